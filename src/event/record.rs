@@ -1,0 +1,359 @@
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use http::{Method, StatusCode, Version};
+use serde::{
+    Serialize, Serializer,
+    ser::{SerializeMap, SerializeSeq, SerializeStruct},
+};
+use uuid::Uuid;
+
+use crate::{
+    metadata::{Diagnostic, DiagnosticCode, Metadata, Scope, diagnostic::Diagnostics},
+    trace::{IdGenerator, TraceContext},
+};
+
+use super::{Outcome, pool::EventPool};
+
+/// The one record of a request; see the [module](super).
+#[non_exhaustive]
+pub struct Event {
+    pub(crate) id: Uuid,
+    pub(crate) time: SystemTime,
+    pub(crate) trace: TraceContext,
+    pub(crate) method: Method,
+    pub(crate) version: Version,
+    pub(crate) path: String,
+    /// Empty when there is none, as is `host`, so that the buffer stays for the next request.
+    pub(crate) route: String,
+    pub(crate) host: String,
+    pub(crate) request_body_bytes: Option<u64>,
+    pub(crate) status: Option<StatusCode>,
+    pub(crate) response_body_bytes: u64,
+    pub(crate) head: Option<Duration>,
+    pub(crate) first_byte: Option<Duration>,
+    pub(crate) duration: Duration,
+    pub(crate) outcome: Outcome,
+    pub(crate) error: Option<String>,
+    /// What the client and the handler said, before the merge.
+    pub(crate) request_tags: Metadata,
+    /// The effective metadata, and for each of its tags the scope that set it.
+    pub(crate) metadata: Metadata,
+    pub(crate) sources: Vec<Scope>,
+    pub(crate) diagnostics: Diagnostics,
+    /// Where the event goes when it was delivered.
+    pub(crate) home: Option<Arc<EventPool>>,
+}
+
+/// Largest text buffer that is kept for the next request, in bytes.
+const KEEP_BYTES: usize = 4096;
+
+impl Default for Event {
+    fn default() -> Self {
+        Self {
+            id: Uuid::nil(),
+            time: SystemTime::UNIX_EPOCH,
+            trace: TraceContext::unset(),
+            method: Method::GET,
+            version: Version::HTTP_11,
+            path: String::new(),
+            route: String::new(),
+            host: String::new(),
+            request_body_bytes: None,
+            status: None,
+            response_body_bytes: 0,
+            head: None,
+            first_byte: None,
+            duration: Duration::ZERO,
+            outcome: Outcome::Cancelled,
+            error: None,
+            request_tags: Metadata::new(),
+            metadata: Metadata::new(),
+            sources: Vec::new(),
+            diagnostics: Diagnostics::default(),
+            home: None,
+        }
+    }
+}
+
+impl Event {
+    /// Empties the event and keeps its buffers, unless they grew large.
+    pub(super) fn reset(&mut self) {
+        let mut kept = Self { home: self.home.take(), ..Self::default() };
+        // The effective metadata is first: it may be a second reference to the request's.
+        self.metadata.reset(KEEP_BYTES);
+        self.request_tags.reset(KEEP_BYTES);
+        std::mem::swap(&mut kept.metadata, &mut self.metadata);
+        std::mem::swap(&mut kept.request_tags, &mut self.request_tags);
+        for (kept, old) in
+            [(&mut kept.path, &mut self.path), (&mut kept.route, &mut self.route), (&mut kept.host, &mut self.host)]
+        {
+            if old.capacity() <= KEEP_BYTES {
+                old.clear();
+                std::mem::swap(kept, old);
+            }
+        }
+        if self.sources.capacity() <= KEEP_BYTES {
+            self.sources.clear();
+            std::mem::swap(&mut kept.sources, &mut self.sources);
+        }
+        self.diagnostics.clear();
+        std::mem::swap(&mut kept.diagnostics, &mut self.diagnostics);
+        *self = kept;
+    }
+
+    /// Makes trace ids if no layer read them from the request.
+    pub(crate) fn ensure_trace(&mut self, ids: &dyn IdGenerator) {
+        if self.trace.is_unset() {
+            self.trace = TraceContext::started(ids.trace_id(self.time), ids.span_id());
+        }
+    }
+
+    /// The id of the event, a `UUIDv7`: a store uses it to ignore a second delivery.
+    pub fn id(&self) -> Uuid {
+        self.id
+    }
+
+    /// When the request head was seen.
+    pub fn time(&self) -> SystemTime {
+        self.time
+    }
+
+    /// The trace ids of the request.
+    pub fn trace(&self) -> &TraceContext {
+        &self.trace
+    }
+
+    /// The request method.
+    pub fn method(&self) -> &Method {
+        &self.method
+    }
+
+    /// The request path, without the query.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// The template that the request matched, such as `/users/{id}`, where the router gives one.
+    pub fn route(&self) -> Option<&str> {
+        non_empty(&self.route)
+    }
+
+    /// The host that the client asked for: the `Host` header, else the authority of the URI (HTTP/2), with the port when
+    /// it names one.
+    pub fn host(&self) -> Option<&str> {
+        non_empty(&self.host)
+    }
+
+    /// The HTTP version of the request.
+    pub fn http_version(&self) -> Version {
+        self.version
+    }
+
+    /// Bytes of the request body that reached the service, trailers not counted. `None` when nothing counted them: see
+    /// [`RequestBodyLayer`](crate::tagging::RequestBodyLayer).
+    pub fn request_body_bytes(&self) -> Option<u64> {
+        self.request_body_bytes
+    }
+
+    /// The response status; `None` when no response head was produced.
+    pub fn status(&self) -> Option<StatusCode> {
+        self.status
+    }
+
+    /// Bytes of the response body that left the layer, trailers not counted. A layer outside of it that compresses
+    /// sends another number to the client.
+    pub fn response_body_bytes(&self) -> u64 {
+        self.response_body_bytes
+    }
+
+    /// From the request head to the response head.
+    pub fn time_to_head(&self) -> Option<Duration> {
+        self.head
+    }
+
+    /// From the request head to the first byte of the response body.
+    pub fn time_to_first_byte(&self) -> Option<Duration> {
+        self.first_byte
+    }
+
+    /// From the request head to the outcome.
+    pub fn duration(&self) -> Duration {
+        self.duration
+    }
+
+    /// How the request ended.
+    pub fn outcome(&self) -> Outcome {
+        self.outcome
+    }
+
+    /// What went wrong: what a handler [recorded](crate::Tags::set_error), else the kind of error that the service or its
+    /// body returned.
+    pub fn error(&self) -> Option<&str> {
+        self.error.as_deref()
+    }
+
+    /// The effective metadata.
+    pub fn metadata(&self) -> &Metadata {
+        &self.metadata
+    }
+
+    /// The scope that set a tag of the effective metadata.
+    pub fn source(&self, key: &str) -> Option<Scope> {
+        self.sources().find(|(tag, _)| *tag == key).map(|(_, scope)| scope)
+    }
+
+    /// Every tag's key and the scope that set it, in the order of [`metadata`](Self::metadata).
+    pub fn sources(&self) -> impl Iterator<Item = (&str, Scope)> {
+        self.metadata.iter().zip(&self.sources).map(|((key, _), scope)| (key, *scope))
+    }
+
+    /// What was cut, coerced, dropped or shadowed on the way in. At most 64 notes from reading the request, and one for
+    /// each [shadowed](DiagnosticCode::Shadowed) tag.
+    pub fn diagnostics(&self) -> Vec<Diagnostic<'_>> {
+        self.diagnostics_over(&self.request_tags)
+    }
+
+    /// The diagnostics, when these are the request's own tags.
+    pub(crate) fn diagnostics_over<'a>(&'a self, request_tags: &'a Metadata) -> Vec<Diagnostic<'a>> {
+        let mut list: Vec<_> = self.diagnostics.iter().collect();
+        list.extend(
+            self.shadowed_of(request_tags)
+                .map(|(key, value)| Diagnostic::new(DiagnosticCode::Shadowed).key(key).detail(value)),
+        );
+        if self.diagnostics.left_out() > 0 {
+            let count = self.diagnostics.left_out().to_string();
+            list.push(Diagnostic::new(DiagnosticCode::MoreDiagnostics).detail(&count).into_owned());
+        }
+        list
+    }
+
+    /// The client's tags that lie under one of the same key from a trusted scope.
+    pub(crate) fn shadowed(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.shadowed_of(&self.request_tags)
+    }
+
+    fn shadowed_of<'a>(&'a self, request_tags: &'a Metadata) -> impl Iterator<Item = (&'a str, &'a str)> {
+        // Both sides are sorted by key, and every request tag is in the effective metadata.
+        let mut effective = self.sources();
+        request_tags.iter().filter(move |(key, _)| {
+            effective.find(|(tag, _)| tag == key).is_some_and(|(_, scope)| scope != Scope::Request)
+        })
+    }
+}
+
+fn non_empty(text: &str) -> Option<&str> {
+    (!text.is_empty()).then_some(text)
+}
+
+impl fmt::Debug for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Event")
+            .field("id", &self.id)
+            .field("trace_id", &self.trace().trace_id())
+            .field("method", &self.method)
+            .field("path", &self.path)
+            .field("status", &self.status)
+            .field("outcome", &self.outcome)
+            .field("error", &self.error)
+            .field("metadata", &self.metadata)
+            .field("diagnostics", &self.diagnostics())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Serialize for Event {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut object = serializer.serialize_struct("Event", 12)?;
+        object.serialize_field("schema", "tower-tagging/1")?;
+        object.serialize_field("id", &Display(self.id.hyphenated()))?;
+        object.serialize_field("time", &Display(humantime::format_rfc3339_micros(self.time)))?;
+        object.serialize_field("trace", self.trace())?;
+        object.serialize_field("request", &Request(self))?;
+        object.serialize_field("response", &Response(self))?;
+        object.serialize_field("timing", &Timing(self))?;
+        object.serialize_field("outcome", &self.outcome)?;
+        object.serialize_field("error", &self.error)?;
+        object.serialize_field("metadata", &self.metadata)?;
+        object.serialize_field("sources", &Sources(self))?;
+        object.serialize_field("diagnostics", &Notes(self))?;
+        object.end()
+    }
+}
+
+/// Serialises as the text it displays.
+struct Display<T>(T);
+
+impl<T: fmt::Display> Serialize for Display<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0)
+    }
+}
+
+struct Request<'a>(&'a Event);
+
+impl Serialize for Request<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let event = self.0;
+        let mut object = serializer.serialize_struct("Request", 6)?;
+        object.serialize_field("method", event.method.as_str())?;
+        object.serialize_field("path", &event.path)?;
+        object.serialize_field("route", &event.route())?;
+        object.serialize_field("host", &event.host())?;
+        object.serialize_field("http_version", &Display(format_args!("{:?}", event.version)))?;
+        object.serialize_field("body_bytes", &event.request_body_bytes)?;
+        object.end()
+    }
+}
+
+struct Response<'a>(&'a Event);
+
+impl Serialize for Response<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut object = serializer.serialize_struct("Response", 2)?;
+        object.serialize_field("status", &self.0.status.map(|status| status.as_u16()))?;
+        object.serialize_field("body_bytes", &self.0.response_body_bytes)?;
+        object.end()
+    }
+}
+
+struct Timing<'a>(&'a Event);
+
+impl Serialize for Timing<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        let mut object = serializer.serialize_struct("Timing", 3)?;
+        object.serialize_field("head_us", &self.0.head.map(micros))?;
+        object.serialize_field("first_byte_us", &self.0.first_byte.map(micros))?;
+        object.serialize_field("duration_us", &micros(self.0.duration))?;
+        object.end()
+    }
+}
+
+struct Sources<'a>(&'a Event);
+
+impl Serialize for Sources<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut object = serializer.serialize_map(Some(self.0.sources.len()))?;
+        for (key, scope) in self.0.sources() {
+            object.serialize_entry(key, &scope)?;
+        }
+        object.end()
+    }
+}
+
+struct Notes<'a>(&'a Event);
+
+impl Serialize for Notes<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let notes = self.0.diagnostics();
+        let mut list = serializer.serialize_seq(Some(notes.len()))?;
+        for note in &notes {
+            list.serialize_element(note)?;
+        }
+        list.end()
+    }
+}

@@ -1,0 +1,99 @@
+//! Know *who* triggered a request, *which* feature, tenant and session it belongs to, and how it ended: gateway-style
+//! tagging as Tower middleware, inside the service, with no proxy in between.
+//!
+//! One layer around an axum, hyper or any other Tower service reads headers into metadata, merges it with scopes that
+//! you trust, gives every request trace ids, and emits exactly one structured event for each request to the sinks you
+//! plug in.
+//!
+//! # Quickstart
+//!
+//! ```
+//! use std::time::Duration;
+//! use axum::{Router, routing::get};
+//! use tower_tagging::{MetadataLayer, TaggingLayer, Tags, metadata, metadata::{Intake, Scope}};
+//! # #[cfg(all(feature = "axum", feature = "jsonl"))]
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use tower_tagging::sink::JsonLinesSink;
+//!
+//! async fn handler(tags: Tags) -> String {
+//!     tags.insert("document_id", "42");
+//!     format!("hello {}", tags.get("_user").unwrap_or_default())
+//! }
+//!
+//! let tagging = TaggingLayer::builder()
+//!     .metadata(
+//!         MetadataLayer::builder()
+//!             .intake(Intake::all().allow_list("x-user-id=_user, x-tenant=tenant")?)
+//!             .scope(Scope::Workspace, metadata! { "env" => "prod" }),
+//!     )
+//!     .sink(JsonLinesSink::stdout())
+//!     .build()?;
+//! let delivery = tagging.delivery();
+//! let app: Router = Router::new().route("/", get(handler)).layer(tagging);
+//! // axum::serve(listener, app).with_graceful_shutdown(…).await?;
+//! println!("{}", delivery.shutdown(Duration::from_secs(5)));
+//! # Ok(())
+//! # }
+//! # #[cfg(not(all(feature = "axum", feature = "jsonl")))]
+//! # fn main() {}
+//! ```
+//!
+//! # Map
+//!
+//! | module | what it is |
+//! |---|---|
+//! | [`metadata`] | tags, scopes, their merge, limits, and what is read from headers: [`MetadataLayer`] |
+//! | [`trace`] | trace ids: [`TraceIdLayer`] |
+//! | [`event`] | the record of a request |
+//! | [`sink`] | where events go, and the count of every event's fate |
+//! | [`tagging`] | the layers as one: [`TaggingLayer`], [`EventLayer`], and when an event is emitted |
+//! | [`Tags`] | the handle that handlers and inner layers use |
+//!
+//! # Features
+//!
+//! | feature | adds |
+//! |---|---|
+//! | `axum` | [`Tags`] as an extractor, the matched route on the event |
+//! | `jsonl` | `sink::JsonLinesSink` |
+//! | `tracing` | `sink::TracingSink`, and `EventLayer::span`, a span around each request |
+//! | `tokio` | `sink::ChannelSink` |
+//! | `test-util` | `sink::MockSink`, `event::ManualClock`, `trace::SequentialIds` |
+//! | `full` | all of these |
+//!
+//! None is on by default.
+//!
+//! # Promises
+//!
+//! - **The response is never harmed.** Body frames pass as they are, one by one; a sink that fails costs the client
+//!   nothing; status codes change only where you asked for rejection.
+//! - **Exactly one event for each request**, when the request is truly over, also when the client hangs up, a timeout fires or
+//!   the handler panics.
+//! - **Conservation.** For each sink `accepted = delivered + dropped + in flight`.
+//! - **Trusted scopes come only from code.** What a client says under a trusted tag is shadowed, and visible.
+//! - **Unknown is absent, never zero.**
+//! - **Memory is bounded** on every path.
+//! - **No globals, and secrets are no tags.**
+//! - **Nothing is paid when nobody listens**: without a sink no event is built.
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
+
+#[cfg(feature = "axum")]
+mod axum;
+pub mod event;
+pub mod metadata;
+pub mod sink;
+pub mod tagging;
+mod tags;
+pub mod trace;
+
+#[cfg(feature = "axum")]
+pub use self::axum::MissingTags;
+pub use self::{
+    event::Event,
+    metadata::{Metadata, MetadataLayer},
+    sink::Sink,
+    tagging::{EventLayer, TaggingLayer},
+    tags::Tags,
+    trace::TraceIdLayer,
+};

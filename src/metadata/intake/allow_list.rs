@@ -1,0 +1,40 @@
+use http::HeaderName;
+
+use super::super::ConfigError;
+
+/// Header names and the keys they become, in the syntax of `HEADERS_TO_METADATA`.
+#[derive(Clone, Debug, Default)]
+pub(super) struct AllowList {
+    entries: Vec<(HeaderName, Box<str>)>,
+}
+
+impl AllowList {
+    /// Adds the names in a list such as `X-User-Id, x-tenant=tenant`.
+    pub(super) fn add(&mut self, list: &str, is_allowed: impl Fn(&HeaderName) -> bool) -> Result<(), ConfigError> {
+        for entry in list.split(',').map(str::trim).filter(|entry| !entry.is_empty()) {
+            let (name, key) = match entry.split_once('=') {
+                Some((name, key)) => (name.trim(), Some(key.trim())),
+                None => (entry, None),
+            };
+            let invalid = || ConfigError::InvalidHeader { entry: entry.to_owned(), variable: None };
+            let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| invalid())?;
+            if !is_allowed(&name) {
+                return Err(ConfigError::SecretHeader { name, variable: None });
+            }
+            if key == Some("") {
+                return Err(invalid());
+            }
+            let key = key.unwrap_or(name.as_str()).into();
+            self.entries.push((name, key));
+        }
+        Ok(())
+    }
+
+    pub(super) fn entries(&self) -> impl Iterator<Item = (&HeaderName, &str)> {
+        self.entries.iter().map(|(name, key)| (name, &**key))
+    }
+
+    pub(super) fn contains(&self, name: &HeaderName) -> bool {
+        self.entries.iter().any(|(entry, _)| entry == name)
+    }
+}

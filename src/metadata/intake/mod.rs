@@ -1,0 +1,302 @@
+//! Reading request-scope tags out of a request.
+//!
+//! An [`Intake`] says which sources are read. From the strongest to the weakest, where a weaker one only fills the
+//! keys that a stronger one left open:
+//!
+//! | source | switched on by | key | value |
+//! |---|---|---|---|
+//! | JSON header | [`json_header`](Intake::json_header) | as in the object | strings as they are, numbers and booleans as text, arrays and objects as compact JSON text, `null` is no tag |
+//! | prefixed headers | [`prefix`](Intake::prefix) | rest of the name, [cased](Intake::key_case) | first value of the header |
+//! | allow-list | [`allow_list`](Intake::allow_list) | header name in lower case, or the name it is given | first value of the header |
+//! | W3C `baggage` | [`baggage`](Intake::baggage) | as in the member | percent-decoded, properties dropped |
+//!
+//! The `user` field of a request body comes last and is read by [`RequestBodyLayer`](crate::tagging::RequestBodyLayer);
+//! tags that code sets through [`Tags`](crate::Tags) come before all of them.
+//!
+//! ```
+//! use tower_tagging::metadata::Intake;
+//!
+//! // What a Portkey SDK sends, and two headers of our own, one of them renamed.
+//! let intake = Intake::portkey().allow_list("x-user-id, x-tenant=tenant")?;
+//!
+//! // Secrets are refused by name, at build time.
+//! let error = Intake::new().allow_list("x-user-id, authorization").unwrap_err();
+//! assert!(error.to_string().contains("authorization"));
+//! # Ok::<(), tower_tagging::metadata::ConfigError>(())
+//! ```
+//!
+//! # From the environment
+//!
+//! [`Intake::from_env`] switches every source on and reads two variables, so that operators choose the headers:
+//!
+//! - `HEADERS_TO_METADATA`: the allow-list, for example `x-user-id, x-tenant=tenant`;
+//! - `METADATA_PREFIXES`: prefixes separated by commas, `x-majordomo-` when it is not set.
+
+mod allow_list;
+mod baggage;
+mod json;
+mod prefix;
+pub(crate) mod user_field;
+
+use std::borrow::Cow;
+
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+
+pub use self::prefix::KeyCase;
+use self::{allow_list::AllowList, prefix::Prefix};
+use super::{
+    ConfigError,
+    diagnostic::{Diagnostic, DiagnosticCode},
+    limits::TagWriter,
+};
+
+/// Headers that are never tags unless they are [opted in by name](Intake::allow_secret).
+const SECRET_HEADERS: [&str; 8] = [
+    "authorization",
+    "proxy-authorization",
+    "cookie",
+    "set-cookie",
+    "x-api-key",
+    "api-key",
+    "x-portkey-api-key",
+    "x-majordomo-key",
+];
+
+/// Header names with these beginnings are consumed by the gateway dialects and removed by
+/// [`Intake::strip_consumed`].
+const DIALECT_HEADERS: [&str; 2] = ["x-portkey-", "x-majordomo"];
+
+const PORTKEY_METADATA: HeaderName = HeaderName::from_static("x-portkey-metadata");
+const MAJORDOMO_PREFIX: &str = "x-majordomo-";
+
+/// Which headers become tags; see the [module](self).
+#[derive(Clone, Debug, Default)]
+pub struct Intake {
+    json_header: Option<HeaderName>,
+    strict_json: bool,
+    prefixes: Vec<Prefix>,
+    key_case: KeyCase,
+    allow_list: AllowList,
+    secrets: Vec<HeaderName>,
+    baggage: bool,
+    strip: Strip,
+}
+
+/// Which headers are removed from the request before the service sees it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Strip {
+    #[default]
+    Nothing,
+    Dialects,
+    DialectsAndAllowList,
+}
+
+impl Intake {
+    /// Reads nothing until a source is switched on.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The Portkey dialect: JSON in `x-portkey-metadata`.
+    pub fn portkey() -> Self {
+        Self { json_header: Some(PORTKEY_METADATA), ..Self::default() }
+    }
+
+    /// The Majordomo dialect: every `x-majordomo-…` header but the reserved ones.
+    pub fn majordomo() -> Self {
+        Self { prefixes: vec![Prefix::known(MAJORDOMO_PREFIX)], ..Self::default() }
+    }
+
+    /// Both dialects and W3C `baggage`.
+    pub fn all() -> Self {
+        Self { prefixes: vec![Prefix::known(MAJORDOMO_PREFIX)], baggage: true, ..Self::portkey() }
+    }
+
+    /// [`Intake::all`], with the prefixes in `METADATA_PREFIXES` and the allow-list in `HEADERS_TO_METADATA` where those
+    /// variables are set.
+    ///
+    /// # Errors
+    /// [`ConfigError`] naming the variable and the header or prefix in it that is invalid or refused.
+    pub fn from_env() -> Result<Self, ConfigError> {
+        let mut intake = Self::all();
+        if let Some(prefixes) = super::env_var("METADATA_PREFIXES")? {
+            intake.prefixes.clear();
+            for prefix in prefixes.split(',').map(str::trim).filter(|prefix| !prefix.is_empty()) {
+                intake = intake.prefix(prefix).map_err(|error| error.in_variable("METADATA_PREFIXES"))?;
+            }
+        }
+        if let Some(list) = super::env_var("HEADERS_TO_METADATA")? {
+            intake = intake.allow_list(&list).map_err(|error| error.in_variable("HEADERS_TO_METADATA"))?;
+        }
+        Ok(intake)
+    }
+
+    /// Reads a header that holds a JSON object.
+    #[must_use]
+    pub fn json_header(mut self, name: HeaderName) -> Self {
+        self.json_header = Some(name);
+        self
+    }
+
+    /// Answers status 400 to a request whose JSON header is no JSON object, instead of noting a diagnostic.
+    #[must_use]
+    pub fn strict_json(mut self) -> Self {
+        self.strict_json = true;
+        self
+    }
+
+    /// Reads every header whose name begins with `prefix`, in any case. An earlier prefix is stronger than a later one.
+    ///
+    /// The rest of the name becomes the key. `key`, `provider`, `provider-alias`, `client`, `trace-id`, `span-path` and
+    /// `span-name` are no tags, nor are the header of [`json_header`](Self::json_header) and secrets.
+    ///
+    /// # Errors
+    /// [`ConfigError::InvalidPrefix`] when no header name can begin with `prefix`, or it is empty.
+    pub fn prefix(mut self, prefix: &str) -> Result<Self, ConfigError> {
+        self.prefixes.push(Prefix::new(prefix)?);
+        Ok(self)
+    }
+
+    /// How the keys of prefixed headers are written: `user-id` (the default) or `User-Id`.
+    #[must_use]
+    pub fn key_case(mut self, key_case: KeyCase) -> Self {
+        self.key_case = key_case;
+        self
+    }
+
+    /// Reads the headers of a list in the syntax of `HEADERS_TO_METADATA`: names separated by commas, in any case, spaces
+    /// ignored; the key is the name in lower case, or what stands behind `name=`.
+    ///
+    /// # Errors
+    /// [`ConfigError::InvalidHeader`] or [`ConfigError::SecretHeader`] naming the first entry that can't be read. `authorization`,
+    /// `proxy-authorization`, `cookie`, `set-cookie`, `x-api-key`, `api-key`, `x-portkey-api-key` and `x-majordomo-key` are
+    /// secret; [`allow_secret`](Self::allow_secret), called before, lets one through.
+    pub fn allow_list(mut self, list: &str) -> Result<Self, ConfigError> {
+        self.allow_list.add(list, |name| self.secrets.contains(name) || !is_secret(name))?;
+        Ok(self)
+    }
+
+    /// Lets the allow-list read a header that is refused as a secret, by its name, also when its value is
+    /// [marked sensitive](HeaderValue::is_sensitive).
+    #[must_use]
+    pub fn allow_secret(mut self, name: HeaderName) -> Self {
+        self.secrets.push(name);
+        self
+    }
+
+    /// Whether the W3C `baggage` header is read.
+    #[must_use]
+    pub fn baggage(mut self, read: bool) -> Self {
+        self.baggage = read;
+        self
+    }
+
+    /// Removes the headers that only concern tagging before the service sees the request, for services that forward
+    /// requests: `x-portkey-*`, `x-majordomo*`, and the header of [`json_header`](Self::json_header).
+    #[must_use]
+    pub fn strip_consumed(mut self) -> Self {
+        self.strip = Strip::Dialects;
+        self
+    }
+
+    /// Like [`strip_consumed`](Self::strip_consumed), and removes the headers on the allow-list too.
+    #[must_use]
+    pub fn strip_consumed_and_allow_list(mut self) -> Self {
+        self.strip = Strip::DialectsAndAllowList;
+        self
+    }
+
+    /// Fills the writer with the tags of these headers.
+    pub(super) fn collect(&self, headers: &HeaderMap, tags: &mut TagWriter<'_>) {
+        if let Some(name) = &self.json_header
+            && let Some(value) = headers.get(name)
+        {
+            json::read(name, value, self.strict_json, tags);
+        }
+        for prefix in &self.prefixes {
+            for (name, value) in headers {
+                if let Some(rest) = prefix.rest_of(name)
+                    && self.json_header.as_ref() != Some(name)
+                    && !is_secret(name)
+                {
+                    self.fill(name, &self.key_case.apply(rest), value, tags);
+                }
+            }
+        }
+        for (name, key) in self.allow_list.entries() {
+            if let Some(value) = headers.get(name) {
+                self.fill(name, key, value, tags);
+            }
+        }
+        if self.baggage {
+            for value in headers.get_all("baggage") {
+                baggage::read(&text_of(&HeaderName::from_static("baggage"), value, tags), tags);
+            }
+        }
+    }
+
+    /// Removes what the service is not to see.
+    pub(crate) fn strip(&self, headers: &mut HeaderMap) {
+        if self.strip == Strip::Nothing {
+            return;
+        }
+        let consumed: Vec<HeaderName> = headers
+            .keys()
+            .filter(|name| {
+                DIALECT_HEADERS.iter().any(|dialect| name.as_str().starts_with(dialect))
+                    || self.json_header.as_ref() == Some(name)
+                    || (self.strip == Strip::DialectsAndAllowList && self.allow_list.contains(name))
+            })
+            .cloned()
+            .collect();
+        for name in consumed {
+            headers.remove(name);
+        }
+    }
+
+    fn fill(&self, name: &HeaderName, key: &str, value: &HeaderValue, tags: &mut TagWriter<'_>) {
+        if tags.has(key) {
+            return;
+        }
+        if value.is_sensitive() && !self.secrets.contains(name) {
+            tags.note(Diagnostic::new(DiagnosticCode::SensitiveHeader).key(name.as_str()));
+            return;
+        }
+        let text = text_of(name, value, tags);
+        tags.fill(key, &text);
+    }
+}
+
+fn is_secret(name: &HeaderName) -> bool {
+    SECRET_HEADERS.contains(&name.as_str())
+}
+
+/// A header's text: UTF-8, or as a last resort Latin-1, in which case the second value is true.
+///
+/// RFC 9110, section 5.5, calls bytes above ASCII opaque; clients send both encodings.
+pub(crate) fn header_text(value: &HeaderValue) -> (Cow<'_, str>, bool) {
+    match std::str::from_utf8(value.as_bytes()) {
+        Ok(text) => (Cow::Borrowed(text), false),
+        Err(_) => (Cow::Owned(value.as_bytes().iter().copied().map(char::from).collect()), true),
+    }
+}
+
+/// [`header_text`], noting when it was no UTF-8.
+fn text_of<'v>(name: &HeaderName, value: &'v HeaderValue, tags: &mut TagWriter<'_>) -> Cow<'v, str> {
+    let (text, is_latin1) = header_text(value);
+    if is_latin1 {
+        tags.note(Diagnostic::new(DiagnosticCode::NotUtf8).key(name.as_str()));
+    }
+    text
+}
+
+/// Whether the headers announce a JSON body that can be read as it passes: a JSON media type, no content coding.
+pub(crate) fn announces_json(headers: &HeaderMap) -> bool {
+    let media_type = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.split(';').next())
+        .map(|value| value.trim().to_ascii_lowercase());
+    media_type.is_some_and(|kind| kind == "application/json" || kind.ends_with("+json"))
+        && headers.get(header::CONTENT_ENCODING).is_none_or(|coding| coding == "identity")
+}

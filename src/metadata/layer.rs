@@ -1,0 +1,207 @@
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use http::request::Parts;
+
+use super::{
+    ConfigError, Metadata,
+    diagnostic::{Diagnostic, Diagnostics},
+    env_var,
+    intake::Intake,
+    limits::{Limits, TagWriter},
+    scope::{Precedence, Scope, Scopes},
+};
+
+type Resolver = Arc<dyn Fn(&Parts) -> Scopes + Send + Sync>;
+
+/// Layer that tags requests; see the [module](super).
+///
+/// A clone shares its configuration and its counts.
+#[derive(Clone, Debug)]
+pub struct MetadataLayer {
+    config: Arc<Config>,
+}
+
+struct Config {
+    intake: Intake,
+    limits: Limits,
+    precedence: Precedence,
+    scopes: Scopes,
+    resolver: Option<Resolver>,
+    shadowed: AtomicU64,
+}
+
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Config")
+            .field("intake", &self.intake)
+            .field("limits", &self.limits)
+            .field("precedence", &self.precedence)
+            .field("scopes", &self.scopes)
+            .field("resolver", &self.resolver.is_some())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Builds a [`MetadataLayer`].
+///
+/// The default reads no header, has no scope, and the default [`Limits`] and [`Precedence`].
+#[derive(Clone, Default)]
+pub struct MetadataLayerBuilder {
+    intake: Intake,
+    limits: Limits,
+    precedence: Precedence,
+    scopes: Scopes,
+    resolver: Option<Resolver>,
+}
+
+impl fmt::Debug for MetadataLayerBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MetadataLayerBuilder").field("intake", &self.intake).finish_non_exhaustive()
+    }
+}
+
+impl MetadataLayerBuilder {
+    /// Which headers become tags.
+    #[must_use]
+    pub fn intake(mut self, intake: Intake) -> Self {
+        self.intake = intake;
+        self
+    }
+
+    /// How long and how many tags may be.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Which scope wins when several set the same key.
+    #[must_use]
+    pub fn precedence(mut self, precedence: Precedence) -> Self {
+        self.precedence = precedence;
+        self
+    }
+
+    /// Adds tags to a scope of every request; a key that the scope already has gets the new value.
+    #[must_use]
+    pub fn scope(mut self, scope: Scope, metadata: Metadata) -> Self {
+        self.scopes.add(scope, metadata);
+        self
+    }
+
+    /// Asks a closure for the scopes of each request, for example by its API key.
+    ///
+    /// It is called once for each request, before the service, on the task that serves the request: look things up in
+    /// memory, or do slow work in an outer layer that inserts [`Scopes`] into the request extensions. Maps that are
+    /// kept and cloned are not copied. What is over the limits is cut and noted like a client's tags.
+    #[must_use]
+    pub fn resolver(mut self, resolver: impl Fn(&Parts) -> Scopes + Send + Sync + 'static) -> Self {
+        self.resolver = Some(Arc::new(resolver));
+        self
+    }
+
+    /// Takes [`Intake::from_env`], and the precedence from `METADATA_PRECEDENCE` (`strict` or `legacy`) when it is set.
+    ///
+    /// # Errors
+    /// [`ConfigError`] naming the variable and what is wrong with it.
+    pub fn from_env(mut self) -> Result<Self, ConfigError> {
+        self.intake = Intake::from_env()?;
+        if let Some(word) = env_var("METADATA_PRECEDENCE")? {
+            self.precedence = word.parse().map_err(|error: super::UnknownPrecedence| ConfigError::InvalidVariable {
+                variable: "METADATA_PRECEDENCE",
+                reason: error.to_string(),
+            })?;
+        }
+        Ok(self)
+    }
+
+    /// The layer.
+    ///
+    /// # Errors
+    /// [`ConfigError::OverLimit`] when a map given to [`scope`](Self::scope) is not within the limits.
+    pub fn build(self) -> Result<MetadataLayer, ConfigError> {
+        for scope in Scope::ALL {
+            if let Some(problem) = self.limits.violation(self.scopes.get(scope)) {
+                return Err(ConfigError::OverLimit { scope, problem });
+            }
+        }
+        let Self { intake, limits, precedence, scopes, resolver } = self;
+        let config = Config { intake, limits, precedence, scopes, resolver, shadowed: AtomicU64::new(0) };
+        Ok(MetadataLayer { config: Arc::new(config) })
+    }
+}
+
+impl MetadataLayer {
+    /// A builder with nothing switched on.
+    pub fn builder() -> MetadataLayerBuilder {
+        MetadataLayerBuilder::default()
+    }
+
+    /// How many client tags were shadowed by trusted scopes, over all requests of this layer and its clones.
+    pub fn shadowed_total(&self) -> u64 {
+        self.config.shadowed.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn count_shadowed(&self, tags: usize) {
+        if tags > 0 {
+            self.config.shadowed.fetch_add(tags as u64, Ordering::Relaxed);
+        }
+    }
+
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.config.limits
+    }
+
+    pub(crate) fn precedence(&self) -> Precedence {
+        self.config.precedence
+    }
+
+    pub(crate) fn intake(&self) -> &Intake {
+        &self.config.intake
+    }
+
+    /// The trusted scopes of a request: what the resolver says, under what an outer layer inserted. Runs user code.
+    pub(crate) fn resolve(&self, head: &Parts) -> Option<Scopes> {
+        let inserted = head.extensions.get::<Scopes>();
+        match (&self.config.resolver, inserted) {
+            (None, None) => None,
+            (None, Some(inserted)) => Some(inserted.clone()),
+            (Some(resolver), inserted) => {
+                let mut scopes = resolver(head);
+                if let Some(inserted) = inserted {
+                    scopes.add_all(inserted);
+                }
+                Some(scopes)
+            }
+        }
+    }
+
+    /// Fills the scopes of a request: request tags out of the headers, the static maps, and what was resolved.
+    /// Gives the reason when the request is to be rejected.
+    pub(crate) fn collect(
+        &self,
+        head: &Parts,
+        resolved: Option<Scopes>,
+        scopes: &mut Scopes,
+        diagnostics: &mut Diagnostics,
+    ) -> Option<Diagnostic<'static>> {
+        let Config { intake, limits, .. } = &*self.config;
+        let mut tags = TagWriter::new(scopes.get_mut(Scope::Request), limits, diagnostics);
+        intake.collect(&head.headers, &mut tags);
+        let rejection = tags.into_rejection();
+        scopes.add_all(&self.config.scopes);
+        if let Some(resolved) = resolved {
+            for scope in Scope::ALL {
+                let metadata = resolved.get(scope);
+                scopes.add(scope, limits.enforce(metadata, diagnostics).unwrap_or_else(|| metadata.clone()));
+            }
+        }
+        rejection
+    }
+}

@@ -1,0 +1,270 @@
+use std::borrow::Cow;
+
+use super::{
+    Metadata,
+    diagnostic::{Diagnostic, DiagnosticCode, Diagnostics},
+};
+
+/// How long and how many the tags of one request may be.
+///
+/// ```
+/// use tower_tagging::metadata::{Limits, Overflow};
+///
+/// let limits = Limits::default().value_chars(256).tags(50).overflow(Overflow::Drop);
+/// ```
+///
+/// Keys and values are first freed of NUL and other control characters, then measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    value_chars: usize,
+    key_chars: usize,
+    total_bytes: usize,
+    tags: usize,
+    overflow: Overflow,
+}
+
+/// What happens to a tag that is over a [limit](Limits).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Overflow {
+    /// Keys and values are cut at a character boundary; tags past the limits on bytes and number are dropped.
+    #[default]
+    Truncate,
+    /// The tag is dropped.
+    Drop,
+    /// The client gets status 400 and the [outcome](crate::event::Outcome) is `rejected`. Tags that code sets are
+    /// dropped instead, since by then the request is on its way.
+    Reject,
+}
+
+impl Default for Limits {
+    /// 128 characters for a value and for a key, 32 KiB for all tags of a request, any number of tags.
+    fn default() -> Self {
+        Self {
+            value_chars: 128,
+            key_chars: 128,
+            total_bytes: 32 * 1024,
+            tags: usize::MAX,
+            overflow: Overflow::Truncate,
+        }
+    }
+}
+
+impl Limits {
+    /// Longest value, in characters (not bytes).
+    #[must_use]
+    pub fn value_chars(mut self, chars: usize) -> Self {
+        self.value_chars = chars;
+        self
+    }
+
+    /// Longest key, in characters (not bytes).
+    #[must_use]
+    pub fn key_chars(mut self, chars: usize) -> Self {
+        self.key_chars = chars;
+        self
+    }
+
+    /// All keys and values of a request together, in bytes.
+    #[must_use]
+    pub fn total_bytes(mut self, bytes: usize) -> Self {
+        self.total_bytes = bytes;
+        self
+    }
+
+    /// Most tags on a request.
+    #[must_use]
+    pub fn tags(mut self, tags: usize) -> Self {
+        self.tags = tags;
+        self
+    }
+
+    /// What happens to a tag that is over a limit.
+    #[must_use]
+    pub fn overflow(mut self, overflow: Overflow) -> Self {
+        self.overflow = overflow;
+        self
+    }
+
+    /// The first thing in a map that these limits would change, if any.
+    pub(crate) fn violation(&self, metadata: &Metadata) -> Option<Diagnostic<'static>> {
+        let mut found = Diagnostics::default();
+        self.enforce(metadata, &mut found)?;
+        found.iter().next().map(Diagnostic::into_owned)
+    }
+
+    /// The map cut to these limits; `None` when it is within them as it stands, the usual case.
+    pub(crate) fn enforce(&self, metadata: &Metadata, diagnostics: &mut Diagnostics) -> Option<Metadata> {
+        let within = metadata.len() <= self.tags
+            && metadata.text_bytes() <= self.total_bytes
+            && metadata.iter().all(|(key, value)| {
+                !key.is_empty() && is_plain(key, self.key_chars) && is_plain(value, self.value_chars)
+            });
+        if within {
+            return None;
+        }
+        let mut cut = Metadata::new();
+        let mut writer = TagWriter::new(&mut cut, self, diagnostics);
+        for (key, value) in metadata {
+            writer.set(key, value);
+        }
+        Some(cut)
+    }
+}
+
+/// Writes tags into a map under [`Limits`], noting what it had to change.
+pub(crate) struct TagWriter<'a> {
+    metadata: &'a mut Metadata,
+    limits: &'a Limits,
+    diagnostics: &'a mut Diagnostics,
+    rejection: Option<Diagnostic<'static>>,
+}
+
+impl<'a> TagWriter<'a> {
+    pub(crate) fn new(metadata: &'a mut Metadata, limits: &'a Limits, diagnostics: &'a mut Diagnostics) -> Self {
+        Self { metadata, limits, diagnostics, rejection: None }
+    }
+
+    /// Sets a tag, over one of the same key.
+    pub(crate) fn set(&mut self, key: &str, value: &str) {
+        if let Some(key) = self.admit_key(key) {
+            self.write(&key, value);
+        }
+    }
+
+    /// Sets a tag unless the key has a value already.
+    pub(crate) fn fill(&mut self, key: &str, value: &str) {
+        if let Some(key) = self.admit_key(key)
+            && !self.metadata.contains_key(&key)
+        {
+            self.write(&key, value);
+        }
+    }
+
+    /// Whether no tag is set yet.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.metadata.is_empty()
+    }
+
+    /// Whether [`fill`](Self::fill) with this very key would write nothing.
+    pub(crate) fn has(&self, key: &str) -> bool {
+        self.metadata.contains_key(key)
+    }
+
+    /// Whether the key is missing or its value is empty.
+    pub(crate) fn is_blank(&self, key: &str) -> bool {
+        self.metadata.get(key).is_none_or(str::is_empty)
+    }
+
+    pub(crate) fn note(&mut self, diagnostic: Diagnostic<'_>) {
+        self.diagnostics.push(diagnostic);
+    }
+
+    /// Notes the diagnostic, and that the request is to be answered with 400 for it.
+    pub(crate) fn reject(&mut self, diagnostic: Diagnostic<'_>) {
+        if self.rejection.is_none() {
+            self.rejection = Some(diagnostic.clone().into_owned());
+        }
+        self.diagnostics.push(diagnostic);
+    }
+
+    /// Why the request is to be rejected, if it is.
+    pub(crate) fn into_rejection(self) -> Option<Diagnostic<'static>> {
+        self.rejection
+    }
+
+    fn admit_key<'k>(&mut self, key: &'k str) -> Option<Cow<'k, str>> {
+        let limit = self.limits.key_chars;
+        let key = self.admit_text(key, key, limit, DiagnosticCode::KeyTruncated, DiagnosticCode::KeyTooLong)?;
+        if key.is_empty() {
+            self.note(Diagnostic::new(DiagnosticCode::EmptyKey));
+            return None;
+        }
+        Some(key)
+    }
+
+    fn write(&mut self, key: &str, value: &str) {
+        let limit = self.limits.value_chars;
+        let Some(value) =
+            self.admit_text(key, value, limit, DiagnosticCode::ValueTruncated, DiagnosticCode::ValueTooLong)
+        else {
+            return;
+        };
+        let (old_tags, old_bytes) = match self.metadata.get(key) {
+            Some(old) => (1, key.len() + old.len()),
+            None => (0, 0),
+        };
+        let bytes = self.metadata.text_bytes() - old_bytes + key.len() + value.len();
+        if bytes > self.limits.total_bytes {
+            self.over(Diagnostic::new(DiagnosticCode::TooLarge).key(key));
+        } else if self.metadata.len() - old_tags >= self.limits.tags {
+            self.over(Diagnostic::new(DiagnosticCode::TooManyTags).key(key));
+        } else {
+            self.metadata.insert(key, value);
+        }
+    }
+
+    /// The text without control characters and, unless it is to be dropped, within the limit.
+    fn admit_text<'t>(
+        &mut self,
+        key: &str,
+        text: &'t str,
+        limit: usize,
+        cut: DiagnosticCode,
+        too_long: DiagnosticCode,
+    ) -> Option<Cow<'t, str>> {
+        if is_plain(text, limit) {
+            return Some(Cow::Borrowed(text));
+        }
+        let mut text = Cow::Borrowed(text);
+        if text.contains(char::is_control) {
+            text = Cow::Owned(text.replace(char::is_control, ""));
+            self.note(Diagnostic::new(DiagnosticCode::ControlRemoved).key(key));
+        }
+        let kept = truncated(&text, limit).len();
+        if kept == text.len() {
+            return Some(text);
+        }
+        if self.limits.overflow != Overflow::Truncate {
+            self.over(Diagnostic::new(too_long).key(key));
+            return None;
+        }
+        let detail = format!("{} characters", text.chars().count());
+        self.note(Diagnostic::new(cut).key(key).detail(&detail));
+        Some(match text {
+            Cow::Borrowed(text) => Cow::Borrowed(text.get(..kept).unwrap_or_default()),
+            Cow::Owned(mut text) => {
+                text.truncate(kept);
+                Cow::Owned(text)
+            }
+        })
+    }
+
+    fn over(&mut self, diagnostic: Diagnostic<'_>) {
+        if self.limits.overflow == Overflow::Reject {
+            self.reject(diagnostic);
+        } else {
+            self.note(diagnostic);
+        }
+    }
+}
+
+/// Whether nothing about the text needs a second look: no control characters, surely within the limit.
+fn is_plain(text: &str, max_chars: usize) -> bool {
+    if text.is_ascii() {
+        text.len() <= max_chars && !text.bytes().any(|byte| byte.is_ascii_control())
+    } else {
+        text.chars().count() <= max_chars && !text.contains(char::is_control)
+    }
+}
+
+/// The first `max_chars` characters.
+pub(crate) fn truncated(text: &str, max_chars: usize) -> &str {
+    if text.len() <= max_chars {
+        return text;
+    }
+    match text.char_indices().nth(max_chars) {
+        Some((end, _)) => text.get(..end).unwrap_or(text),
+        None => text,
+    }
+}

@@ -1,0 +1,318 @@
+use std::{fmt, ops::Index, sync::Arc};
+
+use serde::{
+    Deserialize, Deserializer, Serialize, Serializer,
+    de::{MapAccess, Visitor},
+};
+
+/// The ordered set of tags on one request: string keys with string values, sorted by key.
+///
+/// A clone is one reference count; the first write to a shared `Metadata` copies it. It serialises as
+/// a JSON object and equality ignores how it was built:
+///
+/// ```
+/// use tower_tagging::{Metadata, metadata};
+///
+/// let tags = metadata! { "team" => "growth", "env" => "prod" };
+/// assert_eq!(tags.get("team"), Some("growth"));
+/// assert_eq!(&tags["env"], "prod");
+/// assert_eq!(serde_json::to_string(&tags)?, r#"{"env":"prod","team":"growth"}"#);
+/// assert_eq!(serde_json::from_str::<Metadata>(r#"{"team":"growth","env":"prod"}"#)?, tags);
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+#[derive(Clone, Default)]
+pub struct Metadata {
+    // All text of a map lies in one buffer, so that a map costs two allocations however many tags it
+    // has, and none when its buffers are reused for the next request.
+    inner: Option<Arc<Inner>>,
+}
+
+#[derive(Clone, Default)]
+struct Inner {
+    text: String,
+    tags: Vec<Span>,
+    live_bytes: usize,
+}
+
+/// Where one tag lies in the text: its key, and the value right behind it.
+#[derive(Clone, Copy)]
+struct Span {
+    start: usize,
+    key_len: usize,
+    value_len: usize,
+}
+
+/// Text that replaced values may leave unused before the buffer is packed again, in bytes.
+const SLACK_BYTES: usize = 4096;
+
+impl Inner {
+    fn key(&self, span: Span) -> &str {
+        self.text.get(span.start..span.start + span.key_len).unwrap_or_default()
+    }
+
+    fn value(&self, span: Span) -> &str {
+        let start = span.start + span.key_len;
+        self.text.get(start..start + span.value_len).unwrap_or_default()
+    }
+
+    fn find(&self, key: &str) -> Result<usize, usize> {
+        // Keys mostly arrive in order when maps are merged or read back.
+        match self.tags.last() {
+            None => Err(0),
+            Some(last) if self.key(*last) < key => Err(self.tags.len()),
+            Some(_) => self.tags.binary_search_by(|span| self.key(*span).cmp(key)),
+        }
+    }
+
+    fn write(&mut self, key: &str, value: &str) -> Span {
+        let start = self.text.len();
+        self.text.push_str(key);
+        self.text.push_str(value);
+        self.live_bytes += key.len() + value.len();
+        Span { start, key_len: key.len(), value_len: value.len() }
+    }
+
+    fn insert_at(&mut self, at: usize, key: &str, value: &str) {
+        let span = self.write(key, value);
+        self.tags.insert(at, span);
+    }
+
+    fn replace_at(&mut self, at: usize, key: &str, value: &str) {
+        let span = self.write(key, value);
+        if let Some(old) = self.tags.get_mut(at) {
+            self.live_bytes -= old.key_len + old.value_len;
+            *old = span;
+        }
+        if self.text.len() > 2 * self.live_bytes + SLACK_BYTES {
+            self.pack();
+        }
+    }
+
+    fn pack(&mut self) {
+        let mut packed = Self::default();
+        for span in &self.tags {
+            let span = packed.write(self.key(*span), self.value(*span));
+            packed.tags.push(span);
+        }
+        *self = packed;
+    }
+}
+
+impl Metadata {
+    /// A map with no tags; allocates nothing.
+    pub const fn new() -> Self {
+        Self { inner: None }
+    }
+
+    /// The value of `key`, if it is there.
+    pub fn get(&self, key: &str) -> Option<&str> {
+        let inner = self.inner.as_deref()?;
+        let at = inner.find(key).ok()?;
+        Some(inner.value(*inner.tags.get(at)?))
+    }
+
+    /// Whether `key` is there, with whatever value.
+    pub fn contains_key(&self, key: &str) -> bool {
+        self.inner.as_deref().is_some_and(|inner| inner.find(key).is_ok())
+    }
+
+    /// How many tags there are.
+    pub fn len(&self) -> usize {
+        self.inner.as_deref().map_or(0, |inner| inner.tags.len())
+    }
+
+    /// Whether there is no tag.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Bytes of all keys and values together; what [`Limits::total_bytes`](super::Limits::total_bytes) limits.
+    pub fn text_bytes(&self) -> usize {
+        self.inner.as_deref().map_or(0, |inner| inner.live_bytes)
+    }
+
+    /// The tags in the order of their keys.
+    pub fn iter(&self) -> Iter<'_> {
+        Iter { inner: self.inner.as_deref(), next: 0 }
+    }
+
+    /// Sets `key` to `value`, replacing the value it had.
+    ///
+    /// No limit applies here: a map built in code is checked where it is handed to a layer.
+    pub fn insert(&mut self, key: impl AsRef<str>, value: impl AsRef<str>) {
+        let (key, value) = (key.as_ref(), value.as_ref());
+        let inner = self.make_mut();
+        match inner.find(key) {
+            Ok(at) => inner.replace_at(at, key, value),
+            Err(at) => inner.insert_at(at, key, value),
+        }
+    }
+
+    /// Appends a tag whose key is known to sort behind all others.
+    pub(crate) fn push_last(&mut self, key: &str, value: &str) {
+        let inner = self.make_mut();
+        let at = inner.tags.len();
+        inner.insert_at(at, key, value);
+    }
+
+    /// Empties the map, keeping its buffers for the next use when nobody else reads them and they are
+    /// no larger than `keep_bytes`.
+    pub(crate) fn reset(&mut self, keep_bytes: usize) {
+        match self.inner.as_mut().and_then(Arc::get_mut) {
+            Some(inner) if inner.text.capacity() <= keep_bytes => {
+                inner.text.clear();
+                inner.tags.clear();
+                inner.live_bytes = 0;
+            }
+            _ => self.inner = None,
+        }
+    }
+
+    fn make_mut(&mut self) -> &mut Inner {
+        Arc::make_mut(self.inner.get_or_insert_with(|| {
+            Arc::new(Inner { text: String::with_capacity(256), tags: Vec::with_capacity(8), live_bytes: 0 })
+        }))
+    }
+}
+
+/// Iterator over the tags of a [`Metadata`] as `(key, value)`, in the order of the keys.
+#[derive(Clone)]
+pub struct Iter<'a> {
+    inner: Option<&'a Inner>,
+    next: usize,
+}
+
+impl fmt::Debug for Iter<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.clone()).finish()
+    }
+}
+
+impl<'a> Iterator for Iter<'a> {
+    type Item = (&'a str, &'a str);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let inner = self.inner?;
+        let span = *inner.tags.get(self.next)?;
+        self.next += 1;
+        Some((inner.key(span), inner.value(span)))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let left = self.inner.map_or(0, |inner| inner.tags.len() - self.next);
+        (left, Some(left))
+    }
+}
+
+impl ExactSizeIterator for Iter<'_> {}
+
+impl<'a> IntoIterator for &'a Metadata {
+    type Item = (&'a str, &'a str);
+    type IntoIter = Iter<'a>;
+
+    fn into_iter(self) -> Iter<'a> {
+        self.iter()
+    }
+}
+
+impl<K: AsRef<str>, V: AsRef<str>> Extend<(K, V)> for Metadata {
+    fn extend<T: IntoIterator<Item = (K, V)>>(&mut self, tags: T) {
+        for (key, value) in tags {
+            self.insert(key, value);
+        }
+    }
+}
+
+impl<K: AsRef<str>, V: AsRef<str>> FromIterator<(K, V)> for Metadata {
+    fn from_iter<T: IntoIterator<Item = (K, V)>>(tags: T) -> Self {
+        let mut metadata = Self::new();
+        metadata.extend(tags);
+        metadata
+    }
+}
+
+impl<K: AsRef<str>, V: AsRef<str>, const N: usize> From<[(K, V); N]> for Metadata {
+    fn from(tags: [(K, V); N]) -> Self {
+        tags.into_iter().collect()
+    }
+}
+
+impl Index<&str> for Metadata {
+    type Output = str;
+
+    /// The value of `key`.
+    ///
+    /// # Panics
+    /// When there is no such key; the message lists the keys there are. [`Metadata::get`] does not panic.
+    #[allow(clippy::panic, reason = "indexing panics by contract, as for std's maps; `get` does not")]
+    fn index(&self, key: &str) -> &str {
+        self.get(key).unwrap_or_else(|| {
+            let keys: Vec<_> = self.iter().map(|(key, _)| key).collect();
+            panic!("no tag {key:?}; there are {keys:?}")
+        })
+    }
+}
+
+impl PartialEq for Metadata {
+    fn eq(&self, other: &Self) -> bool {
+        self.iter().eq(other.iter())
+    }
+}
+
+impl Eq for Metadata {}
+
+impl fmt::Debug for Metadata {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self).finish()
+    }
+}
+
+impl Serialize for Metadata {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Metadata {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct MetadataVisitor;
+
+        impl<'de> Visitor<'de> for MetadataVisitor {
+            type Value = Metadata;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object whose values are strings")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Metadata, A::Error> {
+                let mut metadata = Metadata::new();
+                while let Some((key, value)) = map.next_entry::<String, String>()? {
+                    metadata.insert(key, value);
+                }
+                Ok(metadata)
+            }
+        }
+
+        deserializer.deserialize_map(MetadataVisitor)
+    }
+}
+
+/// A [`Metadata`] literal.
+///
+/// ```
+/// use tower_tagging::metadata;
+///
+/// let team = String::from("growth");
+/// let tags = metadata! { "team" => team, "feature" => "search" };
+/// assert_eq!(tags.len(), 2);
+/// assert!(metadata! {}.is_empty());
+/// ```
+#[macro_export]
+macro_rules! metadata {
+    {} => { $crate::Metadata::new() };
+    { $($key:expr => $value:expr),+ $(,)? } => {{
+        let mut metadata = $crate::Metadata::new();
+        $( metadata.insert($key, $value); )+
+        metadata
+    }};
+}

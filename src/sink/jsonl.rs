@@ -1,0 +1,141 @@
+use std::{
+    fmt,
+    fs::OpenOptions,
+    io::{self, Write},
+    path::Path,
+    sync::Arc,
+};
+
+use crate::event::Event;
+
+use super::{BatchWriter, Delivery, Queued, QueuedBuilder, Sink, WriteError};
+
+/// Writes every event as one JSON object on a line of its own ([JSON Lines](https://jsonlines.org)).
+///
+/// Lines are written whole and in batches, on a thread of their own: they never interleave, and a request never waits
+/// for a disk or a pipe. It is a [`Queued`] with its default bounds; [`JsonLinesWriter`] is the writer for other bounds.
+///
+/// ```
+/// use std::time::Duration;
+/// use tower_tagging::{EventLayer, sink::JsonLinesSink};
+///
+/// # let folder = std::env::temp_dir();
+/// let layer = EventLayer::new(JsonLinesSink::file(folder.join("events.jsonl"))?);
+/// // … serve requests through the layer, then:
+/// let report = layer.delivery().shutdown(Duration::from_secs(5));
+/// assert!(report.is_complete());
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct JsonLinesSink {
+    queued: Queued,
+}
+
+impl JsonLinesSink {
+    /// Writes to standard output.
+    pub fn stdout() -> Self {
+        Self::writer(io::stdout())
+    }
+
+    /// Appends to a file, which is created when it is not there.
+    ///
+    /// # Errors
+    /// When the file can't be opened for writing.
+    pub fn file(path: impl AsRef<Path>) -> io::Result<Self> {
+        Ok(Self::writer(OpenOptions::new().create(true).append(true).open(path)?))
+    }
+
+    /// Writes to any writer; it need not be buffered. A batch is written in one piece and flushed.
+    pub fn writer(writer: impl Write + Send + 'static) -> Self {
+        Self { queued: JsonLinesWriter::new(writer).queued().build() }
+    }
+}
+
+impl Sink for JsonLinesSink {
+    fn emit(&self, event: Arc<Event>) {
+        self.queued.emit(event);
+    }
+
+    fn delivery(&self) -> Delivery {
+        self.queued.delivery()
+    }
+
+    fn name(&self) -> &str {
+        self.queued.name()
+    }
+}
+
+/// The [`BatchWriter`] of a [`JsonLinesSink`].
+///
+/// ```
+/// use tower_tagging::sink::JsonLinesWriter;
+///
+/// let sink = JsonLinesWriter::new(std::io::stderr()).queued().capacity(1_000).drop_oldest().build();
+/// ```
+pub struct JsonLinesWriter<W> {
+    writer: W,
+    lines: Vec<u8>,
+    /// Where each line of `lines` ends.
+    ends: Vec<usize>,
+    /// Whether a failed write may have left part of a line behind.
+    is_torn: bool,
+}
+
+/// Largest buffer that is kept between batches, in bytes.
+const KEEP_BYTES: usize = 1024 * 1024;
+
+impl<W: Write + Send + 'static> JsonLinesWriter<W> {
+    /// Writes to any writer; it need not be buffered.
+    pub fn new(writer: W) -> Self {
+        Self { writer, lines: Vec::new(), ends: Vec::new(), is_torn: false }
+    }
+
+    /// A [`Queued`] called `jsonl` around this writer, whose bounds can be chosen.
+    pub fn queued(self) -> QueuedBuilder<Self> {
+        Queued::builder("jsonl", self)
+    }
+}
+
+impl<W> fmt::Debug for JsonLinesWriter<W> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JsonLinesWriter").finish_non_exhaustive()
+    }
+}
+
+impl<W: Write + Send + 'static> BatchWriter for JsonLinesWriter<W> {
+    fn write(&mut self, events: &[Arc<Event>]) -> Result<(), WriteError> {
+        self.lines.clear();
+        self.ends.clear();
+        if self.is_torn {
+            // The rest of a torn line stays on a line of its own.
+            self.lines.push(b'\n');
+        }
+        for event in events {
+            serde_json::to_writer(&mut self.lines, &**event).map_err(WriteError::new)?;
+            self.lines.push(b'\n');
+            self.ends.push(self.lines.len());
+        }
+        let result = write_counted(&mut self.writer, &self.lines);
+        self.is_torn = result.is_err();
+        if self.lines.capacity() > KEEP_BYTES {
+            self.lines = Vec::new();
+        }
+        result.map_err(|(bytes, error)| {
+            WriteError::new(error).after(self.ends.iter().filter(|end| **end <= bytes).count())
+        })
+    }
+}
+
+/// `write_all` and `flush`; an error says how many bytes were written before.
+fn write_counted(writer: &mut impl Write, bytes: &[u8]) -> Result<(), (usize, io::Error)> {
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        match writer.write(rest) {
+            Ok(0) => return Err((bytes.len() - rest.len(), io::ErrorKind::WriteZero.into())),
+            Ok(written) => rest = rest.get(written..).unwrap_or_default(),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err((bytes.len() - rest.len(), error)),
+        }
+    }
+    writer.flush().map_err(|error| (bytes.len(), error))
+}

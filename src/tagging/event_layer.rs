@@ -1,0 +1,179 @@
+use std::{fmt, sync::Arc, time::Instant};
+
+use http::{header, request::Parts};
+
+use crate::{
+    Tags,
+    event::{Clock, Event, EventPool, SystemClock},
+    metadata::intake::header_text,
+    sink::{Delivery, Sink, guarded::Guarded},
+    trace::{IdGenerator, RandomIds},
+};
+
+use super::pending::Pending;
+
+/// Layer that emits exactly one [`Event`] for each request to a [`Sink`]; see [`event`](crate::event) and
+/// [when it is emitted](super#when-the-event-is-emitted).
+///
+/// A clone shares the sink and its counts.
+#[derive(Clone)]
+pub struct EventLayer {
+    events: Arc<Events>,
+}
+
+/// What every event of a layer needs.
+pub(super) struct Events {
+    sink: Guarded,
+    clock: Arc<dyn Clock>,
+    ids: Arc<dyn IdGenerator>,
+    pool: Arc<EventPool>,
+    #[cfg(feature = "tracing")]
+    span_level: Option<tracing::Level>,
+}
+
+impl EventLayer {
+    /// Emits to `sink`; [`Fanout`](crate::sink::Fanout) is a sink of several.
+    pub fn new(sink: impl Sink) -> Self {
+        Self {
+            events: Arc::new(Events {
+                sink: Guarded::new(sink),
+                clock: Arc::new(SystemClock),
+                ids: Arc::new(RandomIds),
+                pool: EventPool::new(),
+                #[cfg(feature = "tracing")]
+                span_level: None,
+            }),
+        }
+    }
+
+    /// Tells the time by another clock.
+    #[must_use]
+    pub fn clock(self, clock: impl Clock) -> Self {
+        self.with(|events| events.clock = Arc::new(clock))
+    }
+
+    /// Takes ids from another generator.
+    #[must_use]
+    pub fn ids(self, ids: impl IdGenerator) -> Self {
+        self.with(|events| events.ids = Arc::new(ids))
+    }
+
+    /// Runs the service and its response body within a `tracing` span of this level, so that the app's own log lines
+    /// carry `trace_id`, `span_id`, `method` and `path`. The span is called `request`, its target is
+    /// `tower_tagging::request`.
+    #[cfg(feature = "tracing")]
+    #[must_use]
+    pub fn span(self, level: tracing::Level) -> Self {
+        self.with(|events| events.span_level = Some(level))
+    }
+
+    /// Counts of every event's fate, and the way to stop in order.
+    pub fn delivery(&self) -> Delivery {
+        self.events.sink.delivery()
+    }
+
+    fn with(self, change: impl FnOnce(&mut Events)) -> Self {
+        let mut events = Events {
+            sink: self.events.sink.clone(),
+            clock: Arc::clone(&self.events.clock),
+            ids: Arc::clone(&self.events.ids),
+            pool: Arc::clone(&self.events.pool),
+            #[cfg(feature = "tracing")]
+            span_level: self.events.span_level,
+        };
+        change(&mut events);
+        Self { events: Arc::new(events) }
+    }
+
+    pub(super) fn shared_ids(self, ids: Arc<dyn IdGenerator>) -> Self {
+        self.with(|events| events.ids = ids)
+    }
+
+    /// Begins the record of a request, unless nobody listens.
+    ///
+    /// `existing` are the tags that another layer put into the request before. Where an outer layer records the request
+    /// already, this one does not.
+    pub(super) fn begin(&self, head: &Parts, existing: Option<&Tags>) -> Option<Pending> {
+        let events = &self.events;
+        if !events.sink.is_listening() {
+            return None;
+        }
+        let start = events.clock.instant();
+        let tags = match existing {
+            Some(tags) => tags.clone(),
+            None => Tags::around(events.pool.take()),
+        };
+        {
+            let mut state = tags.state();
+            if !state.claim() {
+                return None;
+            }
+            let event = state.open_event()?;
+            event.time = events.clock.now();
+            event.id = events.ids.event_id(event.time);
+            describe(head, event);
+        }
+        Some(Pending::new(tags, Arc::clone(events), start, head.method.clone()))
+    }
+}
+
+/// What the request head says.
+fn describe(head: &Parts, event: &mut Event) {
+    event.method = head.method.clone();
+    event.version = head.version;
+    event.path.push_str(head.uri.path());
+    match head.headers.get(header::HOST) {
+        Some(host) => event.host.push_str(&header_text(host).0),
+        None => event.host.push_str(head.uri.authority().map_or("", |authority| authority.as_str())),
+    }
+    #[cfg(feature = "axum")]
+    if let Some(route) = head.extensions.get::<axum::extract::MatchedPath>() {
+        event.route.push_str(route.as_str());
+    }
+}
+
+impl Events {
+    pub(super) fn now(&self) -> Instant {
+        self.clock.instant()
+    }
+
+    pub(super) fn ids(&self) -> &dyn IdGenerator {
+        &*self.ids
+    }
+
+    pub(super) fn emit(&self, event: Arc<Event>) {
+        self.sink.emit(event);
+    }
+
+    /// The span that a request runs in.
+    #[cfg(feature = "tracing")]
+    pub(super) fn span(&self, event: &Event) -> tracing::Span {
+        macro_rules! request_span {
+            ($level:ident) => {
+                tracing::span!(
+                    target: "tower_tagging::request",
+                    tracing::Level::$level,
+                    "request",
+                    trace_id = event.trace().trace_id(),
+                    span_id = event.trace().span_id().as_str(),
+                    method = event.method().as_str(),
+                    path = event.path(),
+                )
+            };
+        }
+        match self.span_level {
+            None => tracing::Span::none(),
+            Some(tracing::Level::ERROR) => request_span!(ERROR),
+            Some(tracing::Level::WARN) => request_span!(WARN),
+            Some(tracing::Level::INFO) => request_span!(INFO),
+            Some(tracing::Level::DEBUG) => request_span!(DEBUG),
+            Some(tracing::Level::TRACE) => request_span!(TRACE),
+        }
+    }
+}
+
+impl fmt::Debug for EventLayer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EventLayer").field("sink", &self.events.sink).finish_non_exhaustive()
+    }
+}

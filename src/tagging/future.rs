@@ -1,0 +1,103 @@
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use http::{HeaderName, HeaderValue, Response, StatusCode};
+use http_body::Body;
+use pin_project_lite::pin_project;
+
+use super::{body::ResponseBody, pending::Pending};
+
+pin_project! {
+    /// The response future of [`Tagging`](super::Tagging).
+    pub struct ResponseFuture<F> {
+        #[pin]
+        kind: Kind<F>,
+        pending: Option<Box<Pending>>,
+        reply: Option<(HeaderName, HeaderValue)>,
+    }
+}
+
+pin_project! {
+    #[project = KindProj]
+    enum Kind<F> {
+        Service { #[pin] inner: F },
+        Rejection { reason: Option<HeaderValue> },
+    }
+}
+
+/// Says in a response of ours why the request was rejected.
+const REJECTION: HeaderName = HeaderName::from_static("x-tagging-rejection");
+
+impl<F> ResponseFuture<F> {
+    pub(super) fn new(inner: F, pending: Option<Box<Pending>>, reply: Option<(HeaderName, HeaderValue)>) -> Self {
+        Self { kind: Kind::Service { inner }, pending, reply }
+    }
+
+    /// Answers status 400 with the reason in a header.
+    pub(super) fn rejected(
+        reason: &str,
+        pending: Option<Box<Pending>>,
+        reply: Option<(HeaderName, HeaderValue)>,
+    ) -> Self {
+        // Header values are visible ASCII; anything else in a key is escaped.
+        let reason = HeaderValue::from_str(&reason.escape_default().to_string()).ok();
+        Self { kind: Kind::Rejection { reason }, pending, reply }
+    }
+}
+
+impl<F> fmt::Debug for ResponseFuture<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseFuture").finish_non_exhaustive()
+    }
+}
+
+impl<F, B, E> Future for ResponseFuture<F>
+where
+    F: Future<Output = Result<Response<B>, E>>,
+    B: Body,
+{
+    type Output = Result<Response<ResponseBody<B>>, E>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let pending = this.pending;
+        let mut response = match this.kind.project() {
+            KindProj::Rejection { reason } => {
+                if let Some(mut pending) = pending.take() {
+                    pending.reject(StatusCode::BAD_REQUEST);
+                }
+                let mut response = Response::new(ResponseBody::empty());
+                *response.status_mut() = StatusCode::BAD_REQUEST;
+                if let Some(reason) = reason.take() {
+                    response.headers_mut().insert(REJECTION, reason);
+                }
+                response
+            }
+            KindProj::Service { inner } => {
+                let result = match pending {
+                    Some(pending) => ready!(pending.observe(|| inner.poll(context))),
+                    None => ready!(inner.poll(context)),
+                };
+                let mut pending = pending.take();
+                let response = result.inspect_err(|_| {
+                    if let Some(pending) = &mut pending {
+                        pending.fail::<E>("service");
+                    }
+                })?;
+                if let Some(pending) = &mut pending {
+                    pending.head(&response, response.body().is_end_stream());
+                }
+                let pending = pending.filter(|pending| pending.tags().is_some());
+                response.map(|body| ResponseBody::new(body, pending))
+            }
+        };
+        if let Some((name, value)) = this.reply.take() {
+            response.headers_mut().insert(name, value);
+        }
+        Poll::Ready(Ok(response))
+    }
+}

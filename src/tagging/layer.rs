@@ -1,0 +1,190 @@
+use std::sync::Arc;
+
+use tower_layer::Layer;
+
+use crate::{
+    metadata::{ConfigError, MetadataLayer, MetadataLayerBuilder},
+    sink::{Delivery, Sink},
+    trace::{IdGenerator, TraceIdLayer},
+};
+
+use super::{
+    event_layer::EventLayer,
+    request_body::{RequestBodyLayer, RequestBodyService},
+    service::{Steps, Tagging},
+};
+
+impl<S> Layer<S> for MetadataLayer {
+    type Service = Tagging<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        Tagging::new(inner, Steps { metadata: Some(self.clone()), ..Steps::default() })
+    }
+}
+
+impl<S> Layer<S> for TraceIdLayer {
+    type Service = Tagging<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        Tagging::new(inner, Steps { trace: Some(self.clone()), ..Steps::default() })
+    }
+}
+
+impl<S> Layer<S> for EventLayer {
+    type Service = Tagging<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        Tagging::new(inner, Steps { event: Some(self.clone()), ..Steps::default() })
+    }
+}
+
+/// Tags, trace ids and one event for each request, in one layer; see the [module](super).
+///
+/// A clone shares configuration, sinks and counts.
+#[derive(Clone, Debug)]
+pub struct TaggingLayer {
+    headers: HeaderTaggingLayer,
+    request_body: RequestBodyLayer,
+}
+
+impl TaggingLayer {
+    /// A builder: no header is read, and no event emitted, until it is told to.
+    pub fn builder() -> TaggingLayerBuilder {
+        TaggingLayerBuilder::default()
+    }
+
+    /// Reads all that [`Intake::from_env`](crate::metadata::Intake::from_env) reads and emits events to `sink`.
+    ///
+    /// # Errors
+    /// [`ConfigError`] naming the environment variable and what is wrong with it.
+    pub fn from_env(sink: impl Sink) -> Result<Self, ConfigError> {
+        Self::builder().from_env()?.sink(sink).build()
+    }
+
+    /// The same layer, leaving the request body and its type alone: it counts no request bytes and reads no `user` from
+    /// the body.
+    pub fn without_request_body(self) -> HeaderTaggingLayer {
+        self.headers
+    }
+
+    /// Counts of every event's fate, and the way to stop in order.
+    pub fn delivery(&self) -> Delivery {
+        self.headers.delivery()
+    }
+
+    /// The part of this layer that reads and merges tags, for its counts.
+    pub fn metadata(&self) -> Option<&MetadataLayer> {
+        self.headers.metadata()
+    }
+}
+
+impl<S> Layer<S> for TaggingLayer {
+    type Service = Tagging<RequestBodyService<S>>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        self.headers.layer(self.request_body.layer(inner))
+    }
+}
+
+/// A [`TaggingLayer`] that leaves the request body and its type alone; from
+/// [`TaggingLayer::without_request_body`].
+#[derive(Clone, Debug)]
+pub struct HeaderTaggingLayer {
+    steps: Steps,
+}
+
+impl HeaderTaggingLayer {
+    /// Counts of every event's fate, and the way to stop in order.
+    pub fn delivery(&self) -> Delivery {
+        self.steps.event.as_ref().map_or_else(Delivery::none, EventLayer::delivery)
+    }
+
+    /// The part of this layer that reads and merges tags, for its counts.
+    pub fn metadata(&self) -> Option<&MetadataLayer> {
+        self.steps.metadata.as_ref()
+    }
+}
+
+impl<S> Layer<S> for HeaderTaggingLayer {
+    type Service = Tagging<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        Tagging::new(inner, self.steps.clone())
+    }
+}
+
+/// Builds a [`TaggingLayer`] out of its parts.
+#[derive(Clone, Debug, Default)]
+pub struct TaggingLayerBuilder {
+    metadata: MetadataLayerBuilder,
+    trace_ids: TraceIdLayer,
+    events: Option<EventLayer>,
+    request_body: RequestBodyLayer,
+    ids: Option<Arc<dyn IdGenerator>>,
+}
+
+impl TaggingLayerBuilder {
+    /// How tags are read and merged.
+    #[must_use]
+    pub fn metadata(mut self, metadata: MetadataLayerBuilder) -> Self {
+        self.metadata = metadata;
+        self
+    }
+
+    /// How trace ids are read and made.
+    #[must_use]
+    pub fn trace_ids(mut self, trace_ids: TraceIdLayer) -> Self {
+        self.trace_ids = trace_ids;
+        self
+    }
+
+    /// How events are made and where they go.
+    #[must_use]
+    pub fn events(mut self, events: EventLayer) -> Self {
+        self.events = Some(events);
+        self
+    }
+
+    /// Short for [`events`](Self::events) with [`EventLayer::new`].
+    #[must_use]
+    pub fn sink(self, sink: impl Sink) -> Self {
+        self.events(EventLayer::new(sink))
+    }
+
+    /// What is read from request bodies.
+    #[must_use]
+    pub fn request_body(mut self, request_body: RequestBodyLayer) -> Self {
+        self.request_body = request_body;
+        self
+    }
+
+    /// One generator for the ids of events, traces and spans.
+    #[must_use]
+    pub fn ids(mut self, ids: impl IdGenerator) -> Self {
+        self.ids = Some(Arc::new(ids));
+        self
+    }
+
+    /// Reads the environment; see [`MetadataLayerBuilder::from_env`].
+    ///
+    /// # Errors
+    /// [`ConfigError`] naming the variable and what is wrong with it.
+    pub fn from_env(mut self) -> Result<Self, ConfigError> {
+        self.metadata = self.metadata.from_env()?;
+        Ok(self)
+    }
+
+    /// The layer.
+    ///
+    /// # Errors
+    /// [`ConfigError::OverLimit`] when a scope's tags are not within the limits.
+    pub fn build(self) -> Result<TaggingLayer, ConfigError> {
+        let Self { metadata, mut trace_ids, mut events, request_body, ids } = self;
+        if let Some(ids) = ids {
+            trace_ids = trace_ids.shared_ids(Arc::clone(&ids));
+            events = events.map(|events| events.shared_ids(ids));
+        }
+        let steps = Steps { event: events, trace: Some(trace_ids), metadata: Some(metadata.build()?) };
+        Ok(TaggingLayer { headers: HeaderTaggingLayer { steps }, request_body })
+    }
+}

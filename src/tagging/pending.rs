@@ -1,0 +1,161 @@
+use std::{any::type_name, sync::Arc, thread, time::Duration, time::Instant};
+
+use http::{Method, Response, StatusCode, header};
+
+use crate::{Tags, event::Outcome};
+
+use super::event_layer::Events;
+
+/// The guard of one request: moves from the response future into the response body and emits the event once, at the
+/// end, at an error, or when it is dropped.
+pub(crate) struct Pending {
+    /// `None` once the event is emitted.
+    tags: Option<Tags>,
+    events: Arc<Events>,
+    start: Instant,
+    method: Method,
+    status: Option<StatusCode>,
+    head: Option<Duration>,
+    first_byte: Option<Duration>,
+    body_bytes: u64,
+    content_length: Option<u64>,
+    /// No body is sent, whatever the service's body holds: HEAD, 204, 304.
+    is_bodyless: bool,
+    /// Whether the service or its body is being polled. Still set when the guard is dropped, it tells of a panic that
+    /// was caught between the poll and the drop.
+    is_polling: bool,
+    #[cfg(feature = "tracing")]
+    span: tracing::Span,
+}
+
+impl Pending {
+    pub(super) fn new(tags: Tags, events: Arc<Events>, start: Instant, method: Method) -> Self {
+        Self {
+            tags: Some(tags),
+            events,
+            start,
+            method,
+            status: None,
+            head: None,
+            first_byte: None,
+            body_bytes: 0,
+            content_length: None,
+            is_bodyless: false,
+            is_polling: false,
+            #[cfg(feature = "tracing")]
+            span: tracing::Span::none(),
+        }
+    }
+
+    /// The tags of the request while it is not over.
+    pub(super) fn tags(&self) -> Option<&Tags> {
+        self.tags.as_ref()
+    }
+
+    /// When the trace ids are known and before the service runs.
+    pub(super) fn ready(&mut self) {
+        if let Some(tags) = &self.tags
+            && let Some(event) = tags.state().open_event()
+        {
+            event.ensure_trace(self.events.ids());
+            #[cfg(feature = "tracing")]
+            {
+                self.span = self.events.span(event);
+            }
+        }
+    }
+
+    /// Runs the service, or polls it or its body, within the request's span; a panic within leaves a mark.
+    pub(super) fn observe<T>(&mut self, run: impl FnOnce() -> T) -> T {
+        self.is_polling = true;
+        #[cfg(feature = "tracing")]
+        let entered = self.span.enter();
+        let result = run();
+        #[cfg(feature = "tracing")]
+        drop(entered);
+        self.is_polling = false;
+        result
+    }
+
+    /// The response head is there. `has_ended` says whether its body is known to be empty.
+    pub(super) fn head<B>(&mut self, response: &Response<B>, has_ended: bool) {
+        let status = response.status();
+        self.status = Some(status);
+        self.head = Some(self.elapsed());
+        self.is_bodyless =
+            self.method == Method::HEAD || status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED;
+        self.content_length =
+            response.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.trim().parse().ok());
+        if status == StatusCode::SWITCHING_PROTOCOLS || (self.method == Method::CONNECT && status.is_success()) {
+            self.finish(Outcome::Upgraded, None);
+        } else if has_ended {
+            self.finish(Outcome::Completed, None);
+        }
+    }
+
+    /// A data frame passed. `has_ended` says whether it was the last.
+    pub(super) fn data(&mut self, bytes: usize, has_ended: bool) {
+        if bytes > 0 && self.first_byte.is_none() {
+            self.first_byte = Some(self.elapsed());
+        }
+        self.body_bytes += bytes as u64;
+        if has_ended || self.has_sent_all() {
+            self.finish(Outcome::Completed, None);
+        }
+    }
+
+    /// The body ended.
+    pub(super) fn complete(&mut self) {
+        self.finish(Outcome::Completed, None);
+    }
+
+    /// The service answered nothing itself.
+    pub(super) fn reject(&mut self, status: StatusCode) {
+        self.status = Some(status);
+        self.head = Some(self.elapsed());
+        self.finish(Outcome::Rejected, None);
+    }
+
+    /// The service or its body, as `origin` says, returned an error. Of its type only the name can be known.
+    pub(super) fn fail<E>(&mut self, origin: &str) {
+        self.finish(Outcome::Failed, Some(format!("{origin} error: {}", type_name::<E>())));
+    }
+
+    fn has_sent_all(&self) -> bool {
+        self.content_length.is_some_and(|length| self.body_bytes >= length)
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.events.now().saturating_duration_since(self.start)
+    }
+
+    fn finish(&mut self, outcome: Outcome, error: Option<String>) {
+        let Some(tags) = self.tags.take() else { return };
+        let duration = self.elapsed();
+        let event = tags.finish(|event| {
+            event.status = self.status;
+            event.head = self.head;
+            event.first_byte = self.first_byte;
+            event.response_body_bytes = self.body_bytes;
+            event.duration = duration;
+            event.outcome = outcome;
+            // What a handler recorded says more.
+            event.error = event.error.take().or(error);
+        });
+        self.events.emit(event);
+    }
+}
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        let has_head = self.status.is_some();
+        let outcome = if has_head && (self.is_bodyless || self.has_sent_all()) {
+            Outcome::Completed
+        } else if self.is_polling || thread::panicking() {
+            Outcome::Panicked
+        } else {
+            Outcome::Cancelled
+        };
+        self.finish(outcome, None);
+    }
+}

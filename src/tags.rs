@@ -1,0 +1,270 @@
+use std::{
+    fmt,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::SystemTime,
+};
+
+use crate::{
+    event::Event,
+    metadata::{
+        Diagnostic, Limits, Metadata, MetadataLayer, Precedence, Scope, Scopes, diagnostic::Diagnostics,
+        limits::TagWriter,
+    },
+    trace::{RandomIds, TraceContext},
+};
+
+/// The handle to a request's tags and trace ids, for handlers and inner layers.
+///
+/// Every layer of this crate puts one into the request extensions; with the feature `axum` it is an extractor too. Clones
+/// are the same request. What is set here is on the event, and wins over what the client said in the same scope:
+///
+/// ```
+/// use http::Request;
+/// use tower_tagging::{Tags, metadata, metadata::Scope};
+///
+/// async fn handler(request: Request<String>) {
+///     let Some(tags) = request.extensions().get::<Tags>() else { return };
+///     tags.insert("document_id", "42");
+///     tags.set_scope(Scope::Workspace, metadata! { "tenant" => "acme" });
+///     println!("{} asks in trace {}", tags.get("_user").unwrap_or_default(), tags.trace().trace_id());
+/// }
+///
+/// // A handler can be tested without any layer.
+/// let tags = Tags::new();
+/// tags.insert("_user", "ada");
+/// assert_eq!(tags.metadata(), metadata! { "_user" => "ada" });
+/// ```
+///
+/// Tags set after the response is over come too late for the event and are dropped; [`is_finished`](Self::is_finished)
+/// tells.
+#[derive(Clone)]
+pub struct Tags {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    state: Mutex<State>,
+    /// Bytes of the request body so far, and [`UNCOUNTED`] while nobody counts.
+    request_body_bytes: AtomicU64,
+}
+
+const UNCOUNTED: u64 = u64::MAX;
+
+/// The request at hand. The event is written in place; nobody else has it until the request is over.
+pub(crate) struct State {
+    event: Arc<Event>,
+    pub(crate) scopes: Scopes,
+    /// Limits, precedence and counts; the default ones where no [`MetadataLayer`] is.
+    rules: Option<MetadataLayer>,
+    /// Whether a scope changed since the event's effective metadata was merged.
+    stale: bool,
+    /// Whether an event layer will emit the event.
+    claimed: bool,
+    finished: bool,
+}
+
+impl Default for Tags {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Tags {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tags").field("metadata", &self.metadata()).finish_non_exhaustive()
+    }
+}
+
+impl Tags {
+    /// A handle of its own, that belongs to no request, with the default limits.
+    pub fn new() -> Self {
+        Self::around(Arc::new(Event { time: SystemTime::now(), ..Event::default() }))
+    }
+
+    /// The handle to a request that this event will be the record of.
+    pub(crate) fn around(mut event: Arc<Event>) -> Self {
+        let mut scopes = Scopes::new();
+        if let Some(event) = Arc::get_mut(&mut event) {
+            *scopes.get_mut(Scope::Request) = std::mem::take(&mut event.request_tags);
+        }
+        let state = State { event, scopes, rules: None, stale: false, claimed: false, finished: false };
+        Self { shared: Arc::new(Shared { state: Mutex::new(state), request_body_bytes: AtomicU64::new(UNCOUNTED) }) }
+    }
+
+    /// The effective metadata as it is now: all scopes merged.
+    pub fn metadata(&self) -> Metadata {
+        self.state().effective().clone()
+    }
+
+    /// The effective value of a tag.
+    pub fn get(&self, key: &str) -> Option<String> {
+        self.state().effective().get(key).map(str::to_owned)
+    }
+
+    /// Sets a tag of the request, over what the client said. A trusted scope still wins over it.
+    ///
+    /// The limits apply as they do to a client's tags: what is over them is cut or dropped, and noted.
+    pub fn insert(&self, key: impl AsRef<str>, value: impl AsRef<str>) {
+        self.extend([(key, value)]);
+    }
+
+    /// Sets several tags of the request; see [`insert`](Self::insert).
+    pub fn extend<K: AsRef<str>, V: AsRef<str>>(&self, tags: impl IntoIterator<Item = (K, V)>) {
+        // The iterator is the caller's code, which may call this handle: it runs before the lock.
+        let tags: Vec<_> = tags.into_iter().collect();
+        self.state().write_tags(|writer| {
+            for (key, value) in &tags {
+                writer.set(key.as_ref(), value.as_ref());
+            }
+        });
+    }
+
+    /// Adds tags to a scope, over those the scope has under the same keys: how an inner layer that knows the caller
+    /// hands in what can be trusted. The limits apply as they do to a client's tags.
+    pub fn set_scope(&self, scope: Scope, metadata: Metadata) {
+        self.state().write(|scopes, limits, diagnostics| {
+            scopes.add(scope, limits.enforce(&metadata, diagnostics).unwrap_or(metadata));
+        });
+    }
+
+    /// The trace ids of the request; made now when no [`TraceIdLayer`](crate::TraceIdLayer) read any.
+    pub fn trace(&self) -> TraceContext {
+        let mut state = self.state();
+        if let Some(event) = state.open_event() {
+            event.ensure_trace(&RandomIds);
+        }
+        state.event.trace.clone()
+    }
+
+    /// The notes on what was cut, coerced, dropped or shadowed so far.
+    pub fn diagnostics(&self) -> Vec<Diagnostic<'static>> {
+        let mut state = self.state();
+        state.effective();
+        let State { event, scopes, finished, .. } = &*state;
+        let request_tags = if *finished { &event.request_tags } else { scopes.get(Scope::Request) };
+        event.diagnostics_over(request_tags).into_iter().map(Diagnostic::into_owned).collect()
+    }
+
+    /// Records what went wrong, for [`Event::error`]; the last call counts.
+    pub fn set_error(&self, error: impl Into<String>) {
+        if let Some(event) = self.state().open_event() {
+            event.error = Some(error.into());
+        }
+    }
+
+    /// Records the template that the request matched, such as `/users/{id}`, for routers that do not say it themselves.
+    pub fn set_route(&self, route: &str) {
+        if let Some(event) = self.state().open_event() {
+            event.route.clear();
+            event.route.push_str(route);
+        }
+    }
+
+    /// Whether the request is over and its event was emitted: nothing set from now on is on it.
+    pub fn is_finished(&self) -> bool {
+        self.state().finished
+    }
+
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        // No code of others runs under the lock, and every change is complete at any point where ours could panic.
+        self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Fills `_user` from the request body when it is missing or empty.
+    pub(crate) fn fill_user(&self, user: &str) {
+        self.state().write_tags(|tags| {
+            if tags.is_blank("_user") {
+                tags.set("_user", user);
+            }
+        });
+    }
+
+    /// Counts bytes of the request body; 0 begins the count.
+    pub(crate) fn count_request_body(&self, bytes: u64) {
+        let count = &self.shared.request_body_bytes;
+        if count.compare_exchange(UNCOUNTED, bytes, Ordering::Relaxed, Ordering::Relaxed).is_err() {
+            count.fetch_add(bytes, Ordering::Relaxed);
+        }
+    }
+
+    /// Completes the event and gives it away. Nothing can be set from now on.
+    pub(crate) fn finish(self, complete: impl FnOnce(&mut Event)) -> Arc<Event> {
+        let counted = self.shared.request_body_bytes.load(Ordering::Relaxed);
+        let mut state = self.state();
+        state.effective();
+        let request_tags = std::mem::take(state.scopes.get_mut(Scope::Request));
+        if let Some(event) = state.open_event() {
+            event.request_tags = request_tags;
+            event.request_body_bytes = (counted != UNCOUNTED).then_some(counted);
+            complete(event);
+        }
+        if let Some(rules) = &state.rules {
+            rules.count_shadowed(state.event.shadowed().count());
+        }
+        state.finished = true;
+        drop(state);
+        // With the last handle gone the event is the sinks' alone, and can be used again when they are done with it.
+        match Arc::try_unwrap(self.shared) {
+            Ok(shared) => shared.state.into_inner().unwrap_or_else(PoisonError::into_inner).event,
+            Err(shared) => Arc::clone(&Self { shared }.state().event),
+        }
+    }
+}
+
+impl State {
+    /// The event while it can still be written.
+    pub(crate) fn open_event(&mut self) -> Option<&mut Event> {
+        if self.finished { None } else { Arc::get_mut(&mut self.event) }
+    }
+
+    /// Marks the event as one that will be emitted; false when another layer did before.
+    pub(crate) fn claim(&mut self) -> bool {
+        !std::mem::replace(&mut self.claimed, true)
+    }
+
+    /// Takes the limits and the precedence of a layer, and its word on the request.
+    pub(crate) fn collect<T>(
+        &mut self,
+        rules: &MetadataLayer,
+        collect: impl FnOnce(&mut Scopes, &mut Diagnostics) -> Option<T>,
+    ) -> Option<T> {
+        self.rules = Some(rules.clone());
+        self.write(|scopes, _, diagnostics| collect(scopes, diagnostics)).flatten()
+    }
+
+    /// Changes the scopes, while the event is open.
+    fn write<T>(&mut self, write: impl FnOnce(&mut Scopes, &Limits, &mut Diagnostics) -> T) -> Option<T> {
+        let limits = self.rules.as_ref().map_or_else(Limits::default, |rules| *rules.limits());
+        if self.finished {
+            return None;
+        }
+        let event = Arc::get_mut(&mut self.event)?;
+        // The effective metadata is out of date now, and must not share its buffer with a scope that is written.
+        self.stale = true;
+        event.metadata.reset(usize::MAX);
+        event.sources.clear();
+        Some(write(&mut self.scopes, &limits, &mut event.diagnostics))
+    }
+
+    /// Writes request tags under the limits.
+    fn write_tags(&mut self, write: impl FnOnce(&mut TagWriter<'_>)) {
+        self.write(|scopes, limits, diagnostics| {
+            write(&mut TagWriter::new(scopes.get_mut(Scope::Request), limits, diagnostics));
+        });
+    }
+
+    /// The effective metadata, merged anew if a scope changed.
+    fn effective(&mut self) -> &Metadata {
+        if self.stale {
+            self.stale = false;
+            let precedence = self.rules.as_ref().map_or_else(Precedence::default, MetadataLayer::precedence);
+            if let Some(event) = Arc::get_mut(&mut self.event) {
+                self.scopes.merge_into(precedence, &mut event.metadata, &mut event.sources);
+            }
+        }
+        &self.event.metadata
+    }
+}

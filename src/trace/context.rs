@@ -1,0 +1,237 @@
+use std::{fmt, sync::Arc};
+
+use serde::{Serialize, Serializer, ser::SerializeStruct};
+
+/// A W3C trace id: 16 bytes, not all zero, written as 32 lower-case hex digits.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct TraceId([u8; 32]);
+
+/// A W3C span (parent) id: 8 bytes, not all zero, written as 16 lower-case hex digits.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct SpanId([u8; 16]);
+
+macro_rules! hex_id {
+    ($name:ident, $bytes:literal, $digits:literal) => {
+        impl $name {
+            /// The id of these bytes; `None` when all are zero, which W3C Trace Context forbids.
+            pub fn from_bytes(bytes: [u8; $bytes]) -> Option<Self> {
+                const DIGITS: &[u8; 16] = b"0123456789abcdef";
+                if bytes == [0; $bytes] {
+                    return None;
+                }
+                let mut hex = [0; $digits];
+                for (pair, byte) in hex.chunks_exact_mut(2).zip(bytes) {
+                    let digits = [DIGITS.get(usize::from(byte >> 4)), DIGITS.get(usize::from(byte & 15))];
+                    for (place, digit) in pair.iter_mut().zip(digits.into_iter().flatten()) {
+                        *place = *digit;
+                    }
+                }
+                Some(Self(hex))
+            }
+
+            /// Reads exactly the lower-case hex digits that [`as_str`](Self::as_str) gives.
+            pub fn from_hex(text: &str) -> Option<Self> {
+                let hex: [u8; $digits] = text.as_bytes().try_into().ok()?;
+                let is_hex = hex.iter().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'));
+                (is_hex && hex != [b'0'; $digits]).then_some(Self(hex))
+            }
+
+            /// The lower-case hex digits.
+            pub fn as_str(&self) -> &str {
+                std::str::from_utf8(&self.0).unwrap_or_default()
+            }
+
+            /// The bytes that the hex digits stand for.
+            pub fn to_bytes(self) -> [u8; $bytes] {
+                let mut bytes = [0; $bytes];
+                for (byte, pair) in bytes.iter_mut().zip(self.0.chunks_exact(2)) {
+                    *byte = pair.iter().fold(0, |byte, digit| {
+                        byte << 4 | char::from(*digit).to_digit(16).and_then(|digit| u8::try_from(digit).ok()).unwrap_or(0)
+                    });
+                }
+                bytes
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, concat!(stringify!($name), "({})"), self.as_str())
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(self.as_str())
+            }
+        }
+    };
+}
+
+hex_id!(TraceId, 16, 32);
+hex_id!(SpanId, 8, 16);
+
+/// Where [`TraceContext::trace_id`] came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TraceSource {
+    /// An explicit trace id header.
+    Header,
+    /// `traceparent`.
+    Traceparent,
+    /// Made here.
+    Generated,
+}
+
+impl TraceSource {
+    /// The name as it stands in a serialised event: `header`, `traceparent` or `generated`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Header => "header",
+            Self::Traceparent => "traceparent",
+            Self::Generated => "generated",
+        }
+    }
+}
+
+/// The trace ids of one request; see the [module](super) for where each comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TraceContext {
+    pub(super) explicit: Option<Arc<str>>,
+    pub(super) w3c_trace_id: TraceId,
+    pub(super) span_id: SpanId,
+    pub(super) parent: Option<Parent>,
+    pub(super) span_name: Option<Arc<str>>,
+    pub(super) span_path: Option<Arc<str>>,
+    pub(super) linked_trace_id: Option<Arc<str>>,
+    /// The W3C flags that go on: bit 0 sampled, bit 1 random trace id.
+    pub(super) flags: u8,
+    pub(super) source: TraceSource,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Parent {
+    W3c(SpanId),
+    Explicit(Arc<str>),
+}
+
+pub(super) const SAMPLED: u8 = 1;
+
+impl TraceContext {
+    /// A trace that begins here.
+    pub(crate) fn started(w3c_trace_id: TraceId, span_id: SpanId) -> Self {
+        Self {
+            explicit: None,
+            w3c_trace_id,
+            span_id,
+            parent: None,
+            span_name: None,
+            span_path: None,
+            linked_trace_id: None,
+            flags: SAMPLED,
+            source: TraceSource::Generated,
+        }
+    }
+
+    /// What stands in an event until ids are made.
+    pub(crate) fn unset() -> Self {
+        Self::started(TraceId([b'0'; 32]), SpanId([b'0'; 16]))
+    }
+
+    pub(crate) fn is_unset(&self) -> bool {
+        self.w3c_trace_id == TraceId([b'0'; 32])
+    }
+
+    /// The id that a person searches for: what the client called the trace, else [`w3c_trace_id`](Self::w3c_trace_id).
+    /// At most 128 visible ASCII characters.
+    pub fn trace_id(&self) -> &str {
+        self.explicit.as_deref().unwrap_or_else(|| self.w3c_trace_id.as_str())
+    }
+
+    /// The id of the trace by W3C Trace Context.
+    pub fn w3c_trace_id(&self) -> &TraceId {
+        &self.w3c_trace_id
+    }
+
+    /// The id of this request's own span.
+    pub fn span_id(&self) -> &SpanId {
+        &self.span_id
+    }
+
+    /// The id of the caller's span: any text from an explicit header, or 16 hex digits from `traceparent`.
+    pub fn parent_span_id(&self) -> Option<&str> {
+        match self.parent.as_ref()? {
+            Parent::W3c(id) => Some(id.as_str()),
+            Parent::Explicit(id) => Some(id),
+        }
+    }
+
+    /// What the client calls this step.
+    pub fn span_name(&self) -> Option<&str> {
+        self.span_name.as_deref()
+    }
+
+    /// The steps of an agent that led here, joined by `/`.
+    pub fn span_path(&self) -> Option<&str> {
+        self.span_path.as_deref()
+    }
+
+    /// The inbound trace id that [`TracePolicy::Restart`](super::TracePolicy::Restart) did not take over.
+    pub fn linked_trace_id(&self) -> Option<&str> {
+        self.linked_trace_id.as_deref()
+    }
+
+    /// The W3C sampled flag; set on traces that begin here.
+    pub fn sampled(&self) -> bool {
+        self.flags & SAMPLED != 0
+    }
+
+    /// Where [`trace_id`](Self::trace_id) came from.
+    pub fn source(&self) -> TraceSource {
+        self.source
+    }
+
+    /// The `traceparent` for calls made on behalf of this request: version 00, our span as the parent.
+    pub fn traceparent(&self) -> String {
+        String::from_utf8_lossy(&self.traceparent_bytes()).into_owned()
+    }
+
+    pub(super) fn traceparent_bytes(&self) -> [u8; TRACEPARENT_LEN] {
+        let mut header = *b"00-00000000000000000000000000000000-0000000000000000-00";
+        if let Some(place) = header.get_mut(TRACE_ID_AT..TRACE_ID_AT + 32) {
+            place.copy_from_slice(&self.w3c_trace_id.0);
+        }
+        if let Some(place) = header.get_mut(36..52) {
+            place.copy_from_slice(&self.span_id.0);
+        }
+        if let Some(place) = header.last_mut() {
+            *place += self.flags & 0b11;
+        }
+        header
+    }
+}
+
+/// Length of a `traceparent` of version 00, and where the trace id stands in it, in bytes.
+pub(super) const TRACEPARENT_LEN: usize = 55;
+pub(super) const TRACE_ID_AT: usize = 3;
+
+impl Serialize for TraceContext {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut object = serializer.serialize_struct("TraceContext", 9)?;
+        object.serialize_field("trace_id", self.trace_id())?;
+        object.serialize_field("w3c_trace_id", &self.w3c_trace_id)?;
+        object.serialize_field("span_id", &self.span_id)?;
+        object.serialize_field("parent_span_id", &self.parent_span_id())?;
+        object.serialize_field("span_name", &self.span_name())?;
+        object.serialize_field("span_path", &self.span_path())?;
+        object.serialize_field("linked_trace_id", &self.linked_trace_id())?;
+        object.serialize_field("sampled", &self.sampled())?;
+        object.serialize_field("source", self.source.as_str())?;
+        object.end()
+    }
+}
