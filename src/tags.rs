@@ -9,10 +9,7 @@ use std::{
 
 use crate::{
     event::Event,
-    metadata::{
-        Diagnostic, Limits, Metadata, MetadataLayer, Precedence, Scope, Scopes, diagnostic::Diagnostics,
-        limits::TagWriter,
-    },
+    metadata::{Diagnostic, Limits, Metadata, MetadataLayer, Precedence, Scope, Scopes, limits::TagWriter},
     trace::{RandomIds, TraceContext},
 };
 
@@ -56,7 +53,7 @@ const UNCOUNTED: u64 = u64::MAX;
 /// The request at hand. The event is written in place; nobody else has it until the request is over.
 pub(crate) struct State {
     event: Arc<Event>,
-    pub(crate) scopes: Scopes,
+    scopes: Scopes,
     /// Limits, precedence and counts; the default ones where no [`MetadataLayer`] is.
     rules: Option<MetadataLayer>,
     /// Whether a scope changed since the event's effective metadata was merged.
@@ -115,7 +112,7 @@ impl Tags {
     pub fn extend<K: AsRef<str>, V: AsRef<str>>(&self, tags: impl IntoIterator<Item = (K, V)>) {
         // The iterator is the caller's code, which may call this handle: it runs before the lock.
         let tags: Vec<_> = tags.into_iter().collect();
-        self.state().write_tags(|writer| {
+        self.write_tags(|writer| {
             for (key, value) in &tags {
                 writer.set(key.as_ref(), value.as_ref());
             }
@@ -125,16 +122,18 @@ impl Tags {
     /// Adds tags to a scope, over those the scope has under the same keys: how an inner layer that knows the caller
     /// hands in what can be trusted. The limits apply as they do to a client's tags.
     pub fn set_scope(&self, scope: Scope, metadata: Metadata) {
-        self.state().write(|scopes, limits, diagnostics| {
-            scopes.add(scope, limits.enforce(&metadata, diagnostics).unwrap_or(metadata));
-        });
+        if let Some(mut request) = self.state().open() {
+            let metadata = request.limits().enforce(&metadata, &mut request.event.diagnostics).unwrap_or(metadata);
+            request.touch();
+            request.scopes.add(scope, metadata);
+        }
     }
 
     /// The trace ids of the request; made now when no [`TraceIdLayer`](crate::TraceIdLayer) read any.
     pub fn trace(&self) -> TraceContext {
         let mut state = self.state();
-        if let Some(event) = state.open_event() {
-            event.ensure_trace(&RandomIds);
+        if let Some(request) = state.open() {
+            request.event.ensure_trace(&RandomIds);
         }
         state.event.trace.clone()
     }
@@ -150,16 +149,17 @@ impl Tags {
 
     /// Records what went wrong, for [`Event::error`]; the last call counts.
     pub fn set_error(&self, error: impl Into<String>) {
-        if let Some(event) = self.state().open_event() {
-            event.error = Some(error.into());
+        let error = error.into();
+        if let Some(request) = self.state().open() {
+            request.event.error = Some(error);
         }
     }
 
     /// Records the template that the request matched, such as `/users/{id}`, for routers that do not say it themselves.
     pub fn set_route(&self, route: &str) {
-        if let Some(event) = self.state().open_event() {
-            event.route.clear();
-            event.route.push_str(route);
+        if let Some(request) = self.state().open() {
+            request.event.route.clear();
+            request.event.route.push_str(route);
         }
     }
 
@@ -173,9 +173,15 @@ impl Tags {
         self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn write_tags(&self, write: impl FnOnce(&mut TagWriter<'_>)) {
+        if let Some(mut request) = self.state().open() {
+            request.write_tags(write);
+        }
+    }
+
     /// Fills `_user` from the request body when it is missing or empty.
     pub(crate) fn fill_user(&self, user: &str) {
-        self.state().write_tags(|tags| {
+        self.write_tags(|tags| {
             if tags.is_blank("_user") {
                 tags.set("_user", user);
             }
@@ -194,15 +200,15 @@ impl Tags {
     pub(crate) fn finish(self, complete: impl FnOnce(&mut Event)) -> Arc<Event> {
         let counted = self.shared.request_body_bytes.load(Ordering::Relaxed);
         let mut state = self.state();
-        state.effective();
-        let request_tags = std::mem::take(state.scopes.get_mut(Scope::Request));
-        if let Some(event) = state.open_event() {
-            event.request_tags = request_tags;
+        if let Some(mut request) = state.open() {
+            request.merge();
+            let OpenRequest { event, scopes, rules, .. } = request;
+            event.request_tags = std::mem::take(scopes.get_mut(Scope::Request));
             event.request_body_bytes = (counted != UNCOUNTED).then_some(counted);
             complete(event);
-        }
-        if let Some(rules) = &state.rules {
-            rules.count_shadowed(state.event.shadowed().count());
+            if let Some(rules) = rules {
+                rules.count_shadowed(event.shadowed().count());
+            }
         }
         state.finished = true;
         drop(state);
@@ -215,56 +221,62 @@ impl Tags {
 }
 
 impl State {
-    /// The event while it can still be written.
-    pub(crate) fn open_event(&mut self) -> Option<&mut Event> {
-        if self.finished { None } else { Arc::get_mut(&mut self.event) }
-    }
-
-    /// Marks the event as one that will be emitted; false when another layer did before.
-    pub(crate) fn claim(&mut self) -> bool {
-        !std::mem::replace(&mut self.claimed, true)
-    }
-
-    /// Takes the limits and the precedence of a layer, and its word on the request.
-    pub(crate) fn collect<T>(
-        &mut self,
-        rules: &MetadataLayer,
-        collect: impl FnOnce(&mut Scopes, &mut Diagnostics) -> Option<T>,
-    ) -> Option<T> {
-        self.rules = Some(rules.clone());
-        self.write(|scopes, _, diagnostics| collect(scopes, diagnostics)).flatten()
-    }
-
-    /// Changes the scopes, while the event is open.
-    fn write<T>(&mut self, write: impl FnOnce(&mut Scopes, &Limits, &mut Diagnostics) -> T) -> Option<T> {
-        let limits = self.rules.as_ref().map_or_else(Limits::default, |rules| *rules.limits());
+    /// What can be written while the request is not over.
+    pub(crate) fn open(&mut self) -> Option<OpenRequest<'_>> {
         if self.finished {
             return None;
         }
-        let event = Arc::get_mut(&mut self.event)?;
-        // The effective metadata is out of date now, and must not share its buffer with a scope that is written.
-        self.stale = true;
-        event.metadata.reset(usize::MAX);
-        event.sources.clear();
-        Some(write(&mut self.scopes, &limits, &mut event.diagnostics))
-    }
-
-    /// Writes request tags under the limits.
-    fn write_tags(&mut self, write: impl FnOnce(&mut TagWriter<'_>)) {
-        self.write(|scopes, limits, diagnostics| {
-            write(&mut TagWriter::new(scopes.get_mut(Scope::Request), limits, diagnostics));
-        });
+        let Self { event, scopes, rules, stale, claimed, .. } = self;
+        Some(OpenRequest { event: Arc::get_mut(event)?, scopes, rules, stale, claimed })
     }
 
     /// The effective metadata, merged anew if a scope changed.
     fn effective(&mut self) -> &Metadata {
-        if self.stale {
-            self.stale = false;
-            let precedence = self.rules.as_ref().map_or_else(Precedence::default, MetadataLayer::precedence);
-            if let Some(event) = Arc::get_mut(&mut self.event) {
-                self.scopes.merge_into(precedence, &mut event.metadata, &mut event.sources);
-            }
+        if let Some(mut request) = self.open() {
+            request.merge();
         }
         &self.event.metadata
+    }
+}
+
+/// A request that is not over.
+pub(crate) struct OpenRequest<'a> {
+    pub(crate) event: &'a mut Event,
+    pub(crate) scopes: &'a mut Scopes,
+    pub(crate) rules: &'a mut Option<MetadataLayer>,
+    stale: &'a mut bool,
+    claimed: &'a mut bool,
+}
+
+impl OpenRequest<'_> {
+    /// Marks the event as one that will be emitted; false when another layer did before.
+    pub(crate) fn claim(&mut self) -> bool {
+        !std::mem::replace(self.claimed, true)
+    }
+
+    /// Before a scope is written: the effective metadata gets out of date, and must not share its buffer with the scope.
+    pub(crate) fn touch(&mut self) {
+        *self.stale = true;
+        self.event.metadata.reset(usize::MAX);
+        self.event.sources.clear();
+    }
+
+    fn limits(&self) -> Limits {
+        self.rules.as_ref().map_or_else(Limits::default, |rules| *rules.limits())
+    }
+
+    /// Writes request tags under the limits.
+    fn write_tags(&mut self, write: impl FnOnce(&mut TagWriter<'_>)) {
+        let limits = self.limits();
+        self.touch();
+        write(&mut TagWriter::new(self.scopes.get_mut(Scope::Request), &limits, &mut self.event.diagnostics));
+    }
+
+    fn merge(&mut self) {
+        if *self.stale {
+            *self.stale = false;
+            let precedence = self.rules.as_ref().map_or_else(Precedence::default, MetadataLayer::precedence);
+            self.scopes.merge_into(precedence, &mut self.event.metadata, &mut self.event.sources);
+        }
     }
 }

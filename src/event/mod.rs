@@ -52,7 +52,7 @@ mod record;
 
 #[cfg(feature = "test-util")]
 pub use self::clock::ManualClock;
-pub(crate) use self::pool::EventPool;
+pub(crate) use self::pool::{EventPool, EventPoolOwner};
 pub use self::{
     clock::{Clock, SystemClock},
     outcome::Outcome,

@@ -1,4 +1,7 @@
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering::SeqCst},
+};
 
 use crossbeam_queue::ArrayQueue;
 
@@ -11,34 +14,50 @@ use super::Event;
 #[derive(Debug)]
 pub(crate) struct EventPool {
     spare: ArrayQueue<Arc<Event>>,
+    /// Events hold on to their pool, so a pool that is closed must let go of its events.
+    closed: AtomicBool,
+}
+
+/// A pool that is closed when its owner is gone.
+#[derive(Debug)]
+pub(crate) struct EventPoolOwner(Arc<EventPool>);
+
+impl EventPoolOwner {
+    pub(crate) fn new() -> Self {
+        let spare = ArrayQueue::new(EventPool::CAPACITY);
+        Self(Arc::new(EventPool { spare, closed: AtomicBool::new(false) }))
+    }
+
+    /// An event with nothing in it, which nobody else has.
+    pub(crate) fn take(&self) -> Arc<Event> {
+        self.0.spare.pop().unwrap_or_else(|| Arc::new(Event { home: Some(Arc::clone(&self.0)), ..Event::default() }))
+    }
+}
+
+impl Drop for EventPoolOwner {
+    fn drop(&mut self) {
+        self.0.closed.store(true, SeqCst);
+        self.0.clear();
+    }
 }
 
 impl EventPool {
     /// Most events kept.
     const CAPACITY: usize = 1024;
 
-    pub(crate) fn new() -> Arc<Self> {
-        Arc::new(Self { spare: ArrayQueue::new(Self::CAPACITY) })
-    }
-
-    /// An event with nothing in it, which nobody else has.
-    pub(crate) fn take(self: &Arc<Self>) -> Arc<Event> {
-        let mut event = self.spare.pop().unwrap_or_default();
-        if let Some(event) = Arc::get_mut(&mut event) {
-            event.home = Some(Arc::clone(self));
-        }
-        event
-    }
-
     /// Gives an event back if nobody else has it; drops it otherwise.
     pub(crate) fn give_back(mut event: Arc<Event>) {
-        let home = Arc::get_mut(&mut event).and_then(|event| {
-            event.reset();
-            event.home.take()
-        });
-        if let Some(home) = home {
-            // A full pool drops it.
-            let _ = home.spare.push(event);
+        let Some(unshared) = Arc::get_mut(&mut event) else { return };
+        unshared.reset();
+        let Some(home) = unshared.home.clone() else { return };
+        // A full pool drops it.
+        let _ = home.spare.push(event);
+        if home.closed.load(SeqCst) {
+            home.clear();
         }
+    }
+
+    fn clear(&self) {
+        while self.spare.pop().is_some() {}
     }
 }

@@ -3,6 +3,7 @@ use std::borrow::Cow;
 use super::{
     Metadata,
     diagnostic::{Diagnostic, DiagnosticCode, Diagnostics},
+    map::TagTable,
 };
 
 /// How long and how many the tags of one request may be.
@@ -114,7 +115,7 @@ impl Limits {
 
 /// Writes tags into a map under [`Limits`], noting what it had to change.
 pub(crate) struct TagWriter<'a> {
-    metadata: &'a mut Metadata,
+    tags: &'a mut TagTable,
     limits: &'a Limits,
     diagnostics: &'a mut Diagnostics,
     rejection: Option<Diagnostic<'static>>,
@@ -122,38 +123,39 @@ pub(crate) struct TagWriter<'a> {
 
 impl<'a> TagWriter<'a> {
     pub(crate) fn new(metadata: &'a mut Metadata, limits: &'a Limits, diagnostics: &'a mut Diagnostics) -> Self {
-        Self { metadata, limits, diagnostics, rejection: None }
+        Self { tags: metadata.open(), limits, diagnostics, rejection: None }
     }
 
     /// Sets a tag, over one of the same key.
     pub(crate) fn set(&mut self, key: &str, value: &str) {
         if let Some(key) = self.admit_key(key) {
-            self.write(&key, value);
+            let place = self.tags.find(&key);
+            self.write(place, &key, value);
         }
     }
 
     /// Sets a tag unless the key has a value already.
     pub(crate) fn fill(&mut self, key: &str, value: &str) {
         if let Some(key) = self.admit_key(key)
-            && !self.metadata.contains_key(&key)
+            && let Err(at) = self.tags.find(&key)
         {
-            self.write(&key, value);
+            self.write(Err(at), &key, value);
         }
     }
 
     /// Whether no tag is set yet.
     pub(crate) fn is_empty(&self) -> bool {
-        self.metadata.is_empty()
+        self.tags.len() == 0
     }
 
     /// Whether [`fill`](Self::fill) with this very key would write nothing.
     pub(crate) fn has(&self, key: &str) -> bool {
-        self.metadata.contains_key(key)
+        self.tags.find(key).is_ok()
     }
 
     /// Whether the key is missing or its value is empty.
     pub(crate) fn is_blank(&self, key: &str) -> bool {
-        self.metadata.get(key).is_none_or(str::is_empty)
+        self.tags.find(key).map_or(true, |at| self.tags.value_at(at).is_none_or(str::is_empty))
     }
 
     pub(crate) fn note(&mut self, diagnostic: Diagnostic<'_>) {
@@ -183,24 +185,25 @@ impl<'a> TagWriter<'a> {
         Some(key)
     }
 
-    fn write(&mut self, key: &str, value: &str) {
+    /// Writes where the key is, or where it belongs.
+    fn write(&mut self, place: Result<usize, usize>, key: &str, value: &str) {
         let limit = self.limits.value_chars;
         let Some(value) =
             self.admit_text(key, value, limit, DiagnosticCode::ValueTruncated, DiagnosticCode::ValueTooLong)
         else {
             return;
         };
-        let (old_tags, old_bytes) = match self.metadata.get(key) {
-            Some(old) => (1, key.len() + old.len()),
-            None => (0, 0),
-        };
-        let bytes = self.metadata.text_bytes() - old_bytes + key.len() + value.len();
+        let old_bytes = place.ok().and_then(|at| self.tags.value_at(at)).map_or(0, |old| key.len() + old.len());
+        let bytes = self.tags.text_bytes() - old_bytes + key.len() + value.len();
         if bytes > self.limits.total_bytes {
-            self.over(Diagnostic::new(DiagnosticCode::TooLarge).key(key));
-        } else if self.metadata.len() - old_tags >= self.limits.tags {
-            self.over(Diagnostic::new(DiagnosticCode::TooManyTags).key(key));
-        } else {
-            self.metadata.insert(key, value);
+            return self.over(Diagnostic::new(DiagnosticCode::TooLarge).key(key));
+        }
+        match place {
+            Ok(at) => self.tags.replace_at(at, key, &value),
+            Err(_) if self.tags.len() >= self.limits.tags => {
+                self.over(Diagnostic::new(DiagnosticCode::TooManyTags).key(key));
+            }
+            Err(at) => self.tags.insert_at(at, key, &value),
         }
     }
 
@@ -251,11 +254,10 @@ impl<'a> TagWriter<'a> {
 
 /// Whether nothing about the text needs a second look: no control characters, surely within the limit.
 fn is_plain(text: &str, max_chars: usize) -> bool {
-    if text.is_ascii() {
-        text.len() <= max_chars && !text.bytes().any(|byte| byte.is_ascii_control())
-    } else {
-        text.chars().count() <= max_chars && !text.contains(char::is_control)
+    if text.len() <= max_chars && text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        return true;
     }
+    text.chars().count() <= max_chars && !text.contains(char::is_control)
 }
 
 /// The first `max_chars` characters.

@@ -24,11 +24,12 @@ use serde::{
 pub struct Metadata {
     // All text of a map lies in one buffer, so that a map costs two allocations however many tags it
     // has, and none when its buffers are reused for the next request.
-    inner: Option<Arc<Inner>>,
+    inner: Option<Arc<TagTable>>,
 }
 
+/// The tags of a [`Metadata`], open for writing.
 #[derive(Clone, Default)]
-struct Inner {
+pub(crate) struct TagTable {
     text: String,
     tags: Vec<Span>,
     live_bytes: usize,
@@ -45,7 +46,7 @@ struct Span {
 /// Text that replaced values may leave unused before the buffer is packed again, in bytes.
 const SLACK_BYTES: usize = 4096;
 
-impl Inner {
+impl TagTable {
     fn key(&self, span: Span) -> &str {
         self.text.get(span.start..span.start + span.key_len).unwrap_or_default()
     }
@@ -55,13 +56,26 @@ impl Inner {
         self.text.get(start..start + span.value_len).unwrap_or_default()
     }
 
-    fn find(&self, key: &str) -> Result<usize, usize> {
+    /// Where the key is, or where it belongs.
+    pub(crate) fn find(&self, key: &str) -> Result<usize, usize> {
         // Keys mostly arrive in order when maps are merged or read back.
         match self.tags.last() {
             None => Err(0),
             Some(last) if self.key(*last) < key => Err(self.tags.len()),
             Some(_) => self.tags.binary_search_by(|span| self.key(*span).cmp(key)),
         }
+    }
+
+    pub(crate) fn value_at(&self, at: usize) -> Option<&str> {
+        self.tags.get(at).map(|span| self.value(*span))
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.tags.len()
+    }
+
+    pub(crate) fn text_bytes(&self) -> usize {
+        self.live_bytes
     }
 
     fn write(&mut self, key: &str, value: &str) -> Span {
@@ -72,12 +86,17 @@ impl Inner {
         Span { start, key_len: key.len(), value_len: value.len() }
     }
 
-    fn insert_at(&mut self, at: usize, key: &str, value: &str) {
+    pub(crate) fn insert_at(&mut self, at: usize, key: &str, value: &str) {
+        if self.tags.capacity() == 0 {
+            // Room for a usual request at once.
+            self.text.reserve(256);
+            self.tags.reserve(8);
+        }
         let span = self.write(key, value);
         self.tags.insert(at, span);
     }
 
-    fn replace_at(&mut self, at: usize, key: &str, value: &str) {
+    pub(crate) fn replace_at(&mut self, at: usize, key: &str, value: &str) {
         let span = self.write(key, value);
         if let Some(old) = self.tags.get_mut(at) {
             self.live_bytes -= old.key_len + old.value_len;
@@ -141,18 +160,11 @@ impl Metadata {
     /// No limit applies here: a map built in code is checked where it is handed to a layer.
     pub fn insert(&mut self, key: impl AsRef<str>, value: impl AsRef<str>) {
         let (key, value) = (key.as_ref(), value.as_ref());
-        let inner = self.make_mut();
+        let inner = self.open();
         match inner.find(key) {
             Ok(at) => inner.replace_at(at, key, value),
             Err(at) => inner.insert_at(at, key, value),
         }
-    }
-
-    /// Appends a tag whose key is known to sort behind all others.
-    pub(crate) fn push_last(&mut self, key: &str, value: &str) {
-        let inner = self.make_mut();
-        let at = inner.tags.len();
-        inner.insert_at(at, key, value);
     }
 
     /// Empties the map, keeping its buffers for the next use when nobody else reads them and they are
@@ -168,17 +180,16 @@ impl Metadata {
         }
     }
 
-    fn make_mut(&mut self) -> &mut Inner {
-        Arc::make_mut(self.inner.get_or_insert_with(|| {
-            Arc::new(Inner { text: String::with_capacity(256), tags: Vec::with_capacity(8), live_bytes: 0 })
-        }))
+    /// The tags, to write several of them; copies them first when they are shared.
+    pub(crate) fn open(&mut self) -> &mut TagTable {
+        Arc::make_mut(self.inner.get_or_insert_default())
     }
 }
 
 /// Iterator over the tags of a [`Metadata`] as `(key, value)`, in the order of the keys.
 #[derive(Clone)]
 pub struct Iter<'a> {
-    inner: Option<&'a Inner>,
+    inner: Option<&'a TagTable>,
     next: usize,
 }
 

@@ -190,6 +190,7 @@ impl Scopes {
         }
         // All maps are sorted, so one pass over their heads writes the result in order.
         let mut heads = precedence.strongest_first().map(|scope| (scope, self.get(scope).iter().peekable()));
+        let table = effective.open();
         loop {
             let mut winner: Option<(Scope, &str, &str)> = None;
             for (scope, tags) in &mut heads {
@@ -200,7 +201,7 @@ impl Scopes {
                 }
             }
             let Some((scope, key, value)) = winner else { return };
-            effective.push_last(key, value);
+            table.insert_at(table.len(), key, value);
             sources.push(scope);
             for (_, tags) in &mut heads {
                 tags.next_if(|(other, _)| *other == key);

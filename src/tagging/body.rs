@@ -17,12 +17,12 @@ pin_project! {
         // `None` in a response of ours, which is empty.
         #[pin]
         inner: Option<B>,
-        pending: Option<Box<Pending>>,
+        pending: Option<Pending>,
     }
 }
 
 impl<B> ResponseBody<B> {
-    pub(super) fn new(inner: B, pending: Option<Box<Pending>>) -> Self {
+    pub(super) fn new(inner: B, pending: Option<Pending>) -> Self {
         Self { inner: Some(inner), pending }
     }
 
@@ -64,7 +64,7 @@ impl<B: Body> Body for ResponseBody<B> {
             },
             Some(Err(_)) => pending.fail::<B::Error>("response body"),
         }
-        if pending.tags().is_none() {
+        if pending.is_over() {
             *this.pending = None;
         }
         Poll::Ready(frame)

@@ -1,10 +1,10 @@
 use std::{fmt, sync::Arc, time::Instant};
 
-use http::{header, request::Parts};
+use http::{Method, header, request::Parts};
 
 use crate::{
     Tags,
-    event::{Clock, Event, EventPool, SystemClock},
+    event::{Clock, Event, EventPoolOwner, SystemClock},
     metadata::intake::header_text,
     sink::{Delivery, Sink, guarded::Guarded},
     trace::{IdGenerator, RandomIds},
@@ -26,7 +26,7 @@ pub(super) struct Events {
     sink: Guarded,
     clock: Arc<dyn Clock>,
     ids: Arc<dyn IdGenerator>,
-    pool: Arc<EventPool>,
+    pool: EventPoolOwner,
     #[cfg(feature = "tracing")]
     span_level: Option<tracing::Level>,
 }
@@ -39,7 +39,7 @@ impl EventLayer {
                 sink: Guarded::new(sink),
                 clock: Arc::new(SystemClock),
                 ids: Arc::new(RandomIds),
-                pool: EventPool::new(),
+                pool: EventPoolOwner::new(),
                 #[cfg(feature = "tracing")]
                 span_level: None,
             }),
@@ -77,7 +77,7 @@ impl EventLayer {
             sink: self.events.sink.clone(),
             clock: Arc::clone(&self.events.clock),
             ids: Arc::clone(&self.events.ids),
-            pool: Arc::clone(&self.events.pool),
+            pool: EventPoolOwner::new(),
             #[cfg(feature = "tracing")]
             span_level: self.events.span_level,
         };
@@ -89,46 +89,44 @@ impl EventLayer {
         self.with(|events| events.ids = ids)
     }
 
-    /// Begins the record of a request, unless nobody listens.
-    ///
-    /// `existing` are the tags that another layer put into the request before. Where an outer layer records the request
-    /// already, this one does not.
-    pub(super) fn begin(&self, head: &Parts, existing: Option<&Tags>) -> Option<Pending> {
-        let events = &self.events;
-        if !events.sink.is_listening() {
-            return None;
-        }
-        let start = events.clock.instant();
-        let tags = match existing {
-            Some(tags) => tags.clone(),
-            None => Tags::around(events.pool.take()),
-        };
-        {
-            let mut state = tags.state();
-            if !state.claim() {
-                return None;
-            }
-            let event = state.open_event()?;
-            event.time = events.clock.now();
-            event.id = events.ids.event_id(event.time);
-            describe(head, event);
-        }
-        Some(Pending::new(tags, Arc::clone(events), start, head.method.clone()))
+    pub(super) fn is_listening(&self) -> bool {
+        self.events.sink.is_listening()
     }
-}
 
-/// What the request head says.
-fn describe(head: &Parts, event: &mut Event) {
-    event.method = head.method.clone();
-    event.version = head.version;
-    event.path.push_str(head.uri.path());
-    match head.headers.get(header::HOST) {
-        Some(host) => event.host.push_str(&header_text(host).0),
-        None => event.host.push_str(head.uri.authority().map_or("", |authority| authority.as_str())),
+    /// When a request begins.
+    pub(super) fn start(&self) -> Instant {
+        self.events.now()
     }
-    #[cfg(feature = "axum")]
-    if let Some(route) = head.extensions.get::<axum::extract::MatchedPath>() {
-        event.route.push_str(route.as_str());
+
+    /// Tags of a new request.
+    pub(super) fn new_tags(&self) -> Tags {
+        Tags::around(self.events.pool.take())
+    }
+
+    /// Writes down what the request head says.
+    pub(super) fn describe(&self, head: &Parts, event: &mut Event) {
+        event.time = self.events.clock.now();
+        event.id = self.events.ids.event_id(event.time);
+        event.method = head.method.clone();
+        event.version = head.version;
+        event.path.push_str(head.uri.path());
+        match head.headers.get(header::HOST) {
+            Some(host) => event.host.push_str(&header_text(host).0),
+            None => event.host.push_str(head.uri.authority().map_or("", |authority| authority.as_str())),
+        }
+        #[cfg(feature = "axum")]
+        if let Some(route) = head.extensions.get::<axum::extract::MatchedPath>() {
+            event.route.push_str(route.as_str());
+        }
+    }
+
+    /// The guard of a request whose trace ids are known now; `event` is that of the tags.
+    pub(super) fn observe(&self, tags: Tags, event: &mut Event, start: Instant, method: &Method) -> Pending {
+        event.ensure_trace(&*self.events.ids);
+        let pending = Pending::new(tags, Arc::clone(&self.events), start, method);
+        #[cfg(feature = "tracing")]
+        let pending = pending.within(self.events.span(event));
+        pending
     }
 }
 
@@ -137,17 +135,13 @@ impl Events {
         self.clock.instant()
     }
 
-    pub(super) fn ids(&self) -> &dyn IdGenerator {
-        &*self.ids
-    }
-
     pub(super) fn emit(&self, event: Arc<Event>) {
         self.sink.emit(event);
     }
 
     /// The span that a request runs in.
     #[cfg(feature = "tracing")]
-    pub(super) fn span(&self, event: &Event) -> tracing::Span {
+    fn span(&self, event: &Event) -> tracing::Span {
         macro_rules! request_span {
             ($level:ident) => {
                 tracing::span!(

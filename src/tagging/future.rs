@@ -16,7 +16,7 @@ pin_project! {
     pub struct ResponseFuture<F> {
         #[pin]
         kind: Kind<F>,
-        pending: Option<Box<Pending>>,
+        pending: Option<Pending>,
         reply: Option<(HeaderName, HeaderValue)>,
     }
 }
@@ -33,16 +33,12 @@ pin_project! {
 const REJECTION: HeaderName = HeaderName::from_static("x-tagging-rejection");
 
 impl<F> ResponseFuture<F> {
-    pub(super) fn new(inner: F, pending: Option<Box<Pending>>, reply: Option<(HeaderName, HeaderValue)>) -> Self {
+    pub(super) fn new(inner: F, pending: Option<Pending>, reply: Option<(HeaderName, HeaderValue)>) -> Self {
         Self { kind: Kind::Service { inner }, pending, reply }
     }
 
     /// Answers status 400 with the reason in a header.
-    pub(super) fn rejected(
-        reason: &str,
-        pending: Option<Box<Pending>>,
-        reply: Option<(HeaderName, HeaderValue)>,
-    ) -> Self {
+    pub(super) fn rejected(reason: &str, pending: Option<Pending>, reply: Option<(HeaderName, HeaderValue)>) -> Self {
         // Header values are visible ASCII; anything else in a key is escaped.
         let reason = HeaderValue::from_str(&reason.escape_default().to_string()).ok();
         Self { kind: Kind::Rejection { reason }, pending, reply }
@@ -91,7 +87,7 @@ where
                 if let Some(pending) = &mut pending {
                     pending.head(&response, response.body().is_end_stream());
                 }
-                let pending = pending.filter(|pending| pending.tags().is_some());
+                let pending = pending.filter(|pending| !pending.is_over());
                 response.map(|body| ResponseBody::new(body, pending))
             }
         };

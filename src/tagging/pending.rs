@@ -13,7 +13,8 @@ pub(crate) struct Pending {
     tags: Option<Tags>,
     events: Arc<Events>,
     start: Instant,
-    method: Method,
+    is_head: bool,
+    is_connect: bool,
     status: Option<StatusCode>,
     head: Option<Duration>,
     first_byte: Option<Duration>,
@@ -29,12 +30,13 @@ pub(crate) struct Pending {
 }
 
 impl Pending {
-    pub(super) fn new(tags: Tags, events: Arc<Events>, start: Instant, method: Method) -> Self {
+    pub(super) fn new(tags: Tags, events: Arc<Events>, start: Instant, method: &Method) -> Self {
         Self {
             tags: Some(tags),
             events,
             start,
-            method,
+            is_head: method == Method::HEAD,
+            is_connect: method == Method::CONNECT,
             status: None,
             head: None,
             first_byte: None,
@@ -47,22 +49,16 @@ impl Pending {
         }
     }
 
-    /// The tags of the request while it is not over.
-    pub(super) fn tags(&self) -> Option<&Tags> {
-        self.tags.as_ref()
+    /// Runs the request within a span.
+    #[cfg(feature = "tracing")]
+    pub(super) fn within(mut self, span: tracing::Span) -> Self {
+        self.span = span;
+        self
     }
 
-    /// When the trace ids are known and before the service runs.
-    pub(super) fn ready(&mut self) {
-        if let Some(tags) = &self.tags
-            && let Some(event) = tags.state().open_event()
-        {
-            event.ensure_trace(self.events.ids());
-            #[cfg(feature = "tracing")]
-            {
-                self.span = self.events.span(event);
-            }
-        }
+    /// Whether the event was emitted.
+    pub(super) fn is_over(&self) -> bool {
+        self.tags.is_none()
     }
 
     /// Runs the service, or polls it or its body, within the request's span; a panic within leaves a mark.
@@ -81,26 +77,31 @@ impl Pending {
     pub(super) fn head<B>(&mut self, response: &Response<B>, has_ended: bool) {
         let status = response.status();
         self.status = Some(status);
-        self.head = Some(self.elapsed());
-        self.is_bodyless =
-            self.method == Method::HEAD || status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED;
+        let now = self.elapsed();
+        self.head = Some(now);
+        self.is_bodyless = self.is_head || status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED;
         self.content_length =
             response.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.trim().parse().ok());
-        if status == StatusCode::SWITCHING_PROTOCOLS || (self.method == Method::CONNECT && status.is_success()) {
-            self.finish(Outcome::Upgraded, None);
+        if status == StatusCode::SWITCHING_PROTOCOLS || (self.is_connect && status.is_success()) {
+            self.finish_at(now, Outcome::Upgraded, None);
         } else if has_ended {
-            self.finish(Outcome::Completed, None);
+            self.finish_at(now, Outcome::Completed, None);
         }
     }
 
     /// A data frame passed. `has_ended` says whether it was the last.
     pub(super) fn data(&mut self, bytes: usize, has_ended: bool) {
-        if bytes > 0 && self.first_byte.is_none() {
-            self.first_byte = Some(self.elapsed());
-        }
         self.body_bytes += bytes as u64;
-        if has_ended || self.has_sent_all() {
-            self.finish(Outcome::Completed, None);
+        let is_over = has_ended || self.has_sent_all();
+        let is_first = bytes > 0 && self.first_byte.is_none();
+        if is_first || is_over {
+            let now = self.elapsed();
+            if is_first {
+                self.first_byte = Some(now);
+            }
+            if is_over {
+                self.finish_at(now, Outcome::Completed, None);
+            }
         }
     }
 
@@ -130,8 +131,13 @@ impl Pending {
     }
 
     fn finish(&mut self, outcome: Outcome, error: Option<String>) {
+        if !self.is_over() {
+            self.finish_at(self.elapsed(), outcome, error);
+        }
+    }
+
+    fn finish_at(&mut self, duration: Duration, outcome: Outcome, error: Option<String>) {
         let Some(tags) = self.tags.take() else { return };
-        let duration = self.elapsed();
         let event = tags.finish(|event| {
             event.status = self.status;
             event.head = self.head;

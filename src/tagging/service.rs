@@ -30,7 +30,7 @@ pub(super) struct Steps {
 
 /// A request that is about to go on to the service.
 struct Begun {
-    pending: Option<Box<Pending>>,
+    pending: Option<Pending>,
     reply: Option<(HeaderName, HeaderValue)>,
     rejection: Option<Diagnostic<'static>>,
 }
@@ -43,40 +43,44 @@ impl<S> Tagging<S> {
 
 impl Steps {
     fn begin(&self, head: &mut Parts) -> Begun {
-        let existing = head.extensions.get::<Tags>().cloned();
-        let mut pending = self.event.as_ref().and_then(|layer| layer.begin(head, existing.as_ref())).map(Box::new);
-        if pending.is_none() && self.trace.is_none() && self.metadata.is_none() {
-            return Begun { pending, reply: None, rejection: None };
+        let mut begun = Begun { pending: None, reply: None, rejection: None };
+        let listening = self.event.as_ref().filter(|layer| layer.is_listening());
+        if listening.is_none() && self.trace.is_none() && self.metadata.is_none() {
+            return begun;
         }
+        let start = listening.map(EventLayer::start);
+        let existing = head.extensions.get::<Tags>().cloned();
         let is_new = existing.is_none();
-        let tags = existing.or_else(|| pending.as_ref()?.tags().cloned()).unwrap_or_default();
+        let tags = existing.unwrap_or_else(|| listening.map_or_else(Tags::new, EventLayer::new_tags));
         // A resolver is the user's code: it runs before the lock.
         let resolved = self.metadata.as_ref().and_then(|layer| layer.resolve(head));
-        let mut reply = None;
-        let mut rejection = None;
-        {
-            let mut state = tags.state();
+        if let Some(mut request) = tags.state().open() {
+            let records = listening.filter(|_| request.claim());
+            if let Some(layer) = records {
+                layer.describe(head, request.event);
+            }
             if let Some(layer) = &self.trace
-                && let Some(event) = state.open_event()
-                && event.trace.is_unset()
+                && request.event.trace.is_unset()
             {
-                let inbound = layer.read(&head.headers, event.time, &mut event.diagnostics);
-                reply = layer.propagate(&inbound, &mut head.headers);
-                event.trace = inbound.trace;
+                let inbound = layer.read(&head.headers, request.event.time, &mut request.event.diagnostics);
+                (request.event.trace, begun.reply) = inbound.propagate(&mut head.headers);
             }
             if let Some(layer) = &self.metadata {
-                rejection =
-                    state.collect(layer, |scopes, diagnostics| layer.collect(head, resolved, scopes, diagnostics));
-                layer.intake().strip(&mut head.headers);
+                request.touch();
+                begun.rejection = layer.collect(head, resolved, request.scopes, &mut request.event.diagnostics);
+                *request.rules = Some(layer.clone());
+            }
+            if let (Some(layer), Some(start)) = (records, start) {
+                begun.pending = Some(layer.observe(tags.clone(), request.event, start, &head.method));
             }
         }
-        if let Some(pending) = &mut pending {
-            pending.ready();
+        if let Some(layer) = &self.metadata {
+            layer.intake().strip(&mut head.headers);
         }
         if is_new {
             head.extensions.insert(tags);
         }
-        Begun { pending, reply, rejection }
+        begun
     }
 }
 

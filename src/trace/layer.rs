@@ -4,16 +4,13 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use sha2::{Digest, Sha256};
 
-use crate::metadata::{
-    diagnostic::{Diagnostic, DiagnosticCode, Diagnostics},
-    intake::header_text,
-    limits::truncated,
-};
+use crate::metadata::diagnostic::{Diagnostic, DiagnosticCode, Diagnostics};
 
 use super::{
     context::{Parent, SAMPLED, SpanId, TRACE_ID_AT, TraceContext, TraceId, TraceSource},
+    headers::{TraceHeaders, explicit_text, readable_text},
     ids::{IdGenerator, RandomIds},
-    traceparent,
+    traceparent::{self, Traceparent},
 };
 
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
@@ -22,10 +19,8 @@ const PORTKEY_TRACE_ID: HeaderName = HeaderName::from_static("x-portkey-trace-id
 const MAJORDOMO_TRACE_ID: HeaderName = HeaderName::from_static("x-majordomo-trace-id");
 const X_TRACE_ID: HeaderName = HeaderName::from_static("x-trace-id");
 
-const PORTKEY_SPAN_ID: &str = "x-portkey-span-id";
-
-/// Longest explicit trace id, span id, span name or span path, in characters.
-const MAX_CHARS: usize = 128;
+const PORTKEY_SPAN_ID: HeaderName = HeaderName::from_static("x-portkey-span-id");
+const PORTKEY_PARENT_SPAN_ID: HeaderName = HeaderName::from_static("x-portkey-parent-span-id");
 
 /// Whose trace ids count.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -43,7 +38,8 @@ pub enum TracePolicy {
 #[derive(Clone, Debug)]
 pub struct TraceIdLayer {
     policy: TracePolicy,
-    trace_headers: Arc<[HeaderName]>,
+    /// The headers of the dialects, unless others are chosen.
+    trace_headers: Option<Arc<[HeaderName]>>,
     reply: Reply,
     ids: Arc<dyn IdGenerator>,
 }
@@ -58,12 +54,7 @@ enum Reply {
 
 impl Default for TraceIdLayer {
     fn default() -> Self {
-        Self {
-            policy: TracePolicy::default(),
-            trace_headers: Arc::new([PORTKEY_TRACE_ID, MAJORDOMO_TRACE_ID]),
-            reply: Reply::ByDialect,
-            ids: Arc::new(RandomIds),
-        }
+        Self { policy: TracePolicy::default(), trace_headers: None, reply: Reply::ByDialect, ids: Arc::new(RandomIds) }
     }
 }
 
@@ -84,7 +75,7 @@ impl TraceIdLayer {
     /// `x-majordomo-trace-id`.
     #[must_use]
     pub fn trace_headers(mut self, names: impl IntoIterator<Item = HeaderName>) -> Self {
-        self.trace_headers = names.into_iter().collect();
+        self.trace_headers = Some(names.into_iter().collect());
         self
     }
 
@@ -117,108 +108,130 @@ impl TraceIdLayer {
 
     /// The ids of a request, by its headers.
     pub(crate) fn read(&self, headers: &HeaderMap, now: SystemTime, diagnostics: &mut Diagnostics) -> InboundTrace {
-        let inbound = traceparent::read(headers).unwrap_or_else(|reason| {
-            diagnostics.push(Diagnostic::new(DiagnosticCode::InvalidTraceparent).detail(reason));
-            None
+        let found = TraceHeaders::find(headers);
+        let inbound = match found.traceparent {
+            None => None,
+            Some(_) if found.repeats_traceparent => Some(Err("more than one header")),
+            Some(value) => Some(traceparent::parse(value.as_bytes())),
+        };
+        let inbound = inbound.and_then(|parsed| {
+            parsed
+                .map_err(|reason| diagnostics.push(Diagnostic::new(DiagnosticCode::InvalidTraceparent).detail(reason)))
+                .ok()
         });
-        let explicit = self.trace_headers.iter().find_map(|name| explicit_text(headers, name.as_str(), diagnostics));
-        if self.policy == TracePolicy::Restart {
-            let mut trace = TraceContext::started(self.ids.trace_id(now), self.ids.span_id());
-            trace.linked_trace_id =
-                explicit.or(inbound.as_ref().map(|inbound| inbound.trace_id.as_str())).map(Arc::from);
-            return InboundTrace { trace, keeps_tracestate: false };
+        let explicit = self.explicit_trace_id(headers, &found, diagnostics);
+        let reply = match &self.reply {
+            Reply::Never => None,
+            Reply::Header(name) => Some(name.clone()),
+            Reply::ByDialect if found.speaks_portkey => Some(PORTKEY_TRACE_ID),
+            Reply::ByDialect => Some(X_TRACE_ID),
+        };
+        let drops_tracestate = found.has_tracestate && (inbound.is_none() || self.policy == TracePolicy::Restart);
+        let replaces_traceparent = found.traceparent.is_some() && !found.repeats_traceparent;
+        let trace = match self.policy {
+            TracePolicy::Restart => {
+                let mut trace = TraceContext::started(self.ids.trace_id(now), self.ids.span_id());
+                let linked = explicit.or(inbound.as_ref().map(|inbound| inbound.trace_id.as_str()));
+                trace.linked_trace_id = linked.map(Arc::from);
+                trace
+            }
+            TracePolicy::Accept => self.accepted(&found, inbound.as_ref(), explicit, now, diagnostics),
+        };
+        InboundTrace { trace, reply, drops_tracestate, replaces_traceparent }
+    }
+
+    fn explicit_trace_id<'h>(
+        &self,
+        headers: &'h HeaderMap,
+        found: &TraceHeaders<'h>,
+        diagnostics: &mut Diagnostics,
+    ) -> Option<&'h str> {
+        if let Some(names) = &self.trace_headers {
+            return names.iter().find_map(|name| explicit_text(name, headers.get(name)?, diagnostics));
         }
-        let span_id = explicit_text(headers, PORTKEY_SPAN_ID, diagnostics).and_then(|text| {
+        let portkey = found.portkey_trace_id.map(|value| (PORTKEY_TRACE_ID, value));
+        let majordomo = found.majordomo_trace_id.map(|value| (MAJORDOMO_TRACE_ID, value));
+        [portkey, majordomo].into_iter().flatten().find_map(|(name, value)| explicit_text(&name, value, diagnostics))
+    }
+
+    fn accepted(
+        &self,
+        found: &TraceHeaders<'_>,
+        inbound: Option<&Traceparent>,
+        explicit: Option<&str>,
+        now: SystemTime,
+        diagnostics: &mut Diagnostics,
+    ) -> TraceContext {
+        let span_id = found.portkey_span_id.and_then(|value| {
+            let text = explicit_text(&PORTKEY_SPAN_ID, value, diagnostics)?;
             let id = SpanId::from_hex(&text.to_ascii_lowercase());
             if id.is_none() {
-                let note = Diagnostic::new(DiagnosticCode::InvalidTraceId).key(PORTKEY_SPAN_ID);
-                diagnostics.push(note.detail("not 16 hex digits"));
+                let note = Diagnostic::new(DiagnosticCode::InvalidTraceId).detail("not 16 hex digits");
+                diagnostics.push(note.key("x-portkey-span-id"));
             }
             id
         });
-        let parent = explicit_text(headers, "x-portkey-parent-span-id", diagnostics)
-            .map(|id| Parent::Explicit(id.into()))
-            .or(inbound.as_ref().map(|inbound| Parent::W3c(inbound.parent_id)));
-        let (w3c_trace_id, source) = match (&inbound, explicit) {
+        let (w3c_trace_id, source) = match (inbound, explicit) {
             (Some(inbound), Some(_)) => (inbound.trace_id, TraceSource::Header),
             (Some(inbound), None) => (inbound.trace_id, TraceSource::Traceparent),
             (None, Some(id)) => (id_of_text(id).unwrap_or_else(|| self.ids.trace_id(now)), TraceSource::Header),
             (None, None) => (self.ids.trace_id(now), TraceSource::Generated),
         };
-        let trace = TraceContext {
-            w3c_trace_id,
-            source,
-            parent,
-            flags: inbound.as_ref().map_or(SAMPLED, |inbound| inbound.flags),
-            span_name: readable_text(headers, "x-portkey-span-name")
-                .or_else(|| readable_text(headers, "x-majordomo-span-name"))
-                .map(Arc::from),
-            span_path: explicit
-                .and_then(|_| readable_text(headers, "x-majordomo-span-path"))
-                .and_then(|path| joined_segments(&path)),
-            explicit: explicit.map(Arc::from),
-            ..TraceContext::started(w3c_trace_id, span_id.unwrap_or_else(|| self.ids.span_id()))
-        };
-        InboundTrace { trace, keeps_tracestate: inbound.is_some() }
+        let mut trace = TraceContext::started(w3c_trace_id, span_id.unwrap_or_else(|| self.ids.span_id()));
+        trace.source = source;
+        trace.flags = inbound.map_or(SAMPLED, |inbound| inbound.flags);
+        trace.parent = found
+            .portkey_parent_span_id
+            .and_then(|value| explicit_text(&PORTKEY_PARENT_SPAN_ID, value, diagnostics))
+            .map(|id| Parent::Explicit(id.into()))
+            .or(inbound.map(|inbound| Parent::W3c(inbound.parent_id)));
+        let names = [found.portkey_span_name, found.majordomo_span_name];
+        trace.span_name = names.into_iter().flatten().find_map(readable_text).map(Arc::from);
+        if let Some(id) = explicit {
+            trace.explicit = Some(id.into());
+            trace.span_path = found.majordomo_span_path.and_then(readable_text).and_then(|path| joined_segments(&path));
+        }
+        trace
     }
+}
 
+/// What [`TraceIdLayer::read`] found, and what it means for the headers.
+#[derive(Debug)]
+pub(crate) struct InboundTrace {
+    trace: TraceContext,
+    /// The response header that will carry the trace id.
+    reply: Option<HeaderName>,
+    /// Whether there is a `tracestate` that does not belong to the trace that goes on.
+    drops_tracestate: bool,
+    /// Whether there is exactly one `traceparent` to write over.
+    replaces_traceparent: bool,
+}
+
+impl InboundTrace {
     /// Writes our `traceparent` into the request that goes on, and gives the header for the response.
-    pub(crate) fn propagate(
-        &self,
-        inbound: &InboundTrace,
-        headers: &mut HeaderMap,
-    ) -> Option<(HeaderName, HeaderValue)> {
-        let trace = &inbound.trace;
-        let name = match &self.reply {
-            Reply::Never => None,
-            Reply::Header(name) => Some(name.clone()),
-            Reply::ByDialect if headers.keys().any(|name| name.as_str().starts_with("x-portkey-")) => {
-                Some(PORTKEY_TRACE_ID)
-            }
-            Reply::ByDialect => Some(X_TRACE_ID),
-        };
-        if !inbound.keeps_tracestate {
+    pub(crate) fn propagate(self, headers: &mut HeaderMap) -> (TraceContext, Option<(HeaderName, HeaderValue)>) {
+        if self.drops_tracestate {
             headers.remove(TRACESTATE);
         }
         // One buffer for both headers: a generated trace id stands within the `traceparent`.
+        let trace = &self.trace;
         let bytes = Bytes::from_owner(trace.traceparent_bytes());
-        let value = match &trace.explicit {
-            Some(id) => HeaderValue::from_str(id),
-            None => HeaderValue::from_maybe_shared(bytes.slice(TRACE_ID_AT..TRACE_ID_AT + 32)),
-        };
-        if let Ok(traceparent) = HeaderValue::from_maybe_shared(bytes) {
-            headers.insert(TRACEPARENT, traceparent);
+        let reply = self.reply.and_then(|name| {
+            let value = match &trace.explicit {
+                Some(id) => HeaderValue::from_str(id),
+                None => HeaderValue::from_maybe_shared(bytes.slice(TRACE_ID_AT..TRACE_ID_AT + 32)),
+            };
+            Some((name, value.ok()?))
+        });
+        if let Ok(value) = HeaderValue::from_maybe_shared(bytes) {
+            match headers.get_mut(TRACEPARENT) {
+                // Inserting would make a full map grow, although the header is there.
+                Some(place) if self.replaces_traceparent => *place = value,
+                _ => _ = headers.insert(TRACEPARENT, value),
+            }
         }
-        name.zip(value.ok())
+        (self.trace, reply)
     }
-}
-
-/// What [`TraceIdLayer::read`] found.
-#[derive(Debug)]
-pub(crate) struct InboundTrace {
-    pub(crate) trace: TraceContext,
-    /// Whether the inbound `tracestate` belongs to the trace that goes on.
-    keeps_tracestate: bool,
-}
-
-/// The value of a header that holds 1 to 128 visible ASCII characters; noted when it is there and does not.
-fn explicit_text<'h>(headers: &'h HeaderMap, name: &str, diagnostics: &mut Diagnostics) -> Option<&'h str> {
-    let bytes = headers.get(name)?.as_bytes().trim_ascii();
-    let is_visible = !bytes.is_empty() && bytes.len() <= MAX_CHARS && bytes.iter().all(u8::is_ascii_graphic);
-    let text = if is_visible { std::str::from_utf8(bytes).ok() } else { None };
-    if text.is_none() {
-        let note = Diagnostic::new(DiagnosticCode::InvalidTraceId).key(name);
-        diagnostics.push(note.detail("not 1 to 128 visible ASCII characters"));
-    }
-    text
-}
-
-/// The value of a header for people: any text but control characters, cut to 128 characters.
-fn readable_text(headers: &HeaderMap, name: &str) -> Option<String> {
-    let (text, _) = header_text(headers.get(name)?);
-    let clean = text.replace(char::is_control, "");
-    let text = truncated(clean.trim(), MAX_CHARS);
-    (!text.is_empty()).then(|| text.to_owned())
 }
 
 fn joined_segments(path: &str) -> Option<Arc<str>> {

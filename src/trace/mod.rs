@@ -49,6 +49,7 @@
 //! [`linked_trace_id`](TraceContext::linked_trace_id).
 
 mod context;
+mod headers;
 mod ids;
 mod layer;
 mod traceparent;

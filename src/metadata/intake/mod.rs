@@ -255,9 +255,6 @@ impl Intake {
     }
 
     fn fill(&self, name: &HeaderName, key: &str, value: &HeaderValue, tags: &mut TagWriter<'_>) {
-        if tags.has(key) {
-            return;
-        }
         if value.is_sensitive() && !self.secrets.contains(name) {
             tags.note(Diagnostic::new(DiagnosticCode::SensitiveHeader).key(name.as_str()));
             return;
