@@ -127,7 +127,7 @@ fn instructions(row: &str) -> Option<f64> {
         std::fs::create_dir_all(&folder).unwrap();
         let out = format!("--callgrind-out-file={}", folder.join("out").display());
         let mut command = Command::new("valgrind");
-        command.args(["--tool=callgrind", "--separate-threads=yes", &out]);
+        command.args(["--tool=callgrind", "--separate-threads=yes", &out]).env("PAUSE_MILLIS", "100");
         run_child(command.arg(env::current_exe().unwrap()), row, bursts);
         let text = std::fs::read_to_string(folder.join("out-01")).unwrap();
         std::fs::remove_dir_all(folder).unwrap();
@@ -262,7 +262,10 @@ where
 {
     let mut times = Vec::new();
     let mut allocations = 0;
-    let warm_up = bursts / 10 + 1;
+    let warm_up = 4;
+    // Under callgrind, which runs one thread at a time, the other thread needs to be given its turn.
+    let pause =
+        env::var_os("PAUSE_MILLIS").map(|millis| Duration::from_millis(millis.to_str().unwrap().parse().unwrap()));
     for burst in 0..bursts + warm_up {
         let requests: Vec<_> = (0..BURST).map(|_| request()).collect();
         let start = Instant::now();
@@ -272,6 +275,9 @@ where
         if burst >= warm_up {
             times.push(elapsed.as_nanos() as f64 / BURST as f64);
             allocations += counted.count_total;
+        }
+        if let Some(pause) = pause {
+            std::thread::sleep(pause);
         }
     }
     println!("{} {}", median(&mut times), allocations as f64 / (bursts * BURST) as f64);

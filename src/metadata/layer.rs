@@ -199,6 +199,9 @@ impl MetadataLayer {
         if let Some(resolved) = resolved {
             for scope in Scope::ALL {
                 let metadata = resolved.get(scope);
+                if metadata.is_empty() {
+                    continue;
+                }
                 scopes.add(scope, limits.enforce(metadata, diagnostics).unwrap_or_else(|| metadata.clone()));
             }
         }

@@ -128,7 +128,10 @@ impl<'a> TagWriter<'a> {
 
     /// Sets a tag, over one of the same key.
     pub(crate) fn set(&mut self, key: &str, value: &str) {
-        if let Some(key) = self.admit_key(key) {
+        if self.is_plain(key, value) {
+            let place = self.tags.find(key);
+            self.write_plain(place, key, value);
+        } else if let Some(key) = self.admit_key(key) {
             let place = self.tags.find(&key);
             self.write(place, &key, value);
         }
@@ -136,11 +139,20 @@ impl<'a> TagWriter<'a> {
 
     /// Sets a tag unless the key has a value already.
     pub(crate) fn fill(&mut self, key: &str, value: &str) {
-        if let Some(key) = self.admit_key(key)
+        if self.is_plain(key, value) {
+            if let Err(at) = self.tags.find(key) {
+                self.write_plain(Err(at), key, value);
+            }
+        } else if let Some(key) = self.admit_key(key)
             && let Err(at) = self.tags.find(&key)
         {
             self.write(Err(at), &key, value);
         }
+    }
+
+    /// Whether the tag can be written as it is, as nearly all can.
+    fn is_plain(&self, key: &str, value: &str) -> bool {
+        !key.is_empty() && is_plain(key, self.limits.key_chars) && is_plain(value, self.limits.value_chars)
     }
 
     /// Whether no tag is set yet.
@@ -193,17 +205,22 @@ impl<'a> TagWriter<'a> {
         else {
             return;
         };
+        self.write_plain(place, key, &value);
+    }
+
+    /// [`write`](Self::write) of a value that is within its own limits.
+    fn write_plain(&mut self, place: Result<usize, usize>, key: &str, value: &str) {
         let old_bytes = place.ok().and_then(|at| self.tags.value_at(at)).map_or(0, |old| key.len() + old.len());
         let bytes = self.tags.text_bytes() - old_bytes + key.len() + value.len();
         if bytes > self.limits.total_bytes {
             return self.over(Diagnostic::new(DiagnosticCode::TooLarge).key(key));
         }
         match place {
-            Ok(at) => self.tags.replace_at(at, key, &value),
+            Ok(at) => self.tags.replace_at(at, key, value),
             Err(_) if self.tags.len() >= self.limits.tags => {
                 self.over(Diagnostic::new(DiagnosticCode::TooManyTags).key(key));
             }
-            Err(at) => self.tags.insert_at(at, key, &value),
+            Err(at) => self.tags.insert_at(at, key, value),
         }
     }
 
@@ -254,7 +271,9 @@ impl<'a> TagWriter<'a> {
 
 /// Whether nothing about the text needs a second look: no control characters, surely within the limit.
 fn is_plain(text: &str, max_chars: usize) -> bool {
-    if text.len() <= max_chars && text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+    // Without an early end the bytes are checked many at a time.
+    let is_printable_ascii = |text: &str| text.bytes().fold(true, |is, byte| is & (byte.wrapping_sub(b' ') < 95));
+    if text.len() <= max_chars && is_printable_ascii(text) {
         return true;
     }
     text.chars().count() <= max_chars && !text.contains(char::is_control)

@@ -145,7 +145,10 @@ impl Scopes {
     /// Adds all tags of all scopes of `other`.
     pub fn add_all(&mut self, other: &Self) {
         for scope in Scope::ALL {
-            self.add(scope, other.get(scope).clone());
+            let metadata = other.get(scope);
+            if !metadata.is_empty() {
+                self.add(scope, metadata.clone());
+            }
         }
     }
 
@@ -189,22 +192,25 @@ impl Scopes {
             return;
         }
         // All maps are sorted, so one pass over their heads writes the result in order.
-        let mut heads = precedence.strongest_first().map(|scope| (scope, self.get(scope).iter().peekable()));
+        let mut tags = precedence.strongest_first().map(|scope| self.get(scope).iter());
+        let mut heads = tags.each_mut().map(Iterator::next);
         let table = effective.open();
         loop {
-            let mut winner: Option<(Scope, &str, &str)> = None;
-            for (scope, tags) in &mut heads {
-                if let Some((key, value)) = tags.peek()
-                    && winner.is_none_or(|(_, least, _)| *key < least)
+            let mut winner: Option<(Scope, (&str, &str))> = None;
+            for (head, scope) in heads.iter().zip(precedence.strongest_first()) {
+                if let Some(head) = head
+                    && winner.is_none_or(|(_, (least, _))| head.0 < least)
                 {
-                    winner = Some((*scope, key, value));
+                    winner = Some((scope, *head));
                 }
             }
-            let Some((scope, key, value)) = winner else { return };
+            let Some((scope, (key, value))) = winner else { return };
             table.insert_at(table.len(), key, value);
             sources.push(scope);
-            for (_, tags) in &mut heads {
-                tags.next_if(|(other, _)| *other == key);
+            for (head, tags) in heads.iter_mut().zip(&mut tags) {
+                if head.is_some_and(|(other, _)| other == key) {
+                    *head = tags.next();
+                }
             }
         }
     }

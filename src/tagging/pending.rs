@@ -6,6 +6,7 @@ use crate::{Tags, event::Outcome};
 
 use super::event_layer::Events;
 
+#[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own about the request")]
 /// The guard of one request: moves from the response future into the response body and emits the event once, at the
 /// end, at an error, or when it is dropped.
 pub(crate) struct Pending {

@@ -31,8 +31,14 @@ macro_rules! hex_id {
 
             /// Reads exactly the lower-case hex digits that [`as_str`](Self::as_str) gives.
             pub fn from_hex(text: &str) -> Option<Self> {
-                let hex: [u8; $digits] = text.as_bytes().try_into().ok()?;
-                let is_hex = hex.iter().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'));
+                Self::from_hex_digits(text.as_bytes().try_into().ok()?)
+            }
+
+            pub(super) fn from_hex_digits(hex: [u8; $digits]) -> Option<Self> {
+                // Without an early end the digits are checked many at a time.
+                let is_hex = hex.iter().fold(true, |is_hex, digit| {
+                    is_hex & ((digit.wrapping_sub(b'0') < 10) | (digit.wrapping_sub(b'a') < 6))
+                });
                 (is_hex && hex != [b'0'; $digits]).then_some(Self(hex))
             }
 
@@ -46,7 +52,8 @@ macro_rules! hex_id {
                 let mut bytes = [0; $bytes];
                 for (byte, pair) in bytes.iter_mut().zip(self.0.chunks_exact(2)) {
                     *byte = pair.iter().fold(0, |byte, digit| {
-                        byte << 4 | char::from(*digit).to_digit(16).and_then(|digit| u8::try_from(digit).ok()).unwrap_or(0)
+                        byte << 4
+                            | char::from(*digit).to_digit(16).and_then(|digit| u8::try_from(digit).ok()).unwrap_or(0)
                     });
                 }
                 bytes

@@ -31,6 +31,9 @@ impl<'h> TraceHeaders<'h> {
         let mut found = Self::default();
         for (name, value) in headers {
             let name = name.as_str();
+            if !matches!(name.as_bytes(), [b't' | b'x', ..]) {
+                continue;
+            }
             let place = if let Some(rest) = name.strip_prefix("x-portkey-") {
                 found.speaks_portkey = true;
                 match rest {

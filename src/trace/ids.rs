@@ -3,7 +3,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use uuid::{NoContext, Timestamp, Uuid};
+use uuid::{Builder, Uuid};
 
 use super::context::{SpanId, TraceId};
 
@@ -31,8 +31,13 @@ pub struct RandomIds;
 impl IdGenerator for RandomIds {
     fn event_id(&self, now: SystemTime) -> Uuid {
         let since_epoch = now.duration_since(UNIX_EPOCH).unwrap_or_default();
-        // Random bits behind the milliseconds, where a counter would make all threads share one lock.
-        Uuid::new_v7(Timestamp::from_unix(NoContext, since_epoch.as_secs(), since_epoch.subsec_nanos()))
+        let millis = u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX);
+        // Random bits behind the milliseconds, where a counter would make all threads share one lock. Two bytes of a
+        // random id hold its version and variant; the others are random throughout.
+        let random = Uuid::new_v4().into_bytes();
+        let mut bytes = [0; 10];
+        bytes.iter_mut().zip(random.iter().take(6).chain(random.iter().skip(12))).for_each(|(to, from)| *to = *from);
+        Builder::from_unix_timestamp_millis(millis, &bytes).into_uuid()
     }
 
     fn trace_id(&self, now: SystemTime) -> TraceId {

@@ -1,6 +1,7 @@
 use std::{borrow::Cow, fmt};
 
 use http::{HeaderName, HeaderValue};
+use memchr::memchr;
 use serde::{
     Deserialize, Deserializer,
     de::{IgnoredAny, MapAccess, Visitor},
@@ -47,6 +48,12 @@ fn read_member(key: &Text<'_>, value: &RawValue, tags: &mut TagWriter<'_>) {
     let raw = value.get();
     match raw.as_bytes().first() {
         Some(b'"') => {
+            // Most strings stand there as they are.
+            if let Some(value) = raw.strip_prefix('"').and_then(|raw| raw.strip_suffix('"'))
+                && memchr(b'\\', value.as_bytes()).is_none()
+            {
+                return tags.set(key, value);
+            }
             let Ok(value) = serde_json::from_str::<Text<'_>>(raw) else { return };
             if value.lossy {
                 tags.note(Diagnostic::new(DiagnosticCode::NotUtf8).key(key));
@@ -114,8 +121,10 @@ impl<'de> Deserialize<'de> for Text<'de> {
             }
 
             fn visit_borrowed_bytes<E>(self, bytes: &'de [u8]) -> Result<Self::Value, E> {
-                let text = String::from_utf8_lossy(bytes);
-                Ok(Text { lossy: matches!(text, Cow::Owned(_)), text })
+                Ok(match std::str::from_utf8(bytes) {
+                    Ok(text) => Text { lossy: false, text: Cow::Borrowed(text) },
+                    Err(_) => Text { lossy: true, text: String::from_utf8_lossy(bytes) },
+                })
             }
 
             fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Self::Value, E> {

@@ -259,8 +259,12 @@ impl Intake {
             tags.note(Diagnostic::new(DiagnosticCode::SensitiveHeader).key(name.as_str()));
             return;
         }
-        let text = text_of(name, value, tags);
-        tags.fill(key, &text);
+        if let Ok(ascii) = value.to_str() {
+            tags.fill(key, ascii);
+        } else {
+            let text = text_of(name, value, tags);
+            tags.fill(key, &text);
+        }
     }
 }
 
@@ -289,11 +293,10 @@ fn text_of<'v>(name: &HeaderName, value: &'v HeaderValue, tags: &mut TagWriter<'
 
 /// Whether the headers announce a JSON body that can be read as it passes: a JSON media type, no content coding.
 pub(crate) fn announces_json(headers: &HeaderMap) -> bool {
-    let media_type = headers
-        .get(header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .and_then(|value| value.split(';').next())
-        .map(|value| value.trim().to_ascii_lowercase());
-    media_type.is_some_and(|kind| kind == "application/json" || kind.ends_with("+json"))
+    let content_type = headers.get(header::CONTENT_TYPE).map_or(&[][..], HeaderValue::as_bytes);
+    let media_type = content_type.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
+    let has_json_suffix =
+        || media_type.split_last_chunk::<5>().is_some_and(|(_, suffix)| suffix.eq_ignore_ascii_case(b"+json"));
+    (media_type.eq_ignore_ascii_case(b"application/json") || has_json_suffix())
         && headers.get(header::CONTENT_ENCODING).is_none_or(|coding| coding == "identity")
 }
