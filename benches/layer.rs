@@ -11,7 +11,7 @@
 //! runs; a row that dropped one fails. Instructions are those of the request's own thread, counted by
 //! `valgrind --tool=callgrind` where it is installed.
 
-#![allow(missing_docs, clippy::print_stdout, clippy::expect_used, clippy::unwrap_used, clippy::cast_precision_loss)]
+#![allow(clippy::cast_precision_loss, reason = "figures are for people")]
 
 use std::{
     convert::Infallible,

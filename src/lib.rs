@@ -76,7 +76,17 @@
 //! - **Nothing is paid when nobody listens**: without a sink no event is built.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
-#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::unwrap_used,
+        reason = "a request must never panic"
+    )
+)]
+#![deny(clippy::print_stderr, clippy::print_stdout, reason = "a library writes to sinks, not to the terminal")]
 
 #[cfg(feature = "axum")]
 mod axum;

@@ -6,13 +6,13 @@ use std::{
     },
 };
 
-use http::request::Parts;
+use http::{HeaderMap, request::Parts};
 
 use super::{
     ConfigError, Metadata,
     diagnostic::{Diagnostic, Diagnostics},
     env_var,
-    intake::Intake,
+    intake::{Intake, StripHeaders},
     limits::{Limits, TagWriter},
     scope::{Precedence, Scope, Scopes},
 };
@@ -29,6 +29,7 @@ pub struct MetadataLayer {
 
 struct Config {
     intake: Intake,
+    strip: StripHeaders,
     limits: Limits,
     precedence: Precedence,
     scopes: Scopes,
@@ -54,6 +55,7 @@ impl fmt::Debug for Config {
 #[derive(Clone, Default)]
 pub struct MetadataLayerBuilder {
     intake: Intake,
+    strip: StripHeaders,
     limits: Limits,
     precedence: Precedence,
     scopes: Scopes,
@@ -71,6 +73,13 @@ impl MetadataLayerBuilder {
     #[must_use]
     pub fn intake(mut self, intake: Intake) -> Self {
         self.intake = intake;
+        self
+    }
+
+    /// Which headers are removed once they are read, before the service sees the request.
+    #[must_use]
+    pub fn strip_headers(mut self, strip: StripHeaders) -> Self {
+        self.strip = strip;
         self
     }
 
@@ -127,12 +136,11 @@ impl MetadataLayerBuilder {
     /// [`ConfigError::OverLimit`] when a map given to [`scope`](Self::scope) is not within the limits.
     pub fn build(self) -> Result<MetadataLayer, ConfigError> {
         for scope in Scope::ALL {
-            if let Some(problem) = self.limits.violation(self.scopes.get(scope)) {
-                return Err(ConfigError::OverLimit { scope, problem });
-            }
+            let check = self.limits.check(self.scopes.get(scope));
+            check.map_err(|problem| ConfigError::OverLimit { scope, problem })?;
         }
-        let Self { intake, limits, precedence, scopes, resolver } = self;
-        let config = Config { intake, limits, precedence, scopes, resolver, shadowed: AtomicU64::new(0) };
+        let Self { intake, strip, limits, precedence, scopes, resolver } = self;
+        let config = Config { intake, strip, limits, precedence, scopes, resolver, shadowed: AtomicU64::new(0) };
         Ok(MetadataLayer { config: Arc::new(config) })
     }
 }
@@ -162,8 +170,9 @@ impl MetadataLayer {
         self.config.precedence
     }
 
-    pub(crate) fn intake(&self) -> &Intake {
-        &self.config.intake
+    /// Removes what the service is not to see.
+    pub(crate) fn strip(&self, headers: &mut HeaderMap) {
+        self.config.intake.strip(self.config.strip, headers);
     }
 
     /// The trusted scopes of a request: what the resolver says, under what an outer layer inserted. Runs user code.

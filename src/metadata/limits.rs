@@ -87,11 +87,14 @@ impl Limits {
         self
     }
 
-    /// The first thing in a map that these limits would change, if any.
-    pub(crate) fn violation(&self, metadata: &Metadata) -> Option<Diagnostic<'static>> {
+    /// Whether a map is within these limits as it stands, for maps that come from configuration.
+    ///
+    /// # Errors
+    /// The first thing in it that the limits would change.
+    pub fn check(&self, metadata: &Metadata) -> Result<(), Diagnostic<'static>> {
         let mut found = Diagnostics::default();
-        self.enforce(metadata, &mut found)?;
-        found.iter().next().map(Diagnostic::into_owned)
+        self.enforce(metadata, &mut found);
+        found.iter().next().map_or(Ok(()), |first| Err(first.into_owned()))
     }
 
     /// The map cut to these limits; `None` when it is within them as it stands, the usual case.

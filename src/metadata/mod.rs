@@ -61,7 +61,7 @@ use http::HeaderName;
 
 pub use self::{
     diagnostic::{Diagnostic, DiagnosticCode},
-    intake::{Intake, KeyCase},
+    intake::{Intake, KeyCase, StripHeaders},
     layer::{MetadataLayer, MetadataLayerBuilder},
     limits::{Limits, Overflow},
     map::{Iter, Metadata},

@@ -75,7 +75,7 @@ impl Steps {
             }
         }
         if let Some(layer) = &self.metadata {
-            layer.intake().strip(&mut head.headers);
+            layer.strip(&mut head.headers);
         }
         if is_new {
             head.extensions.insert(tags);

@@ -62,8 +62,7 @@ const SECRET_HEADERS: [&str; 8] = [
     "x-majordomo-key",
 ];
 
-/// Header names with these beginnings are consumed by the gateway dialects and removed by
-/// [`Intake::strip_consumed`].
+/// Header names with these beginnings belong to the gateway dialects; see [`StripHeaders`].
 const DIALECT_HEADERS: [&str; 2] = ["x-portkey-", "x-majordomo"];
 
 const PORTKEY_METADATA: HeaderName = HeaderName::from_static("x-portkey-metadata");
@@ -79,15 +78,19 @@ pub struct Intake {
     allow_list: AllowList,
     secrets: Vec<HeaderName>,
     baggage: bool,
-    strip: Strip,
 }
 
-/// Which headers are removed from the request before the service sees it.
+/// Which headers are removed from a request once they are read, before the service sees it: for services that forward
+/// requests.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Strip {
+#[non_exhaustive]
+pub enum StripHeaders {
+    /// None: the service sees the request as it came.
     #[default]
     Nothing,
+    /// Those that only concern tagging: `x-portkey-*`, `x-majordomo*`, and the [JSON header](Intake::json_header).
     Dialects,
+    /// Those, and the ones on the [allow-list](Intake::allow_list).
     DialectsAndAllowList,
 }
 
@@ -191,21 +194,6 @@ impl Intake {
         self
     }
 
-    /// Removes the headers that only concern tagging before the service sees the request, for services that forward
-    /// requests: `x-portkey-*`, `x-majordomo*`, and the header of [`json_header`](Self::json_header).
-    #[must_use]
-    pub fn strip_consumed(mut self) -> Self {
-        self.strip = Strip::Dialects;
-        self
-    }
-
-    /// Like [`strip_consumed`](Self::strip_consumed), and removes the headers on the allow-list too.
-    #[must_use]
-    pub fn strip_consumed_and_allow_list(mut self) -> Self {
-        self.strip = Strip::DialectsAndAllowList;
-        self
-    }
-
     /// Fills the writer with the tags of these headers.
     pub(super) fn collect(&self, headers: &HeaderMap, tags: &mut TagWriter<'_>) {
         if let Some(name) = &self.json_header
@@ -236,8 +224,8 @@ impl Intake {
     }
 
     /// Removes what the service is not to see.
-    pub(crate) fn strip(&self, headers: &mut HeaderMap) {
-        if self.strip == Strip::Nothing {
+    pub(super) fn strip(&self, strip: StripHeaders, headers: &mut HeaderMap) {
+        if strip == StripHeaders::Nothing {
             return;
         }
         let consumed: Vec<HeaderName> = headers
@@ -245,7 +233,7 @@ impl Intake {
             .filter(|name| {
                 DIALECT_HEADERS.iter().any(|dialect| name.as_str().starts_with(dialect))
                     || self.json_header.as_ref() == Some(name)
-                    || (self.strip == Strip::DialectsAndAllowList && self.allow_list.contains(name))
+                    || (strip == StripHeaders::DialectsAndAllowList && self.allow_list.contains(name))
             })
             .cloned()
             .collect();

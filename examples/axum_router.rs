@@ -1,0 +1,73 @@
+//! Wrap a router that is there already; a handler adds a tag.
+//!
+//! ```text
+//! cargo run --example axum_router --features axum,jsonl
+//! ```
+//!
+//! Serves on a free port, sends itself two requests, and prints the events.
+
+use std::{error::Error, time::Duration};
+
+use axum::{Router, extract::Path, routing::get};
+use http_body_util::{BodyExt, Empty};
+use hyper::body::Bytes;
+use hyper_util::{client::legacy::Client, rt::TokioExecutor};
+use tower_tagging::{
+    MetadataLayer, TaggingLayer, Tags, metadata,
+    metadata::{Intake, Scope},
+    sink::JsonLinesSink,
+};
+
+/// The app as it was before.
+fn router() -> Router {
+    Router::new().route("/documents/{id}", get(document)).route("/health", get(|| async { "ok" }))
+}
+
+async fn document(tags: Tags, Path(id): Path<String>) -> String {
+    tags.insert("document_id", &id);
+    format!("document {id} for {}", tags.get("_user").unwrap_or_else(|| "nobody".to_owned()))
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let tagging = TaggingLayer::builder()
+        .metadata(
+            MetadataLayer::builder()
+                .intake(Intake::all().allow_list("x-user-id=_user, x-tenant=tenant")?)
+                .scope(Scope::Workspace, metadata! { "env" => "prod" }),
+        )
+        .sink(JsonLinesSink::stdout())
+        .build()?;
+    let delivery = tagging.delivery();
+    let app = router().layer(tagging);
+
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+    let address = listener.local_addr()?;
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let server = tokio::spawn(async move {
+        axum::serve(listener, app)
+            .with_graceful_shutdown(async {
+                // Stopped, or the sender is gone: both mean that it is over.
+                let _ = stopped.await;
+            })
+            .await
+    });
+
+    let client = Client::builder(TokioExecutor::new()).build_http::<Empty<Bytes>>();
+    for path in ["/documents/42", "/health"] {
+        let request = http::Request::get(format!("http://{address}{path}"))
+            .header("x-user-id", "ada")
+            .header("x-portkey-metadata", r#"{"feature": "search", "env": "spoofed"}"#)
+            .body(Empty::new())?;
+        let response = client.request(request).await?;
+        let trace_id = response.headers().get("x-portkey-trace-id").cloned();
+        let body = response.into_body().collect().await?.to_bytes();
+        eprintln!("{path}: {:?}, trace {trace_id:?}", String::from_utf8_lossy(&body));
+    }
+
+    drop(client);
+    let _ = stop.send(());
+    server.await??;
+    eprintln!("{}", delivery.shutdown(Duration::from_secs(5)));
+    Ok(())
+}

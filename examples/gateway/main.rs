@@ -1,0 +1,117 @@
+//! The main job: a reverse proxy for LLM APIs that tags every request and writes one event for each.
+//!
+//! ```text
+//! cargo run --example gateway --features full
+//! ```
+//!
+//! Without `UPSTREAM` it answers from a built-in demo provider, so it needs no server, key or network. Events go to
+//! standard output, everything for people to standard error. See `config.rs` for the environment variables.
+
+mod config;
+mod demo;
+mod proxy;
+
+use std::{process::ExitCode, time::Duration};
+
+use std::future::IntoFuture;
+
+use axum::Router;
+use config::Config;
+use tokio::{net::TcpListener, runtime::Runtime};
+use tower_tagging::sink::Delivery;
+
+/// How long requests at hand may take once the gateway is told to stop.
+const DRAIN: Duration = Duration::from_secs(10);
+/// How long the delivery of events may take after that.
+const DELIVER: Duration = Duration::from_secs(10);
+
+fn main() -> ExitCode {
+    let config = match Config::from_env() {
+        Ok(config) => config,
+        Err(problem) => {
+            eprintln!("gateway: {problem}");
+            return ExitCode::from(2);
+        }
+    };
+    match run(config) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => {
+            eprintln!("gateway: {problem}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(config: Config) -> std::io::Result<()> {
+    let delivery = config.tagging.as_ref().map_or_else(Delivery::none, tower_tagging::TaggingLayer::delivery);
+    let app = match &config.upstream {
+        Some(upstream) => proxy::router(upstream.clone()),
+        None => demo::router(),
+    };
+    let app = match config.tagging {
+        Some(tagging) => app.layer(tagging),
+        None => app,
+    };
+    let runtime = Runtime::new()?;
+    runtime.block_on(serve(app, config.listen, config.upstream.as_ref()))?;
+    // Requests that did not end in time are dropped here, and their events say so.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    eprintln!("{}", delivery.shutdown(DELIVER));
+    Ok(())
+}
+
+async fn serve(app: Router, listen: std::net::SocketAddr, upstream: Option<&http::Uri>) -> std::io::Result<()> {
+    let listener = TcpListener::bind(listen).await?;
+    let address = listener.local_addr()?;
+    match upstream {
+        Some(upstream) => eprintln!("gateway: http://{address} forwards to {upstream}"),
+        None => eprintln!("gateway: http://{address} answers from the demo provider (set UPSTREAM to forward)"),
+    }
+    eprintln!(
+        "try: curl http://{address}/v1/chat/completions -H 'content-type: application/json' \
+         -H 'x-portkey-metadata: {{\"_user\":\"ada\",\"team\":\"growth\"}}' \
+         -d '{{\"model\":\"gpt-4o\",\"messages\":[{{\"role\":\"user\",\"content\":\"Say hello\"}}]}}'"
+    );
+    let (stop, mut stopped) = tokio::sync::watch::channel(false);
+    tokio::spawn(async move {
+        told_to_stop().await;
+        // The receivers are gone only when the server has ended by itself.
+        let _ = stop.send(true);
+    });
+    let mut stopping = stopped.clone();
+    let server = axum::serve(listener, app).with_graceful_shutdown(async move {
+        // An error means that nobody can tell us to stop any more.
+        let _ = stopping.wait_for(|stop| *stop).await;
+    });
+    tokio::select! {
+        result = server.into_future() => result,
+        () = async {
+            let _ = stopped.wait_for(|stop| *stop).await;
+            tokio::time::sleep(DRAIN).await;
+        } => {
+            eprintln!("gateway: some requests did not end within {DRAIN:?}");
+            Ok(())
+        }
+    }
+}
+
+/// Waits for Ctrl-C or SIGTERM.
+async fn told_to_stop() {
+    #[cfg(unix)]
+    {
+        let mut terminate = match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+            Ok(terminate) => terminate,
+            Err(problem) => {
+                eprintln!("gateway: SIGTERM can't be handled: {problem}");
+                let _ = tokio::signal::ctrl_c().await;
+                return;
+            }
+        };
+        tokio::select! {
+            _ = tokio::signal::ctrl_c() => {}
+            _ = terminate.recv() => {}
+        }
+    }
+    #[cfg(not(unix))]
+    let _ = tokio::signal::ctrl_c().await;
+}

@@ -1,0 +1,89 @@
+//! Forwards requests to the upstream, streaming both ways.
+
+use axum::{
+    Json, Router,
+    body::Body,
+    extract::{Request, State},
+    response::{IntoResponse, Response},
+};
+use http::{HeaderMap, HeaderName, StatusCode, Uri, header};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::{TokioExecutor, TokioTimer},
+};
+use serde_json::json;
+use tower_tagging::Tags;
+
+#[derive(Clone)]
+struct Upstream {
+    base: Uri,
+    client: Client<HttpsConnector<HttpConnector>, Body>,
+}
+
+pub(crate) fn router(base: Uri) -> Router {
+    let mut tcp = HttpConnector::new();
+    tcp.set_nodelay(true);
+    tcp.enforce_http(false);
+    let connector = HttpsConnectorBuilder::new().with_webpki_roots().https_or_http().enable_http1().wrap_connector(tcp);
+    let client = Client::builder(TokioExecutor::new()).pool_timer(TokioTimer::new()).build(connector);
+    Router::new().fallback(forward).with_state(Upstream { base, client })
+}
+
+async fn forward(State(upstream): State<Upstream>, tags: Option<Tags>, request: Request) -> Response {
+    let (mut head, body) = request.into_parts();
+    match target(&upstream.base, &head.uri) {
+        Ok(uri) => head.uri = uri,
+        Err(problem) => return failure(tags, StatusCode::BAD_REQUEST, "invalid_target", &problem.to_string()),
+    }
+    head.version = http::Version::HTTP_11;
+    head.extensions.clear();
+    remove_hop_by_hop(&mut head.headers);
+    // The client writes the upstream's own host.
+    head.headers.remove(header::HOST);
+    match upstream.client.request(Request::from_parts(head, body)).await {
+        Ok(response) => {
+            let (mut head, body) = response.into_parts();
+            remove_hop_by_hop(&mut head.headers);
+            Response::from_parts(head, Body::new(body))
+        }
+        Err(problem) => {
+            // The error names only its kind; what lies behind it says why.
+            let cause = std::error::Error::source(&problem).map_or_else(|| problem.to_string(), ToString::to_string);
+            failure(tags, StatusCode::BAD_GATEWAY, "upstream_unreachable", &cause)
+        }
+    }
+}
+
+/// The path and query of the request under the base URL.
+fn target(base: &Uri, uri: &Uri) -> Result<Uri, http::Error> {
+    let path = uri.path_and_query().map_or("/", |path| path.as_str());
+    let under = base.path().trim_end_matches('/');
+    let mut parts = base.clone().into_parts();
+    parts.path_and_query = Some(format!("{under}{path}").parse()?);
+    Ok(Uri::from_parts(parts)?)
+}
+
+/// Removes what concerns one connection only: RFC 9110, section 7.6.1.
+fn remove_hop_by_hop(headers: &mut HeaderMap) {
+    let named: Vec<HeaderName> = headers
+        .get_all(header::CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .filter_map(|name| name.trim().parse().ok())
+        .collect();
+    for name in named {
+        headers.remove(name);
+    }
+    for name in ["connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"] {
+        headers.remove(name);
+    }
+}
+
+fn failure(tags: Option<Tags>, status: StatusCode, kind: &str, message: &str) -> Response {
+    if let Some(tags) = tags {
+        tags.set_error(format!("{kind}: {message}"));
+    }
+    (status, Json(json!({"error": {"type": kind, "message": message}}))).into_response()
+}

@@ -1,0 +1,58 @@
+//! Unit tests with a mock sink, a clock that stands still, and ids that count up.
+//!
+//! ```text
+//! cargo run --example unit_test --features axum,test-util
+//! ```
+//!
+//! In your crate: `tower-tagging = { version = "…", features = ["test-util"] }` under `[dev-dependencies]`.
+
+use std::{error::Error, time::Duration};
+
+use axum::{Router, body::Body, routing::get};
+use tower::ServiceExt;
+use tower_tagging::{
+    EventLayer, MetadataLayer, TaggingLayer, Tags,
+    event::{ManualClock, Outcome},
+    metadata,
+    metadata::Intake,
+    sink::MockSink,
+    trace::SequentialIds,
+};
+
+/// What is to be tested: a handler that tags, and takes three seconds of the test's own clock.
+fn app(clock: ManualClock) -> Router {
+    Router::new().route(
+        "/search",
+        get(async move |tags: Tags| {
+            tags.insert("results", "3");
+            clock.advance(Duration::from_secs(3));
+            "three results"
+        }),
+    )
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let sink = MockSink::new();
+    let clock = ManualClock::new();
+    let tagging = TaggingLayer::builder()
+        .metadata(MetadataLayer::builder().intake(Intake::portkey()))
+        .events(EventLayer::new(sink.clone()).clock(clock.clone()))
+        .ids(SequentialIds::new())
+        .build()?;
+
+    let request =
+        http::Request::get("/search").header("x-portkey-metadata", r#"{"_user": "ada"}"#).body(Body::empty())?;
+    let response = app(clock).layer(tagging).oneshot(request).await?;
+    let body = axum::body::to_bytes(response.into_body(), 1024).await?;
+    assert_eq!(body, "three results");
+
+    let event = sink.single();
+    assert_eq!(event.outcome(), Outcome::Completed);
+    assert_eq!(event.metadata(), &metadata! { "_user" => "ada", "results" => "3" });
+    assert_eq!(event.duration(), Duration::from_secs(3));
+
+    // A snapshot: times and ids are the same in every run.
+    println!("{}", serde_json::to_string_pretty(&*event)?);
+    Ok(())
+}
