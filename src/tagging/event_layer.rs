@@ -59,7 +59,8 @@ impl EventLayer {
     }
 
     /// Runs the service and its response body within a `tracing` span of this level, so that the app's own log lines
-    /// carry `trace_id`, `span_id`, `method` and `path`. The span is called `request`, its target is
+    /// carry `trace_id`, `span_id`, `method` and `path`. Where no layer around this one reads trace ids, new ones are made
+    /// for the span. The span is called `request`, its target is
     /// `tower_tagging::request`.
     #[cfg(feature = "tracing")]
     #[must_use]
@@ -120,12 +121,16 @@ impl EventLayer {
         }
     }
 
-    /// The guard of a request whose trace ids are known now; `event` is that of the tags.
+    /// The guard of a request; `event` is that of the tags.
     pub(super) fn observe(&self, tags: Tags, event: &mut Event, start: Instant, method: &Method) -> Pending {
-        event.ensure_trace(&*self.events.ids);
         let pending = Pending::new(tags, Arc::clone(&self.events), start, method);
         #[cfg(feature = "tracing")]
-        let pending = pending.within(self.events.span(event));
+        if self.events.span_level.is_some() {
+            self.events.ensure_trace(event);
+            return pending.within(self.events.span(event));
+        }
+        #[cfg(not(feature = "tracing"))]
+        let _ = event;
         pending
     }
 }
@@ -133,6 +138,11 @@ impl EventLayer {
 impl Events {
     pub(super) fn now(&self) -> Instant {
         self.clock.instant()
+    }
+
+    /// Makes trace ids if no layer read them from the request.
+    pub(super) fn ensure_trace(&self, event: &mut Event) {
+        event.ensure_trace(&*self.ids);
     }
 
     pub(super) fn emit(&self, event: Arc<Event>) {

@@ -63,6 +63,11 @@
 //! | the service or the body panics | `panicked` |
 //! | the response is 101, or 2xx to CONNECT | `upgraded`, at the head |
 //! | a strict mode answers in place of the service | `rejected` |
+//!
+//! So over real connections; beside it what tower-http's `OnEarlyDropLayer` says of the same request. A test runs every
+//! row (`cargo test --all-features --test outcomes`):
+//!
+#![doc = include_str!("outcomes.md")]
 
 mod body;
 mod event_layer;

@@ -140,6 +140,7 @@ impl Pending {
     fn finish_at(&mut self, duration: Duration, outcome: Outcome, error: Option<String>) {
         let Some(tags) = self.tags.take() else { return };
         let event = tags.finish(|event| {
+            self.events.ensure_trace(event);
             event.status = self.status;
             event.head = self.head;
             event.first_byte = self.first_byte;

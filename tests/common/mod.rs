@@ -1,0 +1,112 @@
+//! What the tests share.
+
+#![allow(dead_code, reason = "each test uses its part")]
+
+use std::{
+    path::PathBuf,
+    sync::{Arc, LazyLock},
+};
+
+use jsonschema::Validator;
+use serde_json::Value;
+use tower_tagging::{Event, Sink, sink::MockSink};
+
+static SCHEMA: LazyLock<Validator> = LazyLock::new(|| {
+    let schema: Value = serde_json::from_str(include_str!("../event.schema.json")).unwrap();
+    jsonschema::options().should_validate_formats(true).build(&schema).unwrap()
+});
+
+/// Panics unless the text is an event by the schema.
+#[track_caller]
+pub(crate) fn assert_schema(event: &Value) {
+    let problems: Vec<String> =
+        SCHEMA.iter_errors(event).map(|problem| format!("{problem} at {}", problem.instance_path())).collect();
+    assert!(problems.is_empty(), "{problems:#?}\nin {event:#}");
+    // The schema leaves some texts open that the design does not.
+    let time = event["time"].as_str().unwrap();
+    assert_eq!((time.len(), time.ends_with('Z')), (27, true), "not in UTC with microseconds: {time}");
+}
+
+/// The event as it is serialised, by the schema.
+#[track_caller]
+pub(crate) fn json(event: &Event) -> Value {
+    let text = serde_json::to_string(event).unwrap();
+    let value = serde_json::from_str(&text).unwrap();
+    assert_schema(&value);
+    value
+}
+
+/// A [`MockSink`] whose events are checked against the schema when they are asked for.
+#[derive(Clone, Default)]
+pub(crate) struct Recorder(pub(crate) MockSink);
+
+impl Recorder {
+    pub(crate) fn new() -> Self {
+        Self::default()
+    }
+
+    #[track_caller]
+    pub(crate) fn events(&self) -> Vec<Arc<Event>> {
+        let events = self.0.events();
+        events.iter().for_each(|event| _ = json(event));
+        events
+    }
+
+    #[track_caller]
+    pub(crate) fn single(&self) -> Arc<Event> {
+        let event = self.0.single();
+        json(&event);
+        event
+    }
+
+    pub(crate) async fn wait_for(&self, count: usize) -> Vec<Arc<Event>> {
+        let events = self.0.wait_for(count).await;
+        events.iter().for_each(|event| _ = json(event));
+        assert_eq!(events.len(), count, "{events:#?}");
+        events
+    }
+}
+
+impl Sink for Recorder {
+    fn emit(&self, event: Arc<Event>) {
+        self.0.emit(event);
+    }
+}
+
+/// A folder for one test, removed when the test ends.
+pub(crate) struct TempFolder(pub(crate) PathBuf);
+
+impl TempFolder {
+    pub(crate) fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("tower-tagging-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+}
+
+impl Drop for TempFolder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// The largest amount of memory that this process had so far, in bytes.
+pub(crate) fn peak_memory() -> u64 {
+    status_bytes("VmHWM:")
+}
+
+/// The memory that this process has now, in bytes.
+pub(crate) fn memory() -> u64 {
+    status_bytes("VmRSS:")
+}
+
+fn status_bytes(name: &str) -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with(name)).unwrap();
+    let kib: u64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
+    kib * 1024
+}

@@ -1,0 +1,489 @@
+//! The layers where users put them: each place compiles, runs, and gives one right event.
+
+mod common;
+
+use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
+
+use axum::{
+    Json, Router,
+    body::Body,
+    extract::ws::{Message, WebSocketUpgrade},
+    routing::{any, get, post},
+};
+use common::Recorder;
+use futures_util::{SinkExt, StreamExt};
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::{BodyExt, Empty, Full, combinators::BoxBody};
+use hyper::body::{Bytes, Incoming};
+use hyper_util::{
+    client::legacy::Client,
+    rt::{TokioExecutor, TokioIo},
+    server::conn::auto,
+    service::TowerToHyperService,
+};
+use serde_json::Value;
+use tokio::net::TcpListener;
+use tower::{Layer, Service, ServiceBuilder, ServiceExt, service_fn};
+use tower_http::{
+    catch_panic::CatchPanicLayer, compression::CompressionLayer, cors::CorsLayer, timeout::TimeoutLayer,
+    trace::TraceLayer,
+};
+use tower_tagging::{
+    Event, EventLayer, MetadataLayer, TaggingLayer, Tags, TraceIdLayer,
+    event::Outcome,
+    metadata,
+    metadata::{Intake, Scope, Scopes},
+    sink::Fanout,
+};
+
+fn tagging(recorder: &Recorder) -> TaggingLayer {
+    TaggingLayer::builder()
+        .metadata(MetadataLayer::builder().intake(Intake::all()))
+        .sink(recorder.clone())
+        .build()
+        .unwrap()
+}
+
+fn router() -> Router {
+    Router::new()
+        .route("/users/{id}", get(async |tags: Tags| tags.get("feature").unwrap_or_default()))
+        .route("/panic", get(async || -> &'static str { panic!("on purpose") }))
+        .route("/slow", get(async || tokio::time::sleep(Duration::from_secs(3600)).await))
+}
+
+fn request(path: &str) -> Request<Body> {
+    Request::get(path).header("x-majordomo-feature", "search").body(Body::empty()).unwrap()
+}
+
+async fn text(response: Response<impl hyper::body::Body<Data = Bytes, Error: std::fmt::Debug>>) -> String {
+    String::from_utf8(response.into_body().collect().await.unwrap().to_bytes().into()).unwrap()
+}
+
+async fn serve(app: Router) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    address
+}
+
+#[tokio::test]
+async fn axum_router_layer_and_route_layer() {
+    for layered in [Router::layer::<TaggingLayer>, Router::route_layer::<TaggingLayer>] {
+        let recorder = Recorder::new();
+        let app = layered(router(), tagging(&recorder));
+        let response = app.oneshot(request("/users/7?secret=1")).await.unwrap();
+        assert!(response.headers().contains_key("x-trace-id"));
+        assert_eq!(text(response).await, "search");
+        let event = recorder.single();
+        assert_eq!((event.path(), event.route()), ("/users/7", Some("/users/{id}")));
+        assert_eq!(event.metadata(), &metadata! { "feature" => "search" });
+        assert_eq!(event.outcome(), Outcome::Completed);
+        assert_eq!(event.request_body_bytes(), Some(0));
+    }
+}
+
+#[tokio::test]
+async fn axum_without_the_layer_says_what_is_missing() {
+    let response = router().oneshot(request("/users/7")).await.unwrap();
+    assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+    assert!(text(response).await.contains("Router::layer"));
+    let optional = Router::new().route("/", get(async |tags: Option<Tags>| tags.is_none().to_string()));
+    assert_eq!(text(optional.oneshot(request("/")).await.unwrap()).await, "true");
+}
+
+#[tokio::test]
+async fn axum_head_is_completed() {
+    let recorder = Recorder::new();
+    let address = serve(router().layer(tagging(&recorder))).await;
+    let client = Client::builder(TokioExecutor::new()).build_http::<Empty<Bytes>>();
+    let head = Request::head(format!("http://{address}/users/7")).body(Empty::new()).unwrap();
+    assert_eq!(client.request(head).await.unwrap().status(), StatusCode::OK);
+    let event = recorder.wait_for(1).await.remove(0);
+    assert_eq!((event.outcome(), event.response_body_bytes()), (Outcome::Completed, 0));
+    assert_eq!(event.host(), Some(address.to_string().as_str()));
+}
+
+/// Inside and outside of the layers that people have.
+#[tokio::test]
+async fn among_other_layers() {
+    let timeout = || TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, Duration::from_millis(30));
+    let others = || {
+        ServiceBuilder::new()
+            .layer(TraceLayer::new_for_http())
+            .layer(CorsLayer::permissive())
+            .layer(CompressionLayer::new())
+            .layer(CatchPanicLayer::new())
+    };
+    for ours_is_outside in [true, false] {
+        let recorder = Recorder::new();
+        let app = if ours_is_outside {
+            router().layer(timeout()).layer(others()).layer(tagging(&recorder))
+        } else {
+            router().layer(tagging(&recorder)).layer(timeout()).layer(others())
+        };
+        let mut statuses = Vec::new();
+        for path in ["/users/7", "/panic", "/slow"] {
+            let response = app.clone().oneshot(request(path)).await.unwrap();
+            statuses.push(response.status().as_u16());
+            text(response).await;
+        }
+        assert_eq!(statuses, [200, 500, 408]);
+        let events = recorder.wait_for(3).await;
+        let ends: Vec<_> = events.iter().map(|event| (event.outcome(), event.status().map(|s| s.as_u16()))).collect();
+        let expected = if ours_is_outside {
+            // What the client got.
+            [(Outcome::Completed, Some(200)), (Outcome::Completed, Some(500)), (Outcome::Completed, Some(408))]
+        } else {
+            // What the service did.
+            [(Outcome::Completed, Some(200)), (Outcome::Panicked, None), (Outcome::Cancelled, None)]
+        };
+        assert_eq!(ends, expected);
+    }
+}
+
+#[tokio::test]
+async fn compression_is_counted_on_its_side() {
+    let page = "tower-tagging ".repeat(1000);
+    let plain = page.len() as u64;
+    for ours_is_outside in [true, false] {
+        let recorder = Recorder::new();
+        let page = page.clone();
+        let app = Router::new().route("/", get(async move || page));
+        let app = if ours_is_outside {
+            app.layer(CompressionLayer::new()).layer(tagging(&recorder))
+        } else {
+            app.layer(tagging(&recorder)).layer(CompressionLayer::new())
+        };
+        let request = Request::get("/").header("accept-encoding", "gzip").body(Body::empty()).unwrap();
+        let response = app.oneshot(request).await.unwrap();
+        assert_eq!(response.headers()["content-encoding"], "gzip");
+        let sent = response.into_body().collect().await.unwrap().to_bytes().len() as u64;
+        let event = recorder.single();
+        assert_eq!(event.response_body_bytes(), if ours_is_outside { sent } else { plain });
+        assert_eq!(event.outcome(), Outcome::Completed);
+    }
+}
+
+#[tokio::test]
+async fn bare_hyper_server_http1_and_http2() {
+    let recorder = Recorder::new();
+    // hyper's own body on both sides: the request body is left alone.
+    let service = tagging(&recorder).without_request_body().layer(service_fn(async |request: Request<Incoming>| {
+        let body = request.into_body().collect().await.unwrap().to_bytes();
+        Ok::<_, Infallible>(Response::new(Full::new(body)))
+    }));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            let service = TowerToHyperService::new(service.clone());
+            tokio::spawn(async move {
+                let server = auto::Builder::new(TokioExecutor::new());
+                server.serve_connection(TokioIo::new(stream), service).await.unwrap();
+            });
+        }
+    });
+    for http2 in [false, true] {
+        let client = Client::builder(TokioExecutor::new()).http2_only(http2).build_http::<Full<Bytes>>();
+        let request = Request::post(format!("http://{address}/echo")).body(Full::from("hello")).unwrap();
+        assert_eq!(text(client.request(request).await.unwrap()).await, "hello");
+    }
+    let events = recorder.wait_for(2).await;
+    let versions: Vec<_> = events.iter().map(|event| common::json(event)["request"]["http_version"].clone()).collect();
+    assert_eq!(versions, ["HTTP/1.1", "HTTP/2.0"]);
+    for event in events {
+        assert_eq!((event.outcome(), event.response_body_bytes()), (Outcome::Completed, 5));
+        assert_eq!(event.request_body_bytes(), None, "nothing counted it, which is not zero");
+        assert_eq!(event.host(), Some(address.to_string().as_str()));
+    }
+}
+
+#[tokio::test]
+async fn client_stack_around_a_hyper_client() {
+    let served = Recorder::new();
+    let address = serve(router().layer(tagging(&served))).await;
+    let called = Recorder::new();
+    let client = Client::builder(TokioExecutor::new()).build_http::<BoxBody<Bytes, Infallible>>();
+    let client = ServiceBuilder::new().layer(tagging(&called).without_request_body()).service(client);
+    let request = Request::get(format!("http://{address}/users/7"))
+        .header("x-majordomo-feature", "search")
+        .header("x-portkey-trace-id", "TRACE-1")
+        .body(Empty::new().boxed())
+        .unwrap();
+    assert_eq!(text(client.oneshot(request).await.unwrap()).await, "search");
+    let (called, served) = (called.wait_for(1).await.remove(0), served.wait_for(1).await.remove(0));
+    assert_eq!(called.outcome(), Outcome::Completed);
+    assert_eq!(called.path(), "/users/7");
+    assert_eq!(called.host(), Some(address.to_string().as_str()));
+    // The call is the parent of what it called.
+    assert_eq!(served.trace().w3c_trace_id(), called.trace().w3c_trace_id());
+    assert_eq!(served.trace().parent_span_id(), Some(called.trace().span_id().as_str()));
+    assert_eq!(served.trace().trace_id(), "TRACE-1");
+}
+
+#[tokio::test]
+async fn websocket_upgrade() {
+    let recorder = Recorder::new();
+    let app = Router::new().route(
+        "/ws",
+        any(async |upgrade: WebSocketUpgrade| {
+            upgrade.on_upgrade(async |mut socket| {
+                while let Some(Ok(Message::Text(text))) = socket.recv().await {
+                    socket.send(Message::Text(text)).await.unwrap();
+                }
+            })
+        }),
+    );
+    let address = serve(app.layer(tagging(&recorder))).await;
+    let (mut socket, _) = tokio_tungstenite::connect_async(format!("ws://{address}/ws")).await.unwrap();
+    // The event is there while the socket is still open.
+    let event = recorder.wait_for(1).await.remove(0);
+    assert_eq!((event.outcome(), event.status()), (Outcome::Upgraded, Some(StatusCode::SWITCHING_PROTOCOLS)));
+    socket.send("hello".into()).await.unwrap();
+    assert_eq!(socket.next().await.unwrap().unwrap(), "hello".into());
+}
+
+#[tokio::test]
+async fn connect_is_upgraded() {
+    let recorder = Recorder::new();
+    let service = EventLayer::new(recorder.clone())
+        .layer(service_fn(async |_: Request<()>| Ok::<_, Infallible>(Response::new("tunnel".to_owned()))));
+    let request = Request::builder().method(Method::CONNECT).uri("example.com:443").body(()).unwrap();
+    let response = service.oneshot(request).await.unwrap();
+    assert_eq!(recorder.single().outcome(), Outcome::Upgraded);
+    drop(response);
+    assert_eq!(recorder.events().len(), 1);
+}
+
+/// Each layer alone.
+#[tokio::test]
+async fn single_layers() {
+    async fn answer(request: Request<()>) -> Result<Response<String>, Infallible> {
+        let tags = request.extensions().get::<Tags>().unwrap();
+        tags.insert("added", "by handler");
+        Ok(Response::new(format!("{} {}", tags.metadata().len(), tags.trace().trace_id())))
+    }
+    let request = || {
+        let builder = Request::get("/").header("x-majordomo-feature", "search").header("x-portkey-trace-id", "T1");
+        builder.body(()).unwrap()
+    };
+
+    let layer = MetadataLayer::builder().intake(Intake::all()).build().unwrap();
+    let response = layer.layer(service_fn(answer)).oneshot(request()).await.unwrap();
+    assert!(text(response).await.starts_with("2 "));
+
+    let response = TraceIdLayer::new().layer(service_fn(answer)).oneshot(request()).await.unwrap();
+    assert_eq!(response.headers()["x-portkey-trace-id"], "T1");
+    assert_eq!(text(response).await, "1 T1");
+
+    let recorder = Recorder::new();
+    let layer = EventLayer::new(recorder.clone());
+    let trace_id = text(layer.layer(service_fn(answer)).oneshot(request()).await.unwrap()).await;
+    let event = recorder.single();
+    assert_eq!(event.metadata(), &metadata! { "added" => "by handler" });
+    assert_eq!(trace_id, format!("1 {}", event.trace().trace_id()));
+
+    // Composed by hand, in either order, they meet in the same tags.
+    for events_outside in [true, false] {
+        let recorder = Recorder::new();
+        let events = EventLayer::new(recorder.clone());
+        let metadata = MetadataLayer::builder().intake(Intake::all()).build().unwrap();
+        let body = if events_outside {
+            let layers = ServiceBuilder::new().layer(events).layer(TraceIdLayer::new()).layer(metadata);
+            text(layers.service(service_fn(answer)).oneshot(request()).await.unwrap()).await
+        } else {
+            let layers = ServiceBuilder::new().layer(metadata).layer(TraceIdLayer::new()).layer(events);
+            text(layers.service(service_fn(answer)).oneshot(request()).await.unwrap()).await
+        };
+        assert_eq!(body, "2 T1", "events outside: {events_outside}");
+        let event = recorder.single();
+        assert_eq!(event.trace().trace_id(), "T1");
+        assert_eq!(event.metadata(), &metadata! { "added" => "by handler", "feature" => "search" });
+    }
+}
+
+#[tokio::test]
+async fn nested_layers_emit_one_event() {
+    let recorder = Recorder::new();
+    let inner = TaggingLayer::builder()
+        .metadata(MetadataLayer::builder().scope(Scope::Workspace, metadata! { "tenant" => "acme" }))
+        .sink(recorder.clone())
+        .build()
+        .unwrap();
+    let app = router().layer(inner).layer(tagging(&recorder));
+    assert_eq!(text(app.oneshot(request("/users/7")).await.unwrap()).await, "search");
+    let event = recorder.single();
+    assert_eq!(event.metadata(), &metadata! { "feature" => "search", "tenant" => "acme" });
+}
+
+#[tokio::test]
+async fn no_sink_no_event() {
+    let layer = TaggingLayer::builder().sink(Fanout::new()).build().unwrap();
+    let delivery = layer.delivery();
+    let app = router().layer(layer);
+    assert_eq!(app.oneshot(request("/users/7")).await.unwrap().status(), StatusCode::OK);
+    assert!(delivery.report().sinks().iter().all(|sink| sink.accepted() == 0));
+}
+
+/// Scopes from all four places that code can give them.
+#[tokio::test]
+async fn trusted_scopes() {
+    let recorder = Recorder::new();
+    let metadata_layer = MetadataLayer::builder()
+        .intake(Intake::all())
+        .scope(Scope::Workspace, metadata! { "a" => "static", "b" => "static", "c" => "static", "d" => "static" })
+        .resolver(|head| {
+            assert_eq!(head.uri.path(), "/");
+            Scopes::new().with(Scope::Workspace, metadata! { "b" => "resolved", "c" => "resolved", "d" => "resolved" })
+        });
+    let layer = TaggingLayer::builder().metadata(metadata_layer).sink(recorder.clone()).build().unwrap();
+    let counts = layer.metadata().unwrap().clone();
+    let app = Router::new()
+        .route(
+            "/",
+            get(async |tags: Tags| {
+                let before = tags.metadata();
+                tags.set_scope(Scope::Workspace, metadata! { "d" => "set" });
+                tags.insert("d", "a handler does not override a trusted scope");
+                (before["d"].to_owned(), tags.get("d").unwrap()).0
+            }),
+        )
+        .layer(layer);
+    let mut request = Request::get("/")
+        .header("x-portkey-metadata", r#"{"a": "spoofed", "own": "mine"}"#)
+        .body(Body::empty())
+        .unwrap();
+    let inserted = Scopes::new().with(Scope::Workspace, metadata! { "c" => "inserted", "d" => "inserted" });
+    request.extensions_mut().insert(inserted);
+    assert_eq!(text(app.oneshot(request).await.unwrap()).await, "inserted");
+    let event = recorder.single();
+    let expected = metadata! { "a" => "static", "b" => "resolved", "c" => "inserted", "d" => "set", "own" => "mine" };
+    assert_eq!(event.metadata(), &expected);
+    assert_eq!(event.source("own"), Some(Scope::Request));
+    assert_eq!(event.source("d"), Some(Scope::Workspace));
+    let shadowed: Vec<_> = event.diagnostics().iter().map(|note| note.subject().unwrap().to_owned()).collect();
+    assert_eq!(shadowed, ["a", "d"]);
+    assert_eq!(counts.shadowed_total(), 2);
+}
+
+/// The `user` of a body, whatever its chunks; the service sees the body as it was.
+#[tokio::test]
+async fn user_in_the_request_body() {
+    let recorder = Recorder::new();
+    let app = Router::new()
+        .route(
+            "/json",
+            post(async |tags: Tags, Json(body): Json<Value>| {
+                // Once the body is read, the tag is there.
+                format!("{} {}", tags.get("_user").unwrap_or_default(), body["model"].as_str().unwrap())
+            }),
+        )
+        .layer(tagging(&recorder));
+    let cases = [
+        (r#"{"model":"gpt-4o","user":"ada"}"#, None, "application/json", "ada gpt-4o"),
+        (
+            r#"{"model":"gpt-4o","user":"ada"}"#,
+            Some(r#"{"_user":""}"#),
+            "application/json; charset=utf-8",
+            "ada gpt-4o",
+        ),
+        (r#"{"model":"gpt-4o","user":"ada"}"#, Some(r#"{"_user":"bob"}"#), "application/json", "bob gpt-4o"),
+        (r#"{"model":"gpt-4o","messages":[{"user":"x"}]}"#, None, "application/json", " gpt-4o"),
+    ];
+    for (body, header, content_type, answer) in cases {
+        let chunks: Vec<_> = body.as_bytes().chunks(3).map(|chunk| Ok::<_, Infallible>(chunk.to_vec())).collect();
+        let mut request = Request::post("/json")
+            .header("content-type", content_type)
+            .body(Body::from_stream(futures_util::stream::iter(chunks)))
+            .unwrap();
+        if let Some(header) = header {
+            request.headers_mut().insert("x-portkey-metadata", header.parse().unwrap());
+        }
+        assert_eq!(text(app.clone().oneshot(request).await.unwrap()).await, answer);
+        let event = recorder.single();
+        assert_eq!(event.request_body_bytes(), Some(body.len() as u64));
+        recorder.0.clear();
+    }
+}
+
+#[tokio::test]
+async fn rejections() {
+    let recorder = Recorder::new();
+    let layer = TaggingLayer::builder()
+        .metadata(MetadataLayer::builder().intake(Intake::portkey().strict_json()))
+        .sink(recorder.clone())
+        .build()
+        .unwrap();
+    let app = router().layer(layer);
+    let request = Request::get("/users/7").header("x-portkey-metadata", "[1]").body(Body::empty()).unwrap();
+    let response = app.oneshot(request).await.unwrap();
+    assert_eq!(response.status(), StatusCode::BAD_REQUEST);
+    assert_eq!(response.headers()["x-tagging-rejection"], r#"not_an_object \"x-portkey-metadata\""#);
+    assert!(response.headers().contains_key("x-portkey-trace-id"));
+    assert_eq!(text(response).await, "");
+    let event = recorder.single();
+    assert_eq!((event.outcome(), event.status()), (Outcome::Rejected, Some(StatusCode::BAD_REQUEST)));
+}
+
+/// `Default` where the inner body is, and no bound on errors: what outer layers need of a body and a service.
+#[test]
+fn bodies_and_errors_stay_usable() {
+    struct NoTraits;
+
+    fn is_default<B: Default>(body: B) -> B {
+        body
+    }
+
+    let body = is_default(tower_tagging::tagging::ResponseBody::<Full<Bytes>>::default());
+    assert!(hyper::body::Body::is_end_stream(&body));
+    is_default(tower_tagging::tagging::RequestBody::<Full<Bytes>>::default());
+    let recorder = Recorder::new();
+    let service =
+        tagging(&recorder).layer(service_fn(async |_: Request<_>| Err::<Response<String>, NoTraits>(NoTraits)));
+    let result = futures_util::FutureExt::now_or_never(service.oneshot(Request::new(String::new())));
+    assert!(result.unwrap().is_err());
+    let event = recorder.single();
+    assert_eq!(event.outcome(), Outcome::Failed);
+    assert!(event.error().unwrap().contains("NoTraits"), "{:?}", event.error());
+}
+
+/// A service is polled ready and called as itself, never as a clone: `tower`'s contract.
+#[tokio::test]
+async fn readiness_is_kept() {
+    let recorder = Recorder::new();
+    let layer = tagging(&recorder);
+    type Watched = Request<tower_tagging::tagging::RequestBody<String>>;
+    let (mock, mut handle) = tower_test::mock::pair::<Watched, Response<String>>();
+    let mut service = layer.layer(mock);
+    handle.allow(1);
+    std::future::poll_fn(|context| service.poll_ready(context)).await.unwrap();
+    let response = tokio::spawn(service.call(Request::new(String::from("hello"))));
+    let (_, respond) = handle.next_request().await.unwrap();
+    respond.send_response(Response::new("hi".to_owned()));
+    assert_eq!(text(response.await.unwrap().unwrap()).await, "hi");
+    assert_eq!(recorder.single().outcome(), Outcome::Completed);
+}
+
+/// Tags that are set too late, and handles that outlive the request.
+#[tokio::test]
+async fn tags_after_the_end() {
+    let recorder = Recorder::new();
+    let kept: Arc<std::sync::Mutex<Option<Tags>>> = Arc::default();
+    let keep = Arc::clone(&kept);
+    let service = tagging(&recorder).layer(service_fn(move |request: Request<_>| {
+        let _: &tower_tagging::tagging::RequestBody<String> = request.body();
+        *keep.lock().unwrap() = request.extensions().get::<Tags>().cloned();
+        async { Ok::<_, Infallible>(Response::new(String::new())) }
+    }));
+    service.oneshot(Request::new(String::new())).await.unwrap();
+    let tags = kept.lock().unwrap().take().unwrap();
+    assert!(tags.is_finished());
+    tags.insert("late", "1");
+    tags.set_scope(Scope::Forced, metadata! { "late" => "2" });
+    tags.set_error("late");
+    assert_eq!(tags.metadata(), metadata! {});
+    let event: Arc<Event> = recorder.single();
+    assert_eq!((event.metadata().len(), event.error()), (0, None));
+    assert_eq!(tags.trace().span_id(), event.trace().span_id());
+}
