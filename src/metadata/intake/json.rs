@@ -123,18 +123,34 @@ impl<'de> Deserialize<'de> for Text<'de> {
             fn visit_borrowed_bytes<E>(self, bytes: &'de [u8]) -> Result<Self::Value, E> {
                 Ok(match std::str::from_utf8(bytes) {
                     Ok(text) => Text { lossy: false, text: Cow::Borrowed(text) },
-                    Err(_) => Text { lossy: true, text: String::from_utf8_lossy(bytes) },
+                    Err(_) => Text { lossy: true, text: Cow::Owned(replace_surrogates(bytes)) },
                 })
             }
 
             fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Self::Value, E> {
-                let text = String::from_utf8_lossy(bytes);
-                Ok(Text { lossy: matches!(text, Cow::Owned(_)), text: Cow::Owned(text.into_owned()) })
+                let (text, lossy) = match std::str::from_utf8(bytes) {
+                    Ok(text) => (text.to_owned(), false),
+                    Err(_) => (replace_surrogates(bytes), true),
+                };
+                Ok(Text { lossy, text: Cow::Owned(text) })
             }
         }
 
         deserializer.deserialize_bytes(TextVisitor)
     }
+}
+
+/// The text of UTF-8 that may hold surrogates of three bytes each, as `serde_json` hands lone ones on.
+fn replace_surrogates(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        text.push_str(chunk.valid());
+        // The first byte of a surrogate is invalid by itself, and so is each of the two behind it.
+        if chunk.invalid().first() == Some(&0xED) {
+            text.push(char::REPLACEMENT_CHARACTER);
+        }
+    }
+    text
 }
 
 /// A JSON text without white space between its tokens and without needless escapes, its order and numbers as they were.
