@@ -61,7 +61,9 @@ fn run(config: Config) -> std::io::Result<()> {
 }
 
 async fn serve(app: Router, listen: std::net::SocketAddr, upstream: Option<&http::Uri>) -> std::io::Result<()> {
-    let listener = TcpListener::bind(listen).await?;
+    let listener = TcpListener::bind(listen)
+        .await
+        .map_err(|problem| std::io::Error::new(problem.kind(), format!("LISTEN: {listen}: {problem}")))?;
     let address = listener.local_addr()?;
     match upstream {
         Some(upstream) => eprintln!("gateway: http://{address} forwards to {upstream}"),

@@ -1,0 +1,263 @@
+//! What a request may cost: allocations, memory, and exactly one event each, a million times.
+
+use std::{
+    convert::Infallible,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
+
+use futures_util::{FutureExt, StreamExt, stream};
+use http::{HeaderName, HeaderValue, Request, Response};
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Body as _, Bytes, Frame};
+use tower::{Layer, Service, service_fn};
+use tower_tagging::{
+    Event, EventLayer, MetadataLayer, TaggingLayer,
+    event::Outcome,
+    metadata,
+    metadata::{Intake, Scope, Scopes},
+    sink::{BatchWriter, Queued, WriteError},
+};
+
+/// Counts what arrives, by outcome.
+#[derive(Clone, Default)]
+struct Tally(Arc<[AtomicU64; Outcome::ALL.len()]>);
+
+impl Tally {
+    fn of(&self, outcome: Outcome) -> u64 {
+        self.0[Outcome::ALL.iter().position(|other| *other == outcome).unwrap()].load(Ordering::Relaxed)
+    }
+
+    fn total(&self) -> u64 {
+        self.0.iter().map(|count| count.load(Ordering::Relaxed)).sum()
+    }
+}
+
+impl BatchWriter for Tally {
+    fn write(&mut self, events: &[Arc<Event>]) -> Result<(), WriteError> {
+        for event in events {
+            let at = Outcome::ALL.iter().position(|other| *other == event.outcome()).unwrap();
+            self.0[at].fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+}
+
+/// A request as hyper and axum hand it on: values are slices of one buffer, and there is an extension.
+fn request(headers: &[(&'static str, &str)]) -> Request<Full<Bytes>> {
+    let mut buffer = Bytes::from(headers.iter().map(|(_, value)| *value).collect::<String>());
+    let mut request = Request::get("/").body(Full::default()).unwrap();
+    request.headers_mut().reserve(headers.len());
+    for (name, value) in headers {
+        let value = HeaderValue::from_maybe_shared(buffer.split_to(value.len())).unwrap();
+        request.headers_mut().insert(HeaderName::from_static(name), value);
+    }
+    request.extensions_mut().insert(());
+    request
+}
+
+const HEADERS: [(&str, &str); 12] = [
+    ("host", "api.example.com"),
+    ("user-agent", "OpenAI/Python 2.30.0"),
+    ("accept", "application/json"),
+    ("accept-encoding", "gzip, deflate"),
+    ("content-type", "application/json"),
+    ("content-length", "69"),
+    ("x-user-id", "user_8821"),
+    ("x-tenant", "acme"),
+    ("x-feature", "search"),
+    ("x-session-id", "sess-0192837465"),
+    ("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
+    ("x-portkey-metadata", r#"{"_user": "user_8821", "environment": "prod", "feature": "search", "team": "growth"}"#),
+];
+
+async fn answer<B>(_: Request<B>) -> Result<Response<Full<Bytes>>, Infallible> {
+    let response = Response::builder().header("content-type", "text/plain").header("content-length", "5");
+    Ok(response.body(Full::from("hello")).unwrap())
+}
+
+/// Allocations that a service makes for a request, once its buffers are warm.
+fn allocations<S, B>(mut service: S) -> u64
+where
+    S: Service<Request<Full<Bytes>>, Response = Response<B>, Error = Infallible>,
+    B: hyper::body::Body + Unpin,
+{
+    let mut serve = || {
+        let request = request(&HEADERS);
+        allocation_counter::measure(|| {
+            let mut body = service.call(request).now_or_never().unwrap().unwrap().into_body();
+            while body.frame().now_or_never().unwrap().is_some() {}
+        })
+        .count_total
+    };
+    for _ in 0..50 {
+        serve();
+        // The delivery thread gives events back.
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    std::thread::sleep(Duration::from_millis(100));
+    // The least of several: another thread may hold an event at the moment of one.
+    (0..20).map(|_| serve()).min().unwrap()
+}
+
+fn queued() -> Queued {
+    Queued::builder("tally", Tally::default()).max_delay(Duration::ZERO).build()
+}
+
+#[test]
+fn allocations_for_a_request() {
+    let bare = allocations(service_fn(answer));
+
+    let intake = Intake::new().allow_list("x-user-id, x-tenant, x-feature, x-session-id").unwrap();
+    let layer = TaggingLayer::builder().metadata(MetadataLayer::builder().intake(intake)).sink(queued());
+    let layer = layer.build().unwrap().without_request_body();
+    let headers_only = allocations(layer.layer(service_fn(answer))) - bare;
+    assert!(headers_only <= 3, "{headers_only} allocations, headers only");
+
+    let resolved = Scopes::new()
+        .with(Scope::ApiKey, metadata! { "team" => "growth" })
+        .with(Scope::Workspace, metadata! { "tenant" => "acme" });
+    let metadata = MetadataLayer::builder()
+        .intake(Intake::portkey())
+        .scope(Scope::Fallback, metadata! { "region" => "eu" })
+        .resolver(move |_| resolved.clone());
+    let layer = TaggingLayer::builder().metadata(metadata).sink(queued()).build().unwrap();
+    let full = allocations(layer.layer(service_fn(answer))) - bare;
+    assert!(full <= 5, "{full} allocations, full");
+}
+
+#[test]
+fn a_streamed_chunk_allocates_nothing() {
+    const CHUNKS: usize = 1000;
+    let mut service = EventLayer::new(queued()).layer(service_fn(async |_: Request<Full<Bytes>>| {
+        let frames = (0..CHUNKS).map(|_| Ok::<_, Infallible>(Frame::data(Bytes::from_static(b"data: {}\n\n"))));
+        Ok::<_, Infallible>(Response::new(http_body_util::StreamBody::new(stream::iter(frames))))
+    }));
+    let mut body = service.call(request(&HEADERS)).now_or_never().unwrap().unwrap().into_body();
+    let counted = allocation_counter::measure(|| {
+        for _ in 0..CHUNKS - 1 {
+            body.frame().now_or_never().unwrap().unwrap().unwrap();
+        }
+    });
+    assert_eq!(counted.count_total, 0);
+}
+
+/// A million requests, dropped at random moments: a million events.
+#[test]
+fn a_million_requests_give_a_million_events() {
+    const REQUESTS: u64 = 1_000_000;
+    const THREADS: u64 = 2;
+    let tally = Tally::default();
+    // Nothing may be dropped here: whoever is ahead of the writer waits for it.
+    let sink = Queued::builder("tally", tally.clone()).capacity(65_536).build();
+    let layer = EventLayer::new(sink);
+    let delivery = layer.delivery();
+    let endings: Vec<[u64; 4]> = std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..THREADS)
+            .map(|thread| {
+                scope.spawn({
+                    let (layer, delivery) = (&layer, &delivery);
+                    move || hang_up_at_random(layer, delivery, thread + 1, REQUESTS / THREADS)
+                })
+            })
+            .collect();
+        workers.into_iter().map(|worker| worker.join().unwrap()).collect()
+    });
+    let report = delivery.shutdown(Duration::from_secs(60));
+    let sum = |at: usize| endings.iter().map(|ending| ending[at]).sum::<u64>();
+    assert_eq!(report.sinks()[0].accepted(), REQUESTS, "{report}");
+    assert!(report.is_complete(), "{report}");
+    assert_eq!(tally.total(), REQUESTS);
+    assert_eq!(tally.of(Outcome::Completed), sum(0));
+    assert_eq!(tally.of(Outcome::Cancelled), sum(1));
+    assert_eq!(tally.of(Outcome::Failed), sum(2));
+    assert_eq!(tally.of(Outcome::Panicked), sum(3));
+    assert!((0..4).all(|at| sum(at) > REQUESTS / 100), "{endings:?}");
+}
+
+/// Serves requests and drops each at some moment; gives how many were completed, cancelled, failed, and panicked.
+fn hang_up_at_random(
+    layer: &EventLayer,
+    delivery: &tower_tagging::sink::Delivery,
+    seed: u64,
+    requests: u64,
+) -> [u64; 4] {
+    std::panic::set_hook(Box::new(|info| {
+        if !info.payload_as_str().is_some_and(|text| text.starts_with("at random")) {
+            eprintln!("{info}");
+        }
+    }));
+    let mut random = seed;
+    let mut next = move |below: u64| {
+        // xorshift: good enough to vary, the same in every run.
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        random % below
+    };
+    let mut endings = [0; 4];
+    let mut context = Context::from_waker(Waker::noop());
+    for number in 0..requests {
+        if number % 1024 == 0 {
+            while delivery.report().sinks()[0].in_flight() > 30_000 {
+                std::thread::yield_now();
+            }
+        }
+        let (frames, kind, stop) = (next(4), next(40), next(6));
+        let mut service = layer.layer(service_fn(move |_: Request<()>| async move {
+            // Pending once, so that a future can be dropped between two polls.
+            tokio::task::yield_now().await;
+            match kind {
+                0 => return Err("at random"),
+                1 => panic!("at random"),
+                _ => {}
+            }
+            let frames = stream::iter(0..frames).map(|_| Ok::<_, &str>(Frame::data(Bytes::from_static(b"chunk"))));
+            let end = stream::iter(match kind {
+                2 => vec![Err("at random")],
+                _ => vec![],
+            });
+            Ok(Response::new(http_body_util::StreamBody::new(frames.chain(end))))
+        }));
+        let mut future = Box::pin(service.call(Request::new(())));
+        if stop == 0 {
+            // Hangs up before the head, polled or not.
+            if next(2) == 0 {
+                let _ = future.as_mut().poll(&mut context);
+            }
+            endings[1] += 1;
+            continue;
+        }
+        assert!(future.as_mut().poll(&mut context).is_pending());
+        let polled = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| future.as_mut().poll(&mut context)));
+        let body = match polled {
+            Err(_) => {
+                endings[3] += 1;
+                continue;
+            }
+            Ok(Poll::Ready(Err(_))) => {
+                endings[2] += 1;
+                continue;
+            }
+            Ok(Poll::Ready(Ok(response))) => response.into_body(),
+            Ok(Poll::Pending) => unreachable!(),
+        };
+        let mut body = Box::pin(body);
+        let mut ending = 1;
+        // Reads some frames, then hangs up; or reads on to the end.
+        for _ in 0..if stop > 3 { u64::MAX } else { stop - 1 } {
+            match body.as_mut().poll_frame(&mut context) {
+                Poll::Ready(None) => ending = 0,
+                Poll::Ready(Some(Err(_))) => ending = 2,
+                _ => continue,
+            }
+            break;
+        }
+        endings[ending] += 1;
+    }
+    endings
+}

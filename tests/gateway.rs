@@ -1,0 +1,477 @@
+//! The gateway example as a user runs it: the real program, real sockets, a mock upstream. What real SDKs sent is
+//! replayed through it (`captures/`).
+
+mod common;
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    io::Read,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::{Child, Command, Output, Stdio},
+    sync::{Arc, LazyLock, Mutex},
+    time::Duration,
+};
+
+use common::TempFolder;
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
+use http_body_util::{BodyExt, Full, StreamBody, combinators::BoxBody};
+use hyper::body::{Bytes, Frame, Incoming};
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo},
+    server::conn::auto,
+};
+use serde_json::{Value, json};
+use tokio::net::{TcpListener, TcpStream};
+
+/// The program, built once for all tests.
+static PROGRAM: LazyLock<PathBuf> = LazyLock::new(|| {
+    let build = Command::new(env!("CARGO"))
+        .args(["build", "--example", "gateway", "--features", "full", "--message-format", "json"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .stderr(Stdio::inherit())
+        .output()
+        .unwrap();
+    assert!(build.status.success(), "the gateway does not build");
+    let messages = String::from_utf8(build.stdout).unwrap();
+    let built = messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let path = built.filter_map(|message| message["executable"].as_str().map(PathBuf::from)).next_back();
+    path.expect("cargo names the program")
+});
+
+/// A running gateway, its events in a file.
+struct Gateway {
+    child: Option<Child>,
+    address: SocketAddr,
+    folder: TempFolder,
+}
+
+fn command(env: &[(&str, &str)]) -> Command {
+    let mut command = Command::new(&*PROGRAM);
+    for name in
+        ["UPSTREAM", "EVENTS", "SCOPES", "HEADERS_TO_METADATA", "METADATA_PREFIXES", "METADATA_PRECEDENCE", "TAGGING"]
+    {
+        command.env_remove(name);
+    }
+    command.env("LISTEN", "127.0.0.1:0").envs(env.iter().copied()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+impl Gateway {
+    fn start(name: &str, env: &[(&str, &str)]) -> Self {
+        let folder = TempFolder::new(&format!("gateway-{name}"));
+        let events = folder.file("events.jsonl");
+        let mut child = command(env).env("EVENTS", &events).spawn().unwrap();
+        // The first line says the address; the rest is read when the program ends.
+        let mut line = String::new();
+        let mut byte = [0];
+        let errors = child.stderr.as_mut().unwrap();
+        while !line.ends_with('\n') && errors.read(&mut byte).unwrap() == 1 {
+            line.push(byte[0].into());
+        }
+        let address = line.split("http://").nth(1).and_then(|rest| rest.split_whitespace().next()).expect(&line);
+        Self { address: address.parse().unwrap(), child: Some(child), folder }
+    }
+
+    /// Ends it as an operator does; gives its output and its events.
+    fn stop(mut self) -> (Output, Vec<Value>) {
+        let child = self.child.take().unwrap();
+        let status = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
+        assert!(status.success());
+        let output = child.wait_with_output().unwrap();
+        let text = std::fs::read_to_string(self.folder.file("events.jsonl")).unwrap_or_default();
+        let events: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        events.iter().for_each(common::assert_schema);
+        (output, events)
+    }
+
+    /// Sends a request and reads the response whole.
+    async fn send(&self, request: Request<Full<Bytes>>) -> Response<Bytes> {
+        let (head, body) = self.open(request).await.into_parts();
+        Response::from_parts(head, body.collect().await.unwrap().to_bytes())
+    }
+
+    async fn open(&self, mut request: Request<Full<Bytes>>) -> Response<Incoming> {
+        let io = TokioIo::new(TcpStream::connect(self.address).await.unwrap());
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(io).await.unwrap();
+        tokio::spawn(connection);
+        request.headers_mut().insert("host", HeaderValue::from_str(&self.address.to_string()).unwrap());
+        sender.send_request(request).await.unwrap()
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+fn chat(headers: &[(&str, &str)]) -> Request<Full<Bytes>> {
+    let mut request = Request::post("/v1/chat/completions?trace=no")
+        .header("content-type", "application/json")
+        .body(Full::from(r#"{"model":"gpt-4o","messages":[{"role":"user","content":"Say hello"}]}"#))
+        .unwrap();
+    for (name, value) in headers {
+        request.headers_mut().append(name.parse::<HeaderName>().unwrap(), value.parse().unwrap());
+    }
+    request
+}
+
+/// What the upstream was sent: target, headers, body.
+type Received = Arc<Mutex<Vec<(String, HeaderMap, Bytes)>>>;
+
+/// An upstream that answers every request with the recorded response.
+async fn upstream(response: Value) -> (String, Received) {
+    let received = Received::default();
+    let keep = Arc::clone(&received);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        loop {
+            let io = TokioIo::new(listener.accept().await.unwrap().0);
+            let (keep, response) = (Arc::clone(&keep), response.clone());
+            let service = hyper::service::service_fn(move |request: Request<Incoming>| {
+                let (keep, response) = (Arc::clone(&keep), response.clone());
+                async move {
+                    let (head, body) = request.into_parts();
+                    let body = body.collect().await.unwrap().to_bytes();
+                    keep.lock().unwrap().push((head.uri.to_string(), head.headers, body));
+                    Ok::<_, hyper::Error>(recorded_response(&response))
+                }
+            });
+            // A client that goes away ends its connection.
+            tokio::spawn(
+                async move { drop(auto::Builder::new(TokioExecutor::new()).serve_connection(io, service).await) },
+            );
+        }
+    });
+    (format!("http://{address}/base"), received)
+}
+
+fn recorded_response(response: &Value) -> Response<BoxBody<Bytes, std::convert::Infallible>> {
+    let mut builder = Response::builder().status(u16::try_from(response["status"].as_u64().unwrap()).unwrap());
+    for header in response["headers"].as_array().unwrap() {
+        let (name, value) = (header[0].as_str().unwrap(), header[1].as_str().unwrap());
+        if !name.eq_ignore_ascii_case("transfer-encoding") {
+            builder = builder.header(name, value);
+        }
+    }
+    let body = match response["sse_chunks"].as_array() {
+        None => Full::from(response["body"].as_str().unwrap().to_owned()).boxed(),
+        Some(chunks) => {
+            let chunks = chunks.clone();
+            let frames = futures_util::stream::unfold(chunks.into_iter(), async |mut chunks| {
+                let chunk = chunks.next()?.as_str().unwrap().to_owned();
+                // Long enough for a client to hang up between two chunks.
+                tokio::time::sleep(Duration::from_millis(30)).await;
+                Some((Ok(Frame::data(Bytes::from(chunk))), chunks))
+            });
+            StreamBody::new(Box::pin(frames)).boxed()
+        }
+    };
+    builder.body(body).unwrap()
+}
+
+/// What a request must be tagged with, worked out from the recorded headers and body alone.
+fn expected_tags(headers: &HashMap<String, String>, body: &Value) -> BTreeMap<String, String> {
+    let mut tags = BTreeMap::new();
+    if let Some(text) = headers.get("x-portkey-metadata") {
+        for (key, value) in serde_json::from_str::<serde_json::Map<String, Value>>(text).unwrap() {
+            let value = match value {
+                Value::Null => continue,
+                Value::String(text) => text.chars().take(128).collect(),
+                other => other.to_string(),
+            };
+            tags.insert(key, value);
+        }
+    }
+    let reserved = ["key", "provider", "provider-alias", "client", "trace-id", "span-path", "span-name"];
+    for (name, value) in headers {
+        if let Some(key) = name.strip_prefix("x-majordomo-").filter(|key| !reserved.contains(key)) {
+            tags.entry(key.to_owned()).or_insert(value.clone());
+        }
+    }
+    for member in headers.get("baggage").into_iter().flat_map(|baggage| baggage.split(',')) {
+        let (key, value) = member.split_once('=').unwrap();
+        tags.entry(key.to_owned()).or_insert(value.to_owned());
+    }
+    if let Some(user) = body["user"].as_str() {
+        tags.entry("_user".to_owned()).or_insert(user.to_owned());
+    }
+    tags
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn captures_of_real_sdks() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/captures");
+    let mut replayed = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let capture: Value = serde_json::from_slice(&std::fs::read(entry.unwrap().path()).unwrap()).unwrap();
+        let name = capture["scenario"].as_str().unwrap();
+        for exchange in capture["requests"].as_array().unwrap() {
+            replay(name, exchange).await;
+            replayed += 1;
+        }
+    }
+    assert!(replayed >= 22, "{replayed} captures");
+}
+
+async fn replay(name: &str, exchange: &Value) {
+    let response = &exchange["response_sent"];
+    let (base, received) = upstream(response.clone()).await;
+    let gateway = Gateway::start(name, &[("UPSTREAM", &base)]);
+    let body = exchange["body_text"].as_str().unwrap().to_owned();
+    let mut request = Request::post(exchange["target"].as_str().unwrap()).body(Full::from(body.clone())).unwrap();
+    let mut headers = HashMap::new();
+    for header in exchange["headers"].as_array().unwrap() {
+        let (name, value) = (header[0].as_str().unwrap().to_ascii_lowercase(), header[1].as_str().unwrap());
+        request.headers_mut().append(name.parse::<HeaderName>().unwrap(), value.parse().unwrap());
+        headers.entry(name).or_insert(value.to_owned());
+    }
+    let aborts = name.contains("abort");
+    let sent: Vec<&str> = match response["sse_chunks"].as_array() {
+        Some(chunks) => chunks.iter().map(|chunk| chunk.as_str().unwrap()).collect(),
+        None => vec![response["body"].as_str().unwrap()],
+    };
+    let answer = if aborts {
+        let mut answer = gateway.open(request).await;
+        let first = answer.frame().await.unwrap().unwrap().into_data().unwrap();
+        assert_eq!(first, sent[0], "{name}");
+        let (head, body) = answer.into_parts();
+        drop(body);
+        // The gateway notices when it writes the next chunk.
+        tokio::time::sleep(Duration::from_millis(150)).await;
+        Response::from_parts(head, first)
+    } else {
+        let answer = gateway.send(request).await;
+        assert_eq!(answer.body(), sent.concat().as_str(), "{name}: the client gets the same bytes");
+        answer
+    };
+    let (output, events) = gateway.stop();
+    assert!(output.status.success(), "{name}: {output:?}");
+
+    let (target, upstream_headers, upstream_body) = received.lock().unwrap().remove(0);
+    assert_eq!(upstream_body, body.as_str(), "{name}: the upstream gets the same bytes");
+    assert_eq!(target, format!("/base{}", exchange["target"].as_str().unwrap()), "{name}");
+    for (header, value) in &headers {
+        let is_consumed = header.starts_with("x-portkey-") || header.starts_with("x-majordomo");
+        let is_per_hop = ["host", "connection", "traceparent"].contains(&header.as_str());
+        let got = upstream_headers.get(header).map(|got| got.to_str().unwrap());
+        if !is_per_hop {
+            assert_eq!(got, if is_consumed { None } else { Some(value.as_str()) }, "{name}: {header}");
+        }
+    }
+
+    assert_eq!(events.len(), 1, "{name}");
+    let event = &events[0];
+    let body_json = serde_json::from_str(&body).unwrap_or_default();
+    assert_eq!(event["metadata"], json!(expected_tags(&headers, &body_json)), "{name}");
+    let trace = &event["trace"];
+    let explicit = headers.get("x-portkey-trace-id").or(headers.get("x-majordomo-trace-id"));
+    match explicit {
+        Some(id) => assert_eq!(trace["trace_id"], *id, "{name}"),
+        None => assert_eq!(trace["trace_id"], trace["w3c_trace_id"], "{name}"),
+    }
+    if let Some(traceparent) = headers.get("traceparent") {
+        assert_eq!(trace["w3c_trace_id"].as_str().unwrap(), &traceparent[3..35], "{name}");
+    }
+    assert_eq!(trace["span_name"].as_str(), headers.get("x-portkey-span-name").map(String::as_str), "{name}");
+    let speaks_portkey = headers.keys().any(|name| name.starts_with("x-portkey-"));
+    let reply = if speaks_portkey { "x-portkey-trace-id" } else { "x-trace-id" };
+    assert_eq!(answer.headers()[reply].to_str().unwrap(), trace["trace_id"].as_str().unwrap(), "{name}");
+    let traceparent = upstream_headers["traceparent"].to_str().unwrap();
+    let parts: Vec<_> = traceparent.split('-').collect();
+    assert_eq!([parts[1], parts[2]], [trace["w3c_trace_id"].as_str().unwrap(), trace["span_id"].as_str().unwrap()]);
+
+    assert_eq!(event["outcome"], if aborts { "cancelled" } else { "completed" }, "{name}");
+    assert_eq!(event["request"]["body_bytes"], body.len(), "{name}");
+    if !aborts {
+        assert_eq!(event["response"]["body_bytes"], sent.concat().len(), "{name}");
+    }
+}
+
+/// Without an upstream, the demo provider answers in three dialects, unary and streamed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn demo_provider() {
+    let gateway = Gateway::start("demo", &[]);
+    let post = |path: &str, body: Value| {
+        Request::post(path).header("content-type", "application/json").body(Full::from(body.to_string())).unwrap()
+    };
+    let messages = json!([{"role": "user", "content": "Say hello"}]);
+    let unary = gateway.send(post("/v1/chat/completions", json!({"model": "gpt-4o", "messages": messages}))).await;
+    let unary: Value = serde_json::from_slice(unary.body()).unwrap();
+    assert_eq!(unary["usage"]["total_tokens"], 9);
+    let stream = json!({"model": "m", "messages": messages, "stream": true, "stream_options": {"include_usage": true}});
+    let stream = gateway.send(post("/v1/chat/completions", stream)).await;
+    let text = String::from_utf8_lossy(stream.body()).into_owned();
+    assert!(text.contains("\"completion_tokens\":6") && text.ends_with("data: [DONE]\n\n"), "{text}");
+    let unary = gateway.send(post("/v1/messages", json!({"model": "claude", "messages": messages}))).await;
+    assert_eq!(serde_json::from_slice::<Value>(unary.body()).unwrap()["usage"]["output_tokens"], 6);
+    let stream = gateway.send(post("/v1/messages", json!({"messages": messages, "stream": true}))).await;
+    assert!(String::from_utf8_lossy(stream.body()).contains("event: message_delta"));
+    let contents = json!({"contents": [{"parts": [{"text": "hi"}]}]});
+    let unary = gateway.send(post("/v1beta/models/gemini-2.5-flash:generateContent", contents.clone())).await;
+    assert_eq!(serde_json::from_slice::<Value>(unary.body()).unwrap()["usageMetadata"]["totalTokenCount"], 7);
+    let stream = gateway.send(post("/v1beta/models/gemini-2.5-flash:streamGenerateContent?alt=sse", contents)).await;
+    assert!(String::from_utf8_lossy(stream.body()).contains("\"totalTokenCount\":7"));
+    assert_eq!(gateway.send(post("/nowhere", json!({}))).await.status(), 404);
+    let (output, events) = gateway.stop();
+    assert_eq!(events.len(), 7);
+    assert_eq!(events[0]["request"]["route"], "/v1/chat/completions");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("7 accepted, 7 delivered"), "{output:?}");
+}
+
+const SCOPES: &str = r#"{
+    "workspaces": {"acme": {"metadata": {"tenant": "acme", "env": "prod"}}},
+    "api_keys": {"gw-1": {"workspace": "acme", "metadata": {"team": "growth"}}}
+}"#;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn scopes_and_precedence() {
+    let folder = TempFolder::new("gateway-scopes-file");
+    std::fs::write(folder.file("scopes.json"), SCOPES).unwrap();
+    let path = folder.file("scopes.json");
+    let spoof = ("x-portkey-metadata", r#"{"env": "dev", "team": "spoofed", "own": "1"}"#);
+    for (precedence, tags) in [
+        ("strict", json!({"env": "prod", "own": "1", "team": "growth", "tenant": "acme"})),
+        ("legacy", json!({"env": "dev", "own": "1", "team": "spoofed", "tenant": "acme"})),
+    ] {
+        let env = [("SCOPES", path.to_str().unwrap()), ("METADATA_PRECEDENCE", precedence)];
+        let gateway = Gateway::start(&format!("scopes-{precedence}"), &env);
+        for key in [("x-portkey-api-key", "gw-1"), ("x-majordomo-key", "gw-1"), ("authorization", "Bearer gw-1")] {
+            assert_eq!(gateway.send(chat(&[spoof, key])).await.status(), 200);
+        }
+        gateway.send(chat(&[("authorization", "Bearer unknown")])).await;
+        let (_, events) = gateway.stop();
+        for event in &events[..3] {
+            assert_eq!(event["metadata"], tags, "{precedence}");
+            let shadowed = event["diagnostics"].as_array().unwrap().len();
+            assert_eq!(shadowed, if precedence == "strict" { 2 } else { 0 });
+        }
+        assert_eq!(events[3]["metadata"], json!({}));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn headers_to_metadata_and_prefixes() {
+    let env = [("HEADERS_TO_METADATA", "X-User-Id, x-tenant=tenant"), ("METADATA_PREFIXES", "x-tag-, x-label-")];
+    let gateway = Gateway::start("headers", &env);
+    let headers = [("x-user-id", "ada"), ("x-tenant", "acme"), ("x-label-env", "prod"), ("x-majordomo-team", "no")];
+    gateway.send(chat(&headers)).await;
+    let (_, events) = gateway.stop();
+    assert_eq!(events[0]["metadata"], json!({"x-user-id": "ada", "tenant": "acme", "env": "prod"}));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn dead_upstream_is_a_502_and_an_event() {
+    // A port that was free a moment ago.
+    let dead = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let gateway = Gateway::start("dead", &[("UPSTREAM", &format!("http://{dead}"))]);
+    let response = gateway.send(chat(&[])).await;
+    assert_eq!(response.status(), 502);
+    assert_eq!(serde_json::from_slice::<Value>(response.body()).unwrap()["error"]["type"], "upstream_unreachable");
+    let (output, events) = gateway.stop();
+    assert!(output.status.success());
+    assert_eq!(
+        (events[0]["response"]["status"].as_u64(), events[0]["outcome"].as_str()),
+        (Some(502), Some("completed"))
+    );
+    assert!(events[0]["error"].as_str().unwrap().starts_with("upstream_unreachable: "), "{}", events[0]["error"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tagging_off_is_the_bare_proxy() {
+    let response = json!({"status": 200, "headers": [["content-type", "text/plain"]], "body": "hello"});
+    let (base, received) = upstream(response).await;
+    let gateway = Gateway::start("off", &[("UPSTREAM", &base), ("TAGGING", "off")]);
+    let answer = gateway.send(chat(&[("x-portkey-metadata", "{}"), ("connection", "x-hop"), ("x-hop", "1")])).await;
+    assert_eq!((answer.status().as_u16(), answer.body().as_ref()), (200, b"hello".as_slice()));
+    assert!(!answer.headers().contains_key("x-trace-id"));
+    let (_, events) = gateway.stop();
+    assert!(events.is_empty());
+    let (target, headers, _) = received.lock().unwrap().remove(0);
+    assert_eq!(target, "/base/v1/chat/completions?trace=no");
+    assert!(headers.contains_key("x-portkey-metadata") && !headers.contains_key("x-hop"));
+}
+
+/// A stream at hand when the gateway is told to stop is served to its end.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn drains_on_sigterm() {
+    let gateway = Gateway::start("drain", &[]);
+    let body = json!({"messages": [{"role": "user", "content": "hi"}], "stream": true}).to_string();
+    let mut response = gateway.open(Request::post("/v1/chat/completions").body(Full::from(body)).unwrap()).await;
+    response.frame().await.unwrap().unwrap();
+    let stop = tokio::task::spawn_blocking(|| gateway.stop());
+    let rest = response.into_body().collect().await.unwrap().to_bytes();
+    assert!(rest.ends_with(b"data: [DONE]\n\n"));
+    let (output, events) = stop.await.unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(events[0]["outcome"], "completed");
+    assert!(String::from_utf8_lossy(&output.stderr).ends_with("jsonl: 1 accepted, 1 delivered, 0 in flight\n"));
+}
+
+/// Events on standard output, everything for people on standard error.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn events_on_standard_output() {
+    let gateway = Gateway::start("stdout", &[]);
+    let mut child = command(&[("EVENTS", "-")]).spawn().unwrap();
+    drop(gateway);
+    let mut line = String::new();
+    let mut byte = [0];
+    while !line.ends_with('\n') && child.stderr.as_mut().unwrap().read(&mut byte).unwrap() == 1 {
+        line.push(byte[0].into());
+    }
+    let address = line.split("http://").nth(1).unwrap().split_whitespace().next().unwrap().parse().unwrap();
+    let gateway = Gateway { child: Some(child), address, folder: TempFolder::new("gateway-stdout-2") };
+    gateway.send(chat(&[])).await;
+    let (output, _) = gateway.stop();
+    let lines: Vec<Value> =
+        String::from_utf8(output.stdout).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.len(), 1);
+    common::assert_schema(&lines[0]);
+    let human = String::from_utf8(output.stderr).unwrap();
+    assert!(human.contains("try: curl http://"), "{human}");
+}
+
+#[test]
+fn bad_variables_end_it_with_one_line() {
+    let folder = TempFolder::new("gateway-bad");
+    let file = |name: &str, text: &str| {
+        std::fs::write(folder.file(name), text).unwrap();
+        folder.file(name).to_str().unwrap().to_owned()
+    };
+    let long = "x".repeat(200);
+    let over = file("over.json", &json!({"workspaces": {"w": {"metadata": {"k": long}}}}).to_string());
+    let lost = file("lost.json", r#"{"api_keys": {"secret-key": {"workspace": "nowhere"}}}"#);
+    let broken = file("broken.json", "{");
+    for (name, value) in [
+        ("LISTEN", "nowhere"),
+        ("UPSTREAM", "ftp://example.com"),
+        ("UPSTREAM", "/just/a/path"),
+        ("EVENTS", "/no/such/folder/events.jsonl"),
+        ("SCOPES", "/no/such/file.json"),
+        ("SCOPES", &over),
+        ("SCOPES", &lost),
+        ("SCOPES", &broken),
+        ("HEADERS_TO_METADATA", "x-ok, authorization"),
+        ("HEADERS_TO_METADATA", "x ok"),
+        ("METADATA_PREFIXES", "x-ok-, in valid"),
+        ("METADATA_PRECEDENCE", "loose"),
+        ("TAGGING", "maybe"),
+    ] {
+        let output = command(&[(name, value)]).output().unwrap();
+        let errors = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{name}={value}: {errors}");
+        assert_eq!(errors.lines().count(), 1, "{errors}");
+        assert!(errors.contains(name) && !errors.contains("secret-key"), "{errors}");
+    }
+    // A port that is taken is no bad variable, but it is said which.
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let output = command(&[("LISTEN", &address)]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8(output.stderr).unwrap().contains(&address));
+}

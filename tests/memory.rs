@@ -1,0 +1,66 @@
+//! Memory stays flat, however long a body is. A test binary of its own, since it measures the whole process.
+
+mod common;
+
+use std::convert::Infallible;
+
+use axum::{Router, body::Body, routing::get};
+use futures_util::{StreamExt, stream};
+use http::Request;
+use http_body_util::BodyExt;
+use hyper::body::Bytes;
+use tower_tagging::{MetadataLayer, TaggingLayer, metadata, metadata::Intake};
+
+/// A gibibyte through a real server, with a client that reads it: memory stays flat.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_gibibyte_streams_in_flat_memory() {
+    const CHUNK: usize = 64 * 1024;
+    const CHUNKS: usize = 16 * 1024;
+    let recorder = common::Recorder::new();
+    let layer = TaggingLayer::builder().metadata(MetadataLayer::builder().intake(Intake::all()));
+    let layer = layer.sink(recorder.clone()).build().unwrap();
+    let chunk = Bytes::from(vec![b'x'; CHUNK]);
+    let app = Router::new().route(
+        "/",
+        get(async move || Body::from_stream(stream::repeat(chunk).take(CHUNKS).map(Ok::<_, Infallible>))).post(
+            async |body: Body| {
+                let mut bytes = 0;
+                let mut frames = body.into_data_stream();
+                while let Some(frame) = frames.next().await {
+                    bytes += frame.unwrap().len();
+                }
+                bytes.to_string()
+            },
+        ),
+    );
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(listener, app.layer(layer)).await });
+    let client = hyper_util::client::legacy::Client::builder(hyper_util::rt::TokioExecutor::new()).build_http::<Body>();
+    let before = common::memory();
+
+    let request = Request::get(format!("http://{address}/")).body(Body::empty()).unwrap();
+    let mut body = client.request(request).await.unwrap().into_body();
+    let mut received = 0;
+    while let Some(frame) = body.frame().await {
+        received += frame.unwrap().data_ref().map_or(0, Bytes::len);
+    }
+    assert_eq!(received, CHUNK * CHUNKS);
+
+    // The other way: a JSON body of a gibibyte, which is searched for `user` as it passes.
+    let start = stream::iter([Bytes::from(r#"{"text":""#)]);
+    let end = stream::iter([Bytes::from(r#"","user":"ada"}"#)]);
+    let text = stream::repeat(Bytes::from(vec![b'x'; CHUNK])).take(CHUNKS);
+    let body = Body::from_stream(start.chain(text).chain(end).map(Ok::<_, Infallible>));
+    let request = Request::post(format!("http://{address}/")).header("content-type", "application/json");
+    let response = client.request(request.body(body).unwrap()).await.unwrap();
+    let counted: usize =
+        std::str::from_utf8(&response.into_body().collect().await.unwrap().to_bytes()).unwrap().parse().unwrap();
+
+    let grown = common::peak_memory().saturating_sub(before);
+    assert!(grown < 32 * 1024 * 1024, "{grown} bytes more");
+    let events = recorder.wait_for(2).await;
+    assert_eq!(events[0].response_body_bytes(), (CHUNK * CHUNKS) as u64);
+    assert_eq!(events[1].request_body_bytes(), Some(counted as u64));
+    assert_eq!(events[1].metadata(), &metadata! { "_user" => "ada" });
+}
