@@ -65,7 +65,16 @@ fn main() {
     let args: Vec<String> = env::args().collect();
     match args.iter().position(|arg| arg == "--row") {
         Some(at) => run_row(&args[at + 1], args[at + 2].parse().unwrap()),
+        // A short run of every row, to see that they run; its figures mean nothing.
+        None if args.iter().any(|arg| arg == "--smoke") => smoke(),
         None => print_table(),
+    }
+}
+
+fn smoke() {
+    for (row, _) in ROWS {
+        let figures = run_child(&mut Command::new(env::current_exe().unwrap()), row, 2);
+        println!("{row}: {:.1} allocations", figures[1]);
     }
 }
 

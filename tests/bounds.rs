@@ -1,5 +1,7 @@
 //! What a request may cost: allocations, memory, and exactly one event each, a million times.
 
+mod common;
+
 use std::{
     convert::Infallible,
     sync::{
@@ -186,11 +188,7 @@ fn hang_up_at_random(
     seed: u64,
     requests: u64,
 ) -> [u64; 4] {
-    std::panic::set_hook(Box::new(|info| {
-        if !info.payload_as_str().is_some_and(|text| text.starts_with("at random")) {
-            eprintln!("{info}");
-        }
-    }));
+    common::expect_panics("at random");
     let mut random = seed;
     let mut next = move |below: u64| {
         // xorshift: good enough to vary, the same in every run.

@@ -313,12 +313,7 @@ async fn peer(case: &Case) -> bool {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_way_to_end_gives_one_right_event() {
-    // The panics of the cases are part of them.
-    std::panic::set_hook(Box::new(|info| {
-        if !info.payload_as_str().is_some_and(|text| text.starts_with("the ")) {
-            eprintln!("{info}");
-        }
-    }));
+    common::expect_panics("the ");
     let mut table = String::from(
         "| how the request ends | outcome | status | body bytes | `OnEarlyDropLayer` says |\n|---|---|---|--:|---|\n",
     );

@@ -270,7 +270,7 @@ fn shutdown_amid_load_loses_count_of_nothing() {
         let report = delivery.report();
         let report = &report.sinks()[0];
         assert_eq!((report.accepted(), report.in_flight()), (600, 0), "{report}");
-        assert_eq!(report.delivered() as usize, written.lock().unwrap().len());
+        assert_eq!(report.delivered(), written.lock().unwrap().len() as u64);
     }
 }
 

@@ -15,7 +15,7 @@ use std::{process::ExitCode, time::Duration};
 
 use std::future::IntoFuture;
 
-use axum::Router;
+use axum::{Router, serve::ListenerExt};
 use config::Config;
 use tokio::{net::TcpListener, runtime::Runtime};
 use tower_tagging::sink::Delivery;
@@ -65,6 +65,12 @@ async fn serve(app: Router, listen: std::net::SocketAddr, upstream: Option<&http
         .await
         .map_err(|problem| std::io::Error::new(problem.kind(), format!("LISTEN: {listen}: {problem}")))?;
     let address = listener.local_addr()?;
+    // Small chunks of a stream must not wait for each other.
+    let listener = listener.tap_io(|stream| {
+        if let Err(problem) = stream.set_nodelay(true) {
+            eprintln!("gateway: TCP_NODELAY: {problem}");
+        }
+    });
     match upstream {
         Some(upstream) => eprintln!("gateway: http://{address} forwards to {upstream}"),
         None => eprintln!("gateway: http://{address} answers from the demo provider (set UPSTREAM to forward)"),

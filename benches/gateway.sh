@@ -1,0 +1,116 @@
+#!/usr/bin/env bash
+# What tagging costs the gateway, in one interleaved run: nginx as a plain proxy, the gateway with TAGGING=off, and the
+# gateway with events written to a file, all before the same fast mock upstream.
+#
+#   bash benches/gateway.sh            # SECONDS_EACH=4 ROUNDS=3 by default
+#
+# Needs wrk and nginx (installed from Debian when missing). Prints requests a second, p50 and p99, unary and SSE.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+SECONDS_EACH=${SECONDS_EACH:-4}
+ROUNDS=${ROUNDS:-3}
+CONNECTIONS=${CONNECTIONS:-32}
+
+fail() { printf 'benches/gateway.sh: %s\n' "$*" >&2; exit 1; }
+missing=()
+command -v wrk >/dev/null || missing+=(wrk)
+command -v nginx >/dev/null || [ -x /usr/sbin/nginx ] || missing+=(nginx-light)
+if [ ${#missing[@]} -gt 0 ]; then
+    SUDO=""
+    [ "$(id -u)" = 0 ] || SUDO=sudo
+    { $SUDO apt-get update -q && $SUDO apt-get install -y -q "${missing[@]}"; } >/dev/null || fail "can't install ${missing[*]}"
+fi
+NGINX=$(command -v nginx || echo /usr/sbin/nginx)
+
+cargo build -q --release --example gateway --features full
+cargo build -q --release --example mock_upstream
+FOLDER=$(mktemp -d)
+PIDS=()
+stop() {
+    for pid in "${PIDS[@]}"; do kill "$pid" 2>/dev/null || true; done
+    wait 2>/dev/null || true
+    rm -rf "$FOLDER"
+}
+trap stop EXIT
+
+# The first line a program prints to standard error names its address.
+address() {
+    for _ in $(seq 100); do
+        if grep -oE '127\.0\.0\.1:[0-9]+' "$1" | head -1 | grep . ; then return; fi
+        sleep 0.05
+    done
+    fail "no address in $1"
+}
+
+target/release/examples/mock_upstream 2>"$FOLDER/upstream" & PIDS+=($!)
+UPSTREAM=$(address "$FOLDER/upstream")
+LISTEN=127.0.0.1:0 UPSTREAM="http://$UPSTREAM" TAGGING=off target/release/examples/gateway 2>"$FOLDER/off" & PIDS+=($!)
+OFF=$(address "$FOLDER/off")
+LISTEN=127.0.0.1:0 UPSTREAM="http://$UPSTREAM" EVENTS="$FOLDER/events.jsonl" target/release/examples/gateway 2>"$FOLDER/on" & PIDS+=($!)
+ON_PID=$!
+ON=$(address "$FOLDER/on")
+FREE=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])' 2>/dev/null || echo 18099)
+cat >"$FOLDER/nginx.conf" <<EOF
+worker_processes 2;
+pid $FOLDER/nginx.pid;
+error_log $FOLDER/nginx.log;
+daemon off;
+events { worker_connections 1024; }
+http {
+    access_log off;
+    client_body_temp_path $FOLDER; proxy_temp_path $FOLDER; fastcgi_temp_path $FOLDER; uwsgi_temp_path $FOLDER; scgi_temp_path $FOLDER;
+    upstream mock { server $UPSTREAM; keepalive 128; }
+    server {
+        listen 127.0.0.1:$FREE;
+        keepalive_requests 1000000;
+        location / {
+            proxy_pass http://mock;
+            proxy_http_version 1.1;
+            proxy_set_header Connection "";
+            proxy_buffering off;
+        }
+    }
+}
+EOF
+"$NGINX" -c "$FOLDER/nginx.conf" & PIDS+=($!)
+sleep 0.5
+
+cat >"$FOLDER/unary.lua" <<'EOF'
+wrk.method = "POST"
+wrk.path = "/v1/chat/completions"
+wrk.headers["content-type"] = "application/json"
+wrk.headers["x-portkey-metadata"] = '{"_user": "user_8821", "environment": "production", "feature": "search", "team": "growth"}'
+wrk.headers["x-portkey-trace-id"] = "req-7f3a"
+wrk.body = '{"model":"gpt-4o","messages":[{"role":"user","content":"Say hello"}]}'
+EOF
+sed 's/"messages"/"stream":true,"messages"/' "$FOLDER/unary.lua" >"$FOLDER/sse.lua"
+
+# measure KIND NAME ADDRESS: appends "requests/s p50 p99" to a file of its own.
+measure() {
+    local out
+    out=$(wrk -t2 -c"$CONNECTIONS" -d"${SECONDS_EACH}s" --latency -s "$FOLDER/$1.lua" "http://$3")
+    if grep -qE 'Non-2xx|Socket errors' <<<"$out"; then printf '%s\n' "$out" >&2; fail "$2 answered with errors"; fi
+    awk '/Requests\/sec/{r=$2} /^ *50%/{a=$2} /^ *99%/{b=$2} END{print r, a, b}' <<<"$out" >>"$FOLDER/$1.$2"
+}
+for kind in unary sse; do
+    for _ in $(seq "$ROUNDS"); do
+        measure "$kind" nginx "127.0.0.1:$FREE"
+        measure "$kind" off "$OFF"
+        measure "$kind" on "$ON"
+    done
+done
+
+median() { sort -n "$1" | awk '{line[NR]=$0} END{print line[int((NR+1)/2)]}'; }
+printf '| requests | proxy | requests/s | p50 | p99 | × nginx | × tagging off |\n|---|---|--:|--:|--:|--:|--:|\n'
+for kind in unary sse; do
+    nginx=$(median "$FOLDER/$kind.nginx" | cut -d' ' -f1)
+    off=$(median "$FOLDER/$kind.off" | cut -d' ' -f1)
+    for name in nginx off on; do
+        case $name in nginx) label="nginx" ;; off) label="gateway, tagging off" ;; on) label="gateway, events to a file" ;; esac
+        median "$FOLDER/$kind.$name" |
+            awk -v k="$kind" -v l="$label" -v n="$nginx" -v o="$off" '{printf "| %s | %s | %.0f | %s | %s | %.2f | %.2f |\n", k, l, $1, $2, $3, $1/n, $1/o}'
+    done
+done
+kill -TERM "$ON_PID"
+wait "$ON_PID" || true
+printf '\n%s; %s lines in the file\n' "$(tail -1 "$FOLDER/on")" "$(wc -l <"$FOLDER/events.jsonl")"
