@@ -30,7 +30,11 @@ use futures_util::FutureExt;
 use http::{HeaderName, HeaderValue, Request, Response};
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Bytes};
-use opentelemetry_sdk::trace::{BatchConfigBuilder, BatchSpanProcessor, SdkTracerProvider, SpanData};
+use opentelemetry_sdk::{
+    error::OTelSdkResult,
+    metrics::{PeriodicReader, SdkMeterProvider, Temporality, data::ResourceMetrics, exporter::PushMetricExporter},
+    trace::{BatchConfigBuilder, BatchSpanProcessor, SdkTracerProvider, SpanData},
+};
 use tower::{Layer, Service, ServiceBuilder};
 use tower_http::{
     request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer},
@@ -49,7 +53,8 @@ const ROWS: &[(&str, &str)] = &[
     ("request-id", "tower-http request id, set and propagated"),
     ("ours-headers", "ours, headers only (4 allow-listed of 12)"),
     ("ours-full", "ours, full (JSON header, traceparent, 3 scopes)"),
-    ("otel-tower", "opentelemetry-instrumentation-tower"),
+    ("otel-tower", "opentelemetry-instrumentation-tower, spans"),
+    ("otel-tower-metrics", "opentelemetry-instrumentation-tower, spans and metrics"),
     ("tower-otel", "tower-otel"),
     ("axum-otel", "axum-tracing-opentelemetry"),
     ("trace-layer-json", "tower-http TraceLayer, JSON to a null writer"),
@@ -196,7 +201,10 @@ fn run_row(row: &str, bursts: usize) {
                 bursts,
             );
         }
-        "otel-tower" => {
+        "otel-tower" | "otel-tower-metrics" => {
+            if row == "otel-tower-metrics" {
+                opentelemetry::global::set_meter_provider(meter_provider());
+            }
             opentelemetry::global::set_text_map_propagator(
                 opentelemetry_sdk::propagation::TraceContextPropagator::new(),
             );
@@ -365,7 +373,7 @@ fn provider() -> (SdkTracerProvider, Arc<AtomicU64>) {
     struct Discard(Arc<AtomicU64>);
 
     impl opentelemetry_sdk::trace::SpanExporter for Discard {
-        async fn export(&self, batch: Vec<SpanData>) -> opentelemetry_sdk::error::OTelSdkResult {
+        async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
             self.0.fetch_add(batch.len() as u64, Ordering::Relaxed);
             Ok(())
         }
@@ -378,6 +386,32 @@ fn provider() -> (SdkTracerProvider, Arc<AtomicU64>) {
         .build();
     let processor = BatchSpanProcessor::builder(Discard(Arc::clone(&exported))).with_batch_config(config).build();
     (SdkTracerProvider::builder().with_span_processor(processor).build(), exported)
+}
+
+/// A meter provider that hands metrics to an exporter which discards them, every second.
+fn meter_provider() -> SdkMeterProvider {
+    struct Discard;
+
+    impl PushMetricExporter for Discard {
+        async fn export(&self, _: &ResourceMetrics) -> OTelSdkResult {
+            Ok(())
+        }
+
+        fn force_flush(&self) -> OTelSdkResult {
+            Ok(())
+        }
+
+        fn shutdown_with_timeout(&self, _: Duration) -> OTelSdkResult {
+            Ok(())
+        }
+
+        fn temporality(&self) -> Temporality {
+            Temporality::Cumulative
+        }
+    }
+
+    let reader = PeriodicReader::builder(Discard).with_interval(Duration::from_secs(1)).build();
+    SdkMeterProvider::builder().with_reader(reader).build()
 }
 
 /// Prints what a chunk of a streamed body costs more with the layer than without.

@@ -206,7 +206,9 @@ impl Tags {
             event.request_tags = std::mem::take(scopes.get_mut(Scope::Request));
             event.request_body_bytes = (counted != UNCOUNTED).then_some(counted);
             complete(event);
-            if let Some(rules) = rules {
+            if let Some(rules) = rules
+                && scopes.has_trusted()
+            {
                 rules.count_shadowed(event.shadowed().count());
             }
         }

@@ -82,27 +82,43 @@ impl Default for Event {
 impl Event {
     /// Empties the event and keeps its buffers, unless they grew large.
     pub(super) fn reset(&mut self) {
-        let mut kept = Self { home: self.home.take(), ..Self::default() };
+        // All fields by name, so that none is forgotten. Those that every request sets anew keep their value: memory that
+        // another thread wrote is slow to read.
+        let Self {
+            id: _,
+            time: _,
+            trace,
+            method: _,
+            version: _,
+            path,
+            route,
+            host,
+            request_body_bytes: _,
+            status: _,
+            response_body_bytes: _,
+            head: _,
+            first_byte: _,
+            duration: _,
+            outcome: _,
+            error,
+            request_tags,
+            metadata,
+            sources,
+            diagnostics,
+            home: _,
+        } = self;
+        trace.unset_ids();
+        *error = None;
+        for text in [path, route, host] {
+            text.clear();
+            text.shrink_to(KEEP_BYTES);
+        }
         // The effective metadata is first: it may be a second reference to the request's.
-        self.metadata.reset(KEEP_BYTES);
-        self.request_tags.reset(KEEP_BYTES);
-        std::mem::swap(&mut kept.metadata, &mut self.metadata);
-        std::mem::swap(&mut kept.request_tags, &mut self.request_tags);
-        for (kept, old) in
-            [(&mut kept.path, &mut self.path), (&mut kept.route, &mut self.route), (&mut kept.host, &mut self.host)]
-        {
-            if old.capacity() <= KEEP_BYTES {
-                old.clear();
-                std::mem::swap(kept, old);
-            }
-        }
-        if self.sources.capacity() <= KEEP_BYTES {
-            self.sources.clear();
-            std::mem::swap(&mut kept.sources, &mut self.sources);
-        }
-        self.diagnostics.clear();
-        std::mem::swap(&mut kept.diagnostics, &mut self.diagnostics);
-        *self = kept;
+        metadata.reset(KEEP_BYTES);
+        request_tags.reset(KEEP_BYTES);
+        sources.clear();
+        sources.shrink_to(KEEP_BYTES);
+        diagnostics.clear();
     }
 
     /// Makes trace ids if no layer read them from the request.

@@ -158,6 +158,11 @@ impl Scopes {
         &self.maps[scope as usize]
     }
 
+    /// Whether any scope but the request's has tags.
+    pub(crate) fn has_trusted(&self) -> bool {
+        Scope::ALL.iter().any(|scope| *scope != Scope::Request && !self.get(*scope).is_empty())
+    }
+
     #[allow(clippy::indexing_slicing, reason = "the array has one place for each scope")]
     pub(crate) fn get_mut(&mut self, scope: Scope) -> &mut Metadata {
         &mut self.maps[scope as usize]

@@ -150,6 +150,11 @@ impl TraceContext {
         Self::started(TraceId([b'0'; 32]), SpanId([b'0'; 16]))
     }
 
+    /// Makes this what [`unset`](Self::unset) gives.
+    pub(crate) fn unset_ids(&mut self) {
+        *self = Self::unset();
+    }
+
     pub(crate) fn is_unset(&self) -> bool {
         self.w3c_trace_id == TraceId([b'0'; 32])
     }

@@ -27,6 +27,9 @@ impl AllowList {
             let key = key.unwrap_or(name.as_str()).into();
             self.entries.push((name, key));
         }
+        // Tags that are read in the order of their keys are written at the end of a map. Of two entries with the same
+        // key the earlier stays the first.
+        self.entries.sort_by(|(_, one), (_, other)| one.cmp(other));
         Ok(())
     }
 
