@@ -42,7 +42,7 @@
 //!
 //! | module | what it is |
 //! |---|---|
-//! | [`metadata`] | tags, scopes, their merge, limits, and what is read from headers: [`MetadataLayer`] |
+//! | [`metadata`](mod@metadata) | tags, scopes, their merge, limits, and what is read from headers: [`MetadataLayer`] |
 //! | [`trace`] | trace ids: [`TraceIdLayer`] |
 //! | [`event`] | the record of a request |
 //! | [`sink`] | where events go, and the count of every event's fate |
