@@ -107,3 +107,8 @@ pub use self::{
     tags::Tags,
     trace::TraceIdLayer,
 };
+
+/// The README's code compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -326,6 +326,16 @@ fn json_lines_to_a_file() {
     assert_eq!(paths, expected);
     assert_eq!(lines[0]["metadata"]["hostile"], "a\"b\"\u{2028}東京", "control characters are removed");
     assert!(JsonLinesSink::file(folder.file("none/such")).is_err());
+
+    // A line that a killed process left behind stays on a line of its own.
+    std::fs::write(&path, "{\"torn").unwrap();
+    let layer = EventLayer::new(JsonLinesSink::file(&path).unwrap());
+    emit(&layer, 1);
+    assert!(layer.delivery().shutdown(Duration::from_secs(10)).is_complete());
+    let text = std::fs::read_to_string(&path).unwrap();
+    let lines: Vec<_> = text.lines().collect();
+    assert_eq!((lines.len(), lines[0]), (2, "{\"torn"));
+    common::assert_schema(&serde_json::from_str(lines[1]).unwrap());
 }
 
 /// A writer that fails in mid-line tears no later line, and what it did write counts.

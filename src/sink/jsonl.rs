@@ -1,7 +1,7 @@
 use std::{
     fmt,
     fs::OpenOptions,
-    io::{self, Write},
+    io::{self, Read, Seek, Write},
     path::Path,
     sync::Arc,
 };
@@ -37,12 +37,16 @@ impl JsonLinesSink {
         Self::writer(io::stdout())
     }
 
-    /// Appends to a file, which is created when it is not there.
+    /// Appends to a file, which is created when it is not there. Should its last line be torn, as a process that was
+    /// killed may leave it, the first event begins on a line of its own.
     ///
     /// # Errors
     /// When the file can't be opened for writing.
     pub fn file(path: impl AsRef<Path>) -> io::Result<Self> {
-        Ok(Self::writer(OpenOptions::new().create(true).append(true).open(path)?))
+        let file = OpenOptions::new().create(true).append(true).open(&path)?;
+        let mut writer = JsonLinesWriter::new(file);
+        writer.is_torn = ends_in_mid_line(path.as_ref());
+        Ok(Self { queued: writer.queued().build() })
     }
 
     /// Writes to any writer; it need not be buffered. A batch is written in one piece and flushed.
@@ -63,6 +67,20 @@ impl Sink for JsonLinesSink {
     fn name(&self) -> &str {
         self.queued.name()
     }
+}
+
+/// Whether a file ends without a line feed, as one does whose writer was killed. What can't be read (a pipe) does not.
+fn ends_in_mid_line(path: &Path) -> bool {
+    let mut last = [b'\n'];
+    // Opening a pipe would wait for a writer.
+    if !std::fs::metadata(path).is_ok_and(|metadata| metadata.is_file()) {
+        return false;
+    }
+    let read = std::fs::File::open(path).and_then(|mut file| {
+        file.seek(io::SeekFrom::End(-1))?;
+        file.read_exact(&mut last)
+    });
+    read.is_ok() && last != [b'\n']
 }
 
 /// The [`BatchWriter`] of a [`JsonLinesSink`].
