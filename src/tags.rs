@@ -8,8 +8,11 @@ use std::{
 };
 
 use crate::{
-    event::Event,
-    metadata::{Diagnostic, Limits, Metadata, MetadataLayer, Precedence, Scope, Scopes, limits::TagWriter},
+    event::{Event, Outcome},
+    metadata::{
+        Diagnostic, Limits, Metadata, MetadataLayer, Precedence, Scope, Scopes,
+        limits::{TagWriter, truncated},
+    },
     trace::{RandomIds, TraceContext},
 };
 
@@ -50,17 +53,31 @@ struct Shared {
 
 const UNCOUNTED: u64 = u64::MAX;
 
+/// Longest error or route that a handler records, in characters.
+const MAX_TEXT_CHARS: usize = 1024;
+
 /// The request at hand. The event is written in place; nobody else has it until the request is over.
 pub(crate) struct State {
     event: Arc<Event>,
     scopes: Scopes,
     /// Limits, precedence and counts; the default ones where no [`MetadataLayer`] is.
     rules: Option<MetadataLayer>,
-    /// Whether a scope changed since the event's effective metadata was merged.
-    stale: bool,
-    /// Whether an event layer will emit the event.
-    claimed: bool,
+    flags: Flags,
     finished: bool,
+}
+
+/// What has happened to a request that is not over.
+#[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own about the request")]
+#[derive(Clone, Copy, Debug, Default)]
+struct Flags {
+    /// A scope changed since the event's effective metadata was merged.
+    is_stale: bool,
+    /// An event layer will emit the event.
+    is_claimed: bool,
+    /// A layer of ours answers instead of the service.
+    is_rejected: bool,
+    /// The shadowed tags are counted.
+    is_counted: bool,
 }
 
 impl Default for Tags {
@@ -87,7 +104,7 @@ impl Tags {
         if let Some(event) = Arc::get_mut(&mut event) {
             *scopes.get_mut(Scope::Request) = std::mem::take(&mut event.request_tags);
         }
-        let state = State { event, scopes, rules: None, stale: false, claimed: false, finished: false };
+        let state = State { event, scopes, rules: None, flags: Flags::default(), finished: false };
         Self { shared: Arc::new(Shared { state: Mutex::new(state), request_body_bytes: AtomicU64::new(UNCOUNTED) }) }
     }
 
@@ -110,26 +127,28 @@ impl Tags {
 
     /// Sets several tags of the request; see [`insert`](Self::insert).
     pub fn extend<K: AsRef<str>, V: AsRef<str>>(&self, tags: impl IntoIterator<Item = (K, V)>) {
-        // The iterator is the caller's code, which may call this handle: it runs before the lock.
+        // Iterator and texts are the caller's code, which may call this handle: they run before the lock.
         let tags: Vec<_> = tags.into_iter().collect();
+        let tags: Vec<_> = tags.iter().map(|(key, value)| (key.as_ref(), value.as_ref())).collect();
         self.write_tags(|writer| {
-            for (key, value) in &tags {
-                writer.set(key.as_ref(), value.as_ref());
+            for (key, value) in tags {
+                writer.set(key, value);
             }
         });
     }
 
-    /// Adds tags to a scope, over those the scope has under the same keys: how an inner layer that knows the caller
-    /// hands in what can be trusted. The limits apply as they do to a client's tags.
+    /// Sets tags of a scope, over those it has under the same keys and beside its others: how an inner layer that knows
+    /// the caller hands in what can be trusted. The limits apply as they do to a client's tags.
     pub fn set_scope(&self, scope: Scope, metadata: Metadata) {
         if let Some(mut request) = self.state().open() {
-            let metadata = request.limits().enforce(&metadata, &mut request.event.diagnostics).unwrap_or(metadata);
+            let limits = request.limits();
             request.touch();
-            request.scopes.add(scope, metadata);
+            limits.add_within(request.scopes, scope, metadata, &mut request.event.diagnostics);
         }
     }
 
-    /// The trace ids of the request; made now when no [`TraceIdLayer`](crate::TraceIdLayer) read any.
+    /// The trace ids of the request; made now when no [`TraceIdLayer`](crate::TraceIdLayer) read any. So a layer that asks
+    /// belongs inside of that one: ids that were asked for do not change any more.
     pub fn trace(&self) -> TraceContext {
         let mut state = self.state();
         if let Some(request) = state.open() {
@@ -147,19 +166,21 @@ impl Tags {
         event.diagnostics_over(request_tags).into_iter().map(Diagnostic::into_owned).collect()
     }
 
-    /// Records what went wrong, for [`Event::error`]; the last call counts.
+    /// Records what went wrong, for [`Event::error`]: at most 1,024 characters of it. The last call counts.
     pub fn set_error(&self, error: impl Into<String>) {
-        let error = error.into();
+        let mut error = error.into();
+        error.truncate(truncated(&error, MAX_TEXT_CHARS).len());
         if let Some(request) = self.state().open() {
             request.event.error = Some(error);
         }
     }
 
-    /// Records the template that the request matched, such as `/users/{id}`, for routers that do not say it themselves.
+    /// Records the template that the request matched, such as `/users/{id}`, for routers that do not say it themselves: at
+    /// most 1,024 characters of it.
     pub fn set_route(&self, route: &str) {
         if let Some(request) = self.state().open() {
             request.event.route.clear();
-            request.event.route.push_str(route);
+            request.event.route.push_str(truncated(route, MAX_TEXT_CHARS));
         }
     }
 
@@ -169,7 +190,8 @@ impl Tags {
     }
 
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
-        // No code of others runs under the lock, and every change is complete at any point where ours could panic.
+        // Of others' code only clocks, id generators and the subscriber run under the lock, which are told not to panic;
+        // and every change is complete where one could.
         self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -188,26 +210,33 @@ impl Tags {
         });
     }
 
-    /// Counts bytes of the request body; 0 begins the count.
-    pub(crate) fn count_request_body(&self, bytes: u64) {
+    /// Begins the count of the request body; false when another layer counts already.
+    pub(crate) fn claim_request_body(&self) -> bool {
         let count = &self.shared.request_body_bytes;
-        if count.compare_exchange(UNCOUNTED, bytes, Ordering::Relaxed, Ordering::Relaxed).is_err() {
-            count.fetch_add(bytes, Ordering::Relaxed);
-        }
+        count.compare_exchange(UNCOUNTED, 0, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    }
+
+    /// Counts bytes of the request body.
+    pub(crate) fn count_request_body(&self, bytes: u64) {
+        self.shared.request_body_bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
     /// Completes the event and gives it away. Nothing can be set from now on.
     pub(crate) fn finish(self, complete: impl FnOnce(&mut Event)) -> Arc<Event> {
-        let counted = self.shared.request_body_bytes.load(Ordering::Relaxed);
+        let body_bytes = self.shared.request_body_bytes.load(Ordering::Relaxed);
         let mut state = self.state();
         if let Some(mut request) = state.open() {
             request.merge();
-            let OpenRequest { event, scopes, rules, .. } = request;
+            let OpenRequest { event, scopes, rules, flags } = request;
             event.request_tags = std::mem::take(scopes.get_mut(Scope::Request));
-            event.request_body_bytes = (counted != UNCOUNTED).then_some(counted);
+            event.request_body_bytes = (body_bytes != UNCOUNTED).then_some(body_bytes);
             complete(event);
+            if flags.is_rejected && matches!(event.outcome, Outcome::Completed | Outcome::Cancelled) {
+                event.outcome = Outcome::Rejected;
+            }
             if let Some(rules) = rules
                 && scopes.has_trusted()
+                && !flags.is_counted
             {
                 rules.count_shadowed(event.shadowed().count());
             }
@@ -228,8 +257,8 @@ impl State {
         if self.finished {
             return None;
         }
-        let Self { event, scopes, rules, stale, claimed, .. } = self;
-        Some(OpenRequest { event: Arc::get_mut(event)?, scopes, rules, stale, claimed })
+        let Self { event, scopes, rules, flags, .. } = self;
+        Some(OpenRequest { event: Arc::get_mut(event)?, scopes, rules, flags })
     }
 
     /// The effective metadata, merged anew if a scope changed.
@@ -246,21 +275,37 @@ pub(crate) struct OpenRequest<'a> {
     pub(crate) event: &'a mut Event,
     pub(crate) scopes: &'a mut Scopes,
     pub(crate) rules: &'a mut Option<MetadataLayer>,
-    stale: &'a mut bool,
-    claimed: &'a mut bool,
+    flags: &'a mut Flags,
 }
 
 impl OpenRequest<'_> {
     /// Marks the event as one that will be emitted; false when another layer did before.
     pub(crate) fn claim(&mut self) -> bool {
-        !std::mem::replace(self.claimed, true)
+        !std::mem::replace(&mut self.flags.is_claimed, true)
+    }
+
+    /// Notes that a layer of ours answers instead of the service.
+    pub(crate) fn reject(&mut self) {
+        self.flags.is_rejected = true;
     }
 
     /// Before a scope is written: the effective metadata gets out of date, and must not share its buffer with the scope.
     pub(crate) fn touch(&mut self) {
-        *self.stale = true;
+        self.flags.is_stale = true;
         self.event.metadata.reset(usize::MAX);
         self.event.sources.clear();
+    }
+
+    /// Counts what is shadowed now, for a request that may have no event to count it by.
+    pub(crate) fn count_shadowed_now(&mut self) {
+        if self.flags.is_claimed || self.flags.is_counted || !self.scopes.has_trusted() {
+            return;
+        }
+        self.merge();
+        self.flags.is_counted = true;
+        if let Some(rules) = self.rules {
+            rules.count_shadowed(self.event.shadowed_of(self.scopes.get(Scope::Request)).count());
+        }
     }
 
     fn limits(&self) -> Limits {
@@ -275,8 +320,8 @@ impl OpenRequest<'_> {
     }
 
     fn merge(&mut self) {
-        if *self.stale {
-            *self.stale = false;
+        if self.flags.is_stale {
+            self.flags.is_stale = false;
             let precedence = self.rules.as_ref().map_or_else(Precedence::default, MetadataLayer::precedence);
             self.scopes.merge_into(precedence, &mut self.event.metadata, &mut self.event.sources);
         }

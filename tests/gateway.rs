@@ -358,10 +358,16 @@ async fn scopes_and_precedence() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn headers_to_metadata_and_prefixes() {
     let env = [("HEADERS_TO_METADATA", "X-User-Id, x-tenant=tenant"), ("METADATA_PREFIXES", "x-tag-, x-label-")];
-    let gateway = Gateway::start("headers", &env);
+    let response = json!({"status": 200, "headers": [], "body": "hello"});
+    let (base, received) = upstream(response).await;
+    let gateway = Gateway::start("headers", &[env[0], env[1], ("UPSTREAM", &base)]);
     let headers = [("x-user-id", "ada"), ("x-tenant", "acme"), ("x-label-env", "prod"), ("x-majordomo-team", "no")];
     gateway.send(chat(&headers)).await;
     let (_, events) = gateway.stop();
+    let (_, headers, _) = received.lock().unwrap().remove(0);
+    // What only concerns tagging goes no further; what is on the allow-list does.
+    assert!(!headers.contains_key("x-label-env") && !headers.contains_key("x-majordomo-team"));
+    assert!(headers.contains_key("x-tenant"));
     assert_eq!(events[0]["metadata"], json!({"x-user-id": "ada", "tenant": "acme", "env": "prod"}));
 }
 
@@ -451,6 +457,7 @@ fn bad_variables_end_it_with_one_line() {
         ("LISTEN", "nowhere"),
         ("UPSTREAM", "ftp://example.com"),
         ("UPSTREAM", "/just/a/path"),
+        ("UPSTREAM", "http://user:password@example.com"),
         ("EVENTS", "/no/such/folder/events.jsonl"),
         ("SCOPES", "/no/such/file.json"),
         ("SCOPES", &over),

@@ -92,6 +92,7 @@ fn cases() -> Vec<Case> {
         case("204, body that streams", "/no-content", Completed, 204, 0),
         case("304, body that streams", "/not-modified", Completed, 304, 0),
         case("Content-Length met, body not ended", "/length-met", Completed, 200, 10),
+        case("exact size, no Content-Length of its own, body not ended", "/exact", Completed, 200, 10),
         Case {
             client: HangsUpAt("wide"),
             ..case("client hangs up at the last byte of Content-Length", "/length-met", Completed, 200, 10)
@@ -121,6 +122,25 @@ fn chunks(words: &'static [&'static str]) -> impl stream::Stream<Item = Result<B
     stream::iter(words).map(|word| Ok(Bytes::from_static(word.as_bytes())))
 }
 
+/// A body that knows its size and, after its last byte, does not say that it ended.
+struct Exact(stream::BoxStream<'static, Result<Bytes, BoxError>>);
+
+impl hyper::body::Body for Exact {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: std::pin::Pin<&mut Self>,
+        context: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        self.0.poll_next_unpin(context).map(|item| item.map(|chunk| chunk.map(Frame::data)))
+    }
+
+    fn size_hint(&self) -> hyper::body::SizeHint {
+        hyper::body::SizeHint::with_exact(10)
+    }
+}
+
 async fn handle(request: Request<Incoming>) -> Result<Response<Body>, BoxError> {
     let three = || chunks(&["first", "secnd", "third"]);
     let endless = || Body::from_stream(chunks(&["first"]).chain(stream::pending()));
@@ -142,6 +162,7 @@ async fn handle(request: Request<Incoming>) -> Result<Response<Body>, BoxError> 
             let body = Body::from_stream(chunks(&["world-", "wide"]).chain(stream::pending()));
             return Ok(Response::builder().header("content-length", 10).body(body)?);
         }
+        "/exact" => Body::new(Exact(chunks(&["world-", "wide"]).chain(stream::pending()).boxed())),
         "/never" | "/timeout" => std::future::pending().await,
         "/late-end" => Body::from_stream(three().chain(stream::pending())),
         "/slow-end" => {

@@ -102,6 +102,8 @@ fn a_full_queue_drops_the_newest_and_says_so() {
     gate.open();
     let report = sink.delivery().shutdown(Duration::from_secs(10));
     assert_eq!(report.sinks()[0].delivered(), 11);
+    let total: u64 = heard.lock().unwrap().iter().map(|(_, dropped)| dropped).sum();
+    assert_eq!(total, 15, "the observer hears of the rest at the end");
     assert_eq!(written.lock().unwrap().as_slice(), ["/0", "/0", "/1", "/2", "/3", "/4", "/5", "/6", "/7", "/8", "/9"]);
 }
 
@@ -187,6 +189,53 @@ fn writers_that_fail_or_panic_are_counted() {
         report.to_string(),
         "moody: 30 accepted, 15 delivered, 5 dropped (write_failed), 10 dropped (panicked), 0 in flight"
     );
+}
+
+/// Whatever a writer does, its thread ends in order.
+#[test]
+fn a_worker_ends_in_order() {
+    struct PanicsAtTheEnd;
+
+    impl BatchWriter for PanicsAtTheEnd {
+        fn write(&mut self, _: &[Arc<Event>]) -> Result<(), WriteError> {
+            Ok(())
+        }
+    }
+
+    impl Drop for PanicsAtTheEnd {
+        fn drop(&mut self) {
+            panic!("the writer panics at its end");
+        }
+    }
+
+    // A delay that no clock can express: only full batches, and the end.
+    let sink = Queued::builder("forever", PanicsAtTheEnd).max_delay(Duration::MAX).build();
+    emit(&EventLayer::new(sink.clone()), 3);
+    let start = Instant::now();
+    let report = sink.delivery().shutdown(Duration::from_secs(60));
+    assert!(report.is_complete(), "{report}");
+    assert!(start.elapsed() < Duration::from_secs(30), "it did not wait for the deadline");
+}
+
+/// Bytes in a buffer that can't be flushed are not delivered.
+#[test]
+fn json_lines_that_are_not_flushed() {
+    struct Full;
+
+    impl Write for Full {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::StorageFull.into())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    let layer = EventLayer::new(JsonLinesSink::writer(io::BufWriter::with_capacity(1 << 20, Full)));
+    emit(&layer, 3);
+    let report = layer.delivery().shutdown(Duration::from_secs(10));
+    assert_eq!(report.sink("jsonl").unwrap().dropped_for(DropReason::WriteFailed), 3, "{report}");
 }
 
 /// Batches fill by size, and by time.
@@ -282,12 +331,15 @@ fn sinks_that_panic_are_kept_from_the_request() {
         .with(Filter::new(|event: &Event| event.path() != "/1", mock.clone()))
         .with(Filter::new(|_: &Event| panic!("the filter panics"), MockSink::new()));
     let layer = EventLayer::new(sinks);
+    let delivery = layer.delivery();
     emit(&layer, 3);
     assert_eq!(mock.events().len(), 2);
-    let report = layer.delivery().shutdown(Duration::ZERO);
+    let report = delivery.shutdown(Duration::ZERO);
     report.sinks().iter().for_each(balance);
     assert_eq!(report.sink("closure").unwrap().dropped_for(DropReason::Panicked), 3);
     assert_eq!(report.sink("mock").unwrap().delivered(), 2, "{report}");
+    let panicked: u64 = report.sinks().iter().map(|sink| sink.dropped_for(DropReason::Panicked)).sum();
+    assert_eq!(panicked, 6, "those of the filter are counted too: {report}");
     emit(&layer, 1);
     assert_eq!(layer.delivery().report().sink("closure").unwrap().dropped_for(DropReason::Closed), 1);
 }

@@ -311,10 +311,14 @@ async fn nested_layers_emit_one_event() {
         .sink(recorder.clone())
         .build()
         .unwrap();
-    let app = router().layer(inner).layer(tagging(&recorder));
-    assert_eq!(text(app.oneshot(request("/users/7")).await.unwrap()).await, "search");
+    let app = router().route("/echo", post(async |body: String| body)).layer(inner).layer(tagging(&recorder));
+    assert_eq!(text(app.clone().oneshot(request("/users/7")).await.unwrap()).await, "search");
     let event = recorder.single();
     assert_eq!(event.metadata(), &metadata! { "feature" => "search", "tenant" => "acme" });
+    recorder.0.clear();
+    // Both watch the request body; one counts.
+    assert_eq!(text(app.oneshot(request_of("/echo", "hello")).await.unwrap()).await, "hello");
+    assert_eq!(recorder.single().request_body_bytes(), Some(5));
 }
 
 #[tokio::test]
@@ -338,7 +342,7 @@ async fn trusted_scopes() {
             Scopes::new().with(Scope::Workspace, metadata! { "b" => "resolved", "c" => "resolved", "d" => "resolved" })
         });
     let layer = TaggingLayer::builder().metadata(metadata_layer).sink(recorder.clone()).build().unwrap();
-    let counts = layer.metadata().unwrap().clone();
+    let counts = layer.metadata_layer().unwrap().clone();
     let app = Router::new()
         .route(
             "/",
@@ -362,7 +366,7 @@ async fn trusted_scopes() {
     assert_eq!(event.metadata(), &expected);
     assert_eq!(event.source("own"), Some(Scope::Request));
     assert_eq!(event.source("d"), Some(Scope::Workspace));
-    let shadowed: Vec<_> = event.diagnostics().iter().map(|note| note.subject().unwrap().to_owned()).collect();
+    let shadowed: Vec<_> = event.diagnostics().iter().map(|note| note.key().unwrap().to_owned()).collect();
     assert_eq!(shadowed, ["a", "d"]);
     assert_eq!(counts.shadowed_total(), 2);
 }
@@ -419,11 +423,71 @@ async fn rejections() {
     let request = Request::get("/users/7").header("x-portkey-metadata", "[1]").body(Body::empty()).unwrap();
     let response = app.oneshot(request).await.unwrap();
     assert_eq!(response.status(), StatusCode::BAD_REQUEST);
-    assert_eq!(response.headers()["x-tagging-rejection"], r#"not_an_object \"x-portkey-metadata\""#);
+    assert_eq!(response.headers()["x-tagging-rejection"], "not_an_object; x-portkey-metadata");
     assert!(response.headers().contains_key("x-portkey-trace-id"));
     assert_eq!(text(response).await, "");
     let event = recorder.single();
     assert_eq!((event.outcome(), event.status()), (Outcome::Rejected, Some(StatusCode::BAD_REQUEST)));
+}
+
+/// A rejection is one for the event layer outside too; a resolver that panics leaves an event.
+#[tokio::test]
+async fn events_outside_of_other_layers() {
+    let recorder = Recorder::new();
+    let strict = MetadataLayer::builder().intake(Intake::portkey().strict_json()).build().unwrap();
+    let layers = ServiceBuilder::new().layer(EventLayer::new(recorder.clone())).layer(strict);
+    let service = layers.service(service_fn(async |_: Request<()>| Ok::<_, Infallible>(Response::new(String::new()))));
+    let request = Request::get("/").header("x-portkey-metadata", "[1]").body(()).unwrap();
+    assert_eq!(service.oneshot(request).await.unwrap().status(), StatusCode::BAD_REQUEST);
+    assert_eq!(recorder.single().outcome(), Outcome::Rejected);
+
+    common::expect_panics("the resolver");
+    let recorder = Recorder::new();
+    let metadata = MetadataLayer::builder().resolver(|_| panic!("the resolver panics"));
+    let layer = TaggingLayer::builder().metadata(metadata).sink(recorder.clone()).build().unwrap();
+    let app = router().layer(layer).layer(CatchPanicLayer::new());
+    assert_eq!(app.oneshot(request_of("/users/7", "")).await.unwrap().status(), StatusCode::INTERNAL_SERVER_ERROR);
+    assert_eq!(recorder.single().outcome(), Outcome::Panicked);
+}
+
+fn request_of(path: &str, body: &'static str) -> Request<Body> {
+    Request::post(path).body(Body::from(body)).unwrap()
+}
+
+/// Shadowed tags are counted where there are no events too.
+#[tokio::test]
+async fn shadowed_without_events() {
+    let metadata =
+        MetadataLayer::builder().intake(Intake::portkey()).scope(Scope::Forced, metadata! { "env" => "prod" });
+    let layer = metadata.build().unwrap();
+    let service = layer.layer(service_fn(async |_: Request<()>| Ok::<_, Infallible>(Response::new(String::new()))));
+    for _ in 0..3 {
+        let request = Request::get("/").header("x-portkey-metadata", r#"{"env":"dev"}"#).body(()).unwrap();
+        service.clone().oneshot(request).await.unwrap();
+    }
+    assert_eq!(layer.shadowed_total(), 3);
+}
+
+/// Credentials in a URI are nobody's business, and extensions that are handed on silence no later request.
+#[tokio::test]
+async fn a_client_call_with_credentials_and_old_tags() {
+    let recorder = Recorder::new();
+    let layer = tagging(&recorder).without_request_body();
+    let service = layer.layer(service_fn(async |_: Request<()>| Ok::<_, Infallible>(Response::new(String::new()))));
+    let request = || Request::get("https://user:s3cret@api.example:8443/v1").body(()).unwrap();
+    let kept: Arc<std::sync::Mutex<Option<Tags>>> = Arc::default();
+    let keep = Arc::clone(&kept);
+    let first = layer.layer(service_fn(move |request: Request<()>| {
+        *keep.lock().unwrap() = request.extensions().get::<Tags>().cloned();
+        async { Ok::<_, Infallible>(Response::new(String::new())) }
+    }));
+    first.oneshot(request()).await.unwrap();
+    let mut again = request();
+    again.extensions_mut().insert(kept.lock().unwrap().take().unwrap());
+    service.oneshot(again).await.unwrap();
+    let events = recorder.wait_for(2).await;
+    assert_eq!(events[0].host(), Some("api.example:8443"));
+    assert_ne!(events[0].id(), events[1].id());
 }
 
 /// `Default` where the inner body is, and no bound on errors: what outer layers need of a body and a service.

@@ -159,9 +159,7 @@ async fn run_metadata(case: &Value) -> Result<(), String> {
             expected.get(field).is_none_or(|expected| expected.is_null() || Some(text(expected).as_str()) == got)
         };
         let found = notes.iter().position(|note| {
-            expected["code"] == note.code().as_str()
-                && matches("key", note.subject())
-                && matches("detail", note.explanation())
+            expected["code"] == note.code().as_str() && matches("key", note.key()) && matches("detail", note.detail())
         });
         match found {
             Some(at) => _ = notes.remove(at),

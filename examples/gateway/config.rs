@@ -54,6 +54,10 @@ fn variable(name: &str) -> Result<Option<String>, String> {
 fn parse_upstream(url: &str) -> Result<Uri, String> {
     let invalid = || format!("UPSTREAM: {url:?} is no base URL such as https://api.openai.com");
     let uri: Uri = url.parse().map_err(|_| invalid())?;
+    // It would be printed, and sent to nobody.
+    if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
+        return Err("UPSTREAM: a base URL holds no credentials".to_owned());
+    }
     let is_http = matches!(uri.scheme_str(), Some("http" | "https"));
     if is_http && uri.authority().is_some() && uri.query().is_none() { Ok(uri) } else { Err(invalid()) }
 }

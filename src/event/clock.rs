@@ -4,6 +4,8 @@ use std::{
 };
 
 /// Tells the time to the layers. [`SystemClock`] is the default; tests hand in one that stands still.
+///
+/// It is called on the request path, in `Drop` too: it must not block, panic, or use the request's [`Tags`](crate::Tags).
 pub trait Clock: fmt::Debug + Send + Sync + 'static {
     /// The time of day, for [`Event::time`](super::Event::time).
     fn now(&self) -> SystemTime;

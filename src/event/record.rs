@@ -50,6 +50,8 @@ pub struct Event {
 
 /// Largest text buffer that is kept for the next request, in bytes.
 const KEEP_BYTES: usize = 4096;
+/// Most sources that a buffer kept for the next request has room for.
+const KEEP_SOURCES: usize = 64;
 
 impl Default for Event {
     fn default() -> Self {
@@ -117,7 +119,7 @@ impl Event {
         metadata.reset(KEEP_BYTES);
         request_tags.reset(KEEP_BYTES);
         sources.clear();
-        sources.shrink_to(KEEP_BYTES);
+        sources.shrink_to(KEEP_SOURCES);
         diagnostics.clear();
     }
 
@@ -238,11 +240,11 @@ impl Event {
         let mut list: Vec<_> = self.diagnostics.iter().collect();
         list.extend(
             self.shadowed_of(request_tags)
-                .map(|(key, value)| Diagnostic::new(DiagnosticCode::Shadowed).key(key).detail(value)),
+                .map(|(key, value)| Diagnostic::new(DiagnosticCode::Shadowed).with_key(key).with_detail(value)),
         );
         if self.diagnostics.left_out() > 0 {
             let count = self.diagnostics.left_out().to_string();
-            list.push(Diagnostic::new(DiagnosticCode::MoreDiagnostics).detail(&count).into_owned());
+            list.push(Diagnostic::new(DiagnosticCode::MoreDiagnostics).with_detail(&count).into_owned());
         }
         list
     }
@@ -252,7 +254,7 @@ impl Event {
         self.shadowed_of(&self.request_tags)
     }
 
-    fn shadowed_of<'a>(&'a self, request_tags: &'a Metadata) -> impl Iterator<Item = (&'a str, &'a str)> {
+    pub(crate) fn shadowed_of<'a>(&'a self, request_tags: &'a Metadata) -> impl Iterator<Item = (&'a str, &'a str)> {
         // Both sides are sorted by key, and every request tag is in the effective metadata.
         let mut effective = self.sources();
         request_tags.iter().filter(move |(key, _)| {

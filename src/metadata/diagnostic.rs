@@ -23,12 +23,12 @@ impl<'a> Diagnostic<'a> {
         Self { code, key: None, detail: None }
     }
 
-    pub(crate) fn key(mut self, key: &'a str) -> Self {
+    pub(crate) fn with_key(mut self, key: &'a str) -> Self {
         self.key = Some(Cow::Borrowed(truncated(key, MAX_TEXT_CHARS)));
         self
     }
 
-    pub(crate) fn detail(mut self, detail: &'a str) -> Self {
+    pub(crate) fn with_detail(mut self, detail: &'a str) -> Self {
         self.detail = Some(Cow::Borrowed(truncated(detail, MAX_TEXT_CHARS)));
         self
     }
@@ -39,12 +39,12 @@ impl<'a> Diagnostic<'a> {
     }
 
     /// The tag or header it happened to, at most 128 characters of it.
-    pub fn subject(&self) -> Option<&str> {
+    pub fn key(&self) -> Option<&str> {
         self.key.as_deref()
     }
 
     /// More about it, for example the value that a trusted scope shadowed; at most 128 characters.
-    pub fn explanation(&self) -> Option<&str> {
+    pub fn detail(&self) -> Option<&str> {
         self.detail.as_deref()
     }
 

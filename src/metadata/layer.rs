@@ -115,7 +115,7 @@ impl MetadataLayerBuilder {
         self
     }
 
-    /// Takes [`Intake::from_env`], and the precedence from `METADATA_PRECEDENCE` (`strict` or `legacy`) when it is set.
+    /// Takes [`Intake::from_env`] in place of the intake there is, and the precedence from `METADATA_PRECEDENCE` (`strict` or `legacy`) when it is set.
     ///
     /// # Errors
     /// [`ConfigError`] naming the variable and what is wrong with it.
@@ -151,7 +151,9 @@ impl MetadataLayer {
         MetadataLayerBuilder::default()
     }
 
-    /// How many client tags were shadowed by trusted scopes, over all requests of this layer and its clones.
+    /// How many of the requests' own tags were shadowed by trusted scopes, over all requests of this layer and its clones:
+    /// counted when the event is emitted, or when the request came where no [`EventLayer`](crate::EventLayer) is around
+    /// this one.
     pub fn shadowed_total(&self) -> u64 {
         self.config.shadowed.load(Ordering::Relaxed)
     }
@@ -211,7 +213,7 @@ impl MetadataLayer {
                 if metadata.is_empty() {
                     continue;
                 }
-                scopes.add(scope, limits.enforce(metadata, diagnostics).unwrap_or_else(|| metadata.clone()));
+                limits.add_within(scopes, scope, metadata.clone(), diagnostics);
             }
         }
         rejection

@@ -4,6 +4,7 @@ use super::{
     Metadata,
     diagnostic::{Diagnostic, DiagnosticCode, Diagnostics},
     map::TagTable,
+    scope::{Scope, Scopes},
 };
 
 /// How long and how many the tags of one request may be.
@@ -13,6 +14,8 @@ use super::{
 ///
 /// let limits = Limits::default().value_chars(256).tags(50).overflow(Overflow::Drop);
 /// ```
+///
+/// They hold for the tags of each [scope](super::Scope) by itself, those of the request first of all.
 ///
 /// Keys and values are first freed of NUL and other control characters, then measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,13 +36,13 @@ pub enum Overflow {
     Truncate,
     /// The tag is dropped.
     Drop,
-    /// The client gets status 400 and the [outcome](crate::event::Outcome) is `rejected`. Tags that code sets are
-    /// dropped instead, since by then the request is on its way.
+    /// The client gets status 400 with an empty body and the reason in the header `x-tagging-rejection`, such as
+    /// `value_too_long; team`; the [outcome](crate::event::Outcome) is `rejected`. Tags that code sets are dropped instead.
     Reject,
 }
 
 impl Default for Limits {
-    /// 128 characters for a value and for a key, 32 KiB for all tags of a request, any number of tags.
+    /// 128 characters for a value and for a key, 32 KiB for all tags of a scope, any number of tags.
     fn default() -> Self {
         Self {
             value_chars: 128,
@@ -66,14 +69,14 @@ impl Limits {
         self
     }
 
-    /// All keys and values of a request together, in bytes.
+    /// All keys and values of a scope together, in bytes.
     #[must_use]
     pub fn total_bytes(mut self, bytes: usize) -> Self {
         self.total_bytes = bytes;
         self
     }
 
-    /// Most tags on a request.
+    /// Most tags in a scope.
     #[must_use]
     pub fn tags(mut self, tags: usize) -> Self {
         self.tags = tags;
@@ -95,6 +98,25 @@ impl Limits {
         let mut found = Diagnostics::default();
         self.enforce(metadata, &mut found);
         found.iter().next().map_or(Ok(()), |first| Err(first.into_owned()))
+    }
+
+    /// Adds tags to a scope, which stays within these limits by itself.
+    pub(crate) fn add_within(
+        &self,
+        scopes: &mut Scopes,
+        scope: Scope,
+        metadata: Metadata,
+        diagnostics: &mut Diagnostics,
+    ) {
+        let place = scopes.get_mut(scope);
+        if place.is_empty() {
+            *place = self.enforce(&metadata, diagnostics).unwrap_or(metadata);
+        } else {
+            let mut writer = TagWriter::new(place, self, diagnostics);
+            for (key, value) in &metadata {
+                writer.set(key, value);
+            }
+        }
     }
 
     /// The map cut to these limits; `None` when it is within them as it stands, the usual case.
@@ -163,11 +185,6 @@ impl<'a> TagWriter<'a> {
         self.tags.len() == 0
     }
 
-    /// Whether [`fill`](Self::fill) with this very key would write nothing.
-    pub(crate) fn has(&self, key: &str) -> bool {
-        self.tags.find(key).is_ok()
-    }
-
     /// Whether the key is missing or its value is empty.
     pub(crate) fn is_blank(&self, key: &str) -> bool {
         self.tags.find(key).map_or(true, |at| self.tags.value_at(at).is_none_or(str::is_empty))
@@ -216,12 +233,12 @@ impl<'a> TagWriter<'a> {
         let old_bytes = place.ok().and_then(|at| self.tags.value_at(at)).map_or(0, |old| key.len() + old.len());
         let bytes = self.tags.text_bytes() - old_bytes + key.len() + value.len();
         if bytes > self.limits.total_bytes {
-            return self.over(Diagnostic::new(DiagnosticCode::TooLarge).key(key));
+            return self.over(Diagnostic::new(DiagnosticCode::TooLarge).with_key(key));
         }
         match place {
             Ok(at) => self.tags.replace_at(at, key, value),
             Err(_) if self.tags.len() >= self.limits.tags => {
-                self.over(Diagnostic::new(DiagnosticCode::TooManyTags).key(key));
+                self.over(Diagnostic::new(DiagnosticCode::TooManyTags).with_key(key));
             }
             Err(at) => self.tags.insert_at(at, key, value),
         }
@@ -242,18 +259,18 @@ impl<'a> TagWriter<'a> {
         let mut text = Cow::Borrowed(text);
         if text.contains(char::is_control) {
             text = Cow::Owned(text.replace(char::is_control, ""));
-            self.note(Diagnostic::new(DiagnosticCode::ControlRemoved).key(key));
+            self.note(Diagnostic::new(DiagnosticCode::ControlRemoved).with_key(key));
         }
         let kept = truncated(&text, limit).len();
         if kept == text.len() {
             return Some(text);
         }
         if self.limits.overflow != Overflow::Truncate {
-            self.over(Diagnostic::new(too_long).key(key));
+            self.over(Diagnostic::new(too_long).with_key(key));
             return None;
         }
         let detail = format!("{} characters", text.chars().count());
-        self.note(Diagnostic::new(cut).key(key).detail(&detail));
+        self.note(Diagnostic::new(cut).with_key(key).with_detail(&detail));
         Some(match text {
             Cow::Borrowed(text) => Cow::Borrowed(text.get(..kept).unwrap_or_default()),
             Cow::Owned(mut text) => {

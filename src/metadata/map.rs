@@ -107,6 +107,10 @@ impl TagTable {
         }
     }
 
+    fn capacity_bytes(&self) -> usize {
+        self.text.capacity() + self.tags.capacity() * size_of::<Span>()
+    }
+
     fn pack(&mut self) {
         let mut packed = Self::default();
         for span in &self.tags {
@@ -171,7 +175,7 @@ impl Metadata {
     /// no larger than `keep_bytes`.
     pub(crate) fn reset(&mut self, keep_bytes: usize) {
         match self.inner.as_mut().and_then(Arc::get_mut) {
-            Some(inner) if inner.text.capacity() <= keep_bytes => {
+            Some(inner) if inner.capacity_bytes() <= keep_bytes => {
                 inner.text.clear();
                 inner.tags.clear();
                 inner.live_bytes = 0;

@@ -145,10 +145,10 @@ impl fmt::Display for ConfigError {
 
 impl std::error::Error for ConfigError {}
 
-/// The value of an environment variable; `None` when it is not set.
+/// The value of an environment variable; `None` when it is not set or empty.
 pub(crate) fn env_var(name: &'static str) -> Result<Option<String>, ConfigError> {
     match env::var(name) {
-        Ok(value) => Ok(Some(value)),
+        Ok(value) => Ok(Some(value).filter(|value| !value.trim().is_empty())),
         Err(env::VarError::NotPresent) => Ok(None),
         Err(env::VarError::NotUnicode(_)) => {
             Err(ConfigError::InvalidVariable { variable: name, reason: "the value is no UTF-8".to_owned() })

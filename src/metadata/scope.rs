@@ -9,7 +9,7 @@ use super::Metadata;
 /// Only [`Request`](Self::Request) can come from a header; the others come from code alone: the builder, a
 /// resolver, a [`Scopes`] extension that an outer layer inserted, or [`Tags::set_scope`](crate::Tags::set_scope).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[repr(usize)]
+#[repr(u8)]
 pub enum Scope {
     /// Defaults, under everything else.
     Fallback,

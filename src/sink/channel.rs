@@ -20,6 +20,8 @@ use super::{
 /// An event counts as delivered when the channel took it. One that finds the channel full is dropped as
 /// [`DropReason::QueueFull`], one that finds the receiver gone as [`DropReason::Closed`].
 ///
+/// The channel closes when the last layer with this sink is dropped, which is when the receiver gets its last `None`.
+///
 /// ```
 /// use tower_tagging::{EventLayer, sink::ChannelSink};
 ///
@@ -87,8 +89,8 @@ impl Sink for ChannelSink {
 }
 
 impl Part for State {
-    fn report(&self) -> SinkReport {
-        self.counts.report("channel")
+    fn report(&self) -> Option<SinkReport> {
+        Some(self.counts.report("channel"))
     }
 
     fn close(&self) {

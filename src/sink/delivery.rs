@@ -187,7 +187,8 @@ pub struct Delivery {
 
 /// A sink as its delivery sees it.
 pub(super) trait Part: Send + Sync {
-    fn report(&self) -> SinkReport;
+    /// `None` for what has nothing to say.
+    fn report(&self) -> Option<SinkReport>;
 
     /// Takes no more events and begins to drain; returns at once.
     fn close(&self);
@@ -217,7 +218,7 @@ impl Delivery {
 
     /// What became of the events so far.
     pub fn report(&self) -> DeliveryReport {
-        DeliveryReport { sinks: self.parts.iter().map(|part| part.report()).collect() }
+        DeliveryReport { sinks: self.parts.iter().filter_map(|part| part.report()).collect() }
     }
 
     /// Stops taking events, delivers what is queued, and says what became of every event.
@@ -225,7 +226,7 @@ impl Delivery {
     /// Call it when the server has stopped. It blocks the calling thread until all is delivered, at most for `deadline`
     /// (for all sinks together); events that are left then are [in flight](SinkReport::in_flight) in the report. Events
     /// emitted later are dropped as [`DropReason::Closed`]. Within an async task that must go on, run it in
-    /// `tokio::task::spawn_blocking`.
+    /// `tokio::task::spawn_blocking`; so too when a writer needs the runtime that it would block.
     pub fn shutdown(&self, deadline: Duration) -> DeliveryReport {
         let now = Instant::now();
         // A deadline too far to be written down is a year away.

@@ -20,19 +20,25 @@ use super::{
 pub(crate) struct Guarded {
     sink: Arc<dyn Sink>,
     own: Arc<OwnCounts>,
-    counts_itself: bool,
 }
 
 struct OwnCounts {
     name: String,
+    /// The sink counts for itself, so that only what never got that far is counted here.
+    only_panics: bool,
     counts: Counts,
     closed: AtomicBool,
 }
 
 impl Guarded {
     pub(crate) fn new(sink: impl Sink) -> Self {
-        let own = OwnCounts { name: sink.name().to_owned(), counts: Counts::default(), closed: AtomicBool::new(false) };
-        Self { counts_itself: !sink.delivery().is_none(), sink: Arc::new(sink), own: Arc::new(own) }
+        let own = OwnCounts {
+            name: sink.name().to_owned(),
+            only_panics: !sink.delivery().is_none(),
+            counts: Counts::default(),
+            closed: AtomicBool::new(false),
+        };
+        Self { sink: Arc::new(sink), own: Arc::new(own) }
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -44,18 +50,18 @@ impl Guarded {
     }
 
     pub(crate) fn emit(&self, event: Arc<Event>) {
-        let counts = &self.own.counts;
-        if !self.counts_itself {
+        let OwnCounts { counts, only_panics, .. } = &*self.own;
+        if !*only_panics {
             counts.accept();
             if self.own.closed.load(Ordering::Relaxed) {
                 return counts.drop_for(DropReason::Closed, 1);
             }
         }
         match catch_unwind(AssertUnwindSafe(|| self.sink.emit(event))) {
-            Ok(()) if self.counts_itself => {}
+            Ok(()) if *only_panics => {}
             Ok(()) => counts.deliver(1),
             Err(_) => {
-                if self.counts_itself {
+                if *only_panics {
                     counts.accept();
                 }
                 counts.drop_for(DropReason::Panicked, 1);
@@ -64,14 +70,8 @@ impl Guarded {
     }
 
     pub(crate) fn delivery(&self) -> Delivery {
-        let own = Delivery::of(Arc::clone(&self.own) as Arc<dyn Part>);
-        if self.counts_itself {
-            // What is counted here beside the sink's own counts is its panics, of which there are none as a rule.
-            let panicked = self.own.counts.report("").accepted() > 0;
-            Delivery::join([self.sink.delivery(), if panicked { own } else { Delivery::none() }])
-        } else {
-            own
-        }
+        // For a sink that counts for itself, only its panics are counted here.
+        Delivery::join([self.sink.delivery(), Delivery::of(Arc::clone(&self.own) as Arc<dyn Part>)])
     }
 }
 
@@ -82,8 +82,9 @@ impl fmt::Debug for Guarded {
 }
 
 impl Part for OwnCounts {
-    fn report(&self) -> SinkReport {
-        self.counts.report(&self.name)
+    fn report(&self) -> Option<SinkReport> {
+        let report = self.counts.report(&self.name);
+        (!self.only_panics || report.accepted() > 0).then_some(report)
     }
 
     fn close(&self) {

@@ -134,7 +134,12 @@ impl<W: Write + Send + 'static> BatchWriter for JsonLinesWriter<W> {
             self.ends.push(self.lines.len());
         }
         let result = write_counted(&mut self.writer, &self.lines);
-        self.is_torn = result.is_err();
+        self.is_torn = match &result {
+            Ok(()) => false,
+            // Nothing was written, or what was is not known: what was torn before still may be.
+            Err((0, _)) => self.is_torn,
+            Err((bytes, _)) => !self.ends.contains(bytes),
+        };
         if self.lines.capacity() > KEEP_BYTES {
             self.lines = Vec::new();
         }
@@ -144,7 +149,7 @@ impl<W: Write + Send + 'static> BatchWriter for JsonLinesWriter<W> {
     }
 }
 
-/// `write_all` and `flush`; an error says how many bytes were written before.
+/// `write_all` and `flush`; an error says how many bytes were surely written before.
 fn write_counted(writer: &mut impl Write, bytes: &[u8]) -> Result<(), (usize, io::Error)> {
     let mut rest = bytes;
     while !rest.is_empty() {
@@ -155,5 +160,6 @@ fn write_counted(writer: &mut impl Write, bytes: &[u8]) -> Result<(), (usize, io
             Err(error) => return Err((bytes.len() - rest.len(), error)),
         }
     }
-    writer.flush().map_err(|error| (bytes.len(), error))
+    // What became of bytes that are not flushed is not known.
+    writer.flush().map_err(|error| (0, error))
 }

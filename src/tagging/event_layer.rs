@@ -113,12 +113,24 @@ impl EventLayer {
         event.path.push_str(head.uri.path());
         match head.headers.get(header::HOST) {
             Some(host) => event.host.push_str(&header_text(host).0),
-            None => event.host.push_str(head.uri.authority().map_or("", |authority| authority.as_str())),
+            // What stands before an `@` are credentials.
+            None => event.host.push_str(
+                head.uri.authority().map_or("", |authority| authority.as_str().rsplit('@').next().unwrap_or_default()),
+            ),
         }
+    }
+
+    /// Writes down the route, where the router says it and nobody did before: a layer within the router knows what one
+    /// around it can't.
+    pub(super) fn describe_route(head: &Parts, event: &mut Event) {
         #[cfg(feature = "axum")]
-        if let Some(route) = head.extensions.get::<axum::extract::MatchedPath>() {
+        if event.route.is_empty()
+            && let Some(route) = head.extensions.get::<axum::extract::MatchedPath>()
+        {
             event.route.push_str(route.as_str());
         }
+        #[cfg(not(feature = "axum"))]
+        let _ = (head, event);
     }
 
     /// The guard of a request; `event` is that of the tags.

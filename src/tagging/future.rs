@@ -9,6 +9,8 @@ use http::{HeaderName, HeaderValue, Response, StatusCode};
 use http_body::Body;
 use pin_project_lite::pin_project;
 
+use crate::metadata::Diagnostic;
+
 use super::{body::ResponseBody, pending::Pending};
 
 pin_project! {
@@ -38,9 +40,17 @@ impl<F> ResponseFuture<F> {
     }
 
     /// Answers status 400 with the reason in a header.
-    pub(super) fn rejected(reason: &str, pending: Option<Pending>, reply: Option<(HeaderName, HeaderValue)>) -> Self {
-        // Header values are visible ASCII; anything else in a key is escaped.
-        let reason = HeaderValue::from_str(&reason.escape_default().to_string()).ok();
+    pub(super) fn rejected(
+        reason: &Diagnostic<'_>,
+        pending: Option<Pending>,
+        reply: Option<(HeaderName, HeaderValue)>,
+    ) -> Self {
+        let text = match reason.key() {
+            // Header values are visible ASCII; anything else in a key is escaped.
+            Some(key) => format!("{}; {}", reason.code(), key.escape_default()),
+            None => reason.code().to_string(),
+        };
+        let reason = HeaderValue::from_str(&text).ok();
         Self { kind: Kind::Rejection { reason }, pending, reply }
     }
 }
@@ -85,7 +95,7 @@ where
                     }
                 })?;
                 if let Some(pending) = &mut pending {
-                    pending.head(&response, response.body().is_end_stream());
+                    pending.head(&response);
                 }
                 let pending = pending.filter(|pending| !pending.is_over());
                 response.map(|body| ResponseBody::new(body, pending))

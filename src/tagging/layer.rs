@@ -73,8 +73,8 @@ impl TaggingLayer {
     }
 
     /// The part of this layer that reads and merges tags, for its counts.
-    pub fn metadata(&self) -> Option<&MetadataLayer> {
-        self.headers.metadata()
+    pub fn metadata_layer(&self) -> Option<&MetadataLayer> {
+        self.headers.metadata_layer()
     }
 }
 
@@ -100,7 +100,7 @@ impl HeaderTaggingLayer {
     }
 
     /// The part of this layer that reads and merges tags, for its counts.
-    pub fn metadata(&self) -> Option<&MetadataLayer> {
+    pub fn metadata_layer(&self) -> Option<&MetadataLayer> {
         self.steps.metadata.as_ref()
     }
 }

@@ -1,6 +1,7 @@
 use std::{any::type_name, sync::Arc, thread, time::Duration, time::Instant};
 
 use http::{Method, Response, StatusCode, header};
+use http_body::Body;
 
 use crate::{Tags, event::Outcome};
 
@@ -74,15 +75,19 @@ impl Pending {
         result
     }
 
-    /// The response head is there. `has_ended` says whether its body is known to be empty.
-    pub(super) fn head<B>(&mut self, response: &Response<B>, has_ended: bool) {
+    /// The response head is there.
+    pub(super) fn head<B: Body>(&mut self, response: &Response<B>) {
+        let has_ended = response.body().is_end_stream();
         let status = response.status();
         self.status = Some(status);
         let now = self.elapsed();
         self.head = Some(now);
         self.is_bodyless = self.is_head || status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED;
-        self.content_length =
-            response.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.trim().parse().ok());
+        // Servers send `Content-Length`, or else the exact size of the body, and drop the body once all of it is written.
+        let content_length = response.headers().get(header::CONTENT_LENGTH);
+        self.content_length = content_length
+            .and_then(|length| length.to_str().ok()?.trim().parse().ok())
+            .or_else(|| response.body().size_hint().exact());
         if status == StatusCode::SWITCHING_PROTOCOLS || (self.is_connect && status.is_success()) {
             self.finish_at(now, Outcome::Upgraded, None);
         } else if has_ended {

@@ -78,12 +78,9 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let tags = request.extensions().get::<Tags>().cloned();
+        let tags = request.extensions().get::<Tags>().filter(|tags| tags.claim_request_body()).cloned();
         let scanner = (self.layer.reads_user && tags.is_some() && announces_json(request.headers()))
             .then(UserFieldScanner::default);
-        if let Some(tags) = &tags {
-            tags.count_request_body(0);
-        }
         self.inner.call(request.map(|inner| RequestBody { inner, tags, scanner }))
     }
 }

@@ -49,32 +49,42 @@ impl Steps {
             return begun;
         }
         let start = listening.map(EventLayer::start);
-        let existing = head.extensions.get::<Tags>().cloned();
+        // Tags of a request that is over are of another one, whose extensions were handed on.
+        let existing = head.extensions.get::<Tags>().filter(|tags| !tags.is_finished()).cloned();
         let is_new = existing.is_none();
         let tags = existing.unwrap_or_else(|| listening.map_or_else(Tags::new, EventLayer::new_tags));
-        // A resolver is the user's code: it runs before the lock.
-        let resolved = self.metadata.as_ref().and_then(|layer| layer.resolve(head));
         if let Some(mut request) = tags.state().open() {
             let records = listening.filter(|_| request.claim());
             if let Some(layer) = records {
                 layer.describe(head, request.event);
             }
+            EventLayer::describe_route(head, request.event);
             if let Some(layer) = &self.trace
                 && request.event.trace.is_unset()
             {
                 let inbound = layer.read(&head.headers, request.event.time, &mut request.event.diagnostics);
                 (request.event.trace, begun.reply) = inbound.propagate(&mut head.headers);
             }
-            if let Some(layer) = &self.metadata {
-                request.touch();
-                begun.rejection = layer.collect(head, resolved, request.scopes, &mut request.event.diagnostics);
-                *request.rules = Some(layer.clone());
-            }
             if let (Some(layer), Some(start)) = (records, start) {
                 begun.pending = Some(layer.observe(tags.clone(), request.event, start, &head.method));
             }
         }
         if let Some(layer) = &self.metadata {
+            // A resolver is the user's code: it runs outside of the lock, and its panic is the request's.
+            let resolved = match &mut begun.pending {
+                Some(pending) => pending.observe(|| layer.resolve(head)),
+                None => layer.resolve(head),
+            };
+            if let Some(mut request) = tags.state().open() {
+                request.touch();
+                // The outermost layer's rules are the request's.
+                request.rules.get_or_insert_with(|| layer.clone());
+                begun.rejection = layer.collect(head, resolved, request.scopes, &mut request.event.diagnostics);
+                if begun.rejection.is_some() {
+                    request.reject();
+                }
+                request.count_shadowed_now();
+            }
             layer.strip(&mut head.headers);
         }
         if is_new {
@@ -101,7 +111,7 @@ where
         let (mut head, body) = request.into_parts();
         let Begun { mut pending, reply, rejection } = self.steps.begin(&mut head);
         if let Some(reason) = rejection {
-            return ResponseFuture::rejected(&reason.to_string(), pending, reply);
+            return ResponseFuture::rejected(&reason, pending, reply);
         }
         let request = Request::from_parts(head, body);
         let future = match &mut pending {

@@ -79,8 +79,8 @@ pub(super) fn explicit_text<'h>(
     let is_visible = !bytes.is_empty() && bytes.len() <= MAX_CHARS && bytes.iter().all(u8::is_ascii_graphic);
     let text = if is_visible { std::str::from_utf8(bytes).ok() } else { None };
     if text.is_none() {
-        let note = Diagnostic::new(DiagnosticCode::InvalidTraceId).key(name.as_str());
-        diagnostics.push(note.detail("not 1 to 128 visible ASCII characters"));
+        let note = Diagnostic::new(DiagnosticCode::InvalidTraceId).with_key(name.as_str());
+        diagnostics.push(note.with_detail("not 1 to 128 visible ASCII characters"));
     }
     text
 }

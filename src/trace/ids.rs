@@ -10,7 +10,8 @@ use super::context::{SpanId, TraceId};
 /// Makes the ids of events, traces and spans.
 ///
 /// [`RandomIds`] is the default; a test hands in its own for ids that can be foretold, such as `SequentialIds` of the
-/// feature `test-util`. It is called on the request path and must not block.
+/// feature `test-util`. It is called on the request path, in `Drop` too: it must not block, panic, or use the request's
+/// [`Tags`](crate::Tags).
 pub trait IdGenerator: fmt::Debug + Send + Sync + 'static {
     /// The id of an event, unique over all processes. `now` is when the request head was seen.
     fn event_id(&self, now: SystemTime) -> Uuid;

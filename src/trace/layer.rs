@@ -115,9 +115,10 @@ impl TraceIdLayer {
             Some(value) => Some(traceparent::parse(value.as_bytes())),
         };
         let inbound = inbound.and_then(|parsed| {
-            parsed
-                .map_err(|reason| diagnostics.push(Diagnostic::new(DiagnosticCode::InvalidTraceparent).detail(reason)))
-                .ok()
+            if let Err(reason) = parsed {
+                diagnostics.push(Diagnostic::new(DiagnosticCode::InvalidTraceparent).with_detail(reason));
+            }
+            parsed.ok()
         });
         let explicit = self.explicit_trace_id(headers, &found, diagnostics);
         let reply = match &self.reply {
@@ -166,8 +167,8 @@ impl TraceIdLayer {
             let text = explicit_text(&PORTKEY_SPAN_ID, value, diagnostics)?;
             let id = SpanId::from_hex(&text.to_ascii_lowercase());
             if id.is_none() {
-                let note = Diagnostic::new(DiagnosticCode::InvalidTraceId).detail("not 16 hex digits");
-                diagnostics.push(note.key("x-portkey-span-id"));
+                let note = Diagnostic::new(DiagnosticCode::InvalidTraceId).with_detail("not 16 hex digits");
+                diagnostics.push(note.with_key("x-portkey-span-id"));
             }
             id
         });

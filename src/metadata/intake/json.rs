@@ -23,26 +23,29 @@ pub(super) fn read(name: &HeaderName, value: &HeaderValue, strict: bool, tags: &
     let Ok(Members(members)) = serde_json::from_str(&text) else {
         let is_json = serde_json::from_str::<IgnoredAny>(&text).is_ok();
         let code = if is_json { DiagnosticCode::NotAnObject } else { DiagnosticCode::InvalidJson };
-        let diagnostic = Diagnostic::new(code).key(name.as_str());
+        let diagnostic = Diagnostic::new(code).with_key(name.as_str());
         return if strict { tags.reject(diagnostic) } else { tags.note(diagnostic) };
     };
-    // Last one wins, but never over a tag that code set before.
+    // The last of several wins, but never over a tag that code set before.
     if tags.is_empty() {
         for (key, value) in &members {
-            read_member(key, value, tags);
+            read_member(key, value, tags, TagWriter::set);
         }
     } else {
         for (key, value) in members.iter().rev() {
-            if !tags.has(&key.text) {
-                read_member(key, value, tags);
-            }
+            read_member(key, value, tags, TagWriter::fill);
         }
     }
 }
 
-fn read_member(key: &Text<'_>, value: &RawValue, tags: &mut TagWriter<'_>) {
+fn read_member<'t>(
+    key: &Text<'_>,
+    value: &RawValue,
+    tags: &mut TagWriter<'t>,
+    write: fn(&mut TagWriter<'t>, &str, &str),
+) {
     if key.lossy {
-        tags.note(Diagnostic::new(DiagnosticCode::NotUtf8).key(&key.text));
+        tags.note(Diagnostic::new(DiagnosticCode::NotUtf8).with_key(&key.text));
     }
     let key = &*key.text;
     let raw = value.get();
@@ -52,20 +55,20 @@ fn read_member(key: &Text<'_>, value: &RawValue, tags: &mut TagWriter<'_>) {
             if let Some(value) = raw.strip_prefix('"').and_then(|raw| raw.strip_suffix('"'))
                 && memchr(b'\\', value.as_bytes()).is_none()
             {
-                return tags.set(key, value);
+                return write(tags, key, value);
             }
             let Ok(value) = serde_json::from_str::<Text<'_>>(raw) else { return };
             if value.lossy {
-                tags.note(Diagnostic::new(DiagnosticCode::NotUtf8).key(key));
+                tags.note(Diagnostic::new(DiagnosticCode::NotUtf8).with_key(key));
             }
-            tags.set(key, &value.text);
+            write(tags, key, &value.text);
         }
         Some(b'{' | b'[') => {
-            tags.note(Diagnostic::new(DiagnosticCode::Coerced).key(key));
-            tags.set(key, &compact(raw));
+            tags.note(Diagnostic::new(DiagnosticCode::Coerced).with_key(key));
+            write(tags, key, &compact(raw));
         }
-        Some(b'n') => tags.note(Diagnostic::new(DiagnosticCode::NullValue).key(key)),
-        _ => tags.set(key, raw),
+        Some(b'n') => tags.note(Diagnostic::new(DiagnosticCode::NullValue).with_key(key)),
+        _ => write(tags, key, raw),
     }
 }
 

@@ -88,7 +88,9 @@ pub enum StripHeaders {
     /// None: the service sees the request as it came.
     #[default]
     Nothing,
-    /// Those that only concern tagging: `x-portkey-*`, `x-majordomo*`, and the [JSON header](Intake::json_header).
+    /// Those that only concern tagging: `x-portkey-*`, `x-majordomo*`, the [JSON header](Intake::json_header), and all
+    /// that begin with a [prefix](Intake::prefix). A [`TraceIdLayer`](crate::TraceIdLayer) that reads some of them
+    /// belongs outside of the layer that removes them, where [`TaggingLayer`](crate::TaggingLayer) has it.
     Dialects,
     /// Those, and the ones on the [allow-list](Intake::allow_list).
     DialectsAndAllowList,
@@ -115,13 +117,22 @@ impl Intake {
         Self { prefixes: vec![Prefix::known(MAJORDOMO_PREFIX)], baggage: true, ..Self::portkey() }
     }
 
-    /// [`Intake::all`], with the prefixes in `METADATA_PREFIXES` and the allow-list in `HEADERS_TO_METADATA` where those
-    /// variables are set.
+    /// [`Intake::all`] [with the environment](Self::with_env).
     ///
     /// # Errors
     /// [`ConfigError`] naming the variable and the header or prefix in it that is invalid or refused.
     pub fn from_env() -> Result<Self, ConfigError> {
-        let mut intake = Self::all();
+        Self::all().with_env()
+    }
+
+    /// Takes the prefixes from `METADATA_PREFIXES`, in place of those there are, and adds the allow-list in
+    /// `HEADERS_TO_METADATA`, where those variables are set and not empty. Secrets that were
+    /// [opted in](Self::allow_secret) before may stand in the list.
+    ///
+    /// # Errors
+    /// [`ConfigError`] naming the variable and the header or prefix in it that is invalid or refused.
+    pub fn with_env(self) -> Result<Self, ConfigError> {
+        let mut intake = self;
         if let Some(prefixes) = super::env_var("METADATA_PREFIXES")? {
             intake.prefixes.clear();
             for prefix in prefixes.split(',').map(str::trim).filter(|prefix| !prefix.is_empty()) {
@@ -141,7 +152,8 @@ impl Intake {
         self
     }
 
-    /// Answers status 400 to a request whose JSON header is no JSON object, instead of noting a diagnostic.
+    /// Answers status 400 to a request whose JSON header is no JSON object, instead of only noting a diagnostic; like
+    /// [`Overflow::Reject`](super::Overflow::Reject), with the reason in the header `x-tagging-rejection`.
     #[must_use]
     pub fn strict_json(mut self) -> Self {
         self.strict_json = true;
@@ -198,6 +210,7 @@ impl Intake {
     pub(super) fn collect(&self, headers: &HeaderMap, tags: &mut TagWriter<'_>) {
         if let Some(name) = &self.json_header
             && let Some(value) = headers.get(name)
+            && self.may_read(name, value, tags)
         {
             json::read(name, value, self.strict_json, tags);
         }
@@ -218,7 +231,10 @@ impl Intake {
         }
         if self.baggage {
             for value in headers.get_all("baggage") {
-                baggage::read(&text_of(&HeaderName::from_static("baggage"), value, tags), tags);
+                let name = HeaderName::from_static("baggage");
+                if self.may_read(&name, value, tags) {
+                    baggage::read(&text_of(&name, value, tags), tags);
+                }
             }
         }
     }
@@ -233,6 +249,7 @@ impl Intake {
             .filter(|name| {
                 DIALECT_HEADERS.iter().any(|dialect| name.as_str().starts_with(dialect))
                     || self.json_header.as_ref() == Some(name)
+                    || self.prefixes.iter().any(|prefix| prefix.begins(name))
                     || (strip == StripHeaders::DialectsAndAllowList && self.allow_list.contains(name))
             })
             .cloned()
@@ -242,9 +259,17 @@ impl Intake {
         }
     }
 
+    /// Whether the value is none that is marked sensitive, unless the header is opted in.
+    fn may_read(&self, name: &HeaderName, value: &HeaderValue, tags: &mut TagWriter<'_>) -> bool {
+        let may_read = !value.is_sensitive() || self.secrets.contains(name);
+        if !may_read {
+            tags.note(Diagnostic::new(DiagnosticCode::SensitiveHeader).with_key(name.as_str()));
+        }
+        may_read
+    }
+
     fn fill(&self, name: &HeaderName, key: &str, value: &HeaderValue, tags: &mut TagWriter<'_>) {
-        if value.is_sensitive() && !self.secrets.contains(name) {
-            tags.note(Diagnostic::new(DiagnosticCode::SensitiveHeader).key(name.as_str()));
+        if !self.may_read(name, value, tags) {
             return;
         }
         if let Ok(ascii) = value.to_str() {
@@ -274,7 +299,7 @@ pub(crate) fn header_text(value: &HeaderValue) -> (Cow<'_, str>, bool) {
 fn text_of<'v>(name: &HeaderName, value: &'v HeaderValue, tags: &mut TagWriter<'_>) -> Cow<'v, str> {
     let (text, is_latin1) = header_text(value);
     if is_latin1 {
-        tags.note(Diagnostic::new(DiagnosticCode::NotUtf8).key(name.as_str()));
+        tags.note(Diagnostic::new(DiagnosticCode::NotUtf8).with_key(name.as_str()));
     }
     text
 }

@@ -53,6 +53,10 @@ impl Prefix {
         Self(prefix.into())
     }
 
+    pub(super) fn begins(&self, name: &HeaderName) -> bool {
+        name.as_str().starts_with(&*self.0)
+    }
+
     /// What follows the prefix in `name`, unless that is reserved.
     pub(super) fn rest_of<'n>(&self, name: &'n HeaderName) -> Option<&'n str> {
         name.as_str().strip_prefix(&*self.0).filter(|rest| !RESERVED.contains(rest))

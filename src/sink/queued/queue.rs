@@ -128,13 +128,21 @@ impl Queue {
 
     fn observe_drop(&self) {
         self.unobserved.fetch_add(1, SeqCst);
+        self.observe_drops(false);
+    }
+
+    /// Tells the observer of drops that it has not heard of, when it is time or nothing comes after.
+    pub(super) fn observe_drops(&self, at_end: bool) {
+        if self.unobserved.load(SeqCst) == 0 {
+            return;
+        }
         let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         let now = millis(self.started.elapsed());
         let due = self.observe_at.load(SeqCst);
         let next = now.saturating_add(millis(OBSERVER_PERIOD));
-        if now >= due && self.observe_at.compare_exchange(due, next, SeqCst, SeqCst).is_ok() {
+        if at_end || (now >= due && self.observe_at.compare_exchange(due, next, SeqCst, SeqCst).is_ok()) {
             let full = QueueFull { sink: &self.name, dropped: self.unobserved.swap(0, SeqCst) };
-            // An observer that panics must not cost the request anything.
+            // An observer that panics must not cost anybody anything.
             let _ = catch_unwind(AssertUnwindSafe(|| (self.observer)(full)));
         }
     }
@@ -171,6 +179,9 @@ impl Queue {
 
     pub(super) fn worker_ended(&self) {
         self.closed.store(true, SeqCst);
+        // Before anybody is told, so that reports are exact; and after, for what was pushed meanwhile.
+        self.drop_rest();
+        self.observe_drops(true);
         *self.done.lock().unwrap_or_else(PoisonError::into_inner) = true;
         self.done_changed.notify_all();
         self.drop_rest();
@@ -184,13 +195,14 @@ impl Queue {
             }
             self.sleep(IDLE, None, || self.events.is_empty());
         }
-        let deadline = Instant::now() + max_delay;
+        // Without a deadline, when it is too far to be written down.
+        let deadline = Instant::now().checked_add(max_delay);
         while self.events.len() < self.max_batch && !self.closed.load(SeqCst) {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
+            let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+            if left.is_some_and(|left| left.is_zero()) {
                 break;
             }
-            self.sleep(GATHERING, Some(left), || self.events.len() < self.max_batch);
+            self.sleep(GATHERING, left, || self.events.len() < self.max_batch);
         }
         while batch.len() < self.max_batch
             && let Some(event) = self.events.pop()
@@ -213,8 +225,8 @@ impl Queue {
 }
 
 impl Part for Queue {
-    fn report(&self) -> SinkReport {
-        self.counts.report(&self.name)
+    fn report(&self) -> Option<SinkReport> {
+        Some(self.counts.report(&self.name))
     }
 
     fn close(&self) {
