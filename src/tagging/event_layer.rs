@@ -135,15 +135,16 @@ impl EventLayer {
 
     /// The guard of a request; `event` is that of the tags.
     pub(super) fn observe(&self, tags: Tags, event: &mut Event, start: Instant, method: &Method) -> Pending {
-        let pending = Pending::new(tags, Arc::clone(&self.events), start, method);
         #[cfg(feature = "tracing")]
         if self.events.span_level.is_some() {
             self.events.ensure_trace(event);
-            return pending.within(self.events.span(event));
+            // Before the guard, which would wait for the lock that is held here if the subscriber panicked.
+            let span = self.events.span(event);
+            return Pending::new(tags, Arc::clone(&self.events), start, method).within(span);
         }
         #[cfg(not(feature = "tracing"))]
         let _ = event;
-        pending
+        Pending::new(tags, Arc::clone(&self.events), start, method)
     }
 }
 
