@@ -453,6 +453,8 @@ fn bad_variables_end_it_with_one_line() {
     let over = file("over.json", &json!({"workspaces": {"w": {"metadata": {"k": long}}}}).to_string());
     let lost = file("lost.json", r#"{"api_keys": {"secret-key": {"workspace": "nowhere"}}}"#);
     let broken = file("broken.json", "{");
+    let misplaced = file("misplaced.json", r#"{"secret-key": {}}"#);
+    let list = file("list.json", r#"[{}, {"secret-key": ["acme"]}]"#);
     for (name, value) in [
         ("LISTEN", "nowhere"),
         ("UPSTREAM", "ftp://example.com"),
@@ -463,6 +465,8 @@ fn bad_variables_end_it_with_one_line() {
         ("SCOPES", &over),
         ("SCOPES", &lost),
         ("SCOPES", &broken),
+        ("SCOPES", &misplaced),
+        ("SCOPES", &list),
         ("HEADERS_TO_METADATA", "x-ok, authorization"),
         ("HEADERS_TO_METADATA", "x ok"),
         ("METADATA_PREFIXES", "x-ok-, in valid"),

@@ -14,7 +14,7 @@
 use std::{collections::HashMap, env, fs, net::SocketAddr};
 
 use http::{Uri, request::Parts};
-use serde::Deserialize;
+use serde_json::{Map, Value};
 use tower_tagging::{
     EventLayer, Metadata, MetadataLayer, TaggingLayer,
     metadata::{Limits, Scope, Scopes, StripHeaders},
@@ -88,55 +88,35 @@ fn tagging() -> Result<TaggingLayer, String> {
 /// }
 /// ```
 ///
-/// The key of a request is the first known one of `x-portkey-api-key`, `x-majordomo-key` and `authorization: Bearer`.
+/// The key of a request is the first known one of `x-portkey-api-key`, `x-majordomo-key` and `authorization: Bearer`. The
+/// last is forwarded to the upstream as it came; the others are not.
 struct Keys {
     scopes: HashMap<String, Scopes>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ScopesFile {
-    #[serde(default)]
-    workspaces: HashMap<String, Workspace>,
-    #[serde(default)]
-    api_keys: HashMap<String, ApiKey>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Workspace {
-    #[serde(default)]
-    metadata: Metadata,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ApiKey {
-    workspace: Option<String>,
-    #[serde(default)]
-    metadata: Metadata,
 }
 
 impl Keys {
     fn read(path: &str) -> Result<Self, String> {
         let text = fs::read_to_string(path).map_err(|problem| problem.to_string())?;
-        let file: ScopesFile = serde_json::from_str(&text).map_err(|problem| problem.to_string())?;
-        let limits = Limits::default();
-        let mut scopes = HashMap::new();
-        for (name, workspace) in &file.workspaces {
-            limits.check(&workspace.metadata).map_err(|problem| format!("workspace {name:?}: {problem}"))?;
+        // Messages never quote the file: an API key is a secret, wherever in it one stands by mistake.
+        let file: Value = serde_json::from_str(&text)
+            .map_err(|problem| format!("no JSON at line {} column {}", problem.line(), problem.column()))?;
+        let file = object("the file", &file, &["workspaces", "api_keys"])?;
+        let mut workspaces = HashMap::new();
+        for (name, entry) in members("workspaces", file.get("workspaces"))? {
+            let place = format!("workspace {name:?}");
+            workspaces.insert(name.as_str(), metadata(&place, object(&place, entry, &["metadata"])?)?);
         }
-        // An API key is a secret, so a message names it by what it is for.
-        for (number, (key, entry)) in file.api_keys.into_iter().enumerate() {
-            let owner = entry.workspace.as_deref().unwrap_or("no workspace").to_owned();
-            let name = format!("API key {} (of {owner})", number + 1);
-            limits.check(&entry.metadata).map_err(|problem| format!("{name}: {problem}"))?;
-            let mut of_key = Scopes::new().with(Scope::ApiKey, entry.metadata);
-            if let Some(workspace) = entry.workspace {
-                let workspace = file.workspaces.get(&workspace).ok_or(format!("{name}: no such workspace"))?;
-                of_key.add(Scope::Workspace, workspace.metadata.clone());
+        let mut scopes = HashMap::new();
+        for (number, (key, entry)) in members("api_keys", file.get("api_keys"))?.enumerate() {
+            let place = format!("API key {}", number + 1);
+            let entry = object(&place, entry, &["workspace", "metadata"])?;
+            let mut of_key = Scopes::new().with(Scope::ApiKey, metadata(&place, entry)?);
+            if let Some(name) = entry.get("workspace") {
+                let workspace = name.as_str().and_then(|name| workspaces.get(name));
+                let workspace = workspace.ok_or_else(|| format!("{place}: no such workspace"))?;
+                of_key.add(Scope::Workspace, workspace.clone());
             }
-            scopes.insert(key, of_key);
+            scopes.insert(key.clone(), of_key);
         }
         Ok(Self { scopes })
     }
@@ -150,4 +130,30 @@ impl Keys {
         let keys = [header("x-portkey-api-key"), header("x-majordomo-key"), bearer];
         keys.into_iter().flatten().find_map(|key| self.scopes.get(key)).cloned().unwrap_or_default()
     }
+}
+
+/// The object at a place of the file, with no members but these.
+fn object<'a>(place: &str, value: &'a Value, known: &[&str]) -> Result<&'a Map<String, Value>, String> {
+    let object = value.as_object().ok_or_else(|| format!("{place} is no object"))?;
+    if object.keys().all(|member| known.contains(&member.as_str())) {
+        Ok(object)
+    } else {
+        Err(format!("{place} has members other than {}", known.join(" and ")))
+    }
+}
+
+/// The members of an object that may be missing.
+fn members<'a>(place: &str, value: Option<&'a Value>) -> Result<impl Iterator<Item = (&'a String, &'a Value)>, String> {
+    let object = value.map(|value| value.as_object().ok_or_else(|| format!("{place} is no object"))).transpose()?;
+    Ok(object.into_iter().flatten())
+}
+
+/// The tags of a workspace or key, within the limits.
+fn metadata(place: &str, entry: &Map<String, Value>) -> Result<Metadata, String> {
+    let mut metadata = Metadata::new();
+    for (key, value) in members("metadata", entry.get("metadata"))? {
+        metadata.insert(key, value.as_str().ok_or_else(|| format!("{place}: tag {key:?} is no string"))?);
+    }
+    Limits::default().check(&metadata).map_err(|problem| format!("{place}: {problem}"))?;
+    Ok(metadata)
 }

@@ -26,6 +26,8 @@ const DRAIN: Duration = Duration::from_secs(10);
 const DELIVER: Duration = Duration::from_secs(10);
 
 fn main() -> ExitCode {
+    // What delivery has to say, for example why events could not be written.
+    tracing_subscriber::fmt().with_writer(std::io::stderr).with_max_level(tracing::Level::WARN).init();
     let config = match Config::from_env() {
         Ok(config) => config,
         Err(problem) => {
@@ -83,6 +85,7 @@ async fn serve(app: Router, listen: std::net::SocketAddr, upstream: Option<&http
     let (stop, mut stopped) = tokio::sync::watch::channel(false);
     tokio::spawn(async move {
         told_to_stop().await;
+        eprintln!("gateway: stopping; requests at hand have {DRAIN:?} to end");
         // The receivers are gone only when the server has ended by itself.
         let _ = stop.send(true);
     });

@@ -32,6 +32,9 @@ pub(crate) fn router(base: Uri) -> Router {
 
 async fn forward(State(upstream): State<Upstream>, tags: Option<Tags>, request: Request) -> Response {
     let (mut head, body) = request.into_parts();
+    if head.method == http::Method::CONNECT {
+        return failure(tags, StatusCode::METHOD_NOT_ALLOWED, "no_tunnels", "the gateway does not tunnel");
+    }
     match target(&upstream.base, &head.uri) {
         Ok(uri) => head.uri = uri,
         Err(problem) => return failure(tags, StatusCode::BAD_REQUEST, "invalid_target", &problem.to_string()),
@@ -42,6 +45,10 @@ async fn forward(State(upstream): State<Upstream>, tags: Option<Tags>, request: 
     // The client writes the upstream's own host.
     head.headers.remove(header::HOST);
     match upstream.client.request(Request::from_parts(head, body)).await {
+        // The request asked for no upgrade: that header concerns one connection only.
+        Ok(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
+            failure(tags, StatusCode::BAD_GATEWAY, "upstream_upgraded", "the upstream switched protocols unasked")
+        }
         Ok(response) => {
             let (mut head, body) = response.into_parts();
             remove_hop_by_hop(&mut head.headers);

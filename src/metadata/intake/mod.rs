@@ -5,7 +5,7 @@
 //!
 //! | source | switched on by | key | value |
 //! |---|---|---|---|
-//! | JSON header | [`json_header`](Intake::json_header) | as in the object | strings as they are, numbers and booleans as text, arrays and objects as compact JSON text, `null` is no tag |
+//! | JSON header, a repeated one filling what the first left open | [`json_header`](Intake::json_header) | as in the object | strings as they are, numbers and booleans as text, arrays and objects as compact JSON text, `null` is no tag |
 //! | prefixed headers | [`prefix`](Intake::prefix) | rest of the name, [cased](Intake::key_case) | first value of the header |
 //! | allow-list | [`allow_list`](Intake::allow_list) | header name in lower case, or the name it is given | first value of the header |
 //! | W3C `baggage` | [`baggage`](Intake::baggage) | as in the member | percent-decoded, properties dropped |
@@ -51,7 +51,7 @@ use super::{
 };
 
 /// Headers that are never tags unless they are [opted in by name](Intake::allow_secret).
-const SECRET_HEADERS: [&str; 8] = [
+const SECRET_HEADERS: [&str; 11] = [
     "authorization",
     "proxy-authorization",
     "cookie",
@@ -60,6 +60,9 @@ const SECRET_HEADERS: [&str; 8] = [
     "api-key",
     "x-portkey-api-key",
     "x-majordomo-key",
+    "x-goog-api-key",
+    "x-amz-security-token",
+    "x-auth-token",
 ];
 
 /// Header names with these beginnings belong to the gateway dialects; see [`StripHeaders`].
@@ -184,8 +187,9 @@ impl Intake {
     ///
     /// # Errors
     /// [`ConfigError::InvalidHeader`] or [`ConfigError::SecretHeader`] naming the first entry that can't be read. `authorization`,
-    /// `proxy-authorization`, `cookie`, `set-cookie`, `x-api-key`, `api-key`, `x-portkey-api-key` and `x-majordomo-key` are
-    /// secret; [`allow_secret`](Self::allow_secret), called before, lets one through.
+    /// `proxy-authorization`, `cookie`, `set-cookie`, `x-api-key`, `api-key`, `x-portkey-api-key`, `x-majordomo-key`,
+    /// `x-goog-api-key`, `x-amz-security-token` and `x-auth-token` are secret; [`allow_secret`](Self::allow_secret),
+    /// called before, lets one through.
     pub fn allow_list(mut self, list: &str) -> Result<Self, ConfigError> {
         self.allow_list.add(list, |name| self.secrets.contains(name) || !is_secret(name))?;
         Ok(self)
@@ -208,11 +212,13 @@ impl Intake {
 
     /// Fills the writer with the tags of these headers.
     pub(super) fn collect(&self, headers: &HeaderMap, tags: &mut TagWriter<'_>) {
-        if let Some(name) = &self.json_header
-            && let Some(value) = headers.get(name)
-            && self.may_read(name, value, tags)
-        {
-            json::read(name, value, self.strict_json, tags);
+        if let Some(name) = &self.json_header {
+            // A second header fills what the first left open, like any weaker source.
+            for value in headers.get_all(name) {
+                if self.may_read(name, value, tags) {
+                    json::read(name, value, self.strict_json, tags);
+                }
+            }
         }
         for prefix in &self.prefixes {
             for (name, value) in headers {
