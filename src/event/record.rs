@@ -287,7 +287,7 @@ impl Serialize for Event {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut object = serializer.serialize_struct("Event", 12)?;
         object.serialize_field("schema", "tower-tagging/1")?;
-        object.serialize_field("id", &Display(self.id.hyphenated()))?;
+        object.serialize_field("id", self.id.hyphenated().encode_lower(&mut Uuid::encode_buffer()))?;
         object.serialize_field("time", &Display(humantime::format_rfc3339_micros(self.time)))?;
         object.serialize_field("trace", self.trace())?;
         object.serialize_field("request", &Request(self))?;
@@ -321,9 +321,20 @@ impl Serialize for Request<'_> {
         object.serialize_field("path", &event.path)?;
         object.serialize_field("route", &event.route())?;
         object.serialize_field("host", &event.host())?;
-        object.serialize_field("http_version", &Display(format_args!("{:?}", event.version)))?;
+        object.serialize_field("http_version", version_name(event.version))?;
         object.serialize_field("body_bytes", &event.request_body_bytes)?;
         object.end()
+    }
+}
+
+/// The version as RFC 9110 writes it.
+fn version_name(version: Version) -> &'static str {
+    match version {
+        Version::HTTP_09 => "HTTP/0.9",
+        Version::HTTP_10 => "HTTP/1.0",
+        Version::HTTP_2 => "HTTP/2.0",
+        Version::HTTP_3 => "HTTP/3.0",
+        _ => "HTTP/1.1",
     }
 }
 
@@ -367,6 +378,9 @@ struct Notes<'a>(&'a Event);
 
 impl Serialize for Notes<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if self.0.diagnostics.is_empty() && self.0.shadowed().next().is_none() {
+            return serializer.serialize_seq(Some(0))?.end();
+        }
         let notes = self.0.diagnostics();
         let mut list = serializer.serialize_seq(Some(notes.len()))?;
         for note in &notes {

@@ -182,6 +182,10 @@ impl Diagnostics {
         self.list.iter().map(Diagnostic::borrowed)
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
     pub(crate) fn left_out(&self) -> usize {
         self.left_out
     }
