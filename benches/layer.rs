@@ -8,7 +8,8 @@
 //! several rounds, and the median of each is printed. A request has 12 headers, as axum hands it on: with its matched
 //! path and peer address in the extensions. A row's time covers the call, the response, its body to the end, and
 //! freeing all of it; making the request is not timed. Every span or event is delivered on another thread while the row
-//! runs; a row that dropped one fails. Instructions are those of the request's own thread, counted by
+//! runs; a row that dropped one fails. The ratios are to opentelemetry-instrumentation-tower, with a tracer provider alone
+//! and with a meter provider beside it. Instructions are those of the request's own thread, counted by
 //! `valgrind --tool=callgrind` where it is installed.
 
 #![allow(clippy::cast_precision_loss, reason = "figures are for people")]
@@ -97,15 +98,16 @@ fn print_table() {
     let medians: Vec<f64> = nanos.iter_mut().map(|row| median(row)).collect();
     let bare = medians[0];
     let of = |name| medians[ROWS.iter().position(|row| row.0 == name).unwrap()];
-    let peer = of("otel-tower");
-    println!("| layer | ns | added ns | × otel-instrumentation-tower | allocations added | instructions added |");
-    println!("|---|--:|--:|--:|--:|--:|");
+    let (spans, both) = (of("otel-tower"), of("otel-tower-metrics"));
+    println!("| layer | ns | added ns | × spans only | × spans and metrics | allocations added | instructions added |");
+    println!("|---|--:|--:|--:|--:|--:|--:|");
     for (row, (_, label)) in ROWS.iter().enumerate() {
         println!(
-            "| {label} | {:.0} | {:.0} | {:.2} | {:.1} | {} |",
+            "| {label} | {:.0} | {:.0} | {:.2} | {:.2} | {:.1} | {} |",
             medians[row],
             medians[row] - bare,
-            medians[row] / peer,
+            medians[row] / spans,
+            medians[row] / both,
             allocations[row] - allocations[0],
             match (instructions[row], instructions[0]) {
                 (Some(all), Some(bare)) => format!("{:.0}", all - bare),
@@ -155,7 +157,7 @@ fn instructions(row: &str) -> Option<f64> {
 // A row.
 
 fn run_row(row: &str, bursts: usize) {
-    let service = service_fn();
+    let service = Answer;
     match row {
         "bare" => measure(service, bursts),
         "trace-layer" => measure(TraceLayer::new_for_http().layer(service), bursts),
@@ -344,10 +346,6 @@ fn request() -> Request<Full<Bytes>> {
 /// The innermost service: drops the request and answers 200 with a small JSON body.
 #[derive(Clone, Copy)]
 struct Answer;
-
-fn service_fn() -> Answer {
-    Answer
-}
 
 impl<B> Service<Request<B>> for Answer {
     type Response = Response<Full<Bytes>>;

@@ -508,7 +508,7 @@ fn tracing_events_and_the_span_around_a_request() {
     });
 }
 
-/// A handler that logs within its span does not lose it to the next request.
+/// With a clock that stands still and ids that count up, whole events are the same.
 #[test]
 fn snapshots_are_the_same_in_every_run() {
     let run = || {
