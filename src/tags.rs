@@ -7,6 +7,8 @@ use std::{
     time::SystemTime,
 };
 
+use http::request::Parts;
+
 use crate::{
     event::{Event, Outcome},
     metadata::{
@@ -95,16 +97,11 @@ impl fmt::Debug for Tags {
 impl Tags {
     /// A handle of its own, that belongs to no request, with the default limits.
     pub fn new() -> Self {
-        Self::around(Arc::new(Event { time: SystemTime::now(), ..Event::default() }))
+        Self::of(State::default())
     }
 
-    /// The handle to a request that this event will be the record of.
-    pub(crate) fn around(mut event: Arc<Event>) -> Self {
-        let mut scopes = Scopes::new();
-        if let Some(event) = Arc::get_mut(&mut event) {
-            *scopes.get_mut(Scope::Request) = std::mem::take(&mut event.request_tags);
-        }
-        let state = State { event, scopes, rules: None, flags: Flags::default(), finished: false };
+    /// The handle to a request.
+    pub(crate) fn of(state: State) -> Self {
         Self { shared: Arc::new(Shared { state: Mutex::new(state), request_body_bytes: AtomicU64::new(UNCOUNTED) }) }
     }
 
@@ -224,12 +221,47 @@ impl Tags {
     /// Completes the event and gives it away. Nothing can be set from now on.
     pub(crate) fn finish(self, complete: impl FnOnce(&mut Event)) -> Arc<Event> {
         let body_bytes = self.shared.request_body_bytes.load(Ordering::Relaxed);
-        let mut state = self.state();
-        if let Some(mut request) = state.open() {
+        let body_bytes = (body_bytes != UNCOUNTED).then_some(body_bytes);
+        // With the last handle gone, as is usual, nobody else can look and the event is the sinks' alone.
+        match Arc::try_unwrap(self.shared) {
+            Ok(shared) => {
+                let mut state = shared.state.into_inner().unwrap_or_else(PoisonError::into_inner);
+                state.finish(body_bytes, complete);
+                state.event
+            }
+            Err(shared) => {
+                let tags = Self { shared };
+                let mut state = tags.state();
+                state.finish(body_bytes, complete);
+                Arc::clone(&state.event)
+            }
+        }
+    }
+}
+
+impl Default for State {
+    /// A request that belongs to no event layer.
+    fn default() -> Self {
+        Self::new(Arc::new(Event { time: SystemTime::now(), ..Event::default() }))
+    }
+}
+
+impl State {
+    /// A request that this event will be the record of.
+    pub(crate) fn new(mut event: Arc<Event>) -> Self {
+        let mut scopes = Scopes::new();
+        if let Some(event) = Arc::get_mut(&mut event) {
+            *scopes.get_mut(Scope::Request) = std::mem::take(&mut event.request_tags);
+        }
+        Self { event, scopes, rules: None, flags: Flags::default(), finished: false }
+    }
+
+    fn finish(&mut self, request_body_bytes: Option<u64>, complete: impl FnOnce(&mut Event)) {
+        if let Some(mut request) = self.open() {
             request.merge();
             let OpenRequest { event, scopes, rules, flags } = request;
             event.request_tags = std::mem::take(scopes.get_mut(Scope::Request));
-            event.request_body_bytes = (body_bytes != UNCOUNTED).then_some(body_bytes);
+            event.request_body_bytes = request_body_bytes;
             complete(event);
             if flags.is_rejected && matches!(event.outcome, Outcome::Completed | Outcome::Cancelled) {
                 event.outcome = Outcome::Rejected;
@@ -241,17 +273,9 @@ impl Tags {
                 rules.count_shadowed(event.shadowed().count());
             }
         }
-        state.finished = true;
-        drop(state);
-        // With the last handle gone the event is the sinks' alone, and can be used again when they are done with it.
-        match Arc::try_unwrap(self.shared) {
-            Ok(shared) => shared.state.into_inner().unwrap_or_else(PoisonError::into_inner).event,
-            Err(shared) => Arc::clone(&Self { shared }.state().event),
-        }
+        self.finished = true;
     }
-}
 
-impl State {
     /// What can be written while the request is not over.
     pub(crate) fn open(&mut self) -> Option<OpenRequest<'_>> {
         if self.finished {
@@ -273,8 +297,8 @@ impl State {
 /// A request that is not over.
 pub(crate) struct OpenRequest<'a> {
     pub(crate) event: &'a mut Event,
-    pub(crate) scopes: &'a mut Scopes,
-    pub(crate) rules: &'a mut Option<MetadataLayer>,
+    scopes: &'a mut Scopes,
+    rules: &'a mut Option<MetadataLayer>,
     flags: &'a mut Flags,
 }
 
@@ -284,20 +308,33 @@ impl OpenRequest<'_> {
         !std::mem::replace(&mut self.flags.is_claimed, true)
     }
 
-    /// Notes that a layer of ours answers instead of the service.
-    pub(crate) fn reject(&mut self) {
-        self.flags.is_rejected = true;
-    }
-
     /// Before a scope is written: the effective metadata gets out of date, and must not share its buffer with the scope.
-    pub(crate) fn touch(&mut self) {
+    fn touch(&mut self) {
         self.flags.is_stale = true;
         self.event.metadata.reset(usize::MAX);
         self.event.sources.clear();
     }
 
+    /// Fills the scopes by the layer's rules. Gives the reason when the request is to be rejected.
+    pub(crate) fn collect(
+        &mut self,
+        layer: &MetadataLayer,
+        head: &Parts,
+        trusted: Option<&Scopes>,
+    ) -> Option<Diagnostic<'static>> {
+        self.touch();
+        // The outermost layer's rules are the request's.
+        self.rules.get_or_insert_with(|| layer.clone());
+        let rejection = layer.collect(head, trusted, self.scopes, &mut self.event.diagnostics);
+        if rejection.is_some() {
+            self.flags.is_rejected = true;
+        }
+        self.count_shadowed_now();
+        rejection
+    }
+
     /// Counts what is shadowed now, for a request that may have no event to count it by.
-    pub(crate) fn count_shadowed_now(&mut self) {
+    fn count_shadowed_now(&mut self) {
         if self.flags.is_claimed || self.flags.is_counted || !self.scopes.has_trusted() {
             return;
         }

@@ -177,20 +177,22 @@ impl MetadataLayer {
         self.config.intake.strip(self.config.strip, headers);
     }
 
+    pub(crate) fn has_resolver(&self) -> bool {
+        self.config.resolver.is_some()
+    }
+
+    /// The trusted scopes that an outer layer inserted.
+    pub(crate) fn inserted(head: &Parts) -> Option<&Scopes> {
+        head.extensions.get::<Scopes>()
+    }
+
     /// The trusted scopes of a request: what the resolver says, under what an outer layer inserted. Runs user code.
-    pub(crate) fn resolve(&self, head: &Parts) -> Option<Scopes> {
-        let inserted = head.extensions.get::<Scopes>();
-        match (&self.config.resolver, inserted) {
-            (None, None) => None,
-            (None, Some(inserted)) => Some(inserted.clone()),
-            (Some(resolver), inserted) => {
-                let mut scopes = resolver(head);
-                if let Some(inserted) = inserted {
-                    scopes.add_all(inserted);
-                }
-                Some(scopes)
-            }
+    pub(crate) fn resolve(&self, head: &Parts) -> Scopes {
+        let mut scopes = self.config.resolver.as_ref().map_or_else(Scopes::new, |resolver| resolver(head));
+        if let Some(inserted) = Self::inserted(head) {
+            scopes.add_all(inserted);
         }
+        scopes
     }
 
     /// Fills the scopes of a request: request tags out of the headers, the static maps, and what was resolved.
@@ -198,7 +200,7 @@ impl MetadataLayer {
     pub(crate) fn collect(
         &self,
         head: &Parts,
-        resolved: Option<Scopes>,
+        resolved: Option<&Scopes>,
         scopes: &mut Scopes,
         diagnostics: &mut Diagnostics,
     ) -> Option<Diagnostic<'static>> {

@@ -3,7 +3,7 @@ use std::borrow::Cow;
 use super::{
     Metadata,
     diagnostic::{Diagnostic, DiagnosticCode, Diagnostics},
-    map::TagTable,
+    map::{TagTable, is_printable_tag},
     scope::{Scope, Scopes},
 };
 
@@ -123,9 +123,10 @@ impl Limits {
     pub(crate) fn enforce(&self, metadata: &Metadata, diagnostics: &mut Diagnostics) -> Option<Metadata> {
         let within = metadata.len() <= self.tags
             && metadata.text_bytes() <= self.total_bytes
-            && metadata.iter().all(|(key, value)| {
-                !key.is_empty() && is_plain(key, self.key_chars) && is_plain(value, self.value_chars)
-            });
+            && (metadata.is_printable_within(self.key_chars, self.value_chars)
+                || metadata.iter().all(|(key, value)| {
+                    !key.is_empty() && is_plain(key, self.key_chars) && is_plain(value, self.value_chars)
+                }));
         if within {
             return None;
         }
@@ -153,9 +154,9 @@ impl<'a> TagWriter<'a> {
 
     /// Sets a tag, over one of the same key.
     pub(crate) fn set(&mut self, key: &str, value: &str) {
-        if self.is_plain(key, value) {
+        if self.is_printable(key, value) {
             let place = self.tags.find(key);
-            self.write_plain(place, key, value);
+            self.write_admitted(place, key, value, true);
         } else if let Some(key) = self.admit_key(key) {
             let place = self.tags.find(&key);
             self.write(place, &key, value);
@@ -164,9 +165,9 @@ impl<'a> TagWriter<'a> {
 
     /// Sets a tag unless the key has a value already.
     pub(crate) fn fill(&mut self, key: &str, value: &str) {
-        if self.is_plain(key, value) {
+        if self.is_printable(key, value) {
             if let Err(at) = self.tags.find(key) {
-                self.write_plain(Err(at), key, value);
+                self.write_admitted(Err(at), key, value, true);
             }
         } else if let Some(key) = self.admit_key(key)
             && let Err(at) = self.tags.find(&key)
@@ -176,8 +177,8 @@ impl<'a> TagWriter<'a> {
     }
 
     /// Whether the tag can be written as it is, as nearly all can.
-    fn is_plain(&self, key: &str, value: &str) -> bool {
-        !key.is_empty() && is_plain(key, self.limits.key_chars) && is_plain(value, self.limits.value_chars)
+    fn is_printable(&self, key: &str, value: &str) -> bool {
+        key.len() <= self.limits.key_chars && value.len() <= self.limits.value_chars && is_printable_tag(key, value)
     }
 
     /// Whether no tag is set yet.
@@ -225,22 +226,22 @@ impl<'a> TagWriter<'a> {
         else {
             return;
         };
-        self.write_plain(place, key, &value);
+        self.write_admitted(place, key, &value, false);
     }
 
     /// [`write`](Self::write) of a value that is within its own limits.
-    fn write_plain(&mut self, place: Result<usize, usize>, key: &str, value: &str) {
+    fn write_admitted(&mut self, place: Result<usize, usize>, key: &str, value: &str, is_printable: bool) {
         let old_bytes = place.ok().and_then(|at| self.tags.value_at(at)).map_or(0, |old| key.len() + old.len());
         let bytes = self.tags.text_bytes() - old_bytes + key.len() + value.len();
         if bytes > self.limits.total_bytes {
             return self.over(Diagnostic::new(DiagnosticCode::TooLarge).with_key(key));
         }
         match place {
-            Ok(at) => self.tags.replace_at(at, key, value),
+            Ok(at) => self.tags.replace_at(at, key, value, is_printable),
             Err(_) if self.tags.len() >= self.limits.tags => {
                 self.over(Diagnostic::new(DiagnosticCode::TooManyTags).with_key(key));
             }
-            Err(at) => self.tags.insert_at(at, key, value),
+            Err(at) => self.tags.insert_at(at, key, value, is_printable),
         }
     }
 
@@ -289,14 +290,9 @@ impl<'a> TagWriter<'a> {
     }
 }
 
-/// Whether nothing about the text needs a second look: no control characters, surely within the limit.
+/// Whether nothing about the text is to be changed: no control characters, within the limit.
 fn is_plain(text: &str, max_chars: usize) -> bool {
-    // Without an early end the bytes are checked many at a time.
-    let is_printable_ascii = |text: &str| text.bytes().fold(true, |is, byte| is & (byte.wrapping_sub(b' ') < 95));
-    if text.len() <= max_chars && is_printable_ascii(text) {
-        return true;
-    }
-    text.chars().count() <= max_chars && !text.contains(char::is_control)
+    (text.len() <= max_chars || text.chars().count() <= max_chars) && !text.contains(char::is_control)
 }
 
 /// The first `max_chars` characters.

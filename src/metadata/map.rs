@@ -33,6 +33,11 @@ pub(crate) struct TagTable {
     text: String,
     tags: Vec<Span>,
     live_bytes: usize,
+    /// The longest key and value that were ever written, in bytes, and whether a text was more than printable ASCII: so
+    /// that limits can be checked without looking at every tag.
+    longest_key: usize,
+    longest_value: usize,
+    has_unprintable: bool,
 }
 
 /// Where one tag lies in the text: its key, and the value right behind it.
@@ -41,6 +46,13 @@ struct Span {
     start: usize,
     key_len: usize,
     value_len: usize,
+}
+
+/// Whether key and value are printable ASCII and the key is not empty, as nearly all are.
+pub(crate) fn is_printable_tag(key: &str, value: &str) -> bool {
+    // Without an early end the bytes are checked many at a time.
+    let is_printable = |text: &str| text.bytes().fold(true, |is, byte| is & (byte.wrapping_sub(b' ') < 95));
+    !key.is_empty() && is_printable(key) && is_printable(value)
 }
 
 /// Text that replaced values may leave unused before the buffer is packed again, in bytes.
@@ -78,26 +90,32 @@ impl TagTable {
         self.live_bytes
     }
 
-    fn write(&mut self, key: &str, value: &str) -> Span {
+    fn write(&mut self, key: &str, value: &str, is_printable: bool) -> Span {
         let start = self.text.len();
         self.text.push_str(key);
         self.text.push_str(value);
         self.live_bytes += key.len() + value.len();
+        self.longest_key = self.longest_key.max(key.len());
+        self.longest_value = self.longest_value.max(value.len());
+        self.has_unprintable |= !is_printable;
         Span { start, key_len: key.len(), value_len: value.len() }
     }
 
-    pub(crate) fn insert_at(&mut self, at: usize, key: &str, value: &str) {
+    fn is_printable_within(&self, key_bytes: usize, value_bytes: usize) -> bool {
+        !self.has_unprintable && self.longest_key <= key_bytes && self.longest_value <= value_bytes
+    }
+
+    /// Writes a tag where its key belongs. `is_printable` says that [`is_printable_tag`] holds.
+    pub(crate) fn insert_at(&mut self, at: usize, key: &str, value: &str, is_printable: bool) {
         if self.tags.capacity() == 0 {
-            // Room for a usual request at once.
-            self.text.reserve(256);
-            self.tags.reserve(8);
+            self.reserve();
         }
-        let span = self.write(key, value);
+        let span = self.write(key, value, is_printable);
         self.tags.insert(at, span);
     }
 
-    pub(crate) fn replace_at(&mut self, at: usize, key: &str, value: &str) {
-        let span = self.write(key, value);
+    pub(crate) fn replace_at(&mut self, at: usize, key: &str, value: &str, is_printable: bool) {
+        let span = self.write(key, value, is_printable);
         if let Some(old) = self.tags.get_mut(at) {
             self.live_bytes -= old.key_len + old.value_len;
             *old = span;
@@ -107,6 +125,30 @@ impl TagTable {
         }
     }
 
+    /// Adds the next tag of another table, which belongs behind all there are.
+    pub(crate) fn append_next(&mut self, other: &Iter<'_>) {
+        let Some((other, span)) = other.inner.and_then(|inner| Some((inner, *inner.tags.get(other.next)?))) else {
+            return;
+        };
+        if self.tags.capacity() == 0 {
+            self.reserve();
+        }
+        let start = self.text.len();
+        let bytes = span.key_len + span.value_len;
+        self.text.push_str(other.text.get(span.start..span.start + bytes).unwrap_or_default());
+        self.tags.push(Span { start, ..span });
+        self.live_bytes += bytes;
+        self.longest_key = self.longest_key.max(span.key_len);
+        self.longest_value = self.longest_value.max(span.value_len);
+        self.has_unprintable |= other.has_unprintable;
+    }
+
+    /// Room for a usual request at once.
+    fn reserve(&mut self) {
+        self.text.reserve(256);
+        self.tags.reserve(8);
+    }
+
     fn capacity_bytes(&self) -> usize {
         self.text.capacity() + self.tags.capacity() * size_of::<Span>()
     }
@@ -114,7 +156,7 @@ impl TagTable {
     fn pack(&mut self) {
         let mut packed = Self::default();
         for span in &self.tags {
-            let span = packed.write(self.key(*span), self.value(*span));
+            let span = packed.write(self.key(*span), self.value(*span), !self.has_unprintable);
             packed.tags.push(span);
         }
         *self = packed;
@@ -164,10 +206,11 @@ impl Metadata {
     /// No limit applies here: a map built in code is checked where it is handed to a layer.
     pub fn insert(&mut self, key: impl AsRef<str>, value: impl AsRef<str>) {
         let (key, value) = (key.as_ref(), value.as_ref());
+        let is_printable = is_printable_tag(key, value);
         let inner = self.open();
         match inner.find(key) {
-            Ok(at) => inner.replace_at(at, key, value),
-            Err(at) => inner.insert_at(at, key, value),
+            Ok(at) => inner.replace_at(at, key, value, is_printable),
+            Err(at) => inner.insert_at(at, key, value, is_printable),
         }
     }
 
@@ -178,10 +221,17 @@ impl Metadata {
             Some(inner) if inner.capacity_bytes() <= keep_bytes => {
                 inner.text.clear();
                 inner.tags.clear();
-                inner.live_bytes = 0;
+                let TagTable { live_bytes, longest_key, longest_value, has_unprintable, .. } = inner;
+                (*live_bytes, *longest_key, *longest_value, *has_unprintable) = (0, 0, 0, false);
             }
             _ => self.inner = None,
         }
+    }
+
+    /// Whether every key and value is printable ASCII of no more than these bytes, and no key is empty. May say no where
+    /// it is so.
+    pub(crate) fn is_printable_within(&self, key_bytes: usize, value_bytes: usize) -> bool {
+        self.inner.as_deref().is_none_or(|inner| inner.is_printable_within(key_bytes, value_bytes))
     }
 
     /// The tags, to write several of them; copies them first when they are shared.
@@ -195,6 +245,14 @@ impl Metadata {
 pub struct Iter<'a> {
     inner: Option<&'a TagTable>,
     next: usize,
+}
+
+impl<'a> Iter<'a> {
+    /// The key of the next tag.
+    pub(crate) fn peek_key(&self) -> Option<&'a str> {
+        let inner = self.inner?;
+        inner.tags.get(self.next).map(|span| inner.key(*span))
+    }
 }
 
 impl fmt::Debug for Iter<'_> {

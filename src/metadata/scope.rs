@@ -2,7 +2,7 @@ use std::{fmt, str::FromStr};
 
 use serde::{Serialize, Serializer};
 
-use super::Metadata;
+use super::{Metadata, map::Iter};
 
 /// Who set a tag.
 ///
@@ -197,24 +197,26 @@ impl Scopes {
             return;
         }
         // All maps are sorted, so one pass over their heads writes the result in order.
-        let mut tags = precedence.strongest_first().map(|scope| self.get(scope).iter());
-        let mut heads = tags.each_mut().map(Iterator::next);
+        let order = precedence.strongest_first();
+        let mut tags = order.map(|scope| self.get(scope).iter());
+        let mut keys = tags.each_ref().map(Iter::peek_key);
         let table = effective.open();
         loop {
-            let mut winner: Option<(Scope, (&str, &str))> = None;
-            for (head, scope) in heads.iter().zip(precedence.strongest_first()) {
-                if let Some(head) = head
-                    && winner.is_none_or(|(_, (least, _))| head.0 < least)
+            let mut winner: Option<(&Iter<'_>, Scope, &str)> = None;
+            for ((tags, scope), key) in tags.iter().zip(order).zip(keys) {
+                if let Some(key) = key
+                    && winner.is_none_or(|(_, _, least)| key < least)
                 {
-                    winner = Some((scope, *head));
+                    winner = Some((tags, scope, key));
                 }
             }
-            let Some((scope, (key, value))) = winner else { return };
-            table.insert_at(table.len(), key, value);
+            let Some((winner, scope, least)) = winner else { return };
+            table.append_next(winner);
             sources.push(scope);
-            for (head, tags) in heads.iter_mut().zip(&mut tags) {
-                if head.is_some_and(|(other, _)| other == key) {
-                    *head = tags.next();
+            for (tags, key) in tags.iter_mut().zip(&mut keys) {
+                if *key == Some(least) {
+                    tags.next();
+                    *key = tags.peek_key();
                 }
             }
         }

@@ -3,10 +3,10 @@ use std::{fmt, sync::Arc, time::Instant};
 use http::{Method, header, request::Parts};
 
 use crate::{
-    Tags,
     event::{Clock, Event, EventPoolOwner, SystemClock},
     metadata::intake::header_text,
     sink::{Delivery, Sink, guarded::Guarded},
+    tags::State,
     trace::{IdGenerator, RandomIds},
 };
 
@@ -99,9 +99,9 @@ impl EventLayer {
         self.events.now()
     }
 
-    /// Tags of a new request.
-    pub(super) fn new_tags(&self) -> Tags {
-        Tags::around(self.events.pool.take())
+    /// A new request.
+    pub(super) fn new_state(&self) -> State {
+        State::new(self.events.pool.take())
     }
 
     /// Writes down what the request head says.
@@ -133,18 +133,17 @@ impl EventLayer {
         let _ = (head, event);
     }
 
-    /// The guard of a request; `event` is that of the tags.
-    pub(super) fn observe(&self, tags: Tags, event: &mut Event, start: Instant, method: &Method) -> Pending {
+    /// The guard of a request, still without its tags.
+    pub(super) fn observe(&self, event: &mut Event, start: Instant, method: &Method) -> Pending {
+        let pending = Pending::new(Arc::clone(&self.events), start, method);
         #[cfg(feature = "tracing")]
         if self.events.span_level.is_some() {
             self.events.ensure_trace(event);
-            // Before the guard, which would wait for the lock that is held here if the subscriber panicked.
-            let span = self.events.span(event);
-            return Pending::new(tags, Arc::clone(&self.events), start, method).within(span);
+            return pending.within(self.events.span(event));
         }
         #[cfg(not(feature = "tracing"))]
         let _ = event;
-        Pending::new(tags, Arc::clone(&self.events), start, method)
+        pending
     }
 }
 

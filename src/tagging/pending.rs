@@ -11,7 +11,7 @@ use super::event_layer::Events;
 /// The guard of one request: moves from the response future into the response body and emits the event once, at the
 /// end, at an error, or when it is dropped.
 pub(crate) struct Pending {
-    /// `None` once the event is emitted.
+    /// `None` before the request is under way, and once the event is emitted.
     tags: Option<Tags>,
     events: Arc<Events>,
     start: Instant,
@@ -27,14 +27,15 @@ pub(crate) struct Pending {
     /// Whether the service or its body is being polled. Still set when the guard is dropped, it tells of a panic that
     /// was caught between the poll and the drop.
     is_polling: bool,
+    /// Boxed, as the guard moves with the response and seldom has one.
     #[cfg(feature = "tracing")]
-    span: tracing::Span,
+    span: Option<Box<tracing::Span>>,
 }
 
 impl Pending {
-    pub(super) fn new(tags: Tags, events: Arc<Events>, start: Instant, method: &Method) -> Self {
+    pub(super) fn new(events: Arc<Events>, start: Instant, method: &Method) -> Self {
         Self {
-            tags: Some(tags),
+            tags: None,
             events,
             start,
             is_head: method == Method::HEAD,
@@ -47,14 +48,20 @@ impl Pending {
             is_bodyless: false,
             is_polling: false,
             #[cfg(feature = "tracing")]
-            span: tracing::Span::none(),
+            span: None,
         }
     }
 
     /// Runs the request within a span.
     #[cfg(feature = "tracing")]
     pub(super) fn within(mut self, span: tracing::Span) -> Self {
-        self.span = span;
+        self.span = (!span.is_none()).then(|| Box::new(span));
+        self
+    }
+
+    /// Hands in the tags: from now on the event is emitted, whatever happens.
+    pub(super) fn armed(&mut self, tags: &Tags) -> &mut Self {
+        self.tags.get_or_insert_with(|| tags.clone());
         self
     }
 
@@ -67,7 +74,7 @@ impl Pending {
     pub(super) fn observe<T>(&mut self, run: impl FnOnce() -> T) -> T {
         self.is_polling = true;
         #[cfg(feature = "tracing")]
-        let entered = self.span.enter();
+        let entered = self.span.as_ref().map(|span| span.enter());
         let result = run();
         #[cfg(feature = "tracing")]
         drop(entered);

@@ -6,7 +6,9 @@ use tower_service::Service;
 
 use crate::{
     Tags,
+    event::Event,
     metadata::{Diagnostic, MetadataLayer},
+    tags::{OpenRequest, State},
     trace::TraceIdLayer,
 };
 
@@ -41,6 +43,30 @@ impl<S> Tagging<S> {
     }
 }
 
+/// The tags of a request that begins.
+enum Handle {
+    /// Nobody else has them yet, so that nothing has to be locked.
+    New(State),
+    /// An outer layer gave the request its tags.
+    Shared(Tags),
+}
+
+impl Handle {
+    fn write<T>(&mut self, write: impl FnOnce(OpenRequest<'_>) -> T) -> Option<T> {
+        match self {
+            Self::New(state) => state.open().map(write),
+            Self::Shared(tags) => tags.state().open().map(write),
+        }
+    }
+
+    fn share(self) -> Tags {
+        match self {
+            Self::New(state) => Tags::of(state),
+            Self::Shared(tags) => tags,
+        }
+    }
+}
+
 impl Steps {
     fn begin(&self, head: &mut Parts) -> Begun {
         let mut begun = Begun { pending: None, reply: None, rejection: None };
@@ -52,8 +78,13 @@ impl Steps {
         // Tags of a request that is over are of another one, whose extensions were handed on.
         let existing = head.extensions.get::<Tags>().filter(|tags| !tags.is_finished()).cloned();
         let is_new = existing.is_none();
-        let tags = existing.unwrap_or_else(|| listening.map_or_else(Tags::new, EventLayer::new_tags));
-        if let Some(mut request) = tags.state().open() {
+        let mut handle = match existing {
+            Some(tags) => Handle::Shared(tags),
+            None => Handle::New(listening.map_or_else(State::default, EventLayer::new_state)),
+        };
+        // A resolver is the user's code: it runs outside of the lock, and its panic is the request's.
+        let resolves = self.metadata.as_ref().is_some_and(MetadataLayer::has_resolver);
+        handle.write(|mut request| {
             let records = listening.filter(|_| request.claim());
             if let Some(layer) = records {
                 layer.describe(head, request.event);
@@ -62,30 +93,32 @@ impl Steps {
             if let Some(layer) = &self.trace
                 && request.event.trace.is_unset()
             {
-                let inbound = layer.read(&head.headers, request.event.time, &mut request.event.diagnostics);
-                (request.event.trace, begun.reply) = inbound.propagate(&mut head.headers);
+                let Event { time, trace, diagnostics, .. } = request.event;
+                let onward = layer.read(&head.headers, *time, trace, diagnostics);
+                begun.reply = onward.write(trace, &mut head.headers);
             }
             if let (Some(layer), Some(start)) = (records, start) {
-                begun.pending = Some(layer.observe(tags.clone(), request.event, start, &head.method));
+                begun.pending = Some(layer.observe(request.event, start, &head.method));
             }
-        }
-        if let Some(layer) = &self.metadata {
-            // A resolver is the user's code: it runs outside of the lock, and its panic is the request's.
+            if !resolves && let Some(layer) = &self.metadata {
+                begun.rejection = request.collect(layer, head, MetadataLayer::inserted(head));
+            }
+        });
+        if resolves && let Some(layer) = &self.metadata {
+            let tags = handle.share();
             let resolved = match &mut begun.pending {
-                Some(pending) => pending.observe(|| layer.resolve(head)),
+                Some(pending) => pending.armed(&tags).observe(|| layer.resolve(head)),
                 None => layer.resolve(head),
             };
-            if let Some(mut request) = tags.state().open() {
-                request.touch();
-                // The outermost layer's rules are the request's.
-                request.rules.get_or_insert_with(|| layer.clone());
-                begun.rejection = layer.collect(head, resolved, request.scopes, &mut request.event.diagnostics);
-                if begun.rejection.is_some() {
-                    request.reject();
-                }
-                request.count_shadowed_now();
-            }
+            handle = Handle::Shared(tags);
+            handle.write(|mut request| begun.rejection = request.collect(layer, head, Some(&resolved)));
+        }
+        if let Some(layer) = &self.metadata {
             layer.strip(&mut head.headers);
+        }
+        let tags = handle.share();
+        if let Some(pending) = &mut begun.pending {
+            pending.armed(&tags);
         }
         if is_new {
             head.extensions.insert(tags);

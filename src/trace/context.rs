@@ -145,6 +145,12 @@ impl TraceContext {
         }
     }
 
+    /// Writes the ids of a trace that begins here over [`unset`](Self::unset) ones.
+    pub(super) fn start(&mut self, w3c_trace_id: TraceId, span_id: SpanId) {
+        self.w3c_trace_id = w3c_trace_id;
+        self.span_id = span_id;
+    }
+
     /// What stands in an event until ids are made.
     pub(crate) fn unset() -> Self {
         Self::started(TraceId([b'0'; 32]), SpanId([b'0'; 16]))

@@ -106,8 +106,14 @@ impl TraceIdLayer {
         self
     }
 
-    /// The ids of a request, by its headers.
-    pub(crate) fn read(&self, headers: &HeaderMap, now: SystemTime, diagnostics: &mut Diagnostics) -> InboundTrace {
+    /// Sets the ids of a request by its headers, and gives what they mean for the headers that go on.
+    pub(crate) fn read(
+        &self,
+        headers: &HeaderMap,
+        now: SystemTime,
+        trace: &mut TraceContext,
+        diagnostics: &mut Diagnostics,
+    ) -> OnwardHeaders {
         let found = TraceHeaders::find(headers);
         let inbound = match found.traceparent {
             None => None,
@@ -129,16 +135,15 @@ impl TraceIdLayer {
         };
         let drops_tracestate = found.has_tracestate && (inbound.is_none() || self.policy == TracePolicy::Restart);
         let replaces_traceparent = found.traceparent.is_some() && !found.repeats_traceparent;
-        let trace = match self.policy {
+        match self.policy {
             TracePolicy::Restart => {
-                let mut trace = TraceContext::started(self.ids.trace_id(now), self.ids.span_id());
+                trace.start(self.ids.trace_id(now), self.ids.span_id());
                 let linked = explicit.or(inbound.as_ref().map(|inbound| inbound.trace_id.as_str()));
                 trace.linked_trace_id = linked.map(Arc::from);
-                trace
             }
-            TracePolicy::Accept => self.accepted(&found, inbound.as_ref(), explicit, now, diagnostics),
-        };
-        InboundTrace { trace, reply, drops_tracestate, replaces_traceparent }
+            TracePolicy::Accept => self.accept(&found, inbound.as_ref(), explicit, now, trace, diagnostics),
+        }
+        OnwardHeaders { reply, drops_tracestate, replaces_traceparent }
     }
 
     fn explicit_trace_id<'h>(
@@ -155,14 +160,15 @@ impl TraceIdLayer {
         [portkey, majordomo].into_iter().flatten().find_map(|(name, value)| explicit_text(&name, value, diagnostics))
     }
 
-    fn accepted(
+    fn accept(
         &self,
         found: &TraceHeaders<'_>,
         inbound: Option<&Traceparent>,
         explicit: Option<&str>,
         now: SystemTime,
+        trace: &mut TraceContext,
         diagnostics: &mut Diagnostics,
-    ) -> TraceContext {
+    ) {
         let span_id = found.portkey_span_id.and_then(|value| {
             let text = explicit_text(&PORTKEY_SPAN_ID, value, diagnostics)?;
             let id = SpanId::from_hex(&text.to_ascii_lowercase());
@@ -178,7 +184,7 @@ impl TraceIdLayer {
             (None, Some(id)) => (id_of_text(id).unwrap_or_else(|| self.ids.trace_id(now)), TraceSource::Header),
             (None, None) => (self.ids.trace_id(now), TraceSource::Generated),
         };
-        let mut trace = TraceContext::started(w3c_trace_id, span_id.unwrap_or_else(|| self.ids.span_id()));
+        trace.start(w3c_trace_id, span_id.unwrap_or_else(|| self.ids.span_id()));
         trace.source = source;
         trace.flags = inbound.map_or(SAMPLED, |inbound| inbound.flags);
         trace.parent = found
@@ -192,14 +198,12 @@ impl TraceIdLayer {
             trace.explicit = Some(id.into());
             trace.span_path = found.majordomo_span_path.and_then(readable_text).and_then(|path| joined_segments(&path));
         }
-        trace
     }
 }
 
-/// What [`TraceIdLayer::read`] found, and what it means for the headers.
+/// What the trace of a request means for the headers that go on.
 #[derive(Debug)]
-pub(crate) struct InboundTrace {
-    trace: TraceContext,
+pub(crate) struct OnwardHeaders {
     /// The response header that will carry the trace id.
     reply: Option<HeaderName>,
     /// Whether there is a `tracestate` that does not belong to the trace that goes on.
@@ -208,14 +212,13 @@ pub(crate) struct InboundTrace {
     replaces_traceparent: bool,
 }
 
-impl InboundTrace {
+impl OnwardHeaders {
     /// Writes our `traceparent` into the request that goes on, and gives the header for the response.
-    pub(crate) fn propagate(self, headers: &mut HeaderMap) -> (TraceContext, Option<(HeaderName, HeaderValue)>) {
+    pub(crate) fn write(self, trace: &TraceContext, headers: &mut HeaderMap) -> Option<(HeaderName, HeaderValue)> {
         if self.drops_tracestate {
             headers.remove(TRACESTATE);
         }
         // One buffer for both headers: a generated trace id stands within the `traceparent`.
-        let trace = &self.trace;
         let bytes = Bytes::from_owner(trace.traceparent_bytes());
         let reply = self.reply.and_then(|name| {
             let value = match &trace.explicit {
@@ -231,7 +234,7 @@ impl InboundTrace {
                 _ => _ = headers.insert(TRACEPARENT, value),
             }
         }
-        (self.trace, reply)
+        reply
     }
 }
 

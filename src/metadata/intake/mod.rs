@@ -278,12 +278,8 @@ impl Intake {
         if !self.may_read(name, value, tags) {
             return;
         }
-        if let Ok(ascii) = value.to_str() {
-            tags.fill(key, ascii);
-        } else {
-            let text = text_of(name, value, tags);
-            tags.fill(key, &text);
-        }
+        let text = text_of(name, value, tags);
+        tags.fill(key, &text);
     }
 }
 
