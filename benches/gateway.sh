@@ -2,13 +2,14 @@
 # What tagging costs the gateway, in one interleaved run: nginx as a plain proxy, the gateway with TAGGING=off, and the
 # gateway with events written to a file, all before the same fast mock upstream.
 #
-#   bash benches/gateway.sh            # SECONDS_EACH=4 ROUNDS=3 by default
+#   bash benches/gateway.sh            # SECONDS_EACH=2 ROUNDS=11 by default
 #
-# Needs wrk and nginx (installed from Debian when missing). Prints requests a second, p50 and p99, unary and SSE.
+# Needs wrk and nginx (installed from Debian when missing). Prints requests a second, p50 and p99, unary and SSE: medians
+# over all rounds. A ratio is the median of the rounds' own, as the three of a round run right after each other.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-SECONDS_EACH=${SECONDS_EACH:-4}
-ROUNDS=${ROUNDS:-3}
+SECONDS_EACH=${SECONDS_EACH:-2}
+ROUNDS=${ROUNDS:-11}
 CONNECTIONS=${CONNECTIONS:-32}
 
 fail() { printf 'benches/gateway.sh: %s\n' "$*" >&2; exit 1; }
@@ -100,15 +101,16 @@ for kind in unary sse; do
     done
 done
 
-median() { sort -n "$1" | awk '{line[NR]=$0} END{print line[int((NR+1)/2)]}'; }
+median() { sort -n | awk '{line[NR]=$0} END{print line[int((NR+1)/2)]}'; }
+# ratio KIND NAME BASE: the median over the rounds of NAME's requests a second to BASE's.
+ratio() { paste -d' ' "$FOLDER/$1.$2" "$FOLDER/$1.$3" | awk '{print $1/$4}' | median; }
 printf '| requests | proxy | requests/s | p50 | p99 | × nginx | × tagging off |\n|---|---|--:|--:|--:|--:|--:|\n'
 for kind in unary sse; do
-    nginx=$(median "$FOLDER/$kind.nginx" | cut -d' ' -f1)
-    off=$(median "$FOLDER/$kind.off" | cut -d' ' -f1)
     for name in nginx off on; do
         case $name in nginx) label="nginx" ;; off) label="gateway, tagging off" ;; on) label="gateway, events to a file" ;; esac
-        median "$FOLDER/$kind.$name" |
-            awk -v k="$kind" -v l="$label" -v n="$nginx" -v o="$off" '{printf "| %s | %s | %.0f | %s | %s | %.2f | %.2f |\n", k, l, $1, $2, $3, $1/n, $1/o}'
+        read -r rate p50 p99 < <(median <"$FOLDER/$kind.$name")
+        printf '| %s | %s | %.0f | %s | %s | %.2f | %.2f |\n' "$kind" "$label" "$rate" "$p50" "$p99" \
+            "$(ratio "$kind" "$name" nginx)" "$(ratio "$kind" "$name" off)"
     done
 done
 kill -TERM "$ON_PID"
