@@ -57,6 +57,7 @@
 //! | `jsonl` | `sink::JsonLinesSink` |
 //! | `tracing` | `sink::TracingSink`, and `EventLayer::span`, a span around each request |
 //! | `tokio` | `sink::ChannelSink` |
+//! | `llm` | [`usage`]: LLM token usage and cost on every event |
 //! | `test-util` | `sink::MockSink`, `event::ManualClock`, `trace::SequentialIds` |
 //! | `full` | all of these |
 //!
@@ -91,11 +92,15 @@
 #[cfg(feature = "axum")]
 mod axum;
 pub mod event;
+mod json_scan;
 pub mod metadata;
+mod request_fields;
 pub mod sink;
 pub mod tagging;
 mod tags;
 pub mod trace;
+#[cfg(feature = "llm")]
+pub mod usage;
 
 #[cfg(feature = "axum")]
 pub use self::axum::MissingTags;

@@ -9,12 +9,15 @@ use std::{
 
 use http::request::Parts;
 
+#[cfg(feature = "llm")]
+use crate::usage::{Cost, Recorded, UsageRecord};
 use crate::{
     event::{Event, Outcome},
     metadata::{
         Diagnostic, Limits, Metadata, MetadataLayer, Precedence, Scope, Scopes,
         limits::{TagWriter, truncated},
     },
+    request_fields::RequestFields,
     trace::{RandomIds, TraceContext},
 };
 
@@ -66,6 +69,8 @@ pub(crate) struct State {
     rules: Option<MetadataLayer>,
     flags: Flags,
     finished: bool,
+    #[cfg(feature = "llm")]
+    llm: Recorded,
 }
 
 /// What has happened to a request that is not over.
@@ -181,6 +186,54 @@ impl Tags {
         }
     }
 
+    /// Records LLM usage of a call that no layer sees, such as one that the handler makes through an SDK.
+    ///
+    /// Several calls add up, each priced by itself. On the event they stand in place of what was read from the response;
+    /// the status is `recorded`. Without a model, as a plain [`Usage`](crate::usage::Usage), it has no price but what
+    /// [`record_cost`](Self::record_cost) says.
+    ///
+    /// ```
+    /// use tower_tagging::{Tags, usage::Usage};
+    ///
+    /// let tags = Tags::new();
+    /// tags.record_usage(Usage::tokens(2_006, 300).of("openai", "gpt-4o"));
+    /// ```
+    #[cfg(feature = "llm")]
+    pub fn record_usage(&self, usage: impl Into<UsageRecord>) {
+        let usage = usage.into();
+        self.record(|recorded| recorded.add_usage(usage));
+    }
+
+    /// Records a cost, of LLM calls or of anything else: rows, seconds, bytes. Several add up.
+    ///
+    /// ```
+    /// use tower_tagging::{Tags, usage::{Cost, Money}};
+    ///
+    /// let tags = Tags::new();
+    /// tags.record_cost(Cost::new(Money::from_nano_usd(1_500)).of("rows", 1_200.0));
+    /// ```
+    #[cfg(feature = "llm")]
+    pub fn record_cost(&self, cost: Cost) {
+        self.record(|recorded| recorded.add_cost(cost));
+    }
+
+    #[cfg(feature = "llm")]
+    fn record(&self, record: impl FnOnce(&mut Recorded)) {
+        let mut state = self.state();
+        if !state.finished {
+            record(&mut state.llm);
+        }
+    }
+
+    /// Takes in what the request body said.
+    pub(crate) fn take_request_fields(&self, fields: RequestFields) {
+        if let Some(user) = &fields.user {
+            self.fill_user(user);
+        }
+        #[cfg(feature = "llm")]
+        self.record(|recorded| recorded.fields = Some(fields));
+    }
+
     /// Whether the request is over and its event was emitted: nothing set from now on is on it.
     pub fn is_finished(&self) -> bool {
         self.state().finished
@@ -199,7 +252,7 @@ impl Tags {
     }
 
     /// Fills `_user` from the request body when it is missing or empty.
-    pub(crate) fn fill_user(&self, user: &str) {
+    fn fill_user(&self, user: &str) {
         self.write_tags(|tags| {
             if tags.is_blank("_user") {
                 tags.set("_user", user);
@@ -219,7 +272,7 @@ impl Tags {
     }
 
     /// Completes the event and gives it away. Nothing can be set from now on.
-    pub(crate) fn finish(self, complete: impl FnOnce(&mut Event)) -> Arc<Event> {
+    pub(crate) fn finish(self, complete: impl FnOnce(&mut Event, LlmState)) -> Arc<Event> {
         let body_bytes = self.shared.request_body_bytes.load(Ordering::Relaxed);
         let body_bytes = (body_bytes != UNCOUNTED).then_some(body_bytes);
         // With the last handle gone, as is usual, nobody else can look and the event is the sinks' alone.
@@ -239,6 +292,12 @@ impl Tags {
     }
 }
 
+/// What was recorded of the LLM usage of a request.
+#[cfg(feature = "llm")]
+pub(crate) type LlmState = Recorded;
+#[cfg(not(feature = "llm"))]
+pub(crate) type LlmState = ();
+
 impl Default for State {
     /// A request that belongs to no event layer.
     fn default() -> Self {
@@ -253,16 +312,28 @@ impl State {
         if let Some(event) = Arc::get_mut(&mut event) {
             *scopes.get_mut(Scope::Request) = std::mem::take(&mut event.request_tags);
         }
-        Self { event, scopes, rules: None, flags: Flags::default(), finished: false }
+        Self {
+            event,
+            scopes,
+            rules: None,
+            flags: Flags::default(),
+            finished: false,
+            #[cfg(feature = "llm")]
+            llm: Recorded::default(),
+        }
     }
 
-    fn finish(&mut self, request_body_bytes: Option<u64>, complete: impl FnOnce(&mut Event)) {
+    fn finish(&mut self, request_body_bytes: Option<u64>, complete: impl FnOnce(&mut Event, LlmState)) {
+        #[cfg(feature = "llm")]
+        let llm = std::mem::take(&mut self.llm);
+        #[cfg(not(feature = "llm"))]
+        let llm = ();
         if let Some(mut request) = self.open() {
             request.merge();
             let OpenRequest { event, scopes, rules, flags } = request;
             event.request_tags = std::mem::take(scopes.get_mut(Scope::Request));
             event.request_body_bytes = request_body_bytes;
-            complete(event);
+            complete(event, llm);
             if flags.is_rejected && matches!(event.outcome, Outcome::Completed | Outcome::Cancelled) {
                 event.outcome = Outcome::Rejected;
             }

@@ -16,6 +16,9 @@ use crate::{
     trace::{IdGenerator, TraceContext},
 };
 
+#[cfg(feature = "llm")]
+use crate::usage::{LlmRecord, LlmUsage, RequestFacts};
+
 use super::{Outcome, pool::EventPool};
 
 /// The one record of a request; see the [module](super).
@@ -44,6 +47,8 @@ pub struct Event {
     pub(crate) metadata: Metadata,
     pub(crate) sources: Vec<Scope>,
     pub(crate) diagnostics: Diagnostics,
+    #[cfg(feature = "llm")]
+    pub(crate) llm: Option<Box<LlmRecord>>,
     /// Where the event goes when it was delivered.
     pub(crate) home: Option<Arc<EventPool>>,
 }
@@ -76,6 +81,8 @@ impl Default for Event {
             metadata: Metadata::new(),
             sources: Vec::new(),
             diagnostics: Diagnostics::default(),
+            #[cfg(feature = "llm")]
+            llm: None,
             home: None,
         }
     }
@@ -107,6 +114,8 @@ impl Event {
             metadata,
             sources,
             diagnostics,
+            #[cfg(feature = "llm")]
+            llm,
             home: _,
         } = self;
         trace.unset_ids();
@@ -121,6 +130,10 @@ impl Event {
         sources.clear();
         sources.shrink_to(KEEP_SOURCES);
         diagnostics.clear();
+        #[cfg(feature = "llm")]
+        {
+            *llm = None;
+        }
     }
 
     /// Makes trace ids if no layer read them from the request.
@@ -229,6 +242,20 @@ impl Event {
         self.metadata.iter().zip(&self.sources).map(|((key, _), scope)| (key, *scope))
     }
 
+    /// The LLM usage and cost, when the exchange was recognised as a call of an LLM API, or the handler recorded some.
+    ///
+    /// The first call reads what was seen of a short response and prices it, on this thread.
+    #[cfg(feature = "llm")]
+    pub fn llm(&self) -> Option<&LlmUsage> {
+        self.llm.as_deref()?.settle(&RequestFacts {
+            time: self.time,
+            host: &self.host,
+            path: &self.path,
+            is_success: self.status.is_some_and(|status| status.is_success()),
+            duration: self.duration,
+        })
+    }
+
     /// What was cut, coerced, dropped or shadowed on the way in. At most 64 notes from reading the request, and one for
     /// each [shadowed](DiagnosticCode::Shadowed) tag.
     pub fn diagnostics(&self) -> Vec<Diagnostic<'_>> {
@@ -241,6 +268,13 @@ impl Event {
         list.extend(
             self.shadowed_of(request_tags)
                 .map(|(key, value)| Diagnostic::new(DiagnosticCode::Shadowed).with_key(key).with_detail(value)),
+        );
+        #[cfg(feature = "llm")]
+        list.extend(
+            self.llm()
+                .into_iter()
+                .flat_map(|llm| llm.inconsistencies())
+                .map(|detail| Diagnostic::new(DiagnosticCode::UsageInconsistent).with_detail(detail)),
         );
         if self.diagnostics.left_out() > 0 {
             let count = self.diagnostics.left_out().to_string();
@@ -285,7 +319,7 @@ impl fmt::Debug for Event {
 
 impl Serialize for Event {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut object = serializer.serialize_struct("Event", 12)?;
+        let mut object = serializer.serialize_struct("Event", 13)?;
         object.serialize_field("schema", "tower-tagging/1")?;
         object.serialize_field("id", self.id.hyphenated().encode_lower(&mut Uuid::encode_buffer()))?;
         object.serialize_field("time", &Display(humantime::format_rfc3339_micros(self.time)))?;
@@ -298,6 +332,10 @@ impl Serialize for Event {
         object.serialize_field("metadata", &self.metadata)?;
         object.serialize_field("sources", &Sources(self))?;
         object.serialize_field("diagnostics", &Notes(self))?;
+        #[cfg(feature = "llm")]
+        if let Some(llm) = self.llm() {
+            object.serialize_field("llm", llm)?;
+        }
         object.end()
     }
 }
@@ -378,7 +416,11 @@ struct Notes<'a>(&'a Event);
 
 impl Serialize for Notes<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        if self.0.diagnostics.is_empty() && self.0.shadowed().next().is_none() {
+        #[cfg(feature = "llm")]
+        let is_consistent = self.0.llm().is_none_or(|llm| llm.inconsistencies().is_empty());
+        #[cfg(not(feature = "llm"))]
+        let is_consistent = true;
+        if is_consistent && self.0.diagnostics.is_empty() && self.0.shadowed().next().is_none() {
             return serializer.serialize_seq(Some(0))?.end();
         }
         let notes = self.0.diagnostics();

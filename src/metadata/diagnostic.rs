@@ -149,6 +149,9 @@ codes! {
     InvalidTraceId = "invalid_trace_id",
     /// `traceparent` was not valid by W3C Trace Context and was ignored, `tracestate` with it.
     InvalidTraceparent = "invalid_traceparent",
+    /// The provider's token counts do not add up; the detail says which. They stand on the event as they were reported, and
+    /// are priced with every part cut to its whole.
+    UsageInconsistent = "usage_inconsistent",
     /// More diagnostics than are kept; the detail is how many were left out.
     MoreDiagnostics = "more_diagnostics",
 }

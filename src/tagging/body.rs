@@ -4,7 +4,6 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use bytes::Buf;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
@@ -59,7 +58,7 @@ impl<B: Body> Body for ResponseBody<B> {
         match &frame {
             None => pending.complete(),
             Some(Ok(frame)) => match frame.data_ref() {
-                Some(data) => pending.data(data.remaining(), inner.is_end_stream()),
+                Some(data) => pending.data(data, inner.is_end_stream()),
                 None => pending.complete(),
             },
             Some(Err(_)) => pending.fail::<B::Error>("response body"),

@@ -1,6 +1,6 @@
 use std::{fmt, sync::Arc, time::Instant};
 
-use http::{Method, header, request::Parts};
+use http::{header, request::Parts};
 
 use crate::{
     event::{Clock, Event, EventPoolOwner, SystemClock},
@@ -9,6 +9,9 @@ use crate::{
     tags::State,
     trace::{IdGenerator, RandomIds},
 };
+
+#[cfg(feature = "llm")]
+use crate::usage::UsageTap;
 
 use super::pending::Pending;
 
@@ -27,6 +30,8 @@ pub(super) struct Events {
     clock: Arc<dyn Clock>,
     ids: Arc<dyn IdGenerator>,
     pool: EventPoolOwner,
+    #[cfg(feature = "llm")]
+    usage: Option<UsageTap>,
     #[cfg(feature = "tracing")]
     span_level: Option<tracing::Level>,
 }
@@ -40,6 +45,8 @@ impl EventLayer {
                 clock: Arc::new(SystemClock),
                 ids: Arc::new(RandomIds),
                 pool: EventPoolOwner::new(),
+                #[cfg(feature = "llm")]
+                usage: None,
                 #[cfg(feature = "tracing")]
                 span_level: None,
             }),
@@ -68,6 +75,13 @@ impl EventLayer {
         self.with(|events| events.span_level = Some(level))
     }
 
+    /// Reads LLM usage out of responses and prices it; see [`usage`](crate::usage).
+    #[cfg(feature = "llm")]
+    #[must_use]
+    pub fn usage(self, tap: UsageTap) -> Self {
+        self.with(|events| events.usage = Some(tap))
+    }
+
     /// Counts of every event's fate, and the way to stop in order.
     pub fn delivery(&self) -> Delivery {
         self.events.sink.delivery()
@@ -79,6 +93,8 @@ impl EventLayer {
             clock: Arc::clone(&self.events.clock),
             ids: Arc::clone(&self.events.ids),
             pool: EventPoolOwner::new(),
+            #[cfg(feature = "llm")]
+            usage: self.events.usage.clone(),
             #[cfg(feature = "tracing")]
             span_level: self.events.span_level,
         };
@@ -134,8 +150,13 @@ impl EventLayer {
     }
 
     /// The guard of a request, still without its tags.
-    pub(super) fn observe(&self, event: &mut Event, start: Instant, method: &Method) -> Pending {
-        let pending = Pending::new(Arc::clone(&self.events), start, method);
+    pub(super) fn observe(&self, event: &mut Event, start: Instant, head: &Parts) -> Pending {
+        let pending = Pending::new(Arc::clone(&self.events), start, &head.method);
+        #[cfg(feature = "llm")]
+        let pending = match &self.events.usage {
+            Some(usage) => pending.exchange(usage.recognise(head)),
+            None => pending,
+        };
         #[cfg(feature = "tracing")]
         if self.events.span_level.is_some() {
             self.events.ensure_trace(event);
@@ -148,6 +169,11 @@ impl EventLayer {
 }
 
 impl Events {
+    #[cfg(feature = "llm")]
+    pub(super) fn usage(&self) -> Option<&UsageTap> {
+        self.usage.as_ref()
+    }
+
     pub(super) fn now(&self) -> Instant {
         self.clock.instant()
     }

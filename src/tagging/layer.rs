@@ -8,6 +8,9 @@ use crate::{
     trace::{IdGenerator, TraceIdLayer},
 };
 
+#[cfg(feature = "llm")]
+use crate::usage::UsageTap;
+
 use super::{
     event_layer::EventLayer,
     request_body::{RequestBodyLayer, RequestBodyService},
@@ -121,6 +124,8 @@ pub struct TaggingLayerBuilder {
     events: Option<EventLayer>,
     request_body: RequestBodyLayer,
     ids: Option<Arc<dyn IdGenerator>>,
+    #[cfg(feature = "llm")]
+    usage: Option<UsageTap>,
 }
 
 impl TaggingLayerBuilder {
@@ -158,6 +163,15 @@ impl TaggingLayerBuilder {
         self
     }
 
+    /// Reads LLM usage out of responses and prices it; see [`usage`](crate::usage). Needs [`sink`](Self::sink) or
+    /// [`events`](Self::events) to go somewhere.
+    #[cfg(feature = "llm")]
+    #[must_use]
+    pub fn usage(mut self, tap: UsageTap) -> Self {
+        self.usage = Some(tap);
+        self
+    }
+
     /// One generator for the ids of events, traces and spans.
     #[must_use]
     pub fn ids(mut self, ids: impl IdGenerator) -> Self {
@@ -179,7 +193,13 @@ impl TaggingLayerBuilder {
     /// # Errors
     /// [`ConfigError::OverLimit`] when a scope's tags are not within the limits.
     pub fn build(self) -> Result<TaggingLayer, ConfigError> {
-        let Self { metadata, mut trace_ids, mut events, request_body, ids } = self;
+        #[cfg(feature = "llm")]
+        let usage = self.usage.clone();
+        let Self { metadata, mut trace_ids, mut events, request_body, ids, .. } = self;
+        #[cfg(feature = "llm")]
+        if let Some(usage) = usage {
+            events = events.map(|events| events.usage(usage));
+        }
         if let Some(ids) = ids {
             trace_ids = trace_ids.shared_ids(Arc::clone(&ids));
             events = events.map(|events| events.shared_ids(ids));

@@ -76,6 +76,7 @@ mod event_layer;
 mod future;
 mod layer;
 mod pending;
+mod pieces;
 mod request_body;
 mod service;
 

@@ -1,9 +1,16 @@
 use std::{any::type_name, sync::Arc, thread, time::Duration, time::Instant};
 
+use bytes::Buf;
 use http::{Method, Response, StatusCode, header};
 use http_body::Body;
 
 use crate::{Tags, event::Outcome};
+
+#[cfg(feature = "llm")]
+use crate::{
+    tags::LlmState,
+    usage::{Exchange, LlmRecord, Observed, Tap},
+};
 
 use super::event_layer::Events;
 
@@ -28,8 +35,17 @@ pub(crate) struct Pending {
     /// was caught between the poll and the drop.
     is_polling: bool,
     /// Boxed, as the guard moves with the response and seldom has one.
+    #[cfg(feature = "llm")]
+    exchange: Option<Box<ObservedExchange>>,
     #[cfg(feature = "tracing")]
     span: Option<Box<tracing::Span>>,
+}
+
+/// An LLM exchange, and the tap on its response once there is one.
+#[cfg(feature = "llm")]
+struct ObservedExchange {
+    exchange: Exchange,
+    tap: Option<Tap>,
 }
 
 impl Pending {
@@ -47,6 +63,8 @@ impl Pending {
             content_length: None,
             is_bodyless: false,
             is_polling: false,
+            #[cfg(feature = "llm")]
+            exchange: None,
             #[cfg(feature = "tracing")]
             span: None,
         }
@@ -56,6 +74,13 @@ impl Pending {
     #[cfg(feature = "tracing")]
     pub(super) fn within(mut self, span: tracing::Span) -> Self {
         self.span = (!span.is_none()).then(|| Box::new(span));
+        self
+    }
+
+    /// The LLM exchange that the request is, if it is one.
+    #[cfg(feature = "llm")]
+    pub(super) fn exchange(mut self, exchange: Option<Exchange>) -> Self {
+        self.exchange = exchange.map(|exchange| Box::new(ObservedExchange { exchange, tap: None }));
         self
     }
 
@@ -95,6 +120,12 @@ impl Pending {
         self.content_length = content_length
             .and_then(|length| length.to_str().ok()?.trim().parse().ok())
             .or_else(|| response.body().size_hint().exact());
+        #[cfg(feature = "llm")]
+        if let Some(observed) = &mut self.exchange
+            && let Some(usage) = self.events.usage()
+        {
+            observed.tap = Some(usage.tap(&observed.exchange, response));
+        }
         if status == StatusCode::SWITCHING_PROTOCOLS || (self.is_connect && status.is_success()) {
             self.finish_at(now, Outcome::Upgraded, None);
         } else if has_ended {
@@ -102,9 +133,12 @@ impl Pending {
         }
     }
 
-    /// A data frame passed. `has_ended` says whether it was the last.
-    pub(super) fn data(&mut self, bytes: usize, has_ended: bool) {
+    /// A data frame passes. `has_ended` says whether it was the last.
+    pub(super) fn data(&mut self, data: &impl Buf, has_ended: bool) {
+        let bytes = data.remaining();
         self.body_bytes += bytes as u64;
+        #[cfg(feature = "llm")]
+        self.show_tap(data);
         let is_over = has_ended || self.has_sent_all();
         let is_first = bytes > 0 && self.first_byte.is_none();
         if is_first || is_over {
@@ -139,6 +173,36 @@ impl Pending {
         self.content_length.is_some_and(|length| self.body_bytes >= length)
     }
 
+    /// Shows a data frame to the tap.
+    #[cfg(feature = "llm")]
+    fn show_tap(&mut self, data: &impl Buf) {
+        let Some(tap) = self.exchange.as_mut().and_then(|observed| observed.tap.as_mut()) else { return };
+        // The time matters only until the first token.
+        let now = if tap.waits_for_token() {
+            self.events.now().saturating_duration_since(self.start)
+        } else {
+            Duration::ZERO
+        };
+        if !super::pieces::for_each(data, |piece| tap.feed(piece, now)) {
+            tap.give_up();
+        }
+    }
+
+    /// What is known of the exchange, for the event.
+    #[cfg(feature = "llm")]
+    fn llm(&mut self, recorded: LlmState, outcome: Outcome, duration: Duration) -> Option<Box<LlmRecord>> {
+        let tap = self.events.usage().cloned();
+        let has_ended = outcome == Outcome::Completed;
+        let (exchange, response) = match self.exchange.take() {
+            Some(observed) => {
+                let ObservedExchange { exchange, tap } = *observed;
+                (Some(exchange), tap.map(|tap| tap.seen(has_ended, duration)))
+            }
+            None => (None, None),
+        };
+        LlmRecord::of(Observed { exchange, response, recorded, tap, has_ended })
+    }
+
     fn elapsed(&self) -> Duration {
         self.events.now().saturating_duration_since(self.start)
     }
@@ -151,7 +215,13 @@ impl Pending {
 
     fn finish_at(&mut self, duration: Duration, outcome: Outcome, error: Option<String>) {
         let Some(tags) = self.tags.take() else { return };
-        let event = tags.finish(|event| {
+        let event = tags.finish(|event, llm| {
+            #[cfg(feature = "llm")]
+            {
+                event.llm = self.llm(llm, outcome, duration);
+            }
+            #[cfg(not(feature = "llm"))]
+            let () = llm;
             self.events.ensure_trace(event);
             event.status = self.status;
             event.head = self.head;

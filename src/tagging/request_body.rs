@@ -1,6 +1,5 @@
 use std::{
     fmt,
-    io::IoSlice,
     pin::Pin,
     task::{Context, Poll, ready},
 };
@@ -12,10 +11,9 @@ use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::{
-    Tags,
-    metadata::intake::{announces_json, user_field::UserFieldScanner},
-};
+use crate::{Tags, metadata::intake::announces_json, request_fields::RequestFieldReader};
+
+use super::pieces;
 
 /// Layer that watches request bodies on their way to the service: counts their bytes, and fills the tag `_user` from the
 /// top-level `user` of a JSON body (the `OpenAI` shape) when it is missing or empty.
@@ -79,29 +77,22 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let tags = request.extensions().get::<Tags>().filter(|tags| tags.claim_request_body()).cloned();
-        let scanner = (self.layer.reads_user && tags.is_some() && announces_json(request.headers()))
-            .then(UserFieldScanner::default);
-        self.inner.call(request.map(|inner| RequestBody { inner, tags, scanner }))
+        let reader = (self.layer.reads_user && tags.is_some() && announces_json(request.headers()))
+            .then(RequestFieldReader::default);
+        self.inner.call(request.map(|inner| RequestBody { inner, tags, reader }))
     }
 }
 
-/// Most pieces that one data frame may lie in and still be read.
-const MAX_PIECES: usize = 16;
-
-/// Shows a data frame to the scanner. A frame in more pieces than can be looked at ends the scan.
-fn scan(scanner: &mut Option<UserFieldScanner>, data: &impl Buf, tags: &Tags) {
-    let Some(reader) = scanner else { return };
-    let mut pieces = [IoSlice::new(&[]); MAX_PIECES];
-    let filled = data.chunks_vectored(&mut pieces);
-    let pieces = pieces.iter().take(filled);
-    if pieces.clone().map(|piece| piece.len()).sum::<usize>() != data.remaining() {
-        *scanner = None;
-        return;
-    }
-    for piece in pieces {
-        if let Some(user) = reader.feed(piece) {
-            tags.fill_user(&user);
+/// Shows a data frame to the reader. A frame that can't be looked at ends the reading.
+fn read(reader: &mut Option<RequestFieldReader>, data: &impl Buf, tags: &Tags) {
+    let Some(fields) = reader else { return };
+    let was_read = pieces::for_each(data, |piece| {
+        if let Some(fields) = fields.feed(piece) {
+            tags.take_request_fields(fields);
         }
+    });
+    if !was_read {
+        *reader = None;
     }
 }
 
@@ -111,14 +102,14 @@ pin_project! {
         #[pin]
         inner: B,
         tags: Option<Tags>,
-        scanner: Option<UserFieldScanner>,
+        reader: Option<RequestFieldReader>,
     }
 }
 
 impl<B: Default> Default for RequestBody<B> {
     /// A body that nobody watches.
     fn default() -> Self {
-        Self { inner: B::default(), tags: None, scanner: None }
+        Self { inner: B::default(), tags: None, reader: None }
     }
 }
 
@@ -142,7 +133,7 @@ impl<B: Body> Body for RequestBody<B> {
             && let Some(data) = frame.data_ref()
         {
             tags.count_request_body(data.remaining() as u64);
-            scan(this.scanner, data, tags);
+            read(this.reader, data, tags);
         }
         Poll::Ready(frame)
     }

@@ -98,7 +98,7 @@ impl Steps {
                 begun.reply = onward.write(trace, &mut head.headers);
             }
             if let (Some(layer), Some(start)) = (records, start) {
-                begun.pending = Some(layer.observe(request.event, start, &head.method));
+                begun.pending = Some(layer.observe(request.event, start, head));
             }
             if !resolves && let Some(layer) = &self.metadata {
                 begun.rejection = request.collect(layer, head, MetadataLayer::inserted(head));

@@ -81,7 +81,7 @@ fn read_member<'t>(
 }
 
 /// The text of a JSON string literal, without its quotes, as the object `{"…": …}` had it.
-pub(super) fn decode_string(literal: &str) -> Option<Cow<'_, str>> {
+pub(crate) fn decode_string(literal: &str) -> Option<Cow<'_, str>> {
     serde_json::from_str::<Text<'_>>(literal).ok().map(|text| text.text)
 }
 

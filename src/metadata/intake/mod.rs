@@ -34,9 +34,8 @@
 
 mod allow_list;
 mod baggage;
-mod json;
+pub(crate) mod json;
 mod prefix;
-pub(crate) mod user_field;
 
 use std::borrow::Cow;
 

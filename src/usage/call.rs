@@ -1,0 +1,232 @@
+use std::{borrow::Cow, sync::Arc, time::Duration};
+
+use serde::{Serialize, Serializer, ser::SerializeStruct};
+
+use super::{Money, Operation, Usage};
+
+/// Whether the usage on an event is what the provider said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum UsageStatus {
+    /// The provider reported it.
+    Reported,
+    /// The stream ended before the provider reported the whole; what it said so far.
+    Partial,
+    /// The provider reported none.
+    Absent,
+    /// The response could not be read.
+    Unparsed,
+    /// Code recorded it.
+    Recorded,
+}
+
+impl UsageStatus {
+    /// The name as it stands in a serialised event, such as `reported`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Reported => "reported",
+            Self::Partial => "partial",
+            Self::Absent => "absent",
+            Self::Unparsed => "unparsed",
+            Self::Recorded => "recorded",
+        }
+    }
+}
+
+/// Whether the cost on an event is the whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CostStatus {
+    /// All usage is priced.
+    Priced,
+    /// A part is: usage is partial, or one of several calls has no price.
+    Partial,
+    /// No price is known for the model.
+    UnpricedModel,
+    /// There is no usage to price.
+    NoUsage,
+    /// Pricing is switched off.
+    Off,
+}
+
+impl CostStatus {
+    /// The name as it stands in a serialised event, such as `unpriced_model`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Priced => "priced",
+            Self::Partial => "partial",
+            Self::UnpricedModel => "unpriced_model",
+            Self::NoUsage => "no_usage",
+            Self::Off => "off",
+        }
+    }
+}
+
+/// An amount of something that was used up beside tokens: rows, seconds, bytes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Meter {
+    pub(crate) name: Cow<'static, str>,
+    pub(crate) amount: f64,
+}
+
+impl Meter {
+    /// What is counted.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// How much of it.
+    pub fn amount(&self) -> f64 {
+        self.amount
+    }
+}
+
+/// The LLM usage and cost of a request; see [`Event::llm`](crate::Event::llm).
+#[derive(Clone, Debug, PartialEq)]
+pub struct LlmUsage {
+    pub(super) provider: Option<String>,
+    pub(super) operation: Option<Operation>,
+    pub(super) request_model: Option<String>,
+    pub(super) response_model: Option<String>,
+    pub(super) response_id: Option<String>,
+    pub(super) service_tier: Option<String>,
+    pub(super) stream: bool,
+    pub(super) usage_status: UsageStatus,
+    pub(super) usage: Option<Usage>,
+    pub(super) cost_status: CostStatus,
+    pub(super) cost: Option<Money>,
+    pub(super) input_cost: Option<Money>,
+    pub(super) output_cost: Option<Money>,
+    pub(super) price_source: Option<Arc<str>>,
+    pub(super) meters: Vec<Meter>,
+    pub(super) first_token: Option<Duration>,
+    pub(super) output_tokens_per_second: Option<f64>,
+    /// What about the report does not add up, for the event's diagnostics.
+    pub(super) inconsistencies: Vec<String>,
+}
+
+impl LlmUsage {
+    /// Who served it, by its id in the `genai-prices` catalog: `openai`, `anthropic`, `google`, …
+    pub fn provider(&self) -> Option<&str> {
+        self.provider.as_deref()
+    }
+
+    /// What was asked for.
+    pub fn operation(&self) -> Option<&Operation> {
+        self.operation.as_ref()
+    }
+
+    /// The model that the client asked for. `None` when nothing read the request body: see
+    /// [`RequestBodyLayer`](crate::tagging::RequestBodyLayer).
+    pub fn request_model(&self) -> Option<&str> {
+        self.request_model.as_deref()
+    }
+
+    /// The model that answered.
+    pub fn response_model(&self) -> Option<&str> {
+        self.response_model.as_deref()
+    }
+
+    /// The provider's id of the response.
+    pub fn response_id(&self) -> Option<&str> {
+        self.response_id.as_deref()
+    }
+
+    /// The tier that served it, else the one that was asked for.
+    pub fn service_tier(&self) -> Option<&str> {
+        self.service_tier.as_deref()
+    }
+
+    /// Whether the response was a stream.
+    pub fn is_stream(&self) -> bool {
+        self.stream
+    }
+
+    /// Whether [`usage`](Self::usage) is what the provider said.
+    pub fn usage_status(&self) -> UsageStatus {
+        self.usage_status
+    }
+
+    /// What was used, as far as it is known.
+    pub fn usage(&self) -> Option<&Usage> {
+        self.usage.as_ref()
+    }
+
+    /// Whether [`cost`](Self::cost) is the whole.
+    pub fn cost_status(&self) -> CostStatus {
+        self.cost_status
+    }
+
+    /// What it cost. `None` where there is no price; never zero for want of one.
+    pub fn cost(&self) -> Option<Money> {
+        self.cost
+    }
+
+    /// What the input cost of it.
+    pub fn input_cost(&self) -> Option<Money> {
+        self.input_cost
+    }
+
+    /// What the output cost of it.
+    pub fn output_cost(&self) -> Option<Money> {
+        self.output_cost
+    }
+
+    /// Where the price comes from: a catalog and its version, `provider` or `custom`.
+    pub fn price_source(&self) -> Option<&str> {
+        self.price_source.as_deref()
+    }
+
+    /// What code recorded beside tokens.
+    pub fn meters(&self) -> &[Meter] {
+        &self.meters
+    }
+
+    /// From the request head to the first event of a stream that bears content.
+    pub fn time_to_first_token(&self) -> Option<Duration> {
+        self.first_token
+    }
+
+    /// What about the report does not add up.
+    pub(crate) fn inconsistencies(&self) -> &[String] {
+        &self.inconsistencies
+    }
+
+    /// Output tokens for each second of a stream, from its first content to its end.
+    pub fn output_tokens_per_second(&self) -> Option<f64> {
+        self.output_tokens_per_second
+    }
+}
+
+struct Meters<'a>(&'a [Meter]);
+
+impl Serialize for Meters<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|meter| (meter.name(), meter.amount)))
+    }
+}
+
+impl Serialize for LlmUsage {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        let mut object = serializer.serialize_struct("LlmUsage", 17)?;
+        object.serialize_field("provider", &self.provider)?;
+        object.serialize_field("operation", &self.operation.as_ref().map(Operation::as_str))?;
+        object.serialize_field("request_model", &self.request_model)?;
+        object.serialize_field("response_model", &self.response_model)?;
+        object.serialize_field("response_id", &self.response_id)?;
+        object.serialize_field("service_tier", &self.service_tier)?;
+        object.serialize_field("stream", &self.stream)?;
+        object.serialize_field("usage_status", self.usage_status.as_str())?;
+        object.serialize_field("usage", &self.usage)?;
+        object.serialize_field("cost_status", self.cost_status.as_str())?;
+        object.serialize_field("cost_usd", &self.cost)?;
+        object.serialize_field("input_cost_usd", &self.input_cost)?;
+        object.serialize_field("output_cost_usd", &self.output_cost)?;
+        object.serialize_field("price_source", &self.price_source.as_deref())?;
+        object.serialize_field("first_token_us", &self.first_token.map(micros))?;
+        object.serialize_field("output_tokens_per_second", &self.output_tokens_per_second)?;
+        object.serialize_field("meters", &Meters(&self.meters))?;
+        object.end()
+    }
+}

@@ -1,0 +1,135 @@
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use genai_prices::Calculator;
+use http::{Response, request::Parts};
+
+use super::{CatalogPrices, Exchange, PriceBook, tap::Tap};
+
+type Recognise = dyn Fn(&Parts) -> Option<Exchange> + Send + Sync;
+
+/// What is read of LLM exchanges, and how it is priced; see the [module](super).
+///
+/// A clone shares the counts.
+#[derive(Clone)]
+pub struct UsageTap {
+    config: Arc<Config>,
+}
+
+struct Config {
+    prices: Option<Arc<dyn PriceBook>>,
+    recognise: Option<Arc<Recognise>>,
+    max_value_bytes: usize,
+    unpriced: AtomicU64,
+}
+
+impl Default for UsageTap {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl UsageTap {
+    /// Reads the exchanges that [`Exchange::recognise`] knows and prices them by [`CatalogPrices::bundled`].
+    ///
+    /// Decodes that catalog, which takes some tens of milliseconds once in a process, so that no request waits for it.
+    pub fn new() -> Self {
+        Self {
+            config: Arc::new(Config {
+                prices: Some(Arc::new(CatalogPrices::bundled())),
+                recognise: None,
+                max_value_bytes: 64 * 1024,
+                unpriced: AtomicU64::new(0),
+            }),
+        }
+    }
+
+    /// Prices by another book.
+    #[must_use]
+    pub fn prices(self, prices: impl PriceBook) -> Self {
+        self.with(|config| config.prices = Some(Arc::new(prices)))
+    }
+
+    /// Prices nothing.
+    #[must_use]
+    pub fn without_prices(self) -> Self {
+        self.with(|config| config.prices = None)
+    }
+
+    /// Names the exchange of a route of your own; asked before [`Exchange::recognise`], which still decides where this says
+    /// `None`. It runs on the request path for every request: look at the head, and nothing else.
+    #[must_use]
+    pub fn exchange(self, recognise: impl Fn(&Parts) -> Option<Exchange> + Send + Sync + 'static) -> Self {
+        self.with(|config| config.recognise = Some(Arc::new(recognise)))
+    }
+
+    /// Longest value that is held back until it is complete, such as the object of counts: 64 KiB by default. A longer one
+    /// makes the usage `unparsed`. Bodies and events may be of any size: nothing else of them is kept.
+    #[must_use]
+    pub fn max_value_bytes(self, bytes: usize) -> Self {
+        self.with(|config| config.max_value_bytes = bytes)
+    }
+
+    /// How many calls had usage and no price, over all requests of this tap and its clones.
+    pub fn unpriced_total(&self) -> u64 {
+        self.config.unpriced.load(Ordering::Relaxed)
+    }
+
+    fn with(self, change: impl FnOnce(&mut Config)) -> Self {
+        let old = &*self.config;
+        let mut config = Config {
+            prices: old.prices.clone(),
+            recognise: old.recognise.clone(),
+            max_value_bytes: old.max_value_bytes,
+            unpriced: AtomicU64::new(0),
+        };
+        change(&mut config);
+        Self { config: Arc::new(config) }
+    }
+
+    /// The exchange that a request is, if it is one.
+    pub(crate) fn recognise(&self, head: &Parts) -> Option<Exchange> {
+        let own = self.config.recognise.as_ref().and_then(|recognise| recognise(head));
+        own.or_else(|| Exchange::recognise(head))
+    }
+
+    /// The tap of a response.
+    pub(crate) fn tap<B>(&self, exchange: &Exchange, response: &Response<B>) -> Tap {
+        Tap::new(response.headers(), exchange.stream == Some(true), self.config.max_value_bytes)
+    }
+
+    pub(super) fn book(&self) -> Option<&dyn PriceBook> {
+        self.config.prices.as_deref()
+    }
+
+    pub(super) fn count_unpriced(&self) {
+        self.config.unpriced.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+impl fmt::Debug for UsageTap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UsageTap").finish_non_exhaustive()
+    }
+}
+
+/// The provider at a host, by the catalog's patterns of addresses.
+pub(super) fn provider_at(host: &str, path: &str) -> Option<&'static str> {
+    if host.is_empty() {
+        return None;
+    }
+    let url = format!("https://{host}{path}");
+    Calculator::bundled().find_provider(None, Some(&url)).ok().flatten().map(genai_prices::ProviderInfo::id)
+}
+
+/// The provider of a model, by the catalog's patterns of names.
+pub(super) fn provider_of(model: &str) -> Option<String> {
+    let usage = genai_prices::Usage::new();
+    let price = Calculator::bundled().calculate(&genai_prices::PriceRequest::new(model, &usage)).ok()?;
+    Some(price.provider_id)
+}

@@ -1,0 +1,215 @@
+use std::{borrow::Cow, fmt};
+
+use http::{HeaderMap, Method, request::Parts};
+
+/// What an LLM API was asked to do.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Operation {
+    /// Chat completions in the shape of OpenAI, Mistral, Cohere v2, Ollama and others.
+    Chat,
+    /// OpenAI responses.
+    Responses,
+    /// Embeddings.
+    Embeddings,
+    /// Images.
+    Images,
+    /// Text completions without a chat.
+    Completions,
+    /// Anthropic messages.
+    Messages,
+    /// Gemini and Vertex `generateContent`, streamed or not.
+    GenerateContent,
+    /// Bedrock Converse.
+    Converse,
+    /// Bedrock `InvokeModel`.
+    InvokeModel,
+    /// Ollama `generate`.
+    Generate,
+    /// Text out of audio.
+    Transcription,
+    /// Text out of documents.
+    Ocr,
+    /// Something else, by the name you give it.
+    Other(Cow<'static, str>),
+}
+
+impl Operation {
+    /// The name as it stands in a serialised event, such as `generate_content`.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Chat => "chat",
+            Self::Responses => "responses",
+            Self::Embeddings => "embeddings",
+            Self::Images => "images",
+            Self::Completions => "completions",
+            Self::Messages => "messages",
+            Self::GenerateContent => "generate_content",
+            Self::Converse => "converse",
+            Self::InvokeModel => "invoke_model",
+            Self::Generate => "generate",
+            Self::Transcription => "transcription",
+            Self::Ocr => "ocr",
+            Self::Other(name) => name,
+        }
+    }
+}
+
+impl fmt::Display for Operation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// An LLM API call, as far as its request head tells.
+///
+/// [`Exchange::recognise`] knows the paths of the usual APIs; for routes of your own, name it in
+/// [`UsageTap::exchange`](super::UsageTap::exchange).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exchange {
+    pub(super) operation: Operation,
+    /// Who serves it, where code or the path says so.
+    pub(super) provider: Option<Cow<'static, str>>,
+    /// Who does when nothing says more.
+    pub(super) default_provider: Option<&'static str>,
+    /// What a gateway header of the client says. Only a hint: it may say anything.
+    pub(super) hint: Option<Box<str>>,
+    pub(super) model: Option<String>,
+    pub(super) stream: Option<bool>,
+    /// The path may belong to something else: without a trace of an LLM in the response it is no exchange.
+    pub(super) is_tentative: bool,
+}
+
+impl Exchange {
+    /// A call of this provider, by its id in the `genai-prices` catalog: `openai`, `anthropic`, `google`, …
+    pub fn new(provider: impl Into<Cow<'static, str>>, operation: Operation) -> Self {
+        Self { provider: Some(provider.into()), ..Self::of(operation) }
+    }
+
+    fn of(operation: Operation) -> Self {
+        Self {
+            operation,
+            provider: None,
+            default_provider: None,
+            hint: None,
+            model: None,
+            stream: None,
+            is_tentative: false,
+        }
+    }
+
+    /// Names the model, where the request body does not.
+    #[must_use]
+    pub fn model(mut self, model: impl Into<String>) -> Self {
+        self.model = Some(model.into());
+        self
+    }
+
+    /// The call that this request head is, by its method and path; `None` when it is none that is known.
+    ///
+    /// ```
+    /// use tower_tagging::usage::Exchange;
+    ///
+    /// let (head, ()) = http::Request::post("/v1/chat/completions").body(()).unwrap().into_parts();
+    /// assert_eq!(Exchange::recognise(&head).unwrap().operation().as_str(), "chat");
+    /// let (head, ()) = http::Request::post("/users").body(()).unwrap().into_parts();
+    /// assert!(Exchange::recognise(&head).is_none());
+    /// ```
+    pub fn recognise(head: &Parts) -> Option<Self> {
+        if head.method != Method::POST {
+            return None;
+        }
+        let mut exchange = by_path(head.uri.path())?;
+        exchange.hint = hint(&head.headers);
+        Some(exchange)
+    }
+
+    /// What was asked for.
+    pub fn operation(&self) -> &Operation {
+        &self.operation
+    }
+}
+
+fn by_path(path: &str) -> Option<Exchange> {
+    let path = path.strip_suffix('/').unwrap_or(path);
+    let openai = |operation| Exchange { default_provider: Some("openai"), ..Exchange::of(operation) };
+    let known = |provider, operation| Exchange { default_provider: Some(provider), ..Exchange::of(operation) };
+    let tentative = |exchange| Exchange { is_tentative: true, ..exchange };
+    if let Some((before, call)) = path.rsplit_once(':') {
+        return google(before, call);
+    }
+    let (before, last) = path.rsplit_once('/')?;
+    let exchange = match last {
+        "completions" if before.ends_with("/chat") => openai(Operation::Chat),
+        "completions" => openai(Operation::Completions),
+        "responses" if before.ends_with("/v1") || before.ends_with("/openai") => openai(Operation::Responses),
+        "responses" if before.is_empty() => tentative(openai(Operation::Responses)),
+        "embeddings" if before == "/api" => known("ollama", Operation::Embeddings),
+        "embeddings" if before.ends_with("/v1") || before.contains("/openai") => openai(Operation::Embeddings),
+        "embeddings" => tentative(openai(Operation::Embeddings)),
+        "generations" | "edits" | "variations" if before.ends_with("/images") => openai(Operation::Images),
+        "transcriptions" | "translations" if before.ends_with("/audio") => openai(Operation::Transcription),
+        "messages" if before.ends_with("/v1") => known("anthropic", Operation::Messages),
+        "embed" if before == "/api" => tentative(known("ollama", Operation::Embeddings)),
+        "embed" if before.ends_with("/v1") || before.ends_with("/v2") => known("cohere", Operation::Embeddings),
+        "chat" if before == "/api" => tentative(known("ollama", Operation::Chat)),
+        "chat" if before.ends_with("/v2") => tentative(known("cohere", Operation::Chat)),
+        "generate" if before == "/api" => tentative(known("ollama", Operation::Generate)),
+        "ocr" if before.ends_with("/v1") => known("mistral", Operation::Ocr),
+        "converse" | "converse-stream" => bedrock(before, Operation::Converse, last == "converse-stream")?,
+        "invoke" | "invoke-with-response-stream" => {
+            bedrock(before, Operation::InvokeModel, last == "invoke-with-response-stream")?
+        }
+        _ => return None,
+    };
+    Some(match path.split_once("/openai/deployments/") {
+        Some((_, deployment)) => {
+            let model = decoded(deployment.split('/').next().unwrap_or_default());
+            Exchange { default_provider: Some("azure"), ..exchange }.model(model)
+        }
+        None => exchange,
+    })
+}
+
+fn google(before: &str, call: &str) -> Option<Exchange> {
+    let (operation, stream) = match call {
+        "generateContent" => (Operation::GenerateContent, false),
+        "streamGenerateContent" => (Operation::GenerateContent, true),
+        "rawPredict" => (Operation::Messages, false),
+        "streamRawPredict" => (Operation::Messages, true),
+        "embedContent" | "batchEmbedContents" => (Operation::Embeddings, false),
+        _ => return None,
+    };
+    let exchange = Exchange { default_provider: Some("google"), stream: Some(stream), ..Exchange::of(operation) };
+    Some(exchange.model(decoded(before.rsplit('/').next()?)))
+}
+
+fn bedrock(before: &str, operation: Operation, stream: bool) -> Option<Exchange> {
+    let (_, model) = before.rsplit_once("/model/")?;
+    let exchange = Exchange { default_provider: Some("aws"), stream: Some(stream), ..Exchange::of(operation) };
+    Some(exchange.model(decoded(model)))
+}
+
+fn decoded(text: &str) -> String {
+    percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned()
+}
+
+/// The provider that a header of the gateway dialects names, by its id in the catalog.
+fn hint(headers: &HeaderMap) -> Option<Box<str>> {
+    let header = headers.get("x-portkey-provider").or_else(|| headers.get("x-majordomo-provider"))?;
+    let name = header.to_str().ok()?.trim().to_ascii_lowercase();
+    Some(match name.as_str() {
+        "" => return None,
+        // A name of somebody's own integration.
+        name if name.starts_with('@') || name.len() > 64 => return None,
+        "azure-openai" | "azure-ai" => "azure".into(),
+        "gemini" | "vertex-ai" | "vertex" => "google".into(),
+        "bedrock" | "aws-bedrock" => "aws".into(),
+        "mistral-ai" => "mistral".into(),
+        "xai" | "grok" => "x-ai".into(),
+        "perplexity-ai" => "perplexity".into(),
+        "together-ai" => "together".into(),
+        "fireworks-ai" => "fireworks".into(),
+        name => name.into(),
+    })
+}

@@ -1,0 +1,378 @@
+//! From what a provider reports to what it means.
+//!
+//! Which convention a report follows is told by the names in it, as proxies and compatible servers answer with the shape
+//! of one provider for the models of another. Only where names do not tell does the provider decide.
+
+use serde_json::{Map, Value};
+
+use super::{Unit, Usage};
+
+/// What a report comes to.
+#[derive(Debug, Default)]
+pub(super) struct Meaning {
+    pub(super) usage: Usage,
+    /// What about the report does not add up.
+    pub(super) inconsistencies: Vec<String>,
+}
+
+/// Counts by the OTel meaning: input includes cache reads and writes, output includes reasoning.
+pub(super) fn read(provider: Option<&str>, report: &Map<String, Value>, metrics: &Map<String, Value>) -> Meaning {
+    let mut meaning = Meaning::default();
+    let has = |key: &str| report.contains_key(key);
+    let mut reader = Reader { report, meaning: &mut meaning };
+    if report.get("billed_units").is_some_and(Value::is_object) {
+        reader.cohere_billed();
+    } else if has("promptTokenCount")
+        || has("candidatesTokenCount")
+        || has("thoughtsTokenCount")
+        || has("totalTokenCount")
+    {
+        reader.gemini();
+    } else if has("inputTokens") || has("outputTokens") {
+        reader.converse();
+    } else if has("prompt_tokens") || has("completion_tokens") {
+        reader.openai_chat(provider);
+    } else if has("input_tokens") || has("output_tokens") {
+        reader.openai_responses_or_anthropic();
+    } else if report.get("tokens").is_some_and(Value::is_object) {
+        reader.cohere_tokens();
+    } else if has("pages_processed") {
+        reader.set(Unit::InputDocumentPages, &["pages_processed"]);
+    } else {
+        reader.bare_counts();
+    }
+    if meaning.usage.is_empty() {
+        Reader { report: metrics, meaning: &mut meaning }.invocation_metrics();
+    }
+    meaning.check();
+    meaning
+}
+
+struct Reader<'a> {
+    report: &'a Map<String, Value>,
+    meaning: &'a mut Meaning,
+}
+
+impl Reader<'_> {
+    /// The count at a path; a number that can be none is noted.
+    fn count(&mut self, path: &[&str]) -> Option<u64> {
+        let (first, rest) = path.split_first()?;
+        let mut value = self.report.get(*first)?;
+        for key in rest {
+            value = value.get(key)?;
+        }
+        self.number(value, || path.join("."))
+    }
+
+    fn number(&mut self, value: &Value, name: impl Fn() -> String) -> Option<u64> {
+        let count = match value {
+            Value::Number(number) => number.as_u64().or_else(|| whole(number.as_f64()?)),
+            _ => return None,
+        };
+        if count.is_none() {
+            self.meaning.inconsistencies.push(format!("{} is {value}", name()));
+        }
+        count
+    }
+
+    /// The count at the first path that has one.
+    fn first(&mut self, paths: &[&[&str]]) -> Option<u64> {
+        paths.iter().find_map(|path| self.count(path))
+    }
+
+    fn set(&mut self, unit: Unit, path: &[&str]) {
+        self.set_first(unit, &[path]);
+    }
+
+    fn set_first(&mut self, unit: Unit, paths: &[&[&str]]) {
+        if let Some(count) = self.first(paths) {
+            self.meaning.usage.set(unit, count);
+        }
+    }
+
+    fn add(&mut self, unit: Unit, count: Option<u64>) {
+        if let Some(count) = count {
+            self.meaning.usage.add(unit, count);
+        }
+    }
+
+    fn cohere_billed(&mut self) {
+        self.set(Unit::InputTokens, &["billed_units", "input_tokens"]);
+        self.set(Unit::OutputTokens, &["billed_units", "output_tokens"]);
+        // Cached tokens are counted of all tokens, of which not all may be billed.
+        let read = self.count(&["cached_tokens"]);
+        self.add(Unit::CacheReadTokens, read.filter(|read| Some(*read) <= self.meaning.usage.input_tokens()));
+    }
+
+    fn cohere_tokens(&mut self) {
+        self.set(Unit::InputTokens, &["tokens", "input_tokens"]);
+        self.set(Unit::OutputTokens, &["tokens", "output_tokens"]);
+        self.set(Unit::CacheReadTokens, &["cached_tokens"]);
+    }
+
+    fn gemini(&mut self) {
+        self.set(Unit::InputTokens, &["promptTokenCount"]);
+        let tool = self.count(&["toolUsePromptTokenCount"]);
+        // Beside the prompt, and thoughts beside the candidates.
+        self.add(Unit::InputTokens, tool);
+        self.add(Unit::InputToolTokens, tool);
+        self.set(Unit::OutputTokens, &["candidatesTokenCount"]);
+        let thoughts = self.count(&["thoughtsTokenCount"]);
+        self.add(Unit::OutputTokens, thoughts);
+        self.add(Unit::ReasoningTokens, thoughts);
+        self.set(Unit::CacheReadTokens, &["cachedContentTokenCount"]);
+        const NONE: [Option<Unit>; 4] = [None; 4];
+        let modalities: [(&str, [Option<Unit>; 4], [Option<Unit>; 4]); 4] = [
+            (
+                "cacheTokensDetails",
+                [
+                    Some(Unit::CacheTextReadTokens),
+                    Some(Unit::CacheAudioReadTokens),
+                    Some(Unit::CacheImageReadTokens),
+                    Some(Unit::CacheVideoReadTokens),
+                ],
+                NONE,
+            ),
+            ("promptTokensDetails", INPUT_MODALITIES, NONE),
+            (
+                "candidatesTokensDetails",
+                [
+                    Some(Unit::OutputTextTokens),
+                    Some(Unit::OutputAudioTokens),
+                    Some(Unit::OutputImageTokens),
+                    Some(Unit::OutputVideoTokens),
+                ],
+                NONE,
+            ),
+            (
+                "toolUsePromptTokensDetails",
+                INPUT_MODALITIES,
+                [
+                    Some(Unit::InputTextToolTokens),
+                    Some(Unit::InputAudioToolTokens),
+                    Some(Unit::InputImageToolTokens),
+                    Some(Unit::InputVideoToolTokens),
+                ],
+            ),
+        ];
+        for (key, units, also) in modalities {
+            let Some(details) = self.report.get(key).and_then(Value::as_array) else { continue };
+            // Of several entries for a modality the first counts; documents are priced as images.
+            for (modality, place) in [("TEXT", 0), ("AUDIO", 1), ("IMAGE", 2), ("DOCUMENT", 2), ("VIDEO", 3)] {
+                let entry =
+                    details.iter().find(|entry| entry.get("modality").and_then(Value::as_str) == Some(modality));
+                let count =
+                    entry.and_then(|entry| entry.get("tokenCount")).and_then(|count| self.number(count, || key.into()));
+                for unit in [units, also].iter().filter_map(|units| units.get(place).copied().flatten()) {
+                    self.add(unit, count);
+                }
+            }
+        }
+    }
+
+    /// Bedrock Converse, which counts the cache beside the input.
+    fn converse(&mut self) {
+        let read = self.first(&[&["cacheReadInputTokens"], &["cacheReadInputTokenCount"]]);
+        let write = self.first(&[&["cacheWriteInputTokens"], &["cacheWriteInputTokenCount"]]);
+        self.set(Unit::InputTokens, &["inputTokens"]);
+        self.set(Unit::OutputTokens, &["outputTokens"]);
+        self.beside_input(read, write);
+        for entry in self.report.get("cacheDetails").and_then(Value::as_array).into_iter().flatten() {
+            let unit = match entry.get("ttl").and_then(Value::as_str) {
+                Some("5m") => Unit::CacheWrite5mTokens,
+                Some("1h") => Unit::CacheWrite1hTokens,
+                _ => continue,
+            };
+            let count = entry.get("inputTokens").and_then(|count| self.number(count, || "cacheDetails".into()));
+            if self.meaning.usage.get(unit).is_none() {
+                self.add(unit, count);
+            }
+        }
+    }
+
+    /// Cache reads and writes that are not counted as input yet.
+    fn beside_input(&mut self, read: Option<u64>, write: Option<u64>) {
+        if self.meaning.usage.input_tokens().is_some() {
+            self.add(Unit::InputTokens, read);
+            self.add(Unit::InputTokens, write);
+        }
+        self.add(Unit::CacheReadTokens, read);
+        self.add(Unit::CacheWriteTokens, write);
+    }
+
+    fn openai_chat(&mut self, provider: Option<&str>) {
+        let prompt = self.count(&["prompt_tokens"]);
+        let completion = self.count(&["completion_tokens"]);
+        let total = self.count(&["total_tokens"]);
+        let reasoning = self.first(&[&["completion_tokens_details", "reasoning_tokens"], &["reasoning_tokens"]]);
+        let read = self.first(&[
+            &["prompt_tokens_details", "cached_tokens"],
+            &["cached_tokens"],
+            &["prompt_cache_hit_tokens"],
+            &["cache_read_input_tokens"],
+            &["cached_prompt_text_tokens"],
+        ]);
+        let write = self.first(&[&["prompt_tokens_details", "cache_write_tokens"], &["cache_creation_input_tokens"]]);
+        self.add(Unit::InputTokens, prompt);
+        self.add(Unit::OutputTokens, completion);
+        let counted = prompt.unwrap_or(0).saturating_add(completion.unwrap_or(0));
+        // The total tells what is counted beside prompt and completion.
+        let is_beside = |extra: u64| extra > 0 && total == Some(counted.saturating_add(extra));
+        let is_reasoning_beside = match provider {
+            Some("perplexity") => true,
+            Some("x-ai") => total.is_none_or(|total| total != counted),
+            _ => is_beside(reasoning.unwrap_or(0)),
+        };
+        if is_reasoning_beside {
+            self.add(Unit::OutputTokens, reasoning);
+        }
+        self.add(Unit::ReasoningTokens, reasoning);
+        if is_beside(read.unwrap_or(0).saturating_add(write.unwrap_or(0))) && !is_reasoning_beside {
+            self.beside_input(read, write);
+        } else {
+            self.add(Unit::CacheReadTokens, read);
+            self.add(Unit::CacheWriteTokens, write);
+        }
+        if provider == Some("perplexity") {
+            let citations = self.count(&["citation_tokens"]);
+            self.add(Unit::OutputTokens, citations);
+            self.add(Unit::CitationTokens, citations);
+        }
+        for (unit, details, key) in [
+            (Unit::InputTextTokens, "prompt_tokens_details", "text_tokens"),
+            (Unit::InputAudioTokens, "prompt_tokens_details", "audio_tokens"),
+            (Unit::InputImageTokens, "prompt_tokens_details", "image_tokens"),
+            (Unit::InputVideoTokens, "prompt_tokens_details", "video_tokens"),
+            (Unit::OutputTextTokens, "completion_tokens_details", "text_tokens"),
+            (Unit::OutputAudioTokens, "completion_tokens_details", "audio_tokens"),
+            (Unit::OutputImageTokens, "completion_tokens_details", "image_tokens"),
+        ] {
+            self.set(unit, &[details, key]);
+        }
+        self.set(Unit::WebSearches, &["num_search_queries"]);
+    }
+
+    fn openai_responses_or_anthropic(&mut self) {
+        self.set(Unit::InputTokens, &["input_tokens"]);
+        self.set(Unit::OutputTokens, &["output_tokens"]);
+        let read = self.count(&["cache_read_input_tokens"]);
+        let short = self.count(&["cache_creation", "ephemeral_5m_input_tokens"]);
+        let long = self.count(&["cache_creation", "ephemeral_1h_input_tokens"]);
+        let parts = (short.is_some() || long.is_some()).then(|| short.unwrap_or(0).saturating_add(long.unwrap_or(0)));
+        let write = self.count(&["cache_creation_input_tokens"]).or(parts);
+        self.beside_input(read, write);
+        self.add(Unit::CacheWrite5mTokens, short);
+        self.add(Unit::CacheWrite1hTokens, long);
+        for details in ["input_tokens_details", "input_token_details"] {
+            self.set_first(
+                Unit::CacheReadTokens,
+                &[&[details, "cached_tokens"], &[details, "cache_read_input_tokens"]],
+            );
+            self.set(Unit::CacheWriteTokens, &[details, "cache_write_tokens"]);
+            self.set(Unit::InputTextTokens, &[details, "text_tokens"]);
+            self.set(Unit::InputAudioTokens, &[details, "audio_tokens"]);
+            self.set(Unit::InputImageTokens, &[details, "image_tokens"]);
+            self.set(Unit::CacheTextReadTokens, &[details, "cached_tokens_details", "text_tokens"]);
+            self.set(Unit::CacheAudioReadTokens, &[details, "cached_tokens_details", "audio_tokens"]);
+            self.set(Unit::CacheImageReadTokens, &[details, "cached_tokens_details", "image_tokens"]);
+        }
+        for details in ["output_tokens_details", "output_token_details"] {
+            self.set_first(Unit::ReasoningTokens, &[&[details, "reasoning_tokens"], &[details, "thinking_tokens"]]);
+            self.set(Unit::OutputTextTokens, &[details, "text_tokens"]);
+            self.set(Unit::OutputAudioTokens, &[details, "audio_tokens"]);
+            self.set(Unit::OutputImageTokens, &[details, "image_tokens"]);
+        }
+        self.set_first(
+            Unit::WebSearches,
+            &[&["server_tool_use", "web_search_requests"], &["tool_calls_details", "search_web", "invocation"]],
+        );
+    }
+
+    /// Ollama; Llama and Titan on Bedrock.
+    fn bare_counts(&mut self) {
+        self.set_first(Unit::InputTokens, &[&["prompt_eval_count"], &["prompt_token_count"], &["inputTextTokenCount"]]);
+        self.set_first(Unit::OutputTokens, &[&["eval_count"], &["generation_token_count"], &["tokenCount"]]);
+    }
+
+    fn invocation_metrics(&mut self) {
+        let (read, write) = (self.count(&["cacheReadInputTokenCount"]), self.count(&["cacheWriteInputTokenCount"]));
+        self.set(Unit::InputTokens, &["inputTokenCount"]);
+        self.set(Unit::OutputTokens, &["outputTokenCount"]);
+        self.beside_input(read, write);
+    }
+}
+
+const INPUT_MODALITIES: [Option<Unit>; 4] = [
+    Some(Unit::InputTextTokens),
+    Some(Unit::InputAudioTokens),
+    Some(Unit::InputImageTokens),
+    Some(Unit::InputVideoTokens),
+];
+
+/// A count that is written as a floating-point number, as Cohere does.
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_precision_loss,
+    reason = "the range is checked"
+)]
+fn whole(number: f64) -> Option<u64> {
+    (number >= 0.0 && number < u64::MAX as f64).then(|| number.round() as u64)
+}
+
+impl Meaning {
+    /// Notes parts that are larger than their whole.
+    fn check(&mut self) {
+        for (whole, parts) in PARTS {
+            let Some(all) = self.usage.get(*whole) else { continue };
+            let of_parts = parts.iter().filter_map(|part| self.usage.get(*part)).fold(0, u64::saturating_add);
+            if of_parts > all {
+                let names: Vec<_> =
+                    parts.iter().filter(|part| self.usage.get(**part).is_some()).map(|part| part.as_str()).collect();
+                self.inconsistencies.push(format!("{} {of_parts} over {whole} {all}", names.join(" + ")));
+            }
+        }
+    }
+}
+
+/// What can't be more than its whole.
+const PARTS: &[(Unit, &[Unit])] = &[
+    (Unit::InputTokens, &[Unit::CacheReadTokens, Unit::CacheWriteTokens]),
+    (Unit::CacheWriteTokens, &[Unit::CacheWrite5mTokens, Unit::CacheWrite1hTokens]),
+    (Unit::OutputTokens, &[Unit::ReasoningTokens]),
+    (
+        Unit::InputTokens,
+        &[Unit::InputTextTokens, Unit::InputAudioTokens, Unit::InputImageTokens, Unit::InputVideoTokens],
+    ),
+    (
+        Unit::OutputTokens,
+        &[Unit::OutputTextTokens, Unit::OutputAudioTokens, Unit::OutputImageTokens, Unit::OutputVideoTokens],
+    ),
+    (
+        Unit::CacheReadTokens,
+        &[
+            Unit::CacheTextReadTokens,
+            Unit::CacheAudioReadTokens,
+            Unit::CacheImageReadTokens,
+            Unit::CacheVideoReadTokens,
+        ],
+    ),
+];
+
+/// The usage with every part cut to what its whole leaves, so that it can be priced.
+pub(super) fn saturated(usage: &Usage) -> Usage {
+    let mut usage = usage.clone();
+    for (whole, parts) in PARTS {
+        let Some(mut left) = usage.get(*whole) else { continue };
+        for part in *parts {
+            if let Some(count) = usage.get(*part) {
+                let kept = count.min(left);
+                left -= kept;
+                if kept < count {
+                    usage.set(*part, kept);
+                }
+            }
+        }
+    }
+    usage
+}

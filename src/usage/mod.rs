@@ -1,0 +1,95 @@
+//! LLM usage and cost on every event, streamed or not, without touching a byte.
+//!
+//! With a [`UsageTap`] the event layer watches the responses of LLM APIs as they pass and puts what the provider reported
+//! on the [event](crate::Event::llm), with its price:
+//!
+//! ```
+//! use http::{Request, Response};
+//! use tower::{Layer, Service, ServiceExt, service_fn};
+//! use http_body_util::{BodyExt, Full};
+//! use tower_tagging::{TaggingLayer, sink::MockSink, usage::UsageTap};
+//!
+//! # tokio_test_block_on(async {
+//! let sink = MockSink::new();
+//! let layer = TaggingLayer::builder().usage(UsageTap::new()).sink(sink.clone()).build()?;
+//! let mut service = layer.layer(service_fn(async |_| {
+//!     let answer = r#"{"model":"gpt-4o-2024-08-06","usage":{"prompt_tokens":2006,"completion_tokens":300,
+//!         "total_tokens":2306,"prompt_tokens_details":{"cached_tokens":1920}}}"#;
+//!     Ok::<_, std::convert::Infallible>(
+//!         Response::builder().header("content-type", "application/json").body(Full::from(answer)).unwrap(),
+//!     )
+//! }));
+//! let request = Request::post("/v1/chat/completions").body(Full::from(r#"{"model":"gpt-4o"}"#))?;
+//! service.ready().await?.call(request).await?.into_body().collect().await?;
+//!
+//! let event = sink.single();
+//! let llm = event.llm().unwrap();
+//! assert_eq!(llm.usage().unwrap().input_tokens(), Some(2006));
+//! assert_eq!(llm.cost().unwrap().to_string(), "0.005615");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! # }).unwrap();
+//! # fn tokio_test_block_on<F: Future>(future: F) -> F::Output {
+//! #     tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
+//! # }
+//! ```
+//!
+//! # What is read
+//!
+//! The exchange is recognised by its method and path ([`Exchange::recognise`]); other requests pay nothing. The shapes of
+//! OpenAI (chat, responses, embeddings, images, legacy completions, transcriptions), Anthropic, Gemini and Vertex, Bedrock
+//! (Converse, InvokeModel), Mistral, Cohere, Ollama, OpenRouter, DeepSeek, Groq, xAI, Perplexity and Azure are read from
+//! JSON, server-sent events, NDJSON, streamed JSON arrays and AWS event streams, plain or coded with gzip, deflate, br or
+//! zstd, cut at any byte. Frames are not held back; of a body of any size no more is kept than the value at hand, 64 KiB at
+//! most ([`UsageTap::max_value_bytes`]), and 16 KiB of a short body, which is read off the request path.
+//!
+//! # What it means
+//!
+//! [`Usage`] follows the OTel GenAI conventions, whatever the provider's own: input includes cache reads and writes,
+//! output includes reasoning. Of a stream the last value of each count is taken, never a sum. What is not reported is
+//! absent, never zero; [`UsageStatus`] says why. What does not add up is noted as `usage_inconsistent` in the event's
+//! diagnostics.
+//!
+//! Prices come from a [`PriceBook`], by default the catalog of [`genai-prices`](genai_prices): by the model that answered,
+//! else the one that was asked for, of the provider that served it, at the date of the request. OpenRouter's own cost wins
+//! over it. A model without a price has no cost, and is counted ([`UsageTap::unpriced_total`]).
+//!
+//! A provider is told by (the first that says so): [`UsageTap::exchange`], the host, marks in the response, the path where
+//! only one provider has it, the headers `x-portkey-provider` and `x-majordomo-provider`, the model's name, and else the
+//! one that the shape is of.
+//!
+//! # When a stream breaks off
+//!
+//! What was counted so far is on the event as `partial`; the placeholder that Anthropic begins with is no count.
+//!
+//! # Other calls
+//!
+//! A handler that calls a provider through an SDK records what it used itself, and so does one that spends money on
+//! something else: see [`Tags::record_usage`](crate::Tags::record_usage) and [`Tags::record_cost`](crate::Tags::record_cost).
+
+mod call;
+mod coding;
+mod config;
+mod counts;
+mod eventstream;
+mod exchange;
+mod flavour;
+mod money;
+mod price;
+mod reading;
+mod record;
+mod sse;
+mod tap;
+
+pub use self::{
+    call::{CostStatus, LlmUsage, Meter, UsageStatus},
+    config::UsageTap,
+    counts::{Unit, Usage},
+    exchange::{Exchange, Operation},
+    money::{Money, ParseMoneyError},
+    price::{CatalogPrices, OverlayPrices, Price, PriceBook, PriceQuery, Rates, SwapPrices},
+    record::{Cost, UsageRecord},
+};
+pub(crate) use self::{
+    record::{LlmRecord, Observed, Recorded, RequestFacts, Seen},
+    tap::Tap,
+};

@@ -1,0 +1,293 @@
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{Arc, PoisonError, RwLock},
+    time::SystemTime,
+};
+
+use genai_prices::{Calculator, PriceRequest};
+
+use super::{Money, Unit, Usage};
+
+/// What is to be priced.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct PriceQuery<'a> {
+    /// Who served it, by the ids of the `genai-prices` catalog: `openai`, `anthropic`, `google`, `aws`, …
+    pub provider: Option<&'a str>,
+    /// The model by the name that the provider gave it, or the client asked for.
+    pub model: &'a str,
+    /// What was used.
+    pub usage: &'a Usage,
+    /// The tier that served it, such as `flex`, where the provider said so.
+    pub service_tier: Option<&'a str>,
+    /// When the request came.
+    pub time: SystemTime,
+}
+
+impl<'a> PriceQuery<'a> {
+    /// A query for now, with no tier.
+    pub fn new(provider: Option<&'a str>, model: &'a str, usage: &'a Usage) -> Self {
+        Self { provider, model, usage, service_tier: None, time: SystemTime::now() }
+    }
+}
+
+/// What something costs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Price {
+    /// All of it.
+    pub total: Money,
+    /// The input's part, where it is known.
+    pub input: Option<Money>,
+    /// The output's part, where it is known.
+    pub output: Option<Money>,
+    /// Where the price comes from: a catalog and its version, `provider` or `custom`.
+    pub source: Arc<str>,
+}
+
+impl Price {
+    /// A price of your own, with the source `custom`.
+    pub fn custom(total: Money) -> Self {
+        Self { total, input: None, output: None, source: "custom".into() }
+    }
+
+    /// Says what the input and the output cost of it.
+    #[must_use]
+    pub fn parts(mut self, input: Money, output: Money) -> Self {
+        (self.input, self.output) = (Some(input), Some(output));
+        self
+    }
+
+    /// Says where the price comes from.
+    #[must_use]
+    pub fn source(mut self, source: impl Into<Arc<str>>) -> Self {
+        self.source = source.into();
+        self
+    }
+}
+
+/// Tells what usage costs; closures from [`PriceQuery`] to an optional [`Price`] are price books too.
+///
+/// It is asked on the thread that first reads the usage of an event, mostly a sink's. No price means `None`, never zero.
+pub trait PriceBook: Send + Sync + 'static {
+    /// The price, or `None` for a model that has none here.
+    fn price(&self, query: &PriceQuery<'_>) -> Option<Price>;
+}
+
+impl<F: Fn(&PriceQuery<'_>) -> Option<Price> + Send + Sync + 'static> PriceBook for F {
+    fn price(&self, query: &PriceQuery<'_>) -> Option<Price> {
+        self(query)
+    }
+}
+
+impl PriceBook for Arc<dyn PriceBook> {
+    fn price(&self, query: &PriceQuery<'_>) -> Option<Price> {
+        (**self).price(query)
+    }
+}
+
+/// The prices of a catalog in the format of [`genai-prices`](genai_prices).
+///
+/// Every model is priced by the rates in effect when the request came. The tiers that providers name in their responses
+/// (`flex`, `priority`, …) are priced where the catalog knows them.
+#[derive(Clone)]
+pub struct CatalogPrices {
+    calculator: Calculators,
+    source: Arc<str>,
+}
+
+#[derive(Clone)]
+enum Calculators {
+    Bundled(&'static Calculator),
+    Own(Arc<Calculator>),
+}
+
+/// The release of `genai-prices` whose catalog is bundled.
+const BUNDLED_SOURCE: &str = "genai-prices 0.2.1";
+
+impl CatalogPrices {
+    /// The catalog that came with this build. Decodes it, which takes some tens of milliseconds once in a process.
+    pub fn bundled() -> Self {
+        Self { calculator: Calculators::Bundled(Calculator::bundled()), source: BUNDLED_SOURCE.into() }
+    }
+
+    /// A catalog of your own, or a newer one from [`genai_prices::REMOTE_DATA_URL`]; `source` names it and its version on
+    /// events.
+    ///
+    /// # Errors
+    /// What `genai-prices` says of data it can't read.
+    pub fn from_json(json: &[u8], source: impl Into<Arc<str>>) -> Result<Self, genai_prices::Error> {
+        let calculator = Calculators::Own(Arc::new(Calculator::from_json(json)?));
+        Ok(Self { calculator, source: source.into() })
+    }
+
+    fn calculator(&self) -> &Calculator {
+        match &self.calculator {
+            Calculators::Bundled(calculator) => calculator,
+            Calculators::Own(calculator) => calculator,
+        }
+    }
+}
+
+impl fmt::Debug for CatalogPrices {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CatalogPrices").field("source", &self.source).finish_non_exhaustive()
+    }
+}
+
+impl PriceBook for CatalogPrices {
+    fn price(&self, query: &PriceQuery<'_>) -> Option<Price> {
+        #[allow(clippy::cast_precision_loss, reason = "no request has so many tokens")]
+        let usage = query.usage.iter().map(|(unit, count)| (unit.price_key(), count as f64)).collect();
+        let mut request = PriceRequest::new(query.model, &usage).with_timestamp(query.time);
+        if let Some(provider) = query.provider {
+            request = request.with_provider_id(provider);
+        }
+        if let Some(tier) = query.service_tier {
+            request = request.with_price_context("service_tier", tier);
+        }
+        let price = self.calculator().calculate(&request).ok()?;
+        Some(Price {
+            total: Money::from_usd(price.total_price)?,
+            input: Money::from_usd(price.input_price),
+            output: Money::from_usd(price.output_price),
+            source: Arc::clone(&self.source),
+        })
+    }
+}
+
+/// Rates for a million tokens each.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Rates {
+    /// Input that was not read from a cache or written to one.
+    pub input: Money,
+    /// Output.
+    pub output: Money,
+    /// Cache reads; the rate of input when `None`.
+    pub cache_read: Option<Money>,
+    /// Cache writes; the rate of input when `None`.
+    pub cache_write: Option<Money>,
+}
+
+impl Rates {
+    /// Rates of input and output, for a million tokens each.
+    pub fn per_million(input: Money, output: Money) -> Self {
+        Self { input, output, cache_read: None, cache_write: None }
+    }
+
+    /// Rates of cache reads and writes, for a million tokens each.
+    #[must_use]
+    pub fn cache(mut self, read: Money, write: Money) -> Self {
+        (self.cache_read, self.cache_write) = (Some(read), Some(write));
+        self
+    }
+
+    fn price(&self, usage: &Usage) -> Price {
+        let count = |unit| u128::from(usage.get(unit).unwrap_or(0));
+        let (read, write) = (count(Unit::CacheReadTokens), count(Unit::CacheWriteTokens));
+        let fresh = count(Unit::InputTokens).saturating_sub(read + write);
+        let nanos = |tokens: u128, rate: Money| tokens * u128::from(rate.nano_usd());
+        let money = |micro_nanos: u128| {
+            // To the nearest nano-dollar.
+            Money::from_nano_usd(u64::try_from((micro_nanos + 500_000) / 1_000_000).unwrap_or(u64::MAX))
+        };
+        let input = money(
+            nanos(fresh, self.input)
+                + nanos(read, self.cache_read.unwrap_or(self.input))
+                + nanos(write, self.cache_write.unwrap_or(self.input)),
+        );
+        let output = money(nanos(count(Unit::OutputTokens), self.output));
+        Price::custom(input + output).parts(input, output)
+    }
+}
+
+/// Negotiated prices over another price book.
+///
+/// ```
+/// use tower_tagging::usage::{CatalogPrices, Money, OverlayPrices, PriceBook, PriceQuery, Rates, Usage};
+///
+/// let usd = Money::from_nano_usd(1_000_000_000);
+/// let prices = OverlayPrices::over(CatalogPrices::bundled())
+///     .with("openai", "gpt-4o", Rates::per_million(usd, usd + usd));
+/// let usage = Usage::tokens(1_000, 100);
+/// let price = prices.price(&PriceQuery::new(Some("openai"), "gpt-4o", &usage)).unwrap();
+/// assert_eq!(price.total.to_string(), "0.0012");
+/// assert_eq!(&*price.source, "custom");
+/// ```
+pub struct OverlayPrices {
+    base: Box<dyn PriceBook>,
+    rates: HashMap<(String, String), Rates>,
+}
+
+impl OverlayPrices {
+    /// Asks `base` for what is not laid over it.
+    pub fn over(base: impl PriceBook) -> Self {
+        Self { base: Box::new(base), rates: HashMap::new() }
+    }
+
+    /// Lays the rates of a provider's model over the base. The model's name must match as it is served, in any case.
+    #[must_use]
+    pub fn with(mut self, provider: &str, model: &str, rates: Rates) -> Self {
+        self.rates.insert((provider.to_lowercase(), model.to_lowercase()), rates);
+        self
+    }
+}
+
+impl fmt::Debug for OverlayPrices {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OverlayPrices").field("rates", &self.rates).finish_non_exhaustive()
+    }
+}
+
+impl PriceBook for OverlayPrices {
+    fn price(&self, query: &PriceQuery<'_>) -> Option<Price> {
+        let key = (query.provider.unwrap_or_default().to_lowercase(), query.model.to_lowercase());
+        match self.rates.get(&key) {
+            Some(rates) => Some(rates.price(query.usage)),
+            None => self.base.price(query),
+        }
+    }
+}
+
+/// A price book that can be exchanged for another while requests run; clones share it.
+///
+/// ```
+/// use tower_tagging::usage::{CatalogPrices, SwapPrices};
+///
+/// let prices = SwapPrices::new(CatalogPrices::bundled());
+/// let for_the_layer = prices.clone();
+/// // Later, when a newer catalog was fetched:
+/// prices.swap(CatalogPrices::bundled());
+/// ```
+#[derive(Clone)]
+pub struct SwapPrices {
+    book: Arc<RwLock<Arc<dyn PriceBook>>>,
+}
+
+impl SwapPrices {
+    /// Begins with this book.
+    pub fn new(book: impl PriceBook) -> Self {
+        Self { book: Arc::new(RwLock::new(Arc::new(book))) }
+    }
+
+    /// Exchanges the book: what is priced from now on is priced by the new one.
+    pub fn swap(&self, book: impl PriceBook) {
+        *self.book.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(book);
+    }
+}
+
+impl fmt::Debug for SwapPrices {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SwapPrices").finish_non_exhaustive()
+    }
+}
+
+impl PriceBook for SwapPrices {
+    fn price(&self, query: &PriceQuery<'_>) -> Option<Price> {
+        // The lock is let go before the book is asked.
+        let book = Arc::clone(&self.book.read().unwrap_or_else(PoisonError::into_inner));
+        book.price(query)
+    }
+}

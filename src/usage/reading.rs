@@ -1,0 +1,266 @@
+use std::time::Duration;
+
+use memchr::memmem;
+use serde_json::{Map, Value};
+
+use crate::{
+    json_scan::{JsonScanner, Node, Roots, Want},
+    request_fields::scalar_text,
+};
+
+/// What a response said, as far as it went.
+#[derive(Debug, Default)]
+pub(crate) struct Reading {
+    pub(super) id: Option<String>,
+    pub(super) model: Option<String>,
+    pub(super) service_tier: Option<String>,
+    /// The provider that OpenRouter names.
+    pub(super) served_by: bool,
+    pub(super) is_groq: bool,
+    /// All counts that were reported, the last value of each.
+    pub(super) usage: Map<String, Value>,
+    /// What Bedrock counted itself.
+    pub(super) metrics: Map<String, Value>,
+    /// The response says that its usage is final.
+    pub(super) is_final: bool,
+    /// It would say so at its end, so that an end without it is none.
+    pub(super) says_when_final: bool,
+    /// An error came in place of an answer.
+    pub(super) is_error: bool,
+    /// It could not be read, or not to the end.
+    pub(super) is_unparsed: bool,
+    pub(super) first_token: Option<Duration>,
+}
+
+/// What is wanted of a response document.
+#[derive(Clone, Copy)]
+pub(super) enum Field {
+    Id,
+    Model,
+    ServiceTier,
+    /// An object of counts.
+    Usage,
+    /// One of Gemini's, which stands in every part of a stream.
+    RunningUsage,
+    /// One that stands at the beginning of a stream, whose output is a placeholder.
+    FirstUsage,
+    GroqUsage,
+    BilledUnits,
+    Tokens,
+    Metrics,
+    /// A count beside everything else, under this name.
+    Count(&'static str),
+    Type,
+    Done,
+    /// Why an answer ended.
+    Finish,
+    NoChoices,
+    /// What can be empty and means nothing then.
+    Nothing,
+    ServedBy,
+    Error,
+}
+
+const USAGE: Node<Field> = Node { key: "usage", want: Want::Value(Field::Usage) };
+const USAGE_METADATA: Node<Field> = Node { key: "usageMetadata", want: Want::Value(Field::RunningUsage) };
+const ID: Node<Field> = Node { key: "id", want: Want::Value(Field::Id) };
+const MODEL: Node<Field> = Node { key: "model", want: Want::Value(Field::Model) };
+const MODEL_VERSION: Node<Field> = Node { key: "modelVersion", want: Want::Value(Field::Model) };
+const SERVICE_TIER: Node<Field> = Node { key: "service_tier", want: Want::Value(Field::ServiceTier) };
+
+const fn count(key: &'static str) -> Node<Field> {
+    Node { key, want: Want::Value(Field::Count(key)) }
+}
+
+static WANTED: [Node<Field>; 29] = [
+    ID,
+    MODEL,
+    SERVICE_TIER,
+    USAGE,
+    USAGE_METADATA,
+    MODEL_VERSION,
+    Node { key: "responseId", want: Want::Value(Field::Id) },
+    Node { key: "usage_info", want: Want::Value(Field::Usage) },
+    Node { key: "type", want: Want::Value(Field::Type) },
+    Node { key: "done", want: Want::Value(Field::Done) },
+    Node {
+        key: "choices",
+        want: Want::Each(&[Node { key: "finish_reason", want: Want::Value(Field::Finish) }], Field::NoChoices),
+    },
+    // Gemini.
+    Node {
+        key: "candidates",
+        want: Want::Each(&[Node { key: "finishReason", want: Want::Value(Field::Finish) }], Field::Nothing),
+    },
+    Node {
+        key: "promptFeedback",
+        want: Want::Within(&[Node { key: "blockReason", want: Want::Value(Field::Finish) }]),
+    },
+    // Bedrock Converse.
+    Node { key: "serviceTier", want: Want::Within(&[Node { key: "type", want: Want::Value(Field::ServiceTier) }]) },
+    Node { key: "provider", want: Want::Value(Field::ServedBy) },
+    Node { key: "error", want: Want::Value(Field::Error) },
+    // Anthropic: message_start.
+    Node {
+        key: "message",
+        want: Want::Within(&[ID, MODEL, Node { key: "usage", want: Want::Value(Field::FirstUsage) }]),
+    },
+    // OpenAI responses: response.completed and others. Gemini Code Assist wraps its answer the same way.
+    Node { key: "response", want: Want::Within(&[ID, MODEL, MODEL_VERSION, SERVICE_TIER, USAGE, USAGE_METADATA]) },
+    // Cohere: message-end.
+    Node { key: "delta", want: Want::Within(&[USAGE]) },
+    Node { key: "x_groq", want: Want::Within(&[Node { key: "usage", want: Want::Value(Field::GroqUsage) }]) },
+    // Cohere embed.
+    Node {
+        key: "meta",
+        want: Want::Within(&[
+            Node { key: "billed_units", want: Want::Value(Field::BilledUnits) },
+            Node { key: "tokens", want: Want::Value(Field::Tokens) },
+        ]),
+    },
+    // Workers AI.
+    Node { key: "result", want: Want::Within(&[MODEL, USAGE]) },
+    Node { key: "amazon-bedrock-invocationMetrics", want: Want::Value(Field::Metrics) },
+    // Ollama.
+    count("prompt_eval_count"),
+    count("eval_count"),
+    // Llama and Titan on Bedrock.
+    count("prompt_token_count"),
+    count("generation_token_count"),
+    count("inputTextTokenCount"),
+    Node { key: "results", want: Want::Each(&[count("tokenCount")], Field::Nothing) },
+];
+
+impl Reading {
+    /// Whether enough of the beginning was seen to know what answers.
+    pub(super) fn has_head(&self) -> bool {
+        self.model.is_some()
+    }
+
+    /// Whether there is any trace of an LLM.
+    pub(super) fn is_llm(&self) -> bool {
+        self.model.is_some() || !self.usage.is_empty() || !self.metrics.is_empty()
+    }
+
+    /// The response broke off in the middle of its only document.
+    pub(super) fn break_off(&mut self) {
+        *self = Self { is_unparsed: true, is_error: self.is_error, ..Self::default() };
+    }
+
+    /// Takes a value in, as it is written.
+    pub(super) fn take(&mut self, field: Field, value: Option<&[u8]>) {
+        let Some(value) = value else {
+            self.is_unparsed |=
+                matches!(field, Field::Usage | Field::RunningUsage | Field::FirstUsage | Field::GroqUsage);
+            return;
+        };
+        match field {
+            Field::Id => self.id = self.id.take().or_else(|| name_text(value)),
+            Field::Model => self.model = self.model.take().or_else(|| name_text(value)),
+            Field::ServiceTier => self.service_tier = scalar_text(value).or_else(|| self.service_tier.take()),
+            Field::RunningUsage => {
+                self.says_when_final = true;
+                merge(&mut self.usage, value, &mut self.is_unparsed);
+            }
+            Field::Usage => merge(&mut self.usage, value, &mut self.is_unparsed),
+            Field::FirstUsage => {
+                merge(&mut self.usage, value, &mut self.is_unparsed);
+                self.says_when_final = true;
+                // The first of a stream, which counts what is written so far: no result.
+                self.usage.remove("output_tokens");
+            }
+            Field::GroqUsage => {
+                self.is_groq = true;
+                self.is_final = true;
+                merge(&mut self.usage, value, &mut self.is_unparsed);
+            }
+            Field::BilledUnits => self.set("billed_units", value),
+            Field::Tokens => self.set("tokens", value),
+            Field::Metrics => {
+                self.is_final = true;
+                merge(&mut self.metrics, value, &mut self.is_unparsed);
+            }
+            Field::Count(name) => self.set(name, value),
+            Field::Type => self.take_type(value),
+            Field::Done => self.is_final |= value == b"true",
+            // The last chunk of an OpenAI stream, which says nothing but usage.
+            Field::NoChoices => self.is_final |= !self.usage.is_empty(),
+            Field::Finish => self.is_final |= value != b"null",
+            Field::Nothing => {}
+            Field::ServedBy => self.served_by = true,
+            Field::Error => self.is_error |= value != b"null",
+        }
+    }
+
+    fn take_type(&mut self, value: &[u8]) {
+        match value {
+            // Anthropic, whose message_delta says the whole.
+            b"\"message_stop\"" | b"\"message_delta\"" => self.is_final = true,
+            // OpenAI responses, images and transcriptions; Cohere.
+            b"\"response.completed\""
+            | b"\"response.incomplete\""
+            | b"\"response.failed\""
+            | b"\"image_generation.completed\""
+            | b"\"image_edit.completed\""
+            | b"\"transcript.text.done\""
+            | b"\"message-end\"" => self.is_final = true,
+            b"\"error\"" => self.is_error = true,
+            _ => {}
+        }
+    }
+
+    fn set(&mut self, name: &str, value: &[u8]) {
+        match serde_json::from_slice(value) {
+            Ok(Value::Null) => {}
+            Ok(value) => _ = self.usage.insert(name.to_owned(), value),
+            Err(_) => self.is_unparsed = true,
+        }
+    }
+}
+
+/// Writes the members of an object over those that are there. `null` is no value.
+fn merge(into: &mut Map<String, Value>, object: &[u8], is_unparsed: &mut bool) {
+    match serde_json::from_slice(object) {
+        Ok(Value::Object(members)) => into.extend(members.into_iter().filter(|(_, value)| !value.is_null())),
+        Ok(Value::Null) => {}
+        Ok(_) | Err(_) => *is_unparsed = true,
+    }
+}
+
+/// A name, unless it is empty: Azure begins with such ones.
+fn name_text(value: &[u8]) -> Option<String> {
+    scalar_text(value).filter(|text| !text.is_empty())
+}
+
+/// A scanner for response documents.
+pub(super) fn scanner(roots: Roots, max_value_bytes: usize) -> JsonScanner<Field> {
+    JsonScanner::new(&WANTED, roots, max_value_bytes)
+}
+
+/// Members whose text is what a model says.
+const CONTENT_KEYS: [&[u8]; 11] = [
+    b"\"content\"",
+    b"\"text\"",
+    b"\"delta\"",
+    b"\"thinking\"",
+    b"\"reasoning_content\"",
+    b"\"reasoning\"",
+    b"\"partial_json\"",
+    b"\"arguments\"",
+    b"\"response\"",
+    b"\"refusal\"",
+    b"\"transcript\"",
+];
+
+/// Whether the text of a stream's event bears content: a member of one of those names that is text, and not empty.
+pub(super) fn has_content(text: &[u8]) -> bool {
+    CONTENT_KEYS.iter().any(|key| {
+        memmem::find_iter(text, key).any(|at| {
+            let behind = text.get(at + key.len()..).unwrap_or_default().trim_ascii_start();
+            let value = behind.strip_prefix(b":").map(<[u8]>::trim_ascii_start);
+            value
+                .and_then(|value| value.strip_prefix(b"\""))
+                .is_some_and(|text| text.first().is_some_and(|byte| *byte != b'"'))
+        })
+    })
+}

@@ -1,0 +1,367 @@
+use std::{
+    borrow::Cow,
+    fmt,
+    sync::{Arc, Mutex, OnceLock, PoisonError},
+    time::{Duration, SystemTime},
+};
+
+use serde_json::Value;
+
+use crate::request_fields::RequestFields;
+
+use super::{
+    CostStatus, Exchange, LlmUsage, Meter, Money, Price, PriceQuery, Usage, UsageStatus, UsageTap, config, flavour,
+    reading::Reading, tap::Tap,
+};
+
+/// Usage that code records, and whose it is: see [`Tags::record_usage`](crate::Tags::record_usage).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UsageRecord {
+    usage: Usage,
+    provider: Option<String>,
+    model: Option<String>,
+}
+
+impl Usage {
+    /// Says which provider's model used it, so that it can be priced: `usage.of("openai", "gpt-4o")`.
+    #[must_use]
+    pub fn of(self, provider: impl Into<String>, model: impl Into<String>) -> UsageRecord {
+        UsageRecord { usage: self, provider: Some(provider.into()), model: Some(model.into()) }
+    }
+}
+
+impl From<Usage> for UsageRecord {
+    /// Usage of nobody knows which model, which has no price.
+    fn from(usage: Usage) -> Self {
+        Self { usage, provider: None, model: None }
+    }
+}
+
+/// A cost that code records: see [`Tags::record_cost`](crate::Tags::record_cost).
+///
+/// ```
+/// use tower_tagging::usage::{Cost, Money};
+///
+/// let cost = Cost::new(Money::from_nano_usd(1_500)).of("rows", 1_200.0);
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct Cost {
+    money: Money,
+    meter: Option<Meter>,
+}
+
+impl Cost {
+    /// So much money.
+    pub fn new(money: Money) -> Self {
+        Self { money, meter: None }
+    }
+
+    /// Says what it was spent on: the name of a meter, and the amount of it.
+    #[must_use]
+    pub fn of(mut self, meter: impl Into<Cow<'static, str>>, amount: f64) -> Self {
+        self.meter = Some(Meter { name: meter.into(), amount });
+        self
+    }
+}
+
+/// What is known of the usage of a request that is not over.
+#[derive(Debug, Default)]
+pub(crate) struct Recorded {
+    pub(crate) fields: Option<RequestFields>,
+    usages: Vec<UsageRecord>,
+    money: Option<Money>,
+    meters: Vec<Meter>,
+}
+
+/// Most recordings that are kept by themselves: later ones add to the last.
+const MAX_RECORDS: usize = 256;
+
+impl Recorded {
+    pub(crate) fn add_usage(&mut self, record: UsageRecord) {
+        let count = self.usages.len();
+        match self.usages.last_mut() {
+            Some(last) if count >= MAX_RECORDS => last.usage.add_all(&record.usage),
+            _ => self.usages.push(record),
+        }
+    }
+
+    pub(crate) fn add_cost(&mut self, cost: Cost) {
+        self.money = Some(self.money.unwrap_or_default() + cost.money);
+        if let Some(meter) = cost.meter {
+            if let Some(other) = self.meters.iter_mut().find(|other| other.name == meter.name) {
+                other.amount += meter.amount;
+            } else if self.meters.len() < MAX_RECORDS {
+                self.meters.push(meter);
+            }
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.usages.is_empty() && self.money.is_none()
+    }
+}
+
+/// What an event knows of its usage, until somebody asks: then it is read, on that thread.
+pub(crate) struct LlmRecord {
+    observed: Mutex<Option<Observed>>,
+    settled: OnceLock<Option<LlmUsage>>,
+}
+
+/// What an event knows of the request whose usage is settled.
+pub(crate) struct RequestFacts<'a> {
+    pub(crate) time: SystemTime,
+    pub(crate) host: &'a str,
+    pub(crate) path: &'a str,
+    pub(crate) is_success: bool,
+    pub(crate) duration: Duration,
+}
+
+/// What was seen of an exchange.
+pub(crate) struct Observed {
+    pub(crate) exchange: Option<Exchange>,
+    pub(crate) response: Option<Seen>,
+    pub(crate) recorded: Recorded,
+    pub(crate) tap: Option<UsageTap>,
+    /// The body came to its end.
+    pub(crate) has_ended: bool,
+}
+
+pub(crate) enum Seen {
+    /// A short body that is still to be read.
+    Kept(Tap),
+    Read(Reading, bool),
+}
+
+impl LlmRecord {
+    /// `None` when there is nothing to tell.
+    pub(crate) fn of(observed: Observed) -> Option<Box<Self>> {
+        (observed.exchange.is_some() || !observed.recorded.is_empty())
+            .then(|| Box::new(Self { observed: Mutex::new(Some(observed)), settled: OnceLock::new() }))
+    }
+
+    pub(crate) fn settle(&self, request: &RequestFacts<'_>) -> Option<&LlmUsage> {
+        let settle = || self.observed.lock().unwrap_or_else(PoisonError::into_inner).take()?.settle(request);
+        self.settled.get_or_init(settle).as_ref()
+    }
+}
+
+impl fmt::Debug for LlmRecord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.settled.fmt(f)
+    }
+}
+
+impl Observed {
+    fn settle(self, request: &RequestFacts<'_>) -> Option<LlmUsage> {
+        let Self { exchange, response, recorded, tap, has_ended } = self;
+        let (reading, stream) = match response {
+            Some(Seen::Kept(tap)) => tap.finish(has_ended, request.duration),
+            Some(Seen::Read(reading, stream)) => (reading, stream),
+            None => (Reading::default(), false),
+        };
+        let fields = recorded.fields.clone().unwrap_or_default();
+        let is_llm = reading.is_llm() || fields.model.is_some();
+        if recorded.is_empty() && exchange.as_ref().is_none_or(|exchange| exchange.is_tentative && !is_llm) {
+            return None;
+        }
+        let request_model = fields.model.or_else(|| exchange.as_ref()?.model.clone());
+        let model = reading.model.as_deref().or(request_model.as_deref());
+        let provider = exchange.as_ref().and_then(|exchange| provider(exchange, &reading, model, request));
+        let meaning = flavour::read(provider.as_deref(), &reading.usage, &reading.metrics);
+        let is_success = request.is_success;
+        let usage_status = if meaning.usage.is_empty() {
+            let is_unparsed = reading.is_unparsed && is_success && has_ended && !reading.is_error;
+            if is_unparsed { UsageStatus::Unparsed } else { UsageStatus::Absent }
+        } else if reading.is_final && !reading.is_unparsed {
+            UsageStatus::Reported
+        } else {
+            UsageStatus::Partial
+        };
+        let mut llm = LlmUsage {
+            provider,
+            operation: exchange.as_ref().map(|exchange| exchange.operation.clone()),
+            request_model,
+            response_model: reading.model.clone(),
+            response_id: reading.id.clone(),
+            service_tier: reading.service_tier.clone().or_else(|| tier(&reading)).or(fields.service_tier),
+            stream: stream || (response_is_unknown(&reading) && fields.stream == Some(true)),
+            usage_status,
+            usage: (!meaning.usage.is_empty()).then_some(meaning.usage),
+            cost_status: CostStatus::NoUsage,
+            cost: None,
+            input_cost: None,
+            output_cost: None,
+            price_source: None,
+            meters: Vec::new(),
+            first_token: reading.first_token,
+            output_tokens_per_second: None,
+            inconsistencies: meaning.inconsistencies,
+        };
+        if recorded.is_empty() {
+            llm.price(&reading, exchange.as_ref(), tap.as_ref(), request);
+        } else {
+            llm.replace_by(recorded, tap.as_ref(), request);
+        }
+        llm.output_tokens_per_second = llm.rate(request.duration);
+        Some(llm)
+    }
+}
+
+/// Whether no response said anything.
+fn response_is_unknown(reading: &Reading) -> bool {
+    reading.model.is_none() && reading.id.is_none()
+}
+
+/// The tier that stands within the counts, as Anthropic has it.
+fn tier(reading: &Reading) -> Option<String> {
+    reading.usage.get("service_tier").and_then(Value::as_str).map(str::to_owned)
+}
+
+/// Who serves the exchange: what code says, the host, the response, a unique path, a header of the gateway dialects,
+/// the model's name, and at last who speaks this way first of all.
+fn provider(exchange: &Exchange, reading: &Reading, model: Option<&str>, request: &RequestFacts<'_>) -> Option<String> {
+    if let Some(provider) = &exchange.provider {
+        return Some(provider.clone().into_owned());
+    }
+    let usage = |key: &str| reading.usage.contains_key(key);
+    let by_response = || {
+        if reading.is_groq {
+            Some("groq")
+        } else if reading.served_by && usage("cost") {
+            Some("openrouter")
+        } else if usage("prompt_cache_hit_tokens") {
+            Some("deepseek")
+        } else if usage("search_context_size") || usage("num_search_queries") || usage("citation_tokens") {
+            Some("perplexity")
+        } else if usage("num_sources_used") {
+            Some("x-ai")
+        } else {
+            None
+        }
+    };
+    let by_path = exchange.default_provider.filter(|provider| *provider != "openai");
+    let found = config::provider_at(request.host, request.path).or_else(by_response).or(by_path);
+    if let Some(found) = found {
+        return Some(found.to_owned());
+    }
+    let hint = exchange.hint.as_deref().map(str::to_owned);
+    hint.or_else(|| config::provider_of(model?)).or_else(|| exchange.default_provider.map(str::to_owned))
+}
+
+impl LlmUsage {
+    /// Prices what the provider reported.
+    fn price(
+        &mut self,
+        reading: &Reading,
+        exchange: Option<&Exchange>,
+        tap: Option<&UsageTap>,
+        request: &RequestFacts<'_>,
+    ) {
+        let Some((tap, book)) = tap.and_then(|tap| Some((tap, tap.book()?))) else {
+            self.cost_status = CostStatus::Off;
+            return;
+        };
+        let Some(usage) = &self.usage else { return };
+        let usage = flavour::saturated(usage);
+        let ask = |provider: Option<&str>| {
+            [self.response_model.as_deref(), self.request_model.as_deref()].into_iter().flatten().find_map(|model| {
+                let tier = self.service_tier.as_deref();
+                book.price(&PriceQuery { provider, model, usage: &usage, service_tier: tier, time: request.time })
+            })
+        };
+        let reported = || {
+            // OpenRouter says what it charges.
+            let cost = reading.usage.get("cost").filter(|_| self.provider.as_deref() == Some("openrouter"))?;
+            Some(Price::custom(Money::from_usd(cost.as_f64()?)?).source("provider"))
+        };
+        let mut price = reported().or_else(|| ask(self.provider.as_deref()));
+        if price.is_none()
+            && let Some(exchange) = exchange
+            && exchange.hint.as_deref() == self.provider.as_deref()
+        {
+            // A client can name any provider: what it says must not make its requests free.
+            let by_model = self.response_model.as_deref().and_then(config::provider_of);
+            let other = by_model.or_else(|| exchange.default_provider.map(str::to_owned));
+            price = ask(other.as_deref());
+            if price.is_some() {
+                self.provider = other;
+            }
+        }
+        match price {
+            Some(price) => {
+                let is_whole = self.usage_status == UsageStatus::Reported;
+                self.cost_status = if is_whole { CostStatus::Priced } else { CostStatus::Partial };
+                (self.cost, self.input_cost, self.output_cost) = (Some(price.total), price.input, price.output);
+                self.price_source = Some(price.source);
+            }
+            None => {
+                self.cost_status = CostStatus::UnpricedModel;
+                tap.count_unpriced();
+            }
+        }
+    }
+
+    /// What code recorded takes the place of what was observed: several calls add up.
+    fn replace_by(&mut self, recorded: Recorded, tap: Option<&UsageTap>, request: &RequestFacts<'_>) {
+        let Recorded { usages, money, meters, .. } = recorded;
+        self.usage_status = UsageStatus::Recorded;
+        self.meters = meters;
+        let mut sum = Usage::new();
+        let mut prices = Vec::new();
+        let mut unpriced = 0;
+        for record in &usages {
+            sum.add_all(&record.usage);
+            self.provider = record.provider.clone().or_else(|| self.provider.take());
+            self.response_model = record.model.clone().or_else(|| self.response_model.take());
+            let Some((tap, book)) = tap.and_then(|tap| Some((tap, tap.book()?))) else { continue };
+            let Some(model) = record.model.as_deref() else {
+                // A cost that was recorded is taken to be of it.
+                unpriced += usize::from(money.is_none());
+                continue;
+            };
+            let usage = flavour::saturated(&record.usage);
+            let query = PriceQuery {
+                provider: record.provider.as_deref(),
+                model,
+                usage: &usage,
+                service_tier: None,
+                time: request.time,
+            };
+            match book.price(&query) {
+                Some(price) => prices.push(price),
+                None => {
+                    unpriced += 1;
+                    tap.count_unpriced();
+                }
+            }
+        }
+        self.usage = (!sum.is_empty()).then_some(sum);
+        let all = |part: fn(&Price) -> Option<Money>| {
+            let parts: Option<Vec<Money>> = prices.iter().map(part).collect();
+            parts.filter(|parts| !parts.is_empty() && money.is_none()).map(|parts| parts.into_iter().sum())
+        };
+        (self.input_cost, self.output_cost) = (all(|price| price.input), all(|price| price.output));
+        let is_costed = money.is_some() || !prices.is_empty();
+        self.cost =
+            is_costed.then(|| prices.iter().map(|price| price.total).sum::<Money>() + money.unwrap_or_default());
+        self.price_source = match (money, prices.first()) {
+            (Some(_), _) => Some(Arc::from("custom")),
+            (None, Some(price)) => Some(Arc::clone(&price.source)),
+            (None, None) => None,
+        };
+        self.cost_status = match (is_costed, unpriced) {
+            (true, 0) => CostStatus::Priced,
+            (true, _) => CostStatus::Partial,
+            (false, 0) if self.usage.is_none() => CostStatus::NoUsage,
+            (false, 0) => CostStatus::Off,
+            (false, _) => CostStatus::UnpricedModel,
+        };
+    }
+
+    #[allow(clippy::cast_precision_loss, reason = "a rate needs no more")]
+    fn rate(&self, duration: Duration) -> Option<f64> {
+        let time = duration.checked_sub(self.first_token?)?.as_secs_f64();
+        let tokens = self.usage.as_ref()?.output_tokens()?;
+        (time > 0.0 && self.usage_status == UsageStatus::Reported).then(|| tokens as f64 / time)
+    }
+}

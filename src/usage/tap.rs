@@ -1,0 +1,170 @@
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderValue, header};
+
+use crate::json_scan::{JsonScanner, Roots};
+
+use super::{
+    Seen,
+    coding::Decoder,
+    eventstream::EventStreamReader,
+    reading::{Field, Reading, has_content, scanner},
+    sse::{SseReader, speaks_of_usage},
+};
+
+/// Reads the body of a response as it passes.
+pub(crate) struct Tap {
+    decoder: Decoder,
+    framing: Framing,
+    reading: Reading,
+    /// A short body that is no stream, to be read once it is over, off the request path.
+    kept: Option<Vec<u8>>,
+    is_stream: bool,
+}
+
+enum Framing {
+    Json(JsonScanner<Field>),
+    /// Documents in an array or behind each other.
+    Documents(JsonScanner<Field>),
+    Sse(Box<SseReader>),
+    EventStream(EventStreamReader),
+    /// Nothing that can be read.
+    None,
+}
+
+/// Longest body that is kept to be read later, in bytes. A longer one is read as it passes.
+const MAX_KEPT_BYTES: usize = 16 * 1024;
+
+impl Tap {
+    /// A tap for a response with these headers. `may_stream` says that what looks like a document may be several.
+    pub(super) fn new(headers: &HeaderMap, may_stream: bool, max_value_bytes: usize) -> Self {
+        let content_type = headers.get(header::CONTENT_TYPE).map_or(&[][..], HeaderValue::as_bytes);
+        let media_type = content_type.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
+        let media_type = media_type.to_ascii_lowercase();
+        let json = |roots| scanner(roots, max_value_bytes);
+        let framing = match media_type.as_slice() {
+            b"text/event-stream" => Framing::Sse(Box::new(SseReader::new(max_value_bytes))),
+            b"application/vnd.amazon.eventstream" => Framing::EventStream(EventStreamReader::new(max_value_bytes)),
+            b"application/x-ndjson" | b"application/jsonl" | b"application/ndjson" => {
+                Framing::Documents(json(Roots::Many))
+            }
+            b"application/json" if may_stream => Framing::Documents(json(Roots::Many)),
+            kind if kind == b"application/json" || kind.ends_with(b"+json") => Framing::Json(json(Roots::One)),
+            // Some send JSON without saying so.
+            b"" | b"text/plain" => Framing::Json(json(Roots::One)),
+            _ => Framing::None,
+        };
+        let decoder = Decoder::for_headers(headers);
+        let is_readable = decoder.is_some() && !matches!(framing, Framing::None);
+        let mut tap = Self {
+            is_stream: !matches!(framing, Framing::Json(_) | Framing::None),
+            kept: matches!(framing, Framing::Json(_)).then(Vec::new),
+            framing: if is_readable { framing } else { Framing::None },
+            decoder: decoder.unwrap_or(Decoder::Identity),
+            reading: Reading::default(),
+        };
+        tap.reading.is_unparsed = !is_readable;
+        tap.read_headers(headers);
+        tap
+    }
+
+    /// Whether the first event that bears content is still to come, on a stream.
+    pub(crate) fn waits_for_token(&self) -> bool {
+        self.is_stream && self.reading.first_token.is_none()
+    }
+
+    /// Reads no more: something can't be looked at.
+    pub(crate) fn give_up(&mut self) {
+        self.kept = None;
+        self.framing = Framing::None;
+        self.reading.is_unparsed = true;
+    }
+
+    /// What was seen, once the body is over; `has_ended` says that it came to its end.
+    pub(crate) fn seen(self, has_ended: bool, now: Duration) -> Seen {
+        if self.kept.is_some() {
+            return Seen::Kept(self);
+        }
+        let (reading, is_stream) = self.finish(has_ended, now);
+        Seen::Read(reading, is_stream)
+    }
+
+    /// Counts that Bedrock says in headers.
+    fn read_headers(&mut self, headers: &HeaderMap) {
+        for (name, key) in [
+            ("x-amzn-bedrock-input-token-count", "inputTokenCount"),
+            ("x-amzn-bedrock-output-token-count", "outputTokenCount"),
+            ("x-amzn-bedrock-cache-read-input-token-count", "cacheReadInputTokenCount"),
+            ("x-amzn-bedrock-cache-write-input-token-count", "cacheWriteInputTokenCount"),
+        ] {
+            let count = headers.get(name).and_then(|value| value.to_str().ok()?.trim().parse::<u64>().ok());
+            if let Some(count) = count {
+                self.reading.metrics.insert(key.to_owned(), count.into());
+            }
+        }
+    }
+
+    /// Looks at a piece of the body. `now` is the time since the request head.
+    pub(crate) fn feed(&mut self, chunk: &[u8], now: Duration) {
+        if let Some(kept) = &mut self.kept {
+            if kept.len() + chunk.len() <= MAX_KEPT_BYTES {
+                kept.extend_from_slice(chunk);
+                return;
+            }
+            let kept = std::mem::take(kept);
+            self.kept = None;
+            self.read(&kept, now);
+        }
+        self.read(chunk, now);
+    }
+
+    fn read(&mut self, chunk: &[u8], now: Duration) {
+        let Self { decoder, framing, reading, .. } = self;
+        let is_sound = decoder.decode(chunk, |bytes| match framing {
+            Framing::Json(scanner) => scanner.feed(bytes, &mut |field, value| reading.take(field, value)),
+            Framing::Documents(scanner) => {
+                let can_skip = scanner.is_between_documents()
+                    && bytes.ends_with(b"\n")
+                    && reading.has_head()
+                    && reading.first_token.is_some()
+                    && !speaks_of_usage(bytes)
+                    && memchr::memmem::find(bytes, b"eval_count").is_none();
+                if !can_skip {
+                    scanner.feed(bytes, &mut |field, value| reading.take(field, value));
+                }
+                if reading.first_token.is_none() && has_content(bytes) {
+                    reading.first_token = Some(now);
+                }
+            }
+            Framing::Sse(reader) => reader.feed(bytes, reading, now),
+            Framing::EventStream(reader) => reader.feed(bytes, reading, now),
+            Framing::None => {}
+        });
+        if !is_sound {
+            self.give_up();
+        }
+    }
+
+    /// What was read, once the body is over; `has_ended` says that it came to its end.
+    pub(super) fn finish(mut self, has_ended: bool, now: Duration) -> (Reading, bool) {
+        if let Some(kept) = self.kept.take() {
+            self.read(&kept, now);
+        }
+        let Self { framing, mut reading, .. } = self;
+        match framing {
+            Framing::Json(scanner) if scanner.documents() == 0 => reading.break_off(),
+            Framing::Json(_) => reading.is_final = true,
+            Framing::Documents(scanner) => {
+                reading.is_unparsed |= scanner.is_broken() || (scanner.documents() == 0 && reading.usage.is_empty());
+            }
+            Framing::Sse(mut reader) => reader.end(&mut reading, now),
+            Framing::EventStream(reader) => reader.end(&mut reading),
+            Framing::None => {}
+        }
+        reading.is_final |= has_ended && !reading.says_when_final;
+        if !self.is_stream {
+            reading.first_token = None;
+        }
+        (reading, self.is_stream)
+    }
+}
