@@ -47,6 +47,7 @@ pub(crate) struct JsonScanner<F: 'static> {
     max_value_bytes: usize,
     capturing: Option<F>,
     documents: usize,
+    end: Option<F>,
 }
 
 #[derive(Clone, Copy)]
@@ -89,10 +90,19 @@ impl<F: Copy> JsonScanner<F> {
             max_value_bytes,
             capturing: None,
             documents: 0,
+            end: None,
         }
     }
 
+    /// Hands out the end of each document too, under this name.
+    #[cfg_attr(not(feature = "llm"), allow(dead_code, reason = "a request body is one document"))]
+    pub(crate) fn names_end(mut self, name: F) -> Self {
+        self.end = Some(name);
+        self
+    }
+
     /// Begins anew with the next document, keeping the buffer.
+    #[cfg_attr(not(feature = "llm"), allow(dead_code, reason = "a request body is one document"))]
     pub(crate) fn restart(&mut self) {
         self.state = State::Outside;
         self.level = 0;
@@ -106,11 +116,13 @@ impl<F: Copy> JsonScanner<F> {
     }
 
     /// Whether the scanner is between documents.
+    #[cfg_attr(not(feature = "llm"), allow(dead_code, reason = "a request body is one document"))]
     pub(crate) fn is_between_documents(&self) -> bool {
         matches!(self.state, State::Outside | State::Done)
     }
 
     /// Whether this can't be JSON.
+    #[cfg_attr(not(feature = "llm"), allow(dead_code, reason = "a request body is one document"))]
     pub(crate) fn is_broken(&self) -> bool {
         self.state == State::Broken
     }
@@ -214,6 +226,9 @@ impl<F: Copy> JsonScanner<F> {
                     self.awaiting_key = false;
                     if self.level == 0 {
                         self.documents += 1;
+                        if let Some(name) = self.end {
+                            found(name, Some(b""));
+                        }
                         self.state = if self.roots == Roots::One { State::Done } else { State::Outside };
                     }
                 }

@@ -8,7 +8,7 @@ use std::{convert::Infallible, io::Write};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
-use common::{Recorder, json};
+use common::{Recorder, assert_schema};
 use futures_util::FutureExt;
 use http::{Request, Response};
 use http_body::Frame;
@@ -88,7 +88,8 @@ fn run(case: &Case, coding: Option<&str>, frames: Vec<Bytes>) -> Value {
     let response = service.call(case.request.clone()).now_or_never().unwrap().unwrap();
     let received = response.into_body().collect().now_or_never().unwrap().unwrap().to_bytes();
     assert_eq!(received, sent, "{}: the client gets what the service sent", case.name);
-    json(&recorder.single())
+    // Checking the schema takes longer than all the rest: the whole bodies are enough for it.
+    serde_json::to_value(&*recorder.0.single()).unwrap()
 }
 
 /// The members that are not null.
@@ -151,6 +152,109 @@ fn encode(coding: &str, body: &[u8]) -> Vec<u8> {
 fn every_fixture_is_read() {
     let cases = cases();
     assert!(cases.len() > 150);
-    let read = |case: &Case| differences(case, &run(case, None, vec![Bytes::copy_from_slice(&case.body)]), "whole");
+    let read = |case: &Case| {
+        let event = run(case, None, vec![Bytes::copy_from_slice(&case.body)]);
+        assert_schema(&event);
+        differences(case, &event, "whole")
+    };
     assert_none(&cases.iter().flat_map(read).collect::<Vec<_>>());
+}
+
+/// The body in frames of these lengths, the rest in a last one.
+fn frames(body: &[u8], lengths: impl IntoIterator<Item = usize>) -> Vec<Bytes> {
+    let mut rest = Bytes::copy_from_slice(body);
+    let mut frames = Vec::new();
+    for length in lengths {
+        frames.push(rest.split_to(length.min(rest.len())));
+    }
+    frames.push(rest);
+    frames
+}
+
+#[test]
+fn frames_cut_at_any_byte_change_nothing() {
+    let mut wrong = Vec::new();
+    for case in &cases() {
+        for at in 1..case.body.len() {
+            wrong.extend(differences(case, &run(case, None, frames(&case.body, [at])), &format!("cut at {at}")));
+        }
+        let bytes = frames(&case.body, std::iter::repeat_n(1, case.body.len()));
+        wrong.extend(differences(case, &run(case, None, bytes), "byte by byte"));
+        wrong.truncate(20);
+    }
+    assert_none(&wrong);
+}
+
+#[test]
+fn codings_change_nothing() {
+    let mut wrong = Vec::new();
+    for case in &cases() {
+        for coding in ["gzip", "deflate", "br", "zstd"] {
+            let body = encode(coding, &case.body);
+            let how = |what: &str| format!("{coding} {what}");
+            wrong.extend(differences(case, &run(case, Some(coding), frames(&body, [])), &how("whole")));
+            let bytes = frames(&body, std::iter::repeat_n(1, body.len()));
+            wrong.extend(differences(case, &run(case, Some(coding), bytes), &how("byte by byte")));
+            for at in (1..body.len()).step_by(7) {
+                let event = run(case, Some(coding), frames(&body, [at]));
+                wrong.extend(differences(case, &event, &how(&format!("cut at {at}"))));
+            }
+        }
+        wrong.truncate(20);
+    }
+    assert_none(&wrong);
+}
+
+/// A client that goes away after so many frames.
+fn run_cancelled(case: &Case, frames: Vec<Bytes>, taken: usize) -> Value {
+    let recorder = Recorder::new();
+    let layer = TaggingLayer::builder().usage(UsageTap::new()).sink(recorder.0.clone()).build().unwrap();
+    let mut response = Response::builder().status(case.status);
+    for (name, value) in &case.headers {
+        response = response.header(name, value);
+    }
+    let frames = frames.into_iter().map(|frame| Ok::<_, Infallible>(Frame::data(frame)));
+    let mut response = Some(response.body(StreamBody::new(futures_util::stream::iter(frames))).unwrap());
+    let mut service = layer.layer(tower::service_fn(move |_: Request<_>| {
+        std::future::ready(Ok::<_, Infallible>(response.take().unwrap()))
+    }));
+    let response = service.call(case.request.clone()).now_or_never().unwrap().unwrap();
+    let mut body = response.into_body();
+    for _ in 0..taken {
+        body.frame().now_or_never().unwrap();
+    }
+    drop(body);
+    serde_json::to_value(&*recorder.0.single()).unwrap()
+}
+
+#[test]
+fn a_stream_that_is_cut_off_gives_one_event_and_never_a_zero() {
+    for case in cases().iter().filter(|case| case.expect["stream"] == true && case.expect["usage_status"] == "reported") {
+        let step = (case.body.len() / 40).max(1);
+        let pieces = frames(&case.body, std::iter::repeat_n(step, case.body.len() / step));
+        let whole = known(&case.expect["usage"]);
+        for taken in 0..pieces.len() {
+            let event = run_cancelled(case, pieces.clone(), taken);
+            let (llm, name) = (&event["llm"], &case.name);
+            let usage = known(&llm["usage"]);
+            let status = llm["usage_status"].as_str().unwrap_or("none");
+            match status {
+                // Nothing was seen, not even that it is a call of an LLM.
+                "none" => assert!(usage.is_empty()),
+                "absent" => assert_eq!((usage.len(), &llm["cost_usd"]), (0, &Value::Null), "{name} after {taken}"),
+                "partial" => {
+                    assert!(!usage.is_empty(), "{name} after {taken}");
+                    for (unit, count) in &usage {
+                        let (count, whole) = (count.as_u64(), whole.get(unit).and_then(Value::as_u64));
+                        assert!(count <= whole, "{unit} {count:?} of {whole:?} in {name} after {taken}");
+                        let is_total = unit == "input_tokens" || unit == "output_tokens";
+                        assert!(count > Some(0) || whole == Some(0) || !is_total, "{unit} is zero in {name} after {taken}");
+                    }
+                    assert!(["partial", "unpriced_model"].contains(&llm["cost_status"].as_str().unwrap()), "{llm:#}");
+                }
+                "reported" => assert_eq!(usage, whole, "{name} after {taken}"),
+                other => panic!("{other} in {name} after {taken}"),
+            }
+        }
+    }
 }

@@ -23,6 +23,8 @@ pub(crate) struct Reading {
     pub(super) metrics: Map<String, Value>,
     /// The response says that its usage is final.
     pub(super) is_final: bool,
+    /// The document at hand says that its counts are final; they may stand behind that in it.
+    is_ending: bool,
     /// It would say so at its end, so that an end without it is none.
     pub(super) says_when_final: bool,
     /// An error came in place of an answer.
@@ -52,11 +54,12 @@ pub(super) enum Field {
     Count(&'static str),
     Type,
     Done,
-    /// Why an answer ended.
+    /// Why an answer ends.
     Finish,
     NoChoices,
     /// What can be empty and means nothing then.
     Nothing,
+    DocumentEnd,
     ServedBy,
     Error,
 }
@@ -107,8 +110,11 @@ static WANTED: [Node<Field>; 29] = [
     },
     // OpenAI responses: response.completed and others. Gemini Code Assist wraps its answer the same way.
     Node { key: "response", want: Want::Within(&[ID, MODEL, MODEL_VERSION, SERVICE_TIER, USAGE, USAGE_METADATA]) },
-    // Cohere: message-end.
-    Node { key: "delta", want: Want::Within(&[USAGE]) },
+    // Cohere: message-end. Anthropic: message_delta.
+    Node {
+        key: "delta",
+        want: Want::Within(&[USAGE, Node { key: "stop_reason", want: Want::Value(Field::Finish) }]),
+    },
     Node { key: "x_groq", want: Want::Within(&[Node { key: "usage", want: Want::Value(Field::GroqUsage) }]) },
     // Cohere embed.
     Node {
@@ -171,21 +177,26 @@ impl Reading {
             }
             Field::GroqUsage => {
                 self.is_groq = true;
-                self.is_final = true;
+                self.is_ending = true;
                 merge(&mut self.usage, value, &mut self.is_unparsed);
             }
             Field::BilledUnits => self.set("billed_units", value),
             Field::Tokens => self.set("tokens", value),
             Field::Metrics => {
-                self.is_final = true;
+                self.is_ending = true;
                 merge(&mut self.metrics, value, &mut self.is_unparsed);
             }
             Field::Count(name) => self.set(name, value),
             Field::Type => self.take_type(value),
-            Field::Done => self.is_final |= value == b"true",
+            Field::Done => self.is_ending |= value == b"true",
             // The last chunk of an OpenAI stream, which says nothing but usage.
-            Field::NoChoices => self.is_final |= !self.usage.is_empty(),
-            Field::Finish => self.is_final |= value != b"null",
+            // The last chunk of an OpenAI stream, which says nothing but usage.
+            Field::NoChoices => self.is_ending = true,
+            Field::Finish => self.is_ending |= value != b"null",
+            Field::DocumentEnd => {
+                // An answer may end before its usage is told.
+                self.is_final |= std::mem::take(&mut self.is_ending) && !(self.usage.is_empty() && self.metrics.is_empty());
+            }
             Field::Nothing => {}
             Field::ServedBy => self.served_by = true,
             Field::Error => self.is_error |= value != b"null",
@@ -194,16 +205,15 @@ impl Reading {
 
     fn take_type(&mut self, value: &[u8]) {
         match value {
-            // Anthropic, whose message_delta says the whole.
-            b"\"message_stop\"" | b"\"message_delta\"" => self.is_final = true,
-            // OpenAI responses, images and transcriptions; Cohere.
-            b"\"response.completed\""
+            // The last of Anthropic; of OpenAI responses, images and transcriptions; of Cohere.
+            b"\"message_stop\""
+            | b"\"response.completed\""
             | b"\"response.incomplete\""
             | b"\"response.failed\""
             | b"\"image_generation.completed\""
             | b"\"image_edit.completed\""
             | b"\"transcript.text.done\""
-            | b"\"message-end\"" => self.is_final = true,
+            | b"\"message-end\"" => self.is_ending = true,
             b"\"error\"" => self.is_error = true,
             _ => {}
         }
@@ -234,7 +244,7 @@ fn name_text(value: &[u8]) -> Option<String> {
 
 /// A scanner for response documents.
 pub(super) fn scanner(roots: Roots, max_value_bytes: usize) -> JsonScanner<Field> {
-    JsonScanner::new(&WANTED, roots, max_value_bytes)
+    JsonScanner::new(&WANTED, roots, max_value_bytes).names_end(Field::DocumentEnd)
 }
 
 /// Members whose text is what a model says.
