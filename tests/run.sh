@@ -8,15 +8,34 @@ step() { printf '\n== %s\n' "$*"; }
 fail() { printf 'tests/run.sh: %s\n' "$*" >&2; exit 1; }
 
 command -v cargo >/dev/null || fail "cargo is missing: install Rust"
-if ! command -v cc >/dev/null; then
-    step "install a C compiler"
+missing=()
+command -v cc >/dev/null || missing+=(gcc libc6-dev)
+python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3 python3-venv)
+if [ ${#missing[@]} -gt 0 ]; then
+    step "install ${missing[*]}"
     SUDO=""
     [ "$(id -u)" = 0 ] || SUDO=sudo
-    { $SUDO apt-get update -q && $SUDO apt-get install -y -q gcc libc6-dev; } || fail "a C compiler can't be had"
+    { $SUDO apt-get update -q && $SUDO apt-get install -y -q "${missing[@]}"; } || fail "can't install ${missing[*]}"
 fi
 
 step tests
 cargo test
+
+step "usage and prices beside the Python package genai-prices"
+ORACLE=target/oracle
+if ! "$ORACLE/venv/bin/python" -c 'import genai_prices' 2>/dev/null; then
+    rm -rf "$ORACLE/venv"
+    python3 -m venv "$ORACLE/venv" || fail "no virtual environment for Python"
+    "$ORACLE/venv/bin/pip" install -q --disable-pip-version-check genai-prices==0.1.4 ||
+        fail "genai-prices can't be had from PyPI"
+fi
+# Both sides price by the catalog that the crate bundles.
+PRICES=$(cargo metadata --format-version 1 | python3 -c '
+import json, pathlib, sys
+crate = next(p for p in json.load(sys.stdin)["packages"] if p["name"] == "genai-prices")
+print(pathlib.Path(crate["manifest_path"]).parent / "data/prices.json")')
+"$ORACLE/venv/bin/python" tests/oracle.py "$ORACLE/cases" 12000 "$PRICES"
+ORACLE_CASES="$PWD/$ORACLE/cases" cargo test --test oracle -- --ignored --nocapture
 
 step examples
 for example in axum_router hyper_server unit_test custom_sink; do

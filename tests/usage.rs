@@ -4,18 +4,26 @@
 
 mod common;
 
-use std::{convert::Infallible, io::Write};
+use std::{convert::Infallible, io::Write, time::Duration};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
-use common::{Recorder, assert_schema};
+use common::{Recorder, assert_schema, json as json_of};
 use futures_util::FutureExt;
 use http::{Request, Response};
 use http_body::Frame;
 use http_body_util::{BodyExt, Full, StreamBody};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use tower::{Layer, Service};
-use tower_tagging::{TaggingLayer, usage::UsageTap};
+use tower_tagging::{
+    EventLayer, TaggingLayer, Tags,
+    event::ManualClock,
+    tagging::RequestBody,
+    usage::{
+        CatalogPrices, Cost, CostStatus, Exchange, Money, Operation, OverlayPrices, Price, PriceBook, PriceQuery,
+        Rates, SwapPrices, Unit, Usage, UsageTap,
+    },
+};
 
 struct Case {
     name: String,
@@ -80,7 +88,7 @@ fn run(case: &Case, coding: Option<&str>, frames: Vec<Bytes>) -> Value {
         let response = response.take().unwrap();
         async move {
             // The request is read to its end, as a service would.
-            let body: tower_tagging::tagging::RequestBody<Full<Bytes>> = request.into_body();
+            let body: RequestBody<Full<Bytes>> = request.into_body();
             body.collect().await.unwrap();
             Ok::<_, Infallible>(response)
         }
@@ -215,7 +223,7 @@ fn run_cancelled(case: &Case, frames: Vec<Bytes>, taken: usize) -> Value {
     }
     let frames = frames.into_iter().map(|frame| Ok::<_, Infallible>(Frame::data(frame)));
     let mut response = Some(response.body(StreamBody::new(futures_util::stream::iter(frames))).unwrap());
-    let mut service = layer.layer(tower::service_fn(move |_: Request<_>| {
+    let mut service = layer.layer(tower::service_fn(move |_: Request<RequestBody<Full<Bytes>>>| {
         std::future::ready(Ok::<_, Infallible>(response.take().unwrap()))
     }));
     let response = service.call(case.request.clone()).now_or_never().unwrap().unwrap();
@@ -229,7 +237,8 @@ fn run_cancelled(case: &Case, frames: Vec<Bytes>, taken: usize) -> Value {
 
 #[test]
 fn a_stream_that_is_cut_off_gives_one_event_and_never_a_zero() {
-    for case in cases().iter().filter(|case| case.expect["stream"] == true && case.expect["usage_status"] == "reported") {
+    for case in cases().iter().filter(|case| case.expect["stream"] == true && case.expect["usage_status"] == "reported")
+    {
         let step = (case.body.len() / 40).max(1);
         let pieces = frames(&case.body, std::iter::repeat_n(step, case.body.len() / step));
         let whole = known(&case.expect["usage"]);
@@ -248,7 +257,10 @@ fn a_stream_that_is_cut_off_gives_one_event_and_never_a_zero() {
                         let (count, whole) = (count.as_u64(), whole.get(unit).and_then(Value::as_u64));
                         assert!(count <= whole, "{unit} {count:?} of {whole:?} in {name} after {taken}");
                         let is_total = unit == "input_tokens" || unit == "output_tokens";
-                        assert!(count > Some(0) || whole == Some(0) || !is_total, "{unit} is zero in {name} after {taken}");
+                        assert!(
+                            count > Some(0) || whole == Some(0) || !is_total,
+                            "{unit} is zero in {name} after {taken}"
+                        );
                     }
                     assert!(["partial", "unpriced_model"].contains(&llm["cost_status"].as_str().unwrap()), "{llm:#}");
                 }
@@ -257,4 +269,277 @@ fn a_stream_that_is_cut_off_gives_one_event_and_never_a_zero() {
             }
         }
     }
+}
+
+// Prices.
+
+fn usd(text: &str) -> Money {
+    text.parse().unwrap()
+}
+
+/// The event of a call with this answer.
+fn answered(path: &str, answer: &Value) -> Value {
+    let body = answer.to_string().into_bytes();
+    let case = Case {
+        name: path.to_owned(),
+        request: Request::post(path).body(Full::default()).unwrap(),
+        status: 200,
+        headers: vec![("content-type".to_owned(), "application/json".to_owned())],
+        body: body.clone(),
+        expect: Value::Null,
+    };
+    run(&case, None, vec![body.into()])
+}
+
+#[test]
+fn the_bundled_prices_are_those_of_the_providers() {
+    let openai = answered(
+        "/v1/chat/completions",
+        &json!({"model": "gpt-4o-2024-08-06", "usage": {"prompt_tokens": 2006, "completion_tokens": 300,
+            "total_tokens": 2306, "prompt_tokens_details": {"cached_tokens": 1920}}}),
+    );
+    let anthropic = answered(
+        "/v1/messages",
+        &json!({"model": "claude-sonnet-4-5", "usage": {"input_tokens": 504, "output_tokens": 97,
+            "cache_creation_input_tokens": 3000, "cache_read_input_tokens": 10000,
+            "cache_creation": {"ephemeral_5m_input_tokens": 1000, "ephemeral_1h_input_tokens": 2000}}}),
+    );
+    let gemini = answered(
+        "/v1beta/models/gemini-2.5-pro:generateContent",
+        &json!({"modelVersion": "gemini-2.5-pro", "usageMetadata": {"promptTokenCount": 250_000,
+            "cachedContentTokenCount": 100_000, "candidatesTokenCount": 1000, "thoughtsTokenCount": 500}}),
+    );
+    let embedding = answered(
+        "/v1/embeddings",
+        &json!({"model": "text-embedding-3-small", "usage": {"prompt_tokens": 8, "total_tokens": 8}}),
+    );
+    for (event, cost) in [(openai, 0.005_615), (anthropic, 0.021_717), (gemini, 0.4225), (embedding, 0.000_000_16)] {
+        let llm = &event["llm"];
+        assert_eq!(llm["cost_usd"].as_f64(), Some(cost), "{llm:#}");
+        assert_eq!(llm["cost_status"], "priced");
+        assert_eq!(llm["price_source"], "genai-prices 0.2.1");
+    }
+}
+
+#[test]
+fn no_price_is_no_cost_and_is_counted() {
+    let recorder = Recorder::new();
+    let tap = UsageTap::new();
+    let layer = TaggingLayer::builder().usage(tap.clone()).sink(recorder.0.clone()).build().unwrap();
+    let mut service = layer.layer(tower::service_fn(async |_: Request<RequestBody<Full<Bytes>>>| {
+        let body = r#"{"model":"nobody-knows-it","usage":{"prompt_tokens":1,"completion_tokens":2}}"#;
+        Ok::<_, Infallible>(
+            Response::builder().header("content-type", "application/json").body(Full::<Bytes>::from(body)).unwrap(),
+        )
+    }));
+    let request = Request::post("/v1/chat/completions").body(Full::<Bytes>::default()).unwrap();
+    let response = service.call(request).now_or_never().unwrap().unwrap();
+    response.into_body().collect().now_or_never().unwrap().unwrap();
+    let event = recorder.single();
+    let llm = event.llm().unwrap();
+    assert_eq!((llm.cost(), llm.cost_status()), (None, CostStatus::UnpricedModel));
+    assert_eq!(llm.usage().unwrap().output_tokens(), Some(2));
+    assert_eq!(tap.unpriced_total(), 1);
+}
+
+#[test]
+fn a_client_cannot_make_its_calls_free_by_naming_a_provider() {
+    let body = r#"{"model":"gpt-4o-2024-08-06","usage":{"prompt_tokens":1000,"completion_tokens":100}}"#;
+    let case = Case {
+        name: "spoofed".to_owned(),
+        request: Request::post("/v1/chat/completions")
+            .header("x-portkey-provider", "ollama")
+            .body(Full::default())
+            .unwrap(),
+        status: 200,
+        headers: vec![("content-type".to_owned(), "application/json".to_owned())],
+        body: body.into(),
+        expect: Value::Null,
+    };
+    let llm = &run(&case, None, vec![body.into()])["llm"];
+    assert_eq!((&llm["provider"], &llm["cost_status"]), (&json!("openai"), &json!("priced")));
+}
+
+#[test]
+fn price_books_lie_over_each_other_and_can_be_swapped() {
+    let usage = Usage::tokens(1_000_000, 1_000_000).with(Unit::CacheReadTokens, 400_000);
+    let query = |provider, model| PriceQuery::new(Some(provider), model, &usage);
+    let rates = Rates::per_million(usd("2"), usd("8")).cache(usd("0.5"), usd("2.5"));
+    let overlay = OverlayPrices::over(CatalogPrices::bundled()).with("OpenAI", "GPT-4o", rates);
+    let price = overlay.price(&query("openai", "gpt-4o")).unwrap();
+    assert_eq!((price.input, price.output, price.total), (Some(usd("1.4")), Some(usd("8")), usd("9.4")));
+    assert_eq!(&*price.source, "custom");
+    let base = overlay.price(&query("openai", "gpt-4o-mini")).unwrap();
+    assert_eq!(&*base.source, "genai-prices 0.2.1");
+
+    let swap = SwapPrices::new(|_: &PriceQuery<'_>| None);
+    let shared = swap.clone();
+    assert_eq!(shared.price(&query("openai", "gpt-4o")), None);
+    swap.swap(|query: &PriceQuery<'_>| Some(Price::custom(Money::from_nano_usd(query.usage.input_tokens()?))));
+    assert_eq!(shared.price(&query("openai", "gpt-4o")).unwrap().total, Money::from_nano_usd(1_000_000));
+
+    assert!(CatalogPrices::from_json(b"[]", "empty").is_ok());
+    assert!(CatalogPrices::from_json(b"no JSON", "broken").is_err());
+}
+
+// What code records.
+
+/// The event of a request whose handler does this.
+fn recorded(path: &str, record: impl Fn(&Tags) + Clone) -> Value {
+    let recorder = Recorder::new();
+    let layer = TaggingLayer::builder().usage(UsageTap::new()).sink(recorder.0.clone()).build().unwrap();
+    let mut service = layer.layer(tower::service_fn(move |request: Request<_>| {
+        record(request.extensions().get::<Tags>().unwrap());
+        std::future::ready(Ok::<_, Infallible>(Response::new(Full::<Bytes>::default())))
+    }));
+    let request = Request::post(path).body(Full::<Bytes>::default()).unwrap();
+    service.call(request).now_or_never().unwrap().unwrap();
+    json_of(&recorder.single())
+}
+
+#[test]
+fn recorded_calls_add_up() {
+    let event = recorded("/answer", |tags| {
+        tags.record_usage(Usage::tokens(1_000, 100).with(Unit::CacheReadTokens, 10).of("openai", "gpt-4o"));
+        tags.record_usage(Usage::tokens(2_000, 200).of("anthropic", "claude-sonnet-4-5"));
+    });
+    let llm = &event["llm"];
+    assert_eq!((&llm["usage_status"], &llm["cost_status"]), (&json!("recorded"), &json!("priced")));
+    assert_eq!(
+        known(&llm["usage"]),
+        *json!({"input_tokens": 3000, "output_tokens": 300, "cache_read_tokens": 10}).as_object().unwrap()
+    );
+    // 990 x 2.5 + 10 x 1.25 + 100 x 10 dollars a million; 2000 x 3 + 200 x 15.
+    assert_eq!(llm["cost_usd"].as_f64(), Some(0.012_487_5));
+}
+
+#[test]
+fn anything_can_cost() {
+    let event = recorded("/rows", |tags| {
+        tags.record_cost(Cost::new(usd("0.25")).of("rows", 1_200.0));
+        tags.record_cost(Cost::new(usd("0.5")).of("rows", 300.0));
+        tags.record_cost(Cost::new(usd("0.000000001")));
+    });
+    let llm = &event["llm"];
+    assert_eq!(llm["cost_usd"].as_f64(), Some(0.750_000_001));
+    assert_eq!(llm["meters"], json!({"rows": 1500.0}));
+    assert_eq!(
+        (&llm["usage"], &llm["usage_status"], &llm["provider"]),
+        (&Value::Null, &json!("recorded"), &Value::Null)
+    );
+    assert_eq!((&llm["cost_status"], &llm["price_source"]), (&json!("priced"), &json!("custom")));
+}
+
+#[test]
+fn usage_of_no_model_has_the_price_that_is_recorded_or_none() {
+    let unpriced = recorded("/a", |tags| tags.record_usage(Usage::tokens(1, 2)));
+    assert_eq!(
+        (&unpriced["llm"]["cost_usd"], &unpriced["llm"]["cost_status"]),
+        (&Value::Null, &json!("unpriced_model"))
+    );
+    let priced = recorded("/a", |tags| {
+        tags.record_usage(Usage::tokens(1, 2));
+        tags.record_cost(Cost::new(usd("0.1")));
+    });
+    assert_eq!((priced["llm"]["cost_usd"].as_f64(), &priced["llm"]["cost_status"]), (Some(0.1), &json!("priced")));
+    let partly = recorded("/a", |tags| {
+        tags.record_usage(Usage::tokens(1_000, 0).of("openai", "gpt-4o"));
+        tags.record_usage(Usage::tokens(1, 2).of("openai", "nobody-knows-it"));
+    });
+    assert_eq!((partly["llm"]["cost_usd"].as_f64(), &partly["llm"]["cost_status"]), (Some(0.0025), &json!("partial")));
+}
+
+#[test]
+fn other_requests_have_no_llm() {
+    for path in ["/users", "/responses", "/api/chat", "/v1/responses/42"] {
+        assert!(recorded(path, |_| ()).get("llm").is_none(), "{path}");
+    }
+}
+
+#[test]
+fn counts_that_do_not_add_up_are_noted_and_priced_cut() {
+    let event = answered(
+        "/v1/chat/completions",
+        &json!({"model": "gpt-4o", "usage": {"prompt_tokens": 10, "completion_tokens": -5, "total_tokens": 5,
+            "prompt_tokens_details": {"cached_tokens": 40}}}),
+    );
+    let llm = &event["llm"];
+    assert_eq!(known(&llm["usage"]), *json!({"input_tokens": 10, "cache_read_tokens": 40}).as_object().unwrap());
+    assert_eq!((llm["cost_usd"].as_f64(), &llm["cost_status"]), (Some(0.000_012_5), &json!("priced")));
+    let notes: Vec<_> =
+        event["diagnostics"].as_array().unwrap().iter().map(|note| note["detail"].as_str().unwrap()).collect();
+    assert_eq!(notes, ["completion_tokens is -5", "cache_read_tokens 40 over input_tokens 10"]);
+    assert!(event["diagnostics"].as_array().unwrap().iter().all(|note| note["code"] == "usage_inconsistent"));
+}
+
+#[test]
+fn a_route_of_your_own_can_be_named() {
+    let recorder = Recorder::new();
+    let tap = UsageTap::new().exchange(|head| {
+        (head.uri.path() == "/ask")
+            .then(|| Exchange::new("mistral", Operation::Other("ask".into())).model("mistral-small-latest"))
+    });
+    let layer = TaggingLayer::builder().usage(tap).sink(recorder.0.clone()).build().unwrap();
+    let mut service = layer.layer(tower::service_fn(async |_: Request<RequestBody<Full<Bytes>>>| {
+        let body = r#"{"usage":{"prompt_tokens":1,"completion_tokens":2}}"#;
+        Ok::<_, Infallible>(
+            Response::builder().header("content-type", "application/json").body(Full::<Bytes>::from(body)).unwrap(),
+        )
+    }));
+    let response =
+        service.call(Request::get("/ask").body(Full::<Bytes>::default()).unwrap()).now_or_never().unwrap().unwrap();
+    response.into_body().collect().now_or_never().unwrap().unwrap();
+    let llm = &json_of(&recorder.single())["llm"];
+    assert_eq!((&llm["provider"], &llm["operation"]), (&json!("mistral"), &json!("ask")));
+    assert_eq!((&llm["request_model"], &llm["cost_status"]), (&json!("mistral-small-latest"), &json!("priced")));
+}
+
+#[test]
+fn the_first_token_is_the_first_content() {
+    let clock = ManualClock::new();
+    let recorder = Recorder::new();
+    let layer = TaggingLayer::builder()
+        .usage(UsageTap::new())
+        .events(EventLayer::new(recorder.0.clone()).clock(clock.clone()))
+        .build()
+        .unwrap();
+    let chunk = |content: &str| {
+        format!("data: {{\"model\":\"gpt-4o\",\"choices\":[{{\"delta\":{{\"content\":\"{content}\"}}}}]}}\n\n")
+    };
+    let usage = "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":30}}\n\ndata: [DONE]\n\n";
+    let chunks = [chunk(""), chunk("Hello"), chunk(" you"), usage.to_owned()];
+    let mut service = layer.layer(tower::service_fn(move |_: Request<RequestBody<Full<Bytes>>>| {
+        let clock = clock.clone();
+        let frames = chunks.clone().into_iter().map(move |chunk| {
+            clock.advance(Duration::from_secs(1));
+            Ok::<_, Infallible>(Frame::data(Bytes::from(chunk)))
+        });
+        let body = StreamBody::new(futures_util::stream::iter(frames));
+        std::future::ready(Ok::<_, Infallible>(
+            Response::builder().header("content-type", "text/event-stream").body(body).unwrap(),
+        ))
+    }));
+    let request = Request::post("/v1/chat/completions").body(Full::<Bytes>::default()).unwrap();
+    let response = service.call(request).now_or_never().unwrap().unwrap();
+    response.into_body().collect().now_or_never().unwrap().unwrap();
+    let event = recorder.single();
+    let llm = event.llm().unwrap();
+    assert_eq!(event.time_to_first_byte(), Some(Duration::from_secs(1)));
+    assert_eq!(llm.time_to_first_token(), Some(Duration::from_secs(2)));
+    assert_eq!(llm.output_tokens_per_second(), Some(15.0));
+}
+
+#[test]
+fn a_decompression_bomb_is_given_up() {
+    let body = encode("gzip", &vec![b' '; 64 * 1024 * 1024]);
+    let case = Case {
+        name: "bomb".to_owned(),
+        request: Request::post("/v1/chat/completions").body(Full::default()).unwrap(),
+        status: 200,
+        headers: vec![("content-type".to_owned(), "application/json".to_owned())],
+        body: body.clone(),
+        expect: Value::Null,
+    };
+    let event = run(&case, Some("gzip"), vec![body.into()]);
+    assert_eq!(event["llm"]["usage_status"], "unparsed");
 }

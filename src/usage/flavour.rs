@@ -32,7 +32,7 @@ pub(super) fn read(provider: Option<&str>, report: &Map<String, Value>, metrics:
         reader.converse();
     } else if has("prompt_tokens") || has("completion_tokens") {
         reader.openai_chat(provider);
-    } else if has("input_tokens") || has("output_tokens") {
+    } else if ["input_tokens", "output_tokens", "input_token_details", "output_token_details"].into_iter().any(has) {
         reader.openai_responses_or_anthropic();
     } else if report.get("tokens").is_some_and(Value::is_object) {
         reader.cohere_tokens();
@@ -159,8 +159,10 @@ impl Reader<'_> {
             let Some(details) = self.report.get(key).and_then(Value::as_array) else { continue };
             // Of several entries for a modality the first counts; documents are priced as images.
             for (modality, place) in [("TEXT", 0), ("AUDIO", 1), ("IMAGE", 2), ("DOCUMENT", 2), ("VIDEO", 3)] {
-                let entry =
-                    details.iter().find(|entry| entry.get("modality").and_then(Value::as_str) == Some(modality));
+                let entry = details.iter().find(|entry| {
+                    let name = entry.get("modality").and_then(Value::as_str);
+                    name.is_some_and(|name| name.eq_ignore_ascii_case(modality))
+                });
                 let count =
                     entry.and_then(|entry| entry.get("tokenCount")).and_then(|count| self.number(count, || key.into()));
                 for unit in [units, also].iter().filter_map(|units| units.get(place).copied().flatten()) {

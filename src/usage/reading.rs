@@ -111,10 +111,7 @@ static WANTED: [Node<Field>; 29] = [
     // OpenAI responses: response.completed and others. Gemini Code Assist wraps its answer the same way.
     Node { key: "response", want: Want::Within(&[ID, MODEL, MODEL_VERSION, SERVICE_TIER, USAGE, USAGE_METADATA]) },
     // Cohere: message-end. Anthropic: message_delta.
-    Node {
-        key: "delta",
-        want: Want::Within(&[USAGE, Node { key: "stop_reason", want: Want::Value(Field::Finish) }]),
-    },
+    Node { key: "delta", want: Want::Within(&[USAGE, Node { key: "stop_reason", want: Want::Value(Field::Finish) }]) },
     Node { key: "x_groq", want: Want::Within(&[Node { key: "usage", want: Want::Value(Field::GroqUsage) }]) },
     // Cohere embed.
     Node {
@@ -195,7 +192,8 @@ impl Reading {
             Field::Finish => self.is_ending |= value != b"null",
             Field::DocumentEnd => {
                 // An answer may end before its usage is told.
-                self.is_final |= std::mem::take(&mut self.is_ending) && !(self.usage.is_empty() && self.metrics.is_empty());
+                self.is_final |=
+                    std::mem::take(&mut self.is_ending) && !(self.usage.is_empty() && self.metrics.is_empty());
             }
             Field::Nothing => {}
             Field::ServedBy => self.served_by = true,
