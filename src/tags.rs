@@ -356,6 +356,10 @@ impl State {
         Some(OpenRequest { event: Arc::get_mut(event)?, scopes, rules, flags })
     }
 
+    pub(crate) fn event(&self) -> &Event {
+        &self.event
+    }
+
     /// The effective metadata, merged anew if a scope changed.
     fn effective(&mut self) -> &Metadata {
         if let Some(mut request) = self.open() {

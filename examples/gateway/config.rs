@@ -9,6 +9,7 @@
 //! | `HEADERS_TO_METADATA` | headers that become tags | none |
 //! | `METADATA_PREFIXES` | prefixes of headers that become tags | `x-majordomo-` |
 //! | `METADATA_PRECEDENCE` | `strict` or `legacy` | `strict` |
+//! | `INCLUDE_USAGE` | `on` asks OpenAI-shaped streams for their usage where the client did not, and hides it from the client | `off` |
 //! | `TAGGING` | `off` leaves the bare proxy, for comparison | `on` |
 
 use std::{collections::HashMap, env, fs, net::SocketAddr};
@@ -19,12 +20,14 @@ use tower_tagging::{
     EventLayer, Metadata, MetadataLayer, TaggingLayer,
     metadata::{Limits, Scope, Scopes, StripHeaders},
     sink::JsonLinesSink,
+    usage::UsageTap,
 };
 
 pub(crate) struct Config {
     pub(crate) listen: SocketAddr,
     pub(crate) upstream: Option<Uri>,
     pub(crate) tagging: Option<TaggingLayer>,
+    pub(crate) includes_usage: bool,
 }
 
 impl Config {
@@ -38,7 +41,12 @@ impl Config {
             Some("off") => None,
             Some(word) => return Err(format!("TAGGING: {word:?} is neither \"on\" nor \"off\"")),
         };
-        Ok(Self { listen, upstream, tagging })
+        let includes_usage = match variable("INCLUDE_USAGE")?.as_deref() {
+            None | Some("off") => false,
+            Some("on") => true,
+            Some(word) => return Err(format!("INCLUDE_USAGE: {word:?} is neither \"on\" nor \"off\"")),
+        };
+        Ok(Self { listen, upstream, tagging, includes_usage })
     }
 }
 
@@ -75,7 +83,7 @@ fn tagging() -> Result<TaggingLayer, String> {
         let keys = Keys::read(&path).map_err(|problem| format!("SCOPES: {path}: {problem}"))?;
         metadata = metadata.resolver(move |head| keys.scopes_of(head));
     }
-    let layer = TaggingLayer::builder().metadata(metadata).events(EventLayer::new(sink)).build();
+    let layer = TaggingLayer::builder().metadata(metadata).usage(UsageTap::new()).events(EventLayer::new(sink)).build();
     layer.map_err(|problem| problem.to_string())
 }
 

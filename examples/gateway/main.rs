@@ -18,7 +18,7 @@ use std::future::IntoFuture;
 use axum::{Router, serve::ListenerExt};
 use config::Config;
 use tokio::{net::TcpListener, runtime::Runtime};
-use tower_tagging::sink::Delivery;
+use tower_tagging::{sink::Delivery, usage::InjectIncludeUsageLayer};
 
 /// How long requests at hand may take once the gateway is told to stop.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -51,6 +51,8 @@ fn run(config: Config) -> std::io::Result<()> {
         None => demo::router(),
     };
     let app = match config.tagging {
+        // Outside of the tap, which is to see what the client is not.
+        Some(tagging) if config.includes_usage => app.layer(tagging).layer(InjectIncludeUsageLayer::new()),
         Some(tagging) => app.layer(tagging),
         None => app,
     };

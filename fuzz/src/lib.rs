@@ -48,7 +48,8 @@ impl Cuts {
         while !rest.is_empty() {
             let mut length = if is_cut_by_length { lengths.next().unwrap_or(default) } else { default };
             length = length.min(rest.len());
-            let end = |mark: &[u8]| rest.windows(mark.len()).position(|window| window == mark).map(|at| at + mark.len());
+            let end =
+                |mark: &[u8]| rest.windows(mark.len()).position(|window| window == mark).map(|at| at + mark.len());
             if self.behind_lines {
                 length = length.min(end(b"\n").unwrap_or(length));
             }

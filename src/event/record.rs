@@ -273,7 +273,7 @@ impl Event {
         list.extend(
             self.llm()
                 .into_iter()
-                .flat_map(|llm| llm.inconsistencies())
+                .flat_map(LlmUsage::inconsistencies)
                 .map(|detail| Diagnostic::new(DiagnosticCode::UsageInconsistent).with_detail(detail)),
         );
         if self.diagnostics.left_out() > 0 {

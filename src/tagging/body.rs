@@ -4,6 +4,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
+use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
@@ -17,16 +18,18 @@ pin_project! {
         #[pin]
         inner: Option<B>,
         pending: Option<Pending>,
+        // Trailers that are still to be sent.
+        receipt: Option<HeaderMap>,
     }
 }
 
 impl<B> ResponseBody<B> {
     pub(super) fn new(inner: B, pending: Option<Pending>) -> Self {
-        Self { inner: Some(inner), pending }
+        Self { inner: Some(inner), pending, receipt: None }
     }
 
     pub(super) fn empty() -> Self {
-        Self { inner: None, pending: None }
+        Self { inner: None, pending: None, receipt: None }
     }
 }
 
@@ -53,8 +56,11 @@ impl<B: Body> Body for ResponseBody<B> {
     ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
         let mut this = self.project();
         let Some(mut inner) = this.inner.as_mut().as_pin_mut() else { return Poll::Ready(None) };
+        if let Some(receipt) = this.receipt.take() {
+            return Poll::Ready(Some(Ok(Frame::trailers(receipt))));
+        }
         let Some(pending) = this.pending else { return inner.poll_frame(context) };
-        let frame = ready!(pending.observe(|| inner.as_mut().poll_frame(context)));
+        let mut frame = ready!(pending.observe(|| inner.as_mut().poll_frame(context)));
         match &frame {
             None => pending.complete(),
             Some(Ok(frame)) => match frame.data_ref() {
@@ -64,13 +70,33 @@ impl<B: Body> Body for ResponseBody<B> {
             Some(Err(_)) => pending.fail::<B::Error>("response body"),
         }
         if pending.is_over() {
+            *this.receipt = pending.take_receipt();
             *this.pending = None;
+            // At the end, or in the trailers, of what the service sent.
+            if let Some(receipt) = this.receipt.take() {
+                frame = match frame {
+                    None => Some(Ok(Frame::trailers(receipt))),
+                    Some(Ok(frame)) => match frame.into_trailers() {
+                        Ok(mut trailers) => {
+                            trailers.extend(receipt);
+                            Some(Ok(Frame::trailers(trailers)))
+                        }
+                        Err(frame) => {
+                            *this.receipt = Some(receipt);
+                            Some(Ok(frame))
+                        }
+                    },
+                    Some(Err(error)) => Some(Err(error)),
+                };
+            }
         }
         Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {
-        self.inner.as_ref().is_none_or(Body::is_end_stream)
+        // A receipt may follow what the service sent.
+        let awaits_receipt = self.receipt.is_some() || self.pending.as_ref().is_some_and(Pending::gives_receipt);
+        self.inner.as_ref().is_none_or(|inner| inner.is_end_stream() && !awaits_receipt)
     }
 
     fn size_hint(&self) -> SizeHint {

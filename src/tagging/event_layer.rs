@@ -30,6 +30,7 @@ pub(super) struct Events {
     clock: Arc<dyn Clock>,
     ids: Arc<dyn IdGenerator>,
     pool: EventPoolOwner,
+    gives_receipts: bool,
     #[cfg(feature = "llm")]
     usage: Option<UsageTap>,
     #[cfg(feature = "tracing")]
@@ -45,6 +46,7 @@ impl EventLayer {
                 clock: Arc::new(SystemClock),
                 ids: Arc::new(RandomIds),
                 pool: EventPoolOwner::new(),
+                gives_receipts: false,
                 #[cfg(feature = "llm")]
                 usage: None,
                 #[cfg(feature = "tracing")]
@@ -82,6 +84,18 @@ impl EventLayer {
         self.with(|events| events.usage = Some(tap))
     }
 
+    /// Gives clients a receipt: the response headers `x-tagging-event-id`, `x-tagging-tags` (how many are effective) and
+    /// `x-tagging-dropped` (such as `shadowed;team`, eight at most); and, behind a body that is a stream, the trailers
+    /// `x-tagging-usage-status`, `x-tagging-input-tokens`, `x-tagging-output-tokens` and `x-tagging-cost-usd`, where there
+    /// is LLM usage. Off by default: it tells clients what they cost, and what you know of them.
+    ///
+    /// Trailers reach HTTP/2 clients, and HTTP/1 clients that say `te: trailers` when the length of the body is not
+    /// declared. With a receipt the usage is settled on the request path, before the body ends.
+    #[must_use]
+    pub fn receipts(self) -> Self {
+        self.with(|events| events.gives_receipts = true)
+    }
+
     /// Counts of every event's fate, and the way to stop in order.
     pub fn delivery(&self) -> Delivery {
         self.events.sink.delivery()
@@ -93,6 +107,7 @@ impl EventLayer {
             clock: Arc::clone(&self.events.clock),
             ids: Arc::clone(&self.events.ids),
             pool: EventPoolOwner::new(),
+            gives_receipts: self.events.gives_receipts,
             #[cfg(feature = "llm")]
             usage: self.events.usage.clone(),
             #[cfg(feature = "tracing")]
@@ -169,6 +184,10 @@ impl EventLayer {
 }
 
 impl Events {
+    pub(super) fn gives_receipts(&self) -> bool {
+        self.gives_receipts
+    }
+
     #[cfg(feature = "llm")]
     pub(super) fn usage(&self) -> Option<&UsageTap> {
         self.usage.as_ref()

@@ -89,12 +89,13 @@ where
                     None => ready!(inner.poll(context)),
                 };
                 let mut pending = pending.take();
-                let response = result.inspect_err(|_| {
+                let mut response = result.inspect_err(|_| {
                     if let Some(pending) = &mut pending {
                         pending.fail::<E>("service");
                     }
                 })?;
                 if let Some(pending) = &mut pending {
+                    pending.write_receipt(&mut response);
                     pending.head(&response);
                 }
                 let pending = pending.filter(|pending| !pending.is_over());

@@ -77,6 +77,7 @@ mod future;
 mod layer;
 mod pending;
 mod pieces;
+mod receipt;
 mod request_body;
 mod service;
 

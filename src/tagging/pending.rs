@@ -1,7 +1,7 @@
 use std::{any::type_name, sync::Arc, thread, time::Duration, time::Instant};
 
 use bytes::Buf;
-use http::{Method, Response, StatusCode, header};
+use http::{HeaderMap, Method, Response, StatusCode, header};
 use http_body::Body;
 
 use crate::{Tags, event::Outcome};
@@ -12,7 +12,7 @@ use crate::{
     usage::{Exchange, LlmRecord, Observed, Tap},
 };
 
-use super::event_layer::Events;
+use super::{event_layer::Events, receipt};
 
 #[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own about the request")]
 /// The guard of one request: moves from the response future into the response body and emits the event once, at the
@@ -35,6 +35,8 @@ pub(crate) struct Pending {
     /// was caught between the poll and the drop.
     is_polling: bool,
     /// Boxed, as the guard moves with the response and seldom has one.
+    /// What the trailers of the response are to say, once the event is emitted.
+    receipt: Option<HeaderMap>,
     #[cfg(feature = "llm")]
     exchange: Option<Box<ObservedExchange>>,
     #[cfg(feature = "tracing")]
@@ -63,6 +65,7 @@ impl Pending {
             content_length: None,
             is_bodyless: false,
             is_polling: false,
+            receipt: None,
             #[cfg(feature = "llm")]
             exchange: None,
             #[cfg(feature = "tracing")]
@@ -105,6 +108,26 @@ impl Pending {
         drop(entered);
         self.is_polling = false;
         result
+    }
+
+    /// Whether the client is to get a receipt.
+    pub(super) fn gives_receipt(&self) -> bool {
+        self.events.gives_receipts()
+    }
+
+    /// Writes the part of the receipt that is known with the response head.
+    pub(super) fn write_receipt<B: Body>(&self, response: &mut Response<B>) {
+        let Some(tags) = self.tags.as_ref().filter(|_| self.gives_receipt()) else { return };
+        let diagnostics = tags.diagnostics();
+        receipt::write_head(response.headers_mut(), tags.state().event(), &diagnostics);
+        if response.body().size_hint().exact().is_none() && !response.headers().contains_key(header::CONTENT_LENGTH) {
+            receipt::announce(response.headers_mut());
+        }
+    }
+
+    /// What the trailers are to say, once the event is emitted.
+    pub(super) fn take_receipt(&mut self) -> Option<HeaderMap> {
+        self.receipt.take()
     }
 
     /// The response head is there.
@@ -232,6 +255,9 @@ impl Pending {
             // What a handler recorded says more.
             event.error = event.error.take().or(error);
         });
+        if self.gives_receipt() {
+            self.receipt = receipt::trailers(&event);
+        }
         self.events.emit(event);
     }
 }

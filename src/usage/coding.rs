@@ -6,6 +6,7 @@ use http::{HeaderMap, header};
 ///
 /// Both the size of what comes out and its ratio to what went in are bounded, so that a decompression bomb costs no more
 /// than giving up.
+#[allow(clippy::large_enum_variant, reason = "there is one, in the box of its exchange")]
 pub(super) enum Decoder {
     Identity,
     Coded { coding: Coding, bytes_in: u64, bytes_out: u64 },

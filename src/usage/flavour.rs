@@ -121,8 +121,9 @@ impl Reader<'_> {
         self.add(Unit::OutputTokens, thoughts);
         self.add(Unit::ReasoningTokens, thoughts);
         self.set(Unit::CacheReadTokens, &["cachedContentTokenCount"]);
-        const NONE: [Option<Unit>; 4] = [None; 4];
-        let modalities: [(&str, [Option<Unit>; 4], [Option<Unit>; 4]); 4] = [
+        type Units = [Option<Unit>; 4];
+        const NONE: Units = [None; 4];
+        let modalities: [(&str, Units, Units); 4] = [
             (
                 "cacheTokensDetails",
                 [

@@ -73,6 +73,7 @@ mod counts;
 mod eventstream;
 mod exchange;
 mod flavour;
+mod inject;
 mod money;
 mod price;
 mod reading;
@@ -85,6 +86,7 @@ pub use self::{
     config::UsageTap,
     counts::{Unit, Usage},
     exchange::{Exchange, Operation},
+    inject::{HidingBody, InjectFuture, InjectIncludeUsage, InjectIncludeUsageLayer, InjectedBody},
     money::{Money, ParseMoneyError},
     price::{CatalogPrices, OverlayPrices, Price, PriceBook, PriceQuery, Rates, SwapPrices},
     record::{Cost, UsageRecord},

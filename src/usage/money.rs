@@ -37,7 +37,7 @@ impl Money {
     )]
     pub fn from_usd(usd: f64) -> Option<Self> {
         let nanos = (usd * NANOS as f64).round();
-        (nanos >= 0.0 && nanos < u64::MAX as f64).then(|| Self { nano_usd: nanos as u64 })
+        (nanos >= 0.0 && nanos < u64::MAX as f64).then_some(Self { nano_usd: nanos as u64 })
     }
 
     /// Whole nano-dollars.

@@ -9,6 +9,7 @@ use crate::{
 };
 
 /// What a response said, as far as it went.
+#[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own about the response")]
 #[derive(Debug, Default)]
 pub(crate) struct Reading {
     pub(super) id: Option<String>,

@@ -126,6 +126,7 @@ pub(crate) struct Observed {
     pub(crate) has_ended: bool,
 }
 
+#[allow(clippy::large_enum_variant, reason = "it lies in a box of its event")]
 pub(crate) enum Seen {
     /// A short body that is still to be read.
     Kept(Tap),
@@ -287,17 +288,14 @@ impl LlmUsage {
                 self.provider = other;
             }
         }
-        match price {
-            Some(price) => {
-                let is_whole = self.usage_status == UsageStatus::Reported;
-                self.cost_status = if is_whole { CostStatus::Priced } else { CostStatus::Partial };
-                (self.cost, self.input_cost, self.output_cost) = (Some(price.total), price.input, price.output);
-                self.price_source = Some(price.source);
-            }
-            None => {
-                self.cost_status = CostStatus::UnpricedModel;
-                tap.count_unpriced();
-            }
+        if let Some(price) = price {
+            let is_whole = self.usage_status == UsageStatus::Reported;
+            self.cost_status = if is_whole { CostStatus::Priced } else { CostStatus::Partial };
+            (self.cost, self.input_cost, self.output_cost) = (Some(price.total), price.input, price.output);
+            self.price_source = Some(price.source);
+        } else {
+            self.cost_status = CostStatus::UnpricedModel;
+            tap.count_unpriced();
         }
     }
 
@@ -327,12 +325,11 @@ impl LlmUsage {
                 service_tier: None,
                 time: request.time,
             };
-            match book.price(&query) {
-                Some(price) => prices.push(price),
-                None => {
-                    unpriced += 1;
-                    tap.count_unpriced();
-                }
+            if let Some(price) = book.price(&query) {
+                prices.push(price);
+            } else {
+                unpriced += 1;
+                tap.count_unpriced();
             }
         }
         self.usage = (!sum.is_empty()).then_some(sum);

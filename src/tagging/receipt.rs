@@ -1,0 +1,98 @@
+use std::fmt::Write;
+
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+
+use crate::{
+    event::Event,
+    metadata::{Diagnostic, DiagnosticCode},
+};
+
+const EVENT_ID: HeaderName = HeaderName::from_static("x-tagging-event-id");
+const TAGS: HeaderName = HeaderName::from_static("x-tagging-tags");
+const DROPPED: HeaderName = HeaderName::from_static("x-tagging-dropped");
+#[cfg(feature = "llm")]
+const INPUT_TOKENS: HeaderName = HeaderName::from_static("x-tagging-input-tokens");
+#[cfg(feature = "llm")]
+const OUTPUT_TOKENS: HeaderName = HeaderName::from_static("x-tagging-output-tokens");
+#[cfg(feature = "llm")]
+const USAGE_STATUS: HeaderName = HeaderName::from_static("x-tagging-usage-status");
+#[cfg(feature = "llm")]
+const COST: HeaderName = HeaderName::from_static("x-tagging-cost-usd");
+
+/// Most dropped tags that are named.
+const MAX_DROPPED: usize = 8;
+
+/// Writes what is known with the response head: the event's id, how many tags are effective, and which were dropped.
+pub(super) fn write_head(headers: &mut HeaderMap, event: &Event, diagnostics: &[Diagnostic<'_>]) {
+    insert(headers, EVENT_ID, &event.id().to_string());
+    insert(headers, TAGS, &event.metadata().len().to_string());
+    let dropped = diagnostics.iter().filter(|note| drops(note.code())).take(MAX_DROPPED);
+    let list = dropped.fold(String::new(), |mut list, note| {
+        let comma = if list.is_empty() { "" } else { ", " };
+        // Header values are visible ASCII; anything else in a key is escaped. Writing to a string does not fail.
+        let _ = write!(list, "{comma}{}", note.code());
+        if let Some(key) = note.key() {
+            let _ = write!(list, ";{}", key.escape_default());
+        }
+        list
+    });
+    if !list.is_empty() {
+        insert(headers, DROPPED, &list);
+    }
+}
+
+/// Says in the head that [`trailers`] may follow.
+pub(super) fn announce(headers: &mut HeaderMap) {
+    #[cfg(feature = "llm")]
+    for name in [INPUT_TOKENS, OUTPUT_TOKENS, USAGE_STATUS, COST] {
+        headers.append(header::TRAILER, name.into());
+    }
+    #[cfg(not(feature = "llm"))]
+    let _ = (headers, header::TRAILER);
+}
+
+/// What is known at the end of the body: tokens and cost.
+#[cfg(feature = "llm")]
+pub(super) fn trailers(event: &Event) -> Option<HeaderMap> {
+    let llm = event.llm()?;
+    let mut trailers = HeaderMap::new();
+    insert(&mut trailers, USAGE_STATUS, llm.usage_status().as_str());
+    if let Some(tokens) = llm.usage().and_then(crate::usage::Usage::input_tokens) {
+        insert(&mut trailers, INPUT_TOKENS, &tokens.to_string());
+    }
+    if let Some(tokens) = llm.usage().and_then(crate::usage::Usage::output_tokens) {
+        insert(&mut trailers, OUTPUT_TOKENS, &tokens.to_string());
+    }
+    if let Some(cost) = llm.cost() {
+        insert(&mut trailers, COST, &cost.to_string());
+    }
+    Some(trailers)
+}
+
+#[cfg(not(feature = "llm"))]
+pub(super) fn trailers(_event: &Event) -> Option<HeaderMap> {
+    None
+}
+
+/// Whether the diagnostic is of a tag that is not effective.
+fn drops(code: DiagnosticCode) -> bool {
+    matches!(
+        code,
+        DiagnosticCode::ValueTooLong
+            | DiagnosticCode::KeyTooLong
+            | DiagnosticCode::TooLarge
+            | DiagnosticCode::TooManyTags
+            | DiagnosticCode::EmptyKey
+            | DiagnosticCode::NullValue
+            | DiagnosticCode::InvalidJson
+            | DiagnosticCode::NotAnObject
+            | DiagnosticCode::SensitiveHeader
+            | DiagnosticCode::Shadowed
+    )
+}
+
+fn insert(headers: &mut HeaderMap, name: HeaderName, text: &str) {
+    if let Ok(value) = HeaderValue::from_str(text) {
+        headers.insert(name, value);
+    }
+}
