@@ -48,9 +48,16 @@ struct Gateway {
 
 fn command(env: &[(&str, &str)]) -> Command {
     let mut command = Command::new(&*PROGRAM);
-    for name in
-        ["UPSTREAM", "EVENTS", "SCOPES", "HEADERS_TO_METADATA", "METADATA_PREFIXES", "METADATA_PRECEDENCE", "TAGGING"]
-    {
+    for name in [
+        "UPSTREAM",
+        "EVENTS",
+        "SCOPES",
+        "HEADERS_TO_METADATA",
+        "METADATA_PREFIXES",
+        "METADATA_PRECEDENCE",
+        "TAGGING",
+        "INCLUDE_USAGE",
+    ] {
         command.env_remove(name);
     }
     command.env("LISTEN", "127.0.0.1:0").envs(env.iter().copied()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -204,6 +211,38 @@ fn expected_tags(headers: &HashMap<String, String>, body: &Value) -> BTreeMap<St
     tags
 }
 
+/// Input, cached and output tokens by an independent reading of the recorded response, which is JSON or lines of it.
+fn expected_usage(response: &str) -> Option<[u64; 3]> {
+    let documents = response.lines().filter_map(|line| serde_json::from_str(line.trim_start_matches("data: ")).ok());
+    let mut last: Option<[u64; 3]> = None;
+    for document in documents.collect::<Vec<Value>>() {
+        let number = |pointer: &str| document.pointer(pointer).and_then(Value::as_u64);
+        let zero = |pointer: &str| number(pointer).unwrap_or(0);
+        for root in ["/usage", "/response/usage"] {
+            let at = |key: &str| format!("{root}/{key}");
+            if let Some(prompt) = number(&at("prompt_tokens")) {
+                let cached = zero(&at("prompt_tokens_details/cached_tokens"));
+                last = Some([prompt, cached, zero(&at("completion_tokens"))]);
+            } else if let Some(input) = number(&at("input_tokens")) {
+                let cached = zero(&at("cache_read_input_tokens")) + zero(&at("input_tokens_details/cached_tokens"));
+                let beside = zero(&at("cache_read_input_tokens")) + zero(&at("cache_creation_input_tokens"));
+                last = Some([input + beside, cached, zero(&at("output_tokens"))]);
+            } else if let (Some(output), Some(last)) = (number(&at("output_tokens")), &mut last) {
+                last[2] = output;
+            }
+        }
+        if let Some(input) = number("/message/usage/input_tokens") {
+            let cached = zero("/message/usage/cache_read_input_tokens");
+            last = Some([input + cached + zero("/message/usage/cache_creation_input_tokens"), cached, 0]);
+        }
+        if let Some(prompt) = number("/usageMetadata/promptTokenCount") {
+            let output = zero("/usageMetadata/candidatesTokenCount") + zero("/usageMetadata/thoughtsTokenCount");
+            last = Some([prompt, zero("/usageMetadata/cachedContentTokenCount"), output]);
+        }
+    }
+    last
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn captures_of_real_sdks() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/captures");
@@ -286,6 +325,21 @@ async fn replay(name: &str, exchange: &Value) {
     let parts: Vec<_> = traceparent.split('-').collect();
     assert_eq!([parts[1], parts[2]], [trace["w3c_trace_id"].as_str().unwrap(), trace["span_id"].as_str().unwrap()]);
 
+    let llm = &event["llm"];
+    assert_eq!(llm["request_model"].as_str(), body_json["model"].as_str().or(Some("gemini-2.5-flash")), "{name}");
+    match expected_usage(&sent.concat()).filter(|_| !aborts) {
+        Some([input, cached, output]) => {
+            let usage = &llm["usage"];
+            assert_eq!(usage["input_tokens"], input, "{name}: {llm:#}");
+            assert_eq!(usage["cache_read_tokens"].as_u64().unwrap_or(0), cached, "{name}: {llm:#}");
+            assert_eq!(usage["output_tokens"].as_u64().unwrap_or(0), output, "{name}: {llm:#}");
+            assert_eq!((&llm["usage_status"], &llm["cost_status"]), (&json!("reported"), &json!("priced")), "{name}");
+        }
+        None => {
+            assert_eq!((&llm["usage_status"], &llm["cost_usd"]), (&json!("absent"), &Value::Null), "{name}: {llm:#}");
+        }
+    }
+
     assert_eq!(event["outcome"], if aborts { "cancelled" } else { "completed" }, "{name}");
     assert_eq!(event["request"]["body_bytes"], body.len(), "{name}");
     if !aborts {
@@ -322,6 +376,28 @@ async fn demo_provider() {
     assert_eq!(events.len(), 7);
     assert_eq!(events[0]["request"]["route"], "/v1/chat/completions");
     assert!(String::from_utf8_lossy(&output.stderr).contains("7 accepted, 7 delivered"), "{output:?}");
+}
+
+/// With `INCLUDE_USAGE` a stream's usage is on the event, and its client sees what it would have seen without.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn usage_that_nobody_asked_for() {
+    let stream = json!({"model": "gpt-4o", "messages": [{"role": "user", "content": "Say hello"}], "stream": true});
+    let asked = json!({"model": "gpt-4o", "messages": [], "stream": true, "stream_options": {"include_usage": true}});
+    let mut answers = Vec::new();
+    for include in ["off", "on"] {
+        let gateway = Gateway::start(&format!("usage-{include}"), &[("INCLUDE_USAGE", include)]);
+        for body in [&stream, &asked] {
+            let request = Request::post("/v1/chat/completions").header("content-type", "application/json");
+            let answer = gateway.send(request.body(Full::from(body.to_string())).unwrap()).await;
+            // The demo provider counts its answers.
+            let text = String::from_utf8_lossy(answer.body()).into_owned();
+            answers.push(text.lines().filter(|line| line.contains("\"choices\":[]")).count());
+        }
+        let (_, events) = gateway.stop();
+        let statuses: Vec<_> = events.iter().map(|event| event["llm"]["usage_status"].as_str().unwrap()).collect();
+        assert_eq!(statuses, [if include == "on" { "reported" } else { "absent" }, "reported"]);
+    }
+    assert_eq!(answers, [0, 1, 0, 1], "only who asked sees the extra chunk");
 }
 
 const SCOPES: &str = r#"{
@@ -472,6 +548,7 @@ fn bad_variables_end_it_with_one_line() {
         ("METADATA_PREFIXES", "x-ok-, in valid"),
         ("METADATA_PRECEDENCE", "loose"),
         ("TAGGING", "maybe"),
+        ("INCLUDE_USAGE", "maybe"),
     ] {
         let output = command(&[(name, value)]).output().unwrap();
         let errors = String::from_utf8(output.stderr).unwrap();
