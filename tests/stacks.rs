@@ -551,3 +551,65 @@ async fn tags_after_the_end() {
     assert_eq!((event.metadata().len(), event.error()), (0, None));
     assert_eq!(tags.trace().span_id(), event.trace().span_id());
 }
+
+#[cfg(feature = "llm")]
+#[tokio::test]
+async fn receipts_say_what_became_of_the_tags_and_what_it_cost() {
+    use tower_tagging::usage::UsageTap;
+
+    const STREAM: &str = "data: {\"model\":\"gpt-4o\",\"choices\":[{\"delta\":{\"content\":\"Hi\"}}]}\n\n\
+        data: {\"choices\":[],\"usage\":{\"prompt_tokens\":1000,\"completion_tokens\":100,\"total_tokens\":1100}}\n\n\
+        data: [DONE]\n\n";
+    let recorder = Recorder::new();
+    let tagging = TaggingLayer::builder()
+        .metadata(
+            MetadataLayer::builder()
+                .intake(Intake::all())
+                .scope(Scope::Workspace, metadata! { "team" => "trusted", "env" => "prod" }),
+        )
+        .usage(UsageTap::new())
+        .events(EventLayer::new(recorder.clone()).receipts())
+        .build()
+        .unwrap();
+    let stream = async || {
+        let frames = STREAM.split_inclusive("\n\n").map(|chunk| Ok::<_, Infallible>(Bytes::from(chunk)));
+        let body = Body::from_stream(futures_util::stream::iter(frames.collect::<Vec<_>>()));
+        Response::builder().header("content-type", "text/event-stream").body(body).unwrap()
+    };
+    let app =
+        Router::new().route("/v1/chat/completions", post(stream)).route("/plain", get(async || "plain")).layer(tagging);
+    let address = serve(app).await;
+    for http2 in [false, true] {
+        let client = Client::builder(TokioExecutor::new()).http2_only(http2).build_http::<Full<Bytes>>();
+        let request = Request::post(format!("http://{address}/v1/chat/completions"))
+            .header("te", "trailers")
+            .header("x-majordomo-team", "mine")
+            .header("x-majordomo-feature", "search");
+        let response = client.request(request.body(Full::default()).unwrap()).await.unwrap();
+        let header = |name: &str| response.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
+        let (id, tags) = (header("x-tagging-event-id"), header("x-tagging-tags"));
+        assert_eq!((tags.as_deref(), header("x-tagging-dropped").as_deref()), (Some("3"), Some("shadowed;team")));
+        let body = response.into_body().collect().await.unwrap();
+        let trailers = body.trailers().expect("trailers").clone();
+        assert_eq!(body.to_bytes(), STREAM);
+        for (name, value) in [
+            ("x-tagging-usage-status", "reported"),
+            ("x-tagging-input-tokens", "1000"),
+            ("x-tagging-output-tokens", "100"),
+            ("x-tagging-cost-usd", "0.0035"),
+        ] {
+            assert_eq!(trailers[name], value, "HTTP/2 {http2}");
+        }
+        let event = recorder.wait_for(1 + usize::from(http2) * 2).await.pop().unwrap();
+        assert_eq!(id, Some(event.id().to_string()));
+        // What is no call of an LLM has the first part, and no trailers.
+        let request = Request::get(format!("http://{address}/plain")).body(Full::default()).unwrap();
+        let response = client.request(request).await.unwrap();
+        assert_eq!(response.headers()["x-tagging-tags"], "2");
+        assert_eq!(response.headers()["content-length"], "5");
+        let body = response.into_body().collect().await.unwrap();
+        assert!(body.trailers().is_none());
+        recorder.wait_for(2 + usize::from(http2) * 2).await;
+    }
+    assert!(recorder.events().iter().all(|event| event.outcome() == Outcome::Completed));
+}

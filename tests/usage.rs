@@ -20,8 +20,8 @@ use tower_tagging::{
     event::ManualClock,
     tagging::RequestBody,
     usage::{
-        CatalogPrices, Cost, CostStatus, Exchange, Money, Operation, OverlayPrices, Price, PriceBook, PriceQuery,
-        Rates, SwapPrices, Unit, Usage, UsageTap,
+        CatalogPrices, Cost, CostStatus, Exchange, InjectIncludeUsageLayer, InjectedBody, Money, Operation,
+        OverlayPrices, Price, PriceBook, PriceQuery, Rates, SwapPrices, Unit, Usage, UsageTap,
     },
 };
 
@@ -542,4 +542,73 @@ fn a_decompression_bomb_is_given_up() {
     };
     let event = run(&case, Some("gzip"), vec![body.into()]);
     assert_eq!(event["llm"]["usage_status"], "unparsed");
+}
+
+// Asking for usage.
+
+/// What the service gets, and what the client gets of this answer.
+fn injected(request: Request<Full<Bytes>>, frames: Vec<Bytes>) -> (Request<Bytes>, Bytes) {
+    let seen = std::sync::Arc::new(std::sync::Mutex::new(None));
+    let keep = seen.clone();
+    let service = tower::service_fn(move |request: Request<InjectedBody<Full<Bytes>>>| {
+        let (head, body) = request.into_parts();
+        let body = body.collect().now_or_never().unwrap().unwrap().to_bytes();
+        *keep.lock().unwrap() = Some(Request::from_parts(head, body));
+        let frames = frames.clone().into_iter().map(|frame| Ok::<_, Infallible>(Frame::data(frame)));
+        let response = Response::builder().header("content-type", "text/event-stream; charset=utf-8");
+        std::future::ready(Ok::<_, Infallible>(
+            response.body(StreamBody::new(futures_util::stream::iter(frames))).unwrap(),
+        ))
+    });
+    let mut service = InjectIncludeUsageLayer::new().max_request_bytes(1024).layer(service);
+    let response = service.call(request).now_or_never().unwrap().unwrap();
+    let body = response.into_body().collect().now_or_never().unwrap().unwrap().to_bytes();
+    (seen.lock().unwrap().take().unwrap(), body)
+}
+
+const ANSWER: &str = "data: {\"choices\":[{\"delta\":{\"content\":\"a usage \\\"usage\\\"\"}}],\"usage\":null}\r\n\r\n\
+    : a comment\n\ndata: {\"choices\":[],\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":2}}\n\ndata: [DONE]\n\n";
+
+fn post_json(path: &str, body: &str) -> Request<Full<Bytes>> {
+    Request::post(path)
+        .header("content-type", "application/json")
+        .header("content-length", body.len())
+        .header("accept-encoding", "gzip")
+        .body(Full::from(body.to_owned()))
+        .unwrap()
+}
+
+#[test]
+fn usage_is_asked_for_and_hidden_whatever_the_frames() {
+    let shown =
+        ANSWER.replace("data: {\"choices\":[],\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":2}}\n\n", "");
+    for at in 0..ANSWER.len() {
+        let body = r#" {"model":"gpt-4o","stream":true,"messages":[]}"#;
+        let (request, answer) = injected(post_json("/v1/chat/completions", body), frames(ANSWER.as_bytes(), [at]));
+        let expected = r#" {"stream_options":{"include_usage":true},"model":"gpt-4o","stream":true,"messages":[]}"#;
+        assert_eq!(request.body(), expected);
+        assert_eq!(request.headers()["content-length"], expected.len().to_string());
+        assert!(!request.headers().contains_key("accept-encoding"));
+        assert_eq!(answer, shown, "cut at {at}");
+    }
+}
+
+#[test]
+fn other_requests_pass_as_they_are() {
+    let large = format!(r#"{{"stream":true,"messages":"{}"}}"#, "x".repeat(2048));
+    for (path, body) in [
+        ("/v1/chat/completions", r#"{"model":"gpt-4o","stream":false}"#),
+        ("/v1/chat/completions", r#"{"model":"gpt-4o"}"#),
+        ("/v1/chat/completions", r#"{"stream":true,"stream_options":{"include_usage":false}}"#),
+        ("/v1/chat/completions", r#"{"stream":true,"stream_options":null}"#),
+        ("/v1/chat/completions", r#"{"stream":true"#),
+        ("/v1/chat/completions", "[true]"),
+        ("/v1/chat/completions", ""),
+        ("/v1/chat/completions", &large),
+        ("/v1/messages", r#"{"stream":true}"#),
+    ] {
+        let (request, answer) = injected(post_json(path, body), frames(ANSWER.as_bytes(), [7]));
+        assert_eq!((request.body(), answer.as_ref()), (&Bytes::from(body.to_owned()), ANSWER.as_bytes()));
+        assert_eq!(request.headers()["accept-encoding"], "gzip");
+    }
 }
