@@ -4,12 +4,20 @@ mod common;
 
 use std::convert::Infallible;
 
-use axum::{Router, body::Body, routing::get};
+use axum::{
+    Router,
+    body::Body,
+    routing::{get, post},
+};
 use futures_util::{StreamExt, stream};
 use http::Request;
 use http_body_util::BodyExt;
 use hyper::body::Bytes;
-use tower_tagging::{MetadataLayer, TaggingLayer, metadata, metadata::Intake};
+use tower_tagging::{
+    MetadataLayer, TaggingLayer, metadata,
+    metadata::Intake,
+    usage::{Usage, UsageStatus, UsageTap},
+};
 
 /// A gibibyte through a real server, with a client that reads it: memory stays flat.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -18,7 +26,7 @@ async fn a_gibibyte_streams_in_flat_memory() {
     const CHUNKS: usize = 16 * 1024;
     let recorder = common::Recorder::new();
     let layer = TaggingLayer::builder().metadata(MetadataLayer::builder().intake(Intake::all()));
-    let layer = layer.sink(recorder.clone()).build().unwrap();
+    let layer = layer.usage(UsageTap::new()).sink(recorder.clone()).build().unwrap();
     let chunk = Bytes::from(vec![b'x'; CHUNK]);
     let app = Router::new().route(
         "/",
@@ -32,6 +40,23 @@ async fn a_gibibyte_streams_in_flat_memory() {
                 bytes.to_string()
             },
         ),
+    );
+    // A stream of a gibibyte, then some of it cut where no event ends, and an event that is larger than anything is kept.
+    let app = app.route(
+        "/v1/chat/completions",
+        post(async || {
+            let word = "data: {\"model\":\"gpt-4o\",\"choices\":[{\"delta\":{\"content\":\" word\"}}]}\n\n";
+            let chunk = Bytes::from(word.repeat(CHUNK / word.len() + 1));
+            let cut = stream::repeat(chunk.slice(..CHUNK)).take(CHUNKS / 64);
+            let words = stream::repeat(chunk).take(CHUNKS).chain(cut);
+            let large =
+                [Bytes::from("\n\ndata: {\"text\":\""), Bytes::from(vec![b'x'; 8 * CHUNK]), Bytes::from("\"}\n\n")];
+            let usage =
+                "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":2}}\n\ndata: [DONE]\n\n";
+            let end = large.into_iter().chain([Bytes::from(usage)]);
+            let body = Body::from_stream(words.chain(stream::iter(end)).map(Ok::<_, Infallible>));
+            ([("content-type", "text/event-stream")], body)
+        }),
     );
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -57,10 +82,18 @@ async fn a_gibibyte_streams_in_flat_memory() {
     let counted: usize =
         std::str::from_utf8(&response.into_body().collect().await.unwrap().to_bytes()).unwrap().parse().unwrap();
 
+    let request = Request::post(format!("http://{address}/v1/chat/completions")).body(Body::empty()).unwrap();
+    let mut body = client.request(request).await.unwrap().into_body();
+    while let Some(frame) = body.frame().await {
+        frame.unwrap();
+    }
+
     let grown = common::peak_memory().saturating_sub(before);
     assert!(grown < 32 * 1024 * 1024, "{grown} bytes more");
-    let events = recorder.wait_for(2).await;
+    let events = recorder.wait_for(3).await;
     assert_eq!(events[0].response_body_bytes(), (CHUNK * CHUNKS) as u64);
     assert_eq!(events[1].request_body_bytes(), Some(counted as u64));
     assert_eq!(events[1].metadata(), &metadata! { "_user" => "ada" });
+    let llm = events[2].llm().unwrap();
+    assert_eq!((llm.usage_status(), llm.usage()), (UsageStatus::Reported, Some(&Usage::tokens(1, 2))));
 }

@@ -1,12 +1,13 @@
 use std::{
+    collections::HashMap,
     fmt,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
 };
 
-use genai_prices::Calculator;
+use genai_prices::{Calculator, PriceRequest};
 use http::{Response, request::Parts};
 
 use super::{CatalogPrices, Exchange, PriceBook, tap::Tap};
@@ -26,6 +27,8 @@ struct Config {
     recognise: Option<Arc<Recognise>>,
     max_value_bytes: usize,
     unpriced: AtomicU64,
+    providers_at: Answers,
+    providers_of: Answers,
 }
 
 impl Default for UsageTap {
@@ -45,6 +48,8 @@ impl UsageTap {
                 recognise: None,
                 max_value_bytes: 64 * 1024,
                 unpriced: AtomicU64::new(0),
+                providers_at: Answers::default(),
+                providers_of: Answers::default(),
             }),
         }
     }
@@ -87,6 +92,8 @@ impl UsageTap {
             recognise: old.recognise.clone(),
             max_value_bytes: old.max_value_bytes,
             unpriced: AtomicU64::new(0),
+            providers_at: Answers::default(),
+            providers_of: Answers::default(),
         };
         change(&mut config);
         Self { config: Arc::new(config) }
@@ -101,6 +108,21 @@ impl UsageTap {
     /// The tap of a response.
     pub(crate) fn tap<B>(&self, exchange: &Exchange, response: &Response<B>) -> Tap {
         Tap::new(response.headers(), exchange.stream == Some(true), self.config.max_value_bytes)
+    }
+
+    /// The provider at a host, by the catalog's patterns of addresses.
+    pub(super) fn provider_at(&self, host: &str, path: &str) -> Option<Box<str>> {
+        if host.is_empty() {
+            return None;
+        }
+        // The patterns look no further than the beginning of the path.
+        let folder = path.match_indices('/').nth(5).map_or(path, |(end, _)| path.get(..=end).unwrap_or(path));
+        self.config.providers_at.get(&format!("https://{host}{folder}"), provider_at)
+    }
+
+    /// The provider of a model, by the catalog's patterns of names.
+    pub(super) fn provider_of(&self, model: &str) -> Option<Box<str>> {
+        self.config.providers_of.get(model, provider_of)
     }
 
     pub(super) fn book(&self) -> Option<&dyn PriceBook> {
@@ -119,17 +141,38 @@ impl fmt::Debug for UsageTap {
 }
 
 /// The provider at a host, by the catalog's patterns of addresses.
-pub(super) fn provider_at(host: &str, path: &str) -> Option<&'static str> {
-    if host.is_empty() {
-        return None;
-    }
-    let url = format!("https://{host}{path}");
-    Calculator::bundled().find_provider(None, Some(&url)).ok().flatten().map(genai_prices::ProviderInfo::id)
+fn provider_at(url: &str) -> Option<Box<str>> {
+    Calculator::bundled().find_provider(None, Some(url)).ok().flatten().map(|provider| provider.id().into())
 }
 
 /// The provider of a model, by the catalog's patterns of names.
-pub(super) fn provider_of(model: &str) -> Option<String> {
+fn provider_of(model: &str) -> Option<Box<str>> {
     let usage = genai_prices::Usage::new();
-    let price = Calculator::bundled().calculate(&genai_prices::PriceRequest::new(model, &usage)).ok()?;
-    Some(price.provider_id)
+    let price = Calculator::bundled().calculate(&PriceRequest::new(model, &usage)).ok()?;
+    Some(price.provider_id.into())
+}
+
+/// Answers that take a while to find, kept for the next who asks the same.
+#[derive(Default)]
+struct Answers {
+    answers: Mutex<HashMap<Box<str>, Option<Box<str>>>>,
+}
+
+impl Answers {
+    /// Most answers kept. Clients choose what is asked.
+    const MAX: usize = 1024;
+
+    fn get(&self, question: &str, find: impl FnOnce(&str) -> Option<Box<str>>) -> Option<Box<str>> {
+        let lock = || self.answers.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(answer) = lock().get(question) {
+            return answer.clone();
+        }
+        let answer = find(question);
+        let mut answers = lock();
+        if answers.len() >= Self::MAX {
+            answers.clear();
+        }
+        answers.insert(question.into(), answer.clone());
+        answer
+    }
 }

@@ -5,7 +5,7 @@ use std::{
     time::SystemTime,
 };
 
-use genai_prices::{Calculator, PriceRequest};
+use genai_prices::{Calculator, PriceRequest, UsageKey};
 
 use super::{Money, Unit, Usage};
 
@@ -139,7 +139,8 @@ impl fmt::Debug for CatalogPrices {
 impl PriceBook for CatalogPrices {
     fn price(&self, query: &PriceQuery<'_>) -> Option<Price> {
         #[allow(clippy::cast_precision_loss, reason = "no request has so many tokens")]
-        let usage = query.usage.iter().map(|(unit, count)| (unit.price_key(), count as f64)).collect();
+        let usage =
+            query.usage.iter().map(|(unit, count)| (UsageKey::from_static(unit.price_key()), count as f64)).collect();
         let mut request = PriceRequest::new(query.model, &usage).with_timestamp(query.time);
         if let Some(provider) = query.provider {
             request = request.with_provider_id(provider);

@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::request_fields::RequestFields;
 
 use super::{
-    CostStatus, Exchange, LlmUsage, Meter, Money, Price, PriceQuery, Usage, UsageStatus, UsageTap, config, flavour,
+    CostStatus, Exchange, LlmUsage, Meter, Money, Price, PriceQuery, Usage, UsageStatus, UsageTap, flavour,
     reading::Reading, tap::Tap,
 };
 
@@ -167,7 +167,10 @@ impl Observed {
         }
         let request_model = fields.model.or_else(|| exchange.as_ref()?.model.clone());
         let model = reading.model.as_deref().or(request_model.as_deref());
-        let provider = exchange.as_ref().and_then(|exchange| provider(exchange, &reading, model, request));
+        let provider = exchange
+            .as_ref()
+            .zip(tap.as_ref())
+            .and_then(|(exchange, tap)| provider(tap, exchange, &reading, model, request));
         let meaning = flavour::read(provider.as_deref(), &reading.usage, &reading.metrics);
         let is_success = request.is_success;
         let usage_status = if meaning.usage.is_empty() {
@@ -220,33 +223,36 @@ fn tier(reading: &Reading) -> Option<String> {
 
 /// Who serves the exchange: what code says, the host, the response, a unique path, a header of the gateway dialects,
 /// the model's name, and at last who speaks this way first of all.
-fn provider(exchange: &Exchange, reading: &Reading, model: Option<&str>, request: &RequestFacts<'_>) -> Option<String> {
+fn provider(
+    tap: &UsageTap,
+    exchange: &Exchange,
+    reading: &Reading,
+    model: Option<&str>,
+    request: &RequestFacts<'_>,
+) -> Option<String> {
     if let Some(provider) = &exchange.provider {
         return Some(provider.clone().into_owned());
     }
     let usage = |key: &str| reading.usage.contains_key(key);
     let by_response = || {
-        if reading.is_groq {
-            Some("groq")
+        Some(Box::from(if reading.is_groq {
+            "groq"
         } else if reading.served_by && usage("cost") {
-            Some("openrouter")
+            "openrouter"
         } else if usage("prompt_cache_hit_tokens") {
-            Some("deepseek")
+            "deepseek"
         } else if usage("search_context_size") || usage("num_search_queries") || usage("citation_tokens") {
-            Some("perplexity")
+            "perplexity"
         } else if usage("num_sources_used") {
-            Some("x-ai")
+            "x-ai"
         } else {
-            None
-        }
+            return None;
+        }))
     };
-    let by_path = exchange.default_provider.filter(|provider| *provider != "openai");
-    let found = config::provider_at(request.host, request.path).or_else(by_response).or(by_path);
-    if let Some(found) = found {
-        return Some(found.to_owned());
-    }
-    let hint = exchange.hint.as_deref().map(str::to_owned);
-    hint.or_else(|| config::provider_of(model?)).or_else(|| exchange.default_provider.map(str::to_owned))
+    let by_path = || exchange.default_provider.filter(|provider| *provider != "openai").map(Box::from);
+    let provider = tap.provider_at(request.host, request.path).or_else(by_response).or_else(by_path);
+    let provider = provider.or_else(|| exchange.hint.clone()).or_else(|| tap.provider_of(model?));
+    provider.or_else(|| exchange.default_provider.map(Box::from)).map(Into::into)
 }
 
 impl LlmUsage {
@@ -281,8 +287,8 @@ impl LlmUsage {
             && exchange.hint.as_deref() == self.provider.as_deref()
         {
             // A client can name any provider: what it says must not make its requests free.
-            let by_model = self.response_model.as_deref().and_then(config::provider_of);
-            let other = by_model.or_else(|| exchange.default_provider.map(str::to_owned));
+            let by_model = self.response_model.as_deref().and_then(|model| tap.provider_of(model));
+            let other = by_model.or_else(|| exchange.default_provider.map(Box::from)).map(String::from);
             price = ask(other.as_deref());
             if price.is_some() {
                 self.provider = other;

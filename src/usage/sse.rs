@@ -1,6 +1,6 @@
-use std::time::Duration;
+use std::{sync::LazyLock, time::Duration};
 
-use memchr::{memchr2, memmem};
+use memchr::{memchr2, memmem::Finder};
 
 use crate::json_scan::{JsonScanner, Roots};
 
@@ -105,6 +105,7 @@ impl SseReader {
             && reading.first_token.is_some()
             && (chunk.ends_with(b"\n\n") || chunk.ends_with(b"\r\n\r\n"))
             && !speaks_of_usage(chunk)
+            && !may_end_stream(chunk)
     }
 
     fn wants_head(&self, reading: &Reading) -> bool {
@@ -178,8 +179,20 @@ impl SseReader {
     }
 }
 
-/// Whether bytes may speak of usage, or of the end of a stream.
+/// Whether bytes may speak of usage.
 pub(super) fn speaks_of_usage(bytes: &[u8]) -> bool {
-    let finds = |text: &[u8]| memmem::find(bytes, text).is_some();
-    finds(b"\"usage") || finds(DONE) || finds(b"message_stop") || finds(b"\"error\"")
+    static USAGE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"usage"));
+    USAGE.find(bytes).is_some()
 }
+
+/// Whether whole events may end with the last of a stream, which is short.
+fn may_end_stream(events: &[u8]) -> bool {
+    static STOP: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"message_stop"));
+    static LAST: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(DONE));
+    let tail = events.len().saturating_sub(LONGEST_END).min(events.len());
+    let tail = events.get(tail..).unwrap_or_default();
+    LAST.find(tail).is_some() || STOP.find(tail).is_some()
+}
+
+/// Longest event that ends a stream and says nothing else, in bytes.
+const LONGEST_END: usize = 96;
