@@ -1,5 +1,5 @@
-//! Know *who* triggered a request, *which* feature, tenant and session it belongs to, and how it ended: gateway-style
-//! tagging as Tower middleware, inside the service, with no proxy in between.
+//! Know *who* triggered a request, *which* feature, tenant and session it belongs to, how it ended, and *what it cost*:
+//! gateway-style tagging as Tower middleware, inside the service, with no proxy in between.
 //!
 //! One layer around an axum, hyper or any other Tower service reads headers into metadata, merges it with scopes that
 //! you trust, gives every request trace ids, and emits exactly one structured event for each request to the sinks you
@@ -47,6 +47,7 @@
 //! | [`event`] | the record of a request |
 //! | [`sink`] | where events go, and the count of every event's fate |
 //! | [`tagging`] | the layers as one: [`TaggingLayer`], [`EventLayer`], and when an event is emitted |
+//! | `usage` | with the feature `llm`: LLM token usage and cost |
 //! | [`Tags`] | the handle that handlers and inner layers use |
 //!
 //! # Features
@@ -57,7 +58,7 @@
 //! | `jsonl` | `sink::JsonLinesSink` |
 //! | `tracing` | `sink::TracingSink`, and `EventLayer::span`, a span around each request |
 //! | `tokio` | `sink::ChannelSink` |
-//! | `llm` | [`usage`]: LLM token usage and cost on every event |
+//! | `llm` | `usage`: LLM token usage and cost on every event |
 //! | `test-util` | `sink::MockSink`, `event::ManualClock`, `trace::SequentialIds` |
 //! | `full` | all of these |
 //!

@@ -148,6 +148,43 @@ fn a_streamed_chunk_allocates_nothing() {
     assert_eq!(counted.count_total, 0);
 }
 
+#[cfg(feature = "llm")]
+#[test]
+fn a_chunk_without_usage_allocates_nothing() {
+    const CHUNKS: usize = 1000;
+    const CHUNK: &[u8] = b"data: {\"model\":\"gpt-4o\",\"choices\":[{\"delta\":{\"content\":\"word\"}}]}\n\n";
+    let layer = EventLayer::new(queued()).usage(tower_tagging::usage::UsageTap::new());
+    let mut service = layer.layer(service_fn(async |_: Request<Full<Bytes>>| {
+        let frames = (0..CHUNKS).map(|_| Ok::<_, Infallible>(Frame::data(Bytes::from_static(CHUNK))));
+        let body = http_body_util::StreamBody::new(stream::iter(frames));
+        Ok::<_, Infallible>(Response::builder().header("content-type", "text/event-stream").body(body).unwrap())
+    }));
+    let mut request = request(&HEADERS);
+    *request.method_mut() = http::Method::POST;
+    *request.uri_mut() = "/v1/chat/completions".parse().unwrap();
+    let mut body = service.call(request).now_or_never().unwrap().unwrap().into_body();
+    let mut take = |chunks: usize| {
+        for _ in 0..chunks {
+            body.frame().now_or_never().unwrap().unwrap().unwrap();
+        }
+    };
+    // The first tells what answers.
+    take(1);
+    let counted = allocation_counter::measure(|| take(CHUNKS - 2));
+    assert_eq!(counted.count_total, 0);
+}
+
+#[cfg(feature = "llm")]
+#[test]
+fn a_request_that_is_no_call_of_an_llm_pays_nothing_for_the_tap() {
+    let layer = |tap: bool| {
+        let events = EventLayer::new(queued());
+        if tap { events.usage(tower_tagging::usage::UsageTap::new()) } else { events }
+    };
+    let without = allocations(layer(false).layer(service_fn(answer)));
+    assert_eq!(allocations(layer(true).layer(service_fn(answer))), without);
+}
+
 /// A million requests, dropped at random moments: a million events.
 #[test]
 fn a_million_requests_give_a_million_events() {
