@@ -232,6 +232,8 @@ impl Tags {
         }
         #[cfg(feature = "llm")]
         self.record(|recorded| recorded.fields = Some(fields));
+        #[cfg(not(feature = "llm"))]
+        drop(fields);
     }
 
     /// Whether the request is over and its event was emitted: nothing set from now on is on it.

@@ -22,7 +22,7 @@ use tower_tagging::{
     EventLayer,
     event::Clock,
     sink::MockSink,
-    usage::{CatalogPrices, CostStatus, Exchange, Operation, UsageTap},
+    usage::{CatalogPrices, CostStatus, Exchange, Operation, Usage, UsageTap},
 };
 
 /// What is different on purpose, and why.
@@ -90,7 +90,7 @@ fn ours(case: &Value, prices: &CatalogPrices) -> Ours {
         "citation_tokens" => "output_citation_tokens".to_owned(),
         name => name.to_owned(),
     };
-    let usage = llm.usage().into_iter().flat_map(|usage| usage.iter());
+    let usage = llm.usage().into_iter().flat_map(Usage::iter);
     Ours {
         usage: usage.map(|(unit, count)| (named(unit.as_str()), count.into())).collect(),
         price: llm.cost().map(tower_tagging::usage::Money::usd),
