@@ -4,33 +4,33 @@
 //! on the [event](crate::Event::llm), with its price:
 //!
 //! ```
-//! use http::{Request, Response};
-//! use tower::{Layer, Service, ServiceExt, service_fn};
-//! use http_body_util::{BodyExt, Full};
+//! use axum::{Router, body::Body, routing::post};
+//! use http::Request;
+//! use tower::ServiceExt;
 //! use tower_tagging::{TaggingLayer, sink::MockSink, usage::UsageTap};
 //!
-//! # tokio_test_block_on(async {
-//! let sink = MockSink::new();
-//! let layer = TaggingLayer::builder().usage(UsageTap::new()).sink(sink.clone()).build()?;
-//! let mut service = layer.layer(service_fn(async |_| {
-//!     let answer = r#"{"model":"gpt-4o-2024-08-06","usage":{"prompt_tokens":2006,"completion_tokens":300,
+//! async fn answer() -> ([(&'static str, &'static str); 1], &'static str) {
+//!     let body = r#"{"model":"gpt-4o-2024-08-06","usage":{"prompt_tokens":2006,"completion_tokens":300,
 //!         "total_tokens":2306,"prompt_tokens_details":{"cached_tokens":1920}}}"#;
-//!     Ok::<_, std::convert::Infallible>(
-//!         Response::builder().header("content-type", "application/json").body(Full::from(answer)).unwrap(),
-//!     )
-//! }));
-//! let request = Request::post("/v1/chat/completions").body(Full::from(r#"{"model":"gpt-4o"}"#))?;
-//! service.ready().await?.call(request).await?.into_body().collect().await?;
+//!     ([("content-type", "application/json")], body)
+//! }
+//!
+//! # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+//! let sink = MockSink::new();
+//! let tagging = TaggingLayer::builder().usage(UsageTap::new()).sink(sink.clone()).build()?;
+//! let app = Router::new().route("/v1/chat/completions", post(answer)).layer(tagging);
+//!
+//! let request = Request::post("/v1/chat/completions").body(Body::from(r#"{"model":"gpt-4o"}"#))?;
+//! let response = app.oneshot(request).await?;
+//! axum::body::to_bytes(response.into_body(), 4096).await?;
 //!
 //! let event = sink.single();
 //! let llm = event.llm().unwrap();
 //! assert_eq!(llm.usage().unwrap().input_tokens(), Some(2006));
 //! assert_eq!(llm.cost().unwrap().to_string(), "0.005615");
 //! # Ok::<(), Box<dyn std::error::Error>>(())
-//! # }).unwrap();
-//! # fn tokio_test_block_on<F: Future>(future: F) -> F::Output {
-//! #     tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
-//! # }
+//! # })?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
 //! # What is read
