@@ -25,6 +25,7 @@ use tower_tagging::{
         Queued, SinkReport, TracingSink, WriteError,
     },
     trace::SequentialIds,
+    usage::{Usage, UsageTap},
 };
 
 /// Events as a service makes them.
@@ -475,6 +476,19 @@ fn tracing_events_and_the_span_around_a_request() {
         assert_eq!(tags["hostile"], "a\"b\"\u{2028}東京");
         assert!(fields["diagnostics"].as_str().unwrap().contains("control_removed"));
         assert!(fields.get("route").is_none() && fields.get("error").is_none());
+
+        // What a call of an LLM used.
+        let service = EventLayer::new(TracingSink::new()).usage(UsageTap::new()).layer(service_fn(
+            async |request: Request<()>| {
+                let tags = request.extensions().get::<Tags>().unwrap();
+                tags.record_usage(Usage::tokens(1_000, 100).of("openai", "gpt-4o"));
+                Ok::<_, Infallible>(Response::new(String::new()))
+            },
+        ));
+        futures_util::FutureExt::now_or_never(service.oneshot(Request::new(()))).unwrap().unwrap();
+        let fields = &lines()[0]["fields"];
+        assert_eq!((&fields["llm_provider"], &fields["llm_model"]), (&"openai".into(), &"gpt-4o".into()));
+        assert_eq!((&fields["llm_input_tokens"], &fields["llm_cost_usd"]), (&1000.into(), &0.0035.into()));
 
         // Another target and level, each as filters see them.
         emit(&EventLayer::new(TracingSink::new().target("billing").level(tracing::Level::DEBUG)), 1);

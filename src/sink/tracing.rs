@@ -14,7 +14,9 @@ use super::Sink;
 ///
 /// The fields are plain values, so that `tracing_subscriber::fmt().json()` and every other subscriber can use them: `id`,
 /// `trace_id`, `span_id`, `method`, `path`, `route`, `status`, `outcome`, `error`, `request_bytes`, `response_bytes`,
-/// `duration_us`, `metadata` and `diagnostics` (the last two as JSON text). What is not known is left out.
+/// `duration_us`, `metadata` and `diagnostics` (the last two as JSON text), and for calls of an LLM `llm_provider`,
+/// `llm_model` (the one that answered, else the one that was asked for), `llm_usage_status`, `llm_input_tokens`,
+/// `llm_output_tokens` and `llm_cost_usd`. What is not known is left out.
 ///
 /// ```
 /// use tower_tagging::{EventLayer, sink::TracingSink};
@@ -51,6 +53,12 @@ const FIELDS: &[&str] = &[
     "duration_us",
     "metadata",
     "diagnostics",
+    "llm_provider",
+    "llm_model",
+    "llm_usage_status",
+    "llm_input_tokens",
+    "llm_output_tokens",
+    "llm_cost_usd",
 ];
 
 impl Default for TracingSink {
@@ -125,6 +133,7 @@ fn with_values(event: &Event, emit: impl FnOnce(Values<'_>)) {
     let response_bytes = event.response_body_bytes();
     let message = format_args!("{method} {path} {outcome}");
     let message = display(message);
+    let llm = LlmFields::of(event);
     emit([
         Some(&message),
         Some(&id.as_str()),
@@ -141,7 +150,44 @@ fn with_values(event: &Event, emit: impl FnOnce(Values<'_>)) {
         Some(&duration_us),
         Some(&metadata.as_str()),
         diagnostics.as_ref().map(|value| value as &dyn Value),
+        llm.provider.as_ref().map(|value| value as &dyn Value),
+        llm.model.as_ref().map(|value| value as &dyn Value),
+        llm.usage_status.as_ref().map(|value| value as &dyn Value),
+        llm.input_tokens.as_ref().map(|value| value as &dyn Value),
+        llm.output_tokens.as_ref().map(|value| value as &dyn Value),
+        llm.cost_usd.as_ref().map(|value| value as &dyn Value),
     ]);
+}
+
+/// What the event says of a call of an LLM.
+#[derive(Default)]
+struct LlmFields<'a> {
+    provider: Option<&'a str>,
+    model: Option<&'a str>,
+    usage_status: Option<&'a str>,
+    input_tokens: Option<u64>,
+    output_tokens: Option<u64>,
+    cost_usd: Option<f64>,
+}
+
+impl<'a> LlmFields<'a> {
+    #[cfg(feature = "llm")]
+    fn of(event: &'a Event) -> Self {
+        let Some(llm) = event.llm() else { return Self::default() };
+        Self {
+            provider: llm.provider(),
+            model: llm.response_model().or(llm.request_model()),
+            usage_status: Some(llm.usage_status().as_str()),
+            input_tokens: llm.usage().and_then(crate::usage::Usage::input_tokens),
+            output_tokens: llm.usage().and_then(crate::usage::Usage::output_tokens),
+            cost_usd: llm.cost().map(crate::usage::Money::usd),
+        }
+    }
+
+    #[cfg(not(feature = "llm"))]
+    fn of(_event: &'a Event) -> Self {
+        Self::default()
+    }
 }
 
 fn micros(time: Duration) -> u64 {
