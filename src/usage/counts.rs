@@ -90,8 +90,15 @@ units! {
 }
 
 impl Unit {
-    /// The units that an event always names, `null` where they are not known.
-    const ALWAYS_NAMED: usize = 8;
+    /// Whether other units are parts of this one alone.
+    pub(super) fn is_total(self) -> bool {
+        matches!(self, Self::InputTokens | Self::OutputTokens)
+    }
+
+    /// Whether an event names it in any case, `null` where it is not known.
+    pub(super) fn is_always_named(self) -> bool {
+        self <= Self::OutputAudioTokens
+    }
 }
 
 impl fmt::Display for Unit {
@@ -199,9 +206,9 @@ impl fmt::Debug for Usage {
 impl Serialize for Usage {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut object = serializer.serialize_map(None)?;
-        for (at, unit) in Unit::ALL.iter().enumerate() {
+        for unit in Unit::ALL {
             let count = self.get(*unit);
-            if count.is_some() || at < Unit::ALWAYS_NAMED {
+            if count.is_some() || unit.is_always_named() {
                 object.serialize_entry(unit.as_str(), &count)?;
             }
         }

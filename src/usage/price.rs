@@ -138,9 +138,12 @@ impl fmt::Debug for CatalogPrices {
 
 impl PriceBook for CatalogPrices {
     fn price(&self, query: &PriceQuery<'_>) -> Option<Price> {
+        // A part of nothing costs nothing, and to leave it out is less to work through; but where there are parts of parts,
+        // the catalog wants the whole of each.
+        let has_parts_of_parts = query.usage.iter().any(|(unit, count)| count > 0 && !unit.is_always_named());
+        let counts = query.usage.iter().filter(|(unit, count)| *count > 0 || has_parts_of_parts || unit.is_total());
         #[allow(clippy::cast_precision_loss, reason = "no request has so many tokens")]
-        let usage =
-            query.usage.iter().map(|(unit, count)| (UsageKey::from_static(unit.price_key()), count as f64)).collect();
+        let usage = counts.map(|(unit, count)| (UsageKey::from_static(unit.price_key()), count as f64)).collect();
         let mut request = PriceRequest::new(query.model, &usage).with_timestamp(query.time);
         if let Some(provider) = query.provider {
             request = request.with_provider_id(provider);
