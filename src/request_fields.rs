@@ -2,8 +2,11 @@
 
 use crate::{
     json_scan::{JsonScanner, Node, Roots, Want},
-    metadata::intake::json::decode_string,
+    metadata::{intake::json::decode_string, limits::truncated},
 };
+
+/// Longest name of a model or a tier, in characters.
+pub(crate) const MAX_NAME_CHARS: usize = 256;
 
 /// Longest value that is held back until it is complete, in bytes.
 const MAX_VALUE_BYTES: usize = 16 * 1024;
@@ -55,13 +58,18 @@ impl RequestFieldReader {
             let text = value.and_then(scalar_text);
             match field {
                 Field::User => fields.user = text,
-                Field::Model => fields.model = text,
+                Field::Model => fields.model = text.map(name),
                 Field::Stream => fields.stream = text.and_then(|text| text.parse().ok()),
-                Field::ServiceTier => fields.service_tier = text,
+                Field::ServiceTier => fields.service_tier = text.map(name),
             }
         });
         (scanner.documents() > 0).then(|| std::mem::take(fields))
     }
+}
+
+fn name(mut text: String) -> String {
+    text.truncate(truncated(&text, MAX_NAME_CHARS).len());
+    text
 }
 
 /// A string's text, or a number or boolean as it is written.

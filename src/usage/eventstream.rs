@@ -72,7 +72,8 @@ impl EventStreamReader {
         let wrapped = serde_json::from_slice::<Wrapped<'_>>(payload).ok().and_then(|wrapped| wrapped.bytes);
         let unwrapped = wrapped.and_then(|bytes| STANDARD.decode(bytes.as_bytes()).ok());
         let document = unwrapped.as_deref().unwrap_or(payload);
-        scanner(Roots::One, self.max_value_bytes).feed(document, &mut |field, value| reading.take(field, value));
+        scanner(Roots::One, self.max_value_bytes).feed(document, &mut |field, value| reading.take(field, value, true));
+        reading.clear_document();
         reading.is_final |= text_header(headers, ":event-type") == Some(b"metadata");
         if reading.first_token.is_none() && has_content(document) {
             reading.first_token = Some(now);

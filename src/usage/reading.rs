@@ -1,11 +1,13 @@
-use std::time::Duration;
+use std::{sync::LazyLock, time::Duration};
 
+use aho_corasick::AhoCorasick;
 use memchr::memmem;
 use serde_json::{Map, Value};
 
 use crate::{
     json_scan::{JsonScanner, Node, Roots, Want},
-    request_fields::scalar_text,
+    metadata::limits::truncated,
+    request_fields::{MAX_NAME_CHARS, scalar_text},
 };
 
 /// What a response said, as far as it went.
@@ -33,10 +35,25 @@ pub(crate) struct Reading {
     /// It could not be read, or not to the end.
     pub(super) is_unparsed: bool,
     pub(super) first_token: Option<Duration>,
+    document: Document,
 }
 
+/// What was found in the document at hand.
+#[derive(Debug, Default)]
+struct Document {
+    /// The values, behind each other.
+    text: Vec<u8>,
+    /// The names of the values and their lengths; `None` for one that is too long.
+    values: Vec<(Field, Option<usize>)>,
+    has_mark: bool,
+}
+
+/// Most values of a document that count, and bytes that are kept for those of the next.
+const MAX_VALUES: usize = 64;
+const MAX_KEPT_TEXT: usize = 4096;
+
 /// What is wanted of a response document.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(super) enum Field {
     Id,
     Model,
@@ -57,12 +74,59 @@ pub(super) enum Field {
     Done,
     /// Why an answer ends.
     Finish,
+    /// The same of Gemini, in the last part of a stream.
+    FinishReason,
     NoChoices,
     /// What can be empty and means nothing then.
     Nothing,
     DocumentEnd,
     ServedBy,
     Error,
+}
+
+impl Field {
+    /// Whether a document with this value has one of the [marks](speaks_of_usage).
+    fn is_mark(self, value: &[u8]) -> bool {
+        match self {
+            Self::Usage
+            | Self::RunningUsage
+            | Self::FirstUsage
+            | Self::GroqUsage
+            | Self::BilledUnits
+            | Self::Metrics
+            | Self::Count(_)
+            | Self::FinishReason
+            | Self::Error => true,
+            Self::Type => MARKED_TYPES.contains(&value),
+            _ => false,
+        }
+    }
+}
+
+/// Types of events that are marks.
+const MARKED_TYPES: [&[u8]; 4] = [b"\"message_stop\"", b"\"message_delta\"", b"\"message-end\"", b"\"error\""];
+
+/// Whether bytes may hold a mark: the name of a count, or what ends a stream. Without one, an event of a stream need not be
+/// looked at.
+pub(super) fn speaks_of_usage(bytes: &[u8]) -> bool {
+    static MARKS: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| {
+        let marks = [
+            "\"usage",
+            "[DONE]",
+            "\"message_stop\"",
+            "\"message_delta\"",
+            "\"message-end\"",
+            "\"finishReason\"",
+            "\"error\"",
+            "eval_count\"",
+            "token_count\"",
+            "okenCount\"",
+            "\"billed_units\"",
+            "invocationMetrics\"",
+        ];
+        AhoCorasick::new(marks).ok()
+    });
+    MARKS.as_ref().is_none_or(|marks| marks.is_match(bytes))
 }
 
 const USAGE: Node<Field> = Node { key: "usage", want: Want::Value(Field::Usage) };
@@ -94,7 +158,7 @@ static WANTED: [Node<Field>; 29] = [
     // Gemini.
     Node {
         key: "candidates",
-        want: Want::Each(&[Node { key: "finishReason", want: Want::Value(Field::Finish) }], Field::Nothing),
+        want: Want::Each(&[Node { key: "finishReason", want: Want::Value(Field::FinishReason) }], Field::Nothing),
     },
     Node {
         key: "promptFeedback",
@@ -148,11 +212,46 @@ impl Reading {
 
     /// The response broke off in the middle of its only document.
     pub(super) fn break_off(&mut self) {
-        *self = Self { is_unparsed: true, is_error: self.is_error, ..Self::default() };
+        *self = Self { is_unparsed: true, is_error: self.is_error, first_token: self.first_token, ..Self::default() };
     }
 
-    /// Takes a value in, as it is written.
-    pub(super) fn take(&mut self, field: Field, value: Option<&[u8]>) {
+    /// Takes a value of the document at hand in, as it is written. It counts once the document is complete, and only if
+    /// every document does, or this one has [marks](speaks_of_usage): so what counts does not depend on what was skipped.
+    pub(super) fn take(&mut self, field: Field, value: Option<&[u8]>, every_counts: bool) {
+        if let Field::DocumentEnd = field {
+            let Document { text, values, has_mark } = std::mem::take(&mut self.document);
+            if every_counts || has_mark {
+                let mut start = 0;
+                for (field, len) in &values {
+                    let value = len.and_then(|len| text.get(start..start + len));
+                    start += len.unwrap_or(0);
+                    self.apply(*field, value);
+                }
+                // An answer may end before its usage is told.
+                let has_usage = !(self.usage.is_empty() && self.metrics.is_empty());
+                self.is_final |= std::mem::take(&mut self.is_ending) && has_usage;
+            }
+            // The buffers are for the next one.
+            self.document = Document { text, values, has_mark: false };
+            return self.clear_document();
+        }
+        let document = &mut self.document;
+        if document.values.len() < MAX_VALUES {
+            document.values.push((field, value.map(<[u8]>::len)));
+            document.text.extend_from_slice(value.unwrap_or_default());
+            document.has_mark |= field.is_mark(value.unwrap_or_default());
+        }
+    }
+
+    /// Forgets a document that does not become complete.
+    pub(super) fn clear_document(&mut self) {
+        self.document.text.clear();
+        self.document.text.shrink_to(MAX_KEPT_TEXT);
+        self.document.values.clear();
+        self.document.has_mark = false;
+    }
+
+    fn apply(&mut self, field: Field, value: Option<&[u8]>) {
         let Some(value) = value else {
             self.is_unparsed |=
                 matches!(field, Field::Usage | Field::RunningUsage | Field::FirstUsage | Field::GroqUsage);
@@ -161,7 +260,7 @@ impl Reading {
         match field {
             Field::Id => self.id = self.id.take().or_else(|| name_text(value)),
             Field::Model => self.model = self.model.take().or_else(|| name_text(value)),
-            Field::ServiceTier => self.service_tier = scalar_text(value).or_else(|| self.service_tier.take()),
+            Field::ServiceTier => self.service_tier = name_text(value).or_else(|| self.service_tier.take()),
             Field::RunningUsage => {
                 self.says_when_final = true;
                 merge(&mut self.usage, value, &mut self.is_unparsed);
@@ -188,17 +287,11 @@ impl Reading {
             Field::Type => self.take_type(value),
             Field::Done => self.is_ending |= value == b"true",
             // The last chunk of an OpenAI stream, which says nothing but usage.
-            // The last chunk of an OpenAI stream, which says nothing but usage.
             Field::NoChoices => self.is_ending = true,
-            Field::Finish => self.is_ending |= value != b"null",
-            Field::DocumentEnd => {
-                // An answer may end before its usage is told.
-                self.is_final |=
-                    std::mem::take(&mut self.is_ending) && !(self.usage.is_empty() && self.metrics.is_empty());
-            }
-            Field::Nothing => {}
+            Field::Finish | Field::FinishReason => self.is_ending |= value != b"null",
             Field::ServedBy => self.served_by = true,
             Field::Error => self.is_error |= value != b"null",
+            Field::Nothing | Field::DocumentEnd => {}
         }
     }
 
@@ -236,9 +329,10 @@ fn merge(into: &mut Map<String, Value>, object: &[u8], is_unparsed: &mut bool) {
     }
 }
 
-/// A name, unless it is empty: Azure begins with such ones.
+/// A name, unless it is empty: Azure begins with such ones. Cut to what is still one.
 fn name_text(value: &[u8]) -> Option<String> {
-    scalar_text(value).filter(|text| !text.is_empty())
+    let text = scalar_text(value).filter(|text| !text.is_empty())?;
+    Some(truncated(&text, MAX_NAME_CHARS).to_owned())
 }
 
 /// A scanner for response documents.

@@ -1,10 +1,10 @@
-use std::{sync::LazyLock, time::Duration};
+use std::time::Duration;
 
-use memchr::{memchr2, memmem::Finder};
+use memchr::memchr2;
 
 use crate::json_scan::{JsonScanner, Roots};
 
-use super::reading::{Field, Reading, has_content, scanner};
+use super::reading::{Field, Reading, has_content, scanner, speaks_of_usage};
 
 /// Reads a stream of server-sent events ([HTML, section 9.2](https://html.spec.whatwg.org/multipage/server-sent-events.html))
 /// cut at any byte: line ends of all three kinds, a byte order mark, comments, data over several lines.
@@ -105,7 +105,6 @@ impl SseReader {
             && reading.first_token.is_some()
             && (chunk.ends_with(b"\n\n") || chunk.ends_with(b"\r\n\r\n"))
             && !speaks_of_usage(chunk)
-            && !may_end_stream(chunk)
     }
 
     fn wants_head(&self, reading: &Reading) -> bool {
@@ -153,7 +152,8 @@ impl SseReader {
             let room = MAX_TEXT_BYTES.saturating_sub(self.text.len());
             self.text.extend(data.iter().take(room));
         }
-        self.scanner.feed(data, &mut |field, value| reading.take(field, value));
+        let every_counts = self.wants_head(reading);
+        self.scanner.feed(data, &mut |field, value| reading.take(field, value, every_counts));
     }
 
     fn end_event(&mut self, reading: &mut Reading, now: Duration) {
@@ -171,28 +171,10 @@ impl SseReader {
                 reading.first_token = Some(now);
                 self.text = Vec::new();
             }
-            // Gemini names the reason why it is done beside the last counts.
             self.text.clear();
         }
         self.start.clear();
         self.scanner.restart();
+        reading.clear_document();
     }
 }
-
-/// Whether bytes may speak of usage.
-pub(super) fn speaks_of_usage(bytes: &[u8]) -> bool {
-    static USAGE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"usage"));
-    USAGE.find(bytes).is_some()
-}
-
-/// Whether whole events may end with the last of a stream, which is short.
-fn may_end_stream(events: &[u8]) -> bool {
-    static STOP: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"message_stop"));
-    static LAST: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(DONE));
-    let tail = events.len().saturating_sub(LONGEST_END).min(events.len());
-    let tail = events.get(tail..).unwrap_or_default();
-    LAST.find(tail).is_some() || STOP.find(tail).is_some()
-}
-
-/// Longest event that ends a stream and says nothing else, in bytes.
-const LONGEST_END: usize = 96;

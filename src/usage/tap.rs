@@ -8,8 +8,8 @@ use super::{
     Seen,
     coding::Decoder,
     eventstream::EventStreamReader,
-    reading::{Field, Reading, has_content, scanner},
-    sse::{SseReader, speaks_of_usage},
+    reading::{Field, Reading, has_content, scanner, speaks_of_usage},
+    sse::SseReader,
 };
 
 /// Reads the body of a response as it passes.
@@ -24,8 +24,11 @@ pub(crate) struct Tap {
 
 enum Framing {
     Json(JsonScanner<Field>),
-    /// Documents in an array or behind each other.
-    Documents(JsonScanner<Field>),
+    /// Documents behind each other, or in an array; in lines of their own if so.
+    Documents {
+        scanner: JsonScanner<Field>,
+        are_lines: bool,
+    },
     Sse(Box<SseReader>),
     EventStream(EventStreamReader),
     /// Nothing that can be read.
@@ -46,9 +49,9 @@ impl Tap {
             b"text/event-stream" => Framing::Sse(Box::new(SseReader::new(max_value_bytes))),
             b"application/vnd.amazon.eventstream" => Framing::EventStream(EventStreamReader::new(max_value_bytes)),
             b"application/x-ndjson" | b"application/jsonl" | b"application/ndjson" => {
-                Framing::Documents(json(Roots::Many))
+                Framing::Documents { scanner: json(Roots::Many), are_lines: true }
             }
-            b"application/json" if may_stream => Framing::Documents(json(Roots::Many)),
+            b"application/json" if may_stream => Framing::Documents { scanner: json(Roots::Many), are_lines: false },
             kind if kind == b"application/json" || kind.ends_with(b"+json") => Framing::Json(json(Roots::One)),
             // Some send JSON without saying so.
             b"" | b"text/plain" => Framing::Json(json(Roots::One)),
@@ -121,16 +124,19 @@ impl Tap {
     fn read(&mut self, chunk: &[u8], now: Duration) {
         let Self { decoder, framing, reading, .. } = self;
         let is_sound = decoder.decode(chunk, |bytes| match framing {
-            Framing::Json(scanner) => scanner.feed(bytes, &mut |field, value| reading.take(field, value)),
-            Framing::Documents(scanner) => {
-                let can_skip = scanner.is_between_documents()
+            Framing::Json(scanner) => scanner.feed(bytes, &mut |field, value| reading.take(field, value, true)),
+            Framing::Documents { scanner, are_lines } => {
+                let can_skip = *are_lines
+                    && scanner.is_between_documents()
                     && bytes.ends_with(b"\n")
                     && reading.has_head()
                     && reading.first_token.is_some()
-                    && !speaks_of_usage(bytes)
-                    && memchr::memmem::find(bytes, b"eval_count").is_none();
+                    && !speaks_of_usage(bytes);
                 if !can_skip {
-                    scanner.feed(bytes, &mut |field, value| reading.take(field, value));
+                    scanner.feed(bytes, &mut |field, value| {
+                        let every_counts = !*are_lines || !reading.has_head();
+                        reading.take(field, value, every_counts);
+                    });
                 }
                 if reading.first_token.is_none() && has_content(bytes) {
                     reading.first_token = Some(now);
@@ -140,8 +146,12 @@ impl Tap {
             Framing::EventStream(reader) => reader.feed(bytes, reading, now),
             Framing::None => {}
         });
-        if !is_sound {
+        // What comes behind the last of a stream does not matter.
+        if !is_sound && !self.reading.is_final {
             self.give_up();
+            self.reading.break_off();
+        } else if !is_sound {
+            self.framing = Framing::None;
         }
     }
 
@@ -154,7 +164,7 @@ impl Tap {
         match framing {
             Framing::Json(scanner) if scanner.documents() == 0 => reading.break_off(),
             Framing::Json(_) => reading.is_final = true,
-            Framing::Documents(scanner) => {
+            Framing::Documents { scanner, .. } => {
                 reading.is_unparsed |= scanner.is_broken() || (scanner.documents() == 0 && reading.usage.is_empty());
             }
             Framing::Sse(mut reader) => reader.end(&mut reading, now),
