@@ -39,25 +39,26 @@ static WANTED: [Node<Field>; 4] = [
 pub(crate) struct RequestFieldReader {
     scanner: JsonScanner<Field>,
     fields: RequestFields,
-}
-
-impl Default for RequestFieldReader {
-    fn default() -> Self {
-        Self { scanner: JsonScanner::new(&WANTED, Roots::One, MAX_VALUE_BYTES), fields: RequestFields::default() }
-    }
+    reads_user: bool,
 }
 
 impl RequestFieldReader {
+    /// A reader that leaves the user out unless it is to be read.
+    pub(crate) fn new(reads_user: bool) -> Self {
+        let scanner = JsonScanner::new(&WANTED, Roots::One, MAX_VALUE_BYTES);
+        Self { scanner, fields: RequestFields::default(), reads_user }
+    }
+
     /// Reads on. Gives the fields once: when the object is complete.
     pub(crate) fn feed(&mut self, chunk: &[u8]) -> Option<RequestFields> {
         if self.scanner.documents() > 0 {
             return None;
         }
-        let Self { scanner, fields } = self;
+        let Self { scanner, fields, reads_user } = self;
         scanner.feed(chunk, &mut |field, value| {
             let text = value.and_then(scalar_text);
             match field {
-                Field::User => fields.user = text,
+                Field::User => fields.user = text.filter(|_| *reads_user),
                 Field::Model => fields.model = text.map(name),
                 Field::Stream => fields.stream = text.and_then(|text| text.parse().ok()),
                 Field::ServiceTier => fields.service_tier = text.map(name),
@@ -87,7 +88,7 @@ mod tests {
     use super::{RequestFieldReader, RequestFields};
 
     fn read(body: &str, chunk: usize) -> Option<RequestFields> {
-        let mut reader = RequestFieldReader::default();
+        let mut reader = RequestFieldReader::new(true);
         let mut found = None;
         for piece in body.as_bytes().chunks(chunk) {
             if let Some(fields) = reader.feed(piece) {

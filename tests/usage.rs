@@ -32,6 +32,8 @@ struct Case {
     headers: Vec<(String, String)>,
     body: Vec<u8>,
     expect: Value,
+    /// Whether the request is believed when it says who serves it, as around a client.
+    trusts: bool,
 }
 
 fn headers(of: &Value) -> Vec<(String, String)> {
@@ -58,6 +60,7 @@ fn case(value: &Value) -> Case {
         headers: headers(response),
         body,
         expect: value["expect"].clone(),
+        trusts: true,
     }
 }
 
@@ -72,7 +75,8 @@ fn cases() -> Vec<Case> {
 /// Runs the exchange with the response in these frames. Gives the event, if the client took all frames.
 fn run(case: &Case, coding: Option<&str>, frames: Vec<Bytes>) -> Value {
     let recorder = Recorder::new();
-    let layer = TaggingLayer::builder().usage(UsageTap::new()).sink(recorder.0.clone()).build().unwrap();
+    let tap = if case.trusts { UsageTap::new().trust_request() } else { UsageTap::new() };
+    let layer = TaggingLayer::builder().usage(tap).sink(recorder.0.clone()).build().unwrap();
     let sent: Vec<u8> = frames.concat();
     let mut response = Response::builder().status(case.status);
     for (name, value) in &case.headers {
@@ -188,6 +192,8 @@ fn frames_cut_at_any_byte_change_nothing() {
         }
         let bytes = frames(&case.body, std::iter::repeat_n(1, case.body.len()));
         wrong.extend(differences(case, &run(case, None, bytes), "byte by byte"));
+        let lines = case.body.split_inclusive(|byte| *byte == b'\n').map(Bytes::copy_from_slice).collect();
+        wrong.extend(differences(case, &run(case, None, lines), "line by line"));
         wrong.truncate(20);
     }
     assert_none(&wrong);
@@ -203,7 +209,7 @@ fn codings_change_nothing() {
             wrong.extend(differences(case, &run(case, Some(coding), frames(&body, [])), &how("whole")));
             let bytes = frames(&body, std::iter::repeat_n(1, body.len()));
             wrong.extend(differences(case, &run(case, Some(coding), bytes), &how("byte by byte")));
-            for at in (1..body.len()).step_by(7) {
+            for at in (1..body.len()).step_by(3) {
                 let event = run(case, Some(coding), frames(&body, [at]));
                 wrong.extend(differences(case, &event, &how(&format!("cut at {at}"))));
             }
@@ -246,6 +252,11 @@ fn a_stream_that_is_cut_off_gives_one_event_and_never_a_zero() {
             let event = run_cancelled(case, pieces.clone(), taken);
             let (llm, name) = (&event["llm"], &case.name);
             let usage = known(&llm["usage"]);
+            assert!(
+                taken + 1 >= pieces.len() || event["outcome"] == "cancelled",
+                "{name} after {taken}: {}",
+                event["outcome"]
+            );
             let status = llm["usage_status"].as_str().unwrap_or("none");
             match status {
                 // Nothing was seen, not even that it is a call of an LLM.
@@ -287,6 +298,7 @@ fn answered(path: &str, answer: &Value) -> Value {
         headers: vec![("content-type".to_owned(), "application/json".to_owned())],
         body: body.clone(),
         expect: Value::Null,
+        trusts: false,
     };
     run(&case, None, vec![body.into()])
 }
@@ -345,19 +357,26 @@ fn no_price_is_no_cost_and_is_counted() {
 #[test]
 fn a_client_cannot_make_its_calls_free_by_naming_a_provider() {
     let body = r#"{"model":"gpt-4o-2024-08-06","usage":{"prompt_tokens":1000,"completion_tokens":100}}"#;
-    let case = Case {
-        name: "spoofed".to_owned(),
-        request: Request::post("/v1/chat/completions")
-            .header("x-portkey-provider", "ollama")
-            .body(Full::default())
-            .unwrap(),
-        status: 200,
-        headers: vec![("content-type".to_owned(), "application/json".to_owned())],
-        body: body.into(),
-        expect: Value::Null,
-    };
-    let llm = &run(&case, None, vec![body.into()])["llm"];
-    assert_eq!((&llm["provider"], &llm["cost_status"]), (&json!("openai"), &json!("priced")));
+    for (header, value) in [
+        ("x-portkey-provider", "ollama"),
+        ("x-portkey-provider", "github-copilot"),
+        ("x-majordomo-provider", "azure"),
+        ("host", "api.githubcopilot.com"),
+        ("host", "openrouter.ai"),
+        ("host", "api.groq.com"),
+    ] {
+        let case = Case {
+            name: "spoofed".to_owned(),
+            request: Request::post("/v1/chat/completions").header(header, value).body(Full::default()).unwrap(),
+            status: 200,
+            headers: vec![("content-type".to_owned(), "application/json".to_owned())],
+            body: body.into(),
+            expect: Value::Null,
+            trusts: false,
+        };
+        let llm = &run(&case, None, vec![body.into()])["llm"];
+        assert_eq!((&llm["provider"], llm["cost_usd"].as_f64()), (&json!("openai"), Some(0.0035)), "{header}: {value}");
+    }
 }
 
 #[test]
@@ -369,6 +388,9 @@ fn price_books_lie_over_each_other_and_can_be_swapped() {
     let price = overlay.price(&query("openai", "gpt-4o")).unwrap();
     assert_eq!((price.input, price.output, price.total), (Some(usd("1.4")), Some(usd("8")), usd("9.4")));
     assert_eq!(&*price.source, "custom");
+    for alias in ["gpt-4o-2024-08-06", "gpt-4o-20240806", "gpt-4o@20240806"] {
+        assert_eq!(overlay.price(&query("openai", alias)).unwrap().total, usd("9.4"), "{alias}");
+    }
     let base = overlay.price(&query("openai", "gpt-4o-mini")).unwrap();
     assert_eq!(&*base.source, "genai-prices 0.2.1");
 
@@ -450,6 +472,102 @@ fn usage_of_no_model_has_the_price_that_is_recorded_or_none() {
 }
 
 #[test]
+fn a_recorded_cost_comes_on_top_of_what_was_read() {
+    let recorder = Recorder::new();
+    let layer = TaggingLayer::builder().usage(UsageTap::new()).sink(recorder.0.clone()).build().unwrap();
+    let mut service = layer.layer(tower::service_fn(async |request: Request<RequestBody<Full<Bytes>>>| {
+        request.extensions().get::<Tags>().unwrap().record_cost(Cost::new(usd("0.5")).of("rows", 7.0));
+        let body = r#"{"model":"gpt-4o","usage":{"prompt_tokens":1000,"completion_tokens":100}}"#;
+        let response = Response::builder().header("content-type", "application/json");
+        Ok::<_, Infallible>(response.body(Full::<Bytes>::from(body)).unwrap())
+    }));
+    let request = Request::post("/v1/chat/completions").body(Full::<Bytes>::default()).unwrap();
+    service.call(request).now_or_never().unwrap().unwrap().into_body().collect().now_or_never().unwrap().unwrap();
+    let llm = &json_of(&recorder.single())["llm"];
+    assert_eq!((&llm["usage_status"], &llm["usage"]["input_tokens"]), (&json!("reported"), &json!(1000)));
+    assert_eq!((llm["cost_usd"].as_f64(), &llm["cost_status"]), (Some(0.5035), &json!("priced")));
+    assert_eq!(
+        (&llm["meters"], &llm["price_source"]),
+        (&json!({"rows": 7.0}), &json!("genai-prices 0.2.1 and custom"))
+    );
+}
+
+#[test]
+fn a_price_book_that_panics_costs_nobody_an_event() {
+    std::panic::set_hook(Box::new(|_| ()));
+    let recorder = Recorder::new();
+    let tap = UsageTap::new().prices(|_: &PriceQuery<'_>| -> Option<Price> { panic!("on purpose") });
+    let events = EventLayer::new(recorder.0.clone()).receipts();
+    let layer = TaggingLayer::builder().usage(tap).events(events).build().unwrap();
+    let mut service = layer.layer(tower::service_fn(async |_: Request<RequestBody<Full<Bytes>>>| {
+        let chunk =
+            "data: {\"model\":\"gpt-4o\",\"choices\":[],\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":2}}\n\n";
+        let frames = [Ok::<_, Infallible>(Frame::data(Bytes::from(chunk)))];
+        // A stream that must not be polled behind its end.
+        let body = StreamBody::new(futures_util::stream::unfold(frames.into_iter(), async |mut frames| {
+            Some((frames.next()?, frames))
+        }));
+        let response = Response::builder().header("content-type", "text/event-stream");
+        Ok::<_, Infallible>(response.body(Box::pin(body)).unwrap())
+    }));
+    let request = Request::post("/v1/chat/completions").body(Full::<Bytes>::default()).unwrap();
+    let response = service.call(request).now_or_never().unwrap().unwrap();
+    let body = response.into_body().collect().now_or_never().unwrap().unwrap();
+    assert_eq!(body.trailers().unwrap()["x-tagging-usage-status"], "reported");
+    let llm = &json_of(&recorder.single())["llm"];
+    assert_eq!((&llm["cost_status"], &llm["usage"]["output_tokens"]), (&json!("unpriced_model"), &json!(2)));
+}
+
+#[test]
+fn a_capture_is_read_the_same_however_it_is_cut() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/captures");
+    let mut streams = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let capture: Value = serde_json::from_slice(&std::fs::read(entry.unwrap().path()).unwrap()).unwrap();
+        for exchange in capture["requests"].as_array().unwrap() {
+            let response = &exchange["response_sent"];
+            let chunks = response["sse_chunks"].as_array();
+            let body = match chunks {
+                Some(chunks) => chunks.iter().map(|chunk| chunk.as_str().unwrap()).collect::<String>(),
+                None => response["body"].as_str().unwrap().to_owned(),
+            };
+            streams += usize::from(chunks.is_some());
+            let case = Case {
+                name: capture["scenario"].as_str().unwrap().to_owned(),
+                request: Request::post(exchange["target"].as_str().unwrap())
+                    .header("content-type", "application/json")
+                    .body(Full::from(exchange["body_text"].as_str().unwrap().to_owned()))
+                    .unwrap(),
+                status: 200,
+                headers: vec![("content-type".to_owned(), headers(response)[0].1.clone())],
+                body: body.into_bytes(),
+                expect: Value::Null,
+                trusts: false,
+            };
+            let untimed = |mut event: Value| {
+                event["llm"]
+                    .as_object_mut()
+                    .unwrap()
+                    .retain(|key, _| key != "first_token_us" && !key.ends_with("_second"));
+                event["llm"].take()
+            };
+            let whole = untimed(run(&case, None, frames(&case.body, [])));
+            for at in 1..case.body.len() {
+                assert_eq!(untimed(run(&case, None, frames(&case.body, [at]))), whole, "{} cut at {at}", case.name);
+            }
+            for coding in ["gzip", "br", "zstd"] {
+                let body = encode(coding, &case.body);
+                for at in 0..body.len() {
+                    let event = run(&case, Some(coding), frames(&body, [at]));
+                    assert_eq!(untimed(event), whole, "{} {coding} cut at {at}", case.name);
+                }
+            }
+        }
+    }
+    assert!(streams >= 5);
+}
+
+#[test]
 fn other_requests_have_no_llm() {
     for path in ["/users", "/responses", "/api/chat", "/v1/responses/42"] {
         assert!(recorded(path, |_| ()).get("llm").is_none(), "{path}");
@@ -465,7 +583,8 @@ fn counts_that_do_not_add_up_are_noted_and_priced_cut() {
     );
     let llm = &event["llm"];
     assert_eq!(known(&llm["usage"]), *json!({"input_tokens": 10, "cache_read_tokens": 40}).as_object().unwrap());
-    assert_eq!((llm["cost_usd"].as_f64(), &llm["cost_status"]), (Some(0.000_012_5), &json!("priced")));
+    // Of the output there is no count that could be priced.
+    assert_eq!((llm["cost_usd"].as_f64(), &llm["cost_status"]), (Some(0.000_012_5), &json!("partial")));
     let notes: Vec<_> =
         event["diagnostics"].as_array().unwrap().iter().map(|note| note["detail"].as_str().unwrap()).collect();
     assert_eq!(notes, ["completion_tokens is -5", "cache_read_tokens 40 over input_tokens 10"]);
@@ -539,6 +658,7 @@ fn a_decompression_bomb_is_given_up() {
         headers: vec![("content-type".to_owned(), "application/json".to_owned())],
         body: body.clone(),
         expect: Value::Null,
+        trusts: false,
     };
     let event = run(&case, Some("gzip"), vec![body.into()]);
     assert_eq!(event["llm"]["usage_status"], "unparsed");

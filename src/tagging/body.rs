@@ -20,16 +20,17 @@ pin_project! {
         pending: Option<Pending>,
         // Trailers that are still to be sent.
         receipt: Option<HeaderMap>,
+        has_ended: bool,
     }
 }
 
 impl<B> ResponseBody<B> {
     pub(super) fn new(inner: B, pending: Option<Pending>) -> Self {
-        Self { inner: Some(inner), pending, receipt: None }
+        Self { inner: Some(inner), pending, receipt: None, has_ended: false }
     }
 
     pub(super) fn empty() -> Self {
-        Self { inner: None, pending: None, receipt: None }
+        Self { inner: None, pending: None, receipt: None, has_ended: true }
     }
 }
 
@@ -57,7 +58,12 @@ impl<B: Body> Body for ResponseBody<B> {
         let mut this = self.project();
         let Some(mut inner) = this.inner.as_mut().as_pin_mut() else { return Poll::Ready(None) };
         if let Some(receipt) = this.receipt.take() {
+            *this.has_ended = true;
             return Poll::Ready(Some(Ok(Frame::trailers(receipt))));
+        }
+        // The service's body must not be polled behind its end, where a receipt stood.
+        if *this.has_ended {
+            return Poll::Ready(None);
         }
         let Some(pending) = this.pending else { return inner.poll_frame(context) };
         let mut frame = ready!(pending.observe(|| inner.as_mut().poll_frame(context)));
@@ -75,7 +81,10 @@ impl<B: Body> Body for ResponseBody<B> {
             // At the end, or in the trailers, of what the service sent.
             if let Some(receipt) = this.receipt.take() {
                 frame = match frame {
-                    None => Some(Ok(Frame::trailers(receipt))),
+                    None => {
+                        *this.has_ended = true;
+                        Some(Ok(Frame::trailers(receipt)))
+                    }
                     Some(Ok(frame)) => match frame.into_trailers() {
                         Ok(mut trailers) => {
                             trailers.extend(receipt);

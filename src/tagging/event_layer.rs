@@ -164,14 +164,16 @@ impl EventLayer {
         let _ = (head, event);
     }
 
+    /// Whether code of the user's names exchanges.
+    #[cfg(feature = "llm")]
+    pub(super) fn has_exchange_hook(&self) -> bool {
+        self.events.usage.as_ref().is_some_and(UsageTap::has_hook)
+    }
+
     /// The guard of a request, still without its tags.
     pub(super) fn observe(&self, event: &mut Event, start: Instant, head: &Parts) -> Pending {
         let pending = Pending::new(Arc::clone(&self.events), start, &head.method);
-        #[cfg(feature = "llm")]
-        let pending = match &self.events.usage {
-            Some(usage) => pending.exchange(usage.recognise(head)),
-            None => pending,
-        };
+
         #[cfg(feature = "tracing")]
         if self.events.span_level.is_some() {
             self.events.ensure_trace(event);

@@ -1,6 +1,10 @@
+#[cfg(feature = "llm")]
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::{any::type_name, sync::Arc, thread, time::Duration, time::Instant};
 
 use bytes::Buf;
+#[cfg(feature = "llm")]
+use http::request::Parts;
 use http::{HeaderMap, Method, Response, StatusCode, header};
 use http_body::Body;
 
@@ -34,11 +38,13 @@ pub(crate) struct Pending {
     /// Whether the service or its body is being polled. Still set when the guard is dropped, it tells of a panic that
     /// was caught between the poll and the drop.
     is_polling: bool,
-    /// Boxed, as the guard moves with the response and seldom has one.
     /// What the trailers of the response are to say, once the event is emitted.
     receipt: Option<HeaderMap>,
+    /// Nobody can get trailers any more.
+    is_dropping: bool,
     #[cfg(feature = "llm")]
     exchange: Option<Box<ObservedExchange>>,
+    /// Boxed, as the guard moves with the response and seldom has one.
     #[cfg(feature = "tracing")]
     span: Option<Box<tracing::Span>>,
 }
@@ -66,6 +72,7 @@ impl Pending {
             is_bodyless: false,
             is_polling: false,
             receipt: None,
+            is_dropping: false,
             #[cfg(feature = "llm")]
             exchange: None,
             #[cfg(feature = "tracing")]
@@ -80,11 +87,13 @@ impl Pending {
         self
     }
 
-    /// The LLM exchange that the request is, if it is one.
+    /// Looks whether the request is an LLM exchange. May run the user's code.
     #[cfg(feature = "llm")]
-    pub(super) fn exchange(mut self, exchange: Option<Exchange>) -> Self {
-        self.exchange = exchange.map(|exchange| Box::new(ObservedExchange { exchange, tap: None }));
-        self
+    pub(super) fn recognise(&mut self, head: &Parts) {
+        if let Some(usage) = self.events.usage().cloned() {
+            let exchange = self.observe(|| usage.recognise(head));
+            self.exchange = exchange.map(|exchange| Box::new(ObservedExchange { exchange, tap: None }));
+        }
     }
 
     /// Hands in the tags: from now on the event is emitted, whatever happens.
@@ -120,7 +129,14 @@ impl Pending {
         let Some(tags) = self.tags.as_ref().filter(|_| self.gives_receipt()) else { return };
         let diagnostics = tags.diagnostics();
         receipt::write_head(response.headers_mut(), tags.state().event(), &diagnostics);
-        if response.body().size_hint().exact().is_none() && !response.headers().contains_key(header::CONTENT_LENGTH) {
+        #[cfg(feature = "llm")]
+        let may_use_tokens = self.exchange.is_some();
+        #[cfg(not(feature = "llm"))]
+        let may_use_tokens = false;
+        if may_use_tokens
+            && response.body().size_hint().exact().is_none()
+            && !response.headers().contains_key(header::CONTENT_LENGTH)
+        {
             receipt::announce(response.headers_mut());
         }
     }
@@ -206,7 +222,9 @@ impl Pending {
         } else {
             Duration::ZERO
         };
-        if !super::pieces::for_each(data, |piece| tap.feed(piece, now)) {
+        // A decoder or parser that fails costs the client nothing.
+        let look = || super::pieces::for_each(data, |piece| tap.feed(piece, now));
+        if !matches!(catch_unwind(AssertUnwindSafe(look)), Ok(true)) {
             tap.give_up();
         }
     }
@@ -223,7 +241,8 @@ impl Pending {
             }
             None => (None, None),
         };
-        LlmRecord::of(Observed { exchange, response, recorded, tap, has_ended })
+        let has_body = self.body_bytes > 0;
+        LlmRecord::of(Observed { exchange, response, recorded, tap, has_ended, has_body })
     }
 
     fn elapsed(&self) -> Duration {
@@ -255,10 +274,9 @@ impl Pending {
             // What a handler recorded says more.
             event.error = event.error.take().or(error);
         });
-        if self.gives_receipt() {
-            self.receipt = receipt::trailers(&event);
-        }
+        let for_receipt = (self.gives_receipt() && !self.is_dropping).then(|| Arc::clone(&event));
         self.events.emit(event);
+        self.receipt = for_receipt.and_then(|event| receipt::trailers(&event));
     }
 }
 
@@ -272,6 +290,7 @@ impl Drop for Pending {
         } else {
             Outcome::Cancelled
         };
+        self.is_dropping = true;
         self.finish(outcome, None);
     }
 }

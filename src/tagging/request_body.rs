@@ -40,7 +40,7 @@ impl RequestBodyLayer {
         Self::default()
     }
 
-    /// Whether `user` is read.
+    /// Whether `user` is read. The model and the tier that an LLM request asks for are read all the same, where usage is.
     #[must_use]
     pub fn reads_user(mut self, reads: bool) -> Self {
         self.reads_user = reads;
@@ -77,8 +77,9 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let tags = request.extensions().get::<Tags>().filter(|tags| tags.claim_request_body()).cloned();
-        let reader = (self.layer.reads_user && tags.is_some() && announces_json(request.headers()))
-            .then(RequestFieldReader::default);
+        let reads = self.layer.reads_user || cfg!(feature = "llm");
+        let reader = (reads && tags.is_some() && announces_json(request.headers()))
+            .then(|| RequestFieldReader::new(self.layer.reads_user));
         self.inner.call(request.map(|inner| RequestBody { inner, tags, reader }))
     }
 }

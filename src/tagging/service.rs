@@ -104,6 +104,17 @@ impl Steps {
                 begun.rejection = request.collect(layer, head, MetadataLayer::inserted(head));
             }
         });
+        #[cfg(feature = "llm")]
+        if let (Some(layer), Some(pending)) = (listening, &mut begun.pending) {
+            if layer.has_exchange_hook() {
+                // The user's code, as above.
+                let tags = handle.share();
+                pending.armed(&tags).recognise(head);
+                handle = Handle::Shared(tags);
+            } else {
+                pending.recognise(head);
+            }
+        }
         if resolves && let Some(layer) = &self.metadata {
             let tags = handle.share();
             let resolved = match &mut begun.pending {

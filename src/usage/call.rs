@@ -41,7 +41,7 @@ pub enum CostStatus {
     Priced,
     /// A part is: usage is partial, or one of several calls has no price.
     Partial,
-    /// No price is known for the model.
+    /// No price is known for the model, or the catalog can't price these counts of it.
     UnpricedModel,
     /// There is no usage to price.
     NoUsage,

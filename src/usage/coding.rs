@@ -54,7 +54,12 @@ impl Decoder {
             "gzip" | "x-gzip" => Coding::Gzip(flate2::write::MultiGzDecoder::new(Output::default())),
             "deflate" => Coding::Deflate(flate2::write::ZlibDecoder::new(Output::default())),
             "br" => Coding::Brotli(Box::new(brotli::DecompressorWriter::new(Output::default(), 4096))),
-            "zstd" => Coding::Zstd(Box::new(zstd::stream::write::Decoder::new(Output::default()).ok()?)),
+            "zstd" => {
+                let mut decoder = zstd::stream::write::Decoder::new(Output::default()).ok()?;
+                // 8 MiB, as RFC 9659 has it.
+                decoder.window_log_max(23).ok()?;
+                Coding::Zstd(Box::new(decoder))
+            }
             _ => return None,
         };
         Some(Self::Coded { coding, bytes_in: 0, bytes_out: 0 })

@@ -25,6 +25,7 @@ pub struct UsageTap {
 struct Config {
     prices: Option<Arc<dyn PriceBook>>,
     recognise: Option<Arc<Recognise>>,
+    trusts_request: bool,
     max_value_bytes: usize,
     unpriced: AtomicU64,
     providers_at: Answers,
@@ -46,6 +47,7 @@ impl UsageTap {
             config: Arc::new(Config {
                 prices: Some(Arc::new(CatalogPrices::bundled())),
                 recognise: None,
+                trusts_request: false,
                 max_value_bytes: 64 * 1024,
                 unpriced: AtomicU64::new(0),
                 providers_at: Answers::default(),
@@ -73,6 +75,17 @@ impl UsageTap {
         self.with(|config| config.recognise = Some(Arc::new(recognise)))
     }
 
+    /// Believes the request when it says who serves it: by its host, and by the headers `x-portkey-provider` and
+    /// `x-majordomo-provider`.
+    ///
+    /// For layers around a client, whose requests are your own, and for gateways that route by those headers. A client of a
+    /// server can write anything there, and choose what its calls cost: without this the request is asked only where nothing
+    /// else tells.
+    #[must_use]
+    pub fn trust_request(self) -> Self {
+        self.with(|config| config.trusts_request = true)
+    }
+
     /// Longest value that is held back until it is complete, such as the object of counts: 64 KiB by default. A longer one
     /// makes the usage `unparsed`. Bodies and events may be of any size: nothing else of them is kept.
     #[must_use]
@@ -90,6 +103,7 @@ impl UsageTap {
         let mut config = Config {
             prices: old.prices.clone(),
             recognise: old.recognise.clone(),
+            trusts_request: old.trusts_request,
             max_value_bytes: old.max_value_bytes,
             unpriced: AtomicU64::new(0),
             providers_at: Answers::default(),
@@ -97,6 +111,15 @@ impl UsageTap {
         };
         change(&mut config);
         Self { config: Arc::new(config) }
+    }
+
+    pub(super) fn trusts_request(&self) -> bool {
+        self.config.trusts_request
+    }
+
+    /// Whether code of the user's names exchanges.
+    pub(crate) fn has_hook(&self) -> bool {
+        self.config.recognise.is_some()
     }
 
     /// The exchange that a request is, if it is one.
@@ -161,8 +184,13 @@ struct Answers {
 impl Answers {
     /// Most answers kept. Clients choose what is asked.
     const MAX: usize = 1024;
+    /// Longest question whose answer is kept, in bytes.
+    const MAX_QUESTION_BYTES: usize = 256;
 
     fn get(&self, question: &str, find: impl FnOnce(&str) -> Option<Box<str>>) -> Option<Box<str>> {
+        if question.len() > Self::MAX_QUESTION_BYTES {
+            return find(question);
+        }
         let lock = || self.answers.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(answer) = lock().get(question) {
             return answer.clone();

@@ -105,6 +105,14 @@ impl Exchange {
         self
     }
 
+    /// Says that the response is a stream, for one that is a JSON array or JSON documents behind each other. Server-sent
+    /// events and the like are known by their content type.
+    #[must_use]
+    pub fn streams(mut self) -> Self {
+        self.stream = Some(true);
+        self
+    }
+
     /// The call that this request head is, by its method and path; `None` when it is none that is known.
     ///
     /// ```
@@ -135,13 +143,14 @@ fn by_path(path: &str) -> Option<Exchange> {
     let openai = |operation| Exchange { default_provider: Some("openai"), ..Exchange::of(operation) };
     let known = |provider, operation| Exchange { default_provider: Some(provider), ..Exchange::of(operation) };
     let tentative = |exchange| Exchange { is_tentative: true, ..exchange };
-    if let Some((before, call)) = path.rsplit_once(':') {
-        return google(before, call);
-    }
     let (before, last) = path.rsplit_once('/')?;
+    if let Some((model, call)) = last.rsplit_once(':') {
+        return google(model, call);
+    }
     let exchange = match last {
         "completions" if before.ends_with("/chat") => openai(Operation::Chat),
-        "completions" => openai(Operation::Completions),
+        "completions" if before.ends_with("/v1") || before.contains("/deployments/") => openai(Operation::Completions),
+        "completions" => tentative(openai(Operation::Completions)),
         "responses" if before.ends_with("/v1") || before.ends_with("/openai") => openai(Operation::Responses),
         "responses" if before.is_empty() => tentative(openai(Operation::Responses)),
         "embeddings" if before == "/api" => known("ollama", Operation::Embeddings),
@@ -171,7 +180,7 @@ fn by_path(path: &str) -> Option<Exchange> {
     })
 }
 
-fn google(before: &str, call: &str) -> Option<Exchange> {
+fn google(model: &str, call: &str) -> Option<Exchange> {
     let (operation, stream) = match call {
         "generateContent" => (Operation::GenerateContent, false),
         "streamGenerateContent" => (Operation::GenerateContent, true),
@@ -181,7 +190,7 @@ fn google(before: &str, call: &str) -> Option<Exchange> {
         _ => return None,
     };
     let exchange = Exchange { default_provider: Some("google"), stream: Some(stream), ..Exchange::of(operation) };
-    Some(exchange.model(decoded(before.rsplit('/').next()?)))
+    Some(exchange.model(decoded(model)))
 }
 
 fn bedrock(before: &str, operation: Operation, stream: bool) -> Option<Exchange> {

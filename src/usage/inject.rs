@@ -9,9 +9,9 @@ use std::{
 use bytes::{Buf, Bytes, BytesMut};
 use http::{HeaderValue, Method, Request, Response, header, request::Parts};
 use http_body::{Body, Frame, SizeHint};
-use memchr::memmem;
+use memchr::{memchr2_iter, memmem};
 use pin_project_lite::pin_project;
-use serde::{Deserialize, de::IgnoredAny};
+use serde::{Deserialize, Deserializer, de::IgnoredAny};
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -20,9 +20,10 @@ use crate::metadata::intake::announces_json;
 /// Layer that asks OpenAI-shaped streams for their usage where the client did not, and hides the extra chunk from that
 /// client: **the one place where this crate changes bodies**.
 ///
-/// A streaming request to `…/chat/completions` or `…/completions` without `stream_options` gets
+/// A streaming JSON request to `…/chat/completions` or `…/completions` without `stream_options` gets
 /// `"stream_options":{"include_usage":true}`, and loses its `accept-encoding`, so that the answer can be read. The last
-/// chunk of the answer, which has usage and no choices, is left out. All other requests pass as they are. (Some providers
+/// chunk of the answer, which has usage and no choices, is left out. All other requests pass as they are: those that have
+/// `stream_options` of whatever value, that are no JSON by their content type or in truth, and that are too large. (Some providers
 /// also write `"usage":null` into every other chunk then, which clients ignore.)
 ///
 /// It belongs *outside* of the layer with the [`UsageTap`](super::UsageTap), which is to see what the client is not:
@@ -166,22 +167,23 @@ impl<S, B: Body> Held<S, B> {
 struct Asked {
     #[serde(default)]
     stream: Option<bool>,
-    #[serde(default)]
-    stream_options: Option<IgnoredAny>,
+    /// Whether it is there, with whatever value.
+    #[serde(default, deserialize_with = "is_there", rename = "stream_options")]
+    has_options: bool,
+}
+
+fn is_there<'de, D: Deserializer<'de>>(value: D) -> Result<bool, D::Error> {
+    IgnoredAny::deserialize(value).map(|_| true)
 }
 
 /// The body that asks for usage too; `None` when it is no stream, or says itself what it wants.
 fn inject(body: &[u8]) -> Option<Bytes> {
     const ASK: &[u8] = br#""stream_options":{"include_usage":true},"#;
     let asked: Asked = serde_json::from_slice(body).ok()?;
-    if asked.stream != Some(true) || asked.stream_options.is_some() {
+    if asked.stream != Some(true) || asked.has_options {
         return None;
     }
     let (open, members) = body.split_at_checked(body.iter().position(|byte| *byte == b'{')? + 1)?;
-    // A `stream_options` of null would stand behind ours, and win.
-    if memmem::find(members, b"\"stream_options\"").is_some() {
-        return None;
-    }
     Some([open, ASK, members].concat().into())
 }
 
@@ -259,7 +261,10 @@ fn hide<R: Body>(response: Response<R>, hides: bool) -> Response<HidingBody<R>> 
     if hides {
         head.headers.remove(header::CONTENT_LENGTH);
     }
-    Response::from_parts(head, HidingBody { inner, held: hides.then(BytesMut::new), trailers: None, has_ended: false })
+    Response::from_parts(
+        head,
+        HidingBody { inner, held: hides.then(BytesMut::new), searched: 0, trailers: None, has_ended: false },
+    )
 }
 
 /// A request body that may ask for usage; see [`InjectIncludeUsageLayer`].
@@ -313,7 +318,8 @@ impl<B: Body> Body for InjectedBody<B> {
         let rest = self.rest.as_ref().map_or_else(|| SizeHint::with_exact(0), Body::size_hint);
         let mut hint = SizeHint::new();
         hint.set_lower(rest.lower().saturating_add(before));
-        if let Some(upper) = rest.upper() {
+        // With an exact size a client would be done before it hears of the error.
+        if let Some(upper) = rest.upper().filter(|_| self.failed.is_none()) {
             hint.set_upper(upper.saturating_add(before));
         }
         hint
@@ -330,6 +336,7 @@ pin_project! {
         inner: R,
         // The event at hand; `None` when nothing is hidden.
         held: Option<BytesMut>,
+        searched: usize,
         trailers: Option<http::HeaderMap>,
         has_ended: bool,
     }
@@ -338,7 +345,7 @@ pin_project! {
 impl<R: Default> Default for HidingBody<R> {
     /// A body that hides nothing.
     fn default() -> Self {
-        Self { inner: R::default(), held: None, trailers: None, has_ended: false }
+        Self { inner: R::default(), held: None, searched: 0, trailers: None, has_ended: false }
     }
 }
 
@@ -374,7 +381,7 @@ impl<R: Body> Body for HidingBody<R> {
                     let data = data.copy_to_bytes(data.remaining());
                     let Some(held) = this.held.as_mut() else { return Poll::Ready(Some(Ok(Frame::data(data)))) };
                     held.extend_from_slice(&data);
-                    let shown = shown_events(held);
+                    let shown = shown_events(held, this.searched);
                     if !shown.is_empty() {
                         return Poll::Ready(Some(Ok(Frame::data(shown))));
                     }
@@ -403,25 +410,33 @@ impl<R: Body> Body for HidingBody<R> {
     }
 }
 
-/// The complete events but those of usage alone; what is left is the event at hand.
-fn shown_events(held: &mut BytesMut) -> Bytes {
+/// The complete events but those of usage alone; what is left is the event at hand, of which `searched` bytes hold no end.
+fn shown_events(held: &mut BytesMut, searched: &mut usize) -> Bytes {
     let mut shown = BytesMut::new();
-    while let Some(end) = event_end(held) {
+    while let Some(end) = event_end(held, *searched) {
+        *searched = 0;
         let event = held.split_to(end);
         if !is_usage_alone(&event) {
             shown.extend_from_slice(&event);
         }
     }
+    // An end may begin in the last three bytes.
+    *searched = held.len().saturating_sub(3);
     if held.len() > MAX_EVENT_BYTES {
         shown.extend_from_slice(&held.split());
+        *searched = 0;
     }
     shown.freeze()
 }
 
-/// Where the first event ends, its blank line included.
-fn event_end(bytes: &[u8]) -> Option<usize> {
-    let ends: [&[u8]; 3] = [b"\n\n", b"\r\n\r\n", b"\r\r"];
-    ends.iter().filter_map(|end| memmem::find(bytes, end).map(|at| at + end.len())).min()
+/// Where the first event ends, its blank line included; looks from a place on.
+fn event_end(bytes: &[u8], from: usize) -> Option<usize> {
+    let rest = bytes.get(from..)?;
+    memchr2_iter(b'\n', b'\r', rest).find_map(|at| {
+        let ends = rest.get(at..)?;
+        let len = [&b"\n\n"[..], b"\r\r", b"\r\n\r\n"].into_iter().find(|end| ends.starts_with(end))?.len();
+        Some(from + at + len)
+    })
 }
 
 #[derive(Deserialize)]

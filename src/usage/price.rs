@@ -17,6 +17,8 @@ pub struct PriceQuery<'a> {
     pub provider: Option<&'a str>,
     /// The model by the name that the provider gave it, or the client asked for.
     pub model: &'a str,
+    /// The model that the client asked for, where that is known too: often an alias of `model`.
+    pub requested_model: Option<&'a str>,
     /// What was used.
     pub usage: &'a Usage,
     /// The tier that served it, such as `flex`, where the provider said so.
@@ -28,7 +30,7 @@ pub struct PriceQuery<'a> {
 impl<'a> PriceQuery<'a> {
     /// A query for now, with no tier.
     pub fn new(provider: Option<&'a str>, model: &'a str, usage: &'a Usage) -> Self {
-        Self { provider, model, usage, service_tier: None, time: SystemTime::now() }
+        Self { provider, model, requested_model: None, usage, service_tier: None, time: SystemTime::now() }
     }
 }
 
@@ -231,7 +233,8 @@ impl OverlayPrices {
         Self { base: Box::new(base), rates: HashMap::new() }
     }
 
-    /// Lays the rates of a provider's model over the base. The model's name must match as it is served, in any case.
+    /// Lays the rates of a provider's model over the base: by the name that it is served or asked for by, in any case, with
+    /// or without the date that versions end with (`gpt-4o` is `gpt-4o-2024-08-06` too).
     #[must_use]
     pub fn with(mut self, provider: &str, model: &str, rates: Rates) -> Self {
         self.rates.insert((provider.to_lowercase(), model.to_lowercase()), rates);
@@ -247,11 +250,31 @@ impl fmt::Debug for OverlayPrices {
 
 impl PriceBook for OverlayPrices {
     fn price(&self, query: &PriceQuery<'_>) -> Option<Price> {
-        let key = (query.provider.unwrap_or_default().to_lowercase(), query.model.to_lowercase());
-        match self.rates.get(&key) {
+        let provider = query.provider.unwrap_or_default().to_lowercase();
+        let names = [Some(query.model), query.requested_model, Some(undated(query.model))];
+        let rates =
+            names.into_iter().flatten().find_map(|name| self.rates.get(&(provider.clone(), name.to_lowercase())));
+        match rates {
             Some(rates) => Some(rates.price(query.usage)),
             None => self.base.price(query),
         }
+    }
+}
+
+/// A model's name without the date of its version: `-2024-08-06`, `-20240806` or `@20240806`.
+fn undated(model: &str) -> &str {
+    let digits = |text: &str, count: usize| text.len() == count && text.bytes().all(|byte| byte.is_ascii_digit());
+    if let Some((name, date)) = model.rsplit_once(['-', '@'])
+        && digits(date, 8)
+    {
+        return name;
+    }
+    let mut parts = model.rsplitn(4, '-');
+    match (parts.next(), parts.next(), parts.next(), parts.next()) {
+        (Some(day), Some(month), Some(year), Some(name)) if digits(day, 2) && digits(month, 2) && digits(year, 4) => {
+            name
+        }
+        _ => model,
     }
 }
 

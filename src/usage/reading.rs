@@ -320,10 +320,19 @@ impl Reading {
     }
 }
 
+/// Most counts of a report. Providers have some twenty.
+const MAX_COUNTS: usize = 64;
+
 /// Writes the members of an object over those that are there. `null` is no value.
 fn merge(into: &mut Map<String, Value>, object: &[u8], is_unparsed: &mut bool) {
     match serde_json::from_slice(object) {
-        Ok(Value::Object(members)) => into.extend(members.into_iter().filter(|(_, value)| !value.is_null())),
+        Ok(Value::Object(members)) => {
+            for (name, value) in members.into_iter().filter(|(_, value)| !value.is_null()) {
+                if into.len() < MAX_COUNTS || into.contains_key(&name) {
+                    into.insert(name, value);
+                }
+            }
+        }
         Ok(Value::Null) => {}
         Ok(_) | Err(_) => *is_unparsed = true,
     }

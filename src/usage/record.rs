@@ -1,16 +1,20 @@
 use std::{
     borrow::Cow,
     fmt,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Mutex, OnceLock, PoisonError},
     time::{Duration, SystemTime},
 };
 
 use serde_json::Value;
 
-use crate::request_fields::RequestFields;
+use crate::{
+    metadata::limits::truncated,
+    request_fields::{MAX_NAME_CHARS, RequestFields},
+};
 
 use super::{
-    CostStatus, Exchange, LlmUsage, Meter, Money, Price, PriceQuery, Usage, UsageStatus, UsageTap, flavour,
+    CostStatus, Exchange, LlmUsage, Meter, Money, Price, PriceBook, PriceQuery, Usage, UsageStatus, UsageTap, flavour,
     reading::Reading, tap::Tap,
 };
 
@@ -56,10 +60,14 @@ impl Cost {
         Self { money, meter: None }
     }
 
-    /// Says what it was spent on: the name of a meter, and the amount of it.
+    /// Says what it was spent on: the name of a meter, cut to 256 characters, and the amount of it.
     #[must_use]
     pub fn of(mut self, meter: impl Into<Cow<'static, str>>, amount: f64) -> Self {
-        self.meter = Some(Meter { name: meter.into(), amount });
+        let name = match meter.into() {
+            Cow::Borrowed(name) => Cow::Borrowed(truncated(name, MAX_NAME_CHARS)),
+            Cow::Owned(name) => Cow::Owned(truncated(&name, MAX_NAME_CHARS).to_owned()),
+        };
+        self.meter = Some(Meter { name, amount });
         self
     }
 }
@@ -124,6 +132,8 @@ pub(crate) struct Observed {
     pub(crate) tap: Option<UsageTap>,
     /// The body came to its end.
     pub(crate) has_ended: bool,
+    /// There was any of it.
+    pub(crate) has_body: bool,
 }
 
 #[allow(clippy::large_enum_variant, reason = "it lies in a box of its event")]
@@ -154,7 +164,7 @@ impl fmt::Debug for LlmRecord {
 
 impl Observed {
     fn settle(self, request: &RequestFacts<'_>) -> Option<LlmUsage> {
-        let Self { exchange, response, recorded, tap, has_ended } = self;
+        let Self { exchange, response, recorded, tap, has_ended, has_body } = self;
         let (reading, stream) = match response {
             Some(Seen::Kept(tap)) => tap.finish(has_ended, request.duration),
             Some(Seen::Read(reading, stream)) => (reading, stream),
@@ -174,7 +184,7 @@ impl Observed {
         let meaning = flavour::read(provider.as_deref(), &reading.usage, &reading.metrics);
         let is_success = request.is_success;
         let usage_status = if meaning.usage.is_empty() {
-            let is_unparsed = reading.is_unparsed && is_success && has_ended && !reading.is_error;
+            let is_unparsed = reading.is_unparsed && is_success && has_ended && has_body && !reading.is_error;
             if is_unparsed { UsageStatus::Unparsed } else { UsageStatus::Absent }
         } else if reading.is_final && !reading.is_unparsed {
             UsageStatus::Reported
@@ -201,8 +211,9 @@ impl Observed {
             output_tokens_per_second: None,
             inconsistencies: meaning.inconsistencies,
         };
-        if recorded.is_empty() {
+        if recorded.usages.is_empty() && exchange.is_some() {
             llm.price(&reading, exchange.as_ref(), tap.as_ref(), request);
+            llm.add_cost(recorded);
         } else {
             llm.replace_by(recorded, tap.as_ref(), request);
         }
@@ -221,8 +232,8 @@ fn tier(reading: &Reading) -> Option<String> {
     reading.usage.get("service_tier").and_then(Value::as_str).map(str::to_owned)
 }
 
-/// Who serves the exchange: what code says, the host, the response, a unique path, a header of the gateway dialects,
-/// the model's name, and at last who speaks this way first of all.
+/// Who serves the exchange: what code says, then marks of the response, a unique path, the model's name, and what the
+/// request says, which comes first where it is trusted; at last who speaks this way first of all.
 fn provider(
     tap: &UsageTap,
     exchange: &Exchange,
@@ -250,9 +261,20 @@ fn provider(
         }))
     };
     let by_path = || exchange.default_provider.filter(|provider| *provider != "openai").map(Box::from);
-    let provider = tap.provider_at(request.host, request.path).or_else(by_response).or_else(by_path);
-    let provider = provider.or_else(|| exchange.hint.clone()).or_else(|| tap.provider_of(model?));
+    let by_host = || tap.provider_at(request.host, request.path);
+    let by_header = || exchange.hint.clone();
+    let by_model = || tap.provider_of(model?);
+    let provider = if tap.trusts_request() {
+        by_host().or_else(by_response).or_else(by_path).or_else(by_header).or_else(by_model)
+    } else {
+        by_response().or_else(by_path).or_else(by_model).or_else(by_host).or_else(by_header)
+    };
     provider.or_else(|| exchange.default_provider.map(Box::from)).map(Into::into)
+}
+
+/// The price, or none where the book panics: it is the user's code, and must not cost anybody an event.
+fn ask_book(book: &dyn PriceBook, query: &PriceQuery<'_>) -> Option<Price> {
+    catch_unwind(AssertUnwindSafe(|| book.price(query))).ok().flatten()
 }
 
 impl LlmUsage {
@@ -270,10 +292,17 @@ impl LlmUsage {
         };
         let Some(usage) = &self.usage else { return };
         let usage = flavour::saturated(usage);
+        let served_tier = reading.service_tier.clone().or_else(|| tier(reading));
         let ask = |provider: Option<&str>| {
             [self.response_model.as_deref(), self.request_model.as_deref()].into_iter().flatten().find_map(|model| {
-                let tier = self.service_tier.as_deref();
-                book.price(&PriceQuery { provider, model, usage: &usage, service_tier: tier, time: request.time })
+                // What was asked for is not what was served.
+                let tier = served_tier.as_deref();
+                let requested_model = self.request_model.as_deref();
+                let time = request.time;
+                ask_book(
+                    book,
+                    &PriceQuery { provider, model, requested_model, usage: &usage, service_tier: tier, time },
+                )
             })
         };
         let reported = || {
@@ -295,7 +324,12 @@ impl LlmUsage {
             }
         }
         if let Some(price) = price {
-            let is_whole = self.usage_status == UsageStatus::Reported;
+            let has_all = self.inconsistencies.is_empty()
+                || self
+                    .usage
+                    .as_ref()
+                    .is_some_and(|usage| usage.input_tokens().is_some() && usage.output_tokens().is_some());
+            let is_whole = self.usage_status == UsageStatus::Reported && has_all;
             self.cost_status = if is_whole { CostStatus::Priced } else { CostStatus::Partial };
             (self.cost, self.input_cost, self.output_cost) = (Some(price.total), price.input, price.output);
             self.price_source = Some(price.source);
@@ -303,6 +337,22 @@ impl LlmUsage {
             self.cost_status = CostStatus::UnpricedModel;
             tap.count_unpriced();
         }
+    }
+
+    /// A cost that code recorded, on top of what the provider reported.
+    fn add_cost(&mut self, recorded: Recorded) {
+        self.meters = recorded.meters;
+        let Some(money) = recorded.money else { return };
+        self.cost = Some(self.cost.unwrap_or_default() + money);
+        self.price_source = Some(Arc::from(match &self.price_source {
+            Some(source) => format!("{source} and custom"),
+            None => "custom".to_owned(),
+        }));
+        self.cost_status = match self.cost_status {
+            CostStatus::NoUsage | CostStatus::Off => CostStatus::Priced,
+            CostStatus::UnpricedModel => CostStatus::Partial,
+            other => other,
+        };
     }
 
     /// What code recorded takes the place of what was observed: several calls add up.
@@ -327,11 +377,12 @@ impl LlmUsage {
             let query = PriceQuery {
                 provider: record.provider.as_deref(),
                 model,
+                requested_model: None,
                 usage: &usage,
                 service_tier: None,
                 time: request.time,
             };
-            if let Some(price) = book.price(&query) {
+            if let Some(price) = ask_book(book, &query) {
                 prices.push(price);
             } else {
                 unpriced += 1;

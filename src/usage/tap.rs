@@ -36,7 +36,7 @@ enum Framing {
 }
 
 /// Longest body that is kept to be read later, in bytes. A longer one is read as it passes.
-const MAX_KEPT_BYTES: usize = 16 * 1024;
+const MAX_KEPT_BYTES: usize = 8 * 1024;
 
 impl Tap {
     /// A tap for a response with these headers. `may_stream` says that what looks like a document may be several.
@@ -58,10 +58,11 @@ impl Tap {
             _ => Framing::None,
         };
         let decoder = Decoder::for_headers(headers);
+        let is_plain = matches!(decoder, Some(Decoder::Identity));
         let is_readable = decoder.is_some() && !matches!(framing, Framing::None);
         let mut tap = Self {
             is_stream: !matches!(framing, Framing::Json(_) | Framing::None),
-            kept: matches!(framing, Framing::Json(_)).then(Vec::new),
+            kept: (is_plain && matches!(framing, Framing::Json(_))).then(Vec::new),
             framing: if is_readable { framing } else { Framing::None },
             decoder: decoder.unwrap_or(Decoder::Identity),
             reading: Reading::default(),
@@ -80,6 +81,7 @@ impl Tap {
     pub(crate) fn give_up(&mut self) {
         self.kept = None;
         self.framing = Framing::None;
+        self.decoder = Decoder::Identity;
         self.reading.is_unparsed = true;
     }
 
@@ -122,6 +124,9 @@ impl Tap {
     }
 
     fn read(&mut self, chunk: &[u8], now: Duration) {
+        if matches!(self.framing, Framing::None) {
+            return;
+        }
         let Self { decoder, framing, reading, .. } = self;
         let is_sound = decoder.decode(chunk, |bytes| match framing {
             Framing::Json(scanner) => scanner.feed(bytes, &mut |field, value| reading.take(field, value, true)),
@@ -152,6 +157,7 @@ impl Tap {
             self.reading.break_off();
         } else if !is_sound {
             self.framing = Framing::None;
+            self.decoder = Decoder::Identity;
         }
     }
 
