@@ -188,9 +188,9 @@ impl Tags {
 
     /// Records LLM usage of a call that no layer sees, such as one that the handler makes through an SDK.
     ///
-    /// Several calls add up, each priced by itself. On the event they stand in place of what was read from the response;
-    /// the status is `recorded`. Without a model, as a plain [`Usage`](crate::usage::Usage), it has no price but what
-    /// [`record_cost`](Self::record_cost) says.
+    /// Several calls add up, each priced by itself; the event names the model of the last. They stand in place of what was
+    /// read from the response; the status is `recorded`. Without a model, as a plain [`Usage`](crate::usage::Usage), it has no
+    /// price but what [`record_cost`](Self::record_cost) says. Prices need a [`UsageTap`](crate::usage::UsageTap).
     ///
     /// ```
     /// use tower_tagging::{Tags, usage::Usage};
@@ -204,7 +204,8 @@ impl Tags {
         self.record(|recorded| recorded.add_usage(usage));
     }
 
-    /// Records a cost, of LLM calls or of anything else: rows, seconds, bytes. Several add up.
+    /// Records a cost: of rows, seconds, bytes, or of a call whose price you know. Several add up, and come on top of what is
+    /// priced otherwise: a call that was recorded with its model has its price already.
     ///
     /// ```
     /// use tower_tagging::{Tags, usage::{Cost, Money}};

@@ -44,6 +44,8 @@
 //!  "metadata":{"_user":"ada","team":"growth"},"sources":{"_user":"request","team":"workspace"},
 //!  "diagnostics":[{"code":"shadowed","key":"team","detail":"marketing"}]}
 //! ```
+//!
+//! With the feature `llm`, calls of LLM APIs have a member `llm` too: see the module `usage`.
 
 mod clock;
 mod outcome;

@@ -90,7 +90,7 @@ impl EventLayer {
     /// is LLM usage. Off by default: it tells clients what they cost, and what you know of them.
     ///
     /// Trailers reach HTTP/2 clients, and HTTP/1 clients that say `te: trailers` when the length of the body is not
-    /// declared. With a receipt the usage is settled on the request path, before the body ends.
+    /// declared: the client of a short JSON answer over HTTP/1 gets the first part alone. With a receipt the usage is settled on the request path, before the body ends.
     #[must_use]
     pub fn receipts(self) -> Self {
         self.with(|events| events.gives_receipts = true)

@@ -35,12 +35,19 @@
 //!
 //! # What is read
 //!
-//! The exchange is recognised by its method and path ([`Exchange::recognise`]); other requests pay nothing. The shapes of
-//! OpenAI (chat, responses, embeddings, images, legacy completions, transcriptions), Anthropic, Gemini and Vertex, Bedrock
-//! (Converse, InvokeModel), Mistral, Cohere, Ollama, OpenRouter, DeepSeek, Groq, xAI, Perplexity and Azure are read from
-//! JSON, server-sent events, NDJSON, streamed JSON arrays and AWS event streams, plain or coded with gzip, deflate, br or
-//! zstd, cut at any byte. Frames are not held back; of a body of any size no more is kept than the value at hand, 64 KiB at
-//! most ([`UsageTap::max_value_bytes`]), and 16 KiB of a short body, which is read off the request path.
+//! The exchange is recognised by its method and path ([`Exchange::recognise`]), or by code of yours
+//! ([`UsageTap::exchange`]); other requests pay nothing. The shapes of OpenAI (chat, responses, embeddings, images, legacy
+//! completions, transcriptions), Anthropic, Gemini and Vertex, Bedrock (Converse, InvokeModel), Mistral, Cohere, Ollama,
+//! OpenRouter, DeepSeek, Groq, xAI, Perplexity and Azure are read from JSON, server-sent events, NDJSON, streamed JSON arrays
+//! and AWS event streams, plain or coded with gzip, deflate, br or zstd, cut at any byte.
+//!
+//! Frames are not held back, and memory does not grow with a body: of each document the wanted values are kept, 64 KiB each
+//! at most ([`UsageTap::max_value_bytes`]); of an event stream the frame at hand, 1 MiB at most; of a coded body what the
+//! decoder needs (a window of 8 MiB at most for zstd, and no more than 256 bytes out for each byte in). A short plain body, of
+//! up to 8 KiB, is kept and read when the event is first [asked](crate::Event::llm), mostly on a sink's thread.
+//!
+//! What the client asked for (`model`, `service_tier`) is read from the request body by
+//! [`RequestBodyLayer`](crate::tagging::RequestBodyLayer), which [`TaggingLayer`](crate::TaggingLayer) contains.
 //!
 //! # What it means
 //!
@@ -50,12 +57,26 @@
 //! diagnostics.
 //!
 //! Prices come from a [`PriceBook`], by default the catalog of [`genai-prices`](genai_prices): by the model that answered,
-//! else the one that was asked for, of the provider that served it, at the date of the request. OpenRouter's own cost wins
-//! over it. A model without a price has no cost, and is counted ([`UsageTap::unpriced_total`]).
+//! else the one that was asked for, of the provider that served it, at the date of the request and the tier that the response
+//! names. OpenRouter's own cost wins over it. A model without a price has no cost, and is counted
+//! ([`UsageTap::unpriced_total`]).
 //!
-//! A provider is told by (the first that says so): [`UsageTap::exchange`], the host, marks in the response, the path where
-//! only one provider has it, the headers `x-portkey-provider` and `x-majordomo-provider`, the model's name, and else the
-//! one that the shape is of.
+//! A provider is told by (the first that says so): [`UsageTap::exchange`], marks in the response, a path that only one
+//! provider has, the model's name; then the host and the headers `x-portkey-provider` and `x-majordomo-provider`; and else the
+//! one that the shape is of. A client can write any host and header, so they come late, unless the request is yours:
+//! [`UsageTap::trust_request`].
+//!
+//! # As it is serialised
+//!
+//! The member `llm` of an event, here with the counts that are not known left out:
+//!
+//! ```json
+//! {"provider":"openai","operation":"chat","request_model":"gpt-4o","response_model":"gpt-4o-2024-08-06",
+//!  "response_id":"chatcmpl-1","service_tier":"default","stream":true,
+//!  "usage_status":"reported","usage":{"input_tokens":2006,"output_tokens":300,"cache_read_tokens":1920},
+//!  "cost_status":"priced","cost_usd":0.005615,"input_cost_usd":0.002615,"output_cost_usd":0.003,
+//!  "price_source":"genai-prices 0.2.1","first_token_us":412000,"output_tokens_per_second":71.5,"meters":{}}
+//! ```
 //!
 //! # When a stream breaks off
 //!
@@ -63,8 +84,10 @@
 //!
 //! # Other calls
 //!
-//! A handler that calls a provider through an SDK records what it used itself, and so does one that spends money on
-//! something else: see [`Tags::record_usage`](crate::Tags::record_usage) and [`Tags::record_cost`](crate::Tags::record_cost).
+//! A handler that calls a provider through an SDK records what it used itself
+//! ([`Tags::record_usage`](crate::Tags::record_usage)): that stands in place of what was read from the response. A cost of
+//! anything else ([`Tags::record_cost`](crate::Tags::record_cost)) comes on top. Without a [`UsageTap`] on the event layer
+//! nothing is priced, and `cost_status` is `off`.
 
 mod call;
 mod coding;

@@ -159,7 +159,7 @@ impl<W> fmt::Debug for QueuedBuilder<W> {
 }
 
 impl<W: BatchWriter> QueuedBuilder<W> {
-    /// Most events in the queue, 1 at least. An event takes about 1 KiB; with tags up to the default limits, made to be
+    /// Most events in the queue, 1 at least. An event takes about 1 KiB, one of an LLM call up to 8 KiB more; with tags up to the default limits, made to be
     /// large, some 200 KiB: where clients are not to be trusted, [limit](crate::metadata::Limits::tags) their number.
     pub fn capacity(mut self, events: usize) -> Self {
         self.capacity = events.max(1);
