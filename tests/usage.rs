@@ -209,7 +209,7 @@ fn codings_change_nothing() {
             wrong.extend(differences(case, &run(case, Some(coding), frames(&body, [])), &how("whole")));
             let bytes = frames(&body, std::iter::repeat_n(1, body.len()));
             wrong.extend(differences(case, &run(case, Some(coding), bytes), &how("byte by byte")));
-            for at in (1..body.len()).step_by(3) {
+            for at in 1..body.len() {
                 let event = run(case, Some(coding), frames(&body, [at]));
                 wrong.extend(differences(case, &event, &how(&format!("cut at {at}"))));
             }

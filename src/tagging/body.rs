@@ -19,7 +19,7 @@ pin_project! {
         inner: Option<B>,
         pending: Option<Pending>,
         // Trailers that are still to be sent.
-        receipt: Option<HeaderMap>,
+        receipt: Option<Box<HeaderMap>>,
         has_ended: bool,
     }
 }
@@ -59,7 +59,7 @@ impl<B: Body> Body for ResponseBody<B> {
         let Some(mut inner) = this.inner.as_mut().as_pin_mut() else { return Poll::Ready(None) };
         if let Some(receipt) = this.receipt.take() {
             *this.has_ended = true;
-            return Poll::Ready(Some(Ok(Frame::trailers(receipt))));
+            return Poll::Ready(Some(Ok(Frame::trailers(*receipt))));
         }
         // The service's body must not be polled behind its end, where a receipt stood.
         if *this.has_ended {
@@ -83,11 +83,11 @@ impl<B: Body> Body for ResponseBody<B> {
                 frame = match frame {
                     None => {
                         *this.has_ended = true;
-                        Some(Ok(Frame::trailers(receipt)))
+                        Some(Ok(Frame::trailers(*receipt)))
                     }
                     Some(Ok(frame)) => match frame.into_trailers() {
                         Ok(mut trailers) => {
-                            trailers.extend(receipt);
+                            trailers.extend(*receipt);
                             Some(Ok(Frame::trailers(trailers)))
                         }
                         Err(frame) => {

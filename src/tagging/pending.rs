@@ -39,7 +39,7 @@ pub(crate) struct Pending {
     /// was caught between the poll and the drop.
     is_polling: bool,
     /// What the trailers of the response are to say, once the event is emitted.
-    receipt: Option<HeaderMap>,
+    receipt: Option<Box<HeaderMap>>,
     /// Nobody can get trailers any more.
     is_dropping: bool,
     #[cfg(feature = "llm")]
@@ -142,7 +142,7 @@ impl Pending {
     }
 
     /// What the trailers are to say, once the event is emitted.
-    pub(super) fn take_receipt(&mut self) -> Option<HeaderMap> {
+    pub(super) fn take_receipt(&mut self) -> Option<Box<HeaderMap>> {
         self.receipt.take()
     }
 
@@ -276,7 +276,7 @@ impl Pending {
         });
         let for_receipt = (self.gives_receipt() && !self.is_dropping).then(|| Arc::clone(&event));
         self.events.emit(event);
-        self.receipt = for_receipt.and_then(|event| receipt::trailers(&event));
+        self.receipt = for_receipt.and_then(|event| receipt::trailers(&event)).map(Box::new);
     }
 }
 
