@@ -10,7 +10,7 @@ use std::{
 use genai_prices::{Calculator, PriceRequest};
 use http::{Response, request::Parts};
 
-use super::{CatalogPrices, Exchange, PriceBook, tap::Tap};
+use super::{CatalogPrices, Exchange, PriceBook, reading, tap::Tap};
 
 type Recognise = dyn Fn(&Parts) -> Option<Exchange> + Send + Sync;
 
@@ -43,6 +43,8 @@ impl UsageTap {
     ///
     /// Decodes that catalog, which takes some tens of milliseconds once in a process, so that no request waits for it.
     pub fn new() -> Self {
+        // Makes ready what is made once, so that no request waits for it.
+        reading::speaks_of_usage(b"");
         Self {
             config: Arc::new(Config {
                 prices: Some(Arc::new(CatalogPrices::bundled())),

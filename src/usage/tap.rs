@@ -151,13 +151,10 @@ impl Tap {
             Framing::EventStream(reader) => reader.feed(bytes, reading, now),
             Framing::None => {}
         });
-        // What comes behind the last of a stream does not matter.
-        if !is_sound && !self.reading.is_final {
+        if !is_sound {
+            // What was handed out before the fault depends on how the body was cut.
             self.give_up();
             self.reading.break_off();
-        } else if !is_sound {
-            self.framing = Framing::None;
-            self.decoder = Decoder::Identity;
         }
     }
 
