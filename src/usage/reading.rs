@@ -1,7 +1,6 @@
 use std::{sync::LazyLock, time::Duration};
 
-use aho_corasick::AhoCorasick;
-use memchr::memmem;
+use memchr::memmem::{self, Finder};
 use serde_json::{Map, Value};
 
 use crate::{
@@ -92,8 +91,6 @@ impl Field {
             | Self::RunningUsage
             | Self::FirstUsage
             | Self::GroqUsage
-            | Self::BilledUnits
-            | Self::Metrics
             | Self::Count(_)
             | Self::FinishReason
             | Self::Error => true,
@@ -109,24 +106,10 @@ const MARKED_TYPES: [&[u8]; 4] = [b"\"message_stop\"", b"\"message_delta\"", b"\
 /// Whether bytes may hold a mark: the name of a count, or what ends a stream. Without one, an event of a stream need not be
 /// looked at.
 pub(super) fn speaks_of_usage(bytes: &[u8]) -> bool {
-    static MARKS: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| {
-        let marks = [
-            "\"usage",
-            "[DONE]",
-            "\"message_stop\"",
-            "\"message_delta\"",
-            "\"message-end\"",
-            "\"finishReason\"",
-            "\"error\"",
-            "eval_count\"",
-            "token_count\"",
-            "okenCount\"",
-            "\"billed_units\"",
-            "invocationMetrics\"",
-        ];
-        AhoCorasick::new(marks).ok()
+    static MARKS: LazyLock<[Finder<'static>; 6]> = LazyLock::new(|| {
+        ["\"usage", "ount\"", "[DONE]", "\"message", "\"finishReason\"", "\"error\""].map(Finder::new)
     });
-    MARKS.as_ref().is_none_or(|marks| marks.is_match(bytes))
+    MARKS.iter().any(|mark| mark.find(bytes).is_some())
 }
 
 const USAGE: Node<Field> = Node { key: "usage", want: Want::Value(Field::Usage) };
@@ -375,4 +358,21 @@ pub(super) fn has_content(text: &[u8]) -> bool {
                 .is_some_and(|text| text.first().is_some_and(|byte| *byte != b'"'))
         })
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::speaks_of_usage;
+
+    #[test]
+    fn marks_are_found_and_nothing_else() {
+        let chunk =
+            br#"data: {"model":"m","choices":[{"delta":{"content":" word"},"logprobs":null,"finish_reason":null}]}"#;
+        assert!(!speaks_of_usage(chunk));
+        for text in
+            ["x\"usage\":1", "\"usageMetadata\"", "[DONE]", "{\"type\":\"message_stop\"}", "\"promptTokenCount\""]
+        {
+            assert!(speaks_of_usage(text.as_bytes()), "{text}");
+        }
+    }
 }
