@@ -43,7 +43,8 @@ for example in axum_router hyper_server unit_test custom_sink; do
     cargo run -q --example "$example" --features full
 done
 
-step "the benchmark runs"
+step "the benchmarks run"
 cargo bench --bench layer --features full -- --smoke
+cargo bench --bench usage --features full -- --smoke
 
 printf '\nall tests passed\n'

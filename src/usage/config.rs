@@ -89,13 +89,14 @@ impl UsageTap {
     }
 
     /// Longest value that is held back until it is complete, such as the object of counts: 64 KiB by default. A longer one
-    /// makes the usage `unparsed`. Bodies and events may be of any size: nothing else of them is kept.
+    /// makes the usage `unparsed`. Bodies and events may be of any size; the [module](super) says what else is kept.
     #[must_use]
     pub fn max_value_bytes(self, bytes: usize) -> Self {
         self.with(|config| config.max_value_bytes = bytes)
     }
 
-    /// How many calls had usage and no price, over all requests of this tap and its clones.
+    /// How many calls had usage and no price, over all requests of this tap and its clones: counted when the event is first
+    /// [asked](crate::Event::llm) for its usage, so not for events that no sink looked into.
     pub fn unpriced_total(&self) -> u64 {
         self.config.unpriced.load(Ordering::Relaxed)
     }

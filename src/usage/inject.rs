@@ -15,7 +15,7 @@ use serde::{Deserialize, Deserializer, de::IgnoredAny};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::metadata::intake::announces_json;
+use crate::metadata::intake::{announces_json, media_type};
 
 /// Layer that asks OpenAI-shaped streams for their usage where the client did not, and hides the extra chunk from that
 /// client: **the one place where this crate changes bodies**.
@@ -255,7 +255,7 @@ where
 fn hide<R: Body>(response: Response<R>, hides: bool) -> Response<HidingBody<R>> {
     let (mut head, inner) = response.into_parts();
     let header = |name| head.headers.get(name).map_or(&[][..], HeaderValue::as_bytes);
-    let is_stream = header(header::CONTENT_TYPE).trim_ascii_start().starts_with(b"text/event-stream");
+    let is_stream = media_type(&head.headers).eq_ignore_ascii_case(b"text/event-stream");
     let is_plain = matches!(header(header::CONTENT_ENCODING), b"" | b"identity");
     let hides = hides && is_stream && is_plain;
     if hides {

@@ -92,8 +92,7 @@ impl Field {
             | Self::FirstUsage
             | Self::GroqUsage
             | Self::Count(_)
-            | Self::FinishReason
-            | Self::Error => true,
+            | Self::FinishReason => true,
             Self::Type => MARKED_TYPES.contains(&value),
             _ => false,
         }
@@ -101,14 +100,13 @@ impl Field {
 }
 
 /// Types of events that are marks.
-const MARKED_TYPES: [&[u8]; 4] = [b"\"message_stop\"", b"\"message_delta\"", b"\"message-end\"", b"\"error\""];
+const MARKED_TYPES: [&[u8]; 3] = [b"\"message_stop\"", b"\"message_delta\"", b"\"message-end\""];
 
 /// Whether bytes may hold a mark: the name of a count, or what ends a stream. Without one, an event of a stream need not be
 /// looked at.
 pub(super) fn speaks_of_usage(bytes: &[u8]) -> bool {
-    static MARKS: LazyLock<[Finder<'static>; 6]> = LazyLock::new(|| {
-        ["\"usage", "ount\"", "[DONE]", "\"message", "\"finishReason\"", "\"error\""].map(Finder::new)
-    });
+    static MARKS: LazyLock<[Finder<'static>; 5]> =
+        LazyLock::new(|| ["\"usage", "ount\"", "[DONE]", "\"message", "\"finishReason\""].map(Finder::new));
     MARKS.iter().any(|mark| mark.find(bytes).is_some())
 }
 
@@ -186,6 +184,11 @@ impl Reading {
     /// Whether enough of the beginning was seen to know what answers.
     pub(super) fn has_head(&self) -> bool {
         self.model.is_some()
+    }
+
+    /// The tier that served, which Anthropic names within the counts.
+    pub(super) fn served_tier(&self) -> Option<&str> {
+        self.service_tier.as_deref().or_else(|| self.usage.get("service_tier")?.as_str())
     }
 
     /// Whether there is any trace of an LLM.

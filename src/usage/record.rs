@@ -6,8 +6,6 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use serde_json::Value;
-
 use crate::{
     metadata::limits::truncated,
     request_fields::{MAX_NAME_CHARS, RequestFields},
@@ -197,7 +195,7 @@ impl Observed {
             request_model,
             response_model: reading.model.clone(),
             response_id: reading.id.clone(),
-            service_tier: reading.service_tier.clone().or_else(|| tier(&reading)).or(fields.service_tier),
+            service_tier: reading.served_tier().map(str::to_owned).or(fields.service_tier),
             stream: stream || (response_is_unknown(&reading) && fields.stream == Some(true)),
             usage_status,
             usage: (!meaning.usage.is_empty()).then_some(meaning.usage),
@@ -212,7 +210,7 @@ impl Observed {
             inconsistencies: meaning.inconsistencies,
         };
         if recorded.usages.is_empty() && exchange.is_some() {
-            llm.price(&reading, exchange.as_ref(), tap.as_ref(), request);
+            llm.price(&reading, tap.as_ref(), request);
             llm.add_cost(recorded);
         } else {
             llm.replace_by(recorded, tap.as_ref(), request);
@@ -225,11 +223,6 @@ impl Observed {
 /// Whether no response said anything.
 fn response_is_unknown(reading: &Reading) -> bool {
     reading.model.is_none() && reading.id.is_none()
-}
-
-/// The tier that stands within the counts, as Anthropic has it.
-fn tier(reading: &Reading) -> Option<String> {
-    reading.usage.get("service_tier").and_then(Value::as_str).map(str::to_owned)
 }
 
 /// Who serves the exchange: what code says, then marks of the response, a unique path, the model's name, and what the
@@ -279,24 +272,17 @@ fn ask_book(book: &dyn PriceBook, query: &PriceQuery<'_>) -> Option<Price> {
 
 impl LlmUsage {
     /// Prices what the provider reported.
-    fn price(
-        &mut self,
-        reading: &Reading,
-        exchange: Option<&Exchange>,
-        tap: Option<&UsageTap>,
-        request: &RequestFacts<'_>,
-    ) {
+    fn price(&mut self, reading: &Reading, tap: Option<&UsageTap>, request: &RequestFacts<'_>) {
         let Some((tap, book)) = tap.and_then(|tap| Some((tap, tap.book()?))) else {
             self.cost_status = CostStatus::Off;
             return;
         };
         let Some(usage) = &self.usage else { return };
         let usage = flavour::saturated(usage);
-        let served_tier = reading.service_tier.clone().or_else(|| tier(reading));
         let ask = |provider: Option<&str>| {
             [self.response_model.as_deref(), self.request_model.as_deref()].into_iter().flatten().find_map(|model| {
                 // What was asked for is not what was served.
-                let tier = served_tier.as_deref();
+                let tier = reading.served_tier();
                 let requested_model = self.request_model.as_deref();
                 let time = request.time;
                 ask_book(
@@ -310,19 +296,7 @@ impl LlmUsage {
             let cost = reading.usage.get("cost").filter(|_| self.provider.as_deref() == Some("openrouter"))?;
             Some(Price::custom(Money::from_usd(cost.as_f64()?)?).source("provider"))
         };
-        let mut price = reported().or_else(|| ask(self.provider.as_deref()));
-        if price.is_none()
-            && let Some(exchange) = exchange
-            && exchange.hint.as_deref() == self.provider.as_deref()
-        {
-            // A client can name any provider: what it says must not make its requests free.
-            let by_model = self.response_model.as_deref().and_then(|model| tap.provider_of(model));
-            let other = by_model.or_else(|| exchange.default_provider.map(Box::from)).map(String::from);
-            price = ask(other.as_deref());
-            if price.is_some() {
-                self.provider = other;
-            }
-        }
+        let price = reported().or_else(|| ask(self.provider.as_deref()));
         if let Some(price) = price {
             let has_all = self.inconsistencies.is_empty()
                 || self

@@ -170,8 +170,9 @@ impl SseReader {
             if has_content(&self.text) {
                 reading.first_token = Some(now);
                 self.text = Vec::new();
+            } else {
+                self.text.clear();
             }
-            self.text.clear();
         }
         self.start.clear();
         self.scanner.restart();

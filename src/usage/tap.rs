@@ -1,8 +1,11 @@
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderValue, header};
+use http::HeaderMap;
 
-use crate::json_scan::{JsonScanner, Roots};
+use crate::{
+    json_scan::{JsonScanner, Roots},
+    metadata::intake::{is_json, media_type},
+};
 
 use super::{
     Seen,
@@ -41,9 +44,7 @@ const MAX_KEPT_BYTES: usize = 8 * 1024;
 impl Tap {
     /// A tap for a response with these headers. `may_stream` says that what looks like a document may be several.
     pub(super) fn new(headers: &HeaderMap, may_stream: bool, max_value_bytes: usize) -> Self {
-        let content_type = headers.get(header::CONTENT_TYPE).map_or(&[][..], HeaderValue::as_bytes);
-        let media_type = content_type.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
-        let media_type = media_type.to_ascii_lowercase();
+        let media_type = media_type(headers).to_ascii_lowercase();
         let json = |roots| scanner(roots, max_value_bytes);
         let framing = match media_type.as_slice() {
             b"text/event-stream" => Framing::Sse(Box::new(SseReader::new(max_value_bytes))),
@@ -52,7 +53,7 @@ impl Tap {
                 Framing::Documents { scanner: json(Roots::Many), are_lines: true }
             }
             b"application/json" if may_stream => Framing::Documents { scanner: json(Roots::Many), are_lines: false },
-            kind if kind == b"application/json" || kind.ends_with(b"+json") => Framing::Json(json(Roots::One)),
+            kind if is_json(kind) => Framing::Json(json(Roots::One)),
             // Some send JSON without saying so.
             b"" | b"text/plain" => Framing::Json(json(Roots::One)),
             _ => Framing::None,

@@ -305,12 +305,20 @@ fn text_of<'v>(name: &HeaderName, value: &'v HeaderValue, tags: &mut TagWriter<'
     text
 }
 
+/// The media type that the headers announce, without parameters; empty when they announce none.
+pub(crate) fn media_type(headers: &HeaderMap) -> &[u8] {
+    let content_type = headers.get(header::CONTENT_TYPE).map_or(&[][..], HeaderValue::as_bytes);
+    content_type.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii()
+}
+
+/// Whether a media type is JSON, `application/json` or with the suffix `+json`.
+pub(crate) fn is_json(media_type: &[u8]) -> bool {
+    let has_suffix =
+        || media_type.split_last_chunk::<5>().is_some_and(|(_, suffix)| suffix.eq_ignore_ascii_case(b"+json"));
+    media_type.eq_ignore_ascii_case(b"application/json") || has_suffix()
+}
+
 /// Whether the headers announce a JSON body that can be read as it passes: a JSON media type, no content coding.
 pub(crate) fn announces_json(headers: &HeaderMap) -> bool {
-    let content_type = headers.get(header::CONTENT_TYPE).map_or(&[][..], HeaderValue::as_bytes);
-    let media_type = content_type.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
-    let has_json_suffix =
-        || media_type.split_last_chunk::<5>().is_some_and(|(_, suffix)| suffix.eq_ignore_ascii_case(b"+json"));
-    (media_type.eq_ignore_ascii_case(b"application/json") || has_json_suffix())
-        && headers.get(header::CONTENT_ENCODING).is_none_or(|coding| coding == "identity")
+    is_json(media_type(headers)) && headers.get(header::CONTENT_ENCODING).is_none_or(|coding| coding == "identity")
 }
