@@ -40,10 +40,16 @@ fn main() {
         "| a chunk without usage | {without:.0} ns | {with:.0} ns | {:.0} ns more, {allocations:.4} allocations more |",
         with - without
     );
-    let [read, again] = unary(rounds * 10);
+    let [read, again] = unary(rounds * 10, UsageTap::new().without_prices());
     println!(
-        "| reading and pricing a JSON answer of 4 KiB, off the path | | {:.1} µs | {again:.0} ns once it is read |",
+        "| a JSON answer of 4 KiB, off the path: reading it | | {:.1} µs | {again:.0} ns once it is read |",
         read / 1000.0
+    );
+    let [priced, _] = unary(rounds * 10, UsageTap::new());
+    println!(
+        "| and pricing it by the catalog | | {:.1} µs | {:.1} µs of it the price |",
+        priced / 1000.0,
+        (priced - read) / 1000.0
     );
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let [without, with] = runtime.block_on(stream(rounds / 4 + 1));
@@ -145,7 +151,7 @@ fn chunks(rounds: usize) -> [f64; 3] {
 }
 
 /// Nanoseconds of the first and the second look at the usage of a JSON answer of 4 KiB.
-fn unary(rounds: usize) -> [f64; 2] {
+fn unary(rounds: usize, tap: UsageTap) -> [f64; 2] {
     let text = "word ".repeat(720);
     let body = format!(
         "{{\"id\":\"chatcmpl-1\",\"object\":\"chat.completion\",\"created\":1767225600,\"model\":\"gpt-4o-2024-08-06\",\"choices\":\
@@ -156,7 +162,7 @@ fn unary(rounds: usize) -> [f64; 2] {
     let body = Bytes::from(body);
     let seen = Arc::new(Mutex::new(None));
     let keep = Arc::clone(&seen);
-    let layer = EventLayer::new(move |event| *keep.lock().unwrap() = Some(event)).usage(UsageTap::new());
+    let layer = EventLayer::new(move |event| *keep.lock().unwrap() = Some(event)).usage(tap);
     let mut service = layer.layer(tower::service_fn(move |_: Request<Full<Bytes>>| {
         let response = Response::builder().header("content-type", "application/json");
         std::future::ready(Ok::<_, Infallible>(response.body(Full::new(body.clone())).unwrap()))
@@ -168,7 +174,7 @@ fn unary(rounds: usize) -> [f64; 2] {
         let event = seen.lock().unwrap().take().unwrap();
         for times in &mut times {
             let start = Instant::now();
-            assert!(event.llm().unwrap().cost().is_some());
+            assert_eq!(event.llm().unwrap().usage().unwrap().output_tokens(), Some(720));
             times.push(start.elapsed().as_nanos() as f64);
         }
     }
