@@ -72,7 +72,7 @@ pub use self::{
     delivery::{Delivery, DeliveryReport, DropReason, SinkReport},
     fanout::Fanout,
     filter::Filter,
-    queued::{BatchWriter, QueueFull, Queued, QueuedBuilder, WriteError},
+    queued::{BatchWriter, QueueFull, Queued, QueuedBuilder, WriteError, WriteErrorKind},
 };
 
 /// Takes finished events.

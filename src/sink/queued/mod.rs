@@ -13,23 +13,49 @@ use super::{Delivery, Sink};
 pub trait BatchWriter: Send + 'static {
     /// Writes the events, in their order. It may block; no request waits for it.
     ///
+    /// An event may come twice, when it is not known what became of the first attempt: its [id](Event::id) tells.
+    ///
     /// # Errors
-    /// [`WriteError`] says how many of the events, from the first, were written all the same; the others are counted as
-    /// dropped. A panic is caught, and all events of the batch are counted as dropped.
+    /// [`WriteError`] says how many of the events, from the first, were written all the same, and what is to become of the
+    /// others.
     fn write(&mut self, events: &[Arc<Event>]) -> Result<(), WriteError>;
 }
 
-/// Why a [`BatchWriter`] did not write all of a batch.
+/// Why a [`BatchWriter`] did not write all of a batch, and what is to become of the rest.
 #[derive(Debug)]
 pub struct WriteError {
     written: usize,
+    kind: WriteErrorKind,
     source: Box<dyn Error + Send + Sync>,
 }
 
+/// What is to become of the events that a [`BatchWriter`] did not write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum WriteErrorKind {
+    /// They are dropped: another attempt would not help.
+    Final,
+    /// They are tried again, later: the server is away, the disk is full.
+    Retryable,
+    /// One of them can't be stored, whenever it is tried. It is searched for by trying fewer events at a time, and dropped
+    /// alone.
+    Rejected,
+}
+
 impl WriteError {
-    /// None of the events were written.
+    /// None of the events were written, and another attempt would not help.
     pub fn new(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        Self { written: 0, source: source.into() }
+        Self { written: 0, kind: WriteErrorKind::Final, source: source.into() }
+    }
+
+    /// None of the events were written, but they may be later.
+    pub fn retryable(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self { kind: WriteErrorKind::Retryable, ..Self::new(source) }
+    }
+
+    /// None of the events were written, because one of them can't be stored at all.
+    pub fn rejected(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self { kind: WriteErrorKind::Rejected, ..Self::new(source) }
     }
 
     /// The first `written` events were written.
@@ -42,6 +68,11 @@ impl WriteError {
     /// How many events, from the first, were written.
     pub fn written(&self) -> usize {
         self.written
+    }
+
+    /// What is to become of the others.
+    pub fn kind(&self) -> WriteErrorKind {
+        self.kind
     }
 }
 
