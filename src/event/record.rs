@@ -136,6 +136,18 @@ impl Event {
         }
     }
 
+    /// About the bytes that it takes in memory.
+    pub(crate) fn approximate_bytes(&self) -> usize {
+        let texts = self.path.capacity() + self.route.capacity() + self.host.capacity();
+        let error = self.error.as_ref().map_or(0, String::len);
+        let tags = self.metadata.approximate_bytes() + self.request_tags.approximate_bytes();
+        #[cfg(feature = "llm")]
+        let llm = self.llm.as_ref().map_or(0, |llm| llm.approximate_bytes());
+        #[cfg(not(feature = "llm"))]
+        let llm = 0;
+        size_of::<Self>() + texts + error + tags + self.diagnostics.approximate_bytes() + llm
+    }
+
     /// Makes trace ids if no layer read them from the request.
     pub(crate) fn ensure_trace(&mut self, ids: &dyn IdGenerator) {
         if self.trace.is_unset() {

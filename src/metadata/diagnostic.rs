@@ -189,6 +189,13 @@ impl Diagnostics {
         self.list.is_empty()
     }
 
+    /// About the bytes that they take in memory.
+    pub(crate) fn approximate_bytes(&self) -> usize {
+        let text = |text: &Option<Cow<'_, str>>| text.as_ref().map_or(0, |text| text.len());
+        let bytes = |note: &Diagnostic<'_>| size_of::<Diagnostic<'_>>() + text(&note.key) + text(&note.detail);
+        self.list.iter().map(bytes).sum()
+    }
+
     pub(crate) fn left_out(&self) -> usize {
         self.left_out
     }

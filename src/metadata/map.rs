@@ -164,6 +164,11 @@ impl TagTable {
 }
 
 impl Metadata {
+    /// About the bytes that it takes in memory.
+    pub(crate) fn approximate_bytes(&self) -> usize {
+        self.inner.as_ref().map_or(0, |table| table.text.capacity() + table.tags.capacity() * size_of::<Span>())
+    }
+
     /// A map with no tags; allocates nothing.
     pub const fn new() -> Self {
         Self { inner: None }

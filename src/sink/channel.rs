@@ -93,7 +93,7 @@ impl Part for State {
         Some(self.counts.report("channel"))
     }
 
-    fn close(&self) {
+    fn close(&self, _deadline: Instant) {
         self.closed.store(true, Ordering::Relaxed);
     }
 

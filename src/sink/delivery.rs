@@ -15,15 +15,29 @@ pub enum DropReason {
     QueueFull,
     /// The sink was shut down, or the receiver was gone.
     Closed,
-    /// The writer returned an error.
+    /// The writer returned an error after which there is no use in trying again, or the time for that was over.
     WriteFailed,
     /// The sink or its writer panicked.
     Panicked,
+    /// The writer can't store this event, whenever it is tried.
+    Rejected,
+    /// There was no room in memory, and the spool had used up its bytes.
+    SpoolFull,
+    /// There was no room in memory, and the spool could not be written; or what stood in it could not be read again.
+    SpoolFailed,
 }
 
 impl DropReason {
     /// Every reason there is.
-    pub const ALL: [Self; 4] = [Self::QueueFull, Self::Closed, Self::WriteFailed, Self::Panicked];
+    pub const ALL: [Self; 7] = [
+        Self::QueueFull,
+        Self::Closed,
+        Self::WriteFailed,
+        Self::Panicked,
+        Self::Rejected,
+        Self::SpoolFull,
+        Self::SpoolFailed,
+    ];
 
     /// The reason in snake case, for metrics and logs.
     pub const fn as_str(self) -> &'static str {
@@ -32,6 +46,9 @@ impl DropReason {
             Self::Closed => "closed",
             Self::WriteFailed => "write_failed",
             Self::Panicked => "panicked",
+            Self::Rejected => "rejected",
+            Self::SpoolFull => "spool_full",
+            Self::SpoolFailed => "spool_failed",
         }
     }
 }
@@ -48,12 +65,21 @@ pub(super) struct Counts {
     accepted: AtomicU64,
     delivered: AtomicU64,
     dropped: [AtomicU64; DropReason::ALL.len()],
+    retried: AtomicU64,
 }
 
 impl Counts {
     /// An event was taken. Comes before its fate is counted, so that no event is ever missing.
     pub(super) fn accept(&self) {
-        self.accepted.fetch_add(1, Ordering::Release);
+        self.accept_all(1);
+    }
+
+    pub(super) fn accept_all(&self, events: u64) {
+        self.accepted.fetch_add(events, Ordering::Release);
+    }
+
+    pub(super) fn retry(&self, events: usize) {
+        self.retried.fetch_add(events as u64, Ordering::Relaxed);
     }
 
     pub(super) fn deliver(&self, events: usize) {
@@ -73,8 +99,66 @@ impl Counts {
         });
         let delivered = self.delivered.load(Ordering::Acquire);
         let accepted = self.accepted.load(Ordering::Acquire);
-        SinkReport { name: name.to_owned(), accepted, delivered, dropped }
+        SinkReport {
+            name: name.to_owned(),
+            accepted,
+            delivered,
+            dropped,
+            retried: self.retried.load(Ordering::Relaxed),
+            spool: SpoolReport::default(),
+            oldest_age: None,
+            health: SinkHealth::Healthy,
+        }
     }
+}
+
+/// Whether a sink gets rid of its events.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum SinkHealth {
+    /// It does, as far as it is known.
+    #[default]
+    Healthy,
+    /// Several attempts to write failed one after the other; it is tried again from time to time.
+    Unavailable,
+    /// The writer has been busy with one batch for more than half a minute.
+    Stalled,
+    /// It takes no more events.
+    Stopped,
+}
+
+impl SinkHealth {
+    /// The name in lower case, for metrics and logs.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Healthy => "healthy",
+            Self::Unavailable => "unavailable",
+            Self::Stalled => "stalled",
+            Self::Stopped => "stopped",
+        }
+    }
+}
+
+impl fmt::Display for SinkHealth {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// What the spool of a sink did; all zero for a sink without one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SpoolReport {
+    /// Events that were written to the spool.
+    pub written: u64,
+    /// Events that an earlier process left in it; they count as accepted.
+    pub recovered: u64,
+    /// Events that wait in it; a part of those in flight.
+    pub waiting: u64,
+    /// Bytes that it takes on the disk.
+    pub bytes: u64,
+    /// Places in its files that could not be read: a last record that was torn when the process or the machine died, or damage.
+    pub damaged: u64,
 }
 
 /// The fate of the events that one sink took.
@@ -88,9 +172,23 @@ pub struct SinkReport {
     accepted: u64,
     delivered: u64,
     dropped: [(DropReason, u64); DropReason::ALL.len()],
+    retried: u64,
+    spool: SpoolReport,
+    oldest_age: Option<Duration>,
+    health: SinkHealth,
 }
 
 impl SinkReport {
+    pub(super) fn with_spool(mut self, spool: SpoolReport) -> Self {
+        self.spool = spool;
+        self
+    }
+
+    pub(super) fn with_state(mut self, oldest_age: Option<Duration>, health: SinkHealth) -> Self {
+        (self.oldest_age, self.health) = (oldest_age, health);
+        self
+    }
+
     /// What the sink is called.
     pub fn name(&self) -> &str {
         &self.name
@@ -121,6 +219,26 @@ impl SinkReport {
         self.accepted - self.delivered - self.dropped()
     }
 
+    /// How often an event was written again, because an attempt before had failed.
+    pub fn retried(&self) -> u64 {
+        self.retried
+    }
+
+    /// What the sink's spool did.
+    pub fn spool(&self) -> SpoolReport {
+        self.spool
+    }
+
+    /// How long ago the oldest event ended that the writer is at, or waits to write.
+    pub fn oldest_age(&self) -> Option<Duration> {
+        self.oldest_age
+    }
+
+    /// Whether the sink gets rid of its events.
+    pub fn health(&self) -> SinkHealth {
+        self.health
+    }
+
     /// Whether every event that was handed to the sink reached its destination.
     pub fn is_complete(&self) -> bool {
         self.accepted == self.delivered
@@ -133,7 +251,20 @@ impl fmt::Display for SinkReport {
         for (reason, count) in self.dropped.iter().filter(|(_, count)| *count > 0) {
             write!(f, ", {count} dropped ({reason})")?;
         }
-        write!(f, ", {} in flight", self.in_flight())
+        if self.retried > 0 {
+            write!(f, ", {} retried", self.retried)?;
+        }
+        if self.spool.damaged > 0 {
+            write!(f, ", {} damaged places in the spool", self.spool.damaged)?;
+        }
+        write!(f, ", {} in flight", self.in_flight())?;
+        if self.spool.waiting > 0 {
+            write!(f, " ({} in the spool)", self.spool.waiting)?;
+        }
+        if matches!(self.health, SinkHealth::Unavailable | SinkHealth::Stalled) {
+            write!(f, ", {}", self.health)?;
+        }
+        Ok(())
     }
 }
 
@@ -190,11 +321,26 @@ pub(super) trait Part: Send + Sync {
     /// `None` for what has nothing to say.
     fn report(&self) -> Option<SinkReport>;
 
-    /// Takes no more events and begins to drain; returns at once.
-    fn close(&self);
+    /// Takes no more events and begins to drain, with attempts until the deadline; returns at once.
+    fn close(&self, deadline: Instant);
 
     /// Waits until nothing is left to do, or the deadline passes.
     fn wait(&self, deadline: Instant);
+}
+
+struct AfterOthers(Arc<dyn Part>);
+
+impl Part for AfterOthers {
+    fn report(&self) -> Option<SinkReport> {
+        self.0.report()
+    }
+
+    fn close(&self, _deadline: Instant) {}
+
+    fn wait(&self, deadline: Instant) {
+        self.0.close(deadline);
+        self.0.wait(deadline);
+    }
 }
 
 impl Delivery {
@@ -212,6 +358,11 @@ impl Delivery {
         Self { parts: vec![part] }
     }
 
+    /// The same delivery, which takes events until the parts before it have ended.
+    pub(super) fn after_others(self) -> Self {
+        Self { parts: self.parts.into_iter().map(|part| Arc::new(AfterOthers(part)) as Arc<dyn Part>).collect() }
+    }
+
     pub(super) fn is_none(&self) -> bool {
         self.parts.is_empty()
     }
@@ -219,6 +370,41 @@ impl Delivery {
     /// What became of the events so far.
     pub fn report(&self) -> DeliveryReport {
         DeliveryReport { sinks: self.parts.iter().filter_map(|part| part.report()).collect() }
+    }
+
+    /// Whether every sink gets rid of its events: for the readiness route of a service.
+    ///
+    /// ```
+    /// use axum::{http::StatusCode, routing::get};
+    /// # use tower_tagging::sink::Delivery;
+    /// # fn router(delivery: Delivery) -> axum::Router {
+    /// axum::Router::new().route("/ready", get(async move || {
+    ///     if delivery.is_healthy() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }
+    /// }))
+    /// # }
+    /// ```
+    pub fn is_healthy(&self) -> bool {
+        self.parts.iter().filter_map(|part| part.report()).all(|report| report.health == SinkHealth::Healthy)
+    }
+
+    /// Writes the counts of each sink as a `tracing` event of the target `tower_tagging::delivery`: once a minute, say.
+    pub fn log(&self) {
+        for sink in self.report().sinks {
+            tracing::info!(
+                target: "tower_tagging::delivery",
+                sink = sink.name,
+                accepted = sink.accepted,
+                delivered = sink.delivered,
+                dropped = sink.dropped(),
+                retried = sink.retried,
+                spooled = sink.spool.written,
+                in_spool = sink.spool.waiting,
+                in_flight = sink.in_flight(),
+                oldest_ms = sink.oldest_age.map(|age| u64::try_from(age.as_millis()).unwrap_or(u64::MAX)),
+                health = sink.health.as_str(),
+                "{sink}"
+            );
+        }
     }
 
     /// Stops taking events, delivers what is queued, and says what became of every event.
@@ -232,7 +418,7 @@ impl Delivery {
         // A deadline too far to be written down is a year away.
         let deadline = now.checked_add(deadline).unwrap_or(now + Duration::from_secs(365 * 24 * 3600));
         for part in &self.parts {
-            part.close();
+            part.close(deadline);
         }
         for part in &self.parts {
             part.wait(deadline);

@@ -87,7 +87,7 @@ impl Part for OwnCounts {
         (!self.only_panics || report.accepted() > 0).then_some(report)
     }
 
-    fn close(&self) {
+    fn close(&self, _deadline: Instant) {
         self.closed.store(true, Ordering::Relaxed);
     }
 

@@ -137,29 +137,36 @@ impl<W: Write + Send + 'static> BatchWriter for JsonLinesWriter<W> {
         self.is_torn = match &result {
             Ok(()) => false,
             // Nothing was written, or what was is not known: what was torn before still may be.
-            Err((0, _)) => self.is_torn,
-            Err((bytes, _)) => !self.ends.contains(bytes),
+            Err((None | Some(0), _)) => self.is_torn,
+            Err((Some(bytes), _)) => !self.ends.contains(bytes),
         };
         if self.lines.capacity() > KEEP_BYTES {
             self.lines = Vec::new();
         }
         result.map_err(|(bytes, error)| {
-            WriteError::new(error).after(self.ends.iter().filter(|end| **end <= bytes).count())
+            let whole_lines = self.ends.iter().filter(|end| bytes.is_some_and(|bytes| **end <= bytes)).count();
+            let may_pass = bytes.is_some() && may_pass(error.kind());
+            if may_pass { WriteError::retryable(error) } else { WriteError::new(error) }.after(whole_lines)
         })
     }
 }
 
-/// `write_all` and `flush`; an error says how many bytes were surely written before.
-fn write_counted(writer: &mut impl Write, bytes: &[u8]) -> Result<(), (usize, io::Error)> {
+/// Whether a write that failed so may succeed later.
+fn may_pass(kind: io::ErrorKind) -> bool {
+    use io::ErrorKind::{QuotaExceeded, StorageFull, TimedOut, WouldBlock};
+    matches!(kind, QuotaExceeded | StorageFull | TimedOut | WouldBlock)
+}
+
+/// `write_all` and `flush`; an error says how many bytes were surely written before, `None` when that is not known.
+fn write_counted(writer: &mut impl Write, bytes: &[u8]) -> Result<(), (Option<usize>, io::Error)> {
     let mut rest = bytes;
     while !rest.is_empty() {
         match writer.write(rest) {
-            Ok(0) => return Err((bytes.len() - rest.len(), io::ErrorKind::WriteZero.into())),
+            Ok(0) => return Err((Some(bytes.len() - rest.len()), io::ErrorKind::WriteZero.into())),
             Ok(written) => rest = rest.get(written..).unwrap_or_default(),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err((bytes.len() - rest.len(), error)),
+            Err(error) => return Err((Some(bytes.len() - rest.len()), error)),
         }
     }
-    // What became of bytes that are not flushed is not known.
-    writer.flush().map_err(|error| (0, error))
+    writer.flush().map_err(|error| (None, error))
 }

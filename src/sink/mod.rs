@@ -69,10 +69,10 @@ pub use self::mock::MockSink;
 #[cfg(feature = "tracing")]
 pub use self::tracing::TracingSink;
 pub use self::{
-    delivery::{Delivery, DeliveryReport, DropReason, SinkReport},
+    delivery::{Delivery, DeliveryReport, DropReason, SinkHealth, SinkReport, SpoolReport},
     fanout::Fanout,
     filter::Filter,
-    queued::{BatchWriter, QueueFull, Queued, QueuedBuilder, WriteError, WriteErrorKind},
+    queued::{BatchWriter, QueueFull, Queued, QueuedBuilder, RetryPolicy, WriteError, WriteErrorKind},
 };
 
 /// Takes finished events.

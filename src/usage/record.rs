@@ -109,6 +109,8 @@ impl Recorded {
 
 /// What an event knows of its usage, until somebody asks: then it is read, on that thread.
 pub(crate) struct LlmRecord {
+    /// What it held in memory when it was made, about.
+    bytes: usize,
     observed: Mutex<Option<Observed>>,
     settled: OnceLock<Option<LlmUsage>>,
 }
@@ -144,8 +146,18 @@ pub(crate) enum Seen {
 impl LlmRecord {
     /// `None` when there is nothing to tell.
     pub(crate) fn of(observed: Observed) -> Option<Box<Self>> {
-        (observed.exchange.is_some() || !observed.recorded.is_empty())
-            .then(|| Box::new(Self { observed: Mutex::new(Some(observed)), settled: OnceLock::new() }))
+        let kept = match &observed.response {
+            Some(Seen::Kept(tap)) => tap.kept_bytes(),
+            _ => 0,
+        };
+        (observed.exchange.is_some() || !observed.recorded.is_empty()).then(|| {
+            let bytes = size_of::<Self>() + kept;
+            Box::new(Self { bytes, observed: Mutex::new(Some(observed)), settled: OnceLock::new() })
+        })
+    }
+
+    pub(crate) fn approximate_bytes(&self) -> usize {
+        self.bytes
     }
 
     pub(crate) fn settle(&self, request: &RequestFacts<'_>) -> Option<&LlmUsage> {

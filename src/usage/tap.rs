@@ -159,6 +159,11 @@ impl Tap {
         }
     }
 
+    /// Bytes of the body that are kept to be read later.
+    pub(super) fn kept_bytes(&self) -> usize {
+        self.kept.as_ref().map_or(0, Vec::capacity)
+    }
+
     /// What was read, once the body is over; `has_ended` says that it came to its end.
     pub(super) fn finish(mut self, has_ended: bool, now: Duration) -> (Reading, bool) {
         if let Some(kept) = self.kept.take() {

@@ -1,13 +1,18 @@
+pub(crate) mod backlog;
 mod queue;
+mod retry;
 mod worker;
 
 use std::{error::Error, fmt, sync::Arc, time::Duration};
 
 use crate::event::Event;
 
-pub use self::queue::QueueFull;
-use self::queue::{Overflow, Queue};
-use super::{Delivery, Sink};
+use self::{
+    backlog::Backlog,
+    queue::{Bounds, Overflow, Queue},
+};
+pub use self::{queue::QueueFull, retry::RetryPolicy};
+use super::{Delivery, Sink, guarded::Guarded};
 
 /// Writes events in batches, on a thread of its own: the way to any file, server or database.
 pub trait BatchWriter: Send + 'static {
@@ -90,6 +95,14 @@ impl Error for WriteError {
 
 /// A sink with a bounded queue, a thread that hands batches to a [`BatchWriter`], and a count of every event's fate.
 ///
+/// What the writer does with a batch tells what comes next:
+///
+/// | the writer | the events that it did not write |
+/// |---|---|
+/// | returns [`WriteError::retryable`] | are written again, by the [`RetryPolicy`]; after three failures in a row the sink is [unavailable](super::SinkHealth::Unavailable) until a batch is written |
+/// | returns [`WriteError::rejected`], or panics | are written again in ever smaller batches, until the one that is to blame is alone: it is dropped, and handed to the [dead-letter sink](QueuedBuilder::dead_letters) |
+/// | returns [`WriteError::new`] | are dropped |
+///
 /// Clones share the queue. When the last clone is gone, the thread writes what is queued and ends;
 /// [`Delivery::shutdown`] does the same and waits for it.
 ///
@@ -116,16 +129,19 @@ pub struct Queued {
 }
 
 /// Closes the queue when the last sink is gone.
-struct Handle(Arc<Queue>);
+struct Handle {
+    queue: Arc<Queue>,
+    delivery: Delivery,
+}
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        self.0.close_and_wake();
+        self.queue.abandon();
     }
 }
 
 impl Queued {
-    /// A queue of 32,768 events and batches of at most 512, which wait 50 ms at most.
+    /// A queue of 32,768 events and 64 MiB, and batches of at most 512 events, which wait 50 ms at most.
     pub fn new(name: impl Into<String>, writer: impl BatchWriter) -> Self {
         Self::builder(name, writer).build()
     }
@@ -135,10 +151,16 @@ impl Queued {
         QueuedBuilder {
             writer,
             name: name.into(),
-            capacity: 32_768,
-            max_batch: 512,
-            max_delay: Duration::from_millis(50),
-            overflow: Overflow::DropNewest,
+            bounds: Bounds {
+                events: 32_768,
+                bytes: 64 * 1024 * 1024,
+                max_batch: 512,
+                max_delay: Duration::from_millis(50),
+                overflow: Overflow::DropNewest,
+            },
+            retry: RetryPolicy::new(),
+            dead_letters: None,
+            backlog: None,
             observer: Arc::new(|full| {
                 tracing::warn!(
                     target: "tower_tagging::delivery",
@@ -159,15 +181,15 @@ impl fmt::Debug for Queued {
 
 impl Sink for Queued {
     fn emit(&self, event: Arc<Event>) {
-        self.handle.0.push(event);
+        self.handle.queue.push(event);
     }
 
     fn delivery(&self) -> Delivery {
-        Delivery::of(Arc::clone(&self.handle.0) as _)
+        self.handle.delivery.clone()
     }
 
     fn name(&self) -> &str {
-        self.handle.0.name()
+        self.handle.queue.name()
     }
 }
 
@@ -176,10 +198,10 @@ impl Sink for Queued {
 pub struct QueuedBuilder<W> {
     writer: W,
     name: String,
-    capacity: usize,
-    max_batch: usize,
-    max_delay: Duration,
-    overflow: Overflow,
+    bounds: Bounds,
+    retry: RetryPolicy,
+    dead_letters: Option<Guarded>,
+    backlog: Option<Arc<dyn Backlog>>,
     observer: queue::Observer,
 }
 
@@ -190,28 +212,35 @@ impl<W> fmt::Debug for QueuedBuilder<W> {
 }
 
 impl<W: BatchWriter> QueuedBuilder<W> {
-    /// Most events in the queue, 1 at least. An event takes about 1 KiB, one of an LLM call up to 8 KiB more; with tags up to the default limits, made to be
-    /// large, some 200 KiB: where clients are not to be trusted, [limit](crate::metadata::Limits::tags) their number.
+    /// Most events in the queue, 1 at least.
     pub fn capacity(mut self, events: usize) -> Self {
-        self.capacity = events.max(1);
+        self.bounds.events = events.max(1);
+        self
+    }
+
+    /// Most bytes that events in the queue may take in memory, about. An event takes some 2 KiB, one of an LLM call up to 8 KiB
+    /// more, one with tags up to the default limits some 200 KiB.
+    pub fn max_bytes(mut self, bytes: u64) -> Self {
+        self.bounds.bytes = bytes;
         self
     }
 
     /// Most events in a batch, 1 at least.
     pub fn max_batch(mut self, events: usize) -> Self {
-        self.max_batch = events.max(1);
+        self.bounds.max_batch = events.max(1);
         self
     }
 
     /// How long an event may wait for others to fill its batch.
     pub fn max_delay(mut self, delay: Duration) -> Self {
-        self.max_delay = delay;
+        self.bounds.max_delay = delay;
         self
     }
 
-    /// Makes room for a new event by dropping the oldest when the queue is full. By default the new one is dropped.
+    /// Makes room for a new event by dropping the oldest when the queue is full. By default the new one is dropped. A sink with
+    /// a spool spills the new one.
     pub fn drop_oldest(mut self) -> Self {
-        self.overflow = Overflow::DropOldest;
+        self.bounds.overflow = Overflow::DropOldest;
         self
     }
 
@@ -225,11 +254,46 @@ impl<W: BatchWriter> QueuedBuilder<W> {
         self
     }
 
+    /// When what the writer calls [retryable](WriteError::retryable) is tried again.
+    pub fn retry(mut self, policy: RetryPolicy) -> Self {
+        self.retry = policy;
+        self
+    }
+
+    /// Gets the events that the writer [can't store](WriteError::rejected) or panics at, each by itself.
+    ///
+    /// ```
+    /// use std::{sync::Arc, time::Duration};
+    /// use tower_tagging::{EventLayer, event::Event, sink::{BatchWriter, JsonLinesWriter, Queued, WriteError}};
+    ///
+    /// struct Picky;
+    ///
+    /// impl BatchWriter for Picky {
+    ///     fn write(&mut self, events: &[Arc<Event>]) -> Result<(), WriteError> {
+    ///         if events.iter().any(|event| event.path() == "/odd") {
+    ///             return Err(WriteError::rejected("an odd path"));
+    ///         }
+    ///         Ok(())
+    ///     }
+    /// }
+    ///
+    /// let dead = JsonLinesWriter::new(std::io::stderr()).queued().build();
+    /// let layer = EventLayer::new(Queued::builder("picky", Picky).dead_letters(dead).build());
+    /// # let _ = layer.delivery().shutdown(Duration::from_secs(5));
+    /// ```
+    pub fn dead_letters(mut self, sink: impl Sink) -> Self {
+        self.dead_letters = Some(Guarded::new(sink));
+        self
+    }
+
     /// Starts the thread. Should the system refuse one, that is logged, and every event is dropped as
     /// [`DropReason::Closed`](super::DropReason::Closed).
     pub fn build(self) -> Queued {
-        let queue = Arc::new(Queue::new(self.name, self.capacity, self.max_batch, self.overflow, self.observer));
-        worker::spawn(&queue, self.writer, self.max_delay);
-        Queued { handle: Arc::new(Handle(queue)) }
+        let queue = Arc::new(Queue::new(self.name, self.bounds, self.observer, self.backlog));
+        let own = Delivery::of(Arc::clone(&queue) as _);
+        let dead_letters = self.dead_letters.as_ref().map(|sink| sink.delivery().after_others());
+        let delivery = Delivery::join([own].into_iter().chain(dead_letters));
+        worker::spawn(&queue, self.writer, self.retry, self.dead_letters);
+        Queued { handle: Arc::new(Handle { queue, delivery }) }
     }
 }

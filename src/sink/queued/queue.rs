@@ -6,14 +6,20 @@ use std::{
         atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::SeqCst},
     },
     thread::{self, Thread},
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use crossbeam_queue::ArrayQueue;
 
-use crate::event::Event;
+use crate::event::{Event, EventPool};
 
-use super::super::delivery::{Counts, DropReason, Part, SinkReport};
+use super::{
+    super::{
+        SinkHealth,
+        delivery::{Counts, DropReason, Part, SinkReport},
+    },
+    backlog::Backlog,
+};
 
 /// What happens to events when the queue is full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,13 +51,29 @@ impl QueueFull<'_> {
 
 /// How often the observer hears of a full queue.
 const OBSERVER_PERIOD: Duration = Duration::from_secs(60);
+/// How long a writer may be busy with one batch before its sink is called stalled.
+const STALLED_AFTER: Duration = Duration::from_secs(30);
+/// How long a writer is tried again once the last sink is gone and nobody waits.
+const UNATTENDED: Duration = Duration::from_secs(10);
+
+/// The bounds of a queue.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bounds {
+    pub(super) events: usize,
+    pub(super) bytes: u64,
+    pub(super) max_batch: usize,
+    pub(super) max_delay: Duration,
+    pub(super) overflow: Overflow,
+}
 
 /// What both halves of a [`Queued`](super::Queued) share: requests push, one thread pops.
 pub(super) struct Queue {
     name: String,
-    events: ArrayQueue<Arc<Event>>,
-    max_batch: usize,
-    overflow: Overflow,
+    /// Each event with the bytes it was counted for.
+    events: ArrayQueue<(Arc<Event>, u64)>,
+    bytes: AtomicU64,
+    bounds: Bounds,
+    backlog: Option<Arc<dyn Backlog>>,
     pub(super) counts: Counts,
     observer: Observer,
     /// Drops that the observer has not heard of, and when it may hear next (milliseconds since `started`).
@@ -59,6 +81,13 @@ pub(super) struct Queue {
     observe_at: AtomicU64,
     started: Instant,
     closed: AtomicBool,
+    /// Once closed: until when attempts go on.
+    closes_at: OnceLock<Instant>,
+    /// When the oldest event at hand ended (microseconds since 1970), and when the writer was given a batch (milliseconds
+    /// since `started`); 0 for none.
+    oldest: AtomicU64,
+    busy_since: AtomicU64,
+    is_away: AtomicBool,
     /// What the worker is at: [`BUSY`], [`GATHERING`] or [`IDLE`].
     worker_is: AtomicU8,
     worker: OnceLock<Thread>,
@@ -73,19 +102,36 @@ const GATHERING: u8 = 1;
 /// The worker sleeps until there is an event.
 const IDLE: u8 = 2;
 
+/// Where a batch comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Source {
+    Memory,
+    Backlog,
+}
+
 impl Queue {
-    pub(super) fn new(name: String, capacity: usize, max_batch: usize, overflow: Overflow, observer: Observer) -> Self {
+    pub(super) fn new(name: String, bounds: Bounds, observer: Observer, backlog: Option<Arc<dyn Backlog>>) -> Self {
+        let counts = Counts::default();
+        if let Some(backlog) = &backlog {
+            // What an earlier process left.
+            counts.accept_all(backlog.waiting());
+        }
         Self {
             name,
-            events: ArrayQueue::new(capacity),
-            max_batch: max_batch.min(capacity),
-            overflow,
-            counts: Counts::default(),
+            events: ArrayQueue::new(bounds.events),
+            bytes: AtomicU64::new(0),
+            bounds: Bounds { max_batch: bounds.max_batch.min(bounds.events), ..bounds },
+            backlog,
+            counts,
             observer,
             unobserved: AtomicU64::new(0),
             observe_at: AtomicU64::new(0),
             started: Instant::now(),
             closed: AtomicBool::new(false),
+            closes_at: OnceLock::new(),
+            oldest: AtomicU64::new(0),
+            busy_since: AtomicU64::new(0),
+            is_away: AtomicBool::new(false),
             worker_is: AtomicU8::new(BUSY),
             worker: OnceLock::new(),
             done: Mutex::new(false),
@@ -97,24 +143,26 @@ impl Queue {
         &self.name
     }
 
+    pub(super) fn backlog(&self) -> Option<&dyn Backlog> {
+        self.backlog.as_deref()
+    }
+
     pub(super) fn push(&self, event: Arc<Event>) {
         self.counts.accept();
         if self.closed.load(SeqCst) {
             return self.counts.drop_for(DropReason::Closed, 1);
         }
-        let dropped = match self.overflow {
-            Overflow::DropNewest => self.events.push(event).err(),
-            Overflow::DropOldest => self.events.force_push(event),
-        };
-        if dropped.is_some() {
-            self.counts.drop_for(DropReason::QueueFull, 1);
-            self.observe_drop();
+        if let Err(reason) = self.take(event) {
+            self.counts.drop_for(reason, 1);
+            if reason == DropReason::QueueFull {
+                self.observe_drop();
+            }
         }
         // Sequentially consistent, as is the queue's own tail: either the worker sees the event before it falls
         // asleep, or its sleep is seen here.
         let wakes = match self.worker_is.load(SeqCst) {
             IDLE => true,
-            GATHERING => self.events.len() >= self.max_batch,
+            GATHERING => self.has_batch(),
             _ => false,
         };
         if wakes && self.worker_is.swap(BUSY, SeqCst) != BUSY {
@@ -124,6 +172,64 @@ impl Queue {
         if self.closed.load(SeqCst) && self.is_done() {
             self.drop_rest();
         }
+    }
+
+    /// Takes an event into memory or the backlog, or says why the event that had to give way was dropped.
+    fn take(&self, event: Arc<Event>) -> Result<(), DropReason> {
+        let Some(backlog) = &self.backlog else {
+            return match (self.hold(event), self.bounds.overflow) {
+                (Ok(()), _) => Ok(()),
+                (Err(_), Overflow::DropNewest) => Err(DropReason::QueueFull),
+                (Err(event), Overflow::DropOldest) => self.displace(event),
+            };
+        };
+        if backlog.takes_all() || backlog.waiting() > 0 {
+            return match backlog.append(&event) {
+                Ok(()) => {
+                    EventPool::give_back(event);
+                    Ok(())
+                }
+                // What the disk does not take, memory may.
+                Err(reason) => self.hold(event).map_err(|_| reason),
+            };
+        }
+        self.hold(event).or_else(|event| backlog.append(&event))
+    }
+
+    /// Takes an event into memory, or gives it back.
+    fn hold(&self, event: Arc<Event>) -> Result<(), Arc<Event>> {
+        let bytes = event.approximate_bytes() as u64;
+        if self.bytes.fetch_add(bytes, SeqCst) + bytes > self.bounds.bytes {
+            self.bytes.fetch_sub(bytes, SeqCst);
+            return Err(event);
+        }
+        self.events.push((event, bytes)).map_err(|(event, bytes)| {
+            self.bytes.fetch_sub(bytes, SeqCst);
+            event
+        })
+    }
+
+    /// Drops the oldest events until there is room for this one.
+    fn displace(&self, mut event: Arc<Event>) -> Result<(), DropReason> {
+        while self.pop().is_some() {
+            match self.hold(event) {
+                // The event that gave way is counted by the caller.
+                Ok(()) => return Err(DropReason::QueueFull),
+                Err(back) => {
+                    event = back;
+                    self.counts.drop_for(DropReason::QueueFull, 1);
+                    self.unobserved.fetch_add(1, SeqCst);
+                }
+            }
+        }
+        // It alone is larger than all the room there is.
+        Err(DropReason::QueueFull)
+    }
+
+    fn pop(&self) -> Option<Arc<Event>> {
+        let (event, bytes) = self.events.pop()?;
+        self.bytes.fetch_sub(bytes, SeqCst);
+        Some(event)
     }
 
     fn observe_drop(&self) {
@@ -136,8 +242,7 @@ impl Queue {
         if self.unobserved.load(SeqCst) == 0 {
             return;
         }
-        let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-        let now = millis(self.started.elapsed());
+        let now = self.now();
         let due = self.observe_at.load(SeqCst);
         let next = now.saturating_add(millis(OBSERVER_PERIOD));
         if at_end || (now >= due && self.observe_at.compare_exchange(due, next, SeqCst, SeqCst).is_ok()) {
@@ -147,26 +252,59 @@ impl Queue {
         }
     }
 
+    /// Milliseconds since the start.
+    fn now(&self) -> u64 {
+        millis(self.started.elapsed())
+    }
+
     fn wake(&self) {
         if let Some(worker) = self.worker.get() {
             worker.unpark();
         }
     }
 
-    pub(super) fn close_and_wake(&self) {
-        self.closed.store(true, SeqCst);
-        self.worker_is.store(BUSY, SeqCst);
-        self.wake();
+    /// The last sink is gone.
+    pub(super) fn abandon(&self) {
+        self.close(Instant::now() + UNATTENDED);
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed.load(SeqCst)
+    }
+
+    /// Once closed: until when attempts go on.
+    pub(super) fn closes_at(&self) -> Option<Instant> {
+        self.closes_at.get().copied()
     }
 
     fn is_done(&self) -> bool {
         *self.done.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Counts what nobody will deliver any more.
+    /// Leaves what nobody will deliver any more to the backlog, or counts it.
     fn drop_rest(&self) {
-        while self.events.pop().is_some() {
-            self.counts.drop_for(DropReason::Closed, 1);
+        while let Some(event) = self.pop() {
+            if !self.set_aside(&event) {
+                self.counts.drop_for(DropReason::Closed, 1);
+            }
+        }
+    }
+
+    /// Whether the backlog took the event.
+    pub(super) fn set_aside(&self, event: &Event) -> bool {
+        self.backlog.as_ref().is_some_and(|backlog| backlog.append(event).is_ok())
+    }
+
+    /// Moves what is in memory to the backlog, as far as there is room, so that memory is free while the destination is away.
+    pub(super) fn set_memory_aside(&self) {
+        while let Some(event) = self.pop() {
+            if !self.set_aside(&event) {
+                // Back at the end: there was room a moment ago.
+                if self.hold(event).is_err() {
+                    self.counts.drop_for(DropReason::SpoolFailed, 1);
+                }
+                return;
+            }
         }
     }
 
@@ -182,39 +320,71 @@ impl Queue {
         // Before anybody is told, so that reports are exact; and after, for what was pushed meanwhile.
         self.drop_rest();
         self.observe_drops(true);
+        self.oldest.store(0, SeqCst);
         *self.done.lock().unwrap_or_else(PoisonError::into_inner) = true;
         self.done_changed.notify_all();
         self.drop_rest();
     }
 
-    /// Fills the batch; false when the queue is closed and empty. Blocks until there is something to do.
-    pub(super) fn next_batch(&self, batch: &mut Vec<Arc<Event>>, max_delay: Duration) -> bool {
-        while self.events.is_empty() {
-            if self.closed.load(SeqCst) {
-                return false;
+    pub(super) fn writer_is_busy(&self, is_busy: bool) {
+        self.busy_since.store(if is_busy { self.now().max(1) } else { 0 }, SeqCst);
+    }
+
+    pub(super) fn destination_is_away(&self, is_away: bool) {
+        self.is_away.store(is_away, SeqCst);
+    }
+
+    fn waiting(&self) -> u64 {
+        self.events.len() as u64 + self.backlog.as_ref().map_or(0, |backlog| backlog.waiting())
+    }
+
+    fn has_batch(&self) -> bool {
+        self.waiting() >= self.bounds.max_batch as u64 || self.bytes.load(SeqCst) > self.bounds.bytes / 2
+    }
+
+    /// Fills the batch; `None` when the queue is closed and empty. Blocks until there is something to do.
+    pub(super) fn next_batch(&self, batch: &mut Vec<Arc<Event>>) -> Option<Source> {
+        loop {
+            while self.waiting() == 0 {
+                self.oldest.store(0, SeqCst);
+                if self.is_closed() {
+                    return None;
+                }
+                self.sleep(IDLE, None, || self.waiting() == 0);
             }
-            self.sleep(IDLE, None, || self.events.is_empty());
-        }
-        // Without a deadline, when it is too far to be written down.
-        let deadline = Instant::now().checked_add(max_delay);
-        while self.events.len() < self.max_batch && !self.closed.load(SeqCst) {
-            let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-            if left.is_some_and(|left| left.is_zero()) {
-                break;
+            // Without a deadline, when it is too far to be written down.
+            let deadline = Instant::now().checked_add(self.bounds.max_delay);
+            while !self.has_batch() && !self.is_closed() {
+                let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+                if left.is_some_and(|left| left.is_zero()) {
+                    break;
+                }
+                self.sleep(GATHERING, left, || !self.has_batch());
             }
-            self.sleep(GATHERING, left, || self.events.len() < self.max_batch);
+            // What is in memory is older than what waits in the backlog.
+            while batch.len() < self.bounds.max_batch
+                && let Some(event) = self.pop()
+            {
+                batch.push(event);
+            }
+            let source = if batch.is_empty() { Source::Backlog } else { Source::Memory };
+            if source == Source::Backlog
+                && let Some(backlog) = &self.backlog
+            {
+                let lost = backlog.read(batch, self.bounds.max_batch);
+                self.counts.drop_for(DropReason::SpoolFailed, usize::try_from(lost).unwrap_or(usize::MAX));
+            }
+            if let Some(oldest) = batch.first() {
+                let ended = oldest.time().checked_add(oldest.duration()).unwrap_or(oldest.time());
+                self.oldest.store(since_epoch(ended).max(1), SeqCst);
+                return Some(source);
+            }
         }
-        while batch.len() < self.max_batch
-            && let Some(event) = self.events.pop()
-        {
-            batch.push(event);
-        }
-        true
     }
 
     fn sleep(&self, state: u8, timeout: Option<Duration>, still: impl Fn() -> bool) {
         self.worker_is.store(state, SeqCst);
-        if still() && !self.closed.load(SeqCst) {
+        if still() && !self.is_closed() {
             match timeout {
                 Some(timeout) => thread::park_timeout(timeout),
                 None => thread::park(),
@@ -222,15 +392,45 @@ impl Queue {
         }
         self.worker_is.store(BUSY, SeqCst);
     }
+
+    fn health(&self) -> SinkHealth {
+        let busy_since = self.busy_since.load(SeqCst);
+        if self.is_closed() {
+            SinkHealth::Stopped
+        } else if busy_since > 0 && self.now().saturating_sub(busy_since) > millis(STALLED_AFTER) {
+            SinkHealth::Stalled
+        } else if self.is_away.load(SeqCst) {
+            SinkHealth::Unavailable
+        } else {
+            SinkHealth::Healthy
+        }
+    }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Microseconds since 1970.
+fn since_epoch(time: SystemTime) -> u64 {
+    let time = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
 impl Part for Queue {
     fn report(&self) -> Option<SinkReport> {
-        Some(self.counts.report(&self.name))
+        let spool = self.backlog.as_ref().map(|backlog| backlog.report()).unwrap_or_default();
+        let oldest = self.oldest.load(SeqCst);
+        let age = Duration::from_micros(since_epoch(SystemTime::now()).saturating_sub(oldest));
+        let report = self.counts.report(&self.name).with_spool(spool);
+        Some(report.with_state((oldest > 0).then_some(age), self.health()))
     }
 
-    fn close(&self) {
-        self.close_and_wake();
+    fn close(&self, deadline: Instant) {
+        let _ = self.closes_at.set(deadline);
+        self.closed.store(true, SeqCst);
+        self.worker_is.store(BUSY, SeqCst);
+        self.wake();
     }
 
     fn wait(&self, deadline: Instant) {
@@ -238,6 +438,11 @@ impl Part for Queue {
         while !*done {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
+                drop(done);
+                // The writer hangs: what it has not been given is safe on the disk.
+                if self.backlog.is_some() {
+                    self.set_memory_aside();
+                }
                 return;
             }
             done = self.done_changed.wait_timeout(done, left).unwrap_or_else(PoisonError::into_inner).0;
