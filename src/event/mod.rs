@@ -45,10 +45,13 @@
 //!  "diagnostics":[{"code":"shadowed","key":"team","detail":"marketing"}]}
 //! ```
 //!
+//! `serde_json::from_str::<Event>(line)` reads it back.
+//!
 //! With the feature `llm`, calls of LLM APIs have a member `llm` too: see the module `usage`.
 
 mod clock;
 mod outcome;
+mod parse;
 mod pool;
 mod record;
 

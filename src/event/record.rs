@@ -334,7 +334,10 @@ impl Serialize for Event {
         let mut object = serializer.serialize_struct("Event", 13)?;
         object.serialize_field("schema", "tower-tagging/1")?;
         object.serialize_field("id", self.id.hyphenated().encode_lower(&mut Uuid::encode_buffer()))?;
-        object.serialize_field("time", &Display(humantime::format_rfc3339_micros(self.time)))?;
+        object.serialize_field(
+            "time",
+            &Display(humantime::format_rfc3339_micros(self.time.clamp(MIN_TIME, max_time()))),
+        )?;
         object.serialize_field("trace", self.trace())?;
         object.serialize_field("request", &Request(self))?;
         object.serialize_field("response", &Response(self))?;
@@ -350,6 +353,14 @@ impl Serialize for Event {
         }
         object.end()
     }
+}
+
+/// What RFC 3339 can write, as far as the formatter goes: a clock may say anything.
+const MIN_TIME: SystemTime = SystemTime::UNIX_EPOCH;
+
+/// The end of the year 9999.
+fn max_time() -> SystemTime {
+    MIN_TIME + Duration::from_secs(253_402_300_799)
 }
 
 /// Serialises as the text it displays.
@@ -378,7 +389,7 @@ impl Serialize for Request<'_> {
 }
 
 /// The version as RFC 9110 writes it.
-fn version_name(version: Version) -> &'static str {
+pub(super) fn version_name(version: Version) -> &'static str {
     match version {
         Version::HTTP_09 => "HTTP/0.9",
         Version::HTTP_10 => "HTTP/1.0",

@@ -104,6 +104,11 @@ macro_rules! codes {
             /// Every code there is.
             pub const ALL: &'static [Self] = &[$(Self::$name),+];
 
+            /// The code of this name.
+            pub(crate) fn of_name(name: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|code| code.as_str() == name)
+            }
+
             /// The code as it stands in a serialised event.
             pub const fn as_str(self) -> &'static str {
                 match self {
@@ -179,6 +184,11 @@ impl Diagnostics {
         } else {
             self.left_out += 1;
         }
+    }
+
+    /// Adds one that was counted before.
+    pub(crate) fn keep(&mut self, diagnostic: Diagnostic<'_>) {
+        self.list.push(diagnostic.into_owned());
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = Diagnostic<'_>> {

@@ -238,6 +238,30 @@ impl TraceContext {
 pub(super) const TRACEPARENT_LEN: usize = 55;
 pub(super) const TRACE_ID_AT: usize = 3;
 
+impl TraceContext {
+    /// Reads what `Serialize` writes.
+    pub(crate) fn from_json(value: &serde_json::Value) -> Option<Self> {
+        let text = |name: &str| value.get(name).and_then(serde_json::Value::as_str);
+        let owned = |name: &str| text(name).map(Arc::from);
+        let names = [TraceSource::Header, TraceSource::Traceparent, TraceSource::Generated];
+        let source = names.into_iter().find(|source| Some(source.as_str()) == text("source"))?;
+        Some(Self {
+            explicit: owned("trace_id").filter(|_| source == TraceSource::Header),
+            w3c_trace_id: TraceId::from_hex(text("w3c_trace_id")?)?,
+            span_id: SpanId::from_hex(text("span_id")?)?,
+            parent: text("parent_span_id").map(|id| match SpanId::from_hex(id) {
+                Some(id) => Parent::W3c(id),
+                None => Parent::Explicit(Arc::from(id)),
+            }),
+            span_name: owned("span_name"),
+            span_path: owned("span_path"),
+            linked_trace_id: owned("linked_trace_id"),
+            flags: if value.get("sampled")?.as_bool()? { SAMPLED } else { 0 },
+            source,
+        })
+    }
+}
+
 impl Serialize for TraceContext {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut object = serializer.serialize_struct("TraceContext", 9)?;

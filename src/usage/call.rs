@@ -1,8 +1,9 @@
 use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use serde::{Serialize, Serializer, ser::SerializeStruct};
+use serde_json::Value;
 
-use super::{Money, Operation, Usage};
+use super::{Money, Operation, Unit, Usage};
 
 /// Whether the usage on an event is what the provider said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +22,9 @@ pub enum UsageStatus {
 }
 
 impl UsageStatus {
+    /// Every status there is.
+    pub const ALL: &'static [Self] = &[Self::Reported, Self::Partial, Self::Absent, Self::Unparsed, Self::Recorded];
+
     /// The name as it stands in a serialised event, such as `reported`.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -50,6 +54,9 @@ pub enum CostStatus {
 }
 
 impl CostStatus {
+    /// Every status there is.
+    pub const ALL: &'static [Self] = &[Self::Priced, Self::Partial, Self::UnpricedModel, Self::NoUsage, Self::Off];
+
     /// The name as it stands in a serialised event, such as `unpriced_model`.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -195,6 +202,45 @@ impl LlmUsage {
     /// Output tokens for each second of a stream, from its first content to its end.
     pub fn output_tokens_per_second(&self) -> Option<f64> {
         self.output_tokens_per_second
+    }
+}
+
+impl LlmUsage {
+    /// Reads what `Serialize` writes.
+    pub(crate) fn from_json(value: &Value) -> Option<Self> {
+        let text = |name: &str| value.get(name).and_then(Value::as_str);
+        let owned = |name: &str| text(name).map(str::to_owned);
+        let money = |name: &str| value.get(name).and_then(Value::as_f64).and_then(Money::from_usd);
+        let usage = value.get("usage").and_then(Value::as_object).map(|counts| {
+            let known = Unit::ALL.iter().filter_map(|unit| Some((*unit, counts.get(unit.as_str())?.as_u64()?)));
+            known.fold(Usage::new(), |usage, (unit, count)| usage.with(unit, count))
+        });
+        let meters = value.get("meters").and_then(Value::as_object).into_iter().flatten();
+        let usage_status = text("usage_status")?;
+        let cost_status = text("cost_status")?;
+        Some(Self {
+            provider: owned("provider"),
+            operation: text("operation").map(Operation::of_name),
+            request_model: owned("request_model"),
+            response_model: owned("response_model"),
+            response_id: owned("response_id"),
+            service_tier: owned("service_tier"),
+            stream: value.get("stream")?.as_bool()?,
+            usage_status: *UsageStatus::ALL.iter().find(|status| status.as_str() == usage_status)?,
+            usage,
+            cost_status: *CostStatus::ALL.iter().find(|status| status.as_str() == cost_status)?,
+            cost: money("cost_usd"),
+            input_cost: money("input_cost_usd"),
+            output_cost: money("output_cost_usd"),
+            price_source: text("price_source").map(Arc::from),
+            meters: meters
+                .filter_map(|(name, amount)| Some(Meter { name: name.clone().into(), amount: amount.as_f64()? }))
+                .collect(),
+            first_token: value.get("first_token_us").and_then(Value::as_u64).map(Duration::from_micros),
+            output_tokens_per_second: value.get("output_tokens_per_second").and_then(Value::as_f64),
+            // They stand among the event's diagnostics.
+            inconsistencies: Vec::new(),
+        })
     }
 }
 

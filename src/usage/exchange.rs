@@ -55,6 +55,30 @@ impl Operation {
     }
 }
 
+impl Operation {
+    /// The operation of this name.
+    pub(super) fn of_name(name: &str) -> Self {
+        let known = [
+            Self::Chat,
+            Self::Responses,
+            Self::Embeddings,
+            Self::Images,
+            Self::Completions,
+            Self::Messages,
+            Self::GenerateContent,
+            Self::Converse,
+            Self::InvokeModel,
+            Self::Generate,
+            Self::Transcription,
+            Self::Ocr,
+        ];
+        known
+            .into_iter()
+            .find(|operation| operation.as_str() == name)
+            .unwrap_or_else(|| Self::Other(name.to_owned().into()))
+    }
+}
+
 impl fmt::Display for Operation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())

@@ -156,6 +156,12 @@ impl LlmRecord {
         })
     }
 
+    /// What was settled before.
+    pub(crate) fn settled(llm: LlmUsage) -> Box<Self> {
+        let settled = OnceLock::from(Some(llm));
+        Box::new(Self { bytes: size_of::<Self>(), observed: Mutex::new(None), settled })
+    }
+
     pub(crate) fn approximate_bytes(&self) -> usize {
         self.bytes
     }

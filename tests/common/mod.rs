@@ -27,10 +27,12 @@ pub(crate) fn assert_schema(event: &Value) {
     assert_eq!((time.len(), time.ends_with('Z')), (27, true), "not in UTC with microseconds: {time}");
 }
 
-/// The event as it is serialised, by the schema.
+/// The event as it is serialised, by the schema; and it is the same when it is read back.
 #[track_caller]
 pub(crate) fn json(event: &Event) -> Value {
     let text = serde_json::to_string(event).unwrap();
+    let back: Event = serde_json::from_str(&text).unwrap();
+    assert_eq!(serde_json::to_string(&back).unwrap(), text);
     let value = serde_json::from_str(&text).unwrap();
     assert_schema(&value);
     value

@@ -284,7 +284,7 @@ impl<W: BatchWriter> Worker<'_, W> {
                 tracing::error!(target: "tower_tagging::delivery", sink, dropped, id, "the writer panicked");
             }
             None => {
-                tracing::error!(target: "tower_tagging::delivery", sink, dropped, "the time to deliver events is over")
+                tracing::error!(target: "tower_tagging::delivery", sink, dropped, "the time to deliver events is over");
             }
         }));
     }
