@@ -121,7 +121,7 @@ pub enum SinkHealth {
     Healthy,
     /// Several attempts to write failed one after the other; it is tried again from time to time.
     Unavailable,
-    /// The writer has been busy with one batch for more than half a minute.
+    /// The writer has been busy with one batch for [too long](super::QueuedBuilder::stalled_after).
     Stalled,
     /// It takes no more events.
     Stopped,

@@ -53,6 +53,8 @@ mod jsonl;
 #[cfg(feature = "test-util")]
 mod mock;
 mod queued;
+#[cfg(feature = "spool")]
+pub mod spool;
 #[cfg(feature = "tracing")]
 mod tracing;
 
@@ -66,6 +68,8 @@ pub use self::channel::ChannelSink;
 pub use self::jsonl::{JsonLinesSink, JsonLinesWriter};
 #[cfg(feature = "test-util")]
 pub use self::mock::MockSink;
+#[cfg(feature = "spool")]
+pub use self::spool::{Fsync, Spool, SpoolBuilder, SpoolMode};
 #[cfg(feature = "tracing")]
 pub use self::tracing::TracingSink;
 pub use self::{

@@ -26,6 +26,12 @@ pub trait BatchWriter: Send + 'static {
     fn write(&mut self, events: &[Arc<Event>]) -> Result<(), WriteError>;
 }
 
+impl<W: BatchWriter + ?Sized> BatchWriter for Box<W> {
+    fn write(&mut self, events: &[Arc<Event>]) -> Result<(), WriteError> {
+        (**self).write(events)
+    }
+}
+
 /// Why a [`BatchWriter`] did not write all of a batch, and what is to become of the rest.
 #[derive(Debug)]
 pub struct WriteError {
@@ -157,6 +163,7 @@ impl Queued {
                 max_batch: 512,
                 max_delay: Duration::from_millis(50),
                 overflow: Overflow::DropNewest,
+                stalled_after: Duration::from_secs(30),
             },
             retry: RetryPolicy::new(),
             dead_letters: None,
@@ -211,7 +218,7 @@ impl<W> fmt::Debug for QueuedBuilder<W> {
     }
 }
 
-impl<W: BatchWriter> QueuedBuilder<W> {
+impl<W> QueuedBuilder<W> {
     /// Most events in the queue, 1 at least.
     pub fn capacity(mut self, events: usize) -> Self {
         self.bounds.events = events.max(1);
@@ -254,9 +261,22 @@ impl<W: BatchWriter> QueuedBuilder<W> {
         self
     }
 
+    #[cfg(feature = "spool")]
+    pub(crate) fn with_backlog(mut self, backlog: Arc<dyn Backlog>) -> Self {
+        self.backlog = Some(backlog);
+        self
+    }
+
     /// When what the writer calls [retryable](WriteError::retryable) is tried again.
     pub fn retry(mut self, policy: RetryPolicy) -> Self {
         self.retry = policy;
+        self
+    }
+
+    /// How long the writer may be busy with one batch before the sink is called [stalled](super::SinkHealth::Stalled); half a
+    /// minute by default. A writer that hangs can't be interrupted: it is the writer that sets timeouts.
+    pub fn stalled_after(mut self, time: Duration) -> Self {
+        self.bounds.stalled_after = time;
         self
     }
 
@@ -285,7 +305,9 @@ impl<W: BatchWriter> QueuedBuilder<W> {
         self.dead_letters = Some(Guarded::new(sink));
         self
     }
+}
 
+impl<W: BatchWriter> QueuedBuilder<W> {
     /// Starts the thread. Should the system refuse one, that is logged, and every event is dropped as
     /// [`DropReason::Closed`](super::DropReason::Closed).
     pub fn build(self) -> Queued {

@@ -5,7 +5,7 @@ use std::{
         Arc, Condvar, Mutex, OnceLock, PoisonError,
         atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::SeqCst},
     },
-    thread::{self, Thread},
+    thread::{self, JoinHandle, Thread},
     time::{Duration, Instant, SystemTime},
 };
 
@@ -51,8 +51,6 @@ impl QueueFull<'_> {
 
 /// How often the observer hears of a full queue.
 const OBSERVER_PERIOD: Duration = Duration::from_secs(60);
-/// How long a writer may be busy with one batch before its sink is called stalled.
-const STALLED_AFTER: Duration = Duration::from_secs(30);
 /// How long a writer is tried again once the last sink is gone and nobody waits.
 const UNATTENDED: Duration = Duration::from_secs(10);
 
@@ -64,6 +62,8 @@ pub(super) struct Bounds {
     pub(super) max_batch: usize,
     pub(super) max_delay: Duration,
     pub(super) overflow: Overflow,
+    /// How long a writer may be busy with one batch before its sink is called stalled.
+    pub(super) stalled_after: Duration,
 }
 
 /// What both halves of a [`Queued`](super::Queued) share: requests push, one thread pops.
@@ -91,6 +91,7 @@ pub(super) struct Queue {
     /// What the worker is at: [`BUSY`], [`GATHERING`] or [`IDLE`].
     worker_is: AtomicU8,
     worker: OnceLock<Thread>,
+    thread: Mutex<Option<JoinHandle<()>>>,
     done: Mutex<bool>,
     done_changed: Condvar,
 }
@@ -134,6 +135,7 @@ impl Queue {
             is_away: AtomicBool::new(false),
             worker_is: AtomicU8::new(BUSY),
             worker: OnceLock::new(),
+            thread: Mutex::new(None),
             done: Mutex::new(false),
             done_changed: Condvar::new(),
         }
@@ -311,8 +313,13 @@ impl Queue {
     // What the worker does.
 
     pub(super) fn worker_started(&self, thread: Thread) {
-        // The first and only call: a queue has one worker.
+        // Said by the thread and by who started it, whoever is first.
         let _ = self.worker.set(thread);
+    }
+
+    pub(super) fn worker_spawned(&self, thread: JoinHandle<()>) {
+        self.worker_started(thread.thread().clone());
+        *self.thread.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread);
     }
 
     pub(super) fn worker_ended(&self) {
@@ -397,7 +404,7 @@ impl Queue {
         let busy_since = self.busy_since.load(SeqCst);
         if self.is_closed() {
             SinkHealth::Stopped
-        } else if busy_since > 0 && self.now().saturating_sub(busy_since) > millis(STALLED_AFTER) {
+        } else if busy_since > 0 && self.now().saturating_sub(busy_since) > millis(self.bounds.stalled_after) {
             SinkHealth::Stalled
         } else if self.is_away.load(SeqCst) {
             SinkHealth::Unavailable
@@ -446,6 +453,13 @@ impl Part for Queue {
                 return;
             }
             done = self.done_changed.wait_timeout(done, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        drop(done);
+        // It holds nothing any more, the spool neither, when this returns.
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = thread {
+            // Its panics are caught.
+            let _ = thread.join();
         }
     }
 }

@@ -25,11 +25,20 @@ pub(super) fn spawn(queue: &Arc<Queue>, writer: impl BatchWriter, policy: RetryP
     let thread = thread::Builder::new().name(name).spawn(move || {
         for_thread.worker_started(thread::current());
         let circuit = Circuit::new(policy);
-        Worker { queue: &for_thread, writer, policy, circuit, dead_letters, begins_at: None, backlog_failed: false }
-            .run();
+        Worker {
+            queue: &for_thread,
+            writer,
+            policy,
+            circuit,
+            dead_letters,
+            begins_at: None,
+            backlog_failed: false,
+            failed_since_close: false,
+        }
+        .run();
     });
     match thread {
-        Ok(thread) => queue.worker_started(thread.thread().clone()),
+        Ok(thread) => queue.worker_spawned(thread),
         Err(error) => {
             tracing::error!(
                 target: "tower_tagging::delivery",
@@ -61,6 +70,8 @@ struct Worker<'a, W> {
     begins_at: Option<Instant>,
     /// The backlog did not take what is left of it.
     backlog_failed: bool,
+    /// An attempt failed since the queue was closed.
+    failed_since_close: bool,
 }
 
 /// What comes after a failure that may pass, and the first event that it is about.
@@ -85,7 +96,8 @@ impl<W: BatchWriter> Worker<'_, W> {
             let is_settled = self.deliver(&batch, source);
             self.queue.observe_drops(false);
             batch.drain(..).for_each(EventPool::give_back);
-            if !is_settled && self.queue.is_closed() {
+            // What is left on the disk is for the next process.
+            if !is_settled && source == Source::Backlog && self.queue.is_closed() {
                 break;
             }
         }
@@ -144,9 +156,12 @@ impl<W: BatchWriter> Worker<'_, W> {
                     }
                 }
                 WriteErrorKind::Retryable => {
-                    if failure.is_some() && self.circuit.fail(Instant::now()) {
-                        self.queue.destination_is_away(true);
-                        self.log(failure.as_ref(), 0, None);
+                    if failure.is_some() {
+                        self.failed_since_close |= self.queue.is_closed();
+                        if self.circuit.fail(Instant::now()) {
+                            self.queue.destination_is_away(true);
+                            self.log(failure.as_ref(), 0, None);
+                        }
                     }
                     match self.after_retryable(batch, range.start, source) {
                         Next::TryAgain(start) if start == range.start => {
@@ -209,8 +224,8 @@ impl<W: BatchWriter> Worker<'_, W> {
                 return true;
             }
             match self.queue.closes_at() {
-                // What is on the disk waits for the next process.
-                Some(_) if self.has_backlog(source) => return false,
+                // One more attempt; then what is on the disk waits for the next process.
+                Some(_) if self.has_backlog(source) => return !self.failed_since_close,
                 Some(at) if now >= at => return false,
                 // While the queue drains, delays are short.
                 Some(_) => {

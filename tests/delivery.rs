@@ -1,0 +1,570 @@
+//! That no event is lost in silence: retries, events that can't be stored, destinations that are away, and the spool.
+
+mod common;
+
+use std::{
+    collections::{HashMap, HashSet},
+    convert::Infallible,
+    fs, io,
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::SeqCst},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use common::TempFolder;
+use http::{Request, Response};
+use proptest::prelude::*;
+use tower::{Layer, ServiceExt, service_fn};
+use tower_tagging::{
+    Event, EventLayer, Sink, Tags,
+    sink::{
+        BatchWriter, DropReason, Fsync, MockSink, Queued, QueuedBuilder, RetryPolicy, SinkHealth, SinkReport, Spool,
+        SpoolBuilder, SpoolMode, WriteError,
+    },
+};
+
+/// A writer that is a closure.
+struct Writer<F>(F);
+
+impl<F: FnMut(&[Arc<Event>]) -> Result<(), WriteError> + Send + 'static> BatchWriter for Writer<F> {
+    fn write(&mut self, events: &[Arc<Event>]) -> Result<(), WriteError> {
+        (self.0)(events)
+    }
+}
+
+/// What was written, by path.
+type Written = Arc<Mutex<Vec<String>>>;
+
+fn note(written: &Written, events: &[Arc<Event>]) {
+    written.lock().unwrap().extend(events.iter().map(|event| event.path().to_owned()));
+}
+
+/// Events as a service makes them, with the paths `/0`, `/1`, ….
+fn emit(layer: &EventLayer, numbers: std::ops::Range<usize>, tag: &str) {
+    emit_at("", layer, numbers, tag);
+}
+
+fn emit_at(prefix: &str, layer: &EventLayer, numbers: std::ops::Range<usize>, tag: &str) {
+    let tag = tag.to_owned();
+    let service = layer.layer(service_fn(move |request: Request<()>| {
+        request.extensions().get::<Tags>().unwrap().insert("tag", &tag);
+        std::future::ready(Ok::<_, Infallible>(Response::new(String::new())))
+    }));
+    for number in numbers {
+        let request = Request::get(format!("{prefix}/{number}")).body(()).unwrap();
+        futures_util::FutureExt::now_or_never(service.clone().oneshot(request)).unwrap().unwrap();
+    }
+}
+
+fn paths(numbers: std::ops::Range<usize>) -> Vec<String> {
+    numbers.map(|number| format!("/{number}")).collect()
+}
+
+fn report(sink: &Queued) -> SinkReport {
+    sink.delivery().report().sinks()[0].clone()
+}
+
+#[track_caller]
+fn assert_balance(report: &SinkReport) {
+    assert_eq!(report.accepted(), report.delivered() + report.dropped() + report.in_flight(), "{report}");
+}
+
+#[track_caller]
+fn wait_until(condition: impl Fn() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while !condition() {
+        assert!(Instant::now() < deadline, "waited in vain");
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// Retries that do not make a test wait.
+fn hasty() -> RetryPolicy {
+    RetryPolicy::new().min_delay(Duration::from_millis(1)).max_delay(Duration::from_millis(4))
+}
+
+#[test]
+fn what_may_pass_is_written_again_from_where_it_stopped() {
+    let written = Written::default();
+    let (log, mut calls) = (Arc::clone(&written), 0);
+    let writer = Writer(move |events: &[Arc<Event>]| {
+        calls += 1;
+        match calls {
+            1 => {
+                note(&log, &events[..4]);
+                Err(WriteError::retryable("cut").after(4))
+            }
+            2 => Err(WriteError::retryable("away")),
+            _ => {
+                note(&log, events);
+                Ok(())
+            }
+        }
+    });
+    let sink = Queued::builder("flaky", writer).max_batch(10).retry(hasty()).build();
+    emit(&EventLayer::new(sink.clone()), 0..25, "");
+    let report = sink.delivery().shutdown(Duration::from_secs(20));
+    assert!(report.is_complete(), "{report}");
+    assert_eq!(report.sinks()[0].retried(), 12, "six events, twice");
+    assert_eq!(*written.lock().unwrap(), paths(0..25));
+}
+
+/// A dead server is not hammered, however many events wait for it; and the sink says that it is not well.
+#[test]
+fn a_destination_that_is_away_is_left_in_peace() {
+    let (attempts, is_up) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
+    let (counts, up) = (Arc::clone(&attempts), Arc::clone(&is_up));
+    let writer = Writer(move |_: &[Arc<Event>]| {
+        counts.fetch_add(1, SeqCst);
+        if up.load(SeqCst) { Ok(()) } else { Err(WriteError::retryable("connection refused")) }
+    });
+    let policy = RetryPolicy::new().min_delay(Duration::from_millis(20)).max_delay(Duration::from_millis(40));
+    let sink = Queued::builder("dead", writer).max_batch(10).retry(policy).build();
+    assert!(sink.delivery().is_healthy());
+    emit(&EventLayer::new(sink.clone()), 0..1000, "");
+    let start = Instant::now();
+    wait_until(|| report(&sink).health() == SinkHealth::Unavailable);
+    assert!(!sink.delivery().is_healthy());
+    wait_until(|| start.elapsed() > Duration::from_millis(400));
+    let made = attempts.load(SeqCst);
+    let most = usize::try_from(start.elapsed().as_millis()).unwrap() / 20 + 1;
+    assert!((3..=most).contains(&made), "{made} attempts, at most {most}");
+    let away = report(&sink);
+    assert_eq!((away.delivered(), away.in_flight()), (0, 1000));
+    assert!(away.oldest_age().unwrap() > Duration::from_millis(300), "{away:?}");
+    assert!(away.to_string().ends_with("1000 in flight, unavailable"), "{away}");
+    is_up.store(true, SeqCst);
+    wait_until(|| report(&sink).in_flight() == 0);
+    assert!(sink.delivery().is_healthy());
+    assert_eq!(report(&sink).oldest_age(), None);
+    assert!(sink.delivery().shutdown(Duration::from_secs(10)).is_complete());
+    assert_eq!(report(&sink).health(), SinkHealth::Stopped);
+}
+
+#[test]
+fn the_time_to_try_ends() {
+    let writer = Writer(|_: &[Arc<Event>]| Err(WriteError::retryable("away")));
+    let policy = hasty().give_up_after(Duration::from_millis(30));
+    let sink = Queued::builder("dead", writer).max_batch(10).retry(policy).build();
+    emit(&EventLayer::new(sink.clone()), 0..30, "");
+    wait_until(|| report(&sink).in_flight() == 0);
+    assert_eq!(report(&sink).dropped_for(DropReason::WriteFailed), 30);
+    // And a shutdown does not wait for longer than it is told.
+    let writer = Writer(|_: &[Arc<Event>]| Err(WriteError::retryable("away")));
+    let sink = Queued::builder("dead", writer).retry(hasty()).build();
+    emit(&EventLayer::new(sink.clone()), 0..30, "");
+    let start = Instant::now();
+    let _ = sink.delivery().shutdown(Duration::from_millis(100));
+    assert!(start.elapsed() < Duration::from_secs(5));
+    wait_until(|| report(&sink).in_flight() == 0);
+    assert_eq!(report(&sink).dropped_for(DropReason::WriteFailed), 30);
+}
+
+#[test]
+fn one_event_that_cant_be_stored_costs_no_other() {
+    let written = Written::default();
+    let calls = Arc::new(AtomicUsize::new(0));
+    let (log, counts) = (Arc::clone(&written), Arc::clone(&calls));
+    let writer = Writer(move |events: &[Arc<Event>]| {
+        counts.fetch_add(1, SeqCst);
+        assert!(events.iter().all(|event| event.path() != "/700"), "a bug in the writer");
+        if events.iter().any(|event| ["/3", "/4", "/999"].contains(&event.path())) {
+            return Err(WriteError::rejected("value out of range"));
+        }
+        note(&log, events);
+        Ok(())
+    });
+    let dead = MockSink::new();
+    let sink = Queued::builder("picky", writer).max_batch(500).dead_letters(dead.clone()).build();
+    emit(&EventLayer::new(sink.clone()), 0..1000, "");
+    let report = sink.delivery().shutdown(Duration::from_secs(20));
+    let picky = report.sink("picky").unwrap();
+    assert_balance(picky);
+    let fates = (picky.delivered(), picky.dropped_for(DropReason::Rejected), picky.dropped_for(DropReason::Panicked));
+    assert_eq!(fates, (996, 3, 1), "{report}");
+    let expected: Vec<String> =
+        paths(0..1000).into_iter().filter(|path| !["/3", "/4", "/999", "/700"].contains(&path.as_str())).collect();
+    assert_eq!(*written.lock().unwrap(), expected, "each once, and in order");
+    let dead_paths: Vec<_> = dead.events().iter().map(|event| event.path().to_owned()).collect();
+    assert_eq!(dead_paths, ["/3", "/4", "/700", "/999"]);
+    assert_eq!(report.sinks()[1].delivered(), 4, "the dead letters are in the report too: {report}");
+    assert!(calls.load(SeqCst) < 100, "it is searched for by halves");
+}
+
+/// Large events do not take more memory than they may.
+#[test]
+fn memory_is_bounded_in_bytes() {
+    let is_open = Arc::new(AtomicBool::new(false));
+    let gate = Arc::clone(&is_open);
+    let writer = Writer(move |_: &[Arc<Event>]| {
+        while !gate.load(SeqCst) {
+            thread::sleep(Duration::from_millis(1));
+        }
+        Ok(())
+    });
+    let sink = Queued::builder("large", writer)
+        .max_batch(1)
+        .max_bytes(400 * 1024)
+        .stalled_after(Duration::from_millis(20))
+        .build();
+    let layer = EventLayer::new(sink.clone());
+    let long_path = format!("/{}", "x".repeat(20 * 1024));
+    emit_at(&long_path, &layer, 0..200, "");
+    let full = report(&sink);
+    assert_balance(&full);
+    assert!((5..40).contains(&full.in_flight()), "{full}");
+    assert_eq!(full.dropped_for(DropReason::QueueFull), 200 - full.in_flight());
+    wait_until(|| report(&sink).health() == SinkHealth::Stalled);
+    is_open.store(true, SeqCst);
+    wait_until(|| report(&sink).in_flight() == 0);
+    // What was counted is given back.
+    emit_at(&long_path, &layer, 0..5, "");
+    let end = sink.delivery().shutdown(Duration::from_secs(10));
+    assert_eq!(end.sinks()[0].delivered(), full.in_flight() + 5);
+}
+
+fn always(folder: &Path) -> SpoolBuilder {
+    Spool::builder(folder).mode(SpoolMode::Always).segment_bytes(64 * 1024)
+}
+
+/// A writer of what is away, until it is not.
+fn switched(is_up: &Arc<AtomicBool>, written: &Written) -> impl BatchWriter {
+    let (up, log) = (Arc::clone(is_up), Arc::clone(written));
+    Writer(move |events: &[Arc<Event>]| {
+        if !up.load(SeqCst) {
+            return Err(WriteError::retryable("away"));
+        }
+        note(&log, events);
+        Ok(())
+    })
+}
+
+#[test]
+fn what_finds_no_room_in_memory_waits_on_disk_and_keeps_its_order() {
+    let folder = TempFolder::new("overflow");
+    let (is_up, written) = (Arc::new(AtomicBool::new(false)), Written::default());
+    let spool = Spool::builder(folder.path()).segment_bytes(64 * 1024).open().unwrap();
+    let sink = Queued::builder("away", switched(&is_up, &written))
+        .capacity(100)
+        .max_batch(50)
+        .retry(hasty())
+        .spool(spool)
+        .build();
+    let layer = EventLayer::new(sink.clone());
+    emit(&layer, 0..2000, "");
+    wait_until(|| report(&sink).health() == SinkHealth::Unavailable);
+    emit(&layer, 2000..3000, "");
+    let away = report(&sink);
+    assert_eq!((away.in_flight(), away.dropped()), (3000, 0), "{away}");
+    assert!(away.spool().waiting >= 2800, "{away:?}");
+    assert!(fs::read_dir(folder.path()).unwrap().count() > 10, "in many files");
+    is_up.store(true, SeqCst);
+    wait_until(|| report(&sink).in_flight() == 0);
+    assert_eq!(*written.lock().unwrap(), paths(0..3000));
+    // It is memory's turn again.
+    let before = report(&sink).spool().written;
+    emit(&layer, 3000..3050, "");
+    assert!(sink.delivery().shutdown(Duration::from_secs(10)).is_complete());
+    assert_eq!((report(&sink).spool().written, report(&sink).spool().waiting), (before, 0));
+    assert_eq!(written.lock().unwrap().len(), 3050);
+}
+
+#[test]
+fn the_next_process_delivers_what_is_left() {
+    let folder = TempFolder::new("restart");
+    let (is_up, written) = (Arc::new(AtomicBool::new(false)), Written::default());
+    for (mode, numbers) in [(SpoolMode::Always, 0..500), (SpoolMode::OnOverflow, 500..1000)] {
+        let spool = Spool::builder(folder.path()).mode(mode).segment_bytes(64 * 1024).open().unwrap();
+        let sink = Queued::builder("away", switched(&is_up, &written)).retry(hasty()).spool(spool).build();
+        emit(&EventLayer::new(sink.clone()), numbers.clone(), "東京");
+        let report = sink.delivery().shutdown(Duration::from_secs(10));
+        let report = &report.sinks()[0];
+        assert_balance(report);
+        assert_eq!(report.dropped(), 0, "{report}");
+        assert_eq!(report.in_flight(), numbers.end as u64, "{report}");
+        assert_eq!(report.spool().waiting, numbers.end as u64, "{report}");
+        assert_eq!(report.spool().recovered, numbers.start as u64, "{report}");
+        // Nobody else can have it meanwhile.
+        assert_eq!(Spool::open(folder.path()).unwrap_err().kind(), io::ErrorKind::ResourceBusy);
+    }
+    is_up.store(true, SeqCst);
+    let spool = always(folder.path()).open().unwrap();
+    let sink = Queued::builder("back", switched(&is_up, &written)).spool(spool).build();
+    wait_until(|| report(&sink).in_flight() == 0);
+    let report = sink.delivery().shutdown(Duration::from_secs(10));
+    assert_eq!((report.sinks()[0].accepted(), report.sinks()[0].delivered()), (1000, 1000));
+    assert_eq!(*written.lock().unwrap(), paths(0..1000));
+    drop(sink);
+    drop(report);
+    // And nothing is left for the one after it.
+    let spool = always(folder.path()).open().unwrap();
+    let sink = Queued::builder("later", switched(&is_up, &written)).spool(spool).build();
+    assert_eq!(sink.delivery().shutdown(Duration::from_secs(10)).sinks()[0].accepted(), 0);
+    assert_eq!(written.lock().unwrap().len(), 1000);
+}
+
+/// A writer that hangs at the end: what is in memory is saved.
+#[test]
+fn a_shutdown_with_a_full_queue_saves_it() {
+    let folder = TempFolder::new("hang");
+    let writer = Writer(|_: &[Arc<Event>]| {
+        loop {
+            thread::park();
+        }
+    });
+    let spool = Spool::open(folder.path()).unwrap();
+    let sink = Queued::builder("hangs", writer).capacity(100).max_batch(10).spool(spool).build();
+    emit(&EventLayer::new(sink.clone()), 0..500, "");
+    let report = sink.delivery().shutdown(Duration::from_millis(100));
+    let report = &report.sinks()[0];
+    assert_balance(report);
+    assert_eq!((report.accepted(), report.in_flight(), report.dropped()), (500, 500, 0));
+    assert!(report.spool().waiting >= 490, "all but those in the writer's hands: {report}");
+}
+
+#[test]
+fn a_spool_has_its_bytes() {
+    let folder = TempFolder::new("budget");
+    let (is_up, written) = (Arc::new(AtomicBool::new(false)), Written::default());
+    let spool = always(folder.path()).max_bytes(200 * 1024).open().unwrap();
+    let sink = Queued::builder("away", switched(&is_up, &written)).capacity(10).retry(hasty()).spool(spool).build();
+    let layer = EventLayer::new(sink.clone());
+    emit(&layer, 0..1000, "");
+    let full = report(&sink);
+    assert_balance(&full);
+    assert!(full.spool().bytes <= 200 * 1024 && full.spool().bytes > 190 * 1024, "{full:?}");
+    assert!(full.dropped_for(DropReason::SpoolFull) > 500, "{full}");
+    let size: u64 = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().metadata().unwrap().len()).sum();
+    assert!(size <= 201 * 1024, "{size} bytes on the disk");
+    is_up.store(true, SeqCst);
+    wait_until(|| report(&sink).in_flight() == 0);
+    emit(&layer, 1000..1100, "");
+    wait_until(|| report(&sink).in_flight() == 0);
+    let end = report(&sink);
+    assert_eq!(end.delivered() + end.dropped(), 1100);
+    let written = written.lock().unwrap();
+    assert!(written.iter().any(|path| path == "/1099"), "there is room again");
+}
+
+/// A spool with so many events; the files of it, in order.
+fn filled(folder: &Path, count: usize) -> Vec<PathBuf> {
+    let (is_up, written) = (Arc::default(), Written::default());
+    let spool = always(folder).open().unwrap();
+    let sink = Queued::builder("away", switched(&is_up, &written)).retry(hasty()).spool(spool).build();
+    emit(&EventLayer::new(sink.clone()), 0..count, "a tag");
+    let _ = sink.delivery().shutdown(Duration::from_secs(10));
+    let mut files: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.retain(|path| path.extension().is_some_and(|extension| extension == "log"));
+    files.sort();
+    files
+}
+
+/// What a process finds in a spool: the events it delivers, and the report.
+fn drained(folder: &Path) -> (Vec<String>, SinkReport) {
+    let written = Written::default();
+    let spool = always(folder).open().unwrap();
+    let is_up = Arc::new(AtomicBool::new(true));
+    let sink = Queued::builder("back", switched(&is_up, &written)).max_batch(7).spool(spool).build();
+    let report = sink.delivery().shutdown(Duration::from_secs(20)).sinks()[0].clone();
+    let written = written.lock().unwrap().clone();
+    (written, report)
+}
+
+#[test]
+fn torn_and_damaged_records_cost_no_other() {
+    let folder = TempFolder::new("damage");
+    let files = filled(folder.path(), 300);
+    assert!(files.len() > 2);
+    // A record that was torn, and one that was damaged in the middle of a file.
+    let last = fs::OpenOptions::new().write(true).open(files.last().unwrap()).unwrap();
+    last.set_len(last.metadata().unwrap().len() - 5).unwrap();
+    let mut bytes = fs::read(&files[0]).unwrap();
+    let at = bytes.windows(4).position(|window| window == b"\"/10").unwrap();
+    bytes[at] = b'X';
+    fs::write(&files[0], bytes).unwrap();
+    let (written, report) = drained(folder.path());
+    let expected: Vec<_> = paths(0..299).into_iter().filter(|path| path != "/10").collect();
+    assert_eq!(written, expected);
+    assert_eq!((report.accepted(), report.delivered(), report.spool().damaged), (298, 298, 2), "{report}");
+    assert!(report.to_string().contains("2 damaged places in the spool"), "{report}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(60))]
+
+    /// Whatever becomes of the bytes: what is intact is delivered, in order, and nothing else.
+    #[test]
+    fn damage_of_any_kind(edits in proptest::collection::vec((0.0..1.0f64, 0..4u8, any::<u8>()), 1..6), cursor in any::<bool>()) {
+        let folder = TempFolder::new("any-damage");
+        let files = filled(folder.path(), 60);
+        let mut bytes = fs::read(&files[0]).unwrap();
+        let mut changed = 0;
+        for (place, kind, byte) in edits {
+            #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "a place")]
+            let at = (place * bytes.len() as f64) as usize;
+            match kind {
+                0 => bytes[at] = byte,
+                1 => bytes.truncate(at + 1),
+                2 => bytes.insert(at, byte),
+                _ => drop(bytes.drain(at..(at + usize::from(byte)).min(bytes.len()))),
+            }
+            changed += 1;
+            if bytes.is_empty() { break }
+        }
+        let is_truncated = bytes.len() < fs::metadata(&files[0]).unwrap().len() as usize;
+        fs::write(&files[0], &bytes).unwrap();
+        if cursor {
+            fs::write(folder.path().join("cursor"), [7; 20]).unwrap();
+        }
+        let (written, report) = drained(folder.path());
+        assert_balance(&report);
+        prop_assert_eq!(report.in_flight(), 0);
+        prop_assert_eq!(report.dropped(), 0);
+        // In order, and each once.
+        let numbers: Vec<usize> = written.iter().map(|path| path[1..].parse().unwrap()).collect();
+        prop_assert!(numbers.is_sorted_by(|a, b| a < b), "{:?}", numbers);
+        if !is_truncated {
+            // A change of a byte costs the record it is in, and no more than two.
+            prop_assert!(written.len() + 2 * changed >= 60, "{} of 60 after {} changes", written.len(), changed);
+        }
+    }
+}
+
+/// The disk takes no more: the limit of a process on the size of its files says so.
+#[cfg(unix)]
+#[test]
+fn a_disk_that_is_full() {
+    const CHILD: &str = "TOWER_TAGGING_TEST_FULL_DISK";
+    if let Some(folder) = std::env::var_os(CHILD) {
+        let (is_up, written) = (Arc::new(AtomicBool::new(false)), Written::default());
+        let spool = Spool::builder(PathBuf::from(folder)).mode(SpoolMode::Always).open().unwrap();
+        let sink = Queued::builder("away", switched(&is_up, &written)).capacity(50).retry(hasty()).spool(spool).build();
+        emit(&EventLayer::new(sink.clone()), 0..1000, "");
+        let full = report(&sink);
+        assert_balance(&full);
+        assert!(full.dropped_for(DropReason::SpoolFailed) > 100, "{full}");
+        assert!(full.spool().waiting > 50, "{full}");
+        is_up.store(true, SeqCst);
+        let end = sink.delivery().shutdown(Duration::from_secs(20)).sinks()[0].clone();
+        assert_eq!((end.in_flight(), end.delivered() + end.dropped()), (0, 1000), "{end}");
+        assert_eq!(end.spool().damaged, 0, "what was torn was taken back: {end}");
+        let written: HashSet<String> = written.lock().unwrap().iter().cloned().collect();
+        assert_eq!(written.len() as u64, end.delivered(), "each once");
+        return;
+    }
+    let folder = TempFolder::new("full-disk");
+    let program = std::env::current_exe().unwrap();
+    // 128 KiB for each file, and an error instead of a signal.
+    let script = "ulimit -f 128; trap '' XFSZ; exec \"$0\" --exact a_disk_that_is_full --nocapture";
+    let output = std::process::Command::new("bash")
+        .args(["-c", script])
+        .arg(program)
+        .env(CHILD, folder.path())
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && text.contains("1 passed"), "{text}");
+}
+
+type Chaotic = QueuedBuilder<Box<dyn BatchWriter>>;
+
+/// 200,000 events, and a writer that is slow, fails in every way, panics, and is away for a while: each event has one fate, and
+/// what was delivered was delivered once.
+fn chaos(configure: impl FnOnce(Chaotic) -> Chaotic) -> SinkReport {
+    const EVENTS: usize = 200_000;
+    let delivered: Arc<Mutex<HashMap<u128, u32>>> = Arc::default();
+    let (log, mut calls) = (Arc::clone(&delivered), 0_u64);
+    let writer = Writer(move |events: &[Arc<Event>]| {
+        calls += 1;
+        // The same course in every run.
+        let dice = calls.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40;
+        let mut write = |events: &[Arc<Event>]| {
+            let mut log = log.lock().unwrap();
+            events.iter().for_each(|event| *log.entry(event.id().as_u128()).or_default() += 1);
+        };
+        if events.iter().any(|event| event.path().ends_with("777")) {
+            return Err(WriteError::rejected("seven"));
+        }
+        match dice % 20 {
+            0 => {
+                thread::sleep(Duration::from_millis(3));
+                write(events);
+                Ok(())
+            }
+            1 | 2 => Err(WriteError::retryable("away")),
+            3 => {
+                let some = events.len() / 3;
+                write(&events[..some]);
+                Err(WriteError::retryable("cut").after(some))
+            }
+            4 if dice % 7 == 0 => {
+                let some = events.len() / 2;
+                write(&events[..some]);
+                Err(WriteError::new("gone").after(some))
+            }
+            5 => panic!("a bug"),
+            _ => {
+                write(events);
+                Ok(())
+            }
+        }
+    });
+    let dead = Arc::new(AtomicU64::new(0));
+    let counts = Arc::clone(&dead);
+    let writer: Box<dyn BatchWriter> = Box::new(writer);
+    let builder = Queued::builder("chaos", writer).retry(hasty()).max_batch(100).dead_letters(move |_: Arc<Event>| {
+        counts.fetch_add(1, SeqCst);
+    });
+    let sink = configure(builder).build();
+    let layer = EventLayer::new(sink.clone());
+    thread::scope(|scope| {
+        for part in 0..4 {
+            let layer = &layer;
+            scope.spawn(move || emit(layer, part * EVENTS / 4..(part + 1) * EVENTS / 4, ""));
+        }
+    });
+    // Once it is closed, what a spool holds may wait for the next process.
+    let deadline = Instant::now() + Duration::from_secs(120);
+    while report(&sink).in_flight() > 0 && Instant::now() < deadline {
+        thread::sleep(Duration::from_millis(5));
+    }
+    let report = sink.delivery().shutdown(Duration::from_secs(10));
+    let chaos = report.sink("chaos").unwrap().clone();
+    assert_balance(&chaos);
+    assert_eq!((chaos.accepted(), chaos.in_flight()), (EVENTS as u64, 0), "{chaos}");
+    let delivered = delivered.lock().unwrap();
+    assert!(delivered.values().all(|times| *times == 1), "none twice");
+    assert_eq!(delivered.len() as u64, chaos.delivered(), "{chaos}");
+    let isolated = chaos.dropped_for(DropReason::Rejected) + chaos.dropped_for(DropReason::Panicked);
+    assert_eq!(dead.load(SeqCst), isolated, "{chaos}");
+    assert!(chaos.retried() > 0, "{chaos}");
+    chaos
+}
+
+#[test]
+fn chaos_in_memory() {
+    let report = chaos(|builder| builder.capacity(EVERYTHING).max_bytes(u64::MAX));
+    assert_eq!(report.dropped_for(DropReason::QueueFull), 0);
+    assert_eq!(report.dropped_for(DropReason::Rejected), 200, "{report}");
+    let report = chaos(|builder| builder.capacity(1000).on_queue_full(|_| {}));
+    assert!(report.dropped_for(DropReason::QueueFull) > 0, "{report}");
+}
+
+/// More than there are.
+const EVERYTHING: usize = 262_144;
+
+#[test]
+fn chaos_with_a_spool() {
+    for (mode, fsync) in [(SpoolMode::OnOverflow, Fsync::Never), (SpoolMode::Always, Fsync::Always)] {
+        let folder = TempFolder::new("chaos");
+        let spool = Spool::builder(folder.path()).mode(mode).fsync(fsync).segment_bytes(1 << 20).open().unwrap();
+        let report = chaos(|builder| builder.capacity(1000).spool(spool));
+        assert_eq!(report.dropped_for(DropReason::QueueFull), 0, "{report}");
+        assert_eq!(report.dropped_for(DropReason::Rejected), 200, "{report}");
+        assert!(report.spool().written > 0, "{report:?}");
+    }
+}
