@@ -415,7 +415,7 @@ proptest! {
             changed += 1;
             if bytes.is_empty() { break }
         }
-        let is_truncated = bytes.len() < fs::metadata(&files[0]).unwrap().len() as usize;
+        let is_truncated = (bytes.len() as u64) < fs::metadata(&files[0]).unwrap().len();
         fs::write(&files[0], &bytes).unwrap();
         if cursor {
             fs::write(folder.path().join("cursor"), [7; 20]).unwrap();
@@ -482,7 +482,7 @@ fn chaos(configure: impl FnOnce(Chaotic) -> Chaotic) -> SinkReport {
         calls += 1;
         // The same course in every run.
         let dice = calls.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40;
-        let mut write = |events: &[Arc<Event>]| {
+        let write = |events: &[Arc<Event>]| {
             let mut log = log.lock().unwrap();
             events.iter().for_each(|event| *log.entry(event.id().as_u128()).or_default() += 1);
         };

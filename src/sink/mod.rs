@@ -15,6 +15,9 @@
 //!
 //! # Nothing is lost in silence
 //!
+//! [`Queued`] tries again what may pass, finds the one event that can't be stored, and with a `Spool` (feature `spool`) keeps
+//! events on disk.
+//!
 //! For every sink `accepted = delivered + dropped + in flight` holds at any time, and each drop has a
 //! [reason](DropReason). Read the counts while the service runs, and settle them when it stops:
 //!

@@ -84,6 +84,8 @@ thread_local! {
 
 /// Largest buffer that a thread keeps for the next event, in bytes.
 const KEEP_BYTES: usize = 64 * 1024;
+/// Less than any record takes.
+const SHORTEST_BYTES: u64 = 256;
 /// A file is given up early when all that is in it was committed and it has grown to this size.
 const RETIRE_BYTES: u64 = 1024 * 1024;
 /// Segment and offset of the cursor, and their CRC-32.
@@ -226,6 +228,10 @@ impl Backlog for Log {
     }
 
     fn append(&self, event: &Event) -> Result<(), DropReason> {
+        // No event is shorter: a log that is full costs a request next to nothing.
+        if self.bytes.load(SeqCst) + SHORTEST_BYTES > self.max_bytes {
+            return Err(DropReason::SpoolFull);
+        }
         BUFFER.with_borrow_mut(|buffer| {
             record::begin(buffer);
             if serde_json::to_writer(&mut *buffer, event).is_err() || !record::end(buffer) {
