@@ -154,6 +154,8 @@ codes! {
     InvalidTraceId = "invalid_trace_id",
     /// `traceparent` was not valid by W3C Trace Context and was ignored, `tracestate` with it.
     InvalidTraceparent = "invalid_traceparent",
+    /// `tracestate` was not valid by W3C Trace Context and was dropped.
+    InvalidTracestate = "invalid_tracestate",
     /// The provider's token counts do not add up; the detail says which. They stand on the event as they were reported, and
     /// are priced with every part cut to its whole.
     UsageInconsistent = "usage_inconsistent",

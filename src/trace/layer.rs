@@ -11,6 +11,7 @@ use super::{
     headers::{TraceHeaders, explicit_text, readable_text},
     ids::{IdGenerator, RandomIds},
     traceparent::{self, Traceparent},
+    tracestate::{self, Tracestate},
 };
 
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
@@ -133,7 +134,16 @@ impl TraceIdLayer {
             Reply::ByDialect if found.speaks_portkey => Some(PORTKEY_TRACE_ID),
             Reply::ByDialect => Some(X_TRACE_ID),
         };
-        let drops_tracestate = found.has_tracestate && (inbound.is_none() || self.policy == TracePolicy::Restart);
+        let tracestate = if !found.has_tracestate {
+            Tracestate::Unchanged
+        } else if inbound.is_none() || self.policy == TracePolicy::Restart {
+            Tracestate::Dropped(None)
+        } else {
+            tracestate::read(headers, &TRACESTATE)
+        };
+        if let Tracestate::Dropped(Some(reason)) = tracestate {
+            diagnostics.push(Diagnostic::new(DiagnosticCode::InvalidTracestate).with_detail(reason));
+        }
         let replaces_traceparent = found.traceparent.is_some() && !found.repeats_traceparent;
         match self.policy {
             TracePolicy::Restart => {
@@ -143,7 +153,7 @@ impl TraceIdLayer {
             }
             TracePolicy::Accept => self.accept(&found, inbound.as_ref(), explicit, now, trace, diagnostics),
         }
-        OnwardHeaders { reply, drops_tracestate, replaces_traceparent }
+        OnwardHeaders { reply, tracestate, replaces_traceparent }
     }
 
     fn explicit_trace_id<'h>(
@@ -206,8 +216,7 @@ impl TraceIdLayer {
 pub(crate) struct OnwardHeaders {
     /// The response header that will carry the trace id.
     reply: Option<HeaderName>,
-    /// Whether there is a `tracestate` that does not belong to the trace that goes on.
-    drops_tracestate: bool,
+    tracestate: Tracestate,
     /// Whether there is exactly one `traceparent` to write over.
     replaces_traceparent: bool,
 }
@@ -215,8 +224,10 @@ pub(crate) struct OnwardHeaders {
 impl OnwardHeaders {
     /// Writes our `traceparent` into the request that goes on, and gives the header for the response.
     pub(crate) fn write(self, trace: &TraceContext, headers: &mut HeaderMap) -> Option<(HeaderName, HeaderValue)> {
-        if self.drops_tracestate {
-            headers.remove(TRACESTATE);
+        match self.tracestate {
+            Tracestate::Unchanged => {}
+            Tracestate::Joined(list) => _ = headers.insert(TRACESTATE, list),
+            Tracestate::Dropped(_) => _ = headers.remove(TRACESTATE),
         }
         // One buffer for both headers: a generated trace id stands within the `traceparent`.
         let bytes = Bytes::from_owner(trace.traceparent_bytes());
