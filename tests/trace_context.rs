@@ -271,7 +271,8 @@ async fn tracestate_that_is_valid_goes_on() {
         assert_eq!(onward.tracestate, ["foo=1,bar=2,rojo=1,congo=2,baz=3"], "{values:?}");
     }
     // Of a key that stands there twice, the first is the newest.
-    for (value, expected) in [("foo=1,foo=1", "foo=1"), ("foo=1,foo=2", "foo=1"), ("foo=1,bar=2,foo=3", "foo=1,bar=2")] {
+    for (value, expected) in [("foo=1,foo=1", "foo=1"), ("foo=1,foo=2", "foo=1"), ("foo=1,bar=2,foo=3", "foo=1,bar=2")]
+    {
         assert_eq!(service.tracestate(value).await.tracestate, [expected], "{value:?}");
     }
     // The members of a list that is empty are none.

@@ -112,7 +112,11 @@ impl Pending {
         self.is_polling = true;
         #[cfg(feature = "tracing")]
         let entered = self.span.as_ref().map(|span| span.enter());
+        #[cfg(feature = "client")]
+        let current = self.tags.is_some().then_some(&mut self.tags).map(crate::tags::current::Entered::new);
         let result = run();
+        #[cfg(feature = "client")]
+        drop(current);
         #[cfg(feature = "tracing")]
         drop(entered);
         self.is_polling = false;

@@ -1,3 +1,6 @@
+#[cfg(feature = "client")]
+pub(crate) mod current;
+
 use std::{
     fmt,
     sync::{
