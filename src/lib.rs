@@ -95,6 +95,8 @@ mod axum;
 pub mod event;
 mod json_scan;
 pub mod metadata;
+#[cfg(feature = "otel")]
+pub mod otel;
 mod request_fields;
 pub mod sink;
 pub mod tagging;

@@ -204,7 +204,22 @@ impl TraceContext {
         self.linked_trace_id.as_deref()
     }
 
-    /// The W3C sampled flag; set on traces that begin here.
+    /// The parent's span id, where it is one by W3C.
+    #[cfg(feature = "otel")]
+    pub(crate) fn w3c_parent(&self) -> Option<&SpanId> {
+        match self.parent.as_ref()? {
+            Parent::W3c(id) => Some(id),
+            Parent::Explicit(_) => None,
+        }
+    }
+
+    /// The W3C flags that go on.
+    #[cfg(feature = "otel")]
+    pub(crate) fn flags(&self) -> u8 {
+        self.flags & 0b11
+    }
+
+    /// The W3C sampled flag; set on traces that begin here, unless a [sampler](super::TraceSampler) decides otherwise.
     pub fn sampled(&self) -> bool {
         self.flags & SAMPLED != 0
     }

@@ -54,6 +54,7 @@ mod context;
 mod headers;
 mod ids;
 mod layer;
+mod sampler;
 mod traceparent;
 mod tracestate;
 
@@ -63,4 +64,5 @@ pub use self::{
     context::{SpanId, TraceContext, TraceId, TraceSource},
     ids::{IdGenerator, RandomIds},
     layer::{TraceIdLayer, TracePolicy},
+    sampler::TraceSampler,
 };
