@@ -225,6 +225,23 @@ impl Error for OtelError {
     }
 }
 
+/// How telemetry is sent to the collector.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum OtlpProtocol {
+    /// OTLP over gRPC, on port 4317 where nothing else is said.
+    Grpc,
+    /// OTLP over HTTP with protobuf, on port 4318 where nothing else is said.
+    HttpProtobuf,
+}
+
+/// Where OTLP goes; what is not said here, the environment says.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Destination {
+    pub(super) endpoint: Option<String>,
+    pub(super) protocol: Option<OtlpProtocol>,
+}
+
 /// A signal, by the word in the names of its variables.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Signal {
@@ -257,31 +274,46 @@ impl Signal {
     }
 
     /// The protocol of the signal, HTTP with protobuf where nothing is said.
-    fn protocol(self) -> Result<Protocol, OtelError> {
+    fn protocol(self, destination: &Destination) -> Result<OtlpProtocol, OtelError> {
+        if let Some(protocol) = destination.protocol {
+            return Ok(protocol);
+        }
         let own = format!("OTEL_EXPORTER_OTLP_{}_PROTOCOL", self.word());
         for name in [own.as_str(), opentelemetry_otlp::OTEL_EXPORTER_OTLP_PROTOCOL] {
             match env::var(name).as_deref() {
                 Err(_) | Ok("") => {}
-                Ok("grpc") => return Ok(Protocol::Grpc),
-                Ok("http/protobuf") => return Ok(Protocol::HttpBinary),
+                Ok("grpc") => return Ok(OtlpProtocol::Grpc),
+                Ok("http/protobuf") => return Ok(OtlpProtocol::HttpProtobuf),
                 Ok(other) => {
                     let message = format!("{name}: {other:?} is neither \"grpc\" nor \"http/protobuf\"");
                     return Err(OtelError::new(message));
                 }
             }
         }
-        Ok(Protocol::HttpBinary)
+        Ok(OtlpProtocol::HttpProtobuf)
     }
 }
 
 macro_rules! otlp_exporter {
-    ($name:ident, $exporter:ident, $signal:ident) => {
-        /// The OTLP exporter that the environment describes.
-        pub(super) fn $name(runtime: &Arc<ExportRuntime>) -> Result<OnRuntime<$exporter>, OtelError> {
-            let exporter = match Signal::$signal.protocol()? {
-                Protocol::Grpc => runtime.within(|| $exporter::builder().with_tonic().build()),
-                protocol => {
-                    let builder = $exporter::builder().with_http().with_protocol(protocol);
+    ($name:ident, $exporter:ident, $signal:ident, $path:literal) => {
+        /// The exporter of the signal.
+        pub(super) fn $name(
+            runtime: &Arc<ExportRuntime>,
+            destination: &Destination,
+        ) -> Result<OnRuntime<$exporter>, OtelError> {
+            let exporter = match Signal::$signal.protocol(destination)? {
+                OtlpProtocol::Grpc => {
+                    let mut builder = $exporter::builder().with_tonic();
+                    if let Some(endpoint) = &destination.endpoint {
+                        builder = builder.with_endpoint(endpoint);
+                    }
+                    runtime.within(|| builder.build())
+                }
+                OtlpProtocol::HttpProtobuf => {
+                    let mut builder = $exporter::builder().with_http().with_protocol(Protocol::HttpBinary);
+                    if let Some(endpoint) = &destination.endpoint {
+                        builder = builder.with_endpoint(format!("{}{}", endpoint.trim_end_matches('/'), $path));
+                    }
                     builder.with_http_client(OtlpClient::new()?).build()
                 }
             };
@@ -291,6 +323,6 @@ macro_rules! otlp_exporter {
     };
 }
 
-otlp_exporter!(otlp_spans, SpanExporter, Traces);
-otlp_exporter!(otlp_metrics, MetricExporter, Metrics);
-otlp_exporter!(otlp_logs, LogExporter, Logs);
+otlp_exporter!(otlp_spans, SpanExporter, Traces, "/v1/traces");
+otlp_exporter!(otlp_metrics, MetricExporter, Metrics, "/v1/metrics");
+otlp_exporter!(otlp_logs, LogExporter, Logs, "/v1/logs");

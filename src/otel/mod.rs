@@ -92,7 +92,7 @@ use crate::{
 
 use self::{
     attributes::AttributeLimits,
-    export::{ExportRuntime, Signal},
+    export::{Destination, ExportRuntime, Signal},
     labels::TagLabels,
     log::LogWriter,
     metrics::{Deliveries, Instruments},
@@ -100,7 +100,7 @@ use self::{
 };
 pub use self::{
     attributes::{GenAiConventions, TagAttributes, UnknownConventions},
-    export::OtelError,
+    export::{OtelError, OtlpProtocol},
 };
 pub(crate) use self::{
     metrics::{ActiveRequest, ActiveRequests},
@@ -249,6 +249,7 @@ pub struct OtelBuilder {
     meter: Option<Meter>,
     own_metrics: Option<Start<SdkMeterProvider>>,
     is_disabled: bool,
+    destination: Destination,
 }
 
 impl Default for OtelBuilder {
@@ -266,6 +267,7 @@ impl Default for OtelBuilder {
             meter: None,
             own_metrics: None,
             is_disabled: false,
+            destination: Destination::default(),
         }
     }
 }
@@ -277,6 +279,19 @@ impl fmt::Debug for OtelBuilder {
 }
 
 impl OtelBuilder {
+    /// Where [`otlp`](Self::otlp) and [`otlp_logs`](Self::otlp_logs), called after this, export to, such as `http://collector:4318`: whatever
+    /// the environment says. Over HTTP `/v1/traces` and the like are added.
+    pub fn endpoint(mut self, endpoint: impl Into<String>) -> Self {
+        self.destination.endpoint = Some(endpoint.into());
+        self
+    }
+
+    /// The protocol of [`otlp`](Self::otlp) and [`otlp_logs`](Self::otlp_logs), called after this, whatever the environment says.
+    pub fn protocol(mut self, protocol: OtlpProtocol) -> Self {
+        self.destination.protocol = Some(protocol);
+        self
+    }
+
     /// Exports over OTLP what has no exporter yet, as the environment says; see the [module](self).
     ///
     /// # Errors
@@ -288,13 +303,14 @@ impl OtelBuilder {
         }
         let runtime = ExportRuntime::start().map_err(|problem| OtelError::of("a thread to export", problem))?;
         if self.spans.is_none() && Signal::Traces.is_wanted()? != Some(false) {
-            self = self.span_exporter(export::otlp_spans(&runtime)?);
+            let exporter = export::otlp_spans(&runtime, &self.destination)?;
+            self = self.span_exporter(exporter);
         }
         if self.logs.is_none() && Signal::Logs.is_wanted()? == Some(true) {
             self = self.otlp_logs_on(&runtime)?;
         }
         if self.meter.is_none() && Signal::Metrics.is_wanted()? != Some(false) {
-            let exporter = export::otlp_metrics(&runtime)?;
+            let exporter = export::otlp_metrics(&runtime, &self.destination)?;
             self.own_metrics = Some(Box::new(move |_, resource| {
                 let reader = PeriodicReader::builder(exporter).build();
                 SdkMeterProvider::builder().with_reader(reader).with_resource(resource.clone()).build()
@@ -313,7 +329,8 @@ impl OtelBuilder {
     }
 
     fn otlp_logs_on(self, runtime: &Arc<ExportRuntime>) -> Result<Self, OtelError> {
-        Ok(self.log_exporter(export::otlp_logs(runtime)?))
+        let exporter = export::otlp_logs(runtime, &self.destination)?;
+        Ok(self.log_exporter(exporter))
     }
 
     /// Hands spans to an exporter of yours. It is called on a thread of its own, outside of any runtime.
