@@ -4,7 +4,7 @@ use tokio_postgres::{Client, Error};
 
 use super::{PARTITION_LOCK, connect::Session};
 
-/// The months that are known to have a partition, when the table has them.
+/// The months that are known to have a partition, and so has the next one.
 #[derive(Debug, Default)]
 pub(super) struct Partitions {
     /// From, to.
@@ -20,10 +20,11 @@ impl Partitions {
     ) -> Result<(), Error> {
         for time in times {
             if !self.months.iter().any(|(from, to)| (*from..*to).contains(&time)) {
-                for month in months(&session.client, time).await? {
-                    create(session, &month).await?;
-                    self.months.push((month.from, month.to));
+                let months = months(&session.client, time).await?;
+                for month in &months {
+                    create(session, month).await?;
                 }
+                self.months.extend(months.first().map(|month| (month.from, month.to)));
             }
         }
         Ok(())
