@@ -5,8 +5,8 @@
 //! DATABASE_URL=… cargo bench --bench stores --features full
 //! ```
 //!
-//! Events are those of requests with five tags and the usage of an LLM call, made through the layer beforehand; what is timed
-//! goes through `sink()`, from the first event until all are in the table. The rows that are inserted one by one are read
+//! Events are those of requests with five tags and the usage of an LLM call, made through the layer and priced beforehand
+//! (the bench `usage` says what that costs); what is timed goes through `sink()`, from the first event until all are in the table. The rows that are inserted one by one are read
 //! back from that table, so that this side has nothing to build. Medians of three rounds in turn. Without `DATABASE_URL`
 //! Postgres is left out.
 
@@ -94,6 +94,9 @@ fn events(count: usize) -> Vec<Arc<Event>> {
     }
     let events = sink.events();
     sink.clear();
+    for event in &events {
+        assert!(event.llm().and_then(|llm| llm.cost()).is_some(), "it has a price");
+    }
     events
 }
 

@@ -20,6 +20,8 @@ pub use self::writer::SqliteWriter;
 const SCHEMA: &[&str] = &[include_str!("schema_1.sql")];
 /// How long a connection waits for another one's lock.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// Size of a page. A larger one is written in fewer pieces, and a small batch writes four at least.
+const PAGE_BYTES: i64 = 8_192;
 /// Rows that are changed in one transaction, so that a writer never waits for long.
 const STEP_ROWS: i64 = 1_000;
 
@@ -175,6 +177,8 @@ impl SqliteStore {
     fn connect(&self) -> rusqlite::Result<Connection> {
         let db = Connection::open(&*self.path)?;
         db.busy_timeout(BUSY_TIMEOUT)?;
+        // It counts for a file that is made here; a row has half a KiB and more.
+        db.pragma_update(None, "page_size", PAGE_BYTES)?;
         use_wal(&db)?;
         db.pragma_update(None, "synchronous", if self.is_full_sync { "FULL" } else { "NORMAL" })?;
         Ok(db)

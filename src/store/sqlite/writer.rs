@@ -32,8 +32,8 @@ const FOLD_AT_ONCE: usize = 100;
 const FOLD_EVERY: Duration = Duration::from_secs(1);
 /// Cache of pages, in KiB, so that the ends of the indexes are at hand.
 const CACHE_KIB: i64 = 32 * 1024;
-/// Pages of 4 KiB that the log may grow by before it is copied into the file.
-const CHECKPOINT_PAGES: i64 = 8_192;
+/// Pages that the log may grow by before it is copied into the file: 32 MiB.
+const CHECKPOINT_PAGES: i64 = 4_096;
 
 /// The [`BatchWriter`] of a [`SqliteStore`]: a batch is a transaction.
 ///
