@@ -95,7 +95,7 @@ fn events(count: usize) -> Vec<Arc<Event>> {
     let events = sink.events();
     sink.clear();
     for event in &events {
-        assert!(event.llm().and_then(|llm| llm.cost()).is_some(), "it has a price");
+        assert!(event.llm().is_some_and(|llm| llm.cost().is_some()), "it has a price");
     }
     events
 }

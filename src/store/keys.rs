@@ -74,7 +74,7 @@ impl KeyCounts {
     /// Counts the tags of an event that was stored.
     pub(super) fn count(&mut self, event: &Event) {
         let time = Micros::of(event.time());
-        for (key, value) in event.metadata().iter() {
+        for (key, value) in event.metadata() {
             if let Some(count) = self.of(stored_text(key)) {
                 count.requests += 1;
                 count.last_seen = count.last_seen.max(time);

@@ -72,7 +72,7 @@ impl Sketch {
         // For each rank the part of all values that sets a bit in one bucket, and how many buckets have the bit.
         let mut ranks = [(0.0, 0.0); RANKS];
         for (rank, (place, row)) in ranks.iter_mut().zip(self.bytes.chunks_exact(BUCKETS / 8)).enumerate() {
-            let part = 0.5_f64.powi(i32::try_from(rank + 1).unwrap_or(0).min(RANKS as i32 - 1));
+            let part = 0.5_f64.powi(i32::try_from((rank + 1).min(RANKS - 1)).unwrap_or_default());
             let set = row.iter().map(|byte| byte.count_ones()).sum::<u32>();
             *place = (part / BUCKETS as f64, f64::from(set));
         }
@@ -142,7 +142,7 @@ mod tests {
     /// The hash of stored sketches can't change.
     #[test]
     fn the_hash_stays() {
-        assert_eq!((hash(""), hash("growth")), (0xefd0_1f60_ba99_2926, hash("growth")));
+        assert_eq!(hash(""), 0xefd0_1f60_ba99_2926);
         assert_eq!(hash("a"), 0x82a2_a958_a9be_ce5b);
     }
 

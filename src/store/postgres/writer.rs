@@ -87,7 +87,7 @@ impl BatchWriter for PostgresWriter {
             self.worker = Some(worker);
             return result;
         }
-        // It ends without an answer only by a panic, in the user's price book for instance.
+        // It ends without an answer only by a panic, which goes on here: the sink counts it.
         match worker.thread.join() {
             Ok(()) => Err(WriteError::retryable("the thread of the connection ended")),
             Err(panic) => resume_unwind(panic),

@@ -52,12 +52,11 @@ pub(super) fn fold(transaction: &Transaction<'_>, counts: &KeyCounts) -> rusqlit
         let stored: Option<Vec<u8>> = select.query_row([name], |row| row.get(0)).optional()?;
         let mut sketch = Sketch::from_bytes(stored.as_deref().unwrap_or_default());
         if stored.is_none() {
-            let left = match room {
-                Some(left) => left,
-                None => {
-                    let count = "SELECT ?1 - count(*) FROM llm_request_keys";
-                    transaction.query_row(count, [MAX_KEYS], |row| row.get(0))?
-                }
+            let left = if let Some(left) = room {
+                left
+            } else {
+                let count = "SELECT ?1 - count(*) FROM llm_request_keys";
+                transaction.query_row(count, [MAX_KEYS], |row| row.get(0))?
             };
             room = Some(left - 1);
             if left <= 0 {
@@ -141,6 +140,6 @@ fn is_path(db: &Connection, name: &str) -> bool {
 /// The name of a key's index: it holds no text of the key.
 fn index_name(name: &str) -> String {
     let digest = Sha256::digest(name.as_bytes());
-    let hex: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-    format!("llm_requests_key_{hex}")
+    let first = digest.iter().take(8).fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
+    format!("llm_requests_key_{first:016x}")
 }
