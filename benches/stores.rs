@@ -106,7 +106,7 @@ fn through(sink: &Queued, events: Vec<Arc<Event>>) -> f64 {
     let start = Instant::now();
     for (number, event) in events.into_iter().enumerate() {
         // The queue holds 32,768: a service would drop what is more.
-        while number % 1_000 == 0 && sink.delivery().report().sinks()[0].in_flight() > 30_000 {
+        while number.is_multiple_of(1_000) && sink.delivery().report().sinks()[0].in_flight() > 30_000 {
             thread::sleep(Duration::from_millis(1));
         }
         sink.emit(event);

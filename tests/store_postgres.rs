@@ -225,7 +225,7 @@ async fn activated_keys_are_found_by_the_index() {
         let store = if partitioned { database.store().monthly_partitions() } else { database.store() };
         store.migrate().await.unwrap();
         let tags = |number: usize, tags: &tower_tagging::Tags| {
-            tags.insert("Feature", if number % 1000 == 0 { "document-review" } else { "search" });
+            tags.insert("Feature", if number.is_multiple_of(1000) { "document-review" } else { "search" });
             tags.insert("Unique", number.to_string());
             tags.insert("it's \"hostile\"", "yes");
         };

@@ -55,7 +55,10 @@ fn number(path: &Path, sql: &str) -> i64 {
 fn row(path: &Path, event: &Event) -> Value {
     let db = Connection::open(path).unwrap();
     let mut select = db.prepare("SELECT * FROM llm_requests WHERE id = ?1").unwrap();
-    let names: Vec<String> = select.column_names().into_iter().map(str::to_owned).collect();
+    let mut names: Vec<String> = Vec::new();
+    for name in select.column_names() {
+        names.push(name.to_owned());
+    }
     let row = |row: &rusqlite::Row<'_>| {
         let mut object = Map::new();
         for (at, name) in names.iter().enumerate() {
@@ -171,7 +174,7 @@ fn what_can_not_be_stored_is_rejected() {
 fn activated_keys_are_indexed() {
     let (_folder, path, store) = store("activate");
     let tags = |number: usize, tags: &tower_tagging::Tags| {
-        tags.insert("Feature", if number % 10 == 0 { "rare" } else { "common" });
+        tags.insert("Feature", if number.is_multiple_of(10) { "rare" } else { "common" });
         tags.insert("it's \"hostile\"", "yes");
         tags.insert("plain", "yes");
     };

@@ -103,6 +103,7 @@ impl KeyCounts {
         has_room.then(|| self.keys.entry(key.into_owned()).or_default())
     }
 
+    #[cfg(feature = "sqlite")]
     pub(super) fn len(&self) -> usize {
         self.keys.len()
     }

@@ -44,6 +44,7 @@ impl Micros {
         Self(micros.clamp(0, Self::MAX))
     }
 
+    #[cfg(feature = "postgres")]
     pub(super) fn get(self) -> i64 {
         self.0
     }

@@ -169,6 +169,8 @@ pub(crate) fn expected(event: &Event) -> Value {
     })
 }
 
+type Handler = Box<dyn Fn(&Tags)>;
+
 /// Events that a database may choke on, each in its own way, and an ordinary one before each.
 pub(crate) fn hostile_events() -> Vec<Arc<Event>> {
     let sink = MockSink::new();
@@ -183,7 +185,7 @@ pub(crate) fn hostile_events() -> Vec<Arc<Event>> {
         SystemTime::UNIX_EPOCH + Duration::from_secs(60 * 60 * 24 * 365 * 100_000),
         ManualClock::new().now() + Duration::from_secs(60 * 60 * 24 * 365 * 500),
     ];
-    let handlers: Vec<Box<dyn Fn(&Tags)>> = vec![
+    let handlers: Vec<Handler> = vec![
         Box::new(|tags| tags.set_error("NUL \0 in \u{FFFD} an error")),
         Box::new(|tags| tags.record_usage(Usage::tokens(1, 1).of("open\0ai", "\0"))),
         Box::new(|tags| tags.insert("NUL \0 key", "NUL \0 value, and the text \\u0000")),
