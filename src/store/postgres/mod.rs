@@ -17,7 +17,7 @@ use tokio_postgres::{
 
 use crate::sink::Queued;
 
-use super::{KeyInfo, StoreError};
+use super::{KeyInfo, StoreError, row::Micros};
 use connect::Server;
 
 pub use self::writer::PostgresWriter;
@@ -155,6 +155,7 @@ impl PostgresStore {
     /// [`StoreError::NotMigrated`], else what the server says, for instance that a partition is being read for longer than
     /// three seconds; what was deleted before stays so.
     pub async fn delete_before(&self, time: SystemTime) -> Result<u64, StoreError> {
+        let time = Micros::of(time).time();
         let mut session = self.server.open().await?;
         let mut total = match partitions::is_partitioned(&session).await? {
             None => return Err(StoreError::NotMigrated),
