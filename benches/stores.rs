@@ -6,9 +6,9 @@
 //! ```
 //!
 //! Events are those of requests with five tags and the usage of an LLM call, made through the layer and priced beforehand
-//! (the bench `usage` says what that costs); what is timed goes through `sink()`, from the first event until all are in the table. The rows that are inserted one by one are read
-//! back from that table, so that this side has nothing to build. Medians of three rounds in turn. Without `DATABASE_URL`
-//! Postgres is left out.
+//! (the bench `usage` says what that costs). What is timed goes through `sink()`, from the first event until all are in the
+//! table. The rows that are inserted one by one are read back from that table, so that this side has nothing to build.
+//! Medians of three rounds in turn. Without `DATABASE_URL` Postgres is left out.
 
 #![allow(clippy::cast_precision_loss, reason = "figures are for people")]
 

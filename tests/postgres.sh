@@ -37,7 +37,8 @@ start() {
     if [ ! -d "$FOLDER/data" ]; then
         mkdir -p "$FOLDER"
         [ "$(id -u)" != 0 ] || chown postgres "$FOLDER"
-        (cd / && as_user "$(binaries)/initdb" -D "$FOLDER/data" -U postgres -A trust -E UTF8 --locale=C >"$FOLDER/initdb.log" 2>&1) ||
+        (cd / && as_user "$(binaries)/initdb" -D "$FOLDER/data" -U postgres -A trust -E UTF8 --locale=C) \
+            >"$FOLDER/initdb.log" 2>&1 ||
             fail "initdb failed: see $FOLDER/initdb.log"
         python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])' >"$FOLDER/port"
         cat >>"$FOLDER/data/postgresql.conf" <<CONF
