@@ -47,7 +47,7 @@ target/release/examples/mock_upstream 2>"$FOLDER/upstream" & PIDS+=($!)
 UPSTREAM=$(address "$FOLDER/upstream")
 LISTEN=127.0.0.1:0 UPSTREAM="http://$UPSTREAM" TAGGING=off target/release/examples/gateway 2>"$FOLDER/off" & PIDS+=($!)
 OFF=$(address "$FOLDER/off")
-LISTEN=127.0.0.1:0 UPSTREAM="http://$UPSTREAM" EVENTS="$FOLDER/events.jsonl" target/release/examples/gateway 2>"$FOLDER/on" & PIDS+=($!)
+LISTEN=127.0.0.1:0 STORE=none UPSTREAM="http://$UPSTREAM" EVENTS="$FOLDER/events.jsonl" target/release/examples/gateway 2>"$FOLDER/on" & PIDS+=($!)
 ON_PID=$!
 ON=$(address "$FOLDER/on")
 FREE=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])' 2>/dev/null || echo 18099)

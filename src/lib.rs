@@ -46,6 +46,7 @@
 //! | [`trace`] | trace ids: [`TraceIdLayer`] |
 //! | [`event`] | the record of a request |
 //! | [`sink`] | where events go, and the count of every event's fate |
+//! | `store` | with the features `sqlite` and `postgres`: events in a table, and what is asked of it |
 //! | [`tagging`] | the layers as one: [`TaggingLayer`], [`EventLayer`], and when an event is emitted |
 //! | `usage` | with the feature `llm`: LLM token usage and cost |
 //! | [`Tags`] | the handle that handlers and inner layers use |
@@ -59,6 +60,8 @@
 //! | `tracing` | `sink::TracingSink`, and `EventLayer::span`, a span around each request |
 //! | `tokio` | `sink::ChannelSink` |
 //! | `llm` | `usage`: LLM token usage and cost on every event |
+//! | `sqlite` | `store::SqliteStore`: events in an SQLite file |
+//! | `postgres` | `store::PostgresStore`: events in Postgres |
 //! | `test-util` | `sink::MockSink`, `event::ManualClock`, `trace::SequentialIds` |
 //! | `full` | all of these |
 //!
@@ -99,6 +102,8 @@ pub mod metadata;
 pub mod otel;
 mod request_fields;
 pub mod sink;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub mod store;
 pub mod tagging;
 mod tags;
 pub mod trace;

@@ -38,7 +38,10 @@ use tower_tagging::{
         },
         opentelemetry_sdk::{
             Resource,
-            metrics::{InMemoryMetricExporter, PeriodicReader, SdkMeterProvider},
+            metrics::{
+                InMemoryMetricExporter, PeriodicReader, SdkMeterProvider,
+                data::{ResourceMetrics, ScopeMetrics},
+            },
             trace::{InMemorySpanExporter, Sampler, SdkTracerProvider},
         },
     },
@@ -408,7 +411,7 @@ async fn the_sampler_decides() {
         let onward = http_body_util::BodyExt::collect(response.into_body()).await.unwrap().to_bytes();
         let onward = String::from_utf8(onward.to_vec()).unwrap();
         let case = format!("{sampler:?} {traceparent:?}");
-        assert_eq!(onward.ends_with(if expected { "1" } else { "0" }), true, "{case}: {onward}");
+        assert!(onward.ends_with(if expected { "1" } else { "0" }), "{case}: {onward}");
         assert_eq!(recorder.single().trace().sampled(), expected, "{case}: the event is there all the same");
         let delivery = layer.delivery();
         assert!(
@@ -639,8 +642,9 @@ fn labels_are_bounded() {
     let users = (0..1_000_000).step_by(1000).filter(|number| text.contains(&format!("\"{number}\""))).count();
     assert!(users <= 50, "{users} of a thousand that were looked for are there");
     assert!(text.contains("__other__"));
-    let overflow = metrics.iter().flat_map(|resource| resource.scope_metrics()).flat_map(|scope| scope.metrics());
-    let overflow = overflow.filter(|metric| metric.name() == "tower_tagging.label.overflows").last().unwrap();
+    let metrics: Vec<_> =
+        metrics.iter().flat_map(ResourceMetrics::scope_metrics).flat_map(ScopeMetrics::metrics).collect();
+    let overflow = metrics.iter().rfind(|metric| metric.name() == "tower_tagging.label.overflows").unwrap();
     assert!(format!("{:?}", overflow.data()).contains("999950"), "{overflow:?}");
 }
 

@@ -21,6 +21,13 @@ fi
 step tests
 cargo test
 
+step "events in a real Postgres"
+POSTGRES=$(mktemp -d /tmp/tower-tagging-postgres.XXXXXX)
+trap 'bash tests/postgres.sh remove "$POSTGRES"' EXIT
+DATABASE_URL=$(bash tests/postgres.sh start "$POSTGRES") || fail "no Postgres server for the tests"
+export DATABASE_URL
+cargo test --test store_postgres -- --ignored
+
 step "usage and prices beside the Python package genai-prices"
 ORACLE=target/oracle
 if ! "$ORACLE/venv/bin/python" -c 'import genai_prices' 2>/dev/null; then
@@ -38,7 +45,7 @@ print(pathlib.Path(crate["manifest_path"]).parent / "data/prices.json")')
 ORACLE_CASES="$PWD/$ORACLE/cases" cargo test --test oracle -- --ignored --nocapture
 
 step examples
-for example in axum_router hyper_server unit_test custom_sink durable_spool; do
+for example in axum_router hyper_server unit_test custom_sink durable_spool postgres_store; do
     printf -- '-- %s\n' "$example"
     cargo run -q --example "$example" --features full
 done
@@ -46,5 +53,6 @@ done
 step "the benchmarks run"
 cargo bench --bench layer --features full -- --smoke
 cargo bench --bench usage --features full -- --smoke
+cargo bench --bench stores --features full -- --smoke
 
 printf '\nall tests passed\n'

@@ -66,7 +66,7 @@ impl Service {
         let mut stream = TcpStream::connect(self.address).await.unwrap();
         let mut request = "GET / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n".to_owned();
         for (name, value) in headers {
-            request += &format!("{name}: {value}\r\n");
+            request = format!("{request}{name}: {value}\r\n");
         }
         stream.write_all((request + "\r\n").as_bytes()).await.unwrap();
         let mut response = String::new();

@@ -5,6 +5,9 @@
 //! | `LISTEN` | address to listen on | `127.0.0.1:8787` |
 //! | `UPSTREAM` | base URL to forward to, `http` or `https` | the built-in demo provider answers |
 //! | `EVENTS` | path of a JSON Lines file to append events to; `-` is standard output | `-` |
+//! | `STORE` | where events are stored: `sqlite:<path>`, a `postgres://` URL, or `none` | `sqlite:events.db` |
+//! | `SPOOL` | folder in which events are kept until they are stored, so that not even `kill -9` loses one | none |
+//! | `METADATA_KEY_CASE` | `lower` or `title`: what prefixed headers are called as tags, `user-id` or `User-Id` | `lower` |
 //! | `SCOPES` | path of a JSON file with trusted tags, see [`Keys`] | no trusted tags |
 //! | `HEADERS_TO_METADATA` | headers that become tags | none |
 //! | `METADATA_PREFIXES` | prefixes of headers that become tags | `x-majordomo-` |
@@ -18,8 +21,9 @@ use http::{Uri, request::Parts};
 use serde_json::{Map, Value};
 use tower_tagging::{
     EventLayer, Metadata, MetadataLayer, TaggingLayer,
-    metadata::{Limits, Scope, Scopes, StripHeaders},
-    sink::JsonLinesSink,
+    metadata::{Intake, KeyCase, Limits, Scope, Scopes, StripHeaders},
+    sink::{BatchWriter, Fanout, JsonLinesSink, Queued, Spool, SpoolMode},
+    store::{PostgresStore, SqliteStore},
     usage::UsageTap,
 };
 
@@ -75,16 +79,62 @@ fn tagging() -> Result<TaggingLayer, String> {
         None | Some("-") => JsonLinesSink::stdout(),
         Some(path) => JsonLinesSink::file(path).map_err(|problem| format!("EVENTS: {path}: {problem}"))?,
     };
+    let key_case = match variable("METADATA_KEY_CASE")?.as_deref() {
+        None | Some("lower") => KeyCase::Lower,
+        Some("title") => KeyCase::Title,
+        Some(word) => return Err(format!("METADATA_KEY_CASE: {word:?} is neither \"lower\" nor \"title\"")),
+    };
+    let intake = Intake::from_env().map_err(|problem| problem.to_string())?.key_case(key_case);
     let mut metadata = MetadataLayer::builder()
         .from_env()
         .map_err(|problem| problem.to_string())?
+        .intake(intake)
         .strip_headers(StripHeaders::Dialects);
     if let Some(path) = variable("SCOPES")? {
         let keys = Keys::read(&path).map_err(|problem| format!("SCOPES: {path}: {problem}"))?;
         metadata = metadata.resolver(move |head| keys.scopes_of(head));
     }
-    let layer = TaggingLayer::builder().metadata(metadata).usage(UsageTap::new()).events(EventLayer::new(sink)).build();
+    let mut sinks = Fanout::new().with(sink);
+    if let Some(store) = store()? {
+        sinks = sinks.with(store);
+    }
+    let layer =
+        TaggingLayer::builder().metadata(metadata).usage(UsageTap::new()).events(EventLayer::new(sinks)).build();
     layer.map_err(|problem| problem.to_string())
+}
+
+/// Where events are stored, if they are: the tables are made when they are not there.
+fn store() -> Result<Option<Queued>, String> {
+    let url = variable("STORE")?.unwrap_or_else(|| "sqlite:events.db".to_owned());
+    if url == "none" {
+        return Ok(None);
+    }
+    let problem = |problem: &dyn std::fmt::Display| format!("STORE: {problem}");
+    if let Some(path) = url.strip_prefix("sqlite:") {
+        let store = SqliteStore::open(path).map_err(|error| problem(&error))?;
+        store.migrate().map_err(|error| problem(&error))?;
+        return spooled("sqlite", store.writer()).map(Some);
+    }
+    if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+        let store = PostgresStore::from_url(&url).map_err(|error| problem(&error))?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let migrated = runtime.map_err(|error| problem(&error))?.block_on(store.migrate());
+        if let Err(error) = migrated {
+            // It may be away for now: events wait, and rows need the tables that are mostly there.
+            eprintln!("gateway: STORE: {error}");
+        }
+        return spooled("postgres", store.writer()).map(Some);
+    }
+    // It may hold a password: it is not quoted.
+    Err("STORE: neither \"sqlite:<path>\", nor a postgres:// URL, nor \"none\"".to_owned())
+}
+
+/// The sink of a store, with a spool where there is a folder for it.
+fn spooled(name: &str, writer: impl BatchWriter) -> Result<Queued, String> {
+    let builder = Queued::builder(name, writer).max_batch(2_048);
+    let Some(folder) = variable("SPOOL")? else { return Ok(builder.build()) };
+    let spool = Spool::builder(&folder).mode(SpoolMode::Always).open();
+    Ok(builder.spool(spool.map_err(|problem| format!("SPOOL: {folder}: {problem}"))?).build())
 }
 
 /// The trusted tags of API keys, from a file such as

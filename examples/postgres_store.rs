@@ -1,0 +1,77 @@
+//! Events in Postgres, and what each feature spent.
+//!
+//! ```text
+//! DATABASE_URL=postgres://user@localhost/app cargo run --example postgres_store --features full
+//! ```
+//!
+//! Makes the tables where they are missing, serves some LLM calls in process, and asks for the spend by feature. Where
+//! the server wants TLS, use `PostgresStore::new` with a connector such as that of `tokio-postgres-rustls`.
+
+use std::{env, error::Error, time::Duration};
+
+use axum::{Router, body::Body, response::IntoResponse, routing::post};
+use http::{Request, header::CONTENT_TYPE};
+use tower::ServiceExt;
+use tower_tagging::{
+    MetadataLayer, TaggingLayer,
+    metadata::{Intake, KeyCase},
+    store::{PostgresStore, tokio_postgres},
+    usage::UsageTap,
+};
+
+const SPEND_BY_FEATURE: &str = "
+    SELECT raw_metadata->>'Feature' AS feature, COUNT(*) AS requests, SUM(input_tokens) AS input_tokens,
+        SUM(output_tokens) AS output_tokens, SUM(total_cost) AS total_cost
+    FROM llm_requests WHERE raw_metadata->>'Feature' IS NOT NULL GROUP BY 1 ORDER BY total_cost DESC";
+
+/// As a provider answers; a proxy of yours would forward.
+async fn chat() -> impl IntoResponse {
+    let answer = r#"{"object":"chat.completion","model":"gpt-4o-2024-08-06","choices":[{"message":{"content":"Hello"}}],
+        "usage":{"prompt_tokens":2006,"completion_tokens":300,"total_tokens":2306}}"#;
+    ([(CONTENT_TYPE, "application/json")], answer)
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let url = env::var("DATABASE_URL").map_err(|_| "DATABASE_URL must name a Postgres database")?;
+    let store = PostgresStore::from_url(&url)?;
+    store.migrate().await?;
+    store.activate_key("Feature").await?;
+
+    let tagging = TaggingLayer::builder()
+        // `x-majordomo-user-id` becomes `User-Id`.
+        .metadata(MetadataLayer::builder().intake(Intake::majordomo().key_case(KeyCase::Title)))
+        .usage(UsageTap::new())
+        .sink(store.sink())
+        .build()?;
+    let delivery = tagging.delivery();
+    let app = Router::new().route("/v1/chat/completions", post(chat)).layer(tagging);
+
+    for (feature, user) in [("search", "ada"), ("document-review", "ada"), ("document-review", "grace")] {
+        let request = Request::post("/v1/chat/completions")
+            .header("x-majordomo-feature", feature)
+            .header("x-majordomo-user-id", user)
+            .body(Body::from(r#"{"model": "gpt-4o", "messages": []}"#))?;
+        let response = app.clone().oneshot(request).await?;
+        axum::body::to_bytes(response.into_body(), usize::MAX).await?;
+    }
+    // It waits for the database: not on a thread of the runtime.
+    let report = tokio::task::spawn_blocking(move || delivery.shutdown(Duration::from_secs(10))).await?;
+    eprintln!("{report}");
+
+    let (client, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls).await?;
+    let connection = tokio::spawn(connection);
+    for message in client.simple_query(SPEND_BY_FEATURE).await? {
+        if let tokio_postgres::SimpleQueryMessage::Row(row) = message {
+            let columns = ["feature", "requests", "input_tokens", "output_tokens", "total_cost"];
+            println!("{}", columns.map(|name| format!("{name} {}", row.get(name).unwrap_or("NULL"))).join(", "));
+        }
+    }
+    drop(client);
+    connection.await??;
+
+    for key in store.list_keys().await? {
+        println!("{}: {} requests, about {} values", key.name(), key.requests(), key.distinct_values());
+    }
+    Ok(())
+}

@@ -1,0 +1,10 @@
+WITH step AS (
+    SELECT id, requested_at FROM llm_requests WHERE id > $2 AND id <= $3 ORDER BY id LIMIT $4
+), changed AS (
+    UPDATE llm_requests AS request
+    SET indexed_metadata = coalesce(request.indexed_metadata, '{}') || jsonb_build_object($1, request.raw_metadata -> $1)
+    FROM step
+    WHERE request.id = step.id AND request.requested_at = step.requested_at
+        AND request.raw_metadata ? $1 AND NOT coalesce(request.indexed_metadata ? $1, false)
+)
+SELECT id FROM step ORDER BY id DESC LIMIT 1

@@ -1,0 +1,118 @@
+use std::error::Error;
+
+use bytes::{BufMut, BytesMut};
+use tokio_postgres::{
+    Client,
+    types::{FromSql, IsNull, ToSql, Type, to_sql_checked},
+};
+use uuid::Uuid;
+
+use super::{
+    super::{
+        KeyInfo, StoreError,
+        keys::{ActiveKeys, KeyCounts, MAX_KEYS, stored_key},
+        sketch::Sketch,
+    },
+    ACTIVATION_LOCK,
+    connect::Server,
+};
+
+/// Rows that a step of an activation looks at.
+const STEP_ROWS: i64 = 2_000;
+
+impl ToSql for Sketch {
+    fn to_sql(&self, _: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn Error + Sync + Send>> {
+        out.put_i32(i32::try_from(self.as_bytes().len() * 8)?);
+        out.put_slice(self.as_bytes());
+        Ok(IsNull::No)
+    }
+
+    fn accepts(ty: &Type) -> bool {
+        *ty == Type::VARBIT
+    }
+
+    to_sql_checked!();
+}
+
+impl<'a> FromSql<'a> for Sketch {
+    fn from_sql(_: &Type, raw: &'a [u8]) -> Result<Self, Box<dyn Error + Sync + Send>> {
+        // The number of bits goes before them.
+        Ok(Self::from_bytes(raw.get(4..).unwrap_or_default()))
+    }
+
+    fn accepts(ty: &Type) -> bool {
+        *ty == Type::VARBIT
+    }
+}
+
+pub(super) async fn active(client: &Client) -> Result<ActiveKeys, tokio_postgres::Error> {
+    let rows = client.query("SELECT name FROM llm_request_keys WHERE active", &[]).await?;
+    rows.iter().map(|row| row.try_get::<_, String>(0)).collect()
+}
+
+/// Adds what was counted to the table, in a transaction of its own.
+pub(super) async fn fold(client: &Client, counts: &KeyCounts) -> Result<(), tokio_postgres::Error> {
+    let (mut names, mut requests, mut last_seen, mut sketches) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for (name, count) in counts.iter() {
+        names.push(name);
+        requests.push(count.requests);
+        last_seen.push(count.last_seen.time());
+        sketches.push(&count.sketch);
+    }
+    let statement = include_str!("fold_keys.sql");
+    client.execute(statement, &[&names, &requests, &last_seen, &sketches, &MAX_KEYS]).await?;
+    Ok(())
+}
+
+pub(super) async fn list(client: &Client) -> Result<Vec<KeyInfo>, StoreError> {
+    let statement =
+        r#"SELECT name, active, requests, last_seen, sketch FROM llm_request_keys ORDER BY name COLLATE "C""#;
+    let keys = client.query(statement, &[]).await?.into_iter().map(|row| {
+        Ok(KeyInfo {
+            name: row.try_get(0)?,
+            is_active: row.try_get(1)?,
+            requests: row.try_get::<_, i64>(2)?.unsigned_abs(),
+            last_seen: row.try_get(3)?,
+            distinct_values: row.try_get::<_, Option<Sketch>>(4)?.map_or(0, |sketch| sketch.estimate()),
+        })
+    });
+    keys.collect()
+}
+
+/// Flips a key, and brings `indexed_metadata` of all rows in line.
+pub(super) async fn set_active(server: &Server, name: &str, is_active: bool) -> Result<(), StoreError> {
+    let name = stored_key(name)?;
+    let mut session = server.open().await?;
+    let flip = session.client.transaction().await?;
+    // Writers hold this lock, shared, from before they read the keys until their rows are committed. So whatever was written
+    // without regard to the flip is visible behind it.
+    flip.execute("SELECT pg_advisory_xact_lock($1)", &[&ACTIVATION_LOCK]).await?;
+    flip.execute(
+        "INSERT INTO llm_request_keys (name, active) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET active = $2",
+        &[&name, &is_active],
+    )
+    .await?;
+    flip.commit().await?;
+
+    let last = session.query_opt("SELECT id FROM llm_requests ORDER BY id DESC LIMIT 1", &[]).await?;
+    let Some(last) = last.map(|row| row.try_get::<_, Uuid>(0)).transpose()? else { return Ok(()) };
+    let statement = if is_active { include_str!("activate_step.sql") } else { include_str!("deactivate_step.sql") };
+    let statement = session.prepare(statement).await?;
+    // No event has the nil id.
+    let mut done = Uuid::nil();
+    loop {
+        let step = session.client.transaction().await?;
+        step.execute("SELECT pg_advisory_xact_lock_shared($1)", &[&ACTIVATION_LOCK]).await?;
+        let now = step.query_one("SELECT active FROM llm_request_keys WHERE name = $1", &[&name]).await?;
+        if now.try_get::<_, bool>(0)? != is_active {
+            // Somebody flipped it back, and brings the rows in line.
+            return Ok(());
+        }
+        let row = step.query_opt(&statement, &[&name, &done, &last, &STEP_ROWS]).await?;
+        step.commit().await?;
+        match row {
+            Some(row) => done = row.try_get(0)?,
+            None => return Ok(()),
+        }
+    }
+}
