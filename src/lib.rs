@@ -48,6 +48,7 @@
 //! | [`sink`] | where events go, and the count of every event's fate |
 //! | [`tagging`] | the layers as one: [`TaggingLayer`], [`EventLayer`], and when an event is emitted |
 //! | `usage` | with the feature `llm`: LLM token usage and cost |
+//! | `propagate` | with the feature `client`: tags and trace ids on outgoing calls, `PropagateLayer` |
 //! | [`Tags`] | the handle that handlers and inner layers use |
 //!
 //! # Features
@@ -59,6 +60,7 @@
 //! | `tracing` | `sink::TracingSink`, and `EventLayer::span`, a span around each request |
 //! | `tokio` | `sink::ChannelSink` |
 //! | `llm` | `usage`: LLM token usage and cost on every event |
+//! | `client` | `propagate`: tags and trace ids on outgoing calls; `Tags::current`, and `Tags::child` for the steps of an agent |
 //! | `test-util` | `sink::MockSink`, `event::ManualClock`, `trace::SequentialIds` |
 //! | `full` | all of these |
 //!
@@ -95,6 +97,8 @@ mod axum;
 pub mod event;
 mod json_scan;
 pub mod metadata;
+#[cfg(feature = "client")]
+pub mod propagate;
 mod request_fields;
 pub mod sink;
 pub mod tagging;
@@ -113,6 +117,8 @@ pub use self::{
     tags::Tags,
     trace::TraceIdLayer,
 };
+#[cfg(feature = "client")]
+pub use self::{propagate::PropagateLayer, tags::Step};
 
 /// The README's code compiles.
 #[cfg(doctest)]

@@ -116,6 +116,8 @@ pub struct TraceContext {
     pub(super) span_name: Option<Arc<str>>,
     pub(super) span_path: Option<Arc<str>>,
     pub(super) linked_trace_id: Option<Arc<str>>,
+    /// What vendors handed on beside the `traceparent`; not part of the serialised trace.
+    pub(super) tracestate: Option<Arc<str>>,
     /// The W3C flags that go on: bit 0 sampled, bit 1 random trace id.
     pub(super) flags: u8,
     pub(super) source: TraceSource,
@@ -140,6 +142,7 @@ impl TraceContext {
             span_name: None,
             span_path: None,
             linked_trace_id: None,
+            tracestate: None,
             flags: SAMPLED,
             source: TraceSource::Generated,
         }
@@ -204,6 +207,12 @@ impl TraceContext {
         self.linked_trace_id.as_deref()
     }
 
+    /// The `tracestate` for calls made on behalf of this request: what came beside a valid `traceparent`, at most 32 members
+    /// of at most 513 characters each. It is not serialised, so an event that is read back has none.
+    pub fn tracestate(&self) -> Option<&str> {
+        self.tracestate.as_deref()
+    }
+
     /// The W3C sampled flag; set on traces that begin here.
     pub fn sampled(&self) -> bool {
         self.flags & SAMPLED != 0
@@ -256,6 +265,7 @@ impl TraceContext {
             span_name: owned("span_name"),
             span_path: owned("span_path"),
             linked_trace_id: owned("linked_trace_id"),
+            tracestate: None,
             flags: if value.get("sampled")?.as_bool()? { SAMPLED } else { 0 },
             source,
         })

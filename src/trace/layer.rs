@@ -14,14 +14,14 @@ use super::{
     tracestate::{self, Tracestate},
 };
 
-const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
-const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
-const PORTKEY_TRACE_ID: HeaderName = HeaderName::from_static("x-portkey-trace-id");
-const MAJORDOMO_TRACE_ID: HeaderName = HeaderName::from_static("x-majordomo-trace-id");
+pub(crate) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+pub(crate) const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
+pub(crate) const PORTKEY_TRACE_ID: HeaderName = HeaderName::from_static("x-portkey-trace-id");
+pub(crate) const MAJORDOMO_TRACE_ID: HeaderName = HeaderName::from_static("x-majordomo-trace-id");
 const X_TRACE_ID: HeaderName = HeaderName::from_static("x-trace-id");
 
 const PORTKEY_SPAN_ID: HeaderName = HeaderName::from_static("x-portkey-span-id");
-const PORTKEY_PARENT_SPAN_ID: HeaderName = HeaderName::from_static("x-portkey-parent-span-id");
+pub(crate) const PORTKEY_PARENT_SPAN_ID: HeaderName = HeaderName::from_static("x-portkey-parent-span-id");
 
 /// Whose trace ids count.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -152,6 +152,9 @@ impl TraceIdLayer {
                 trace.linked_trace_id = linked.map(Arc::from);
             }
             TracePolicy::Accept => self.accept(&found, inbound.as_ref(), explicit, now, trace, diagnostics),
+        }
+        if found.has_tracestate {
+            trace.tracestate = tracestate.kept(headers.get(TRACESTATE));
         }
         OnwardHeaders { reply, tracestate, replaces_traceparent }
     }
