@@ -11,7 +11,7 @@
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let propagate = PropagateLayer::new()
 //!     .host("llm.example.com", Destination::new().carrier(Carrier::Portkey).allow(["_user", "feature"]))?
-//!     .host("*.internal.example", Destination::new().carrier(Carrier::Baggage).allow(["_user"]).allow_as("tenant_id", "tenant"))?;
+//!     .host("*.internal.example", Destination::new().carrier(Carrier::Baggage).allow_as("tenant_id", "tenant"))?;
 //!
 //! // In place of hyper-util's client; any `Service<Request<B>>` will do.
 //! let client = propagate.layer(tower::service_fn(|sent: http::Request<String>| async move {
@@ -37,7 +37,8 @@
 //! The layer looks, when it is called, for a [`Step`] and then for [`Tags`] in the extensions of the outgoing request, then for
 //! [`Tags::current`], at the [current step](Step::current) of that request where there is one. The first two are for calls that
 //! are made elsewhere: in a spawned task, or behind a `tower::buffer::Buffer`, whose worker is such a task; so the layer
-//! belongs outside of a buffer. Outside of every request nothing is sent.
+//! belongs outside of a buffer. Outside of every request nothing is sent. It is an [`EventLayer`](crate::EventLayer) with a
+//! sink that says whose request a thread works for: without one, hand in the tags.
 //!
 //! # The trace
 //!
@@ -61,12 +62,13 @@
 //! | [`Cloudflare`](Carrier::Cloudflare) | `cf-aig-metadata: {"tenant":"acme"}` | | [custom metadata](https://developers.cloudflare.com/ai-gateway/observability/custom-metadata/): at most 5 entries |
 //!
 //! JSON is ASCII, everything else `\u`-escaped, UTF-16 surrogate pairs as JSON has them. In `baggage` everything but a
-//! `baggage-octet`, and `%`, is percent-encoded. The others are UTF-8 as it is, without outer spaces and tabs, which HTTP takes away
-//! anyway. Each carrier takes at most 8,192 bytes, which is the limit of W3C Baggage and about what servers accept.
+//! `baggage-octet`, and `%`, is percent-encoded. The others are UTF-8 as it is, without outer spaces and tabs, which HTTP
+//! takes away anyway. The tags of each carrier take at most 8,192 bytes: what W3C Baggage promises, and about what servers
+//! accept.
 //!
 //! A tag that a dialect can't say is left out of that carrier, never bent: no two receivers would undo it in the same way.
-//! [`Propagated::left_out`] names it with the reason, and [`PropagateLayer::left_out_total`] counts. Tags are taken in the order of the
-//! allow-list, so the first ones are those that find room.
+//! [`Propagated::left_out`] names it with the reason, and [`PropagateLayer::left_out_total`] counts. Tags are taken in the
+//! order of the allow-list, so the first ones are those that find room.
 
 mod carrier;
 mod destination;

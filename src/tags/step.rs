@@ -19,9 +19,9 @@ use super::Tags;
 /// assert_eq!(search.trace().trace_id(), tags.trace().trace_id());
 /// ```
 ///
-/// Names are cut to 128 characters, without control characters and outer white space; a name of nothing adds nothing to the path. In the
-/// path a `/` of the name is `%2F`, and of a path of more than 128 characters the outermost steps go: this crate reads no more
-/// of it from a header. A step stands in no event of its own service; the next one tells of it.
+/// Names are cut to 128 characters, without control characters and outer white space; a name of nothing adds nothing to the
+/// path. In the path a `/` of the name is `%2F`, and of a path of more than 128 characters the outermost steps go: this crate
+/// reads no more of it from a header. A step stands in no event of its own service; the next one tells of it.
 #[derive(Clone)]
 pub struct Step {
     pub(super) tags: Tags,
@@ -42,6 +42,7 @@ impl Tags {
 
 impl Step {
     /// A step of this step.
+    #[must_use]
     pub fn child(&self, name: &str) -> Self {
         Self { tags: self.tags.clone(), trace: Arc::new(self.trace.step(name)) }
     }
