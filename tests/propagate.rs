@@ -100,8 +100,8 @@ async fn body_of(response: Response<impl hyper::body::Body<Data = Bytes, Error: 
 
 type HyperClient = Client<hyper_util::client::legacy::connect::HttpConnector, Full<Bytes>>;
 
-fn hyper_client() -> HyperClient {
-    Client::builder(TokioExecutor::new()).build_http()
+fn hyper_client(http2: bool) -> HyperClient {
+    Client::builder(TokioExecutor::new()).http2_only(http2).build_http()
 }
 
 fn call_to(address: SocketAddr) -> Request<Full<Bytes>> {
@@ -135,16 +135,18 @@ fn assert_nests(ours: &Event, theirs: &Event, step: &Step, names: [Option<&str>;
 /// A → PropagateLayer → B over real HTTP.
 #[tokio::test]
 async fn steps_nest_in_the_next_service() {
-    for (carrier, names) in [
-        (Carrier::Majordomo, [Some("agent:main/agent:plan/tool:search_db"), Some("tool:search_db")]),
+    let (path, name) = (Some("agent:main/agent:plan/tool:search_db"), Some("tool:search_db"));
+    for (carrier, http2, names) in [
+        (Carrier::Majordomo, false, [path, name]),
+        (Carrier::Majordomo, true, [path, name]),
         // Portkey has no path.
-        (Carrier::Portkey, [None, Some("tool:search_db")]),
+        (Carrier::Portkey, false, [None, name]),
     ] {
         let (ours, theirs) = (Recorder::new(), Recorder::new());
         let next = next_service(&theirs).await;
         let destination = Destination::new().carrier(carrier).allow(["_user"]).allow_as("tenant", "customer");
         let propagate = PropagateLayer::new().host("127.0.0.1", destination).unwrap();
-        let client = propagate.layer(hyper_client());
+        let client = propagate.layer(hyper_client(http2));
         let (steps, mut step_of) = tokio::sync::mpsc::unbounded_channel();
         let app = Router::new().fallback(async move |tags: Tags| {
             let step = tags.child("agent:plan").child("tool:search_db");
@@ -158,6 +160,23 @@ async fn steps_nest_in_the_next_service() {
         assert_nests(&ours, &theirs, &step_of.recv().await.unwrap(), names);
         assert_eq!(theirs.metadata(), &metadata! { "_user" => "Zoë", "customer" => "acme" });
     }
+}
+
+/// Work that goes on after the response is still the request's.
+#[tokio::test]
+async fn after_the_end_of_the_request() {
+    let recorder = Recorder::new();
+    let (kept, mut keeps) = tokio::sync::mpsc::unbounded_channel();
+    let app = Router::new().fallback(async move |tags: Tags| kept.send(tags.child("job:index")).unwrap());
+    body_of(app.layer(tagging(&recorder)).oneshot(inbound()).await.unwrap()).await;
+    let event = recorder.wait_for(1).await.remove(0);
+    let step = keeps.recv().await.unwrap();
+    assert!(step.tags().is_finished());
+    let told = propagate::headers(&step, &Destination::new().carrier(Carrier::Majordomo).allow(["_user"]));
+    assert_eq!(text(&told, "x-majordomo-_user"), Some("Zoë"));
+    assert_eq!(text(&told, "x-majordomo-span-path"), Some("agent:main/job:index"));
+    assert_eq!(text(&told, "tracestate"), Some("vendor=42, other=7"));
+    assert!(told["traceparent"].to_str().unwrap().contains(event.trace().w3c_trace_id().as_str()));
 }
 
 /// The helper, in a client that no layer is around.
@@ -226,7 +245,7 @@ async fn requests_never_see_each_others_tags() {
     let (ours, theirs) = (Recorder::new(), Recorder::new());
     let next = next_service(&theirs).await;
     let destination = Destination::new().carrier(Carrier::Majordomo).allow(["id"]);
-    let client = PropagateLayer::new().other_hosts(destination).layer(hyper_client());
+    let client = PropagateLayer::new().other_hosts(destination).layer(hyper_client(false));
     let app = Router::new().fallback(async move || {
         // Wherever the task wakes up, it works for the same request.
         tokio::time::sleep(Duration::from_micros(fastrand())).await;
@@ -429,7 +448,7 @@ async fn outside_of_a_client_with_a_tagging_layer() {
     let (called, served) = (Recorder::new(), Recorder::new());
     let next = next_service(&served).await;
     let layers = ServiceBuilder::new().layer(PropagateLayer::new()).layer(tagging(&called).without_request_body());
-    let client = layers.service(hyper_client());
+    let client = layers.service(hyper_client(false));
     let step = tags_of([]).child("tool:search");
     let response = step.clone().scope(client.oneshot(call_to(next))).await.unwrap();
     body_of(response).await;

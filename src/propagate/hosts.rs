@@ -58,11 +58,12 @@ impl Pattern {
         };
         let authority: Authority = host.parse().ok()?;
         let name = normal_host(&authority);
-        let is_name = !name.is_empty() && !name.starts_with('.') && !name.contains('*') && !host.contains('@');
-        // An authority that can't be told from its host and port has something else in it.
-        let has_port = authority.port_u16().is_some() || !host.ends_with(':');
+        let is_name = !name.is_empty() && !name.starts_with('.') && !name.contains('*');
+        // Nothing stands beside the host but a port: no credentials, and no port that is none.
+        let port_len = authority.port().map_or(0, |port| 1 + port.as_str().len());
+        let is_whole = authority.host().len() + port_len == host.len();
         let host = if is_suffix { format!(".{name}") } else { name };
-        (is_name && has_port).then(|| Self { host: host.into(), is_suffix, port: authority.port_u16() })
+        (is_name && is_whole).then(|| Self { host: host.into(), is_suffix, port: authority.port_u16() })
     }
 
     fn matches(&self, host: &str, port: Option<u16>) -> bool {
@@ -155,6 +156,8 @@ mod tests {
             "exa mple",
             ".com",
             "a:",
+            "a:http",
+            "a:65536",
         ] {
             let error = Hosts::default().add(pattern, Destination::nothing()).unwrap_err();
             assert!(error.to_string().contains(pattern), "{error}");

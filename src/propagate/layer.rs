@@ -6,7 +6,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use http::{Extensions, HeaderMap, Request, Uri};
+use http::{Extensions, HeaderMap, HeaderValue, Request, Uri};
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -75,11 +75,10 @@ impl PropagateLayer {
 
     fn write(&self, uri: &Uri, extensions: &Extensions, headers: &mut HeaderMap) {
         let Some(origin) = origin(extensions) else { return };
-        let own_traceparent = origin.tags.trace().traceparent();
+        let is_own = |theirs: &HeaderValue| *theirs == origin.tags.trace().traceparent();
+        let writes_pair = self.overwrites || headers.get(TRACEPARENT).is_none_or(is_own);
         let Propagated { headers: ours, left_out } = self.hosts.destination(uri, headers).propagate(origin);
         self.left_out.fetch_add(u64::try_from(left_out.len()).unwrap_or(u64::MAX), Ordering::Relaxed);
-        let is_callers = headers.get(TRACEPARENT).is_some_and(|theirs| *theirs != own_traceparent);
-        let writes_pair = self.overwrites || !is_callers;
         if writes_pair && ours.contains_key(TRACEPARENT) {
             // It may belong to no trace, or to another one.
             headers.remove(TRACESTATE);
