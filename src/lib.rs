@@ -97,6 +97,8 @@ mod axum;
 pub mod event;
 mod json_scan;
 pub mod metadata;
+#[cfg(feature = "otel")]
+pub mod otel;
 #[cfg(feature = "client")]
 pub mod propagate;
 mod request_fields;

@@ -317,7 +317,7 @@ pub struct Delivery {
 }
 
 /// A sink as its delivery sees it.
-pub(super) trait Part: Send + Sync {
+pub(crate) trait Part: Send + Sync {
     /// `None` for what has nothing to say.
     fn report(&self) -> Option<SinkReport>;
 
@@ -354,12 +354,12 @@ impl Delivery {
         Self { parts: deliveries.into_iter().flat_map(|delivery| delivery.parts).collect() }
     }
 
-    pub(super) fn of(part: Arc<dyn Part>) -> Self {
+    pub(crate) fn of(part: Arc<dyn Part>) -> Self {
         Self { parts: vec![part] }
     }
 
     /// The same delivery, which takes events until the parts before it have ended.
-    pub(super) fn after_others(self) -> Self {
+    pub(crate) fn after_others(self) -> Self {
         Self { parts: self.parts.into_iter().map(|part| Arc::new(AfterOthers(part)) as Arc<dyn Part>).collect() }
     }
 

@@ -65,6 +65,9 @@ use std::sync::Arc;
 
 use crate::event::Event;
 
+#[cfg(feature = "otel")]
+pub(crate) use self::delivery::Part;
+
 #[cfg(feature = "tokio")]
 pub use self::channel::ChannelSink;
 #[cfg(feature = "jsonl")]

@@ -10,6 +10,8 @@ use crate::{
     trace::{IdGenerator, RandomIds},
 };
 
+#[cfg(feature = "otel")]
+use crate::otel::ActiveRequests;
 #[cfg(feature = "llm")]
 use crate::usage::UsageTap;
 
@@ -35,6 +37,9 @@ pub(super) struct Events {
     usage: Option<UsageTap>,
     #[cfg(feature = "tracing")]
     span_level: Option<tracing::Level>,
+    /// The sink of telemetry, beside the other one.
+    #[cfg(feature = "otel")]
+    otel: Option<(Guarded, Arc<ActiveRequests>)>,
 }
 
 impl EventLayer {
@@ -51,6 +56,8 @@ impl EventLayer {
                 usage: None,
                 #[cfg(feature = "tracing")]
                 span_level: None,
+                #[cfg(feature = "otel")]
+                otel: None,
             }),
         }
     }
@@ -98,7 +105,21 @@ impl EventLayer {
 
     /// Counts of every event's fate, and the way to stop in order.
     pub fn delivery(&self) -> Delivery {
+        #[cfg(feature = "otel")]
+        if let Some((otel, _)) = &self.events.otel {
+            return Delivery::join([self.events.sink.delivery(), otel.delivery()]);
+        }
         self.events.sink.delivery()
+    }
+
+    /// Reports each request as an OpenTelemetry span, with metrics and logs, beside the events to the sink; see
+    /// [`otel`](crate::otel). The service runs within the span's context, so that spans of the app are its children. Where no layer around this one reads
+    /// trace ids, new ones are made.
+    #[cfg(feature = "otel")]
+    #[must_use]
+    pub fn otel(self, otel: &crate::otel::Otel) -> Self {
+        let parts = Some((Guarded::new(otel.clone()), otel.active_requests()));
+        self.with(|events| events.otel = parts)
     }
 
     fn with(self, change: impl FnOnce(&mut Events)) -> Self {
@@ -112,6 +133,8 @@ impl EventLayer {
             usage: self.events.usage.clone(),
             #[cfg(feature = "tracing")]
             span_level: self.events.span_level,
+            #[cfg(feature = "otel")]
+            otel: self.events.otel.clone(),
         };
         change(&mut events);
         Self { events: Arc::new(events) }
@@ -122,6 +145,10 @@ impl EventLayer {
     }
 
     pub(super) fn is_listening(&self) -> bool {
+        #[cfg(feature = "otel")]
+        if self.events.otel.is_some() {
+            return true;
+        }
         self.events.sink.is_listening()
     }
 
@@ -174,6 +201,14 @@ impl EventLayer {
     pub(super) fn observe(&self, event: &mut Event, start: Instant, head: &Parts) -> Pending {
         let pending = Pending::new(Arc::clone(&self.events), start, &head.method);
 
+        #[cfg(feature = "otel")]
+        let pending = match &self.events.otel {
+            Some((_, active)) => {
+                self.events.ensure_trace(event);
+                pending.within_context(crate::otel::context_of(event.trace()), active.enter(&head.method))
+            }
+            None => pending,
+        };
         #[cfg(feature = "tracing")]
         if self.events.span_level.is_some() {
             self.events.ensure_trace(event);
@@ -205,6 +240,10 @@ impl Events {
     }
 
     pub(super) fn emit(&self, event: Arc<Event>) {
+        #[cfg(feature = "otel")]
+        if let Some((otel, _)) = &self.otel {
+            otel.emit(Arc::clone(&event));
+        }
         self.sink.emit(event);
     }
 

@@ -8,6 +8,8 @@ use crate::{
     trace::{IdGenerator, TraceIdLayer},
 };
 
+#[cfg(feature = "otel")]
+use crate::sink::Fanout;
 #[cfg(feature = "llm")]
 use crate::usage::UsageTap;
 
@@ -126,6 +128,8 @@ pub struct TaggingLayerBuilder {
     ids: Option<Arc<dyn IdGenerator>>,
     #[cfg(feature = "llm")]
     usage: Option<UsageTap>,
+    #[cfg(feature = "otel")]
+    otel: Option<crate::otel::Otel>,
 }
 
 impl TaggingLayerBuilder {
@@ -172,6 +176,15 @@ impl TaggingLayerBuilder {
         self
     }
 
+    /// Reports each request as an OpenTelemetry span, with metrics and logs, by the sampler that `otel` has; see
+    /// [`otel`](crate::otel). It needs no other sink.
+    #[cfg(feature = "otel")]
+    #[must_use]
+    pub fn otel(mut self, otel: &crate::otel::Otel) -> Self {
+        self.otel = Some(otel.clone());
+        self
+    }
+
     /// One generator for the ids of events, traces and spans.
     #[must_use]
     pub fn ids(mut self, ids: impl IdGenerator) -> Self {
@@ -195,7 +208,17 @@ impl TaggingLayerBuilder {
     pub fn build(self) -> Result<TaggingLayer, ConfigError> {
         #[cfg(feature = "llm")]
         let usage = self.usage.clone();
+        #[cfg(feature = "otel")]
+        let otel = self.otel.clone();
         let Self { metadata, mut trace_ids, mut events, request_body, ids, .. } = self;
+        #[cfg(feature = "otel")]
+        if let Some(otel) = otel {
+            // Without another sink the events are for the telemetry alone.
+            events = Some(events.unwrap_or_else(|| EventLayer::new(Fanout::new())).otel(&otel));
+            if let Some(sampler) = otel.sampler().filter(|_| !trace_ids.has_sampler()) {
+                trace_ids = trace_ids.sampler(sampler);
+            }
+        }
         #[cfg(feature = "llm")]
         if let Some(usage) = usage {
             events = events.map(|events| events.usage(usage));

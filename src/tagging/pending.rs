@@ -44,6 +44,9 @@ pub(crate) struct Pending {
     is_dropping: bool,
     #[cfg(feature = "llm")]
     exchange: Option<Box<ObservedExchange>>,
+    /// What the service runs within, and the count of the request among the active ones.
+    #[cfg(feature = "otel")]
+    otel: Option<Box<(opentelemetry::Context, crate::otel::ActiveRequest)>>,
     /// Boxed, as the guard moves with the response and seldom has one.
     #[cfg(feature = "tracing")]
     span: Option<Box<tracing::Span>>,
@@ -75,9 +78,22 @@ impl Pending {
             is_dropping: false,
             #[cfg(feature = "llm")]
             exchange: None,
+            #[cfg(feature = "otel")]
+            otel: None,
             #[cfg(feature = "tracing")]
             span: None,
         }
+    }
+
+    /// Runs the request within a context of OpenTelemetry.
+    #[cfg(feature = "otel")]
+    pub(super) fn within_context(
+        mut self,
+        context: opentelemetry::Context,
+        active: crate::otel::ActiveRequest,
+    ) -> Self {
+        self.otel = Some(Box::new((context, active)));
+        self
     }
 
     /// Runs the request within a span.
@@ -112,11 +128,15 @@ impl Pending {
         self.is_polling = true;
         #[cfg(feature = "tracing")]
         let entered = self.span.as_ref().map(|span| span.enter());
+        #[cfg(feature = "otel")]
+        let attached = self.otel.as_ref().map(|otel| otel.0.clone().attach());
         #[cfg(feature = "client")]
         let current = self.tags.is_some().then_some(&mut self.tags).map(crate::tags::current::Entered::new);
         let result = run();
         #[cfg(feature = "client")]
         drop(current);
+        #[cfg(feature = "otel")]
+        drop(attached);
         #[cfg(feature = "tracing")]
         drop(entered);
         self.is_polling = false;
@@ -261,6 +281,8 @@ impl Pending {
 
     fn finish_at(&mut self, duration: Duration, outcome: Outcome, error: Option<String>) {
         let Some(tags) = self.tags.take() else { return };
+        #[cfg(feature = "otel")]
+        drop(self.otel.take());
         let event = tags.finish(|event, llm| {
             #[cfg(feature = "llm")]
             {

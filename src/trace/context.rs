@@ -129,6 +129,13 @@ pub(super) enum Parent {
     Explicit(Arc<str>),
 }
 
+impl Parent {
+    /// A W3C id wherever it came from, such as the explicit header that goes out beside `traceparent` in a dialect.
+    pub(super) fn of_text(id: &str) -> Self {
+        SpanId::from_hex(id).map_or_else(|| Self::Explicit(id.into()), Self::W3c)
+    }
+}
+
 pub(super) const SAMPLED: u8 = 1;
 
 impl TraceContext {
@@ -213,7 +220,22 @@ impl TraceContext {
         self.tracestate.as_deref()
     }
 
-    /// The W3C sampled flag; set on traces that begin here.
+    /// The parent's span id, where it is one by W3C.
+    #[cfg(feature = "otel")]
+    pub(crate) fn w3c_parent(&self) -> Option<&SpanId> {
+        match self.parent.as_ref()? {
+            Parent::W3c(id) => Some(id),
+            Parent::Explicit(_) => None,
+        }
+    }
+
+    /// The W3C flags that go on.
+    #[cfg(feature = "otel")]
+    pub(crate) fn flags(&self) -> u8 {
+        self.flags & 0b11
+    }
+
+    /// The W3C sampled flag; set on traces that begin here, unless a [sampler](super::TraceSampler) decides otherwise.
     pub fn sampled(&self) -> bool {
         self.flags & SAMPLED != 0
     }
@@ -258,10 +280,7 @@ impl TraceContext {
             explicit: owned("trace_id").filter(|_| source == TraceSource::Header),
             w3c_trace_id: TraceId::from_hex(text("w3c_trace_id")?)?,
             span_id: SpanId::from_hex(text("span_id")?)?,
-            parent: text("parent_span_id").map(|id| match SpanId::from_hex(id) {
-                Some(id) => Parent::W3c(id),
-                None => Parent::Explicit(Arc::from(id)),
-            }),
+            parent: text("parent_span_id").map(Parent::of_text),
             span_name: owned("span_name"),
             span_path: owned("span_path"),
             linked_trace_id: owned("linked_trace_id"),

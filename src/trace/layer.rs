@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256};
 use crate::metadata::diagnostic::{Diagnostic, DiagnosticCode, Diagnostics};
 
 use super::{
+    TraceSampler,
     context::{Parent, SAMPLED, SpanId, TRACE_ID_AT, TraceContext, TraceId, TraceSource},
     headers::{TraceHeaders, explicit_text, readable_text},
     ids::{IdGenerator, RandomIds},
@@ -43,6 +44,7 @@ pub struct TraceIdLayer {
     trace_headers: Option<Arc<[HeaderName]>>,
     reply: Reply,
     ids: Arc<dyn IdGenerator>,
+    sampler: Option<Arc<dyn TraceSampler>>,
 }
 
 #[derive(Clone, Debug)]
@@ -55,7 +57,13 @@ enum Reply {
 
 impl Default for TraceIdLayer {
     fn default() -> Self {
-        Self { policy: TracePolicy::default(), trace_headers: None, reply: Reply::ByDialect, ids: Arc::new(RandomIds) }
+        Self {
+            policy: TracePolicy::default(),
+            trace_headers: None,
+            reply: Reply::ByDialect,
+            ids: Arc::new(RandomIds),
+            sampler: None,
+        }
     }
 }
 
@@ -100,6 +108,18 @@ impl TraceIdLayer {
     pub fn ids(mut self, ids: impl IdGenerator) -> Self {
         self.ids = Arc::new(ids);
         self
+    }
+
+    /// Which traces are recorded.
+    #[must_use]
+    pub fn sampler(mut self, sampler: impl TraceSampler) -> Self {
+        self.sampler = Some(Arc::new(sampler));
+        self
+    }
+
+    #[cfg(feature = "otel")]
+    pub(crate) fn has_sampler(&self) -> bool {
+        self.sampler.is_some()
     }
 
     pub(crate) fn shared_ids(mut self, ids: Arc<dyn IdGenerator>) -> Self {
@@ -156,6 +176,11 @@ impl TraceIdLayer {
         if found.has_tracestate {
             trace.tracestate = tracestate.kept(headers.get(TRACESTATE));
         }
+        if let Some(sampler) = &self.sampler {
+            let parent = inbound.filter(|_| self.policy == TracePolicy::Accept);
+            let is_sampled = sampler.is_sampled(trace, parent.map(|parent| parent.flags & SAMPLED != 0));
+            trace.flags = if is_sampled { trace.flags | SAMPLED } else { trace.flags & !SAMPLED };
+        }
         OnwardHeaders { reply, tracestate, replaces_traceparent }
     }
 
@@ -203,7 +228,7 @@ impl TraceIdLayer {
         trace.parent = found
             .portkey_parent_span_id
             .and_then(|value| explicit_text(&PORTKEY_PARENT_SPAN_ID, value, diagnostics))
-            .map(|id| Parent::Explicit(id.into()))
+            .map(Parent::of_text)
             .or(inbound.map(|inbound| Parent::W3c(inbound.parent_id)));
         let names = [found.portkey_span_name, found.majordomo_span_name];
         trace.span_name = names.into_iter().flatten().find_map(readable_text).map(Arc::from);

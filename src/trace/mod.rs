@@ -55,6 +55,7 @@ mod context;
 mod headers;
 mod ids;
 mod layer;
+mod sampler;
 #[cfg(feature = "client")]
 mod step;
 mod traceparent;
@@ -68,4 +69,5 @@ pub use self::{
     context::{SpanId, TraceContext, TraceId, TraceSource},
     ids::{IdGenerator, RandomIds},
     layer::{TraceIdLayer, TracePolicy},
+    sampler::TraceSampler,
 };

@@ -1,0 +1,296 @@
+use std::{
+    env,
+    error::Error,
+    fmt,
+    future::Future,
+    io,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::{TokioExecutor, TokioTimer},
+};
+use opentelemetry_http::{HttpClient, HttpError};
+use opentelemetry_otlp::{LogExporter, MetricExporter, Protocol, SpanExporter, WithExportConfig, WithHttpConfig};
+use opentelemetry_sdk::{
+    Resource,
+    error::OTelSdkResult,
+    logs::LogBatch,
+    metrics::{Temporality, data::ResourceMetrics, exporter::PushMetricExporter},
+    trace::SpanData,
+};
+use pin_project_lite::pin_project;
+use tokio::runtime::{Handle, Runtime};
+
+/// A Tokio runtime of our own, so that export works from any thread and depends on no runtime of the app's.
+#[derive(Debug)]
+pub(super) struct ExportRuntime {
+    runtime: Option<Runtime>,
+}
+
+impl ExportRuntime {
+    /// # Errors
+    /// When the system refuses a thread.
+    pub(super) fn start() -> io::Result<Arc<Self>> {
+        let mut builder = tokio::runtime::Builder::new_multi_thread();
+        let runtime = builder.worker_threads(1).thread_name("tagging otlp").enable_all().build()?;
+        Ok(Arc::new(Self { runtime: Some(runtime) }))
+    }
+
+    fn handle(&self) -> Option<&Handle> {
+        self.runtime.as_ref().map(Runtime::handle)
+    }
+
+    /// Runs what expects to find a runtime.
+    pub(super) fn within<T>(&self, run: impl FnOnce() -> T) -> T {
+        let _entered = self.handle().map(Handle::enter);
+        run()
+    }
+}
+
+impl Drop for ExportRuntime {
+    fn drop(&mut self) {
+        // Elsewhere than in its `Drop`, which must not run within another runtime.
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// An exporter whose futures find our runtime, whoever polls them.
+#[derive(Debug)]
+pub(super) struct OnRuntime<E> {
+    pub(super) exporter: E,
+    pub(super) runtime: Arc<ExportRuntime>,
+}
+
+pin_project! {
+    struct Within<F> {
+        #[pin]
+        future: F,
+        runtime: Arc<ExportRuntime>,
+    }
+}
+
+impl<F: Future> Future for Within<F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        this.runtime.within(|| this.future.poll(context))
+    }
+}
+
+impl<E> OnRuntime<E> {
+    fn run<F: Future>(&self, future: F) -> Within<F> {
+        Within { future, runtime: Arc::clone(&self.runtime) }
+    }
+}
+
+impl opentelemetry_sdk::trace::SpanExporter for OnRuntime<SpanExporter> {
+    fn export(&self, batch: Vec<SpanData>) -> impl Future<Output = OTelSdkResult> + Send {
+        self.run(self.exporter.export(batch))
+    }
+
+    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
+        self.runtime.within(|| self.exporter.shutdown_with_timeout(timeout))
+    }
+
+    fn set_resource(&mut self, resource: &Resource) {
+        self.exporter.set_resource(resource);
+    }
+}
+
+impl opentelemetry_sdk::logs::LogExporter for OnRuntime<LogExporter> {
+    fn export(&self, batch: LogBatch<'_>) -> impl Future<Output = OTelSdkResult> + Send {
+        self.run(self.exporter.export(batch))
+    }
+
+    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
+        self.runtime.within(|| self.exporter.shutdown_with_timeout(timeout))
+    }
+
+    fn set_resource(&mut self, resource: &Resource) {
+        self.exporter.set_resource(resource);
+    }
+}
+
+impl PushMetricExporter for OnRuntime<MetricExporter> {
+    fn export(&self, metrics: &ResourceMetrics) -> impl Future<Output = OTelSdkResult> + Send {
+        self.run(self.exporter.export(metrics))
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        self.exporter.force_flush()
+    }
+
+    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
+        self.runtime.within(|| self.exporter.shutdown_with_timeout(timeout))
+    }
+
+    fn temporality(&self) -> Temporality {
+        self.exporter.temporality()
+    }
+}
+
+type Connector = hyper_rustls::HttpsConnector<HttpConnector>;
+
+/// The HTTP client of the OTLP exporters: our own, so that no feature of `opentelemetry-otlp` changes which one others get.
+#[derive(Clone)]
+struct OtlpClient {
+    client: Client<Connector, Full<Bytes>>,
+    timeout: Duration,
+}
+
+impl fmt::Debug for OtlpClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OtlpClient").finish_non_exhaustive()
+    }
+}
+
+/// Most bytes of an answer that are read.
+const MAX_ANSWER_BYTES: usize = 1024 * 1024;
+
+impl OtlpClient {
+    fn new() -> Result<Self, OtelError> {
+        let connector = hyper_rustls::HttpsConnectorBuilder::new()
+            .with_provider_and_webpki_roots(rustls::crypto::ring::default_provider())
+            .map_err(|problem| OtelError::of("TLS", problem))?;
+        let connector = connector.https_or_http().enable_http1().build();
+        let client = Client::builder(TokioExecutor::new()).pool_timer(TokioTimer::new()).build(connector);
+        let timeout = env::var(opentelemetry_otlp::OTEL_EXPORTER_OTLP_TIMEOUT).ok().and_then(|text| text.parse().ok());
+        Ok(Self { client, timeout: Duration::from_millis(timeout.unwrap_or(10_000)) })
+    }
+
+    async fn send(self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
+        let exchange = async {
+            let response = self.client.request(request.map(Full::new)).await?;
+            let (head, body) = response.into_parts();
+            let body = Limited::new(body, MAX_ANSWER_BYTES).collect().await?.to_bytes();
+            Ok::<_, HttpError>(Response::from_parts(head, body))
+        };
+        tokio::time::timeout(self.timeout, exchange)
+            .await
+            .map_err(|_| HttpError::from("the collector did not answer in time"))?
+    }
+}
+
+impl HttpClient for OtlpClient {
+    // What `async_trait` makes of `async fn send_bytes`.
+    fn send_bytes<'client, 'future>(
+        &'client self,
+        request: Request<Bytes>,
+    ) -> Pin<Box<dyn Future<Output = Result<Response<Bytes>, HttpError>> + Send + 'future>>
+    where
+        'client: 'future,
+        Self: 'future,
+    {
+        Box::pin(self.clone().send(request))
+    }
+}
+
+/// Why telemetry can't be exported as it was asked for.
+#[derive(Debug)]
+pub struct OtelError {
+    message: String,
+    source: Option<Box<dyn Error + Send + Sync>>,
+}
+
+impl OtelError {
+    pub(super) fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), source: None }
+    }
+
+    pub(super) fn of(message: &str, source: impl Error + Send + Sync + 'static) -> Self {
+        Self { message: format!("{message}: {source}"), source: Some(Box::new(source)) }
+    }
+}
+
+impl fmt::Display for OtelError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl Error for OtelError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.source.as_deref().map(|source| source as &(dyn Error + 'static))
+    }
+}
+
+/// A signal, by the word in the names of its variables.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Signal {
+    Traces,
+    Metrics,
+    Logs,
+}
+
+impl Signal {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Traces => "TRACES",
+            Self::Metrics => "METRICS",
+            Self::Logs => "LOGS",
+        }
+    }
+
+    /// Whether `OTEL_<SIGNAL>_EXPORTER` wants it exported over OTLP; `None` when it says nothing.
+    ///
+    /// # Errors
+    /// For an exporter that is not here.
+    pub(super) fn is_wanted(self) -> Result<Option<bool>, OtelError> {
+        let name = format!("OTEL_{}_EXPORTER", self.word());
+        match env::var(&name).as_deref() {
+            Err(_) | Ok("") => Ok(None),
+            Ok("otlp") => Ok(Some(true)),
+            Ok("none") => Ok(Some(false)),
+            Ok(other) => Err(OtelError::new(format!("{name}: {other:?} is neither \"otlp\" nor \"none\""))),
+        }
+    }
+
+    /// The protocol of the signal, HTTP with protobuf where nothing is said.
+    fn protocol(self) -> Result<Protocol, OtelError> {
+        let own = format!("OTEL_EXPORTER_OTLP_{}_PROTOCOL", self.word());
+        for name in [own.as_str(), opentelemetry_otlp::OTEL_EXPORTER_OTLP_PROTOCOL] {
+            match env::var(name).as_deref() {
+                Err(_) | Ok("") => {}
+                Ok("grpc") => return Ok(Protocol::Grpc),
+                Ok("http/protobuf") => return Ok(Protocol::HttpBinary),
+                Ok(other) => {
+                    let message = format!("{name}: {other:?} is neither \"grpc\" nor \"http/protobuf\"");
+                    return Err(OtelError::new(message));
+                }
+            }
+        }
+        Ok(Protocol::HttpBinary)
+    }
+}
+
+macro_rules! otlp_exporter {
+    ($name:ident, $exporter:ident, $signal:ident) => {
+        /// The OTLP exporter that the environment describes.
+        pub(super) fn $name(runtime: &Arc<ExportRuntime>) -> Result<OnRuntime<$exporter>, OtelError> {
+            let exporter = match Signal::$signal.protocol()? {
+                Protocol::Grpc => runtime.within(|| $exporter::builder().with_tonic().build()),
+                protocol => {
+                    let builder = $exporter::builder().with_http().with_protocol(protocol);
+                    builder.with_http_client(OtlpClient::new()?).build()
+                }
+            };
+            let exporter = exporter.map_err(|problem| OtelError::of("OTLP", problem))?;
+            Ok(OnRuntime { exporter, runtime: Arc::clone(runtime) })
+        }
+    };
+}
+
+otlp_exporter!(otlp_spans, SpanExporter, Traces);
+otlp_exporter!(otlp_metrics, MetricExporter, Metrics);
+otlp_exporter!(otlp_logs, LogExporter, Logs);

@@ -1,0 +1,289 @@
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicI64, Ordering::Relaxed},
+    },
+};
+
+use http::Method;
+use opentelemetry::{
+    KeyValue,
+    metrics::{Counter, Histogram, Meter},
+};
+
+use crate::{
+    Event,
+    sink::{Delivery, DropReason},
+};
+
+use super::{attributes, labels::TagLabels};
+
+/// The methods that keep their names; any other is `_OTHER`.
+pub(super) const METHODS: [&str; 9] = ["GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH", "TRACE", "CONNECT"];
+
+/// Requests that are under way, by method. Counted by guards, so that none stays behind, however a request ends.
+#[derive(Debug, Default)]
+pub(crate) struct ActiveRequests {
+    counts: [AtomicI64; METHODS.len() + 1],
+}
+
+impl ActiveRequests {
+    pub(crate) fn enter(self: &Arc<Self>, method: &Method) -> ActiveRequest {
+        let name = method.as_str();
+        let place = METHODS.iter().position(|known| *known == name).unwrap_or(METHODS.len());
+        let guard = ActiveRequest { counts: Arc::clone(self), place };
+        guard.add(1);
+        guard
+    }
+}
+
+/// One of them, for as long as it lives.
+#[derive(Debug)]
+pub(crate) struct ActiveRequest {
+    counts: Arc<ActiveRequests>,
+    place: usize,
+}
+
+impl ActiveRequest {
+    fn add(&self, change: i64) {
+        if let Some(count) = self.counts.counts.get(self.place) {
+            count.fetch_add(change, Relaxed);
+        }
+    }
+}
+
+impl Drop for ActiveRequest {
+    fn drop(&mut self) {
+        self.add(-1);
+    }
+}
+
+/// The instruments that events are recorded with.
+pub(super) struct Instruments {
+    duration: Histogram<f64>,
+    request_size: Histogram<u64>,
+    response_size: Histogram<u64>,
+    #[cfg(feature = "llm")]
+    tokens: Histogram<u64>,
+    #[cfg(feature = "llm")]
+    operation_duration: Histogram<f64>,
+    #[cfg(feature = "llm")]
+    cost: Counter<f64>,
+    overflows: Counter<u64>,
+    labels: TagLabels,
+    is_client: bool,
+}
+
+impl fmt::Debug for Instruments {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Instruments").field("labels", &self.labels).finish_non_exhaustive()
+    }
+}
+
+/// Seconds, as the HTTP semantic conventions advise.
+const HTTP_SECONDS: [f64; 14] = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
+/// Bytes of bodies: powers of four, from a hundred to a hundred million.
+const BYTES: [f64; 11] =
+    [0.0, 128.0, 512.0, 2048.0, 8192.0, 32768.0, 131_072.0, 524_288.0, 2_097_152.0, 8_388_608.0, 33_554_432.0];
+/// Seconds and tokens, as the GenAI semantic conventions advise.
+#[cfg(feature = "llm")]
+const GEN_AI_SECONDS: [f64; 14] =
+    [0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92];
+#[cfg(feature = "llm")]
+const TOKENS: [f64; 14] = [
+    1.0,
+    4.0,
+    16.0,
+    64.0,
+    256.0,
+    1024.0,
+    4096.0,
+    16_384.0,
+    65_536.0,
+    262_144.0,
+    1_048_576.0,
+    4_194_304.0,
+    16_777_216.0,
+    67_108_864.0,
+];
+
+/// What is observed when metrics are collected.
+pub(super) type Deliveries = Arc<Mutex<Vec<Delivery>>>;
+
+impl Instruments {
+    pub(super) fn new(
+        meter: &Meter,
+        labels: TagLabels,
+        is_client: bool,
+        active: &Arc<ActiveRequests>,
+        deliveries: &Deliveries,
+    ) -> Self {
+        let side = if is_client { "client" } else { "server" };
+        observe_active(meter, side, active);
+        observe_deliveries(meter, deliveries);
+        let size = |what: &str| {
+            let histogram = meter.u64_histogram(format!("http.{side}.{what}.body.size"));
+            histogram.with_unit("By").with_boundaries(BYTES.to_vec()).build()
+        };
+        Self {
+            duration: meter
+                .f64_histogram(format!("http.{side}.request.duration"))
+                .with_unit("s")
+                .with_description("From the request head to the end of the response body.")
+                .with_boundaries(HTTP_SECONDS.to_vec())
+                .build(),
+            request_size: size("request"),
+            response_size: size("response"),
+            #[cfg(feature = "llm")]
+            tokens: meter
+                .u64_histogram("gen_ai.client.token.usage")
+                .with_unit("{token}")
+                .with_boundaries(TOKENS.to_vec())
+                .build(),
+            #[cfg(feature = "llm")]
+            operation_duration: meter
+                .f64_histogram("gen_ai.client.operation.duration")
+                .with_unit("s")
+                .with_boundaries(GEN_AI_SECONDS.to_vec())
+                .build(),
+            #[cfg(feature = "llm")]
+            cost: meter.f64_counter("tower_tagging.cost").with_description("What requests cost, by currency.").build(),
+            overflows: meter
+                .u64_counter("tower_tagging.label.overflows")
+                .with_description("Values of tags that were counted as `__other__`.")
+                .build(),
+            labels,
+            is_client,
+        }
+    }
+
+    pub(super) fn record(&self, event: &Event) {
+        let mut labels = Vec::with_capacity(8);
+        labels.push(KeyValue::new("http.request.method", attributes::method_name(event.method())));
+        labels.push(KeyValue::new("network.protocol.version", attributes::protocol_version(event.http_version())));
+        if let Some(route) = event.route() {
+            labels.push(KeyValue::new("http.route", route.to_owned()));
+        }
+        if let Some(status) = event.status() {
+            labels.push(KeyValue::new("http.response.status_code", i64::from(status.as_u16())));
+        }
+        if let Some(kind) = attributes::error_type(event, self.is_client) {
+            labels.push(KeyValue::new("error.type", kind));
+        }
+        let first_tag = labels.len();
+        let overflows = self.labels.of(event, &mut labels);
+        if overflows > 0 {
+            self.overflows.add(overflows, &[]);
+        }
+        self.duration.record(event.duration().as_secs_f64(), &labels);
+        if let Some(bytes) = event.request_body_bytes() {
+            self.request_size.record(bytes, &labels);
+        }
+        self.response_size.record(event.response_body_bytes(), &labels);
+        #[cfg(feature = "llm")]
+        if let Some(llm) = event.llm() {
+            self.record_llm(event, llm, labels.get(first_tag..).unwrap_or_default());
+        }
+        #[cfg(not(feature = "llm"))]
+        let _ = first_tag;
+    }
+
+    #[cfg(feature = "llm")]
+    fn record_llm(&self, event: &Event, llm: &crate::usage::LlmUsage, tags: &[KeyValue]) {
+        let mut labels = tags.to_vec();
+        for (name, value) in [
+            ("gen_ai.operation.name", llm.operation().map(attributes::operation_name)),
+            ("gen_ai.provider.name", llm.provider().map(attributes::provider_name)),
+            ("gen_ai.request.model", llm.request_model()),
+            ("gen_ai.response.model", llm.response_model()),
+        ] {
+            labels.extend(value.map(|value| KeyValue::new(name, value.to_owned())));
+        }
+        self.operation_duration.record(event.duration().as_secs_f64(), &labels);
+        if let Some(cost) = llm.cost() {
+            labels.push(KeyValue::new("currency", "USD"));
+            self.cost.add(cost.usd(), &labels);
+            labels.pop();
+        }
+        let usage = llm.usage();
+        let counts = [
+            ("input", usage.and_then(crate::usage::Usage::input_tokens)),
+            ("output", usage.and_then(crate::usage::Usage::output_tokens)),
+        ];
+        for (kind, count) in counts {
+            if let Some(count) = count {
+                labels.push(KeyValue::new("gen_ai.token.type", kind));
+                self.tokens.record(count, &labels);
+                labels.pop();
+            }
+        }
+    }
+}
+
+fn observe_active(meter: &Meter, side: &str, active: &Arc<ActiveRequests>) {
+    let active = Arc::clone(active);
+    meter
+        .i64_observable_up_down_counter(format!("http.{side}.active_requests"))
+        .with_unit("{request}")
+        .with_callback(move |observer| {
+            for (method, count) in METHODS.iter().chain(&["_OTHER"]).zip(&active.counts) {
+                observer.observe(count.load(Relaxed), &[KeyValue::new("http.request.method", *method)]);
+            }
+        })
+        .build();
+}
+
+/// What became of the events of the sinks of one name, which are one series.
+#[derive(Default)]
+struct Fates {
+    events: BTreeMap<&'static str, u64>,
+    in_memory: u64,
+    in_spool: u64,
+}
+
+fn fates(deliveries: &Deliveries) -> BTreeMap<String, Fates> {
+    let deliveries = deliveries.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let mut fates: BTreeMap<String, Fates> = BTreeMap::new();
+    for sink in deliveries.iter().flat_map(|delivery| delivery.report().sinks().to_vec()) {
+        let of_name = fates.entry(sink.name().to_owned()).or_default();
+        let dropped = DropReason::ALL.map(|reason| (reason.as_str(), sink.dropped_for(reason)));
+        let counts = [("delivered", sink.delivered()), ("retried", sink.retried())];
+        for (fate, count) in counts.into_iter().chain(dropped.into_iter().filter(|(_, count)| *count > 0)) {
+            *of_name.events.entry(fate).or_default() += count;
+        }
+        of_name.in_spool += sink.spool().waiting;
+        of_name.in_memory += sink.in_flight().saturating_sub(sink.spool().waiting);
+    }
+    fates
+}
+
+fn observe_deliveries(meter: &Meter, deliveries: &Deliveries) {
+    let for_events = Arc::clone(deliveries);
+    meter
+        .u64_observable_counter("tower_tagging.delivery.events")
+        .with_unit("{event}")
+        .with_description("Events by what became of them: delivered, retried, or the reason why they were dropped.")
+        .with_callback(move |observer| {
+            for (sink, fates) in fates(&for_events) {
+                for (fate, count) in fates.events {
+                    observer.observe(count, &[KeyValue::new("sink", sink.clone()), KeyValue::new("fate", fate)]);
+                }
+            }
+        })
+        .build();
+    let for_waiting = Arc::clone(deliveries);
+    meter
+        .u64_observable_gauge("tower_tagging.delivery.waiting")
+        .with_unit("{event}")
+        .with_description("Events that wait for their delivery, in memory or in the spool.")
+        .with_callback(move |observer| {
+            for (sink, fates) in fates(&for_waiting) {
+                for (place, count) in [("memory", fates.in_memory), ("spool", fates.in_spool)] {
+                    observer.observe(count, &[KeyValue::new("sink", sink.clone()), KeyValue::new("place", place)]);
+                }
+            }
+        })
+        .build();
+}
