@@ -412,6 +412,48 @@ fn headers_of_the_caller_stay() {
     assert_eq!(text(&headers, "tracestate"), Some("theirs=1"));
 }
 
+/// The parent of a call in Portkey's dialect is a W3C id like any other, as it is when the event is read back.
+#[tokio::test]
+async fn a_parent_is_the_same_in_whatever_header() {
+    let step = tags_of([]).child("step");
+    let told = propagate::headers(&step, &Destination::new().carrier(Carrier::Portkey));
+    assert_eq!(told["x-portkey-parent-span-id"], step.trace().span_id().as_str());
+    let recorder = Recorder::new();
+    let app = Router::new().fallback(async || "").layer(tagging(&recorder));
+    let mut request = Request::new(Body::empty());
+    *request.headers_mut() = told;
+    body_of(app.oneshot(request).await.unwrap()).await;
+    let event = recorder.single();
+    let back: Event = serde_json::from_str(&serde_json::to_string(&*event).unwrap()).unwrap();
+    assert_eq!(back.trace(), event.trace());
+}
+
+/// Calls made within a span of the app nest under that, where it belongs to the request.
+#[test]
+fn an_active_span_of_opentelemetry_is_the_parent() {
+    use opentelemetry::{
+        Context,
+        trace::{SpanContext, SpanId, TraceContextExt, TraceFlags, TraceId, TraceState},
+    };
+
+    let tags = tags_of([]);
+    let parent_within = |trace_id: [u8; 16], step: Option<Step>| {
+        let (trace_id, span_id) = (TraceId::from_bytes(trace_id), SpanId::from_bytes([7; 8]));
+        let span = SpanContext::new(trace_id, span_id, TraceFlags::SAMPLED, false, TraceState::default());
+        let _active = Context::new().with_remote_span_context(span).attach();
+        let headers = match step {
+            Some(step) => step.scope(async { sent(&PropagateLayer::new(), request_to("/")) }).now_or_never().unwrap(),
+            None => sent_for(&tags, &PropagateLayer::new(), request_to("/")),
+        };
+        text(&headers, "traceparent").unwrap()[36..52].to_owned()
+    };
+    let trace = tags.trace();
+    let step = tags.child("step");
+    assert_eq!(parent_within(trace.w3c_trace_id().to_bytes(), None), "0707070707070707");
+    assert_eq!(parent_within([9; 16], None), trace.span_id().as_str(), "a span of another trace");
+    assert_eq!(parent_within(trace.w3c_trace_id().to_bytes(), Some(step.clone())), step.trace().span_id().as_str());
+}
+
 /// `tracestate` goes on beside the `traceparent` that it belongs to, and only there.
 #[tokio::test]
 async fn tracestate_of_the_request_goes_on() {

@@ -42,10 +42,12 @@
 //!
 //! # The trace
 //!
-//! `traceparent` names our own span as the parent, or that of the [`Step`]; `tracestate` goes on as it came. Both are a pair: a
-//! request that already has a `traceparent` of its caller's keeps its pair; one that has none gets both of ours. A request
-//! that is handed on, as a proxy does it, has the `traceparent` of our own request, which a step's replaces. The gateway
-//! dialects name the trace in their own headers too.
+//! `traceparent` names our own span as the parent, or that of the [`Step`]; with the feature `otel`, outside of steps, the span
+//! of OpenTelemetry that is active within the request. `tracestate` goes on as it came.
+//!
+//! Both are a pair: a request that already has a `traceparent` of its caller's keeps its pair; one that has none gets both of
+//! ours. A request that is handed on, as a proxy does it, has the `traceparent` of our own request, which a step's replaces.
+//! The gateway dialects name the trace in their own headers too.
 //!
 //! Every other header that the request already has stays as it is, unless the layer may [overwrite](PropagateLayer::overwrite).
 //! So what a proxy hands on is not filtered here: that is [`StripHeaders`](crate::metadata::StripHeaders)' part.
@@ -70,6 +72,8 @@
 //! [`Propagated::left_out`] names it with the reason, and [`PropagateLayer::left_out_total`] counts. Tags are taken in the
 //! order of the allow-list, so the first ones are those that find room.
 
+#[cfg(feature = "otel")]
+mod active_span;
 mod carrier;
 mod destination;
 mod hosts;
@@ -121,13 +125,19 @@ impl Origin {
 
 impl From<&Tags> for Origin {
     fn from(tags: &Tags) -> Self {
-        Self { tags: tags.clone(), trace: tags.trace() }
+        Self::from(tags.clone())
     }
 }
 
 impl From<Tags> for Origin {
     fn from(tags: Tags) -> Self {
-        Self { trace: tags.trace(), tags }
+        let trace = tags.trace();
+        #[cfg(feature = "otel")]
+        let trace = match active_span::active_span_in(&trace) {
+            Some(span_id) => trace.at(span_id),
+            None => trace,
+        };
+        Self { tags, trace }
     }
 }
 

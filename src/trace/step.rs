@@ -2,6 +2,8 @@ use std::sync::Arc;
 
 use crate::metadata::limits::truncated;
 
+#[cfg(feature = "otel")]
+use super::context::SpanId;
 use super::{
     context::{Parent, TraceContext},
     headers::MAX_CHARS,
@@ -20,6 +22,12 @@ impl TraceContext {
             span_path: path_to(self.span_path(), name),
             ..self.clone()
         }
+    }
+
+    /// The trace as it is at another span of this request, for calls made within that.
+    #[cfg(feature = "otel")]
+    pub(crate) fn at(self, span_id: SpanId) -> Self {
+        Self { span_id, ..self }
     }
 }
 
