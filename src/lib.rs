@@ -49,6 +49,7 @@
 //! | `store` | with the features `sqlite` and `postgres`: events in a table, and what is asked of it |
 //! | [`tagging`] | the layers as one: [`TaggingLayer`], [`EventLayer`], and when an event is emitted |
 //! | `usage` | with the feature `llm`: LLM token usage and cost |
+//! | `propagate` | with the feature `client`: tags and trace ids on outgoing calls, `PropagateLayer` |
 //! | [`Tags`] | the handle that handlers and inner layers use |
 //!
 //! # Features
@@ -62,6 +63,7 @@
 //! | `llm` | `usage`: LLM token usage and cost on every event |
 //! | `sqlite` | `store::SqliteStore`: events in an SQLite file |
 //! | `postgres` | `store::PostgresStore`: events in Postgres |
+//! | `client` | `propagate`: tags and trace ids on outgoing calls; `Tags::current`, and `Tags::child` for the steps of an agent |
 //! | `test-util` | `sink::MockSink`, `event::ManualClock`, `trace::SequentialIds` |
 //! | `full` | all of these |
 //!
@@ -100,6 +102,8 @@ mod json_scan;
 pub mod metadata;
 #[cfg(feature = "otel")]
 pub mod otel;
+#[cfg(feature = "client")]
+pub mod propagate;
 mod request_fields;
 pub mod sink;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
@@ -120,6 +124,8 @@ pub use self::{
     tags::Tags,
     trace::TraceIdLayer,
 };
+#[cfg(feature = "client")]
+pub use self::{propagate::PropagateLayer, tags::Step};
 
 /// The README's code compiles.
 #[cfg(doctest)]

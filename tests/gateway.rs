@@ -60,7 +60,12 @@ fn command(env: &[(&str, &str)]) -> Command {
     ] {
         command.env_remove(name);
     }
-    command.env("LISTEN", "127.0.0.1:0").env("STORE", "none").envs(env.iter().copied()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+        .env("LISTEN", "127.0.0.1:0")
+        .env("STORE", "none")
+        .envs(env.iter().copied())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     command
 }
 

@@ -139,6 +139,7 @@ impl Event {
     /// About the bytes that it takes in memory.
     pub(crate) fn approximate_bytes(&self) -> usize {
         let texts = self.path.capacity() + self.route.capacity() + self.host.capacity();
+        let texts = texts + self.trace.tracestate().map_or(0, str::len);
         let error = self.error.as_ref().map_or(0, String::len);
         let tags = self.metadata.approximate_bytes() + self.request_tags.approximate_bytes();
         #[cfg(feature = "llm")]

@@ -100,6 +100,11 @@ pub enum ConfigError {
         /// What is wrong with its value.
         reason: String,
     },
+    /// Hosts of outgoing calls are named by something else than `api.example.com`, `api.example.com:8443` or `*.example.com`.
+    InvalidHost {
+        /// The pattern as it was written.
+        pattern: String,
+    },
     /// A map that code gave to a scope is not within the limits.
     OverLimit {
         /// The scope of the map.
@@ -115,7 +120,7 @@ impl ConfigError {
             Self::InvalidHeader { variable, .. }
             | Self::SecretHeader { variable, .. }
             | Self::InvalidPrefix { variable, .. } => *variable = Some(name),
-            Self::InvalidVariable { .. } | Self::OverLimit { .. } => {}
+            Self::InvalidVariable { .. } | Self::InvalidHost { .. } | Self::OverLimit { .. } => {}
         }
         self
     }
@@ -138,6 +143,9 @@ impl fmt::Display for ConfigError {
             }
             Self::InvalidPrefix { prefix, .. } => write!(f, "no header name begins with {prefix:?}"),
             Self::InvalidVariable { variable, reason } => write!(f, "{variable}: {reason}"),
+            Self::InvalidHost { pattern } => {
+                write!(f, "{pattern:?} is no host such as \"api.example.com\" or \"*.example.com\"")
+            }
             Self::OverLimit { scope, problem } => write!(f, "tags of scope {scope} are over the limits: {problem}"),
         }
     }

@@ -3,35 +3,51 @@ use std::{
     fmt,
     future::Future,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
 };
 
 use pin_project_lite::pin_project;
 
-use super::Tags;
+use crate::trace::TraceContext;
+
+use super::{Step, Tags};
+
+/// What a thread works for.
+struct Current {
+    tags: Option<Tags>,
+    /// The step of that request, when it works on one.
+    step: Option<Arc<TraceContext>>,
+}
 
 thread_local! {
-    static CURRENT: RefCell<Option<Tags>> = const { RefCell::new(None) };
+    static CURRENT: RefCell<Current> = const { RefCell::new(Current { tags: None, step: None }) };
 }
 
 /// While it lives, the tags are those of the request that this thread works for. They are moved, not cloned: whoever is last
 /// to let go of them still finds them unshared.
 pub(crate) struct Entered<'a> {
     tags: &'a mut Option<Tags>,
-    outer: Option<Tags>,
+    outer: Option<Current>,
 }
 
 impl<'a> Entered<'a> {
     pub(crate) fn new(tags: &'a mut Option<Tags>) -> Self {
-        let outer = CURRENT.try_with(|current| current.replace(tags.take())).ok().flatten();
+        Self::at(tags, None)
+    }
+
+    fn at(tags: &'a mut Option<Tags>, step: Option<Arc<TraceContext>>) -> Self {
+        let outer = CURRENT.try_with(|current| current.replace(Current { tags: tags.take(), step })).ok();
         Self { tags, outer }
     }
 }
 
 impl Drop for Entered<'_> {
     fn drop(&mut self) {
-        let outer = self.outer.take();
-        *self.tags = CURRENT.try_with(|current| current.replace(outer)).ok().flatten();
+        if let Some(outer) = self.outer.take() {
+            let ours = CURRENT.try_with(|current| current.replace(outer)).ok();
+            *self.tags = ours.and_then(|current| current.tags);
+        }
     }
 }
 
@@ -53,21 +69,44 @@ impl Tags {
     /// # }).unwrap();
     /// ```
     pub fn current() -> Option<Self> {
-        CURRENT.try_with(|current| current.borrow().clone()).ok().flatten()
+        CURRENT.try_with(|current| current.borrow().tags.clone()).ok().flatten()
     }
 
     /// Runs a future for this request, wherever it is polled: `tokio::spawn(tags.scope(work))`.
     pub fn scope<F: Future>(self, future: F) -> WithTags<F> {
-        WithTags { future, tags: Some(self) }
+        WithTags { future, tags: Some(self), step: None }
+    }
+}
+
+impl Step {
+    /// The step that this thread works on, while the future of a [`scope`](Self::scope) is polled.
+    pub fn current() -> Option<Self> {
+        CURRENT
+            .try_with(|current| {
+                let current = current.borrow();
+                Some(Self { tags: current.tags.clone()?, trace: current.step.clone()? })
+            })
+            .ok()
+            .flatten()
+    }
+
+    /// Runs a future for this step, wherever it is polled: [`Tags::current`] gives the request's tags there, and calls through
+    /// a [`PropagateLayer`](crate::PropagateLayer) name this step as the parent.
+    ///
+    /// What is done before the future is polled is outside of it: `step.scope(async { client.call(request).await })`, not
+    /// `step.scope(client.call(request))`.
+    pub fn scope<F: Future>(self, future: F) -> WithTags<F> {
+        WithTags { future, tags: Some(self.tags), step: Some(self.trace) }
     }
 }
 
 pin_project! {
-    /// The future of [`Tags::scope`].
+    /// The future of [`Tags::scope`] and [`Step::scope`].
     pub struct WithTags<F> {
         #[pin]
         future: F,
         tags: Option<Tags>,
+        step: Option<Arc<TraceContext>>,
     }
 }
 
@@ -76,7 +115,7 @@ impl<F: Future> Future for WithTags<F> {
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let _entered = Entered::new(this.tags);
+        let _entered = Entered::at(this.tags, this.step.clone());
         this.future.poll(context)
     }
 }

@@ -1,5 +1,7 @@
 #[cfg(feature = "client")]
 pub(crate) mod current;
+#[cfg(feature = "client")]
+mod step;
 
 use std::{
     fmt,
@@ -12,6 +14,8 @@ use std::{
 
 use http::request::Parts;
 
+#[cfg(feature = "client")]
+pub use self::step::Step;
 #[cfg(feature = "llm")]
 use crate::usage::{Cost, Recorded, UsageRecord};
 use crate::{

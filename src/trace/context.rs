@@ -116,6 +116,8 @@ pub struct TraceContext {
     pub(super) span_name: Option<Arc<str>>,
     pub(super) span_path: Option<Arc<str>>,
     pub(super) linked_trace_id: Option<Arc<str>>,
+    /// What vendors handed on beside the `traceparent`; not part of the serialised trace.
+    pub(super) tracestate: Option<Arc<str>>,
     /// The W3C flags that go on: bit 0 sampled, bit 1 random trace id.
     pub(super) flags: u8,
     pub(super) source: TraceSource,
@@ -125,6 +127,13 @@ pub struct TraceContext {
 pub(super) enum Parent {
     W3c(SpanId),
     Explicit(Arc<str>),
+}
+
+impl Parent {
+    /// A W3C id wherever it came from, such as the explicit header that goes out beside `traceparent` in a dialect.
+    pub(super) fn of_text(id: &str) -> Self {
+        SpanId::from_hex(id).map_or_else(|| Self::Explicit(id.into()), Self::W3c)
+    }
 }
 
 pub(super) const SAMPLED: u8 = 1;
@@ -140,6 +149,7 @@ impl TraceContext {
             span_name: None,
             span_path: None,
             linked_trace_id: None,
+            tracestate: None,
             flags: SAMPLED,
             source: TraceSource::Generated,
         }
@@ -204,6 +214,12 @@ impl TraceContext {
         self.linked_trace_id.as_deref()
     }
 
+    /// The `tracestate` for calls made on behalf of this request: what came beside a valid `traceparent`, at most 32 members
+    /// of at most 513 characters each. It is not serialised, so an event that is read back has none.
+    pub fn tracestate(&self) -> Option<&str> {
+        self.tracestate.as_deref()
+    }
+
     /// The parent's span id, where it is one by W3C.
     #[cfg(feature = "otel")]
     pub(crate) fn w3c_parent(&self) -> Option<&SpanId> {
@@ -264,13 +280,11 @@ impl TraceContext {
             explicit: owned("trace_id").filter(|_| source == TraceSource::Header),
             w3c_trace_id: TraceId::from_hex(text("w3c_trace_id")?)?,
             span_id: SpanId::from_hex(text("span_id")?)?,
-            parent: text("parent_span_id").map(|id| match SpanId::from_hex(id) {
-                Some(id) => Parent::W3c(id),
-                None => Parent::Explicit(Arc::from(id)),
-            }),
+            parent: text("parent_span_id").map(Parent::of_text),
             span_name: owned("span_name"),
             span_path: owned("span_path"),
             linked_trace_id: owned("linked_trace_id"),
+            tracestate: None,
             flags: if value.get("sampled")?.as_bool()? { SAMPLED } else { 0 },
             source,
         })

@@ -7,7 +7,7 @@ use crate::metadata::{
 };
 
 /// Longest explicit trace id, span id, span name or span path, in characters.
-const MAX_CHARS: usize = 128;
+pub(super) const MAX_CHARS: usize = 128;
 
 /// The headers of a request that concern its trace, found in one pass; of a repeated one the first.
 #[derive(Default)]

@@ -15,14 +15,14 @@ use super::{
     tracestate::{self, Tracestate},
 };
 
-const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
-const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
-const PORTKEY_TRACE_ID: HeaderName = HeaderName::from_static("x-portkey-trace-id");
-const MAJORDOMO_TRACE_ID: HeaderName = HeaderName::from_static("x-majordomo-trace-id");
+pub(crate) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+pub(crate) const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
+pub(crate) const PORTKEY_TRACE_ID: HeaderName = HeaderName::from_static("x-portkey-trace-id");
+pub(crate) const MAJORDOMO_TRACE_ID: HeaderName = HeaderName::from_static("x-majordomo-trace-id");
 const X_TRACE_ID: HeaderName = HeaderName::from_static("x-trace-id");
 
 const PORTKEY_SPAN_ID: HeaderName = HeaderName::from_static("x-portkey-span-id");
-const PORTKEY_PARENT_SPAN_ID: HeaderName = HeaderName::from_static("x-portkey-parent-span-id");
+pub(crate) const PORTKEY_PARENT_SPAN_ID: HeaderName = HeaderName::from_static("x-portkey-parent-span-id");
 
 /// Whose trace ids count.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -173,6 +173,9 @@ impl TraceIdLayer {
             }
             TracePolicy::Accept => self.accept(&found, inbound.as_ref(), explicit, now, trace, diagnostics),
         }
+        if found.has_tracestate {
+            trace.tracestate = tracestate.kept(headers.get(TRACESTATE));
+        }
         if let Some(sampler) = &self.sampler {
             let parent = inbound.filter(|_| self.policy == TracePolicy::Accept);
             let is_sampled = sampler.is_sampled(trace, parent.map(|parent| parent.flags & SAMPLED != 0));
@@ -225,7 +228,7 @@ impl TraceIdLayer {
         trace.parent = found
             .portkey_parent_span_id
             .and_then(|value| explicit_text(&PORTKEY_PARENT_SPAN_ID, value, diagnostics))
-            .map(|id| Parent::Explicit(id.into()))
+            .map(Parent::of_text)
             .or(inbound.map(|inbound| Parent::W3c(inbound.parent_id)));
         let names = [found.portkey_span_name, found.majordomo_span_name];
         trace.span_name = names.into_iter().flatten().find_map(readable_text).map(Arc::from);

@@ -43,7 +43,8 @@
 //! `ff` refused, more parts allowed above version `00`, all-zero ids refused, two headers refused. A valid
 //! `tracestate` goes on unchanged beside a valid `traceparent`; several headers become one, and of a key that stands there
 //! twice the first goes on. One that is not valid (more than 32 members, keys or values that are not allowed) is dropped as a whole and
-//! noted, as is any beside no valid `traceparent`, as the specification demands.
+//! noted, as is any beside no valid `traceparent`, as the specification demands. [`TraceContext::tracestate`] keeps it for calls
+//! that the service makes.
 //!
 //! # Untrusted callers
 //!
@@ -55,11 +56,15 @@ mod headers;
 mod ids;
 mod layer;
 mod sampler;
+#[cfg(feature = "client")]
+mod step;
 mod traceparent;
 mod tracestate;
 
 #[cfg(feature = "test-util")]
 pub use self::ids::SequentialIds;
+#[cfg(feature = "client")]
+pub(crate) use self::layer::{MAJORDOMO_TRACE_ID, PORTKEY_PARENT_SPAN_ID, PORTKEY_TRACE_ID, TRACEPARENT, TRACESTATE};
 pub use self::{
     context::{SpanId, TraceContext, TraceId, TraceSource},
     ids::{IdGenerator, RandomIds},

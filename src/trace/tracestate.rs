@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 /// What is to become of the `tracestate` of a request.
@@ -13,6 +15,21 @@ pub(super) enum Tracestate {
 
 /// Most members of a list.
 const MAX_MEMBERS: usize = 32;
+
+/// Longest list that is kept, in bytes: all members at their longest, with their commas. Only white space makes one longer.
+const MAX_BYTES: usize = MAX_MEMBERS * (256 + 1 + 256 + 1);
+
+impl Tracestate {
+    /// The list that goes on, for calls made on behalf of the request; `header` is what came.
+    pub(super) fn kept(&self, header: Option<&HeaderValue>) -> Option<Arc<str>> {
+        let list = match self {
+            Self::Unchanged => header?,
+            Self::Joined(list) => list,
+            Self::Dropped(_) => return None,
+        };
+        list.to_str().ok().map(str::trim).filter(|list| list.len() <= MAX_BYTES).map(Arc::from)
+    }
+}
 
 /// Reads the `tracestate` headers as one list, by W3C Trace Context (section 3.3): at most 32 members with valid keys and
 /// values, empty ones not counted. Of a key that stands there twice the first is the newest. One member that is not valid

@@ -35,7 +35,7 @@
 mod allow_list;
 mod baggage;
 pub(crate) mod json;
-mod prefix;
+pub(crate) mod prefix;
 
 use std::borrow::Cow;
 
@@ -67,8 +67,8 @@ const SECRET_HEADERS: [&str; 11] = [
 /// Header names with these beginnings belong to the gateway dialects; see [`StripHeaders`].
 const DIALECT_HEADERS: [&str; 2] = ["x-portkey-", "x-majordomo"];
 
-const PORTKEY_METADATA: HeaderName = HeaderName::from_static("x-portkey-metadata");
-const MAJORDOMO_PREFIX: &str = "x-majordomo-";
+pub(crate) const PORTKEY_METADATA: HeaderName = HeaderName::from_static("x-portkey-metadata");
+pub(crate) const MAJORDOMO_PREFIX: &str = "x-majordomo-";
 
 /// Which headers become tags; see the [module](self).
 #[derive(Clone, Debug, Default)]

@@ -7,6 +7,11 @@ use super::super::ConfigError;
 /// Rests of a prefixed name that address the gateway itself and are no tags.
 const RESERVED: [&str; 7] = ["key", "provider", "provider-alias", "client", "trace-id", "span-path", "span-name"];
 
+/// Whether a prefixed header of this rest is no tag, in lower case.
+pub(crate) fn is_reserved(rest: &str) -> bool {
+    RESERVED.contains(&rest)
+}
+
 /// How the keys of prefixed headers are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -59,6 +64,6 @@ impl Prefix {
 
     /// What follows the prefix in `name`, unless that is reserved.
     pub(super) fn rest_of<'n>(&self, name: &'n HeaderName) -> Option<&'n str> {
-        name.as_str().strip_prefix(&*self.0).filter(|rest| !RESERVED.contains(rest))
+        name.as_str().strip_prefix(&*self.0).filter(|rest| !is_reserved(rest))
     }
 }

@@ -1,0 +1,81 @@
+//! Inbound tags on an outgoing LLM call through reqwest, with the step of an agent.
+//!
+//! ```text
+//! cargo run --example outbound --features axum,client
+//! ```
+//!
+//! Starts a mock provider and a service in front of it on free ports, sends the service one request, and prints what the
+//! provider received.
+
+use std::error::Error;
+
+use axum::{Router, extract::State, http::HeaderMap, response::IntoResponse, routing::post};
+use tokio::{net::TcpListener, sync::mpsc};
+use tower_tagging::{
+    MetadataLayer, TaggingLayer, Tags,
+    metadata::Intake,
+    propagate::{self, Carrier, Destination},
+};
+
+/// What the service knows of its provider.
+#[derive(Clone)]
+struct Provider {
+    client: reqwest::Client,
+    url: String,
+    /// What the provider may know of the service's own callers.
+    destination: Destination,
+}
+
+async fn answer(State(provider): State<Provider>, tags: Tags) -> axum::response::Result<impl IntoResponse> {
+    tags.insert("feature", "search");
+    let step = tags.child("agent:answer").child("llm:rewrite_query");
+    let call = provider.client.post(&provider.url).headers(propagate::headers(&step, &provider.destination));
+    let response = call.body(r#"{"model":"gpt-4o"}"#).send().await.map_err(|problem| problem.to_string())?;
+    Ok(response.text().await.map_err(|problem| problem.to_string())?)
+}
+
+async fn serve(app: Router) -> Result<String, Box<dyn Error>> {
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let url = format!("http://{}/v1/chat/completions", listener.local_addr()?);
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    Ok(url)
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let (seen, mut received) = mpsc::channel(1);
+    let provider = Router::new().fallback(async move |headers: HeaderMap| {
+        // The one request of this example fits.
+        let _ = seen.try_send(headers);
+        r#"{"choices":[]}"#
+    });
+    let provider = Provider {
+        client: reqwest::Client::builder().no_proxy().build()?,
+        url: serve(provider).await?,
+        destination: Destination::new()
+            .carrier(Carrier::Portkey)
+            .carrier(Carrier::Majordomo)
+            .allow(["feature"])
+            .allow_as("_user", "user_id"),
+    };
+
+    let tagging = TaggingLayer::builder().metadata(MetadataLayer::builder().intake(Intake::all())).build()?;
+    let service = serve(Router::new().fallback(post(answer)).with_state(provider).layer(tagging)).await?;
+
+    let request = reqwest::Client::builder().no_proxy().build()?.post(service);
+    let request = request
+        .header("x-portkey-trace-id", "req-7f3a")
+        .header("x-portkey-metadata", r#"{"_user": "Zo\u00eb", "plan": "nobody else's business"}"#)
+        .header("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
+        .header("tracestate", "vendor=42");
+    request.send().await?.error_for_status()?;
+
+    let headers = received.recv().await.ok_or("the provider received nothing")?;
+    for (name, value) in &headers {
+        println!("{name}: {}", String::from_utf8_lossy(value.as_bytes()));
+    }
+    assert_eq!(headers["x-portkey-metadata"], r#"{"feature":"search","user_id":"Zo\u00eb"}"#);
+    assert_eq!(headers["x-majordomo-span-path"], "agent:answer/llm:rewrite_query");
+    assert!(!headers.values().any(|value| value.as_bytes().windows(6).any(|text| text == b"nobody")));
+    Ok(())
+}

@@ -1,0 +1,91 @@
+use std::sync::Arc;
+
+use crate::metadata::limits::truncated;
+
+#[cfg(feature = "otel")]
+use super::context::SpanId;
+use super::{
+    context::{Parent, TraceContext},
+    headers::MAX_CHARS,
+    ids::{IdGenerator, RandomIds},
+};
+
+impl TraceContext {
+    /// The trace of a step of this request: a fresh span whose parent is ours, of this name, one further on the path.
+    pub(crate) fn step(&self, name: &str) -> Self {
+        let clean = name.replace(char::is_control, "");
+        let name = truncated(clean.trim(), MAX_CHARS).trim_end();
+        Self {
+            span_id: RandomIds.span_id(),
+            parent: Some(Parent::W3c(self.span_id)),
+            span_name: (!name.is_empty()).then(|| name.into()),
+            span_path: path_to(self.span_path(), name),
+            ..self.clone()
+        }
+    }
+
+    /// The trace as it is at another span of this request, for calls made within that.
+    #[cfg(feature = "otel")]
+    pub(crate) fn at(self, span_id: SpanId) -> Self {
+        Self { span_id, ..self }
+    }
+}
+
+/// The path with one more segment, within what the next service reads: of a longer one the outermost steps go.
+fn path_to(parent: Option<&str>, name: &str) -> Option<Arc<str>> {
+    if name.is_empty() {
+        return parent.map(Arc::from);
+    }
+    let segment = name.replace('/', "%2F");
+    let path = match parent {
+        Some(parent) => format!("{parent}/{segment}"),
+        None => segment.clone(),
+    };
+    let mut path = path.as_str();
+    while path.chars().count() > MAX_CHARS {
+        match path.split_once('/') {
+            Some((_, inner)) => path = inner,
+            None => return Some(truncated(path, MAX_CHARS).into()),
+        }
+    }
+    Some(path.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{RandomIds, TraceContext};
+    use crate::trace::IdGenerator;
+
+    fn trace() -> TraceContext {
+        TraceContext::started(RandomIds.trace_id(std::time::UNIX_EPOCH), RandomIds.span_id())
+    }
+
+    #[test]
+    fn a_step_is_a_child_one_further_on_the_path() {
+        let request = trace();
+        let plan = request.step("agent:plan");
+        let search = plan.step(" tool:search/db\n");
+        assert_eq!(plan.parent_span_id(), Some(request.span_id().as_str()));
+        assert_eq!(search.parent_span_id(), Some(plan.span_id().as_str()));
+        assert_eq!(search.w3c_trace_id(), request.w3c_trace_id());
+        assert_eq!((plan.span_name(), plan.span_path()), (Some("agent:plan"), Some("agent:plan")));
+        assert_eq!(search.span_name(), Some("tool:search/db"));
+        assert_eq!(search.span_path(), Some("agent:plan/tool:search%2Fdb"));
+        let nameless = search.step(" \t");
+        assert_eq!((nameless.span_name(), nameless.span_path()), (None, search.span_path()));
+    }
+
+    #[test]
+    fn names_and_paths_are_bounded() {
+        let mut step = trace();
+        for depth in 0..40 {
+            step = step.step(&format!("step-{depth:04}"));
+        }
+        let path = step.span_path().unwrap();
+        assert!(path.chars().count() <= 128, "{path}");
+        assert!(path.ends_with("/step-0038/step-0039") && path.starts_with("step-"), "{path}");
+        let long = step.step(&"ü/".repeat(100));
+        assert_eq!(long.span_name().unwrap().chars().count(), 128);
+        assert_eq!(long.span_path().unwrap().chars().count(), 128);
+    }
+}
