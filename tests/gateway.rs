@@ -56,6 +56,8 @@ fn command(env: &[(&str, &str)]) -> Command {
         "METADATA_PREFIXES",
         "METADATA_PRECEDENCE",
         "TAGGING",
+        "SPOOL",
+        "METADATA_KEY_CASE",
         "INCLUDE_USAGE",
     ] {
         command.env_remove(name);
@@ -567,4 +569,80 @@ fn bad_variables_end_it_with_one_line() {
     let output = command(&[("LISTEN", &address)]).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8(output.stderr).unwrap().contains(&address));
+}
+
+/// Killed in mid-work, again and again: what a client was answered in full is stored, and once.
+#[tokio::test(flavor = "multi_thread")]
+async fn kill_9_loses_no_event_that_was_answered() {
+    const ROUNDS: usize = 20;
+    let folder = TempFolder::new("kill-9");
+    let store = format!("sqlite:{}", folder.file("events.db").display());
+    let spool = folder.file("spool").display().to_string();
+    let env = [("STORE", store.as_str()), ("SPOOL", spool.as_str())];
+    let answered: Arc<Mutex<Vec<String>>> = Arc::default();
+    for round in 0..ROUNDS {
+        let mut gateway = Gateway::start("killed", &env);
+        let address = gateway.address;
+        let clients: Vec<_> = (0..8)
+            .map(|client| {
+                let answered = Arc::clone(&answered);
+                tokio::spawn(async move {
+                    // Until the connection breaks.
+                    let io = TokioIo::new(TcpStream::connect(address).await.ok()?);
+                    let (mut sender, connection) = hyper::client::conn::http1::handshake(io).await.ok()?;
+                    tokio::spawn(connection);
+                    for number in 0.. {
+                        let id = format!("{round}-{client}-{number}");
+                        let mut request = chat(&[("x-majordomo-request", &id)]);
+                        request.headers_mut().insert("host", HeaderValue::from_static("localhost"));
+                        sender.ready().await.ok()?;
+                        let response = sender.send_request(request).await.ok()?;
+                        let is_ok = response.status().is_success();
+                        response.into_body().collect().await.ok()?;
+                        if is_ok {
+                            answered.lock().unwrap().push(id);
+                        }
+                    }
+                    Some(())
+                })
+            })
+            .collect();
+        // A different moment in each round.
+        tokio::time::sleep(Duration::from_millis(120 + 23 * round as u64)).await;
+        let mut child = gateway.child.take().unwrap();
+        // The signal 9.
+        child.kill().unwrap();
+        child.wait().unwrap();
+        for client in clients {
+            client.await.unwrap();
+        }
+    }
+    let answered = std::mem::take(&mut *answered.lock().unwrap());
+    assert!(answered.len() > 1000, "only {} requests were answered", answered.len());
+    // The last process delivers what the others left.
+    let gateway = Gateway::start("killed", &env);
+    let database = rusqlite::Connection::open(folder.file("events.db")).unwrap();
+    database.busy_timeout(Duration::from_secs(10)).unwrap();
+    let stored = || -> HashMap<String, u32> {
+        let mut query =
+            database.prepare("SELECT raw_metadata->>'request', COUNT(*) FROM llm_requests GROUP BY 1").unwrap();
+        let rows = query.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+        rows.map(Result::unwrap).collect()
+    };
+    let is_complete = || {
+        let stored = stored();
+        answered.iter().all(|id| stored.contains_key(id))
+    };
+    let deadline = std::time::Instant::now() + Duration::from_secs(60);
+    while !is_complete() && std::time::Instant::now() < deadline {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    let (output, _) = gateway.stop();
+    let stored = stored();
+    let lost: Vec<_> = answered.iter().filter(|id| !stored.contains_key(*id)).collect();
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(lost.is_empty(), "{} of {} are lost, {:?} among them: {text}", lost.len(), answered.len(), lost.first());
+    assert!(stored.values().all(|count| *count == 1), "none twice");
+    assert!(text.contains("sqlite: "), "{text}");
+    println!("{} answered over {ROUNDS} kills, {} stored", answered.len(), stored.len());
 }
