@@ -27,6 +27,21 @@ trap 'bash tests/postgres.sh remove "$POSTGRES"' EXIT
 DATABASE_URL=$(bash tests/postgres.sh start "$POSTGRES") || fail "no Postgres server for the tests"
 export DATABASE_URL
 cargo test --test store_postgres -- --ignored
+POSTGRES_FOLDER=$POSTGRES cargo test --test chaos_postgres -- --ignored --nocapture
+
+step "telemetry through a real collector"
+COLLECTOR=target/collector
+if [ ! -x "$COLLECTOR/agent" ]; then
+    rm -rf "$COLLECTOR"
+    python3 -m venv "$COLLECTOR/venv" || fail "no virtual environment for Python"
+    "$COLLECTOR/venv/bin/pip" install -q --disable-pip-version-check rotel==0.0.1a15 ||
+        fail "the collector rotel can't be had from PyPI"
+    # The program is inside of the package.
+    cp "$("$COLLECTOR/venv/bin/python" -c 'import pathlib, rotel; print(pathlib.Path(rotel.__file__).parent / "rotel-agent")')" \
+        "$COLLECTOR/agent"
+    chmod +x "$COLLECTOR/agent"
+fi
+ROTEL_AGENT="$PWD/$COLLECTOR/agent" cargo test --test otel -- --ignored
 
 step "usage and prices beside the Python package genai-prices"
 ORACLE=target/oracle

@@ -1,0 +1,201 @@
+//! 200,000 events into a Postgres that is stopped, killed and cut off under load: run by `tests/run.sh`, which starts it.
+
+mod common;
+
+use std::{
+    convert::Infallible,
+    process::Command,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use common::TempFolder;
+use futures_util::FutureExt;
+use http::{Request, Response};
+use tower::{Layer, ServiceExt, service_fn};
+use tower_tagging::{
+    Event, EventLayer, Sink, Tags,
+    sink::{BatchWriter, Queued, RetryPolicy, SinkReport, Spool, SpoolMode, WriteError},
+    store::{
+        PostgresStore,
+        tokio_postgres::{Client, NoTls, connect},
+    },
+    usage::Usage,
+};
+
+const EVENTS: usize = 200_000;
+
+fn variable(name: &str) -> String {
+    std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set: run tests/run.sh"))
+}
+
+fn server(action: &str) {
+    let status = Command::new("bash")
+        .args(["tests/postgres.sh", action, &variable("POSTGRES_FOLDER")])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .status()
+        .unwrap();
+    assert!(status.success(), "tests/postgres.sh {action}");
+}
+
+async fn client(url: &str) -> Client {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
+        match connect(url, NoTls).await {
+            Ok((client, connection)) => {
+                tokio::spawn(connection);
+                return client;
+            }
+            Err(problem) => assert!(Instant::now() < deadline, "{problem}"),
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+/// A store whose writer is now and then slow, fails, or panics, beside all that befalls the server.
+struct Moody<W> {
+    inner: W,
+    calls: u64,
+}
+
+impl<W: BatchWriter> BatchWriter for Moody<W> {
+    fn write(&mut self, events: &[Arc<Event>]) -> Result<(), WriteError> {
+        self.calls += 1;
+        match self.calls % 41 {
+            7 => thread::sleep(Duration::from_millis(20)),
+            13 => return Err(WriteError::retryable("moody")),
+            // Stored, but nobody hears of it.
+            19 => {
+                self.inner.write(events)?;
+                return Err(WriteError::retryable("the answer is lost"));
+            }
+            29 if events.len() > 1 => panic!("moody"),
+            _ => {}
+        }
+        self.inner.write(events)
+    }
+}
+
+fn emit(layer: &EventLayer, numbers: std::ops::Range<usize>, emitted: &AtomicUsize) {
+    let service = layer.layer(service_fn(|request: Request<usize>| {
+        let number = *request.body();
+        let tags = request.extensions().get::<Tags>().unwrap();
+        tags.insert("number", number.to_string());
+        match number % 10_000 {
+            // What no other event is to suffer for.
+            1 => tags.set_error("NUL \0 and a lot of text ".repeat(100)),
+            2 => tags.insert("'); DROP TABLE llm_requests; --", "\"}\\u0000{\u{FFFD}"),
+            3 => tags.record_usage(Usage::tokens(u64::MAX, u64::MAX).of("openai", "gpt-4o")),
+            _ => tags.record_usage(Usage::tokens(10, 20).of("openai", "gpt-4o")),
+        }
+        std::future::ready(Ok::<_, Infallible>(Response::new(String::new())))
+    }));
+    for number in numbers {
+        let request = Request::get("/v1/chat/completions").body(number).unwrap();
+        service.clone().oneshot(request).now_or_never().unwrap().unwrap();
+        emitted.fetch_add(1, SeqCst);
+        if number % 100 == 0 {
+            thread::sleep(Duration::from_millis(2));
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs Postgres: run by tests/run.sh"]
+async fn every_event_is_stored_once() {
+    let admin_url = variable("DATABASE_URL");
+    let name = format!("chaos_{}", std::process::id());
+    client(&admin_url).await.batch_execute(&format!("CREATE DATABASE {name}")).await.unwrap();
+    let (base, _) = admin_url.rsplit_once('/').unwrap();
+    let url = format!("{base}/{name}");
+    let store = PostgresStore::from_url(&url).unwrap().connect_timeout(Duration::from_secs(2));
+    store.migrate().await.unwrap();
+    let folder = TempFolder::new("chaos-postgres");
+    let begin = || {
+        let spool = Spool::builder(folder.path()).mode(SpoolMode::OnOverflow).open().unwrap();
+        let policy = RetryPolicy::new().min_delay(Duration::from_millis(5)).max_delay(Duration::from_millis(200));
+        let writer = Moody { inner: store.writer(), calls: 0 };
+        Queued::builder("postgres", writer).capacity(2_000).max_batch(500).retry(policy).spool(spool).build()
+    };
+    let sink = begin();
+    let layer = EventLayer::new(sink.clone());
+    let emitted = Arc::new(AtomicUsize::new(0));
+    let threads: Vec<_> = (0..2)
+        .map(|part| {
+            let (layer, emitted) = (layer.clone(), Arc::clone(&emitted));
+            thread::spawn(move || emit(&layer, part * EVENTS / 2..(part + 1) * EVENTS / 2, &emitted))
+        })
+        .collect();
+    let reach = async |part: usize| {
+        while emitted.load(SeqCst) < EVENTS * part / 10 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let cut = async || {
+        let query =
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1 AND pid <> pg_backend_pid()";
+        client(&admin_url).await.execute(query, &[&name]).await.unwrap();
+    };
+    for part in 1..=9 {
+        reach(part).await;
+        match part {
+            2 | 8 => {
+                tokio::task::spawn_blocking(|| server("kill")).await.unwrap();
+                tokio::time::sleep(Duration::from_millis(1500)).await;
+                tokio::task::spawn_blocking(|| server("start")).await.unwrap();
+            }
+            5 => {
+                tokio::task::spawn_blocking(|| server("stop")).await.unwrap();
+                tokio::time::sleep(Duration::from_millis(1500)).await;
+                tokio::task::spawn_blocking(|| server("start")).await.unwrap();
+            }
+            _ => cut().await,
+        }
+    }
+    for thread in threads {
+        tokio::task::spawn_blocking(|| thread.join().unwrap()).await.unwrap();
+    }
+    // Shut down in the middle of it, with the server cut off once more; the next process goes on.
+    cut().await;
+    let delivery = layer.delivery();
+    let first = tokio::task::spawn_blocking(move || delivery.shutdown(Duration::from_millis(300))).await.unwrap();
+    let first = first.sinks()[0].clone();
+    balance(&first);
+    assert_eq!((first.accepted(), first.dropped()), (EVENTS as u64, 0), "{first}");
+    assert!(first.retried() > 0 && first.spool().written > 0, "{first:?}");
+    let in_hand = first.in_flight() - first.spool().waiting;
+    drop((layer, sink));
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let sink = begin();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while sink.delivery().report().sinks()[0].in_flight() > 0 && Instant::now() < deadline {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let delivery = sink.delivery();
+    let second = tokio::task::spawn_blocking(move || delivery.shutdown(Duration::from_secs(20))).await.unwrap();
+    let second = second.sinks()[0].clone();
+    balance(&second);
+    assert_eq!((second.in_flight(), second.dropped()), (0, 0), "{second}");
+    println!("{first}\n{second}\n{in_hand} events were with the writer");
+    let client = client(&url).await;
+    let row = client
+        .query_one(
+            "SELECT count(*), count(DISTINCT id), count(DISTINCT raw_metadata->>'number') FROM llm_requests",
+            &[],
+        )
+        .await
+        .unwrap();
+    let counts: [i64; 3] = [row.get(0), row.get(1), row.get(2)];
+    assert_eq!(counts, [EVENTS as i64; 3], "every event, and none twice: {first}; {second}");
+}
+
+#[track_caller]
+fn balance(report: &SinkReport) {
+    assert_eq!(report.accepted(), report.delivered() + report.dropped() + report.in_flight(), "{report}");
+}
