@@ -66,8 +66,8 @@ for example in axum_router hyper_server unit_test custom_sink durable_spool outb
 done
 
 step "the benchmarks run"
-cargo bench --bench layer --features full -- --smoke
-cargo bench --bench usage --features full -- --smoke
-cargo bench --bench stores --features full -- --smoke
+for bench in layer usage stores delivery otel; do
+    cargo bench --bench "$bench" --features full -- --smoke
+done
 
 printf '\nall tests passed\n'
