@@ -13,6 +13,9 @@ pub(crate) trait Backlog: Send + Sync + fmt::Debug {
     /// Events that wait there. While there are any, later ones go there too, so that the order is kept.
     fn waiting(&self) -> u64;
 
+    /// Whether there is no room for any event.
+    fn is_full(&self) -> bool;
+
     /// Takes an event. May be called from many threads.
     fn append(&self, event: &Event) -> Result<(), DropReason>;
 

@@ -51,6 +51,8 @@ impl QueueFull<'_> {
 
 /// How often the observer hears of a full queue.
 const OBSERVER_PERIOD: Duration = Duration::from_secs(60);
+/// Most events that a request moves from memory to the backlog, to make room.
+const MOVED_AT_ONCE: usize = 32;
 /// How long a writer is tried again once the last sink is gone and nobody waits.
 const UNATTENDED: Duration = Duration::from_secs(10);
 
@@ -74,6 +76,11 @@ pub(super) struct Queue {
     bytes: AtomicU64,
     bounds: Bounds,
     backlog: Option<Arc<dyn Backlog>>,
+    /// What is in memory came after what waits in the backlog, and goes there too before it is delivered: so it is while the
+    /// destination is away. Otherwise it came before.
+    memory_is_newer: AtomicBool,
+    /// Held by whoever moves events from memory to the backlog, so that their order is kept.
+    moves: Mutex<()>,
     pub(super) counts: Counts,
     observer: Observer,
     /// Drops that the observer has not heard of, and when it may hear next (milliseconds since `started`).
@@ -123,6 +130,8 @@ impl Queue {
             bytes: AtomicU64::new(0),
             bounds: Bounds { max_batch: bounds.max_batch.min(bounds.events), ..bounds },
             backlog,
+            memory_is_newer: AtomicBool::new(false),
+            moves: Mutex::new(()),
             counts,
             observer,
             unobserved: AtomicU64::new(0),
@@ -185,7 +194,7 @@ impl Queue {
                 (Err(event), Overflow::DropOldest) => self.displace(event),
             };
         };
-        if backlog.takes_all() || backlog.waiting() > 0 {
+        if backlog.takes_all() || (backlog.waiting() > 0 && !self.memory_is_newer.load(SeqCst)) {
             return match backlog.append(&event) {
                 Ok(()) => {
                     EventPool::give_back(event);
@@ -195,7 +204,19 @@ impl Queue {
                 Err(reason) => self.hold(event).map_err(|_| reason),
             };
         }
-        self.hold(event).or_else(|event| backlog.append(&event))
+        let event = match self.hold(event) {
+            Ok(()) => return Ok(()),
+            Err(event) => event,
+        };
+        if self.memory_is_newer.load(SeqCst) {
+            // Room for this one and the next ones.
+            self.move_aside(MOVED_AT_ONCE);
+            return match self.hold(event) {
+                Ok(()) => Ok(()),
+                Err(event) => backlog.append(&event),
+            };
+        }
+        backlog.append(&event)
     }
 
     /// Takes an event into memory, or gives it back.
@@ -299,7 +320,18 @@ impl Queue {
 
     /// Moves what is in memory to the backlog, as far as there is room, so that memory is free while the destination is away.
     pub(super) fn set_memory_aside(&self) {
-        while let Some(event) = self.pop() {
+        self.memory_is_newer.store(true, SeqCst);
+        self.move_aside(usize::MAX);
+    }
+
+    /// Moves events from memory to the end of the backlog.
+    fn move_aside(&self, most: usize) {
+        let _moves = self.moves.lock().unwrap_or_else(PoisonError::into_inner);
+        for _ in 0..most {
+            if self.backlog.as_ref().is_none_or(|backlog| backlog.is_full()) {
+                return;
+            }
+            let Some(event) = self.pop() else { return };
             if !self.set_aside(&event) {
                 // Back at the end: there was room a moment ago.
                 if self.hold(event).is_err() {
@@ -307,6 +339,14 @@ impl Queue {
                 }
                 return;
             }
+            EventPool::give_back(event);
+        }
+    }
+
+    /// Moves what came while the destination is away.
+    pub(super) fn keep_memory_free(&self) {
+        if self.backlog.is_some() && self.memory_is_newer.load(SeqCst) {
+            self.move_aside(usize::MAX);
         }
     }
 
@@ -368,8 +408,17 @@ impl Queue {
                 }
                 self.sleep(GATHERING, left, || !self.has_batch());
             }
-            // What is in memory is older than what waits in the backlog.
-            while batch.len() < self.bounds.max_batch
+            if self.memory_is_newer.load(SeqCst) {
+                if self.backlog.as_ref().is_some_and(|backlog| backlog.waiting() > 0) {
+                    self.move_aside(usize::MAX);
+                } else {
+                    self.memory_is_newer.store(false, SeqCst);
+                }
+            }
+            // What is in memory now is older than what waits in the backlog, unless it is its turn to wait.
+            let is_memorys_turn = !self.memory_is_newer.load(SeqCst);
+            while is_memorys_turn
+                && batch.len() < self.bounds.max_batch
                 && let Some(event) = self.pop()
             {
                 batch.push(event);

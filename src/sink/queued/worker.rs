@@ -232,7 +232,10 @@ impl<W: BatchWriter> Worker<'_, W> {
                     thread::park_timeout(left.min(DRAINING_DELAY));
                     return true;
                 }
-                None => thread::park_timeout(left),
+                None => {
+                    self.queue.keep_memory_free();
+                    thread::park_timeout(left.min(MOVING_DELAY));
+                }
             }
         }
     }
@@ -305,5 +308,7 @@ impl<W: BatchWriter> Worker<'_, W> {
     }
 }
 
+/// How often events that came while the destination is away are moved to the disk.
+const MOVING_DELAY: Duration = Duration::from_millis(100);
 /// Longest delay between attempts once a queue is closed and its last events drain.
 const DRAINING_DELAY: Duration = Duration::from_millis(200);

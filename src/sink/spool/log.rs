@@ -227,9 +227,13 @@ impl Backlog for Log {
         self.waiting.load(SeqCst)
     }
 
-    fn append(&self, event: &Event) -> Result<(), DropReason> {
+    fn is_full(&self) -> bool {
         // No event is shorter: a log that is full costs a request next to nothing.
-        if self.bytes.load(SeqCst) + SHORTEST_BYTES > self.max_bytes {
+        self.bytes.load(SeqCst) + SHORTEST_BYTES > self.max_bytes
+    }
+
+    fn append(&self, event: &Event) -> Result<(), DropReason> {
+        if self.is_full() {
             return Err(DropReason::SpoolFull);
         }
         BUFFER.with_borrow_mut(|buffer| {
