@@ -424,6 +424,28 @@ async fn the_sampler_decides() {
     }
 }
 
+/// A part of the traces that begin here is recorded, not all of them or none.
+#[tokio::test]
+async fn a_ratio_samples_its_part() {
+    let exporter = InMemorySpanExporter::default();
+    let sampler = Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(0.1)));
+    let otel = Otel::builder().span_exporter(exporter.clone()).sampler(sampler).build().unwrap();
+    let by_builder = TaggingLayer::builder().otel(&otel).build().unwrap().without_request_body();
+    // An event layer alone makes ids too, and asks the same sampler.
+    let alone = EventLayer::new(|_: Arc<Event>| {}).otel(&otel);
+    let handler = service_fn(|_: Request<String>| async { Ok::<_, Infallible>(http::Response::new(String::new())) });
+    for _ in 0..2000 {
+        by_builder.clone().layer(handler).oneshot(Request::get("/").body(String::new()).unwrap()).await.unwrap();
+        alone.clone().layer(handler).oneshot(Request::get("/").body(String::new()).unwrap()).await.unwrap();
+    }
+    let delivery = layer_delivery(&otel);
+    assert!(
+        tokio::task::spawn_blocking(move || delivery.shutdown(Duration::from_secs(10))).await.unwrap().is_complete()
+    );
+    let sampled = exporter.get_finished_spans().unwrap().len();
+    assert!((300..500).contains(&sampled), "{sampled} of 4000");
+}
+
 /// The app's own spans: through the OTel API, and through `tracing`.
 #[derive(Clone)]
 struct AppSpans {
@@ -623,8 +645,8 @@ fn labels_are_bounded() {
             let request = Request::get("/").body(number).unwrap();
             service.clone().oneshot(request).now_or_never().unwrap().unwrap();
             // The queue is bounded, and nothing is to be dropped here.
-            if number % 4096 == 0 {
-                while layer_delivery(&otel).report().sinks()[0].in_flight() > 16_384 {
+            if number % 1024 == 0 {
+                while layer_delivery(&otel).report().sinks()[0].in_flight() > 2048 {
                     std::thread::sleep(Duration::from_millis(1));
                 }
             }

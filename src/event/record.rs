@@ -29,6 +29,8 @@ pub struct Event {
     pub(crate) trace: TraceContext,
     pub(crate) method: Method,
     pub(crate) version: Version,
+    /// By the request's URI, where it says so; not serialised.
+    pub(crate) is_https: bool,
     pub(crate) path: String,
     /// Empty when there is none, as is `host`, so that the buffer stays for the next request.
     pub(crate) route: String,
@@ -66,6 +68,7 @@ impl Default for Event {
             trace: TraceContext::unset(),
             method: Method::GET,
             version: Version::HTTP_11,
+            is_https: false,
             path: String::new(),
             route: String::new(),
             host: String::new(),
@@ -99,6 +102,7 @@ impl Event {
             trace,
             method: _,
             version: _,
+            is_https: _,
             path,
             route,
             host,
@@ -190,6 +194,12 @@ impl Event {
     /// it names one.
     pub fn host(&self) -> Option<&str> {
         non_empty(&self.host)
+    }
+
+    /// `https` where the request's URI says so, else `http`: a server behind a proxy that ends TLS sees nothing of it.
+    #[cfg(feature = "otel")]
+    pub(crate) fn scheme(&self) -> &'static str {
+        if self.is_https { "https" } else { "http" }
     }
 
     /// The HTTP version of the request.

@@ -30,6 +30,16 @@ pub enum GenAiConventions {
     Both,
 }
 
+impl GenAiConventions {
+    /// What the provider's name is called, in the newer and in the older names.
+    #[cfg(feature = "llm")]
+    pub(super) fn provider_names(self) -> (Option<&'static str>, Option<&'static str>) {
+        let new = (self != Self::System).then_some("gen_ai.provider.name");
+        let old = (self != Self::ProviderName).then_some("gen_ai.system");
+        (new, old)
+    }
+}
+
 /// The newest minor version of the 1.x semantic conventions whose names are known here.
 const NEWEST_MINOR: u32 = 41;
 
@@ -136,6 +146,11 @@ impl TagAttributes {
         self
     }
 
+    /// Whether there are tags that do not become attributes.
+    pub(super) fn leaves_out_some(&self) -> bool {
+        self.allowed.is_some() || !self.denied.is_empty()
+    }
+
     /// The name of a tag's attribute, if it is to be one.
     pub fn name_of(&self, key: &str) -> Option<String> {
         if self.denied.contains(key) || self.allowed.as_ref().is_some_and(|allowed| !allowed.contains(key)) {
@@ -199,6 +214,15 @@ impl Attributes {
     pub(super) fn text(&mut self, name: impl Into<opentelemetry::Key>, value: &str) {
         let value = crate::metadata::limits::truncated(value, self.limits.value_chars);
         self.push(KeyValue::new(name, StringValue::from(value.to_owned())));
+    }
+
+    /// Of a name that is taken already, what is known stays: names are unique.
+    pub(super) fn tag(&mut self, name: String, value: &str) {
+        if self.list.iter().any(|attribute| attribute.key.as_str() == name) {
+            self.dropped += 1;
+        } else {
+            self.text(name, value);
+        }
     }
 
     pub(super) fn fixed(&mut self, name: &'static str, value: &'static str) {
@@ -271,6 +295,11 @@ pub(super) fn http(event: &Event, is_client: bool, to: &mut Attributes) {
         to.text("http.request.method_original", event.method().as_str());
     }
     to.text("url.path", event.path());
+    to.fixed("url.scheme", event.scheme());
+    if is_client && let Some(host) = event.host() {
+        // Without the query and credentials.
+        to.text("url.full", &format!("{}://{host}{}", event.scheme(), event.path()));
+    }
     if let Some(route) = event.route() {
         to.text("http.route", route);
     }
@@ -281,7 +310,8 @@ pub(super) fn http(event: &Event, is_client: bool, to: &mut Attributes) {
     if let Some(host) = event.host() {
         let (host, port) = host_and_port(host);
         to.text("server.address", host);
-        if let Some(port) = port {
+        let default = if event.scheme() == "https" { 443 } else { 80 };
+        if let Some(port) = port.or(is_client.then_some(default)) {
             to.number("server.port", port.into());
         }
     }
@@ -319,11 +349,9 @@ pub(super) fn gen_ai(llm: &crate::usage::LlmUsage, conventions: GenAiConventions
         to.text("gen_ai.operation.name", operation_name(operation));
     }
     if let Some(provider) = llm.provider() {
-        if is_new {
-            to.text("gen_ai.provider.name", provider_name(provider));
-        }
-        if conventions != GenAiConventions::ProviderName {
-            to.text("gen_ai.system", provider_name(provider));
+        let (new, old) = conventions.provider_names();
+        for name in [new, old].into_iter().flatten() {
+            to.text(name, provider_name(provider));
         }
     }
     for (name, value) in [

@@ -18,7 +18,10 @@ use hyper_util::{
     rt::{TokioExecutor, TokioTimer},
 };
 use opentelemetry_http::{HttpClient, HttpError};
-use opentelemetry_otlp::{LogExporter, MetricExporter, Protocol, SpanExporter, WithExportConfig, WithHttpConfig};
+use opentelemetry_otlp::{
+    LogExporter, MetricExporter, Protocol, SpanExporter, WithExportConfig, WithHttpConfig, WithTonicConfig,
+    tonic_types::transport::ClientTlsConfig,
+};
 use opentelemetry_sdk::{
     Resource,
     error::OTelSdkResult,
@@ -159,14 +162,22 @@ impl fmt::Debug for OtlpClient {
 const MAX_ANSWER_BYTES: usize = 1024 * 1024;
 
 impl OtlpClient {
-    fn new() -> Result<Self, OtelError> {
+    fn new(signal: Signal) -> Result<Self, OtelError> {
         let connector = hyper_rustls::HttpsConnectorBuilder::new()
             .with_provider_and_webpki_roots(rustls::crypto::ring::default_provider())
             .map_err(|problem| OtelError::of("TLS", problem))?;
         let connector = connector.https_or_http().enable_http1().build();
         let client = Client::builder(TokioExecutor::new()).pool_timer(TokioTimer::new()).build(connector);
-        let timeout = env::var(opentelemetry_otlp::OTEL_EXPORTER_OTLP_TIMEOUT).ok().and_then(|text| text.parse().ok());
-        Ok(Self { client, timeout: Duration::from_millis(timeout.unwrap_or(10_000)) })
+        let own = format!("OTEL_EXPORTER_OTLP_{}_TIMEOUT", signal.word());
+        for name in [own.as_str(), opentelemetry_otlp::OTEL_EXPORTER_OTLP_TIMEOUT] {
+            if let Ok(text) = env::var(name)
+                && !text.is_empty()
+            {
+                let millis = text.parse().map_err(|_| OtelError::new(format!("{name}: {text:?} is no number")))?;
+                return Ok(Self { client, timeout: Duration::from_millis(millis) });
+            }
+        }
+        Ok(Self { client, timeout: Duration::from_secs(10) })
     }
 
     async fn send(self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
@@ -303,7 +314,8 @@ macro_rules! otlp_exporter {
         ) -> Result<OnRuntime<$exporter>, OtelError> {
             let exporter = match Signal::$signal.protocol(destination)? {
                 OtlpProtocol::Grpc => {
-                    let mut builder = $exporter::builder().with_tonic();
+                    let tls = ClientTlsConfig::new().with_enabled_roots();
+                    let mut builder = $exporter::builder().with_tonic().with_tls_config(tls);
                     if let Some(endpoint) = &destination.endpoint {
                         builder = builder.with_endpoint(endpoint);
                     }
@@ -314,7 +326,7 @@ macro_rules! otlp_exporter {
                     if let Some(endpoint) = &destination.endpoint {
                         builder = builder.with_endpoint(format!("{}{}", endpoint.trim_end_matches('/'), $path));
                     }
-                    builder.with_http_client(OtlpClient::new()?).build()
+                    builder.with_http_client(OtlpClient::new(Signal::$signal)?).build()
                 }
             };
             let exporter = exporter.map_err(|problem| OtelError::of("OTLP", problem))?;

@@ -18,7 +18,9 @@ use crate::{
     sink::{Delivery, DropReason},
 };
 
-use super::{attributes, labels::TagLabels};
+#[cfg(feature = "llm")]
+use super::GenAiConventions;
+use super::{attributes, labels::TagLabels, span::SpanRules};
 
 /// The methods that keep their names; any other is `_OTHER`.
 pub(super) const METHODS: [&str; 9] = ["GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH", "TRACE", "CONNECT"];
@@ -74,6 +76,8 @@ pub(super) struct Instruments {
     overflows: Counter<u64>,
     labels: TagLabels,
     is_client: bool,
+    #[cfg(feature = "llm")]
+    conventions: GenAiConventions,
 }
 
 impl fmt::Debug for Instruments {
@@ -116,10 +120,11 @@ impl Instruments {
     pub(super) fn new(
         meter: &Meter,
         labels: TagLabels,
-        is_client: bool,
+        rules: &SpanRules,
         active: &Arc<ActiveRequests>,
         deliveries: &Deliveries,
     ) -> Self {
+        let is_client = rules.is_client;
         let side = if is_client { "client" } else { "server" };
         observe_active(meter, side, active);
         observe_deliveries(meter, deliveries);
@@ -156,6 +161,8 @@ impl Instruments {
                 .build(),
             labels,
             is_client,
+            #[cfg(feature = "llm")]
+            conventions: rules.conventions,
         }
     }
 
@@ -172,8 +179,19 @@ impl Instruments {
         if let Some(kind) = attributes::error_type(event, self.is_client) {
             labels.push(KeyValue::new("error.type", kind));
         }
+        labels.push(KeyValue::new("url.scheme", event.scheme()));
+        if self.is_client
+            && let Some(host) = event.host()
+        {
+            let (host, port) = attributes::host_and_port(host);
+            let (label, is_other) = self.labels.capped("server.address", host);
+            self.overflows.add(u64::from(is_other), &[]);
+            labels.push(label);
+            let default = if event.scheme() == "https" { 443 } else { 80 };
+            labels.push(KeyValue::new("server.port", i64::from(port.unwrap_or(default))));
+        }
         let first_tag = labels.len();
-        let overflows = self.labels.of(event, &mut labels);
+        let overflows = self.labels.add(event, &mut labels);
         if overflows > 0 {
             self.overflows.add(overflows, &[]);
         }
@@ -181,7 +199,9 @@ impl Instruments {
         if let Some(bytes) = event.request_body_bytes() {
             self.request_size.record(bytes, &labels);
         }
-        self.response_size.record(event.response_body_bytes(), &labels);
+        if event.status().is_some() {
+            self.response_size.record(event.response_body_bytes(), &labels);
+        }
         #[cfg(feature = "llm")]
         if let Some(llm) = event.llm() {
             self.record_llm(event, llm, labels.get(first_tag..).unwrap_or_default());
@@ -193,15 +213,28 @@ impl Instruments {
     #[cfg(feature = "llm")]
     fn record_llm(&self, event: &Event, llm: &crate::usage::LlmUsage, tags: &[KeyValue]) {
         let mut labels = tags.to_vec();
+        let provider = llm.provider().map(attributes::provider_name);
+        let (new, old) = self.conventions.provider_names();
+        // Models are what callers and providers say.
         for (name, value) in [
-            ("gen_ai.operation.name", llm.operation().map(attributes::operation_name)),
-            ("gen_ai.provider.name", llm.provider().map(attributes::provider_name)),
-            ("gen_ai.request.model", llm.request_model()),
-            ("gen_ai.response.model", llm.response_model()),
+            (Some("gen_ai.operation.name"), llm.operation().map(attributes::operation_name)),
+            (new, provider),
+            (old, provider),
+            (Some("gen_ai.request.model"), llm.request_model()),
+            (Some("gen_ai.response.model"), llm.response_model()),
         ] {
-            labels.extend(value.map(|value| KeyValue::new(name, value.to_owned())));
+            if let (Some(name), Some(value)) = (name, value) {
+                let (label, is_other) = self.labels.capped(name, value);
+                self.overflows.add(u64::from(is_other), &[]);
+                labels.push(label);
+            }
+        }
+        let count = labels.len();
+        if let Some(kind) = attributes::error_type(event, self.is_client) {
+            labels.push(KeyValue::new("error.type", kind));
         }
         self.operation_duration.record(event.duration().as_secs_f64(), &labels);
+        labels.truncate(count);
         if let Some(cost) = llm.cost() {
             labels.push(KeyValue::new("currency", "USD"));
             self.cost.add(cost.usd(), &labels);
@@ -229,7 +262,8 @@ fn observe_active(meter: &Meter, side: &str, active: &Arc<ActiveRequests>) {
         .with_unit("{request}")
         .with_callback(move |observer| {
             for (method, count) in METHODS.iter().chain(&["_OTHER"]).zip(&active.counts) {
-                observer.observe(count.load(Relaxed), &[KeyValue::new("http.request.method", *method)]);
+                let labels = [KeyValue::new("http.request.method", *method), KeyValue::new("url.scheme", "http")];
+                observer.observe(count.load(Relaxed), &labels);
             }
         })
         .build();
@@ -239,6 +273,7 @@ fn observe_active(meter: &Meter, side: &str, active: &Arc<ActiveRequests>) {
 #[derive(Default)]
 struct Fates {
     events: BTreeMap<&'static str, u64>,
+    retried: u64,
     in_memory: u64,
     in_spool: u64,
 }
@@ -249,8 +284,9 @@ fn fates(deliveries: &Deliveries) -> BTreeMap<String, Fates> {
     for sink in deliveries.iter().flat_map(|delivery| delivery.report().sinks().to_vec()) {
         let of_name = fates.entry(sink.name().to_owned()).or_default();
         let dropped = DropReason::ALL.map(|reason| (reason.as_str(), sink.dropped_for(reason)));
-        let counts = [("delivered", sink.delivered()), ("retried", sink.retried())];
-        for (fate, count) in counts.into_iter().chain(dropped.into_iter().filter(|(_, count)| *count > 0)) {
+        let delivered = [("delivered", sink.delivered())];
+        of_name.retried += sink.retried();
+        for (fate, count) in delivered.into_iter().chain(dropped.into_iter().filter(|(_, count)| *count > 0)) {
             *of_name.events.entry(fate).or_default() += count;
         }
         of_name.in_spool += sink.spool().waiting;
@@ -264,12 +300,23 @@ fn observe_deliveries(meter: &Meter, deliveries: &Deliveries) {
     meter
         .u64_observable_counter("tower_tagging.delivery.events")
         .with_unit("{event}")
-        .with_description("Events by what became of them: delivered, retried, or the reason why they were dropped.")
+        .with_description("Events by what became of them: delivered, or the reason why they were dropped.")
         .with_callback(move |observer| {
             for (sink, fates) in fates(&for_events) {
                 for (fate, count) in fates.events {
                     observer.observe(count, &[KeyValue::new("sink", sink.clone()), KeyValue::new("fate", fate)]);
                 }
+            }
+        })
+        .build();
+    let for_retries = Arc::clone(deliveries);
+    meter
+        .u64_observable_counter("tower_tagging.delivery.retries")
+        .with_unit("{event}")
+        .with_description("Events that were written again, each time.")
+        .with_callback(move |observer| {
+            for (sink, fates) in fates(&for_retries) {
+                observer.observe(fates.retried, &[KeyValue::new("sink", sink)]);
             }
         })
         .build();

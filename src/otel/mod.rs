@@ -37,11 +37,11 @@
 //! | `http.server.request.body.size`, `http.server.response.body.size` | bytes |
 //! | `gen_ai.client.token.usage`, `gen_ai.client.operation.duration` | LLM calls |
 //! | `tower_tagging.cost` | by `currency` |
-//! | `tower_tagging.delivery.events`, `tower_tagging.delivery.waiting` | what becomes of events, by sink |
+//! | `tower_tagging.delivery.events`, `….delivery.retries`, `….delivery.waiting` | what becomes of events, by sink |
 //! | `tower_tagging.label.overflows` | values of tags that were too many |
 //!
-//! No tag is a label unless [you name it](OtelBuilder::metric_labels); each has 100 values at most, and the others are
-//! `__other__`. With a layer that wraps a client ([`OtelBuilder::client`]) the instruments are `http.client.…`.
+//! No tag is a label unless [you name it](OtelBuilder::metric_labels); each has 100 values at most, and so have the names of models; the others
+//! are `__other__`. With a layer that wraps a client ([`OtelBuilder::client`]) the instruments are `http.client.…`.
 //!
 //! # Export
 //!
@@ -75,7 +75,7 @@ pub use opentelemetry_sdk;
 use opentelemetry::{
     Context, InstrumentationScope,
     metrics::{Meter, MeterProvider},
-    trace::{SpanContext, SpanId, SpanKind, TraceContextExt, TraceFlags, TraceId, TraceState},
+    trace::{SpanContext, SpanId, SpanKind, TraceContextExt, TraceFlags, TraceId},
 };
 use opentelemetry_sdk::{
     Resource,
@@ -143,13 +143,31 @@ impl Otel {
         self.inner.deliveries.lock().unwrap_or_else(PoisonError::into_inner).push(delivery.clone());
     }
 
-    pub(crate) fn active_requests(&self) -> Arc<ActiveRequests> {
-        Arc::clone(&self.inner.active)
+    pub(crate) fn parts(&self) -> OtelParts {
+        OtelParts { active: Arc::clone(&self.inner.active), sampler: self.inner.sampler.clone() }
     }
 
-    /// `None` when the flag of the caller decides, and traces that begin here are sampled.
-    pub(crate) fn sampler(&self) -> Option<impl TraceSampler + use<>> {
+    /// The sampler, for a [`TraceIdLayer`](crate::TraceIdLayer) that is put together by hand; `None` when the flag of the caller decides,
+    /// and traces that begin here are sampled. [`TaggingLayerBuilder::otel`](crate::tagging::TaggingLayerBuilder::otel) uses it by itself.
+    pub fn sampler(&self) -> Option<impl TraceSampler + use<>> {
         self.inner.sampler.clone()
+    }
+}
+
+/// What a layer needs on the request's own path.
+#[derive(Clone, Debug)]
+pub(crate) struct OtelParts {
+    pub(crate) active: Arc<ActiveRequests>,
+    sampler: Option<Sampler>,
+}
+
+impl OtelParts {
+    /// Decides on a trace that begins in an event layer.
+    pub(crate) fn sample(&self, trace: &mut TraceContext) {
+        if let Some(sampler) = &self.sampler {
+            let is_sampled = sampler.is_sampled(trace, None);
+            trace.set_sampled(is_sampled);
+        }
     }
 }
 
@@ -208,8 +226,17 @@ impl crate::sink::Part for MetricsPart {
     fn close(&self, _deadline: Instant) {}
 
     fn wait(&self, deadline: Instant) {
-        // A second shutdown is an error that says so; a collector that is away is in the log of the SDK.
-        let _ = self.0.shutdown_with_timeout(deadline.saturating_duration_since(Instant::now()));
+        // The SDK waits for as long as it likes: so that is done elsewhere. A second shutdown is an error that says so, and a
+        // collector that is away is in the log of the SDK.
+        let provider = self.0.clone();
+        let (done, ended) = std::sync::mpsc::channel();
+        let flush = move || {
+            let _ = provider.shutdown();
+            let _ = done.send(());
+        };
+        if std::thread::Builder::new().name("tagging otel".to_owned()).spawn(flush).is_ok() {
+            let _ = ended.recv_timeout(deadline.saturating_duration_since(Instant::now()));
+        }
     }
 }
 
@@ -224,7 +251,7 @@ impl TraceSampler for Sampler {
             let flags = if is_sampled { TraceFlags::SAMPLED } else { TraceFlags::NOT_SAMPLED };
             let parent_id = trace.w3c_parent().unwrap_or_else(|| trace.span_id());
             let parent_id = SpanId::from_bytes(parent_id.to_bytes());
-            let context = SpanContext::new(trace_id, parent_id, flags, true, TraceState::default());
+            let context = SpanContext::new(trace_id, parent_id, flags, true, span::trace_state(trace));
             Context::new().with_remote_span_context(context)
         });
         let result = self.0.should_sample(parent.as_ref(), trace_id, "", &SpanKind::Server, &[], &[]);
@@ -297,7 +324,7 @@ impl OtelBuilder {
     /// # Errors
     /// [`OtelError`] naming the variable and what is wrong with it, or what the system refused.
     pub fn otlp(mut self) -> Result<Self, OtelError> {
-        if env::var("OTEL_SDK_DISABLED").is_ok_and(|text| text.eq_ignore_ascii_case("true")) {
+        if is_disabled() {
             self.is_disabled = true;
             return Ok(self);
         }
@@ -323,7 +350,11 @@ impl OtelBuilder {
     ///
     /// # Errors
     /// Those of [`otlp`](Self::otlp).
-    pub fn otlp_logs(self) -> Result<Self, OtelError> {
+    pub fn otlp_logs(mut self) -> Result<Self, OtelError> {
+        if is_disabled() {
+            self.is_disabled = true;
+            return Ok(self);
+        }
         let runtime = ExportRuntime::start().map_err(|problem| OtelError::of("a thread to export", problem))?;
         self.otlp_logs_on(&runtime)
     }
@@ -431,7 +462,7 @@ impl OtelBuilder {
         let deliveries = Deliveries::default();
         let instruments = meter.map(|meter| {
             let labels = TagLabels::new(&self.labels, self.max_label_values, &rules.tags);
-            Arc::new(Instruments::new(&meter, labels, self.is_client, &active, &deliveries))
+            Arc::new(Instruments::new(&meter, labels, &rules, &active, &deliveries))
         });
         let outlets = [&spans, &logs].into_iter().flatten().map(Sink::delivery);
         let outlets = Delivery::join(outlets).after_others();
@@ -442,6 +473,10 @@ impl OtelBuilder {
         let delivery = Delivery::join([delivery].into_iter().chain(flush));
         Ok(Otel { inner: Arc::new(Inner { first, delivery, active, sampler, deliveries }) })
     }
+}
+
+fn is_disabled() -> bool {
+    env::var("OTEL_SDK_DISABLED").is_ok_and(|text| text.eq_ignore_ascii_case("true"))
 }
 
 /// The library that the telemetry is of.

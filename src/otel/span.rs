@@ -15,6 +15,7 @@ use opentelemetry_sdk::{
 use crate::{
     Event,
     event::Outcome,
+    metadata::limits::truncated,
     sink::{BatchWriter, WriteError},
     trace::TraceContext,
 };
@@ -29,7 +30,12 @@ pub(super) fn span_context(trace: &TraceContext) -> SpanContext {
     let flags = TraceFlags::new(trace.flags());
     let trace_id = TraceId::from_bytes(trace.w3c_trace_id().to_bytes());
     let span_id = SpanId::from_bytes(trace.span_id().to_bytes());
-    SpanContext::new(trace_id, span_id, flags, false, TraceState::default())
+    SpanContext::new(trace_id, span_id, flags, false, trace_state(trace))
+}
+
+/// What vendors handed on; an empty one where the SDK can't say it.
+pub(super) fn trace_state(trace: &TraceContext) -> TraceState {
+    trace.tracestate().and_then(|list| list.parse().ok()).unwrap_or_default()
 }
 
 /// The current context, with the request's own span in it.
@@ -59,7 +65,7 @@ impl SpanRules {
         // Last, so that no client's tags take the place of what is known.
         for (key, value) in event.metadata() {
             if let Some(name) = self.tags.name_of(key) {
-                attributes.text(name, value);
+                attributes.tag(name, value);
             }
         }
         attributes.finish()
@@ -77,10 +83,14 @@ impl SpanRules {
         let mut events = SpanEvents::default();
         for note in event.diagnostics() {
             let mut attributes = vec![KeyValue::new("tower_tagging.diagnostic.code", note.code().as_str())];
-            let texts =
-                [("tower_tagging.diagnostic.key", note.key()), ("tower_tagging.diagnostic.detail", note.detail())];
+            // The detail may be a tag's value, which is to go nowhere.
+            let is_told = |key: &str| !self.tags.leaves_out_some() || self.tags.name_of(key).is_some();
+            let key = note.key().filter(|key| is_told(key));
+            let detail = note.detail().filter(|_| note.key().is_none_or(is_told));
+            let texts = [("tower_tagging.diagnostic.key", key), ("tower_tagging.diagnostic.detail", detail)];
             for (name, text) in texts {
-                attributes.extend(text.map(|text| KeyValue::new(name, text.to_owned())));
+                let text = text.map(|text| truncated(text, self.limits.value_chars).to_owned());
+                attributes.extend(text.map(|text| KeyValue::new(name, text)));
             }
             events.events.push(SpanEvent::new("tower_tagging.diagnostic", event.time(), attributes, 0));
         }
@@ -130,10 +140,21 @@ impl<E: SpanExporter + 'static> BatchWriter for SpanWriter<E> {
     }
 }
 
-/// What an exporter says may pass, but that it was shut down.
+/// What an exporter's error means for the batch. OTLP tells what may be sent again; of it the SDK leaves but the text.
 pub(super) fn export_result(result: Result<(), OTelSdkError>) -> Result<(), WriteError> {
-    result.map_err(|error| match error {
-        OTelSdkError::AlreadyShutdown => WriteError::new(error),
-        error => WriteError::retryable(error),
+    result.map_err(|error| {
+        let text = error.to_string();
+        let says = |codes: &[&str]| codes.iter().any(|code| text.contains(code));
+        // The collector can't take this batch; a smaller one it may.
+        if says(&["status code: 400", "status code: 413", "status code: 422", "gRPC code: InvalidArgument"]) {
+            return WriteError::rejected(error);
+        }
+        let refused = ["status code: 401", "status code: 403", "status code: 404", "status code: 405"];
+        let refused_by_grpc = ["Unauthenticated", "PermissionDenied", "Unimplemented", "NotFound"];
+        let is_refused = says(&refused) || (text.contains("gRPC code") && says(&refused_by_grpc));
+        if is_refused || matches!(error, OTelSdkError::AlreadyShutdown) {
+            return WriteError::new(error);
+        }
+        WriteError::retryable(error)
     })
 }

@@ -11,7 +11,7 @@ use crate::{
 };
 
 #[cfg(feature = "otel")]
-use crate::otel::ActiveRequests;
+use crate::otel::OtelParts;
 #[cfg(feature = "llm")]
 use crate::usage::UsageTap;
 
@@ -39,7 +39,7 @@ pub(super) struct Events {
     span_level: Option<tracing::Level>,
     /// The sink of telemetry, beside the other one.
     #[cfg(feature = "otel")]
-    otel: Option<(Guarded, Arc<ActiveRequests>)>,
+    otel: Option<(Guarded, OtelParts)>,
 }
 
 impl EventLayer {
@@ -113,12 +113,13 @@ impl EventLayer {
     }
 
     /// Reports each request as an OpenTelemetry span, with metrics and logs, beside the events to the sink; see
-    /// [`otel`](crate::otel). The service runs within the span's context, so that spans of the app are its children. Where no layer around this one reads
+    /// [`otel`](crate::otel). Where ids are made here, the sampler of `otel` decides; a [`TraceIdLayer`](crate::TraceIdLayer) around this one wants
+    /// it [handed in](crate::otel::Otel::sampler). The service runs within the span's context, so that spans of the app are its children. Where no layer around this one reads
     /// trace ids, new ones are made.
     #[cfg(feature = "otel")]
     #[must_use]
     pub fn otel(self, otel: &crate::otel::Otel) -> Self {
-        let parts = Some((Guarded::new(otel.clone()), otel.active_requests()));
+        let parts = Some((Guarded::new(otel.clone()), otel.parts()));
         self.with(|events| events.otel = parts)
     }
 
@@ -168,6 +169,7 @@ impl EventLayer {
         event.id = self.events.ids.event_id(event.time);
         event.method = head.method.clone();
         event.version = head.version;
+        event.is_https = head.uri.scheme() == Some(&http::uri::Scheme::HTTPS);
         event.path.push_str(head.uri.path());
         match head.headers.get(header::HOST) {
             Some(host) => event.host.push_str(&header_text(host).0),
@@ -203,16 +205,22 @@ impl EventLayer {
 
         #[cfg(feature = "otel")]
         let pending = match &self.events.otel {
-            Some((_, active)) => {
+            Some((_, parts)) => {
                 self.events.ensure_trace(event);
-                pending.within_context(crate::otel::context_of(event.trace()), active.enter(&head.method))
+                // A span of `tracing` that is begun for the request is a child of its own.
+                pending.within_context(crate::otel::context_of(event.trace()), parts.active.enter(&head.method))
             }
             None => pending,
         };
         #[cfg(feature = "tracing")]
         if self.events.span_level.is_some() {
             self.events.ensure_trace(event);
-            return pending.within(self.events.span(event));
+            #[cfg(feature = "otel")]
+            let attached = pending.attach();
+            let span = self.events.span(event);
+            #[cfg(feature = "otel")]
+            drop(attached);
+            return pending.within(span);
         }
         #[cfg(not(feature = "tracing"))]
         let _ = event;
@@ -236,6 +244,12 @@ impl Events {
 
     /// Makes trace ids if no layer read them from the request.
     pub(super) fn ensure_trace(&self, event: &mut Event) {
+        #[cfg(feature = "otel")]
+        if let Some((_, parts)) = self.otel.as_ref().filter(|_| event.trace.is_unset()) {
+            event.ensure_trace(&*self.ids);
+            parts.sample(&mut event.trace);
+            return;
+        }
         event.ensure_trace(&*self.ids);
     }
 

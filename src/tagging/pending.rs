@@ -112,6 +112,12 @@ impl Pending {
         }
     }
 
+    /// Makes the request's context the current one.
+    #[cfg(feature = "otel")]
+    pub(super) fn attach(&self) -> Option<opentelemetry::ContextGuard> {
+        self.otel.as_ref().map(|otel| otel.0.clone().attach())
+    }
+
     /// Hands in the tags: from now on the event is emitted, whatever happens.
     pub(super) fn armed(&mut self, tags: &Tags) -> &mut Self {
         self.tags.get_or_insert_with(|| tags.clone());
@@ -126,19 +132,20 @@ impl Pending {
     /// Runs the service, or polls it or its body, within the request's span; a panic within leaves a mark.
     pub(super) fn observe<T>(&mut self, run: impl FnOnce() -> T) -> T {
         self.is_polling = true;
+        // Outermost, so that a span of `tracing` is a child of ours.
+        #[cfg(feature = "otel")]
+        let attached = self.attach();
         #[cfg(feature = "tracing")]
         let entered = self.span.as_ref().map(|span| span.enter());
-        #[cfg(feature = "otel")]
-        let attached = self.otel.as_ref().map(|otel| otel.0.clone().attach());
         #[cfg(feature = "client")]
         let current = self.tags.is_some().then_some(&mut self.tags).map(crate::tags::current::Entered::new);
         let result = run();
         #[cfg(feature = "client")]
         drop(current);
-        #[cfg(feature = "otel")]
-        drop(attached);
         #[cfg(feature = "tracing")]
         drop(entered);
+        #[cfg(feature = "otel")]
+        drop(attached);
         self.is_polling = false;
         result
     }

@@ -113,6 +113,8 @@ pub struct TraceContext {
     pub(super) w3c_trace_id: TraceId,
     pub(super) span_id: SpanId,
     pub(super) parent: Option<Parent>,
+    /// The caller's span by its `traceparent`, whatever an explicit header says.
+    pub(super) remote_parent: Option<SpanId>,
     pub(super) span_name: Option<Arc<str>>,
     pub(super) span_path: Option<Arc<str>>,
     pub(super) linked_trace_id: Option<Arc<str>>,
@@ -146,6 +148,7 @@ impl TraceContext {
             w3c_trace_id,
             span_id,
             parent: None,
+            remote_parent: None,
             span_name: None,
             span_path: None,
             linked_trace_id: None,
@@ -220,13 +223,17 @@ impl TraceContext {
         self.tracestate.as_deref()
     }
 
-    /// The parent's span id, where it is one by W3C.
+    /// The parent's span id by W3C: that of `traceparent`, else the explicit one where it can be one.
     #[cfg(feature = "otel")]
     pub(crate) fn w3c_parent(&self) -> Option<&SpanId> {
-        match self.parent.as_ref()? {
-            Parent::W3c(id) => Some(id),
-            Parent::Explicit(_) => None,
-        }
+        self.remote_parent.as_ref().or(match &self.parent {
+            Some(Parent::W3c(id)) => Some(id),
+            Some(Parent::Explicit(_)) | None => None,
+        })
+    }
+
+    pub(crate) fn set_sampled(&mut self, is_sampled: bool) {
+        self.flags = if is_sampled { self.flags | SAMPLED } else { self.flags & !SAMPLED };
     }
 
     /// The W3C flags that go on.
@@ -281,6 +288,7 @@ impl TraceContext {
             w3c_trace_id: TraceId::from_hex(text("w3c_trace_id")?)?,
             span_id: SpanId::from_hex(text("span_id")?)?,
             parent: text("parent_span_id").map(Parent::of_text),
+            remote_parent: None,
             span_name: owned("span_name"),
             span_path: owned("span_path"),
             linked_trace_id: owned("linked_trace_id"),

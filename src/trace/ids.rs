@@ -25,7 +25,8 @@ pub trait IdGenerator: fmt::Debug + Send + Sync + 'static {
 
 /// `UUIDv7` event and trace ids ([RFC 9562](https://www.rfc-editor.org/rfc/rfc9562#name-uuid-version-7)) and random span ids.
 ///
-/// Sorting by id is sorting by time, to the millisecond.
+/// Sorting by id is sorting by time, to the millisecond. The last 8 bytes of a trace id are random throughout, where a strict
+/// `UUIDv7` has two fixed bits: samplers of OpenTelemetry that record a part of all traces decide by these bytes.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RandomIds;
 
@@ -43,8 +44,12 @@ impl IdGenerator for RandomIds {
 
     fn trace_id(&self, now: SystemTime) -> TraceId {
         loop {
-            // A UUIDv7 carries its version, so this ends at the first turn.
-            if let Some(id) = TraceId::from_bytes(self.event_id(now).into_bytes()) {
+            let mut bytes = self.event_id(now).into_bytes();
+            if let Some(last) = bytes.last_chunk_mut::<8>() {
+                *last = self.span_id().to_bytes();
+            }
+            // It carries its version, so this ends at the first turn.
+            if let Some(id) = TraceId::from_bytes(bytes) {
                 return id;
             }
         }

@@ -179,7 +179,7 @@ impl TraceIdLayer {
         if let Some(sampler) = &self.sampler {
             let parent = inbound.filter(|_| self.policy == TracePolicy::Accept);
             let is_sampled = sampler.is_sampled(trace, parent.map(|parent| parent.flags & SAMPLED != 0));
-            trace.flags = if is_sampled { trace.flags | SAMPLED } else { trace.flags & !SAMPLED };
+            trace.set_sampled(is_sampled);
         }
         OnwardHeaders { reply, tracestate, replaces_traceparent }
     }
@@ -222,9 +222,12 @@ impl TraceIdLayer {
             (None, Some(id)) => (id_of_text(id).unwrap_or_else(|| self.ids.trace_id(now)), TraceSource::Header),
             (None, None) => (self.ids.trace_id(now), TraceSource::Generated),
         };
+        // A header that a proxy passed on beside its own `traceparent` names the proxy's span, not ours.
+        let span_id = span_id.filter(|id| inbound.is_none_or(|inbound| inbound.parent_id != *id));
         trace.start(w3c_trace_id, span_id.unwrap_or_else(|| self.ids.span_id()));
         trace.source = source;
         trace.flags = inbound.map_or(SAMPLED, |inbound| inbound.flags);
+        trace.remote_parent = inbound.map(|inbound| inbound.parent_id);
         trace.parent = found
             .portkey_parent_span_id
             .and_then(|value| explicit_text(&PORTKEY_PARENT_SPAN_ID, value, diagnostics))

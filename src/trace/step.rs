@@ -18,6 +18,7 @@ impl TraceContext {
         Self {
             span_id: RandomIds.span_id(),
             parent: Some(Parent::W3c(self.span_id)),
+            remote_parent: None,
             span_name: (!name.is_empty()).then(|| name.into()),
             span_path: path_to(self.span_path(), name),
             ..self.clone()
