@@ -192,7 +192,8 @@ async fn every_event_is_stored_once() {
         .await
         .unwrap();
     let counts: [i64; 3] = [row.get(0), row.get(1), row.get(2)];
-    assert_eq!(counts, [EVENTS as i64; 3], "every event, and none twice: {first}; {second}");
+    let all = i64::try_from(EVENTS).unwrap();
+    assert_eq!(counts, [all; 3], "every event, and none twice: {first}; {second}");
 }
 
 #[track_caller]

@@ -307,6 +307,67 @@ fn the_next_process_delivers_what_is_left() {
     assert_eq!(written.lock().unwrap().len(), 1000);
 }
 
+/// Keys that a JSON library means something else by are keys like any other.
+#[test]
+fn keys_made_to_confuse_a_parser() {
+    let folder = TempFolder::new("keys");
+    let seen: Arc<Mutex<Vec<String>>> = Arc::default();
+    let log = Arc::clone(&seen);
+    let writer = Writer(move |events: &[Arc<Event>]| {
+        log.lock().unwrap().extend(events.iter().map(|event| serde_json::to_string(event.metadata()).unwrap()));
+        Ok(())
+    });
+    let sink = Queued::builder("keys", writer).spool(always(folder.path()).open().unwrap()).build();
+    let layer = EventLayer::new(sink.clone());
+    let service = layer.layer(service_fn(|request: Request<()>| {
+        let tags = request.extensions().get::<Tags>().unwrap();
+        tags.extend([("$serde_json::private::RawValue", "x"), ("$serde_json::private::Number", "1"), ("z", "\\u0000")]);
+        std::future::ready(Ok::<_, Infallible>(Response::new(String::new())))
+    }));
+    futures_util::FutureExt::now_or_never(service.oneshot(Request::get("/").body(()).unwrap())).unwrap().unwrap();
+    let report = sink.delivery().shutdown(Duration::from_secs(10));
+    assert!(report.is_complete(), "{report}");
+    let expected = r#"{"$serde_json::private::Number":"1","$serde_json::private::RawValue":"x","z":"\\u0000"}"#;
+    assert_eq!(*seen.lock().unwrap(), [expected]);
+}
+
+/// A spool that is small is used again once it was emptied.
+#[test]
+fn a_small_spool_is_used_again() {
+    let folder = TempFolder::new("small");
+    let (is_up, written) = (Arc::new(AtomicBool::new(false)), Written::default());
+    let spool = Spool::builder(folder.path()).mode(SpoolMode::Always).max_bytes(512 * 1024).open().unwrap();
+    let sink = Queued::builder("away", switched(&is_up, &written)).capacity(10).retry(hasty()).spool(spool).build();
+    let layer = EventLayer::new(sink.clone());
+    for round in 0..3 {
+        is_up.store(false, SeqCst);
+        emit(&layer, 0..2000, "");
+        assert!(report(&sink).dropped_for(DropReason::SpoolFull) > 0, "{}", report(&sink));
+        let before = report(&sink).spool().written;
+        is_up.store(true, SeqCst);
+        wait_until(|| report(&sink).in_flight() == 0);
+        emit(&layer, 0..10, "");
+        wait_until(|| report(&sink).in_flight() == 0);
+        assert_eq!(report(&sink).spool().written, before + 10, "round {round}");
+    }
+}
+
+/// Who waits longer than whoever closed it first gets the time.
+#[test]
+fn a_shutdown_after_the_last_sink_is_gone_has_its_own_deadline() {
+    let (is_up, written) = (Arc::new(AtomicBool::new(false)), Written::default());
+    let sink = Queued::builder("away", switched(&is_up, &written)).retry(hasty()).build();
+    emit(&EventLayer::new(sink.clone()), 0..10, "");
+    let delivery = sink.delivery();
+    drop(sink);
+    let waits = thread::spawn(move || delivery.shutdown(Duration::from_secs(60)));
+    // Longer than a sink is tried that nobody waits for.
+    thread::sleep(Duration::from_millis(11_000));
+    is_up.store(true, SeqCst);
+    let report = waits.join().unwrap();
+    assert!(report.is_complete(), "{report}");
+}
+
 /// A writer that hangs at the end: what is in memory is saved.
 #[test]
 fn a_shutdown_with_a_full_queue_saves_it() {

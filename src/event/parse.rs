@@ -1,14 +1,20 @@
 //! Reads a serialised event back.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    fmt,
+    time::{Duration, SystemTime},
+};
 
 use http::{Method, StatusCode, Version};
-use serde::{Deserialize, Deserializer, de::Error};
+use serde::{
+    Deserialize, Deserializer,
+    de::{Error, MapAccess, Visitor},
+};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use crate::{
-    metadata::{Diagnostic, DiagnosticCode, Scope},
+    metadata::{Diagnostic, DiagnosticCode, Metadata, Scope},
     trace::TraceContext,
 };
 
@@ -18,14 +24,45 @@ impl<'de> Deserialize<'de> for Event {
     /// Reads what `Serialize` writes: `serde_json::from_str::<Event>(line)`. Times have lost what they had below a
     /// microsecond; members and diagnostics that this version does not know are left out.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let mut value = Value::deserialize(deserializer)?;
-        let object = value.as_object_mut().ok_or_else(|| D::Error::custom("an event is an object"))?;
-        parse(object).map_err(|member| D::Error::custom(format_args!("the event's member `{member}` can't be read")))
+        let members = deserializer.deserialize_map(MembersVisitor)?;
+        parse(members).map_err(|member| D::Error::custom(format_args!("the event's member `{member}` can't be read")))
+    }
+}
+
+/// The members of an event. Those whose keys a client chooses are not read as a [`Value`], which sees more in some keys than
+/// keys.
+#[derive(Default)]
+struct Members {
+    object: Map<String, Value>,
+    metadata: Option<Metadata>,
+    sources: Metadata,
+}
+
+struct MembersVisitor;
+
+impl<'de> Visitor<'de> for MembersVisitor {
+    type Value = Members;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an event, which is an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members, A::Error> {
+        let mut members = Members::default();
+        while let Some(key) = map.next_key::<String>()? {
+            match key.as_str() {
+                "metadata" => members.metadata = Some(map.next_value()?),
+                "sources" => members.sources = map.next_value()?,
+                _ => _ = members.object.insert(key, map.next_value()?),
+            }
+        }
+        Ok(members)
     }
 }
 
 /// The event, or the name of the member that can't be read.
-fn parse(object: &mut Map<String, Value>) -> Result<Event, &'static str> {
+fn parse(members: Members) -> Result<Event, &'static str> {
+    let Members { object, metadata, sources } = members;
     if object.get("schema").and_then(Value::as_str) != Some("tower-tagging/1") {
         return Err("schema");
     }
@@ -60,12 +97,9 @@ fn parse(object: &mut Map<String, Value>) -> Result<Event, &'static str> {
         error: text(object.get("error")).map(str::to_owned),
         ..Event::default()
     };
-    for (key, value) in part("metadata").as_object().ok_or("metadata")? {
-        event.metadata.insert(key, value.as_str().ok_or("metadata")?);
-    }
-    let sources = part("sources");
+    event.metadata = metadata.ok_or("metadata")?;
     let source = |key: &str| {
-        let name = text(sources.get(key)).unwrap_or_default();
+        let name = sources.get(key).unwrap_or_default();
         Scope::ALL.into_iter().find(|scope| scope.as_str() == name).unwrap_or(Scope::Request)
     };
     event.sources = event.metadata.iter().map(|(key, _)| source(key)).collect();

@@ -73,22 +73,22 @@ fn stored_json(value: &impl Serialize) -> String {
     if memmem::find(text.as_bytes(), br"\u0000").is_none() {
         return text;
     }
-    match serde_json::from_str(&text) {
-        Ok(value) => without_nul(value).to_string(),
-        Err(_) => "null".to_owned(),
-    }
-}
-
-fn without_nul(value: serde_json::Value) -> serde_json::Value {
-    use serde_json::Value;
-    match value {
-        Value::String(text) => Value::String(text.replace('\0', "\u{FFFD}")),
-        Value::Array(list) => list.into_iter().map(without_nul).collect(),
-        Value::Object(object) => {
-            object.into_iter().map(|(key, value)| (key.replace('\0', "\u{FFFD}"), without_nul(value))).collect()
+    // In the text itself: a parser may see more in a key than a key.
+    let mut clean = String::with_capacity(text.len());
+    let mut rest = text.as_str();
+    while let Some((before, escape)) = rest.find('\\').and_then(|at| rest.split_at_checked(at)) {
+        clean.push_str(before);
+        if let Some(behind) = escape.strip_prefix("\\u0000") {
+            clean.push('\u{FFFD}');
+            rest = behind;
+        } else {
+            let (escaped, behind) = escape.split_at_checked(2).unwrap_or((escape, ""));
+            clean.push_str(escaped);
+            rest = behind;
         }
-        other => other,
     }
+    clean.push_str(rest);
+    clean
 }
 
 /// The tags of activated keys as a JSON object; `None` when there are none.

@@ -89,7 +89,7 @@ pub(super) struct Queue {
     started: Instant,
     closed: AtomicBool,
     /// Once closed: until when attempts go on.
-    closes_at: OnceLock<Instant>,
+    closes_at: Mutex<Option<Instant>>,
     /// When the oldest event at hand ended (microseconds since 1970), and when the writer was given a batch (milliseconds
     /// since `started`); 0 for none.
     oldest: AtomicU64,
@@ -138,7 +138,7 @@ impl Queue {
             observe_at: AtomicU64::new(0),
             started: Instant::now(),
             closed: AtomicBool::new(false),
-            closes_at: OnceLock::new(),
+            closes_at: Mutex::new(None),
             oldest: AtomicU64::new(0),
             busy_since: AtomicU64::new(0),
             is_away: AtomicBool::new(false),
@@ -222,8 +222,8 @@ impl Queue {
     /// Takes an event into memory, or gives it back.
     fn hold(&self, event: Arc<Event>) -> Result<(), Arc<Event>> {
         let bytes = event.approximate_bytes() as u64;
-        if self.bytes.fetch_add(bytes, SeqCst) + bytes > self.bounds.bytes {
-            self.bytes.fetch_sub(bytes, SeqCst);
+        let with_it = |held: u64| held.checked_add(bytes).filter(|sum| *sum <= self.bounds.bytes);
+        if self.bytes.fetch_update(SeqCst, SeqCst, with_it).is_err() {
             return Err(event);
         }
         self.events.push((event, bytes)).map_err(|(event, bytes)| {
@@ -234,7 +234,9 @@ impl Queue {
 
     /// Drops the oldest events until there is room for this one.
     fn displace(&self, mut event: Arc<Event>) -> Result<(), DropReason> {
-        while self.pop().is_some() {
+        // One that is larger than all the room there is makes nobody give way.
+        let can_fit = event.approximate_bytes() as u64 <= self.bounds.bytes;
+        while can_fit && self.pop().is_some() {
             match self.hold(event) {
                 // The event that gave way is counted by the caller.
                 Ok(()) => return Err(DropReason::QueueFull),
@@ -245,7 +247,6 @@ impl Queue {
                 }
             }
         }
-        // It alone is larger than all the room there is.
         Err(DropReason::QueueFull)
     }
 
@@ -297,7 +298,7 @@ impl Queue {
 
     /// Once closed: until when attempts go on.
     pub(super) fn closes_at(&self) -> Option<Instant> {
-        self.closes_at.get().copied()
+        *self.closes_at.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn is_done(&self) -> bool {
@@ -336,6 +337,8 @@ impl Queue {
                 // Back at the end: there was room a moment ago.
                 if self.hold(event).is_err() {
                     self.counts.drop_for(DropReason::SpoolFailed, 1);
+                } else if self.is_closed() && self.is_done() {
+                    self.drop_rest();
                 }
                 return;
             }
@@ -429,6 +432,13 @@ impl Queue {
             {
                 let lost = backlog.read(batch, self.bounds.max_batch);
                 self.counts.drop_for(DropReason::SpoolFailed, usize::try_from(lost).unwrap_or(usize::MAX));
+                if batch.is_empty() && lost == 0 {
+                    // It can't be read now: later, or by the next process.
+                    if self.is_closed() {
+                        return None;
+                    }
+                    self.sleep(GATHERING, Some(Duration::from_secs(1)), || true);
+                }
             }
             if let Some(oldest) = batch.first() {
                 let ended = oldest.time().checked_add(oldest.duration()).unwrap_or(oldest.time());
@@ -455,7 +465,8 @@ impl Queue {
             SinkHealth::Stopped
         } else if busy_since > 0 && self.now().saturating_sub(busy_since) > millis(self.bounds.stalled_after) {
             SinkHealth::Stalled
-        } else if self.is_away.load(SeqCst) {
+        } else if self.is_away.load(SeqCst) && self.oldest.load(SeqCst) > 0 {
+            // While there is nothing to write, nobody can know.
             SinkHealth::Unavailable
         } else {
             SinkHealth::Healthy
@@ -483,7 +494,10 @@ impl Part for Queue {
     }
 
     fn close(&self, deadline: Instant) {
-        let _ = self.closes_at.set(deadline);
+        // Whoever waits longest decides.
+        let mut at = self.closes_at.lock().unwrap_or_else(PoisonError::into_inner);
+        *at = Some(at.map_or(deadline, |other| other.max(deadline)));
+        drop(at);
         self.closed.store(true, SeqCst);
         self.worker_is.store(BUSY, SeqCst);
         self.wake();

@@ -3,6 +3,7 @@ use std::{
     collections::VecDeque,
     fs::{self, File, OpenOptions, TryLockError},
     io::{self, Read, Seek, SeekFrom, Write},
+    panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -84,6 +85,8 @@ thread_local! {
 
 /// Largest buffer that a thread keeps for the next event, in bytes.
 const KEEP_BYTES: usize = 64 * 1024;
+/// A batch is large enough when its records take so many bytes.
+const BATCH_BYTES: usize = 8 * 1024 * 1024;
 /// Less than any record takes.
 const SHORTEST_BYTES: u64 = 256;
 /// A file is given up early when all that is in it was committed and it has grown to this size.
@@ -117,7 +120,8 @@ impl Log {
             first_own: next_number,
             mode,
             max_bytes,
-            segment_bytes,
+            // Files are deleted whole, so that one must not be all there is room for.
+            segment_bytes: segment_bytes.min(max_bytes / 2),
             waiting: AtomicU64::new(recovered),
             bytes: AtomicU64::new(list.iter().map(|segment| segment.length).sum()),
             written: AtomicU64::new(0),
@@ -129,7 +133,8 @@ impl Log {
             folder,
             _lock: lock,
         };
-        log.retire(&mut log.segments(), committed);
+        let retired = log.retire(&mut log.segments(), committed);
+        log.delete(retired);
         Ok(log)
     }
 
@@ -188,32 +193,43 @@ impl Log {
     }
 
     fn failed(&self, what: &str, problem: &io::Error) -> DropReason {
-        tracing::debug!(
-            target: "tower_tagging::delivery",
-            folder = %self.folder.display(),
-            %problem,
-            "a file of the spool could not be {what}"
-        );
+        // The subscriber is the user's code, and may panic.
+        let _ = catch_unwind(AssertUnwindSafe(|| {
+            tracing::debug!(
+                target: "tower_tagging::delivery",
+                folder = %self.folder.display(),
+                %problem,
+                "a file of the spool could not be {what}"
+            );
+        }));
         DropReason::SpoolFailed
     }
 
-    /// Deletes the files that hold nothing behind the position.
-    fn retire(&self, segments: &mut Segments, position: Position) {
+    /// Takes the files off the list that hold nothing behind the position. They are to be deleted without the lock.
+    fn retire(&self, segments: &mut Segments, position: Position) -> Vec<u64> {
+        let mut retired = Vec::new();
         while let Some(first) = segments.list.front().copied() {
             let is_last = segments.list.len() == 1;
             let is_open = is_last && segments.open.is_some();
             let is_done = first.number < position.segment
                 || (first.number == position.segment && first.length <= position.offset);
             if !is_done || (is_open && first.length < RETIRE_BYTES.min(self.segment_bytes)) {
-                return;
+                break;
             }
             if is_open {
                 segments.open = None;
             }
             segments.list.pop_front();
             self.bytes.fetch_sub(first.length, SeqCst);
-            // What can't be deleted now is deleted when the log is opened next.
-            let _ = fs::remove_file(segment_path(&self.folder, first.number));
+            retired.push(first.number);
+        }
+        retired
+    }
+
+    /// What can't be deleted now is deleted when the log is opened next.
+    fn delete(&self, retired: Vec<u64>) {
+        for number in retired {
+            let _ = fs::remove_file(segment_path(&self.folder, number));
         }
     }
 }
@@ -255,23 +271,30 @@ impl Backlog for Log {
         reader.ends.clear();
         let mut at = reader.committed;
         let mut lost = 0;
+        let mut bytes = 0;
+        let has_room = |batch: &Vec<Arc<Event>>, bytes: usize| batch.len() < max && bytes < BATCH_BYTES;
         // Every pass is over one segment.
-        while batch.len() < max {
-            let segment = {
+        while has_room(batch, bytes) {
+            // What is known of the segment, and whether there are others behind it, is of one moment.
+            let found = {
                 let segments = self.segments();
-                segments.list.iter().copied().find(|segment| segment.number >= at.segment)
+                let last = segments.list.back().map(|last| last.number);
+                let next = segments.list.iter().copied().find(|segment| segment.number >= at.segment);
+                next.map(|segment| (segment, last == Some(segment.number)))
             };
-            let Some(segment) = segment else { break };
+            let Some((segment, is_last)) = found else { break };
             if segment.number > at.segment {
                 at = Position { segment: segment.number, offset: 0, records: 0 };
             }
             let mut is_over = false;
+            let mut failure = None;
             match open_segment(&mut reader.segment, &self.folder, segment, at.offset) {
                 Ok(file) => {
-                    while batch.len() < max && !is_over {
+                    while has_room(batch, bytes) && !is_over && failure.is_none() {
                         match file.next() {
-                            Ok(Found::Event(bytes)) => {
-                                let event = serde_json::from_slice::<Event>(bytes);
+                            Ok(Found::Event(record)) => {
+                                let event = serde_json::from_slice::<Event>(record);
+                                bytes += record.len();
                                 at.offset = file.offset();
                                 if let Ok(event) = event {
                                     at.records += 1;
@@ -286,28 +309,29 @@ impl Backlog for Log {
                                 at.offset = file.offset();
                             }
                             Ok(Found::End) => is_over = true,
-                            Err(problem) => {
-                                self.failed("read", &problem);
-                                self.damaged.fetch_add(1, SeqCst);
-                                is_over = true;
-                            }
+                            Err(problem) => failure = Some(problem),
                         }
                     }
                 }
-                Err(problem) => {
-                    self.failed("opened", &problem);
-                    self.damaged.fetch_add(1, SeqCst);
-                    is_over = true;
+                Err(problem) => failure = Some(problem),
+            }
+            if let Some(problem) = failure {
+                reader.segment = None;
+                // What is gone is lost; anything else may pass, and is tried again.
+                if !matches!(problem.kind(), io::ErrorKind::NotFound | io::ErrorKind::UnexpectedEof) {
+                    self.failed("read", &problem);
+                    break;
                 }
+                self.damaged.fetch_add(1, SeqCst);
+                is_over = true;
             }
             if !is_over {
                 break;
             }
             // All of it was looked at: what was not found is lost.
             lost += segment.records.saturating_sub(at.records);
-            at = Position { segment: segment.number, offset: segment.length, records: segment.records.max(at.records) };
-            let is_last = self.segments().list.back().is_none_or(|last| last.number == segment.number);
             if is_last {
+                at = Position { offset: segment.length, records: segment.records.max(at.records), ..at };
                 break;
             }
             at = Position { segment: segment.number + 1, offset: 0, records: 0 };
@@ -335,11 +359,14 @@ impl Backlog for Log {
         self.waiting.fetch_sub(events.min(reader.ends.len()) as u64, SeqCst);
         reader.ends.clear();
         let mut segments = self.segments();
-        self.retire(&mut segments, position);
+        let retired = self.retire(&mut segments, position);
         let is_there = |number: u64| segments.list.iter().any(|segment| segment.number == number);
         if reader.segment.as_ref().is_some_and(|(number, _)| !is_there(*number)) {
             reader.segment = None;
         }
+        drop(segments);
+        drop(guard);
+        self.delete(retired);
     }
 
     fn report(&self) -> SpoolReport {

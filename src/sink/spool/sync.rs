@@ -1,6 +1,7 @@
 use std::{
     fs::File,
     io,
+    panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
     sync::{Arc, Condvar, Mutex, PoisonError},
     thread,
@@ -85,11 +86,14 @@ impl Shared {
             while !state.is_dirty && !state.is_over {
                 state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
             }
-            let due = Instant::now().checked_add(interval);
-            while let Some(left) = due.map(|due| due.saturating_duration_since(Instant::now()))
-                && !left.is_zero()
-                && !state.is_over
-            {
+            // A year, where the interval is too long to be written down.
+            let now = Instant::now();
+            let due = now.checked_add(interval).unwrap_or(now + Duration::from_secs(365 * 24 * 3600));
+            loop {
+                let left = due.saturating_duration_since(Instant::now());
+                if left.is_zero() || state.is_over {
+                    break;
+                }
                 state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
             }
             if !state.is_dirty {
@@ -102,15 +106,20 @@ impl Shared {
             let done = state.files.len().saturating_sub(1);
             state.files.drain(..done);
             drop(state);
-            let flushed: io::Result<()> = files.iter().try_for_each(|file| file.sync_data());
-            let named = if is_new_file { self.sync_folder() } else { Ok(()) };
-            if let Err(problem) = flushed.and(named) {
-                tracing::warn!(
-                    target: "tower_tagging::delivery",
-                    folder = %self.folder.display(),
-                    %problem,
-                    "the spool could not be flushed to the disk"
-                );
+            // All of them, whatever becomes of one.
+            let mut result = if is_new_file { self.sync_folder() } else { Ok(()) };
+            for file in &files {
+                result = result.and(file.sync_data());
+            }
+            if let Err(problem) = result {
+                let _ = catch_unwind(AssertUnwindSafe(|| {
+                    tracing::warn!(
+                        target: "tower_tagging::delivery",
+                        folder = %self.folder.display(),
+                        %problem,
+                        "the spool could not be flushed to the disk"
+                    );
+                }));
             }
         }
     }

@@ -62,7 +62,14 @@ impl Server {
         let (client, connection) = opened.map_err(|_| StoreError::TimedOut(self.connect_timeout))??;
         // What goes wrong with the connection, the client says too.
         let task = tokio::spawn(async move { drop(connection.await) });
-        Ok(Session { client, task })
+        let session = Session { client, task };
+        // Each statement sees what was committed before it, also one that waited for a lock; and a client that vanished holds no
+        // lock for long.
+        let settings =
+            "SET default_transaction_isolation = 'read committed'; SET idle_in_transaction_session_timeout = '60s'";
+        let set = timeout(self.connect_timeout, session.client.batch_execute(settings)).await;
+        set.map_err(|_| StoreError::TimedOut(self.connect_timeout))??;
+        Ok(session)
     }
 }
 

@@ -24,7 +24,7 @@ use super::{
     super::{
         StoreError,
         keys::{ActiveKeys, KeyCounts},
-        row::{COLUMNS, Micros},
+        row::Micros,
     },
     ACTIVATION_LOCK,
     connect::{Server, Session},
@@ -251,22 +251,32 @@ async fn insert_missing(
     events: &[Arc<Event>],
     active: &ActiveKeys,
 ) -> Result<HashSet<Uuid>, tokio_postgres::Error> {
-    let table = "llm_requests_again";
-    session.batch_execute(&format!("CREATE TEMP TABLE {table} (LIKE llm_requests) ON COMMIT DROP")).await?;
-    copy(session, table, events, active).await?;
-    let columns = COLUMNS.join(", ");
-    let insert = format!(
-        "INSERT INTO llm_requests ({columns}) SELECT {columns} FROM {table} ON CONFLICT DO NOTHING RETURNING id"
-    );
-    let ids = session.query(&insert, &[]).await?;
-    ids.iter().map(|row| row.try_get(0)).collect()
+    let ids: Vec<Uuid> = events.iter().map(|event| event.id()).collect();
+    let stored = session.query("SELECT id FROM llm_requests WHERE id = ANY($1)", &[&ids]).await?;
+    let stored: HashSet<Uuid> = stored.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?;
+    let mut missing = HashSet::new();
+    let events: Vec<_> = events
+        .iter()
+        .filter(|event| !stored.contains(&event.id()) && missing.insert(event.id()))
+        .map(Arc::clone)
+        .collect();
+    copy(session, "llm_requests", &events, active).await?;
+    Ok(missing)
 }
 
 fn write_error(error: StoreError) -> WriteError {
-    let code = match &error {
-        StoreError::Database(error) => error.downcast_ref::<tokio_postgres::Error>().and_then(|error| error.code()),
+    let source = match &error {
+        StoreError::Database(error) => error.downcast_ref::<tokio_postgres::Error>(),
         _ => None,
     };
+    let code = source.and_then(|error| error.code());
+    // A violation that is of no constraint.
+    let lacks_partition = code == Some(&SqlState::CHECK_VIOLATION)
+        && source.and_then(|error| error.as_db_error()).is_some_and(|error| error.constraint().is_none());
+    if lacks_partition || code == Some(&SqlState::UNIQUE_VIOLATION) {
+        // A month's partition was just dropped, or another writer stored an event of the batch meanwhile.
+        return WriteError::retryable(error);
+    }
     // Of class 22 (data), 23 (constraints) and 54 (limits): it is about what one of the events holds.
     match code.and_then(|code| code.code().get(..2)) {
         Some("22" | "23" | "54") => WriteError::rejected(error),
