@@ -46,6 +46,7 @@
 //! | [`trace`] | trace ids: [`TraceIdLayer`] |
 //! | [`event`] | the record of a request |
 //! | [`sink`] | where events go, and the count of every event's fate |
+//! | `otel` | with the feature `otel`: requests as spans, with metrics and logs |
 //! | `store` | with the features `sqlite` and `postgres`: events in a table, and what is asked of it |
 //! | [`tagging`] | the layers as one: [`TaggingLayer`], [`EventLayer`], and when an event is emitted |
 //! | `usage` | with the feature `llm`: LLM token usage and cost |
@@ -61,6 +62,8 @@
 //! | `tracing` | `sink::TracingSink`, and `EventLayer::span`, a span around each request |
 //! | `tokio` | `sink::ChannelSink` |
 //! | `llm` | `usage`: LLM token usage and cost on every event |
+//! | `otel` | `otel::Otel`: spans, metrics and logs to an OTel collector |
+//! | `spool` | `sink::Spool`: events on disk that outlast an outage and a killed process |
 //! | `sqlite` | `store::SqliteStore`: events in an SQLite file |
 //! | `postgres` | `store::PostgresStore`: events in Postgres |
 //! | `client` | `propagate`: tags and trace ids on outgoing calls; `Tags::current`, and `Tags::child` for the steps of an agent |

@@ -233,10 +233,12 @@ impl Attributes {
         self.push(KeyValue::new(name, i64::try_from(value).unwrap_or(i64::MAX)));
     }
 
+    #[cfg(feature = "llm")]
     pub(super) fn float(&mut self, name: &'static str, value: f64) {
         self.push(KeyValue::new(name, value));
     }
 
+    #[cfg(feature = "llm")]
     pub(super) fn flag(&mut self, name: &'static str, value: bool) {
         self.push(KeyValue::new(name, value));
     }

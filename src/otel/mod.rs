@@ -52,7 +52,7 @@
 //! `OTEL_LOGS_EXPORTER` is `otlp`. It runs on threads of its own: from any thread, with a Tokio runtime or without. With
 //! [`Otel::builder`] you hand in exporters of your own.
 //!
-//! Spans and logs go through [`Queued`](crate::sink::Queued)s: a collector that is away costs a request nothing, and shows in the
+//! Spans and logs go through [`Queued`] sinks: a collector that is away costs a request nothing, and shows in the
 //! [report](crate::sink::Delivery::report) of the layer's delivery. `Delivery::shutdown` flushes all of it.
 
 mod attributes;

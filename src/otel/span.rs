@@ -48,6 +48,7 @@ pub(crate) fn context_of(trace: &TraceContext) -> Context {
 pub(super) struct SpanRules {
     pub(super) is_client: bool,
     pub(super) tags: TagAttributes,
+    #[cfg_attr(not(feature = "llm"), allow(dead_code, reason = "there is no LLM usage to name"))]
     pub(super) conventions: GenAiConventions,
     pub(super) limits: AttributeLimits,
     pub(super) scope: InstrumentationScope,

@@ -9,6 +9,8 @@
 //! | `JsonLinesSink` | `jsonl` | a [`Queued`] that writes one JSON object a line to stdout, a file, or any writer |
 //! | `TracingSink` | `tracing` | one `tracing` event for each request |
 //! | `ChannelSink` | `tokio` | sends into a bounded `tokio::sync::mpsc` channel |
+//! | `SqliteStore::sink`, `PostgresStore::sink` | `sqlite`, `postgres` | rows of a table |
+//! | `Otel` | `otel` | spans, metrics and logs |
 //! | `MockSink` | `test-util` | keeps events for assertions in tests |
 //! | [`Fanout`], [`Filter`] | | several sinks; only some events |
 //! | any `Fn(Arc<Event>)` | | a closure, called on the request's own task |

@@ -107,7 +107,8 @@ impl EventLayer {
     pub fn delivery(&self) -> Delivery {
         #[cfg(feature = "otel")]
         if let Some((otel, _)) = &self.events.otel {
-            return Delivery::join([self.events.sink.delivery(), otel.delivery()]);
+            let others = self.events.sink.is_listening().then(|| self.events.sink.delivery());
+            return Delivery::join(others.into_iter().chain([otel.delivery()]));
         }
         self.events.sink.delivery()
     }
@@ -256,6 +257,9 @@ impl Events {
     pub(super) fn emit(&self, event: Arc<Event>) {
         #[cfg(feature = "otel")]
         if let Some((otel, _)) = &self.otel {
+            if !self.sink.is_listening() {
+                return otel.emit(event);
+            }
             otel.emit(Arc::clone(&event));
         }
         self.sink.emit(event);

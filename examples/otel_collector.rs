@@ -1,0 +1,47 @@
+//! Requests as spans and metrics in an OTel collector.
+//!
+//! ```text
+//! cargo run --example otel_collector --features full
+//! ```
+//!
+//! It exports to `OTEL_EXPORTER_OTLP_ENDPOINT` (by default a collector on this machine, port 4318), calls its own service a few times, and prints
+//! where the spans went. Without a collector it says so: requests are served all the same.
+
+use std::{error::Error, time::Duration};
+
+use axum::{Router, extract::Path, routing::get};
+use tower::ServiceExt;
+use tower_tagging::{TaggingLayer, Tags, otel::Otel};
+
+async fn order(Path(id): Path<u32>, tags: Tags) -> String {
+    tags.insert("order_id", id.to_string());
+    format!("order {id}\n")
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    // OTEL_SERVICE_NAME, OTEL_TRACES_SAMPLER and the other variables of the specification count.
+    let otel = Otel::from_env()?;
+    let tagging = TaggingLayer::builder().from_env()?.otel(&otel).build()?;
+    let delivery = tagging.delivery();
+    let app = Router::new().route("/orders/{id}", get(order)).layer(tagging);
+
+    for id in 1..=3 {
+        let request = http::Request::get(format!("/orders/{id}"))
+            .header("x-majordomo-team", "growth")
+            .header("traceparent", format!("00-0af7651916cd43dd8448eb211c8031{id:02}-b7ad6b7169203331-01"))
+            .body(axum::body::Body::empty())?;
+        let response = app.clone().oneshot(request).await?;
+        println!("{} in trace {:?}", response.status(), response.headers()["x-trace-id"]);
+        axum::body::to_bytes(response.into_body(), 1024).await?;
+    }
+
+    let endpoint = std::env::var("OTEL_EXPORTER_OTLP_ENDPOINT").unwrap_or_else(|_| "http://localhost:4318".to_owned());
+    // It blocks, so it runs where it may.
+    let report = tokio::task::spawn_blocking(move || delivery.shutdown(Duration::from_secs(3))).await?;
+    match report.sink("otel spans") {
+        Some(spans) if spans.is_complete() => println!("{} spans went to {endpoint}", spans.delivered()),
+        _ => println!("no collector took the spans at {endpoint}:\n{report}"),
+    }
+    Ok(())
+}

@@ -1,0 +1,66 @@
+//! Spans of `tracing` under the span of the request, with no collector: what would be exported is printed.
+//!
+//! ```text
+//! cargo run --example otel_tracing --features full
+//! ```
+
+use std::{convert::Infallible, error::Error, future::Future, time::Duration};
+
+use tower::{Layer, ServiceExt};
+use tower_tagging::{
+    TaggingLayer,
+    otel::{
+        Otel,
+        opentelemetry::trace::TracerProvider,
+        opentelemetry_sdk::{
+            error::OTelSdkResult,
+            trace::{SdkTracerProvider, SpanData, SpanExporter},
+        },
+    },
+};
+use tracing_subscriber::prelude::*;
+
+/// Prints spans. The app's and ours go to the same place, as they do with a collector.
+#[derive(Clone, Debug)]
+struct Printer;
+
+impl SpanExporter for Printer {
+    fn export(&self, batch: Vec<SpanData>) -> impl Future<Output = OTelSdkResult> + Send {
+        for span in batch {
+            let context = &span.span_context;
+            println!("{} span {} under {}: {}", context.trace_id(), context.span_id(), span.parent_span_id, span.name);
+        }
+        std::future::ready(Ok(()))
+    }
+}
+
+#[tracing::instrument]
+async fn look_up(user: &str) -> usize {
+    tracing::info_span!("query").in_scope(|| user.len())
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    // The app's own spans, as `tracing-opentelemetry` wants them.
+    let provider = SdkTracerProvider::builder().with_simple_exporter(Printer).build();
+    let layer = tracing_opentelemetry::layer().with_tracer(provider.tracer("app"));
+    // Without what libraries trace.
+    let own = tracing_subscriber::filter::filter_fn(|metadata| metadata.target().starts_with("otel_tracing"));
+    tracing_subscriber::registry().with(layer.with_filter(own)).init();
+
+    // The spans of requests.
+    let otel = Otel::builder().span_exporter(Printer).build()?;
+    let tagging = TaggingLayer::builder().otel(&otel).build()?.without_request_body();
+    let delivery = tagging.delivery();
+    let service = tagging.layer(tower::service_fn(|_: http::Request<String>| async {
+        let length = look_up("ada").await;
+        Ok::<_, Infallible>(http::Response::new(format!("{length}\n")))
+    }));
+    let request = http::Request::get("/users/ada").header("x-portkey-trace-id", "checkout-7").body(String::new())?;
+    drop(service.oneshot(request).await?);
+
+    let report = tokio::task::spawn_blocking(move || delivery.shutdown(Duration::from_secs(5))).await?;
+    println!("{report}");
+    provider.shutdown()?;
+    Ok(())
+}
