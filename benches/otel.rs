@@ -8,7 +8,7 @@
 
 #![allow(clippy::cast_precision_loss, reason = "figures are for people")]
 
-use std::{convert::Infallible, env, future::Future, sync::Arc, time::Instant};
+use std::{convert::Infallible, env, future::Future, time::Instant};
 
 use futures_util::FutureExt;
 use http::{Request, Response};
@@ -19,7 +19,7 @@ use opentelemetry_sdk::{
     trace::{SdkTracerProvider, SpanData, SpanExporter},
 };
 use tower::{Layer, Service, ServiceExt};
-use tower_tagging::{Event, EventLayer, TaggingLayer, otel::Otel};
+use tower_tagging::{TaggingLayer, TraceIdLayer, otel::Otel};
 
 type Body = http_body_util::Full<bytes::Bytes>;
 
@@ -75,7 +75,9 @@ fn main() {
     global::set_text_map_propagator(opentelemetry_sdk::propagation::TraceContextPropagator::new());
 
     let otel = Otel::builder().span_exporter(Null).meter_provider(&meters).build().unwrap();
-    let ours = TaggingLayer::builder().events(EventLayer::new(|_: Arc<Event>| {})).otel(&otel).build().unwrap();
+    // As the others: no other sink, and no trace id in the response.
+    let ids = TraceIdLayer::new().without_response_header();
+    let ours = TaggingLayer::builder().trace_ids(ids).otel(&otel).build().unwrap();
     let bare = tower::service_fn(handler);
     let ours = ours.without_request_body().layer(bare);
     let peer = opentelemetry_instrumentation_tower::http::server::Layer::new().layer(bare);

@@ -77,7 +77,7 @@ fn parse_upstream(url: &str) -> Result<Uri, String> {
 fn tagging() -> Result<TaggingLayer, String> {
     let sink = match variable("EVENTS")?.as_deref() {
         None | Some("-") => JsonLinesSink::stdout(),
-        Some(path) => JsonLinesSink::file(path).map_err(|problem| format!("EVENTS: {path}: {problem}"))?,
+        Some(path) => JsonLinesSink::file(path).map_err(|problem| format!("EVENTS: {problem}"))?,
     };
     let key_case = match variable("METADATA_KEY_CASE")?.as_deref() {
         None | Some("lower") => KeyCase::Lower,
@@ -107,7 +107,10 @@ fn tagging() -> Result<TaggingLayer, String> {
 fn store() -> Result<Option<Queued>, String> {
     let url = variable("STORE")?.unwrap_or_else(|| "sqlite:events.db".to_owned());
     if url == "none" {
-        return Ok(None);
+        return match variable("SPOOL")? {
+            None => Ok(None),
+            Some(_) => Err("SPOOL: there is no STORE that events would wait for".to_owned()),
+        };
     }
     let problem = |problem: &dyn std::fmt::Display| format!("STORE: {problem}");
     if let Some(path) = url.strip_prefix("sqlite:") {
@@ -134,7 +137,7 @@ fn spooled(name: &str, writer: impl BatchWriter) -> Result<Queued, String> {
     let builder = Queued::builder(name, writer).max_batch(2_048);
     let Some(folder) = variable("SPOOL")? else { return Ok(builder.build()) };
     let spool = Spool::builder(&folder).mode(SpoolMode::Always).open();
-    Ok(builder.spool(spool.map_err(|problem| format!("SPOOL: {folder}: {problem}"))?).build())
+    Ok(builder.spool(spool.map_err(|problem| format!("SPOOL: {problem}"))?).build())
 }
 
 /// The trusted tags of API keys, from a file such as

@@ -18,7 +18,10 @@ use std::future::IntoFuture;
 use axum::{Router, serve::ListenerExt};
 use config::Config;
 use tokio::{net::TcpListener, runtime::Runtime};
-use tower_tagging::{sink::Delivery, usage::InjectIncludeUsageLayer};
+use tower_tagging::{
+    sink::{Delivery, SinkReport},
+    usage::InjectIncludeUsageLayer,
+};
 
 /// How long requests at hand may take once the gateway is told to stop.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -60,8 +63,14 @@ fn run(config: Config) -> std::io::Result<()> {
     runtime.block_on(serve(app, config.listen, config.upstream.as_ref()))?;
     // Requests that did not end in time are dropped here, and their events say so.
     runtime.shutdown_timeout(Duration::from_secs(1));
-    eprintln!("{}", delivery.shutdown(DELIVER));
-    Ok(())
+    let report = delivery.shutdown(DELIVER);
+    eprintln!("{report}");
+    // What waits in the spool is delivered by the next process.
+    let lost = |sink: &SinkReport| sink.dropped() + sink.in_flight().saturating_sub(sink.spool().waiting);
+    match report.sinks().iter().map(lost).sum() {
+        0 => Ok(()),
+        lost => Err(std::io::Error::other(format!("{lost} events were lost"))),
+    }
 }
 
 async fn serve(app: Router, listen: std::net::SocketAddr, upstream: Option<&http::Uri>) -> std::io::Result<()> {

@@ -43,7 +43,10 @@ impl JsonLinesSink {
     /// # Errors
     /// When the file can't be opened for writing.
     pub fn file(path: impl AsRef<Path>) -> io::Result<Self> {
-        let file = OpenOptions::new().create(true).append(true).open(&path)?;
+        let opened = OpenOptions::new().create(true).append(true).open(&path);
+        let path_in =
+            |problem: io::Error| io::Error::new(problem.kind(), format!("{}: {problem}", path.as_ref().display()));
+        let file = opened.map_err(path_in)?;
         let mut writer = JsonLinesWriter::new(file);
         writer.is_torn = ends_in_mid_line(path.as_ref());
         Ok(Self { queued: writer.queued().build() })

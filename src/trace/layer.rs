@@ -227,12 +227,14 @@ impl TraceIdLayer {
         trace.start(w3c_trace_id, span_id.unwrap_or_else(|| self.ids.span_id()));
         trace.source = source;
         trace.flags = inbound.map_or(SAMPLED, |inbound| inbound.flags);
-        trace.remote_parent = inbound.map(|inbound| inbound.parent_id);
         trace.parent = found
             .portkey_parent_span_id
             .and_then(|value| explicit_text(&PORTKEY_PARENT_SPAN_ID, value, diagnostics))
             .map(Parent::of_text)
             .or(inbound.map(|inbound| Parent::W3c(inbound.parent_id)));
+        // Where an explicit header says something else.
+        let remote_parent = inbound.map(|inbound| inbound.parent_id);
+        trace.remote_parent = remote_parent.filter(|id| trace.parent != Some(Parent::W3c(*id)));
         let names = [found.portkey_span_name, found.majordomo_span_name];
         trace.span_name = names.into_iter().flatten().find_map(readable_text).map(Arc::from);
         if let Some(id) = explicit {

@@ -89,7 +89,10 @@ impl WriteError {
 
 impl fmt::Display for WriteError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} events were written, then: {}", self.written, self.source)
+        if self.written > 0 {
+            write!(f, "{} events were written, then: ", self.written)?;
+        }
+        self.source.fmt(f)
     }
 }
 

@@ -309,6 +309,6 @@ impl<W: BatchWriter> Worker<'_, W> {
 }
 
 /// How often events that came while the destination is away are moved to the disk.
-const MOVING_DELAY: Duration = Duration::from_millis(100);
+const MOVING_DELAY: Duration = Duration::from_millis(20);
 /// Longest delay between attempts once a queue is closed and its last events drain.
 const DRAINING_DELAY: Duration = Duration::from_millis(200);

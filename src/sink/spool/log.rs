@@ -106,7 +106,7 @@ impl Log {
         let lock = OpenOptions::new().create(true).truncate(false).write(true).open(folder.join("lock"))?;
         lock.try_lock().map_err(|problem| match problem {
             TryLockError::WouldBlock => {
-                let message = format!("the spool {} is open in another place", folder.display());
+                let message = "the spool is open in another place";
                 io::Error::new(io::ErrorKind::ResourceBusy, message)
             }
             TryLockError::Error(problem) => problem,

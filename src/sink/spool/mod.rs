@@ -34,7 +34,7 @@
 //!
 //! | mode | an event goes to the disk | a request pays | `kill -9` costs |
 //! |---|---|---|---|
-//! | [`OnOverflow`](SpoolMode::OnOverflow) | when memory is full, or while the destination is away | nothing, but for those that find memory full | what was in memory |
+//! | [`OnOverflow`](SpoolMode::OnOverflow) | when memory is full, or while the destination is away | nothing, but for those that find memory full: some 10 µs for each of up to 32 events | what was in memory |
 //! | [`Always`](SpoolMode::Always) | before the client gets the end of the response | the writing of a line into the system's memory, some 10 µs | nothing: the next process delivers it |
 //!
 //! Delivery is *at least once*: a process that is killed between the writing of a batch and the note that it was written
@@ -126,6 +126,9 @@ impl Spool {
     }
 }
 
+/// Fewest bytes of a spool.
+const MIN_BYTES: u64 = 64 * 1024;
+
 /// Opens a [`Spool`].
 #[must_use]
 #[derive(Clone, Debug)]
@@ -150,7 +153,7 @@ impl SpoolBuilder {
         self
     }
 
-    /// Most bytes that the files take. An event takes about 1 KiB.
+    /// Most bytes that the files take, 64 KiB at least. An event takes about 1 KiB.
     pub fn max_bytes(mut self, bytes: u64) -> Self {
         self.max_bytes = bytes;
         self
@@ -166,10 +169,15 @@ impl SpoolBuilder {
     /// for a gigabyte.
     ///
     /// # Errors
-    /// When the folder can't be created, read or written, or another process has it open
+    /// When the folder can't be created, read or written, the spool is to have less than 64 KiB, or another process has it open
     /// ([`ResourceBusy`](io::ErrorKind::ResourceBusy)).
     pub fn open(self) -> io::Result<Spool> {
-        let log = Log::open(self.folder, self.mode, self.fsync, self.max_bytes, self.segment_bytes)?;
+        if self.max_bytes < MIN_BYTES {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "a spool has 64 KiB at least"));
+        }
+        let folder = self.folder.display().to_string();
+        let log = Log::open(self.folder, self.mode, self.fsync, self.max_bytes, self.segment_bytes);
+        let log = log.map_err(|problem| io::Error::new(problem.kind(), format!("{folder}: {problem}")))?;
         Ok(Spool { log: Arc::new(log) })
     }
 }

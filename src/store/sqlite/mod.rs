@@ -66,6 +66,10 @@ impl SqliteStore {
     /// # Errors
     /// When the file can't be opened, or is no SQLite database.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, StoreError> {
+        let name = path.as_ref().to_string_lossy();
+        if name.is_empty() || name == ":memory:" || name.starts_with("file:") {
+            return Err(StoreError::database(format!("{name:?} is no path of a file")));
+        }
         let store = Self { path: Arc::new(path.as_ref().to_owned()), is_full_sync: false };
         store.connect()?;
         Ok(store)

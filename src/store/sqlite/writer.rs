@@ -1,5 +1,6 @@
 use std::{
-    fmt,
+    fmt, fs,
+    path::Path,
     sync::{Arc, LazyLock},
     time::{Duration, Instant},
 };
@@ -35,13 +36,33 @@ const CACHE_KIB: i64 = 32 * 1024;
 /// Pages that the log may grow by before it is copied into the file: 32 MiB.
 const CHECKPOINT_PAGES: i64 = 4_096;
 
+/// Which file stands at a path; the same for every file where the system does not tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct FileId(u64, u64);
+
+impl FileId {
+    /// `None` when there is none.
+    fn of(path: &Path) -> Option<Self> {
+        let metadata = fs::metadata(path).ok()?;
+        #[cfg(unix)]
+        return Some(Self(
+            std::os::unix::fs::MetadataExt::dev(&metadata),
+            std::os::unix::fs::MetadataExt::ino(&metadata),
+        ));
+        #[cfg(not(unix))]
+        Some(Self(0, u64::from(metadata.is_file())))
+    }
+}
+
 /// The [`BatchWriter`] of a [`SqliteStore`]: a batch is a transaction.
 ///
-/// A file that is busy, full, or away is worth another attempt; so is a table that is missing. What SQLite refuses to hold
+/// A file that is busy, full, removed or replaced is worth another attempt; so is a table that is missing. What SQLite refuses to hold
 /// is [rejected](WriteError::rejected).
 pub struct SqliteWriter {
     store: SqliteStore,
     db: Option<Connection>,
+    /// Which file the connection is to.
+    file: Option<FileId>,
     /// What was counted and is not in the file yet.
     pending: KeyCounts,
     folded_at: Instant,
@@ -49,13 +70,17 @@ pub struct SqliteWriter {
 
 impl SqliteWriter {
     pub(super) fn new(store: SqliteStore) -> Self {
-        Self { store, db: None, pending: KeyCounts::default(), folded_at: Instant::now() }
+        Self { store, db: None, file: None, pending: KeyCounts::default(), folded_at: Instant::now() }
     }
 
     fn store(&mut self, events: &[Arc<Event>]) -> rusqlite::Result<()> {
         let db = match &mut self.db {
             Some(db) => db,
-            none => none.insert(connect(&self.store)?),
+            none => {
+                let db = none.insert(connect(&self.store)?);
+                self.file = FileId::of(&self.store.path);
+                db
+            }
         };
         let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let mut counts = KeyCounts::default();
@@ -133,6 +158,12 @@ fn dollars(nano_usd: u64) -> f64 {
 
 impl BatchWriter for SqliteWriter {
     fn write(&mut self, events: &[Arc<Event>]) -> Result<(), WriteError> {
+        // A connection goes on writing to a file that has no name any more.
+        if self.db.is_some() && self.file != FileId::of(&self.store.path) {
+            self.db = None;
+            let message = format!("the file {} was removed or replaced", self.store.path.display());
+            return Err(WriteError::retryable(message));
+        }
         self.store(events).map_err(|error| {
             let is_rejected = matches!(
                 error.sqlite_error_code(),
