@@ -5,19 +5,23 @@ mod common;
 mod events;
 
 use std::{
+    convert::Infallible,
+    fs,
     path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
     thread,
-    time::{Duration, SystemTime},
+    time::{Duration, Instant, SystemTime},
 };
 
 use common::TempFolder;
 use events::{call, distinct, event_at, expected, full_event, hostile_events, router};
+use http::{Request, Response};
 use rusqlite::{Connection, types::ValueRef};
 use serde_json::{Map, Value, json};
+use tower::{Layer, ServiceExt};
 use tower_tagging::{
     Event, EventLayer, Sink,
     metadata::KeyCase,
@@ -340,46 +344,42 @@ fn recorded_usage_is_stored() {
 fn a_file_that_is_removed_is_noticed() {
     use tower_tagging::sink::{Queued, RetryPolicy};
 
-    let folder = common::TempFolder::new("removed");
+    let folder = TempFolder::new("removed");
     let path = folder.file("events.db");
     let store = SqliteStore::open(&path).unwrap();
     store.migrate().unwrap();
     let retry = RetryPolicy::new().min_delay(Duration::from_millis(1)).max_delay(Duration::from_millis(5));
     let sink = Queued::builder("sqlite", store.writer()).retry(retry).build();
-    let layer = tower_tagging::EventLayer::new(sink.clone());
-    let service = tower::Layer::layer(
+    let layer = EventLayer::new(sink.clone());
+    let service = Layer::layer(
         &layer,
-        tower::service_fn(|_: http::Request<()>| async {
-            Ok::<_, std::convert::Infallible>(http::Response::new(String::new()))
-        }),
+        tower::service_fn(|_: Request<()>| async { Ok::<_, Infallible>(Response::new(String::new())) }),
     );
     let emit = || {
-        let request = http::Request::get("/").body(()).unwrap();
-        let call = tower::ServiceExt::oneshot(service.clone(), request);
+        let request = Request::get("/").body(()).unwrap();
+        let call = ServiceExt::oneshot(service.clone(), request);
         futures_util::FutureExt::now_or_never(call).unwrap().unwrap();
     };
-    let in_flight = || tower_tagging::Sink::delivery(&sink).report().sinks()[0].in_flight();
-    let deadline = std::time::Instant::now() + Duration::from_secs(20);
+    let in_flight = || Sink::delivery(&sink).report().sinks()[0].in_flight();
+    let deadline = Instant::now() + Duration::from_secs(20);
     emit();
     while in_flight() > 0 {
-        assert!(std::time::Instant::now() < deadline);
-        std::thread::sleep(Duration::from_millis(1));
+        assert!(Instant::now() < deadline);
+        thread::sleep(Duration::from_millis(1));
     }
     for name in ["events.db", "events.db-wal", "events.db-shm"] {
-        let _ = std::fs::remove_file(folder.file(name));
+        let _ = fs::remove_file(folder.file(name));
     }
     emit();
-    while tower_tagging::Sink::delivery(&sink).is_healthy() {
-        assert!(std::time::Instant::now() < deadline, "nobody noticed");
-        std::thread::sleep(Duration::from_millis(1));
+    while Sink::delivery(&sink).is_healthy() {
+        assert!(Instant::now() < deadline, "nobody noticed");
+        thread::sleep(Duration::from_millis(1));
     }
     store.migrate().unwrap();
-    let report = tower_tagging::Sink::delivery(&sink).shutdown(Duration::from_secs(20));
+    let report = Sink::delivery(&sink).shutdown(Duration::from_secs(20));
     assert!(report.is_complete(), "{report}");
-    let count: u32 = rusqlite::Connection::open(&path)
-        .unwrap()
-        .query_row("SELECT count(*) FROM llm_requests", [], |row| row.get(0))
-        .unwrap();
+    let count: u32 =
+        Connection::open(&path).unwrap().query_row("SELECT count(*) FROM llm_requests", [], |row| row.get(0)).unwrap();
     assert_eq!(count, 1, "the one that came after");
     for name in ["", ":memory:", "file:x?mode=memory"] {
         assert!(SqliteStore::open(name).is_err(), "{name:?}");
