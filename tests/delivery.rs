@@ -145,6 +145,61 @@ fn a_destination_that_is_away_is_left_in_peace() {
     assert_eq!(report(&sink).health(), SinkHealth::Stopped);
 }
 
+/// What `Delivery::log` writes, and that a sink is away and back, stand in the log.
+#[test]
+fn counts_and_health_are_tracing_events() {
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    thread_local! {
+        static SUBSCRIBED: std::cell::RefCell<Option<tracing::dispatcher::DefaultGuard>> =
+            const { std::cell::RefCell::new(None) };
+    }
+
+    let lines = Lines::default();
+    let writer = lines.clone();
+    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
+    let dispatch = tracing::Dispatch::new(subscriber);
+    let (is_up, in_writer) = (Arc::new(AtomicBool::new(false)), dispatch.clone());
+    let up = Arc::clone(&is_up);
+    let writer = Writer(move |_: &[Arc<Event>]| {
+        // The thread of the sink has no subscriber of its own; it is this one's until the thread ends.
+        SUBSCRIBED.with_borrow_mut(|guard| {
+            guard.get_or_insert_with(|| tracing::dispatcher::set_default(&in_writer));
+        });
+        if up.load(SeqCst) { Ok(()) } else { Err(WriteError::retryable("no route to host")) }
+    });
+    let sink = Queued::builder("billing", writer).retry(hasty()).build();
+    emit(&EventLayer::new(sink.clone()), 0..3, "");
+    wait_until(|| report(&sink).health() == SinkHealth::Unavailable);
+    tracing::dispatcher::with_default(&dispatch, || sink.delivery().log());
+    is_up.store(true, SeqCst);
+    wait_until(|| report(&sink).in_flight() == 0 && report(&sink).health() == SinkHealth::Healthy);
+    let _ = sink.delivery().shutdown(Duration::from_secs(10));
+    let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+    for part in [
+        "the sink is unavailable: events wait",
+        "no route to host",
+        "sink=\"billing\" accepted=3 delivered=0",
+        "in_flight=3",
+        "health=\"unavailable\"",
+        "the sink is available again",
+    ] {
+        assert!(text.contains(part), "{part:?} is not in {text}");
+    }
+}
+
 #[test]
 fn the_time_to_try_ends() {
     let writer = Writer(|_: &[Arc<Event>]| Err(WriteError::retryable("away")));

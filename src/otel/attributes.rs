@@ -289,6 +289,11 @@ pub(super) fn host_and_port(authority: &str) -> (&str, Option<u16>) {
     }
 }
 
+/// The port of a host that names none.
+pub(super) fn default_port(event: &Event) -> u16 {
+    if event.scheme() == "https" { 443 } else { 80 }
+}
+
 /// The attributes of a request by the HTTP semantic conventions (stable).
 pub(super) fn http(event: &Event, is_client: bool, to: &mut Attributes) {
     let method = method_name(event.method());
@@ -312,8 +317,7 @@ pub(super) fn http(event: &Event, is_client: bool, to: &mut Attributes) {
     if let Some(host) = event.host() {
         let (host, port) = host_and_port(host);
         to.text("server.address", host);
-        let default = if event.scheme() == "https" { 443 } else { 80 };
-        if let Some(port) = port.or(is_client.then_some(default)) {
+        if let Some(port) = port.or(is_client.then(|| default_port(event))) {
             to.number("server.port", port.into());
         }
     }

@@ -7,7 +7,6 @@ use std::{
     },
 };
 
-use http::Method;
 use opentelemetry::{
     KeyValue,
     metrics::{Counter, Histogram, Meter},
@@ -25,17 +24,21 @@ use super::{attributes, labels::TagLabels, span::SpanRules};
 /// The methods that keep their names; any other is `_OTHER`.
 pub(super) const METHODS: [&str; 9] = ["GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH", "TRACE", "CONNECT"];
 
-/// Requests that are under way, by method. Counted by guards, so that none stays behind, however a request ends.
+/// What [`Event::scheme`] may say.
+const SCHEMES: [&str; 2] = ["http", "https"];
+
+/// Requests that are under way, by scheme and method. Counted by guards, so that none stays behind, however a request ends.
 #[derive(Debug, Default)]
 pub(crate) struct ActiveRequests {
-    counts: [AtomicI64; METHODS.len() + 1],
+    counts: [[AtomicI64; METHODS.len() + 1]; SCHEMES.len()],
 }
 
 impl ActiveRequests {
-    pub(crate) fn enter(self: &Arc<Self>, method: &Method) -> ActiveRequest {
-        let name = method.as_str();
-        let place = METHODS.iter().position(|known| *known == name).unwrap_or(METHODS.len());
-        let guard = ActiveRequest { counts: Arc::clone(self), place };
+    pub(crate) fn enter(self: &Arc<Self>, event: &Event) -> ActiveRequest {
+        let name = event.method().as_str();
+        let method = METHODS.iter().position(|known| *known == name).unwrap_or(METHODS.len());
+        let scheme = SCHEMES.iter().position(|known| *known == event.scheme()).unwrap_or(0);
+        let guard = ActiveRequest { counts: Arc::clone(self), scheme, method };
         guard.add(1);
         guard
     }
@@ -45,12 +48,13 @@ impl ActiveRequests {
 #[derive(Debug)]
 pub(crate) struct ActiveRequest {
     counts: Arc<ActiveRequests>,
-    place: usize,
+    scheme: usize,
+    method: usize,
 }
 
 impl ActiveRequest {
     fn add(&self, change: i64) {
-        if let Some(count) = self.counts.counts.get(self.place) {
+        if let Some(count) = self.counts.counts.get(self.scheme).and_then(|counts| counts.get(self.method)) {
             count.fetch_add(change, Relaxed);
         }
     }
@@ -187,8 +191,8 @@ impl Instruments {
             let (label, is_other) = self.labels.capped("server.address", host);
             self.overflows.add(u64::from(is_other), &[]);
             labels.push(label);
-            let default = if event.scheme() == "https" { 443 } else { 80 };
-            labels.push(KeyValue::new("server.port", i64::from(port.unwrap_or(default))));
+            let port = port.unwrap_or_else(|| attributes::default_port(event));
+            labels.push(KeyValue::new("server.port", i64::from(port)));
         }
         let first_tag = labels.len();
         let overflows = self.labels.add(event, &mut labels);
@@ -261,9 +265,11 @@ fn observe_active(meter: &Meter, side: &str, active: &Arc<ActiveRequests>) {
         .i64_observable_up_down_counter(format!("http.{side}.active_requests"))
         .with_unit("{request}")
         .with_callback(move |observer| {
-            for (method, count) in METHODS.iter().chain(&["_OTHER"]).zip(&active.counts) {
-                let labels = [KeyValue::new("http.request.method", *method), KeyValue::new("url.scheme", "http")];
-                observer.observe(count.load(Relaxed), &labels);
+            for (scheme, counts) in SCHEMES.into_iter().zip(&active.counts) {
+                for (method, count) in METHODS.into_iter().chain(["_OTHER"]).zip(counts) {
+                    let labels = [KeyValue::new("http.request.method", method), KeyValue::new("url.scheme", scheme)];
+                    observer.observe(count.load(Relaxed), &labels);
+                }
             }
         })
         .build();

@@ -209,7 +209,7 @@ impl EventLayer {
             Some((_, parts)) => {
                 self.events.ensure_trace(event);
                 // A span of `tracing` that is begun for the request is a child of its own.
-                pending.within_context(crate::otel::context_of(event.trace()), parts.active.enter(&head.method))
+                pending.within_context(crate::otel::context_of(event.trace()), parts.active.enter(event))
             }
             None => pending,
         };

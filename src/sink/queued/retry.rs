@@ -80,8 +80,8 @@ pub(super) struct Circuit {
     policy: RetryPolicy,
     failures: u32,
     delays: ExponentialBackoff,
-    /// No attempt before.
-    pub(super) closed_until: Option<Instant>,
+    /// The moment before which there is no attempt.
+    pub(super) not_before: Option<Instant>,
 }
 
 impl Circuit {
@@ -89,7 +89,7 @@ impl Circuit {
     const OPENS_AFTER: u32 = 3;
 
     pub(super) fn new(policy: RetryPolicy) -> Self {
-        Self { policy, failures: 0, delays: policy.delays(), closed_until: None }
+        Self { policy, failures: 0, delays: policy.delays(), not_before: None }
     }
 
     /// Whether the destination is taken to be away.
@@ -101,7 +101,7 @@ impl Circuit {
     pub(super) fn fail(&mut self, now: Instant) -> bool {
         self.failures = self.failures.saturating_add(1);
         let delay = self.delays.next().unwrap_or(self.policy.max_delay);
-        self.closed_until = now.checked_add(delay);
+        self.not_before = now.checked_add(delay);
         self.failures == Self::OPENS_AFTER
     }
 

@@ -219,7 +219,7 @@ impl<W: BatchWriter> Worker<'_, W> {
     fn wait_for_circuit(&self, source: Source) -> bool {
         loop {
             let now = Instant::now();
-            let left = self.circuit.closed_until.map_or(Duration::ZERO, |until| until.saturating_duration_since(now));
+            let left = self.circuit.not_before.map_or(Duration::ZERO, |until| until.saturating_duration_since(now));
             if left.is_zero() {
                 return true;
             }
