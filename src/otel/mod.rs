@@ -79,6 +79,7 @@ use opentelemetry::{
 };
 use opentelemetry_sdk::{
     Resource,
+    error::OTelSdkError,
     logs::LogExporter,
     metrics::{PeriodicReader, SdkMeterProvider},
     trace::{SamplingDecision, ShouldSample, SpanExporter},
@@ -226,12 +227,18 @@ impl crate::sink::Part for MetricsPart {
     fn close(&self, _deadline: Instant) {}
 
     fn wait(&self, deadline: Instant) {
-        // The SDK waits for as long as it likes: so that is done elsewhere. A second shutdown is an error that says so, and a
-        // collector that is away is in the log of the SDK.
+        // The SDK waits for as long as it likes: so that is done elsewhere.
         let provider = self.0.clone();
         let (done, ended) = std::sync::mpsc::channel();
         let flush = move || {
-            let _ = provider.shutdown();
+            match provider.shutdown() {
+                // A second time there is nothing left to flush.
+                Ok(()) | Err(OTelSdkError::AlreadyShutdown) => {}
+                Err(error) => {
+                    tracing::warn!(target: "tower_tagging::delivery", %error, "the last metrics could not be exported");
+                }
+            }
+            // Nobody waits any more, when the deadline has passed.
             let _ = done.send(());
         };
         if std::thread::Builder::new().name("tagging otel".to_owned()).spawn(flush).is_ok() {
