@@ -1,6 +1,9 @@
 pub(crate) mod backlog;
+mod memory;
+mod observer;
 mod queue;
 mod retry;
+mod vitals;
 mod worker;
 
 use std::{error::Error, fmt, sync::Arc, time::Duration};
@@ -11,7 +14,7 @@ use self::{
     backlog::Backlog,
     queue::{Bounds, Overflow, Queue},
 };
-pub use self::{queue::QueueFull, retry::RetryPolicy};
+pub use self::{observer::QueueFull, retry::RetryPolicy};
 use super::{Delivery, Sink, guarded::Guarded};
 
 /// Writes events in batches, on a thread of its own: the way to any file, server or database.
@@ -212,7 +215,7 @@ pub struct QueuedBuilder<W> {
     retry: RetryPolicy,
     dead_letters: Option<Guarded>,
     backlog: Option<Arc<dyn Backlog>>,
-    observer: queue::Observer,
+    observer: observer::Observer,
 }
 
 impl<W> fmt::Debug for QueuedBuilder<W> {

@@ -1,4 +1,5 @@
 use std::{
+    collections::VecDeque,
     ops::Range,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
@@ -23,7 +24,6 @@ pub(super) fn spawn(queue: &Arc<Queue>, writer: impl BatchWriter, policy: RetryP
     let name = format!("tagging {}", queue.name());
     let for_thread = Arc::clone(queue);
     let thread = thread::Builder::new().name(name).spawn(move || {
-        for_thread.worker_started(thread::current());
         let circuit = Circuit::new(policy);
         Worker {
             queue: &for_thread,
@@ -91,11 +91,11 @@ enum Failure {
 impl<W: BatchWriter> Worker<'_, W> {
     fn run(mut self) {
         let _ends = Ends(self.queue);
-        let mut batch: Vec<Arc<Event>> = Vec::new();
-        while let Some(source) = self.queue.next_batch(&mut batch) {
+        let (mut batch, mut taken) = (Vec::new(), VecDeque::new());
+        while let Some(source) = self.queue.next_batch(&mut batch, &mut taken) {
             let is_settled = self.deliver(&batch, source);
-            self.queue.observe_drops(false);
-            batch.drain(..).for_each(EventPool::give_back);
+            self.queue.drops.tell(self.queue.name(), false);
+            EventPool::give_back_all(&mut batch);
             // What is left on the disk is for the next process.
             if !is_settled && source == Source::Backlog && self.queue.is_closed() {
                 break;
@@ -159,7 +159,7 @@ impl<W: BatchWriter> Worker<'_, W> {
                     if failure.is_some() {
                         self.failed_since_close |= self.queue.is_closed();
                         if self.circuit.fail(Instant::now()) {
-                            self.queue.destination_is_away(true);
+                            self.queue.vitals.destination_is_away(true);
                             self.log(failure.as_ref(), 0, None);
                         }
                     }
@@ -191,9 +191,9 @@ impl<W: BatchWriter> Worker<'_, W> {
 
     fn write(&mut self, events: &[Arc<Event>]) -> Result<(), Failure> {
         self.begins_at.get_or_insert_with(Instant::now);
-        self.queue.writer_is_busy(true);
+        self.queue.vitals.writer_is_busy(true);
         let written = catch_unwind(AssertUnwindSafe(|| self.writer.write(events)));
-        self.queue.writer_is_busy(false);
+        self.queue.vitals.writer_is_busy(false);
         match written {
             Ok(Ok(())) => Ok(()),
             Ok(Err(error)) => Err(Failure::Error(error)),
@@ -203,7 +203,7 @@ impl<W: BatchWriter> Worker<'_, W> {
 
     fn succeed(&mut self) {
         if self.circuit.succeed() {
-            self.queue.destination_is_away(false);
+            self.queue.vitals.destination_is_away(false);
             let _ = catch_unwind(AssertUnwindSafe(|| {
                 tracing::info!(target: "tower_tagging::delivery", sink = self.queue.name(), "the sink is available again");
             }));
@@ -229,12 +229,12 @@ impl<W: BatchWriter> Worker<'_, W> {
                 Some(at) if now >= at => return false,
                 // While the queue drains, delays are short.
                 Some(_) => {
-                    thread::park_timeout(left.min(DRAINING_DELAY));
+                    thread::sleep(left.min(DRAINING_DELAY));
                     return true;
                 }
                 None => {
                     self.queue.keep_memory_free();
-                    thread::park_timeout(left.min(MOVING_DELAY));
+                    self.queue.pause(left.min(MOVING_DELAY));
                 }
             }
         }
