@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use crate::{
-    metadata::{Diagnostic, DiagnosticCode, Metadata, Scope},
+    metadata::{Diagnostic, DiagnosticCode, Metadata, Scope, diagnostic::Diagnostics, request_tags::RequestTags},
     trace::TraceContext,
 };
 
@@ -97,12 +97,13 @@ fn parse(members: Members) -> Result<Event, &'static str> {
         error: text(object.get("error")).map(str::to_owned),
         ..Event::default()
     };
-    event.metadata = metadata.ok_or("metadata")?;
+    let metadata = metadata.ok_or("metadata")?;
     let source = |key: &str| {
         let name = sources.get(key).unwrap_or_default();
         Scope::ALL.into_iter().find(|scope| scope.as_str() == name).unwrap_or(Scope::Request)
     };
-    event.sources = event.metadata.iter().map(|(key, _)| source(key)).collect();
+    let sources = metadata.iter().map(|(key, _)| source(key)).collect();
+    let mut notes = Diagnostics::default();
     for note in part("diagnostics").as_array().into_iter().flatten() {
         let code = text(note.get("code")).and_then(DiagnosticCode::of_name);
         let Some(code) = code else { continue };
@@ -113,8 +114,9 @@ fn parse(members: Members) -> Result<Event, &'static str> {
         if let Some(detail) = text(note.get("detail")) {
             diagnostic = diagnostic.with_detail(detail);
         }
-        event.diagnostics.keep(diagnostic);
+        notes.keep(diagnostic);
     }
+    event.tags = RequestTags::merged_before(metadata, sources, notes);
     #[cfg(feature = "llm")]
     if let Some(llm) = object.get("llm") {
         let llm = crate::usage::LlmUsage::from_json(llm).ok_or("llm")?;

@@ -12,7 +12,7 @@ use serde::{
 use uuid::Uuid;
 
 use crate::{
-    metadata::{Diagnostic, DiagnosticCode, Metadata, Scope, diagnostic::Diagnostics},
+    metadata::{Diagnostic, DiagnosticCode, Metadata, Scope, request_tags::RequestTags},
     trace::{IdGenerator, TraceContext},
 };
 
@@ -43,12 +43,7 @@ pub struct Event {
     pub(crate) duration: Duration,
     pub(crate) outcome: Outcome,
     pub(crate) error: Option<String>,
-    /// What the client and the handler said, before the merge.
-    pub(crate) request_tags: Metadata,
-    /// The effective metadata, and for each of its tags the scope that set it.
-    pub(crate) metadata: Metadata,
-    pub(crate) sources: Vec<Scope>,
-    pub(crate) diagnostics: Diagnostics,
+    pub(crate) tags: RequestTags,
     #[cfg(feature = "llm")]
     pub(crate) llm: Option<Box<LlmRecord>>,
     /// Where the event goes when it was delivered.
@@ -57,8 +52,6 @@ pub struct Event {
 
 /// Largest text buffer that is kept for the next request, in bytes.
 const KEEP_BYTES: usize = 4096;
-/// Most sources that a buffer kept for the next request has room for.
-const KEEP_SOURCES: usize = 64;
 
 impl Default for Event {
     fn default() -> Self {
@@ -80,10 +73,7 @@ impl Default for Event {
             duration: Duration::ZERO,
             outcome: Outcome::Cancelled,
             error: None,
-            request_tags: Metadata::new(),
-            metadata: Metadata::new(),
-            sources: Vec::new(),
-            diagnostics: Diagnostics::default(),
+            tags: RequestTags::default(),
             #[cfg(feature = "llm")]
             llm: None,
             home: None,
@@ -114,10 +104,7 @@ impl Event {
             duration: _,
             outcome: _,
             error,
-            request_tags,
-            metadata,
-            sources,
-            diagnostics,
+            tags,
             #[cfg(feature = "llm")]
             llm,
             home: _,
@@ -128,12 +115,7 @@ impl Event {
             text.clear();
             text.shrink_to(KEEP_BYTES);
         }
-        // The effective metadata is first: it may be a second reference to the request's.
-        metadata.reset(KEEP_BYTES);
-        request_tags.reset(KEEP_BYTES);
-        sources.clear();
-        sources.shrink_to(KEEP_SOURCES);
-        diagnostics.clear();
+        tags.reset(KEEP_BYTES);
         #[cfg(feature = "llm")]
         {
             *llm = None;
@@ -145,12 +127,11 @@ impl Event {
         let texts = self.path.capacity() + self.route.capacity() + self.host.capacity();
         let texts = texts + self.trace.tracestate().map_or(0, str::len);
         let error = self.error.as_ref().map_or(0, String::len);
-        let tags = self.metadata.approximate_bytes() + self.request_tags.approximate_bytes();
         #[cfg(feature = "llm")]
         let llm = self.llm.as_ref().map_or(0, |llm| llm.approximate_bytes());
         #[cfg(not(feature = "llm"))]
         let llm = 0;
-        size_of::<Self>() + texts + error + tags + self.diagnostics.approximate_bytes() + llm
+        size_of::<Self>() + texts + error + self.tags.approximate_bytes() + llm
     }
 
     /// Makes trace ids if no layer read them from the request.
@@ -252,7 +233,7 @@ impl Event {
 
     /// The effective metadata.
     pub fn metadata(&self) -> &Metadata {
-        &self.metadata
+        self.tags.metadata()
     }
 
     /// The scope that set a tag of the effective metadata.
@@ -262,7 +243,7 @@ impl Event {
 
     /// Every tag's key and the scope that set it, in the order of [`metadata`](Self::metadata).
     pub fn sources(&self) -> impl Iterator<Item = (&str, Scope)> {
-        self.metadata.iter().zip(&self.sources).map(|((key, _), scope)| (key, *scope))
+        self.tags.sources()
     }
 
     /// The LLM usage and cost, when the exchange was recognised as a call of an LLM API, or the handler recorded some.
@@ -282,14 +263,10 @@ impl Event {
     /// What was cut, coerced, dropped or shadowed on the way in. At most 64 notes from reading the request, and one for
     /// each [shadowed](DiagnosticCode::Shadowed) tag.
     pub fn diagnostics(&self) -> Vec<Diagnostic<'_>> {
-        self.diagnostics_over(&self.request_tags)
-    }
-
-    /// The diagnostics, when these are the request's own tags.
-    pub(crate) fn diagnostics_over<'a>(&'a self, request_tags: &'a Metadata) -> Vec<Diagnostic<'a>> {
-        let mut list: Vec<_> = self.diagnostics.iter().collect();
+        let notes = self.tags.notes();
+        let mut list: Vec<_> = notes.iter().collect();
         list.extend(
-            self.shadowed_of(request_tags)
+            self.tags.shadowed()
                 .map(|(key, value)| Diagnostic::new(DiagnosticCode::Shadowed).with_key(key).with_detail(value)),
         );
         #[cfg(feature = "llm")]
@@ -299,24 +276,11 @@ impl Event {
                 .flat_map(LlmUsage::inconsistencies)
                 .map(|detail| Diagnostic::new(DiagnosticCode::UsageInconsistent).with_detail(detail)),
         );
-        if self.diagnostics.left_out() > 0 {
-            let count = self.diagnostics.left_out().to_string();
+        if notes.left_out() > 0 {
+            let count = notes.left_out().to_string();
             list.push(Diagnostic::new(DiagnosticCode::MoreDiagnostics).with_detail(&count).into_owned());
         }
         list
-    }
-
-    /// The client's tags that lie under one of the same key from a trusted scope.
-    pub(crate) fn shadowed(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.shadowed_of(&self.request_tags)
-    }
-
-    pub(crate) fn shadowed_of<'a>(&'a self, request_tags: &'a Metadata) -> impl Iterator<Item = (&'a str, &'a str)> {
-        // Both sides are sorted by key, and every request tag is in the effective metadata.
-        let mut effective = self.sources();
-        request_tags.iter().filter(move |(key, _)| {
-            effective.find(|(tag, _)| tag == key).is_some_and(|(_, scope)| scope != Scope::Request)
-        })
     }
 }
 
@@ -334,7 +298,7 @@ impl fmt::Debug for Event {
             .field("status", &self.status)
             .field("outcome", &self.outcome)
             .field("error", &self.error)
-            .field("metadata", &self.metadata)
+            .field("metadata", self.metadata())
             .field("diagnostics", &self.diagnostics())
             .finish_non_exhaustive()
     }
@@ -355,7 +319,7 @@ impl Serialize for Event {
         object.serialize_field("timing", &Timing(self))?;
         object.serialize_field("outcome", &self.outcome)?;
         object.serialize_field("error", &self.error)?;
-        object.serialize_field("metadata", &self.metadata)?;
+        object.serialize_field("metadata", self.metadata())?;
         object.serialize_field("sources", &Sources(self))?;
         object.serialize_field("diagnostics", &Notes(self))?;
         #[cfg(feature = "llm")]
@@ -438,7 +402,7 @@ struct Sources<'a>(&'a Event);
 
 impl Serialize for Sources<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut object = serializer.serialize_map(Some(self.0.sources.len()))?;
+        let mut object = serializer.serialize_map(Some(self.0.tags.sources().len()))?;
         for (key, scope) in self.0.sources() {
             object.serialize_entry(key, &scope)?;
         }
@@ -454,7 +418,7 @@ impl Serialize for Notes<'_> {
         let is_consistent = self.0.llm().is_none_or(|llm| llm.inconsistencies().is_empty());
         #[cfg(not(feature = "llm"))]
         let is_consistent = true;
-        if is_consistent && self.0.diagnostics.is_empty() && self.0.shadowed().next().is_none() {
+        if is_consistent && self.0.tags.notes().is_empty() && self.0.tags.shadowed().next().is_none() {
             return serializer.serialize_seq(Some(0))?.end();
         }
         let notes = self.0.diagnostics();

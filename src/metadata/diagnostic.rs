@@ -170,7 +170,7 @@ impl fmt::Display for DiagnosticCode {
 }
 
 /// The diagnostics of one request, bounded in number.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Diagnostics {
     list: Vec<Diagnostic<'static>>,
     left_out: usize,

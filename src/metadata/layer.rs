@@ -12,7 +12,7 @@ use super::{
     ConfigError, Metadata,
     diagnostic::{Diagnostic, Diagnostics},
     env_var,
-    intake::{Intake, StripHeaders},
+    intake::{Intake, StripHeaders, captured::Captured},
     limits::{Limits, TagWriter},
     scope::{Precedence, Scope, Scopes},
 };
@@ -195,26 +195,38 @@ impl MetadataLayer {
         scopes
     }
 
-    /// Fills the scopes of a request: request tags out of the headers, the static maps, and what was resolved.
-    /// Gives the reason when the request is to be rejected.
-    pub(crate) fn collect(
+    /// Whether a request may be rejected for its tags, so that they have to be read before it goes on.
+    pub(super) fn may_reject(&self) -> bool {
+        self.config.intake.is_strict() || self.config.limits.rejects()
+    }
+
+    /// Whether scopes that were set when the layer was built may shadow what a request says.
+    pub(super) fn has_trusted(&self) -> bool {
+        self.config.scopes.has_trusted()
+    }
+
+    /// Keeps the headers that become tags.
+    pub(super) fn capture(&self, headers: &HeaderMap, captured: &mut Captured) {
+        self.config.intake.capture(headers, captured);
+    }
+
+    /// Fills the scopes of a request: request tags out of headers that were kept, the static maps, and what is trusted of this
+    /// request. Gives the reason when the request is to be rejected.
+    pub(super) fn read(
         &self,
-        head: &Parts,
-        resolved: Option<&Scopes>,
+        captured: &Captured,
+        trusted: &Scopes,
         scopes: &mut Scopes,
         diagnostics: &mut Diagnostics,
     ) -> Option<Diagnostic<'static>> {
         let Config { intake, limits, .. } = &*self.config;
         let mut tags = TagWriter::new(scopes.get_mut(Scope::Request), limits, diagnostics);
-        intake.collect(&head.headers, &mut tags);
+        intake.read(captured, &mut tags);
         let rejection = tags.into_rejection();
         scopes.add_all(&self.config.scopes);
-        if let Some(resolved) = resolved {
-            for scope in Scope::ALL {
-                let metadata = resolved.get(scope);
-                if metadata.is_empty() {
-                    continue;
-                }
+        for scope in Scope::ALL {
+            let metadata = trusted.get(scope);
+            if !metadata.is_empty() {
                 limits.add_within(scopes, scope, metadata.clone(), diagnostics);
             }
         }

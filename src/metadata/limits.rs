@@ -100,6 +100,11 @@ impl Limits {
         found.iter().next().map_or(Ok(()), |first| Err(first.into_owned()))
     }
 
+    /// Whether a request is rejected for what is over them.
+    pub(super) fn rejects(&self) -> bool {
+        self.overflow == Overflow::Reject
+    }
+
     /// Adds tags to a scope, which stays within these limits by itself.
     pub(crate) fn add_within(
         &self,

@@ -53,6 +53,7 @@ pub mod intake;
 mod layer;
 pub(crate) mod limits;
 mod map;
+pub(crate) mod request_tags;
 mod scope;
 
 use std::{env, fmt};

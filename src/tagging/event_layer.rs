@@ -173,7 +173,7 @@ impl EventLayer {
         event.is_https = head.uri.scheme() == Some(&http::uri::Scheme::HTTPS);
         event.path.push_str(head.uri.path());
         match head.headers.get(header::HOST) {
-            Some(host) => event.host.push_str(&header_text(host).0),
+            Some(host) => event.host.push_str(&header_text(host.as_bytes()).0),
             // What stands before an `@` are credentials.
             None => event.host.push_str(
                 head.uri.authority().map_or("", |authority| authority.as_str().rsplit('@').next().unwrap_or_default()),

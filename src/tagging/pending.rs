@@ -263,6 +263,9 @@ impl Pending {
     /// What is known of the exchange, for the event.
     #[cfg(feature = "llm")]
     fn llm(&mut self, recorded: LlmState, outcome: Outcome, duration: Duration) -> Option<Box<LlmRecord>> {
+        if self.exchange.is_none() && recorded.is_none() {
+            return None;
+        }
         let tap = self.events.usage().cloned();
         let has_ended = outcome == Outcome::Completed;
         let (exchange, response) = match self.exchange.take() {

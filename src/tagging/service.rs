@@ -93,15 +93,16 @@ impl Steps {
             if let Some(layer) = &self.trace
                 && request.event.trace.is_unset()
             {
-                let Event { time, trace, diagnostics, .. } = request.event;
-                let onward = layer.read(&head.headers, *time, trace, diagnostics);
+                let Event { time, trace, tags, .. } = request.event;
+                let onward = layer.read(&head.headers, *time, trace, tags.early_notes());
                 begun.reply = onward.write(trace, &mut head.headers);
             }
             if let (Some(layer), Some(start)) = (records, start) {
                 begun.pending = Some(layer.observe(request.event, start, head));
             }
             if !resolves && let Some(layer) = &self.metadata {
-                begun.rejection = request.collect(layer, head, MetadataLayer::inserted(head));
+                let trusted = MetadataLayer::inserted(head).cloned().unwrap_or_default();
+                begun.rejection = request.begin_tags(layer, head, trusted);
             }
         });
         #[cfg(feature = "llm")]
@@ -122,7 +123,7 @@ impl Steps {
                 None => layer.resolve(head),
             };
             handle = Handle::Shared(tags);
-            handle.write(|mut request| begun.rejection = request.collect(layer, head, Some(&resolved)));
+            handle.write(|mut request| begun.rejection = request.begin_tags(layer, head, resolved));
         }
         if let Some(layer) = &self.metadata {
             layer.strip(&mut head.headers);

@@ -21,7 +21,7 @@ use crate::usage::{Cost, Recorded, UsageRecord};
 use crate::{
     event::{Event, Outcome},
     metadata::{
-        Diagnostic, Limits, Metadata, MetadataLayer, Precedence, Scope, Scopes,
+        Diagnostic, Metadata, MetadataLayer, Scope, Scopes,
         limits::{TagWriter, truncated},
     },
     request_fields::RequestFields,
@@ -71,21 +71,17 @@ const MAX_TEXT_CHARS: usize = 1024;
 /// The request at hand. The event is written in place; nobody else has it until the request is over.
 pub(crate) struct State {
     event: Arc<Event>,
-    scopes: Scopes,
-    /// Limits, precedence and counts; the default ones where no [`MetadataLayer`] is.
-    rules: Option<MetadataLayer>,
     flags: Flags,
     finished: bool,
+    /// What code recorded, and what the request body says.
     #[cfg(feature = "llm")]
-    llm: Recorded,
+    llm: LlmState,
 }
 
 /// What has happened to a request that is not over.
 #[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own about the request")]
 #[derive(Clone, Copy, Debug, Default)]
 struct Flags {
-    /// A scope changed since the event's effective metadata was merged.
-    is_stale: bool,
     /// An event layer will emit the event.
     is_claimed: bool,
     /// A layer of ours answers instead of the service.
@@ -149,10 +145,8 @@ impl Tags {
     /// Sets tags of a scope, over those it has under the same keys and beside its others: how an inner layer that knows
     /// the caller hands in what can be trusted. The limits apply as they do to a client's tags.
     pub fn set_scope(&self, scope: Scope, metadata: Metadata) {
-        if let Some(mut request) = self.state().open() {
-            let limits = request.limits();
-            request.touch();
-            limits.add_within(request.scopes, scope, metadata, &mut request.event.diagnostics);
+        if let Some(request) = self.state().open() {
+            request.event.tags.add(scope, metadata);
         }
     }
 
@@ -169,10 +163,8 @@ impl Tags {
     /// The notes on what was cut, coerced, dropped or shadowed so far.
     pub fn diagnostics(&self) -> Vec<Diagnostic<'static>> {
         let mut state = self.state();
-        state.effective();
-        let State { event, scopes, finished, .. } = &*state;
-        let request_tags = if *finished { &event.request_tags } else { scopes.get(Scope::Request) };
-        event.diagnostics_over(request_tags).into_iter().map(Diagnostic::into_owned).collect()
+        state.read_tags();
+        state.event.diagnostics().into_iter().map(Diagnostic::into_owned).collect()
     }
 
     /// Records what went wrong, for [`Event::error`]: at most 1,024 characters of it. The last call counts.
@@ -229,7 +221,7 @@ impl Tags {
     fn record(&self, record: impl FnOnce(&mut Recorded)) {
         let mut state = self.state();
         if !state.finished {
-            record(&mut state.llm);
+            record(state.llm.get_or_insert_default());
         }
     }
 
@@ -256,8 +248,8 @@ impl Tags {
     }
 
     fn write_tags(&self, write: impl FnOnce(&mut TagWriter<'_>)) {
-        if let Some(mut request) = self.state().open() {
-            request.write_tags(write);
+        if let Some(request) = self.state().open() {
+            request.event.tags.write(write);
         }
     }
 
@@ -304,7 +296,7 @@ impl Tags {
 
 /// What was recorded of the LLM usage of a request.
 #[cfg(feature = "llm")]
-pub(crate) type LlmState = Recorded;
+pub(crate) type LlmState = Option<Box<Recorded>>;
 #[cfg(not(feature = "llm"))]
 pub(crate) type LlmState = ();
 
@@ -317,19 +309,13 @@ impl Default for State {
 
 impl State {
     /// A request that this event will be the record of.
-    pub(crate) fn new(mut event: Arc<Event>) -> Self {
-        let mut scopes = Scopes::new();
-        if let Some(event) = Arc::get_mut(&mut event) {
-            *scopes.get_mut(Scope::Request) = std::mem::take(&mut event.request_tags);
-        }
+    pub(crate) fn new(event: Arc<Event>) -> Self {
         Self {
             event,
-            scopes,
-            rules: None,
             flags: Flags::default(),
             finished: false,
             #[cfg(feature = "llm")]
-            llm: Recorded::default(),
+            llm: None,
         }
     }
 
@@ -338,21 +324,13 @@ impl State {
         let llm = std::mem::take(&mut self.llm);
         #[cfg(not(feature = "llm"))]
         let llm = ();
-        if let Some(mut request) = self.open() {
-            request.merge();
-            let OpenRequest { event, scopes, rules, flags } = request;
-            event.request_tags = std::mem::take(scopes.get_mut(Scope::Request));
+        if let Some(OpenRequest { event, flags }) = self.open() {
             event.request_body_bytes = request_body_bytes;
             complete(event, llm);
             if flags.is_rejected && matches!(event.outcome, Outcome::Completed | Outcome::Cancelled) {
                 event.outcome = Outcome::Rejected;
             }
-            if let Some(rules) = rules
-                && scopes.has_trusted()
-                && !flags.is_counted
-            {
-                rules.count_shadowed(event.shadowed().count());
-            }
+            event.tags.finish(!flags.is_counted);
         }
         self.finished = true;
     }
@@ -362,28 +340,31 @@ impl State {
         if self.finished {
             return None;
         }
-        let Self { event, scopes, rules, flags, .. } = self;
-        Some(OpenRequest { event: Arc::get_mut(event)?, scopes, rules, flags })
+        let Self { event, flags, .. } = self;
+        Some(OpenRequest { event: Arc::get_mut(event)?, flags })
     }
 
     pub(crate) fn event(&self) -> &Event {
         &self.event
     }
 
+    /// Reads the tags of a request that is not over, once for all who ask.
+    fn read_tags(&mut self) {
+        if let Some(request) = self.open() {
+            request.event.tags.read();
+        }
+    }
+
     /// The effective metadata, merged anew if a scope changed.
     fn effective(&mut self) -> &Metadata {
-        if let Some(mut request) = self.open() {
-            request.merge();
-        }
-        &self.event.metadata
+        self.read_tags();
+        self.event.metadata()
     }
 }
 
 /// A request that is not over.
 pub(crate) struct OpenRequest<'a> {
     pub(crate) event: &'a mut Event,
-    scopes: &'a mut Scopes,
-    rules: &'a mut Option<MetadataLayer>,
     flags: &'a mut Flags,
 }
 
@@ -393,59 +374,19 @@ impl OpenRequest<'_> {
         !std::mem::replace(&mut self.flags.is_claimed, true)
     }
 
-    /// Before a scope is written: the effective metadata gets out of date, and must not share its buffer with the scope.
-    fn touch(&mut self) {
-        self.flags.is_stale = true;
-        self.event.metadata.reset(usize::MAX);
-        self.event.sources.clear();
-    }
-
-    /// Fills the scopes by the layer's rules. Gives the reason when the request is to be rejected.
-    pub(crate) fn collect(
+    /// Takes in the tags that the request brings. Gives the reason when it is to be rejected.
+    pub(crate) fn begin_tags(
         &mut self,
         layer: &MetadataLayer,
         head: &Parts,
-        trusted: Option<&Scopes>,
+        trusted: Scopes,
     ) -> Option<Diagnostic<'static>> {
-        self.touch();
-        // The outermost layer's rules are the request's.
-        self.rules.get_or_insert_with(|| layer.clone());
-        let rejection = layer.collect(head, trusted, self.scopes, &mut self.event.diagnostics);
-        if rejection.is_some() {
-            self.flags.is_rejected = true;
+        let rejection = self.event.tags.begin(layer, &head.headers, trusted);
+        self.flags.is_rejected |= rejection.is_some();
+        // Where no event will count it.
+        if !self.flags.is_claimed && !self.flags.is_counted {
+            self.flags.is_counted = self.event.tags.count_shadowed();
         }
-        self.count_shadowed_now();
         rejection
-    }
-
-    /// Counts what is shadowed now, for a request that may have no event to count it by.
-    fn count_shadowed_now(&mut self) {
-        if self.flags.is_claimed || self.flags.is_counted || !self.scopes.has_trusted() {
-            return;
-        }
-        self.merge();
-        self.flags.is_counted = true;
-        if let Some(rules) = self.rules {
-            rules.count_shadowed(self.event.shadowed_of(self.scopes.get(Scope::Request)).count());
-        }
-    }
-
-    fn limits(&self) -> Limits {
-        self.rules.as_ref().map_or_else(Limits::default, |rules| *rules.limits())
-    }
-
-    /// Writes request tags under the limits.
-    fn write_tags(&mut self, write: impl FnOnce(&mut TagWriter<'_>)) {
-        let limits = self.limits();
-        self.touch();
-        write(&mut TagWriter::new(self.scopes.get_mut(Scope::Request), &limits, &mut self.event.diagnostics));
-    }
-
-    fn merge(&mut self) {
-        if self.flags.is_stale {
-            self.flags.is_stale = false;
-            let precedence = self.rules.as_ref().map_or_else(Precedence::default, MetadataLayer::precedence);
-            self.scopes.merge_into(precedence, &mut self.event.metadata, &mut self.event.sources);
-        }
     }
 }

@@ -87,7 +87,7 @@ pub(super) fn explicit_text<'h>(
 
 /// The text of a header for people: anything but control characters, cut to 128 characters.
 pub(super) fn readable_text(value: &HeaderValue) -> Option<String> {
-    let (text, _) = header_text(value);
+    let (text, _) = header_text(value.as_bytes());
     let clean = text.replace(char::is_control, "");
     let text = truncated(clean.trim(), MAX_CHARS);
     (!text.is_empty()).then(|| text.to_owned())

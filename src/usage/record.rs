@@ -128,7 +128,7 @@ pub(crate) struct RequestFacts<'a> {
 pub(crate) struct Observed {
     pub(crate) exchange: Option<Exchange>,
     pub(crate) response: Option<Seen>,
-    pub(crate) recorded: Recorded,
+    pub(crate) recorded: Option<Box<Recorded>>,
     pub(crate) tap: Option<UsageTap>,
     /// The body came to its end.
     pub(crate) has_ended: bool,
@@ -150,7 +150,8 @@ impl LlmRecord {
             Some(Seen::Kept(tap)) => tap.kept_bytes(),
             _ => 0,
         };
-        (observed.exchange.is_some() || !observed.recorded.is_empty()).then(|| {
+        let has_recorded = observed.recorded.as_ref().is_some_and(|recorded| !recorded.is_empty());
+        (observed.exchange.is_some() || has_recorded).then(|| {
             let bytes = size_of::<Self>() + kept;
             Box::new(Self { bytes, observed: Mutex::new(Some(observed)), settled: OnceLock::new() })
         })
@@ -181,6 +182,7 @@ impl fmt::Debug for LlmRecord {
 impl Observed {
     fn settle(self, request: &RequestFacts<'_>) -> Option<LlmUsage> {
         let Self { exchange, response, recorded, tap, has_ended, has_body } = self;
+        let recorded = recorded.map_or_else(Recorded::default, |recorded| *recorded);
         let (reading, stream) = match response {
             Some(Seen::Kept(tap)) => tap.finish(has_ended, request.duration),
             Some(Seen::Read(reading, stream)) => (reading, stream),

@@ -37,6 +37,11 @@ impl AllowList {
         self.entries.iter().map(|(name, key)| (name, &**key))
     }
 
+    /// The entry of this number.
+    pub(super) fn entry(&self, number: usize) -> Option<(&HeaderName, &str)> {
+        self.entries.get(number).map(|(name, key)| (name, &**key))
+    }
+
     pub(super) fn contains(&self, name: &HeaderName) -> bool {
         self.entries.iter().any(|(entry, _)| entry == name)
     }

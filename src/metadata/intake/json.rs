@@ -1,6 +1,5 @@
 use std::{borrow::Cow, fmt};
 
-use http::{HeaderName, HeaderValue};
 use memchr::{memchr, memchr2};
 use serde::{
     Deserialize, Deserializer,
@@ -18,7 +17,7 @@ use super::{
 
 /// Reads a header that holds a JSON object. When a key stands in it twice, the last one counts, as in ECMAScript's
 /// `JSON.parse`.
-pub(super) fn read(name: &HeaderName, value: &HeaderValue, strict: bool, tags: &mut TagWriter<'_>) {
+pub(super) fn read(name: &str, value: &[u8], strict: bool, tags: &mut TagWriter<'_>) {
     let text = text_of(name, value, tags);
     if tags.is_empty()
         && let Some(members) = FlatMembers::read(&text)
@@ -31,7 +30,7 @@ pub(super) fn read(name: &HeaderName, value: &HeaderValue, strict: bool, tags: &
     let Ok(Members(members)) = serde_json::from_str(&text) else {
         let is_json = serde_json::from_str::<IgnoredAny>(&text).is_ok();
         let code = if is_json { DiagnosticCode::NotAnObject } else { DiagnosticCode::InvalidJson };
-        let diagnostic = Diagnostic::new(code).with_key(name.as_str());
+        let diagnostic = Diagnostic::new(code).with_key(name);
         return if strict { tags.reject(diagnostic) } else { tags.note(diagnostic) };
     };
     // The last of several wins, but never over a tag that code set before.

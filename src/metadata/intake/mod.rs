@@ -34,6 +34,7 @@
 
 mod allow_list;
 mod baggage;
+pub(crate) mod captured;
 pub(crate) mod json;
 pub(crate) mod prefix;
 
@@ -42,7 +43,11 @@ use std::borrow::Cow;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 pub use self::prefix::KeyCase;
-use self::{allow_list::AllowList, prefix::Prefix};
+use self::{
+    allow_list::AllowList,
+    captured::{Captured, Source},
+    prefix::Prefix,
+};
 use super::{
     ConfigError,
     diagnostic::{Diagnostic, DiagnosticCode},
@@ -67,6 +72,7 @@ const SECRET_HEADERS: [&str; 11] = [
 /// Header names with these beginnings belong to the gateway dialects; see [`StripHeaders`].
 const DIALECT_HEADERS: [&str; 2] = ["x-portkey-", "x-majordomo"];
 
+const BAGGAGE: HeaderName = HeaderName::from_static("baggage");
 pub(crate) const PORTKEY_METADATA: HeaderName = HeaderName::from_static("x-portkey-metadata");
 pub(crate) const MAJORDOMO_PREFIX: &str = "x-majordomo-";
 
@@ -209,37 +215,77 @@ impl Intake {
         self
     }
 
-    /// Fills the writer with the tags of these headers.
-    pub(super) fn collect(&self, headers: &HeaderMap, tags: &mut TagWriter<'_>) {
+    /// Whether a request may be rejected for what its headers say.
+    pub(super) fn is_strict(&self) -> bool {
+        self.strict_json && self.json_header.is_some()
+    }
+
+    /// Keeps the headers that become tags, from the strongest source to the weakest.
+    pub(super) fn capture(&self, headers: &HeaderMap, captured: &mut Captured) {
         if let Some(name) = &self.json_header {
             // A second header fills what the first left open, like any weaker source.
             for value in headers.get_all(name) {
-                if self.may_read(name, value, tags) {
-                    json::read(name, value, self.strict_json, tags);
+                if self.may_read(name, value, captured) {
+                    captured.add(Source::JsonHeader, value);
                 }
             }
         }
-        for prefix in &self.prefixes {
+        for (number, prefix) in self.prefixes.iter().enumerate() {
             for (name, value) in headers {
-                if let Some(rest) = prefix.rest_of(name)
+                if prefix.rest_of(name.as_str()).is_some()
                     && self.json_header.as_ref() != Some(name)
                     && !is_secret(name)
+                    && self.may_read(name, value, captured)
                 {
-                    self.fill(name, &self.key_case.apply(rest), value, tags);
+                    captured.add_named(Source::Prefixed(number), name, value);
                 }
             }
         }
-        for (name, key) in self.allow_list.entries() {
-            if let Some(value) = headers.get(name) {
-                self.fill(name, key, value, tags);
+        for (number, (name, _)) in self.allow_list.entries().enumerate() {
+            if let Some(value) = headers.get(name)
+                && self.may_read(name, value, captured)
+            {
+                captured.add(Source::AllowListed(number), value);
             }
         }
         if self.baggage {
-            for value in headers.get_all("baggage") {
-                let name = HeaderName::from_static("baggage");
-                if self.may_read(&name, value, tags) {
-                    baggage::read(&text_of(&name, value, tags), tags);
+            for value in headers.get_all(BAGGAGE) {
+                if self.may_read(&BAGGAGE, value, captured) {
+                    captured.add(Source::Baggage, value);
                 }
+            }
+        }
+    }
+
+    /// Whether the value is none that is marked sensitive, unless the header is opted in.
+    fn may_read(&self, name: &HeaderName, value: &HeaderValue, captured: &mut Captured) -> bool {
+        let may_read = !value.is_sensitive() || self.secrets.contains(name);
+        if !may_read {
+            captured.refuse(name);
+        }
+        may_read
+    }
+
+    /// Fills the writer with the tags of headers that this intake kept.
+    pub(super) fn read(&self, captured: &Captured, tags: &mut TagWriter<'_>) {
+        for (source, name, value) in captured.iter() {
+            match source {
+                Source::JsonHeader => {
+                    let name = self.json_header.as_ref().map_or("", HeaderName::as_str);
+                    json::read(name, value, self.strict_json, tags);
+                }
+                Source::Prefixed(number) => {
+                    if let Some(rest) = self.prefixes.get(number).and_then(|prefix| prefix.rest_of(name)) {
+                        fill(name, &self.key_case.apply(rest), value, tags);
+                    }
+                }
+                Source::AllowListed(number) => {
+                    if let Some((name, key)) = self.allow_list.entry(number) {
+                        fill(name.as_str(), key, value, tags);
+                    }
+                }
+                Source::Baggage => baggage::read(&text_of(BAGGAGE.as_str(), value, tags), tags),
+                Source::Refused => tags.note(Diagnostic::new(DiagnosticCode::SensitiveHeader).with_key(name)),
             }
         }
     }
@@ -263,23 +309,11 @@ impl Intake {
             headers.remove(name);
         }
     }
+}
 
-    /// Whether the value is none that is marked sensitive, unless the header is opted in.
-    fn may_read(&self, name: &HeaderName, value: &HeaderValue, tags: &mut TagWriter<'_>) -> bool {
-        let may_read = !value.is_sensitive() || self.secrets.contains(name);
-        if !may_read {
-            tags.note(Diagnostic::new(DiagnosticCode::SensitiveHeader).with_key(name.as_str()));
-        }
-        may_read
-    }
-
-    fn fill(&self, name: &HeaderName, key: &str, value: &HeaderValue, tags: &mut TagWriter<'_>) {
-        if !self.may_read(name, value, tags) {
-            return;
-        }
-        let text = text_of(name, value, tags);
-        tags.fill(key, &text);
-    }
+fn fill(name: &str, key: &str, value: &[u8], tags: &mut TagWriter<'_>) {
+    let text = text_of(name, value, tags);
+    tags.fill(key, &text);
 }
 
 fn is_secret(name: &HeaderName) -> bool {
@@ -289,18 +323,18 @@ fn is_secret(name: &HeaderName) -> bool {
 /// A header's text: UTF-8, or as a last resort Latin-1, in which case the second value is true.
 ///
 /// RFC 9110, section 5.5, calls bytes above ASCII opaque; clients send both encodings.
-pub(crate) fn header_text(value: &HeaderValue) -> (Cow<'_, str>, bool) {
-    match std::str::from_utf8(value.as_bytes()) {
+pub(crate) fn header_text(value: &[u8]) -> (Cow<'_, str>, bool) {
+    match std::str::from_utf8(value) {
         Ok(text) => (Cow::Borrowed(text), false),
-        Err(_) => (Cow::Owned(value.as_bytes().iter().copied().map(char::from).collect()), true),
+        Err(_) => (Cow::Owned(value.iter().copied().map(char::from).collect()), true),
     }
 }
 
 /// [`header_text`], noting when it was no UTF-8.
-fn text_of<'v>(name: &HeaderName, value: &'v HeaderValue, tags: &mut TagWriter<'_>) -> Cow<'v, str> {
+fn text_of<'v>(name: &str, value: &'v [u8], tags: &mut TagWriter<'_>) -> Cow<'v, str> {
     let (text, is_latin1) = header_text(value);
     if is_latin1 {
-        tags.note(Diagnostic::new(DiagnosticCode::NotUtf8).with_key(name.as_str()));
+        tags.note(Diagnostic::new(DiagnosticCode::NotUtf8).with_key(name));
     }
     text
 }

@@ -63,7 +63,7 @@ impl Prefix {
     }
 
     /// What follows the prefix in `name`, unless that is reserved.
-    pub(super) fn rest_of<'n>(&self, name: &'n HeaderName) -> Option<&'n str> {
-        name.as_str().strip_prefix(&*self.0).filter(|rest| !is_reserved(rest))
+    pub(super) fn rest_of<'n>(&self, name: &'n str) -> Option<&'n str> {
+        name.strip_prefix(&*self.0).filter(|rest| !is_reserved(rest))
     }
 }

@@ -1,0 +1,297 @@
+use std::{
+    mem,
+    sync::{Mutex, OnceLock, PoisonError},
+};
+
+use http::HeaderMap;
+
+use super::{
+    Limits, Metadata, MetadataLayer, Precedence, Scope, Scopes,
+    diagnostic::{Diagnostic, Diagnostics},
+    intake::captured::Captured,
+    limits::TagWriter,
+};
+
+/// The tags of one request: headers as they came, the scopes that are read out of them and out of what is trusted, and the
+/// merge of all scopes.
+///
+/// Each step is taken when somebody asks for its outcome, on that one's thread: where neither the service nor a layer asks, a
+/// request pays for keeping the headers, and the thread of a sink for the rest.
+#[derive(Debug, Default)]
+pub(crate) struct RequestTags {
+    /// What is still to be read, by these rules.
+    captured: Captured,
+    trusted: Scopes,
+    is_read: bool,
+    /// Intake, limits, precedence and counts; the default ones where no [`MetadataLayer`] is.
+    rules: Option<MetadataLayer>,
+    /// What is read, and what code set.
+    scopes: Scopes,
+    notes: Diagnostics,
+    merged: OnceLock<Merged>,
+    /// The buffers of an earlier merge.
+    spare: Mutex<Merged>,
+    /// The bytes of those.
+    spare_bytes: usize,
+    /// Nothing is set any more, and what is shadowed is still to be counted.
+    counts_shadowed: bool,
+}
+
+/// What the tags of a request come to.
+#[derive(Debug, Default)]
+struct Merged {
+    /// What is in force, and for each of its tags the scope that set it.
+    metadata: Metadata,
+    sources: Vec<Scope>,
+    /// What the client and the handler said, and the notes on it, where they were read for this merge alone.
+    request: Metadata,
+    notes: Diagnostics,
+}
+
+/// Most sources that a buffer kept for the next request has room for.
+const KEEP_SOURCES: usize = 64;
+
+impl Merged {
+    fn reset(&mut self, keep_bytes: usize) {
+        // The effective metadata is first: it may be a second reference to the request's.
+        self.metadata.reset(keep_bytes);
+        self.request.reset(keep_bytes);
+        self.sources.clear();
+        self.sources.shrink_to(KEEP_SOURCES);
+        self.notes.clear();
+    }
+}
+
+impl RequestTags {
+    /// Tags that were merged elsewhere.
+    pub(crate) fn merged_before(metadata: Metadata, sources: Vec<Scope>, notes: Diagnostics) -> Self {
+        let mut tags = Self::default();
+        (tags.is_read, tags.notes) = (true, notes);
+        tags.merged = OnceLock::from(Merged { metadata, sources, ..Merged::default() });
+        tags
+    }
+
+    /// Takes in what a request brings: by the layer's rules, and where an outer layer was here before, by that one's limits and
+    /// precedence. Gives the reason when the request is to be rejected.
+    pub(crate) fn begin(
+        &mut self,
+        layer: &MetadataLayer,
+        headers: &HeaderMap,
+        trusted: Scopes,
+    ) -> Option<Diagnostic<'static>> {
+        if self.rules.is_some() || self.is_read {
+            self.open();
+            layer.capture(headers, &mut self.captured);
+            let rejection = layer.read(&self.captured, &trusted, &mut self.scopes, &mut self.notes);
+            self.captured.reset(usize::MAX);
+            self.rules.get_or_insert_with(|| layer.clone());
+            return rejection;
+        }
+        self.rules = Some(layer.clone());
+        layer.capture(headers, &mut self.captured);
+        self.trusted = trusted;
+        if layer.may_reject() { self.read() } else { None }
+    }
+
+    /// The notes on what the request says beside its tags.
+    pub(crate) fn early_notes(&mut self) -> &mut Diagnostics {
+        &mut self.notes
+    }
+
+    /// Reads what was kept. Gives the reason when the request is to be rejected.
+    pub(crate) fn read(&mut self) -> Option<Diagnostic<'static>> {
+        if mem::replace(&mut self.is_read, true) {
+            return None;
+        }
+        self.forget_merged();
+        let layer = self.rules.as_ref()?;
+        let request = self.scopes.get_mut(Scope::Request);
+        if request.is_empty() {
+            *request = mem::take(&mut self.spare.get_mut().unwrap_or_else(PoisonError::into_inner).request);
+        }
+        let rejection = layer.read(&self.captured, &self.trusted, &mut self.scopes, &mut self.notes);
+        self.captured.reset(usize::MAX);
+        rejection
+    }
+
+    /// Before a scope is written: the effective metadata gets out of date, and must not share its buffer with the scope.
+    fn open(&mut self) {
+        self.read();
+        self.forget_merged();
+    }
+
+    fn forget_merged(&mut self) {
+        if let Some(mut merged) = self.merged.take() {
+            merged.reset(usize::MAX);
+            *self.spare.get_mut().unwrap_or_else(PoisonError::into_inner) = merged;
+        }
+    }
+
+    /// Writes tags of the request under the limits.
+    pub(crate) fn write(&mut self, write: impl FnOnce(&mut TagWriter<'_>)) {
+        self.open();
+        let limits = self.limits();
+        write(&mut TagWriter::new(self.scopes.get_mut(Scope::Request), &limits, &mut self.notes));
+    }
+
+    /// Adds tags to a scope under the limits.
+    pub(crate) fn add(&mut self, scope: Scope, metadata: Metadata) {
+        self.open();
+        self.limits().add_within(&mut self.scopes, scope, metadata, &mut self.notes);
+    }
+
+    fn limits(&self) -> Limits {
+        self.rules.as_ref().map_or_else(Limits::default, |rules| *rules.limits())
+    }
+
+    fn merged(&self) -> &Merged {
+        self.merged.get_or_init(|| {
+            let mut merged = mem::take(&mut *self.spare.lock().unwrap_or_else(PoisonError::into_inner));
+            let precedence = self.rules.as_ref().map_or_else(Precedence::default, MetadataLayer::precedence);
+            let Merged { metadata, sources, request, notes } = &mut merged;
+            let request = if let Some(layer) = self.unread() {
+                let mut scopes = Scopes::new();
+                *scopes.get_mut(Scope::Request) = mem::take(request);
+                notes.clone_from(&self.notes);
+                layer.read(&self.captured, &self.trusted, &mut scopes, notes);
+                scopes.merge_into(precedence, metadata, sources);
+                *request = mem::take(scopes.get_mut(Scope::Request));
+                request
+            } else {
+                self.scopes.merge_into(precedence, metadata, sources);
+                self.scopes.get(Scope::Request)
+            };
+            if self.counts_shadowed
+                && self.has_trusted()
+                && let Some(rules) = &self.rules
+            {
+                rules.count_shadowed(shadowed(request, metadata, sources).count());
+            }
+            merged
+        })
+    }
+
+    /// The rules, where there is something left to be read by them.
+    fn unread(&self) -> Option<&MetadataLayer> {
+        self.rules.as_ref().filter(|_| !self.is_read)
+    }
+
+    /// The effective metadata.
+    pub(crate) fn metadata(&self) -> &Metadata {
+        &self.merged().metadata
+    }
+
+    /// Every tag's key and the scope that set it, in the order of [`metadata`](Self::metadata).
+    pub(crate) fn sources(&self) -> impl ExactSizeIterator<Item = (&str, Scope)> {
+        let merged = self.merged();
+        merged.metadata.iter().zip(&merged.sources).map(|((key, _), scope)| (key, *scope))
+    }
+
+    pub(crate) fn notes(&self) -> &Diagnostics {
+        // What was not read yet is noted with the merge.
+        let merged = self.merged();
+        if self.unread().is_some() { &merged.notes } else { &self.notes }
+    }
+
+    /// The client's tags that lie under one of the same key from a trusted scope.
+    pub(crate) fn shadowed(&self) -> impl Iterator<Item = (&str, &str)> {
+        let Merged { metadata, sources, request, .. } = self.merged();
+        let request = if self.unread().is_some() { request } else { self.scopes.get(Scope::Request) };
+        shadowed(request, metadata, sources)
+    }
+
+    /// Counts now what is shadowed, for a request that may have no event to count it by. False when there is nothing that
+    /// could shadow.
+    pub(crate) fn count_shadowed(&mut self) -> bool {
+        if !self.has_trusted() {
+            return false;
+        }
+        self.read();
+        if let Some(rules) = &self.rules {
+            rules.count_shadowed(self.shadowed().count());
+        }
+        true
+    }
+
+    fn has_trusted(&self) -> bool {
+        let by_rules = self.rules.as_ref().is_some_and(MetadataLayer::has_trusted);
+        by_rules || self.trusted.has_trusted() || self.scopes.has_trusted()
+    }
+
+    /// Nothing is set any more. What is shadowed is counted with the merge.
+    pub(crate) fn finish(&mut self, counts_shadowed: bool) {
+        if counts_shadowed && self.merged.get().is_some() {
+            self.count_shadowed();
+        } else {
+            self.counts_shadowed = counts_shadowed;
+        }
+    }
+
+    /// About the bytes that they take in memory, before they are read.
+    pub(crate) fn approximate_bytes(&self) -> usize {
+        let read = if self.is_read { self.scopes.get(Scope::Request).approximate_bytes() } else { 0 };
+        let merged = self.merged.get().map_or(0, |merged| merged.metadata.approximate_bytes());
+        self.captured.capacity_bytes() + self.spare_bytes + read + merged + self.notes.approximate_bytes()
+    }
+
+    /// Empties it for the next request, and keeps buffers that are no larger than this.
+    pub(crate) fn reset(&mut self, keep_bytes: usize) {
+        self.merge_to_count();
+        // All fields by name, so that none is forgotten.
+        let Self {
+            captured,
+            trusted,
+            is_read,
+            rules,
+            scopes,
+            notes,
+            merged,
+            spare,
+            spare_bytes,
+            counts_shadowed,
+        } = self;
+        let spare = spare.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if let Some(merged) = merged.take() {
+            *spare = merged;
+        }
+        let request = mem::take(scopes.get_mut(Scope::Request));
+        if *is_read {
+            // The merge may be a second reference to it.
+            spare.metadata.reset(keep_bytes);
+            spare.request = request;
+        }
+        spare.reset(keep_bytes);
+        *spare_bytes = spare.metadata.approximate_bytes() + spare.request.approximate_bytes();
+        captured.reset(keep_bytes);
+        (*trusted, *scopes) = (Scopes::new(), Scopes::new());
+        (*is_read, *counts_shadowed) = (false, false);
+        *rules = None;
+        notes.clear();
+    }
+
+    /// Merges what nobody asked for, where something has to be counted by it.
+    fn merge_to_count(&mut self) {
+        if self.counts_shadowed && self.has_trusted() && self.merged.get().is_none() {
+            self.merged();
+        }
+    }
+}
+
+impl Drop for RequestTags {
+    fn drop(&mut self) {
+        self.merge_to_count();
+    }
+}
+
+/// The request's tags that are not in force, though their keys are.
+fn shadowed<'a>(
+    request: &'a Metadata,
+    metadata: &'a Metadata,
+    sources: &'a [Scope],
+) -> impl Iterator<Item = (&'a str, &'a str)> {
+    // Both sides are sorted by key, and every request tag is in the effective metadata.
+    let mut effective = metadata.iter().zip(sources);
+    request.iter().filter(move |(key, _)| {
+        effective.find(|((tag, _), _)| tag == key).is_some_and(|(_, scope)| *scope != Scope::Request)
+    })
+}
