@@ -152,8 +152,8 @@ impl MetadataLayer {
     }
 
     /// How many of the requests' own tags were shadowed by trusted scopes, over all requests of this layer and its clones:
-    /// counted when the event is emitted, or when the request came where no [`EventLayer`](crate::EventLayer) is around
-    /// this one.
+    /// counted when a sink reads the event or lets go of it, or when the request came where no
+    /// [`EventLayer`](crate::EventLayer) is around this one.
     pub fn shadowed_total(&self) -> u64 {
         self.config.shadowed.load(Ordering::Relaxed)
     }
@@ -198,6 +198,11 @@ impl MetadataLayer {
     /// Whether a request may be rejected for its tags, so that they have to be read before it goes on.
     pub(super) fn may_reject(&self) -> bool {
         self.config.intake.is_strict() || self.config.limits.rejects()
+    }
+
+    /// Whether it is a clone of the other.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.config, &other.config)
     }
 
     /// Whether scopes that were set when the layer was built may shadow what a request says.

@@ -23,8 +23,10 @@ pub(crate) struct RequestTags {
     captured: Captured,
     trusted: Scopes,
     is_read: bool,
-    /// Intake, limits, precedence and counts; the default ones where no [`MetadataLayer`] is.
+    /// Intake, limits, precedence and counts, once a layer began; the default ones where no [`MetadataLayer`] is. They stay for
+    /// the next request, which mostly has the same: a count of references that two threads write is slow.
     rules: Option<MetadataLayer>,
+    has_begun: bool,
     /// What is read, and what code set.
     scopes: Scopes,
     notes: Diagnostics,
@@ -79,18 +81,24 @@ impl RequestTags {
         headers: &HeaderMap,
         trusted: Scopes,
     ) -> Option<Diagnostic<'static>> {
-        if self.rules.is_some() || self.is_read {
-            self.open();
-            layer.capture(headers, &mut self.captured);
-            let rejection = layer.read(&self.captured, &trusted, &mut self.scopes, &mut self.notes);
-            self.captured.reset(usize::MAX);
-            self.rules.get_or_insert_with(|| layer.clone());
-            return rejection;
+        let is_first = !mem::replace(&mut self.has_begun, true);
+        if is_first && self.rules.as_ref().is_none_or(|rules| !rules.is_same(layer)) {
+            self.rules = Some(layer.clone());
         }
-        self.rules = Some(layer.clone());
+        if is_first && !self.is_read {
+            layer.capture(headers, &mut self.captured);
+            self.trusted = trusted;
+            return if layer.may_reject() { self.read() } else { None };
+        }
+        self.open();
         layer.capture(headers, &mut self.captured);
-        self.trusted = trusted;
-        if layer.may_reject() { self.read() } else { None }
+        let rejection = layer.read(&self.captured, &trusted, &mut self.scopes, &mut self.notes);
+        self.captured.reset(usize::MAX);
+        rejection
+    }
+
+    fn rules(&self) -> Option<&MetadataLayer> {
+        self.rules.as_ref().filter(|_| self.has_begun)
     }
 
     /// The notes on what the request says beside its tags.
@@ -104,7 +112,7 @@ impl RequestTags {
             return None;
         }
         self.forget_merged();
-        let layer = self.rules.as_ref()?;
+        let layer = self.rules.as_ref().filter(|_| self.has_begun)?;
         let request = self.scopes.get_mut(Scope::Request);
         if request.is_empty() {
             *request = mem::take(&mut self.spare.get_mut().unwrap_or_else(PoisonError::into_inner).request);
@@ -141,13 +149,13 @@ impl RequestTags {
     }
 
     fn limits(&self) -> Limits {
-        self.rules.as_ref().map_or_else(Limits::default, |rules| *rules.limits())
+        self.rules().map_or_else(Limits::default, |rules| *rules.limits())
     }
 
     fn merged(&self) -> &Merged {
         self.merged.get_or_init(|| {
             let mut merged = mem::take(&mut *self.spare.lock().unwrap_or_else(PoisonError::into_inner));
-            let precedence = self.rules.as_ref().map_or_else(Precedence::default, MetadataLayer::precedence);
+            let precedence = self.rules().map_or_else(Precedence::default, MetadataLayer::precedence);
             let Merged { metadata, sources, request, notes } = &mut merged;
             let request = if let Some(layer) = self.unread() {
                 let mut scopes = Scopes::new();
@@ -163,7 +171,7 @@ impl RequestTags {
             };
             if self.counts_shadowed
                 && self.has_trusted()
-                && let Some(rules) = &self.rules
+                && let Some(rules) = self.rules()
             {
                 rules.count_shadowed(shadowed(request, metadata, sources).count());
             }
@@ -173,7 +181,7 @@ impl RequestTags {
 
     /// The rules, where there is something left to be read by them.
     fn unread(&self) -> Option<&MetadataLayer> {
-        self.rules.as_ref().filter(|_| !self.is_read)
+        self.rules().filter(|_| !self.is_read)
     }
 
     /// The effective metadata.
@@ -207,14 +215,14 @@ impl RequestTags {
             return false;
         }
         self.read();
-        if let Some(rules) = &self.rules {
+        if let Some(rules) = self.rules() {
             rules.count_shadowed(self.shadowed().count());
         }
         true
     }
 
     fn has_trusted(&self) -> bool {
-        let by_rules = self.rules.as_ref().is_some_and(MetadataLayer::has_trusted);
+        let by_rules = self.rules().is_some_and(MetadataLayer::has_trusted);
         by_rules || self.trusted.has_trusted() || self.scopes.has_trusted()
     }
 
@@ -242,7 +250,8 @@ impl RequestTags {
             captured,
             trusted,
             is_read,
-            rules,
+            rules: _,
+            has_begun,
             scopes,
             notes,
             merged,
@@ -264,8 +273,7 @@ impl RequestTags {
         *spare_bytes = spare.metadata.approximate_bytes() + spare.request.approximate_bytes();
         captured.reset(keep_bytes);
         (*trusted, *scopes) = (Scopes::new(), Scopes::new());
-        (*is_read, *counts_shadowed) = (false, false);
-        *rules = None;
+        (*is_read, *has_begun, *counts_shadowed) = (false, false, false);
         notes.clear();
     }
 

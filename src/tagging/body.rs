@@ -8,7 +8,7 @@ use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
-use super::pending::Pending;
+use super::pending::{Entered, Pending};
 
 pin_project! {
     /// The response body of [`Tagging`](super::Tagging): the service's body, frames untouched and unbuffered, and the
@@ -66,20 +66,25 @@ impl<B: Body> Body for ResponseBody<B> {
             return Poll::Ready(None);
         }
         let Some(pending) = this.pending else { return inner.poll_frame(context) };
-        let mut frame = ready!(pending.observe(|| inner.as_mut().poll_frame(context)));
-        match &frame {
+        let entered = pending.enter();
+        let frame = inner.as_mut().poll_frame(context);
+        Entered::leave(Some(entered));
+        let mut frame = ready!(frame);
+        let receipt = match &frame {
             None => pending.complete(),
             Some(Ok(frame)) => match frame.data_ref() {
                 Some(data) => pending.data(data, inner.is_end_stream()),
                 None => pending.complete(),
             },
-            Some(Err(_)) => pending.fail::<B::Error>("response body"),
-        }
+            Some(Err(_)) => {
+                pending.fail::<B::Error>("response body");
+                None
+            }
+        };
         if pending.is_over() {
-            *this.receipt = pending.take_receipt();
             *this.pending = None;
             // At the end, or in the trailers, of what the service sent.
-            if let Some(receipt) = this.receipt.take() {
+            if let Some(receipt) = receipt {
                 frame = match frame {
                     None => {
                         *this.has_ended = true;

@@ -11,7 +11,7 @@ use pin_project_lite::pin_project;
 
 use crate::metadata::Diagnostic;
 
-use super::{body::ResponseBody, pending::Pending};
+use super::{body::ResponseBody, pending::{Entered, Pending}};
 
 pin_project! {
     /// The response future of [`Tagging`](super::Tagging).
@@ -84,10 +84,10 @@ where
                 response
             }
             KindProj::Service { inner } => {
-                let result = match pending {
-                    Some(pending) => ready!(pending.observe(|| inner.poll(context))),
-                    None => ready!(inner.poll(context)),
-                };
+                let entered = pending.as_mut().map(Pending::enter);
+                let result = inner.poll(context);
+                Entered::leave(entered);
+                let result = ready!(result);
                 let mut pending = pending.take();
                 let mut response = result.inspect_err(|_| {
                     if let Some(pending) = &mut pending {

@@ -95,7 +95,7 @@ impl<S> Layer<S> for TaggingLayer {
 /// [`TaggingLayer::without_request_body`].
 #[derive(Clone, Debug)]
 pub struct HeaderTaggingLayer {
-    steps: Steps,
+    steps: Arc<Steps>,
 }
 
 impl HeaderTaggingLayer {
@@ -114,7 +114,7 @@ impl<S> Layer<S> for HeaderTaggingLayer {
     type Service = Tagging<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        Tagging::new(inner, self.steps.clone())
+        Tagging::new(inner, Arc::clone(&self.steps))
     }
 }
 
@@ -228,6 +228,6 @@ impl TaggingLayerBuilder {
             events = events.map(|events| events.shared_ids(ids));
         }
         let steps = Steps { event: events, trace: Some(trace_ids), metadata: Some(metadata.build()?) };
-        Ok(TaggingLayer { headers: HeaderTaggingLayer { steps }, request_body })
+        Ok(TaggingLayer { headers: HeaderTaggingLayer { steps: Arc::new(steps) }, request_body })
     }
 }

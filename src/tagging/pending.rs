@@ -8,7 +8,10 @@ use http::request::Parts;
 use http::{HeaderMap, Method, Response, StatusCode, header};
 use http_body::Body;
 
-use crate::{Tags, event::Outcome};
+use crate::{
+    Tags,
+    event::{Event, Outcome},
+};
 
 #[cfg(feature = "llm")]
 use crate::{
@@ -29,19 +32,16 @@ pub(crate) struct Pending {
     is_head: bool,
     is_connect: bool,
     status: Option<StatusCode>,
-    head: Option<Duration>,
-    first_byte: Option<Duration>,
+    head: Elapsed,
+    first_byte: Elapsed,
     body_bytes: u64,
-    content_length: Option<u64>,
+    /// [`UNKNOWN_LENGTH`] when it is not declared.
+    content_length: u64,
     /// No body is sent, whatever the service's body holds: HEAD, 204, 304.
     is_bodyless: bool,
     /// Whether the service or its body is being polled. Still set when the guard is dropped, it tells of a panic that
     /// was caught between the poll and the drop.
     is_polling: bool,
-    /// What the trailers of the response are to say, once the event is emitted.
-    receipt: Option<Box<HeaderMap>>,
-    /// Nobody can get trailers any more.
-    is_dropping: bool,
     #[cfg(feature = "llm")]
     exchange: Option<Box<ObservedExchange>>,
     /// What the service runs within, and the count of the request among the active ones.
@@ -50,6 +50,51 @@ pub(crate) struct Pending {
     /// Boxed, as the guard moves with the response and seldom has one.
     #[cfg(feature = "tracing")]
     span: Option<Box<tracing::Span>>,
+}
+
+/// A length that no body has.
+const UNKNOWN_LENGTH: u64 = u64::MAX;
+
+/// Nanoseconds since the start, once there are any; half as large as `Option<Duration>`, since the guard moves with the
+/// response.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Elapsed(u64);
+
+impl Elapsed {
+    const NONE: Self = Self(u64::MAX);
+
+    fn of(time: Duration) -> Self {
+        Self(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX - 1))
+    }
+
+    fn get(self) -> Option<Duration> {
+        (self != Self::NONE).then(|| Duration::from_nanos(self.0))
+    }
+}
+
+/// While the service runs, or is polled.
+pub(super) struct Entered<'a> {
+    #[cfg(feature = "client")]
+    current: Option<crate::tags::current::Entered<'a>>,
+    #[cfg(feature = "tracing")]
+    span: Option<tracing::span::Entered<'a>>,
+    #[cfg(feature = "otel")]
+    attached: Option<opentelemetry::ContextGuard>,
+    is_polling: &'a mut bool,
+}
+
+impl Entered<'_> {
+    /// It returned, and did not panic.
+    pub(super) fn leave(entered: Option<Self>) {
+        let Some(entered) = entered else { return };
+        #[cfg(feature = "client")]
+        drop(entered.current);
+        #[cfg(feature = "tracing")]
+        drop(entered.span);
+        #[cfg(feature = "otel")]
+        drop(entered.attached);
+        *entered.is_polling = false;
+    }
 }
 
 /// An LLM exchange, and the tap on its response once there is one.
@@ -68,14 +113,12 @@ impl Pending {
             is_head: method == Method::HEAD,
             is_connect: method == Method::CONNECT,
             status: None,
-            head: None,
-            first_byte: None,
+            head: Elapsed::NONE,
+            first_byte: Elapsed::NONE,
             body_bytes: 0,
-            content_length: None,
+            content_length: UNKNOWN_LENGTH,
             is_bodyless: false,
             is_polling: false,
-            receipt: None,
-            is_dropping: false,
             #[cfg(feature = "llm")]
             exchange: None,
             #[cfg(feature = "otel")]
@@ -107,7 +150,9 @@ impl Pending {
     #[cfg(feature = "llm")]
     pub(super) fn recognise(&mut self, head: &Parts) {
         if let Some(usage) = self.events.usage().cloned() {
-            let exchange = self.observe(|| usage.recognise(head));
+            let entered = self.enter();
+            let exchange = usage.recognise(head);
+            Entered::leave(Some(entered));
             self.exchange = exchange.map(|exchange| Box::new(ObservedExchange { exchange, tap: None }));
         }
     }
@@ -129,25 +174,21 @@ impl Pending {
         self.tags.is_none()
     }
 
-    /// Runs the service, or polls it or its body, within the request's span; a panic within leaves a mark.
-    pub(super) fn observe<T>(&mut self, run: impl FnOnce() -> T) -> T {
+    /// Before the service runs, or it or its body is polled: within the request's span, until
+    /// [`leave`](Entered::leave). A panic within leaves a mark.
+    pub(super) fn enter(&mut self) -> Entered<'_> {
         self.is_polling = true;
-        // Outermost, so that a span of `tracing` is a child of ours.
-        #[cfg(feature = "otel")]
-        let attached = self.attach();
-        #[cfg(feature = "tracing")]
-        let entered = self.span.as_ref().map(|span| span.enter());
-        #[cfg(feature = "client")]
-        let current = self.tags.is_some().then_some(&mut self.tags).map(crate::tags::current::Entered::new);
-        let result = run();
-        #[cfg(feature = "client")]
-        drop(current);
-        #[cfg(feature = "tracing")]
-        drop(entered);
-        #[cfg(feature = "otel")]
-        drop(attached);
-        self.is_polling = false;
-        result
+        Entered {
+            // Fields are dropped in this order; the context of OpenTelemetry is outermost, so that a span of `tracing` is a
+            // child of ours.
+            #[cfg(feature = "client")]
+            current: self.tags.is_some().then_some(&mut self.tags).map(crate::tags::current::Entered::new),
+            #[cfg(feature = "tracing")]
+            span: self.span.as_ref().map(|span| span.enter()),
+            #[cfg(feature = "otel")]
+            attached: self.otel.as_ref().map(|otel| otel.0.clone().attach()),
+            is_polling: &mut self.is_polling,
+        }
     }
 
     /// Whether the client is to get a receipt.
@@ -172,24 +213,20 @@ impl Pending {
         }
     }
 
-    /// What the trailers are to say, once the event is emitted.
-    pub(super) fn take_receipt(&mut self) -> Option<Box<HeaderMap>> {
-        self.receipt.take()
-    }
-
     /// The response head is there.
     pub(super) fn head<B: Body>(&mut self, response: &Response<B>) {
         let has_ended = response.body().is_end_stream();
         let status = response.status();
         self.status = Some(status);
         let now = self.elapsed();
-        self.head = Some(now);
+        self.head = Elapsed::of(now);
         self.is_bodyless = self.is_head || status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED;
         // Servers send `Content-Length`, or else the exact size of the body, and drop the body once all of it is written.
         let content_length = response.headers().get(header::CONTENT_LENGTH);
         self.content_length = content_length
             .and_then(|length| length.to_str().ok()?.trim().parse().ok())
-            .or_else(|| response.body().size_hint().exact());
+            .or_else(|| response.body().size_hint().exact())
+            .unwrap_or(UNKNOWN_LENGTH);
         #[cfg(feature = "llm")]
         if let Some(observed) = &mut self.exchange
             && let Some(usage) = self.events.usage()
@@ -203,34 +240,39 @@ impl Pending {
         }
     }
 
-    /// A data frame passes. `has_ended` says whether it was the last.
-    pub(super) fn data(&mut self, data: &impl Buf, has_ended: bool) {
+    /// A data frame passes. `has_ended` says whether it was the last. Gives what the trailers are to say, if that was all.
+    pub(super) fn data(&mut self, data: &impl Buf, has_ended: bool) -> Option<Box<HeaderMap>> {
         let bytes = data.remaining();
         self.body_bytes += bytes as u64;
         #[cfg(feature = "llm")]
         self.show_tap(data);
         let is_over = has_ended || self.has_sent_all();
-        let is_first = bytes > 0 && self.first_byte.is_none();
-        if is_first || is_over {
-            let now = self.elapsed();
-            if is_first {
-                self.first_byte = Some(now);
-            }
-            if is_over {
-                self.finish_at(now, Outcome::Completed, None);
-            }
+        let is_first = bytes > 0 && self.first_byte == Elapsed::NONE;
+        if !is_first && !is_over {
+            return None;
         }
+        let now = self.elapsed();
+        if is_first {
+            self.first_byte = Elapsed::of(now);
+        }
+        let event = if is_over { self.finish_at(now, Outcome::Completed, None) } else { None };
+        Self::receipt(event)
     }
 
-    /// The body ended.
-    pub(super) fn complete(&mut self) {
-        self.finish(Outcome::Completed, None);
+    /// The body ended. Gives what the trailers are to say.
+    pub(super) fn complete(&mut self) -> Option<Box<HeaderMap>> {
+        let event = self.finish(Outcome::Completed, None);
+        Self::receipt(event)
+    }
+
+    fn receipt(event: Option<Arc<Event>>) -> Option<Box<HeaderMap>> {
+        receipt::trailers(&*event?).map(Box::new)
     }
 
     /// The service answered nothing itself.
     pub(super) fn reject(&mut self, status: StatusCode) {
         self.status = Some(status);
-        self.head = Some(self.elapsed());
+        self.head = Elapsed::of(self.elapsed());
         self.finish(Outcome::Rejected, None);
     }
 
@@ -240,7 +282,7 @@ impl Pending {
     }
 
     fn has_sent_all(&self) -> bool {
-        self.content_length.is_some_and(|length| self.body_bytes >= length)
+        self.body_bytes >= self.content_length
     }
 
     /// Shows a data frame to the tap.
@@ -283,14 +325,13 @@ impl Pending {
         self.events.now().saturating_duration_since(self.start)
     }
 
-    fn finish(&mut self, outcome: Outcome, error: Option<String>) {
-        if !self.is_over() {
-            self.finish_at(self.elapsed(), outcome, error);
-        }
+    fn finish(&mut self, outcome: Outcome, error: Option<String>) -> Option<Arc<Event>> {
+        if self.is_over() { None } else { self.finish_at(self.elapsed(), outcome, error) }
     }
 
-    fn finish_at(&mut self, duration: Duration, outcome: Outcome, error: Option<String>) {
-        let Some(tags) = self.tags.take() else { return };
+    /// Emits the event, and gives it where there is a receipt to write of it.
+    fn finish_at(&mut self, duration: Duration, outcome: Outcome, error: Option<String>) -> Option<Arc<Event>> {
+        let tags = self.tags.take()?;
         #[cfg(feature = "otel")]
         drop(self.otel.take());
         let event = tags.finish(|event, llm| {
@@ -302,17 +343,17 @@ impl Pending {
             let () = llm;
             self.events.ensure_trace(event);
             event.status = self.status;
-            event.head = self.head;
-            event.first_byte = self.first_byte;
+            event.head = self.head.get();
+            event.first_byte = self.first_byte.get();
             event.response_body_bytes = self.body_bytes;
             event.duration = duration;
             event.outcome = outcome;
             // What a handler recorded says more.
             event.error = event.error.take().or(error);
         });
-        let for_receipt = (self.gives_receipt() && !self.is_dropping).then(|| Arc::clone(&event));
+        let for_receipt = self.gives_receipt().then(|| Arc::clone(&event));
         self.events.emit(event);
-        self.receipt = for_receipt.and_then(|event| receipt::trailers(&event)).map(Box::new);
+        for_receipt
     }
 }
 
@@ -326,7 +367,6 @@ impl Drop for Pending {
         } else {
             Outcome::Cancelled
         };
-        self.is_dropping = true;
         self.finish(outcome, None);
     }
 }

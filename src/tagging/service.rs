@@ -1,4 +1,7 @@
-use std::task::{Context, Poll};
+use std::{
+    sync::Arc,
+    task::{Context, Poll},
+};
 
 use http::{HeaderName, HeaderValue, Request, Response, request::Parts};
 use http_body::Body;
@@ -12,14 +15,15 @@ use crate::{
     trace::TraceIdLayer,
 };
 
-use super::{body::ResponseBody, event_layer::EventLayer, future::ResponseFuture, pending::Pending};
+use super::{body::ResponseBody, event_layer::EventLayer, future::ResponseFuture, pending::{Entered, Pending}};
 
 /// The middleware behind every layer of this crate: reads trace ids, begins the event, reads and merges tags, and runs
 /// the service. Each layer switches its own part on.
 #[derive(Clone, Debug)]
 pub struct Tagging<S> {
     inner: S,
-    steps: Steps,
+    // Servers clone the service for each request.
+    steps: Arc<Steps>,
 }
 
 /// The parts of the middleware that are on, in the order in which they run.
@@ -34,12 +38,12 @@ pub(super) struct Steps {
 struct Begun {
     pending: Option<Pending>,
     reply: Option<(HeaderName, HeaderValue)>,
-    rejection: Option<Diagnostic<'static>>,
+    rejection: Option<Box<Diagnostic<'static>>>,
 }
 
 impl<S> Tagging<S> {
-    pub(super) fn new(inner: S, steps: Steps) -> Self {
-        Self { inner, steps }
+    pub(super) fn new(inner: S, steps: impl Into<Arc<Steps>>) -> Self {
+        Self { inner, steps: steps.into() }
     }
 }
 
@@ -102,7 +106,7 @@ impl Steps {
             }
             if !resolves && let Some(layer) = &self.metadata {
                 let trusted = MetadataLayer::inserted(head).cloned().unwrap_or_default();
-                begun.rejection = request.begin_tags(layer, head, trusted);
+                begun.rejection = request.begin_tags(layer, head, trusted).map(Box::new);
             }
         });
         #[cfg(feature = "llm")]
@@ -119,11 +123,16 @@ impl Steps {
         if resolves && let Some(layer) = &self.metadata {
             let tags = handle.share();
             let resolved = match &mut begun.pending {
-                Some(pending) => pending.armed(&tags).observe(|| layer.resolve(head)),
+                Some(pending) => {
+                    let entered = pending.armed(&tags).enter();
+                    let resolved = layer.resolve(head);
+                    Entered::leave(Some(entered));
+                    resolved
+                }
                 None => layer.resolve(head),
             };
             handle = Handle::Shared(tags);
-            handle.write(|mut request| begun.rejection = request.begin_tags(layer, head, resolved));
+            handle.write(|mut request| begun.rejection = request.begin_tags(layer, head, resolved).map(Box::new));
         }
         if let Some(layer) = &self.metadata {
             layer.strip(&mut head.headers);
@@ -159,10 +168,9 @@ where
             return ResponseFuture::rejected(&reason, pending, reply);
         }
         let request = Request::from_parts(head, body);
-        let future = match &mut pending {
-            Some(pending) => pending.observe(|| self.inner.call(request)),
-            None => self.inner.call(request),
-        };
+        let entered = pending.as_mut().map(Pending::enter);
+        let future = self.inner.call(request);
+        Entered::leave(entered);
         ResponseFuture::new(future, pending, reply)
     }
 }
