@@ -266,7 +266,8 @@ impl Event {
         let notes = self.tags.notes();
         let mut list: Vec<_> = notes.iter().collect();
         list.extend(
-            self.tags.shadowed()
+            self.tags
+                .shadowed()
                 .map(|(key, value)| Diagnostic::new(DiagnosticCode::Shadowed).with_key(key).with_detail(value)),
         );
         #[cfg(feature = "llm")]

@@ -11,7 +11,10 @@ use pin_project_lite::pin_project;
 
 use crate::metadata::Diagnostic;
 
-use super::{body::ResponseBody, pending::{Entered, Pending}};
+use super::{
+    body::ResponseBody,
+    pending::{Entered, Pending},
+};
 
 pin_project! {
     /// The response future of [`Tagging`](super::Tagging).

@@ -15,7 +15,12 @@ use crate::{
     trace::TraceIdLayer,
 };
 
-use super::{body::ResponseBody, event_layer::EventLayer, future::ResponseFuture, pending::{Entered, Pending}};
+use super::{
+    body::ResponseBody,
+    event_layer::EventLayer,
+    future::ResponseFuture,
+    pending::{Entered, Pending},
+};
 
 /// The middleware behind every layer of this crate: reads trace ids, begins the event, reads and merges tags, and runs
 /// the service. Each layer switches its own part on.
