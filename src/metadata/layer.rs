@@ -220,7 +220,7 @@ impl MetadataLayer {
     pub(super) fn read(
         &self,
         captured: &Captured,
-        trusted: &Scopes,
+        trusted: Option<&Scopes>,
         scopes: &mut Scopes,
         diagnostics: &mut Diagnostics,
     ) -> Option<Diagnostic<'static>> {
@@ -230,8 +230,7 @@ impl MetadataLayer {
         let rejection = tags.into_rejection();
         scopes.add_all(&self.config.scopes);
         for scope in Scope::ALL {
-            let metadata = trusted.get(scope);
-            if !metadata.is_empty() {
+            if let Some(metadata) = trusted.map(|trusted| trusted.get(scope)).filter(|metadata| !metadata.is_empty()) {
                 limits.add_within(scopes, scope, metadata.clone(), diagnostics);
             }
         }

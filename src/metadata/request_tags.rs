@@ -21,7 +21,7 @@ use super::{
 pub(crate) struct RequestTags {
     /// What is still to be read, by these rules.
     captured: Captured,
-    trusted: Scopes,
+    trusted: Option<Scopes>,
     is_read: bool,
     /// Intake, limits, precedence and counts, once a layer began; the default ones where no [`MetadataLayer`] is. They stay for
     /// the next request, which mostly has the same: a count of references that two threads write is slow.
@@ -30,9 +30,10 @@ pub(crate) struct RequestTags {
     /// What is read, and what code set.
     scopes: Scopes,
     notes: Diagnostics,
-    merged: OnceLock<Merged>,
+    // Boxed, as a request that nobody asks does not touch them.
+    merged: OnceLock<Box<Merged>>,
     /// The buffers of an earlier merge.
-    spare: Mutex<Merged>,
+    spare: Mutex<Box<Merged>>,
     /// The bytes of those.
     spare_bytes: usize,
     /// Nothing is set any more, and what is shadowed is still to be counted.
@@ -69,7 +70,7 @@ impl RequestTags {
     pub(crate) fn merged_before(metadata: Metadata, sources: Vec<Scope>, notes: Diagnostics) -> Self {
         let mut tags = Self::default();
         (tags.is_read, tags.notes) = (true, notes);
-        tags.merged = OnceLock::from(Merged { metadata, sources, ..Merged::default() });
+        tags.merged = OnceLock::from(Box::new(Merged { metadata, sources, ..Merged::default() }));
         tags
     }
 
@@ -79,7 +80,7 @@ impl RequestTags {
         &mut self,
         layer: &MetadataLayer,
         headers: &HeaderMap,
-        trusted: Scopes,
+        trusted: Option<Scopes>,
     ) -> Option<Diagnostic<'static>> {
         let is_first = !mem::replace(&mut self.has_begun, true);
         if is_first && self.rules.as_ref().is_none_or(|rules| !rules.is_same(layer)) {
@@ -87,12 +88,15 @@ impl RequestTags {
         }
         if is_first && !self.is_read {
             layer.capture(headers, &mut self.captured);
-            self.trusted = trusted;
+            // What is not written stays in the cache of the thread that gave the event back.
+            if trusted.is_some() {
+                self.trusted = trusted;
+            }
             return if layer.may_reject() { self.read() } else { None };
         }
         self.open();
         layer.capture(headers, &mut self.captured);
-        let rejection = layer.read(&self.captured, &trusted, &mut self.scopes, &mut self.notes);
+        let rejection = layer.read(&self.captured, trusted.as_ref(), &mut self.scopes, &mut self.notes);
         self.captured.reset(usize::MAX);
         rejection
     }
@@ -117,7 +121,7 @@ impl RequestTags {
         if request.is_empty() {
             *request = mem::take(&mut self.spare.get_mut().unwrap_or_else(PoisonError::into_inner).request);
         }
-        let rejection = layer.read(&self.captured, &self.trusted, &mut self.scopes, &mut self.notes);
+        let rejection = layer.read(&self.captured, self.trusted.as_ref(), &mut self.scopes, &mut self.notes);
         self.captured.reset(usize::MAX);
         rejection
     }
@@ -156,12 +160,12 @@ impl RequestTags {
         self.merged.get_or_init(|| {
             let mut merged = mem::take(&mut *self.spare.lock().unwrap_or_else(PoisonError::into_inner));
             let precedence = self.rules().map_or_else(Precedence::default, MetadataLayer::precedence);
-            let Merged { metadata, sources, request, notes } = &mut merged;
+            let Merged { metadata, sources, request, notes } = &mut *merged;
             let request = if let Some(layer) = self.unread() {
                 let mut scopes = Scopes::new();
                 *scopes.get_mut(Scope::Request) = mem::take(request);
                 notes.clone_from(&self.notes);
-                layer.read(&self.captured, &self.trusted, &mut scopes, notes);
+                layer.read(&self.captured, self.trusted.as_ref(), &mut scopes, notes);
                 scopes.merge_into(precedence, metadata, sources);
                 *request = mem::take(scopes.get_mut(Scope::Request));
                 request
@@ -223,7 +227,7 @@ impl RequestTags {
 
     fn has_trusted(&self) -> bool {
         let by_rules = self.rules().is_some_and(MetadataLayer::has_trusted);
-        by_rules || self.trusted.has_trusted() || self.scopes.has_trusted()
+        by_rules || self.trusted.as_ref().is_some_and(|trusted| trusted.has_trusted()) || self.scopes.has_trusted()
     }
 
     /// Nothing is set any more. What is shadowed is counted with the merge.
@@ -272,7 +276,7 @@ impl RequestTags {
         spare.reset(keep_bytes);
         *spare_bytes = spare.metadata.approximate_bytes() + spare.request.approximate_bytes();
         captured.reset(keep_bytes);
-        (*trusted, *scopes) = (Scopes::new(), Scopes::new());
+        (*trusted, *scopes) = (None, Scopes::new());
         (*is_read, *has_begun, *counts_shadowed) = (false, false, false);
         notes.clear();
     }

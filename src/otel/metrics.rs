@@ -36,8 +36,9 @@ pub(crate) struct ActiveRequests {
 impl ActiveRequests {
     pub(crate) fn enter(self: &Arc<Self>, event: &Event) -> ActiveRequest {
         let name = event.method().as_str();
-        let method = METHODS.iter().position(|known| *known == name).unwrap_or(METHODS.len());
-        let scheme = SCHEMES.iter().position(|known| *known == event.scheme()).unwrap_or(0);
+        let place = |place: usize| u8::try_from(place).unwrap_or(u8::MAX);
+        let method = place(METHODS.iter().position(|known| *known == name).unwrap_or(METHODS.len()));
+        let scheme = place(SCHEMES.iter().position(|known| *known == event.scheme()).unwrap_or(0));
         let guard = ActiveRequest { counts: Arc::clone(self), scheme, method };
         guard.add(1);
         guard
@@ -48,13 +49,14 @@ impl ActiveRequests {
 #[derive(Debug)]
 pub(crate) struct ActiveRequest {
     counts: Arc<ActiveRequests>,
-    scheme: usize,
-    method: usize,
+    // Places in the table, small because the guard moves with the response.
+    scheme: u8,
+    method: u8,
 }
 
 impl ActiveRequest {
     fn add(&self, change: i64) {
-        if let Some(count) = self.counts.counts.get(self.scheme).and_then(|counts| counts.get(self.method)) {
+        if let Some(count) = self.counts.counts.get(usize::from(self.scheme)).and_then(|counts| counts.get(usize::from(self.method))) {
             count.fetch_add(change, Relaxed);
         }
     }

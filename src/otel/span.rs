@@ -40,7 +40,7 @@ pub(super) fn trace_state(trace: &TraceContext) -> TraceState {
 
 /// The current context, with the request's own span in it.
 pub(crate) fn context_of(trace: &TraceContext) -> Context {
-    Context::current().with_remote_span_context(span_context(trace))
+    Context::map_current(|current| current.with_remote_span_context(span_context(trace)))
 }
 
 /// What spans look like.

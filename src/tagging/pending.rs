@@ -46,7 +46,7 @@ pub(crate) struct Pending {
     exchange: Option<Box<ObservedExchange>>,
     /// What the service runs within, and the count of the request among the active ones.
     #[cfg(feature = "otel")]
-    otel: Option<Box<(opentelemetry::Context, crate::otel::ActiveRequest)>>,
+    otel: Option<(opentelemetry::Context, crate::otel::ActiveRequest)>,
     /// Boxed, as the guard moves with the response and seldom has one.
     #[cfg(feature = "tracing")]
     span: Option<Box<tracing::Span>>,
@@ -135,7 +135,7 @@ impl Pending {
         context: opentelemetry::Context,
         active: crate::otel::ActiveRequest,
     ) -> Self {
-        self.otel = Some(Box::new((context, active)));
+        self.otel = Some((context, active));
         self
     }
 

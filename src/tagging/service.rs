@@ -110,7 +110,7 @@ impl Steps {
                 begun.pending = Some(layer.observe(request.event, start, head));
             }
             if !resolves && let Some(layer) = &self.metadata {
-                let trusted = MetadataLayer::inserted(head).cloned().unwrap_or_default();
+                let trusted = MetadataLayer::inserted(head).cloned();
                 begun.rejection = request.begin_tags(layer, head, trusted).map(Box::new);
             }
         });
@@ -137,7 +137,7 @@ impl Steps {
                 None => layer.resolve(head),
             };
             handle = Handle::Shared(tags);
-            handle.write(|mut request| begun.rejection = request.begin_tags(layer, head, resolved).map(Box::new));
+            handle.write(|mut request| begun.rejection = request.begin_tags(layer, head, Some(resolved)).map(Box::new));
         }
         if let Some(layer) = &self.metadata {
             layer.strip(&mut head.headers);

@@ -379,7 +379,7 @@ impl OpenRequest<'_> {
         &mut self,
         layer: &MetadataLayer,
         head: &Parts,
-        trusted: Scopes,
+        trusted: Option<Scopes>,
     ) -> Option<Diagnostic<'static>> {
         let rejection = self.event.tags.begin(layer, &head.headers, trusted);
         self.flags.is_rejected |= rejection.is_some();
