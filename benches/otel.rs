@@ -90,6 +90,15 @@ fn main() {
     tracing::subscriber::set_global_default(subscriber).unwrap();
 
     let names = ["no layer", "ours", "opentelemetry-instrumentation-tower", "tower-otel"];
+    if let Ok(row) = env::var("ROW") {
+        let mut t = Vec::new();
+        for _ in 0..env::var("LOOPS").map_or(400, |n| n.parse().unwrap()) {
+            t.push(match row.as_str() { "ours" => measure(&ours, 500), "peer" => measure(&peer, 500), _ => measure(&bare, 500) });
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        println!("{row} {}", median(&mut t));
+        return;
+    }
     let mut times: Vec<Vec<f64>> = vec![Vec::new(); names.len()];
     let mut ratios = Vec::new();
     for round in 0..rounds {

@@ -227,7 +227,7 @@ impl RequestTags {
 
     fn has_trusted(&self) -> bool {
         let by_rules = self.rules().is_some_and(MetadataLayer::has_trusted);
-        by_rules || self.trusted.as_ref().is_some_and(|trusted| trusted.has_trusted()) || self.scopes.has_trusted()
+        by_rules || self.trusted.as_ref().is_some_and(Scopes::has_trusted) || self.scopes.has_trusted()
     }
 
     /// Nothing is set any more. What is shadowed is counted with the merge.

@@ -221,12 +221,9 @@ impl Pending {
         let now = self.elapsed();
         self.head = Elapsed::of(now);
         self.is_bodyless = self.is_head || status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED;
-        // Servers send `Content-Length`, or else the exact size of the body, and drop the body once all of it is written.
-        let content_length = response.headers().get(header::CONTENT_LENGTH);
-        self.content_length = content_length
-            .and_then(|length| length.to_str().ok()?.trim().parse().ok())
-            .or_else(|| response.body().size_hint().exact())
-            .unwrap_or(UNKNOWN_LENGTH);
+        // Servers send as much as `Content-Length` or the body itself says, and drop the body once all of it is written.
+        let declared = || response.headers().get(header::CONTENT_LENGTH)?.to_str().ok()?.trim().parse().ok();
+        self.content_length = response.body().size_hint().exact().or_else(declared).unwrap_or(UNKNOWN_LENGTH);
         #[cfg(feature = "llm")]
         if let Some(observed) = &mut self.exchange
             && let Some(usage) = self.events.usage()

@@ -1,5 +1,5 @@
 use std::{
-    cell::RefCell,
+    cell::Cell,
     fmt,
     future::Future,
     pin::Pin,
@@ -14,6 +14,7 @@ use crate::trace::TraceContext;
 use super::{Step, Tags};
 
 /// What a thread works for.
+#[derive(Default)]
 struct Current {
     tags: Option<Tags>,
     /// The step of that request, when it works on one.
@@ -21,7 +22,19 @@ struct Current {
 }
 
 thread_local! {
-    static CURRENT: RefCell<Current> = const { RefCell::new(Current { tags: None, step: None }) };
+    static CURRENT: Cell<Current> = const { Cell::new(Current { tags: None, step: None }) };
+}
+
+/// Looks at what this thread works for.
+fn look<T>(look: impl FnOnce(&Current) -> T) -> Option<T> {
+    CURRENT
+        .try_with(|place| {
+            let current = place.take();
+            let found = look(&current);
+            place.set(current);
+            found
+        })
+        .ok()
 }
 
 /// While it lives, the tags are those of the request that this thread works for. They are moved, not cloned: whoever is last
@@ -69,7 +82,7 @@ impl Tags {
     /// # }).unwrap();
     /// ```
     pub fn current() -> Option<Self> {
-        CURRENT.try_with(|current| current.borrow().tags.clone()).ok().flatten()
+        look(|current| current.tags.clone()).flatten()
     }
 
     /// Runs a future for this request, wherever it is polled: `tokio::spawn(tags.scope(work))`.
@@ -81,13 +94,7 @@ impl Tags {
 impl Step {
     /// The step that this thread works on, while the future of a [`scope`](Self::scope) is polled.
     pub fn current() -> Option<Self> {
-        CURRENT
-            .try_with(|current| {
-                let current = current.borrow();
-                Some(Self { tags: current.tags.clone()?, trace: current.step.clone()? })
-            })
-            .ok()
-            .flatten()
+        look(|current| Some(Self { tags: current.tags.clone()?, trace: current.step.clone()? })).flatten()
     }
 
     /// Runs a future for this step, wherever it is polled: [`Tags::current`] gives the request's tags there, and calls through
