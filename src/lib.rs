@@ -102,6 +102,8 @@
 mod axum;
 pub mod event;
 mod json_scan;
+#[cfg(any(feature = "jsonl", feature = "spool", feature = "sqlite", feature = "postgres", test))]
+mod json_writer;
 pub mod metadata;
 #[cfg(feature = "otel")]
 pub mod otel;

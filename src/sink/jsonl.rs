@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use crate::event::Event;
+use crate::{event::Event, json_writer};
 
 use super::{BatchWriter, Delivery, Queued, QueuedBuilder, Sink, WriteError};
 
@@ -132,7 +132,7 @@ impl<W: Write + Send + 'static> BatchWriter for JsonLinesWriter<W> {
             self.lines.push(b'\n');
         }
         for event in events {
-            serde_json::to_writer(&mut self.lines, &**event).map_err(WriteError::new)?;
+            json_writer::write(&mut self.lines, &**event).map_err(WriteError::new)?;
             self.lines.push(b'\n');
             self.ends.push(self.lines.len());
         }

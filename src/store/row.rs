@@ -7,7 +7,7 @@ use memchr::memmem;
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::{event::Event, metadata::Metadata};
+use crate::{event::Event, json_writer, metadata::Metadata};
 
 use super::keys::ActiveKeys;
 
@@ -69,7 +69,9 @@ pub(super) fn stored_text(text: &str) -> Cow<'_, str> {
 
 /// JSON as it is stored. What can't be written as JSON, which none of our types is, becomes `null`.
 fn stored_json(value: &impl Serialize) -> String {
-    let text = serde_json::to_string(value).unwrap_or_else(|_| "null".to_owned());
+    let mut text = Vec::with_capacity(128);
+    let written = json_writer::write(&mut text, value);
+    let text = written.ok().and_then(|()| String::from_utf8(text).ok()).unwrap_or_else(|| "null".to_owned());
     if memmem::find(text.as_bytes(), br"\u0000").is_none() {
         return text;
     }

@@ -33,7 +33,7 @@ pub struct RandomIds;
 impl IdGenerator for RandomIds {
     fn event_id(&self, now: SystemTime) -> Uuid {
         let since_epoch = now.duration_since(UNIX_EPOCH).unwrap_or_default();
-        let millis = u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX);
+        let millis = since_epoch.as_secs().saturating_mul(1000).saturating_add(u64::from(since_epoch.subsec_millis()));
         // Random bits behind the milliseconds, where a counter would make all threads share one lock. Two bytes of a
         // random id hold its version and variant; the others are random throughout.
         let random = Uuid::new_v4().into_bytes();

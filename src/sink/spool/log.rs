@@ -13,6 +13,7 @@ use std::{
 
 use crate::{
     event::Event,
+    json_writer,
     sink::{DropReason, SpoolReport, queued::backlog::Backlog},
 };
 
@@ -254,7 +255,7 @@ impl Backlog for Log {
         }
         BUFFER.with_borrow_mut(|buffer| {
             record::begin(buffer);
-            if serde_json::to_writer(&mut *buffer, event).is_err() || !record::end(buffer) {
+            if json_writer::write(buffer, event).is_err() || !record::end(buffer) {
                 return Err(DropReason::SpoolFailed);
             }
             let result = self.write(buffer);
