@@ -131,15 +131,11 @@ impl<F: Copy> JsonScanner<F> {
     pub(crate) fn feed(&mut self, chunk: &[u8], found: &mut impl FnMut(F, Option<&[u8]>)) {
         let mut rest = chunk;
         while let Some((byte, behind)) = rest.split_first() {
-            if let State::Text { escaped: false } = self.state {
-                // The bulk of a document is text: jump to where it can end.
-                let plain = memchr2(b'"', b'\\', rest).unwrap_or(rest.len());
-                if plain > 0 {
-                    let (text, from_mark) = rest.split_at(plain);
-                    self.keep(text);
-                    rest = from_mark;
-                    continue;
-                }
+            let (run, from_mark) = rest.split_at(self.run_len(rest));
+            if !run.is_empty() {
+                self.keep(run);
+                rest = from_mark;
+                continue;
             }
             self.step(*byte, found);
             rest = behind;
@@ -147,6 +143,21 @@ impl<F: Copy> JsonScanner<F> {
                 return;
             }
         }
+    }
+
+    /// How many bytes from here on change nothing but the value at hand: the bulk of a document is text, and what is within
+    /// objects that nothing is wanted of.
+    fn run_len(&self, rest: &[u8]) -> usize {
+        let until = |is_mark: fn(u8) -> bool| rest.iter().position(|byte| is_mark(*byte));
+        let len = match self.state {
+            State::Text { escaped: false } => memchr2(b'"', b'\\', rest),
+            State::Scalar => until(ends_scalar),
+            State::Between if self.beyond > 0 => {
+                until(|byte| matches!(byte, b'"' | b'{' | b'[' | b'}' | b']' | b' ' | b'\t' | b'\r' | b'\n'))
+            }
+            _ => Some(0),
+        };
+        len.unwrap_or(rest.len())
     }
 
     fn step(&mut self, byte: u8, found: &mut impl FnMut(F, Option<&[u8]>)) {
@@ -173,14 +184,12 @@ impl<F: Copy> JsonScanner<F> {
                     }
                 }
             }
-            State::Scalar => match byte {
-                b',' | b'}' | b']' | b' ' | b'\t' | b'\r' | b'\n' => {
-                    self.state = State::Between;
-                    self.hand_out(found);
-                    self.step(byte, found);
-                }
-                _ => self.keep(&[byte]),
-            },
+            State::Scalar if ends_scalar(byte) => {
+                self.state = State::Between;
+                self.hand_out(found);
+                self.step(byte, found);
+            }
+            State::Scalar => self.keep(&[byte]),
             State::Between => self.between(byte, found),
             State::Done | State::Broken => {}
         }
@@ -318,6 +327,10 @@ impl<F: Copy> JsonScanner<F> {
             found(field, Some(&*self.token).filter(|token| token.len() <= self.max_value_bytes));
         }
     }
+}
+
+fn ends_scalar(byte: u8) -> bool {
+    matches!(byte, b',' | b'}' | b']' | b' ' | b'\t' | b'\r' | b'\n')
 }
 
 #[cfg(test)]

@@ -41,6 +41,7 @@ impl JsonWriter<'_> {
 }
 
 /// The bytes that are escaped: by RFC 8259 quotation marks, backslashes and control characters below U+0020.
+#[allow(clippy::indexing_slicing, reason = "the compiler does it")]
 const ESCAPED: [bool; 256] = {
     let mut escaped = [false; 256];
     let mut byte = 0;

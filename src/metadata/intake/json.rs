@@ -81,6 +81,12 @@ fn read_member<'t>(
 
 /// The text of a JSON string literal, without its quotes, as the object `{"…": …}` had it.
 pub(crate) fn decode_string(literal: &str) -> Option<Cow<'_, str>> {
+    // Most are as they stand there.
+    if let Some(text) = literal.strip_prefix('"').and_then(|text| text.strip_suffix('"'))
+        && text.bytes().all(|byte| byte >= b' ' && byte != b'"' && byte != b'\\')
+    {
+        return Some(Cow::Borrowed(text));
+    }
     serde_json::from_str::<Text<'_>>(literal).ok().map(|text| text.text)
 }
 
