@@ -5,8 +5,8 @@
 //! ```
 //!
 //! Every row runs in processes of its own (subscribers and providers are global to a process), the rows take turns for
-//! several rounds, and the median of each is printed. A request has 12 headers, as axum hands it on: with its matched
-//! path and peer address in the extensions. A row's time covers the call, the response, its body to the end, and
+//! several rounds, and the median of each is printed. A request has 12 headers and its peer address in the extensions, as
+//! axum hands it on. A row's time covers the call, the response, its body to the end, and
 //! freeing all of it; making the request is not timed. Every span or event is delivered on another thread while the row
 //! runs; a row that dropped one fails. The ratios are to opentelemetry-instrumentation-tower, with a tracer provider alone
 //! and with a meter provider beside it. Instructions are those of the request's own thread, counted by
@@ -14,28 +14,19 @@
 
 #![allow(clippy::cast_precision_loss, reason = "figures are for people")]
 
+mod harness;
+
 use std::{
     convert::Infallible,
     env,
-    net::SocketAddr,
     process::Command,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::Arc,
     time::{Duration, Instant},
 };
 
-use axum::extract::ConnectInfo;
-use futures_util::FutureExt;
-use http::{HeaderName, HeaderValue, Request, Response};
-use http_body_util::{BodyExt, Full};
+use http::{Request, Response};
+use http_body_util::Full;
 use hyper::body::{Body, Bytes};
-use opentelemetry_sdk::{
-    error::OTelSdkResult,
-    metrics::{PeriodicReader, SdkMeterProvider, Temporality, data::ResourceMetrics, exporter::PushMetricExporter},
-    trace::{BatchConfigBuilder, BatchSpanProcessor, SdkTracerProvider, SpanData},
-};
 use tower::{Layer, Service, ServiceBuilder};
 use tower_http::{
     request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer},
@@ -47,6 +38,10 @@ use tower_tagging::{
     sink::{BatchWriter, JsonLinesWriter, Queued, WriteError},
 };
 use tracing_subscriber::layer::SubscriberExt;
+
+use harness::{
+    Answer, QUEUE, instructions, measure, measure_exported, median, meter_provider, provider, request, run_child, serve,
+};
 
 const ROWS: &[(&str, &str)] = &[
     ("bare", "no layer"),
@@ -61,11 +56,7 @@ const ROWS: &[(&str, &str)] = &[
     ("trace-layer-json", "tower-http TraceLayer, JSON to a null writer"),
 ];
 
-/// Requests that are made, then timed together: few enough to stay in the cache, and for a consumer to keep up.
-const BURST: usize = 128;
 const ROUNDS: usize = 7;
-/// Room for all requests of a row, so that a consumer that falls behind drops nothing.
-const QUEUE: usize = 65_536;
 
 fn main() {
     let args: Vec<String> = env::args().collect();
@@ -120,38 +111,6 @@ fn print_table() {
         "\nA streamed chunk costs {:.0} ns and {:.1} allocations more than without the layer.",
         chunk[0], chunk[1]
     );
-}
-
-fn median(values: &mut [f64]) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
-}
-
-/// Runs a row in a process of its own and reads the two figures it prints.
-fn run_child(command: &mut Command, row: &str, bursts: usize) -> Vec<f64> {
-    let output = command.args(["--row", row, &bursts.to_string()]).output().unwrap();
-    let text = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success(), "{row}: {text}{}", String::from_utf8_lossy(&output.stderr));
-    text.split_whitespace().map(|figure| figure.parse().unwrap()).collect()
-}
-
-/// Instructions of one request on its own thread: what one more burst adds.
-fn instructions(row: &str) -> Option<f64> {
-    Command::new("valgrind").arg("--version").output().ok()?;
-    let count = |bursts: usize| {
-        let folder = env::temp_dir().join(format!("tower-tagging-{row}-{bursts}-{}", std::process::id()));
-        std::fs::create_dir_all(&folder).unwrap();
-        let out = format!("--callgrind-out-file={}", folder.join("out").display());
-        let mut command = Command::new("valgrind");
-        command.args(["--tool=callgrind", "--separate-threads=yes", &out]).env("PAUSE_MILLIS", "100");
-        run_child(command.arg(env::current_exe().unwrap()), row, bursts);
-        let text = std::fs::read_to_string(folder.join("out-01")).unwrap();
-        std::fs::remove_dir_all(folder).unwrap();
-        let totals = text.lines().find_map(|line| line.strip_prefix("totals: ")).unwrap();
-        totals.trim().parse::<f64>().unwrap()
-    };
-    let (few, many) = (4, 12);
-    Some((count(many) - count(few)) / ((many - few) * BURST) as f64)
 }
 
 // A row.
@@ -253,163 +212,6 @@ where
     measure(wrap(sink), bursts);
     let report = delivery.shutdown(Duration::from_secs(60));
     assert!(report.is_complete(), "{report}");
-}
-
-fn measure_exported<S, B>(service: S, bursts: usize, provider: &SdkTracerProvider, exported: &AtomicU64)
-where
-    S: Service<Request<Full<Bytes>>, Response = Response<B>, Error = Infallible>,
-    B: Body + Unpin,
-{
-    let requests = print_figures(service, bursts);
-    provider.shutdown().unwrap();
-    assert_eq!(exported.load(Ordering::Relaxed), requests, "spans were dropped");
-}
-
-fn measure<S, B>(service: S, bursts: usize)
-where
-    S: Service<Request<Full<Bytes>>, Response = Response<B>, Error = Infallible>,
-    B: Body + Unpin,
-{
-    print_figures(service, bursts);
-}
-
-/// Prints nanoseconds and allocations of one request; gives the number of requests.
-fn print_figures<S, B>(mut service: S, bursts: usize) -> u64
-where
-    S: Service<Request<Full<Bytes>>, Response = Response<B>, Error = Infallible>,
-    B: Body + Unpin,
-{
-    let mut times = Vec::new();
-    let mut allocations = 0;
-    let warm_up = 4;
-    // Under callgrind, which runs one thread at a time, the other thread needs to be given its turn.
-    let pause =
-        env::var_os("PAUSE_MILLIS").map(|millis| Duration::from_millis(millis.to_str().unwrap().parse().unwrap()));
-    for burst in 0..bursts + warm_up {
-        let requests: Vec<_> = (0..BURST).map(|_| request()).collect();
-        let start = Instant::now();
-        let counted =
-            allocation_counter::measure(|| requests.into_iter().for_each(|request| serve(&mut service, request)));
-        let elapsed = start.elapsed();
-        if burst >= warm_up {
-            times.push(elapsed.as_nanos() as f64 / BURST as f64);
-            allocations += counted.count_total;
-        }
-        if let Some(pause) = pause {
-            std::thread::sleep(pause);
-        }
-    }
-    println!("{} {}", median(&mut times), allocations as f64 / (bursts * BURST) as f64);
-    ((bursts + warm_up) * BURST) as u64
-}
-
-fn serve<S, B>(service: &mut S, request: Request<Full<Bytes>>)
-where
-    S: Service<Request<Full<Bytes>>, Response = Response<B>, Error = Infallible>,
-    B: Body + Unpin,
-{
-    let response = service.call(request).now_or_never().expect("the service is ready at once").unwrap();
-    let mut body = response.into_body();
-    while body.frame().now_or_never().expect("the body is there at once").is_some() {}
-}
-
-/// A request as hyper and axum hand it on: header values are slices of the buffer that was read from the connection.
-fn request() -> Request<Full<Bytes>> {
-    const HEADERS: [(&str, &str); 12] = [
-        ("host", "api.example.com"),
-        ("user-agent", "OpenAI/Python 2.30.0"),
-        ("accept", "application/json"),
-        ("accept-encoding", "gzip, deflate"),
-        ("content-type", "application/json"),
-        ("content-length", "69"),
-        ("x-user-id", "user_8821"),
-        ("x-tenant", "acme"),
-        ("x-feature", "search"),
-        ("x-session-id", "sess-0192837465"),
-        ("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
-        (
-            "x-portkey-metadata",
-            r#"{"_user": "user_8821", "environment": "production", "feature": "search", "team": "growth"}"#,
-        ),
-    ];
-    let mut buffer = Bytes::from(HEADERS.map(|(_, value)| value).concat());
-    let mut request = Request::post("/v1/chat/completions?stream=false").body(Full::from("{}")).unwrap();
-    request.headers_mut().reserve(HEADERS.len());
-    for (name, value) in HEADERS {
-        let value = HeaderValue::from_maybe_shared(buffer.split_to(value.len())).unwrap();
-        request.headers_mut().insert(HeaderName::from_static(name), value);
-    }
-    request.extensions_mut().insert(ConnectInfo(SocketAddr::from(([127, 0, 0, 1], 50_000))));
-    request
-}
-
-/// The innermost service: drops the request and answers 200 with a small JSON body.
-#[derive(Clone, Copy)]
-struct Answer;
-
-impl<B> Service<Request<B>> for Answer {
-    type Response = Response<Full<Bytes>>;
-    type Error = Infallible;
-    type Future = std::future::Ready<Result<Self::Response, Infallible>>;
-
-    fn poll_ready(&mut self, _: &mut std::task::Context<'_>) -> std::task::Poll<Result<(), Infallible>> {
-        std::task::Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, _: Request<B>) -> Self::Future {
-        let response = Response::builder()
-            .header("content-type", "application/json")
-            .header("content-length", "15")
-            .body(Full::from(r#"{"answer":"yes"}"#));
-        std::future::ready(Ok(response.unwrap()))
-    }
-}
-
-/// A tracer provider that hands spans in batches to an exporter on another thread, which counts and discards them.
-fn provider() -> (SdkTracerProvider, Arc<AtomicU64>) {
-    #[derive(Debug)]
-    struct Discard(Arc<AtomicU64>);
-
-    impl opentelemetry_sdk::trace::SpanExporter for Discard {
-        async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
-            self.0.fetch_add(batch.len() as u64, Ordering::Relaxed);
-            Ok(())
-        }
-    }
-
-    let exported = Arc::new(AtomicU64::new(0));
-    let config = BatchConfigBuilder::default()
-        .with_max_queue_size(QUEUE)
-        .with_scheduled_delay(Duration::from_millis(50))
-        .build();
-    let processor = BatchSpanProcessor::builder(Discard(Arc::clone(&exported))).with_batch_config(config).build();
-    (SdkTracerProvider::builder().with_span_processor(processor).build(), exported)
-}
-
-/// A meter provider that hands metrics to an exporter which discards them, every second.
-fn meter_provider() -> SdkMeterProvider {
-    struct Discard;
-
-    impl PushMetricExporter for Discard {
-        async fn export(&self, _: &ResourceMetrics) -> OTelSdkResult {
-            Ok(())
-        }
-
-        fn force_flush(&self) -> OTelSdkResult {
-            Ok(())
-        }
-
-        fn shutdown_with_timeout(&self, _: Duration) -> OTelSdkResult {
-            Ok(())
-        }
-
-        fn temporality(&self) -> Temporality {
-            Temporality::Cumulative
-        }
-    }
-
-    let reader = PeriodicReader::builder(Discard).with_interval(Duration::from_secs(1)).build();
-    SdkMeterProvider::builder().with_reader(reader).build()
 }
 
 /// Prints what a chunk of a streamed body costs more with the layer than without.

@@ -56,7 +56,9 @@ pub(crate) struct ActiveRequest {
 
 impl ActiveRequest {
     fn add(&self, change: i64) {
-        if let Some(count) = self.counts.counts.get(usize::from(self.scheme)).and_then(|counts| counts.get(usize::from(self.method))) {
+        if let Some(count) =
+            self.counts.counts.get(usize::from(self.scheme)).and_then(|counts| counts.get(usize::from(self.method)))
+        {
             count.fetch_add(change, Relaxed);
         }
     }
