@@ -31,7 +31,8 @@ impl<'h> TraceHeaders<'h> {
         let mut found = Self::default();
         for (name, value) in headers {
             let name = name.as_str();
-            if !matches!(name.as_bytes(), [b't' | b'x', ..]) {
+            // Few begin as those that are looked for do.
+            if !matches!(name.as_bytes(), [b't', b'r', b'a', ..] | [b'x', b'-', b'p' | b'm', ..]) {
                 continue;
             }
             let place = if let Some(rest) = name.strip_prefix("x-portkey-") {
