@@ -48,7 +48,9 @@ impl Captured {
             self.bytes.reserve(256);
             self.pieces.reserve(8);
         }
-        self.bytes.extend_from_slice(name);
+        if !name.is_empty() {
+            self.bytes.extend_from_slice(name);
+        }
         self.bytes.extend_from_slice(value);
         self.pieces.push(Piece { source, name_len: name.len(), value_len: value.len() });
     }
