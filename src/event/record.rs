@@ -17,7 +17,7 @@ use crate::{
 };
 
 #[cfg(feature = "llm")]
-use crate::usage::{LlmRecord, LlmUsage, RequestFacts};
+use crate::usage::{LlmRecord, LlmUsage, RequestFacts, UsageTap};
 
 use super::{Outcome, pool::EventPool};
 
@@ -46,6 +46,9 @@ pub struct Event {
     pub(crate) tags: RequestTags,
     #[cfg(feature = "llm")]
     pub(crate) llm: Option<Box<LlmRecord>>,
+    /// What its usage is priced by. It stays for the next request, as the rules of the tags do.
+    #[cfg(feature = "llm")]
+    pub(crate) tap: Option<UsageTap>,
     /// Where the event goes when it was delivered.
     pub(crate) home: Option<Arc<EventPool>>,
 }
@@ -76,6 +79,8 @@ impl Default for Event {
             tags: RequestTags::default(),
             #[cfg(feature = "llm")]
             llm: None,
+            #[cfg(feature = "llm")]
+            tap: None,
             home: None,
         }
     }
@@ -107,6 +112,8 @@ impl Event {
             tags,
             #[cfg(feature = "llm")]
             llm,
+            #[cfg(feature = "llm")]
+                tap: _,
             home: _,
         } = self;
         trace.unset_ids();
@@ -246,12 +253,25 @@ impl Event {
         self.tags.sources()
     }
 
+    /// Says what the usage is priced by.
+    #[cfg(feature = "llm")]
+    pub(crate) fn price_by(&mut self, tap: Option<&UsageTap>) {
+        let is_same = match (&self.tap, tap) {
+            (Some(one), Some(other)) => one.is_same(other),
+            (one, other) => one.is_none() && other.is_none(),
+        };
+        if !is_same {
+            self.tap = tap.cloned();
+        }
+    }
+
     /// The LLM usage and cost, when the exchange was recognised as a call of an LLM API, or the handler recorded some.
     ///
     /// The first call reads what was seen of a short response and prices it, on this thread.
     #[cfg(feature = "llm")]
     pub fn llm(&self) -> Option<&LlmUsage> {
         self.llm.as_deref()?.settle(&RequestFacts {
+            tap: self.tap.as_ref(),
             time: self.time,
             host: &self.host,
             path: &self.path,

@@ -16,7 +16,7 @@ use crate::{
 #[cfg(feature = "llm")]
 use crate::{
     tags::LlmState,
-    usage::{Exchange, LlmRecord, Observed, Tap},
+    usage::{LlmRecord, Observed},
 };
 
 use super::{event_layer::Events, receipt};
@@ -43,7 +43,7 @@ pub(crate) struct Pending {
     /// was caught between the poll and the drop.
     is_polling: bool,
     #[cfg(feature = "llm")]
-    exchange: Option<Box<ObservedExchange>>,
+    exchange: Option<Box<Observed>>,
     /// What the service runs within, and the count of the request among the active ones.
     #[cfg(feature = "otel")]
     otel: Option<(opentelemetry::Context, crate::otel::ActiveRequest)>,
@@ -97,13 +97,6 @@ impl Entered<'_> {
     }
 }
 
-/// An LLM exchange, and the tap on its response once there is one.
-#[cfg(feature = "llm")]
-struct ObservedExchange {
-    exchange: Exchange,
-    tap: Option<Tap>,
-}
-
 impl Pending {
     pub(super) fn new(events: Arc<Events>, start: Instant, method: &Method) -> Self {
         Self {
@@ -153,7 +146,7 @@ impl Pending {
             let entered = self.enter();
             let exchange = usage.recognise(head);
             Entered::leave(Some(entered));
-            self.exchange = exchange.map(|exchange| Box::new(ObservedExchange { exchange, tap: None }));
+            self.exchange = exchange.map(Observed::new);
         }
     }
 
@@ -228,7 +221,8 @@ impl Pending {
         if let Some(observed) = &mut self.exchange
             && let Some(usage) = self.events.usage()
         {
-            observed.tap = Some(usage.tap(&observed.exchange, response));
+            let tap = usage.tap(observed.exchange(), response);
+            observed.begin(tap);
         }
         if status == StatusCode::SWITCHING_PROTOCOLS || (self.is_connect && status.is_success()) {
             self.finish_at(now, Outcome::Upgraded, None);
@@ -285,7 +279,7 @@ impl Pending {
     /// Shows a data frame to the tap.
     #[cfg(feature = "llm")]
     fn show_tap(&mut self, data: &impl Buf) {
-        let Some(tap) = self.exchange.as_mut().and_then(|observed| observed.tap.as_mut()) else { return };
+        let Some(tap) = self.exchange.as_mut().and_then(|observed| observed.tap()) else { return };
         // The time matters only until the first token.
         let now = if tap.waits_for_token() {
             self.events.now().saturating_duration_since(self.start)
@@ -302,20 +296,12 @@ impl Pending {
     /// What is known of the exchange, for the event.
     #[cfg(feature = "llm")]
     fn llm(&mut self, recorded: LlmState, outcome: Outcome, duration: Duration) -> Option<Box<LlmRecord>> {
-        if self.exchange.is_none() && recorded.is_none() {
-            return None;
-        }
-        let tap = self.events.usage().cloned();
         let has_ended = outcome == Outcome::Completed;
-        let (exchange, response) = match self.exchange.take() {
-            Some(observed) => {
-                let ObservedExchange { exchange, tap } = *observed;
-                (Some(exchange), tap.map(|tap| tap.seen(has_ended, duration)))
-            }
-            None => (None, None),
-        };
-        let has_body = self.body_bytes > 0;
-        LlmRecord::of(Observed { exchange, response, recorded, tap, has_ended, has_body })
+        let mut exchange = self.exchange.take();
+        if let Some(observed) = &mut exchange {
+            observed.end(has_ended, duration);
+        }
+        LlmRecord::of(exchange, recorded, has_ended, self.body_bytes > 0)
     }
 
     fn elapsed(&self) -> Duration {
@@ -335,6 +321,9 @@ impl Pending {
             #[cfg(feature = "llm")]
             {
                 event.llm = self.llm(llm, outcome, duration);
+                if event.llm.is_some() {
+                    event.price_by(self.events.usage());
+                }
             }
             #[cfg(not(feature = "llm"))]
             let () = llm;

@@ -125,6 +125,11 @@ impl UsageTap {
         self.config.recognise.is_some()
     }
 
+    /// Whether it is a clone of the other.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.config, &other.config)
+    }
+
     /// The exchange that a request is, if it is one.
     pub(crate) fn recognise(&self, head: &Parts) -> Option<Exchange> {
         let own = self.config.recognise.as_ref().and_then(|recognise| recognise(head));

@@ -114,7 +114,4 @@ pub use self::{
     price::{CatalogPrices, OverlayPrices, Price, PriceBook, PriceQuery, Rates, SwapPrices},
     record::{Cost, UsageRecord},
 };
-pub(crate) use self::{
-    record::{LlmRecord, Observed, Recorded, RequestFacts, Seen},
-    tap::Tap,
-};
+pub(crate) use self::record::{LlmRecord, Observed, Recorded, RequestFacts};

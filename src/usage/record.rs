@@ -111,12 +111,14 @@ impl Recorded {
 pub(crate) struct LlmRecord {
     /// What it held in memory when it was made, about.
     bytes: usize,
-    observed: Mutex<Option<Observed>>,
+    unsettled: Mutex<Option<Unsettled>>,
     settled: OnceLock<Option<LlmUsage>>,
 }
 
 /// What an event knows of the request whose usage is settled.
 pub(crate) struct RequestFacts<'a> {
+    /// How it is priced.
+    pub(crate) tap: Option<&'a UsageTap>,
     pub(crate) time: SystemTime,
     pub(crate) host: &'a str,
     pub(crate) path: &'a str,
@@ -124,43 +126,90 @@ pub(crate) struct RequestFacts<'a> {
     pub(crate) duration: Duration,
 }
 
-/// What was seen of an exchange.
+/// An exchange, and what is seen of its response. It stays in its box until it is settled.
 pub(crate) struct Observed {
-    pub(crate) exchange: Option<Exchange>,
-    pub(crate) response: Option<Seen>,
-    pub(crate) recorded: Option<Box<Recorded>>,
-    pub(crate) tap: Option<UsageTap>,
-    /// The body came to its end.
-    pub(crate) has_ended: bool,
-    /// There was any of it.
-    pub(crate) has_body: bool,
+    exchange: Exchange,
+    response: Response,
 }
 
-#[allow(clippy::large_enum_variant, reason = "it lies in a box of its event")]
-pub(crate) enum Seen {
-    /// A short body that is still to be read.
-    Kept(Tap),
+#[allow(clippy::large_enum_variant, reason = "it lies in a box")]
+enum Response {
+    /// There is none yet.
+    Awaited,
+    /// It is under way, or a short one was kept that is still to be read.
+    Tapped(Tap),
+    /// What was read, and whether it was a stream.
     Read(Reading, bool),
+}
+
+impl Observed {
+    pub(crate) fn new(exchange: Exchange) -> Box<Self> {
+        Box::new(Self { exchange, response: Response::Awaited })
+    }
+
+    pub(crate) fn exchange(&self) -> &Exchange {
+        &self.exchange
+    }
+
+    /// The response is there.
+    pub(crate) fn begin(&mut self, tap: Tap) {
+        self.response = Response::Tapped(tap);
+    }
+
+    pub(crate) fn tap(&mut self) -> Option<&mut Tap> {
+        match &mut self.response {
+            Response::Tapped(tap) => Some(tap),
+            Response::Awaited | Response::Read(..) => None,
+        }
+    }
+
+    /// The response is over; `has_ended` says that it came to its end. What was read as it passed lets go of its decoder.
+    pub(crate) fn end(&mut self, has_ended: bool, now: Duration) {
+        self.response = match std::mem::replace(&mut self.response, Response::Awaited) {
+            Response::Tapped(tap) if !tap.is_kept() => {
+                let (reading, is_stream) = tap.finish(has_ended, now);
+                Response::Read(reading, is_stream)
+            }
+            other => other,
+        };
+    }
+}
+
+/// What is known of the usage of a request that is over.
+struct Unsettled {
+    exchange: Option<Box<Observed>>,
+    recorded: Option<Box<Recorded>>,
+    /// The body came to its end.
+    has_ended: bool,
+    /// There was any of it.
+    has_body: bool,
 }
 
 impl LlmRecord {
     /// `None` when there is nothing to tell.
-    pub(crate) fn of(observed: Observed) -> Option<Box<Self>> {
-        let kept = match &observed.response {
-            Some(Seen::Kept(tap)) => tap.kept_bytes(),
+    pub(crate) fn of(
+        exchange: Option<Box<Observed>>,
+        recorded: Option<Box<Recorded>>,
+        has_ended: bool,
+        has_body: bool,
+    ) -> Option<Box<Self>> {
+        let has_recorded = recorded.as_ref().is_some_and(|recorded| !recorded.is_empty());
+        if exchange.is_none() && !has_recorded {
+            return None;
+        }
+        let kept = match exchange.as_ref().map(|observed| &observed.response) {
+            Some(Response::Tapped(tap)) => tap.kept_bytes(),
             _ => 0,
         };
-        let has_recorded = observed.recorded.as_ref().is_some_and(|recorded| !recorded.is_empty());
-        (observed.exchange.is_some() || has_recorded).then(|| {
-            let bytes = size_of::<Self>() + kept;
-            Box::new(Self { bytes, observed: Mutex::new(Some(observed)), settled: OnceLock::new() })
-        })
+        let bytes = size_of::<Self>() + size_of::<Observed>() + kept;
+        let unsettled = Mutex::new(Some(Unsettled { exchange, recorded, has_ended, has_body }));
+        Some(Box::new(Self { bytes, unsettled, settled: OnceLock::new() }))
     }
 
     /// What was settled before.
     pub(crate) fn settled(llm: LlmUsage) -> Box<Self> {
         let settled = OnceLock::from(Some(llm));
-        Box::new(Self { bytes: size_of::<Self>(), observed: Mutex::new(None), settled })
+        Box::new(Self { bytes: size_of::<Self>(), unsettled: Mutex::new(None), settled })
     }
 
     pub(crate) fn approximate_bytes(&self) -> usize {
@@ -168,7 +217,7 @@ impl LlmRecord {
     }
 
     pub(crate) fn settle(&self, request: &RequestFacts<'_>) -> Option<&LlmUsage> {
-        let settle = || self.observed.lock().unwrap_or_else(PoisonError::into_inner).take()?.settle(request);
+        let settle = || self.unsettled.lock().unwrap_or_else(PoisonError::into_inner).take()?.settle(request);
         self.settled.get_or_init(settle).as_ref()
     }
 }
@@ -179,14 +228,19 @@ impl fmt::Debug for LlmRecord {
     }
 }
 
-impl Observed {
+impl Unsettled {
     fn settle(self, request: &RequestFacts<'_>) -> Option<LlmUsage> {
-        let Self { exchange, response, recorded, tap, has_ended, has_body } = self;
+        let Self { exchange, recorded, has_ended, has_body } = self;
+        let tap = request.tap;
         let recorded = recorded.map_or_else(Recorded::default, |recorded| *recorded);
+        let (exchange, response) = exchange.map_or((None, Response::Awaited), |observed| {
+            let Observed { exchange, response } = *observed;
+            (Some(exchange), response)
+        });
         let (reading, stream) = match response {
-            Some(Seen::Kept(tap)) => tap.finish(has_ended, request.duration),
-            Some(Seen::Read(reading, stream)) => (reading, stream),
-            None => (Reading::default(), false),
+            Response::Tapped(tap) => tap.finish(has_ended, request.duration),
+            Response::Read(reading, stream) => (reading, stream),
+            Response::Awaited => (Reading::default(), false),
         };
         let fields = recorded.fields.clone().unwrap_or_default();
         let is_llm = reading.is_llm() || fields.model.is_some();
@@ -195,10 +249,8 @@ impl Observed {
         }
         let request_model = fields.model.or_else(|| exchange.as_ref()?.model.clone());
         let model = reading.model.as_deref().or(request_model.as_deref());
-        let provider = exchange
-            .as_ref()
-            .zip(tap.as_ref())
-            .and_then(|(exchange, tap)| provider(tap, exchange, &reading, model, request));
+        let provider =
+            exchange.as_ref().zip(tap).and_then(|(exchange, tap)| provider(tap, exchange, &reading, model, request));
         let meaning = flavour::read(provider.as_deref(), &reading.usage, &reading.metrics);
         let is_success = request.is_success;
         let usage_status = if meaning.usage.is_empty() {
@@ -230,10 +282,10 @@ impl Observed {
             inconsistencies: meaning.inconsistencies,
         };
         if recorded.usages.is_empty() && exchange.is_some() {
-            llm.price(&reading, tap.as_ref(), request);
+            llm.price(&reading, tap, request);
             llm.add_cost(recorded);
         } else {
-            llm.replace_by(recorded, tap.as_ref(), request);
+            llm.replace_by(recorded, tap, request);
         }
         llm.output_tokens_per_second = llm.rate(request.duration);
         Some(llm)

@@ -8,7 +8,6 @@ use crate::{
 };
 
 use super::{
-    Seen,
     coding::Decoder,
     eventstream::EventStreamReader,
     reading::{Field, Reading, has_content, scanner, speaks_of_usage},
@@ -44,19 +43,22 @@ const MAX_KEPT_BYTES: usize = 8 * 1024;
 impl Tap {
     /// A tap for a response with these headers. `may_stream` says that what looks like a document may be several.
     pub(super) fn new(headers: &HeaderMap, may_stream: bool, max_value_bytes: usize) -> Self {
-        let media_type = media_type(headers).to_ascii_lowercase();
+        let media_type = media_type(headers);
+        let is = |name: &str| media_type.eq_ignore_ascii_case(name.as_bytes());
         let json = |roots| scanner(roots, max_value_bytes);
-        let framing = match media_type.as_slice() {
-            b"text/event-stream" => Framing::Sse(Box::new(SseReader::new(max_value_bytes))),
-            b"application/vnd.amazon.eventstream" => Framing::EventStream(EventStreamReader::new(max_value_bytes)),
-            b"application/x-ndjson" | b"application/jsonl" | b"application/ndjson" => {
-                Framing::Documents { scanner: json(Roots::Many), are_lines: true }
-            }
-            b"application/json" if may_stream => Framing::Documents { scanner: json(Roots::Many), are_lines: false },
-            kind if is_json(kind) => Framing::Json(json(Roots::One)),
+        let framing = if is("text/event-stream") {
+            Framing::Sse(Box::new(SseReader::new(max_value_bytes)))
+        } else if is("application/vnd.amazon.eventstream") {
+            Framing::EventStream(EventStreamReader::new(max_value_bytes))
+        } else if is("application/x-ndjson") || is("application/jsonl") || is("application/ndjson") {
+            Framing::Documents { scanner: json(Roots::Many), are_lines: true }
+        } else if is("application/json") && may_stream {
+            Framing::Documents { scanner: json(Roots::Many), are_lines: false }
+        } else if is_json(media_type) || media_type.is_empty() || is("text/plain") {
             // Some send JSON without saying so.
-            b"" | b"text/plain" => Framing::Json(json(Roots::One)),
-            _ => Framing::None,
+            Framing::Json(json(Roots::One))
+        } else {
+            Framing::None
         };
         let decoder = Decoder::for_headers(headers);
         let is_plain = matches!(decoder, Some(Decoder::Identity));
@@ -86,13 +88,9 @@ impl Tap {
         self.reading.is_unparsed = true;
     }
 
-    /// What was seen, once the body is over; `has_ended` says that it came to its end.
-    pub(crate) fn seen(self, has_ended: bool, now: Duration) -> Seen {
-        if self.kept.is_some() {
-            return Seen::Kept(self);
-        }
-        let (reading, is_stream) = self.finish(has_ended, now);
-        Seen::Read(reading, is_stream)
+    /// Whether all of the body is kept, to be read later.
+    pub(super) fn is_kept(&self) -> bool {
+        self.kept.is_some()
     }
 
     /// Counts that Bedrock says in headers.
