@@ -4,8 +4,8 @@
 #
 #   bash benches/gateway.sh            # SECONDS_EACH=2 ROUNDS=11 by default
 #
-# Needs wrk and nginx (installed from Debian when missing). Prints requests a second, p50 and p99, unary and SSE: medians
-# over all rounds. A ratio is the median of the rounds' own, as the three of a round run right after each other.
+# Needs wrk and nginx (installed from Debian when missing). Prints requests a second, p50 and p99, of requests that are no LLM
+# call, of LLM calls, whose usage is read and priced, and of LLM calls that stream (SSE): medians over all rounds. A ratio is the median of the rounds' own, as the three of a round run right after each other.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 SECONDS_EACH=${SECONDS_EACH:-2}
@@ -76,7 +76,7 @@ EOF
 "$NGINX" -c "$FOLDER/nginx.conf" & PIDS+=($!)
 sleep 0.5
 
-cat >"$FOLDER/unary.lua" <<'EOF'
+cat >"$FOLDER/llm.lua" <<'EOF'
 wrk.method = "POST"
 wrk.path = "/v1/chat/completions"
 wrk.headers["content-type"] = "application/json"
@@ -84,7 +84,8 @@ wrk.headers["x-portkey-metadata"] = '{"_user": "user_8821", "environment": "prod
 wrk.headers["x-portkey-trace-id"] = "req-7f3a"
 wrk.body = '{"model":"gpt-4o","messages":[{"role":"user","content":"Say hello"}]}'
 EOF
-sed 's/"messages"/"stream":true,"messages"/' "$FOLDER/unary.lua" >"$FOLDER/sse.lua"
+sed 's/"messages"/"stream":true,"messages"/' "$FOLDER/llm.lua" >"$FOLDER/sse.lua"
+sed 's|/v1/chat/completions|/v1/things|' "$FOLDER/llm.lua" >"$FOLDER/plain.lua"
 
 # measure KIND NAME ADDRESS: appends "requests/s p50 p99" to a file of its own.
 measure() {
@@ -93,7 +94,7 @@ measure() {
     if grep -qE 'Non-2xx|Socket errors' <<<"$out"; then printf '%s\n' "$out" >&2; fail "$2 answered with errors"; fi
     awk '/Requests\/sec/{r=$2} /^ *50%/{a=$2} /^ *99%/{b=$2} END{print r, a, b}' <<<"$out" >>"$FOLDER/$1.$2"
 }
-for kind in unary sse; do
+for kind in plain llm sse; do
     for _ in $(seq "$ROUNDS"); do
         measure "$kind" nginx "127.0.0.1:$FREE"
         measure "$kind" off "$OFF"
@@ -105,11 +106,12 @@ median() { sort -n | awk '{line[NR]=$0} END{print line[int((NR+1)/2)]}'; }
 # ratio KIND NAME BASE: the median over the rounds of NAME's requests a second to BASE's.
 ratio() { paste -d' ' "$FOLDER/$1.$2" "$FOLDER/$1.$3" | awk '{print $1/$4}' | median; }
 printf '| requests | proxy | requests/s | p50 | p99 | × nginx | × tagging off |\n|---|---|--:|--:|--:|--:|--:|\n'
-for kind in unary sse; do
+for kind in plain llm sse; do
+    case $kind in plain) requests="no LLM call" ;; llm) requests="LLM calls" ;; sse) requests="LLM calls, SSE" ;; esac
     for name in nginx off on; do
         case $name in nginx) label="nginx" ;; off) label="gateway, tagging off" ;; on) label="gateway, events to a file" ;; esac
         read -r rate p50 p99 < <(median <"$FOLDER/$kind.$name")
-        printf '| %s | %s | %.0f | %s | %s | %.2f | %.2f |\n' "$kind" "$label" "$rate" "$p50" "$p99" \
+        printf '| %s | %s | %.0f | %s | %s | %.2f | %.2f |\n' "$requests" "$label" "$rate" "$p50" "$p99" \
             "$(ratio "$kind" "$name" nginx)" "$(ratio "$kind" "$name" off)"
     done
 done
