@@ -32,8 +32,8 @@ use tower_tagging::{
     Event, EventLayer, MetadataLayer, TaggingLayer, Tags, TraceIdLayer,
     event::Outcome,
     metadata,
-    metadata::{Intake, Scope, Scopes},
-    sink::Fanout,
+    metadata::{Diagnostic, DiagnosticCode, Intake, Limits, Scope, Scopes},
+    sink::{BatchWriter, Fanout, MockSink, Queued, WriteError},
 };
 
 fn tagging(recorder: &Recorder) -> TaggingLayer {
@@ -369,6 +369,72 @@ async fn trusted_scopes() {
     let shadowed: Vec<_> = event.diagnostics().iter().map(|note| note.key().unwrap().to_owned()).collect();
     assert_eq!(shadowed, ["a", "d"]);
     assert_eq!(counts.shadowed_total(), 2);
+}
+
+/// Tags are read by whoever asks first: a handler, several sinks at once, or nobody. What is counted is the same.
+#[tokio::test]
+async fn tags_are_the_same_whoever_asks_first() {
+    /// Lets go of events unread.
+    struct Blind;
+
+    impl BatchWriter for Blind {
+        fn write(&mut self, _: &[Arc<Event>]) -> Result<(), WriteError> {
+            Ok(())
+        }
+    }
+
+    const HEADER: &str = r#"{"team": "spoofed", "long": "0123456789", "feature": "search"}"#;
+    let limits = Limits::default().value_chars(6);
+    let expected = metadata! { "feature" => "search", "long" => "012345", "team" => "acme" };
+    for asks in [false, true] {
+        let layer = || {
+            let metadata = MetadataLayer::builder().intake(Intake::portkey()).limits(limits);
+            metadata.scope(Scope::Workspace, metadata! { "team" => "acme" }).build().unwrap()
+        };
+        let handler = service_fn(move |request: Request<()>| {
+            let tags = request.extensions().get::<Tags>().unwrap();
+            if asks {
+                assert_eq!(tags.get("team").unwrap(), "acme");
+                tags.insert("feature", "rewritten");
+                assert_eq!(tags.get("feature").unwrap(), "rewrit");
+                tags.insert("feature", "search");
+            }
+            std::future::ready(Ok::<_, Infallible>(Response::new(String::new())))
+        });
+        let request = || Request::get("/").header("x-portkey-metadata", HEADER).body(()).unwrap();
+
+        // Several threads ask for the tags of one event.
+        let recorder = MockSink::new();
+        let metadata = layer();
+        let events = EventLayer::new(recorder.clone());
+        ServiceBuilder::new().layer(events).layer(metadata.clone()).service(handler).oneshot(request()).await.unwrap();
+        let event = recorder.single();
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| assert_eq!(*event.metadata(), expected));
+            }
+        });
+        assert_eq!(metadata.shadowed_total(), 1);
+        let notes: Vec<_> = event.diagnostics().iter().map(Diagnostic::code).collect();
+        assert!(
+            notes.contains(&DiagnosticCode::Shadowed) && notes.contains(&DiagnosticCode::ValueTruncated),
+            "{notes:?}"
+        );
+
+        // Nobody does: neither a sink that lets go of the event, nor one that is shut down.
+        for is_shut_down in [false, true] {
+            let metadata = layer();
+            let events = EventLayer::new(Queued::new("blind", Blind));
+            let delivery = events.delivery();
+            if is_shut_down {
+                let _ = delivery.shutdown(Duration::from_secs(5));
+            }
+            let service = ServiceBuilder::new().layer(events).layer(metadata.clone()).service(handler);
+            service.oneshot(request()).await.unwrap();
+            assert!(delivery.shutdown(Duration::from_secs(5)).sinks()[0].in_flight() == 0);
+            assert_eq!(metadata.shadowed_total(), 1, "asks: {asks}, shut down: {is_shut_down}");
+        }
+    }
 }
 
 /// The `user` of a body, whatever its chunks; the service sees the body as it was.

@@ -104,6 +104,7 @@ mod record;
 mod sse;
 mod tap;
 
+pub(crate) use self::record::{LlmRecord, Observed, Recorded, RequestFacts};
 pub use self::{
     call::{CostStatus, LlmUsage, Meter, UsageStatus},
     config::UsageTap,
@@ -114,4 +115,3 @@ pub use self::{
     price::{CatalogPrices, OverlayPrices, Price, PriceBook, PriceQuery, Rates, SwapPrices},
     record::{Cost, UsageRecord},
 };
-pub(crate) use self::record::{LlmRecord, Observed, Recorded, RequestFacts};
