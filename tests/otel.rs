@@ -542,6 +542,41 @@ async fn nests(uses_tracing: bool) {
     }
 }
 
+/// With a span of `tracing` for the request, that one is a child of ours, and what the handler begins is a child of it.
+#[tokio::test]
+async fn a_span_of_tracing_lies_between_ours_and_the_apps() {
+    use tracing_subscriber::prelude::*;
+
+    let app = AppSpans::new();
+    let subscriber = tracing_subscriber::registry().with(
+        tracing_opentelemetry::layer()
+            .with_tracer(app.provider.tracer("tracing"))
+            .with_filter(tracing_subscriber::filter::filter_fn(|span| span.target() == "tower_tagging::request")),
+    );
+    let _default = tracing::subscriber::set_default(subscriber);
+    let ours = InMemorySpanExporter::default();
+    let otel = Otel::builder().span_exporter(ours.clone()).build().unwrap();
+    let layer = EventLayer::new(|_: Arc<Event>| {}).otel(&otel).span(tracing::Level::INFO);
+    let spans = app.clone();
+    let service = layer.layer(service_fn(move |_: Request<String>| {
+        let spans = spans.clone();
+        async move {
+            tokio::task::yield_now().await;
+            spans.begin("by hand");
+            Ok::<_, Infallible>(http::Response::new(String::new()))
+        }
+    }));
+    drop(service.oneshot(Request::get("/").body(String::new()).unwrap()).await.unwrap());
+    let delivery = layer_delivery(&otel);
+    tokio::task::spawn_blocking(move || delivery.shutdown(Duration::from_secs(10))).await.unwrap();
+    let ours = ours.get_finished_spans().unwrap();
+    let children = app.exporter.get_finished_spans().unwrap();
+    let child = |name: &str| children.iter().find(|span| span.name == name).unwrap();
+    let (request, by_hand) = (child("request"), child("by hand"));
+    assert_eq!(request.parent_span_id, ours[0].span_context.span_id());
+    assert_eq!(by_hand.parent_span_id, request.span_context.span_id());
+}
+
 fn layer_delivery(otel: &Otel) -> tower_tagging::sink::Delivery {
     tower_tagging::Sink::delivery(otel)
 }

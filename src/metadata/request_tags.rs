@@ -33,7 +33,7 @@ pub(crate) struct RequestTags {
     // Boxed, as a request that nobody asks does not touch them.
     merged: OnceLock<Box<Merged>>,
     /// The buffers of an earlier merge.
-    spare: Mutex<Box<Merged>>,
+    spare: Mutex<Option<Box<Merged>>>,
     /// The bytes of those.
     spare_bytes: usize,
     /// Nothing is set any more, and what is shadowed is still to be counted.
@@ -54,7 +54,14 @@ struct Merged {
 /// Most sources that a buffer kept for the next request has room for.
 const KEEP_SOURCES: usize = 64;
 
+/// Headers that are longer than this together are read at once, and buffers that are do not wait with the event.
+const LONG_BYTES: usize = 8 * 1024;
+
 impl Merged {
+    fn approximate_bytes(&self) -> usize {
+        self.metadata.approximate_bytes() + self.request.approximate_bytes() + self.notes.approximate_bytes()
+    }
+
     fn reset(&mut self, keep_bytes: usize) {
         // The effective metadata is first: it may be a second reference to the request's.
         self.metadata.reset(keep_bytes);
@@ -74,8 +81,8 @@ impl RequestTags {
         tags
     }
 
-    /// Takes in what a request brings: by the layer's rules, and where an outer layer was here before, by that one's limits and
-    /// precedence. Gives the reason when the request is to be rejected.
+    /// Takes in what a request brings, by the layer's rules. Where an outer layer was here before, the precedence stays that
+    /// one's, and the limits of what code sets. Gives the reason when the request is to be rejected.
     pub(crate) fn begin(
         &mut self,
         layer: &MetadataLayer,
@@ -92,12 +99,14 @@ impl RequestTags {
             if trusted.is_some() {
                 self.trusted = trusted;
             }
-            return if layer.may_reject() { self.read() } else { None };
+            // What is long is cut to the limits before it waits for a sink.
+            let is_long = self.captured.capacity_bytes() > LONG_BYTES;
+            return if is_long || layer.may_reject() { self.read() } else { None };
         }
         self.open();
         layer.capture(headers, &mut self.captured);
         let rejection = layer.read(&self.captured, trusted.as_ref(), &mut self.scopes, &mut self.notes);
-        self.captured.reset(usize::MAX);
+        self.captured.reset(LONG_BYTES);
         rejection
     }
 
@@ -107,6 +116,10 @@ impl RequestTags {
 
     /// The notes on what the request says beside its tags.
     pub(crate) fn early_notes(&mut self) -> &mut Diagnostics {
+        // Those on its tags come first where a layer around this one begins with them.
+        if self.has_begun {
+            self.read();
+        }
         &mut self.notes
     }
 
@@ -118,11 +131,14 @@ impl RequestTags {
         self.forget_merged();
         let layer = self.rules.as_ref().filter(|_| self.has_begun)?;
         let request = self.scopes.get_mut(Scope::Request);
-        if request.is_empty() {
-            *request = mem::take(&mut self.spare.get_mut().unwrap_or_else(PoisonError::into_inner).request);
+        if request.is_empty()
+            && let Some(spare) = self.spare.get_mut().unwrap_or_else(PoisonError::into_inner)
+        {
+            *request = mem::take(&mut spare.request);
+            self.spare_bytes = spare.approximate_bytes();
         }
         let rejection = layer.read(&self.captured, self.trusted.as_ref(), &mut self.scopes, &mut self.notes);
-        self.captured.reset(usize::MAX);
+        self.captured.reset(LONG_BYTES);
         rejection
     }
 
@@ -135,7 +151,7 @@ impl RequestTags {
     fn forget_merged(&mut self) {
         if let Some(mut merged) = self.merged.take() {
             merged.reset(usize::MAX);
-            *self.spare.get_mut().unwrap_or_else(PoisonError::into_inner) = merged;
+            *self.spare.get_mut().unwrap_or_else(PoisonError::into_inner) = Some(merged);
         }
     }
 
@@ -158,7 +174,7 @@ impl RequestTags {
 
     fn merged(&self) -> &Merged {
         self.merged.get_or_init(|| {
-            let mut merged = mem::take(&mut *self.spare.lock().unwrap_or_else(PoisonError::into_inner));
+            let mut merged = self.spare.lock().unwrap_or_else(PoisonError::into_inner).take().unwrap_or_default();
             let precedence = self.rules().map_or_else(Precedence::default, MetadataLayer::precedence);
             let Merged { metadata, sources, request, notes } = &mut *merged;
             let request = if let Some(layer) = self.unread() {
@@ -241,9 +257,10 @@ impl RequestTags {
 
     /// About the bytes that they take in memory, before they are read.
     pub(crate) fn approximate_bytes(&self) -> usize {
-        let read = if self.is_read { self.scopes.get(Scope::Request).approximate_bytes() } else { 0 };
-        let merged = self.merged.get().map_or(0, |merged| merged.metadata.approximate_bytes());
-        self.captured.capacity_bytes() + self.spare_bytes + read + merged + self.notes.approximate_bytes()
+        let trusted = self.trusted.as_ref().map_or(0, Scopes::approximate_bytes);
+        let merged = self.merged.get().map_or(self.spare_bytes, |merged| merged.approximate_bytes());
+        let scopes = trusted + self.scopes.approximate_bytes();
+        self.captured.capacity_bytes() + scopes + merged + self.notes.approximate_bytes()
     }
 
     /// Empties it for the next request, and keeps buffers that are no larger than this.
@@ -265,16 +282,18 @@ impl RequestTags {
         } = self;
         let spare = spare.get_mut().unwrap_or_else(PoisonError::into_inner);
         if let Some(merged) = merged.take() {
-            *spare = merged;
+            *spare = Some(merged);
         }
         let request = mem::take(scopes.get_mut(Scope::Request));
-        if *is_read {
-            // The merge may be a second reference to it.
-            spare.metadata.reset(keep_bytes);
-            spare.request = request;
+        if let Some(spare) = spare {
+            if *is_read {
+                // The merge may be a second reference to it.
+                spare.metadata.reset(keep_bytes);
+                spare.request = request;
+            }
+            spare.reset(keep_bytes);
+            *spare_bytes = spare.approximate_bytes();
         }
-        spare.reset(keep_bytes);
-        *spare_bytes = spare.metadata.approximate_bytes() + spare.request.approximate_bytes();
         captured.reset(keep_bytes);
         (*trusted, *scopes) = (None, Scopes::new());
         (*is_read, *has_begun, *counts_shadowed) = (false, false, false);

@@ -163,6 +163,11 @@ impl Scopes {
         Scope::ALL.iter().any(|scope| *scope != Scope::Request && !self.get(*scope).is_empty())
     }
 
+    /// About the bytes that they take in memory.
+    pub(super) fn approximate_bytes(&self) -> usize {
+        self.maps.iter().map(Metadata::approximate_bytes).sum()
+    }
+
     #[allow(clippy::indexing_slicing, reason = "the array has one place for each scope")]
     pub(crate) fn get_mut(&mut self, scope: Scope) -> &mut Metadata {
         &mut self.maps[scope as usize]

@@ -151,7 +151,7 @@ impl Pending {
     }
 
     /// Makes the request's context the current one.
-    #[cfg(feature = "otel")]
+    #[cfg(all(feature = "otel", feature = "tracing"))]
     pub(super) fn attach(&self) -> Option<opentelemetry::ContextGuard> {
         self.otel.as_ref().map(|otel| otel.0.clone().attach())
     }
@@ -171,15 +171,21 @@ impl Pending {
     /// [`leave`](Entered::leave). A panic within leaves a mark.
     pub(super) fn enter(&mut self) -> Entered<'_> {
         self.is_polling = true;
+        // The context of OpenTelemetry is the first to come and the last to go, so that a span of `tracing` is a child of ours.
+        #[cfg(feature = "otel")]
+        let attached = self.otel.as_ref().map(|otel| otel.0.clone().attach());
+        #[cfg(feature = "tracing")]
+        let span = self.span.as_ref().map(|span| span.enter());
+        #[cfg(feature = "client")]
+        let current = self.tags.is_some().then_some(&mut self.tags).map(crate::tags::current::Entered::new);
+        // Fields are dropped in this order.
         Entered {
-            // Fields are dropped in this order; the context of OpenTelemetry is outermost, so that a span of `tracing` is a
-            // child of ours.
             #[cfg(feature = "client")]
-            current: self.tags.is_some().then_some(&mut self.tags).map(crate::tags::current::Entered::new),
+            current,
             #[cfg(feature = "tracing")]
-            span: self.span.as_ref().map(|span| span.enter()),
+            span,
             #[cfg(feature = "otel")]
-            attached: self.otel.as_ref().map(|otel| otel.0.clone().attach()),
+            attached,
             is_polling: &mut self.is_polling,
         }
     }
@@ -214,9 +220,12 @@ impl Pending {
         let now = self.elapsed();
         self.head = Elapsed::of(now);
         self.is_bodyless = self.is_head || status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED;
-        // Servers send as much as `Content-Length` or the body itself says, and drop the body once all of it is written.
-        let declared = || response.headers().get(header::CONTENT_LENGTH)?.to_str().ok()?.trim().parse().ok();
-        self.content_length = response.body().size_hint().exact().or_else(declared).unwrap_or(UNKNOWN_LENGTH);
+        // Servers send `Content-Length`, or else the exact size of the body, and drop the body once all of it is written.
+        let content_length = response.headers().get(header::CONTENT_LENGTH);
+        self.content_length = content_length
+            .and_then(|length| length.to_str().ok()?.trim().parse().ok())
+            .or_else(|| response.body().size_hint().exact())
+            .unwrap_or(UNKNOWN_LENGTH);
         #[cfg(feature = "llm")]
         if let Some(observed) = &mut self.exchange
             && let Some(usage) = self.events.usage()
@@ -225,9 +234,9 @@ impl Pending {
             observed.begin(tap);
         }
         if status == StatusCode::SWITCHING_PROTOCOLS || (self.is_connect && status.is_success()) {
-            self.finish_at(now, Outcome::Upgraded, None);
+            self.finish_at(now, Outcome::Upgraded, None, false);
         } else if has_ended {
-            self.finish_at(now, Outcome::Completed, None);
+            self.finish_at(now, Outcome::Completed, None, false);
         }
     }
 
@@ -246,13 +255,13 @@ impl Pending {
         if is_first {
             self.first_byte = Elapsed::of(now);
         }
-        let event = if is_over { self.finish_at(now, Outcome::Completed, None) } else { None };
+        let event = if is_over { self.finish_at(now, Outcome::Completed, None, true) } else { None };
         Self::receipt(event)
     }
 
     /// The body ended. Gives what the trailers are to say.
     pub(super) fn complete(&mut self) -> Option<Box<HeaderMap>> {
-        let event = self.finish(Outcome::Completed, None);
+        let event = self.finish(Outcome::Completed, None, true);
         Self::receipt(event)
     }
 
@@ -264,12 +273,12 @@ impl Pending {
     pub(super) fn reject(&mut self, status: StatusCode) {
         self.status = Some(status);
         self.head = Elapsed::of(self.elapsed());
-        self.finish(Outcome::Rejected, None);
+        self.finish(Outcome::Rejected, None, false);
     }
 
     /// The service or its body, as `origin` says, returned an error. Of its type only the name can be known.
     pub(super) fn fail<E>(&mut self, origin: &str) {
-        self.finish(Outcome::Failed, Some(format!("{origin} error: {}", type_name::<E>())));
+        self.finish(Outcome::Failed, Some(format!("{origin} error: {}", type_name::<E>())), false);
     }
 
     fn has_sent_all(&self) -> bool {
@@ -308,12 +317,18 @@ impl Pending {
         self.events.now().saturating_duration_since(self.start)
     }
 
-    fn finish(&mut self, outcome: Outcome, error: Option<String>) -> Option<Arc<Event>> {
-        if self.is_over() { None } else { self.finish_at(self.elapsed(), outcome, error) }
+    fn finish(&mut self, outcome: Outcome, error: Option<String>, has_trailers: bool) -> Option<Arc<Event>> {
+        if self.is_over() { None } else { self.finish_at(self.elapsed(), outcome, error, has_trailers) }
     }
 
-    /// Emits the event, and gives it where there is a receipt to write of it.
-    fn finish_at(&mut self, duration: Duration, outcome: Outcome, error: Option<String>) -> Option<Arc<Event>> {
+    /// Emits the event, and gives it where a receipt of it can still be written: in the trailers.
+    fn finish_at(
+        &mut self,
+        duration: Duration,
+        outcome: Outcome,
+        error: Option<String>,
+        has_trailers: bool,
+    ) -> Option<Arc<Event>> {
         let tags = self.tags.take()?;
         #[cfg(feature = "otel")]
         drop(self.otel.take());
@@ -337,7 +352,7 @@ impl Pending {
             // What a handler recorded says more.
             event.error = event.error.take().or(error);
         });
-        let for_receipt = self.gives_receipt().then(|| Arc::clone(&event));
+        let for_receipt = (has_trailers && self.gives_receipt()).then(|| Arc::clone(&event));
         self.events.emit(event);
         for_receipt
     }
@@ -353,6 +368,6 @@ impl Drop for Pending {
         } else {
             Outcome::Cancelled
         };
-        self.finish(outcome, None);
+        self.finish(outcome, None, false);
     }
 }

@@ -88,7 +88,7 @@ pub struct Intake {
     baggage: bool,
 }
 
-/// Which headers are removed from a request once they are read, before the service sees it: for services that forward
+/// Which headers are removed from a request once they are kept to be read, before the service sees it: for services that forward
 /// requests.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]

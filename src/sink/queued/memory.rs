@@ -38,21 +38,21 @@ impl Memory {
         }
     }
 
-    /// Takes an event, and drops the oldest ones until there is room for it: as many as it returns. One that is larger than
-    /// all the room there is makes nobody give way, and is dropped itself.
-    pub(super) fn displace(&mut self, mut held: Held) -> usize {
-        let mut dropped = 0;
+    /// Takes an event, and gives the oldest ones back until there is room for it. One that is larger than all the room there is
+    /// makes nobody give way, and is given back itself.
+    pub(super) fn displace(&mut self, mut held: Held) -> Vec<Arc<Event>> {
         if held.1 > self.max_bytes {
-            return 1;
+            return vec![held.0];
         }
+        let mut displaced = Vec::new();
         while let Err(back) = self.push(held) {
             held = back;
-            dropped += 1;
-            if self.pop().is_none() {
-                break;
+            match self.pop() {
+                Some(oldest) => displaced.push(oldest),
+                None => return vec![held.0],
             }
         }
-        dropped
+        displaced
     }
 
     pub(super) fn pop(&mut self) -> Option<Arc<Event>> {

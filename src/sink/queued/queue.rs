@@ -154,12 +154,15 @@ impl Queue {
         if inside.is_closed {
             return Err((DropReason::Closed, 1));
         }
-        let dropped = match self.bounds.overflow {
-            Overflow::DropNewest => usize::from(inside.memory.push(held).is_err()),
+        let mut dropped = match self.bounds.overflow {
+            Overflow::DropNewest => inside.memory.push(held).err().map(|(event, _)| event).into_iter().collect(),
             Overflow::DropOldest => inside.memory.displace(held),
         };
         self.rouse(inside);
-        if dropped > 0 { Err((DropReason::QueueFull, dropped)) } else { Ok(()) }
+        let count = dropped.len();
+        // Only now, without the lock: it takes a while, and may merge tags to count them.
+        EventPool::give_back_all(&mut dropped);
+        if count > 0 { Err((DropReason::QueueFull, count)) } else { Ok(()) }
     }
 
     /// Takes an event into memory or the backlog, or says why it was dropped.
@@ -359,7 +362,7 @@ impl Queue {
                     if self.is_closed() {
                         return None;
                     }
-                    self.pause(Duration::from_secs(1));
+                    self.await_memory(Duration::from_secs(1));
                 }
             }
             if let Some(oldest) = batch.first() {
@@ -382,6 +385,19 @@ impl Queue {
         };
         inside.worker = Worker::Busy;
         inside
+    }
+
+    /// Waits so long, or until there is a batch in memory, or the queue is closed.
+    fn await_memory(&self, time: Duration) {
+        let until = Instant::now() + time;
+        let mut inside = self.inside();
+        while inside.memory.len() < self.bounds.max_batch && !inside.is_closed {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            inside = self.sleep(inside, Worker::Gathers, Some(left));
+        }
     }
 
     /// Waits so long, or until the queue is closed.
