@@ -568,7 +568,8 @@ async fn a_span_of_tracing_lies_between_ours_and_the_apps() {
     }));
     drop(service.oneshot(Request::get("/").body(String::new()).unwrap()).await.unwrap());
     let delivery = layer_delivery(&otel);
-    tokio::task::spawn_blocking(move || delivery.shutdown(Duration::from_secs(10))).await.unwrap();
+    let report = tokio::task::spawn_blocking(move || delivery.shutdown(Duration::from_secs(10))).await.unwrap();
+    assert!(report.is_complete(), "{report}");
     let ours = ours.get_finished_spans().unwrap();
     let children = app.exporter.get_finished_spans().unwrap();
     let child = |name: &str| children.iter().find(|span| span.name == name).unwrap();
