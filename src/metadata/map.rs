@@ -169,6 +169,11 @@ impl Metadata {
         self.inner.as_ref().map_or(0, |table| table.text.capacity() + table.tags.capacity() * size_of::<Span>())
     }
 
+    /// Whether both are references to the same tags, which take their bytes once.
+    pub(crate) fn shares_with(&self, other: &Self) -> bool {
+        self.inner.as_ref().zip(other.inner.as_ref()).is_some_and(|(one, other)| Arc::ptr_eq(one, other))
+    }
+
     /// A map with no tags; allocates nothing.
     pub const fn new() -> Self {
         Self { inner: None }

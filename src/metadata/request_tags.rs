@@ -58,8 +58,11 @@ const KEEP_SOURCES: usize = 64;
 const LONG_BYTES: usize = 8 * 1024;
 
 impl Merged {
-    fn approximate_bytes(&self) -> usize {
-        self.metadata.approximate_bytes() + self.request.approximate_bytes() + self.notes.approximate_bytes()
+    /// The bytes of what is not the scope's own.
+    fn approximate_bytes(&self, scope: &Metadata) -> usize {
+        let is_shared = self.metadata.shares_with(scope) || self.metadata.shares_with(&self.request);
+        let metadata = if is_shared { 0 } else { self.metadata.approximate_bytes() };
+        metadata + self.request.approximate_bytes() + self.notes.approximate_bytes()
     }
 
     fn reset(&mut self, keep_bytes: usize) {
@@ -135,7 +138,7 @@ impl RequestTags {
             && let Some(spare) = self.spare.get_mut().unwrap_or_else(PoisonError::into_inner)
         {
             *request = mem::take(&mut spare.request);
-            self.spare_bytes = spare.approximate_bytes();
+            self.spare_bytes = spare.approximate_bytes(request);
         }
         let rejection = layer.read(&self.captured, self.trusted.as_ref(), &mut self.scopes, &mut self.notes);
         self.captured.reset(LONG_BYTES);
@@ -258,7 +261,10 @@ impl RequestTags {
     /// About the bytes that they take in memory, before they are read.
     pub(crate) fn approximate_bytes(&self) -> usize {
         let trusted = self.trusted.as_ref().map_or(0, Scopes::approximate_bytes);
-        let merged = self.merged.get().map_or(self.spare_bytes, |merged| merged.approximate_bytes());
+        let merged = self
+            .merged
+            .get()
+            .map_or(self.spare_bytes, |merged| merged.approximate_bytes(self.scopes.get(Scope::Request)));
         let scopes = trusted + self.scopes.approximate_bytes();
         self.captured.capacity_bytes() + scopes + merged + self.notes.approximate_bytes()
     }
@@ -292,7 +298,7 @@ impl RequestTags {
                 spare.request = request;
             }
             spare.reset(keep_bytes);
-            *spare_bytes = spare.approximate_bytes();
+            *spare_bytes = spare.approximate_bytes(&Metadata::new());
         }
         captured.reset(keep_bytes);
         (*trusted, *scopes) = (None, Scopes::new());

@@ -197,11 +197,11 @@ impl LlmRecord {
         if exchange.is_none() && !has_recorded {
             return None;
         }
-        let kept = match exchange.as_ref().map(|observed| &observed.response) {
-            Some(Response::Tapped(tap)) => tap.kept_bytes(),
-            _ => 0,
-        };
-        let bytes = size_of::<Self>() + size_of::<Observed>() + kept;
+        let kept = exchange.as_ref().map_or(0, |observed| {
+            let body = if let Response::Tapped(tap) = &observed.response { tap.kept_bytes() } else { 0 };
+            size_of::<Observed>() + body
+        });
+        let bytes = size_of::<Self>() + kept;
         let unsettled = Mutex::new(Some(Unsettled { exchange, recorded, has_ended, has_body }));
         Some(Box::new(Self { bytes, unsettled, settled: OnceLock::new() }))
     }
@@ -213,7 +213,8 @@ impl LlmRecord {
     }
 
     pub(crate) fn approximate_bytes(&self) -> usize {
-        self.bytes
+        // What was observed is gone once it is settled.
+        if self.settled.get().is_some() { size_of::<Self>() } else { self.bytes }
     }
 
     pub(crate) fn settle(&self, request: &RequestFacts<'_>) -> Option<&LlmUsage> {
