@@ -1,6 +1,6 @@
-//! Writes JSON as `serde_json` does, byte for byte, in about half of the time for what events are made of: many short keys
-//! and texts without escapes, which `serde_json` looks at byte by byte (measured by `benches/layer.rs`). Everything else is
-//! left to it.
+//! Writes JSON as `serde_json` does, byte for byte, in less time for what events are made of: many names, and short texts
+//! without escapes. Everything else is left to it. It does not know the types that `serde_json` serialises in ways of its own,
+//! such as `RawValue`; no event has one.
 
 use std::fmt::{Display, Write};
 
@@ -153,9 +153,7 @@ impl<'a> Serializer for JsonWriter<'a> {
         variant: &'static str,
         _len: usize,
     ) -> serde_json::Result<Members<'a>> {
-        let mut object = Members::open(self.out, b'{', b"}");
-        object.name(variant);
-        Ok(Members::open(object.out, b'[', b"]}"))
+        Ok(Members::of_variant(self.out, variant, b'[', b"]}"))
     }
 
     fn serialize_map(self, _len: Option<usize>) -> serde_json::Result<Members<'a>> {
@@ -173,9 +171,7 @@ impl<'a> Serializer for JsonWriter<'a> {
         variant: &'static str,
         _len: usize,
     ) -> serde_json::Result<Members<'a>> {
-        let mut object = Members::open(self.out, b'{', b"}");
-        object.name(variant);
-        Ok(Members::open(object.out, b'{', b"}}"))
+        Ok(Members::of_variant(self.out, variant, b'{', b"}}"))
     }
 
     fn collect_str<T: Display + ?Sized>(self, value: &T) -> serde_json::Result<()> {
@@ -217,6 +213,13 @@ impl<'a> Members<'a> {
     fn open(out: &'a mut Vec<u8>, start: u8, end: &'static [u8]) -> Self {
         out.push(start);
         Self { out, is_first: true, end }
+    }
+
+    /// The array or object that a variant holds, within the object that names the variant.
+    fn of_variant(out: &'a mut Vec<u8>, variant: &'static str, start: u8, end: &'static [u8]) -> Self {
+        let mut object = Self::open(out, b'{', b"}");
+        object.name(variant);
+        Self::open(object.out, start, end)
     }
 
     fn comma(&mut self) {

@@ -44,16 +44,20 @@ impl EventPool {
         self.spare.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Takes as many as there is room for; the caller drops the others, without the lock.
+    fn keep(&self, events: &mut impl Iterator<Item = Arc<Event>>) {
+        if let Some(spare) = &mut *self.spare() {
+            let room = Self::CAPACITY.saturating_sub(spare.len());
+            spare.extend(events.take(room));
+        }
+    }
+
     /// Gives an event back if nobody else has it; drops it otherwise.
     pub(crate) fn give_back(mut event: Arc<Event>) {
         let Some(unshared) = Arc::get_mut(&mut event) else { return };
         unshared.reset();
         let Some(home) = unshared.home.clone() else { return };
-        if let Some(spare) = &mut *home.spare()
-            && spare.len() < Self::CAPACITY
-        {
-            spare.push(event);
-        }
+        home.keep(&mut std::iter::once(event));
     }
 
     /// Gives back those of the events that nobody else has; drops the others.
@@ -66,11 +70,7 @@ impl EventPool {
             };
             let is_at_home = |event: &Arc<Event>| event.home.as_ref().is_some_and(|other| Arc::ptr_eq(other, &home));
             let count = events.iter().rev().take_while(|event| is_at_home(event)).count();
-            let mut returned = events.drain(events.len() - count..);
-            if let Some(spare) = &mut *home.spare() {
-                let room = Self::CAPACITY.saturating_sub(spare.len());
-                spare.extend(returned.by_ref().take(room));
-            }
+            home.keep(&mut events.drain(events.len() - count..));
         }
     }
 }

@@ -132,6 +132,7 @@ impl RequestTags {
             return None;
         }
         self.forget_merged();
+        // Not by `rules()`, which would borrow the scopes too.
         let layer = self.rules.as_ref().filter(|_| self.has_begun)?;
         let request = self.scopes.get_mut(Scope::Request);
         if request.is_empty()
