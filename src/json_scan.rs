@@ -127,32 +127,108 @@ impl<F: Copy> JsonScanner<F> {
         self.state == State::Broken
     }
 
-    /// Reads on and hands out every wanted value once it is complete, as it is written; `None` for one that is too long.
+    /// Reads on and hands out every wanted value once it is complete, as it is written but for white space within objects
+    /// and arrays; `None` for one that is too long.
     pub(crate) fn feed(&mut self, chunk: &[u8], found: &mut impl FnMut(F, Option<&[u8]>)) {
         let mut rest = chunk;
         while let Some((byte, behind)) = rest.split_first() {
-            let (run, from_mark) = rest.split_at(self.run_len(rest));
-            if !run.is_empty() {
-                self.keep(run);
-                rest = from_mark;
-                continue;
-            }
-            self.step(*byte, found);
-            rest = behind;
-            if matches!(self.state, State::Done | State::Broken) {
-                return;
-            }
+            rest = match self.state {
+                State::Between if self.beyond == 0 => {
+                    if let Some(len) = self.whole(*byte, rest, found) {
+                        rest.get(len..).unwrap_or_default()
+                    } else {
+                        self.between(*byte, found);
+                        behind
+                    }
+                }
+                State::Between if self.capturing.is_none() => self.pass_over(rest),
+                State::Done | State::Broken => return,
+                _ => {
+                    let (run, from_mark) = rest.split_at(self.run_len(rest));
+                    if run.is_empty() {
+                        self.step(*byte, found);
+                        behind
+                    } else {
+                        self.keep(run);
+                        from_mark
+                    }
+                }
+            };
         }
     }
 
-    /// How many bytes from here on change nothing but the value at hand: the bulk of a document is text, and what is within
-    /// objects that nothing is wanted of.
+    /// Takes a key or a value that lies in the chunk as a whole, as most do, and gives its length: nothing of it has to be
+    /// kept. `None` for anything else, which is read byte by byte.
+    fn whole(&mut self, byte: u8, rest: &[u8], found: &mut impl FnMut(F, Option<&[u8]>)) -> Option<usize> {
+        if self.awaiting_key {
+            if byte != b'"' {
+                return None;
+            }
+            let (_, text) = rest.split_first()?;
+            let (key, end) = text.split_at_checked(text_mark(text)?)?;
+            if end.first() != Some(&b'"') {
+                // It has escapes.
+                return None;
+            }
+            let len = key.len() + 2;
+            let Level::Object(nodes) = self.at_hand() else { return None };
+            self.wanted = nodes.iter().find(|node| node.key.as_bytes() == key).map(|node| &node.want);
+            if rest.get(len) == Some(&b':') {
+                self.awaiting_key = false;
+                return Some(len + 1);
+            }
+            return Some(len);
+        }
+        let Some(Want::Value(field)) = self.wanted else {
+            return if byte == b'"' { text_len(rest).ok() } else { None };
+        };
+        let len = match byte {
+            b'"' => text_len(rest).ok()?,
+            b'{' | b'[' => container_len(rest)?,
+            b'}' | b']' | b',' | b':' | b' ' | b'\t' | b'\r' | b'\n' => return None,
+            _ => rest.iter().position(|byte| ends_scalar(*byte))?,
+        };
+        let value = rest.get(..len).filter(|value| value.len() <= self.max_value_bytes)?;
+        found(*field, Some(value));
+        Some(len)
+    }
+
+    /// Passes over what is within an object or array that nothing is wanted of, and gives what comes behind.
+    fn pass_over<'c>(&mut self, chunk: &'c [u8]) -> &'c [u8] {
+        let mut rest = chunk;
+        while let Some((byte, behind)) = rest.split_first() {
+            match byte {
+                b'"' => match text_len(rest) {
+                    Ok(len) => {
+                        rest = rest.get(len..).unwrap_or_default();
+                        continue;
+                    }
+                    Err(escaped) => {
+                        self.state = State::Text { escaped };
+                        return &[];
+                    }
+                },
+                b'{' | b'[' => self.beyond += 1,
+                b'}' | b']' => {
+                    self.beyond -= 1;
+                    if self.beyond == 0 {
+                        return behind;
+                    }
+                }
+                _ => {}
+            }
+            rest = behind;
+        }
+        rest
+    }
+
+    /// How many bytes from here on change nothing but the value at hand.
     fn run_len(&self, rest: &[u8]) -> usize {
         let until = |is_mark: fn(u8) -> bool| rest.iter().position(|byte| is_mark(*byte));
         let len = match self.state {
             State::Text { escaped: false } => memchr2(b'"', b'\\', rest),
             State::Scalar => until(ends_scalar),
-            State::Between if self.beyond > 0 => {
+            State::Between => {
                 until(|byte| matches!(byte, b'"' | b'{' | b'[' | b'}' | b']' | b' ' | b'\t' | b'\r' | b'\n'))
             }
             _ => Some(0),
@@ -329,12 +405,60 @@ impl<F: Copy> JsonScanner<F> {
     }
 }
 
+/// Where the next quotation mark or backslash is.
+fn text_mark(text: &[u8]) -> Option<usize> {
+    // Most texts are shorter than what a search of many bytes at a time needs to begin.
+    let (near, far) = text.split_at_checked(16).unwrap_or((text, &[]));
+    let mark = near.iter().position(|byte| matches!(byte, b'"' | b'\\'));
+    mark.or_else(|| Some(near.len() + memchr2(b'"', b'\\', far)?))
+}
+
+/// How long the text is that begins here, with its quotation marks. One that does not end here gives whether its last byte is
+/// an escape that is not over.
+fn text_len(rest: &[u8]) -> Result<usize, bool> {
+    let mut at = 1;
+    loop {
+        let rest = rest.get(at..).unwrap_or_default();
+        let mark = text_mark(rest).ok_or(false)?;
+        match rest.get(mark..mark + 2) {
+            _ if rest.get(mark) == Some(&b'"') => return Ok(at + mark + 1),
+            Some(_) => at += mark + 2,
+            None => return Err(true),
+        }
+    }
+}
+
+/// How long the object or array is that begins here; `None` for one that does not end here.
+fn container_len(chunk: &[u8]) -> Option<usize> {
+    let mut at = 0;
+    let mut depth = 0_usize;
+    loop {
+        at += match chunk.get(at)? {
+            b'"' => text_len(chunk.get(at..)?).ok()?,
+            b'{' | b'[' => {
+                depth += 1;
+                1
+            }
+            b'}' | b']' => {
+                depth -= 1;
+                if depth == 0 {
+                    return Some(at + 1);
+                }
+                1
+            }
+            _ => 1,
+        };
+    }
+}
+
 fn ends_scalar(byte: u8) -> bool {
     matches!(byte, b',' | b'}' | b']' | b' ' | b'\t' | b'\r' | b'\n')
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::{JsonScanner, Node, Roots, Want};
 
     static WANTED: [Node<char>; 5] = [
@@ -352,10 +476,14 @@ mod tests {
     ];
 
     fn scan(text: &str, chunk: usize, roots: Roots) -> Vec<(char, Option<String>)> {
+        scan_chunks(&text.as_bytes().chunks(chunk).collect::<Vec<_>>(), roots)
+    }
+
+    fn scan_chunks(chunks: &[impl AsRef<[u8]>], roots: Roots) -> Vec<(char, Option<String>)> {
         let mut scanner = JsonScanner::new(&WANTED, roots, 24);
         let mut found = Vec::new();
-        for piece in text.as_bytes().chunks(chunk) {
-            scanner.feed(piece, &mut |field, value| {
+        for piece in chunks {
+            scanner.feed(piece.as_ref(), &mut |field, value| {
                 found.push((field, value.map(|value| String::from_utf8(value.to_vec()).unwrap())));
             });
         }
@@ -389,6 +517,42 @@ mod tests {
                 let expected: Vec<_> =
                     values.iter().map(|(field, value)| (*field, Some((*value).to_owned()))).collect();
                 assert_eq!(scan(text, chunk, Roots::One), expected, "{text} in chunks of {chunk}");
+            }
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(1024) })]
+
+        #[test]
+        fn finds_the_same_in_anything_however_it_is_cut(
+            parts in prop::collection::vec(
+                prop_oneof![
+                    Just("{"), Just("}"), Just("["), Just("]"), Just(","), Just(":"), Just(" "), Just("\""), Just("\\"),
+                    Just("\"usage\":"), Just("\"message\":{"), Just("\"each\":["), Just("\"n\""), Just("\"a b\\\"\""),
+                    Just("1.5"), Just("null"), Just("\"more than twenty-four bytes\""), Just("é"),
+                ],
+                0..40,
+            ),
+            chunk in 1..9_usize,
+        ) {
+            let text = format!("{{{}", parts.concat());
+            // White space within objects and arrays may stay or not.
+            let bare = |found: Vec<(char, Option<String>)>| -> Vec<_> {
+                found.into_iter().map(|(field, value)| (field, value.map(|value| value.replace(' ', "")))).collect()
+            };
+            for roots in [Roots::One, Roots::Many] {
+                let cut = |chunk: usize| {
+                    let mut chunks = Vec::new();
+                    let mut rest = text.as_str();
+                    while !rest.is_empty() {
+                        let end = (chunk..=rest.len()).find(|end| rest.is_char_boundary(*end)).unwrap_or(rest.len());
+                        chunks.push(&rest[..end]);
+                        rest = &rest[end..];
+                    }
+                    bare(scan_chunks(&chunks, roots))
+                };
+                prop_assert_eq!(cut(chunk), cut(text.len()), "{}", text);
             }
         }
     }
