@@ -40,23 +40,34 @@ impl JsonWriter<'_> {
     }
 }
 
-/// The bytes that are escaped: by RFC 8259 quotation marks, backslashes and control characters below U+0020.
-#[allow(clippy::indexing_slicing, reason = "the compiler does it")]
-const ESCAPED: [bool; 256] = {
-    let mut escaped = [false; 256];
-    let mut byte = 0;
-    while byte < 0x20 {
-        escaped[byte] = true;
-        byte += 1;
-    }
-    escaped[b'"' as usize] = true;
-    escaped[b'\\' as usize] = true;
-    escaped
-};
-
-/// Whether nothing in the text is escaped.
+/// Whether nothing in the text is escaped: by RFC 8259 quotation marks, backslashes and control characters below U+0020.
 fn is_plain(text: &[u8]) -> bool {
-    !text.iter().any(|byte| ESCAPED.get(usize::from(*byte)).is_some_and(|is_escaped| *is_escaped))
+    let Some(last) = text.last_chunk() else {
+        return match (text.first_chunk::<4>(), text.last_chunk::<4>()) {
+            (Some(first), Some(last)) => {
+                let [first, last] = [first, last].map(|half| u64::from(u32::from_ne_bytes(*half)));
+                !has_escaped(first << 32 | last)
+            }
+            _ => !text.iter().any(|byte| matches!(byte, b'"' | b'\\' | ..0x20)),
+        };
+    };
+    let mut rest = text;
+    while let Some((word, behind)) = rest.split_first_chunk() {
+        if has_escaped(u64::from_ne_bytes(*word)) {
+            return false;
+        }
+        rest = behind;
+    }
+    // Some of them again, as above, rather than those left over one by one.
+    !has_escaped(u64::from_ne_bytes(*last))
+}
+
+/// Whether one of eight bytes is escaped, all looked at together: a byte less than another borrows into its highest bit.
+fn has_escaped(word: u64) -> bool {
+    const ONES: u64 = u64::MAX / 255;
+    let below = |word: u64, limit: u64| word.wrapping_sub(ONES * limit) & !word;
+    let is = |byte: u8| below(word ^ (ONES * u64::from(byte)), 1);
+    (below(word, 0x20) | is(b'"') | is(b'\\')) & (ONES << 7) != 0
 }
 
 macro_rules! others {
