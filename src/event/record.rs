@@ -17,7 +17,7 @@ use crate::{
 };
 
 #[cfg(feature = "llm")]
-use crate::usage::{LlmRecord, LlmUsage, RequestFacts, UsageTap};
+use crate::usage::{LlmRecord, LlmUsage, Recorded, RequestFacts, UsageTap};
 
 use super::{Outcome, pool::EventPool};
 
@@ -46,6 +46,12 @@ pub struct Event {
     pub(crate) tags: RequestTags,
     #[cfg(feature = "llm")]
     pub(crate) llm: Option<Box<LlmRecord>>,
+    /// One with nothing in it, for the next exchange.
+    #[cfg(feature = "llm")]
+    pub(crate) spare_llm: Option<Box<LlmRecord>>,
+    /// What code recorded, and what the request body says.
+    #[cfg(feature = "llm")]
+    pub(crate) recorded: Recorded,
     /// What its usage is priced by. It stays for the next request, as the rules of the tags do.
     #[cfg(feature = "llm")]
     pub(crate) tap: Option<UsageTap>,
@@ -80,6 +86,10 @@ impl Default for Event {
             #[cfg(feature = "llm")]
             llm: None,
             #[cfg(feature = "llm")]
+            spare_llm: None,
+            #[cfg(feature = "llm")]
+            recorded: Recorded::default(),
+            #[cfg(feature = "llm")]
             tap: None,
             home: None,
         }
@@ -113,6 +123,10 @@ impl Event {
             #[cfg(feature = "llm")]
             llm,
             #[cfg(feature = "llm")]
+            spare_llm,
+            #[cfg(feature = "llm")]
+            recorded,
+            #[cfg(feature = "llm")]
                 tap: _,
             home: _,
         } = self;
@@ -125,7 +139,13 @@ impl Event {
         tags.reset(KEEP_BYTES);
         #[cfg(feature = "llm")]
         {
-            *llm = None;
+            if let Some(mut record) = llm.take() {
+                record.reset(KEEP_BYTES);
+                *spare_llm = Some(record);
+            }
+            if !recorded.is_blank() {
+                *recorded = Recorded::default();
+            }
         }
     }
 
@@ -272,6 +292,7 @@ impl Event {
     pub fn llm(&self) -> Option<&LlmUsage> {
         self.llm.as_deref()?.settle(&RequestFacts {
             tap: self.tap.as_ref(),
+            recorded: &self.recorded,
             time: self.time,
             host: &self.host,
             path: &self.path,

@@ -14,10 +14,7 @@ use crate::{
 };
 
 #[cfg(feature = "llm")]
-use crate::{
-    tags::LlmState,
-    usage::{LlmRecord, Observed},
-};
+use crate::usage::{Exchange, LlmRecord};
 
 use super::{event_layer::Events, receipt};
 
@@ -43,7 +40,7 @@ pub(crate) struct Pending {
     /// was caught between the poll and the drop.
     is_polling: bool,
     #[cfg(feature = "llm")]
-    exchange: Option<Box<Observed>>,
+    llm: Option<Box<LlmRecord>>,
     /// What the service runs within, and the count of the request among the active ones.
     #[cfg(feature = "otel")]
     otel: Option<(opentelemetry::Context, crate::otel::ActiveRequest)>,
@@ -113,7 +110,7 @@ impl Pending {
             is_bodyless: false,
             is_polling: false,
             #[cfg(feature = "llm")]
-            exchange: None,
+            llm: None,
             #[cfg(feature = "otel")]
             otel: None,
             #[cfg(feature = "tracing")]
@@ -141,13 +138,23 @@ impl Pending {
 
     /// Looks whether the request is an LLM exchange. May run the user's code.
     #[cfg(feature = "llm")]
-    pub(super) fn recognise(&mut self, head: &Parts) {
-        if let Some(usage) = self.events.usage().cloned() {
-            let entered = self.enter();
-            let exchange = usage.recognise(head);
-            Entered::leave(Some(entered));
-            self.exchange = exchange.map(Observed::new);
+    pub(super) fn recognise(&mut self, head: &Parts) -> Option<Exchange> {
+        let usage = self.events.usage()?;
+        if !usage.has_hook() {
+            return usage.recognise(head);
         }
+        let usage = usage.clone();
+        let entered = self.enter();
+        let exchange = usage.recognise(head);
+        Entered::leave(Some(entered));
+        exchange
+    }
+
+    /// What is seen of the exchange goes into this record.
+    #[cfg(feature = "llm")]
+    pub(super) fn observe(&mut self, exchange: Exchange, mut record: Box<LlmRecord>) {
+        record.observe(exchange);
+        self.llm = Some(record);
     }
 
     /// Makes the request's context the current one.
@@ -201,7 +208,7 @@ impl Pending {
         let diagnostics = tags.diagnostics();
         receipt::write_head(response.headers_mut(), tags.state().event(), &diagnostics);
         #[cfg(feature = "llm")]
-        let may_use_tokens = self.exchange.is_some();
+        let may_use_tokens = self.llm.is_some();
         #[cfg(not(feature = "llm"))]
         let may_use_tokens = false;
         if may_use_tokens
@@ -227,11 +234,10 @@ impl Pending {
             .or_else(|| response.body().size_hint().exact())
             .unwrap_or(UNKNOWN_LENGTH);
         #[cfg(feature = "llm")]
-        if let Some(observed) = &mut self.exchange
+        if let Some(record) = &mut self.llm
             && let Some(usage) = self.events.usage()
         {
-            let tap = usage.tap(observed.exchange(), response);
-            observed.begin(tap);
+            record.begin(|exchange, buffer| usage.tap(exchange, response, buffer));
         }
         if status == StatusCode::SWITCHING_PROTOCOLS || (self.is_connect && status.is_success()) {
             self.finish_at(now, Outcome::Upgraded, None, false);
@@ -288,7 +294,7 @@ impl Pending {
     /// Shows a data frame to the tap.
     #[cfg(feature = "llm")]
     fn show_tap(&mut self, data: &impl Buf) {
-        let Some(tap) = self.exchange.as_mut().and_then(|observed| observed.tap()) else { return };
+        let Some(tap) = self.llm.as_mut().and_then(|record| record.tap()) else { return };
         // The time matters only until the first token.
         let now = if tap.waits_for_token() {
             self.events.now().saturating_duration_since(self.start)
@@ -302,15 +308,14 @@ impl Pending {
         }
     }
 
-    /// What is known of the exchange, for the event.
+    /// What is known of the usage, for the event.
     #[cfg(feature = "llm")]
-    fn llm(&mut self, recorded: LlmState, outcome: Outcome, duration: Duration) -> Option<Box<LlmRecord>> {
-        let has_ended = outcome == Outcome::Completed;
-        let mut exchange = self.exchange.take();
-        if let Some(observed) = &mut exchange {
-            observed.end(has_ended, duration);
+    fn llm(&mut self, event: &mut Event, outcome: Outcome, duration: Duration) -> Option<Box<LlmRecord>> {
+        if let Some(mut record) = self.llm.take() {
+            record.end(outcome == Outcome::Completed, self.body_bytes > 0, duration);
+            return Some(record);
         }
-        LlmRecord::of(exchange, recorded, has_ended, self.body_bytes > 0)
+        (!event.recorded.is_empty()).then(|| event.spare_llm.take().unwrap_or_else(LlmRecord::empty))
     }
 
     fn elapsed(&self) -> Duration {
@@ -332,16 +337,12 @@ impl Pending {
         let tags = self.tags.take()?;
         #[cfg(feature = "otel")]
         drop(self.otel.take());
-        let event = tags.finish(|event, llm| {
+        let event = tags.finish(|event| {
             #[cfg(feature = "llm")]
-            {
-                event.llm = self.llm(llm, outcome, duration);
-                if event.llm.is_some() {
-                    event.price_by(self.events.usage());
-                }
+            if let Some(record) = self.llm(event, outcome, duration) {
+                event.llm = Some(record);
+                event.price_by(self.events.usage());
             }
-            #[cfg(not(feature = "llm"))]
-            let () = llm;
             self.events.ensure_trace(event);
             event.status = self.status;
             event.head = self.head.get();

@@ -15,6 +15,9 @@ use crate::{
     trace::TraceIdLayer,
 };
 
+#[cfg(feature = "llm")]
+use crate::usage::LlmRecord;
+
 use super::{
     body::ResponseBody,
     event_layer::EventLayer,
@@ -119,10 +122,12 @@ impl Steps {
             if layer.has_exchange_hook() {
                 // The user's code, as above.
                 let tags = handle.share();
-                pending.armed(&tags).recognise(head);
+                pending.armed(&tags);
                 handle = Handle::Shared(tags);
-            } else {
-                pending.recognise(head);
+            }
+            if let Some(exchange) = pending.recognise(head) {
+                let spare = handle.write(|request| request.event.spare_llm.take()).flatten();
+                pending.observe(exchange, spare.unwrap_or_else(LlmRecord::empty));
             }
         }
         if resolves && let Some(layer) = &self.metadata {

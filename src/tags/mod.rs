@@ -73,9 +73,6 @@ pub(crate) struct State {
     event: Arc<Event>,
     flags: Flags,
     finished: bool,
-    /// What code recorded, and what the request body says.
-    #[cfg(feature = "llm")]
-    llm: LlmState,
 }
 
 /// What has happened to a request that is not over.
@@ -219,9 +216,8 @@ impl Tags {
 
     #[cfg(feature = "llm")]
     fn record(&self, record: impl FnOnce(&mut Recorded)) {
-        let mut state = self.state();
-        if !state.finished {
-            record(state.llm.get_or_insert_default());
+        if let Some(request) = self.state().open() {
+            record(&mut request.event.recorded);
         }
     }
 
@@ -231,7 +227,7 @@ impl Tags {
             self.fill_user(user);
         }
         #[cfg(feature = "llm")]
-        self.record(|recorded| recorded.fields = Some(fields));
+        self.record(|recorded| recorded.fields = fields);
         #[cfg(not(feature = "llm"))]
         drop(fields);
     }
@@ -274,7 +270,7 @@ impl Tags {
     }
 
     /// Completes the event and gives it away. Nothing can be set from now on.
-    pub(crate) fn finish(self, complete: impl FnOnce(&mut Event, LlmState)) -> Arc<Event> {
+    pub(crate) fn finish(self, complete: impl FnOnce(&mut Event)) -> Arc<Event> {
         let body_bytes = self.shared.request_body_bytes.load(Ordering::Relaxed);
         let body_bytes = (body_bytes != UNCOUNTED).then_some(body_bytes);
         // With the last handle gone, as is usual, nobody else can look and the event is the sinks' alone.
@@ -294,12 +290,6 @@ impl Tags {
     }
 }
 
-/// What was recorded of the LLM usage of a request.
-#[cfg(feature = "llm")]
-pub(crate) type LlmState = Option<Box<Recorded>>;
-#[cfg(not(feature = "llm"))]
-pub(crate) type LlmState = ();
-
 impl Default for State {
     /// A request that belongs to no event layer.
     fn default() -> Self {
@@ -310,23 +300,13 @@ impl Default for State {
 impl State {
     /// A request that this event will be the record of.
     pub(crate) fn new(event: Arc<Event>) -> Self {
-        Self {
-            event,
-            flags: Flags::default(),
-            finished: false,
-            #[cfg(feature = "llm")]
-            llm: None,
-        }
+        Self { event, flags: Flags::default(), finished: false }
     }
 
-    fn finish(&mut self, request_body_bytes: Option<u64>, complete: impl FnOnce(&mut Event, LlmState)) {
-        #[cfg(feature = "llm")]
-        let llm = std::mem::take(&mut self.llm);
-        #[cfg(not(feature = "llm"))]
-        let llm = ();
+    fn finish(&mut self, request_body_bytes: Option<u64>, complete: impl FnOnce(&mut Event)) {
         if let Some(OpenRequest { event, flags }) = self.open() {
             event.request_body_bytes = request_body_bytes;
-            complete(event, llm);
+            complete(event);
             if flags.is_rejected && matches!(event.outcome, Outcome::Completed | Outcome::Cancelled) {
                 event.outcome = Outcome::Rejected;
             }

@@ -136,9 +136,9 @@ impl UsageTap {
         own.or_else(|| Exchange::recognise(head))
     }
 
-    /// The tap of a response.
-    pub(crate) fn tap<B>(&self, exchange: &Exchange, response: &Response<B>) -> Tap {
-        Tap::new(response.headers(), exchange.stream == Some(true), self.config.max_value_bytes)
+    /// The tap of a response, with a buffer for its body.
+    pub(crate) fn tap<B>(&self, exchange: &Exchange, response: &Response<B>, buffer: Vec<u8>) -> Tap {
+        Tap::new(response.headers(), exchange.stream == Some(true), self.config.max_value_bytes, buffer)
     }
 
     /// The provider at a host, by the catalog's patterns of addresses.

@@ -206,11 +206,11 @@ impl fmt::Debug for Usage {
 impl Serialize for Usage {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut object = serializer.serialize_map(None)?;
-        for unit in Unit::ALL {
-            let count = self.get(*unit);
-            if count.is_some() || unit.is_always_named() {
-                object.serialize_entry(unit.as_str(), &count)?;
-            }
+        for unit in Unit::ALL.iter().take_while(|unit| unit.is_always_named()) {
+            object.serialize_entry(unit.as_str(), &self.get(*unit))?;
+        }
+        for (unit, count) in self.iter().filter(|(unit, _)| !unit.is_always_named()) {
+            object.serialize_entry(unit.as_str(), &count)?;
         }
         object.end()
     }

@@ -1,6 +1,6 @@
 use std::{borrow::Cow, fmt};
 
-use http::{HeaderMap, Method, request::Parts};
+use http::{HeaderMap, HeaderName, Method, request::Parts};
 
 /// What an LLM API was asked to do.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -195,13 +195,17 @@ fn by_path(path: &str) -> Option<Exchange> {
         }
         _ => return None,
     };
-    Some(match path.split_once("/openai/deployments/") {
-        Some((_, deployment)) => {
-            let model = decoded(deployment.split('/').next().unwrap_or_default());
-            Exchange { default_provider: Some("azure"), ..exchange }.model(model)
-        }
+    Some(match deployment(path) {
+        Some(name) => Exchange { default_provider: Some("azure"), ..exchange }.model(decoded(name)),
         None => exchange,
     })
+}
+
+/// The name in a path of Azure's: `…/openai/deployments/{name}/…`.
+fn deployment(path: &str) -> Option<&str> {
+    const FOLDERS: &str = "/openai/deployments/";
+    let at = memchr::memmem::find(path.as_bytes(), FOLDERS.as_bytes())?;
+    path.get(at + FOLDERS.len()..)?.split('/').next()
 }
 
 fn google(model: &str, call: &str) -> Option<Exchange> {
@@ -227,9 +231,12 @@ fn decoded(text: &str) -> String {
     percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned()
 }
 
+const PORTKEY_PROVIDER: HeaderName = HeaderName::from_static("x-portkey-provider");
+const MAJORDOMO_PROVIDER: HeaderName = HeaderName::from_static("x-majordomo-provider");
+
 /// The provider that a header of the gateway dialects names, by its id in the catalog.
 fn hint(headers: &HeaderMap) -> Option<Box<str>> {
-    let header = headers.get("x-portkey-provider").or_else(|| headers.get("x-majordomo-provider"))?;
+    let header = headers.get(PORTKEY_PROVIDER).or_else(|| headers.get(MAJORDOMO_PROVIDER))?;
     let name = header.to_str().ok()?.trim().to_ascii_lowercase();
     Some(match name.as_str() {
         "" => return None,

@@ -241,16 +241,15 @@ impl Reader<'_> {
             self.add(Unit::OutputTokens, citations);
             self.add(Unit::CitationTokens, citations);
         }
-        for (unit, details, key) in [
-            (Unit::InputTextTokens, "prompt_tokens_details", "text_tokens"),
-            (Unit::InputAudioTokens, "prompt_tokens_details", "audio_tokens"),
-            (Unit::InputImageTokens, "prompt_tokens_details", "image_tokens"),
-            (Unit::InputVideoTokens, "prompt_tokens_details", "video_tokens"),
-            (Unit::OutputTextTokens, "completion_tokens_details", "text_tokens"),
-            (Unit::OutputAudioTokens, "completion_tokens_details", "audio_tokens"),
-            (Unit::OutputImageTokens, "completion_tokens_details", "image_tokens"),
-        ] {
-            self.set(unit, &[details, key]);
+        for (details, parts) in
+            [("prompt_tokens_details", PROMPT_PARTS), ("completion_tokens_details", COMPLETION_PARTS)]
+        {
+            // Most reports have neither.
+            if self.report.contains_key(details) {
+                for (unit, key) in parts {
+                    self.set(*unit, &[details, key]);
+                }
+            }
         }
         self.set(Unit::WebSearches, &["num_search_queries"]);
     }
@@ -266,7 +265,10 @@ impl Reader<'_> {
         self.beside_input(read, write);
         self.add(Unit::CacheWrite5mTokens, short);
         self.add(Unit::CacheWrite1hTokens, long);
-        for details in ["input_tokens_details", "input_token_details"] {
+        let has = |details: &&str| self.report.contains_key(*details);
+        let inputs = ["input_tokens_details", "input_token_details"].into_iter().filter(has);
+        let outputs = ["output_tokens_details", "output_token_details"].into_iter().filter(has);
+        for details in inputs {
             self.set_first(
                 Unit::CacheReadTokens,
                 &[&[details, "cached_tokens"], &[details, "cache_read_input_tokens"]],
@@ -279,7 +281,7 @@ impl Reader<'_> {
             self.set(Unit::CacheAudioReadTokens, &[details, "cached_tokens_details", "audio_tokens"]);
             self.set(Unit::CacheImageReadTokens, &[details, "cached_tokens_details", "image_tokens"]);
         }
-        for details in ["output_tokens_details", "output_token_details"] {
+        for details in outputs {
             self.set_first(Unit::ReasoningTokens, &[&[details, "reasoning_tokens"], &[details, "thinking_tokens"]]);
             self.set(Unit::OutputTextTokens, &[details, "text_tokens"]);
             self.set(Unit::OutputAudioTokens, &[details, "audio_tokens"]);
@@ -304,6 +306,19 @@ impl Reader<'_> {
         self.beside_input(read, write);
     }
 }
+
+const PROMPT_PARTS: &[(Unit, &str)] = &[
+    (Unit::InputTextTokens, "text_tokens"),
+    (Unit::InputAudioTokens, "audio_tokens"),
+    (Unit::InputImageTokens, "image_tokens"),
+    (Unit::InputVideoTokens, "video_tokens"),
+];
+
+const COMPLETION_PARTS: &[(Unit, &str)] = &[
+    (Unit::OutputTextTokens, "text_tokens"),
+    (Unit::OutputAudioTokens, "audio_tokens"),
+    (Unit::OutputImageTokens, "image_tokens"),
+];
 
 const INPUT_MODALITIES: [Option<Unit>; 4] = [
     Some(Unit::InputTextTokens),

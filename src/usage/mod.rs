@@ -104,7 +104,7 @@ mod record;
 mod sse;
 mod tap;
 
-pub(crate) use self::record::{LlmRecord, Observed, Recorded, RequestFacts};
+pub(crate) use self::record::{LlmRecord, Recorded, RequestFacts};
 pub use self::{
     call::{CostStatus, LlmUsage, Meter, UsageStatus},
     config::UsageTap,

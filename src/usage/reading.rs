@@ -181,6 +181,11 @@ static WANTED: [Node<Field>; 29] = [
 ];
 
 impl Reading {
+    /// Nothing but what headers said.
+    pub(super) fn with_metrics(metrics: Map<String, Value>) -> Self {
+        Self { metrics, ..Self::default() }
+    }
+
     /// Whether enough of the beginning was seen to know what answers.
     pub(super) fn has_head(&self) -> bool {
         self.model.is_some()
@@ -222,6 +227,11 @@ impl Reading {
             return self.clear_document();
         }
         let document = &mut self.document;
+        if document.values.is_empty() {
+            // What most documents need.
+            document.values.reserve(16);
+            document.text.reserve(256);
+        }
         if document.values.len() < MAX_VALUES {
             document.values.push((field, value.map(<[u8]>::len)));
             document.text.extend_from_slice(value.unwrap_or_default());

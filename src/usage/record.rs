@@ -70,10 +70,10 @@ impl Cost {
     }
 }
 
-/// What is known of the usage of a request that is not over.
+/// What code recorded of the usage of a request, and what its body asks for.
 #[derive(Debug, Default)]
 pub(crate) struct Recorded {
-    pub(crate) fields: Option<RequestFields>,
+    pub(crate) fields: RequestFields,
     usages: Vec<UsageRecord>,
     money: Option<Money>,
     meters: Vec<Meter>,
@@ -102,16 +102,23 @@ impl Recorded {
         }
     }
 
-    fn is_empty(&self) -> bool {
+    /// Whether there is nothing in it.
+    pub(crate) fn is_blank(&self) -> bool {
+        self.is_empty() && self.fields == RequestFields::default()
+    }
+
+    /// Whether there is no usage and no cost.
+    pub(crate) fn is_empty(&self) -> bool {
         self.usages.is_empty() && self.money.is_none()
     }
 }
 
-/// What an event knows of its usage, until somebody asks: then it is read, on that thread.
+/// What is seen of an LLM exchange, until somebody asks for its usage: then it is read, on that thread. A request takes the
+/// record of an earlier one with its buffers, since what one thread allocates and another frees is slow to get again.
 pub(crate) struct LlmRecord {
-    /// What it held in memory when it was made, about.
+    /// What it held in memory when the request was over, about.
     bytes: usize,
-    unsettled: Mutex<Option<Unsettled>>,
+    seen: Mutex<Seen>,
     settled: OnceLock<Option<LlmUsage>>,
 }
 
@@ -119,6 +126,7 @@ pub(crate) struct LlmRecord {
 pub(crate) struct RequestFacts<'a> {
     /// How it is priced.
     pub(crate) tap: Option<&'a UsageTap>,
+    pub(crate) recorded: &'a Recorded,
     pub(crate) time: SystemTime,
     pub(crate) host: &'a str,
     pub(crate) path: &'a str,
@@ -126,99 +134,113 @@ pub(crate) struct RequestFacts<'a> {
     pub(crate) duration: Duration,
 }
 
-/// An exchange, and what is seen of its response. It stays in its box until it is settled.
-pub(crate) struct Observed {
-    exchange: Exchange,
+/// An exchange, and what is seen of its response.
+#[derive(Default)]
+struct Seen {
+    exchange: Option<Exchange>,
     response: Response,
+    /// The body came to its end.
+    has_ended: bool,
+    /// There was any of it.
+    has_body: bool,
+    /// For the body of a short response.
+    buffer: Vec<u8>,
 }
 
-#[allow(clippy::large_enum_variant, reason = "it lies in a box")]
+#[derive(Default)]
 enum Response {
-    /// There is none yet.
+    /// There is none, or none yet.
+    #[default]
     Awaited,
     /// It is under way, or a short one was kept that is still to be read.
     Tapped(Tap),
     /// What was read, and whether it was a stream.
-    Read(Reading, bool),
+    Read(Box<Reading>, bool),
 }
 
-impl Observed {
-    pub(crate) fn new(exchange: Exchange) -> Box<Self> {
-        Box::new(Self { exchange, response: Response::Awaited })
+impl Seen {
+    /// Takes what was read, or reads what was kept.
+    fn read(&mut self, now: Duration) -> (Reading, bool) {
+        match std::mem::take(&mut self.response) {
+            Response::Tapped(tap) => {
+                let (reading, is_stream, buffer) = tap.finish(self.has_ended, now);
+                self.buffer = buffer;
+                self.buffer.clear();
+                (reading, is_stream)
+            }
+            Response::Read(reading, is_stream) => (*reading, is_stream),
+            Response::Awaited => (Reading::default(), false),
+        }
+    }
+}
+
+impl LlmRecord {
+    /// A record of nothing: only what code recorded is to be told.
+    pub(crate) fn empty() -> Box<Self> {
+        Box::new(Self { bytes: size_of::<Self>(), seen: Mutex::default(), settled: OnceLock::new() })
     }
 
-    pub(crate) fn exchange(&self) -> &Exchange {
-        &self.exchange
+    /// What was settled before.
+    pub(crate) fn settled(llm: LlmUsage) -> Box<Self> {
+        Box::new(Self { settled: OnceLock::from(Some(llm)), ..*Self::empty() })
     }
 
-    /// The response is there.
-    pub(crate) fn begin(&mut self, tap: Tap) {
-        self.response = Response::Tapped(tap);
+    /// Empties the record and keeps its buffer, if it is no larger than this.
+    pub(crate) fn reset(&mut self, keep_bytes: usize) {
+        self.settled.take();
+        let seen = self.seen();
+        let buffer = std::mem::take(&mut seen.buffer);
+        *seen = Seen { buffer: if buffer.capacity() > keep_bytes { Vec::new() } else { buffer }, ..Seen::default() };
+    }
+
+    fn seen(&mut self) -> &mut Seen {
+        self.seen.get_mut().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The request is this exchange.
+    pub(crate) fn observe(&mut self, exchange: Exchange) {
+        self.seen().exchange = Some(exchange);
+    }
+
+    /// The response is there: makes its tap of the exchange and a buffer.
+    pub(crate) fn begin(&mut self, tap: impl FnOnce(&Exchange, Vec<u8>) -> Tap) {
+        let seen = self.seen();
+        if let Some(exchange) = &seen.exchange {
+            seen.response = Response::Tapped(tap(exchange, std::mem::take(&mut seen.buffer)));
+        }
     }
 
     pub(crate) fn tap(&mut self) -> Option<&mut Tap> {
-        match &mut self.response {
+        match &mut self.seen().response {
             Response::Tapped(tap) => Some(tap),
             Response::Awaited | Response::Read(..) => None,
         }
     }
 
-    /// The response is over; `has_ended` says that it came to its end. What was read as it passed lets go of its decoder.
-    pub(crate) fn end(&mut self, has_ended: bool, now: Duration) {
-        self.response = match std::mem::replace(&mut self.response, Response::Awaited) {
-            Response::Tapped(tap) if !tap.is_kept() => {
-                let (reading, is_stream) = tap.finish(has_ended, now);
-                Response::Read(reading, is_stream)
+    /// The response is over; `has_ended` says that it came to its end, `has_body` that there was any of it. What was read as
+    /// it passed lets go of its decoder.
+    pub(crate) fn end(&mut self, has_ended: bool, has_body: bool, now: Duration) {
+        let seen = self.seen();
+        (seen.has_ended, seen.has_body) = (has_ended, has_body);
+        let mut bytes = seen.buffer.capacity();
+        if let Response::Tapped(tap) = &seen.response {
+            if let Some(kept) = tap.kept_bytes() {
+                bytes += kept;
+            } else {
+                let (reading, is_stream) = seen.read(now);
+                seen.response = Response::Read(Box::new(reading), is_stream);
+                bytes += size_of::<Reading>();
             }
-            other => other,
-        };
-    }
-}
-
-/// What is known of the usage of a request that is over.
-struct Unsettled {
-    exchange: Option<Box<Observed>>,
-    recorded: Option<Box<Recorded>>,
-    /// The body came to its end.
-    has_ended: bool,
-    /// There was any of it.
-    has_body: bool,
-}
-
-impl LlmRecord {
-    /// `None` when there is nothing to tell.
-    pub(crate) fn of(
-        exchange: Option<Box<Observed>>,
-        recorded: Option<Box<Recorded>>,
-        has_ended: bool,
-        has_body: bool,
-    ) -> Option<Box<Self>> {
-        let has_recorded = recorded.as_ref().is_some_and(|recorded| !recorded.is_empty());
-        if exchange.is_none() && !has_recorded {
-            return None;
         }
-        let kept = exchange.as_ref().map_or(0, |observed| {
-            let body = if let Response::Tapped(tap) = &observed.response { tap.kept_bytes() } else { 0 };
-            size_of::<Observed>() + body
-        });
-        let bytes = size_of::<Self>() + kept;
-        let unsettled = Mutex::new(Some(Unsettled { exchange, recorded, has_ended, has_body }));
-        Some(Box::new(Self { bytes, unsettled, settled: OnceLock::new() }))
-    }
-
-    /// What was settled before.
-    pub(crate) fn settled(llm: LlmUsage) -> Box<Self> {
-        let settled = OnceLock::from(Some(llm));
-        Box::new(Self { bytes: size_of::<Self>(), unsettled: Mutex::new(None), settled })
+        self.bytes = size_of::<Self>() + bytes;
     }
 
     pub(crate) fn approximate_bytes(&self) -> usize {
-        // What was observed is gone once it is settled.
-        if self.settled.get().is_some() { size_of::<Self>() } else { self.bytes }
+        self.bytes
     }
 
     pub(crate) fn settle(&self, request: &RequestFacts<'_>) -> Option<&LlmUsage> {
-        let settle = || self.unsettled.lock().unwrap_or_else(PoisonError::into_inner).take()?.settle(request);
+        let settle = || self.seen.lock().unwrap_or_else(PoisonError::into_inner).settle(request);
         self.settled.get_or_init(settle).as_ref()
     }
 }
@@ -229,33 +251,25 @@ impl fmt::Debug for LlmRecord {
     }
 }
 
-impl Unsettled {
-    fn settle(self, request: &RequestFacts<'_>) -> Option<LlmUsage> {
-        let Self { exchange, recorded, has_ended, has_body } = self;
-        let tap = request.tap;
-        let recorded = recorded.map_or_else(Recorded::default, |recorded| *recorded);
-        let (exchange, response) = exchange.map_or((None, Response::Awaited), |observed| {
-            let Observed { exchange, response } = *observed;
-            (Some(exchange), response)
-        });
-        let (reading, stream) = match response {
-            Response::Tapped(tap) => tap.finish(has_ended, request.duration),
-            Response::Read(reading, stream) => (reading, stream),
-            Response::Awaited => (Reading::default(), false),
-        };
-        let fields = recorded.fields.clone().unwrap_or_default();
+impl Seen {
+    fn settle(&mut self, request: &RequestFacts<'_>) -> Option<LlmUsage> {
+        let (tap, recorded) = (request.tap, request.recorded);
+        let (mut reading, stream) = self.read(request.duration);
+        let Self { exchange, has_ended, has_body, .. } = self;
+        let exchange = exchange.take();
+        let fields = &recorded.fields;
         let is_llm = reading.is_llm() || fields.model.is_some();
         if recorded.is_empty() && exchange.as_ref().is_none_or(|exchange| exchange.is_tentative && !is_llm) {
             return None;
         }
-        let request_model = fields.model.or_else(|| exchange.as_ref()?.model.clone());
+        let request_model = fields.model.clone().or_else(|| exchange.as_ref()?.model.clone());
         let model = reading.model.as_deref().or(request_model.as_deref());
         let provider =
             exchange.as_ref().zip(tap).and_then(|(exchange, tap)| provider(tap, exchange, &reading, model, request));
         let meaning = flavour::read(provider.as_deref(), &reading.usage, &reading.metrics);
         let is_success = request.is_success;
         let usage_status = if meaning.usage.is_empty() {
-            let is_unparsed = reading.is_unparsed && is_success && has_ended && has_body && !reading.is_error;
+            let is_unparsed = reading.is_unparsed && is_success && *has_ended && *has_body && !reading.is_error;
             if is_unparsed { UsageStatus::Unparsed } else { UsageStatus::Absent }
         } else if reading.is_final && !reading.is_unparsed {
             UsageStatus::Reported
@@ -264,12 +278,12 @@ impl Unsettled {
         };
         let mut llm = LlmUsage {
             provider,
-            operation: exchange.as_ref().map(|exchange| exchange.operation.clone()),
             request_model,
-            response_model: reading.model.clone(),
-            response_id: reading.id.clone(),
-            service_tier: reading.served_tier().map(str::to_owned).or(fields.service_tier),
+            service_tier: reading.served_tier().map(str::to_owned).or_else(|| fields.service_tier.clone()),
             stream: stream || (response_is_unknown(&reading) && fields.stream == Some(true)),
+            response_model: reading.model.take(),
+            response_id: reading.id.take(),
+            operation: exchange.map(|exchange| exchange.operation),
             usage_status,
             usage: (!meaning.usage.is_empty()).then_some(meaning.usage),
             cost_status: CostStatus::NoUsage,
@@ -282,7 +296,7 @@ impl Unsettled {
             output_tokens_per_second: None,
             inconsistencies: meaning.inconsistencies,
         };
-        if recorded.usages.is_empty() && exchange.is_some() {
+        if recorded.usages.is_empty() && llm.operation.is_some() {
             llm.price(&reading, tap, request);
             llm.add_cost(recorded);
         } else {
@@ -387,8 +401,8 @@ impl LlmUsage {
     }
 
     /// A cost that code recorded, on top of what the provider reported.
-    fn add_cost(&mut self, recorded: Recorded) {
-        self.meters = recorded.meters;
+    fn add_cost(&mut self, recorded: &Recorded) {
+        self.meters.clone_from(&recorded.meters);
         let Some(money) = recorded.money else { return };
         self.cost = Some(self.cost.unwrap_or_default() + money);
         self.price_source = Some(Arc::from(match &self.price_source {
@@ -403,14 +417,15 @@ impl LlmUsage {
     }
 
     /// What code recorded takes the place of what was observed: several calls add up.
-    fn replace_by(&mut self, recorded: Recorded, tap: Option<&UsageTap>, request: &RequestFacts<'_>) {
+    fn replace_by(&mut self, recorded: &Recorded, tap: Option<&UsageTap>, request: &RequestFacts<'_>) {
         let Recorded { usages, money, meters, .. } = recorded;
+        let money = *money;
         self.usage_status = UsageStatus::Recorded;
-        self.meters = meters;
+        self.meters.clone_from(meters);
         let mut sum = Usage::new();
         let mut prices = Vec::new();
         let mut unpriced = 0;
-        for record in &usages {
+        for record in usages {
             sum.add_all(&record.usage);
             self.provider = record.provider.clone().or_else(|| self.provider.take());
             self.response_model = record.model.clone().or_else(|| self.response_model.take());

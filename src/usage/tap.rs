@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use http::HeaderMap;
+use serde_json::{Map, Value};
 
 use crate::{
     json_scan::{JsonScanner, Roots},
@@ -14,13 +15,19 @@ use super::{
     sse::SseReader,
 };
 
-/// Reads the body of a response as it passes.
-pub(crate) struct Tap {
+/// Reads the body of a response.
+pub(crate) enum Tap {
+    /// A short body that is no stream, to be read once it is over, off the request path.
+    Kept { body: Vec<u8>, metrics: Map<String, Value>, max_value_bytes: usize },
+    /// One that is read as it passes.
+    Passing(Box<BodyReader>),
+}
+
+/// Reads a body as it passes.
+pub(crate) struct BodyReader {
     decoder: Decoder,
     framing: Framing,
     reading: Reading,
-    /// A short body that is no stream, to be read once it is over, off the request path.
-    kept: Option<Vec<u8>>,
     is_stream: bool,
 }
 
@@ -38,88 +45,151 @@ enum Framing {
 }
 
 /// Longest body that is kept to be read later, in bytes. A longer one is read as it passes.
-const MAX_KEPT_BYTES: usize = 8 * 1024;
+pub(super) const MAX_KEPT_BYTES: usize = 8 * 1024;
 
 impl Tap {
-    /// A tap for a response with these headers. `may_stream` says that what looks like a document may be several.
-    pub(super) fn new(headers: &HeaderMap, may_stream: bool, max_value_bytes: usize) -> Self {
+    /// A tap for a response with these headers, with a buffer for its body. `may_stream` says that what looks like a document
+    /// may be several.
+    pub(super) fn new(headers: &HeaderMap, may_stream: bool, max_value_bytes: usize, buffer: Vec<u8>) -> Self {
         let media_type = media_type(headers);
         let is = |name: &str| media_type.eq_ignore_ascii_case(name.as_bytes());
-        let json = |roots| scanner(roots, max_value_bytes);
+        let many = || scanner(Roots::Many, max_value_bytes);
+        let decoder = Decoder::for_headers(headers);
+        let metrics = header_metrics(headers);
         let framing = if is("text/event-stream") {
             Framing::Sse(Box::new(SseReader::new(max_value_bytes)))
         } else if is("application/vnd.amazon.eventstream") {
             Framing::EventStream(EventStreamReader::new(max_value_bytes))
         } else if is("application/x-ndjson") || is("application/jsonl") || is("application/ndjson") {
-            Framing::Documents { scanner: json(Roots::Many), are_lines: true }
+            Framing::Documents { scanner: many(), are_lines: true }
         } else if is("application/json") && may_stream {
-            Framing::Documents { scanner: json(Roots::Many), are_lines: false }
+            Framing::Documents { scanner: many(), are_lines: false }
         } else if is_json(media_type) || media_type.is_empty() || is("text/plain") {
             // Some send JSON without saying so.
-            Framing::Json(json(Roots::One))
+            if matches!(decoder, Some(Decoder::Identity)) {
+                return Self::Kept { body: buffer, metrics, max_value_bytes };
+            }
+            Framing::Json(scanner(Roots::One, max_value_bytes))
         } else {
             Framing::None
         };
-        let decoder = Decoder::for_headers(headers);
-        let is_plain = matches!(decoder, Some(Decoder::Identity));
         let is_readable = decoder.is_some() && !matches!(framing, Framing::None);
-        let mut tap = Self {
-            is_stream: !matches!(framing, Framing::Json(_) | Framing::None),
-            kept: (is_plain && matches!(framing, Framing::Json(_))).then(Vec::new),
-            framing: if is_readable { framing } else { Framing::None },
-            decoder: decoder.unwrap_or(Decoder::Identity),
-            reading: Reading::default(),
-        };
-        tap.reading.is_unparsed = !is_readable;
-        tap.read_headers(headers);
-        tap
+        let is_stream = !matches!(framing, Framing::Json(_) | Framing::None);
+        let framing = if is_readable { framing } else { Framing::None };
+        let mut reader = BodyReader::new(decoder.unwrap_or(Decoder::Identity), framing, metrics);
+        reader.is_stream = is_stream;
+        reader.reading.is_unparsed = !is_readable;
+        Self::Passing(Box::new(reader))
     }
 
     /// Whether the first event that bears content is still to come, on a stream.
     pub(crate) fn waits_for_token(&self) -> bool {
-        self.is_stream && self.reading.first_token.is_none()
+        match self {
+            Self::Kept { .. } => false,
+            Self::Passing(reader) => reader.is_stream && reader.reading.first_token.is_none(),
+        }
     }
 
     /// Reads no more: something can't be looked at.
     pub(crate) fn give_up(&mut self) {
-        self.kept = None;
-        self.framing = Framing::None;
-        self.decoder = Decoder::Identity;
-        self.reading.is_unparsed = true;
+        let (mut reader, _) = std::mem::take(self).into_reader();
+        reader.give_up();
+        *self = Self::Passing(reader);
     }
 
-    /// Whether all of the body is kept, to be read later.
-    pub(super) fn is_kept(&self) -> bool {
-        self.kept.is_some()
-    }
-
-    /// Counts that Bedrock says in headers.
-    fn read_headers(&mut self, headers: &HeaderMap) {
-        for (name, key) in [
-            ("x-amzn-bedrock-input-token-count", "inputTokenCount"),
-            ("x-amzn-bedrock-output-token-count", "outputTokenCount"),
-            ("x-amzn-bedrock-cache-read-input-token-count", "cacheReadInputTokenCount"),
-            ("x-amzn-bedrock-cache-write-input-token-count", "cacheWriteInputTokenCount"),
-        ] {
-            let count = headers.get(name).and_then(|value| value.to_str().ok()?.trim().parse::<u64>().ok());
-            if let Some(count) = count {
-                self.reading.metrics.insert(key.to_owned(), count.into());
-            }
+    /// Bytes of the body that are kept to be read later; `None` for one that is read as it passes.
+    pub(super) fn kept_bytes(&self) -> Option<usize> {
+        match self {
+            Self::Kept { body, .. } => Some(body.capacity()),
+            Self::Passing(_) => None,
         }
     }
 
     /// Looks at a piece of the body. `now` is the time since the request head.
     pub(crate) fn feed(&mut self, chunk: &[u8], now: Duration) {
-        if let Some(kept) = &mut self.kept {
-            if kept.len() + chunk.len() <= MAX_KEPT_BYTES {
-                kept.extend_from_slice(chunk);
-                return;
+        match self {
+            Self::Kept { body, .. } if body.len() + chunk.len() <= MAX_KEPT_BYTES => body.extend_from_slice(chunk),
+            Self::Kept { .. } => {
+                let (mut reader, kept) = std::mem::take(self).into_reader();
+                reader.read(&kept, now);
+                reader.read(chunk, now);
+                *self = Self::Passing(reader);
             }
-            let kept = std::mem::take(kept);
-            self.kept = None;
-            self.read(&kept, now);
+            Self::Passing(reader) => reader.read(chunk, now),
         }
-        self.read(chunk, now);
+    }
+
+    /// The reader of the body, and what was kept that it is still to read.
+    fn into_reader(self) -> (Box<BodyReader>, Vec<u8>) {
+        match self {
+            Self::Kept { body, metrics, max_value_bytes } => {
+                (Box::new(BodyReader::kept(metrics, max_value_bytes)), body)
+            }
+            Self::Passing(reader) => (reader, Vec::new()),
+        }
+    }
+
+    /// What was read, once the body is over, whether it was a stream, and the buffer; `has_ended` says that the body came to
+    /// its end.
+    pub(super) fn finish(self, has_ended: bool, now: Duration) -> (Reading, bool, Vec<u8>) {
+        match self {
+            Self::Kept { body, metrics, max_value_bytes } => {
+                let mut reader = BodyReader::kept(metrics, max_value_bytes);
+                reader.read(&body, now);
+                let (reading, is_stream) = reader.finish(has_ended, now);
+                (reading, is_stream, body)
+            }
+            Self::Passing(reader) => {
+                let (reading, is_stream) = reader.finish(has_ended, now);
+                (reading, is_stream, Vec::new())
+            }
+        }
+    }
+}
+
+impl Default for Tap {
+    /// Of a body that nothing is wanted of.
+    fn default() -> Self {
+        Self::Kept { body: Vec::new(), metrics: Map::new(), max_value_bytes: 0 }
+    }
+}
+
+/// Counts that Bedrock says in headers.
+fn header_metrics(headers: &HeaderMap) -> Map<String, Value> {
+    let mut metrics = Map::new();
+    for (name, value) in headers {
+        let Some(name) = name.as_str().strip_prefix("x-amzn-bedrock-") else { continue };
+        let key = match name {
+            "input-token-count" => "inputTokenCount",
+            "output-token-count" => "outputTokenCount",
+            "cache-read-input-token-count" => "cacheReadInputTokenCount",
+            "cache-write-input-token-count" => "cacheWriteInputTokenCount",
+            _ => continue,
+        };
+        let count = value.to_str().ok().and_then(|value| value.trim().parse::<u64>().ok());
+        if let (Some(count), false) = (count, metrics.contains_key(key)) {
+            metrics.insert(key.to_owned(), count.into());
+        }
+    }
+    metrics
+}
+
+impl BodyReader {
+    fn new(decoder: Decoder, framing: Framing, metrics: Map<String, Value>) -> Self {
+        let is_stream = !matches!(framing, Framing::Json(_) | Framing::None);
+        Self { decoder, framing, reading: Reading::with_metrics(metrics), is_stream }
+    }
+
+    /// A reader for a body that was kept.
+    fn kept(metrics: Map<String, Value>, max_value_bytes: usize) -> Self {
+        Self::new(Decoder::Identity, Framing::Json(scanner(Roots::One, max_value_bytes)), metrics)
+    }
+
+    /// Reads no more: something can't be looked at.
+    fn give_up(&mut self) {
+        self.framing = Framing::None;
+        self.decoder = Decoder::Identity;
+        self.reading.is_unparsed = true;
     }
 
     fn read(&mut self, chunk: &[u8], now: Duration) {
@@ -157,16 +227,7 @@ impl Tap {
         }
     }
 
-    /// Bytes of the body that are kept to be read later.
-    pub(super) fn kept_bytes(&self) -> usize {
-        self.kept.as_ref().map_or(0, Vec::capacity)
-    }
-
-    /// What was read, once the body is over; `has_ended` says that it came to its end.
-    pub(super) fn finish(mut self, has_ended: bool, now: Duration) -> (Reading, bool) {
-        if let Some(kept) = self.kept.take() {
-            self.read(&kept, now);
-        }
+    fn finish(self, has_ended: bool, now: Duration) -> (Reading, bool) {
         let Self { framing, mut reading, .. } = self;
         match framing {
             Framing::Json(scanner) if scanner.documents() == 0 => reading.break_off(),
