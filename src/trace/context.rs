@@ -10,6 +10,19 @@ pub struct TraceId([u8; 32]);
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct SpanId([u8; 16]);
 
+/// The two lower-case hex digits of every byte.
+#[allow(clippy::indexing_slicing, clippy::cast_possible_truncation, reason = "the compiler does it")]
+const HEX_DIGITS: [[u8; 2]; 256] = {
+    let digits = b"0123456789abcdef";
+    let mut pairs = [[0; 2]; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        pairs[byte] = [digits[byte >> 4], digits[byte & 15]];
+        byte += 1;
+    }
+    pairs
+};
+
 macro_rules! hex_id {
     ($name:ident, $bytes:literal, $digits:literal) => {
         impl $name {
@@ -18,11 +31,10 @@ macro_rules! hex_id {
                 if bytes == [0; $bytes] {
                     return None;
                 }
-                let digit = |nibble: u8| nibble + if nibble < 10 { b'0' } else { b'a' - 10 };
                 let mut hex = [0; $digits];
                 for (pair, byte) in hex.chunks_exact_mut(2).zip(bytes) {
-                    if let [high, low] = pair {
-                        (*high, *low) = (digit(byte >> 4), digit(byte & 15));
+                    if let Some(digits) = HEX_DIGITS.get(usize::from(byte)) {
+                        pair.copy_from_slice(digits);
                     }
                 }
                 Some(Self(hex))
@@ -107,7 +119,8 @@ impl TraceSource {
 /// The trace ids of one request; see the [module](super) for where each comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TraceContext {
-    pub(super) explicit: Option<Arc<str>>,
+    /// Empty when there is none, so that the buffer stays for the next request.
+    pub(super) explicit: String,
     pub(super) w3c_trace_id: TraceId,
     pub(super) span_id: SpanId,
     pub(super) parent: Option<Parent>,
@@ -142,7 +155,7 @@ impl TraceContext {
     /// A trace that begins here.
     pub(crate) fn started(w3c_trace_id: TraceId, span_id: SpanId) -> Self {
         Self {
-            explicit: None,
+            explicit: String::new(),
             w3c_trace_id,
             span_id,
             parent: None,
@@ -169,7 +182,9 @@ impl TraceContext {
 
     /// Makes this what [`unset`](Self::unset) gives.
     pub(crate) fn unset_ids(&mut self) {
-        *self = Self::unset();
+        let mut explicit = std::mem::take(&mut self.explicit);
+        explicit.clear();
+        *self = Self { explicit, ..Self::unset() };
     }
 
     pub(crate) fn is_unset(&self) -> bool {
@@ -179,7 +194,7 @@ impl TraceContext {
     /// The id that a person searches for: what the client called the trace, else [`w3c_trace_id`](Self::w3c_trace_id).
     /// At most 128 visible ASCII characters.
     pub fn trace_id(&self) -> &str {
-        self.explicit.as_deref().unwrap_or_else(|| self.w3c_trace_id.as_str())
+        if self.explicit.is_empty() { self.w3c_trace_id.as_str() } else { &self.explicit }
     }
 
     /// The id of the trace by W3C Trace Context.
@@ -282,7 +297,7 @@ impl TraceContext {
         let names = [TraceSource::Header, TraceSource::Traceparent, TraceSource::Generated];
         let source = names.into_iter().find(|source| Some(source.as_str()) == text("source"))?;
         Some(Self {
-            explicit: owned("trace_id").filter(|_| source == TraceSource::Header),
+            explicit: text("trace_id").filter(|_| source == TraceSource::Header).unwrap_or_default().to_owned(),
             w3c_trace_id: TraceId::from_hex(text("w3c_trace_id")?)?,
             span_id: SpanId::from_hex(text("span_id")?)?,
             parent: text("parent_span_id").map(Parent::of_text),

@@ -238,7 +238,7 @@ impl TraceIdLayer {
         let names = [found.portkey_span_name, found.majordomo_span_name];
         trace.span_name = names.into_iter().flatten().find_map(readable_text).map(Arc::from);
         if let Some(id) = explicit {
-            trace.explicit = Some(id.into());
+            trace.explicit.push_str(id);
             trace.span_path = found.majordomo_span_path.and_then(readable_text).and_then(|path| joined_segments(&path));
         }
     }
@@ -265,9 +265,9 @@ impl OnwardHeaders {
         // One buffer for both headers: a generated trace id stands within the `traceparent`.
         let bytes = Bytes::from_owner(trace.traceparent_bytes());
         let reply = self.reply.and_then(|name| {
-            let value = match &trace.explicit {
-                Some(id) => HeaderValue::from_str(id),
-                None => HeaderValue::from_maybe_shared(bytes.slice(TRACE_ID_AT..TRACE_ID_AT + 32)),
+            let value = match trace.explicit.as_str() {
+                "" => HeaderValue::from_maybe_shared(bytes.slice(TRACE_ID_AT..TRACE_ID_AT + 32)),
+                id => HeaderValue::from_str(id),
             };
             Some((name, value.ok()?))
         });
@@ -289,10 +289,18 @@ fn joined_segments(path: &str) -> Option<Arc<str>> {
 
 /// The W3C id of an explicit one: its own 32 hex digits once dashes are removed, else out of its SHA-256.
 fn id_of_text(text: &str) -> Option<TraceId> {
-    let digits: String =
-        text.chars().filter(|letter| *letter != '-').map(|letter| letter.to_ascii_lowercase()).collect();
-    TraceId::from_hex(&digits).or_else(|| {
+    hex_digits_of(text).and_then(TraceId::from_hex_digits).or_else(|| {
         let digest = Sha256::digest(text);
         TraceId::from_bytes(digest.first_chunk().copied()?)
     })
+}
+
+/// The 32 letters that a text consists of but for its dashes, in lower case.
+fn hex_digits_of(text: &str) -> Option<[u8; 32]> {
+    let mut letters = text.bytes().filter(|byte| *byte != b'-');
+    let mut digits = [0; 32];
+    for digit in &mut digits {
+        *digit = letters.next()?.to_ascii_lowercase();
+    }
+    letters.next().is_none().then_some(digits)
 }
