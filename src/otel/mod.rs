@@ -87,7 +87,7 @@ use opentelemetry_sdk::{
 
 use crate::{
     Event,
-    sink::{BatchWriter, Delivery, Queued, Sink, SinkReport, WriteError},
+    sink::{BatchWriter, Delivery, Queued, Sink, SinkReport, WriteError, in_turns},
     trace::{TraceContext, TraceSampler},
 };
 
@@ -201,7 +201,7 @@ struct Distributor {
 
 impl BatchWriter for Distributor {
     fn write(&mut self, events: &[Arc<Event>]) -> Result<(), WriteError> {
-        for event in events {
+        for event in in_turns(events) {
             if let Some(spans) = self.spans.as_ref().filter(|_| event.trace().sampled()) {
                 spans.emit(Arc::clone(event));
             }

@@ -16,7 +16,7 @@ use crate::{
     Event,
     event::Outcome,
     metadata::limits::truncated,
-    sink::{BatchWriter, WriteError},
+    sink::{BatchWriter, WriteError, in_turns},
     trace::TraceContext,
 };
 
@@ -136,7 +136,7 @@ pub(super) struct SpanWriter<E> {
 
 impl<E: SpanExporter + 'static> BatchWriter for SpanWriter<E> {
     fn write(&mut self, events: &[Arc<Event>]) -> Result<(), WriteError> {
-        let spans = events.iter().map(|event| self.rules.span(event)).collect();
+        let spans = in_turns(events).map(|event| self.rules.span(event)).collect();
         export_result(block_on(self.exporter.export(spans)))
     }
 }

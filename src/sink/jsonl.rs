@@ -4,12 +4,11 @@ use std::{
     io::{self, Read, Seek, Write},
     path::Path,
     sync::Arc,
-    thread,
 };
 
 use crate::{event::Event, json_writer};
 
-use super::{BatchWriter, Delivery, Queued, QueuedBuilder, Sink, WriteError};
+use super::{BatchWriter, Delivery, Queued, QueuedBuilder, Sink, WriteError, queued::in_turns};
 
 /// Writes every event as one JSON object on a line of its own ([JSON Lines](https://jsonlines.org)).
 ///
@@ -103,9 +102,6 @@ pub struct JsonLinesWriter<W> {
     is_torn: bool,
 }
 
-/// Lines that are made before others get their turn: some 100 microseconds of work.
-const LINES_AT_ONCE: usize = 32;
-
 /// Largest buffer that is kept between batches, in bytes.
 const KEEP_BYTES: usize = 1024 * 1024;
 
@@ -135,14 +131,10 @@ impl<W: Write + Send + 'static> BatchWriter for JsonLinesWriter<W> {
             // The rest of a torn line stays on a line of its own.
             self.lines.push(b'\n');
         }
-        for some in events.chunks(LINES_AT_ONCE) {
-            // Where all cores are busy, requests go first: else one core waits for those that this thread holds up on the other.
-            thread::yield_now();
-            for event in some {
-                json_writer::write(&mut self.lines, &**event).map_err(WriteError::new)?;
-                self.lines.push(b'\n');
-                self.ends.push(self.lines.len());
-            }
+        for event in in_turns(events) {
+            json_writer::write(&mut self.lines, &**event).map_err(WriteError::new)?;
+            self.lines.push(b'\n');
+            self.ends.push(self.lines.len());
         }
         let result = write_counted(&mut self.writer, &self.lines);
         self.is_torn = match &result {

@@ -69,6 +69,8 @@ use crate::event::Event;
 
 #[cfg(feature = "otel")]
 pub(crate) use self::delivery::Part;
+#[cfg(feature = "otel")]
+pub(crate) use self::queued::in_turns;
 
 #[cfg(feature = "tokio")]
 pub use self::channel::ChannelSink;
