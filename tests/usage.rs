@@ -4,7 +4,12 @@
 
 mod common;
 
-use std::{convert::Infallible, io::Write, time::Duration};
+use std::{
+    convert::Infallible,
+    io::Write,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
@@ -16,8 +21,9 @@ use http_body_util::{BodyExt, Full, StreamBody};
 use serde_json::{Map, Value, json};
 use tower::{Layer, Service};
 use tower_tagging::{
-    EventLayer, TaggingLayer, Tags,
+    Event, EventLayer, TaggingLayer, Tags,
     event::ManualClock,
+    sink::{BatchWriter, Queued, WriteError},
     tagging::RequestBody,
     usage::{
         CatalogPrices, Cost, CostStatus, Exchange, InjectIncludeUsageLayer, InjectedBody, Money, Operation,
@@ -72,11 +78,8 @@ fn cases() -> Vec<Case> {
     texts.flat_map(|text| serde_json::from_str::<Vec<Value>>(&text).unwrap()).map(|value| case(&value)).collect()
 }
 
-/// Runs the exchange with the response in these frames. Gives the event, if the client took all frames.
-fn run(case: &Case, coding: Option<&str>, frames: Vec<Bytes>) -> Value {
-    let recorder = Recorder::new();
-    let tap = if case.trusts { UsageTap::new().trust_request() } else { UsageTap::new() };
-    let layer = TaggingLayer::builder().usage(tap).sink(recorder.0.clone()).build().unwrap();
+/// Runs the exchange through a layer, with the response in these frames.
+fn exchange(layer: &TaggingLayer, case: &Case, coding: Option<&str>, frames: Vec<Bytes>) {
     let sent: Vec<u8> = frames.concat();
     let mut response = Response::builder().status(case.status);
     for (name, value) in &case.headers {
@@ -100,8 +103,84 @@ fn run(case: &Case, coding: Option<&str>, frames: Vec<Bytes>) -> Value {
     let response = service.call(case.request.clone()).now_or_never().unwrap().unwrap();
     let received = response.into_body().collect().now_or_never().unwrap().unwrap().to_bytes();
     assert_eq!(received, sent, "{}: the client gets what the service sent", case.name);
+}
+
+/// Runs the exchange with the response in these frames. Gives the event, if the client took all frames.
+fn run(case: &Case, coding: Option<&str>, frames: Vec<Bytes>) -> Value {
+    let recorder = Recorder::new();
+    let tap = if case.trusts { UsageTap::new().trust_request() } else { UsageTap::new() };
+    let layer = TaggingLayer::builder().usage(tap).sink(recorder.0.clone()).build().unwrap();
+    exchange(&layer, case, coding, frames);
     // Checking the schema takes longer than all the rest: the whole bodies are enough for it.
     serde_json::to_value(&*recorder.0.single()).unwrap()
+}
+
+/// Writes events down and lets them go, so that the next requests get them.
+struct Lines(Arc<Mutex<Vec<Value>>>);
+
+impl BatchWriter for Lines {
+    fn write(&mut self, events: &[Arc<Event>]) -> Result<(), WriteError> {
+        self.0.lock().unwrap().extend(events.iter().map(|event| serde_json::to_value(&**event).unwrap()));
+        Ok(())
+    }
+}
+
+/// What an event says of a case, but for ids and times.
+fn timeless(event: &Value) -> Value {
+    let mut llm = event["llm"].clone();
+    if let Some(llm) = llm.as_object_mut() {
+        llm.remove("first_token_us");
+        llm.remove("output_tokens_per_second");
+    }
+    json!([llm, event["metadata"], event["diagnostics"], event["error"], event["request"]["body_bytes"]])
+}
+
+/// A request that is no LLM call, and what its handler does.
+fn respond(layer: &TaggingLayer, handle: fn(&Tags)) {
+    let mut service = layer.layer(tower::service_fn(move |request: Request<RequestBody<Full<Bytes>>>| {
+        handle(request.extensions().get::<Tags>().unwrap());
+        async { Ok::<_, Infallible>(Response::new(Full::<Bytes>::default())) }
+    }));
+    drop(service.call(Request::new(Full::<Bytes>::default())).now_or_never().unwrap().unwrap());
+}
+
+#[test]
+fn a_recycled_event_tells_nothing_of_the_request_before() {
+    let lines = Arc::new(Mutex::new(Vec::new()));
+    let sink = Queued::builder("lines", Lines(Arc::clone(&lines))).max_delay(Duration::ZERO).build();
+    let layer = TaggingLayer::builder().usage(UsageTap::new().trust_request()).sink(sink).build().unwrap();
+    let mut expected = Vec::new();
+    for (number, case) in cases().iter().enumerate() {
+        expected.push(timeless(&run(case, None, vec![Bytes::from(case.body.clone())])));
+        exchange(&layer, case, None, vec![Bytes::from(case.body.clone())]);
+        match number % 3 {
+            // Nothing of an LLM, and then what code recorded.
+            0 => {
+                respond(&layer, |_| {});
+                expected.push(json!([null, {}, [], null, 0]));
+            }
+            1 => {
+                respond(&layer, |tags| tags.record_usage(Usage::tokens(7, 3)));
+                expected.push(json!("recorded"));
+            }
+            _ => {}
+        }
+        // The event is back before the next request.
+        while lines.lock().unwrap().len() < expected.len() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+    let lines = lines.lock().unwrap();
+    for (line, expected) in lines.iter().zip(&expected) {
+        if expected == "recorded" {
+            assert_eq!(line["llm"]["usage_status"], "recorded");
+            assert_eq!(line["llm"]["usage"]["input_tokens"], 7);
+            assert_eq!(line["llm"]["request_model"], Value::Null);
+            assert_eq!(line["llm"]["response_id"], Value::Null);
+        } else {
+            assert_eq!(timeless(line), *expected);
+        }
+    }
 }
 
 /// The members that are not null.
