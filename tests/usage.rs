@@ -747,7 +747,7 @@ fn a_decompression_bomb_is_given_up() {
 
 /// What the service gets, and what the client gets of this answer.
 fn injected(request: Request<Full<Bytes>>, frames: Vec<Bytes>) -> (Request<Bytes>, Bytes) {
-    let seen = std::sync::Arc::new(std::sync::Mutex::new(None));
+    let seen = Arc::new(Mutex::new(None));
     let keep = seen.clone();
     let service = tower::service_fn(move |request: Request<InjectedBody<Full<Bytes>>>| {
         let (head, body) = request.into_parts();
