@@ -27,47 +27,42 @@ pub(super) const METHODS: [&str; 9] = ["GET", "POST", "PUT", "DELETE", "HEAD", "
 /// What [`Event::scheme`] may say.
 const SCHEMES: [&str; 2] = ["http", "https"];
 
-/// Requests that are under way, by scheme and method. Counted by guards, so that none stays behind, however a request ends.
+/// Requests that are under way, by scheme and method. The guard of each counts it out, however it ends, so that none stays behind.
 #[derive(Debug, Default)]
 pub(crate) struct ActiveRequests {
     counts: [[AtomicI64; METHODS.len() + 1]; SCHEMES.len()],
 }
 
 impl ActiveRequests {
-    pub(crate) fn enter(self: &Arc<Self>, event: &Event) -> ActiveRequest {
+    /// Counts a request in, and gives where.
+    pub(crate) fn enter(&self, event: &Event) -> ActivePlace {
         let name = event.method().as_str();
         let place = |place: usize| u8::try_from(place).unwrap_or(u8::MAX);
         let method = place(METHODS.iter().position(|known| *known == name).unwrap_or(METHODS.len()));
         let scheme = place(SCHEMES.iter().position(|known| *known == event.scheme()).unwrap_or(0));
-        let guard = ActiveRequest { counts: Arc::clone(self), scheme, method };
-        guard.add(1);
-        guard
+        let place = ActivePlace { scheme, method };
+        self.add(place, 1);
+        place
     }
-}
 
-/// One of them, for as long as it lives.
-#[derive(Debug)]
-pub(crate) struct ActiveRequest {
-    counts: Arc<ActiveRequests>,
-    // Places in the table, small because the guard moves with the response.
-    scheme: u8,
-    method: u8,
-}
+    /// Counts it out.
+    pub(crate) fn leave(&self, place: ActivePlace) {
+        self.add(place, -1);
+    }
 
-impl ActiveRequest {
-    fn add(&self, change: i64) {
-        if let Some(count) =
-            self.counts.counts.get(usize::from(self.scheme)).and_then(|counts| counts.get(usize::from(self.method)))
-        {
+    fn add(&self, place: ActivePlace, change: i64) {
+        let counts = self.counts.get(usize::from(place.scheme));
+        if let Some(count) = counts.and_then(|counts| counts.get(usize::from(place.method))) {
             count.fetch_add(change, Relaxed);
         }
     }
 }
 
-impl Drop for ActiveRequest {
-    fn drop(&mut self) {
-        self.add(-1);
-    }
+/// Where a request is counted; small because it moves with the response.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ActivePlace {
+    scheme: u8,
+    method: u8,
 }
 
 /// The instruments that events are recorded with.

@@ -104,7 +104,7 @@ pub use self::{
     export::{OtelError, OtlpProtocol},
 };
 pub(crate) use self::{
-    metrics::{ActiveRequest, ActiveRequests},
+    metrics::{ActivePlace, ActiveRequests},
     span::context_of,
 };
 

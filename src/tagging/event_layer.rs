@@ -243,6 +243,14 @@ impl Events {
         self.clock.instant()
     }
 
+    /// Counts a request out that is no longer active.
+    #[cfg(feature = "otel")]
+    pub(super) fn leave(&self, place: crate::otel::ActivePlace) {
+        if let Some((_, parts)) = &self.otel {
+            parts.active.leave(place);
+        }
+    }
+
     /// Makes trace ids if no layer read them from the request.
     pub(super) fn ensure_trace(&self, event: &mut Event) {
         #[cfg(feature = "otel")]

@@ -43,7 +43,7 @@ pub(crate) struct Pending {
     llm: Option<Box<LlmRecord>>,
     /// What the service runs within, and the count of the request among the active ones.
     #[cfg(feature = "otel")]
-    otel: Option<(opentelemetry::Context, crate::otel::ActiveRequest)>,
+    otel: Option<(opentelemetry::Context, crate::otel::ActivePlace)>,
     /// Boxed, as the guard moves with the response and seldom has one.
     #[cfg(feature = "tracing")]
     span: Option<Box<tracing::Span>>,
@@ -120,12 +120,8 @@ impl Pending {
 
     /// Runs the request within a context of OpenTelemetry.
     #[cfg(feature = "otel")]
-    pub(super) fn within_context(
-        mut self,
-        context: opentelemetry::Context,
-        active: crate::otel::ActiveRequest,
-    ) -> Self {
-        self.otel = Some((context, active));
+    pub(super) fn within_context(mut self, context: opentelemetry::Context, place: crate::otel::ActivePlace) -> Self {
+        self.otel = Some((context, place));
         self
     }
 
@@ -326,6 +322,14 @@ impl Pending {
         if self.is_over() { None } else { self.finish_at(self.elapsed(), outcome, error, has_trailers) }
     }
 
+    /// Lets go of the context, and counts the request out.
+    #[cfg(feature = "otel")]
+    fn leave_context(&mut self) {
+        if let Some((_, place)) = self.otel.take() {
+            self.events.leave(place);
+        }
+    }
+
     /// Emits the event, and gives it where a receipt of it can still be written: in the trailers.
     fn finish_at(
         &mut self,
@@ -336,7 +340,7 @@ impl Pending {
     ) -> Option<Arc<Event>> {
         let tags = self.tags.take()?;
         #[cfg(feature = "otel")]
-        drop(self.otel.take());
+        self.leave_context();
         let event = tags.finish(|event| {
             #[cfg(feature = "llm")]
             if let Some(record) = self.llm(event, outcome, duration) {
@@ -370,5 +374,8 @@ impl Drop for Pending {
             Outcome::Cancelled
         };
         self.finish(outcome, None, false);
+        // Of a request that did not get under way too.
+        #[cfg(feature = "otel")]
+        self.leave_context();
     }
 }
