@@ -140,7 +140,7 @@ impl Event {
         #[cfg(feature = "llm")]
         {
             if let Some(mut record) = llm.take() {
-                record.reset(KEEP_BYTES);
+                record.reset();
                 *spare_llm = Some(record);
             }
             if !recorded.is_blank() {
@@ -155,7 +155,7 @@ impl Event {
         let texts = texts + self.trace.tracestate().map_or(0, str::len);
         let error = self.error.as_ref().map_or(0, String::len);
         #[cfg(feature = "llm")]
-        let llm = self.llm.as_ref().map_or(0, |llm| llm.approximate_bytes());
+        let llm = self.llm.as_ref().or(self.spare_llm.as_ref()).map_or(0, |llm| llm.approximate_bytes());
         #[cfg(not(feature = "llm"))]
         let llm = 0;
         size_of::<Self>() + texts + error + self.tags.approximate_bytes() + llm

@@ -136,7 +136,8 @@ pub(super) struct SpanWriter<E> {
 
 impl<E: SpanExporter + 'static> BatchWriter for SpanWriter<E> {
     fn write(&mut self, events: &[Arc<Event>]) -> Result<(), WriteError> {
-        let spans = in_turns(events).map(|event| self.rules.span(event)).collect();
+        let mut spans = Vec::with_capacity(events.len());
+        spans.extend(in_turns(events).map(|event| self.rules.span(event)));
         export_result(block_on(self.exporter.export(spans)))
     }
 }

@@ -41,7 +41,7 @@ pub(crate) struct Pending {
     is_polling: bool,
     #[cfg(feature = "llm")]
     llm: Option<Box<LlmRecord>>,
-    /// What the service runs within, and the count of the request among the active ones.
+    /// What the service runs within, and where the request is counted among the active ones.
     #[cfg(feature = "otel")]
     otel: Option<(opentelemetry::Context, crate::otel::ActivePlace)>,
     /// Boxed, as the guard moves with the response and seldom has one.
@@ -373,9 +373,9 @@ impl Drop for Pending {
         } else {
             Outcome::Cancelled
         };
-        self.finish(outcome, None, false);
-        // Of a request that did not get under way too.
+        // First, whatever comes of the rest; of a request that did not get under way too.
         #[cfg(feature = "otel")]
         self.leave_context();
+        self.finish(outcome, None, false);
     }
 }

@@ -136,8 +136,8 @@ impl UsageTap {
         own.or_else(|| Exchange::recognise(head))
     }
 
-    /// The tap of a response, with a buffer for its body.
-    pub(crate) fn tap<B>(&self, exchange: &Exchange, response: &Response<B>, buffer: Vec<u8>) -> Tap {
+    /// The tap of a response, that takes the buffer if it keeps the body.
+    pub(crate) fn tap<B>(&self, exchange: &Exchange, response: &Response<B>, buffer: &mut Vec<u8>) -> Tap {
         Tap::new(response.headers(), exchange.stream == Some(true), self.config.max_value_bytes, buffer)
     }
 

@@ -13,7 +13,8 @@ use crate::{
 
 use super::{
     CostStatus, Exchange, LlmUsage, Meter, Money, Price, PriceBook, PriceQuery, Usage, UsageStatus, UsageTap, flavour,
-    reading::Reading, tap::Tap,
+    reading::Reading,
+    tap::{MAX_KEPT_BYTES, Tap},
 };
 
 /// Usage that code records, and whose it is: see [`Tags::record_usage`](crate::Tags::record_usage).
@@ -70,7 +71,7 @@ impl Cost {
     }
 }
 
-/// What code recorded of the usage of a request, and what its body asks for.
+/// What is known of the usage of a request before its response: what code recorded, and what the request body asks for.
 #[derive(Debug, Default)]
 pub(crate) struct Recorded {
     pub(crate) fields: RequestFields,
@@ -116,7 +117,7 @@ impl Recorded {
 /// What is seen of an LLM exchange, until somebody asks for its usage: then it is read, on that thread. A request takes the
 /// record of an earlier one with its buffers, since what one thread allocates and another frees is slow to get again.
 pub(crate) struct LlmRecord {
-    /// What it held in memory when the request was over, about.
+    /// What it holds in memory, about; once a request is over, what it held then.
     bytes: usize,
     seen: Mutex<Seen>,
     settled: OnceLock<Option<LlmUsage>>,
@@ -163,9 +164,11 @@ impl Seen {
     fn read(&mut self, now: Duration) -> (Reading, bool) {
         match std::mem::take(&mut self.response) {
             Response::Tapped(tap) => {
-                let (reading, is_stream, buffer) = tap.finish(self.has_ended, now);
-                self.buffer = buffer;
-                self.buffer.clear();
+                let (reading, is_stream, kept) = tap.finish(self.has_ended, now);
+                if kept.capacity() > 0 {
+                    self.buffer = kept;
+                    self.buffer.clear();
+                }
                 (reading, is_stream)
             }
             Response::Read(reading, is_stream) => (*reading, is_stream),
@@ -185,12 +188,21 @@ impl LlmRecord {
         Box::new(Self { settled: OnceLock::from(Some(llm)), ..*Self::empty() })
     }
 
-    /// Empties the record and keeps its buffer, if it is no larger than this.
-    pub(crate) fn reset(&mut self, keep_bytes: usize) {
-        self.settled.take();
-        let seen = self.seen();
-        let buffer = std::mem::take(&mut seen.buffer);
-        *seen = Seen { buffer: if buffer.capacity() > keep_bytes { Vec::new() } else { buffer }, ..Seen::default() };
+    /// Empties the record and keeps its buffer.
+    pub(crate) fn reset(&mut self) {
+        // All fields by name, so that none is forgotten.
+        let Self { bytes, seen, settled } = self;
+        settled.take();
+        let seen = seen.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let mut buffer = match std::mem::take(&mut seen.response) {
+            // Nobody asked.
+            Response::Tapped(Tap::Kept { body, .. }) => body,
+            _ => std::mem::take(&mut seen.buffer),
+        };
+        buffer.clear();
+        buffer.shrink_to(MAX_KEPT_BYTES);
+        *bytes = size_of::<Self>() + buffer.capacity();
+        *seen = Seen { buffer, ..Seen::default() };
     }
 
     fn seen(&mut self) -> &mut Seen {
@@ -203,10 +215,10 @@ impl LlmRecord {
     }
 
     /// The response is there: makes its tap of the exchange and a buffer.
-    pub(crate) fn begin(&mut self, tap: impl FnOnce(&Exchange, Vec<u8>) -> Tap) {
+    pub(crate) fn begin(&mut self, tap: impl FnOnce(&Exchange, &mut Vec<u8>) -> Tap) {
         let seen = self.seen();
         if let Some(exchange) = &seen.exchange {
-            seen.response = Response::Tapped(tap(exchange, std::mem::take(&mut seen.buffer)));
+            seen.response = Response::Tapped(tap(exchange, &mut seen.buffer));
         }
     }
 

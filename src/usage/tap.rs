@@ -48,9 +48,9 @@ enum Framing {
 pub(super) const MAX_KEPT_BYTES: usize = 8 * 1024;
 
 impl Tap {
-    /// A tap for a response with these headers, with a buffer for its body. `may_stream` says that what looks like a document
-    /// may be several.
-    pub(super) fn new(headers: &HeaderMap, may_stream: bool, max_value_bytes: usize, buffer: Vec<u8>) -> Self {
+    /// A tap for a response with these headers, that takes the buffer if it keeps the body. `may_stream` says that what looks
+    /// like a document may be several.
+    pub(super) fn new(headers: &HeaderMap, may_stream: bool, max_value_bytes: usize, buffer: &mut Vec<u8>) -> Self {
         let media_type = media_type(headers);
         let is = |name: &str| media_type.eq_ignore_ascii_case(name.as_bytes());
         let many = || scanner(Roots::Many, max_value_bytes);
@@ -67,7 +67,7 @@ impl Tap {
         } else if is_json(media_type) || media_type.is_empty() || is("text/plain") {
             // Some send JSON without saying so.
             if matches!(decoder, Some(Decoder::Identity)) {
-                return Self::Kept { body: buffer, metrics, max_value_bytes };
+                return Self::Kept { body: std::mem::take(buffer), metrics, max_value_bytes };
             }
             Framing::Json(scanner(Roots::One, max_value_bytes))
         } else {
@@ -76,8 +76,7 @@ impl Tap {
         let is_readable = decoder.is_some() && !matches!(framing, Framing::None);
         let is_stream = !matches!(framing, Framing::Json(_) | Framing::None);
         let framing = if is_readable { framing } else { Framing::None };
-        let mut reader = BodyReader::new(decoder.unwrap_or(Decoder::Identity), framing, metrics);
-        reader.is_stream = is_stream;
+        let mut reader = BodyReader::new(decoder.unwrap_or(Decoder::Identity), framing, is_stream, metrics);
         reader.reading.is_unparsed = !is_readable;
         Self::Passing(Box::new(reader))
     }
@@ -110,10 +109,10 @@ impl Tap {
         match self {
             Self::Kept { body, .. } if body.len() + chunk.len() <= MAX_KEPT_BYTES => body.extend_from_slice(chunk),
             Self::Kept { .. } => {
-                let (mut reader, kept) = std::mem::take(self).into_reader();
-                reader.read(&kept, now);
-                reader.read(chunk, now);
+                let (reader, kept) = std::mem::take(self).into_reader();
                 *self = Self::Passing(reader);
+                self.feed(&kept, now);
+                self.feed(chunk, now);
             }
             Self::Passing(reader) => reader.read(chunk, now),
         }
@@ -154,20 +153,23 @@ impl Default for Tap {
     }
 }
 
+const BEDROCK_COUNTS: &str = "x-amzn-bedrock-";
+
 /// Counts that Bedrock says in headers.
 fn header_metrics(headers: &HeaderMap) -> Map<String, Value> {
     let mut metrics = Map::new();
-    for (name, value) in headers {
-        let Some(name) = name.as_str().strip_prefix("x-amzn-bedrock-") else { continue };
-        let key = match name {
-            "input-token-count" => "inputTokenCount",
-            "output-token-count" => "outputTokenCount",
-            "cache-read-input-token-count" => "cacheReadInputTokenCount",
-            "cache-write-input-token-count" => "cacheWriteInputTokenCount",
-            _ => continue,
-        };
-        let count = value.to_str().ok().and_then(|value| value.trim().parse::<u64>().ok());
-        if let (Some(count), false) = (count, metrics.contains_key(key)) {
+    // Few responses have any.
+    if !headers.keys().any(|name| name.as_str().starts_with(BEDROCK_COUNTS)) {
+        return metrics;
+    }
+    for (name, key) in [
+        ("input-token-count", "inputTokenCount"),
+        ("output-token-count", "outputTokenCount"),
+        ("cache-read-input-token-count", "cacheReadInputTokenCount"),
+        ("cache-write-input-token-count", "cacheWriteInputTokenCount"),
+    ] {
+        let value = headers.get(format!("{BEDROCK_COUNTS}{name}"));
+        if let Some(count) = value.and_then(|value| value.to_str().ok()?.trim().parse::<u64>().ok()) {
             metrics.insert(key.to_owned(), count.into());
         }
     }
@@ -175,14 +177,13 @@ fn header_metrics(headers: &HeaderMap) -> Map<String, Value> {
 }
 
 impl BodyReader {
-    fn new(decoder: Decoder, framing: Framing, metrics: Map<String, Value>) -> Self {
-        let is_stream = !matches!(framing, Framing::Json(_) | Framing::None);
+    fn new(decoder: Decoder, framing: Framing, is_stream: bool, metrics: Map<String, Value>) -> Self {
         Self { decoder, framing, reading: Reading::with_metrics(metrics), is_stream }
     }
 
     /// A reader for a body that was kept.
     fn kept(metrics: Map<String, Value>, max_value_bytes: usize) -> Self {
-        Self::new(Decoder::Identity, Framing::Json(scanner(Roots::One, max_value_bytes)), metrics)
+        Self::new(Decoder::Identity, Framing::Json(scanner(Roots::One, max_value_bytes)), false, metrics)
     }
 
     /// Reads no more: something can't be looked at.

@@ -330,7 +330,7 @@ impl<W: BatchWriter> QueuedBuilder<W> {
 #[cfg(any(feature = "jsonl", feature = "otel"))]
 const TURN: usize = 32;
 
-/// The events of a batch, for a writer that has work to do for each: between some of them requests go first. Where all cores
+/// The events of a batch, for a writer that has work to do for each: before every few of them requests go first. Where all cores
 /// are busy, a long piece of work holds up the requests of one core, and those of the others that wait for them.
 #[cfg(any(feature = "jsonl", feature = "otel"))]
 pub(crate) fn in_turns(events: &[Arc<Event>]) -> impl Iterator<Item = &Arc<Event>> {
