@@ -136,7 +136,8 @@ impl Pending {
     #[cfg(feature = "llm")]
     pub(super) fn recognise(&mut self, head: &Parts) -> Option<Exchange> {
         let usage = self.events.usage()?;
-        if !usage.has_hook() {
+        // It is armed before the user's code runs, and not where there is none.
+        if self.tags.is_none() {
             return usage.recognise(head);
         }
         let usage = usage.clone();
