@@ -59,13 +59,18 @@ pub(crate) fn is_printable_tag(key: &str, value: &str) -> bool {
 const SLACK_BYTES: usize = 4096;
 
 impl TagTable {
+    fn tag(&self, span: Span) -> (&str, &str) {
+        let bytes = span.key_len + span.value_len;
+        let tag = self.text.get(span.start..span.start + bytes).unwrap_or_default();
+        tag.split_at_checked(span.key_len).unwrap_or_default()
+    }
+
     fn key(&self, span: Span) -> &str {
         self.text.get(span.start..span.start + span.key_len).unwrap_or_default()
     }
 
     fn value(&self, span: Span) -> &str {
-        let start = span.start + span.key_len;
-        self.text.get(start..start + span.value_len).unwrap_or_default()
+        self.tag(span).1
     }
 
     /// Where the key is, or where it belongs.
@@ -156,7 +161,8 @@ impl TagTable {
     fn pack(&mut self) {
         let mut packed = Self::default();
         for span in &self.tags {
-            let span = packed.write(self.key(*span), self.value(*span), !self.has_unprintable);
+            let (key, value) = self.tag(*span);
+            let span = packed.write(key, value, !self.has_unprintable);
             packed.tags.push(span);
         }
         *self = packed;
@@ -278,7 +284,7 @@ impl<'a> Iterator for Iter<'a> {
         let inner = self.inner?;
         let span = *inner.tags.get(self.next)?;
         self.next += 1;
-        Some((inner.key(span), inner.value(span)))
+        Some(inner.tag(span))
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {

@@ -262,12 +262,13 @@ impl RequestTags {
     /// About the bytes that they take in memory, before they are read.
     pub(crate) fn approximate_bytes(&self) -> usize {
         let trusted = self.trusted.as_ref().map_or(0, Scopes::approximate_bytes);
+        // Before they are read they take no more than that, and what is not looked at stays in the other thread's cache.
+        let scopes = if self.is_read { self.scopes.approximate_bytes() } else { 0 };
         let merged = self
             .merged
             .get()
             .map_or(self.spare_bytes, |merged| merged.approximate_bytes(self.scopes.get(Scope::Request)));
-        let scopes = trusted + self.scopes.approximate_bytes();
-        self.captured.capacity_bytes() + scopes + merged + self.notes.approximate_bytes()
+        self.captured.capacity_bytes() + trusted + scopes + merged + self.notes.approximate_bytes()
     }
 
     /// Empties it for the next request, and keeps buffers that are no larger than this.
@@ -327,9 +328,12 @@ fn shadowed<'a>(
     metadata: &'a Metadata,
     sources: &'a [Scope],
 ) -> impl Iterator<Item = (&'a str, &'a str)> {
+    // Where all is the request's own there is nothing to look for.
+    let is_own = sources.iter().all(|scope| *scope == Scope::Request);
+    let request = request.iter().take(if is_own { 0 } else { request.len() });
     // Both sides are sorted by key, and every request tag is in the effective metadata.
     let mut effective = metadata.iter().zip(sources);
-    request.iter().filter(move |(key, _)| {
+    request.filter(move |(key, _)| {
         effective.find(|((tag, _), _)| tag == key).is_some_and(|(_, scope)| *scope != Scope::Request)
     })
 }

@@ -8,7 +8,7 @@ use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
-use super::pending::{Entered, Pending};
+use super::pending::Pending;
 
 pin_project! {
     /// The response body of [`Tagging`](super::Tagging): the service's body, frames untouched and unbuffered, and the
@@ -66,10 +66,7 @@ impl<B: Body> Body for ResponseBody<B> {
             return Poll::Ready(None);
         }
         let Some(pending) = this.pending else { return inner.poll_frame(context) };
-        let entered = pending.enter();
-        let frame = inner.as_mut().poll_frame(context);
-        Entered::leave(Some(entered));
-        let mut frame = ready!(frame);
+        let mut frame = ready!(pending.run(|| inner.as_mut().poll_frame(context)));
         let receipt = match &frame {
             None => pending.complete(),
             Some(Ok(frame)) => match frame.data_ref() {

@@ -11,10 +11,7 @@ use pin_project_lite::pin_project;
 
 use crate::metadata::Diagnostic;
 
-use super::{
-    body::ResponseBody,
-    pending::{Entered, Pending},
-};
+use super::{body::ResponseBody, pending::Pending};
 
 pin_project! {
     /// The response future of [`Tagging`](super::Tagging).
@@ -87,10 +84,7 @@ where
                 response
             }
             KindProj::Service { inner } => {
-                let entered = pending.as_mut().map(Pending::enter);
-                let result = inner.poll(context);
-                Entered::leave(entered);
-                let result = ready!(result);
+                let result = ready!(Pending::run_in(pending, || inner.poll(context)));
                 let mut pending = pending.take();
                 let mut response = result.inspect_err(|_| {
                     if let Some(pending) = &mut pending {

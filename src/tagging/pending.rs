@@ -69,31 +69,6 @@ impl Elapsed {
     }
 }
 
-/// While the service runs, or is polled.
-pub(super) struct Entered<'a> {
-    #[cfg(feature = "client")]
-    current: Option<crate::tags::current::Entered<'a>>,
-    #[cfg(feature = "tracing")]
-    span: Option<tracing::span::Entered<'a>>,
-    #[cfg(feature = "otel")]
-    attached: Option<opentelemetry::ContextGuard>,
-    is_polling: &'a mut bool,
-}
-
-impl Entered<'_> {
-    /// It returned, and did not panic.
-    pub(super) fn leave(entered: Option<Self>) {
-        let Some(entered) = entered else { return };
-        #[cfg(feature = "client")]
-        drop(entered.current);
-        #[cfg(feature = "tracing")]
-        drop(entered.span);
-        #[cfg(feature = "otel")]
-        drop(entered.attached);
-        *entered.is_polling = false;
-    }
-}
-
 impl Pending {
     pub(super) fn new(events: Arc<Events>, start: Instant, method: &Method) -> Self {
         Self {
@@ -141,10 +116,7 @@ impl Pending {
             return usage.recognise(head);
         }
         let usage = usage.clone();
-        let entered = self.enter();
-        let exchange = usage.recognise(head);
-        Entered::leave(Some(entered));
-        exchange
+        self.run(|| usage.recognise(head))
     }
 
     /// What is seen of the exchange goes into this record.
@@ -171,26 +143,31 @@ impl Pending {
         self.tags.is_none()
     }
 
-    /// Before the service runs, or it or its body is polled: within the request's span, until
-    /// [`leave`](Entered::leave). A panic within leaves a mark.
-    pub(super) fn enter(&mut self) -> Entered<'_> {
+    /// Calls or polls the user's code within the request's span and context. A panic leaves a mark.
+    #[inline]
+    pub(super) fn run<T>(&mut self, code: impl FnOnce() -> T) -> T {
         self.is_polling = true;
-        // The context of OpenTelemetry is the first to come and the last to go, so that a span of `tracing` is a child of ours.
-        #[cfg(feature = "otel")]
-        let attached = self.otel.as_ref().map(|otel| otel.0.clone().attach());
-        #[cfg(feature = "tracing")]
-        let span = self.span.as_ref().map(|span| span.enter());
-        #[cfg(feature = "client")]
-        let current = self.tags.is_some().then_some(&mut self.tags).map(crate::tags::current::Entered::new);
-        // Fields are dropped in this order.
-        Entered {
-            #[cfg(feature = "client")]
-            current,
-            #[cfg(feature = "tracing")]
-            span,
+        let result = {
+            // The context of OpenTelemetry is the first to come and the last to go, so that a span of `tracing` is a child of
+            // ours.
             #[cfg(feature = "otel")]
-            attached,
-            is_polling: &mut self.is_polling,
+            let _attached = self.otel.as_ref().map(|otel| otel.0.clone().attach());
+            #[cfg(feature = "tracing")]
+            let _span = self.span.as_ref().map(|span| span.enter());
+            #[cfg(feature = "client")]
+            let _current = self.tags.is_some().then_some(&mut self.tags).map(crate::tags::current::Entered::new);
+            code()
+        };
+        self.is_polling = false;
+        result
+    }
+
+    /// As [`run`](Self::run), where there may be no event.
+    #[inline]
+    pub(super) fn run_in<T>(pending: &mut Option<Self>, code: impl FnOnce() -> T) -> T {
+        match pending {
+            Some(pending) => pending.run(code),
+            None => code(),
         }
     }
 
@@ -227,7 +204,7 @@ impl Pending {
         // Servers send `Content-Length`, or else the exact size of the body, and drop the body once all of it is written.
         let content_length = response.headers().get(header::CONTENT_LENGTH);
         self.content_length = content_length
-            .and_then(|length| length.to_str().ok()?.trim().parse().ok())
+            .and_then(|length| length.to_str().ok()?.trim_ascii().parse().ok())
             .or_else(|| response.body().size_hint().exact())
             .unwrap_or(UNKNOWN_LENGTH);
         #[cfg(feature = "llm")]

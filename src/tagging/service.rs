@@ -18,12 +18,7 @@ use crate::{
 #[cfg(feature = "llm")]
 use crate::usage::LlmRecord;
 
-use super::{
-    body::ResponseBody,
-    event_layer::EventLayer,
-    future::ResponseFuture,
-    pending::{Entered, Pending},
-};
+use super::{body::ResponseBody, event_layer::EventLayer, future::ResponseFuture, pending::Pending};
 
 /// The middleware behind every layer of this crate: reads trace ids, begins the event, reads and merges tags, and runs
 /// the service. Each layer switches its own part on.
@@ -133,12 +128,7 @@ impl Steps {
         if resolves && let Some(layer) = &self.metadata {
             let tags = handle.share();
             let resolved = match &mut begun.pending {
-                Some(pending) => {
-                    let entered = pending.armed(&tags).enter();
-                    let resolved = layer.resolve(head);
-                    Entered::leave(Some(entered));
-                    resolved
-                }
+                Some(pending) => pending.armed(&tags).run(|| layer.resolve(head)),
                 None => layer.resolve(head),
             };
             handle = Handle::Shared(tags);
@@ -178,9 +168,7 @@ where
             return ResponseFuture::rejected(&reason, pending, reply);
         }
         let request = Request::from_parts(head, body);
-        let entered = pending.as_mut().map(Pending::enter);
-        let future = self.inner.call(request);
-        Entered::leave(entered);
+        let future = Pending::run_in(&mut pending, || self.inner.call(request));
         ResponseFuture::new(future, pending, reply)
     }
 }

@@ -3,64 +3,67 @@ use std::{
     fmt,
     future::Future,
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll},
+    thread::LocalKey,
 };
 
 use pin_project_lite::pin_project;
 
-use crate::trace::TraceContext;
-
 use super::{Step, Tags};
 
-/// What a thread works for.
-#[derive(Default)]
-struct Current {
-    tags: Option<Tags>,
-    /// The step of that request, when it works on one.
-    step: Option<Arc<TraceContext>>,
-}
-
 thread_local! {
-    static CURRENT: Cell<Current> = const { Cell::new(Current { tags: None, step: None }) };
+    /// The request that this thread works for.
+    static TAGS: Cell<Option<Tags>> = const { Cell::new(None) };
+    /// The step that it works on, of this request or of one around it.
+    static STEP: Cell<Option<Step>> = const { Cell::new(None) };
 }
 
-/// Looks at what this thread works for.
-fn look<T>(look: impl FnOnce(&Current) -> T) -> Option<T> {
-    CURRENT
-        .try_with(|place| {
-            let current = place.take();
-            let found = look(&current);
-            place.set(current);
-            found
-        })
-        .ok()
-}
+/// What a thread has one of.
+pub(crate) trait Current: Clone + 'static {
+    const PLACE: &'static LocalKey<Cell<Option<Self>>>;
 
-/// While it lives, the tags are those of the request that this thread works for. They are moved, not cloned: whoever is last
-/// to let go of them still finds them unshared.
-pub(crate) struct Entered<'a> {
-    tags: &'a mut Option<Tags>,
-    outer: Option<Current>,
-}
-
-impl<'a> Entered<'a> {
-    pub(crate) fn new(tags: &'a mut Option<Tags>) -> Self {
-        Self::at(tags, None)
-    }
-
-    fn at(tags: &'a mut Option<Tags>, step: Option<Arc<TraceContext>>) -> Self {
-        let outer = CURRENT.try_with(|current| current.replace(Current { tags: tags.take(), step })).ok();
-        Self { tags, outer }
+    /// A copy of what is there.
+    fn copied() -> Option<Self> {
+        let copy = |place: &Cell<Option<Self>>| {
+            let value = place.take();
+            let copy = value.clone();
+            place.set(value);
+            copy
+        };
+        Self::PLACE.try_with(copy).ok().flatten()
     }
 }
 
-impl Drop for Entered<'_> {
+impl Current for Tags {
+    const PLACE: &'static LocalKey<Cell<Option<Self>>> = &TAGS;
+}
+
+impl Current for Step {
+    const PLACE: &'static LocalKey<Cell<Option<Self>>> = &STEP;
+}
+
+/// While it lives, what was in the slot is current, and what was current is in the slot: values are moved, not cloned, so that
+/// whoever is last to let go of them still finds them unshared.
+pub(crate) struct Entered<'a, T: Current> {
+    slot: &'a mut Option<T>,
+}
+
+impl<'a, T: Current> Entered<'a, T> {
+    pub(crate) fn new(slot: &'a mut Option<T>) -> Self {
+        let mut entered = Self { slot };
+        entered.exchange();
+        entered
+    }
+
+    /// Does nothing on a thread that is about to end, before and after.
+    fn exchange(&mut self) {
+        let _ = T::PLACE.try_with(|place| *self.slot = place.replace(self.slot.take()));
+    }
+}
+
+impl<T: Current> Drop for Entered<'_, T> {
     fn drop(&mut self) {
-        if let Some(outer) = self.outer.take() {
-            let ours = CURRENT.try_with(|current| current.replace(outer)).ok();
-            *self.tags = ours.and_then(|current| current.tags);
-        }
+        self.exchange();
     }
 }
 
@@ -82,7 +85,7 @@ impl Tags {
     /// # }).unwrap();
     /// ```
     pub fn current() -> Option<Self> {
-        look(|current| current.tags.clone()).flatten()
+        Current::copied()
     }
 
     /// Runs a future for this request, wherever it is polled: `tokio::spawn(tags.scope(work))`.
@@ -94,7 +97,8 @@ impl Tags {
 impl Step {
     /// The step that this thread works on, while the future of a [`scope`](Self::scope) is polled.
     pub fn current() -> Option<Self> {
-        look(|current| Some(Self { tags: current.tags.clone()?, trace: current.step.clone()? })).flatten()
+        let tags = Tags::current()?;
+        Self::copied().filter(|step| step.tags.is_of_same_request(&tags))
     }
 
     /// Runs a future for this step, wherever it is polled: [`Tags::current`] gives the request's tags there, and calls through
@@ -103,7 +107,7 @@ impl Step {
     /// What is done before the future is polled is outside of it: `step.scope(async { client.call(request).await })`, not
     /// `step.scope(client.call(request))`.
     pub fn scope<F: Future>(self, future: F) -> WithTags<F> {
-        WithTags { future, tags: Some(self.tags), step: Some(self.trace) }
+        WithTags { future, tags: Some(self.tags.clone()), step: Some(self) }
     }
 }
 
@@ -113,7 +117,7 @@ pin_project! {
         #[pin]
         future: F,
         tags: Option<Tags>,
-        step: Option<Arc<TraceContext>>,
+        step: Option<Step>,
     }
 }
 
@@ -122,7 +126,8 @@ impl<F: Future> Future for WithTags<F> {
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let _entered = Entered::at(this.tags, this.step.clone());
+        let _step = Entered::new(this.step);
+        let _tags = Entered::new(this.tags);
         this.future.poll(context)
     }
 }

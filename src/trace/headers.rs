@@ -1,4 +1,4 @@
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderValue};
 
 use crate::metadata::{
     diagnostic::{Diagnostic, DiagnosticCode, Diagnostics},
@@ -71,16 +71,12 @@ impl<'h> TraceHeaders<'h> {
 }
 
 /// The text of a header that holds 1 to 128 visible ASCII characters; noted when it does not.
-pub(super) fn explicit_text<'h>(
-    name: &HeaderName,
-    value: &'h HeaderValue,
-    diagnostics: &mut Diagnostics,
-) -> Option<&'h str> {
+pub(super) fn explicit_text<'h>(name: &str, value: &'h HeaderValue, diagnostics: &mut Diagnostics) -> Option<&'h str> {
     let bytes = value.as_bytes().trim_ascii();
     let is_visible = !bytes.is_empty() && bytes.len() <= MAX_CHARS && bytes.iter().all(u8::is_ascii_graphic);
     let text = if is_visible { std::str::from_utf8(bytes).ok() } else { None };
     if text.is_none() {
-        let note = Diagnostic::new(DiagnosticCode::InvalidTraceId).with_key(name.as_str());
+        let note = Diagnostic::new(DiagnosticCode::InvalidTraceId).with_key(name);
         diagnostics.push(note.with_detail("not 1 to 128 visible ASCII characters"));
     }
     text

@@ -191,11 +191,11 @@ impl TraceIdLayer {
         diagnostics: &mut Diagnostics,
     ) -> Option<&'h str> {
         if let Some(names) = &self.trace_headers {
-            return names.iter().find_map(|name| explicit_text(name, headers.get(name)?, diagnostics));
+            return names.iter().find_map(|name| explicit_text(name.as_str(), headers.get(name)?, diagnostics));
         }
-        let portkey = found.portkey_trace_id.map(|value| (PORTKEY_TRACE_ID, value));
-        let majordomo = found.majordomo_trace_id.map(|value| (MAJORDOMO_TRACE_ID, value));
-        [portkey, majordomo].into_iter().flatten().find_map(|(name, value)| explicit_text(&name, value, diagnostics))
+        let mut text = |name: &HeaderName, value| explicit_text(name.as_str(), value, diagnostics);
+        let portkey = found.portkey_trace_id.and_then(|value| text(&PORTKEY_TRACE_ID, value));
+        portkey.or_else(|| text(&MAJORDOMO_TRACE_ID, found.majordomo_trace_id?))
     }
 
     fn accept(
@@ -208,7 +208,7 @@ impl TraceIdLayer {
         diagnostics: &mut Diagnostics,
     ) {
         let span_id = found.portkey_span_id.and_then(|value| {
-            let text = explicit_text(&PORTKEY_SPAN_ID, value, diagnostics)?;
+            let text = explicit_text(PORTKEY_SPAN_ID.as_str(), value, diagnostics)?;
             let id = SpanId::from_hex(&text.to_ascii_lowercase());
             if id.is_none() {
                 let note = Diagnostic::new(DiagnosticCode::InvalidTraceId).with_detail("not 16 hex digits");
@@ -229,7 +229,7 @@ impl TraceIdLayer {
         trace.flags = inbound.map_or(SAMPLED, |inbound| inbound.flags);
         trace.parent = found
             .portkey_parent_span_id
-            .and_then(|value| explicit_text(&PORTKEY_PARENT_SPAN_ID, value, diagnostics))
+            .and_then(|value| explicit_text(PORTKEY_PARENT_SPAN_ID.as_str(), value, diagnostics))
             .map(Parent::of_text)
             .or(inbound.map(|inbound| Parent::W3c(inbound.parent_id)));
         // Where an explicit header says something else.

@@ -30,6 +30,7 @@ pub(super) enum Source {
 }
 
 impl Captured {
+    #[inline]
     pub(super) fn add(&mut self, source: Source, value: &HeaderValue) {
         self.write(source, &[], value.as_bytes());
     }
