@@ -72,36 +72,51 @@ where
         let this = self.project();
         let pending = this.pending;
         let mut response = match this.kind.project() {
-            KindProj::Rejection { reason } => {
-                if let Some(mut pending) = pending.take() {
-                    pending.reject(StatusCode::BAD_REQUEST);
-                }
-                let mut response = Response::new(ResponseBody::empty());
-                *response.status_mut() = StatusCode::BAD_REQUEST;
-                if let Some(reason) = reason.take() {
-                    response.headers_mut().insert(REJECTION, reason);
-                }
-                response
-            }
-            KindProj::Service { inner } => {
-                let result = ready!(Pending::run_in(pending, || inner.poll(context)));
-                let mut pending = pending.take();
-                let mut response = result.inspect_err(|_| {
-                    if let Some(pending) = &mut pending {
+            KindProj::Service { inner } => match ready!(Pending::run_in(pending, || inner.poll(context))) {
+                Ok(response) => response,
+                Err(error) => {
+                    if let Some(mut pending) = pending.take() {
                         pending.fail::<E>("service");
                     }
-                })?;
-                if let Some(pending) = &mut pending {
-                    pending.write_receipt(&mut response);
-                    pending.head(&response);
+                    return Poll::Ready(Err(error));
                 }
-                let pending = pending.filter(|pending| !pending.is_over());
-                response.map(|body| ResponseBody::new(body, pending))
+            },
+            KindProj::Rejection { reason } => {
+                return Poll::Ready(Ok(reject(reason.take(), pending.take(), this.reply.take())));
             }
         };
-        if let Some((name, value)) = this.reply.take() {
-            response.headers_mut().insert(name, value);
+        if let Some(observed) = pending {
+            observed.write_receipt(&mut response);
+            observed.head(&response);
+            if observed.is_over() {
+                *pending = None;
+            }
         }
-        Poll::Ready(Ok(response))
+        answer(&mut response, this.reply.take());
+        Poll::Ready(Ok(response.map(|body| ResponseBody::new(body, pending.take()))))
     }
+}
+
+/// Writes the trace id into the response.
+fn answer<B>(response: &mut Response<B>, reply: Option<(HeaderName, HeaderValue)>) {
+    if let Some((name, value)) = reply {
+        response.headers_mut().insert(name, value);
+    }
+}
+
+fn reject<B>(
+    reason: Option<HeaderValue>,
+    pending: Option<Pending>,
+    reply: Option<(HeaderName, HeaderValue)>,
+) -> Response<ResponseBody<B>> {
+    if let Some(mut pending) = pending {
+        pending.reject(StatusCode::BAD_REQUEST);
+    }
+    let mut response = Response::new(ResponseBody::empty());
+    *response.status_mut() = StatusCode::BAD_REQUEST;
+    if let Some(reason) = reason {
+        response.headers_mut().insert(REJECTION, reason);
+    }
+    answer(&mut response, reply);
+    response
 }

@@ -163,12 +163,11 @@ where
 
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
         let (mut head, body) = request.into_parts();
-        let Begun { mut pending, reply, rejection } = self.steps.begin(&mut head);
-        if let Some(reason) = rejection {
-            return ResponseFuture::rejected(&reason, pending, reply);
+        let mut begun = self.steps.begin(&mut head);
+        if let Some(reason) = begun.rejection {
+            return ResponseFuture::rejected(&reason, begun.pending, begun.reply);
         }
-        let request = Request::from_parts(head, body);
-        let future = Pending::run_in(&mut pending, || self.inner.call(request));
-        ResponseFuture::new(future, pending, reply)
+        let future = Pending::run_in(&mut begun.pending, || self.inner.call(Request::from_parts(head, body)));
+        ResponseFuture::new(future, begun.pending, begun.reply)
     }
 }

@@ -230,7 +230,7 @@ impl Intake {
                 }
             }
         }
-        for (number, prefix) in self.prefixes.iter().enumerate() {
+        for (number, prefix) in (0..).zip(&self.prefixes) {
             for (name, value) in headers {
                 if prefix.rest_of(name.as_str()).is_some()
                     && self.json_header.as_ref() != Some(name)
@@ -241,7 +241,7 @@ impl Intake {
                 }
             }
         }
-        for (number, (name, _)) in self.allow_list.entries().enumerate() {
+        for (number, (name, _)) in (0..).zip(self.allow_list.entries()) {
             if let Some(value) = headers.get(name)
                 && self.may_read(name, value, captured)
             {
@@ -275,12 +275,12 @@ impl Intake {
                     json::read(name, value, self.strict_json, tags);
                 }
                 Source::Prefixed(number) => {
-                    if let Some(rest) = self.prefixes.get(number).and_then(|prefix| prefix.rest_of(name)) {
+                    if let Some(rest) = self.prefixes.get(number as usize).and_then(|prefix| prefix.rest_of(name)) {
                         fill(name, &self.key_case.apply(rest), value, tags);
                     }
                 }
                 Source::AllowListed(number) => {
-                    if let Some((name, key)) = self.allow_list.entry(number) {
+                    if let Some((name, key)) = self.allow_list.entry(number as usize) {
                         fill(name.as_str(), key, value, tags);
                     }
                 }
