@@ -69,9 +69,6 @@ const SECRET_HEADERS: [&str; 11] = [
     "x-auth-token",
 ];
 
-/// Header names with these beginnings belong to the gateway dialects; see [`StripHeaders`].
-const DIALECT_HEADERS: [&str; 2] = ["x-portkey-", "x-majordomo"];
-
 const BAGGAGE: HeaderName = HeaderName::from_static("baggage");
 pub(crate) const PORTKEY_METADATA: HeaderName = HeaderName::from_static("x-portkey-metadata");
 pub(crate) const MAJORDOMO_PREFIX: &str = "x-majordomo-";
@@ -295,19 +292,25 @@ impl Intake {
         if strip == StripHeaders::Nothing {
             return;
         }
-        let consumed: Vec<HeaderName> = headers
-            .keys()
-            .filter(|name| {
-                DIALECT_HEADERS.iter().any(|dialect| name.as_str().starts_with(dialect))
-                    || self.json_header.as_ref() == Some(name)
-                    || self.prefixes.iter().any(|prefix| prefix.begins(name))
-                    || (strip == StripHeaders::DialectsAndAllowList && self.allow_list.contains(name))
-            })
-            .cloned()
-            .collect();
+        let mut consumed = Vec::new();
+        for name in headers.keys() {
+            if self.is_consumed(name, strip) {
+                consumed.push(name.clone());
+            }
+        }
         for name in consumed {
             headers.remove(name);
         }
+    }
+
+    /// Whether the header belongs to a gateway dialect, or to this intake; see [`StripHeaders`].
+    fn is_consumed(&self, name: &HeaderName, strip: StripHeaders) -> bool {
+        let text = name.as_str();
+        text.starts_with("x-portkey-")
+            || text.starts_with("x-majordomo")
+            || self.json_header.as_ref().is_some_and(|header| header.as_str() == text)
+            || self.prefixes.iter().any(|prefix| prefix.begins(text))
+            || (strip == StripHeaders::DialectsAndAllowList && self.allow_list.contains(name))
     }
 }
 

@@ -58,8 +58,8 @@ impl Prefix {
         Self(prefix.into())
     }
 
-    pub(super) fn begins(&self, name: &HeaderName) -> bool {
-        name.as_str().starts_with(&*self.0)
+    pub(super) fn begins(&self, name: &str) -> bool {
+        name.starts_with(&*self.0)
     }
 
     /// What follows the prefix in `name`, unless that is reserved.
