@@ -460,7 +460,7 @@ impl Serialize for Notes<'_> {
         let is_consistent = self.0.llm().is_none_or(|llm| llm.inconsistencies().is_empty());
         #[cfg(not(feature = "llm"))]
         let is_consistent = true;
-        if is_consistent && self.0.tags.notes().is_empty() && self.0.tags.shadowed().next().is_none() {
+        if is_consistent && self.0.tags.notes().is_empty() && !self.0.tags.has_shadowed() {
             return serializer.serialize_seq(Some(0))?.end();
         }
         let notes = self.0.diagnostics();

@@ -197,7 +197,7 @@ impl RequestTags {
                 && self.has_trusted()
                 && let Some(rules) = self.rules()
             {
-                rules.count_shadowed(shadowed(request, metadata, sources).count());
+                rules.count_shadowed(count_shadowed(request, sources));
             }
             merged
         })
@@ -227,9 +227,22 @@ impl RequestTags {
 
     /// The client's tags that lie under one of the same key from a trusted scope.
     pub(crate) fn shadowed(&self) -> impl Iterator<Item = (&str, &str)> {
-        let Merged { metadata, sources, request, .. } = self.merged();
-        let request = if self.unread().is_some() { request } else { self.scopes.get(Scope::Request) };
-        shadowed(request, metadata, sources)
+        let Merged { metadata, sources, .. } = self.merged();
+        // Both sides are sorted by key, and every request tag is in the effective metadata.
+        let mut effective = metadata.iter().zip(sources);
+        self.request().iter().filter(move |(key, _)| {
+            effective.find(|((tag, _), _)| tag == key).is_some_and(|(_, scope)| *scope != Scope::Request)
+        })
+    }
+
+    /// Whether there are any.
+    pub(crate) fn has_shadowed(&self) -> bool {
+        count_shadowed(self.request(), &self.merged().sources) > 0
+    }
+
+    /// The client's tags.
+    fn request(&self) -> &Metadata {
+        if self.unread().is_some() { &self.merged().request } else { self.scopes.get(Scope::Request) }
     }
 
     /// Counts now what is shadowed, for a request that may have no event to count it by. False when there is nothing that
@@ -240,7 +253,7 @@ impl RequestTags {
         }
         self.read();
         if let Some(rules) = self.rules() {
-            rules.count_shadowed(self.shadowed().count());
+            rules.count_shadowed(count_shadowed(self.request(), &self.merged().sources));
         }
         true
     }
@@ -322,18 +335,8 @@ impl Drop for RequestTags {
     }
 }
 
-/// The request's tags that are not in force, though their keys are.
-fn shadowed<'a>(
-    request: &'a Metadata,
-    metadata: &'a Metadata,
-    sources: &'a [Scope],
-) -> impl Iterator<Item = (&'a str, &'a str)> {
-    // Where all is the request's own there is nothing to look for.
-    let is_own = sources.iter().all(|scope| *scope == Scope::Request);
-    let request = request.iter().take(if is_own { 0 } else { request.len() });
-    // Both sides are sorted by key, and every request tag is in the effective metadata.
-    let mut effective = metadata.iter().zip(sources);
-    request.filter(move |(key, _)| {
-        effective.find(|((tag, _), _)| tag == key).is_some_and(|(_, scope)| *scope != Scope::Request)
-    })
+/// How many of the request's tags are not in force. Their keys are, each from another scope.
+fn count_shadowed(request: &Metadata, sources: &[Scope]) -> usize {
+    let in_force = sources.iter().filter(|scope| **scope == Scope::Request).count();
+    request.len().saturating_sub(in_force)
 }

@@ -202,28 +202,37 @@ impl Scopes {
             return;
         }
         // All maps are sorted, so one pass over their heads writes the result in order.
-        let order = precedence.strongest_first();
-        let mut tags = order.map(|scope| self.get(scope).iter());
-        let mut keys = tags.each_ref().map(Iter::peek_key);
+        let mut heads = precedence.strongest_first().map(|scope| {
+            let tags = self.get(scope).iter();
+            Head { scope, key: tags.peek_key(), tags }
+        });
         let table = effective.open();
         loop {
-            let mut winner: Option<(&Iter<'_>, Scope, &str)> = None;
-            for ((tags, scope), key) in tags.iter().zip(order).zip(keys) {
-                if let Some(key) = key
-                    && winner.is_none_or(|(_, _, least)| key < least)
+            let mut winner: Option<(&Head<'_>, &str)> = None;
+            for head in &heads {
+                if let Some(key) = head.key
+                    && winner.is_none_or(|(_, least)| key < least)
                 {
-                    winner = Some((tags, scope, key));
+                    winner = Some((head, key));
                 }
             }
-            let Some((winner, scope, least)) = winner else { return };
-            table.append_next(winner);
-            sources.push(scope);
-            for (tags, key) in tags.iter_mut().zip(&mut keys) {
-                if *key == Some(least) {
-                    tags.next();
-                    *key = tags.peek_key();
+            let Some((winner, least)) = winner else { return };
+            table.append_next(&winner.tags);
+            sources.push(winner.scope);
+            for head in &mut heads {
+                if head.key == Some(least) {
+                    head.tags.next();
+                    head.key = head.tags.peek_key();
                 }
             }
         }
     }
+}
+
+/// What is left of a scope in a merge.
+struct Head<'a> {
+    scope: Scope,
+    tags: Iter<'a>,
+    /// Of the next tag.
+    key: Option<&'a str>,
 }
