@@ -27,6 +27,7 @@ pub(super) struct TraceHeaders<'h> {
 }
 
 impl<'h> TraceHeaders<'h> {
+    #[inline]
     pub(super) fn find(headers: &'h HeaderMap) -> Self {
         let mut found = Self::default();
         for (name, value) in headers {

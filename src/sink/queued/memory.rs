@@ -27,6 +27,7 @@ impl Memory {
     }
 
     /// Takes an event, or gives it back.
+    #[inline]
     pub(super) fn push(&mut self, held: Held) -> Result<(), Held> {
         match self.bytes.checked_add(held.1) {
             Some(bytes) if bytes <= self.max_bytes && self.events.len() < self.max_events => {

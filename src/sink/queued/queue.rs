@@ -133,10 +133,12 @@ impl Queue {
     }
 
     pub(super) fn push(&self, event: Arc<Event>) {
-        self.counts.accept();
         let taken = match self.backlog() {
             None => self.push_to_memory(event),
-            Some(backlog) => self.push_to_either(backlog, event),
+            Some(backlog) => {
+                self.counts.accept();
+                self.push_to_either(backlog, event)
+            }
         };
         if let Err((reason, events)) = taken {
             self.counts.drop_for(reason, events);
@@ -151,18 +153,24 @@ impl Queue {
     fn push_to_memory(&self, event: Arc<Event>) -> Result<(), (DropReason, usize)> {
         let held = held(event);
         let mut inside = self.inside();
+        self.counts.accept_locked();
         if inside.is_closed {
             return Err((DropReason::Closed, 1));
         }
-        let mut dropped = match self.bounds.overflow {
-            Overflow::DropNewest => inside.memory.push(held).err().map(|(event, _)| event).into_iter().collect(),
-            Overflow::DropOldest => inside.memory.displace(held),
-        };
+        let pushed = inside.memory.push(held).or_else(|held| {
+            let dropped = match self.bounds.overflow {
+                Overflow::DropNewest => vec![held.0],
+                Overflow::DropOldest => inside.memory.displace(held),
+            };
+            if dropped.is_empty() { Ok(()) } else { Err(dropped) }
+        });
         self.rouse(inside);
-        let count = dropped.len();
-        // Only now, without the lock: it takes a while, and may merge tags to count them.
-        EventPool::give_back_all(&mut dropped);
-        if count > 0 { Err((DropReason::QueueFull, count)) } else { Ok(()) }
+        pushed.map_err(|mut dropped| {
+            let count = dropped.len();
+            // Only now, without the lock: it takes a while, and may merge tags to count them.
+            EventPool::give_back_all(&mut dropped);
+            (DropReason::QueueFull, count)
+        })
     }
 
     /// Takes an event into memory or the backlog, or says why it was dropped.
