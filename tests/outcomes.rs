@@ -371,3 +371,47 @@ fn panic_within_call() {
     let event = recorder.single();
     assert_eq!((event.outcome(), event.status()), (Outcome::Panicked, None));
 }
+
+/// A body whose `is_end_stream` panics: when the head is there, or once a frame was polled.
+struct Unsure {
+    panics: bool,
+}
+
+impl http_body::Body for Unsure {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: std::pin::Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        self.panics = true;
+        std::task::Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(b"some")))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        assert!(!self.panics, "it is not known");
+        false
+    }
+}
+
+/// The panic is caught around the future or body, which is dropped only then.
+#[test]
+fn panic_of_a_body_that_is_looked_at() {
+    for panics_at_head in [true, false] {
+        let recorder = Recorder::new();
+        let mut service = EventLayer::new(recorder.clone()).layer(service_fn(async |_: Request<()>| {
+            Ok::<_, Infallible>(Response::new(Unsure { panics: panics_at_head }))
+        }));
+        let mut future = Box::pin(service.call(Request::new(())));
+        let answered = catch_unwind(AssertUnwindSafe(|| future.as_mut().now_or_never()));
+        assert_eq!(answered.is_err(), panics_at_head);
+        if let Ok(response) = answered {
+            let mut body = response.unwrap().unwrap().into_body();
+            catch_unwind(AssertUnwindSafe(|| drop(body.frame().now_or_never()))).unwrap_err();
+            drop(body);
+        }
+        drop(future);
+        assert_eq!(recorder.single().outcome(), Outcome::Panicked);
+    }
+}

@@ -12,7 +12,7 @@ use axum::{
 };
 use common::Recorder;
 use futures_util::{SinkExt, StreamExt};
-use http::{Method, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderName, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Empty, Full, combinators::BoxBody};
 use hyper::body::{Bytes, Incoming};
 use hyper_util::{
@@ -32,7 +32,7 @@ use tower_tagging::{
     Event, EventLayer, MetadataLayer, TaggingLayer, Tags, TraceIdLayer,
     event::Outcome,
     metadata,
-    metadata::{Diagnostic, DiagnosticCode, Intake, Limits, Scope, Scopes},
+    metadata::{Diagnostic, DiagnosticCode, Intake, Limits, Scope, Scopes, StripHeaders},
     sink::{BatchWriter, Fanout, MockSink, Queued, WriteError},
 };
 
@@ -435,6 +435,53 @@ async fn tags_are_the_same_whoever_asks_first() {
             assert_eq!(metadata.shadowed_total(), 1, "asks: {asks}, shut down: {is_shut_down}");
         }
     }
+}
+
+/// A client that hangs up while it sends can't be told from its answer, which nobody may have read.
+#[tokio::test]
+async fn a_request_body_that_breaks_off_is_on_the_event() {
+    let recorder = Recorder::new();
+    let app = Router::new()
+        .route("/", post(async |body: Bytes| body))
+        .route(
+            "/told",
+            post(async |tags: Tags, _: Result<Bytes, axum::extract::rejection::BytesRejection>| {
+                tags.set_error("the upload broke off");
+            }),
+        )
+        .layer(tagging(&recorder));
+    for (path, status, error) in
+        [("/", 400, "request body error: axum_core::error::Error"), ("/told", 200, "the upload broke off")]
+    {
+        let chunks = [Ok("{\"mod"), Err(std::io::Error::from(std::io::ErrorKind::ConnectionReset))];
+        let body = Body::from_stream(futures_util::stream::iter(chunks));
+        text(app.clone().oneshot(Request::post(path).body(body).unwrap()).await.unwrap()).await;
+        let event = recorder.single();
+        assert_eq!((event.outcome(), event.status().unwrap().as_u16()), (Outcome::Completed, status));
+        assert_eq!((event.error(), event.request_body_bytes()), (Some(error), Some(5)));
+        recorder.0.clear();
+    }
+}
+
+/// What a prefix takes as tags is removed; a secret that it does not take goes on to the service.
+#[tokio::test]
+async fn stripping_leaves_secrets_that_are_no_tags() {
+    let recorder = Recorder::new();
+    let intake = Intake::all().prefix("x-").unwrap();
+    let metadata = MetadataLayer::builder().intake(intake).strip_headers(StripHeaders::Dialects);
+    let layer = TaggingLayer::builder().metadata(metadata).sink(recorder.clone()).build().unwrap();
+    let app = Router::new().fallback(async |headers: HeaderMap| {
+        let names: Vec<_> = headers.keys().map(HeaderName::as_str).filter(|name| name.starts_with("x-")).collect();
+        names.join(" ")
+    });
+    let request = Request::get("/")
+        .header("x-api-key", "secret")
+        .header("x-tenant", "acme")
+        .header("x-portkey-api-key", "secret")
+        .body(Body::empty())
+        .unwrap();
+    assert_eq!(text(app.layer(layer).oneshot(request).await.unwrap()).await, "x-api-key");
+    assert_eq!(recorder.single().metadata(), &metadata! { "tenant" => "acme" });
 }
 
 /// The `user` of a body, whatever its chunks; the service sees the body as it was.

@@ -252,8 +252,9 @@ impl Event {
         self.outcome
     }
 
-    /// What went wrong: what a handler [recorded](crate::Tags::set_error), else the kind of error that the service or its
-    /// body returned.
+    /// What went wrong: what a handler [recorded](crate::Tags::set_error), else the kind of error that the request body, the
+    /// service or the response body returned. A request whose body broke off may be [completed](Outcome::Completed) all the
+    /// same, with whatever the handler answered.
     pub fn error(&self) -> Option<&str> {
         self.error.as_deref()
     }

@@ -197,7 +197,7 @@ impl RequestTags {
                 && self.has_trusted()
                 && let Some(rules) = self.rules()
             {
-                rules.count_shadowed(count_shadowed(request, sources));
+                rules.count_shadowed(shadowed_len(request, sources));
             }
             merged
         })
@@ -237,7 +237,7 @@ impl RequestTags {
 
     /// Whether there are any.
     pub(crate) fn has_shadowed(&self) -> bool {
-        count_shadowed(self.request(), &self.merged().sources) > 0
+        shadowed_len(self.request(), &self.merged().sources) > 0
     }
 
     /// The client's tags.
@@ -253,7 +253,7 @@ impl RequestTags {
         }
         self.read();
         if let Some(rules) = self.rules() {
-            rules.count_shadowed(count_shadowed(self.request(), &self.merged().sources));
+            rules.count_shadowed(shadowed_len(self.request(), &self.merged().sources));
         }
         true
     }
@@ -275,7 +275,7 @@ impl RequestTags {
     /// About the bytes that they take in memory, before they are read.
     pub(crate) fn approximate_bytes(&self) -> usize {
         let trusted = self.trusted.as_ref().map_or(0, Scopes::approximate_bytes);
-        // Before they are read they take no more than that, and what is not looked at stays in the other thread's cache.
+        // The scopes are empty until they are read. They are not looked at before: they may lie in another thread's cache.
         let scopes = if self.is_read { self.scopes.approximate_bytes() } else { 0 };
         let merged = self
             .merged
@@ -335,8 +335,9 @@ impl Drop for RequestTags {
     }
 }
 
-/// How many of the request's tags are not in force. Their keys are, each from another scope.
-fn count_shadowed(request: &Metadata, sources: &[Scope]) -> usize {
+/// How many of the request's tags are not in force, by the sources of the merge that they are in: their keys are, each from
+/// another scope.
+fn shadowed_len(request: &Metadata, sources: &[Scope]) -> usize {
     let in_force = sources.iter().filter(|scope| **scope == Scope::Request).count();
     request.len().saturating_sub(in_force)
 }

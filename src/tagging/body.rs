@@ -1,7 +1,7 @@
 use std::{
     fmt,
     pin::Pin,
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
 };
 
 use http::HeaderMap;
@@ -66,11 +66,16 @@ impl<B: Body> Body for ResponseBody<B> {
             return Poll::Ready(None);
         }
         let Some(pending) = this.pending else { return inner.poll_frame(context) };
-        let mut frame = ready!(pending.run(|| inner.as_mut().poll_frame(context)));
+        let polled = pending.run(|| {
+            let frame = inner.as_mut().poll_frame(context);
+            let is_data = matches!(&frame, Poll::Ready(Some(Ok(frame))) if frame.is_data());
+            (frame, is_data && inner.is_end_stream())
+        });
+        let (Poll::Ready(mut frame), has_ended) = polled else { return Poll::Pending };
         let receipt = match &frame {
             None => pending.complete(),
             Some(Ok(frame)) => match frame.data_ref() {
-                Some(data) => pending.data(data, inner.is_end_stream()),
+                Some(data) => pending.data(data, has_ended),
                 None => pending.complete(),
             },
             Some(Err(_)) => {

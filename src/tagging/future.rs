@@ -86,8 +86,7 @@ where
             }
         };
         if let Some(observed) = pending {
-            observed.write_receipt(&mut response);
-            observed.head(&response);
+            observed.head(&mut response);
             if observed.is_over() {
                 *pending = None;
             }

@@ -177,7 +177,7 @@ impl Pending {
     }
 
     /// Writes the part of the receipt that is known with the response head.
-    pub(super) fn write_receipt<B: Body>(&self, response: &mut Response<B>) {
+    fn write_receipt<B: Body>(&self, response: &mut Response<B>) {
         let Some(tags) = self.tags.as_ref().filter(|_| self.gives_receipt()) else { return };
         let diagnostics = tags.diagnostics();
         receipt::write_head(response.headers_mut(), tags.state().event(), &diagnostics);
@@ -193,8 +193,15 @@ impl Pending {
         }
     }
 
-    /// The response head is there.
-    pub(super) fn head<B: Body>(&mut self, response: &Response<B>) {
+    /// The response head is there. Looking at its body is the user's code too: a panic leaves a mark.
+    pub(super) fn head<B: Body>(&mut self, response: &mut Response<B>) {
+        self.is_polling = true;
+        self.write_receipt(response);
+        self.look_at(response);
+        self.is_polling = false;
+    }
+
+    fn look_at<B: Body>(&mut self, response: &Response<B>) {
         let has_ended = response.body().is_end_stream();
         let status = response.status();
         self.status = Some(status);
@@ -256,9 +263,9 @@ impl Pending {
         self.finish(Outcome::Rejected, None, false);
     }
 
-    /// The service or its body, as `origin` says, returned an error. Of its type only the name can be known.
+    /// The service or its body, as `origin` says, returned an error.
     pub(super) fn fail<E>(&mut self, origin: &str) {
-        self.finish(Outcome::Failed, Some(format!("{origin} error: {}", type_name::<E>())), false);
+        self.finish(Outcome::Failed, Some(error_of::<E>(origin)), false);
     }
 
     fn has_sent_all(&self) -> bool {
@@ -339,6 +346,11 @@ impl Pending {
         self.events.emit(event);
         for_receipt
     }
+}
+
+/// What an event says of an error. Of its type only the name can be known.
+pub(super) fn error_of<E>(origin: &str) -> String {
+    format!("{origin} error: {}", type_name::<E>())
 }
 
 impl Drop for Pending {

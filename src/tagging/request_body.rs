@@ -13,7 +13,7 @@ use tower_service::Service;
 
 use crate::{Tags, metadata::intake::announces_json, request_fields::RequestFieldReader};
 
-use super::pieces;
+use super::{pending::error_of, pieces};
 
 /// Layer that watches request bodies on their way to the service: counts their bytes, and fills the tag `_user` from the
 /// top-level `user` of a JSON body (the `OpenAI` shape) when it is missing or empty.
@@ -130,11 +130,16 @@ impl<B: Body> Body for RequestBody<B> {
     ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
         let this = self.project();
         let frame = ready!(this.inner.poll_frame(context));
-        if let (Some(Ok(frame)), Some(tags)) = (&frame, this.tags.as_ref())
-            && let Some(data) = frame.data_ref()
-        {
-            tags.count_request_body(data.remaining() as u64);
-            read(this.reader, data, tags);
+        match (&frame, this.tags.as_ref()) {
+            (Some(Ok(frame)), Some(tags)) => {
+                if let Some(data) = frame.data_ref() {
+                    tags.count_request_body(data.remaining() as u64);
+                    read(this.reader, data, tags);
+                }
+            }
+            // A handler may answer as if nothing was, to a client that hung up.
+            (Some(Err(_)), Some(tags)) => tags.fill_error(error_of::<B::Error>("request body")),
+            _ => {}
         }
         Poll::Ready(frame)
     }

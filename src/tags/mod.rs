@@ -173,6 +173,13 @@ impl Tags {
         }
     }
 
+    /// Records what went wrong, unless that is known.
+    pub(crate) fn fill_error(&self, error: String) {
+        if let Some(request) = self.state().open() {
+            request.event.error.get_or_insert(error);
+        }
+    }
+
     /// Records the template that the request matched, such as `/users/{id}`, for routers that do not say it themselves: at
     /// most 1,024 characters of it.
     pub fn set_route(&self, route: &str) {

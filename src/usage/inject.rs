@@ -26,6 +26,8 @@ use crate::metadata::intake::{announces_json, media_type};
 /// `stream_options` of whatever value, that are no JSON by their content type or in truth, and that are too large. (Some providers
 /// also write `"usage":null` into every other chunk then, which clients ignore.)
 ///
+/// The event counts the bytes of bodies as they are behind this layer: those of the changed request and of the whole answer.
+///
 /// It belongs *outside* of the layer with the [`UsageTap`](super::UsageTap), which is to see what the client is not:
 ///
 /// ```

@@ -16,7 +16,7 @@ struct Piece {
     value_len: u32,
 }
 
-/// Longest value that is kept, in bytes; no server takes one as long.
+/// Longest value that is kept, in bytes; no server takes one as long, and limits note that it is cut.
 const MAX_BYTES: usize = 1 << 30;
 
 /// Which part of an intake a header is for.

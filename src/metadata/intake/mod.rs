@@ -94,7 +94,7 @@ pub enum StripHeaders {
     #[default]
     Nothing,
     /// Those that only concern tagging: `x-portkey-*`, `x-majordomo*`, the [JSON header](Intake::json_header), and all
-    /// that begin with a [prefix](Intake::prefix). A [`TraceIdLayer`](crate::TraceIdLayer) that reads some of them
+    /// that begin with a [prefix](Intake::prefix) and are no secret. A [`TraceIdLayer`](crate::TraceIdLayer) that reads some of them
     /// belongs outside of the layer that removes them, where [`TaggingLayer`](crate::TaggingLayer) has it.
     Dialects,
     /// Those, and the ones on the [allow-list](Intake::allow_list).
@@ -309,7 +309,7 @@ impl Intake {
         text.starts_with("x-portkey-")
             || text.starts_with("x-majordomo")
             || self.json_header.as_ref().is_some_and(|header| header.as_str() == text)
-            || self.prefixes.iter().any(|prefix| prefix.begins(text))
+            || (self.prefixes.iter().any(|prefix| prefix.begins(text)) && !is_secret(name))
             || (strip == StripHeaders::DialectsAndAllowList && self.allow_list.contains(name))
     }
 }
