@@ -22,7 +22,10 @@ use hyper_util::{
     server::conn::auto,
 };
 use serde_json::{Value, json};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+};
 
 /// The program, built once for all tests.
 static PROGRAM: LazyLock<PathBuf> = LazyLock::new(|| {
@@ -469,6 +472,32 @@ async fn dead_upstream_is_a_502_and_an_event() {
         (Some(502), Some("completed"))
     );
     assert!(events[0]["error"].as_str().unwrap().starts_with("upstream_unreachable: "), "{}", events[0]["error"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_upstream_that_breaks_off_is_named_on_the_event() {
+    let upstream = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let base = format!("http://{}", upstream.local_addr().unwrap());
+    tokio::spawn(async move {
+        let (mut connection, _) = upstream.accept().await.unwrap();
+        // Read to its end, so that closing the connection does not lose what was written.
+        let mut request = Vec::new();
+        while !request.ends_with(b"}") {
+            assert!(connection.read_buf(&mut request).await.unwrap() > 0);
+        }
+        let head = "HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ntransfer-encoding: chunked\r\n\r\n";
+        connection.write_all(format!("{head}5\r\nhello\r\n").as_bytes()).await.unwrap();
+    });
+    let gateway = Gateway::start("broken", &[("UPSTREAM", &base)]);
+    let response = gateway.open(chat(&[])).await;
+    assert!(response.into_body().collect().await.is_err());
+    let (output, events) = gateway.stop();
+    assert!(output.status.success());
+    assert_eq!(
+        (events[0]["outcome"].as_str(), events[0]["response"]["body_bytes"].as_u64()),
+        (Some("failed"), Some(5))
+    );
+    assert!(events[0]["error"].as_str().unwrap().starts_with("upstream_broke_off: "), "{}", events[0]["error"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,5 +1,7 @@
 //! Forwards requests to the upstream, streaming both ways.
 
+use std::error::Error;
+
 use axum::{
     Json, Router,
     body::Body,
@@ -7,6 +9,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::{HeaderMap, HeaderName, StatusCode, Uri, header};
+use http_body_util::BodyExt;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
@@ -52,14 +55,24 @@ async fn forward(State(upstream): State<Upstream>, tags: Option<Tags>, request: 
         Ok(response) => {
             let (mut head, body) = response.into_parts();
             remove_hop_by_hop(&mut head.headers);
-            Response::from_parts(head, Body::new(body))
+            Response::from_parts(head, Body::new(body.map_err(broke_off)))
         }
-        Err(problem) => {
-            // The error names only its kind; what lies behind it says why.
-            let cause = std::error::Error::source(&problem).map_or_else(|| problem.to_string(), ToString::to_string);
-            failure(tags, StatusCode::BAD_GATEWAY, "upstream_unreachable", &cause)
-        }
+        Err(problem) => failure(tags, StatusCode::BAD_GATEWAY, "upstream_unreachable", &cause_of(&problem)),
     }
+}
+
+/// Says on the event why an answer broke off: the layer knows only the type of the error.
+fn broke_off(problem: hyper::Error) -> hyper::Error {
+    // The handler's own handle would live in the body to its end.
+    if let Some(tags) = Tags::current() {
+        tags.set_error(format!("upstream_broke_off: {}", cause_of(&problem)));
+    }
+    problem
+}
+
+/// The error names only its kind; what lies behind it says why.
+fn cause_of(problem: &dyn Error) -> String {
+    problem.source().map_or_else(|| problem.to_string(), ToString::to_string)
 }
 
 /// The path and query of the request under the base URL.
