@@ -243,6 +243,14 @@ async fn scopes_nest() {
             }));
             service.oneshot(Request::new(Full::<Bytes>::default())).await.unwrap();
             assert_eq!(name().as_deref(), Some("a"));
+            // A layer around the same request leaves it.
+            let service = tagging(&recorder).layer(service_fn(async |_: Request<_>| {
+                assert_eq!(name().as_deref(), Some("a"));
+                Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
+            }));
+            let mut request = Request::new(Full::<Bytes>::default());
+            request.extensions_mut().insert(tags.clone());
+            service.oneshot(request).await.unwrap();
         })
         .await;
 }

@@ -161,6 +161,11 @@ impl Event {
         size_of::<Self>() + texts + error + self.tags.approximate_bytes() + llm
     }
 
+    /// Says what went wrong, unless that is known: what a handler recorded says more.
+    pub(crate) fn fill_error(&mut self, error: Option<String>) {
+        self.error = self.error.take().or(error);
+    }
+
     /// Makes trace ids if no layer read them from the request.
     pub(crate) fn ensure_trace(&mut self, ids: &dyn IdGenerator) {
         if self.trace.is_unset() {

@@ -74,11 +74,6 @@ impl Counts {
         self.accept_all(1);
     }
 
-    /// [`accept`](Self::accept) where all events of these counts are taken under one lock: no other thread adds to them.
-    pub(super) fn accept_locked(&self) {
-        self.accepted.store(self.accepted.load(Ordering::Relaxed) + 1, Ordering::Release);
-    }
-
     pub(super) fn accept_all(&self, events: u64) {
         self.accepted.fetch_add(events, Ordering::Release);
     }

@@ -91,18 +91,19 @@ where
                 *pending = None;
             }
         }
-        answer(&mut response, this.reply.take());
+        write_reply(&mut response, this.reply.take());
         Poll::Ready(Ok(response.map(|body| ResponseBody::new(body, pending.take()))))
     }
 }
 
 /// Writes the trace id into the response.
-fn answer<B>(response: &mut Response<B>, reply: Option<(HeaderName, HeaderValue)>) {
+fn write_reply<B>(response: &mut Response<B>, reply: Option<(HeaderName, HeaderValue)>) {
     if let Some((name, value)) = reply {
         response.headers_mut().insert(name, value);
     }
 }
 
+/// Answers a request that goes no further.
 fn reject<B>(
     reason: Option<HeaderValue>,
     pending: Option<Pending>,
@@ -116,6 +117,6 @@ fn reject<B>(
     if let Some(reason) = reason {
         response.headers_mut().insert(REJECTION, reason);
     }
-    answer(&mut response, reply);
+    write_reply(&mut response, reply);
     response
 }

@@ -146,8 +146,7 @@ impl Pending {
     /// Calls or polls the user's code within the request's span and context. A panic leaves a mark.
     #[inline]
     pub(super) fn run<T>(&mut self, code: impl FnOnce() -> T) -> T {
-        self.is_polling = true;
-        let result = {
+        marked(&mut self.is_polling, || {
             // The context of OpenTelemetry is the first to come and the last to go, so that a span of `tracing` is a child of
             // ours.
             #[cfg(feature = "otel")]
@@ -157,9 +156,7 @@ impl Pending {
             #[cfg(feature = "client")]
             let _current = self.tags.is_some().then_some(&mut self.tags).map(crate::tags::current::Entered::new);
             code()
-        };
-        self.is_polling = false;
-        result
+        })
     }
 
     /// As [`run`](Self::run), where there may be no event.
@@ -177,7 +174,7 @@ impl Pending {
     }
 
     /// Writes the part of the receipt that is known with the response head.
-    fn write_receipt<B: Body>(&self, response: &mut Response<B>) {
+    fn write_receipt<B>(&self, response: &mut Response<B>, exact_length: Option<u64>) {
         let Some(tags) = self.tags.as_ref().filter(|_| self.gives_receipt()) else { return };
         let diagnostics = tags.diagnostics();
         receipt::write_head(response.headers_mut(), tags.state().event(), &diagnostics);
@@ -185,24 +182,18 @@ impl Pending {
         let may_use_tokens = self.llm.is_some();
         #[cfg(not(feature = "llm"))]
         let may_use_tokens = false;
-        if may_use_tokens
-            && response.body().size_hint().exact().is_none()
-            && !response.headers().contains_key(header::CONTENT_LENGTH)
-        {
+        if may_use_tokens && exact_length.is_none() && !response.headers().contains_key(header::CONTENT_LENGTH) {
             receipt::announce(response.headers_mut());
         }
     }
 
-    /// The response head is there. Looking at its body is the user's code too: a panic leaves a mark.
+    /// The response head is there.
     pub(super) fn head<B: Body>(&mut self, response: &mut Response<B>) {
-        self.is_polling = true;
-        self.write_receipt(response);
-        self.look_at(response);
-        self.is_polling = false;
-    }
-
-    fn look_at<B: Body>(&mut self, response: &Response<B>) {
-        let has_ended = response.body().is_end_stream();
+        let body = response.body();
+        // The user's code, as polling is.
+        let (has_ended, exact_length) =
+            marked(&mut self.is_polling, || (body.is_end_stream(), body.size_hint().exact()));
+        self.write_receipt(response, exact_length);
         let status = response.status();
         self.status = Some(status);
         let now = self.elapsed();
@@ -212,7 +203,7 @@ impl Pending {
         let content_length = response.headers().get(header::CONTENT_LENGTH);
         self.content_length = content_length
             .and_then(|length| length.to_str().ok()?.trim_ascii().parse().ok())
-            .or_else(|| response.body().size_hint().exact())
+            .or(exact_length)
             .unwrap_or(UNKNOWN_LENGTH);
         #[cfg(feature = "llm")]
         if let Some(record) = &mut self.llm
@@ -339,13 +330,21 @@ impl Pending {
             event.response_body_bytes = self.body_bytes;
             event.duration = duration;
             event.outcome = outcome;
-            // What a handler recorded says more.
-            event.error = event.error.take().or(error);
+            event.fill_error(error);
         });
         let for_receipt = (has_trailers && self.gives_receipt()).then(|| Arc::clone(&event));
         self.events.emit(event);
         for_receipt
     }
+}
+
+/// Runs code of the user's. The mark stays when it panics.
+#[inline]
+fn marked<T>(mark: &mut bool, code: impl FnOnce() -> T) -> T {
+    *mark = true;
+    let result = code();
+    *mark = false;
+    result
 }
 
 /// What an event says of an error. Of its type only the name can be known.

@@ -20,7 +20,7 @@ use super::{pending::error_of, pieces};
 ///
 /// It belongs inside of a layer that gives requests [`Tags`]; without them it does nothing. Frames reach the service as
 /// they are, one by one, and no more than 16 KiB of a body are held back at any time. `_user` is there once the service
-/// has read the body.
+/// has read the body. One that breaks off is the event's [error](crate::Event::error), unless a handler records another.
 ///
 /// The service gets `Request<RequestBody<B>>`; see [request bodies](super#request-bodies).
 #[derive(Clone, Copy, Debug)]

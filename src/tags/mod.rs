@@ -176,7 +176,7 @@ impl Tags {
     /// Records what went wrong, unless that is known.
     pub(crate) fn fill_error(&self, error: String) {
         if let Some(request) = self.state().open() {
-            request.event.error.get_or_insert(error);
+            request.event.fill_error(Some(error));
         }
     }
 

@@ -167,8 +167,8 @@ fn by_path(path: &str) -> Option<Exchange> {
     let openai = |operation| Exchange { default_provider: Some("openai"), ..Exchange::of(operation) };
     let known = |provider, operation| Exchange { default_provider: Some(provider), ..Exchange::of(operation) };
     let tentative = |exchange| Exchange { is_tentative: true, ..exchange };
-    let (before, last) = split_at_last(path, b'/')?;
-    if let Some((model, call)) = split_at_last(last, b':') {
+    let (before, last) = path.rsplit_once('/')?;
+    if let Some((model, call)) = last.rsplit_once(':') {
         return google(model, call);
     }
     let exchange = match last {
@@ -199,12 +199,6 @@ fn by_path(path: &str) -> Option<Exchange> {
         Some(name) => Exchange { default_provider: Some("azure"), ..exchange }.model(decoded(name)),
         None => exchange,
     })
-}
-
-/// As `rsplit_once`, for texts of which the last part is short.
-fn split_at_last(text: &str, ascii: u8) -> Option<(&str, &str)> {
-    let at = text.bytes().rposition(|byte| byte == ascii)?;
-    Some((text.get(..at)?, text.get(at + 1..)?))
 }
 
 /// The name in a path of Azure's: `…/openai/deployments/{name}/…`.

@@ -12,28 +12,24 @@ pub(crate) struct Captured {
 #[derive(Clone, Copy, Debug)]
 struct Piece {
     source: Source,
-    name_len: u32,
-    value_len: u32,
+    name_len: usize,
+    value_len: usize,
 }
-
-/// Longest value that is kept, in bytes; no server takes one as long, and limits note that it is cut.
-const MAX_BYTES: usize = 1 << 30;
 
 /// Which part of an intake a header is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Source {
     JsonHeader,
     /// The prefix of this number. The name is kept.
-    Prefixed(u32),
+    Prefixed(usize),
     /// The entry of the allow-list of this number.
-    AllowListed(u32),
+    AllowListed(usize),
     Baggage,
     /// One that is marked sensitive: the name is kept, the value is not.
     Refused,
 }
 
 impl Captured {
-    #[inline]
     pub(super) fn add(&mut self, source: Source, value: &HeaderValue) {
         self.write(source, &[], value.as_bytes());
     }
@@ -55,18 +51,16 @@ impl Captured {
         if !name.is_empty() {
             self.bytes.extend_from_slice(name);
         }
-        let value = value.get(..MAX_BYTES).unwrap_or(value);
         self.bytes.extend_from_slice(value);
-        let len = |text: &[u8]| u32::try_from(text.len()).unwrap_or(u32::MAX);
-        self.pieces.push(Piece { source, name_len: len(name), value_len: len(value) });
+        self.pieces.push(Piece { source, name_len: name.len(), value_len: value.len() });
     }
 
     /// Source, name (where it was kept) and value of each header.
     pub(super) fn iter(&self) -> impl Iterator<Item = (Source, &str, &[u8])> {
         let mut rest = self.bytes.as_slice();
         self.pieces.iter().map(move |piece| {
-            let (name, behind) = rest.split_at_checked(piece.name_len as usize).unwrap_or_default();
-            let (value, behind) = behind.split_at_checked(piece.value_len as usize).unwrap_or_default();
+            let (name, behind) = rest.split_at_checked(piece.name_len).unwrap_or_default();
+            let (value, behind) = behind.split_at_checked(piece.value_len).unwrap_or_default();
             rest = behind;
             (piece.source, std::str::from_utf8(name).unwrap_or_default(), value)
         })

@@ -227,7 +227,7 @@ impl Intake {
                 }
             }
         }
-        for (number, prefix) in (0..).zip(&self.prefixes) {
+        for (number, prefix) in self.prefixes.iter().enumerate() {
             for (name, value) in headers {
                 if prefix.rest_of(name.as_str()).is_some()
                     && self.json_header.as_ref() != Some(name)
@@ -238,7 +238,7 @@ impl Intake {
                 }
             }
         }
-        for (number, (name, _)) in (0..).zip(self.allow_list.entries()) {
+        for (number, (name, _)) in self.allow_list.entries().enumerate() {
             if let Some(value) = headers.get(name)
                 && self.may_read(name, value, captured)
             {
@@ -272,12 +272,12 @@ impl Intake {
                     json::read(name, value, self.strict_json, tags);
                 }
                 Source::Prefixed(number) => {
-                    if let Some(rest) = self.prefixes.get(number as usize).and_then(|prefix| prefix.rest_of(name)) {
+                    if let Some(rest) = self.prefixes.get(number).and_then(|prefix| prefix.rest_of(name)) {
                         fill(name, &self.key_case.apply(rest), value, tags);
                     }
                 }
                 Source::AllowListed(number) => {
-                    if let Some((name, key)) = self.allow_list.entry(number as usize) {
+                    if let Some((name, key)) = self.allow_list.entry(number) {
                         fill(name.as_str(), key, value, tags);
                     }
                 }
@@ -292,12 +292,7 @@ impl Intake {
         if strip == StripHeaders::Nothing {
             return;
         }
-        let mut consumed = Vec::new();
-        for name in headers.keys() {
-            if self.is_consumed(name, strip) {
-                consumed.push(name.clone());
-            }
-        }
+        let consumed: Vec<HeaderName> = headers.keys().filter(|name| self.is_consumed(name, strip)).cloned().collect();
         for name in consumed {
             headers.remove(name);
         }
@@ -308,8 +303,9 @@ impl Intake {
         let text = name.as_str();
         text.starts_with("x-portkey-")
             || text.starts_with("x-majordomo")
-            || self.json_header.as_ref().is_some_and(|header| header.as_str() == text)
-            || (self.prefixes.iter().any(|prefix| prefix.begins(text)) && !is_secret(name))
+            || self.json_header.as_ref() == Some(name)
+            // A secret is no tag, and the service may need it.
+            || (!is_secret(name) && self.prefixes.iter().any(|prefix| prefix.begins(text)))
             || (strip == StripHeaders::DialectsAndAllowList && self.allow_list.contains(name))
     }
 }

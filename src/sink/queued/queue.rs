@@ -133,12 +133,10 @@ impl Queue {
     }
 
     pub(super) fn push(&self, event: Arc<Event>) {
+        self.counts.accept();
         let taken = match self.backlog() {
             None => self.push_to_memory(event),
-            Some(backlog) => {
-                self.counts.accept();
-                self.push_to_either(backlog, event)
-            }
+            Some(backlog) => self.push_to_either(backlog, event),
         };
         if let Err((reason, events)) = taken {
             self.counts.drop_for(reason, events);
@@ -153,7 +151,6 @@ impl Queue {
     fn push_to_memory(&self, event: Arc<Event>) -> Result<(), (DropReason, usize)> {
         let held = held(event);
         let mut inside = self.inside();
-        self.counts.accept_locked();
         if inside.is_closed {
             return Err((DropReason::Closed, 1));
         }
