@@ -1,4 +1,8 @@
-use std::{fmt, sync::Arc, time::Instant};
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Instant, SystemTime},
+};
 
 use http::{header, request::Parts};
 
@@ -24,6 +28,12 @@ use super::pending::Pending;
 #[derive(Clone)]
 pub struct EventLayer {
     events: Arc<Events>,
+}
+
+/// When a request began.
+pub(super) struct Start {
+    instant: Instant,
+    time: SystemTime,
 }
 
 /// What every event of a layer needs.
@@ -154,9 +164,10 @@ impl EventLayer {
         self.events.sink.is_listening()
     }
 
-    /// When a request begins.
-    pub(super) fn start(&self) -> Instant {
-        self.events.now()
+    /// A request begins now.
+    pub(super) fn start(&self) -> Start {
+        let instant = self.events.now();
+        Start { instant, time: self.events.clock.time_at(instant) }
     }
 
     /// A new request.
@@ -165,8 +176,8 @@ impl EventLayer {
     }
 
     /// Writes down what the request head says.
-    pub(super) fn describe(&self, head: &Parts, event: &mut Event) {
-        event.time = self.events.clock.now();
+    pub(super) fn describe(&self, head: &Parts, start: &Start, event: &mut Event) {
+        event.time = start.time;
         event.id = self.events.ids.event_id(event.time);
         event.method = head.method.clone();
         event.version = head.version;
@@ -201,8 +212,8 @@ impl EventLayer {
     }
 
     /// The guard of a request, still without its tags.
-    pub(super) fn observe(&self, event: &mut Event, start: Instant, head: &Parts) -> Pending {
-        let pending = Pending::new(Arc::clone(&self.events), start, &head.method);
+    pub(super) fn observe(&self, event: &mut Event, start: &Start, head: &Parts) -> Pending {
+        let pending = Pending::new(Arc::clone(&self.events), start.instant, &head.method);
 
         #[cfg(feature = "otel")]
         let pending = match &self.events.otel {

@@ -92,9 +92,9 @@ impl Steps {
         // A resolver is the user's code: it runs outside of the lock, and its panic is the request's.
         let resolves = self.metadata.as_ref().is_some_and(MetadataLayer::has_resolver);
         handle.write(|mut request| {
-            let records = listening.filter(|_| request.claim());
-            if let Some(layer) = records {
-                layer.describe(head, request.event);
+            let records = listening.zip(start.as_ref()).filter(|_| request.claim());
+            if let Some((layer, start)) = records {
+                layer.describe(head, start, request.event);
             }
             EventLayer::describe_route(head, request.event);
             if let Some(layer) = &self.trace
@@ -104,7 +104,7 @@ impl Steps {
                 let onward = layer.read(&head.headers, *time, trace, tags.early_notes());
                 begun.reply = onward.write(trace, &mut head.headers);
             }
-            if let (Some(layer), Some(start)) = (records, start) {
+            if let Some((layer, start)) = records {
                 begun.pending = Some(layer.observe(request.event, start, head));
             }
             if !resolves && let Some(layer) = &self.metadata {
