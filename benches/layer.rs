@@ -78,17 +78,18 @@ fn smoke() {
 
 fn print_table() {
     let mut nanos = vec![Vec::new(); ROWS.len()];
-    let mut allocations = vec![0.0; ROWS.len()];
+    let mut allocations = vec![Vec::new(); ROWS.len()];
     for _ in 0..ROUNDS {
         for (row, (name, _)) in ROWS.iter().enumerate() {
             let figures = run_child(&mut Command::new(env::current_exe().unwrap()), name, 400);
             nanos[row].push(figures[0]);
-            allocations[row] = figures[1];
+            allocations[row].push(figures[1]);
         }
     }
     let instructions: Vec<Option<f64>> = ROWS.iter().map(|(name, _)| instructions(name)).collect();
     let best: Vec<f64> = nanos.iter().map(|row| fastest(row)).collect();
     let medians: Vec<f64> = nanos.iter_mut().map(|row| median(row)).collect();
+    let allocations: Vec<f64> = allocations.iter_mut().map(|row| median(row)).collect();
     let bare = medians[0];
     let place = |name| ROWS.iter().position(|row| row.0 == name).unwrap();
     let (spans, both) = (place("otel-tower"), place("otel-tower-metrics"));

@@ -372,9 +372,17 @@ fn panic_within_call() {
     assert_eq!((event.outcome(), event.status()), (Outcome::Panicked, None));
 }
 
-/// A body whose `is_end_stream` panics: when the head is there, or once a frame was polled.
+/// A body that panics when it is looked at.
 struct Unsure {
-    panics: bool,
+    panics: Option<LooksAt>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum LooksAt {
+    Length,
+    End,
+    /// The same once a frame was polled.
+    EndLater,
 }
 
 impl http_body::Body for Unsure {
@@ -385,23 +393,29 @@ impl http_body::Body for Unsure {
         mut self: std::pin::Pin<&mut Self>,
         _: &mut std::task::Context<'_>,
     ) -> std::task::Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        self.panics = true;
+        self.panics = Some(LooksAt::End);
         std::task::Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(b"some")))))
     }
 
     fn is_end_stream(&self) -> bool {
-        assert!(!self.panics, "it is not known");
+        assert_ne!(self.panics, Some(LooksAt::End), "it is not known");
         false
+    }
+
+    fn size_hint(&self) -> http_body::SizeHint {
+        assert_ne!(self.panics, Some(LooksAt::Length), "it is not known");
+        http_body::SizeHint::default()
     }
 }
 
 /// The panic is caught around the future or body, which is dropped only then.
 #[test]
 fn panic_of_a_body_that_is_looked_at() {
-    for panics_at_head in [true, false] {
+    for looks_at in [LooksAt::Length, LooksAt::End, LooksAt::EndLater] {
+        let panics_at_head = looks_at != LooksAt::EndLater;
         let recorder = Recorder::new();
-        let mut service = EventLayer::new(recorder.clone()).layer(service_fn(async |_: Request<()>| {
-            Ok::<_, Infallible>(Response::new(Unsure { panics: panics_at_head }))
+        let mut service = EventLayer::new(recorder.clone()).layer(service_fn(move |_: Request<()>| {
+            std::future::ready(Ok::<_, Infallible>(Response::new(Unsure { panics: Some(looks_at) })))
         }));
         let mut future = Box::pin(service.call(Request::new(())));
         let answered = catch_unwind(AssertUnwindSafe(|| future.as_mut().now_or_never()));

@@ -1,20 +1,21 @@
 use std::{
-    cell::Cell,
     fmt,
-    time::{Duration, Instant, SystemTime},
+    sync::atomic::{AtomicU64, Ordering},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 /// Tells the time to the layers. [`SystemClock`] is the default; tests hand in one that stands still.
 ///
 /// It is called on the request path, in `Drop` too: it must not block, panic, or use the request's [`Tags`](crate::Tags).
 pub trait Clock: fmt::Debug + Send + Sync + 'static {
-    /// The time of day, for [`Event::time`](super::Event::time).
+    /// The time of day.
     fn now(&self) -> SystemTime;
 
     /// A time that never goes back, for durations.
     fn instant(&self) -> Instant;
 
-    /// The time of day at an instant that was read just now.
+    /// The time of day, for [`Event::time`](super::Event::time), at an instant that [`instant`](Self::instant) gave just now:
+    /// that is [`now`](Self::now), unless the clock knows it without being read again.
     fn time_at(&self, instant: Instant) -> SystemTime {
         let _ = instant;
         self.now()
@@ -23,19 +24,52 @@ pub trait Clock: fmt::Debug + Send + Sync + 'static {
 
 /// The clock of the operating system.
 ///
-/// Each thread reads the time of day at most once in a millisecond for [`time_at`](Clock::time_at) and counts on from there by
-/// the monotonic clock, which is read for each request anyway. What the two drift apart meanwhile is less than the microsecond
-/// that events are written in (Linux slews by 500 ppm at most); a clock that is set anew is seen a millisecond later.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct SystemClock;
-
-thread_local! {
-    /// When this thread last read the time of day, and what it was.
-    static LAST_READING: Cell<Option<(Instant, SystemTime)>> = const { Cell::new(None) };
+/// It reads the time of day once in a millisecond, and counts on from there, to the microsecond that events are written in, by
+/// the monotonic clock, which is read for each request anyway. A clock that is set anew, or a machine that slept, is seen
+/// within a millisecond.
+#[derive(Debug)]
+pub struct SystemClock {
+    made: Instant,
+    /// The time of day when it was made, by the last reading: nanoseconds since 1970.
+    made_at: AtomicU64,
+    /// Until when that holds: nanoseconds since it was made.
+    valid_until: AtomicU64,
 }
 
-/// How long a reading is counted on from.
-const READING_LASTS: Duration = Duration::from_millis(1);
+/// How long a reading of the time of day is counted on from.
+const VALID: Duration = Duration::from_millis(1);
+/// How far an instant and a reading may lie apart to be taken for the same time. A thread may lose its core between them.
+const MAX_GAP: Duration = Duration::from_micros(1);
+
+impl SystemClock {
+    /// A clock that has not been read.
+    pub fn new() -> Self {
+        Self { made: Instant::now(), made_at: AtomicU64::new(0), valid_until: AtomicU64::new(0) }
+    }
+
+    /// The time of day, kept for what comes after.
+    fn read(&self, instant: Instant, since_made: u64) -> SystemTime {
+        let time = self.now();
+        let is_apart = Instant::now().saturating_duration_since(instant) > MAX_GAP;
+        let made_at = time.duration_since(UNIX_EPOCH).ok().and_then(|since| nanos(since)?.checked_sub(since_made));
+        if let Some(made_at) = made_at.filter(|_| !is_apart) {
+            self.made_at.store(made_at, Ordering::Relaxed);
+            let valid = nanos(VALID).unwrap_or_default();
+            self.valid_until.store(since_made.saturating_add(valid), Ordering::Release);
+        }
+        time
+    }
+}
+
+fn nanos(time: Duration) -> Option<u64> {
+    u64::try_from(time.as_nanos()).ok()
+}
+
+impl Default for SystemClock {
+    fn default() -> Self {
+        Self::new()
+    }
+}
 
 impl Clock for SystemClock {
     fn now(&self) -> SystemTime {
@@ -47,15 +81,11 @@ impl Clock for SystemClock {
     }
 
     fn time_at(&self, instant: Instant) -> SystemTime {
-        let count_on = |last: &Cell<Option<(Instant, SystemTime)>>| {
-            let (then, time) = last.get()?;
-            time.checked_add(instant.checked_duration_since(then).filter(|since| *since < READING_LASTS)?)
-        };
-        LAST_READING.try_with(count_on).ok().flatten().unwrap_or_else(|| {
-            let time = self.now();
-            _ = LAST_READING.try_with(|last| last.set(Some((instant, time))));
-            time
-        })
+        let Some(since_made) = instant.checked_duration_since(self.made).and_then(nanos) else { return self.now() };
+        if since_made >= self.valid_until.load(Ordering::Acquire) {
+            return self.read(instant, since_made);
+        }
+        UNIX_EPOCH + Duration::from_nanos(self.made_at.load(Ordering::Relaxed).saturating_add(since_made))
     }
 }
 
@@ -75,7 +105,7 @@ impl Clock for SystemClock {
 #[derive(Clone, Debug)]
 pub struct ManualClock {
     start: Instant,
-    elapsed_nanos: std::sync::Arc<std::sync::atomic::AtomicU64>,
+    elapsed_nanos: std::sync::Arc<AtomicU64>,
 }
 
 #[cfg(feature = "test-util")]
@@ -91,11 +121,11 @@ impl ManualClock {
     /// Moves the clock on.
     pub fn advance(&self, by: Duration) {
         let nanos = u64::try_from(by.as_nanos()).unwrap_or(u64::MAX);
-        self.elapsed_nanos.fetch_add(nanos, std::sync::atomic::Ordering::Relaxed);
+        self.elapsed_nanos.fetch_add(nanos, Ordering::Relaxed);
     }
 
     fn elapsed(&self) -> Duration {
-        Duration::from_nanos(self.elapsed_nanos.load(std::sync::atomic::Ordering::Relaxed))
+        Duration::from_nanos(self.elapsed_nanos.load(Ordering::Relaxed))
     }
 }
 
@@ -123,21 +153,38 @@ mod tests {
 
     #[test]
     fn the_time_of_day_is_counted_on_for_a_millisecond() {
-        // A thread of its own, which has read nothing yet.
-        let start = Instant::now();
-        let time = SystemClock.time_at(start);
+        let clock = SystemClock::new();
+        // Ahead, so that no reading comes too late for it.
+        let start = Instant::now() + Duration::from_secs(3600);
+        let time = clock.time_at(start);
         for micros in [0, 1, 999] {
             let since = Duration::from_micros(micros);
-            assert_eq!(SystemClock.time_at(start + since), time + since);
+            assert_eq!(clock.time_at(start + since), time + since);
         }
+        let later = start + VALID;
         let before = SystemTime::now();
-        let later = start + READING_LASTS;
-        let read = SystemClock.time_at(later);
+        let read = clock.time_at(later);
         assert!((before..=SystemTime::now()).contains(&read));
-        assert_eq!(SystemClock.time_at(later + Duration::from_micros(1)), read + Duration::from_micros(1));
-        // One from before the reading does not count backwards.
-        let before = SystemTime::now();
-        let read = SystemClock.time_at(start);
-        assert!((before..=SystemTime::now()).contains(&read));
+        assert_eq!(clock.time_at(later + Duration::from_micros(1)), read + Duration::from_micros(1));
+    }
+
+    #[test]
+    fn a_reading_that_comes_late_is_not_counted_on_from() {
+        let clock = SystemClock::new();
+        let instant = Instant::now();
+        while instant.elapsed() < VALID / 2 {}
+        clock.time_at(instant);
+        let time = clock.time_at(Instant::now());
+        // It would be half a millisecond ahead.
+        assert!(time <= SystemTime::now() + MAX_GAP);
+    }
+
+    #[test]
+    fn what_was_before_the_clock_is_read() {
+        let before = Instant::now();
+        let clock = SystemClock::new();
+        let now = SystemTime::now();
+        let read = clock.time_at(before);
+        assert!((now..=SystemTime::now()).contains(&read));
     }
 }

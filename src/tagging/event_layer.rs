@@ -58,7 +58,7 @@ impl EventLayer {
         Self {
             events: Arc::new(Events {
                 sink: Guarded::new(sink),
-                clock: Arc::new(SystemClock),
+                clock: Arc::new(SystemClock::new()),
                 ids: Arc::new(RandomIds),
                 pool: EventPoolOwner::new(),
                 gives_receipts: false,

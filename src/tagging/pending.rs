@@ -36,9 +36,9 @@ pub(crate) struct Pending {
     content_length: u64,
     /// No body is sent, whatever the service's body holds: HEAD, 204, 304.
     is_bodyless: bool,
-    /// Whether the service or its body is being polled. Still set when the guard is dropped, it tells of a panic that
-    /// was caught between the poll and the drop.
-    is_polling: bool,
+    /// Whether the user's code runs: the service, its body, a resolver or a hook. Still set when the guard is dropped, it
+    /// tells of a panic that was caught in between.
+    is_in_user_code: bool,
     #[cfg(feature = "llm")]
     llm: Option<Box<LlmRecord>>,
     /// What the service runs within, and where the request is counted among the active ones.
@@ -83,7 +83,7 @@ impl Pending {
             body_bytes: 0,
             content_length: UNKNOWN_LENGTH,
             is_bodyless: false,
-            is_polling: false,
+            is_in_user_code: false,
             #[cfg(feature = "llm")]
             llm: None,
             #[cfg(feature = "otel")]
@@ -143,10 +143,10 @@ impl Pending {
         self.tags.is_none()
     }
 
-    /// Calls or polls the user's code within the request's span and context. A panic leaves a mark.
+    /// Calls or polls the user's code within the request's span and context.
     #[inline]
     pub(super) fn run<T>(&mut self, code: impl FnOnce() -> T) -> T {
-        marked(&mut self.is_polling, || {
+        marked(&mut self.is_in_user_code, || {
             // The context of OpenTelemetry is the first to come and the last to go, so that a span of `tracing` is a child of
             // ours.
             #[cfg(feature = "otel")]
@@ -190,9 +190,8 @@ impl Pending {
     /// The response head is there.
     pub(super) fn head<B: Body>(&mut self, response: &mut Response<B>) {
         let body = response.body();
-        // The user's code, as polling is.
         let (has_ended, exact_length) =
-            marked(&mut self.is_polling, || (body.is_end_stream(), body.size_hint().exact()));
+            marked(&mut self.is_in_user_code, || (body.is_end_stream(), body.size_hint().exact()));
         self.write_receipt(response, exact_length);
         let status = response.status();
         self.status = Some(status);
@@ -357,7 +356,7 @@ impl Drop for Pending {
         let has_head = self.status.is_some();
         let outcome = if has_head && (self.is_bodyless || self.has_sent_all()) {
             Outcome::Completed
-        } else if self.is_polling || thread::panicking() {
+        } else if self.is_in_user_code || thread::panicking() {
             Outcome::Panicked
         } else {
             Outcome::Cancelled

@@ -245,7 +245,7 @@ impl Tags {
     }
 
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
-        // Of others' code only clocks, id generators and the subscriber run under the lock, which are told not to panic;
+        // Of others' code only id generators and the subscriber run under the lock, which are told not to panic;
         // and every change is complete where one could.
         self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -133,7 +133,6 @@ impl Queue {
     }
 
     pub(super) fn push(&self, event: Arc<Event>) {
-        self.counts.accept();
         let taken = match self.backlog() {
             None => self.push_to_memory(event),
             Some(backlog) => self.push_to_either(backlog, event),
@@ -151,6 +150,8 @@ impl Queue {
     fn push_to_memory(&self, event: Arc<Event>) -> Result<(), (DropReason, usize)> {
         let held = held(event);
         let mut inside = self.inside();
+        // What is accepted before the queue closes is delivered.
+        self.counts.accept();
         if inside.is_closed {
             return Err((DropReason::Closed, 1));
         }
@@ -174,6 +175,7 @@ impl Queue {
     fn push_to_either(&self, backlog: &dyn Backlog, event: Arc<Event>) -> Result<(), (DropReason, usize)> {
         let (is_closed, memory_is_newer) = {
             let inside = self.inside();
+            self.counts.accept();
             (inside.is_closed, inside.memory_is_newer)
         };
         let taken = if is_closed {
