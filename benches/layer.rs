@@ -19,6 +19,7 @@ mod harness;
 use std::{
     convert::Infallible,
     env,
+    hint::black_box,
     process::Command,
     sync::Arc,
     time::{Duration, Instant},
@@ -48,7 +49,8 @@ const ROWS: &[(&str, &str)] = &[
     ("bare", "no layer"),
     ("trace-layer", "tower-http TraceLayer, no subscriber"),
     ("request-id", "tower-http request id, set and propagated"),
-    ("ours-headers", "ours, headers only (4 allow-listed of 12)"),
+    ("ours-headers", "ours, headers only (4 allow-listed of 12), tags read and discarded"),
+    ("ours-headers-json", "the same, written as JSON"),
     ("ours-full", "ours, full (JSON header, traceparent, 3 scopes)"),
     ("otel-tower", "opentelemetry-instrumentation-tower, spans"),
     ("otel-tower-metrics", "opentelemetry-instrumentation-tower, spans and metrics"),
@@ -133,9 +135,11 @@ fn run_row(row: &str, bursts: usize) {
                 .layer(PropagateRequestIdLayer::x_request_id());
             measure(layers.service(service), bursts);
         }
-        "ours-headers" => {
+        "ours-headers" | "ours-headers-json" => {
+            let sink = if row == "ours-headers" { discarding() } else { json() };
             let intake = Intake::new().allow_list("x-user-id, x-tenant, x-feature, x-session-id").unwrap();
             ours(
+                sink,
                 |sink| {
                     TaggingLayer::builder()
                         .metadata(MetadataLayer::builder().intake(intake))
@@ -153,6 +157,7 @@ fn run_row(row: &str, bursts: usize) {
                 .with(Scope::ApiKey, metadata! { "team" => "growth", "key" => "key-7" })
                 .with(Scope::Workspace, metadata! { "tenant" => "acme", "env" => "prod" });
             ours(
+                json(),
                 |sink| {
                     TaggingLayer::builder()
                         .metadata(
@@ -208,13 +213,33 @@ fn run_row(row: &str, bursts: usize) {
     }
 }
 
-/// Our rows: events are serialised to JSON on the sink's thread, and every one is delivered.
-fn ours<S, B>(wrap: impl FnOnce(Queued) -> S, bursts: usize)
+/// Reads the tags of events on its thread and discards them, as the exporters of the peers do with spans.
+struct Discard;
+
+impl BatchWriter for Discard {
+    fn write(&mut self, events: &[Arc<tower_tagging::Event>]) -> Result<(), WriteError> {
+        for event in events {
+            black_box(event.metadata());
+        }
+        Ok(())
+    }
+}
+
+fn discarding() -> Queued {
+    Queued::builder("discard", Discard).capacity(QUEUE).build()
+}
+
+/// Serialises events on its thread.
+fn json() -> Queued {
+    JsonLinesWriter::new(std::io::sink()).queued().capacity(QUEUE).build()
+}
+
+/// Our rows: every event is delivered.
+fn ours<S, B>(sink: Queued, wrap: impl FnOnce(Queued) -> S, bursts: usize)
 where
     S: Service<Request<Full<Bytes>>, Response = Response<B>, Error = Infallible>,
     B: Body + Unpin,
 {
-    let sink = JsonLinesWriter::new(std::io::sink()).queued().capacity(QUEUE).build();
     let delivery = sink.delivery();
     measure(wrap(sink), bursts);
     let report = delivery.shutdown(Duration::from_secs(60));
@@ -224,14 +249,6 @@ where
 /// Prints what a chunk of a streamed body costs more with the layer than without.
 fn measure_chunks(bursts: usize) {
     const CHUNKS: usize = 1000;
-
-    struct Discard;
-
-    impl BatchWriter for Discard {
-        fn write(&mut self, _: &[Arc<tower_tagging::Event>]) -> Result<(), WriteError> {
-            Ok(())
-        }
-    }
 
     fn stream() -> impl Body<Data = Bytes, Error = Infallible> + Unpin {
         let chunk = Bytes::from_static(b"data: {\"choices\":[{\"delta\":{\"content\":\"hello\"}}]}\n\n");
@@ -246,7 +263,7 @@ fn measure_chunks(bursts: usize) {
     }
 
     let mut bare = tower::service_fn(answer);
-    let layer = EventLayer::new(Queued::new("discard", Discard));
+    let layer = EventLayer::new(discarding());
     let delivery = layer.delivery();
     let mut observed = layer.layer(bare);
     let mut costs = [Vec::new(), Vec::new()];
