@@ -15,7 +15,8 @@ pub trait Clock: fmt::Debug + Send + Sync + 'static {
     fn instant(&self) -> Instant;
 
     /// The time of day, for [`Event::time`](super::Event::time), at an instant that [`instant`](Self::instant) gave just now:
-    /// that is [`now`](Self::now), unless the clock knows it without being read again.
+    /// that is [`now`](Self::now), unless the clock knows it without being read again. Called once when a request's head is
+    /// seen.
     fn time_at(&self, instant: Instant) -> SystemTime {
         let _ = instant;
         self.now()
@@ -36,8 +37,8 @@ pub struct SystemClock {
     valid_until: AtomicU64,
 }
 
-/// How long a reading of the time of day is counted on from.
-const VALID: Duration = Duration::from_millis(1);
+/// How long a reading of the time of day is counted on from, in nanoseconds.
+const VALID: u64 = 1_000_000;
 /// How far an instant and a reading may lie apart to be taken for the same time. A thread may lose its core between them.
 const MAX_GAP: Duration = Duration::from_micros(1);
 
@@ -54,13 +55,13 @@ impl SystemClock {
         let made_at = time.duration_since(UNIX_EPOCH).ok().and_then(|since| nanos(since)?.checked_sub(since_made));
         if let Some(made_at) = made_at.filter(|_| !is_apart) {
             self.made_at.store(made_at, Ordering::Relaxed);
-            let valid = nanos(VALID).unwrap_or_default();
-            self.valid_until.store(since_made.saturating_add(valid), Ordering::Release);
+            self.valid_until.store(since_made.saturating_add(VALID), Ordering::Release);
         }
         time
     }
 }
 
+/// `None` for what is longer than 584 years.
 fn nanos(time: Duration) -> Option<u64> {
     u64::try_from(time.as_nanos()).ok()
 }
@@ -120,8 +121,7 @@ impl ManualClock {
 
     /// Moves the clock on.
     pub fn advance(&self, by: Duration) {
-        let nanos = u64::try_from(by.as_nanos()).unwrap_or(u64::MAX);
-        self.elapsed_nanos.fetch_add(nanos, Ordering::Relaxed);
+        self.elapsed_nanos.fetch_add(nanos(by).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
     fn elapsed(&self) -> Duration {
@@ -161,7 +161,7 @@ mod tests {
             let since = Duration::from_micros(micros);
             assert_eq!(clock.time_at(start + since), time + since);
         }
-        let later = start + VALID;
+        let later = start + Duration::from_nanos(VALID);
         let before = SystemTime::now();
         let read = clock.time_at(later);
         assert!((before..=SystemTime::now()).contains(&read));
@@ -172,7 +172,7 @@ mod tests {
     fn a_reading_that_comes_late_is_not_counted_on_from() {
         let clock = SystemClock::new();
         let instant = Instant::now();
-        while instant.elapsed() < VALID / 2 {}
+        while instant.elapsed() < Duration::from_nanos(VALID / 2) {}
         clock.time_at(instant);
         let time = clock.time_at(Instant::now());
         // It would be half a millisecond ahead.
