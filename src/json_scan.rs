@@ -285,7 +285,7 @@ impl<F: Copy> JsonScanner<F> {
                 if self.beyond > 0 {
                     self.beyond += 1;
                 } else if let (Some(level), true) = (self.level_of(byte), self.level < MAX_LEVELS) {
-                    self.enter(level);
+                    return self.enter(level);
                 } else {
                     self.begin_capture();
                     self.beyond = 1;

@@ -68,7 +68,8 @@ impl RequestFieldReader {
     }
 }
 
-fn name(mut text: String) -> String {
+/// A name of a model or a tier, cut to what is still one.
+pub(crate) fn name(mut text: String) -> String {
     text.truncate(truncated(&text, MAX_NAME_CHARS).len());
     text
 }

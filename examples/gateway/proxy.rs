@@ -1,6 +1,6 @@
 //! Forwards requests to the upstream, streaming both ways.
 
-use std::error::Error;
+use std::{error::Error, sync::Arc};
 
 use axum::{
     Json, Router,
@@ -18,7 +18,6 @@ use hyper_util::{
 use serde_json::json;
 use tower_tagging::Tags;
 
-#[derive(Clone)]
 struct Upstream {
     base: Uri,
     client: Client<HttpsConnector<HttpConnector>, Body>,
@@ -30,17 +29,18 @@ pub(crate) fn router(base: Uri) -> Router {
     tcp.enforce_http(false);
     let connector = HttpsConnectorBuilder::new().with_webpki_roots().https_or_http().enable_http1().wrap_connector(tcp);
     let client = Client::builder(TokioExecutor::new()).pool_timer(TokioTimer::new()).build(connector);
-    Router::new().fallback(forward).with_state(Upstream { base, client })
+    // Shared, since axum clones the state several times for each request.
+    Router::new().fallback(forward).with_state(Arc::new(Upstream { base, client }))
 }
 
-async fn forward(State(upstream): State<Upstream>, tags: Option<Tags>, request: Request) -> Response {
+async fn forward(State(upstream): State<Arc<Upstream>>, request: Request) -> Response {
     let (mut head, body) = request.into_parts();
     if head.method == http::Method::CONNECT {
-        return failure(tags, StatusCode::METHOD_NOT_ALLOWED, "no_tunnels", "the gateway does not tunnel");
+        return failure(StatusCode::METHOD_NOT_ALLOWED, "no_tunnels", "the gateway does not tunnel");
     }
     match target(&upstream.base, &head.uri) {
         Ok(uri) => head.uri = uri,
-        Err(problem) => return failure(tags, StatusCode::BAD_REQUEST, "invalid_target", &problem.to_string()),
+        Err(problem) => return failure(StatusCode::BAD_REQUEST, "invalid_target", &problem.to_string()),
     }
     head.version = http::Version::HTTP_11;
     head.extensions.clear();
@@ -50,14 +50,14 @@ async fn forward(State(upstream): State<Upstream>, tags: Option<Tags>, request: 
     match upstream.client.request(Request::from_parts(head, body)).await {
         // The request asked for no upgrade: that header concerns one connection only.
         Ok(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
-            failure(tags, StatusCode::BAD_GATEWAY, "upstream_upgraded", "the upstream switched protocols unasked")
+            failure(StatusCode::BAD_GATEWAY, "upstream_upgraded", "the upstream switched protocols unasked")
         }
         Ok(response) => {
             let (mut head, body) = response.into_parts();
             remove_hop_by_hop(&mut head.headers);
             Response::from_parts(head, Body::new(body.map_err(broke_off)))
         }
-        Err(problem) => failure(tags, StatusCode::BAD_GATEWAY, "upstream_unreachable", &cause_of(&problem)),
+        Err(problem) => failure(StatusCode::BAD_GATEWAY, "upstream_unreachable", &cause_of(&problem)),
     }
 }
 
@@ -101,8 +101,9 @@ fn remove_hop_by_hop(headers: &mut HeaderMap) {
     }
 }
 
-fn failure(tags: Option<Tags>, status: StatusCode, kind: &str, message: &str) -> Response {
-    if let Some(tags) = tags {
+/// Answers in place of the upstream, and says why on the event.
+fn failure(status: StatusCode, kind: &str, message: &str) -> Response {
+    if let Some(tags) = Tags::current() {
         tags.set_error(format!("{kind}: {message}"));
     }
     (status, Json(json!({"error": {"type": kind, "message": message}}))).into_response()

@@ -3,6 +3,8 @@
 //! Which convention a report follows is told by the names in it, as proxies and compatible servers answer with the shape
 //! of one provider for the models of another. Only where names do not tell does the provider decide.
 
+use std::borrow::Cow;
+
 use serde_json::{Map, Value};
 
 use super::{Unit, Usage};
@@ -378,8 +380,8 @@ const PARTS: &[(Unit, &[Unit])] = &[
 ];
 
 /// The usage with every part cut to what its whole leaves, so that it can be priced.
-pub(super) fn saturated(usage: &Usage) -> Usage {
-    let mut usage = usage.clone();
+pub(super) fn saturated(usage: &Usage) -> Cow<'_, Usage> {
+    let mut usage = Cow::Borrowed(usage);
     for (whole, parts) in PARTS {
         let Some(mut left) = usage.get(*whole) else { continue };
         for part in *parts {
@@ -387,7 +389,7 @@ pub(super) fn saturated(usage: &Usage) -> Usage {
                 let kept = count.min(left);
                 left -= kept;
                 if kept < count {
-                    usage.set(*part, kept);
+                    usage.to_mut().set(*part, kept);
                 }
             }
         }

@@ -144,8 +144,11 @@ impl PriceBook for CatalogPrices {
         // the catalog wants the whole of each.
         let has_parts_of_parts = query.usage.iter().any(|(unit, count)| count > 0 && !unit.is_always_named());
         let counts = query.usage.iter().filter(|(unit, count)| *count > 0 || has_parts_of_parts || unit.is_total());
-        #[allow(clippy::cast_precision_loss, reason = "no request has so many tokens")]
-        let usage = counts.map(|(unit, count)| (UsageKey::from_static(unit.price_key()), count as f64)).collect();
+        let mut usage = genai_prices::Usage::new();
+        for (unit, count) in counts {
+            #[allow(clippy::cast_precision_loss, reason = "no request has so many tokens")]
+            usage.insert(UsageKey::from_static(unit.price_key()), count as f64);
+        }
         let mut request = PriceRequest::new(query.model, &usage).with_timestamp(query.time);
         if let Some(provider) = query.provider {
             request = request.with_provider_id(provider);

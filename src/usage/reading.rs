@@ -5,8 +5,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     json_scan::{JsonScanner, Node, Roots, Want},
-    metadata::limits::truncated,
-    request_fields::{MAX_NAME_CHARS, scalar_text},
+    request_fields::{name, scalar_text},
 };
 
 /// What a response said, as far as it went.
@@ -322,8 +321,14 @@ const MAX_COUNTS: usize = 64;
 /// Writes the members of an object over those that are there. `null` is no value.
 fn merge(into: &mut Map<String, Value>, object: &[u8], is_unparsed: &mut bool) {
     match serde_json::from_slice(object) {
-        Ok(Value::Object(members)) => {
-            for (name, value) in members.into_iter().filter(|(_, value)| !value.is_null()) {
+        Ok(Value::Object(mut members)) => {
+            members.retain(|_, value| !value.is_null());
+            // The only report there is, mostly.
+            if into.is_empty() && members.len() <= MAX_COUNTS {
+                *into = members;
+                return;
+            }
+            for (name, value) in members {
                 if into.len() < MAX_COUNTS || into.contains_key(&name) {
                     into.insert(name, value);
                 }
@@ -334,10 +339,9 @@ fn merge(into: &mut Map<String, Value>, object: &[u8], is_unparsed: &mut bool) {
     }
 }
 
-/// A name, unless it is empty: Azure begins with such ones. Cut to what is still one.
+/// A name, unless it is empty: Azure begins with such ones.
 fn name_text(value: &[u8]) -> Option<String> {
-    let text = scalar_text(value).filter(|text| !text.is_empty())?;
-    Some(truncated(&text, MAX_NAME_CHARS).to_owned())
+    scalar_text(value).filter(|text| !text.is_empty()).map(name)
 }
 
 /// A scanner for response documents.
