@@ -59,19 +59,20 @@ impl RequestFieldReader {
             let text = value.and_then(scalar_text);
             match field {
                 Field::User => fields.user = text.filter(|_| *reads_user),
-                Field::Model => fields.model = text.map(name),
+                Field::Model => fields.model = text.map(cut_name),
                 Field::Stream => fields.stream = text.and_then(|text| text.parse().ok()),
-                Field::ServiceTier => fields.service_tier = text.map(name),
+                Field::ServiceTier => fields.service_tier = text.map(cut_name),
             }
         });
         (scanner.documents() > 0).then(|| std::mem::take(fields))
     }
 }
 
-/// A name of a model or a tier, cut to what is still one.
-pub(crate) fn name(mut text: String) -> String {
-    text.truncate(truncated(&text, MAX_NAME_CHARS).len());
-    text
+/// A name of a model or a tier, cut to what is still one, with no more memory than that takes.
+pub(crate) fn cut_name(mut name: String) -> String {
+    name.truncate(truncated(&name, MAX_NAME_CHARS).len());
+    name.shrink_to_fit();
+    name
 }
 
 /// A string's text, or a number or boolean as it is written.
@@ -86,7 +87,7 @@ pub(crate) fn scalar_text(value: &[u8]) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{RequestFieldReader, RequestFields};
+    use super::{MAX_NAME_CHARS, RequestFieldReader, RequestFields, cut_name};
 
     fn read(body: &str, chunk: usize) -> Option<RequestFields> {
         let mut reader = RequestFieldReader::new(true);
@@ -124,6 +125,13 @@ mod tests {
                 assert_eq!(found.as_deref(), user, "{body} in chunks of {chunk}");
             }
         }
+    }
+
+    #[test]
+    fn a_long_name_is_cut_with_its_memory() {
+        let cut = cut_name("ü".repeat(10_000));
+        assert_eq!(cut, "ü".repeat(MAX_NAME_CHARS));
+        assert!(cut.capacity() < 2 * cut.len(), "{} bytes", cut.capacity());
     }
 
     #[test]

@@ -240,6 +240,31 @@ fn json_lines_that_are_not_flushed() {
     assert_eq!(report.sink("jsonl").unwrap().dropped_for(DropReason::WriteFailed), 3, "{report}");
 }
 
+/// Few events are on their way at once: a full batch is written at 64, long before the default delay or size of a [`Queued`].
+#[test]
+fn json_lines_go_out_64_at_once() {
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<usize>>>);
+
+    impl Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().push(bytes.split_inclusive(|byte| *byte == b'\n').count());
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    let lines = Lines::default();
+    let sink = JsonLinesWriter::new(lines.clone()).queued().max_delay(Duration::from_secs(60)).build();
+    let layer = EventLayer::new(sink);
+    emit(&layer, 150);
+    assert!(layer.delivery().shutdown(Duration::from_secs(10)).is_complete());
+    assert_eq!(*lines.0.lock().unwrap(), [64, 64, 22]);
+}
+
 /// Batches fill by size, and by time.
 #[test]
 fn batches_by_size_and_time() {

@@ -13,7 +13,7 @@ use super::{BatchWriter, Delivery, Queued, QueuedBuilder, Sink, WriteError, queu
 /// Writes every event as one JSON object on a line of its own ([JSON Lines](https://jsonlines.org)).
 ///
 /// Lines are written whole and in batches, on a thread of their own: they never interleave, and a request never waits
-/// for a disk or a pipe. It is a [`Queued`] with its default bounds; [`JsonLinesWriter`] is the writer for other bounds.
+/// for a disk or a pipe. It is what [`JsonLinesWriter::queued`] builds, where other bounds can be chosen.
 ///
 /// ```
 /// use std::time::Duration;
@@ -111,9 +111,9 @@ impl<W: Write + Send + 'static> JsonLinesWriter<W> {
         Self { writer, lines: Vec::new(), ends: Vec::new(), is_torn: false }
     }
 
-    /// A [`Queued`] called `jsonl` around this writer, whose bounds can be chosen. A batch is at most 64 events: lines are
-    /// cheap to write, and few events on their way stay in the caches of the requests that fill them and of the thread that
-    /// reads them.
+    /// A [`Queued`] called `jsonl` around this writer, whose bounds can be chosen. They begin as those of [`Queued::new`], but
+    /// for batches of at most 64 events: lines are cheap to write, and few events on their way stay in the caches of the
+    /// requests that fill them and of the thread that reads them.
     pub fn queued(self) -> QueuedBuilder<Self> {
         Queued::builder("jsonl", self).max_batch(64)
     }

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     json_scan::{JsonScanner, Node, Roots, Want},
-    request_fields::{name, scalar_text},
+    request_fields::{cut_name, scalar_text},
 };
 
 /// What a response said, as far as it went.
@@ -341,7 +341,7 @@ fn merge(into: &mut Map<String, Value>, object: &[u8], is_unparsed: &mut bool) {
 
 /// A name, unless it is empty: Azure begins with such ones.
 fn name_text(value: &[u8]) -> Option<String> {
-    scalar_text(value).filter(|text| !text.is_empty()).map(name)
+    scalar_text(value).filter(|text| !text.is_empty()).map(cut_name)
 }
 
 /// A scanner for response documents.

@@ -8,7 +8,7 @@ use std::{
 
 use crate::{
     metadata::limits::truncated,
-    request_fields::{MAX_NAME_CHARS, RequestFields},
+    request_fields::{MAX_NAME_CHARS, RequestFields, cut_name},
 };
 
 use super::{
@@ -64,7 +64,7 @@ impl Cost {
     pub fn of(mut self, meter: impl Into<Cow<'static, str>>, amount: f64) -> Self {
         let name = match meter.into() {
             Cow::Borrowed(name) => Cow::Borrowed(truncated(name, MAX_NAME_CHARS)),
-            Cow::Owned(name) => Cow::Owned(truncated(&name, MAX_NAME_CHARS).to_owned()),
+            Cow::Owned(name) => Cow::Owned(cut_name(name)),
         };
         self.meter = Some(Meter { name, amount });
         self
