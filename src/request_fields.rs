@@ -20,6 +20,14 @@ pub(crate) struct RequestFields {
     pub(crate) service_tier: Option<String>,
 }
 
+impl RequestFields {
+    /// About the bytes that it takes in memory beside itself.
+    #[cfg(feature = "llm")]
+    pub(crate) fn approximate_bytes(&self) -> usize {
+        [&self.user, &self.model, &self.service_tier].into_iter().flatten().map(String::capacity).sum()
+    }
+}
+
 #[derive(Clone, Copy)]
 enum Field {
     User,

@@ -282,6 +282,38 @@ fn memory_is_bounded_in_bytes() {
     assert_eq!(end.sinks()[0].delivered(), full.in_flight() + 5);
 }
 
+/// What code recorded for a request counts among its bytes.
+#[cfg(feature = "llm")]
+#[test]
+fn memory_is_bounded_whatever_is_recorded() {
+    use tower_tagging::usage::{Cost, Money, Usage};
+
+    let (open, gate) = std::sync::mpsc::channel::<()>();
+    let writer = Writer(move |_: &[Arc<Event>]| {
+        let _ = gate.recv();
+        Ok(())
+    });
+    let sink = Queued::builder("recorded", writer).max_batch(1).max_bytes(400 * 1024).build();
+    let service = EventLayer::new(sink.clone()).layer(service_fn(|request: Request<()>| {
+        let tags = request.extensions().get::<Tags>().unwrap();
+        for number in 0..100 {
+            let model = format!("{number}-{}", "m".repeat(10_000));
+            tags.record_usage(Usage::tokens(1, 1).of("openai", model));
+            tags.record_cost(Cost::new(Money::from_nano_usd(1)).of(format!("{number}"), 1.0));
+        }
+        std::future::ready(Ok::<_, Infallible>(Response::new(String::new())))
+    }));
+    for _ in 0..100 {
+        futures_util::FutureExt::now_or_never(service.clone().oneshot(Request::new(()))).unwrap().unwrap();
+    }
+    let full = report(&sink);
+    assert_balance(&full);
+    // A hundred names of 256 letters, and as many records and meters around them: some 40 KiB each.
+    assert!((5..20).contains(&full.in_flight()), "{full}");
+    drop(open);
+    assert_eq!(sink.delivery().shutdown(Duration::from_secs(10)).sinks()[0].delivered(), full.in_flight());
+}
+
 fn always(folder: &Path) -> SpoolBuilder {
     Spool::builder(folder).mode(SpoolMode::Always).segment_bytes(64 * 1024)
 }

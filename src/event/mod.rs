@@ -54,6 +54,7 @@ mod outcome;
 mod parse;
 mod pool;
 mod record;
+pub(crate) mod whole;
 
 #[cfg(feature = "test-util")]
 pub use self::clock::ManualClock;

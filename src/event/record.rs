@@ -1,7 +1,7 @@
 use std::{
     fmt,
     sync::Arc,
-    time::{Duration, SystemTime},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use http::{Method, StatusCode, Version};
@@ -17,9 +17,16 @@ use crate::{
 };
 
 #[cfg(feature = "llm")]
-use crate::usage::{LlmRecord, LlmUsage, Recorded, RequestFacts, UsageTap};
+use crate::{
+    request_fields::RequestFields,
+    usage::{LlmRecord, LlmUsage, Recorded, RequestFacts, UsageTap},
+};
 
-use super::{Outcome, pool::EventPool};
+use super::{
+    Outcome,
+    pool::EventPool,
+    whole::{micros, micros_since_1970},
+};
 
 /// The one record of a request; see the [module](super).
 #[non_exhaustive]
@@ -49,9 +56,10 @@ pub struct Event {
     /// One with nothing in it, for the next exchange.
     #[cfg(feature = "llm")]
     pub(crate) spare_llm: Option<Box<LlmRecord>>,
-    /// What code recorded, and what the request body says.
     #[cfg(feature = "llm")]
     pub(crate) recorded: Recorded,
+    #[cfg(feature = "llm")]
+    pub(crate) request_fields: RequestFields,
     /// What its usage is priced by. It stays for the next request, as the rules of the tags do.
     #[cfg(feature = "llm")]
     pub(crate) tap: Option<UsageTap>,
@@ -90,6 +98,8 @@ impl Default for Event {
             #[cfg(feature = "llm")]
             recorded: Recorded::default(),
             #[cfg(feature = "llm")]
+            request_fields: RequestFields::default(),
+            #[cfg(feature = "llm")]
             tap: None,
             home: None,
         }
@@ -127,6 +137,8 @@ impl Event {
             #[cfg(feature = "llm")]
             recorded,
             #[cfg(feature = "llm")]
+            request_fields,
+            #[cfg(feature = "llm")]
                 tap: _,
             home: _,
         } = self;
@@ -143,8 +155,11 @@ impl Event {
                 record.reset();
                 *spare_llm = Some(record);
             }
-            if !recorded.is_blank() {
+            if !recorded.is_empty() {
                 *recorded = Recorded::default();
+            }
+            if *request_fields != RequestFields::default() {
+                *request_fields = RequestFields::default();
             }
         }
     }
@@ -155,7 +170,10 @@ impl Event {
         let texts = texts + self.trace.tracestate().map_or(0, str::len);
         let error = self.error.as_ref().map_or(0, String::len);
         #[cfg(feature = "llm")]
-        let llm = self.llm.as_ref().or(self.spare_llm.as_ref()).map_or(0, |llm| llm.approximate_bytes());
+        let llm = {
+            let record = self.llm.as_ref().or(self.spare_llm.as_ref()).map_or(0, |llm| llm.approximate_bytes());
+            record + self.recorded.approximate_bytes() + self.request_fields.approximate_bytes()
+        };
         #[cfg(not(feature = "llm"))]
         let llm = 0;
         size_of::<Self>() + texts + error + self.tags.approximate_bytes() + llm
@@ -299,6 +317,7 @@ impl Event {
         self.llm.as_deref()?.settle(&RequestFacts {
             tap: self.tap.as_ref(),
             recorded: &self.recorded,
+            fields: &self.request_fields,
             time: self.time,
             host: &self.host,
             path: &self.path,
@@ -357,10 +376,7 @@ impl Serialize for Event {
         let mut object = serializer.serialize_struct("Event", 13)?;
         object.serialize_field("schema", "tower-tagging/1")?;
         object.serialize_field("id", self.id.hyphenated().encode_lower(&mut Uuid::encode_buffer()))?;
-        object.serialize_field(
-            "time",
-            &Display(humantime::format_rfc3339_micros(self.time.clamp(MIN_TIME, max_time()))),
-        )?;
+        object.serialize_field("time", &Display(humantime::format_rfc3339_micros(writable(self.time))))?;
         object.serialize_field("trace", self.trace())?;
         object.serialize_field("request", &Request(self))?;
         object.serialize_field("response", &Response(self))?;
@@ -378,12 +394,9 @@ impl Serialize for Event {
     }
 }
 
-/// What RFC 3339 can write, as far as the formatter goes: a clock may say anything.
-const MIN_TIME: SystemTime = SystemTime::UNIX_EPOCH;
-
-/// The end of the year 9999.
-fn max_time() -> SystemTime {
-    MIN_TIME + Duration::from_secs(253_402_300_799)
+/// The nearest that RFC 3339 can write.
+fn writable(time: SystemTime) -> SystemTime {
+    UNIX_EPOCH + Duration::from_micros(micros_since_1970(time))
 }
 
 /// Serialises as the text it displays.
@@ -437,7 +450,6 @@ struct Timing<'a>(&'a Event);
 
 impl Serialize for Timing<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
         let mut object = serializer.serialize_struct("Timing", 3)?;
         object.serialize_field("head_us", &self.0.head.map(micros))?;
         object.serialize_field("first_byte_us", &self.0.first_byte.map(micros))?;

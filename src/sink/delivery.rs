@@ -7,6 +7,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use crate::event::whole::millis;
+
 /// Why an event was dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -402,7 +404,7 @@ impl Delivery {
                 spooled = sink.spool.written,
                 in_spool = sink.spool.waiting,
                 in_flight = sink.in_flight(),
-                oldest_ms = sink.oldest_age.map(|age| u64::try_from(age.as_millis()).unwrap_or(u64::MAX)),
+                oldest_ms = sink.oldest_age.map(millis),
                 health = sink.health.as_str(),
                 "{sink}"
             );

@@ -1,4 +1,7 @@
-use std::{fmt, sync::Arc, sync::OnceLock, time::Duration};
+use std::{
+    fmt,
+    sync::{Arc, OnceLock},
+};
 
 use tracing_core::{
     Callsite, Interest, Kind, Level, Metadata,
@@ -6,7 +9,7 @@ use tracing_core::{
     identify_callsite,
 };
 
-use crate::event::Event;
+use crate::event::{Event, whole::micros};
 
 use super::Sink;
 
@@ -188,10 +191,6 @@ impl<'a> LlmFields<'a> {
     fn of(_event: &'a Event) -> Self {
         Self::default()
     }
-}
-
-fn micros(time: Duration) -> u64 {
-    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
 /// A call site whose target and level are known at run time only, which `tracing`'s macros don't offer.

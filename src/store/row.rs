@@ -7,7 +7,14 @@ use memchr::memmem;
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::{event::Event, json_writer, metadata::Metadata};
+use crate::{
+    event::{
+        Event,
+        whole::{LAST_MICRO, micros, micros_since_1970},
+    },
+    json_writer,
+    metadata::Metadata,
+};
 
 use super::keys::ActiveKeys;
 
@@ -28,34 +35,26 @@ pub(super) enum Value<'a> {
 
 /// Microseconds since 1970 in UTC, up to the end of the year 9999: what both databases, and those who read them, can hold.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Micros(i64);
+pub(super) struct Micros(u64);
 
 impl Micros {
-    /// 9999-12-31T23:59:59.999999Z.
-    const MAX: i64 = 253_402_300_799_999_999;
-
     /// The nearest that can be stored.
     pub(super) fn of(time: SystemTime) -> Self {
-        let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        Self(i64::try_from(since.as_micros()).unwrap_or(Self::MAX).min(Self::MAX))
-    }
-
-    pub(super) fn from_i64(micros: i64) -> Self {
-        Self(micros.clamp(0, Self::MAX))
+        Self(micros_since_1970(time))
     }
 
     #[cfg(feature = "postgres")]
     pub(super) fn get(self) -> i64 {
-        self.0
+        // There are less than 2^58 of them.
+        i64::try_from(self.0).unwrap_or(i64::MAX)
     }
 
     pub(super) fn time(self) -> SystemTime {
-        SystemTime::UNIX_EPOCH + Duration::from_micros(self.0.unsigned_abs())
+        SystemTime::UNIX_EPOCH + Duration::from_micros(self.0)
     }
 
     fn plus(self, duration: Duration) -> Self {
-        let micros = i64::try_from(duration.as_micros()).unwrap_or(Self::MAX);
-        Self::from_i64(self.0.saturating_add(micros))
+        Self(self.0.saturating_add(micros(duration)).min(LAST_MICRO))
     }
 }
 

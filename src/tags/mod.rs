@@ -17,7 +17,7 @@ use http::request::Parts;
 #[cfg(feature = "client")]
 pub use self::step::Step;
 #[cfg(feature = "llm")]
-use crate::usage::{Cost, Recorded, UsageRecord};
+use crate::usage::{Cost, UsageRecord};
 use crate::{
     event::{Event, Outcome},
     metadata::{
@@ -204,7 +204,9 @@ impl Tags {
     #[cfg(feature = "llm")]
     pub fn record_usage(&self, usage: impl Into<UsageRecord>) {
         let usage = usage.into();
-        self.record(|recorded| recorded.add_usage(usage));
+        if let Some(request) = self.state().open() {
+            request.event.recorded.add_usage(usage);
+        }
     }
 
     /// Records a cost: of rows, seconds, bytes, or of a call whose price you know. Several add up, and come on top of what is
@@ -218,13 +220,8 @@ impl Tags {
     /// ```
     #[cfg(feature = "llm")]
     pub fn record_cost(&self, cost: Cost) {
-        self.record(|recorded| recorded.add_cost(cost));
-    }
-
-    #[cfg(feature = "llm")]
-    fn record(&self, record: impl FnOnce(&mut Recorded)) {
         if let Some(request) = self.state().open() {
-            record(&mut request.event.recorded);
+            request.event.recorded.add_cost(cost);
         }
     }
 
@@ -234,7 +231,9 @@ impl Tags {
             self.fill_user(user);
         }
         #[cfg(feature = "llm")]
-        self.record(|recorded| recorded.fields = fields);
+        if let Some(request) = self.state().open() {
+            request.event.request_fields = fields;
+        }
         #[cfg(not(feature = "llm"))]
         drop(fields);
     }

@@ -3,6 +3,8 @@ use std::{borrow::Cow, sync::Arc, time::Duration};
 use serde::{Serialize, Serializer, ser::SerializeStruct};
 use serde_json::Value;
 
+use crate::event::whole::micros;
+
 use super::{Money, Operation, Unit, Usage};
 
 /// Whether the usage on an event is what the provider said.
@@ -254,7 +256,6 @@ impl Serialize for Meters<'_> {
 
 impl Serialize for LlmUsage {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
         let mut object = serializer.serialize_struct("LlmUsage", 17)?;
         object.serialize_field("provider", &self.provider)?;
         object.serialize_field("operation", &self.operation.as_ref().map(Operation::as_str))?;

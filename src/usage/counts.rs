@@ -160,6 +160,11 @@ impl Usage {
         self.set(unit, self.get(unit).unwrap_or(0).saturating_add(count));
     }
 
+    /// About the bytes that it takes in memory beside itself.
+    pub(crate) fn approximate_bytes(&self) -> usize {
+        self.counts.capacity() * size_of::<(Unit, u64)>()
+    }
+
     /// Adds all counts of `other`.
     pub fn add_all(&mut self, other: &Self) {
         for (unit, count) in other.iter() {

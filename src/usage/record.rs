@@ -26,10 +26,11 @@ pub struct UsageRecord {
 }
 
 impl Usage {
-    /// Says which provider's model used it, so that it can be priced: `usage.of("openai", "gpt-4o")`.
+    /// Says which provider's model used it, so that it can be priced: `usage.of("openai", "gpt-4o")`. Names are cut to 256
+    /// characters.
     #[must_use]
     pub fn of(self, provider: impl Into<String>, model: impl Into<String>) -> UsageRecord {
-        UsageRecord { usage: self, provider: Some(provider.into()), model: Some(model.into()) }
+        UsageRecord { usage: self, provider: Some(cut_name(provider.into())), model: Some(cut_name(model.into())) }
     }
 }
 
@@ -71,10 +72,9 @@ impl Cost {
     }
 }
 
-/// What is known of the usage of a request before its response: what code recorded, and what the request body asks for.
+/// Usage and cost that code recorded for a request.
 #[derive(Debug, Default)]
 pub(crate) struct Recorded {
-    pub(crate) fields: RequestFields,
     usages: Vec<UsageRecord>,
     money: Option<Money>,
     meters: Vec<Meter>,
@@ -103,14 +103,18 @@ impl Recorded {
         }
     }
 
-    /// Whether there is nothing in it.
-    pub(crate) fn is_blank(&self) -> bool {
-        self.is_empty() && self.fields == RequestFields::default()
-    }
-
-    /// Whether there is no usage and no cost.
     pub(crate) fn is_empty(&self) -> bool {
         self.usages.is_empty() && self.money.is_none()
+    }
+
+    /// About the bytes that it takes in memory beside itself.
+    pub(crate) fn approximate_bytes(&self) -> usize {
+        let usages = self.usages.iter().map(|record| {
+            let names = [&record.provider, &record.model].into_iter().flatten().map(String::capacity).sum::<usize>();
+            size_of::<UsageRecord>() + names + record.usage.approximate_bytes()
+        });
+        let meters = self.meters.iter().map(|meter| size_of::<Meter>() + meter.name.len());
+        usages.chain(meters).sum()
     }
 }
 
@@ -128,6 +132,8 @@ pub(crate) struct RequestFacts<'a> {
     /// How it is priced.
     pub(crate) tap: Option<&'a UsageTap>,
     pub(crate) recorded: &'a Recorded,
+    /// What its body asks for.
+    pub(crate) fields: &'a RequestFields,
     pub(crate) time: SystemTime,
     pub(crate) host: &'a str,
     pub(crate) path: &'a str,
@@ -265,11 +271,10 @@ impl fmt::Debug for LlmRecord {
 
 impl Seen {
     fn settle(&mut self, request: &RequestFacts<'_>) -> Option<LlmUsage> {
-        let (tap, recorded) = (request.tap, request.recorded);
+        let RequestFacts { tap, recorded, fields, .. } = *request;
         let (mut reading, stream) = self.read(request.duration);
         let Self { exchange, has_ended, has_body, .. } = self;
         let exchange = exchange.take();
-        let fields = &recorded.fields;
         let is_llm = reading.is_llm() || fields.model.is_some();
         if recorded.is_empty() && exchange.as_ref().is_none_or(|exchange| exchange.is_tentative && !is_llm) {
             return None;
@@ -430,7 +435,7 @@ impl LlmUsage {
 
     /// What code recorded takes the place of what was observed: several calls add up.
     fn replace_by(&mut self, recorded: &Recorded, tap: Option<&UsageTap>, request: &RequestFacts<'_>) {
-        let Recorded { usages, money, meters, .. } = recorded;
+        let Recorded { usages, money, meters } = recorded;
         let money = *money;
         self.usage_status = UsageStatus::Recorded;
         self.meters.clone_from(meters);

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::queue::millis;
+use crate::event::whole::millis;
 
 pub(super) type Observer = Arc<dyn Fn(QueueFull<'_>) + Send + Sync>;
 

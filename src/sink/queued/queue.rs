@@ -421,10 +421,6 @@ fn held(event: Arc<Event>) -> Held {
     (event, bytes)
 }
 
-pub(super) fn millis(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
-}
-
 impl Part for Queue {
     fn report(&self) -> Option<SinkReport> {
         let spool = self.backlog().map(Backlog::report).unwrap_or_default();

@@ -3,9 +3,13 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use crate::{event::Event, sink::SinkHealth};
-
-use super::queue::millis;
+use crate::{
+    event::{
+        Event,
+        whole::{micros_since_1970, millis},
+    },
+    sink::SinkHealth,
+};
 
 /// What tells how a worker is doing.
 pub(super) struct Vitals {
@@ -38,7 +42,7 @@ impl Vitals {
     /// The oldest event that the worker has, if it has any.
     pub(super) fn holds(&self, oldest: Option<&Event>) {
         let ended = oldest.map(|event| event.time().checked_add(event.duration()).unwrap_or(event.time()));
-        self.oldest.store(ended.map_or(0, |ended| since_epoch(ended).max(1)), SeqCst);
+        self.oldest.store(ended.map_or(0, |ended| micros_since_1970(ended).max(1)), SeqCst);
     }
 
     pub(super) fn writer_is_busy(&self, is_busy: bool) {
@@ -51,7 +55,7 @@ impl Vitals {
 
     pub(super) fn oldest_age(&self) -> Option<Duration> {
         let oldest = self.oldest.load(SeqCst);
-        let age = Duration::from_micros(since_epoch(SystemTime::now()).saturating_sub(oldest));
+        let age = Duration::from_micros(micros_since_1970(SystemTime::now()).saturating_sub(oldest));
         (oldest > 0).then_some(age)
     }
 
@@ -68,10 +72,4 @@ impl Vitals {
             SinkHealth::Healthy
         }
     }
-}
-
-/// Microseconds since 1970.
-fn since_epoch(time: SystemTime) -> u64 {
-    let time = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
