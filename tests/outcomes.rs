@@ -10,7 +10,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     pin::pin,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
@@ -37,7 +37,7 @@ use tower_http::{
     on_early_drop::{OnBodyDropFn, OnEarlyDropLayer},
     timeout::TimeoutLayer,
 };
-use tower_tagging::{EventLayer, event::Outcome};
+use tower_tagging::{EventLayer, event::Outcome, tagging::ResponseBody};
 
 type BoxedService = BoxCloneSyncService<Request<Incoming>, Response<Body>, BoxError>;
 
@@ -374,7 +374,7 @@ fn panic_within_call() {
 
 /// A body that panics when it is looked at.
 struct Unsure {
-    panics: Option<LooksAt>,
+    panics: Arc<Mutex<Option<LooksAt>>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -390,20 +390,22 @@ impl http_body::Body for Unsure {
     type Error = Infallible;
 
     fn poll_frame(
-        mut self: std::pin::Pin<&mut Self>,
+        self: std::pin::Pin<&mut Self>,
         _: &mut std::task::Context<'_>,
     ) -> std::task::Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        self.panics = Some(LooksAt::End);
+        *self.panics.lock().unwrap() = Some(LooksAt::End);
         std::task::Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(b"some")))))
     }
 
     fn is_end_stream(&self) -> bool {
-        assert_ne!(self.panics, Some(LooksAt::End), "it is not known");
+        let panics = *self.panics.lock().unwrap();
+        assert_ne!(panics, Some(LooksAt::End), "it is not known");
         false
     }
 
     fn size_hint(&self) -> http_body::SizeHint {
-        assert_ne!(self.panics, Some(LooksAt::Length), "it is not known");
+        let panics = *self.panics.lock().unwrap();
+        assert_ne!(panics, Some(LooksAt::Length), "it is not known");
         http_body::SizeHint::default()
     }
 }
@@ -415,7 +417,9 @@ fn panic_of_a_body_that_is_looked_at() {
         let panics_at_head = looks_at != LooksAt::EndLater;
         let recorder = Recorder::new();
         let mut service = EventLayer::new(recorder.clone()).layer(service_fn(move |_: Request<()>| {
-            std::future::ready(Ok::<_, Infallible>(Response::new(Unsure { panics: Some(looks_at) })))
+            std::future::ready(Ok::<_, Infallible>(Response::new(Unsure {
+                panics: Arc::new(Mutex::new(Some(looks_at))),
+            })))
         }));
         let mut future = Box::pin(service.call(Request::new(())));
         let answered = catch_unwind(AssertUnwindSafe(|| future.as_mut().now_or_never()));
@@ -427,5 +431,26 @@ fn panic_of_a_body_that_is_looked_at() {
         }
         drop(future);
         assert_eq!(recorder.single().outcome(), Outcome::Panicked);
+    }
+}
+
+/// Servers look at a body between its frames. Their looking is no cancellation of the client's when it panics.
+#[test]
+fn panic_of_a_body_that_a_server_looks_at() {
+    for (panics, looks) in [
+        (LooksAt::End, (|body| _ = http_body::Body::is_end_stream(body)) as fn(&ResponseBody<Unsure>)),
+        (LooksAt::Length, |body| _ = http_body::Body::size_hint(body)),
+    ] {
+        let recorder = Recorder::new();
+        let later = Arc::new(Mutex::new(None));
+        let of_body = Arc::clone(&later);
+        let mut service = EventLayer::new(recorder.clone()).layer(service_fn(move |_: Request<()>| {
+            std::future::ready(Ok::<_, Infallible>(Response::new(Unsure { panics: Arc::clone(&of_body) })))
+        }));
+        let body = service.call(Request::new(())).now_or_never().unwrap().unwrap().into_body();
+        *later.lock().unwrap() = Some(panics);
+        catch_unwind(AssertUnwindSafe(|| looks(&body))).unwrap_err();
+        drop(body);
+        assert_eq!(recorder.single().outcome(), Outcome::Panicked, "{panics:?}");
     }
 }

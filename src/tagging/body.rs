@@ -34,6 +34,17 @@ impl<B> ResponseBody<B> {
     }
 }
 
+impl<B> ResponseBody<B> {
+    /// Asks the service's body, which is the user's code, where there is one.
+    fn look<T>(&self, ask: impl FnOnce(&B) -> T) -> Option<T> {
+        let inner = self.inner.as_ref()?;
+        Some(match &self.pending {
+            Some(pending) => pending.look(|| ask(inner)),
+            None => ask(inner),
+        })
+    }
+}
+
 impl<B: Default> Default for ResponseBody<B> {
     /// A body without a request, for layers that answer in place of the service.
     fn default() -> Self {
@@ -112,10 +123,10 @@ impl<B: Body> Body for ResponseBody<B> {
     fn is_end_stream(&self) -> bool {
         // A receipt may follow what the service sent.
         let awaits_receipt = self.receipt.is_some() || self.pending.as_ref().is_some_and(Pending::gives_receipt);
-        self.inner.as_ref().is_none_or(|inner| inner.is_end_stream() && !awaits_receipt)
+        self.look(B::is_end_stream).unwrap_or(true) && !awaits_receipt
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.inner.as_ref().map_or_else(|| SizeHint::with_exact(0), Body::size_hint)
+        self.look(B::size_hint).unwrap_or_else(|| SizeHint::with_exact(0))
     }
 }

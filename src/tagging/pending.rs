@@ -1,6 +1,14 @@
 #[cfg(feature = "llm")]
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::{any::type_name, sync::Arc, thread, time::Duration, time::Instant};
+use std::{
+    any::type_name,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
 
 use bytes::Buf;
 #[cfg(feature = "llm")]
@@ -36,9 +44,7 @@ pub(crate) struct Pending {
     content_length: u64,
     /// No body is sent, whatever the service's body holds: HEAD, 204, 304.
     is_bodyless: bool,
-    /// Whether the user's code runs: the service, its body, a resolver or a hook. Still set when the guard is dropped, it
-    /// tells of a panic that was caught in between.
-    is_in_user_code: bool,
+    user_code: UserCode,
     #[cfg(feature = "llm")]
     llm: Option<Box<LlmRecord>>,
     /// What the service runs within, and where the request is counted among the active ones.
@@ -47,6 +53,26 @@ pub(crate) struct Pending {
     /// Boxed, as the guard moves with the response and seldom has one.
     #[cfg(feature = "tracing")]
     span: Option<Box<tracing::Span>>,
+}
+
+/// Whether the user's code runs: the service, its body, a resolver or a hook. Still set when the guard is dropped, it tells of
+/// a panic that was caught in between. An atomic, since a body may be looked at through a shared reference.
+#[derive(Default)]
+struct UserCode(AtomicBool);
+
+impl UserCode {
+    /// Runs it. The mark stays when it panics.
+    #[inline]
+    fn run<T>(&self, code: impl FnOnce() -> T) -> T {
+        self.0.store(true, Ordering::Relaxed);
+        let result = code();
+        self.0.store(false, Ordering::Relaxed);
+        result
+    }
+
+    fn has_panicked(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
 }
 
 /// A length that no body has.
@@ -83,7 +109,7 @@ impl Pending {
             body_bytes: 0,
             content_length: UNKNOWN_LENGTH,
             is_bodyless: false,
-            is_in_user_code: false,
+            user_code: UserCode::default(),
             #[cfg(feature = "llm")]
             llm: None,
             #[cfg(feature = "otel")]
@@ -146,7 +172,7 @@ impl Pending {
     /// Calls or polls the user's code within the request's span and context.
     #[inline]
     pub(super) fn run<T>(&mut self, code: impl FnOnce() -> T) -> T {
-        marked(&mut self.is_in_user_code, || {
+        self.user_code.run(|| {
             // The context of OpenTelemetry is the first to come and the last to go, so that a span of `tracing` is a child of
             // ours.
             #[cfg(feature = "otel")]
@@ -157,6 +183,12 @@ impl Pending {
             let _current = self.tags.is_some().then_some(&mut self.tags).map(crate::tags::current::Entered::new);
             code()
         })
+    }
+
+    /// Asks the user's code something that needs neither span nor context.
+    #[inline]
+    pub(super) fn look<T>(&self, code: impl FnOnce() -> T) -> T {
+        self.user_code.run(code)
     }
 
     /// As [`run`](Self::run), where there may be no event.
@@ -190,8 +222,7 @@ impl Pending {
     /// The response head is there.
     pub(super) fn head<B: Body>(&mut self, response: &mut Response<B>) {
         let body = response.body();
-        let (has_ended, exact_length) =
-            marked(&mut self.is_in_user_code, || (body.is_end_stream(), body.size_hint().exact()));
+        let (has_ended, exact_length) = self.look(|| (body.is_end_stream(), body.size_hint().exact()));
         self.write_receipt(response, exact_length);
         let status = response.status();
         self.status = Some(status);
@@ -337,15 +368,6 @@ impl Pending {
     }
 }
 
-/// Runs code of the user's. The mark stays when it panics.
-#[inline]
-fn marked<T>(mark: &mut bool, code: impl FnOnce() -> T) -> T {
-    *mark = true;
-    let result = code();
-    *mark = false;
-    result
-}
-
 /// What an event says of an error. Of its type only the name can be known.
 pub(super) fn error_of<E>(origin: &str) -> String {
     format!("{origin} error: {}", type_name::<E>())
@@ -356,7 +378,7 @@ impl Drop for Pending {
         let has_head = self.status.is_some();
         let outcome = if has_head && (self.is_bodyless || self.has_sent_all()) {
             Outcome::Completed
-        } else if self.is_in_user_code || thread::panicking() {
+        } else if self.user_code.has_panicked() || thread::panicking() {
             Outcome::Panicked
         } else {
             Outcome::Cancelled
