@@ -13,6 +13,16 @@ pub(crate) struct Node<F: 'static> {
     pub(crate) want: Want<F>,
 }
 
+impl<F: Copy> Node<F> {
+    /// The name of its value, if that is wanted as it is.
+    pub(crate) fn value(&self) -> Option<F> {
+        match self.want {
+            Want::Value(name) => Some(name),
+            Want::Within(_) | Want::Each(..) => None,
+        }
+    }
+}
+
 /// What is wanted of a key.
 pub(crate) enum Want<F: 'static> {
     /// Its value, under this name.
@@ -243,6 +253,8 @@ impl<F: Copy> JsonScanner<F> {
                     self.wanted = None;
                 }
                 b' ' | b'\t' | b'\r' | b'\n' => {}
+                // A byte order mark, which parsers may ignore (RFC 8259, section 8.1).
+                0xef | 0xbb | 0xbf if self.documents == 0 => {}
                 b'[' | b']' | b',' if self.roots == Roots::Many => {}
                 _ => self.state = State::Broken,
             },
@@ -507,6 +519,7 @@ mod tests {
             (r#"{"usage":{ "a": 1 2 },"model":[ ]}"#, &[('u', r#"{ "a": 1 2 }"#), ('m', "[ ]")]),
             (r#"{"usage":{"cut""#, &[]),
             (r#"[{"usage":1}]"#, &[]),
+            ("\u{feff}{\"usage\":1}", &[('u', "1")]),
             ("東京", &[]),
             ("", &[]),
         ];

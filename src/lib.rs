@@ -101,6 +101,7 @@
 #[cfg(feature = "axum")]
 mod axum;
 pub mod event;
+mod form_fields;
 mod json_scan;
 #[cfg(any(feature = "jsonl", feature = "spool", feature = "sqlite", feature = "postgres", test))]
 mod json_writer;

@@ -1,8 +1,14 @@
-//! What a JSON request body says of the request, found while the body streams past.
+//! What a request body says of the request, JSON or a form, found while the body streams past.
+
+use http::HeaderMap;
 
 use crate::{
+    form_fields::{FormScanner, boundary},
     json_scan::{JsonScanner, Node, Roots, Want},
-    metadata::{intake::json::decode_string, limits::truncated},
+    metadata::{
+        intake::{announces_json, json::decode_string},
+        limits::truncated,
+    },
 };
 
 /// Longest name of a model or a tier, in characters.
@@ -11,7 +17,7 @@ pub(crate) const MAX_NAME_CHARS: usize = 256;
 /// Longest value that is held back until it is complete, in bytes.
 const MAX_VALUE_BYTES: usize = 16 * 1024;
 
-/// The top-level fields of a request body that matter; `None` where a field is missing, `null`, or an object or array.
+/// The top-level fields of a request body that matter; `None` where a field is missing, `null`, or an object, array or file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct RequestFields {
     pub(crate) user: Option<String>,
@@ -43,36 +49,70 @@ static WANTED: [Node<Field>; 4] = [
     Node { key: "service_tier", want: Want::Value(Field::ServiceTier) },
 ];
 
-/// Reads [`RequestFields`] from chunks cut at any byte. They count only when the object is complete.
+impl RequestFields {
+    fn set(&mut self, field: Field, text: Option<String>) {
+        match field {
+            Field::User => self.user = text,
+            Field::Model => self.model = text.map(cut_name),
+            Field::Stream => self.stream = text.and_then(|text| text.parse().ok()),
+            Field::ServiceTier => self.service_tier = text.map(cut_name),
+        }
+    }
+}
+
+/// Reads [`RequestFields`] from chunks cut at any byte. They count only when the body is complete.
 pub(crate) struct RequestFieldReader {
-    scanner: JsonScanner<Field>,
+    scanner: Scanner,
     fields: RequestFields,
     reads_user: bool,
 }
 
+enum Scanner {
+    Json(JsonScanner<Field>),
+    /// What SDKs send beside files, such as audio that is to be transcribed.
+    Form(Box<FormScanner<Field>>),
+}
+
 impl RequestFieldReader {
-    /// A reader that leaves the user out unless it is to be read.
-    pub(crate) fn new(reads_user: bool) -> Self {
-        let scanner = JsonScanner::new(&WANTED, Roots::One, MAX_VALUE_BYTES);
-        Self { scanner, fields: RequestFields::default(), reads_user }
+    /// A reader for a body with these headers, if it can be read; it leaves the user out unless it is to be read.
+    pub(crate) fn for_headers(headers: &HeaderMap, reads_user: bool) -> Option<Self> {
+        let scanner = if announces_json(headers) {
+            Scanner::Json(JsonScanner::new(&WANTED, Roots::One, MAX_VALUE_BYTES))
+        } else {
+            Scanner::Form(Box::new(FormScanner::new(boundary(headers)?, MAX_VALUE_BYTES)))
+        };
+        Some(Self { scanner, fields: RequestFields::default(), reads_user })
     }
 
-    /// Reads on. Gives the fields once: when the object is complete.
+    /// Reads on. Gives the fields once: when the body is complete.
     pub(crate) fn feed(&mut self, chunk: &[u8]) -> Option<RequestFields> {
-        if self.scanner.documents() > 0 {
+        if self.is_done() {
             return None;
         }
-        let Self { scanner, fields, reads_user } = self;
-        scanner.feed(chunk, &mut |field, value| {
-            let text = value.and_then(scalar_text);
-            match field {
-                Field::User => fields.user = text.filter(|_| *reads_user),
-                Field::Model => fields.model = text.map(cut_name),
-                Field::Stream => fields.stream = text.and_then(|text| text.parse().ok()),
-                Field::ServiceTier => fields.service_tier = text.map(cut_name),
+        let Self { scanner, fields, .. } = self;
+        match scanner {
+            Scanner::Json(scanner) => {
+                scanner.feed(chunk, &mut |field, value| fields.set(field, value.and_then(scalar_text)));
             }
-        });
-        (scanner.documents() > 0).then(|| std::mem::take(fields))
+            Scanner::Form(scanner) => {
+                let wanted = |name: &str| WANTED.iter().find(|node| node.key == name).and_then(Node::value);
+                scanner.feed(chunk, wanted, |field, value| {
+                    fields.set(field, std::str::from_utf8(value).ok().map(str::to_owned));
+                });
+            }
+        }
+        if !self.is_done() {
+            return None;
+        }
+        let fields = std::mem::take(&mut self.fields);
+        Some(RequestFields { user: fields.user.filter(|_| self.reads_user), ..fields })
+    }
+
+    fn is_done(&self) -> bool {
+        match &self.scanner {
+            Scanner::Json(scanner) => scanner.documents() > 0,
+            Scanner::Form(scanner) => scanner.is_done(),
+        }
     }
 }
 
@@ -95,10 +135,17 @@ pub(crate) fn scalar_text(value: &[u8]) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use http::{HeaderMap, HeaderValue, header};
+
     use super::{MAX_NAME_CHARS, RequestFieldReader, RequestFields, cut_name};
 
     fn read(body: &str, chunk: usize) -> Option<RequestFields> {
-        let mut reader = RequestFieldReader::new(true);
+        read_as("application/json", body, chunk)
+    }
+
+    fn read_as(content_type: &'static str, body: &str, chunk: usize) -> Option<RequestFields> {
+        let headers = HeaderMap::from_iter([(header::CONTENT_TYPE, HeaderValue::from_static(content_type))]);
+        let mut reader = RequestFieldReader::for_headers(&headers, true)?;
         let mut found = None;
         for piece in body.as_bytes().chunks(chunk) {
             if let Some(fields) = reader.feed(piece) {
@@ -133,6 +180,24 @@ mod tests {
                 assert_eq!(found.as_deref(), user, "{body} in chunks of {chunk}");
             }
         }
+    }
+
+    #[test]
+    fn forms_have_fields_too() {
+        let field = |name: &str, value: &str| {
+            format!("--x\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n")
+        };
+        let fields = [field("model", "whisper-1"), field("stream", "true"), field("user", "ada"), field("n", "2")];
+        let body = format!("{}--x--\r\n", fields.concat());
+        let expected = RequestFields {
+            user: Some("ada".to_owned()),
+            model: Some("whisper-1".to_owned()),
+            stream: Some(true),
+            service_tier: None,
+        };
+        assert_eq!(read_as("multipart/form-data; boundary=x", &body, 7), Some(expected));
+        assert_eq!(read_as("multipart/form-data; boundary=y", &body, 7), None);
+        assert_eq!(read_as("application/x-www-form-urlencoded", "model=x", 7), None);
     }
 
     #[test]

@@ -240,7 +240,8 @@ fn differences(case: &Case, event: &Value, how: &str) -> Vec<String> {
     pairs.push(("usage", known(&llm["usage"]).into(), known(&expect["usage"]).into()));
     if let Some(cost) = expect.get("cost_usd") {
         pairs.push(("cost_usd", llm["cost_usd"].as_f64().into(), cost.as_f64().into()));
-        pairs.push(("price_source", llm["price_source"].clone(), "provider".into()));
+        let source = expect.get("price_source").cloned().unwrap_or_else(|| "provider".into());
+        pairs.push(("price_source", llm["price_source"].clone(), source));
     }
     let wrong = pairs.into_iter().filter(|(_, is, should)| is != should);
     wrong.map(|(key, is, should)| format!("{} {how}: {key} is {is}, not {should}", case.name)).collect()
@@ -726,8 +727,8 @@ fn a_route_of_your_own_can_be_named() {
     assert_eq!((&llm["request_model"], &llm["cost_status"]), (&json!("mistral-small-latest"), &json!("priced")));
 }
 
-#[test]
-fn the_first_token_is_the_first_content() {
+/// The event of a stream whose chunks take a second each.
+fn paced(path: &str, content_type: &'static str, chunks: Vec<String>) -> Arc<Event> {
     let clock = ManualClock::new();
     let recorder = Recorder::new();
     let layer = TaggingLayer::builder()
@@ -735,11 +736,6 @@ fn the_first_token_is_the_first_content() {
         .events(EventLayer::new(recorder.0.clone()).clock(clock.clone()))
         .build()
         .unwrap();
-    let chunk = |content: &str| {
-        format!("data: {{\"model\":\"gpt-4o\",\"choices\":[{{\"delta\":{{\"content\":\"{content}\"}}}}]}}\n\n")
-    };
-    let usage = "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":30}}\n\ndata: [DONE]\n\n";
-    let chunks = [chunk(""), chunk("Hello"), chunk(" you"), usage.to_owned()];
     let mut service = layer.layer(tower::service_fn(move |_: Request<RequestBody<Full<Bytes>>>| {
         let clock = clock.clone();
         let frames = chunks.clone().into_iter().map(move |chunk| {
@@ -748,17 +744,136 @@ fn the_first_token_is_the_first_content() {
         });
         let body = StreamBody::new(futures_util::stream::iter(frames));
         std::future::ready(Ok::<_, Infallible>(
-            Response::builder().header("content-type", "text/event-stream").body(body).unwrap(),
+            Response::builder().header("content-type", content_type).body(body).unwrap(),
         ))
     }));
-    let request = Request::post("/v1/chat/completions").body(Full::<Bytes>::default()).unwrap();
+    let request = Request::post(path).body(Full::<Bytes>::default()).unwrap();
     let response = service.call(request).now_or_never().unwrap().unwrap();
     response.into_body().collect().now_or_never().unwrap().unwrap();
-    let event = recorder.single();
+    recorder.single()
+}
+
+#[test]
+fn the_first_token_is_the_first_content() {
+    let chunk = |content: &str| {
+        format!("data: {{\"model\":\"gpt-4o\",\"choices\":[{{\"delta\":{{\"content\":\"{content}\"}}}}]}}\n\n")
+    };
+    let usage = "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":30}}\n\ndata: [DONE]\n\n";
+    let chunks = vec![chunk(""), chunk("Hello"), chunk(" you"), usage.to_owned()];
+    let event = paced("/v1/chat/completions", "text/event-stream", chunks);
     let llm = event.llm().unwrap();
     assert_eq!(event.time_to_first_byte(), Some(Duration::from_secs(1)));
     assert_eq!(llm.time_to_first_token(), Some(Duration::from_secs(2)));
     assert_eq!(llm.output_tokens_per_second(), Some(15.0));
+}
+
+#[test]
+fn the_first_token_of_any_shape() {
+    let (sse, lines) = ("text/event-stream", "application/x-ndjson");
+    let gemini = "/v1beta/models/gemini-2.5-flash:streamGenerateContent";
+    for (path, content_type, chunks, second) in [
+        // What repeats the request is no content.
+        (
+            "/v1/responses",
+            sse,
+            vec![
+                r#"data: {"type":"response.created","response":{"instructions":[{"content":[{"type":"input_text","text":"Be nice"}]}]}}"#,
+                "\n\n",
+                r#"data: {"type":"response.output_text.delta","delta":"Hi"}"#,
+                "\n\n",
+            ],
+            4,
+        ),
+        (
+            gemini,
+            sse,
+            vec![
+                "data: {\"candidates\":[]}\n\n",
+                "data: {\"candidates\":[{\"content\":{\"parts\":[{\"functionCall\":{\"name\":\"f\"}}]}}]}\n\n",
+            ],
+            2,
+        ),
+        // However documents are cut.
+        (
+            gemini,
+            "application/json",
+            vec!["[{\"candidates\":[{\"content\":{\"parts\":[{\"te", "xt\"", ":\"", "Hi\"}]}}]}", "]"],
+            4,
+        ),
+        (
+            "/api/chat",
+            lines,
+            vec!["{\"model\":\"m\",\"message\":{\"content\":\"\"}}\n", "{\"message\":{\"cont", "ent\":\"Hi\"}}\n"],
+            3,
+        ),
+        ("/v1/images/generations", sse, vec!["data: {\"type\":\"x\"}\n\n", "data: {\"b64_json\":\"aGk=\"}\n\n"], 2),
+    ] {
+        let event = paced(path, content_type, chunks.into_iter().map(str::to_owned).collect());
+        let time = event.llm().and_then(|llm| llm.time_to_first_token());
+        assert_eq!(time, Some(Duration::from_secs(second)), "{path} {content_type}");
+    }
+}
+
+/// A POST of JSON and its JSON answer, as a server sees it that believes nobody.
+fn answered_to(host: &str, path: &str, answer: &Value, tap: UsageTap) -> Value {
+    let body = answer.to_string();
+    let case = Case {
+        name: format!("{host}{path}"),
+        request: Request::post(path).header("host", host).body(Full::default()).unwrap(),
+        status: 200,
+        headers: vec![("content-type".to_owned(), "application/json".to_owned())],
+        body: body.clone().into(),
+        expect: Value::Null,
+        trusts: false,
+    };
+    let recorder = Recorder::new();
+    let layer = TaggingLayer::builder().usage(tap).sink(recorder.0.clone()).build().unwrap();
+    exchange(&layer, &case, None, vec![body.into()]);
+    serde_json::to_value(&*recorder.0.single()).unwrap()["llm"].clone()
+}
+
+/// Others than Anthropic serve its API, under its path.
+#[test]
+fn messages_are_of_whose_model_answers() {
+    for (model, provider) in [
+        ("claude-sonnet-4-20250514", "anthropic"),
+        ("deepseek-chat", "deepseek"),
+        ("kimi-k2-0905-preview", "moonshotai"),
+        ("a-model-of-nobody", "anthropic"),
+    ] {
+        let answer = json!({"id":"m","type":"message","model":model,"usage":{"input_tokens":1000,"output_tokens":100}});
+        let llm = answered_to("localhost", "/v1/messages", &answer, UsageTap::new());
+        assert_eq!(llm["provider"], provider, "{model}: {llm}");
+    }
+}
+
+/// Who forwards to one upstream knows who answers.
+#[test]
+fn the_upstream_is_who_serves() {
+    let answer = json!({"model":"gpt-oss-120b","usage":{"prompt_tokens":1000,"completion_tokens":100}});
+    for (upstream, provider) in [
+        ("https://api.cerebras.ai", "cerebras"),
+        ("https://openrouter.ai/api", "openrouter"),
+        ("https://api.groq.com/openai/", "groq"),
+        ("http://localhost:8000", "openai"),
+    ] {
+        let tap = UsageTap::new().upstream(upstream.parse().unwrap());
+        let llm = answered_to("api.deepseek.com", "/v1/chat/completions", &answer, tap);
+        assert_eq!(llm["provider"], provider, "{upstream}: {llm}");
+    }
+}
+
+/// Some call raw deflate what RFC 9110 wants within the frame of zlib.
+#[test]
+fn deflate_without_its_frame_is_read() {
+    for case in &cases() {
+        let mut encoder = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::default());
+        encoder.write_all(&case.body).unwrap();
+        let body = encoder.finish().unwrap();
+        assert_none(&differences(case, &run(case, Some("deflate"), frames(&body, [])), "whole"));
+        let bytes = frames(&body, std::iter::repeat_n(1, body.len()));
+        assert_none(&differences(case, &run(case, Some("deflate"), bytes), "byte by byte"));
+    }
 }
 
 #[test]

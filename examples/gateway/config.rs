@@ -41,7 +41,7 @@ impl Config {
         let listen = listen.parse().map_err(|_| format!("LISTEN: {listen:?} is no address such as 127.0.0.1:8787"))?;
         let upstream = variable("UPSTREAM")?.map(|url| parse_upstream(&url)).transpose()?;
         let tagging = match variable("TAGGING")?.as_deref() {
-            None | Some("on") => Some(tagging()?),
+            None | Some("on") => Some(tagging(upstream.as_ref())?),
             Some("off") => None,
             Some(word) => return Err(format!("TAGGING: {word:?} is neither \"on\" nor \"off\"")),
         };
@@ -74,7 +74,7 @@ fn parse_upstream(url: &str) -> Result<Uri, String> {
     if is_http && uri.authority().is_some() && uri.query().is_none() { Ok(uri) } else { Err(invalid()) }
 }
 
-fn tagging() -> Result<TaggingLayer, String> {
+fn tagging(upstream: Option<&Uri>) -> Result<TaggingLayer, String> {
     let sink = match variable("EVENTS")?.as_deref() {
         None | Some("-") => JsonLinesSink::stdout(),
         Some(path) => JsonLinesSink::file(path).map_err(|problem| format!("EVENTS: {problem}"))?,
@@ -98,8 +98,11 @@ fn tagging() -> Result<TaggingLayer, String> {
     if let Some(store) = store()? {
         sinks = sinks.with(store);
     }
-    let layer =
-        TaggingLayer::builder().metadata(metadata).usage(UsageTap::new()).events(EventLayer::new(sinks)).build();
+    let mut usage = UsageTap::new();
+    if let Some(upstream) = upstream {
+        usage = usage.upstream(upstream.clone());
+    }
+    let layer = TaggingLayer::builder().metadata(metadata).usage(usage).events(EventLayer::new(sinks)).build();
     layer.map_err(|problem| problem.to_string())
 }
 

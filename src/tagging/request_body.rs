@@ -11,12 +11,12 @@ use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::{Tags, metadata::intake::announces_json, request_fields::RequestFieldReader};
+use crate::{Tags, request_fields::RequestFieldReader};
 
 use super::{pending::error_of, pieces};
 
 /// Layer that watches request bodies on their way to the service: counts their bytes, and fills the tag `_user` from the
-/// top-level `user` of a JSON body (the `OpenAI` shape) when it is missing or empty.
+/// top-level `user` of a JSON body, or the field of that name in a form (the `OpenAI` shapes), when it is missing or empty.
 ///
 /// It belongs inside of a layer that gives requests [`Tags`]; without them it does nothing. Frames reach the service as
 /// they are, one by one, and no more than 16 KiB of a body are held back at any time. `_user` is there once the service
@@ -78,8 +78,8 @@ where
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let tags = request.extensions().get::<Tags>().filter(|tags| tags.claim_request_body()).cloned();
         let reads = self.layer.reads_user || cfg!(feature = "llm");
-        let reader = (reads && tags.is_some() && announces_json(request.headers()))
-            .then(|| RequestFieldReader::new(self.layer.reads_user));
+        let reads = reads && tags.is_some();
+        let reader = reads.then(|| RequestFieldReader::for_headers(request.headers(), self.layer.reads_user)).flatten();
         self.inner.call(request.map(|inner| RequestBody { inner, tags, reader }))
     }
 }

@@ -14,7 +14,11 @@ pub(super) enum Decoder {
 
 pub(super) enum Coding {
     Gzip(flate2::write::MultiGzDecoder<Output>),
-    Deflate(flate2::write::ZlibDecoder<Output>),
+    /// Deflate that is still to begin.
+    Deflate(Output),
+    Zlib(flate2::write::ZlibDecoder<Output>),
+    /// Without the frame of zlib, which RFC 9110 wants and some leave out.
+    Raw(flate2::write::DeflateDecoder<Output>),
     Brotli(Box<brotli::DecompressorWriter<Output>>),
     Zstd(Box<zstd::stream::write::Decoder<'static, Output>>),
 }
@@ -52,7 +56,7 @@ impl Decoder {
         let coding = match coding.to_str().ok()?.trim().to_ascii_lowercase().as_str() {
             "" | "identity" => return Some(Self::Identity),
             "gzip" | "x-gzip" => Coding::Gzip(flate2::write::MultiGzDecoder::new(Output::default())),
-            "deflate" => Coding::Deflate(flate2::write::ZlibDecoder::new(Output::default())),
+            "deflate" => Coding::Deflate(Output::default()),
             "br" => Coding::Brotli(Box::new(brotli::DecompressorWriter::new(Output::default(), 4096))),
             "zstd" => {
                 let mut decoder = zstd::stream::write::Decoder::new(Output::default()).ok()?;
@@ -90,6 +94,17 @@ impl Decoder {
 
 impl Coding {
     fn write(&mut self, piece: &[u8]) -> io::Result<()> {
+        if let (Self::Deflate(output), Some(first)) = (&mut *self, piece.first()) {
+            let output = std::mem::take(output);
+            // RFC 1950: the method is 8, the window no larger than 7. Raw, that would be a stored block with bits set that no
+            // encoder sets.
+            let is_zlib = first & 0x0f == 8 && first >> 4 <= 7;
+            *self = if is_zlib {
+                Self::Zlib(flate2::write::ZlibDecoder::new(output))
+            } else {
+                Self::Raw(flate2::write::DeflateDecoder::new(output))
+            };
+        }
         fn write(decoder: &mut impl Write, piece: &[u8]) -> io::Result<()> {
             decoder.write_all(piece)?;
             // What was sent so far is to be seen so far.
@@ -97,7 +112,9 @@ impl Coding {
         }
         match self {
             Self::Gzip(decoder) => write(decoder, piece),
-            Self::Deflate(decoder) => write(decoder, piece),
+            Self::Deflate(_) => Ok(()),
+            Self::Zlib(decoder) => write(decoder, piece),
+            Self::Raw(decoder) => write(decoder, piece),
             Self::Brotli(decoder) => write(decoder, piece),
             Self::Zstd(decoder) => write(decoder, piece),
         }
@@ -106,7 +123,9 @@ impl Coding {
     fn output(&mut self) -> &mut Output {
         match self {
             Self::Gzip(decoder) => decoder.get_mut(),
-            Self::Deflate(decoder) => decoder.get_mut(),
+            Self::Deflate(output) => output,
+            Self::Zlib(decoder) => decoder.get_mut(),
+            Self::Raw(decoder) => decoder.get_mut(),
             Self::Brotli(decoder) => decoder.get_mut(),
             Self::Zstd(decoder) => decoder.get_mut(),
         }

@@ -1,4 +1,5 @@
 use std::{
+    borrow::Cow,
     collections::HashMap,
     fmt,
     sync::{
@@ -8,7 +9,7 @@ use std::{
 };
 
 use genai_prices::{Calculator, PriceRequest};
-use http::{Response, request::Parts};
+use http::{Response, Uri, request::Parts};
 
 use super::{CatalogPrices, Exchange, PriceBook, reading, tap::Tap};
 
@@ -26,6 +27,7 @@ struct Config {
     prices: Option<Arc<dyn PriceBook>>,
     recognise: Option<Arc<Recognise>>,
     trusts_request: bool,
+    upstream: Option<Uri>,
     max_value_bytes: usize,
     unpriced: AtomicU64,
     providers_at: Answers,
@@ -50,6 +52,7 @@ impl UsageTap {
                 prices: Some(Arc::new(CatalogPrices::bundled())),
                 recognise: None,
                 trusts_request: false,
+                upstream: None,
                 max_value_bytes: 64 * 1024,
                 unpriced: AtomicU64::new(0),
                 providers_at: Answers::default(),
@@ -88,6 +91,15 @@ impl UsageTap {
         self.with(|config| config.trusts_request = true)
     }
 
+    /// Says where the service forwards all requests to, for gateways with one upstream: where the catalog knows the address,
+    /// that is who serves every exchange, whatever a client or the name of a model says.
+    ///
+    /// A path of the address stands before those of the requests.
+    #[must_use]
+    pub fn upstream(self, address: Uri) -> Self {
+        self.with(|config| config.upstream = Some(address))
+    }
+
     /// Longest value that is held back until it is complete, such as the object of counts: 64 KiB by default. A longer one
     /// makes the usage `unparsed`. Bodies and events may be of any size; the [module](super) says what else is kept.
     #[must_use]
@@ -107,6 +119,7 @@ impl UsageTap {
             prices: old.prices.clone(),
             recognise: old.recognise.clone(),
             trusts_request: old.trusts_request,
+            upstream: old.upstream.clone(),
             max_value_bytes: old.max_value_bytes,
             unpriced: AtomicU64::new(0),
             providers_at: Answers::default(),
@@ -149,6 +162,14 @@ impl UsageTap {
         // The patterns look no further than the beginning of the path.
         let folder = path.match_indices('/').nth(5).map_or(path, |(end, _)| path.get(..=end).unwrap_or(path));
         self.config.providers_at.get(&format!("https://{host}{folder}"), provider_at)
+    }
+
+    /// The provider at the upstream, if that is set and known.
+    pub(super) fn upstream_provider(&self, path: &str) -> Option<Box<str>> {
+        let upstream = self.config.upstream.as_ref()?;
+        let base = upstream.path().trim_end_matches('/');
+        let path = if base.is_empty() { Cow::Borrowed(path) } else { Cow::Owned(format!("{base}{path}")) };
+        self.provider_at(upstream.host()?, &path)
     }
 
     /// The provider of a model, by the catalog's patterns of names.

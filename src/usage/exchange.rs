@@ -28,6 +28,8 @@ pub enum Operation {
     Generate,
     /// Text out of audio.
     Transcription,
+    /// Audio out of text.
+    Speech,
     /// Text out of documents.
     Ocr,
     /// Something else, by the name you give it.
@@ -49,6 +51,7 @@ impl Operation {
             Self::InvokeModel => "invoke_model",
             Self::Generate => "generate",
             Self::Transcription => "transcription",
+            Self::Speech => "speech",
             Self::Ocr => "ocr",
             Self::Other(name) => name,
         }
@@ -70,6 +73,7 @@ impl Operation {
             Self::InvokeModel,
             Self::Generate,
             Self::Transcription,
+            Self::Speech,
             Self::Ocr,
         ];
         known
@@ -168,11 +172,13 @@ fn by_path(path: &str) -> Option<Exchange> {
     let known = |provider, operation| Exchange { default_provider: Some(provider), ..Exchange::of(operation) };
     let tentative = |exchange| Exchange { is_tentative: true, ..exchange };
     let (before, last) = path.rsplit_once('/')?;
-    if let Some((model, call)) = last.rsplit_once(':') {
-        return google(model, call);
+    // Some clients encode the colon.
+    if let Some((model, call)) = last.rsplit_once(':').or_else(|| last.rsplit_once("%3A")) {
+        return google(before, model, call);
     }
     let exchange = match last {
         "completions" if before.ends_with("/chat") => openai(Operation::Chat),
+        "completions" if before.ends_with("/agents") => known("mistral", Operation::Chat),
         "completions" if before.ends_with("/v1") || before.contains("/deployments/") => openai(Operation::Completions),
         "completions" => tentative(openai(Operation::Completions)),
         "responses" if before.ends_with("/v1") || before.ends_with("/openai") => openai(Operation::Responses),
@@ -181,12 +187,15 @@ fn by_path(path: &str) -> Option<Exchange> {
         "embeddings" if before.ends_with("/v1") || before.contains("/openai") => openai(Operation::Embeddings),
         "embeddings" => tentative(openai(Operation::Embeddings)),
         "generations" | "edits" | "variations" if before.ends_with("/images") => openai(Operation::Images),
+        "speech" if before.ends_with("/audio") => tentative(openai(Operation::Speech)),
         "transcriptions" | "translations" if before.ends_with("/audio") => openai(Operation::Transcription),
         "messages" if before.ends_with("/v1") => known("anthropic", Operation::Messages),
         "embed" if before == "/api" => tentative(known("ollama", Operation::Embeddings)),
         "embed" if before.ends_with("/v1") || before.ends_with("/v2") => known("cohere", Operation::Embeddings),
         "chat" if before == "/api" => tentative(known("ollama", Operation::Chat)),
-        "chat" if before.ends_with("/v2") => tentative(known("cohere", Operation::Chat)),
+        "chat" if before.ends_with("/v1") || before.ends_with("/v2") => tentative(known("cohere", Operation::Chat)),
+        "conversations" if before.ends_with("/v1") => tentative(known("mistral", Operation::Chat)),
+        _ if before.ends_with("/v1/conversations") => tentative(known("mistral", Operation::Chat)),
         "generate" if before == "/api" => tentative(known("ollama", Operation::Generate)),
         "ocr" if before.ends_with("/v1") => known("mistral", Operation::Ocr),
         "converse" | "converse-stream" => bedrock(before, Operation::Converse, last == "converse-stream")?,
@@ -208,12 +217,18 @@ fn deployment(path: &str) -> Option<&str> {
     path.get(at + FOLDERS.len()..)?.split('/').next()
 }
 
-fn google(model: &str, call: &str) -> Option<Exchange> {
+fn google(before: &str, model: &str, call: &str) -> Option<Exchange> {
+    let raw = || {
+        // The API of who publishes the model.
+        let is_anthropic = before.ends_with("/publishers/anthropic/models");
+        if is_anthropic { Operation::Messages } else { Operation::Chat }
+    };
     let (operation, stream) = match call {
         "generateContent" => (Operation::GenerateContent, false),
         "streamGenerateContent" => (Operation::GenerateContent, true),
-        "rawPredict" => (Operation::Messages, false),
-        "streamRawPredict" => (Operation::Messages, true),
+        "rawPredict" | "streamRawPredict" if model == "count-tokens" => return None,
+        "rawPredict" => (raw(), false),
+        "streamRawPredict" => (raw(), true),
         "embedContent" | "batchEmbedContents" => (Operation::Embeddings, false),
         _ => return None,
     };

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use serde_json::{Map, Value};
 
-use super::{Unit, Usage};
+use super::{Operation, Unit, Usage};
 
 /// What a report comes to.
 #[derive(Debug, Default)]
@@ -18,7 +18,12 @@ pub(super) struct Meaning {
 }
 
 /// Counts by the OTel meaning: input includes cache reads and writes, output includes reasoning.
-pub(super) fn read(provider: Option<&str>, report: &Map<String, Value>, metrics: &Map<String, Value>) -> Meaning {
+pub(super) fn read(
+    provider: Option<&str>,
+    operation: Option<&Operation>,
+    report: &Map<String, Value>,
+    metrics: &Map<String, Value>,
+) -> Meaning {
     let mut meaning = Meaning::default();
     let has = |key: &str| report.contains_key(key);
     let mut reader = Reader { report, meaning: &mut meaning };
@@ -38,6 +43,9 @@ pub(super) fn read(provider: Option<&str>, report: &Map<String, Value>, metrics:
         reader.openai_responses_or_anthropic();
     } else if report.get("tokens").is_some_and(Value::is_object) {
         reader.cohere_tokens();
+    } else if operation == Some(&Operation::Embeddings) && has("total_tokens") {
+        // Voyage and Jina: all there is goes in.
+        reader.set(Unit::InputTokens, &["total_tokens"]);
     } else if has("pages_processed") {
         reader.set(Unit::InputDocumentPages, &["pages_processed"]);
     } else {
@@ -223,6 +231,9 @@ impl Reader<'_> {
         let counted = prompt.unwrap_or(0).saturating_add(completion.unwrap_or(0));
         // The total tells what is counted beside prompt and completion.
         let is_beside = |extra: u64| extra > 0 && total == Some(counted.saturating_add(extra));
+        // Google's compatible endpoint counts thoughts in the total alone.
+        let uncounted = total.and_then(|total| total.checked_sub(counted)).filter(|tokens| *tokens > 0);
+        let reasoning = reasoning.or(uncounted.filter(|_| provider == Some("google") && completion.is_some()));
         let is_reasoning_beside = match provider {
             Some("perplexity") => true,
             Some("x-ai") => total.is_none_or(|total| total != counted),
@@ -391,6 +402,16 @@ pub(super) fn saturated(usage: &Usage) -> Cow<'_, Usage> {
                 if kept < count {
                     usage.to_mut().set(*part, kept);
                 }
+            }
+        }
+    }
+    // Where the parts that are named make up the whole, there is none of the others; who prices parts of parts wants to know.
+    for (whole, parts) in PARTS.iter().filter(|(whole, _)| *whole == Unit::CacheReadTokens) {
+        let counts = || parts.iter().filter_map(|part| usage.get(*part));
+        if usage.get(*whole).is_some_and(|all| all > 0 && counts().fold(0, u64::saturating_add) == all) {
+            let others: Vec<_> = parts.iter().filter(|part| usage.get(**part).is_none()).collect();
+            for part in others {
+                usage.to_mut().set(*part, 0);
             }
         }
     }

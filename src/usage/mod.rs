@@ -37,16 +37,16 @@
 //!
 //! The exchange is recognised by its method and path ([`Exchange::recognise`]), or by code of yours
 //! ([`UsageTap::exchange`]); other requests pay nothing. The shapes of OpenAI (chat, responses, embeddings, images, legacy
-//! completions, transcriptions), Anthropic, Gemini and Vertex, Bedrock (Converse, InvokeModel), Mistral, Cohere, Ollama,
-//! OpenRouter, DeepSeek, Groq, xAI, Perplexity and Azure are read from JSON, server-sent events, NDJSON, streamed JSON arrays
-//! and AWS event streams, plain or coded with gzip, deflate, br or zstd, cut at any byte.
+//! completions, transcriptions, speech), Anthropic, Gemini and Vertex, Bedrock (Converse, InvokeModel), Mistral, Cohere,
+//! Ollama, OpenRouter, DeepSeek, Moonshot, Groq, xAI, Perplexity and Azure are read from JSON, server-sent events, NDJSON,
+//! streamed JSON arrays and AWS event streams, plain or coded with gzip, deflate, br or zstd, cut at any byte.
 //!
 //! Frames are not held back, and memory does not grow with a body: of each document the wanted values are kept, 64 KiB each
 //! at most ([`UsageTap::max_value_bytes`]); of an event stream the frame at hand, 1 MiB at most; of a coded body what the
 //! decoder needs (a window of 8 MiB at most for zstd, and no more than 256 bytes out for each byte in). A short plain body, of
 //! up to 8 KiB, is kept and read when the event is first [asked](crate::Event::llm), mostly on a sink's thread.
 //!
-//! What the client asked for (`model`, `service_tier`) is read from the request body by
+//! What the client asked for (`model`, `service_tier`) is read from the request body, JSON or a form, by
 //! [`RequestBodyLayer`](crate::tagging::RequestBodyLayer), which [`TaggingLayer`](crate::TaggingLayer) contains.
 //!
 //! # What it means
@@ -61,8 +61,8 @@
 //! names. OpenRouter's own cost wins over it. A model without a price has no cost, and is counted
 //! ([`UsageTap::unpriced_total`]).
 //!
-//! A provider is told by (the first that says so): [`UsageTap::exchange`], marks in the response, a path that only one
-//! provider has, the model's name; then the host and the headers `x-portkey-provider` and `x-majordomo-provider`; and else the
+//! A provider is told by (the first that says so): [`UsageTap::exchange`], the address that everything is forwarded to
+//! ([`UsageTap::upstream`]), marks in the response, a path that only one provider has, the model's name; then the host and the headers `x-portkey-provider` and `x-majordomo-provider`; and else the
 //! one that the shape is of. A client can write any host and header, so they come late, unless the request is yours:
 //! [`UsageTap::trust_request`].
 //!
@@ -80,7 +80,7 @@
 //!
 //! # When a stream breaks off
 //!
-//! What was counted so far is on the event as `partial`; the placeholder that Anthropic begins with is no count.
+//! What was counted so far is on the event as `partial`, as where an error comes in its midst; the placeholder that Anthropic begins with is no count.
 //!
 //! # Other calls
 //!

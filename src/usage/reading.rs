@@ -1,6 +1,7 @@
 use std::{sync::LazyLock, time::Duration};
 
-use memchr::memmem::{self, Finder};
+use aho_corasick::packed::Searcher;
+use memchr::memmem;
 use serde_json::{Map, Value};
 
 use crate::{
@@ -20,6 +21,8 @@ pub(crate) struct Reading {
     pub(super) is_groq: bool,
     /// All counts that were reported, the last value of each.
     pub(super) usage: Map<String, Value>,
+    /// They are of a choice: the response did not count as a whole.
+    usage_is_of_choice: bool,
     /// What Bedrock counted itself.
     pub(super) metrics: Map<String, Value>,
     /// The response says that its usage is final.
@@ -51,7 +54,7 @@ const MAX_VALUES: usize = 64;
 const MAX_KEPT_TEXT: usize = 4096;
 
 /// What is wanted of a response document.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Field {
     Id,
     Model,
@@ -63,6 +66,8 @@ pub(super) enum Field {
     /// One that stands at the beginning of a stream, whose output is a placeholder.
     FirstUsage,
     GroqUsage,
+    /// One of a choice, where Moonshot counts a stream.
+    ChoiceUsage,
     BilledUnits,
     Tokens,
     Metrics,
@@ -90,8 +95,10 @@ impl Field {
             | Self::RunningUsage
             | Self::FirstUsage
             | Self::GroqUsage
+            | Self::ChoiceUsage
             | Self::Count(_)
-            | Self::FinishReason => true,
+            | Self::FinishReason
+            | Self::Error => true,
             Self::Type => MARKED_TYPES.contains(&value),
             _ => false,
         }
@@ -101,12 +108,14 @@ impl Field {
 /// Types of events that are marks.
 const MARKED_TYPES: [&[u8]; 3] = [b"\"message_stop\"", b"\"message_delta\"", b"\"message-end\""];
 
-/// Whether bytes may hold a mark: the name of a count, or what ends a stream. Without one, an event of a stream need not be
-/// looked at.
+/// Whether bytes may hold a mark: the name of a count, what ends a stream, or an error. Without one, an event of a stream need
+/// not be looked at.
 pub(super) fn speaks_of_usage(bytes: &[u8]) -> bool {
-    static MARKS: LazyLock<[Finder<'static>; 5]> =
-        LazyLock::new(|| ["\"usage", "ount\"", "[DONE]", "\"message", "\"finishReason\""].map(Finder::new));
-    MARKS.iter().any(|mark| mark.find(bytes).is_some())
+    // `None` where it can't look at many bytes at a time: everything is looked at then.
+    static MARKS: LazyLock<Option<Searcher>> = LazyLock::new(|| {
+        Searcher::new(["\"usage", "ount\"", "[DONE]", "\"message", "\"finishReason\"", "\"error\""])
+    });
+    MARKS.as_ref().is_none_or(|marks| marks.find(bytes).is_some())
 }
 
 const USAGE: Node<Field> = Node { key: "usage", want: Want::Value(Field::Usage) };
@@ -116,11 +125,21 @@ const MODEL: Node<Field> = Node { key: "model", want: Want::Value(Field::Model) 
 const MODEL_VERSION: Node<Field> = Node { key: "modelVersion", want: Want::Value(Field::Model) };
 const SERVICE_TIER: Node<Field> = Node { key: "service_tier", want: Want::Value(Field::ServiceTier) };
 
+/// Cohere: embed, and chat v1.
+const META: Node<Field> = Node {
+    key: "meta",
+    want: Want::Within(&[
+        Node { key: "billed_units", want: Want::Value(Field::BilledUnits) },
+        Node { key: "tokens", want: Want::Value(Field::Tokens) },
+    ]),
+};
+const RESPONSE_ID: Node<Field> = Node { key: "response_id", want: Want::Value(Field::Id) };
+
 const fn count(key: &'static str) -> Node<Field> {
     Node { key, want: Want::Value(Field::Count(key)) }
 }
 
-static WANTED: [Node<Field>; 29] = [
+static WANTED: [Node<Field>; 30] = [
     ID,
     MODEL,
     SERVICE_TIER,
@@ -133,7 +152,13 @@ static WANTED: [Node<Field>; 29] = [
     Node { key: "done", want: Want::Value(Field::Done) },
     Node {
         key: "choices",
-        want: Want::Each(&[Node { key: "finish_reason", want: Want::Value(Field::Finish) }], Field::NoChoices),
+        want: Want::Each(
+            &[
+                Node { key: "finish_reason", want: Want::Value(Field::Finish) },
+                Node { key: "usage", want: Want::Value(Field::ChoiceUsage) },
+            ],
+            Field::NoChoices,
+        ),
     },
     // Gemini.
     Node {
@@ -153,19 +178,17 @@ static WANTED: [Node<Field>; 29] = [
         key: "message",
         want: Want::Within(&[ID, MODEL, Node { key: "usage", want: Want::Value(Field::FirstUsage) }]),
     },
-    // OpenAI responses: response.completed and others. Gemini Code Assist wraps its answer the same way.
-    Node { key: "response", want: Want::Within(&[ID, MODEL, MODEL_VERSION, SERVICE_TIER, USAGE, USAGE_METADATA]) },
+    // OpenAI responses: response.completed and others. Gemini Code Assist wraps its answer the same way, Cohere v1 that of a
+    // stream.
+    Node {
+        key: "response",
+        want: Want::Within(&[ID, MODEL, MODEL_VERSION, SERVICE_TIER, USAGE, USAGE_METADATA, RESPONSE_ID, META]),
+    },
     // Cohere: message-end. Anthropic: message_delta.
     Node { key: "delta", want: Want::Within(&[USAGE, Node { key: "stop_reason", want: Want::Value(Field::Finish) }]) },
     Node { key: "x_groq", want: Want::Within(&[Node { key: "usage", want: Want::Value(Field::GroqUsage) }]) },
-    // Cohere embed.
-    Node {
-        key: "meta",
-        want: Want::Within(&[
-            Node { key: "billed_units", want: Want::Value(Field::BilledUnits) },
-            Node { key: "tokens", want: Want::Value(Field::Tokens) },
-        ]),
-    },
+    META,
+    RESPONSE_ID,
     // Workers AI.
     Node { key: "result", want: Want::Within(&[MODEL, USAGE]) },
     Node { key: "amazon-bedrock-invocationMetrics", want: Want::Value(Field::Metrics) },
@@ -231,10 +254,13 @@ impl Reading {
             document.values.reserve(16);
             document.text.reserve(256);
         }
-        if document.values.len() < MAX_VALUES {
+        document.has_mark |= field.is_mark(value.unwrap_or_default());
+        // Of many choices one that ends says as much as all do.
+        let is_repeated = matches!(field, Field::Finish | Field::FinishReason | Field::Nothing)
+            && (value == Some(b"null") || document.values.iter().any(|(other, _)| *other == field));
+        if document.values.len() < MAX_VALUES && !is_repeated {
             document.values.push((field, value.map(<[u8]>::len)));
             document.text.extend_from_slice(value.unwrap_or_default());
-            document.has_mark |= field.is_mark(value.unwrap_or_default());
         }
     }
 
@@ -248,8 +274,10 @@ impl Reading {
 
     fn apply(&mut self, field: Field, value: Option<&[u8]>) {
         let Some(value) = value else {
-            self.is_unparsed |=
-                matches!(field, Field::Usage | Field::RunningUsage | Field::FirstUsage | Field::GroqUsage);
+            self.is_unparsed |= matches!(
+                field,
+                Field::Usage | Field::RunningUsage | Field::FirstUsage | Field::GroqUsage | Field::ChoiceUsage
+            );
             return;
         };
         match field {
@@ -260,7 +288,14 @@ impl Reading {
                 self.says_when_final = true;
                 merge(&mut self.usage, value, &mut self.is_unparsed);
             }
-            Field::Usage => merge(&mut self.usage, value, &mut self.is_unparsed),
+            Field::Usage => {
+                self.usage_is_of_choice &= value == b"null";
+                merge(&mut self.usage, value, &mut self.is_unparsed);
+            }
+            Field::ChoiceUsage if self.usage.is_empty() || self.usage_is_of_choice => {
+                merge(&mut self.usage, value, &mut self.is_unparsed);
+                self.usage_is_of_choice = true;
+            }
             Field::FirstUsage => {
                 merge(&mut self.usage, value, &mut self.is_unparsed);
                 self.says_when_final = true;
@@ -286,7 +321,7 @@ impl Reading {
             Field::Finish | Field::FinishReason => self.is_ending |= value != b"null",
             Field::ServedBy => self.served_by = true,
             Field::Error => self.is_error |= value != b"null",
-            Field::Nothing | Field::DocumentEnd => {}
+            Field::ChoiceUsage | Field::Nothing | Field::DocumentEnd => {}
         }
     }
 
@@ -300,6 +335,8 @@ impl Reading {
             | b"\"image_generation.completed\""
             | b"\"image_edit.completed\""
             | b"\"transcript.text.done\""
+            | b"\"speech.audio.done\""
+            | b"\"conversation.response.done\""
             | b"\"message-end\"" => self.is_ending = true,
             b"\"error\"" => self.is_error = true,
             _ => {}
@@ -350,7 +387,7 @@ pub(super) fn scanner(roots: Roots, max_value_bytes: usize) -> JsonScanner<Field
 }
 
 /// Members whose text is what a model says.
-const CONTENT_KEYS: [&[u8]; 11] = [
+const CONTENT_KEYS: [&[u8]; 15] = [
     b"\"content\"",
     b"\"text\"",
     b"\"delta\"",
@@ -362,33 +399,77 @@ const CONTENT_KEYS: [&[u8]; 11] = [
     b"\"response\"",
     b"\"refusal\"",
     b"\"transcript\"",
+    b"\"tool_plan\"",
+    // Of tools, by Bedrock Converse.
+    b"\"input\"",
+    b"\"b64_json\"",
+    b"\"partial_image_b64\"",
 ];
 
-/// Whether the text of a stream's event bears content: a member of one of those names that is text, and not empty.
+/// Members that are objects which a model makes: calls of Gemini and Ollama, images of Gemini.
+const CONTENT_OBJECTS: [&[u8]; 4] = [b"\"functionCall\"", b"\"inlineData\"", b"\"executableCode\"", b"\"arguments\""];
+
+/// Types of events that repeat the request: OpenAI responses.
+const ECHOES: [&[u8]; 3] = [b"\"response.created\"", b"\"response.in_progress\"", b"\"response.queued\""];
+
+/// Whether the text of a stream's event bears content: a member of one of those names that is text or an object, and not empty.
 pub(super) fn has_content(text: &[u8]) -> bool {
-    CONTENT_KEYS.iter().any(|key| {
-        memmem::find_iter(text, key).any(|at| {
-            let behind = text.get(at + key.len()..).unwrap_or_default().trim_ascii_start();
-            let value = behind.strip_prefix(b":").map(<[u8]>::trim_ascii_start);
-            value
-                .and_then(|value| value.strip_prefix(b"\""))
-                .is_some_and(|text| text.first().is_some_and(|byte| *byte != b'"'))
+    // Whether a member of one of the names begins so, and does not end at once.
+    let has = |keys: &[&[u8]], begin: &[u8], end: u8| {
+        keys.iter().any(|key| {
+            memmem::find_iter(text, key).any(|at| {
+                let behind = text.get(at + key.len()..).unwrap_or_default().trim_ascii_start();
+                let value = behind.strip_prefix(b":").map(<[u8]>::trim_ascii_start);
+                value
+                    .and_then(|value| value.strip_prefix(begin))
+                    .is_some_and(|within| within.first().is_some_and(|byte| *byte != end))
+            })
         })
-    })
+    };
+    (has(&CONTENT_KEYS, b"\"", b'"') || has(&CONTENT_OBJECTS, b"{", b'}'))
+        && !ECHOES.iter().any(|echo| memmem::find(text, echo).is_some())
 }
 
 #[cfg(test)]
 mod tests {
-    use super::speaks_of_usage;
+    use super::{has_content, speaks_of_usage};
+
+    #[test]
+    fn content_is_text_or_an_object_that_is_not_empty() {
+        for text in [
+            r#"{"delta":{"content":"a"}}"#,
+            r#"{ "text" : " " }"#,
+            r#"{"delta":{"toolUse":{"input":"{\"a"}}}"#,
+            r#"{"message":{"tool_calls":[{"function":{"name":"f","arguments":{"a":1}}}]}}"#,
+            r#"{"parts":[{"inlineData":{"mimeType":"image/png"}}]}"#,
+            r#"{"type":"response.image_generation_call.partial_image","partial_image_b64":"aGk="}"#,
+            r#"{"type":"tool-plan-delta","delta":{"message":{"tool_plan":"I"}}}"#,
+        ] {
+            assert!(has_content(text.as_bytes()), "{text}");
+        }
+        for text in [
+            r#"{"delta":{"content":""}}"#,
+            r#"{"content":null,"text":["a"],"arguments":{}}"#,
+            r#"{"type":"response.queued","response":{"prompt":{"variables":{"text":"Bob"}}}}"#,
+            r#"{"type":"content"}"#,
+        ] {
+            assert!(!has_content(text.as_bytes()), "{text}");
+        }
+    }
 
     #[test]
     fn marks_are_found_and_nothing_else() {
         let chunk =
             br#"data: {"model":"m","choices":[{"delta":{"content":" word"},"logprobs":null,"finish_reason":null}]}"#;
         assert!(!speaks_of_usage(chunk));
-        for text in
-            ["x\"usage\":1", "\"usageMetadata\"", "[DONE]", "{\"type\":\"message_stop\"}", "\"promptTokenCount\""]
-        {
+        for text in [
+            "x\"usage\":1",
+            "{\"error\":",
+            "\"usageMetadata\"",
+            "[DONE]",
+            "{\"type\":\"message_stop\"}",
+            "\"promptTokenCount\"",
+        ] {
             assert!(speaks_of_usage(text.as_bytes()), "{text}");
         }
     }

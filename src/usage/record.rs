@@ -279,16 +279,19 @@ impl Seen {
         if recorded.is_empty() && exchange.as_ref().is_none_or(|exchange| exchange.is_tentative && !is_llm) {
             return None;
         }
-        let request_model = fields.model.clone().or_else(|| exchange.as_ref()?.model.clone());
+        let asked_for = fields.model.as_deref().or_else(|| exchange.as_ref()?.model.as_deref());
+        // Google's SDKs write the name of the resource.
+        let request_model = asked_for.map(|model| model.strip_prefix("models/").unwrap_or(model).to_owned());
         let model = reading.model.as_deref().or(request_model.as_deref());
         let provider =
             exchange.as_ref().zip(tap).and_then(|(exchange, tap)| provider(tap, exchange, &reading, model, request));
-        let meaning = flavour::read(provider.as_deref(), &reading.usage, &reading.metrics);
+        let operation = exchange.as_ref().map(|exchange| &exchange.operation);
+        let meaning = flavour::read(provider.as_deref(), operation, &reading.usage, &reading.metrics);
         let is_success = request.is_success;
         let usage_status = if meaning.usage.is_empty() {
             let is_unparsed = reading.is_unparsed && is_success && *has_ended && *has_body && !reading.is_error;
             if is_unparsed { UsageStatus::Unparsed } else { UsageStatus::Absent }
-        } else if reading.is_final && !reading.is_unparsed {
+        } else if reading.is_final && !reading.is_unparsed && !(stream && reading.is_error) {
             UsageStatus::Reported
         } else {
             UsageStatus::Partial
@@ -329,8 +332,8 @@ fn response_is_unknown(reading: &Reading) -> bool {
     reading.model.is_none() && reading.id.is_none()
 }
 
-/// Who serves the exchange: what code says, then marks of the response, a unique path, the model's name, and what the
-/// request says, which comes first where it is trusted; at last who speaks this way first of all.
+/// Who serves the exchange: what code says, the upstream's address, then marks of the response, a unique path, the model's name,
+/// and what the request says, which comes before these where it is trusted; at last who speaks this way first of all.
 fn provider(
     tap: &UsageTap,
     exchange: &Exchange,
@@ -357,11 +360,15 @@ fn provider(
             return None;
         }))
     };
-    let by_path = || exchange.default_provider.filter(|provider| *provider != "openai").map(Box::from);
+    // Many serve the shapes of these two under the same paths.
+    let by_path =
+        || exchange.default_provider.filter(|provider| !["openai", "anthropic"].contains(provider)).map(Box::from);
     let by_host = || tap.provider_at(request.host, request.path);
     let by_header = || exchange.hint.clone();
     let by_model = || tap.provider_of(model?);
-    let provider = if tap.trusts_request() {
+    let provider = if let Some(provider) = tap.upstream_provider(request.path) {
+        Some(provider)
+    } else if tap.trusts_request() {
         by_host().or_else(by_response).or_else(by_path).or_else(by_header).or_else(by_model)
     } else {
         by_response().or_else(by_path).or_else(by_model).or_else(by_host).or_else(by_header)

@@ -4,7 +4,10 @@ use memchr::memchr2;
 
 use crate::json_scan::{JsonScanner, Roots};
 
-use super::reading::{Field, Reading, has_content, scanner, speaks_of_usage};
+use super::{
+    reading::{Field, Reading, has_content, scanner, speaks_of_usage},
+    tap::MAX_TEXT_BYTES,
+};
 
 /// Reads a stream of server-sent events ([HTML, section 9.2](https://html.spec.whatwg.org/multipage/server-sent-events.html))
 /// cut at any byte: line ends of all three kinds, a byte order mark, comments, data over several lines.
@@ -40,8 +43,6 @@ enum Line {
 }
 
 const MARK: [u8; 3] = [0xef, 0xbb, 0xbf];
-/// Longest event that is searched for content, in bytes.
-const MAX_TEXT_BYTES: usize = 8 * 1024;
 const DONE: &[u8] = b"[DONE]";
 
 impl SseReader {

@@ -37,12 +37,20 @@ enum Framing {
     Documents {
         scanner: JsonScanner<Field>,
         are_lines: bool,
+        /// The document at hand, as long as content is waited for.
+        text: Vec<u8>,
     },
     Sse(Box<SseReader>),
     EventStream(EventStreamReader),
     /// Nothing that can be read.
     None,
 }
+
+/// Media types of documents in lines of their own; the last is that of Cohere v1.
+const LINES: [&str; 4] = ["application/x-ndjson", "application/jsonl", "application/ndjson", "application/stream+json"];
+
+/// Longest document that is searched for content, in bytes.
+pub(super) const MAX_TEXT_BYTES: usize = 8 * 1024;
 
 /// Longest body that is kept to be read later, in bytes. A longer one is read as it passes.
 pub(super) const MAX_KEPT_BYTES: usize = 8 * 1024;
@@ -53,17 +61,20 @@ impl Tap {
     pub(super) fn new(headers: &HeaderMap, may_stream: bool, max_value_bytes: usize, buffer: &mut Vec<u8>) -> Self {
         let media_type = media_type(headers);
         let is = |name: &str| media_type.eq_ignore_ascii_case(name.as_bytes());
-        let many = || scanner(Roots::Many, max_value_bytes);
+        let documents = |are_lines| {
+            let scanner = scanner(Roots::Many, max_value_bytes);
+            Framing::Documents { scanner, are_lines, text: Vec::new() }
+        };
         let decoder = Decoder::for_headers(headers);
         let metrics = header_metrics(headers);
         let framing = if is("text/event-stream") {
             Framing::Sse(Box::new(SseReader::new(max_value_bytes)))
         } else if is("application/vnd.amazon.eventstream") {
             Framing::EventStream(EventStreamReader::new(max_value_bytes))
-        } else if is("application/x-ndjson") || is("application/jsonl") || is("application/ndjson") {
-            Framing::Documents { scanner: many(), are_lines: true }
+        } else if LINES.into_iter().any(is) {
+            documents(true)
         } else if is("application/json") && may_stream {
-            Framing::Documents { scanner: many(), are_lines: false }
+            documents(false)
         } else if is_json(media_type) || media_type.is_empty() || is("text/plain") {
             // Some send JSON without saying so.
             if matches!(decoder, Some(Decoder::Identity)) {
@@ -73,11 +84,15 @@ impl Tap {
         } else {
             Framing::None
         };
+        // Audio and images say nothing of usage.
+        let is_mute = [&b"audio/"[..], b"image/", b"video/"]
+            .iter()
+            .any(|kind| media_type.get(..kind.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(kind)));
         let is_readable = decoder.is_some() && !matches!(framing, Framing::None);
         let is_stream = !matches!(framing, Framing::Json(_) | Framing::None);
         let framing = if is_readable { framing } else { Framing::None };
         let mut reader = BodyReader::new(decoder.unwrap_or(Decoder::Identity), framing, is_stream, metrics);
-        reader.reading.is_unparsed = !is_readable;
+        reader.reading.is_unparsed = !is_readable && !is_mute;
         Self::Passing(Box::new(reader))
     }
 
@@ -200,7 +215,7 @@ impl BodyReader {
         let Self { decoder, framing, reading, .. } = self;
         let is_sound = decoder.decode(chunk, |bytes| match framing {
             Framing::Json(scanner) => scanner.feed(bytes, &mut |field, value| reading.take(field, value, true)),
-            Framing::Documents { scanner, are_lines } => {
+            Framing::Documents { scanner, are_lines, text } => {
                 let can_skip = *are_lines
                     && scanner.is_between_documents()
                     && bytes.ends_with(b"\n")
@@ -213,8 +228,15 @@ impl BodyReader {
                         reading.take(field, value, every_counts);
                     });
                 }
-                if reading.first_token.is_none() && has_content(bytes) {
-                    reading.first_token = Some(now);
+                if reading.first_token.is_none() {
+                    let room = MAX_TEXT_BYTES.saturating_sub(text.len());
+                    text.extend(bytes.iter().take(room));
+                    if has_content(text) {
+                        reading.first_token = Some(now);
+                        *text = Vec::new();
+                    } else if scanner.is_between_documents() {
+                        text.clear();
+                    }
                 }
             }
             Framing::Sse(reader) => reader.feed(bytes, reading, now),
