@@ -30,7 +30,7 @@ use tower_tagging::{
     sink::{BatchWriter, Queued, WriteError},
     tagging::RequestBody,
     usage::{
-        CatalogPrices, Cost, CostStatus, Exchange, InjectIncludeUsageLayer, InjectedBody, Money, Operation,
+        CatalogPrices, Cost, CostStatus, Exchange, InjectIncludeUsageLayer, InjectedBody, LlmUsage, Money, Operation,
         OverlayPrices, Price, PriceBook, PriceQuery, Rates, SwapPrices, Unit, Usage, UsageTap,
     },
 };
@@ -809,7 +809,7 @@ fn the_first_token_of_any_shape() {
         ("/v1/images/generations", sse, vec!["data: {\"type\":\"x\"}\n\n", "data: {\"b64_json\":\"aGk=\"}\n\n"], 2),
     ] {
         let event = paced(path, content_type, chunks.into_iter().map(str::to_owned).collect());
-        let time = event.llm().and_then(|llm| llm.time_to_first_token());
+        let time = event.llm().and_then(LlmUsage::time_to_first_token);
         assert_eq!(time, Some(Duration::from_secs(second)), "{path} {content_type}");
     }
 }

@@ -112,9 +112,8 @@ const MARKED_TYPES: [&[u8]; 3] = [b"\"message_stop\"", b"\"message_delta\"", b"\
 /// not be looked at.
 pub(super) fn speaks_of_usage(bytes: &[u8]) -> bool {
     // `None` where it can't look at many bytes at a time: everything is looked at then.
-    static MARKS: LazyLock<Option<Searcher>> = LazyLock::new(|| {
-        Searcher::new(["\"usage", "ount\"", "[DONE]", "\"message", "\"finishReason\"", "\"error\""])
-    });
+    static MARKS: LazyLock<Option<Searcher>> =
+        LazyLock::new(|| Searcher::new(["\"usage", "ount\"", "[DONE]", "\"message", "\"finishReason\"", "\"error\""]));
     MARKS.as_ref().is_none_or(|marks| marks.find(bytes).is_some())
 }
 

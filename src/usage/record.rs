@@ -6,6 +6,8 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use serde_json::Value;
+
 use crate::{
     metadata::limits::truncated,
     request_fields::{MAX_NAME_CHARS, RequestFields, cut_name},
@@ -403,9 +405,12 @@ impl LlmUsage {
             })
         };
         let reported = || {
-            // OpenRouter says what it charges.
-            let cost = reading.usage.get("cost").filter(|_| self.provider.as_deref() == Some("openrouter"))?;
-            Some(Price::custom(Money::from_usd(cost.as_f64()?)?).source("provider"))
+            // OpenRouter says what it charges, and what the provider does of whom the caller has a key.
+            let report = Some(&reading.usage).filter(|_| self.provider.as_deref() == Some("openrouter"))?;
+            let money = |value: &Value| Money::from_usd(value.as_f64()?);
+            let upstream = report.get("cost_details").and_then(|details| details.get("upstream_inference_cost"));
+            let upstream = upstream.filter(|_| report.get("is_byok") == Some(&Value::Bool(true))).and_then(money);
+            Some(Price::custom(money(report.get("cost")?)? + upstream.unwrap_or_default()).source("provider"))
         };
         let price = reported().or_else(|| ask(self.provider.as_deref()));
         if let Some(price) = price {
