@@ -33,7 +33,7 @@ enum State<F> {
 }
 
 impl<F: Copy> FormScanner<F> {
-    /// A scanner for a body with this boundary. Of a value over the limit nothing is handed out.
+    /// A scanner for a body with this boundary.
     pub(crate) fn new(boundary: &str, max_value_bytes: usize) -> Self {
         let delimiter = [b"\r\n--", boundary.as_bytes()].concat();
         // The first one stands at the beginning, where no line end is.
@@ -45,8 +45,14 @@ impl<F: Copy> FormScanner<F> {
         matches!(self.state, State::Done)
     }
 
-    /// Reads on, and hands out the values of fields that `wanted` knows by their names. Files are none.
-    pub(crate) fn feed(&mut self, chunk: &[u8], wanted: impl Fn(&str) -> Option<F>, mut found: impl FnMut(F, &[u8])) {
+    /// Reads on, and hands out the values of fields that `wanted` knows by their names; `None` for one that is too long. Files
+    /// are no fields.
+    pub(crate) fn feed(
+        &mut self,
+        chunk: &[u8],
+        wanted: impl Fn(&str) -> Option<F>,
+        mut found: impl FnMut(F, Option<&[u8]>),
+    ) {
         let mut rest = chunk;
         while let Some((byte, behind)) = rest.split_first() {
             match self.state {
@@ -101,11 +107,9 @@ impl<F: Copy> FormScanner<F> {
         }
     }
 
-    fn end_part(&mut self, found: &mut impl FnMut(F, &[u8])) {
-        if let State::Value(field) = self.state
-            && self.kept.len() <= self.max_value_bytes
-        {
-            found(field, &self.kept);
+    fn end_part(&mut self, found: &mut impl FnMut(F, Option<&[u8]>)) {
+        if let State::Value(field) = self.state {
+            found(field, Some(&*self.kept).filter(|value| value.len() <= self.max_value_bytes));
         }
         self.state = State::Head;
         self.matched = 0;
@@ -160,7 +164,7 @@ mod tests {
     use super::{FormScanner, boundary};
 
     /// The values of the fields `model` and `user`, limited to 24 bytes, and whether the body is complete.
-    fn scan(body: &[u8], chunk: usize) -> (Vec<(char, String)>, bool) {
+    fn scan(body: &[u8], chunk: usize) -> (Vec<(char, Option<String>)>, bool) {
         let mut scanner = FormScanner::new("b0und", 24);
         let mut values = Vec::new();
         for piece in body.chunks(chunk) {
@@ -169,7 +173,9 @@ mod tests {
                 "user" => Some('u'),
                 _ => None,
             };
-            scanner.feed(piece, wanted, |name, value| values.push((name, String::from_utf8_lossy(value).into_owned())));
+            scanner.feed(piece, wanted, |name, value| {
+                values.push((name, value.map(|value| String::from_utf8_lossy(value).into_owned())));
+            });
         }
         (values, scanner.is_done())
     }
@@ -190,13 +196,14 @@ mod tests {
                 true,
             ),
             (format!("{field}\r\n\r\r\n--b0un\r\n--b0und--"), vec![('m', "whisper-1\r\n\r\r\n--b0un")], true),
-            (format!("{field} and more than twenty-four bytes\r\n--b0und--"), vec![], true),
+            (format!("{field} and more than twenty-four bytes\r\n--b0und--"), vec![('m', "too long")], true),
             ("--b0und\r\n\r\nno head\r\n--b0und--".to_owned(), vec![], true),
             (format!("--b0und{}{field}\r\n--b0und--", "x".repeat(5000)), vec![], false),
             (String::new(), vec![], false),
         ];
         for (body, values, is_complete) in cases {
-            let values: Vec<_> = values.into_iter().map(|(name, value)| (name, value.to_owned())).collect();
+            let text = |value: &str| (value != "too long").then(|| value.to_owned());
+            let values: Vec<_> = values.into_iter().map(|(name, value)| (name, text(value))).collect();
             for chunk in [1, 2, 3, 5, 7, 11, 64, 10_000] {
                 let found = scan(body.as_bytes(), chunk);
                 assert_eq!(found, (values.clone(), is_complete), "{body} in chunks of {chunk}");

@@ -6,7 +6,8 @@ use crate::{
     form_fields::{FormScanner, boundary},
     json_scan::{JsonScanner, Node, Roots, Want},
     metadata::{
-        intake::{announces_json, json::decode_string},
+        DiagnosticCode,
+        intake::{announces_json, header_text, json::decode_string},
         limits::truncated,
     },
 };
@@ -21,6 +22,8 @@ const MAX_VALUE_BYTES: usize = 16 * 1024;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct RequestFields {
     pub(crate) user: Option<String>,
+    /// Why the user was not taken as it stood.
+    pub(crate) user_note: Option<DiagnosticCode>,
     pub(crate) model: Option<String>,
     pub(crate) stream: Option<bool>,
     pub(crate) service_tier: Option<String>,
@@ -50,9 +53,20 @@ static WANTED: [Node<Field>; 4] = [
 ];
 
 impl RequestFields {
-    fn set(&mut self, field: Field, text: Option<String>) {
+    /// Takes a value in; `None` is one that is too long. `read` gives the text of one.
+    fn set(&mut self, field: Field, value: Option<&[u8]>, read: fn(&str) -> Option<String>) {
+        // Of a name that is no UTF-8 nothing is to be expected, but a user is somebody.
+        let (text, is_latin1) = header_text(value.unwrap_or_default());
+        let text = value.and_then(|_| read(&text));
         match field {
-            Field::User => self.user = text,
+            Field::User => {
+                self.user_note = match value {
+                    None => Some(DiagnosticCode::TooLarge),
+                    Some(_) => is_latin1.then_some(DiagnosticCode::NotUtf8),
+                };
+                self.user = text;
+            }
+            _ if is_latin1 => {}
             Field::Model => self.model = text.map(cut_name),
             Field::Stream => self.stream = text.and_then(|text| text.parse().ok()),
             Field::ServiceTier => self.service_tier = text.map(cut_name),
@@ -92,20 +106,21 @@ impl RequestFieldReader {
         let Self { scanner, fields, .. } = self;
         match scanner {
             Scanner::Json(scanner) => {
-                scanner.feed(chunk, &mut |field, value| fields.set(field, value.and_then(scalar_text)));
+                scanner.feed(chunk, &mut |field, value| fields.set(field, value, json_text));
             }
             Scanner::Form(scanner) => {
                 let wanted = |name: &str| WANTED.iter().find(|node| node.key == name).and_then(Node::value);
-                scanner.feed(chunk, wanted, |field, value| {
-                    fields.set(field, std::str::from_utf8(value).ok().map(str::to_owned));
-                });
+                scanner.feed(chunk, wanted, |field, value| fields.set(field, value, |text| Some(text.to_owned())));
             }
         }
         if !self.is_done() {
             return None;
         }
         let fields = std::mem::take(&mut self.fields);
-        Some(RequestFields { user: fields.user.filter(|_| self.reads_user), ..fields })
+        if self.reads_user {
+            return Some(fields);
+        }
+        Some(RequestFields { user: None, user_note: None, ..fields })
     }
 
     fn is_done(&self) -> bool {
@@ -124,8 +139,13 @@ pub(crate) fn cut_name(mut name: String) -> String {
 }
 
 /// A string's text, or a number or boolean as it is written.
+#[cfg(feature = "llm")]
 pub(crate) fn scalar_text(value: &[u8]) -> Option<String> {
-    match std::str::from_utf8(value).ok()? {
+    json_text(std::str::from_utf8(value).ok()?)
+}
+
+fn json_text(value: &str) -> Option<String> {
+    match value {
         "null" => None,
         text if text.starts_with(['{', '[']) => None,
         text if text.starts_with('"') => decode_string(text).map(Into::into),
@@ -194,6 +214,7 @@ mod tests {
             model: Some("whisper-1".to_owned()),
             stream: Some(true),
             service_tier: None,
+            user_note: None,
         };
         assert_eq!(read_as("multipart/form-data; boundary=x", &body, 7), Some(expected));
         assert_eq!(read_as("multipart/form-data; boundary=y", &body, 7), None);
@@ -211,6 +232,7 @@ mod tests {
     fn finds_what_an_llm_request_says() {
         let body = r#"{"model":"gpt-4o","stream":true,"service_tier":"flex","messages":[{"model":"no"}]}"#;
         let fields = RequestFields {
+            user_note: None,
             user: None,
             model: Some("gpt-4o".to_owned()),
             stream: Some(true),

@@ -500,6 +500,90 @@ async fn an_upstream_that_breaks_off_is_named_on_the_event() {
     assert!(events[0]["error"].as_str().unwrap().starts_with("upstream_broke_off: "), "{}", events[0]["error"]);
 }
 
+/// What the upstream got and what the client got of one exchange over plain sockets, with the event; the upstream answers with
+/// `response` once it has read what ends with `end`.
+async fn over_sockets(request: &str, end: &str, response: &'static str) -> (String, String, Value) {
+    let upstream = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let base = format!("http://{}/base", upstream.local_addr().unwrap());
+    let got = Arc::new(Mutex::new(String::new()));
+    let (keep, end) = (got.clone(), end.to_owned());
+    tokio::spawn(async move {
+        let (mut connection, _) = upstream.accept().await.unwrap();
+        let mut request = Vec::new();
+        while !request.ends_with(end.as_bytes()) && connection.read_buf(&mut request).await.unwrap_or_default() > 0 {
+            *keep.lock().unwrap() = String::from_utf8_lossy(&request).into_owned();
+        }
+        connection.write_all(response.as_bytes()).await.unwrap();
+    });
+    let gateway = Gateway::start("sockets", &[("UPSTREAM", &base)]);
+    let mut client = TcpStream::connect(gateway.address).await.unwrap();
+    client.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    client.read_to_end(&mut answer).await.unwrap();
+    let (_, events) = gateway.stop();
+    let got = got.lock().unwrap().clone();
+    (got, String::from_utf8_lossy(&answer).into_owned(), events[0].clone())
+}
+
+/// RFC 9110 and RFC 9112 on what a proxy does to messages.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn messages_are_forwarded_as_the_rfcs_say() {
+    const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok";
+    let empty = "\r\n\r\n";
+
+    // The trace is ours, whatever the client says of its connection.
+    let request = "GET /a HTTP/1.1\r\nhost: x\r\nconnection: close, traceparent, tracestate, x-hop\r\nx-hop: 1\r\n\r\n";
+    let (got, _, event) = over_sockets(request, empty, OK).await;
+    assert!(got.contains(event["trace"]["span_id"].as_str().unwrap()) && !got.contains("x-hop"), "{got}");
+
+    // All of the server is what stands under the base; an authority alone is for CONNECT.
+    let request = "OPTIONS * HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+    let (got, ..) = over_sockets(request, empty, OK).await;
+    assert!(got.starts_with("OPTIONS /base/ HTTP/1.1\r\n"), "{got}");
+    let request = "GET admin:80 HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+    let (got, answer, event) = over_sockets(request, empty, OK).await;
+    assert!(got.is_empty() && answer.starts_with("HTTP/1.1 400 "), "{got} {answer}");
+    assert!(event["error"].as_str().unwrap().starts_with("invalid_target: "), "{event}");
+
+    // A coding that is not undone must not be forgotten.
+    let coded = "host: x\r\nconnection: close\r\ntransfer-encoding: gzip, chunked\r\n\r\n1\r\nz\r\n0\r\n\r\n";
+    let (got, answer, _) = over_sockets(&format!("POST / HTTP/1.1\r\n{coded}"), empty, OK).await;
+    assert!(got.is_empty() && answer.starts_with("HTTP/1.1 501 "), "{got} {answer}");
+    let get = "GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+    let coded = "HTTP/1.1 200 OK\r\ntransfer-encoding: gzip, chunked\r\n\r\n1\r\nz\r\n0\r\n\r\n";
+    assert!(over_sockets(get, empty, coded).await.1.starts_with("HTTP/1.1 502 "));
+
+    // Our version, not the upstream's.
+    let answer = over_sockets(get, empty, "HTTP/1.0 200 OK\r\ncontent-length: 2\r\n\r\nok").await.1;
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("\r\n\r\nok"), "{answer}");
+
+    // No length that GET would not have.
+    let head = "HEAD / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+    let (_, answer, event) = over_sockets(head, empty, "HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n").await;
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && !answer.contains("content-length"), "{answer}");
+    assert_eq!((&event["outcome"], &event["response"]["body_bytes"]), (&json!("completed"), &json!(0)));
+    let answer = over_sockets(head, empty, "HTTP/1.1 200 OK\r\ncontent-length: 7\r\n\r\n").await.1;
+    assert!(answer.contains("content-length: 7\r\n"), "{answer}");
+
+    // Trailers both ways.
+    let request = "POST / HTTP/1.1\r\nhost: x\r\nconnection: close, te\r\nte: trailers\r\ntrailer: x-sum\r\n\
+        transfer-encoding: chunked\r\n\r\n1\r\na\r\n0\r\nx-sum: 1\r\n\r\n";
+    let response =
+        "HTTP/1.1 200 OK\r\ntrailer: x-sum\r\ntransfer-encoding: chunked\r\n\r\n1\r\nb\r\n0\r\nx-sum: 2\r\n\r\n";
+    let (got, answer, _) = over_sockets(request, "x-sum: 1\r\n\r\n", response).await;
+    assert!(got.contains("\r\nte: trailers\r\n") && got.ends_with("0\r\nx-sum: 1\r\n\r\n"), "{got}");
+    assert!(answer.ends_with("0\r\nx-sum: 2\r\n\r\n"), "{answer}");
+
+    // Who broke off.
+    let request = "POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\nZZ\r\n";
+    let (_, answer, event) = over_sockets(request, "never", OK).await;
+    assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
+    assert!(event["error"].as_str().unwrap().starts_with("client_broke_off: "), "{event}");
+    let (_, answer, event) = over_sockets(get, empty, "no HTTP at all\r\n\r\n").await;
+    assert!(answer.starts_with("HTTP/1.1 502 "), "{answer}");
+    assert!(event["error"].as_str().unwrap().starts_with("upstream_failed: "), "{event}");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn tagging_off_is_the_bare_proxy() {
     let response = json!({"status": 200, "headers": [["content-type", "text/plain"]], "body": "hello"});
@@ -566,12 +650,18 @@ fn bad_variables_end_it_with_one_line() {
     let lost = file("lost.json", r#"{"api_keys": {"secret-key": {"workspace": "nowhere"}}}"#);
     let broken = file("broken.json", "{");
     let misplaced = file("misplaced.json", r#"{"secret-key": {}}"#);
+    let keyless = file("keyless.json", r#"{"api_keys": {"": {}}}"#);
     let list = file("list.json", r#"[{}, {"secret-key": ["acme"]}]"#);
     for (name, value) in [
         ("LISTEN", "nowhere"),
         ("UPSTREAM", "ftp://example.com"),
         ("UPSTREAM", "/just/a/path"),
         ("UPSTREAM", "http://user:password@example.com"),
+        ("UPSTREAM", "http://example.com:99999"),
+        ("UPSTREAM", "http://example.com:0"),
+        ("UPSTREAM", "http://:80"),
+        ("UPSTREAM", "http://example.com#part"),
+        ("STORE", "postgres://"),
         ("EVENTS", "/no/such/folder/events.jsonl"),
         ("SCOPES", "/no/such/file.json"),
         ("SCOPES", &over),
@@ -579,8 +669,10 @@ fn bad_variables_end_it_with_one_line() {
         ("SCOPES", &broken),
         ("SCOPES", &misplaced),
         ("SCOPES", &list),
+        ("SCOPES", &keyless),
         ("HEADERS_TO_METADATA", "x-ok, authorization"),
         ("HEADERS_TO_METADATA", "x ok"),
+        ("HEADERS_TO_METADATA", "x-ok=a=b"),
         ("METADATA_PREFIXES", "x-ok-, in valid"),
         ("METADATA_PRECEDENCE", "loose"),
         ("TAGGING", "maybe"),

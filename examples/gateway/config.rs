@@ -71,7 +71,13 @@ fn parse_upstream(url: &str) -> Result<Uri, String> {
         return Err("UPSTREAM: a base URL holds no credentials".to_owned());
     }
     let is_http = matches!(uri.scheme_str(), Some("http" | "https"));
-    if is_http && uri.authority().is_some() && uri.query().is_none() { Ok(uri) } else { Err(invalid()) }
+    let host = uri.host().unwrap_or_default();
+    let has_host = !host.is_empty();
+    // A port that is no number up to 65535 would count as none.
+    let is_portless = uri.authority().is_some_and(|authority| authority.as_str() == host);
+    let has_sound_port = is_portless || uri.port_u16().is_some_and(|port| port > 0);
+    let is_whole = uri.query().is_none() && !url.contains('#');
+    if is_http && has_host && has_sound_port && is_whole { Ok(uri) } else { Err(invalid()) }
 }
 
 fn tagging(upstream: Option<&Uri>) -> Result<TaggingLayer, String> {
@@ -173,6 +179,9 @@ impl Keys {
         let mut scopes = HashMap::new();
         for (number, (key, entry)) in members("api_keys", file.get("api_keys"))?.enumerate() {
             let place = format!("API key {}", number + 1);
+            if key.is_empty() {
+                return Err(format!("{place} is empty"));
+            }
             let entry = object(&place, entry, &["workspace", "metadata"])?;
             let mut of_key = Scopes::new().with(Scope::ApiKey, metadata(&place, entry)?);
             if let Some(name) = entry.get("workspace") {

@@ -1,6 +1,6 @@
 //! Forwards requests to the upstream, streaming both ways.
 
-use std::{error::Error, sync::Arc};
+use std::{convert::Infallible, error::Error, sync::Arc};
 
 use axum::{
     Json, Router,
@@ -8,8 +8,9 @@ use axum::{
     extract::{Request, State},
     response::{IntoResponse, Response},
 };
-use http::{HeaderMap, HeaderName, StatusCode, Uri, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header, uri::PathAndQuery};
 use http_body_util::BodyExt;
+use hyper::body::Bytes;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
@@ -42,22 +43,77 @@ async fn forward(State(upstream): State<Arc<Upstream>>, request: Request) -> Res
         Ok(uri) => head.uri = uri,
         Err(problem) => return failure(StatusCode::BAD_REQUEST, "invalid_target", &problem.to_string()),
     }
+    if is_coded_for_transfer(&head.headers) {
+        return failure(StatusCode::NOT_IMPLEMENTED, "transfer_coding", "the gateway knows no coding but chunked");
+    }
+    if head.version == http::Version::HTTP_2 {
+        join_cookies(&mut head.headers);
+    }
     head.version = http::Version::HTTP_11;
     head.extensions.clear();
+    let takes_trailers = takes_trailers(&head.headers);
     remove_hop_by_hop(&mut head.headers);
+    if takes_trailers {
+        head.headers.insert(header::TE, HeaderValue::from_static("trailers"));
+    }
     // The client writes the upstream's own host.
     head.headers.remove(header::HOST);
+    let is_head = head.method == http::Method::HEAD;
     match upstream.client.request(Request::from_parts(head, body)).await {
         // The request asked for no upgrade: that header concerns one connection only.
         Ok(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
             failure(StatusCode::BAD_GATEWAY, "upstream_upgraded", "the upstream switched protocols unasked")
         }
+        Ok(response) if is_coded_for_transfer(response.headers()) => {
+            failure(StatusCode::BAD_GATEWAY, "transfer_coding", "the gateway knows no coding but chunked")
+        }
         Ok(response) => {
             let (mut head, body) = response.into_parts();
+            head.version = http::Version::HTTP_11;
             remove_hop_by_hop(&mut head.headers);
-            Response::from_parts(head, Body::new(body.map_err(broke_off)))
+            // A body that is known to be empty would make the server say so of what GET would get.
+            let body = if is_head && !head.headers.contains_key(header::CONTENT_LENGTH) {
+                Body::from_stream(futures_util::stream::empty::<Result<Bytes, Infallible>>())
+            } else {
+                Body::new(body.map_err(broke_off))
+            };
+            Response::from_parts(head, body)
         }
-        Err(problem) => failure(StatusCode::BAD_GATEWAY, "upstream_unreachable", &cause_of(&problem)),
+        Err(problem) if problem.is_connect() => {
+            failure(StatusCode::BAD_GATEWAY, "upstream_unreachable", &cause_of(&problem))
+        }
+        Err(problem) if is_of_the_client(&problem) => {
+            failure(StatusCode::BAD_REQUEST, "client_broke_off", "the body of the request did not come to its end")
+        }
+        Err(problem) => failure(StatusCode::BAD_GATEWAY, "upstream_failed", &cause_of(&problem)),
+    }
+}
+
+/// Whether the request failed for what its own client sent, or did not send.
+fn is_of_the_client(problem: &dyn Error) -> bool {
+    let cause = problem.source().and_then(|cause| cause.downcast_ref::<hyper::Error>());
+    // What we do with the connection is no misuse of it, so the user is who gave the body.
+    cause.is_some_and(hyper::Error::is_user)
+}
+
+/// Whether the body is coded by more than its framing, which is undone here: RFC 9112, section 6.1.
+fn is_coded_for_transfer(headers: &HeaderMap) -> bool {
+    headers.get_all(header::TRANSFER_ENCODING).iter().any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"chunked"))
+}
+
+/// Whether the sender of a request reads trailers.
+fn takes_trailers(headers: &HeaderMap) -> bool {
+    let values = headers.get_all(header::TE).iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).any(|coding| coding.trim().eq_ignore_ascii_case("trailers"))
+}
+
+/// Makes one header of several cookies, which HTTP/2 may send by themselves: RFC 9113, section 8.2.3.
+fn join_cookies(headers: &mut HeaderMap) {
+    let cookies: Vec<_> = headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    if cookies.len() > 1
+        && let Ok(joined) = HeaderValue::from_bytes(&cookies.join(&b"; "[..]))
+    {
+        headers.insert(header::COOKIE, joined);
     }
 }
 
@@ -76,15 +132,20 @@ fn cause_of(problem: &dyn Error) -> String {
 }
 
 /// The path and query of the request under the base URL.
-fn target(base: &Uri, uri: &Uri) -> Result<Uri, http::Error> {
-    let path = uri.path_and_query().map_or("/", |path| path.as_str());
+fn target(base: &Uri, uri: &Uri) -> Result<Uri, Box<dyn Error>> {
     let under = base.path().trim_end_matches('/');
+    let path = match uri.path_and_query().map(PathAndQuery::as_str) {
+        // All of the server is what stands under the base.
+        Some("*") if !under.is_empty() => "/",
+        Some(path) => path,
+        None => return Err("a host without a path is for CONNECT".into()),
+    };
     let mut parts = base.clone().into_parts();
     parts.path_and_query = Some(format!("{under}{path}").parse()?);
     Ok(Uri::from_parts(parts)?)
 }
 
-/// Removes what concerns one connection only: RFC 9110, section 7.6.1.
+/// Removes what concerns one connection only, but for the trace, which is ours: RFC 9110, section 7.6.1.
 fn remove_hop_by_hop(headers: &mut HeaderMap) {
     let named: Vec<HeaderName> = headers
         .get_all(header::CONNECTION)
@@ -92,11 +153,12 @@ fn remove_hop_by_hop(headers: &mut HeaderMap) {
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(','))
         .filter_map(|name| name.trim().parse().ok())
+        .filter(|name| !["traceparent", "tracestate"].contains(&HeaderName::as_str(name)))
         .collect();
     for name in named {
         headers.remove(name);
     }
-    for name in ["connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"] {
+    for name in ["connection", "keep-alive", "proxy-connection", "te", "transfer-encoding", "upgrade"] {
         headers.remove(name);
     }
 }

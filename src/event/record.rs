@@ -221,8 +221,8 @@ impl Event {
         non_empty(&self.route)
     }
 
-    /// The host that the client asked for: the `Host` header, else the authority of the URI (HTTP/2), with the port when
-    /// it names one.
+    /// The host that the client asked for: the authority of the target (HTTP/2, and absolute-form), else the `Host` header,
+    /// with the port when it names one.
     pub fn host(&self) -> Option<&str> {
         non_empty(&self.host)
     }

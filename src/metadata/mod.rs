@@ -141,7 +141,7 @@ impl fmt::Display for ConfigError {
         }
         match self {
             Self::InvalidHeader { entry, .. } => {
-                write!(f, "{entry:?} is no header name, or renames one to an empty key")
+                write!(f, "{entry:?} is no header name, or renames one to what can be no key")
             }
             Self::SecretHeader { name, .. } => {
                 write!(f, "header \"{name}\" holds secrets and is refused as a tag unless it is opted in by name")

@@ -183,12 +183,12 @@ impl EventLayer {
         event.version = head.version;
         event.is_https = head.uri.scheme() == Some(&http::uri::Scheme::HTTPS);
         event.path.push_str(head.uri.path());
-        match head.headers.get(header::HOST) {
-            Some(host) => event.host.push_str(&header_text(host.as_bytes()).0),
+        // The target says more than the header: RFC 9112, section 3.2.2, and RFC 9113, section 8.3.1.
+        if let Some(authority) = head.uri.authority() {
             // What stands before an `@` are credentials.
-            None => event.host.push_str(
-                head.uri.authority().map_or("", |authority| authority.as_str().rsplit('@').next().unwrap_or_default()),
-            ),
+            event.host.push_str(authority.as_str().rsplit('@').next().unwrap_or_default());
+        } else if let Some(host) = head.headers.get(header::HOST) {
+            event.host.push_str(&header_text(host.as_bytes()).0);
         }
     }
 

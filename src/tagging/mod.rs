@@ -27,8 +27,8 @@
 //! compressed bytes, inside of it plain ones.
 //!
 //! Layers of this crate may be nested, for example one around the app and another around a part of it with more
-//! scopes: they work on the same [`Tags`](crate::Tags), under the rules of the outermost; where both have a tag of one
-//! scope the inner one's counts, and the outermost [`EventLayer`] alone emits the event. A proxy that hands a request on with its extensions hands on its tags as well; for an event of
+//! scopes: they work on the same [`Tags`](crate::Tags), under the rules of the outermost; where both have a trusted tag
+//! of one scope the inner one's counts, of one from headers the outer one's, and the outermost [`EventLayer`] alone emits the event. A proxy that hands a request on with its extensions hands on its tags as well; for an event of
 //! its own for the outgoing call, `request.extensions_mut().remove::<Tags>()` first.
 //!
 //! # Request bodies

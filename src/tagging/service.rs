@@ -91,6 +91,7 @@ impl Steps {
         };
         // A resolver is the user's code: it runs outside of the lock, and its panic is the request's.
         let resolves = self.metadata.as_ref().is_some_and(MetadataLayer::has_resolver);
+        let mut onward = None;
         handle.write(|mut request| {
             let records = listening.zip(start.as_ref()).filter(|_| request.claim());
             if let Some((layer, start)) = records {
@@ -101,8 +102,7 @@ impl Steps {
                 && request.event.trace.is_unset()
             {
                 let Event { time, trace, tags, .. } = request.event;
-                let onward = layer.read(&head.headers, *time, trace, tags.early_notes());
-                begun.reply = onward.write(trace, &mut head.headers);
+                onward = Some(layer.read(&head.headers, *time, trace, tags.early_notes()));
             }
             if let Some((layer, start)) = records {
                 begun.pending = Some(layer.observe(request.event, start, head));
@@ -136,6 +136,11 @@ impl Steps {
         }
         if let Some(layer) = &self.metadata {
             layer.strip(&mut head.headers);
+        }
+        // Last: what goes on is nothing that the client said, and no tag.
+        if let Some(onward) = onward {
+            let write = |request: OpenRequest<'_>| onward.write(&request.event.trace, &mut head.headers);
+            begun.reply = handle.write(write).flatten();
         }
         let tags = handle.share();
         if let Some(pending) = &mut begun.pending {

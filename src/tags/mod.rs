@@ -227,9 +227,7 @@ impl Tags {
 
     /// Takes in what the request body said.
     pub(crate) fn take_request_fields(&self, fields: RequestFields) {
-        if let Some(user) = &fields.user {
-            self.fill_user(user);
-        }
+        self.fill_user(&fields);
         #[cfg(feature = "llm")]
         if let Some(request) = self.state().open() {
             request.event.request_fields = fields;
@@ -256,10 +254,18 @@ impl Tags {
     }
 
     /// Fills `_user` from the request body when it is missing or empty.
-    fn fill_user(&self, user: &str) {
+    fn fill_user(&self, fields: &RequestFields) {
+        if fields.user.is_none() && fields.user_note.is_none() {
+            return;
+        }
         self.write_tags(|tags| {
             if tags.is_blank("_user") {
-                tags.set("_user", user);
+                if let Some(code) = fields.user_note {
+                    tags.note(Diagnostic::new(code).with_key("user"));
+                }
+                if let Some(user) = &fields.user {
+                    tags.set("_user", user);
+                }
             }
         });
     }

@@ -222,16 +222,20 @@ impl TraceIdLayer {
             (None, Some(id)) => (id_of_text(id).unwrap_or_else(|| self.ids.trace_id(now)), TraceSource::Header),
             (None, None) => (self.ids.trace_id(now), TraceSource::Generated),
         };
-        // A header that a proxy passed on beside its own `traceparent` names the proxy's span, not ours.
-        let span_id = span_id.filter(|id| inbound.is_none_or(|inbound| inbound.parent_id != *id));
-        trace.start(w3c_trace_id, span_id.unwrap_or_else(|| self.ids.span_id()));
-        trace.source = source;
-        trace.flags = inbound.map_or(SAMPLED, |inbound| inbound.flags);
-        trace.parent = found
+        let parent = found
             .portkey_parent_span_id
             .and_then(|value| explicit_text(PORTKEY_PARENT_SPAN_ID.as_str(), value, diagnostics))
             .map(Parent::of_text)
             .or(inbound.map(|inbound| Parent::W3c(inbound.parent_id)));
+        // A header that a proxy passed on beside its own `traceparent` names the proxy's span, not ours; and no span is its
+        // own parent.
+        let is_ours =
+            |id: &SpanId| inbound.is_none_or(|inbound| inbound.parent_id != *id) && parent != Some(Parent::W3c(*id));
+        let span_id = span_id.filter(is_ours);
+        trace.start(w3c_trace_id, span_id.unwrap_or_else(|| self.ids.span_id()));
+        trace.source = source;
+        trace.flags = inbound.map_or(SAMPLED, |inbound| inbound.flags);
+        trace.parent = parent;
         // Where an explicit header says something else.
         let remote_parent = inbound.map(|inbound| inbound.parent_id);
         trace.remote_parent = remote_parent.filter(|id| trace.parent != Some(Parent::W3c(*id)));

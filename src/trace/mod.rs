@@ -33,8 +33,8 @@
 //! | id | comes from |
 //! |---|---|
 //! | `trace_id` | the first of the [trace headers](TraceIdLayer::trace_headers), by default `x-portkey-trace-id` and `x-majordomo-trace-id`, that holds 1 to 128 visible ASCII characters; else `w3c_trace_id` |
-//! | `w3c_trace_id` | a valid `traceparent`; else the explicit id, when it is 32 hex digits once dashes are removed; else the first 16 bytes of its SHA-256; else a fresh `UUIDv7` |
-//! | `span_id` | `x-portkey-span-id` when it is 16 hex digits; else fresh |
+//! | `w3c_trace_id` | a valid `traceparent`; else the explicit id, when it is 32 hex digits once dashes are removed; else the first 16 bytes of its SHA-256; else a fresh `UUIDv7`, whose two variant bits are random (see [`RandomIds`]) |
+//! | `span_id` | `x-portkey-span-id` when it is 16 hex digits and not the id of the parent; else fresh |
 //! | `parent_span_id` | `x-portkey-parent-span-id`; else `traceparent` |
 //! | `span_name` | `x-portkey-span-name`; else `x-majordomo-span-name` |
 //! | `span_path` | `x-majordomo-span-path`, empty segments dropped, only beside an explicit trace id |

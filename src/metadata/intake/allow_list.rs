@@ -21,10 +21,12 @@ impl AllowList {
             if !is_allowed(&name) {
                 return Err(ConfigError::SecretHeader { name, variable: None });
             }
-            if key == Some("") {
+            let key = key.unwrap_or(name.as_str());
+            // It would be changed for every request, or is a slip.
+            if key.is_empty() || key.contains(|letter: char| letter == '=' || letter.is_control()) {
                 return Err(invalid());
             }
-            let key = key.unwrap_or(name.as_str()).into();
+            let key = key.into();
             self.entries.push((name, key));
         }
         // Tags that are read in the order of their keys are written at the end of a map. Of two entries with the same

@@ -16,7 +16,7 @@ use super::{
 };
 
 /// Reads a header that holds a JSON object. When a key stands in it twice, the last one counts, as in ECMAScript's
-/// `JSON.parse`.
+/// `JSON.parse`; a `null` is no tag and leaves the one before.
 pub(super) fn read(name: &str, value: &[u8], strict: bool, tags: &mut TagWriter<'_>) {
     let text = text_of(name, value, tags);
     if tags.is_empty()

@@ -228,10 +228,12 @@ impl Intake {
             }
         }
         for (number, prefix) in self.prefixes.iter().enumerate() {
-            for (name, value) in headers {
+            for name in headers.keys() {
                 if prefix.rest_of(name.as_str()).is_some()
                     && self.json_header.as_ref() != Some(name)
                     && !is_secret(name)
+                    // The first of a repeated one.
+                    && let Some(value) = headers.get(name)
                     && self.may_read(name, value, captured)
                 {
                     captured.add_named(Source::Prefixed(number), name, value);

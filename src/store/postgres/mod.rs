@@ -74,7 +74,11 @@ impl PostgresStore {
     /// # Errors
     /// When that is no address of a server.
     pub fn from_url(url: &str) -> Result<Self, StoreError> {
-        Ok(Self::new(url.parse::<Config>()?, NoTls))
+        let config = url.parse::<Config>()?;
+        if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
+            return Err(StoreError::database("the URL names no host"));
+        }
+        Ok(Self::new(config, NoTls))
     }
 
     /// How long a connection may take to be there: 10 seconds by default.
