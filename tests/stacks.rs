@@ -524,6 +524,47 @@ async fn user_in_the_request_body() {
     }
 }
 
+/// A `user` that can't be taken as it stands is noted, in JSON and in a form.
+#[tokio::test]
+async fn a_user_that_is_no_text_or_too_long_is_noted() {
+    let recorder = Recorder::new();
+    let app = Router::new().route("/", post(async |_: Bytes| ())).layer(tagging(&recorder));
+    let long = "x".repeat(20_000);
+    let form =
+        |value: &[u8]| [b"--x\r\ncontent-disposition: form-data; name=\"user\"\r\n\r\n", value, b"\r\n--x--"].concat();
+    for (content_type, body, user, code) in [
+        ("application/json", format!(r#"{{"user":"{long}"}}"#).into_bytes(), None, "too_large"),
+        ("application/json", b"{\"user\":\"Zo\xeb\"}".to_vec(), Some("Zo\u{eb}"), "not_utf8"),
+        ("multipart/form-data; boundary=x", form(long.as_bytes()), None, "too_large"),
+        ("multipart/form-data; boundary=x", form(b"Zo\xeb"), Some("Zo\u{eb}"), "not_utf8"),
+    ] {
+        let request = Request::post("/").header("content-type", content_type).body(Body::from(body)).unwrap();
+        app.clone().oneshot(request).await.unwrap();
+        let event = recorder.single();
+        let notes: Vec<_> =
+            event.diagnostics().iter().map(|note| (note.code().as_str(), note.key().map(str::to_owned))).collect();
+        assert_eq!(
+            (event.metadata().get("_user"), notes),
+            (user, vec![(code, Some("user".to_owned()))]),
+            "{content_type}"
+        );
+        recorder.0.clear();
+    }
+}
+
+/// RFC 9112, section 3.2.2, and RFC 9113, section 8.3.1.
+#[tokio::test]
+async fn the_target_says_the_host() {
+    let recorder = Recorder::new();
+    let app = Router::new().fallback(async || ()).layer(tagging(&recorder));
+    for (target, host) in [("http://real.example:8080/p", "real.example:8080"), ("/p", "header.example")] {
+        let request = Request::get(target).header("host", "header.example").body(Body::empty()).unwrap();
+        app.clone().oneshot(request).await.unwrap();
+        assert_eq!(recorder.single().host(), Some(host), "{target}");
+        recorder.0.clear();
+    }
+}
+
 #[tokio::test]
 async fn rejections() {
     let recorder = Recorder::new();
