@@ -261,12 +261,20 @@ pub(super) fn method_name(method: &Method) -> &'static str {
     super::metrics::METHODS.iter().find(|name| **name == method.as_str()).copied().unwrap_or("_OTHER")
 }
 
-/// Where a request failed: a status by the convention of the kind, else the outcome.
+/// The status, where it is an error by the convention of the kind.
+pub(super) fn error_status(event: &Event, is_client: bool) -> Option<u16> {
+    event.status().map(|status| status.as_u16()).filter(|status| *status >= if is_client { 400 } else { 500 })
+}
+
+/// Where a request failed: a status that is an error, else the outcome.
 pub(super) fn error_type(event: &Event, is_client: bool) -> Option<String> {
-    let is_error = |status: u16| status >= if is_client { 400 } else { 500 };
+    let status = || error_status(event, is_client).map(|status| status.to_string());
+    let outcome = || Some(event.outcome().as_str().to_owned());
     match event.outcome() {
-        Outcome::Failed | Outcome::Panicked | Outcome::Cancelled => Some(event.outcome().as_str().to_owned()),
-        _ => event.status().map(|status| status.as_u16()).filter(|status| is_error(*status)).map(|s| s.to_string()),
+        Outcome::Failed | Outcome::Panicked => outcome(),
+        // The answer that the client did not wait for was an error already.
+        Outcome::Cancelled => status().or_else(outcome),
+        _ => status(),
     }
 }
 
@@ -324,7 +332,9 @@ pub(super) fn http(event: &Event, is_client: bool, to: &mut Attributes) {
     if let Some(bytes) = event.request_body_bytes() {
         to.number("http.request.body.size", bytes);
     }
-    to.number("http.response.body.size", event.response_body_bytes());
+    if event.status().is_some() {
+        to.number("http.response.body.size", event.response_body_bytes());
+    }
     if let Some(kind) = error_type(event, is_client) {
         to.text("error.type", &kind);
     }
@@ -356,8 +366,12 @@ pub(super) fn gen_ai(llm: &crate::usage::LlmUsage, conventions: GenAiConventions
     }
     if let Some(provider) = llm.provider() {
         let (new, old) = conventions.provider_names();
-        for name in [new, old].into_iter().flatten() {
-            to.text(name, provider_name(provider));
+        // The older name has an older value.
+        let old_value = if provider == "x-ai" { "xai" } else { provider_name(provider) };
+        for (name, value) in [(new, provider_name(provider)), (old, old_value)] {
+            if let Some(name) = name {
+                to.text(name, value);
+            }
         }
     }
     for (name, value) in [
@@ -422,5 +436,34 @@ pub(super) fn operation_name(operation: &crate::usage::Operation) -> &str {
         Operation::Chat | Operation::Responses | Operation::Messages | Operation::Converse => "chat",
         Operation::Completions | Operation::Generate | Operation::InvokeModel => "text_completion",
         other => other.as_str(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::error_type;
+    use crate::{Event, event::Outcome};
+
+    /// A client that hangs up is no error of the service; that it was being told of one is.
+    #[test]
+    fn an_error_that_nobody_waited_for_is_one() {
+        let event = |status: u16, outcome| Event {
+            status: http::StatusCode::from_u16(status).ok(),
+            outcome,
+            ..Event::default()
+        };
+        for (status, outcome, of_server, of_client) in [
+            (200, Outcome::Cancelled, Some("cancelled"), Some("cancelled")),
+            (404, Outcome::Cancelled, Some("cancelled"), Some("404")),
+            (503, Outcome::Cancelled, Some("503"), Some("503")),
+            (503, Outcome::Completed, Some("503"), Some("503")),
+            (503, Outcome::Panicked, Some("panicked"), Some("panicked")),
+            (404, Outcome::Completed, None, Some("404")),
+            (200, Outcome::Completed, None, None),
+        ] {
+            let event = event(status, outcome);
+            assert_eq!(error_type(&event, false).as_deref(), of_server, "{status} {outcome}");
+            assert_eq!(error_type(&event, true).as_deref(), of_client, "{status} {outcome}");
+        }
     }
 }

@@ -68,8 +68,8 @@ impl<E: LogExporter + 'static> LogWriter<E> {
         record.set_observed_timestamp(end);
         let (severity, text) = match event.outcome() {
             Outcome::Failed | Outcome::Panicked => (Severity::Error, "ERROR"),
-            Outcome::Cancelled | Outcome::Rejected => (Severity::Warn, "WARN"),
             _ if event.status().is_some_and(|status| status.is_server_error()) => (Severity::Error, "ERROR"),
+            Outcome::Cancelled | Outcome::Rejected => (Severity::Warn, "WARN"),
             _ => (Severity::Info, "INFO"),
         };
         record.set_severity_number(severity);

@@ -129,7 +129,10 @@ impl Instruments {
     ) -> Self {
         let is_client = rules.is_client;
         let side = if is_client { "client" } else { "server" };
-        observe_active(meter, side, active);
+        // Of a client, the conventions want the server's address on it, which is counted by no one.
+        if !is_client {
+            observe_active(meter, active);
+        }
         observe_deliveries(meter, deliveries);
         let size = |what: &str| {
             let histogram = meter.u64_histogram(format!("http.{side}.{what}.body.size"));
@@ -258,10 +261,10 @@ impl Instruments {
     }
 }
 
-fn observe_active(meter: &Meter, side: &str, active: &Arc<ActiveRequests>) {
+fn observe_active(meter: &Meter, active: &Arc<ActiveRequests>) {
     let active = Arc::clone(active);
     meter
-        .i64_observable_up_down_counter(format!("http.{side}.active_requests"))
+        .i64_observable_up_down_counter("http.server.active_requests")
         .with_unit("{request}")
         .with_callback(move |observer| {
             for (scheme, counts) in SCHEMES.into_iter().zip(&active.counts) {
@@ -288,10 +291,10 @@ fn fates(deliveries: &Deliveries) -> BTreeMap<String, Fates> {
     let mut fates: BTreeMap<String, Fates> = BTreeMap::new();
     for sink in deliveries.iter().flat_map(|delivery| delivery.report().sinks().to_vec()) {
         let of_name = fates.entry(sink.name().to_owned()).or_default();
-        let dropped = DropReason::ALL.map(|reason| (reason.as_str(), sink.dropped_for(reason)));
+        let dropped = DropReason::ALL.iter().map(|reason| (reason.as_str(), sink.dropped_for(*reason)));
         let delivered = [("delivered", sink.delivered())];
         of_name.retried += sink.retried();
-        for (fate, count) in delivered.into_iter().chain(dropped.into_iter().filter(|(_, count)| *count > 0)) {
+        for (fate, count) in delivered.into_iter().chain(dropped.filter(|(_, count)| *count > 0)) {
             *of_name.events.entry(fate).or_default() += count;
         }
         of_name.in_spool += sink.spool().waiting;

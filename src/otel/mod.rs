@@ -139,9 +139,11 @@ impl Otel {
     }
 
     /// Reports what becomes of the events of another sink by the instruments `tower_tagging.delivery.…`, beside the spans and
-    /// logs of this one.
+    /// logs of this one. What is observed already is not observed twice.
     pub fn observe_delivery(&self, delivery: &Delivery) {
-        self.inner.deliveries.lock().unwrap_or_else(PoisonError::into_inner).push(delivery.clone());
+        let mut deliveries = self.inner.deliveries.lock().unwrap_or_else(PoisonError::into_inner);
+        let others = delivery.without(&deliveries);
+        deliveries.push(others);
     }
 
     pub(crate) fn parts(&self) -> OtelParts {

@@ -16,7 +16,7 @@ use crate::{
     Event,
     event::Outcome,
     metadata::limits::truncated,
-    sink::{BatchWriter, WriteError, in_turns},
+    sink::{BatchWriter, WriteError, WriteErrorKind, in_turns},
     trace::TraceContext,
 };
 
@@ -113,12 +113,13 @@ impl SpanRules {
         }
     }
 
-    /// By the HTTP semantic conventions: an error of the service, not of the client; a client that went away is none.
+    /// By the HTTP semantic conventions: an error of the service, not of the client; a client that went away is none, whatever
+    /// it left behind.
     fn status(&self, event: &Event) -> Status {
         let is_error = match event.outcome() {
             Outcome::Failed | Outcome::Panicked => true,
-            Outcome::Cancelled => self.is_client,
-            _ => event.status().is_some_and(|s| s.is_server_error() || (self.is_client && s.is_client_error())),
+            Outcome::Cancelled if self.is_client => true,
+            _ => attributes::error_status(event, self.is_client).is_some(),
         };
         if !is_error {
             return Status::Unset;
@@ -129,7 +130,7 @@ impl SpanRules {
 }
 
 /// Hands spans to an exporter.
-pub(super) struct SpanWriter<E> {
+pub(super) struct SpanWriter<E: SpanExporter> {
     pub(super) exporter: E,
     pub(super) rules: Arc<SpanRules>,
 }
@@ -142,21 +143,84 @@ impl<E: SpanExporter + 'static> BatchWriter for SpanWriter<E> {
     }
 }
 
+impl<E: SpanExporter> Drop for SpanWriter<E> {
+    /// An exporter of the user's may hold spans back.
+    fn drop(&mut self) {
+        if let Err(error) = self.exporter.force_flush() {
+            tracing::warn!(target: "tower_tagging::delivery", %error, "the last spans could not be flushed");
+        }
+    }
+}
+
 /// What an exporter's error means for the batch. OTLP tells what may be sent again; of it the SDK leaves but the text.
 pub(super) fn export_result(result: Result<(), OTelSdkError>) -> Result<(), WriteError> {
-    result.map_err(|error| {
-        let text = error.to_string();
-        let says = |codes: &[&str]| codes.iter().any(|code| text.contains(code));
-        // The collector can't take this batch; a smaller one it may.
-        if says(&["status code: 400", "status code: 413", "status code: 422", "gRPC code: InvalidArgument"]) {
-            return WriteError::rejected(error);
-        }
-        let refused = ["status code: 401", "status code: 403", "status code: 404", "status code: 405"];
-        let refused_by_grpc = ["Unauthenticated", "PermissionDenied", "Unimplemented", "NotFound"];
-        let is_refused = says(&refused) || (text.contains("gRPC code") && says(&refused_by_grpc));
-        if is_refused || matches!(error, OTelSdkError::AlreadyShutdown) {
-            return WriteError::new(error);
-        }
-        WriteError::retryable(error)
+    result.map_err(|error| match meaning(&error) {
+        WriteErrorKind::Rejected => WriteError::rejected(error),
+        WriteErrorKind::Final => WriteError::new(error),
+        WriteErrorKind::Retryable => WriteError::retryable(error),
     })
+}
+
+/// By the [specification of OTLP](https://opentelemetry.io/docs/specs/otlp/#failures), but that a batch which is refused for what
+/// is in it, or for its size, is looked through for the events that are to blame.
+fn meaning(error: &OTelSdkError) -> WriteErrorKind {
+    if matches!(error, OTelSdkError::AlreadyShutdown) {
+        return WriteErrorKind::Final;
+    }
+    let text = error.to_string();
+    let behind = |mark: &str| text.split_once(mark).map(|(_, behind)| behind.trim_start());
+    if let Some(code) = behind("gRPC code:") {
+        let code = code.split(|letter: char| !letter.is_ascii_alphabetic()).next().unwrap_or_default();
+        return match code {
+            // Servers say the last two of a message that is longer than they take.
+            "InvalidArgument" | "ResourceExhausted" | "OutOfRange" => WriteErrorKind::Rejected,
+            "Unauthenticated" | "PermissionDenied" | "Unimplemented" | "NotFound" | "FailedPrecondition"
+            | "AlreadyExists" => WriteErrorKind::Final,
+            // Two of them, Internal and Unknown, are what a connection that broke off looks like, too.
+            _ => WriteErrorKind::Retryable,
+        };
+    }
+    let status = behind("status code:").and_then(|behind| behind.get(..3)?.parse::<u16>().ok());
+    match status {
+        Some(400 | 413 | 422) => WriteErrorKind::Rejected,
+        Some(408 | 429 | 502..=504) => WriteErrorKind::Retryable,
+        Some(400..=599) => WriteErrorKind::Final,
+        _ if text.contains("exceeding the configured limit") => WriteErrorKind::Rejected,
+        _ => WriteErrorKind::Retryable,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use opentelemetry_sdk::error::OTelSdkError;
+
+    use super::meaning;
+    use crate::sink::WriteErrorKind::{Final, Rejected, Retryable};
+
+    /// In the words of the exporter of the SDK, which leaves no other trace of what the collector said.
+    #[test]
+    fn what_is_tried_again() {
+        for (text, expected) in [
+            ("export failed with gRPC code: ResourceExhausted", Rejected),
+            ("OtlpHttpTraceExporter: export failed with gRPC code: OutOfRange", Rejected),
+            ("export failed with gRPC code: InvalidArgument", Rejected),
+            ("export failed with gRPC code: Unavailable", Retryable),
+            ("export failed with gRPC code: DeadlineExceeded", Retryable),
+            ("export failed with gRPC code: Internal", Retryable),
+            ("export failed with gRPC code: Unauthenticated", Final),
+            (
+                "OpenTelemetry export failed. Url: http://localhost:4318/v1/traces, status code: 413 Payload Too Large",
+                Rejected,
+            ),
+            ("export failed, status code: 500 Internal Server Error", Final),
+            ("export failed, status code: 503 Service Unavailable", Retryable),
+            ("export failed, status code: 429 Too Many Requests", Retryable),
+            ("export failed, status code: 401 Unauthorized", Final),
+            ("request of 70 MiB exceeding the configured limit will not be sent", Rejected),
+            ("connection refused", Retryable),
+        ] {
+            assert_eq!(meaning(&OTelSdkError::InternalFailure(text.to_owned())), expected, "{text}");
+        }
+        assert_eq!(meaning(&OTelSdkError::AlreadyShutdown), Final);
+    }
 }

@@ -31,7 +31,9 @@ pub enum DropReason {
 
 impl DropReason {
     /// Every reason there is.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: &'static [Self] = &Self::EACH;
+
+    const EACH: [Self; 7] = [
         Self::QueueFull,
         Self::Closed,
         Self::WriteFailed,
@@ -66,7 +68,7 @@ impl fmt::Display for DropReason {
 pub(super) struct Counts {
     accepted: AtomicU64,
     delivered: AtomicU64,
-    dropped: [AtomicU64; DropReason::ALL.len()],
+    dropped: [AtomicU64; DropReason::EACH.len()],
     retried: AtomicU64,
 }
 
@@ -95,7 +97,7 @@ impl Counts {
 
     pub(super) fn report(&self, name: &str) -> SinkReport {
         // Fates are read before arrivals, so the difference never goes below zero.
-        let dropped = DropReason::ALL.map(|reason| {
+        let dropped = DropReason::EACH.map(|reason| {
             let count = self.dropped.get(reason as usize).map_or(0, |count| count.load(Ordering::Acquire));
             (reason, count)
         });
@@ -173,7 +175,7 @@ pub struct SinkReport {
     name: String,
     accepted: u64,
     delivered: u64,
-    dropped: [(DropReason, u64); DropReason::ALL.len()],
+    dropped: [(DropReason, u64); DropReason::EACH.len()],
     retried: u64,
     spool: SpoolReport,
     oldest_age: Option<Duration>,
@@ -354,6 +356,15 @@ impl Delivery {
     /// The deliveries of several sinks as one.
     pub fn join(deliveries: impl IntoIterator<Item = Self>) -> Self {
         Self { parts: deliveries.into_iter().flat_map(|delivery| delivery.parts).collect() }
+    }
+
+    /// What of it reports and is in none of the others.
+    #[cfg(feature = "otel")]
+    pub(crate) fn without(&self, others: &[Self]) -> Self {
+        let is_there =
+            |part: &Arc<dyn Part>| others.iter().flat_map(|other| &other.parts).any(|other| Arc::ptr_eq(other, part));
+        let parts = self.parts.iter().filter(|part| part.report().is_some() && !is_there(part));
+        Self { parts: parts.cloned().collect() }
     }
 
     pub(crate) fn of(part: Arc<dyn Part>) -> Self {

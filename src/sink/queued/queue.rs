@@ -2,7 +2,7 @@ use std::{
     collections::VecDeque,
     fmt,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
-    thread::JoinHandle,
+    thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
 
@@ -253,33 +253,44 @@ impl Queue {
     /// Moves what is in memory to the backlog, as far as there is room, so that memory is free while the destination is away.
     pub(super) fn set_memory_aside(&self) {
         self.inside().memory_is_newer = true;
-        self.move_aside(usize::MAX);
+        self.move_all_aside();
     }
 
     /// Moves what came while the destination is away.
     pub(super) fn keep_memory_free(&self) {
         if self.backlog.is_some() && self.inside().memory_is_newer {
-            self.move_aside(usize::MAX);
+            self.move_all_aside();
         }
     }
 
-    /// Moves events from memory to the end of the backlog.
-    fn move_aside(&self, most: usize) {
+    /// Moves what is in memory now; not what comes meanwhile, which might never end. Few at once: a request that finds no room
+    /// moves some itself, and waits for those who do.
+    fn move_all_aside(&self) {
+        let mut left = self.inside().memory.len();
+        while left > 0 && self.move_aside(left.min(MOVED_AT_ONCE)) {
+            left = left.saturating_sub(MOVED_AT_ONCE);
+            thread::yield_now();
+        }
+    }
+
+    /// Moves events from memory to the end of the backlog; false when there are no more, or no room for them.
+    fn move_aside(&self, most: usize) -> bool {
         let _moves = self.moves.lock().unwrap_or_else(PoisonError::into_inner);
         for _ in 0..most {
             if self.backlog().is_none_or(Backlog::is_full) {
-                return;
+                return false;
             }
-            let Some(event) = self.inside().memory.pop() else { return };
+            let Some(event) = self.inside().memory.pop() else { return false };
             if !self.set_aside(&event) {
                 // Back at the end: there was room a moment ago.
                 if self.hold(event).is_err() {
                     self.counts.drop_for(DropReason::SpoolFailed, 1);
                 }
-                return;
+                return false;
             }
             EventPool::give_back(event);
         }
+        true
     }
 
     /// The last sink is gone.
@@ -346,7 +357,7 @@ impl Queue {
             if inside.memory_is_newer {
                 if self.backlog().is_some_and(|backlog| backlog.waiting() > 0) {
                     drop(inside);
-                    self.move_aside(usize::MAX);
+                    self.move_all_aside();
                     inside = self.inside();
                 } else {
                     inside.memory_is_newer = false;
@@ -369,6 +380,8 @@ impl Queue {
                     if self.is_closed() {
                         return None;
                     }
+                    // What is in memory need not wait for that.
+                    self.inside().memory_is_newer = false;
                     self.await_memory(Duration::from_secs(1));
                 }
             }

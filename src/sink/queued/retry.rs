@@ -101,7 +101,8 @@ impl Circuit {
     pub(super) fn fail(&mut self, now: Instant) -> bool {
         self.failures = self.failures.saturating_add(1);
         let delay = self.delays.next().unwrap_or(self.policy.max_delay);
-        self.not_before = now.checked_add(delay);
+        // A delay too long to be written down is a year.
+        self.not_before = now.checked_add(delay).or_else(|| now.checked_add(Duration::from_secs(365 * 24 * 3600)));
         self.failures == Self::OPENS_AFTER
     }
 
