@@ -226,7 +226,11 @@ impl crate::sink::Part for MetricsPart {
         None
     }
 
-    fn close(&self, _deadline: Instant) {}
+    fn close(&self, _deadline: Instant) {
+        // What others take of the time must not cost the metrics so far.
+        let provider = self.0.clone();
+        let _ = std::thread::Builder::new().name("tagging otel".to_owned()).spawn(move || provider.force_flush());
+    }
 
     fn wait(&self, deadline: Instant) {
         // The SDK waits for as long as it likes: so that is done elsewhere.

@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 use crate::{
     event::Event,
-    sink::{BatchWriter, WriteError},
+    sink::{BatchWriter, WriteError, WriteErrorKind},
 };
 
 use super::{
@@ -183,11 +183,21 @@ impl Connection {
                 Ok(())
             }
             Err(error) => {
-                // Whatever it was about: a new connection knows nothing of it.
-                self.open = None;
-                Err(write_error(error))
+                let error = write_error(error);
+                // What was refused for an event in it says nothing of the connection, and the search for that event makes many
+                // attempts. Of anything else a new connection knows nothing.
+                if error.kind() != WriteErrorKind::Rejected || !self.roll_back().await {
+                    self.open = None;
+                }
+                Err(error)
             }
         }
+    }
+
+    /// Ends the transaction at hand; false when the connection is of no more use.
+    async fn roll_back(&self) -> bool {
+        let Some((session, _)) = &self.open else { return false };
+        matches!(timeout(self.server.connect_timeout, session.batch_execute("ROLLBACK")).await, Ok(Ok(())))
     }
 
     async fn connect(&mut self) -> Result<&mut (Session, Option<Partitions>), StoreError> {
