@@ -675,7 +675,8 @@ fn labels_are_bounded() {
         let program = std::env::current_exe().unwrap();
         let arguments = ["--exact", "labels_are_bounded", "--nocapture"];
         let output = std::process::Command::new(program).args(arguments).env(CHILD, "1").output().unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() && text.contains("1 passed"), "{text}");
         return;
     }
     let exporter = InMemoryMetricExporter::default();
