@@ -92,8 +92,8 @@ async fn forward(State(upstream): State<Arc<Upstream>>, request: Request) -> Res
 /// Whether the request failed for what its own client sent, or did not send.
 fn is_of_the_client(problem: &dyn Error) -> bool {
     let cause = problem.source().and_then(|cause| cause.downcast_ref::<hyper::Error>());
-    // What we do with the connection is no misuse of it, so the user is who gave the body.
-    cause.is_some_and(hyper::Error::is_user)
+    // Of what hyper calls errors of its user, that of a body alone has a cause of its own.
+    cause.is_some_and(|cause| cause.is_user() && cause.source().is_some())
 }
 
 /// Whether the body is coded by more than its framing, which is undone here: RFC 9112, section 6.1.

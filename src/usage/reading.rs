@@ -319,7 +319,8 @@ impl Reading {
             Field::NoChoices => self.is_ending = true,
             Field::Finish | Field::FinishReason => self.is_ending |= value != b"null",
             Field::ServedBy => self.served_by = true,
-            Field::Error => self.is_error |= value != b"null",
+            // Some servers always have the member.
+            Field::Error => self.is_error |= !matches!(value, b"null" | b"\"\"" | b"{}" | b"false"),
             Field::ChoiceUsage | Field::Nothing | Field::DocumentEnd => {}
         }
     }
