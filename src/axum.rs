@@ -15,7 +15,7 @@ pub struct MissingTags;
 
 impl fmt::Display for MissingTags {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("no tags in the request: add `TaggingLayer` with `Router::layer`, after the routes")
+        f.write_str("no tags in the request: add `TaggingLayer` with `Router::layer`, after the routes and after every layer that uses `Tags` (the last one is the outermost)")
     }
 }
 

@@ -552,6 +552,20 @@ async fn a_user_that_is_no_text_or_too_long_is_noted() {
     }
 }
 
+/// A layer within a nested router sees what the client asked for.
+#[tokio::test]
+async fn the_path_in_a_nested_router_is_the_whole_one() {
+    let recorder = Recorder::new();
+    let inner = Router::new().route("/", get(async || ())).route("/a/{id}", get(async || ())).layer(tagging(&recorder));
+    let app = Router::new().nest("/api", inner);
+    for (path, route) in [("/api/a/1", "/api/a/{id}"), ("/api", "/api")] {
+        app.clone().oneshot(Request::get(path).body(Body::empty()).unwrap()).await.unwrap();
+        let event = recorder.single();
+        assert_eq!((event.path(), event.route()), (path, Some(route)));
+        recorder.0.clear();
+    }
+}
+
 /// RFC 9112, section 3.2.2, and RFC 9113, section 8.3.1.
 #[tokio::test]
 async fn the_target_says_the_host() {

@@ -182,7 +182,7 @@ impl EventLayer {
         event.method = head.method.clone();
         event.version = head.version;
         event.is_https = head.uri.scheme() == Some(&http::uri::Scheme::HTTPS);
-        event.path.push_str(head.uri.path());
+        event.path.push_str(path(head));
         // The target says more than the header: RFC 9112, section 3.2.2, and RFC 9113, section 8.3.1.
         if let Some(authority) = head.uri.authority() {
             // What stands before an `@` are credentials.
@@ -238,6 +238,19 @@ impl EventLayer {
         let _ = event;
         pending
     }
+}
+
+/// The path that the client asked for: within a nested router of axum the URI is shorter.
+fn path(head: &Parts) -> &str {
+    let path = head.uri.path();
+    #[cfg(feature = "axum")]
+    if let Some(original) = head.extensions.get::<axum::extract::OriginalUri>()
+        // A call that a handler makes with the extensions of its request is to somewhere else.
+        && (original.0.path().ends_with(path) || path == "/")
+    {
+        return original.0.path();
+    }
+    path
 }
 
 impl Events {

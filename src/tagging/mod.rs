@@ -33,8 +33,9 @@
 //!
 //! # Request bodies
 //!
-//! Counting the bytes of a request body, or reading `user` out of it, changes the body's type to [`RequestBody`]. axum and
-//! every service that is generic over its body accept that. For one that is not, such as a hyper `service_fn` over
+//! Counting the bytes of a request body, or reading `user` out of it, changes the body's type to [`RequestBody`]. Routers of
+//! axum and every service that is generic over its body accept that. Within a `ServiceBuilder`, a
+//! middleware of axum's `from_fn` right inside of the layer does not: add the two by a `Router::layer` each, this one last. For one that is not, such as a hyper `service_fn` over
 //! `Request<Incoming>`, leave that layer out with [`TaggingLayer::without_request_body`]:
 //!
 //! ```
