@@ -35,24 +35,7 @@ impl RequestFields {
     pub(crate) fn approximate_bytes(&self) -> usize {
         [&self.user, &self.model, &self.service_tier].into_iter().flatten().map(String::capacity).sum()
     }
-}
 
-#[derive(Clone, Copy)]
-enum Field {
-    User,
-    Model,
-    Stream,
-    ServiceTier,
-}
-
-static WANTED: [Node<Field>; 4] = [
-    Node { key: "user", want: Want::Value(Field::User) },
-    Node { key: "model", want: Want::Value(Field::Model) },
-    Node { key: "stream", want: Want::Value(Field::Stream) },
-    Node { key: "service_tier", want: Want::Value(Field::ServiceTier) },
-];
-
-impl RequestFields {
     /// Takes a value in; `None` is one that is too long. `read` gives the text of one.
     fn set(&mut self, field: Field, value: Option<&[u8]>, read: fn(&str) -> Option<String>) {
         // Of a name that is no UTF-8 nothing is to be expected, but a user is somebody.
@@ -73,6 +56,21 @@ impl RequestFields {
         }
     }
 }
+
+#[derive(Clone, Copy)]
+enum Field {
+    User,
+    Model,
+    Stream,
+    ServiceTier,
+}
+
+static WANTED: [Node<Field>; 4] = [
+    Node { key: "user", want: Want::Value(Field::User) },
+    Node { key: "model", want: Want::Value(Field::Model) },
+    Node { key: "stream", want: Want::Value(Field::Stream) },
+    Node { key: "service_tier", want: Want::Value(Field::ServiceTier) },
+];
 
 /// Reads [`RequestFields`] from chunks cut at any byte. They count only when the body is complete.
 pub(crate) struct RequestFieldReader {

@@ -1,12 +1,9 @@
-//! Times as the whole numbers that events, stores and counts hold.
+//! Times as the whole numbers that events, stores and counts hold, and those that are too far to be written down.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// The last second of the year 9999, since 1970: what RFC 3339 can write and databases can hold. A clock may say anything.
-pub(crate) const LAST_SECOND: u64 = 253_402_300_799;
-
-/// The most microseconds since 1970 for which that is so.
-pub(crate) const LAST_MICRO: u64 = LAST_SECOND * 1_000_000 + 999_999;
+/// The last microsecond of the year 9999, since 1970: what RFC 3339 can write and databases can hold. A clock may say anything.
+pub(crate) const LAST_MICRO: u64 = 253_402_300_799_999_999;
 
 /// Whole microseconds.
 pub(crate) fn micros(time: Duration) -> u64 {
@@ -21,4 +18,9 @@ pub(crate) fn millis(time: Duration) -> u64 {
 /// Microseconds since 1970, at most [`LAST_MICRO`]; 0 for what was before.
 pub(crate) fn micros_since_1970(time: SystemTime) -> u64 {
     micros(time.duration_since(UNIX_EPOCH).unwrap_or_default()).min(LAST_MICRO)
+}
+
+/// So long after that; where it is too far to be written down, a year.
+pub(crate) fn after(now: Instant, time: Duration) -> Instant {
+    now.checked_add(time).unwrap_or(now + Duration::from_secs(365 * 24 * 3600))
 }

@@ -143,7 +143,9 @@ impl Otel {
     pub fn observe_delivery(&self, delivery: &Delivery) {
         let mut deliveries = self.inner.deliveries.lock().unwrap_or_else(PoisonError::into_inner);
         let others = delivery.without(&deliveries);
-        deliveries.push(others);
+        if !others.is_none() {
+            deliveries.push(others);
+        }
     }
 
     pub(crate) fn parts(&self) -> OtelParts {

@@ -113,8 +113,7 @@ impl SpanRules {
         }
     }
 
-    /// By the HTTP semantic conventions: an error of the service, not of the client; a client that went away is none, whatever
-    /// it left behind.
+    /// By the HTTP semantic conventions: an error of the service, not of the client. That a client went away is none by itself.
     fn status(&self, event: &Event) -> Status {
         let is_error = match event.outcome() {
             Outcome::Failed | Outcome::Panicked => true,

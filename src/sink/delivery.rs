@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::event::whole::millis;
+use crate::event::whole::{after, millis};
 
 /// Why an event was dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -376,7 +376,7 @@ impl Delivery {
         Self { parts: self.parts.into_iter().map(|part| Arc::new(AfterOthers(part)) as Arc<dyn Part>).collect() }
     }
 
-    pub(super) fn is_none(&self) -> bool {
+    pub(crate) fn is_none(&self) -> bool {
         self.parts.is_empty()
     }
 
@@ -429,9 +429,7 @@ impl Delivery {
     /// emitted later are dropped as [`DropReason::Closed`]. Within an async task that must go on, run it in
     /// `tokio::task::spawn_blocking`; so too when a writer needs the runtime that it would block.
     pub fn shutdown(&self, deadline: Duration) -> DeliveryReport {
-        let now = Instant::now();
-        // A deadline too far to be written down is a year away.
-        let deadline = now.checked_add(deadline).unwrap_or(now + Duration::from_secs(365 * 24 * 3600));
+        let deadline = after(Instant::now(), deadline);
         for part in &self.parts {
             part.close(deadline);
         }

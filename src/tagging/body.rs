@@ -32,9 +32,7 @@ impl<B> ResponseBody<B> {
     pub(super) fn empty() -> Self {
         Self { inner: None, pending: None, receipt: None, has_ended: true }
     }
-}
 
-impl<B> ResponseBody<B> {
     /// Asks the service's body, which is the user's code, where there is one.
     fn look<T>(&self, ask: impl FnOnce(&B) -> T) -> Option<T> {
         let inner = self.inner.as_ref()?;

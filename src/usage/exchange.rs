@@ -173,7 +173,9 @@ fn by_path(path: &str) -> Option<Exchange> {
     let tentative = |exchange| Exchange { is_tentative: true, ..exchange };
     let (before, last) = path.rsplit_once('/')?;
     // Some clients encode the colon.
-    if let Some((model, call)) = last.rsplit_once(':').or_else(|| last.rsplit_once("%3A")) {
+    if let Some((model, call)) =
+        last.rsplit_once(':').or_else(|| last.rsplit_once("%3A")).or_else(|| last.rsplit_once("%3a"))
+    {
         return google(before, model, call);
     }
     let exchange = match last {

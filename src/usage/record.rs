@@ -368,13 +368,14 @@ fn provider(
     let by_host = || tap.provider_at(request.host, request.path);
     let by_header = || exchange.hint.clone();
     let by_model = || tap.provider_of(model?);
-    let provider = if let Some(provider) = tap.upstream_provider(request.path) {
-        Some(provider)
-    } else if tap.trusts_request() {
-        by_host().or_else(by_response).or_else(by_path).or_else(by_header).or_else(by_model)
-    } else {
-        by_response().or_else(by_path).or_else(by_model).or_else(by_host).or_else(by_header)
+    let by_what_is_seen = || {
+        if tap.trusts_request() {
+            by_host().or_else(by_response).or_else(by_path).or_else(by_header).or_else(by_model)
+        } else {
+            by_response().or_else(by_path).or_else(by_model).or_else(by_host).or_else(by_header)
+        }
     };
+    let provider = tap.upstream_provider(request.path).or_else(by_what_is_seen);
     provider.or_else(|| exchange.default_provider.map(Box::from)).map(Into::into)
 }
 

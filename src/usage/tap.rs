@@ -52,6 +52,9 @@ const LINES: [&str; 4] = ["application/x-ndjson", "application/jsonl", "applicat
 /// Longest document that is searched for content, in bytes.
 pub(super) const MAX_TEXT_BYTES: usize = 8 * 1024;
 
+/// Longest member that is known for content by where it begins: its name, and white space around the colon.
+const MAX_MEMBER_BYTES: usize = 64;
+
 /// Longest body that is kept to be read later, in bytes. A longer one is read as it passes.
 pub(super) const MAX_KEPT_BYTES: usize = 8 * 1024;
 
@@ -85,14 +88,16 @@ impl Tap {
             Framing::None
         };
         // Audio and images say nothing of usage.
-        let is_mute = [&b"audio/"[..], b"image/", b"video/"]
-            .iter()
-            .any(|kind| media_type.get(..kind.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(kind)));
+        let is_mute = || {
+            [&b"audio/"[..], b"image/", b"video/"]
+                .iter()
+                .any(|kind| media_type.get(..kind.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(kind)))
+        };
         let is_readable = decoder.is_some() && !matches!(framing, Framing::None);
         let is_stream = !matches!(framing, Framing::Json(_) | Framing::None);
         let framing = if is_readable { framing } else { Framing::None };
         let mut reader = BodyReader::new(decoder.unwrap_or(Decoder::Identity), framing, is_stream, metrics);
-        reader.reading.is_unparsed = !is_readable && !is_mute;
+        reader.reading.is_unparsed = !is_readable && !is_mute();
         Self::Passing(Box::new(reader))
     }
 
@@ -229,9 +234,11 @@ impl BodyReader {
                     });
                 }
                 if reading.first_token.is_none() {
+                    // Only what is new, and what may begin before it: a document may come byte by byte.
+                    let start = text.len().saturating_sub(MAX_MEMBER_BYTES);
                     let room = MAX_TEXT_BYTES.saturating_sub(text.len());
-                    text.extend(bytes.iter().take(room));
-                    if has_content(text) {
+                    text.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
+                    if room > 0 && has_content(text.get(start..).unwrap_or_default()) {
                         reading.first_token = Some(now);
                         *text = Vec::new();
                     } else if scanner.is_between_documents() {

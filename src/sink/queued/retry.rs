@@ -2,6 +2,8 @@ use std::time::{Duration, Instant};
 
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 
+use crate::event::whole::after;
+
 /// When a [`Queued`](super::Queued) tries again what its writer calls [retryable](super::WriteError::retryable), and when it
 /// gives up.
 ///
@@ -101,8 +103,7 @@ impl Circuit {
     pub(super) fn fail(&mut self, now: Instant) -> bool {
         self.failures = self.failures.saturating_add(1);
         let delay = self.delays.next().unwrap_or(self.policy.max_delay);
-        // A delay too long to be written down is a year.
-        self.not_before = now.checked_add(delay).or_else(|| now.checked_add(Duration::from_secs(365 * 24 * 3600)));
+        self.not_before = Some(after(now, delay));
         self.failures == Self::OPENS_AFTER
     }
 

@@ -8,6 +8,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use crate::event::whole::after;
+
 use super::Fsync;
 
 /// Flushes the log to the disk, on a thread of its own.
@@ -86,9 +88,7 @@ impl Shared {
             while !state.is_dirty && !state.is_over {
                 state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
             }
-            // A year, where the interval is too long to be written down.
-            let now = Instant::now();
-            let due = now.checked_add(interval).unwrap_or(now + Duration::from_secs(365 * 24 * 3600));
+            let due = after(Instant::now(), interval);
             loop {
                 let left = due.saturating_duration_since(Instant::now());
                 if left.is_zero() || state.is_over {
