@@ -4,6 +4,9 @@
 #
 #   bash benches/gateway.sh            # SECONDS_EACH=2 ROUNDS=11 by default
 #
+# The file of events is emptied before every round, as rotation would: one that grows by gigabytes takes memory that a virtual
+# machine has never touched, and then its host's page faults are measured too.
+#
 # Needs wrk and nginx (installed from Debian when missing). Prints requests a second, p50 and p99, of requests that are no LLM
 # call, of LLM calls, whose usage is read and priced, and of LLM calls that stream (SSE): medians over all rounds. A ratio is the median of the rounds' own, as the three of a round run right after each other.
 set -euo pipefail
@@ -87,9 +90,22 @@ EOF
 sed 's/"messages"/"stream":true,"messages"/' "$FOLDER/llm.lua" >"$FOLDER/sse.lua"
 sed 's|/v1/chat/completions|/v1/things|' "$FOLDER/llm.lua" >"$FOLDER/plain.lua"
 
+LINES_BEFORE=0
+# Counts the lines of the events and empties the file, once no more come.
+empty_events() {
+    local size=-1 now
+    while now=$(stat -c %s "$FOLDER/events.jsonl"); [ "$now" != "$size" ]; do
+        size=$now
+        sleep 0.2
+    done
+    LINES_BEFORE=$((LINES_BEFORE + $(wc -l <"$FOLDER/events.jsonl")))
+    : >"$FOLDER/events.jsonl"
+}
+
 # measure KIND NAME ADDRESS: appends "requests/s p50 p99" to a file of its own.
 measure() {
     local out
+    [ "$2" != on ] || empty_events
     out=$(wrk -t2 -c"$CONNECTIONS" -d"${SECONDS_EACH}s" --latency -s "$FOLDER/$1.lua" "http://$3")
     if grep -qE 'Non-2xx|Socket errors' <<<"$out"; then printf '%s\n' "$out" >&2; fail "$2 answered with errors"; fi
     awk '/Requests\/sec/{r=$2} /^ *50%/{a=$2} /^ *99%/{b=$2} END{print r, a, b}' <<<"$out" >>"$FOLDER/$1.$2"
@@ -117,4 +133,4 @@ for kind in plain llm sse; do
 done
 kill -TERM "$ON_PID"
 wait "$ON_PID" || true
-printf '\n%s; %s lines in the file\n' "$(tail -1 "$FOLDER/on")" "$(wc -l <"$FOLDER/events.jsonl")"
+printf '\n%s; %s lines in the file\n' "$(tail -1 "$FOLDER/on")" "$((LINES_BEFORE + $(wc -l <"$FOLDER/events.jsonl")))"

@@ -15,7 +15,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::TempFolder;
+use common::{Log, TempFolder};
 use http::{Request, Response};
 use proptest::prelude::*;
 use tower::{Layer, ServiceExt, service_fn};
@@ -148,27 +148,13 @@ fn a_destination_that_is_away_is_left_in_peace() {
 /// What `Delivery::log` writes, and that a sink is away and back, stand in the log.
 #[test]
 fn counts_and_health_are_tracing_events() {
-    #[derive(Clone, Default)]
-    struct Lines(Arc<Mutex<Vec<u8>>>);
-
-    impl io::Write for Lines {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
     thread_local! {
         static SUBSCRIBED: std::cell::RefCell<Option<tracing::dispatcher::DefaultGuard>> =
             const { std::cell::RefCell::new(None) };
     }
 
-    let lines = Lines::default();
-    let writer = lines.clone();
+    let log = Log::default();
+    let writer = log.clone();
     let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
     let dispatch = tracing::Dispatch::new(subscriber);
     let (is_up, in_writer) = (Arc::new(AtomicBool::new(false)), dispatch.clone());
@@ -187,7 +173,7 @@ fn counts_and_health_are_tracing_events() {
     is_up.store(true, SeqCst);
     wait_until(|| report(&sink).in_flight() == 0 && report(&sink).health() == SinkHealth::Healthy);
     let _ = sink.delivery().shutdown(Duration::from_secs(10));
-    let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+    let text = log.take();
     for part in [
         "the sink is unavailable: events wait",
         "no route to host",

@@ -13,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::TempFolder;
+use common::{Log, TempFolder};
 use http::{Request, Response};
 use serde_json::Value;
 use tower::{Layer, ServiceExt, service_fn};
@@ -464,33 +464,16 @@ fn json_lines_over_a_failing_writer() {
     assert_eq!((whole, text.lines().count()), (6, 7), "{text}");
 }
 
-#[derive(Clone, Default)]
-struct Buffer(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Buffer {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
 #[test]
 fn tracing_events_and_the_span_around_a_request() {
-    let buffer = Buffer::default();
-    let writer = buffer.clone();
+    let log = Log::default();
+    let writer = log.clone();
     let subscriber = tracing_subscriber::fmt()
         .json()
         .with_env_filter("info,billing=debug")
         .with_writer(move || writer.clone())
         .finish();
-    let lines = || -> Vec<Value> {
-        let bytes = std::mem::take(&mut *buffer.0.lock().unwrap());
-        String::from_utf8(bytes).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-    };
+    let lines = || -> Vec<Value> { log.take().lines().map(|line| serde_json::from_str(line).unwrap()).collect() };
     tracing::subscriber::with_default(subscriber, || {
         emit(&EventLayer::new(TracingSink::new()), 1);
         let line = lines().remove(0);

@@ -17,7 +17,7 @@ use std::{
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
-use common::{Recorder, assert_schema, json as json_of};
+use common::{Log, Recorder, assert_schema, json as json_of};
 use futures_util::FutureExt;
 use http::{Request, Response};
 use http_body::Frame;
@@ -583,6 +583,30 @@ fn usage_of_no_model_has_the_price_that_is_recorded_or_none() {
         tags.record_usage(Usage::tokens(1, 2).of("openai", "nobody-knows-it"));
     });
     assert_eq!((partly["llm"]["cost_usd"].as_f64(), &partly["llm"]["cost_status"]), (Some(0.0025), &json!("partial")));
+}
+
+#[test]
+fn what_is_recorded_too_late_is_warned_of() {
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
+    let kept = Arc::new(Mutex::new(Tags::new()));
+    tracing::subscriber::with_default(subscriber, || {
+        let keep = Arc::clone(&kept);
+        recorded("/a", move |tags| {
+            tags.record_usage(Usage::tokens(1, 2));
+            *keep.lock().unwrap() = tags.clone();
+        });
+        assert_eq!(log.take(), "");
+        let tags = kept.lock().unwrap();
+        tags.record_usage(Usage::tokens(1, 2));
+        tags.record_cost(Cost::new(usd("0.1")));
+    });
+    let text = log.take();
+    for what in ["usage", "cost"] {
+        let warning = format!("WARN tower_tagging::tags: {what} was recorded after the response was over");
+        assert_eq!(text.matches(&warning).count(), 1, "{text}");
+    }
 }
 
 #[test]

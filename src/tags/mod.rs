@@ -17,7 +17,7 @@ use http::request::Parts;
 #[cfg(feature = "client")]
 pub use self::step::Step;
 #[cfg(feature = "llm")]
-use crate::usage::{Cost, UsageRecord};
+use crate::usage::{Cost, Recorded, UsageRecord};
 use crate::{
     event::{Event, Outcome},
     metadata::{
@@ -195,6 +195,8 @@ impl Tags {
     /// read from the response; the status is `recorded`. Without a model, as a plain [`Usage`](crate::usage::Usage), it has no
     /// price but what [`record_cost`](Self::record_cost) says. Prices need a [`UsageTap`](crate::usage::UsageTap).
     ///
+    /// What comes after the response is over is on no event; a warning of `tracing`, target `tower_tagging::tags`, says so.
+    ///
     /// ```
     /// use tower_tagging::{Tags, usage::Usage};
     ///
@@ -204,13 +206,12 @@ impl Tags {
     #[cfg(feature = "llm")]
     pub fn record_usage(&self, usage: impl Into<UsageRecord>) {
         let usage = usage.into();
-        if let Some(request) = self.state().open() {
-            request.event.recorded.add_usage(usage);
-        }
+        self.record("usage", |recorded| recorded.add_usage(usage));
     }
 
     /// Records a cost: of rows, seconds, bytes, or of a call whose price you know. Several add up, and come on top of what is
-    /// priced otherwise: a call that was recorded with its model has its price already.
+    /// priced otherwise: a call that was recorded with its model has its price already. What comes too late is
+    /// [warned of](Self::record_usage).
     ///
     /// ```
     /// use tower_tagging::{Tags, usage::{Cost, Money}};
@@ -220,8 +221,18 @@ impl Tags {
     /// ```
     #[cfg(feature = "llm")]
     pub fn record_cost(&self, cost: Cost) {
-        if let Some(request) = self.state().open() {
-            request.event.recorded.add_cost(cost);
+        self.record("cost", |recorded| recorded.add_cost(cost));
+    }
+
+    /// Records what is billed. That it comes too late must not go unseen.
+    #[cfg(feature = "llm")]
+    fn record(&self, what: &str, record: impl FnOnce(&mut Recorded)) {
+        let is_recorded = self.state().open().map(|request| record(&mut request.event.recorded)).is_some();
+        if !is_recorded {
+            tracing::warn!(
+                target: "tower_tagging::tags",
+                "{what} was recorded after the response was over: it is on no event"
+            );
         }
     }
 

@@ -3,8 +3,9 @@
 #![allow(dead_code, reason = "each test uses its part")]
 
 use std::{
+    io,
     path::PathBuf,
-    sync::{Arc, LazyLock},
+    sync::{Arc, LazyLock, Mutex},
 };
 
 use jsonschema::Validator;
@@ -36,6 +37,28 @@ pub(crate) fn json(event: &Event) -> Value {
     let value = serde_json::from_str(&text).unwrap();
     assert_schema(&value);
     value
+}
+
+/// What a subscriber of `tracing` writes.
+#[derive(Clone, Default)]
+pub(crate) struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    /// What was written since it was last asked for.
+    pub(crate) fn take(&self) -> String {
+        String::from_utf8(std::mem::take(&mut self.0.lock().unwrap())).unwrap()
+    }
+}
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// A [`MockSink`] whose events are checked against the schema when they are asked for.
