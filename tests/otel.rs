@@ -259,8 +259,27 @@ async fn spans_metrics_and_logs_equal_the_events() {
     assert!(durations.keys().all(|labels| !labels.contains("growth") && !labels.contains("/users/7")), "{durations:?}");
     let active = receiver.points("http.server.active_requests");
     assert!(active.len() >= 9 && active.values().all(|count| *count == 0.0), "{active:?}");
-    let tokens = receiver.points("gen_ai.client.token.usage");
+    let tokens = receiver.sums("gen_ai.client.token.usage");
     assert_eq!(tokens.len(), 2, "{tokens:?}");
+    for (kind, count) in [("input", 2006.0), ("output", 300.0)] {
+        let of_kind = tokens.iter().find(|(labels, _)| labels.contains(&format!("gen_ai.token.type={kind}")));
+        assert_eq!(of_kind.map(|(_, sum)| *sum), Some(count), "{tokens:?}");
+    }
+    // What the histograms add up to is what the events say.
+    let calls: Vec<_> = events.iter().filter(|event| event.llm().is_some()).collect();
+    assert_eq!(calls.len(), 1);
+    for (name, expected) in [
+        ("http.server.request.duration", events.iter().map(|event| event.duration().as_secs_f64()).sum::<f64>()),
+        ("gen_ai.client.operation.duration", calls[0].duration().as_secs_f64()),
+        (
+            "http.server.request.body.size",
+            events.iter().filter_map(|event| event.request_body_bytes()).sum::<u64>() as f64,
+        ),
+        ("http.server.response.body.size", events.iter().map(|event| event.response_body_bytes()).sum::<u64>() as f64),
+    ] {
+        let sum: f64 = receiver.sums(name).values().sum();
+        assert!(expected > 0.0 && (sum - expected).abs() < 1e-9 * expected, "{name}: {sum}, not {expected}");
+    }
     let cost = receiver.points("tower_tagging.cost");
     assert_eq!(cost.len(), 1);
     let (labels_of_cost, usd) = cost.iter().next().unwrap();

@@ -713,6 +713,37 @@ fn other_requests_have_no_llm() {
 }
 
 #[test]
+fn attempts_are_priced_each_by_itself() {
+    let answer = |usage: Value| answered("/v1/messages", &json!({"model": "claude-sonnet-4-5", "usage": usage}));
+    let attempt =
+        |kind: &str, model: &str| json!({"type": kind, "model": model, "input_tokens": 100, "output_tokens": 10});
+    let own = attempt("message", "claude-sonnet-4-5");
+
+    // Searches are counted for the whole alone, and cost 10 dollars a thousand.
+    let event = answer(json!({"input_tokens": 200, "output_tokens": 20, "server_tool_use": {"web_search_requests": 3},
+        "iterations": [own, own]}));
+    let llm = &event["llm"];
+    assert_eq!((llm["cost_usd"].as_f64(), &llm["cost_status"]), (Some(0.030_9), &json!("priced")), "{llm:#}");
+    assert_eq!(
+        known(&llm["usage"]),
+        *json!({"input_tokens": 200, "output_tokens": 20, "web_searches": 3}).as_object().unwrap()
+    );
+
+    // Advice of a model without a price.
+    let event = answer(json!({"input_tokens": 100, "output_tokens": 10,
+        "iterations": [attempt("advisor_message", "nobody-knows-it"), own]}));
+    let llm = &event["llm"];
+    assert_eq!((llm["cost_usd"].as_f64(), &llm["cost_status"]), (Some(0.000_45), &json!("partial")), "{llm:#}");
+    assert_eq!(known(&llm["usage"]), *json!({"input_tokens": 200, "output_tokens": 20}).as_object().unwrap());
+
+    // More than are told apart: 6,500 x 3 + 650 x 15 dollars a million.
+    let event = answer(json!({"input_tokens": 6500, "output_tokens": 650, "iterations": vec![own; 65]}));
+    assert_eq!(event["llm"]["cost_usd"].as_f64(), Some(0.029_25));
+    let notes: Vec<_> = event["diagnostics"].as_array().unwrap().iter().map(|note| &note["detail"]).collect();
+    assert_eq!(notes, [&json!("65 iterations, priced as one")]);
+}
+
+#[test]
 fn counts_that_do_not_add_up_are_noted_and_priced_cut() {
     let event = answered(
         "/v1/chat/completions",

@@ -13,9 +13,32 @@ use super::{Operation, Unit, Usage};
 #[derive(Debug, Default)]
 pub(super) struct Meaning {
     pub(super) usage: Usage,
+    /// What the usage is the sum of, where the provider counts attempts by themselves: each is priced by itself.
+    pub(super) attempts: Vec<Attempt>,
     /// What about the report does not add up.
     pub(super) inconsistencies: Vec<String>,
 }
+
+/// One of several runs of a model within a call.
+#[derive(Debug)]
+pub(super) struct Attempt {
+    /// The model, where it is another than the one that answered.
+    pub(super) model: Option<String>,
+    pub(super) usage: Usage,
+}
+
+/// Most attempts that are told apart.
+const MAX_ATTEMPTS: usize = 64;
+
+/// What is counted of each attempt; anything else is counted for the whole alone.
+const COUNTED_BY_ATTEMPT: [Unit; 6] = [
+    Unit::InputTokens,
+    Unit::OutputTokens,
+    Unit::CacheReadTokens,
+    Unit::CacheWriteTokens,
+    Unit::CacheWrite5mTokens,
+    Unit::CacheWrite1hTokens,
+];
 
 /// Counts by the OTel meaning: input includes cache reads and writes, output includes reasoning.
 pub(super) fn read(
@@ -267,7 +290,7 @@ impl Reader<'_> {
         self.set(Unit::WebSearches, &["num_search_queries"]);
     }
 
-    fn openai_responses_or_anthropic(&mut self) {
+    fn anthropic_counts(&mut self) {
         self.set(Unit::InputTokens, &["input_tokens"]);
         self.set(Unit::OutputTokens, &["output_tokens"]);
         let read = self.count(&["cache_read_input_tokens"]);
@@ -278,6 +301,46 @@ impl Reader<'_> {
         self.beside_input(read, write);
         self.add(Unit::CacheWrite5mTokens, short);
         self.add(Unit::CacheWrite1hTokens, long);
+    }
+
+    /// The attempts that Anthropic counts by themselves: what it bills is their sum. Summaries of the context and advice of
+    /// another model are not among the counts of the whole, nor is what was declined before another model took over.
+    fn anthropic_attempts(&mut self) {
+        let Some(entries) = self.report.get("iterations").and_then(Value::as_array) else { return };
+        let is = |entry: &Value, kinds: &[&str]| {
+            entry.get("type").and_then(Value::as_str).is_some_and(|kind| kinds.contains(&kind))
+        };
+        let served = entries.iter().rposition(|entry| !is(entry, &["compaction", "advisor_message"]));
+        let served_by = served.and_then(|at| entries.get(at)?.get("model")?.as_str());
+        let took_over = entries.iter().rposition(|entry| is(entry, &["fallback_message"])).unwrap_or(0);
+        let mut all = Usage::new();
+        let mut attempts = Vec::new();
+        for (at, entry) in entries.iter().enumerate() {
+            let Some(report) = entry.as_object() else { return };
+            let mut attempt = Meaning::default();
+            Reader { report, meaning: &mut attempt }.anthropic_counts();
+            let usage = attempt.usage;
+            let (Some(_), Some(output)) = (usage.input_tokens(), usage.output_tokens()) else { return };
+            // What was declined before anything was said is counted, and not billed.
+            if output == 0 && at < took_over && is(entry, &["message"]) {
+                continue;
+            }
+            all.add_all(&usage);
+            let model = entry.get("model").and_then(Value::as_str).filter(|model| Some(*model) != served_by);
+            attempts.push(Attempt { model: model.map(str::to_owned), usage });
+        }
+        if attempts.len() > MAX_ATTEMPTS {
+            self.meaning.inconsistencies.push(format!("{} iterations, priced as one", attempts.len()));
+            attempts.clear();
+        }
+        if !all.is_empty() {
+            (self.meaning.usage, self.meaning.attempts) = (all, attempts);
+        }
+    }
+
+    fn openai_responses_or_anthropic(&mut self) {
+        self.anthropic_counts();
+        self.anthropic_attempts();
         let has = |details: &&str| self.report.contains_key(*details);
         let inputs = ["input_tokens_details", "input_token_details"].into_iter().filter(has);
         let outputs = ["output_tokens_details", "output_token_details"].into_iter().filter(has);
@@ -304,6 +367,13 @@ impl Reader<'_> {
             Unit::WebSearches,
             &[&["server_tool_use", "web_search_requests"], &["tool_calls_details", "search_web", "invocation"]],
         );
+        // What is counted for the whole alone is of the attempt that answered.
+        let Meaning { usage, attempts, .. } = &mut *self.meaning;
+        if let Some(answer) = attempts.iter_mut().rfind(|attempt| attempt.model.is_none()) {
+            for (unit, count) in usage.iter().filter(|(unit, _)| !COUNTED_BY_ATTEMPT.contains(unit)) {
+                answer.usage.set(unit, count);
+            }
+        }
     }
 
     /// Ollama; Llama and Titan on Bedrock.

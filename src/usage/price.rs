@@ -61,6 +61,17 @@ impl Price {
         self
     }
 
+    /// Both together; a part is known where it is of both.
+    pub(super) fn plus(self, other: Self) -> Self {
+        let sum = |one: Option<Money>, other: Option<Money>| Some(one? + other?);
+        Self {
+            total: self.total + other.total,
+            input: sum(self.input, other.input),
+            output: sum(self.output, other.output),
+            source: self.source,
+        }
+    }
+
     /// Says where the price comes from.
     #[must_use]
     pub fn source(mut self, source: impl Into<Arc<str>>) -> Self {

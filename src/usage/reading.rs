@@ -300,6 +300,7 @@ impl Reading {
                 self.says_when_final = true;
                 // The first of a stream, which counts what is written so far: no result.
                 self.usage.remove("output_tokens");
+                self.usage.remove("iterations");
             }
             Field::GroqUsage => {
                 self.is_groq = true;

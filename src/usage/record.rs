@@ -14,7 +14,8 @@ use crate::{
 };
 
 use super::{
-    CostStatus, Exchange, LlmUsage, Meter, Money, Price, PriceBook, PriceQuery, Usage, UsageStatus, UsageTap, flavour,
+    CostStatus, Exchange, LlmUsage, Meter, Money, Price, PriceBook, PriceQuery, Usage, UsageStatus, UsageTap,
+    flavour::{self, Attempt},
     reading::Reading,
     tap::{MAX_KEPT_BYTES, Tap},
 };
@@ -319,7 +320,7 @@ impl Seen {
             inconsistencies: meaning.inconsistencies,
         };
         if recorded.usages.is_empty() && llm.operation.is_some() {
-            llm.price(&reading, tap, request);
+            llm.price(&reading, &meaning.attempts, tap, request);
             llm.add_cost(recorded);
         } else {
             llm.replace_by(recorded, tap, request);
@@ -386,24 +387,38 @@ fn ask_book(book: &dyn PriceBook, query: &PriceQuery<'_>) -> Option<Price> {
 
 impl LlmUsage {
     /// Prices what the provider reported.
-    fn price(&mut self, reading: &Reading, tap: Option<&UsageTap>, request: &RequestFacts<'_>) {
+    fn price(&mut self, reading: &Reading, attempts: &[Attempt], tap: Option<&UsageTap>, request: &RequestFacts<'_>) {
         let Some((tap, book)) = tap.and_then(|tap| Some((tap, tap.book()?))) else {
             self.cost_status = CostStatus::Off;
             return;
         };
         let Some(usage) = &self.usage else { return };
-        let usage = flavour::saturated(usage);
-        let ask = |provider: Option<&str>| {
-            [self.response_model.as_deref(), self.request_model.as_deref()].into_iter().flatten().find_map(|model| {
-                // What was asked for is not what was served.
-                let tier = reading.served_tier();
-                let requested_model = self.request_model.as_deref();
-                let time = request.time;
-                ask_book(
-                    book,
-                    &PriceQuery { provider, model, requested_model, usage: &usage, service_tier: tier, time },
-                )
+        let requested_model = self.request_model.as_deref();
+        let answered_by = [self.response_model.as_deref(), requested_model];
+        let ask = |models: [Option<&str>; 2], usage: &Usage| {
+            let usage = flavour::saturated(usage);
+            models.into_iter().flatten().find_map(|model| {
+                let query = PriceQuery {
+                    provider: self.provider.as_deref(),
+                    model,
+                    // Not of one that was not asked for.
+                    requested_model: requested_model.filter(|_| models == answered_by),
+                    usage: &usage,
+                    // What was asked for is not what was served.
+                    service_tier: reading.served_tier(),
+                    time: request.time,
+                };
+                ask_book(book, &query)
             })
+        };
+        let ask_for_all = || {
+            let ask_for = |attempt: &Attempt| {
+                let models = attempt.model.as_deref().map_or(answered_by, |model| [Some(model), None]);
+                ask(models, &attempt.usage)
+            };
+            let prices: Vec<Price> = attempts.iter().filter_map(ask_for).collect();
+            let is_whole = prices.len() == attempts.len();
+            (prices.into_iter().reduce(Price::plus), is_whole)
         };
         let reported = || {
             // OpenRouter says what it charges, and what the provider does of whom the caller has a key.
@@ -413,20 +428,26 @@ impl LlmUsage {
             let upstream = upstream.filter(|_| report.get("is_byok") == Some(&Value::Bool(true))).and_then(money);
             Some(Price::custom(money(report.get("cost")?)? + upstream.unwrap_or_default()).source("provider"))
         };
-        let price = reported().or_else(|| ask(self.provider.as_deref()));
+        let (price, is_of_all) = match reported() {
+            Some(price) => (Some(price), true),
+            None if attempts.is_empty() => (ask(answered_by, usage), true),
+            None => ask_for_all(),
+        };
+        if price.is_none() || !is_of_all {
+            tap.count_unpriced();
+        }
         if let Some(price) = price {
             let has_all = self.inconsistencies.is_empty()
                 || self
                     .usage
                     .as_ref()
                     .is_some_and(|usage| usage.input_tokens().is_some() && usage.output_tokens().is_some());
-            let is_whole = self.usage_status == UsageStatus::Reported && has_all;
+            let is_whole = self.usage_status == UsageStatus::Reported && has_all && is_of_all;
             self.cost_status = if is_whole { CostStatus::Priced } else { CostStatus::Partial };
             (self.cost, self.input_cost, self.output_cost) = (Some(price.total), price.input, price.output);
             self.price_source = Some(price.source);
         } else {
             self.cost_status = CostStatus::UnpricedModel;
-            tap.count_unpriced();
         }
     }
 

@@ -76,14 +76,20 @@ impl Receiver {
 
     /// The sums of a metric's points, by their attributes; of a histogram the counts.
     pub(crate) fn points(&self, name: &str) -> BTreeMap<String, f64> {
-        self.with(|received| {
-            let mut points = BTreeMap::new();
-            // Cumulative: the last one counts.
-            for metric in received.metrics.iter().filter(|metric| metric.name == name) {
-                points = points_of(metric);
-            }
-            points
-        })
+        self.last(name).map_or_else(BTreeMap::new, |metric| points_of(&metric))
+    }
+
+    /// The sum of all values of a histogram, by labels.
+    pub(crate) fn sums(&self, name: &str) -> BTreeMap<String, f64> {
+        let Some(Data::Histogram(histogram)) = self.last(name).and_then(|metric| metric.data) else {
+            panic!("{name} is no histogram that was received")
+        };
+        histogram.data_points.iter().map(|point| (labels(&point.attributes), point.sum.unwrap())).collect()
+    }
+
+    /// Cumulative: the last one counts.
+    fn last(&self, name: &str) -> Option<Metric> {
+        self.with(|received| received.metrics.iter().rfind(|metric| metric.name == name).cloned())
     }
 }
 
