@@ -59,7 +59,7 @@
 //! Where Anthropic counts every attempt by itself (`usage.iterations`), the usage is their sum, as is the bill: summaries of
 //! the context (compaction), advice of another model, and what a model said before another took over are not among the counts
 //! of the whole. Each attempt is priced by itself, by the model that it names; one that was declined before it said anything
-//! is not billed, and not counted.
+//! is not billed, and not counted. A call that ends so (`stop_reason` is `refusal`, without output) costs nothing.
 //!
 //! Prices come from a [`PriceBook`], by default the catalog of [`genai-prices`](genai_prices): by the model that answered,
 //! else the one that was asked for, of the provider that served it, at the date of the request and the tier that the response

@@ -62,7 +62,7 @@ impl Price {
     }
 
     /// Both together; a part is known where it is of both.
-    pub(super) fn plus(self, other: Self) -> Self {
+    pub(super) fn plus(self, other: &Self) -> Self {
         let sum = |one: Option<Money>, other: Option<Money>| Some(one? + other?);
         Self {
             total: self.total + other.total,
@@ -70,6 +70,11 @@ impl Price {
             output: sum(self.output, other.output),
             source: self.source,
         }
+    }
+
+    /// Nothing, where by these prices it would cost something.
+    pub(super) fn waived(self) -> Self {
+        Self { total: Money::default(), input: Some(Money::default()), output: Some(Money::default()), ..self }
     }
 
     /// Says where the price comes from.

@@ -33,6 +33,8 @@ pub(crate) struct Reading {
     pub(super) says_when_final: bool,
     /// An error came in place of an answer.
     pub(super) is_error: bool,
+    /// A model of Anthropic declined to answer.
+    pub(super) is_refused: bool,
     /// It could not be read, or not to the end.
     pub(super) is_unparsed: bool,
     pub(super) first_token: Option<Duration>,
@@ -77,6 +79,8 @@ pub(super) enum Field {
     Done,
     /// Why an answer ends.
     Finish,
+    /// The same of Anthropic.
+    StopReason,
     /// The same of Gemini, in the last part of a stream.
     FinishReason,
     NoChoices,
@@ -122,6 +126,7 @@ const USAGE_METADATA: Node<Field> = Node { key: "usageMetadata", want: Want::Val
 const ID: Node<Field> = Node { key: "id", want: Want::Value(Field::Id) };
 const MODEL: Node<Field> = Node { key: "model", want: Want::Value(Field::Model) };
 const MODEL_VERSION: Node<Field> = Node { key: "modelVersion", want: Want::Value(Field::Model) };
+const STOP_REASON: Node<Field> = Node { key: "stop_reason", want: Want::Value(Field::StopReason) };
 const SERVICE_TIER: Node<Field> = Node { key: "service_tier", want: Want::Value(Field::ServiceTier) };
 
 /// Cohere: embed, and chat v1.
@@ -138,9 +143,10 @@ const fn count(key: &'static str) -> Node<Field> {
     Node { key, want: Want::Value(Field::Count(key)) }
 }
 
-static WANTED: [Node<Field>; 30] = [
+static WANTED: [Node<Field>; 31] = [
     ID,
     MODEL,
+    STOP_REASON,
     SERVICE_TIER,
     USAGE,
     USAGE_METADATA,
@@ -184,7 +190,7 @@ static WANTED: [Node<Field>; 30] = [
         want: Want::Within(&[ID, MODEL, MODEL_VERSION, SERVICE_TIER, USAGE, USAGE_METADATA, RESPONSE_ID, META]),
     },
     // Cohere: message-end. Anthropic: message_delta.
-    Node { key: "delta", want: Want::Within(&[USAGE, Node { key: "stop_reason", want: Want::Value(Field::Finish) }]) },
+    Node { key: "delta", want: Want::Within(&[USAGE, STOP_REASON]) },
     Node { key: "x_groq", want: Want::Within(&[Node { key: "usage", want: Want::Value(Field::GroqUsage) }]) },
     META,
     RESPONSE_ID,
@@ -319,6 +325,10 @@ impl Reading {
             // The last chunk of an OpenAI stream, which says nothing but usage.
             Field::NoChoices => self.is_ending = true,
             Field::Finish | Field::FinishReason => self.is_ending |= value != b"null",
+            Field::StopReason => {
+                self.is_ending |= value != b"null";
+                self.is_refused |= value == b"\"refusal\"";
+            }
             Field::ServedBy => self.served_by = true,
             // Some servers always have the member.
             Field::Error => self.is_error |= !matches!(value, b"null" | b"\"\"" | b"{}" | b"false"),

@@ -418,7 +418,7 @@ impl LlmUsage {
             };
             let prices: Vec<Price> = attempts.iter().filter_map(ask_for).collect();
             let is_whole = prices.len() == attempts.len();
-            (prices.into_iter().reduce(Price::plus), is_whole)
+            (prices.into_iter().reduce(|sum, price| sum.plus(&price)), is_whole)
         };
         let reported = || {
             // OpenRouter says what it charges, and what the provider does of whom the caller has a key.
@@ -436,7 +436,9 @@ impl LlmUsage {
         if price.is_none() || !is_of_all {
             tap.count_unpriced();
         }
-        if let Some(price) = price {
+        // What Anthropic refuses before anything is said is counted, and not billed.
+        let is_waived = reading.is_refused && usage.output_tokens() == Some(0);
+        if let Some(price) = price.map(|price| if is_waived { price.waived() } else { price }) {
             let has_all = self.inconsistencies.is_empty()
                 || self
                     .usage
