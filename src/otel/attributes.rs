@@ -434,6 +434,7 @@ pub(super) fn operation_name(operation: &crate::usage::Operation) -> &str {
     use crate::usage::Operation;
     match operation {
         Operation::Chat | Operation::Responses | Operation::Messages | Operation::Converse => "chat",
+        Operation::Interactions => "generate_content",
         Operation::Completions | Operation::Generate | Operation::InvokeModel => "text_completion",
         other => other.as_str(),
     }

@@ -20,6 +20,8 @@ pub enum Operation {
     Messages,
     /// Gemini and Vertex `generateContent`, streamed or not.
     GenerateContent,
+    /// Gemini interactions.
+    Interactions,
     /// Bedrock Converse.
     Converse,
     /// Bedrock `InvokeModel`.
@@ -47,6 +49,7 @@ impl Operation {
             Self::Completions => "completions",
             Self::Messages => "messages",
             Self::GenerateContent => "generate_content",
+            Self::Interactions => "interactions",
             Self::Converse => "converse",
             Self::InvokeModel => "invoke_model",
             Self::Generate => "generate",
@@ -69,6 +72,7 @@ impl Operation {
             Self::Completions,
             Self::Messages,
             Self::GenerateContent,
+            Self::Interactions,
             Self::Converse,
             Self::InvokeModel,
             Self::Generate,
@@ -185,6 +189,12 @@ fn by_path(path: &str) -> Option<Exchange> {
         "completions" => tentative(openai(Operation::Completions)),
         "responses" if before.ends_with("/v1") || before.ends_with("/openai") => openai(Operation::Responses),
         "responses" if before.is_empty() => tentative(openai(Operation::Responses)),
+        // Perplexity's name for them.
+        "agent" if before.ends_with("/v1") => tentative(known("perplexity", Operation::Responses)),
+        // Of one project, in Vertex.
+        "interactions" if ["/v1", "/v1beta", "/v1alpha"].contains(&before) || before.contains("/locations/") => {
+            tentative(known("google", Operation::Interactions))
+        }
         "embeddings" if before == "/api" => known("ollama", Operation::Embeddings),
         "embeddings" if before.ends_with("/v1") || before.contains("/openai") => openai(Operation::Embeddings),
         "embeddings" => tentative(openai(Operation::Embeddings)),

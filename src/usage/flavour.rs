@@ -57,7 +57,9 @@ pub(super) fn read(
         || has("thoughtsTokenCount")
         || has("totalTokenCount")
     {
-        reader.gemini();
+        reader.gemini(&GENERATE_CONTENT);
+    } else if has("total_input_tokens") || has("total_output_tokens") {
+        reader.gemini(&INTERACTIONS);
     } else if has("inputTokens") || has("outputTokens") {
         reader.converse();
     } else if has("prompt_tokens") || has("completion_tokens") {
@@ -143,22 +145,22 @@ impl Reader<'_> {
         self.set(Unit::CacheReadTokens, &["cached_tokens"]);
     }
 
-    fn gemini(&mut self) {
-        self.set(Unit::InputTokens, &["promptTokenCount"]);
-        let tool = self.count(&["toolUsePromptTokenCount"]);
+    fn gemini(&mut self, names: &GeminiNames) {
+        self.set(Unit::InputTokens, &[names.input]);
+        let tool = self.count(&[names.tool]);
         // Beside the prompt, and thoughts beside the candidates.
         self.add(Unit::InputTokens, tool);
         self.add(Unit::InputToolTokens, tool);
-        self.set(Unit::OutputTokens, &["candidatesTokenCount"]);
-        let thoughts = self.count(&["thoughtsTokenCount"]);
+        self.set(Unit::OutputTokens, &[names.output]);
+        let thoughts = self.count(&[names.thoughts]);
         self.add(Unit::OutputTokens, thoughts);
         self.add(Unit::ReasoningTokens, thoughts);
-        self.set(Unit::CacheReadTokens, &["cachedContentTokenCount"]);
+        self.set(Unit::CacheReadTokens, &[names.cached]);
         type Units = [Option<Unit>; 4];
         const NONE: Units = [None; 4];
         let modalities: [(&str, Units, Units); 4] = [
             (
-                "cacheTokensDetails",
+                names.cached_details,
                 [
                     Some(Unit::CacheTextReadTokens),
                     Some(Unit::CacheAudioReadTokens),
@@ -167,9 +169,9 @@ impl Reader<'_> {
                 ],
                 NONE,
             ),
-            ("promptTokensDetails", INPUT_MODALITIES, NONE),
+            (names.input_details, INPUT_MODALITIES, NONE),
             (
-                "candidatesTokensDetails",
+                names.output_details,
                 [
                     Some(Unit::OutputTextTokens),
                     Some(Unit::OutputAudioTokens),
@@ -179,7 +181,7 @@ impl Reader<'_> {
                 NONE,
             ),
             (
-                "toolUsePromptTokensDetails",
+                names.tool_details,
                 INPUT_MODALITIES,
                 [
                     Some(Unit::InputTextToolTokens),
@@ -198,7 +200,7 @@ impl Reader<'_> {
                     name.is_some_and(|name| name.eq_ignore_ascii_case(modality))
                 });
                 let count =
-                    entry.and_then(|entry| entry.get("tokenCount")).and_then(|count| self.number(count, || key.into()));
+                    entry.and_then(|entry| entry.get(names.count)).and_then(|count| self.number(count, || key.into()));
                 for unit in [units, also].iter().filter_map(|units| units.get(place).copied().flatten()) {
                     self.add(unit, count);
                 }
@@ -349,7 +351,10 @@ impl Reader<'_> {
                 Unit::CacheReadTokens,
                 &[&[details, "cached_tokens"], &[details, "cache_read_input_tokens"]],
             );
-            self.set(Unit::CacheWriteTokens, &[details, "cache_write_tokens"]);
+            self.set_first(
+                Unit::CacheWriteTokens,
+                &[&[details, "cache_write_tokens"], &[details, "cache_creation_input_tokens"]],
+            );
             self.set(Unit::InputTextTokens, &[details, "text_tokens"]);
             self.set(Unit::InputAudioTokens, &[details, "audio_tokens"]);
             self.set(Unit::InputImageTokens, &[details, "image_tokens"]);
@@ -389,6 +394,47 @@ impl Reader<'_> {
         self.beside_input(read, write);
     }
 }
+
+/// What an API of Gemini calls its counts. Input is beside tool use, output beside thoughts, and the cache within the input.
+struct GeminiNames {
+    input: &'static str,
+    tool: &'static str,
+    output: &'static str,
+    thoughts: &'static str,
+    cached: &'static str,
+    input_details: &'static str,
+    tool_details: &'static str,
+    output_details: &'static str,
+    cached_details: &'static str,
+    /// Within an entry of the details.
+    count: &'static str,
+}
+
+const GENERATE_CONTENT: GeminiNames = GeminiNames {
+    input: "promptTokenCount",
+    tool: "toolUsePromptTokenCount",
+    output: "candidatesTokenCount",
+    thoughts: "thoughtsTokenCount",
+    cached: "cachedContentTokenCount",
+    input_details: "promptTokensDetails",
+    tool_details: "toolUsePromptTokensDetails",
+    output_details: "candidatesTokensDetails",
+    cached_details: "cacheTokensDetails",
+    count: "tokenCount",
+};
+
+const INTERACTIONS: GeminiNames = GeminiNames {
+    input: "total_input_tokens",
+    tool: "total_tool_use_tokens",
+    output: "total_output_tokens",
+    thoughts: "total_thought_tokens",
+    cached: "total_cached_tokens",
+    input_details: "input_tokens_by_modality",
+    tool_details: "tool_use_tokens_by_modality",
+    output_details: "output_tokens_by_modality",
+    cached_details: "cached_tokens_by_modality",
+    count: "tokens",
+};
 
 const PROMPT_PARTS: &[(Unit, &str)] = &[
     (Unit::InputTextTokens, "text_tokens"),

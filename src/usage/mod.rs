@@ -37,7 +37,7 @@
 //!
 //! The exchange is recognised by its method and path ([`Exchange::recognise`]), or by code of yours
 //! ([`UsageTap::exchange`]); other requests pay nothing. The shapes of OpenAI (chat, responses, embeddings, images, legacy
-//! completions, transcriptions, speech), Anthropic, Gemini and Vertex, Bedrock (Converse, InvokeModel), Mistral, Cohere,
+//! completions, transcriptions, speech), Anthropic, Gemini and Vertex (interactions too), Bedrock (Converse, InvokeModel), Mistral, Cohere,
 //! Ollama, OpenRouter, DeepSeek, Moonshot, Groq, xAI, Perplexity and Azure are read from JSON, server-sent events, NDJSON,
 //! streamed JSON arrays and AWS event streams, plain or coded with gzip, deflate, br or zstd, cut at any byte.
 //!
@@ -63,7 +63,8 @@
 //!
 //! Prices come from a [`PriceBook`], by default the catalog of [`genai-prices`](genai_prices): by the model that answered,
 //! else the one that was asked for, of the provider that served it, at the date of the request and the tier that the response
-//! names. OpenRouter's own cost wins over it. A model without a price has no cost, and is counted
+//! names. What a provider says that it charges wins over that, as it is of more than tokens: OpenRouter, Perplexity, xAI. A
+//! model without a price has no cost, and is counted
 //! ([`UsageTap::unpriced_total`]).
 //!
 //! A provider is told by (the first that says so): [`UsageTap::exchange`], the address that everything is forwarded to

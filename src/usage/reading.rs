@@ -143,7 +143,7 @@ const fn count(key: &'static str) -> Node<Field> {
     Node { key, want: Want::Value(Field::Count(key)) }
 }
 
-static WANTED: [Node<Field>; 31] = [
+static WANTED: [Node<Field>; 32] = [
     ID,
     MODEL,
     STOP_REASON,
@@ -189,6 +189,8 @@ static WANTED: [Node<Field>; 31] = [
         key: "response",
         want: Want::Within(&[ID, MODEL, MODEL_VERSION, SERVICE_TIER, USAGE, USAGE_METADATA, RESPONSE_ID, META]),
     },
+    // Gemini interactions: interaction.created and interaction.completed.
+    Node { key: "interaction", want: Want::Within(&[ID, MODEL, SERVICE_TIER, USAGE]) },
     // Cohere: message-end. Anthropic: message_delta.
     Node { key: "delta", want: Want::Within(&[USAGE, STOP_REASON]) },
     Node { key: "x_groq", want: Want::Within(&[Node { key: "usage", want: Want::Value(Field::GroqUsage) }]) },

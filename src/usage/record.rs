@@ -6,7 +6,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::{
     metadata::limits::truncated,
@@ -355,9 +355,13 @@ fn provider(
             "openrouter"
         } else if usage("prompt_cache_hit_tokens") {
             "deepseek"
-        } else if usage("search_context_size") || usage("num_search_queries") || usage("citation_tokens") {
+        } else if usage("search_context_size")
+            || usage("num_search_queries")
+            || usage("citation_tokens")
+            || reading.usage.get("cost").is_some_and(Value::is_object)
+        {
             "perplexity"
-        } else if usage("num_sources_used") {
+        } else if usage("num_sources_used") || usage("cost_in_usd_ticks") {
             "x-ai"
         } else {
             return None;
@@ -378,6 +382,28 @@ fn provider(
     };
     let provider = tap.upstream_provider(request.path).or_else(by_what_is_seen);
     provider.or_else(|| exchange.default_provider.map(Box::from)).map(Into::into)
+}
+
+/// What a provider says that it charges for the call, which is more than tokens.
+fn reported_price(provider: Option<&str>, report: &Map<String, Value>) -> Option<Price> {
+    let usd = |value: &Value| Money::from_usd(value.as_f64()?);
+    let cost = report.get("cost");
+    let price = match provider? {
+        "openrouter" => {
+            // What the provider charges of whom the caller has a key comes on top.
+            let upstream = report.get("cost_details").and_then(|details| details.get("upstream_inference_cost"));
+            let upstream = upstream.filter(|_| report.get("is_byok") == Some(&Value::Bool(true))).and_then(usd);
+            Price::custom(usd(cost?)? + upstream.unwrap_or_default())
+        }
+        // Searches and other requests included.
+        "perplexity" => Price::custom(usd(cost?.get("total_cost")?)?),
+        // Ten billion ticks are a dollar.
+        "x-ai" => {
+            Price::custom(Money::from_nano_usd(report.get("cost_in_usd_ticks")?.as_u64()?.saturating_add(5) / 10))
+        }
+        _ => return None,
+    };
+    Some(price.source("provider"))
 }
 
 /// The price, or none where the book panics: it is the user's code, and must not cost anybody an event.
@@ -420,15 +446,7 @@ impl LlmUsage {
             let is_whole = prices.len() == attempts.len();
             (prices.into_iter().reduce(|sum, price| sum.plus(&price)), is_whole)
         };
-        let reported = || {
-            // OpenRouter says what it charges, and what the provider does of whom the caller has a key.
-            let report = Some(&reading.usage).filter(|_| self.provider.as_deref() == Some("openrouter"))?;
-            let money = |value: &Value| Money::from_usd(value.as_f64()?);
-            let upstream = report.get("cost_details").and_then(|details| details.get("upstream_inference_cost"));
-            let upstream = upstream.filter(|_| report.get("is_byok") == Some(&Value::Bool(true))).and_then(money);
-            Some(Price::custom(money(report.get("cost")?)? + upstream.unwrap_or_default()).source("provider"))
-        };
-        let (price, is_of_all) = match reported() {
+        let (price, is_of_all) = match reported_price(self.provider.as_deref(), &reading.usage) {
             Some(price) => (Some(price), true),
             None if attempts.is_empty() => (ask(answered_by, usage), true),
             None => ask_for_all(),
