@@ -188,6 +188,10 @@ fn by_path(path: &str) -> Option<Exchange> {
         "completions" if before.ends_with("/v1") || before.contains("/deployments/") => openai(Operation::Completions),
         "completions" => tentative(openai(Operation::Completions)),
         "responses" if before.ends_with("/v1") || before.ends_with("/openai") => openai(Operation::Responses),
+        // A conversation that is summarised.
+        "compact" if before.ends_with("/v1/responses") || before.ends_with("/openai/responses") => {
+            openai(Operation::Responses)
+        }
         "responses" if before.is_empty() => tentative(openai(Operation::Responses)),
         // Perplexity's name for them.
         "agent" if before.ends_with("/v1") => tentative(known("perplexity", Operation::Responses)),

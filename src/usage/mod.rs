@@ -61,6 +61,9 @@
 //! of the whole. Each attempt is priced by itself, by the model that it names; one that was declined before it said anything
 //! is not billed, and not counted. A call that ends so (`stop_reason` is `refusal`, without output) costs nothing.
 //!
+//! Searches of the web are counted where the provider does, and for OpenAI's responses by the calls of its tool that searched,
+//! each of which it bills. Gemini tells of none.
+//!
 //! Prices come from a [`PriceBook`], by default the catalog of [`genai-prices`](genai_prices): by the model that answered,
 //! else the one that was asked for, of the provider that served it, at the date of the request and the tier that the response
 //! names. What a provider says that it charges wins over that, as it is of more than tokens: OpenRouter, Perplexity, xAI. A

@@ -37,6 +37,8 @@ pub(crate) struct Reading {
     pub(super) is_refused: bool,
     /// It could not be read, or not to the end.
     pub(super) is_unparsed: bool,
+    /// Searches of the web, where they are not among the counts.
+    pub(super) searches: u64,
     pub(super) first_token: Option<Duration>,
     document: Document,
 }
@@ -49,6 +51,8 @@ struct Document {
     /// The names of the values and their lengths; `None` for one that is too long.
     values: Vec<(Field, Option<usize>)>,
     has_mark: bool,
+    /// Searches of the web that it tells of.
+    searches: u64,
 }
 
 /// Most values of a document that count, and bytes that are kept for those of the next.
@@ -84,6 +88,8 @@ pub(super) enum Field {
     /// The same of Gemini, in the last part of a stream.
     FinishReason,
     NoChoices,
+    /// What a tool of OpenAI did.
+    Action,
     /// What can be empty and means nothing then.
     Nothing,
     DocumentEnd,
@@ -137,13 +143,21 @@ const META: Node<Field> = Node {
         Node { key: "tokens", want: Want::Value(Field::Tokens) },
     ]),
 };
+/// OpenAI responses: what was made, calls of tools among it.
+const OUTPUT: Node<Field> = Node {
+    key: "output",
+    want: Want::Each(
+        &[Node { key: "action", want: Want::Within(&[Node { key: "type", want: Want::Value(Field::Action) }]) }],
+        Field::Nothing,
+    ),
+};
 const RESPONSE_ID: Node<Field> = Node { key: "response_id", want: Want::Value(Field::Id) };
 
 const fn count(key: &'static str) -> Node<Field> {
     Node { key, want: Want::Value(Field::Count(key)) }
 }
 
-static WANTED: [Node<Field>; 32] = [
+static WANTED: [Node<Field>; 33] = [
     ID,
     MODEL,
     STOP_REASON,
@@ -187,8 +201,9 @@ static WANTED: [Node<Field>; 32] = [
     // stream.
     Node {
         key: "response",
-        want: Want::Within(&[ID, MODEL, MODEL_VERSION, SERVICE_TIER, USAGE, USAGE_METADATA, RESPONSE_ID, META]),
+        want: Want::Within(&[ID, MODEL, MODEL_VERSION, SERVICE_TIER, USAGE, USAGE_METADATA, RESPONSE_ID, META, OUTPUT]),
     },
+    OUTPUT,
     // Gemini interactions: interaction.created and interaction.completed.
     Node { key: "interaction", want: Want::Within(&[ID, MODEL, SERVICE_TIER, USAGE]) },
     // Cohere: message-end. Anthropic: message_delta.
@@ -239,8 +254,9 @@ impl Reading {
     /// every document does, or this one has [marks](speaks_of_usage): so what counts does not depend on what was skipped.
     pub(super) fn take(&mut self, field: Field, value: Option<&[u8]>, every_counts: bool) {
         if let Field::DocumentEnd = field {
-            let Document { text, values, has_mark } = std::mem::take(&mut self.document);
+            let Document { text, values, has_mark, searches } = std::mem::take(&mut self.document);
             if every_counts || has_mark {
+                self.searches = self.searches.max(searches);
                 let mut start = 0;
                 for (field, len) in &values {
                     let value = len.and_then(|len| text.get(start..start + len));
@@ -252,10 +268,14 @@ impl Reading {
                 self.is_final |= std::mem::take(&mut self.is_ending) && has_usage;
             }
             // The buffers are for the next one.
-            self.document = Document { text, values, has_mark: false };
+            self.document = Document { text, values, ..Document::default() };
             return self.clear_document();
         }
         let document = &mut self.document;
+        if let Field::Action = field {
+            document.searches += u64::from(value == Some(b"\"search\""));
+            return;
+        }
         if document.values.is_empty() {
             // What most documents need.
             document.values.reserve(16);
@@ -277,6 +297,7 @@ impl Reading {
         self.document.text.shrink_to(MAX_KEPT_TEXT);
         self.document.values.clear();
         self.document.has_mark = false;
+        self.document.searches = 0;
     }
 
     fn apply(&mut self, field: Field, value: Option<&[u8]>) {
@@ -334,7 +355,7 @@ impl Reading {
             Field::ServedBy => self.served_by = true,
             // Some servers always have the member.
             Field::Error => self.is_error |= !matches!(value, b"null" | b"\"\"" | b"{}" | b"false"),
-            Field::ChoiceUsage | Field::Nothing | Field::DocumentEnd => {}
+            Field::ChoiceUsage | Field::Action | Field::Nothing | Field::DocumentEnd => {}
         }
     }
 

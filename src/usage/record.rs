@@ -14,7 +14,7 @@ use crate::{
 };
 
 use super::{
-    CostStatus, Exchange, LlmUsage, Meter, Money, Price, PriceBook, PriceQuery, Usage, UsageStatus, UsageTap,
+    CostStatus, Exchange, LlmUsage, Meter, Money, Price, PriceBook, PriceQuery, Unit, Usage, UsageStatus, UsageTap,
     flavour::{self, Attempt},
     reading::Reading,
     tap::{MAX_KEPT_BYTES, Tap},
@@ -289,7 +289,10 @@ impl Seen {
         let provider =
             exchange.as_ref().zip(tap).and_then(|(exchange, tap)| provider(tap, exchange, &reading, model, request));
         let operation = exchange.as_ref().map(|exchange| &exchange.operation);
-        let meaning = flavour::read(provider.as_deref(), operation, &reading.usage, &reading.metrics);
+        let mut meaning = flavour::read(provider.as_deref(), operation, &reading.usage, &reading.metrics);
+        if reading.searches > 0 && !meaning.usage.is_empty() && meaning.usage.get(Unit::WebSearches).is_none() {
+            meaning.usage.set(Unit::WebSearches, reading.searches);
+        }
         let is_success = request.is_success;
         let usage_status = if meaning.usage.is_empty() {
             let is_unparsed = reading.is_unparsed && is_success && *has_ended && *has_body && !reading.is_error;
@@ -358,7 +361,7 @@ fn provider(
         } else if usage("search_context_size")
             || usage("num_search_queries")
             || usage("citation_tokens")
-            || reading.usage.get("cost").is_some_and(Value::is_object)
+            || reading.usage.get("cost").is_some_and(|cost| cost.get("currency").is_some())
         {
             "perplexity"
         } else if usage("num_sources_used") || usage("cost_in_usd_ticks") {
