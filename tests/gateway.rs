@@ -584,6 +584,27 @@ async fn messages_are_forwarded_as_the_rfcs_say() {
     assert!(event["error"].as_str().unwrap().starts_with("upstream_failed: "), "{event}");
 }
 
+/// RFC 9113, section 8.2.3: HTTP/2 may send the cookies of a request in several headers, HTTP/1.1 may not.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn cookies_of_http_2_are_one_header_upstream() {
+    let (base, received) = upstream(json!({"status": 200, "headers": [], "body": "hello"})).await;
+    let gateway = Gateway::start("cookies", &[("UPSTREAM", &base)]);
+    let io = TokioIo::new(TcpStream::connect(gateway.address).await.unwrap());
+    let (mut sender, connection) = hyper::client::conn::http2::handshake(TokioExecutor::new(), io).await.unwrap();
+    tokio::spawn(connection);
+    let mut request = chat(&[("cookie", "a=1"), ("cookie", "b=2; c=3")]);
+    *request.uri_mut() = format!("http://{}/v1/things", gateway.address).parse().unwrap();
+    let answer = sender.send_request(request).await.unwrap();
+    assert_eq!((answer.status().as_u16(), answer.version()), (200, http::Version::HTTP_2));
+    assert_eq!(answer.into_body().collect().await.unwrap().to_bytes(), "hello");
+    drop(sender);
+    let (_, events) = gateway.stop();
+    assert_eq!(events[0]["request"]["http_version"], "HTTP/2.0");
+    let headers = received.lock().unwrap().remove(0).1;
+    let cookies: Vec<_> = headers.get_all("cookie").iter().collect();
+    assert_eq!(cookies, ["a=1; b=2; c=3"]);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn tagging_off_is_the_bare_proxy() {
     let response = json!({"status": 200, "headers": [["content-type", "text/plain"]], "body": "hello"});
