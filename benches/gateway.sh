@@ -4,7 +4,7 @@
 #
 #   bash benches/gateway.sh            # SECONDS_EACH=2 ROUNDS=11 by default
 #
-# The file of events is emptied before every round, as rotation would: one that grows by gigabytes takes memory that a virtual
+# The file of events is emptied before every run that adds to it, as rotation would: one that grows by gigabytes takes memory that a virtual
 # machine has never touched, and then its host's page faults are measured too.
 #
 # Needs wrk and nginx (installed from Debian when missing). Prints requests a second, p50 and p99, of requests that are no LLM

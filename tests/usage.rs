@@ -736,11 +736,141 @@ fn attempts_are_priced_each_by_itself() {
     assert_eq!((llm["cost_usd"].as_f64(), &llm["cost_status"]), (Some(0.000_45), &json!("partial")), "{llm:#}");
     assert_eq!(known(&llm["usage"]), *json!({"input_tokens": 200, "output_tokens": 20}).as_object().unwrap());
 
-    // More than are told apart: 6,500 x 3 + 650 x 15 dollars a million.
+    // More than are told apart are added to another of their model, and neither lost nor priced as something else.
     let event = answer(json!({"input_tokens": 6500, "output_tokens": 650, "iterations": vec![own; 65]}));
-    assert_eq!(event["llm"]["cost_usd"].as_f64(), Some(0.029_25));
-    let notes: Vec<_> = event["diagnostics"].as_array().unwrap().iter().map(|note| &note["detail"]).collect();
-    assert_eq!(notes, [&json!("65 iterations, priced as one")]);
+    assert_eq!((event["llm"]["cost_usd"].as_f64(), &event["llm"]["cost_status"]), (Some(0.029_25), &json!("partial")));
+    assert_eq!(details(&event), ["more than 64 iterations"]);
+}
+
+fn details(event: &Value) -> Vec<&str> {
+    event["diagnostics"].as_array().unwrap().iter().map(|note| note["detail"].as_str().unwrap()).collect()
+}
+
+#[test]
+fn attempts_make_up_the_whole() {
+    let m = |input: u64, output: u64| json!({"type": "message", "input_tokens": input, "output_tokens": output});
+    let of_model = |model: &str, entry: Value| {
+        let mut entry = entry;
+        entry["model"] = json!(model);
+        entry
+    };
+    let (opus, haiku) = ("claude-opus-4-5", "claude-haiku-4-5");
+    let advice = json!({"type": "advisor_message", "model": opus, "input_tokens": 500, "output_tokens": 1});
+    let summary = json!({"type": "compaction", "input_tokens": 180_000, "output_tokens": 3500});
+    let cached = json!({"input_tokens": 100, "output_tokens": 10, "cache_read_input_tokens": 90_000,
+        "cache_creation_input_tokens": 10_000, "cache_creation": {"ephemeral_1h_input_tokens": 10_000}});
+    let with = |usage: &Value, entries: Value| {
+        let mut usage = usage.clone();
+        usage["iterations"] = entries;
+        usage
+    };
+    let mut without_lifetime = cached.clone();
+    (without_lifetime["type"], without_lifetime["cache_creation"]) = (json!("message"), Value::Null);
+    let whole = |input: u64, output: u64| json!({"input_tokens": input, "output_tokens": output});
+    let less = "iterations tell of less than the whole";
+    // Input, output, cost, and the note where it may not be all.
+    for (name, stop_reason, usage, input, output, cost, note) in [
+        // 100 x 3 + 90,000 x 0.3 + 10,000 x 6 + 10 x 15 dollars a million, wherever the cache is told of.
+        ("whole", "end_turn", cached.clone(), 100_100, 10, 0.087_45, None),
+        ("no lifetime", "end_turn", with(&cached, json!([without_lifetime])), 100_100, 10, 0.087_45, None),
+        ("no cache", "end_turn", with(&cached, json!([m(100, 10)])), 100_100, 10, 0.087_45, None),
+        // 1000 x 3 + 1000 x 15, and 500 x 5 + 25 of the advice.
+        ("advice alone", "end_turn", with(&whole(1000, 1000), json!([advice])), 1500, 1001, 0.020_525, Some(less)),
+        ("of nothing", "end_turn", with(&whole(1000, 1000), json!([m(0, 0)])), 1000, 1000, 0.018, Some(less)),
+        ("of before", "end_turn", with(&whole(100, 500), json!([m(100, 10)])), 100, 500, 0.007_8, Some(less)),
+        (
+            "a number as text",
+            "end_turn",
+            with(
+                &whole(1000, 10),
+                json!([{"type": "compaction", "input_tokens": "180000", "output_tokens": 1}, m(1000, 10)]),
+            ),
+            1000,
+            10,
+            0.003_15,
+            Some("iterations.0 can't be read"),
+        ),
+        ("none", "end_turn", with(&whole(1000, 10), json!([])), 1000, 10, 0.003_15, None),
+        ("asked for no output", "max_tokens", with(&whole(1000, 0), json!([m(1000, 0)])), 1000, 0, 0.003, None),
+        // Every model declined: what was said is billed, 412 x 1 + 30 x 5 and 535 x 5 + 50 x 25.
+        (
+            "declined, the last after some words",
+            "refusal",
+            with(&whole(412, 30), json!([of_model(opus, m(100_535, 0)), of_model(haiku, m(412, 30))])),
+            412,
+            30,
+            0.000_562,
+            None,
+        ),
+        (
+            "declined, the first after some words",
+            "refusal",
+            with(&whole(100_412, 0), json!([of_model(opus, m(535, 50)), of_model(haiku, m(100_412, 0))])),
+            535,
+            50,
+            0.003_925,
+            None,
+        ),
+        (
+            "declined once summarised",
+            "refusal",
+            with(&whole(200_000, 0), json!([summary, m(200_000, 0)])),
+            180_000,
+            3500,
+            0.592_5,
+            None,
+        ),
+        ("declined by itself", "refusal", with(&whole(412, 0), json!([m(412, 0)])), 412, 0, 0.0, None),
+    ] {
+        let event = answered(
+            "/v1/messages",
+            &json!({"model": "claude-sonnet-4-5", "stop_reason": stop_reason, "usage": usage}),
+        );
+        let llm = &event["llm"];
+        assert_eq!(
+            (llm["usage"]["input_tokens"].as_u64(), llm["usage"]["output_tokens"].as_u64(), llm["cost_usd"].as_f64()),
+            (Some(input), Some(output), Some(cost)),
+            "{name}: {llm:#}"
+        );
+        assert_eq!(details(&event), note.into_iter().collect::<Vec<_>>(), "{name}");
+        assert_eq!(llm["cost_status"], if note.is_none() { "priced" } else { "partial" }, "{name}");
+    }
+}
+
+#[test]
+fn what_a_provider_says_it_charges_comes_first() {
+    let charged = |provider: &'static str, usage: Value| {
+        let answer = json!({"model": "gpt-4o", "stop_reason": "refusal", "usage": usage}).to_string();
+        let recorder = Recorder::new();
+        let tap = UsageTap::new().exchange(move |_| Some(Exchange::new(provider, Operation::Chat)));
+        let layer = TaggingLayer::builder().usage(tap).sink(recorder.0.clone()).build().unwrap();
+        let mut service = layer.layer(tower::service_fn(move |_: Request<_>| {
+            let response = Response::builder().header("content-type", "application/json");
+            std::future::ready(Ok::<_, Infallible>(response.body(Full::<Bytes>::from(answer.clone())).unwrap()))
+        }));
+        let request = Request::post("/v1/chat/completions").body(Full::<Bytes>::default()).unwrap();
+        service.call(request).now_or_never().unwrap().unwrap().into_body().collect().now_or_never().unwrap().unwrap();
+        let llm = json_of(&recorder.single())["llm"].clone();
+        (llm["cost_usd"].as_f64(), llm["price_source"].as_str().map(str::to_owned))
+    };
+    let counts = json!({"prompt_tokens": 1000, "completion_tokens": 0});
+    let with = |name: &str, value: Value| {
+        let mut usage = counts.clone();
+        usage[name] = value;
+        usage
+    };
+    let reported = |cost: f64| (Some(cost), Some("provider".to_owned()));
+    let by_catalog = (Some(0.002_5), Some("genai-prices 0.2.1".to_owned()));
+    assert_eq!(charged("openrouter", with("cost", json!(0.01))), reported(0.01));
+    assert_eq!(charged("x-ai", with("cost_in_usd_ticks", json!(15_494))), reported(0.000_001_549));
+    assert_eq!(charged("perplexity", with("cost", json!({"currency": "USD", "total_cost": 0.5}))), reported(0.5));
+    // Without a count, too.
+    assert_eq!(charged("perplexity", json!({"cost": {"total_cost": 0.5}})), reported(0.5));
+    // Not in another currency, nor of whoever writes such a member; and only Anthropic waives a refusal.
+    assert_eq!(charged("perplexity", with("cost", json!({"currency": "EUR", "total_cost": 0.5}))).1, None);
+    assert_eq!(charged("openai", with("cost", json!({"currency": "USD", "total_cost": 0.5}))), by_catalog);
+    assert_eq!(charged("openai", with("cost_in_usd_ticks", json!(1))), by_catalog);
+    assert_eq!(charged("openai", counts.clone()), by_catalog);
 }
 
 #[test]

@@ -194,7 +194,7 @@ fn by_path(path: &str) -> Option<Exchange> {
         }
         "responses" if before.is_empty() => tentative(openai(Operation::Responses)),
         // Perplexity's name for them.
-        "agent" if before.ends_with("/v1") => tentative(known("perplexity", Operation::Responses)),
+        "agent" if before.ends_with("/v1") => tentative(openai(Operation::Responses)),
         // Of one project, in Vertex.
         "interactions" if ["/v1", "/v1beta", "/v1alpha"].contains(&before) || before.contains("/locations/") => {
             tentative(known("google", Operation::Interactions))

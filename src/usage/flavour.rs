@@ -7,46 +7,23 @@ use std::borrow::Cow;
 
 use serde_json::{Map, Value};
 
-use super::{Operation, Unit, Usage};
+use super::{Operation, Unit, Usage, attempts::Attempts, reading::Reading};
 
 /// What a report comes to.
 #[derive(Debug, Default)]
 pub(super) struct Meaning {
     pub(super) usage: Usage,
     /// What the usage is the sum of, where the provider counts attempts by themselves: each is priced by itself.
-    pub(super) attempts: Vec<Attempt>,
+    pub(super) attempts: Attempts,
+    /// It is counted, and not billed.
+    pub(super) is_waived: bool,
     /// What about the report does not add up.
     pub(super) inconsistencies: Vec<String>,
 }
 
-/// One of several runs of a model within a call.
-#[derive(Debug)]
-pub(super) struct Attempt {
-    /// The model, where it is another than the one that answered.
-    pub(super) model: Option<String>,
-    pub(super) usage: Usage,
-}
-
-/// Most attempts that are told apart.
-const MAX_ATTEMPTS: usize = 64;
-
-/// What is counted of each attempt; anything else is counted for the whole alone.
-const COUNTED_BY_ATTEMPT: [Unit; 6] = [
-    Unit::InputTokens,
-    Unit::OutputTokens,
-    Unit::CacheReadTokens,
-    Unit::CacheWriteTokens,
-    Unit::CacheWrite5mTokens,
-    Unit::CacheWrite1hTokens,
-];
-
 /// Counts by the OTel meaning: input includes cache reads and writes, output includes reasoning.
-pub(super) fn read(
-    provider: Option<&str>,
-    operation: Option<&Operation>,
-    report: &Map<String, Value>,
-    metrics: &Map<String, Value>,
-) -> Meaning {
+pub(super) fn read(provider: Option<&str>, operation: Option<&Operation>, reading: &Reading) -> Meaning {
+    let Reading { usage: report, metrics, .. } = reading;
     let mut meaning = Meaning::default();
     let has = |key: &str| report.contains_key(key);
     let mut reader = Reader { report, meaning: &mut meaning };
@@ -58,14 +35,18 @@ pub(super) fn read(
         || has("totalTokenCount")
     {
         reader.gemini(&GENERATE_CONTENT);
-    } else if has("total_input_tokens") || has("total_output_tokens") {
-        reader.gemini(&INTERACTIONS);
     } else if has("inputTokens") || has("outputTokens") {
         reader.converse();
     } else if has("prompt_tokens") || has("completion_tokens") {
         reader.openai_chat(provider);
     } else if ["input_tokens", "output_tokens", "input_token_details", "output_token_details"].into_iter().any(has) {
-        reader.openai_responses_or_anthropic();
+        // What a model of Anthropic refuses before it says anything is not billed, by itself.
+        let is_refused = reading.is_refused && provider == Some("anthropic");
+        reader.openai_responses_or_anthropic(is_refused, reading.searches);
+        let is_silent = meaning.usage.output_tokens() == Some(0) && meaning.attempts.list.is_empty();
+        meaning.is_waived = is_refused && is_silent;
+    } else if has("total_input_tokens") || has("total_output_tokens") {
+        reader.gemini(&INTERACTIONS);
     } else if report.get("tokens").is_some_and(Value::is_object) {
         reader.cohere_tokens();
     } else if operation == Some(&Operation::Embeddings) && has("total_tokens") {
@@ -305,44 +286,27 @@ impl Reader<'_> {
         self.add(Unit::CacheWrite1hTokens, long);
     }
 
-    /// The attempts that Anthropic counts by themselves: what it bills is their sum. Summaries of the context and advice of
-    /// another model are not among the counts of the whole, nor is what was declined before another model took over.
-    fn anthropic_attempts(&mut self) {
+    fn anthropic_attempts(&mut self, is_refused: bool) {
         let Some(entries) = self.report.get("iterations").and_then(Value::as_array) else { return };
-        let is = |entry: &Value, kinds: &[&str]| {
-            entry.get("type").and_then(Value::as_str).is_some_and(|kind| kinds.contains(&kind))
-        };
-        let served = entries.iter().rposition(|entry| !is(entry, &["compaction", "advisor_message"]));
-        let served_by = served.and_then(|at| entries.get(at)?.get("model")?.as_str());
-        let took_over = entries.iter().rposition(|entry| is(entry, &["fallback_message"])).unwrap_or(0);
-        let mut all = Usage::new();
-        let mut attempts = Vec::new();
-        for (at, entry) in entries.iter().enumerate() {
-            let Some(report) = entry.as_object() else { return };
-            let mut attempt = Meaning::default();
-            Reader { report, meaning: &mut attempt }.anthropic_counts();
-            let usage = attempt.usage;
-            let (Some(_), Some(output)) = (usage.input_tokens(), usage.output_tokens()) else { return };
-            // What was declined before anything was said is counted, and not billed.
-            if output == 0 && at < took_over && is(entry, &["message"]) {
-                continue;
-            }
-            all.add_all(&usage);
-            let model = entry.get("model").and_then(Value::as_str).filter(|model| Some(*model) != served_by);
-            attempts.push(Attempt { model: model.map(str::to_owned), usage });
+        if entries.is_empty() {
+            return;
         }
-        if attempts.len() > MAX_ATTEMPTS {
-            self.meaning.inconsistencies.push(format!("{} iterations, priced as one", attempts.len()));
-            attempts.clear();
+        let attempts = Attempts::read(entries, &self.meaning.usage, is_refused, |report| {
+            let mut meaning = Meaning::default();
+            Reader { report, meaning: &mut meaning }.anthropic_counts();
+            meaning.usage
+        });
+        self.meaning.inconsistencies.extend(attempts.problem.clone());
+        if !attempts.list.is_empty() {
+            self.meaning.usage = attempts.sum();
         }
-        if !all.is_empty() {
-            (self.meaning.usage, self.meaning.attempts) = (all, attempts);
-        }
+        self.meaning.attempts = attempts;
     }
 
-    fn openai_responses_or_anthropic(&mut self) {
+    /// `searches` are those of OpenAI's tool, which it does not count.
+    fn openai_responses_or_anthropic(&mut self, is_refused: bool, searches: u64) {
         self.anthropic_counts();
-        self.anthropic_attempts();
+        self.anthropic_attempts(is_refused);
         let has = |details: &&str| self.report.contains_key(*details);
         let inputs = ["input_tokens_details", "input_token_details"].into_iter().filter(has);
         let outputs = ["output_tokens_details", "output_token_details"].into_iter().filter(has);
@@ -372,13 +336,11 @@ impl Reader<'_> {
             Unit::WebSearches,
             &[&["server_tool_use", "web_search_requests"], &["tool_calls_details", "search_web", "invocation"]],
         );
-        // What is counted for the whole alone is of the attempt that answered.
-        let Meaning { usage, attempts, .. } = &mut *self.meaning;
-        if let Some(answer) = attempts.iter_mut().rfind(|attempt| attempt.model.is_none()) {
-            for (unit, count) in usage.iter().filter(|(unit, _)| !COUNTED_BY_ATTEMPT.contains(unit)) {
-                answer.usage.set(unit, count);
-            }
+        if searches > 0 && self.meaning.usage.get(Unit::WebSearches).is_none() {
+            self.meaning.usage.set(Unit::WebSearches, searches);
         }
+        let Meaning { usage, attempts, .. } = &mut *self.meaning;
+        attempts.complete(usage);
     }
 
     /// Ollama; Llama and Titan on Bedrock.

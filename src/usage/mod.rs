@@ -59,10 +59,11 @@
 //! Where Anthropic counts every attempt by itself (`usage.iterations`), the usage is their sum, as is the bill: summaries of
 //! the context (compaction), advice of another model, and what a model said before another took over are not among the counts
 //! of the whole. Each attempt is priced by itself, by the model that it names; one that was declined before it said anything
-//! is not billed, and not counted. A call that ends so (`stop_reason` is `refusal`, without output) costs nothing.
+//! is not billed, and not counted. A call to Anthropic itself that ends so (`stop_reason` is `refusal`, without output) costs
+//! nothing.
 //!
 //! Searches of the web are counted where the provider does, and for OpenAI's responses by the calls of its tool that searched,
-//! each of which it bills. Gemini tells of none.
+//! each of which it bills. Those of Gemini are not read.
 //!
 //! Prices come from a [`PriceBook`], by default the catalog of [`genai-prices`](genai_prices): by the model that answered,
 //! else the one that was asked for, of the provider that served it, at the date of the request and the tier that the response
@@ -98,6 +99,7 @@
 //! anything else ([`Tags::record_cost`](crate::Tags::record_cost)) comes on top. Without a [`UsageTap`] on the event layer
 //! nothing is priced, and `cost_status` is `off`.
 
+mod attempts;
 mod call;
 mod coding;
 mod config;

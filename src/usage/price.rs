@@ -68,7 +68,11 @@ impl Price {
             total: self.total + other.total,
             input: sum(self.input, other.input),
             output: sum(self.output, other.output),
-            source: self.source,
+            source: if self.source == other.source {
+                self.source
+            } else {
+                format!("{} and {}", self.source, other.source).into()
+            },
         }
     }
 

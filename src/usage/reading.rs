@@ -51,8 +51,9 @@ struct Document {
     /// The names of the values and their lengths; `None` for one that is too long.
     values: Vec<(Field, Option<usize>)>,
     has_mark: bool,
-    /// Searches of the web that it tells of.
-    searches: u64,
+    /// Calls of OpenAI's tool for the web, and those of them that searched for nothing but opened a page.
+    web_calls: u64,
+    opened_pages: u64,
 }
 
 /// Most values of a document that count, and bytes that are kept for those of the next.
@@ -88,7 +89,8 @@ pub(super) enum Field {
     /// The same of Gemini, in the last part of a stream.
     FinishReason,
     NoChoices,
-    /// What a tool of OpenAI did.
+    /// What OpenAI made, and what a tool of it did.
+    Item,
     Action,
     /// What can be empty and means nothing then.
     Nothing,
@@ -147,7 +149,10 @@ const META: Node<Field> = Node {
 const OUTPUT: Node<Field> = Node {
     key: "output",
     want: Want::Each(
-        &[Node { key: "action", want: Want::Within(&[Node { key: "type", want: Want::Value(Field::Action) }]) }],
+        &[
+            Node { key: "type", want: Want::Value(Field::Item) },
+            Node { key: "action", want: Want::Within(&[Node { key: "type", want: Want::Value(Field::Action) }]) },
+        ],
         Field::Nothing,
     ),
 };
@@ -157,7 +162,7 @@ const fn count(key: &'static str) -> Node<Field> {
     Node { key, want: Want::Value(Field::Count(key)) }
 }
 
-static WANTED: [Node<Field>; 33] = [
+static WANTED: [Node<Field>; 34] = [
     ID,
     MODEL,
     STOP_REASON,
@@ -168,6 +173,8 @@ static WANTED: [Node<Field>; 33] = [
     Node { key: "responseId", want: Want::Value(Field::Id) },
     Node { key: "usage_info", want: Want::Value(Field::Usage) },
     Node { key: "type", want: Want::Value(Field::Type) },
+    // Gemini interactions.
+    Node { key: "event_type", want: Want::Value(Field::Type) },
     Node { key: "done", want: Want::Value(Field::Done) },
     Node {
         key: "choices",
@@ -254,9 +261,9 @@ impl Reading {
     /// every document does, or this one has [marks](speaks_of_usage): so what counts does not depend on what was skipped.
     pub(super) fn take(&mut self, field: Field, value: Option<&[u8]>, every_counts: bool) {
         if let Field::DocumentEnd = field {
-            let Document { text, values, has_mark, searches } = std::mem::take(&mut self.document);
+            let Document { text, values, has_mark, web_calls, opened_pages } = std::mem::take(&mut self.document);
             if every_counts || has_mark {
-                self.searches = self.searches.max(searches);
+                self.searches = self.searches.max(web_calls.saturating_sub(opened_pages));
                 let mut start = 0;
                 for (field, len) in &values {
                     let value = len.and_then(|len| text.get(start..start + len));
@@ -272,9 +279,13 @@ impl Reading {
             return self.clear_document();
         }
         let document = &mut self.document;
-        if let Field::Action = field {
-            document.searches += u64::from(value == Some(b"\"search\""));
-            return;
+        match (field, value) {
+            (Field::Item, value) => return document.web_calls += u64::from(value == Some(b"\"web_search_call\"")),
+            (Field::Action, Some(b"\"open_page\"" | b"\"find_in_page\"" | b"\"find\"")) => {
+                return document.opened_pages += 1;
+            }
+            (Field::Action, _) => return,
+            _ => {}
         }
         if document.values.is_empty() {
             // What most documents need.
@@ -297,7 +308,7 @@ impl Reading {
         self.document.text.shrink_to(MAX_KEPT_TEXT);
         self.document.values.clear();
         self.document.has_mark = false;
-        self.document.searches = 0;
+        (self.document.web_calls, self.document.opened_pages) = (0, 0);
     }
 
     fn apply(&mut self, field: Field, value: Option<&[u8]>) {
@@ -355,7 +366,7 @@ impl Reading {
             Field::ServedBy => self.served_by = true,
             // Some servers always have the member.
             Field::Error => self.is_error |= !matches!(value, b"null" | b"\"\"" | b"{}" | b"false"),
-            Field::ChoiceUsage | Field::Action | Field::Nothing | Field::DocumentEnd => {}
+            Field::ChoiceUsage | Field::Item | Field::Action | Field::Nothing | Field::DocumentEnd => {}
         }
     }
 
@@ -371,7 +382,10 @@ impl Reading {
             | b"\"transcript.text.done\""
             | b"\"speech.audio.done\""
             | b"\"conversation.response.done\""
+            | b"\"interaction.completed\""
+            | b"\"interaction.complete\""
             | b"\"message-end\"" => self.is_ending = true,
+            b"\"interaction.created\"" | b"\"interaction.start\"" => self.says_when_final = true,
             b"\"error\"" => self.is_error = true,
             _ => {}
         }

@@ -14,8 +14,9 @@ use crate::{
 };
 
 use super::{
-    CostStatus, Exchange, LlmUsage, Meter, Money, Price, PriceBook, PriceQuery, Unit, Usage, UsageStatus, UsageTap,
-    flavour::{self, Attempt},
+    CostStatus, Exchange, LlmUsage, Meter, Money, Price, PriceBook, PriceQuery, Usage, UsageStatus, UsageTap,
+    attempts::{Attempt, Attempts},
+    flavour,
     reading::Reading,
     tap::{MAX_KEPT_BYTES, Tap},
 };
@@ -289,10 +290,7 @@ impl Seen {
         let provider =
             exchange.as_ref().zip(tap).and_then(|(exchange, tap)| provider(tap, exchange, &reading, model, request));
         let operation = exchange.as_ref().map(|exchange| &exchange.operation);
-        let mut meaning = flavour::read(provider.as_deref(), operation, &reading.usage, &reading.metrics);
-        if reading.searches > 0 && !meaning.usage.is_empty() && meaning.usage.get(Unit::WebSearches).is_none() {
-            meaning.usage.set(Unit::WebSearches, reading.searches);
-        }
+        let meaning = flavour::read(provider.as_deref(), operation, &reading);
         let is_success = request.is_success;
         let usage_status = if meaning.usage.is_empty() {
             let is_unparsed = reading.is_unparsed && is_success && *has_ended && *has_body && !reading.is_error;
@@ -323,7 +321,7 @@ impl Seen {
             inconsistencies: meaning.inconsistencies,
         };
         if recorded.usages.is_empty() && llm.operation.is_some() {
-            llm.price(&reading, &meaning.attempts, tap, request);
+            llm.price(&reading, &meaning.attempts, meaning.is_waived, tap, request);
             llm.add_cost(recorded);
         } else {
             llm.replace_by(recorded, tap, request);
@@ -399,7 +397,11 @@ fn reported_price(provider: Option<&str>, report: &Map<String, Value>) -> Option
             Price::custom(usd(cost?)? + upstream.unwrap_or_default())
         }
         // Searches and other requests included.
-        "perplexity" => Price::custom(usd(cost?.get("total_cost")?)?),
+        "perplexity" => {
+            let cost = cost?.as_object()?;
+            let is_usd = cost.get("currency").is_none_or(|currency| currency == "USD");
+            Price::custom(usd(cost.get("total_cost").filter(|_| is_usd)?)?)
+        }
         // Ten billion ticks are a dollar.
         "x-ai" => {
             Price::custom(Money::from_nano_usd(report.get("cost_in_usd_ticks")?.as_u64()?.saturating_add(5) / 10))
@@ -416,22 +418,34 @@ fn ask_book(book: &dyn PriceBook, query: &PriceQuery<'_>) -> Option<Price> {
 
 impl LlmUsage {
     /// Prices what the provider reported.
-    fn price(&mut self, reading: &Reading, attempts: &[Attempt], tap: Option<&UsageTap>, request: &RequestFacts<'_>) {
+    fn price(
+        &mut self,
+        reading: &Reading,
+        attempts: &Attempts,
+        is_waived: bool,
+        tap: Option<&UsageTap>,
+        request: &RequestFacts<'_>,
+    ) {
         let Some((tap, book)) = tap.and_then(|tap| Some((tap, tap.book()?))) else {
             self.cost_status = CostStatus::Off;
             return;
         };
+        // Whatever else is told of the call.
+        if let Some(price) = reported_price(self.provider.as_deref(), &reading.usage) {
+            return self.take_price(price, true);
+        }
         let Some(usage) = &self.usage else { return };
         let requested_model = self.request_model.as_deref();
-        let answered_by = [self.response_model.as_deref(), requested_model];
-        let ask = |models: [Option<&str>; 2], usage: &Usage| {
+        // By the first of these names that has a price.
+        let ask = |named: Option<&str>, is_of_answer: bool, usage: &Usage| {
             let usage = flavour::saturated(usage);
-            models.into_iter().flatten().find_map(|model| {
+            let answered_by = [self.response_model.as_deref(), requested_model];
+            let models = [named].into_iter().chain(answered_by.into_iter().filter(|_| is_of_answer));
+            models.flatten().find_map(|model| {
                 let query = PriceQuery {
                     provider: self.provider.as_deref(),
                     model,
-                    // Not of one that was not asked for.
-                    requested_model: requested_model.filter(|_| models == answered_by),
+                    requested_model: requested_model.filter(|_| is_of_answer),
                     usage: &usage,
                     // What was asked for is not what was served.
                     service_tier: reading.served_tier(),
@@ -440,38 +454,37 @@ impl LlmUsage {
                 ask_book(book, &query)
             })
         };
-        let ask_for_all = || {
-            let ask_for = |attempt: &Attempt| {
-                let models = attempt.model.as_deref().map_or(answered_by, |model| [Some(model), None]);
-                ask(models, &attempt.usage)
-            };
-            let prices: Vec<Price> = attempts.iter().filter_map(ask_for).collect();
-            let is_whole = prices.len() == attempts.len();
-            (prices.into_iter().reduce(|sum, price| sum.plus(&price)), is_whole)
-        };
-        let (price, is_of_all) = match reported_price(self.provider.as_deref(), &reading.usage) {
-            Some(price) => (Some(price), true),
-            None if attempts.is_empty() => (ask(answered_by, usage), true),
-            None => ask_for_all(),
+        let (price, is_of_all) = if attempts.list.is_empty() {
+            let price = ask(None, true, usage);
+            // What Anthropic refuses before anything is said is counted, and not billed.
+            (if is_waived { price.map(Price::waived) } else { price }, true)
+        } else {
+            let ask_for = |attempt: &Attempt| ask(attempt.model.as_deref(), attempt.is_of_answer, &attempt.usage);
+            let prices: Vec<Price> = attempts.list.iter().filter_map(ask_for).collect();
+            let is_of_all = prices.len() == attempts.list.len();
+            (prices.into_iter().reduce(|sum, price| sum.plus(&price)), is_of_all)
         };
         if price.is_none() || !is_of_all {
             tap.count_unpriced();
         }
-        // What Anthropic refuses before anything is said is counted, and not billed.
-        let is_waived = reading.is_refused && usage.output_tokens() == Some(0);
-        if let Some(price) = price.map(|price| if is_waived { price.waived() } else { price }) {
-            let has_all = self.inconsistencies.is_empty()
-                || self
-                    .usage
-                    .as_ref()
-                    .is_some_and(|usage| usage.input_tokens().is_some() && usage.output_tokens().is_some());
-            let is_whole = self.usage_status == UsageStatus::Reported && has_all && is_of_all;
-            self.cost_status = if is_whole { CostStatus::Priced } else { CostStatus::Partial };
-            (self.cost, self.input_cost, self.output_cost) = (Some(price.total), price.input, price.output);
-            self.price_source = Some(price.source);
-        } else {
-            self.cost_status = CostStatus::UnpricedModel;
+        match price {
+            Some(price) => self.take_price(price, is_of_all && attempts.problem.is_none()),
+            None => self.cost_status = CostStatus::UnpricedModel,
         }
+    }
+
+    /// Costs this; `is_of_all` says that it is of all that was counted.
+    fn take_price(&mut self, price: Price, is_of_all: bool) {
+        let has_all = self.inconsistencies.is_empty()
+            || self
+                .usage
+                .as_ref()
+                .is_some_and(|usage| usage.input_tokens().is_some() && usage.output_tokens().is_some());
+        let is_told = matches!(self.usage_status, UsageStatus::Reported | UsageStatus::Absent);
+        let is_whole = is_told && has_all && is_of_all;
+        self.cost_status = if is_whole { CostStatus::Priced } else { CostStatus::Partial };
+        (self.cost, self.input_cost, self.output_cost) = (Some(price.total), price.input, price.output);
+        self.price_source = Some(price.source);
     }
 
     /// A cost that code recorded, on top of what the provider reported.
