@@ -43,7 +43,7 @@ const KNOWN: &[(&str, &str)] = &[
         "writes to the cache by their time to live alone, without their sum, are writes and input of ours all the same",
     ),
     ("billed", "Cohere bills its billed units, which ours reads in place of all tokens"),
-    ("unit", "seconds of audio and annotated pages are no units of ours"),
+    ("unit", "annotated pages and the seconds of a realtime session are no units of ours"),
     ("shape", "an export of Cursor's accounts, no response of an API"),
 ];
 
@@ -106,7 +106,7 @@ fn reason(case: &Value, ours: &Ours) -> Option<&'static str> {
     if pair.starts_with("cursor:") {
         return Some("shape");
     }
-    if ["openai:live", "x-ai:realtime", "mistral:ocr_annotated"].contains(&pair.as_str()) {
+    if ["x-ai:realtime", "mistral:ocr_annotated"].contains(&pair.as_str()) {
         return Some("unit");
     }
     if !case["extract_error"].is_null() {

@@ -159,6 +159,10 @@ impl UsageTap {
         if host.is_empty() {
             return None;
         }
+        // Bedrock's other address, which the catalog does not know.
+        if host.starts_with("bedrock-mantle.") && host.ends_with(".api.aws") {
+            return Some("aws".into());
+        }
         // The patterns look no further than the beginning of the path.
         let folder = path.match_indices('/').nth(5).map_or(path, |(end, _)| path.get(..=end).unwrap_or(path));
         self.config.providers_at.get(&format!("https://{host}{folder}"), provider_at)

@@ -87,6 +87,8 @@ units! {
     WebSearches, "web_searches", "web_searches";
     /// Pages of documents, not tokens.
     InputDocumentPages, "input_document_pages", "input_document_pages";
+    /// Seconds of audio, not tokens.
+    AudioSeconds, "audio_seconds", "audio_seconds";
 }
 
 impl Unit {

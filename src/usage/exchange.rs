@@ -211,6 +211,7 @@ fn by_path(path: &str) -> Option<Exchange> {
         "chat" if before == "/api" => tentative(known("ollama", Operation::Chat)),
         "chat" if before.ends_with("/v1") || before.ends_with("/v2") => tentative(known("cohere", Operation::Chat)),
         "conversations" if before.ends_with("/v1") => tentative(known("mistral", Operation::Chat)),
+        "restart" if before.contains("/v1/conversations/") => tentative(known("mistral", Operation::Chat)),
         _ if before.ends_with("/v1/conversations") => tentative(known("mistral", Operation::Chat)),
         "generate" if before == "/api" => tentative(known("ollama", Operation::Generate)),
         "ocr" if before.ends_with("/v1") => known("mistral", Operation::Ocr),

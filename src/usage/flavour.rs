@@ -52,6 +52,9 @@ pub(super) fn read(provider: Option<&str>, operation: Option<&Operation>, readin
     } else if operation == Some(&Operation::Embeddings) && has("total_tokens") {
         // Voyage and Jina: all there is goes in.
         reader.set(Unit::InputTokens, &["total_tokens"]);
+    } else if has("seconds") {
+        // Transcriptions of OpenAI's.
+        reader.set(Unit::AudioSeconds, &["seconds"]);
     } else if has("pages_processed") {
         reader.set(Unit::InputDocumentPages, &["pages_processed"]);
     } else {
@@ -115,6 +118,10 @@ impl Reader<'_> {
     fn cohere_billed(&mut self) {
         self.set(Unit::InputTokens, &["billed_units", "input_tokens"]);
         self.set(Unit::OutputTokens, &["billed_units", "output_tokens"]);
+        let images = self.count(&["billed_units", "image_tokens"]);
+        // Beside those of text.
+        self.add(Unit::InputTokens, images);
+        self.add(Unit::InputImageTokens, images);
         // Cached tokens are counted of all tokens, of which not all may be billed.
         let read = self.count(&["cached_tokens"]);
         self.add(Unit::CacheReadTokens, read.filter(|read| Some(*read) <= self.meaning.usage.input_tokens()));
@@ -173,7 +180,12 @@ impl Reader<'_> {
             ),
         ];
         for (key, units, also) in modalities {
-            let Some(details) = self.report.get(key).and_then(Value::as_array) else { continue };
+            // Embeddings call it so.
+            let details = self
+                .report
+                .get(key)
+                .or_else(|| self.report.get("promptTokenDetails").filter(|_| key == names.input_details));
+            let Some(details) = details.and_then(Value::as_array) else { continue };
             // Of several entries for a modality the first counts; documents are priced as images.
             for (modality, place) in [("TEXT", 0), ("AUDIO", 1), ("IMAGE", 2), ("DOCUMENT", 2), ("VIDEO", 3)] {
                 let entry = details.iter().find(|entry| {
@@ -270,7 +282,14 @@ impl Reader<'_> {
                 }
             }
         }
-        self.set(Unit::WebSearches, &["num_search_queries"]);
+        self.set_first(Unit::WebSearches, &[&["num_search_queries"], &["connectors", "web_search"]]);
+        // Mistral: what tools of its own brought in, and what was listened to.
+        let connectors = self.count(&["connector_tokens"]);
+        if is_beside(connectors.unwrap_or(0)) {
+            self.add(Unit::InputTokens, connectors);
+            self.add(Unit::InputToolTokens, connectors);
+        }
+        self.set(Unit::AudioSeconds, &["prompt_audio_seconds"]);
     }
 
     fn anthropic_counts(&mut self) {

@@ -162,7 +162,7 @@ const fn count(key: &'static str) -> Node<Field> {
     Node { key, want: Want::Value(Field::Count(key)) }
 }
 
-static WANTED: [Node<Field>; 34] = [
+static WANTED: [Node<Field>; 35] = [
     ID,
     MODEL,
     STOP_REASON,
@@ -218,6 +218,8 @@ static WANTED: [Node<Field>; 34] = [
     Node { key: "x_groq", want: Want::Within(&[Node { key: "usage", want: Want::Value(Field::GroqUsage) }]) },
     META,
     RESPONSE_ID,
+    // Mistral conversations.
+    Node { key: "outputs", want: Want::Each(&[MODEL], Field::Nothing) },
     // Workers AI.
     Node { key: "result", want: Want::Within(&[MODEL, USAGE]) },
     Node { key: "amazon-bedrock-invocationMetrics", want: Want::Value(Field::Metrics) },

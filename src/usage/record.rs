@@ -385,6 +385,11 @@ fn provider(
     provider.or_else(|| exchange.default_provider.map(Box::from)).map(Into::into)
 }
 
+/// A model's name without Google as its publisher, which Vertex writes where it speaks as OpenAI does.
+fn of_publisher<'m>(provider: Option<&str>, model: &'m str) -> &'m str {
+    if provider == Some("google") { model.strip_prefix("google/").unwrap_or(model) } else { model }
+}
+
 /// What a provider says that it charges for the call, which is more than tokens.
 fn reported_price(provider: Option<&str>, report: &Map<String, Value>) -> Option<Price> {
     let usd = |value: &Value| Money::from_usd(value.as_f64()?);
@@ -436,14 +441,19 @@ impl LlmUsage {
         }
         let Some(usage) = &self.usage else { return };
         let requested_model = self.request_model.as_deref();
+        let provider = self.provider.as_deref();
+        let mut answered_by = [self.response_model.as_deref(), requested_model];
+        if provider == Some("aws") {
+            // What is asked for tells of the region, on which the price depends.
+            answered_by.reverse();
+        }
         // By the first of these names that has a price.
         let ask = |named: Option<&str>, is_of_answer: bool, usage: &Usage| {
             let usage = flavour::saturated(usage);
-            let answered_by = [self.response_model.as_deref(), requested_model];
             let models = [named].into_iter().chain(answered_by.into_iter().filter(|_| is_of_answer));
-            models.flatten().find_map(|model| {
+            models.flatten().map(|model| of_publisher(provider, model)).find_map(|model| {
                 let query = PriceQuery {
-                    provider: self.provider.as_deref(),
+                    provider,
                     model,
                     requested_model: requested_model.filter(|_| is_of_answer),
                     usage: &usage,
