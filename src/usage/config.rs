@@ -107,8 +107,8 @@ impl UsageTap {
         self.with(|config| config.max_value_bytes = bytes)
     }
 
-    /// How many calls had usage and no price, or none for a part of it, over all requests of this tap and its clones: counted when the event is first
-    /// [asked](crate::Event::llm) for its usage, so not for events that no sink looked into.
+    /// How many calls had usage and no price, or none for a part of it, over all requests of this tap and its clones: counted
+    /// when the event is first [asked](crate::Event::llm) for its usage, so not for events that no sink looked into.
     pub fn unpriced_total(&self) -> u64 {
         self.config.unpriced.load(Ordering::Relaxed)
     }

@@ -37,8 +37,8 @@
 //!
 //! The exchange is recognised by its method and path ([`Exchange::recognise`]), or by code of yours
 //! ([`UsageTap::exchange`]); other requests pay nothing. The shapes of OpenAI (chat, responses, embeddings, images, legacy
-//! completions, transcriptions, speech), Anthropic, Gemini and Vertex (interactions too), Bedrock (Converse, InvokeModel), Mistral, Cohere,
-//! Ollama, OpenRouter, DeepSeek, Moonshot, Groq, xAI, Perplexity and Azure are read from JSON, server-sent events, NDJSON,
+//! completions, transcriptions, speech), Anthropic, Gemini and Vertex (interactions too), Bedrock (Converse, InvokeModel),
+//! Mistral, Cohere, Ollama, OpenRouter, DeepSeek, Moonshot, Groq, xAI, Perplexity and Azure are read from JSON, server-sent events, NDJSON,
 //! streamed JSON arrays and AWS event streams, plain or coded with gzip, deflate, br or zstd, cut at any byte.
 //!
 //! Frames are not held back, and memory does not grow with a body: of each document the wanted values are kept, 64 KiB each
