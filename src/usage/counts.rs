@@ -83,8 +83,11 @@ units! {
     CacheVideoReadTokens, "cache_video_read_tokens", "cache_video_read_tokens";
     /// Output that was citations.
     CitationTokens, "citation_tokens", "output_citation_tokens";
-    /// Searches of the web, not tokens.
+    /// Searches of the web as they are billed, not tokens: Gemini 2.5 and older count a prompt that searched, others each
+    /// query.
     WebSearches, "web_searches", "web_searches";
+    /// Searches of files that are stored with the provider, not tokens.
+    FileSearches, "file_searches", "storage_searches";
     /// Pages of documents, not tokens.
     InputDocumentPages, "input_document_pages", "input_document_pages";
     /// Seconds of audio, not tokens.

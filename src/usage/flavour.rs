@@ -7,7 +7,11 @@ use std::borrow::Cow;
 
 use serde_json::{Map, Value};
 
-use super::{Operation, Unit, Usage, attempts::Attempts, reading::Reading};
+use super::{
+    Operation, Unit, Usage,
+    attempts::Attempts,
+    reading::{Reading, ToolCalls},
+};
 
 /// What a report comes to.
 #[derive(Debug, Default)]
@@ -22,8 +26,13 @@ pub(super) struct Meaning {
 }
 
 /// Counts by the OTel meaning: input includes cache reads and writes, output includes reasoning.
-pub(super) fn read(provider: Option<&str>, operation: Option<&Operation>, reading: &Reading) -> Meaning {
-    let Reading { usage: report, metrics, .. } = reading;
+pub(super) fn read(
+    provider: Option<&str>,
+    model: Option<&str>,
+    operation: Option<&Operation>,
+    reading: &Reading,
+) -> Meaning {
+    let Reading { usage: report, metrics, tools, .. } = reading;
     let mut meaning = Meaning::default();
     let has = |key: &str| report.contains_key(key);
     let mut reader = Reader { report, meaning: &mut meaning };
@@ -35,6 +44,7 @@ pub(super) fn read(provider: Option<&str>, operation: Option<&Operation>, readin
         || has("totalTokenCount")
     {
         reader.gemini(&GENERATE_CONTENT);
+        reader.google_searches(model, tools.google_queries);
     } else if has("inputTokens") || has("outputTokens") {
         reader.converse();
     } else if has("prompt_tokens") || has("completion_tokens") {
@@ -42,11 +52,13 @@ pub(super) fn read(provider: Option<&str>, operation: Option<&Operation>, readin
     } else if ["input_tokens", "output_tokens", "input_token_details", "output_token_details"].into_iter().any(has) {
         // What a model of Anthropic refuses before it says anything is not billed, by itself.
         let is_refused = reading.is_refused && provider == Some("anthropic");
-        reader.openai_responses_or_anthropic(is_refused, reading.searches);
+        reader.openai_responses_or_anthropic(is_refused, *tools);
         let is_silent = meaning.usage.output_tokens() == Some(0) && meaning.attempts.list.is_empty();
         meaning.is_waived = is_refused && is_silent;
     } else if has("total_input_tokens") || has("total_output_tokens") {
         reader.gemini(&INTERACTIONS);
+        let queries = reader.grounding_queries();
+        reader.google_searches(model, queries);
     } else if report.get("tokens").is_some_and(Value::is_object) {
         reader.cohere_tokens();
     } else if operation == Some(&Operation::Embeddings) && has("total_tokens") {
@@ -201,6 +213,23 @@ impl Reader<'_> {
         }
     }
 
+    /// What an interaction of Gemini asked Google.
+    fn grounding_queries(&mut self) -> u64 {
+        let entries = self.report.get("grounding_tool_count").and_then(Value::as_array);
+        let of_search = |entry: &&Value| entry.get("type").and_then(Value::as_str) == Some("google_search");
+        let counts = entries.into_iter().flatten().filter(of_search).filter_map(|entry| entry.get("count"));
+        let counts = counts.filter_map(|count| self.number(count, || "grounding_tool_count".into()));
+        counts.fold(0, u64::saturating_add)
+    }
+
+    /// Searches as Google bills them: by the query, and up to Gemini 2.5 by the prompt that searched
+    /// (<https://ai.google.dev/gemini-api/docs/pricing>).
+    fn google_searches(&mut self, model: Option<&str>, queries: u64) {
+        let is_by_prompt =
+            model.is_some_and(|model| ["gemini-1.", "gemini-2."].iter().any(|old| model.starts_with(old)));
+        self.add(Unit::WebSearches, some(if is_by_prompt { queries.min(1) } else { queries }));
+    }
+
     /// Bedrock Converse, which counts the cache beside the input.
     fn converse(&mut self) {
         let read = self.first(&[&["cacheReadInputTokens"], &["cacheReadInputTokenCount"]]);
@@ -322,8 +351,8 @@ impl Reader<'_> {
         self.meaning.attempts = attempts;
     }
 
-    /// `searches` are those of OpenAI's tool, which it does not count.
-    fn openai_responses_or_anthropic(&mut self, is_refused: bool, searches: u64) {
+    /// `tools` are those of OpenAI, which it does not count.
+    fn openai_responses_or_anthropic(&mut self, is_refused: bool, tools: ToolCalls) {
         self.anthropic_counts();
         self.anthropic_attempts(is_refused);
         let has = |details: &&str| self.report.contains_key(*details);
@@ -355,9 +384,10 @@ impl Reader<'_> {
             Unit::WebSearches,
             &[&["server_tool_use", "web_search_requests"], &["tool_calls_details", "search_web", "invocation"]],
         );
-        if searches > 0 && self.meaning.usage.get(Unit::WebSearches).is_none() {
-            self.meaning.usage.set(Unit::WebSearches, searches);
+        if self.meaning.usage.get(Unit::WebSearches).is_none() {
+            self.add(Unit::WebSearches, some(tools.web_searches()));
         }
+        self.add(Unit::FileSearches, some(tools.file_searches));
         let Meaning { usage, attempts, .. } = &mut *self.meaning;
         attempts.complete(usage);
     }
@@ -436,6 +466,11 @@ const INPUT_MODALITIES: [Option<Unit>; 4] = [
     Some(Unit::InputImageTokens),
     Some(Unit::InputVideoTokens),
 ];
+
+/// A count of what may not have been used at all.
+fn some(count: u64) -> Option<u64> {
+    (count > 0).then_some(count)
+}
 
 /// A count that is written as a floating-point number, as Cohere does.
 #[allow(

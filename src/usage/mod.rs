@@ -62,12 +62,13 @@
 //! is not billed, and not counted. A call to Anthropic itself that ends so (`stop_reason` is `refusal`, without output) costs
 //! nothing.
 //!
-//! Searches of the web are counted where the provider does, and for OpenAI's responses by the calls of its tool that searched,
-//! each of which it bills. Those of Gemini are not read.
+//! Searches are counted as they are billed: of the web where the provider counts them, for OpenAI's responses by the calls of
+//! its tool that searched (of files too), for Gemini by the queries that it sent to Google, each once, or up to Gemini 2.5 by
+//! the prompt that searched. What a provider gives away each day or month is not known, and costs its price.
 //!
 //! Prices come from a [`PriceBook`], by default the catalog of [`genai-prices`](genai_prices): by the model that answered,
 //! else the one that was asked for, of the provider that served it, at the date of the request and the tier that the response
-//! names. What a provider says that it charges wins over that, as it is of more than tokens: OpenRouter, Perplexity, xAI. A
+//! or its header names. What a provider says that it charges wins over that, as it is of more than tokens: OpenRouter, Perplexity, xAI. A
 //! model without a price has no cost, and is counted
 //! ([`UsageTap::unpriced_total`]).
 //!

@@ -9,6 +9,8 @@ use crate::{
     request_fields::{cut_name, scalar_text},
 };
 
+use super::tap::HeaderFacts;
+
 /// What a response said, as far as it went.
 #[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own about the response")]
 #[derive(Debug, Default)]
@@ -16,6 +18,8 @@ pub(crate) struct Reading {
     pub(super) id: Option<String>,
     pub(super) model: Option<String>,
     pub(super) service_tier: Option<String>,
+    /// The tier that a header names.
+    header_tier: Option<String>,
     /// The provider that OpenRouter names.
     pub(super) served_by: bool,
     pub(super) is_groq: bool,
@@ -37,8 +41,7 @@ pub(crate) struct Reading {
     pub(super) is_refused: bool,
     /// It could not be read, or not to the end.
     pub(super) is_unparsed: bool,
-    /// Searches of the web, where they are not among the counts.
-    pub(super) searches: u64,
+    pub(super) tools: ToolCalls,
     pub(super) first_token: Option<Duration>,
     document: Document,
 }
@@ -51,9 +54,56 @@ struct Document {
     /// The names of the values and their lengths; `None` for one that is too long.
     values: Vec<(Field, Option<usize>)>,
     has_mark: bool,
+    tools: ToolCalls,
+}
+
+/// What tools of the provider did, where the answer tells of it and the counts do not.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct ToolCalls {
     /// Calls of OpenAI's tool for the web, and those of them that searched for nothing but opened a page.
     web_calls: u64,
     opened_pages: u64,
+    /// Calls of OpenAI's tool for files.
+    pub(super) file_searches: u64,
+    /// What Gemini asked Google, each query once.
+    pub(super) google_queries: u64,
+}
+
+impl ToolCalls {
+    /// Calls of OpenAI's tool that searched the web.
+    pub(super) fn web_searches(&self) -> u64 {
+        self.web_calls.saturating_sub(self.opened_pages)
+    }
+
+    /// Of two documents that tell of the same calls, the one that tells more.
+    fn or_more(self, other: Self) -> Self {
+        let web = if other.web_searches() > self.web_searches() { other } else { self };
+        Self {
+            file_searches: self.file_searches.max(other.file_searches),
+            google_queries: self.google_queries.max(other.google_queries),
+            ..web
+        }
+    }
+
+    /// Takes in what tells of a tool, and nothing else.
+    fn take(&mut self, field: Field, value: Option<&[u8]>) -> bool {
+        match (field, value) {
+            (Field::Item, Some(b"\"web_search_call\"")) => self.web_calls += 1,
+            (Field::Item, Some(b"\"file_search_call\"")) => self.file_searches += 1,
+            (Field::Action, Some(b"\"open_page\"" | b"\"find_in_page\"" | b"\"find\"")) => self.opened_pages += 1,
+            (Field::Queries, Some(list)) => {
+                let mut queries: Vec<String> = serde_json::from_slice(list).unwrap_or_default();
+                // Empty ones are not billed.
+                queries.retain(|query| !query.is_empty());
+                queries.sort_unstable();
+                queries.dedup();
+                self.google_queries += queries.len() as u64;
+            }
+            (Field::Item | Field::Action | Field::Queries, _) => {}
+            _ => return false,
+        }
+        true
+    }
 }
 
 /// Most values of a document that count, and bytes that are kept for those of the next.
@@ -92,6 +142,8 @@ pub(super) enum Field {
     /// What OpenAI made, and what a tool of it did.
     Item,
     Action,
+    /// What Gemini searched for.
+    Queries,
     /// What can be empty and means nothing then.
     Nothing,
     DocumentEnd,
@@ -189,7 +241,19 @@ static WANTED: [Node<Field>; 35] = [
     // Gemini.
     Node {
         key: "candidates",
-        want: Want::Each(&[Node { key: "finishReason", want: Want::Value(Field::FinishReason) }], Field::Nothing),
+        want: Want::Each(
+            &[
+                Node { key: "finishReason", want: Want::Value(Field::FinishReason) },
+                Node {
+                    key: "groundingMetadata",
+                    want: Want::Within(&[
+                        Node { key: "webSearchQueries", want: Want::Value(Field::Queries) },
+                        Node { key: "imageSearchQueries", want: Want::Value(Field::Queries) },
+                    ]),
+                },
+            ],
+            Field::Nothing,
+        ),
     },
     Node {
         key: "promptFeedback",
@@ -235,8 +299,9 @@ static WANTED: [Node<Field>; 35] = [
 
 impl Reading {
     /// Nothing but what headers said.
-    pub(super) fn with_metrics(metrics: Map<String, Value>) -> Self {
-        Self { metrics, ..Self::default() }
+    pub(super) fn after_headers(facts: Option<Box<HeaderFacts>>) -> Self {
+        let HeaderFacts { metrics, service_tier } = facts.map(|facts| *facts).unwrap_or_default();
+        Self { metrics, header_tier: service_tier, ..Self::default() }
     }
 
     /// Whether enough of the beginning was seen to know what answers.
@@ -244,9 +309,18 @@ impl Reading {
         self.model.is_some()
     }
 
-    /// The tier that served, which Anthropic names within the counts.
+    /// The tier that served, which Anthropic and Gemini name within the counts, or Gemini and Bedrock in a header.
     pub(super) fn served_tier(&self) -> Option<&str> {
-        self.service_tier.as_deref().or_else(|| self.usage.get("service_tier")?.as_str())
+        let count = |key: &str| self.usage.get(key)?.as_str();
+        // Of Vertex, which names the kind of its traffic.
+        let by_traffic = || match count("trafficType")? {
+            "ON_DEMAND_FLEX" => Some("flex"),
+            "ON_DEMAND_PRIORITY" => Some("priority"),
+            "PROVISIONED_THROUGHPUT" => Some("provisioned_throughput"),
+            _ => None,
+        };
+        let in_body = self.service_tier.as_deref().or_else(|| count("service_tier")).or_else(|| count("serviceTier"));
+        in_body.or_else(by_traffic).or(self.header_tier.as_deref())
     }
 
     /// Whether there is any trace of an LLM.
@@ -263,9 +337,9 @@ impl Reading {
     /// every document does, or this one has [marks](speaks_of_usage): so what counts does not depend on what was skipped.
     pub(super) fn take(&mut self, field: Field, value: Option<&[u8]>, every_counts: bool) {
         if let Field::DocumentEnd = field {
-            let Document { text, values, has_mark, web_calls, opened_pages } = std::mem::take(&mut self.document);
+            let Document { text, values, has_mark, tools } = std::mem::take(&mut self.document);
             if every_counts || has_mark {
-                self.searches = self.searches.max(web_calls.saturating_sub(opened_pages));
+                self.tools = self.tools.or_more(tools);
                 let mut start = 0;
                 for (field, len) in &values {
                     let value = len.and_then(|len| text.get(start..start + len));
@@ -281,13 +355,8 @@ impl Reading {
             return self.clear_document();
         }
         let document = &mut self.document;
-        match (field, value) {
-            (Field::Item, value) => return document.web_calls += u64::from(value == Some(b"\"web_search_call\"")),
-            (Field::Action, Some(b"\"open_page\"" | b"\"find_in_page\"" | b"\"find\"")) => {
-                return document.opened_pages += 1;
-            }
-            (Field::Action, _) => return,
-            _ => {}
+        if document.tools.take(field, value) {
+            return;
         }
         if document.values.is_empty() {
             // What most documents need.
@@ -310,7 +379,7 @@ impl Reading {
         self.document.text.shrink_to(MAX_KEPT_TEXT);
         self.document.values.clear();
         self.document.has_mark = false;
-        (self.document.web_calls, self.document.opened_pages) = (0, 0);
+        self.document.tools = ToolCalls::default();
     }
 
     fn apply(&mut self, field: Field, value: Option<&[u8]>) {
@@ -368,7 +437,8 @@ impl Reading {
             Field::ServedBy => self.served_by = true,
             // Some servers always have the member.
             Field::Error => self.is_error |= !matches!(value, b"null" | b"\"\"" | b"{}" | b"false"),
-            Field::ChoiceUsage | Field::Item | Field::Action | Field::Nothing | Field::DocumentEnd => {}
+            Field::ChoiceUsage | Field::Item | Field::Action | Field::Queries | Field::Nothing | Field::DocumentEnd => {
+            }
         }
     }
 

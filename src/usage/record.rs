@@ -290,7 +290,7 @@ impl Seen {
         let provider =
             exchange.as_ref().zip(tap).and_then(|(exchange, tap)| provider(tap, exchange, &reading, model, request));
         let operation = exchange.as_ref().map(|exchange| &exchange.operation);
-        let meaning = flavour::read(provider.as_deref(), operation, &reading);
+        let meaning = flavour::read(provider.as_deref(), model, operation, &reading);
         let is_success = request.is_success;
         let usage_status = if meaning.usage.is_empty() {
             let is_unparsed = reading.is_unparsed && is_success && *has_ended && *has_body && !reading.is_error;

@@ -5,7 +5,11 @@ use serde_json::{Map, Value};
 
 use crate::{
     json_scan::{JsonScanner, Roots},
-    metadata::intake::{is_json, media_type},
+    metadata::{
+        intake::{is_json, media_type},
+        limits::truncated,
+    },
+    request_fields::MAX_NAME_CHARS,
 };
 
 use super::{
@@ -18,7 +22,7 @@ use super::{
 /// Reads the body of a response.
 pub(crate) enum Tap {
     /// A short body that is no stream, to be read once it is over, off the request path.
-    Kept { body: Vec<u8>, metrics: Map<String, Value>, max_value_bytes: usize },
+    Kept { body: Vec<u8>, headers: Option<Box<HeaderFacts>>, max_value_bytes: usize },
     /// One that is read as it passes.
     Passing(Box<BodyReader>),
 }
@@ -69,7 +73,7 @@ impl Tap {
             Framing::Documents { scanner, are_lines, text: Vec::new() }
         };
         let decoder = Decoder::for_headers(headers);
-        let metrics = header_metrics(headers);
+        let facts = HeaderFacts::read(headers);
         let framing = if is("text/event-stream") {
             Framing::Sse(Box::new(SseReader::new(max_value_bytes)))
         } else if is("application/vnd.amazon.eventstream") {
@@ -81,7 +85,7 @@ impl Tap {
         } else if is_json(media_type) || media_type.is_empty() || is("text/plain") {
             // Some send JSON without saying so.
             if matches!(decoder, Some(Decoder::Identity)) {
-                return Self::Kept { body: std::mem::take(buffer), metrics, max_value_bytes };
+                return Self::Kept { body: std::mem::take(buffer), headers: facts, max_value_bytes };
             }
             Framing::Json(scanner(Roots::One, max_value_bytes))
         } else {
@@ -96,7 +100,7 @@ impl Tap {
         let is_readable = decoder.is_some() && !matches!(framing, Framing::None);
         let is_stream = !matches!(framing, Framing::Json(_) | Framing::None);
         let framing = if is_readable { framing } else { Framing::None };
-        let mut reader = BodyReader::new(decoder.unwrap_or(Decoder::Identity), framing, is_stream, metrics);
+        let mut reader = BodyReader::new(decoder.unwrap_or(Decoder::Identity), framing, is_stream, facts);
         reader.reading.is_unparsed = !is_readable && !is_mute();
         Self::Passing(Box::new(reader))
     }
@@ -141,8 +145,8 @@ impl Tap {
     /// The reader of the body, and what was kept that it is still to read.
     fn into_reader(self) -> (Box<BodyReader>, Vec<u8>) {
         match self {
-            Self::Kept { body, metrics, max_value_bytes } => {
-                (Box::new(BodyReader::kept(metrics, max_value_bytes)), body)
+            Self::Kept { body, headers, max_value_bytes } => {
+                (Box::new(BodyReader::kept(headers, max_value_bytes)), body)
             }
             Self::Passing(reader) => (reader, Vec::new()),
         }
@@ -152,8 +156,8 @@ impl Tap {
     /// its end.
     pub(super) fn finish(self, has_ended: bool, now: Duration) -> (Reading, bool, Vec<u8>) {
         match self {
-            Self::Kept { body, metrics, max_value_bytes } => {
-                let mut reader = BodyReader::kept(metrics, max_value_bytes);
+            Self::Kept { body, headers, max_value_bytes } => {
+                let mut reader = BodyReader::kept(headers, max_value_bytes);
                 reader.read(&body, now);
                 let (reading, is_stream) = reader.finish(has_ended, now);
                 (reading, is_stream, body)
@@ -169,41 +173,57 @@ impl Tap {
 impl Default for Tap {
     /// Of a body that nothing is wanted of.
     fn default() -> Self {
-        Self::Kept { body: Vec::new(), metrics: Map::new(), max_value_bytes: 0 }
+        Self::Kept { body: Vec::new(), headers: None, max_value_bytes: 0 }
     }
 }
 
-const BEDROCK_COUNTS: &str = "x-amzn-bedrock-";
+/// What the headers of a response say of the call.
+#[derive(Debug, Default)]
+pub(crate) struct HeaderFacts {
+    /// Counts of Bedrock.
+    pub(super) metrics: Map<String, Value>,
+    /// The service tier of Bedrock or Gemini.
+    pub(super) service_tier: Option<String>,
+}
 
-/// Counts that Bedrock says in headers.
-fn header_metrics(headers: &HeaderMap) -> Map<String, Value> {
-    let mut metrics = Map::new();
-    // Few responses have any.
-    if !headers.keys().any(|name| name.as_str().starts_with(BEDROCK_COUNTS)) {
-        return metrics;
-    }
-    for (name, key) in [
-        ("input-token-count", "inputTokenCount"),
-        ("output-token-count", "outputTokenCount"),
-        ("cache-read-input-token-count", "cacheReadInputTokenCount"),
-        ("cache-write-input-token-count", "cacheWriteInputTokenCount"),
-    ] {
-        let value = headers.get(format!("{BEDROCK_COUNTS}{name}"));
-        if let Some(count) = value.and_then(|value| value.to_str().ok()?.trim().parse::<u64>().ok()) {
-            metrics.insert(key.to_owned(), count.into());
+impl HeaderFacts {
+    /// What there is; few responses have any.
+    fn read(headers: &HeaderMap) -> Option<Box<Self>> {
+        let mut facts: Option<Box<Self>> = None;
+        for (name, value) in headers {
+            let Some(rest) =
+                ["x-amzn-bedrock-", "x-gemini-"].iter().find_map(|begin| name.as_str().strip_prefix(begin))
+            else {
+                continue;
+            };
+            let Some(text) = value.to_str().ok().map(str::trim).filter(|text| !text.is_empty()) else { continue };
+            let count = match rest {
+                "input-token-count" => "inputTokenCount",
+                "output-token-count" => "outputTokenCount",
+                "cache-read-input-token-count" => "cacheReadInputTokenCount",
+                "cache-write-input-token-count" => "cacheWriteInputTokenCount",
+                "service-tier" => {
+                    facts.get_or_insert_default().service_tier = Some(truncated(text, MAX_NAME_CHARS).to_owned());
+                    continue;
+                }
+                _ => continue,
+            };
+            if let Ok(number) = text.parse::<u64>() {
+                facts.get_or_insert_default().metrics.insert(count.to_owned(), number.into());
+            }
         }
+        facts
     }
-    metrics
 }
 
 impl BodyReader {
-    fn new(decoder: Decoder, framing: Framing, is_stream: bool, metrics: Map<String, Value>) -> Self {
-        Self { decoder, framing, reading: Reading::with_metrics(metrics), is_stream }
+    fn new(decoder: Decoder, framing: Framing, is_stream: bool, headers: Option<Box<HeaderFacts>>) -> Self {
+        Self { decoder, framing, reading: Reading::after_headers(headers), is_stream }
     }
 
     /// A reader for a body that was kept.
-    fn kept(metrics: Map<String, Value>, max_value_bytes: usize) -> Self {
-        Self::new(Decoder::Identity, Framing::Json(scanner(Roots::One, max_value_bytes)), false, metrics)
+    fn kept(headers: Option<Box<HeaderFacts>>, max_value_bytes: usize) -> Self {
+        Self::new(Decoder::Identity, Framing::Json(scanner(Roots::One, max_value_bytes)), false, headers)
     }
 
     /// Reads no more: something can't be looked at.

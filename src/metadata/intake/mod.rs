@@ -307,7 +307,7 @@ impl Intake {
             || text.starts_with("x-majordomo")
             || self.json_header.as_ref() == Some(name)
             // A secret is no tag, and the service may need it.
-            || (!is_secret(name) && self.prefixes.iter().any(|prefix| prefix.begins(text)))
+            || (self.prefixes.iter().any(|prefix| prefix.begins(text)) && !is_secret(name))
             || (strip == StripHeaders::DialectsAndAllowList && self.allow_list.contains(name))
     }
 }
