@@ -1,6 +1,7 @@
-//! The runs of models within one call that Anthropic counts by themselves (`usage.iterations`).
+//! The runs of models within one call that are counted by themselves: by Anthropic (`usage.iterations`), and by Groq for
+//! compound models (`usage_breakdown`).
 //!
-//! What it bills is
+//! What Anthropic bills is
 //! [their sum](https://platform.claude.com/docs/en/build-with-claude/compaction#understanding-usage): summaries of the context
 //! and advice of another model are not among the counts of the whole, nor is what a model said before another took over.
 
@@ -85,6 +86,32 @@ impl Attempts {
             attempts.add(attempt);
         }
         attempts
+    }
+
+    /// What each model of a compound one used; `whole` is what all did. `counts` reads what one used.
+    pub(super) fn of_models(entries: &[Value], whole: &Usage, counts: impl Fn(&Map<String, Value>) -> Usage) -> Self {
+        let mut attempts = Self::default();
+        for (at, entry) in entries.iter().enumerate() {
+            let model = entry.get("model").and_then(Value::as_str).filter(|model| !model.is_empty());
+            let usage = entry.get("usage").and_then(Value::as_object).map(&counts);
+            match (model, usage.filter(|usage| !usage.is_empty())) {
+                (Some(model), Some(usage)) => {
+                    attempts.add(Attempt { model: Some(cut_name(model.to_owned())), is_of_answer: false, usage });
+                }
+                _ => attempts.problem = Some(format!("usage_breakdown.models.{at} can't be read")),
+            }
+        }
+        if !attempts.makes_up(whole) {
+            attempts.problem.get_or_insert_with(|| "usage_breakdown tells of less than the whole".to_owned());
+            attempts.list = vec![Attempt { model: None, is_of_answer: true, usage: whole.clone() }];
+        }
+        attempts
+    }
+
+    /// Whether the attempts used all of this.
+    fn makes_up(&self, whole: &Usage) -> bool {
+        let sum = self.sum();
+        COUNTED.iter().all(|unit| sum.get(*unit).unwrap_or(0) >= whole.get(*unit).unwrap_or(0))
     }
 
     fn add(&mut self, attempt: Attempt) {

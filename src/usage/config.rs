@@ -159,9 +159,8 @@ impl UsageTap {
         if host.is_empty() {
             return None;
         }
-        // Bedrock's other address, which the catalog does not know.
-        if host.starts_with("bedrock-mantle.") && host.ends_with(".api.aws") {
-            return Some("aws".into());
+        if let Some(provider) = provider_beside_catalog(host, path) {
+            return Some(provider.into());
         }
         // The patterns look no further than the beginning of the path.
         let folder = path.match_indices('/').nth(5).map_or(path, |(end, _)| path.get(..=end).unwrap_or(path));
@@ -195,6 +194,22 @@ impl fmt::Debug for UsageTap {
         f.debug_struct("UsageTap").finish_non_exhaustive()
     }
 }
+
+/// The provider at an address that the catalog does not know.
+fn provider_beside_catalog(host: &str, path: &str) -> Option<&'static str> {
+    match host {
+        "api.together.ai" => Some("together"),
+        // It names who serves behind the model, or in a header.
+        "router.huggingface.co" if path.starts_with("/v1/") => Some(HUGGING_FACE),
+        _ if host.starts_with("dashscope") && host.ends_with(".aliyuncs.com") => Some("alibaba"),
+        _ if host.ends_with(".openrouter.ai") => Some("openrouter"),
+        _ if host.starts_with("bedrock-mantle.") && host.ends_with(".api.aws") => Some("aws"),
+        _ => None,
+    }
+}
+
+/// Hugging Face's router, which hands on to others; the catalog knows it with each of them.
+pub(super) const HUGGING_FACE: &str = "huggingface";
 
 /// The provider at a host, by the catalog's patterns of addresses.
 fn provider_at(url: &str) -> Option<Box<str>> {

@@ -88,6 +88,8 @@ units! {
     WebSearches, "web_searches", "web_searches";
     /// Searches of files that are stored with the provider, not tokens.
     FileSearches, "file_searches", "storage_searches";
+    /// Searches whose results were put in order, not tokens.
+    RerankSearches, "rerank_searches", "rerank_searches";
     /// Pages of documents, not tokens.
     InputDocumentPages, "input_document_pages", "input_document_pages";
     /// Seconds of audio, not tokens.

@@ -34,6 +34,8 @@ pub enum Operation {
     Speech,
     /// Text out of documents.
     Ocr,
+    /// Documents by how well they answer.
+    Rerank,
     /// Something else, by the name you give it.
     Other(Cow<'static, str>),
 }
@@ -56,6 +58,7 @@ impl Operation {
             Self::Transcription => "transcription",
             Self::Speech => "speech",
             Self::Ocr => "ocr",
+            Self::Rerank => "rerank",
             Self::Other(name) => name,
         }
     }
@@ -79,6 +82,7 @@ impl Operation {
             Self::Transcription,
             Self::Speech,
             Self::Ocr,
+            Self::Rerank,
         ];
         known
             .into_iter()
@@ -176,6 +180,14 @@ fn by_path(path: &str) -> Option<Exchange> {
     let known = |provider, operation| Exchange { default_provider: Some(provider), ..Exchange::of(operation) };
     let tentative = |exchange| Exchange { is_tentative: true, ..exchange };
     let (before, last) = path.rsplit_once('/')?;
+    if last == "inference:complete" && before.ends_with("/cortex") {
+        return Some(known("snowflake", Operation::Chat));
+    }
+    if let Some(at) = memchr::memmem::find(path.as_bytes(), b"/@cf/") {
+        // Workers AI, by itself or behind Cloudflare's gateway.
+        let model = path.get(at + 1..)?;
+        return Some(tentative(known("cloudflare", Operation::Chat)).model(decoded(model)));
+    }
     // Some clients encode the colon.
     if let Some((model, call)) =
         last.rsplit_once(':').or_else(|| last.rsplit_once("%3A")).or_else(|| last.rsplit_once("%3a"))
@@ -184,15 +196,23 @@ fn by_path(path: &str) -> Option<Exchange> {
     }
     let exchange = match last {
         "completions" if before.ends_with("/chat") => openai(Operation::Chat),
+        "chatcompletion_v2" if before.ends_with("/v1/text") => known("minimax", Operation::Chat),
+        "sonar" if before.ends_with("/v1") => known("perplexity", Operation::Chat),
         "completions" if before.ends_with("/agents") => known("mistral", Operation::Chat),
         "completions" if before.ends_with("/v1") || before.contains("/deployments/") => openai(Operation::Completions),
         "completions" => tentative(openai(Operation::Completions)),
-        "responses" if before.ends_with("/v1") || before.ends_with("/openai") => openai(Operation::Responses),
+        "responses" if ["/v1", "/openai", "/codex"].iter().any(|end| before.ends_with(end)) => {
+            openai(Operation::Responses)
+        }
+        "responses" | "open-responses" if before.ends_with("/serving-endpoints") => {
+            known("databricks", Operation::Responses)
+        }
+        "invocations" => tentative(known("databricks", Operation::Chat)).model(decoded(endpoint(before)?)),
         // A conversation that is summarised.
         "compact" if before.ends_with("/v1/responses") || before.ends_with("/openai/responses") => {
             openai(Operation::Responses)
         }
-        "responses" if before.is_empty() => tentative(openai(Operation::Responses)),
+        "responses" if before.is_empty() || is_version(before) => tentative(openai(Operation::Responses)),
         // Perplexity's name for them.
         "agent" if before.ends_with("/v1") => tentative(openai(Operation::Responses)),
         // Of one project, in Vertex.
@@ -200,20 +220,30 @@ fn by_path(path: &str) -> Option<Exchange> {
             tentative(known("google", Operation::Interactions))
         }
         "embeddings" if before == "/api" => known("ollama", Operation::Embeddings),
+        // DashScope.
+        "generation" if before.contains("/services/aigc/") => known("alibaba", Operation::Chat),
         "embeddings" if before.ends_with("/v1") || before.contains("/openai") => openai(Operation::Embeddings),
         "embeddings" => tentative(openai(Operation::Embeddings)),
+        "contextualizedembeddings" | "multimodalembeddings" if before.ends_with("/v1") => {
+            known("voyageai", Operation::Embeddings)
+        }
+        "rerank" if before.ends_with("/v2") => tentative(known("cohere", Operation::Rerank)),
+        "rerank" if before.ends_with("/v1") => tentative(Exchange::of(Operation::Rerank)),
         "generations" | "edits" | "variations" if before.ends_with("/images") => openai(Operation::Images),
+        "images" if before.ends_with("/v1") => tentative(openai(Operation::Images)),
         "speech" if before.ends_with("/audio") => tentative(openai(Operation::Speech)),
         "transcriptions" | "translations" if before.ends_with("/audio") => openai(Operation::Transcription),
         "messages" if before.ends_with("/v1") => known("anthropic", Operation::Messages),
-        "embed" if before == "/api" => tentative(known("ollama", Operation::Embeddings)),
+        "embed" if before.ends_with("/api") => tentative(known("ollama", Operation::Embeddings)),
         "embed" if before.ends_with("/v1") || before.ends_with("/v2") => known("cohere", Operation::Embeddings),
-        "chat" if before == "/api" => tentative(known("ollama", Operation::Chat)),
+        "chat" if before.ends_with("/api") => tentative(known("ollama", Operation::Chat)),
+        // LM Studio.
+        "chat" if before.ends_with("/api/v1") => tentative(Exchange::of(Operation::Chat)),
         "chat" if before.ends_with("/v1") || before.ends_with("/v2") => tentative(known("cohere", Operation::Chat)),
         "conversations" if before.ends_with("/v1") => tentative(known("mistral", Operation::Chat)),
         "restart" if before.contains("/v1/conversations/") => tentative(known("mistral", Operation::Chat)),
         _ if before.ends_with("/v1/conversations") => tentative(known("mistral", Operation::Chat)),
-        "generate" if before == "/api" => tentative(known("ollama", Operation::Generate)),
+        "generate" if before.ends_with("/api") => tentative(known("ollama", Operation::Generate)),
         "ocr" if before.ends_with("/v1") => known("mistral", Operation::Ocr),
         "converse" | "converse-stream" => bedrock(before, Operation::Converse, last == "converse-stream")?,
         "invoke" | "invoke-with-response-stream" => {
@@ -225,6 +255,17 @@ fn by_path(path: &str) -> Option<Exchange> {
         Some(name) => Exchange { default_provider: Some("azure"), ..exchange }.model(decoded(name)),
         None => exchange,
     })
+}
+
+/// Whether a path ends in a version, such as `/api/v3`.
+fn is_version(path: &str) -> bool {
+    path.rsplit_once("/v").is_some_and(|(_, number)| number.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+/// The name in a path of Databricks': `/serving-endpoints/{name}/invocations`.
+fn endpoint(before: &str) -> Option<&str> {
+    let (folder, name) = before.rsplit_once('/')?;
+    folder.ends_with("/serving-endpoints").then_some(name)
 }
 
 /// The name in a path of Azure's: `…/openai/deployments/{name}/…`.

@@ -61,7 +61,7 @@ pub(super) fn read(
         reader.google_searches(model, queries);
     } else if report.get("tokens").is_some_and(Value::is_object) {
         reader.cohere_tokens();
-    } else if operation == Some(&Operation::Embeddings) && has("total_tokens") {
+    } else if matches!(operation, Some(Operation::Embeddings | Operation::Rerank)) && has("total_tokens") {
         // Voyage and Jina: all there is goes in.
         reader.set(Unit::InputTokens, &["total_tokens"]);
     } else if has("seconds") {
@@ -71,6 +71,11 @@ pub(super) fn read(
         reader.set(Unit::InputDocumentPages, &["pages_processed"]);
     } else {
         reader.bare_counts();
+        if operation == Some(&Operation::Transcription)
+            && let Some(duration) = &reading.duration
+        {
+            reader.seconds(provider, duration);
+        }
     }
     if meaning.usage.is_empty() {
         Reader { report: metrics, meaning: &mut meaning }.invocation_metrics();
@@ -127,7 +132,17 @@ impl Reader<'_> {
         }
     }
 
+    /// What answers tell of that do not count: whole seconds, in Groq's bill ten at least.
+    fn seconds(&mut self, provider: Option<&str>, duration: &Value) {
+        // Some write it as text.
+        let seconds = duration.as_f64().or_else(|| duration.as_str()?.trim().parse().ok());
+        let count = seconds.and_then(|seconds| whole(seconds.ceil()));
+        let least = if provider == Some("groq") { 10 } else { 0 };
+        self.add(Unit::AudioSeconds, count.map(|count| count.max(least)));
+    }
+
     fn cohere_billed(&mut self) {
+        self.set(Unit::RerankSearches, &["billed_units", "search_units"]);
         self.set(Unit::InputTokens, &["billed_units", "input_tokens"]);
         self.set(Unit::OutputTokens, &["billed_units", "output_tokens"]);
         let images = self.count(&["billed_units", "image_tokens"]);
@@ -272,7 +287,11 @@ impl Reader<'_> {
             &["cache_read_input_tokens"],
             &["cached_prompt_text_tokens"],
         ]);
-        let write = self.first(&[&["prompt_tokens_details", "cache_write_tokens"], &["cache_creation_input_tokens"]]);
+        let write = self.first(&[
+            &["prompt_tokens_details", "cache_write_tokens"],
+            &["prompt_tokens_details", "cache_creation_input_tokens"],
+            &["cache_creation_input_tokens"],
+        ]);
         self.add(Unit::InputTokens, prompt);
         self.add(Unit::OutputTokens, completion);
         let counted = prompt.unwrap_or(0).saturating_add(completion.unwrap_or(0));
@@ -311,7 +330,15 @@ impl Reader<'_> {
                 }
             }
         }
-        self.set_first(Unit::WebSearches, &[&["num_search_queries"], &["connectors", "web_search"]]);
+        self.set_first(
+            Unit::WebSearches,
+            &[
+                &["num_search_queries"],
+                &["connectors", "web_search"],
+                &["server_tool_use_details", "web_search_requests"],
+                &["server_tool_use", "web_search_requests"],
+            ],
+        );
         // Mistral: what tools of its own brought in, and what was listened to.
         let connectors = self.count(&["connector_tokens"]);
         if is_beside(connectors.unwrap_or(0)) {
@@ -319,6 +346,23 @@ impl Reader<'_> {
             self.add(Unit::InputToolTokens, connectors);
         }
         self.set(Unit::AudioSeconds, &["prompt_audio_seconds"]);
+        self.compound(provider);
+    }
+
+    /// What each model of a compound one used, which Groq bills by those.
+    fn compound(&mut self, provider: Option<&str>) {
+        let models = self.report.get("usage_breakdown").and_then(|breakdown| breakdown.get("models"));
+        let Some(models) = models.and_then(Value::as_array).filter(|models| !models.is_empty()) else { return };
+        let attempts = Attempts::of_models(models, &self.meaning.usage, |report| {
+            let mut meaning = Meaning::default();
+            Reader { report, meaning: &mut meaning }.openai_chat(provider);
+            meaning.usage
+        });
+        self.meaning.inconsistencies.extend(attempts.problem.clone());
+        if !attempts.list.is_empty() {
+            self.meaning.usage = attempts.sum();
+        }
+        self.meaning.attempts = attempts;
     }
 
     fn anthropic_counts(&mut self) {

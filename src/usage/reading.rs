@@ -20,6 +20,10 @@ pub(crate) struct Reading {
     pub(super) service_tier: Option<String>,
     /// The tier that a header names.
     header_tier: Option<String>,
+    /// Who serves what Hugging Face hands on.
+    pub(super) inference_provider: Option<String>,
+    /// A gateway answered from its cache.
+    pub(super) is_from_cache: bool,
     /// The provider that OpenRouter names.
     pub(super) served_by: bool,
     pub(super) is_groq: bool,
@@ -42,6 +46,8 @@ pub(crate) struct Reading {
     /// It could not be read, or not to the end.
     pub(super) is_unparsed: bool,
     pub(super) tools: ToolCalls,
+    /// Seconds of what was transcribed, as an answer tells of them beside its counts.
+    pub(super) duration: Option<Value>,
     pub(super) first_token: Option<Duration>,
     document: Document,
 }
@@ -123,11 +129,15 @@ pub(super) enum Field {
     /// One that stands at the beginning of a stream, whose output is a placeholder.
     FirstUsage,
     GroqUsage,
+    /// What only Groq says.
+    GroqMark,
     /// One of a choice, where Moonshot counts a stream.
     ChoiceUsage,
     BilledUnits,
     Tokens,
     Metrics,
+    /// How long what was transcribed is.
+    Duration,
     /// A count beside everything else, under this name.
     Count(&'static str),
     Type,
@@ -208,13 +218,15 @@ const OUTPUT: Node<Field> = Node {
         Field::Nothing,
     ),
 };
+/// What each model of a compound one used.
+const USAGE_BREAKDOWN: Node<Field> = count("usage_breakdown");
 const RESPONSE_ID: Node<Field> = Node { key: "response_id", want: Want::Value(Field::Id) };
 
 const fn count(key: &'static str) -> Node<Field> {
     Node { key, want: Want::Value(Field::Count(key)) }
 }
 
-static WANTED: [Node<Field>; 35] = [
+static WANTED: [Node<Field>; 37] = [
     ID,
     MODEL,
     STOP_REASON,
@@ -279,7 +291,18 @@ static WANTED: [Node<Field>; 35] = [
     Node { key: "interaction", want: Want::Within(&[ID, MODEL, SERVICE_TIER, USAGE]) },
     // Cohere: message-end. Anthropic: message_delta.
     Node { key: "delta", want: Want::Within(&[USAGE, STOP_REASON]) },
-    Node { key: "x_groq", want: Want::Within(&[Node { key: "usage", want: Want::Value(Field::GroqUsage) }]) },
+    Node {
+        key: "x_groq",
+        want: Want::Within(&[
+            Node { key: "usage", want: Want::Value(Field::GroqUsage) },
+            USAGE_BREAKDOWN,
+            Node { key: "id", want: Want::Value(Field::GroqMark) },
+            // It comes beside the usage, when a stream was stopped early.
+            Node { key: "error", want: Want::Value(Field::Error) },
+        ]),
+    },
+    USAGE_BREAKDOWN,
+    Node { key: "duration", want: Want::Value(Field::Duration) },
     META,
     RESPONSE_ID,
     // Mistral conversations.
@@ -300,8 +323,9 @@ static WANTED: [Node<Field>; 35] = [
 impl Reading {
     /// Nothing but what headers said.
     pub(super) fn after_headers(facts: Option<Box<HeaderFacts>>) -> Self {
-        let HeaderFacts { metrics, service_tier } = facts.map(|facts| *facts).unwrap_or_default();
-        Self { metrics, header_tier: service_tier, ..Self::default() }
+        let HeaderFacts { metrics, service_tier, inference_provider, is_from_cache } =
+            facts.map(|facts| *facts).unwrap_or_default();
+        Self { metrics, header_tier: service_tier, inference_provider, is_from_cache, ..Self::default() }
     }
 
     /// Whether enough of the beginning was seen to know what answers.
@@ -413,6 +437,8 @@ impl Reading {
                 self.usage.remove("output_tokens");
                 self.usage.remove("iterations");
             }
+            Field::GroqMark => self.is_groq = true,
+            Field::Duration => self.duration = serde_json::from_slice(value).ok(),
             Field::GroqUsage => {
                 self.is_groq = true;
                 self.is_ending = true;

@@ -16,6 +16,7 @@ use crate::{
 use super::{
     CostStatus, Exchange, LlmUsage, Meter, Money, Price, PriceBook, PriceQuery, Usage, UsageStatus, UsageTap,
     attempts::{Attempt, Attempts},
+    config::HUGGING_FACE,
     flavour,
     reading::Reading,
     tap::{MAX_KEPT_BYTES, Tap},
@@ -352,7 +353,7 @@ fn provider(
     let by_response = || {
         Some(Box::from(if reading.is_groq {
             "groq"
-        } else if reading.served_by && usage("cost") {
+        } else if usage("cost") && (reading.served_by || usage("is_byok") || usage("cost_details")) {
             "openrouter"
         } else if usage("prompt_cache_hit_tokens") {
             "deepseek"
@@ -382,12 +383,24 @@ fn provider(
         }
     };
     let provider = tap.upstream_provider(request.path).or_else(by_what_is_seen);
-    provider.or_else(|| exchange.default_provider.map(Box::from)).map(Into::into)
+    let provider = provider.or_else(|| exchange.default_provider.map(Box::from))?;
+    if &*provider == HUGGING_FACE {
+        let suffix = || request.fields.model.as_deref()?.rsplit_once(':').map(|(_, provider)| provider);
+        if let Some(served_by) = reading.inference_provider.as_deref().or_else(suffix) {
+            return Some(cut_name(format!("{HUGGING_FACE}_{served_by}")));
+        }
+    }
+    Some(provider.into())
 }
 
-/// A model's name without Google as its publisher, which Vertex writes where it speaks as OpenAI does.
-fn of_publisher<'m>(provider: Option<&str>, model: &'m str) -> &'m str {
-    if provider == Some("google") { model.strip_prefix("google/").unwrap_or(model) } else { model }
+/// A model's name without what it says of the provider: Google as its publisher, where Vertex speaks as OpenAI does, and whom
+/// Hugging Face hands the call on to.
+fn without_provider<'m>(provider: Option<&str>, model: &'m str) -> &'m str {
+    match provider {
+        Some("google") => model.strip_prefix("google/").unwrap_or(model),
+        Some(provider) if provider.starts_with(HUGGING_FACE) => model.split_once(':').map_or(model, |(name, _)| name),
+        _ => model,
+    }
 }
 
 /// What a provider says that it charges for the call, which is more than tokens.
@@ -435,6 +448,10 @@ impl LlmUsage {
             self.cost_status = CostStatus::Off;
             return;
         };
+        if reading.is_from_cache {
+            let nothing = Money::default();
+            return self.take_price(Price::custom(nothing).parts(nothing, nothing).source("cache"), true);
+        }
         // Whatever else is told of the call.
         if let Some(price) = reported_price(self.provider.as_deref(), &reading.usage) {
             return self.take_price(price, true);
@@ -451,7 +468,7 @@ impl LlmUsage {
         let ask = |named: Option<&str>, is_of_answer: bool, usage: &Usage| {
             let usage = flavour::saturated(usage);
             let models = [named].into_iter().chain(answered_by.into_iter().filter(|_| is_of_answer));
-            models.flatten().map(|model| of_publisher(provider, model)).find_map(|model| {
+            models.flatten().map(|model| without_provider(provider, model)).find_map(|model| {
                 let query = PriceQuery {
                     provider,
                     model,

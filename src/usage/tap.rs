@@ -184,6 +184,10 @@ pub(crate) struct HeaderFacts {
     pub(super) metrics: Map<String, Value>,
     /// The service tier of Bedrock or Gemini.
     pub(super) service_tier: Option<String>,
+    /// Who serves what Hugging Face hands on.
+    pub(super) inference_provider: Option<String>,
+    /// A gateway answered from its cache.
+    pub(super) is_from_cache: bool,
 }
 
 impl HeaderFacts {
@@ -191,28 +195,49 @@ impl HeaderFacts {
     fn read(headers: &HeaderMap) -> Option<Box<Self>> {
         let mut facts: Option<Box<Self>> = None;
         for (name, value) in headers {
-            let Some(rest) =
-                ["x-amzn-bedrock-", "x-gemini-"].iter().find_map(|begin| name.as_str().strip_prefix(begin))
-            else {
-                continue;
-            };
+            let Some(fact) = Fact::of(name.as_str()) else { continue };
             let Some(text) = value.to_str().ok().map(str::trim).filter(|text| !text.is_empty()) else { continue };
-            let count = match rest {
-                "input-token-count" => "inputTokenCount",
-                "output-token-count" => "outputTokenCount",
-                "cache-read-input-token-count" => "cacheReadInputTokenCount",
-                "cache-write-input-token-count" => "cacheWriteInputTokenCount",
-                "service-tier" => {
-                    facts.get_or_insert_default().service_tier = Some(truncated(text, MAX_NAME_CHARS).to_owned());
-                    continue;
+            let name = || Some(truncated(text, MAX_NAME_CHARS).to_owned());
+            let facts = facts.get_or_insert_default();
+            match fact {
+                Fact::Count(key) => {
+                    if let Ok(count) = text.parse::<u64>() {
+                        facts.metrics.insert(key.to_owned(), count.into());
+                    }
                 }
-                _ => continue,
-            };
-            if let Ok(number) = text.parse::<u64>() {
-                facts.get_or_insert_default().metrics.insert(count.to_owned(), number.into());
+                Fact::ServiceTier => facts.service_tier = name(),
+                Fact::InferenceProvider => facts.inference_provider = name(),
+                // `SEMANTIC HIT` is one too.
+                Fact::CacheStatus => facts.is_from_cache = text.to_ascii_uppercase().ends_with("HIT"),
             }
         }
         facts
+    }
+}
+
+/// What a header tells of.
+enum Fact {
+    /// A count, by its name in bodies.
+    Count(&'static str),
+    ServiceTier,
+    InferenceProvider,
+    CacheStatus,
+}
+
+impl Fact {
+    fn of(header: &str) -> Option<Self> {
+        Some(match header {
+            "x-amzn-bedrock-input-token-count" => Self::Count("inputTokenCount"),
+            "x-amzn-bedrock-output-token-count" => Self::Count("outputTokenCount"),
+            "x-amzn-bedrock-cache-read-input-token-count" => Self::Count("cacheReadInputTokenCount"),
+            "x-amzn-bedrock-cache-write-input-token-count" => Self::Count("cacheWriteInputTokenCount"),
+            "x-amzn-bedrock-service-tier" | "x-gemini-service-tier" => Self::ServiceTier,
+            "x-inference-provider" => Self::InferenceProvider,
+            "cf-aig-cache-status" | "x-portkey-cache-status" | "helicone-cache" | "x-openrouter-cache-status" => {
+                Self::CacheStatus
+            }
+            _ => return None,
+        })
     }
 }
 
