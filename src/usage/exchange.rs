@@ -245,6 +245,7 @@ fn by_path(path: &str) -> Option<Exchange> {
         _ if before.ends_with("/v1/conversations") => tentative(known("mistral", Operation::Chat)),
         "generate" if before.ends_with("/api") => tentative(known("ollama", Operation::Generate)),
         "ocr" if before.ends_with("/v1") => known("mistral", Operation::Ocr),
+        "layout_parsing" if before.contains("/paas/") => known("zai", Operation::Ocr),
         "converse" | "converse-stream" => bedrock(before, Operation::Converse, last == "converse-stream")?,
         "invoke" | "invoke-with-response-stream" => {
             bedrock(before, Operation::InvokeModel, last == "invoke-with-response-stream")?

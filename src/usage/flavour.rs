@@ -315,6 +315,8 @@ impl Reader<'_> {
             self.add(Unit::CacheReadTokens, read);
             self.add(Unit::CacheWriteTokens, write);
         }
+        // Qwen, which its name for all of them goes with.
+        self.set(Unit::CacheWrite5mTokens, &["prompt_tokens_details", "cache_creation", "ephemeral_5m_input_tokens"]);
         if provider == Some("perplexity") {
             let citations = self.count(&["citation_tokens"]);
             self.add(Unit::OutputTokens, citations);

@@ -38,7 +38,8 @@
 //! The exchange is recognised by its method and path ([`Exchange::recognise`]), or by code of yours
 //! ([`UsageTap::exchange`]); other requests pay nothing. The shapes of OpenAI (chat, responses, embeddings, images, legacy
 //! completions, transcriptions, speech), Anthropic, Gemini and Vertex (interactions too), Bedrock (Converse, InvokeModel),
-//! Mistral, Cohere, Ollama, OpenRouter, DeepSeek, Moonshot, Groq, xAI, Perplexity and Azure are read from JSON, server-sent events, NDJSON,
+//! Mistral, Cohere, Ollama, OpenRouter, DeepSeek, Moonshot, Groq, xAI, Perplexity, Azure, Databricks, Workers AI, MiniMax, Voyage and
+//! whoever speaks as one of these are read from JSON, server-sent events, NDJSON,
 //! streamed JSON arrays and AWS event streams, plain or coded with gzip, deflate, br or zstd, cut at any byte.
 //!
 //! Frames are not held back, and memory does not grow with a body: of each document the wanted values are kept, 64 KiB each
@@ -56,7 +57,7 @@
 //! absent, never zero; [`UsageStatus`] says why. What does not add up is noted as `usage_inconsistent` in the event's
 //! diagnostics.
 //!
-//! Where Anthropic counts every attempt by itself (`usage.iterations`), the usage is their sum, as is the bill: summaries of
+//! Groq's compound models are priced by the models that they ran (`usage_breakdown`). Where Anthropic counts every attempt by itself (`usage.iterations`), the usage is their sum, as is the bill: summaries of
 //! the context (compaction), advice of another model, and what a model said before another took over are not among the counts
 //! of the whole. Each attempt is priced by itself, by the model that it names; one that was declined before it said anything
 //! is not billed, and not counted. A call to Anthropic itself that ends so (`stop_reason` is `refusal`, without output) costs

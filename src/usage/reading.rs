@@ -9,7 +9,7 @@ use crate::{
     request_fields::{cut_name, scalar_text},
 };
 
-use super::tap::HeaderFacts;
+use super::{Money, tap::HeaderFacts};
 
 /// What a response said, as far as it went.
 #[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own about the response")]
@@ -24,9 +24,12 @@ pub(crate) struct Reading {
     pub(super) inference_provider: Option<String>,
     /// A gateway answered from its cache.
     pub(super) is_from_cache: bool,
+    /// What LiteLLM says that the call costs, in a header: of a stream it can't know yet.
+    pub(super) header_cost: Option<Money>,
     /// The provider that OpenRouter names.
     pub(super) served_by: bool,
     pub(super) is_groq: bool,
+    pub(super) is_cerebras: bool,
     /// All counts that were reported, the last value of each.
     pub(super) usage: Map<String, Value>,
     /// They are of a choice: the response did not count as a whole.
@@ -131,6 +134,8 @@ pub(super) enum Field {
     GroqUsage,
     /// What only Groq says.
     GroqMark,
+    /// What only Cerebras says.
+    CerebrasMark,
     /// One of a choice, where Moonshot counts a stream.
     ChoiceUsage,
     BilledUnits,
@@ -226,7 +231,7 @@ const fn count(key: &'static str) -> Node<Field> {
     Node { key, want: Want::Value(Field::Count(key)) }
 }
 
-static WANTED: [Node<Field>; 37] = [
+static WANTED: [Node<Field>; 38] = [
     ID,
     MODEL,
     STOP_REASON,
@@ -302,6 +307,10 @@ static WANTED: [Node<Field>; 37] = [
         ]),
     },
     USAGE_BREAKDOWN,
+    Node {
+        key: "time_info",
+        want: Want::Within(&[Node { key: "queue_time", want: Want::Value(Field::CerebrasMark) }]),
+    },
     Node { key: "duration", want: Want::Value(Field::Duration) },
     META,
     RESPONSE_ID,
@@ -323,9 +332,10 @@ static WANTED: [Node<Field>; 37] = [
 impl Reading {
     /// Nothing but what headers said.
     pub(super) fn after_headers(facts: Option<Box<HeaderFacts>>) -> Self {
-        let HeaderFacts { metrics, service_tier, inference_provider, is_from_cache } =
+        let HeaderFacts { metrics, service_tier, inference_provider, is_from_cache, cost } =
             facts.map(|facts| *facts).unwrap_or_default();
-        Self { metrics, header_tier: service_tier, inference_provider, is_from_cache, ..Self::default() }
+        let header_tier = service_tier;
+        Self { metrics, header_tier, inference_provider, is_from_cache, header_cost: cost, ..Self::default() }
     }
 
     /// Whether enough of the beginning was seen to know what answers.
@@ -438,6 +448,7 @@ impl Reading {
                 self.usage.remove("iterations");
             }
             Field::GroqMark => self.is_groq = true,
+            Field::CerebrasMark => self.is_cerebras = true,
             Field::Duration => self.duration = serde_json::from_slice(value).ok(),
             Field::GroqUsage => {
                 self.is_groq = true;

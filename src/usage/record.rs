@@ -353,9 +353,13 @@ fn provider(
     let by_response = || {
         Some(Box::from(if reading.is_groq {
             "groq"
+        } else if reading.is_cerebras {
+            "cerebras"
+        } else if usage("cost") && usage("market_cost") {
+            "vercel"
         } else if usage("cost") && (reading.served_by || usage("is_byok") || usage("cost_details")) {
             "openrouter"
-        } else if usage("prompt_cache_hit_tokens") {
+        } else if usage("prompt_cache_hit_tokens") && model.is_none_or(|model| model.contains("deepseek")) {
             "deepseek"
         } else if usage("search_context_size")
             || usage("num_search_queries")
@@ -408,7 +412,8 @@ fn reported_price(provider: Option<&str>, report: &Map<String, Value>) -> Option
     let usd = |value: &Value| Money::from_usd(value.as_f64()?);
     let cost = report.get("cost");
     let price = match provider? {
-        "openrouter" => {
+        // Of Vercel it is its gateway.
+        "openrouter" | "vercel" => {
             // What the provider charges of whom the caller has a key comes on top.
             let upstream = report.get("cost_details").and_then(|details| details.get("upstream_inference_cost"));
             let upstream = upstream.filter(|_| report.get("is_byok") == Some(&Value::Bool(true))).and_then(usd);
@@ -455,6 +460,9 @@ impl LlmUsage {
         // Whatever else is told of the call.
         if let Some(price) = reported_price(self.provider.as_deref(), &reading.usage) {
             return self.take_price(price, true);
+        }
+        if let Some(cost) = reading.header_cost.filter(|_| !self.stream) {
+            return self.take_price(Price::custom(cost).source("litellm"), true);
         }
         let Some(usage) = &self.usage else { return };
         let requested_model = self.request_model.as_deref();

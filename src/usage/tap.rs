@@ -13,6 +13,7 @@ use crate::{
 };
 
 use super::{
+    Money,
     coding::Decoder,
     eventstream::EventStreamReader,
     reading::{Field, Reading, has_content, scanner, speaks_of_usage},
@@ -188,6 +189,8 @@ pub(crate) struct HeaderFacts {
     pub(super) inference_provider: Option<String>,
     /// A gateway answered from its cache.
     pub(super) is_from_cache: bool,
+    /// The cost by LiteLLM.
+    pub(super) cost: Option<Money>,
 }
 
 impl HeaderFacts {
@@ -207,6 +210,7 @@ impl HeaderFacts {
                 }
                 Fact::ServiceTier => facts.service_tier = name(),
                 Fact::InferenceProvider => facts.inference_provider = name(),
+                Fact::Cost => facts.cost = text.parse().ok().and_then(Money::from_usd),
                 // `SEMANTIC HIT` is one too.
                 Fact::CacheStatus => facts.is_from_cache = text.to_ascii_uppercase().ends_with("HIT"),
             }
@@ -222,6 +226,7 @@ enum Fact {
     ServiceTier,
     InferenceProvider,
     CacheStatus,
+    Cost,
 }
 
 impl Fact {
@@ -233,6 +238,7 @@ impl Fact {
             "x-amzn-bedrock-cache-write-input-token-count" => Self::Count("cacheWriteInputTokenCount"),
             "x-amzn-bedrock-service-tier" | "x-gemini-service-tier" => Self::ServiceTier,
             "x-inference-provider" => Self::InferenceProvider,
+            "x-litellm-response-cost" => Self::Cost,
             "cf-aig-cache-status" | "x-portkey-cache-status" | "helicone-cache" | "x-openrouter-cache-status" => {
                 Self::CacheStatus
             }
