@@ -21,9 +21,11 @@ use tokio::net::TcpListener;
 use tower::{Layer, Service, ServiceBuilder, ServiceExt, service_fn};
 use tower_tagging::{
     Event, Metadata, MetadataLayer, Step, TaggingLayer, Tags, TraceIdLayer, metadata,
-    metadata::{Intake, Limits, Scope},
+    metadata::{Intake, Limits, Scope, Scopes},
     propagate::{self, Carrier, Destination, LeftOutReason, Origin, PropagateLayer},
+    tagging::RequestBody,
     trace::TracePolicy,
+    usage::UsageTap,
 };
 
 const CARRIERS: [Carrier; 6] =
@@ -130,6 +132,73 @@ fn assert_nests(ours: &Event, theirs: &Event, step: &Step, names: [Option<&str>;
     let text = serde_json::to_string(theirs).unwrap();
     assert!(!text.contains("secret") && !text.contains("vendor="), "{text}");
     assert_eq!(theirs.diagnostics().len(), 0, "{text}");
+}
+
+/// Who asked is on the events of a client's own layer, each tag of the scope that it was of, and in the same trace.
+#[tokio::test]
+async fn calls_are_on_behalf_of_the_request() {
+    let (outer, inner) = (Recorder::default(), Recorder::default());
+    let provider = async || {
+        let usage = serde_json::json!({"prompt_tokens": 1000, "completion_tokens": 100, "total_tokens": 1100});
+        axum::Json(serde_json::json!({"model": "gpt-4o", "choices": [], "usage": usage}))
+    };
+    let address = serve(Router::new().fallback(provider)).await;
+    let of_call = MetadataLayer::builder().inherit_tags().resolver(|head| {
+        let attempt = head.headers.get("attempt").map_or("", |attempt| attempt.to_str().unwrap());
+        Scopes::new().with(Scope::Request, metadata! { "attempt" => attempt })
+    });
+    let client = ServiceBuilder::new()
+        .layer(PropagateLayer::new())
+        .layer(
+            TaggingLayer::builder()
+                .metadata(of_call)
+                .usage(UsageTap::new().trust_request())
+                .sink(inner.clone())
+                .build()
+                .unwrap(),
+        )
+        .service(Client::builder(TokioExecutor::new()).build_http::<RequestBody<Full<Bytes>>>());
+    let handler = async move |tags: Tags| {
+        tags.insert("attempt", "none");
+        for attempt in ["1", "2"] {
+            let call = Request::post(format!("http://{address}/v1/chat/completions")).header("attempt", attempt);
+            let answer = client.clone().oneshot(call.body(Full::<Bytes>::default()).unwrap()).await.unwrap();
+            body_of(answer).await;
+        }
+    };
+    let layer = TaggingLayer::builder()
+        .metadata(
+            MetadataLayer::builder()
+                .intake(Intake::portkey())
+                .scope(Scope::Workspace, metadata! { "tenant" => "ours" }),
+        )
+        .sink(outer.clone())
+        .build()
+        .unwrap();
+    let app = Router::new().fallback(handler).layer(layer);
+    body_of(app.oneshot(inbound()).await.unwrap()).await;
+
+    let ours = outer.events().pop().unwrap();
+    let calls = inner.events();
+    assert_eq!(calls.len(), 2);
+    for (call, attempt) in calls.iter().zip(["1", "2"]) {
+        let expected =
+            metadata! { "_user" => "Zo\u{eb}", "attempt" => attempt, "plan" => "secret-plan", "tenant" => "ours" };
+        assert_eq!(*call.metadata(), expected);
+        assert_eq!(call.source("tenant"), Some(Scope::Workspace));
+        assert_eq!(call.source("_user"), Some(Scope::Request));
+        assert_eq!(call.trace().w3c_trace_id(), ours.trace().w3c_trace_id());
+        assert_eq!(call.trace().parent_span_id(), Some(ours.trace().span_id().as_str()));
+        assert_eq!(call.llm().unwrap().cost().unwrap().to_string(), "0.0035");
+        assert_eq!(call.diagnostics().len(), 0, "{:?}", call.diagnostics());
+    }
+    // Outside of a request there is nobody.
+    let lone = MetadataLayer::builder().inherit_tags().build().unwrap();
+    let nobody = lone.layer(service_fn(async |request: Request<()>| {
+        assert!(request.extensions().get::<Tags>().unwrap().metadata().is_empty());
+        Ok::<_, Infallible>(Response::new(String::new()))
+    }));
+    nobody.oneshot(Request::new(())).await.unwrap();
 }
 
 /// A → PropagateLayer → B over real HTTP.

@@ -8,6 +8,8 @@ use std::{
 
 use http::{HeaderMap, request::Parts};
 
+use crate::Tags;
+
 use super::{
     ConfigError, Metadata,
     diagnostic::{Diagnostic, Diagnostics},
@@ -34,6 +36,8 @@ struct Config {
     precedence: Precedence,
     scopes: Scopes,
     resolver: Option<Resolver>,
+    #[cfg(feature = "client")]
+    inherits: bool,
     shadowed: AtomicU64,
 }
 
@@ -60,6 +64,8 @@ pub struct MetadataLayerBuilder {
     precedence: Precedence,
     scopes: Scopes,
     resolver: Option<Resolver>,
+    #[cfg(feature = "client")]
+    inherits: bool,
 }
 
 impl fmt::Debug for MetadataLayerBuilder {
@@ -115,6 +121,17 @@ impl MetadataLayerBuilder {
         self
     }
 
+    /// Takes over the effective tags of the request that makes the call ([`Tags::current`](crate::Tags::current)), each in the
+    /// scope that set it: for a layer around a client, whose events would not say on whose behalf they are otherwise.
+    ///
+    /// What a resolver or an outer layer says of the call itself comes over them, key by key.
+    #[cfg(feature = "client")]
+    #[must_use]
+    pub fn inherit_tags(mut self) -> Self {
+        self.inherits = true;
+        self
+    }
+
     /// Takes [`Intake::from_env`] in place of the intake there is, and the precedence from `METADATA_PRECEDENCE` (`strict` or `legacy`) when it is set.
     ///
     /// # Errors
@@ -139,8 +156,17 @@ impl MetadataLayerBuilder {
             let check = self.limits.check(self.scopes.get(scope));
             check.map_err(|problem| ConfigError::OverLimit { scope, problem })?;
         }
-        let Self { intake, strip, limits, precedence, scopes, resolver } = self;
-        let config = Config { intake, strip, limits, precedence, scopes, resolver, shadowed: AtomicU64::new(0) };
+        let config = Config {
+            intake: self.intake,
+            strip: self.strip,
+            limits: self.limits,
+            precedence: self.precedence,
+            scopes: self.scopes,
+            resolver: self.resolver,
+            #[cfg(feature = "client")]
+            inherits: self.inherits,
+            shadowed: AtomicU64::new(0),
+        };
         Ok(MetadataLayer { config: Arc::new(config) })
     }
 }
@@ -181,16 +207,37 @@ impl MetadataLayer {
         self.config.resolver.is_some()
     }
 
-    /// The trusted scopes that an outer layer inserted.
-    pub(crate) fn inserted(head: &Parts) -> Option<&Scopes> {
-        head.extensions.get::<Scopes>()
+    /// The tags of the request that makes this one, if they are taken over. `existing` are those that it has already.
+    #[cfg(feature = "client")]
+    pub(crate) fn inherited(&self, existing: Option<&Tags>) -> Option<Scopes> {
+        let tags = self.config.inherits.then(Tags::current)??;
+        // A layer around the same request read them.
+        let is_other = existing.is_none_or(|existing| !existing.is_of_same_request(&tags));
+        is_other.then(|| tags.scopes())
     }
 
-    /// The trusted scopes of a request: what the resolver says, under what an outer layer inserted. Runs user code.
-    pub(crate) fn resolve(&self, head: &Parts) -> Scopes {
-        let mut scopes = self.config.resolver.as_ref().map_or_else(Scopes::new, |resolver| resolver(head));
-        if let Some(inserted) = Self::inserted(head) {
-            scopes.add_all(inserted);
+    #[cfg(not(feature = "client"))]
+    #[allow(clippy::unused_self, reason = "it is there with the feature")]
+    pub(crate) fn inherited(&self, _existing: Option<&Tags>) -> Option<Scopes> {
+        None
+    }
+
+    /// The trusted scopes of a request: what is inherited, under what the resolver says, under what an outer layer inserted.
+    /// Runs user code where there is a resolver.
+    pub(crate) fn trusted(&self, head: &Parts, inherited: Option<Scopes>) -> Option<Scopes> {
+        let resolved = self.config.resolver.as_ref().map(|resolver| resolver(head));
+        let mut scopes = match (inherited, resolved) {
+            (Some(mut inherited), Some(resolved)) => {
+                inherited.add_all(&resolved);
+                Some(inherited)
+            }
+            (inherited, resolved) => inherited.or(resolved),
+        };
+        if let Some(inserted) = head.extensions.get::<Scopes>() {
+            match &mut scopes {
+                Some(scopes) => scopes.add_all(inserted),
+                None => scopes = Some(inserted.clone()),
+            }
         }
         scopes
     }

@@ -85,6 +85,7 @@ impl Steps {
         // Tags of a request that is over are of another one, whose extensions were handed on.
         let existing = head.extensions.get::<Tags>().filter(|tags| !tags.is_finished()).cloned();
         let is_new = existing.is_none();
+        let mut inherited = self.metadata.as_ref().and_then(|layer| layer.inherited(existing.as_ref()));
         let mut handle = match existing {
             Some(tags) => Handle::Shared(tags),
             None => Handle::New(listening.map_or_else(State::default, EventLayer::new_state)),
@@ -108,7 +109,7 @@ impl Steps {
                 begun.pending = Some(layer.observe(request.event, start, head));
             }
             if !resolves && let Some(layer) = &self.metadata {
-                let trusted = MetadataLayer::inserted(head).cloned();
+                let trusted = layer.trusted(head, inherited.take());
                 begun.rejection = request.begin_tags(layer, head, trusted).map(Box::new);
             }
         });
@@ -127,12 +128,12 @@ impl Steps {
         }
         if resolves && let Some(layer) = &self.metadata {
             let tags = handle.share();
-            let resolved = match &mut begun.pending {
-                Some(pending) => pending.armed(&tags).run(|| layer.resolve(head)),
-                None => layer.resolve(head),
+            let trusted = match &mut begun.pending {
+                Some(pending) => pending.armed(&tags).run(|| layer.trusted(head, inherited)),
+                None => layer.trusted(head, inherited),
             };
             handle = Handle::Shared(tags);
-            handle.write(|mut request| begun.rejection = request.begin_tags(layer, head, Some(resolved)).map(Box::new));
+            handle.write(|mut request| begun.rejection = request.begin_tags(layer, head, trusted).map(Box::new));
         }
         if let Some(layer) = &self.metadata {
             layer.strip(&mut head.headers);

@@ -115,6 +115,19 @@ impl Tags {
         self.state().effective().clone()
     }
 
+    /// The effective tags as they are now, each in the scope that set it.
+    #[cfg(feature = "client")]
+    pub(crate) fn scopes(&self) -> Scopes {
+        let mut state = self.state();
+        state.read_tags();
+        let event = state.event();
+        let of = |wanted| {
+            let tags = event.metadata().iter().zip(event.sources());
+            tags.filter(move |(_, (_, scope))| *scope == wanted).map(|(tag, _)| tag).collect()
+        };
+        Scope::ALL.into_iter().fold(Scopes::new(), |scopes, scope| scopes.with(scope, of(scope)))
+    }
+
     /// The effective value of a tag.
     pub fn get(&self, key: &str) -> Option<String> {
         self.state().effective().get(key).map(str::to_owned)
