@@ -705,6 +705,12 @@ fn bad_variables_end_it_with_one_line() {
         assert_eq!(errors.lines().count(), 1, "{errors}");
         assert!(errors.contains(name) && !errors.contains("secret-key"), "{errors}");
     }
+    // Lines among the pages of a database.
+    let both = folder.file("both").display().to_string();
+    let output = command(&[("EVENTS", &both), ("STORE", &format!("sqlite:{both}"))]).output().unwrap();
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert_eq!((output.status.code(), errors.lines().count()), (Some(2), 1), "{errors}");
+    assert!(errors.contains("EVENTS") && errors.contains("STORE"), "{errors}");
     // A port that is taken is no bad variable, but it is said which.
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();

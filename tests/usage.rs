@@ -555,10 +555,14 @@ fn anything_can_cost() {
         tags.record_cost(Cost::new(usd("0.25")).of("rows", 1_200.0));
         tags.record_cost(Cost::new(usd("0.5")).of("rows", 300.0));
         tags.record_cost(Cost::new(usd("0.000000001")));
+        // What is no number neither counts nor takes what does with it.
+        tags.record_cost(Cost::new(usd("0")).of("rows", f64::NAN));
+        tags.record_cost(Cost::new(usd("0")).of("seconds", f64::MAX));
+        tags.record_cost(Cost::new(usd("0")).of("seconds", f64::MAX));
     });
     let llm = &event["llm"];
     assert_eq!(llm["cost_usd"].as_f64(), Some(0.750_000_001));
-    assert_eq!(llm["meters"], json!({"rows": 1500.0}));
+    assert_eq!(llm["meters"], json!({"rows": 1500.0, "seconds": f64::MAX}));
     assert_eq!(
         (&llm["usage"], &llm["usage_status"], &llm["provider"]),
         (&Value::Null, &json!("recorded"), &Value::Null)

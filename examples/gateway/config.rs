@@ -104,6 +104,7 @@ fn tagging(upstream: Option<&Uri>) -> Result<TaggingLayer, String> {
     if let Some(store) = store()? {
         sinks = sinks.with(store);
     }
+    check_files()?;
     let mut usage = UsageTap::new();
     if let Some(upstream) = upstream {
         usage = usage.upstream(upstream.clone());
@@ -139,6 +140,14 @@ fn store() -> Result<Option<Queued>, String> {
     }
     // It may hold a password: it is not quoted.
     Err("STORE: neither \"sqlite:<path>\", nor a postgres:// URL, nor \"none\"".to_owned())
+}
+
+/// Events as lines would break the database that they are stored in.
+fn check_files() -> Result<(), String> {
+    let file = |path: &str| fs::canonicalize(path).ok();
+    let events = variable("EVENTS")?.and_then(|path| file(&path));
+    let store = variable("STORE")?.and_then(|url| file(url.strip_prefix("sqlite:")?));
+    if events.is_some() && events == store { Err("EVENTS: it is the file of STORE".to_owned()) } else { Ok(()) }
 }
 
 /// The sink of a store, with a spool where there is a folder for it.

@@ -99,7 +99,7 @@
 //! A handler that calls a provider through an SDK records what it used itself
 //! ([`Tags::record_usage`](crate::Tags::record_usage)): that stands in place of what was read from the response. A cost of
 //! anything else ([`Tags::record_cost`](crate::Tags::record_cost)) comes on top. Without a [`UsageTap`] on the event layer
-//! nothing is priced, and `cost_status` is `off`.
+//! nothing is priced, and `cost_status` is `off` but for a cost that is recorded.
 
 mod attempts;
 mod call;

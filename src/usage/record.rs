@@ -65,14 +65,15 @@ impl Cost {
         Self { money, meter: None }
     }
 
-    /// Says what it was spent on: the name of a meter, cut to 256 characters, and the amount of it.
+    /// Says what it was spent on: the name of a meter, cut to 256 characters, and the amount of it. One that is no finite number
+    /// counts as none.
     #[must_use]
     pub fn of(mut self, meter: impl Into<Cow<'static, str>>, amount: f64) -> Self {
         let name = match meter.into() {
             Cow::Borrowed(name) => Cow::Borrowed(truncated(name, MAX_NAME_CHARS)),
             Cow::Owned(name) => Cow::Owned(cut_name(name)),
         };
-        self.meter = Some(Meter { name, amount });
+        self.meter = Some(Meter { name, amount: if amount.is_finite() { amount } else { 0.0 } });
         self
     }
 }
@@ -101,7 +102,7 @@ impl Recorded {
         self.money = Some(self.money.unwrap_or_default() + cost.money);
         if let Some(meter) = cost.meter {
             if let Some(other) = self.meters.iter_mut().find(|other| other.name == meter.name) {
-                other.amount += meter.amount;
+                other.amount = (other.amount + meter.amount).clamp(f64::MIN, f64::MAX);
             } else if self.meters.len() < MAX_RECORDS {
                 self.meters.push(meter);
             }

@@ -168,7 +168,7 @@ impl Intake {
     /// Reads every header whose name begins with `prefix`, in any case. An earlier prefix is stronger than a later one.
     ///
     /// The rest of the name becomes the key. `key`, `provider`, `provider-alias`, `client`, `trace-id`, `span-path` and
-    /// `span-name` are no tags, nor are the header of [`json_header`](Self::json_header) and secrets.
+    /// `span-name` are no tags, nor are the header of [`json_header`](Self::json_header) and secrets, which are known by the whole name.
     ///
     /// # Errors
     /// [`ConfigError::InvalidPrefix`] when no header name can begin with `prefix`, or it is empty.
