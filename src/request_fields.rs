@@ -1,4 +1,4 @@
-//! What a request body says of the request, JSON or a form, found while the body streams past.
+//! What a request body says of the request, JSON or a multipart form, found while the body streams past.
 
 use http::HeaderMap;
 

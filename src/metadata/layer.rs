@@ -114,7 +114,7 @@ impl MetadataLayerBuilder {
     ///
     /// It is called once for each request, before the service, on the task that serves the request: look things up in
     /// memory, or do slow work in an outer layer that inserts [`Scopes`] into the request extensions. Maps that are
-    /// kept and cloned are not copied. What is over the limits is cut and noted like a client's tags.
+    /// kept and cloned are not copied. `Tags::current()` is this request there, which has no tags yet. What is over the limits is cut and noted like a client's tags.
     #[must_use]
     pub fn resolver(mut self, resolver: impl Fn(&Parts) -> Scopes + Send + Sync + 'static) -> Self {
         self.resolver = Some(Arc::new(resolver));

@@ -288,6 +288,11 @@ fn google(before: &str, model: &str, call: &str) -> Option<Exchange> {
         "rawPredict" | "streamRawPredict" if model == "count-tokens" => return None,
         "rawPredict" => (raw(), false),
         "streamRawPredict" => (raw(), true),
+        // Of Vertex, where models that embed are called so, and others that count no tokens.
+        "predict" => {
+            let exchange = Exchange { default_provider: Some("google"), ..Exchange::of(Operation::Embeddings) };
+            return Some(Exchange { is_tentative: true, ..exchange }.model(decoded(model)));
+        }
         "embedContent" | "batchEmbedContents" => (Operation::Embeddings, false),
         _ => return None,
     };

@@ -9,8 +9,8 @@ use serde_json::{Map, Value};
 
 use super::{
     Operation, Unit, Usage,
-    attempts::Attempts,
-    reading::{Reading, ToolCalls},
+    attempts::{Attempt, Attempts},
+    reading::Reading,
 };
 
 /// What a report comes to.
@@ -32,7 +32,7 @@ pub(super) fn read(
     operation: Option<&Operation>,
     reading: &Reading,
 ) -> Meaning {
-    let Reading { usage: report, metrics, tools, .. } = reading;
+    let Reading { usage: report, metrics, tally, .. } = reading;
     let mut meaning = Meaning::default();
     let has = |key: &str| report.contains_key(key);
     let mut reader = Reader { report, meaning: &mut meaning };
@@ -44,7 +44,7 @@ pub(super) fn read(
         || has("totalTokenCount")
     {
         reader.gemini(&GENERATE_CONTENT);
-        reader.google_searches(model, tools.google_queries);
+        reader.google_searches(model, tally.google_queries);
     } else if has("inputTokens") || has("outputTokens") {
         reader.converse();
     } else if has("prompt_tokens") || has("completion_tokens") {
@@ -52,7 +52,7 @@ pub(super) fn read(
     } else if ["input_tokens", "output_tokens", "input_token_details", "output_token_details"].into_iter().any(has) {
         // What a model of Anthropic refuses before it says anything is not billed, by itself.
         let is_refused = reading.is_refused && provider == Some("anthropic");
-        reader.openai_responses_or_anthropic(is_refused, *tools);
+        reader.openai_responses_or_anthropic(is_refused, reading);
         let is_silent = meaning.usage.output_tokens() == Some(0) && meaning.attempts.list.is_empty();
         meaning.is_waived = is_refused && is_silent;
     } else if has("total_input_tokens") || has("total_output_tokens") {
@@ -71,6 +71,7 @@ pub(super) fn read(
         reader.set(Unit::InputDocumentPages, &["pages_processed"]);
     } else {
         reader.bare_counts();
+        reader.add(Unit::InputTokens, some(tally.embedded_tokens));
         if operation == Some(&Operation::Transcription)
             && let Some(duration) = &reading.duration
         {
@@ -397,8 +398,8 @@ impl Reader<'_> {
         self.meaning.attempts = attempts;
     }
 
-    /// `tools` are those of OpenAI, which it does not count.
-    fn openai_responses_or_anthropic(&mut self, is_refused: bool, tools: ToolCalls) {
+    fn openai_responses_or_anthropic(&mut self, is_refused: bool, reading: &Reading) {
+        let tally = &reading.tally;
         self.anthropic_counts();
         self.anthropic_attempts(is_refused);
         let has = |details: &&str| self.report.contains_key(*details);
@@ -430,12 +431,32 @@ impl Reader<'_> {
             Unit::WebSearches,
             &[&["server_tool_use", "web_search_requests"], &["tool_calls_details", "search_web", "invocation"]],
         );
+        // OpenAI counts the calls of its tools beside the usage, or not at all.
         if self.meaning.usage.get(Unit::WebSearches).is_none() {
-            self.add(Unit::WebSearches, some(tools.web_searches()));
+            let requests = self.count(&["tool_usage", "web_search", "num_requests"]);
+            self.add(Unit::WebSearches, some(requests.unwrap_or(tally.web_searches())));
         }
-        self.add(Unit::FileSearches, some(tools.file_searches));
+        self.add(Unit::FileSearches, some(tally.file_searches));
         let Meaning { usage, attempts, .. } = &mut *self.meaning;
         attempts.complete(usage);
+        self.image_tool(reading);
+    }
+
+    /// What OpenAI's responses used to make images, beside their own tokens and by another model.
+    fn image_tool(&mut self, reading: &Reading) {
+        let report = self.report.get("tool_usage").and_then(|tools| tools.get("image_gen")).and_then(Value::as_object);
+        let Some(report) = report else { return };
+        let mut images = Meaning::default();
+        Reader { report, meaning: &mut images }.openai_responses_or_anthropic(false, &Reading::default());
+        if images.usage.iter().all(|(_, count)| count == 0) {
+            return;
+        }
+        let usage = std::mem::take(&mut self.meaning.usage);
+        self.meaning.attempts.list = vec![
+            Attempt { model: None, is_of_answer: true, usage },
+            Attempt { model: reading.tool_model.clone(), is_of_answer: false, usage: images.usage },
+        ];
+        self.meaning.usage = self.meaning.attempts.sum();
     }
 
     /// Ollama; Llama and Titan on Bedrock.
@@ -525,7 +546,7 @@ fn some(count: u64) -> Option<u64> {
     clippy::cast_precision_loss,
     reason = "the range is checked"
 )]
-fn whole(number: f64) -> Option<u64> {
+pub(super) fn whole(number: f64) -> Option<u64> {
     (number >= 0.0 && number < u64::MAX as f64).then(|| number.round() as u64)
 }
 

@@ -47,7 +47,7 @@
 //! decoder needs (a window of 8 MiB at most for zstd, and no more than 256 bytes out for each byte in). A short plain body, of
 //! up to 8 KiB, is kept and read when the event is first [asked](crate::Event::llm), mostly on a sink's thread.
 //!
-//! What the client asked for (`model`, `service_tier`) is read from the request body, JSON or a form, by
+//! What the client asked for (`model`, `service_tier`) is read from the request body, JSON or a multipart form, by
 //! [`RequestBodyLayer`](crate::tagging::RequestBodyLayer), which [`TaggingLayer`](crate::TaggingLayer) contains.
 //!
 //! # What it means
@@ -57,14 +57,15 @@
 //! absent, never zero; [`UsageStatus`] says why. What does not add up is noted as `usage_inconsistent` in the event's
 //! diagnostics.
 //!
-//! Groq's compound models are priced by the models that they ran (`usage_breakdown`). Where Anthropic counts every attempt by itself (`usage.iterations`), the usage is their sum, as is the bill: summaries of
+//! Groq's compound models are priced by the models that they ran (`usage_breakdown`), and images that OpenAI's responses make by
+//! the model of that tool, whose tokens are counted with the others (`tool_usage`). Where Anthropic counts every attempt by itself (`usage.iterations`), the usage is their sum, as is the bill: summaries of
 //! the context (compaction), advice of another model, and what a model said before another took over are not among the counts
 //! of the whole. Each attempt is priced by itself, by the model that it names; one that was declined before it said anything
 //! is not billed, and not counted. A call to Anthropic itself that ends so (`stop_reason` is `refusal`, without output) costs
 //! nothing.
 //!
 //! Searches are counted as they are billed: of the web where the provider counts them, for OpenAI's responses by the calls of
-//! its tool that searched (of files too), for Gemini by the queries that it sent to Google, each once, or up to Gemini 2.5 by
+//! its tool that searched (of files too) or the number that it names, for Gemini by the queries that it sent to Google, each once, or up to Gemini 2.5 by
 //! the prompt that searched. What a provider gives away each day or month is not known, and costs its price.
 //!
 //! Prices come from a [`PriceBook`], by default the catalog of [`genai-prices`](genai_prices): by the model that answered,

@@ -9,7 +9,7 @@ use crate::{
     request_fields::{cut_name, scalar_text},
 };
 
-use super::{Money, tap::HeaderFacts};
+use super::{Money, flavour::whole, tap::HeaderFacts};
 
 /// What a response said, as far as it went.
 #[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own about the response")]
@@ -48,7 +48,9 @@ pub(crate) struct Reading {
     pub(super) is_refused: bool,
     /// It could not be read, or not to the end.
     pub(super) is_unparsed: bool,
-    pub(super) tools: ToolCalls,
+    pub(super) tally: Tally,
+    /// The model by which OpenAI's responses make images.
+    pub(super) tool_model: Option<String>,
     /// Seconds of what was transcribed, as an answer tells of them beside its counts.
     pub(super) duration: Option<Value>,
     pub(super) first_token: Option<Duration>,
@@ -63,12 +65,12 @@ struct Document {
     /// The names of the values and their lengths; `None` for one that is too long.
     values: Vec<(Field, Option<usize>)>,
     has_mark: bool,
-    tools: ToolCalls,
+    tally: Tally,
 }
 
-/// What tools of the provider did, where the answer tells of it and the counts do not.
+/// What an answer tells of in its parts, and its counts do not: what tools of the provider did, and what was embedded.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct ToolCalls {
+pub(super) struct Tally {
     /// Calls of OpenAI's tool for the web, and those of them that searched for nothing but opened a page.
     web_calls: u64,
     opened_pages: u64,
@@ -76,25 +78,28 @@ pub(super) struct ToolCalls {
     pub(super) file_searches: u64,
     /// What Gemini asked Google, each query once.
     pub(super) google_queries: u64,
+    /// Tokens that Vertex counts of each text that it embeds.
+    pub(super) embedded_tokens: u64,
 }
 
-impl ToolCalls {
+impl Tally {
     /// Calls of OpenAI's tool that searched the web.
     pub(super) fn web_searches(&self) -> u64 {
         self.web_calls.saturating_sub(self.opened_pages)
     }
 
-    /// Of two documents that tell of the same calls, the one that tells more.
+    /// Of two documents that tell of the same, the one that tells more.
     fn or_more(self, other: Self) -> Self {
         let web = if other.web_searches() > self.web_searches() { other } else { self };
         Self {
             file_searches: self.file_searches.max(other.file_searches),
             google_queries: self.google_queries.max(other.google_queries),
+            embedded_tokens: self.embedded_tokens.max(other.embedded_tokens),
             ..web
         }
     }
 
-    /// Takes in what tells of a tool, and nothing else.
+    /// Takes in what is told in parts, and nothing else.
     fn take(&mut self, field: Field, value: Option<&[u8]>) -> bool {
         match (field, value) {
             (Field::Item, Some(b"\"web_search_call\"")) => self.web_calls += 1,
@@ -108,7 +113,11 @@ impl ToolCalls {
                 queries.dedup();
                 self.google_queries += queries.len() as u64;
             }
-            (Field::Item | Field::Action | Field::Queries, _) => {}
+            (Field::EmbeddedTokens, Some(count)) => {
+                let count = serde_json::from_slice::<Value>(count).ok().and_then(|count| whole(count.as_f64()?));
+                self.embedded_tokens = self.embedded_tokens.saturating_add(count.unwrap_or(0));
+            }
+            (Field::Item | Field::Action | Field::Queries | Field::EmbeddedTokens, _) => {}
             _ => return false,
         }
         true
@@ -159,6 +168,11 @@ pub(super) enum Field {
     Action,
     /// What Gemini searched for.
     Queries,
+    EmbeddedTokens,
+    /// The model of a tool of OpenAI's.
+    ToolModel,
+    /// The model that Bedrock's router chose, as an ARN.
+    InvokedModel,
     /// What can be empty and means nothing then.
     Nothing,
     DocumentEnd,
@@ -223,6 +237,12 @@ const OUTPUT: Node<Field> = Node {
         Field::Nothing,
     ),
 };
+/// The tools that there were; only one that makes images has a model.
+const TOOLS: Node<Field> = Node {
+    key: "tools",
+    want: Want::Each(&[Node { key: "model", want: Want::Value(Field::ToolModel) }], Field::Nothing),
+};
+const TOOL_USAGE: Node<Field> = count("tool_usage");
 /// What each model of a compound one used.
 const USAGE_BREAKDOWN: Node<Field> = count("usage_breakdown");
 const RESPONSE_ID: Node<Field> = Node { key: "response_id", want: Want::Value(Field::Id) };
@@ -231,7 +251,7 @@ const fn count(key: &'static str) -> Node<Field> {
     Node { key, want: Want::Value(Field::Count(key)) }
 }
 
-static WANTED: [Node<Field>; 38] = [
+static WANTED: [Node<Field>; 42] = [
     ID,
     MODEL,
     STOP_REASON,
@@ -276,7 +296,28 @@ static WANTED: [Node<Field>; 38] = [
         key: "promptFeedback",
         want: Want::Within(&[Node { key: "blockReason", want: Want::Value(Field::Finish) }]),
     },
+    // Vertex.
+    Node {
+        key: "predictions",
+        want: Want::Each(
+            &[Node {
+                key: "embeddings",
+                want: Want::Within(&[Node {
+                    key: "statistics",
+                    want: Want::Within(&[Node { key: "token_count", want: Want::Value(Field::EmbeddedTokens) }]),
+                }]),
+            }],
+            Field::Nothing,
+        ),
+    },
     // Bedrock Converse.
+    Node {
+        key: "trace",
+        want: Want::Within(&[Node {
+            key: "promptRouter",
+            want: Want::Within(&[Node { key: "invokedModelId", want: Want::Value(Field::InvokedModel) }]),
+        }]),
+    },
     Node { key: "serviceTier", want: Want::Within(&[Node { key: "type", want: Want::Value(Field::ServiceTier) }]) },
     Node { key: "provider", want: Want::Value(Field::ServedBy) },
     Node { key: "error", want: Want::Value(Field::Error) },
@@ -289,9 +330,23 @@ static WANTED: [Node<Field>; 38] = [
     // stream.
     Node {
         key: "response",
-        want: Want::Within(&[ID, MODEL, MODEL_VERSION, SERVICE_TIER, USAGE, USAGE_METADATA, RESPONSE_ID, META, OUTPUT]),
+        want: Want::Within(&[
+            ID,
+            MODEL,
+            MODEL_VERSION,
+            SERVICE_TIER,
+            USAGE,
+            USAGE_METADATA,
+            RESPONSE_ID,
+            META,
+            OUTPUT,
+            TOOLS,
+            TOOL_USAGE,
+        ]),
     },
     OUTPUT,
+    TOOLS,
+    TOOL_USAGE,
     // Gemini interactions: interaction.created and interaction.completed.
     Node { key: "interaction", want: Want::Within(&[ID, MODEL, SERVICE_TIER, USAGE]) },
     // Cohere: message-end. Anthropic: message_delta.
@@ -359,7 +414,7 @@ impl Reading {
 
     /// Whether there is any trace of an LLM.
     pub(super) fn is_llm(&self) -> bool {
-        self.model.is_some() || !self.usage.is_empty() || !self.metrics.is_empty()
+        self.model.is_some() || !self.usage.is_empty() || !self.metrics.is_empty() || self.tally.embedded_tokens > 0
     }
 
     /// The response broke off in the middle of its only document.
@@ -371,9 +426,9 @@ impl Reading {
     /// every document does, or this one has [marks](speaks_of_usage): so what counts does not depend on what was skipped.
     pub(super) fn take(&mut self, field: Field, value: Option<&[u8]>, every_counts: bool) {
         if let Field::DocumentEnd = field {
-            let Document { text, values, has_mark, tools } = std::mem::take(&mut self.document);
+            let Document { text, values, has_mark, tally } = std::mem::take(&mut self.document);
             if every_counts || has_mark {
-                self.tools = self.tools.or_more(tools);
+                self.tally = self.tally.or_more(tally);
                 let mut start = 0;
                 for (field, len) in &values {
                     let value = len.and_then(|len| text.get(start..start + len));
@@ -389,7 +444,7 @@ impl Reading {
             return self.clear_document();
         }
         let document = &mut self.document;
-        if document.tools.take(field, value) {
+        if document.tally.take(field, value) {
             return;
         }
         if document.values.is_empty() {
@@ -413,7 +468,7 @@ impl Reading {
         self.document.text.shrink_to(MAX_KEPT_TEXT);
         self.document.values.clear();
         self.document.has_mark = false;
-        self.document.tools = ToolCalls::default();
+        self.document.tally = Tally::default();
     }
 
     fn apply(&mut self, field: Field, value: Option<&[u8]>) {
@@ -427,6 +482,7 @@ impl Reading {
         match field {
             Field::Id => self.id = self.id.take().or_else(|| name_text(value)),
             Field::Model => self.model = self.model.take().or_else(|| name_text(value)),
+            Field::InvokedModel => self.model = name_text(value).map(|arn| without_arn(&arn).to_owned()),
             Field::ServiceTier => self.service_tier = name_text(value).or_else(|| self.service_tier.take()),
             Field::RunningUsage => {
                 self.says_when_final = true;
@@ -474,8 +530,14 @@ impl Reading {
             Field::ServedBy => self.served_by = true,
             // Some servers always have the member.
             Field::Error => self.is_error |= !matches!(value, b"null" | b"\"\"" | b"{}" | b"false"),
-            Field::ChoiceUsage | Field::Item | Field::Action | Field::Queries | Field::Nothing | Field::DocumentEnd => {
-            }
+            Field::ToolModel => self.tool_model = self.tool_model.take().or_else(|| name_text(value)),
+            Field::ChoiceUsage
+            | Field::Item
+            | Field::Action
+            | Field::Queries
+            | Field::EmbeddedTokens
+            | Field::Nothing
+            | Field::DocumentEnd => {}
         }
     }
 
@@ -531,6 +593,11 @@ fn merge(into: &mut Map<String, Value>, object: &[u8], is_unparsed: &mut bool) {
         Ok(Value::Null) => {}
         Ok(_) | Err(_) => *is_unparsed = true,
     }
+}
+
+/// The name at the end of an ARN of Bedrock, or the name as it is.
+pub(super) fn without_arn(name: &str) -> &str {
+    if name.starts_with("arn:") { name.rsplit('/').next().unwrap_or(name) } else { name }
 }
 
 /// A name, unless it is empty: Azure begins with such ones.

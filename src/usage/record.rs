@@ -14,11 +14,12 @@ use crate::{
 };
 
 use super::{
-    CostStatus, Exchange, LlmUsage, Meter, Money, Price, PriceBook, PriceQuery, Usage, UsageStatus, UsageTap,
+    CostStatus, Exchange, LlmUsage, Meter, Money, Operation, Price, PriceBook, PriceQuery, Usage, UsageStatus,
+    UsageTap,
     attempts::{Attempt, Attempts},
     config::HUGGING_FACE,
     flavour,
-    reading::Reading,
+    reading::{Reading, without_arn},
     tap::{MAX_KEPT_BYTES, Tap},
 };
 
@@ -295,7 +296,10 @@ impl Seen {
         let meaning = flavour::read(provider.as_deref(), model, operation, &reading);
         let is_success = request.is_success;
         let usage_status = if meaning.usage.is_empty() {
-            let is_unparsed = reading.is_unparsed && is_success && *has_ended && *has_body && !reading.is_error;
+            // A transcription may be plain text, by what was asked for.
+            let is_text = operation == Some(&Operation::Transcription);
+            let is_unparsed =
+                reading.is_unparsed && is_success && *has_ended && *has_body && !reading.is_error && !is_text;
             if is_unparsed { UsageStatus::Unparsed } else { UsageStatus::Absent }
         } else if reading.is_final && !reading.is_unparsed && !(stream && reading.is_error) {
             UsageStatus::Reported
@@ -398,10 +402,11 @@ fn provider(
     Some(provider.into())
 }
 
-/// A model's name without what it says of the provider: Google as its publisher, where Vertex speaks as OpenAI does, and whom
+/// A model's name without what it says of the provider: the address in Bedrock's ARNs, Google as its publisher, where Vertex speaks as OpenAI does, and whom
 /// Hugging Face hands the call on to.
 fn without_provider<'m>(provider: Option<&str>, model: &'m str) -> &'m str {
     match provider {
+        Some("aws") => without_arn(model),
         Some("google") => model.strip_prefix("google/").unwrap_or(model),
         Some(provider) if provider.starts_with(HUGGING_FACE) => model.split_once(':').map_or(model, |(name, _)| name),
         _ => model,
