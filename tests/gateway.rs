@@ -636,6 +636,35 @@ async fn drains_on_sigterm() {
     assert!(String::from_utf8_lossy(&output.stderr).ends_with("jsonl: 1 accepted, 1 delivered, 0 in flight\n"));
 }
 
+/// Told to stop twice, it waits for nobody, and its events still arrive.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn does_not_drain_when_told_twice() {
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let upstream = format!("http://{}", silent.local_addr().unwrap());
+    let mut gateway = Gateway::start("twice", &[("UPSTREAM", &upstream)]);
+    let io = TokioIo::new(TcpStream::connect(gateway.address).await.unwrap());
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(io).await.unwrap();
+    tokio::spawn(connection);
+    let request = tokio::spawn(async move { sender.send_request(chat(&[("host", "gateway")])).await.is_err() });
+    let _at_hand = silent.accept().await.unwrap();
+
+    let child = gateway.child.as_mut().unwrap();
+    let status = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(status.success());
+    let mut errors = String::new();
+    let mut byte = [0];
+    while !errors.contains("stopping") && child.stderr.as_mut().unwrap().read(&mut byte).unwrap() == 1 {
+        errors.push(byte[0].into());
+    }
+    let told = std::time::Instant::now();
+    let (output, events) = tokio::task::spawn_blocking(|| gateway.stop()).await.unwrap();
+    assert!(told.elapsed() < Duration::from_secs(9), "it waited");
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(events.len(), 1);
+    assert_eq!(events[0]["outcome"], "cancelled");
+    assert!(request.await.unwrap());
+}
+
 /// Events on standard output, everything for people on standard error.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn events_on_standard_output() {
@@ -672,6 +701,8 @@ fn bad_variables_end_it_with_one_line() {
     let broken = file("broken.json", "{");
     let misplaced = file("misplaced.json", r#"{"secret-key": {}}"#);
     let keyless = file("keyless.json", r#"{"api_keys": {"": {}}}"#);
+    let twice =
+        file("twice.json", r#"{"api_keys": {"secret-key": {"metadata": {"tenant": "acme"}}, "secret-key": {}}}"#);
     let list = file("list.json", r#"[{}, {"secret-key": ["acme"]}]"#);
     for (name, value) in [
         ("LISTEN", "nowhere"),
@@ -691,6 +722,7 @@ fn bad_variables_end_it_with_one_line() {
         ("SCOPES", &misplaced),
         ("SCOPES", &list),
         ("SCOPES", &keyless),
+        ("SCOPES", &twice),
         ("HEADERS_TO_METADATA", "x-ok, authorization"),
         ("HEADERS_TO_METADATA", "x ok"),
         ("HEADERS_TO_METADATA", "x-ok=a=b"),

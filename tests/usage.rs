@@ -613,6 +613,18 @@ fn what_is_recorded_too_late_is_warned_of() {
     }
 }
 
+/// What an SDK of Anthropic's counts has another meaning.
+#[test]
+fn recorded_counts_that_do_not_add_up_are_noted() {
+    let event = recorded("/a", |tags| {
+        tags.record_usage(Usage::tokens(10, 10).with(Unit::CacheReadTokens, 900).of("openai", "gpt-4o"));
+    });
+    let note =
+        json!({"code": "usage_inconsistent", "key": null, "detail": "cache_read_tokens 900 over input_tokens 10"});
+    assert_eq!(event["diagnostics"], json!([note]));
+    assert_eq!(event["llm"]["usage"]["cache_read_tokens"], 900);
+}
+
 #[test]
 fn a_recorded_cost_comes_on_top_of_what_was_read() {
     let recorder = Recorder::new();

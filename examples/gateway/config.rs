@@ -15,9 +15,14 @@
 //! | `INCLUDE_USAGE` | `on` asks OpenAI-shaped streams for their usage where the client did not, and hides it from the client | `off` |
 //! | `TAGGING` | `off` leaves the bare proxy, for comparison | `on` |
 
-use std::{collections::HashMap, env, fs, net::SocketAddr};
+use std::{
+    collections::{HashMap, HashSet},
+    env, fmt, fs,
+    net::SocketAddr,
+};
 
 use http::{Uri, request::Parts};
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 use tower_tagging::{
     EventLayer, Metadata, MetadataLayer, TaggingLayer,
@@ -122,7 +127,7 @@ fn store() -> Result<Option<Queued>, String> {
             Some(_) => Err("SPOOL: there is no STORE that events would wait for".to_owned()),
         };
     }
-    let problem = |problem: &dyn std::fmt::Display| format!("STORE: {problem}");
+    let problem = |problem: &dyn fmt::Display| format!("STORE: {problem}");
     if let Some(path) = url.strip_prefix("sqlite:") {
         let store = SqliteStore::open(path).map_err(|error| problem(&error))?;
         store.migrate().map_err(|error| problem(&error))?;
@@ -177,8 +182,8 @@ impl Keys {
     fn read(path: &str) -> Result<Self, String> {
         let text = fs::read_to_string(path).map_err(|problem| problem.to_string())?;
         // Messages never quote the file: an API key is a secret, wherever in it one stands by mistake.
-        let file: Value = serde_json::from_str(&text)
-            .map_err(|problem| format!("no JSON at line {} column {}", problem.line(), problem.column()))?;
+        let at = |problem: &serde_json::Error| format!("line {} column {}", problem.line(), problem.column());
+        let file: Value = serde_json::from_str(&text).map_err(|problem| format!("no JSON at {}", at(&problem)))?;
         let file = object("the file", &file, &["workspaces", "api_keys"])?;
         let mut workspaces = HashMap::new();
         for (name, entry) in members("workspaces", file.get("workspaces"))? {
@@ -200,6 +205,9 @@ impl Keys {
             }
             scopes.insert(key.clone(), of_key);
         }
+        // A parser takes the last of two, and the tags of the first would not be trusted. All else there is are texts by now.
+        serde_json::from_str::<Unique>(&text)
+            .map_err(|problem| format!("a name stands twice before {}", at(&problem)))?;
         Ok(Self { scopes })
     }
 
@@ -211,6 +219,44 @@ impl Keys {
         });
         let keys = [header("x-portkey-api-key"), header("x-majordomo-key"), bearer];
         keys.into_iter().flatten().find_map(|key| self.scopes.get(key)).cloned().unwrap_or_default()
+    }
+}
+
+/// JSON whose objects have no name twice.
+struct Unique;
+
+impl<'de> Deserialize<'de> for Unique {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(UniqueVisitor)
+    }
+}
+
+struct UniqueVisitor;
+
+impl<'de> Visitor<'de> for UniqueVisitor {
+    type Value = Unique;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("objects, lists and texts")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Unique, A::Error> {
+        let mut names = HashSet::new();
+        while let Some((name, Unique)) = map.next_entry::<String, Unique>()? {
+            if !names.insert(name) {
+                return Err(A::Error::custom("a name stands twice"));
+            }
+        }
+        Ok(Unique)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Unique, A::Error> {
+        while let Some(Unique) = list.next_element()? {}
+        Ok(Unique)
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<Unique, E> {
+        Ok(Unique)
     }
 }
 

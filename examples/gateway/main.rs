@@ -93,47 +93,62 @@ async fn serve(app: Router, listen: std::net::SocketAddr, upstream: Option<&http
          -H 'x-portkey-metadata: {{\"_user\":\"ada\",\"team\":\"growth\"}}' \
          -d '{{\"model\":\"gpt-4o\",\"messages\":[{{\"role\":\"user\",\"content\":\"Say hello\"}}]}}'"
     );
-    let (stop, mut stopped) = tokio::sync::watch::channel(false);
+    let mut signals = StopSignals::listen()?;
+    // How often it was told to stop.
+    let (told, mut stop) = tokio::sync::watch::channel(0_u32);
     tokio::spawn(async move {
-        told_to_stop().await;
-        eprintln!("gateway: stopping; requests at hand have {DRAIN:?} to end");
-        // The receivers are gone only when the server has ended by itself.
-        let _ = stop.send(true);
+        loop {
+            signals.next().await;
+            if *told.borrow() == 0 {
+                eprintln!("gateway: stopping; requests at hand have {DRAIN:?} to end, or until you say so again");
+            }
+            told.send_modify(|times| *times += 1);
+        }
     });
-    let mut stopping = stopped.clone();
+    let mut stopping = stop.clone();
     let server = axum::serve(listener, app).with_graceful_shutdown(async move {
         // An error means that nobody can tell us to stop any more.
-        let _ = stopping.wait_for(|stop| *stop).await;
+        let _ = stopping.wait_for(|times| *times > 0).await;
     });
     tokio::select! {
         result = server.into_future() => result,
         () = async {
-            let _ = stopped.wait_for(|stop| *stop).await;
-            tokio::time::sleep(DRAIN).await;
+            let _ = stop.wait_for(|times| *times > 0).await;
+            let _ = tokio::time::timeout(DRAIN, stop.wait_for(|times| *times > 1)).await;
         } => {
-            eprintln!("gateway: some requests did not end within {DRAIN:?}");
+            eprintln!("gateway: some requests did not end in time");
             Ok(())
         }
     }
 }
 
-/// Waits for Ctrl-C or SIGTERM.
-async fn told_to_stop() {
+/// Ctrl-C and SIGTERM, one after the other.
+struct StopSignals {
     #[cfg(unix)]
-    {
-        let mut terminate = match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-            Ok(terminate) => terminate,
-            Err(problem) => {
-                eprintln!("gateway: SIGTERM can't be handled: {problem}");
-                let _ = tokio::signal::ctrl_c().await;
-                return;
-            }
-        };
-        tokio::select! {
-            _ = tokio::signal::ctrl_c() => {}
-            _ = terminate.recv() => {}
-        }
+    interrupt: tokio::signal::unix::Signal,
+    #[cfg(unix)]
+    terminate: tokio::signal::unix::Signal,
+}
+
+impl StopSignals {
+    fn listen() -> std::io::Result<Self> {
+        #[cfg(unix)]
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self {
+            #[cfg(unix)]
+            interrupt: signal(SignalKind::interrupt())?,
+            #[cfg(unix)]
+            terminate: signal(SignalKind::terminate())?,
+        })
     }
-    #[cfg(not(unix))]
-    let _ = tokio::signal::ctrl_c().await;
+
+    async fn next(&mut self) {
+        #[cfg(unix)]
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+        #[cfg(not(unix))]
+        let _ = tokio::signal::ctrl_c().await;
+    }
 }

@@ -208,6 +208,9 @@ impl Tags {
     /// read from the response; the status is `recorded`. Without a model, as a plain [`Usage`](crate::usage::Usage), it has no
     /// price but what [`record_cost`](Self::record_cost) says. Prices need a [`UsageTap`](crate::usage::UsageTap).
     ///
+    /// Its meaning is that of [`Usage`](crate::usage::Usage), whatever the SDK's: Anthropic, for one, counts cache reads and
+    /// writes beside the input. Parts that are more than their whole are a diagnostic.
+    ///
     /// What comes after the response is over is on no event; a warning of `tracing`, target `tower_tagging::tags`, says so.
     ///
     /// ```

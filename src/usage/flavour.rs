@@ -81,7 +81,7 @@ pub(super) fn read(
     if meaning.usage.is_empty() {
         Reader { report: metrics, meaning: &mut meaning }.invocation_metrics();
     }
-    meaning.check();
+    meaning.inconsistencies.extend(inconsistencies(&meaning.usage));
     meaning
 }
 
@@ -550,19 +550,17 @@ pub(super) fn whole(number: f64) -> Option<u64> {
     (number >= 0.0 && number < u64::MAX as f64).then(|| number.round() as u64)
 }
 
-impl Meaning {
-    /// Notes parts that are larger than their whole.
-    fn check(&mut self) {
-        for (whole, parts) in PARTS {
-            let Some(all) = self.usage.get(*whole) else { continue };
-            let of_parts = parts.iter().filter_map(|part| self.usage.get(*part)).fold(0, u64::saturating_add);
-            if of_parts > all {
-                let names: Vec<_> =
-                    parts.iter().filter(|part| self.usage.get(**part).is_some()).map(|part| part.as_str()).collect();
-                self.inconsistencies.push(format!("{} {of_parts} over {whole} {all}", names.join(" + ")));
-            }
-        }
-    }
+/// Parts that are larger than their whole.
+pub(super) fn inconsistencies(usage: &Usage) -> impl Iterator<Item = String> {
+    PARTS.iter().filter_map(|(whole, parts)| {
+        let all = usage.get(*whole)?;
+        let of_parts = parts.iter().filter_map(|part| usage.get(*part)).fold(0, u64::saturating_add);
+        (of_parts > all).then(|| {
+            let names: Vec<_> =
+                parts.iter().filter(|part| usage.get(**part).is_some()).map(|part| part.as_str()).collect();
+            format!("{} {of_parts} over {whole} {all}", names.join(" + "))
+        })
+    })
 }
 
 /// What can't be more than its whole.

@@ -555,6 +555,7 @@ impl LlmUsage {
         let mut unpriced = 0;
         for record in usages {
             sum.add_all(&record.usage);
+            self.inconsistencies.extend(flavour::inconsistencies(&record.usage));
             self.provider = record.provider.clone().or_else(|| self.provider.take());
             self.response_model = record.model.clone().or_else(|| self.response_model.take());
             let Some((tap, book)) = tap.and_then(|tap| Some((tap, tap.book()?))) else { continue };
