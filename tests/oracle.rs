@@ -42,6 +42,10 @@ const KNOWN: &[(&str, &str)] = &[
         "parts",
         "writes to the cache by their time to live alone, without their sum, are writes and input of ours all the same",
     ),
+    (
+        "free",
+        "a model that is not free, and counts that it has no price for, cost nothing by the package; ours have no price",
+    ),
     ("billed", "Cohere bills its billed units, which ours reads in place of all tokens"),
     ("unit", "annotated pages and the seconds of a realtime session are no units of ours"),
     ("shape", "an export of Cursor's accounts, no response of an API"),
@@ -124,6 +128,9 @@ fn reason(case: &Value, ours: &Ours) -> Option<&'static str> {
     }
     if pair == "openrouter:chat" && report["cost"].is_number() && has_same_usage(case, ours) {
         return Some("cost");
+    }
+    if case["price"]["total"].as_str().is_some_and(|total| total.parse() == Ok(0.0)) && ours.price.is_none() {
+        return Some("free");
     }
     let is_priced_by_theirs = case["price_error"].is_null();
     if has_same_usage(case, ours) && (!ours.is_consistent || (!is_priced_by_theirs && ours.price.is_some())) {

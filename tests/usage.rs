@@ -243,6 +243,9 @@ fn differences(case: &Case, event: &Value, how: &str) -> Vec<String> {
         let source = expect.get("price_source").cloned().unwrap_or_else(|| "provider".into());
         pairs.push(("price_source", llm["price_source"].clone(), source));
     }
+    if let Some(status) = expect.get("cost_status") {
+        pairs.push(("cost_status", llm["cost_status"].clone(), status.clone()));
+    }
     let wrong = pairs.into_iter().filter(|(_, is, should)| is != should);
     wrong.map(|(key, is, should)| format!("{} {how}: {key} is {is}, not {should}", case.name)).collect()
 }

@@ -102,6 +102,11 @@ impl Unit {
         matches!(self, Self::InputTokens | Self::OutputTokens)
     }
 
+    /// Whether it counts tokens.
+    pub(super) fn is_of_tokens(self) -> bool {
+        self < Self::WebSearches
+    }
+
     /// Whether an event names it in any case, `null` where it is not known.
     pub(super) fn is_always_named(self) -> bool {
         self <= Self::OutputAudioTokens

@@ -209,9 +209,12 @@ fn by_path(path: &str) -> Option<Exchange> {
         }
         "invocations" => tentative(known("databricks", Operation::Chat)).model(decoded(endpoint(before)?)),
         // A conversation that is summarised.
-        "compact" if before.ends_with("/v1/responses") || before.ends_with("/openai/responses") => {
+        "compact"
+            if ["/v1/responses", "/openai/responses", "/codex/responses"].iter().any(|end| before.ends_with(end)) =>
+        {
             openai(Operation::Responses)
         }
+        "compact" if before == "/responses" => tentative(openai(Operation::Responses)),
         "responses" if before.is_empty() || is_version(before) => tentative(openai(Operation::Responses)),
         // Perplexity's name for them.
         "agent" if before.ends_with("/v1") => tentative(openai(Operation::Responses)),
@@ -244,6 +247,7 @@ fn by_path(path: &str) -> Option<Exchange> {
         "restart" if before.contains("/v1/conversations/") => tentative(known("mistral", Operation::Chat)),
         _ if before.ends_with("/v1/conversations") => tentative(known("mistral", Operation::Chat)),
         "generate" if before.ends_with("/api") => tentative(known("ollama", Operation::Generate)),
+        "ocr" if before.ends_with("/providers/mistral/azure") => known("azure", Operation::Ocr),
         "ocr" if before.ends_with("/v1") => known("mistral", Operation::Ocr),
         "layout_parsing" if before.contains("/paas/") => known("zai", Operation::Ocr),
         "converse" | "converse-stream" => bedrock(before, Operation::Converse, last == "converse-stream")?,

@@ -340,6 +340,7 @@ impl Reader<'_> {
                 &["connectors", "web_search"],
                 &["server_tool_use_details", "web_search_requests"],
                 &["server_tool_use", "web_search_requests"],
+                &["server_side_tool_usage_details", "web_search_calls"],
             ],
         );
         // Mistral: what tools of its own brought in, and what was listened to.
@@ -429,7 +430,11 @@ impl Reader<'_> {
         }
         self.set_first(
             Unit::WebSearches,
-            &[&["server_tool_use", "web_search_requests"], &["tool_calls_details", "search_web", "invocation"]],
+            &[
+                &["server_tool_use", "web_search_requests"],
+                &["tool_calls_details", "search_web", "invocation"],
+                &["server_side_tool_usage_details", "web_search_calls"],
+            ],
         );
         // OpenAI counts the calls of its tools beside the usage, or not at all.
         if self.meaning.usage.get(Unit::WebSearches).is_none() {

@@ -97,6 +97,10 @@
 //!
 //! # Other calls
 //!
+//! Only calls that ask a model for something are exchanges, which are POST. What OpenAI answers in the background is told by
+//! whoever fetches it, `GET /v1/responses/{id}`, as often as it is fetched: it is on no event unless
+//! [`UsageTap::exchange`] names that call too, and then once for each time; `response_id` tells them apart.
+//!
 //! A handler that calls a provider through an SDK records what it used itself
 //! ([`Tags::record_usage`](crate::Tags::record_usage)): that stands in place of what was read from the response. A cost of
 //! anything else ([`Tags::record_cost`](crate::Tags::record_cost)) comes on top. Without a [`UsageTap`] on the event layer

@@ -5,7 +5,7 @@ use std::{
     time::SystemTime,
 };
 
-use genai_prices::{Calculator, PriceRequest, UsageKey};
+use genai_prices::{Calculator, PriceCalculation, PriceRequest, UsageKey};
 
 use super::{Money, Unit, Usage};
 
@@ -158,6 +158,28 @@ impl fmt::Debug for CatalogPrices {
     }
 }
 
+impl CatalogPrices {
+    fn calculate(&self, query: &PriceQuery<'_>, model: &str, usage: &genai_prices::Usage) -> Option<PriceCalculation> {
+        let mut request = PriceRequest::new(model, usage).with_timestamp(query.time);
+        if let Some(provider) = query.provider {
+            request = request.with_provider_id(provider);
+        }
+        if let Some(tier) = query.service_tier {
+            request = request.with_price_context("service_tier", tier);
+        }
+        self.calculator().calculate(&request).ok()
+    }
+
+    /// Whether the model costs nothing, whatever is counted.
+    fn is_free(&self, query: &PriceQuery<'_>, model: &str) -> bool {
+        let mut all = genai_prices::Usage::new();
+        for unit in [Unit::InputTokens, Unit::OutputTokens, Unit::AudioSeconds, Unit::InputDocumentPages] {
+            all.insert(UsageKey::from_static(unit.price_key()), 1e6);
+        }
+        self.calculate(query, model, &all).is_some_and(|price| price.total_price == 0.0)
+    }
+}
+
 impl PriceBook for CatalogPrices {
     fn price(&self, query: &PriceQuery<'_>) -> Option<Price> {
         // A part of nothing costs nothing, and to leave it out is less to work through; but where there are parts of parts,
@@ -169,14 +191,17 @@ impl PriceBook for CatalogPrices {
             #[allow(clippy::cast_precision_loss, reason = "no request has so many tokens")]
             usage.insert(UsageKey::from_static(unit.price_key()), count as f64);
         }
-        let mut request = PriceRequest::new(query.model, &usage).with_timestamp(query.time);
-        if let Some(provider) = query.provider {
-            request = request.with_provider_id(provider);
+        // Some versions it knows by the name of all of them.
+        let names = [query.model, undated(query.model)];
+        let names = names.into_iter().enumerate().filter(|(at, name)| *at == 0 || *name != query.model);
+        let (name, price) =
+            names.map(|(_, name)| name).find_map(|name| Some((name, self.calculate(query, name, &usage)?)))?;
+        // Seconds, pages and the like, which models that count tokens have no price for.
+        let mut used = query.usage.iter().filter(|(_, count)| *count > 0).map(|(unit, _)| unit).peekable();
+        let is_without_tokens = used.peek().is_some() && used.all(|unit| !unit.is_of_tokens());
+        if price.total_price == 0.0 && is_without_tokens && !self.is_free(query, name) {
+            return None;
         }
-        if let Some(tier) = query.service_tier {
-            request = request.with_price_context("service_tier", tier);
-        }
-        let price = self.calculator().calculate(&request).ok()?;
         Some(Price {
             total: Money::from_usd(price.total_price)?,
             input: Money::from_usd(price.input_price),

@@ -14,7 +14,7 @@ use crate::{
 };
 
 use super::{
-    CostStatus, Exchange, LlmUsage, Meter, Money, Operation, Price, PriceBook, PriceQuery, Usage, UsageStatus,
+    CostStatus, Exchange, LlmUsage, Meter, Money, Operation, Price, PriceBook, PriceQuery, Unit, Usage, UsageStatus,
     UsageTap,
     attempts::{Attempt, Attempts},
     config::HUGGING_FACE,
@@ -495,10 +495,21 @@ impl LlmUsage {
                 ask_book(book, &query)
             })
         };
+        // Whether the price leaves out searches: not every model that can has a price for them.
+        let leaves_out = |price: &Price, usage: &Usage| {
+            let searches = [Unit::WebSearches, Unit::FileSearches].into_iter();
+            let mut searches = searches.filter(|unit| usage.get(*unit).is_some_and(|count| count > 0));
+            searches.any(|unit| {
+                let others = usage.iter().filter(|(other, _)| *other != unit);
+                let others = others.fold(Usage::new(), |usage, (unit, count)| usage.with(unit, count));
+                ask(None, true, &others).is_none_or(|without| without.total == price.total)
+            })
+        };
         let (price, is_of_all) = if attempts.list.is_empty() {
             let price = ask(None, true, usage);
+            let is_of_all = price.as_ref().is_none_or(|price| !leaves_out(price, usage));
             // What Anthropic refuses before anything is said is counted, and not billed.
-            (if is_waived { price.map(Price::waived) } else { price }, true)
+            (if is_waived { price.map(Price::waived) } else { price }, is_of_all)
         } else {
             let ask_for = |attempt: &Attempt| ask(attempt.model.as_deref(), attempt.is_of_answer, &attempt.usage);
             let prices: Vec<Price> = attempts.list.iter().filter_map(ask_for).collect();
