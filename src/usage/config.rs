@@ -31,6 +31,8 @@ struct Config {
     max_value_bytes: usize,
     unpriced: AtomicU64,
     providers_at: Answers,
+    /// By the path of the request.
+    providers_upstream: Answers,
     providers_of: Answers,
 }
 
@@ -56,6 +58,7 @@ impl UsageTap {
                 max_value_bytes: 64 * 1024,
                 unpriced: AtomicU64::new(0),
                 providers_at: Answers::default(),
+                providers_upstream: Answers::default(),
                 providers_of: Answers::default(),
             }),
         }
@@ -123,6 +126,7 @@ impl UsageTap {
             max_value_bytes: old.max_value_bytes,
             unpriced: AtomicU64::new(0),
             providers_at: Answers::default(),
+            providers_upstream: Answers::default(),
             providers_of: Answers::default(),
         };
         change(&mut config);
@@ -170,9 +174,11 @@ impl UsageTap {
     /// The provider at the upstream, if that is set and known.
     pub(super) fn upstream_provider(&self, path: &str) -> Option<Box<str>> {
         let upstream = self.config.upstream.as_ref()?;
-        let base = upstream.path().trim_end_matches('/');
-        let path = if base.is_empty() { Cow::Borrowed(path) } else { Cow::Owned(format!("{base}{path}")) };
-        self.provider_at(upstream.host()?, &path)
+        self.config.providers_upstream.get(path, |path| {
+            let base = upstream.path().trim_end_matches('/');
+            let path = if base.is_empty() { Cow::Borrowed(path) } else { Cow::Owned(format!("{base}{path}")) };
+            self.provider_at(upstream.host()?, &path)
+        })
     }
 
     /// The provider of a model, by the catalog's patterns of names.

@@ -333,6 +333,10 @@ impl Reader<'_> {
                 }
             }
         }
+        // Most reports have no more.
+        if self.report.keys().all(|name| CHAT_NAMES.contains(&name.as_str())) {
+            return;
+        }
         self.set_first(
             Unit::WebSearches,
             &[
@@ -518,6 +522,10 @@ const INTERACTIONS: GeminiNames = GeminiNames {
     cached_details: "cached_tokens_by_modality",
     count: "tokens",
 };
+
+/// What every report of a chat counts.
+const CHAT_NAMES: [&str; 5] =
+    ["prompt_tokens", "completion_tokens", "total_tokens", "prompt_tokens_details", "completion_tokens_details"];
 
 const PROMPT_PARTS: &[(Unit, &str)] = &[
     (Unit::InputTextTokens, "text_tokens"),

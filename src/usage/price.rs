@@ -191,11 +191,10 @@ impl PriceBook for CatalogPrices {
             #[allow(clippy::cast_precision_loss, reason = "no request has so many tokens")]
             usage.insert(UsageKey::from_static(unit.price_key()), count as f64);
         }
+        let by_name = |model| Some((model, self.calculate(query, model, &usage)?));
         // Some versions it knows by the name of all of them.
-        let names = [query.model, undated(query.model)];
-        let names = names.into_iter().enumerate().filter(|(at, name)| *at == 0 || *name != query.model);
-        let (name, price) =
-            names.map(|(_, name)| name).find_map(|name| Some((name, self.calculate(query, name, &usage)?)))?;
+        let by_undated = || by_name(Some(undated(query.model)).filter(|name| *name != query.model)?);
+        let (name, price) = by_name(query.model).or_else(by_undated)?;
         // Seconds, pages and the like, which models that count tokens have no price for.
         let mut used = query.usage.iter().filter(|(_, count)| *count > 0).map(|(unit, _)| unit).peekable();
         let is_without_tokens = used.peek().is_some() && used.all(|unit| !unit.is_of_tokens());

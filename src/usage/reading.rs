@@ -398,8 +398,12 @@ impl Reading {
         self.model.is_some()
     }
 
-    /// The tier that served, which Anthropic and Gemini name within the counts, or Gemini and Bedrock in a header.
-    pub(super) fn served_tier(&self) -> Option<&str> {
+    /// Looks for the tier that served where an answer does not name it by itself: among the counts (Anthropic and Gemini), or in
+    /// a header (Gemini and Bedrock).
+    pub(super) fn find_tier(&mut self) {
+        if self.service_tier.is_some() {
+            return;
+        }
         let count = |key: &str| self.usage.get(key)?.as_str();
         // Of Vertex, which names the kind of its traffic.
         let by_traffic = || match count("trafficType")? {
@@ -408,8 +412,8 @@ impl Reading {
             "PROVISIONED_THROUGHPUT" => Some("provisioned_throughput"),
             _ => None,
         };
-        let in_body = self.service_tier.as_deref().or_else(|| count("service_tier")).or_else(|| count("serviceTier"));
-        in_body.or_else(by_traffic).or(self.header_tier.as_deref())
+        let tier = count("service_tier").or_else(|| count("serviceTier")).or_else(by_traffic);
+        self.service_tier = tier.map(|tier| cut_name(tier.to_owned())).or_else(|| self.header_tier.take());
     }
 
     /// Whether there is any trace of an LLM.

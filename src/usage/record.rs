@@ -280,6 +280,7 @@ impl Seen {
     fn settle(&mut self, request: &RequestFacts<'_>) -> Option<LlmUsage> {
         let RequestFacts { tap, recorded, fields, .. } = *request;
         let (mut reading, stream) = self.read(request.duration);
+        reading.find_tier();
         let Self { exchange, has_ended, has_body, .. } = self;
         let exchange = exchange.take();
         let is_llm = reading.is_llm() || fields.model.is_some();
@@ -309,7 +310,7 @@ impl Seen {
         let mut llm = LlmUsage {
             provider,
             request_model,
-            service_tier: reading.served_tier().map(str::to_owned).or_else(|| fields.service_tier.clone()),
+            service_tier: reading.service_tier.clone().or_else(|| fields.service_tier.clone()),
             stream: stream || (response_is_unknown(&reading) && fields.stream == Some(true)),
             response_model: reading.model.take(),
             response_id: reading.id.take(),
@@ -489,7 +490,7 @@ impl LlmUsage {
                     requested_model: requested_model.filter(|_| is_of_answer),
                     usage: &usage,
                     // What was asked for is not what was served.
-                    service_tier: reading.served_tier(),
+                    service_tier: reading.service_tier.as_deref(),
                     time: request.time,
                 };
                 ask_book(book, &query)
