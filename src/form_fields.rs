@@ -1,5 +1,6 @@
-//! Picking fields out of a `multipart/form-data` body that streams past, cut at any byte
-//! ([RFC 7578](https://www.rfc-editor.org/rfc/rfc7578), [RFC 2046, section 5.1](https://www.rfc-editor.org/rfc/rfc2046#section-5.1)).
+//! Picking fields out of a `multipart/form-data` body that streams past, cut at any byte ([RFC
+//! 7578](https://www.rfc-editor.org/rfc/rfc7578), [RFC 2046, section
+//! 5.1](https://www.rfc-editor.org/rfc/rfc2046#section-5.1)).
 //!
 //! Files are passed over: nothing is kept but the head of the part at hand, or the value of a field that is wanted.
 

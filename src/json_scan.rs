@@ -166,8 +166,8 @@ impl<F: Copy> JsonScanner<F> {
         }
     }
 
-    /// Takes a key, with the colon right behind it, or a value that lies in the chunk as a whole, as most do: nothing of it has to
-    /// be kept. Gives the length of what was taken, or `None` for anything else, of which nothing is.
+    /// Takes a key, with the colon right behind it, or a value that lies in the chunk as a whole, as most do: nothing of it
+    /// has to be kept. Gives the length of what was taken, or `None` for anything else, of which nothing is.
     fn take_whole(&mut self, byte: u8, rest: &[u8], found: &mut impl FnMut(F, Option<&[u8]>)) -> Option<usize> {
         if self.awaiting_key {
             if byte != b'"' {

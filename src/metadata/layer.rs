@@ -113,8 +113,9 @@ impl MetadataLayerBuilder {
     /// Asks a closure for the scopes of each request, for example by its API key.
     ///
     /// It is called once for each request, before the service, on the task that serves the request: look things up in
-    /// memory, or do slow work in an outer layer that inserts [`Scopes`] into the request extensions. Maps that are
-    /// kept and cloned are not copied. `Tags::current()` is this request there, which has no tags yet. What is over the limits is cut and noted like a client's tags.
+    /// memory, or do slow work in an outer layer that inserts [`Scopes`] into the request extensions. Maps that are kept and
+    /// cloned are not copied. `Tags::current()` is this request there, which has no tags yet. What is over the limits is cut
+    /// and noted like a client's tags.
     #[must_use]
     pub fn resolver(mut self, resolver: impl Fn(&Parts) -> Scopes + Send + Sync + 'static) -> Self {
         self.resolver = Some(Arc::new(resolver));
@@ -132,7 +133,8 @@ impl MetadataLayerBuilder {
         self
     }
 
-    /// Takes [`Intake::from_env`] in place of the intake there is, and the precedence from `METADATA_PRECEDENCE` (`strict` or `legacy`) when it is set.
+    /// Takes [`Intake::from_env`] in place of the intake there is, and the precedence from `METADATA_PRECEDENCE` (`strict`
+    /// or `legacy`) when it is set.
     ///
     /// # Errors
     /// [`ConfigError`] naming the variable and what is wrong with it.

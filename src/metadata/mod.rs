@@ -49,8 +49,8 @@
 //! See [`intake`]. What is longer than the [`Limits`] is cut or dropped, and noted.
 //!
 //! The headers are kept when the request comes, and read when somebody asks for the tags: the handler through
-//! [`Tags`](crate::Tags), or else the thread of a sink. Only where a request may be [rejected](Overflow::Reject) for its tags are
-//! they read before it goes on.
+//! [`Tags`](crate::Tags), or else the thread of a sink. Only where a request may be [rejected](Overflow::Reject) for its
+//! tags are they read before it goes on.
 
 pub(crate) mod diagnostic;
 pub mod intake;

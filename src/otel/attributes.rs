@@ -79,9 +79,9 @@ impl FromStr for GenAiConventions {
 
 /// How tags become attributes.
 ///
-/// By default every tag does: `_user` as `user.id`, `session_id` as `session.id`, `tenant_id` as `tenant.id`, and any other as `metadata.<key>`.
-/// No part of an attribute's name may begin with an underscore ([naming](https://opentelemetry.io/docs/specs/semconv/general/naming/)), so
-/// leading ones are left out.
+/// By default every tag does: `_user` as `user.id`, `session_id` as `session.id`, `tenant_id` as `tenant.id`, and any other
+/// as `metadata.<key>`. No part of an attribute's name may begin with an underscore
+/// ([naming](https://opentelemetry.io/docs/specs/semconv/general/naming/)), so leading ones are left out.
 ///
 /// ```
 /// use tower_tagging::otel::TagAttributes;

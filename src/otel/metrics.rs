@@ -27,7 +27,8 @@ pub(super) const METHODS: [&str; 9] = ["GET", "POST", "PUT", "DELETE", "HEAD", "
 /// What [`Event::scheme`] may say.
 const SCHEMES: [&str; 2] = ["http", "https"];
 
-/// Requests that are under way, by scheme and method. The guard of each counts it out, however it ends, so that none stays behind.
+/// Requests that are under way, by scheme and method. The guard of each counts it out, however it ends, so that none stays
+/// behind.
 #[derive(Debug, Default)]
 pub(crate) struct ActiveRequests {
     counts: [[AtomicI64; METHODS.len() + 1]; SCHEMES.len()],

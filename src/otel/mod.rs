@@ -17,12 +17,13 @@
 //!
 //! # The span of a request
 //!
-//! It has the ids of the [event](crate::Event): its `w3c_trace_id` and `span_id`, and the caller's span as its parent. It begins with
-//! the request head and ends with the event, at the true end of the response body. The attributes are those of the
-//! [HTTP semantic conventions](https://opentelemetry.io/docs/specs/semconv/http/http-spans/); where there is LLM usage, those of the
-//! [GenAI conventions](https://opentelemetry.io/docs/specs/semconv/gen-ai/) in the [version you choose](GenAiConventions), the cost as
-//! `tower_tagging.cost.usd`; and the tags, by [`TagAttributes`]. Its name is the method and the route, never the path. It is
-//! an error for a status from 500, an error of the service or a panic. Diagnostics are events of the span.
+//! It has the ids of the [event](crate::Event): its `w3c_trace_id` and `span_id`, and the caller's span as its parent. It
+//! begins with the request head and ends with the event, at the true end of the response body. The attributes are those of
+//! the [HTTP semantic conventions](https://opentelemetry.io/docs/specs/semconv/http/http-spans/); where there is LLM usage,
+//! those of the [GenAI conventions](https://opentelemetry.io/docs/specs/semconv/gen-ai/) in the [version you
+//! choose](GenAiConventions), the cost as `tower_tagging.cost.usd`; and the tags, by [`TagAttributes`]. Its name is the
+//! method and the route, never the path. It is an error for a status from 500, an error of the service or a panic.
+//! Diagnostics are events of the span.
 //!
 //! While the service runs, and while the body streams, the span's context is attached: spans that the handler begins
 //! through the OTel API or through `tracing` with `tracing-opentelemetry` are its children. A task that is spawned needs
@@ -40,17 +41,19 @@
 //! | `tower_tagging.delivery.events`, `….delivery.retries`, `….delivery.waiting` | what becomes of events, by sink |
 //! | `tower_tagging.label.overflows` | values of tags that were too many |
 //!
-//! No tag is a label unless [you name it](OtelBuilder::metric_labels); each has 100 values at most, and so have the names of models; the others
-//! are `__other__`. With a layer that wraps a client ([`OtelBuilder::client`]) the instruments are `http.client.…`.
+//! No tag is a label unless [you name it](OtelBuilder::metric_labels); each has 100 values at most, and so have the names of
+//! models; the others are `__other__`. With a layer that wraps a client ([`OtelBuilder::client`]) the instruments are
+//! `http.client.…`.
 //!
 //! # Export
 //!
 //! [`Otel::from_env`] exports over OTLP, by gRPC or HTTP, as the
-//! [variables](https://opentelemetry.io/docs/specs/otel/protocol/exporter/) of the OpenTelemetry specification say: `OTEL_EXPORTER_OTLP_ENDPOINT`,
-//! `…_PROTOCOL` (`http/protobuf` by default, or `grpc`), `…_HEADERS`, `…_TIMEOUT`, `OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES`, `OTEL_TRACES_SAMPLER`,
-//! `OTEL_{TRACES,METRICS,LOGS}_EXPORTER` (`otlp` or `none`), `OTEL_METRIC_EXPORT_INTERVAL`, `OTEL_SDK_DISABLED`. Logs are exported when
-//! `OTEL_LOGS_EXPORTER` is `otlp`. It runs on threads of its own: from any thread, with a Tokio runtime or without. With
-//! [`Otel::builder`] you hand in exporters of your own.
+//! [variables](https://opentelemetry.io/docs/specs/otel/protocol/exporter/) of the OpenTelemetry specification say:
+//! `OTEL_EXPORTER_OTLP_ENDPOINT`, `…_PROTOCOL` (`http/protobuf` by default, or `grpc`), `…_HEADERS`, `…_TIMEOUT`,
+//! `OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES`, `OTEL_TRACES_SAMPLER`, `OTEL_{TRACES,METRICS,LOGS}_EXPORTER` (`otlp` or
+//! `none`), `OTEL_METRIC_EXPORT_INTERVAL`, `OTEL_SDK_DISABLED`. Logs are exported when `OTEL_LOGS_EXPORTER` is `otlp`. It
+//! runs on threads of its own: from any thread, with a Tokio runtime or without. With [`Otel::builder`] you hand in
+//! exporters of your own.
 //!
 //! Spans and logs go through [`Queued`] sinks: a collector that is away costs a request nothing, and shows in the
 //! [report](crate::sink::Delivery::report) of the layer's delivery. `Delivery::shutdown` flushes all of it.
@@ -110,7 +113,8 @@ pub(crate) use self::{
 
 /// Where telemetry goes; see the [module](self). Clones are the same.
 ///
-/// It is handed to [`TaggingLayerBuilder::otel`](crate::tagging::TaggingLayerBuilder::otel) or [`EventLayer::otel`](crate::EventLayer::otel).
+/// It is handed to [`TaggingLayerBuilder::otel`](crate::tagging::TaggingLayerBuilder::otel) or
+/// [`EventLayer::otel`](crate::EventLayer::otel).
 #[derive(Clone)]
 pub struct Otel {
     inner: Arc<Inner>,
@@ -152,8 +156,9 @@ impl Otel {
         OtelParts { active: Arc::clone(&self.inner.active), sampler: self.inner.sampler.clone() }
     }
 
-    /// The sampler, for a [`TraceIdLayer`](crate::TraceIdLayer) that is put together by hand; `None` when the flag of the caller decides,
-    /// and traces that begin here are sampled. [`TaggingLayerBuilder::otel`](crate::tagging::TaggingLayerBuilder::otel) uses it by itself.
+    /// The sampler, for a [`TraceIdLayer`](crate::TraceIdLayer) that is put together by hand; `None` when the flag of the
+    /// caller decides, and traces that begin here are sampled.
+    /// [`TaggingLayerBuilder::otel`](crate::tagging::TaggingLayerBuilder::otel) uses it by itself.
     pub fn sampler(&self) -> Option<impl TraceSampler + use<>> {
         self.inner.sampler.clone()
     }
@@ -321,14 +326,15 @@ impl fmt::Debug for OtelBuilder {
 }
 
 impl OtelBuilder {
-    /// Where [`otlp`](Self::otlp) and [`otlp_logs`](Self::otlp_logs), called after this, export to, such as `http://collector:4318`: whatever
-    /// the environment says. Over HTTP `/v1/traces` and the like are added.
+    /// Where [`otlp`](Self::otlp) and [`otlp_logs`](Self::otlp_logs), called after this, export to, such as
+    /// `http://collector:4318`: whatever the environment says. Over HTTP `/v1/traces` and the like are added.
     pub fn endpoint(mut self, endpoint: impl Into<String>) -> Self {
         self.destination.endpoint = Some(endpoint.into());
         self
     }
 
-    /// The protocol of [`otlp`](Self::otlp) and [`otlp_logs`](Self::otlp_logs), called after this, whatever the environment says.
+    /// The protocol of [`otlp`](Self::otlp) and [`otlp_logs`](Self::otlp_logs), called after this, whatever the environment
+    /// says.
     pub fn protocol(mut self, protocol: OtlpProtocol) -> Self {
         self.destination.protocol = Some(protocol);
         self

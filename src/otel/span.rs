@@ -160,8 +160,8 @@ pub(super) fn export_result(result: Result<(), OTelSdkError>) -> Result<(), Writ
     })
 }
 
-/// By the [specification of OTLP](https://opentelemetry.io/docs/specs/otlp/#failures), but that a batch which is refused for what
-/// is in it, or for its size, is looked through for the events that are to blame.
+/// By the [specification of OTLP](https://opentelemetry.io/docs/specs/otlp/#failures), but that a batch which is refused for
+/// what is in it, or for its size, is looked through for the events that are to blame.
 fn meaning(error: &OTelSdkError) -> WriteErrorKind {
     if matches!(error, OTelSdkError::AlreadyShutdown) {
         return WriteErrorKind::Final;

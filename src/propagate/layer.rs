@@ -43,8 +43,8 @@ impl PropagateLayer {
         Self { hosts: Arc::default(), overwrites: false, left_out: Arc::default() }
     }
 
-    /// What the hosts of a pattern are told: `api.example.com`, or `*.example.com` for all hosts below one but not itself; with a
-    /// port, `localhost:8080`, only at that port. Of several patterns the closest counts.
+    /// What the hosts of a pattern are told: `api.example.com`, or `*.example.com` for all hosts below one but not itself;
+    /// with a port, `localhost:8080`, only at that port. Of several patterns the closest counts.
     ///
     /// # Errors
     /// [`ConfigError::InvalidHost`] when the pattern is something else: a URL, for example.

@@ -385,8 +385,8 @@ impl Delivery {
         DeliveryReport { sinks: self.parts.iter().filter_map(|part| part.report()).collect() }
     }
 
-    /// Whether every sink gets rid of its events: for the readiness route of a service. A sink with nothing to write is taken to
-    /// be well, so that a service that gets no requests while it is not ready finds out; what was dropped is in the
+    /// Whether every sink gets rid of its events: for the readiness route of a service. A sink with nothing to write is
+    /// taken to be well, so that a service that gets no requests while it is not ready finds out; what was dropped is in the
     /// [report](Self::report).
     ///
     /// ```

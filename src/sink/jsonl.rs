@@ -12,9 +12,9 @@ use super::{BatchWriter, Delivery, Queued, QueuedBuilder, Sink, WriteError, queu
 
 /// Writes every event as one JSON object on a line of its own ([JSON Lines](https://jsonlines.org)).
 ///
-/// Lines are written whole and in batches, on a thread of their own: they never interleave, and a request never waits
-/// for a disk or a pipe. A full disk may end in the middle of a line: once there is room again, the event follows as a whole, on
-/// a line of its own. It is what [`JsonLinesWriter::queued`] builds, where other bounds can be chosen.
+/// Lines are written whole and in batches, on a thread of their own: they never interleave, and a request never waits for a
+/// disk or a pipe. A full disk may end in the middle of a line: once there is room again, the event follows as a whole, on a
+/// line of its own. It is what [`JsonLinesWriter::queued`] builds, where other bounds can be chosen.
 ///
 /// ```
 /// use std::time::Duration;

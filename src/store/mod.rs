@@ -63,9 +63,9 @@
 //! indexed_metadata->>'Feature' = 'search'`.
 //!
 //! `list_keys` says of each key how many requests had it, when it was last seen, and about how many values it has. Writers
-//! count that in memory for rows that they did insert, and add it to the table as they write, at most once a second, and at their end; what
-//! a killed process had not added is missing. Counted are up to 4,096 keys at a time and some 10,000 in all, of at most 1,024
-//! bytes each: beyond that requests are stored all the same, and their keys are not in the list.
+//! count that in memory for rows that they did insert, and add it to the table as they write, at most once a second, and at
+//! their end; what a killed process had not added is missing. Counted are up to 4,096 keys at a time and some 10,000 in all,
+//! of at most 1,024 bytes each: beyond that requests are stored all the same, and their keys are not in the list.
 //!
 //! # Errors
 //!

@@ -107,7 +107,8 @@ impl EventLayer {
     /// is LLM usage. Off by default: it tells clients what they cost, and what you know of them.
     ///
     /// Trailers reach HTTP/2 clients, and HTTP/1 clients that say `te: trailers` when the length of the body is not
-    /// declared: the client of a short JSON answer over HTTP/1 gets the first part alone. With a receipt the usage is settled on the request path, before the body ends.
+    /// declared: the client of a short JSON answer over HTTP/1 gets the first part alone. With a receipt the usage is
+    /// settled on the request path, before the body ends.
     #[must_use]
     pub fn receipts(self) -> Self {
         self.with(|events| events.gives_receipts = true)
@@ -124,9 +125,10 @@ impl EventLayer {
     }
 
     /// Reports each request as an OpenTelemetry span, with metrics and logs, beside the events to the sink; see
-    /// [`otel`](crate::otel). Where ids are made here, the sampler of `otel` decides; a [`TraceIdLayer`](crate::TraceIdLayer) around this one wants
-    /// it [handed in](crate::otel::Otel::sampler). The service runs within the span's context, so that spans of the app are its children. Where no layer around this one reads
-    /// trace ids, new ones are made.
+    /// [`otel`](crate::otel). Where ids are made here, the sampler of `otel` decides; a
+    /// [`TraceIdLayer`](crate::TraceIdLayer) around this one wants it [handed in](crate::otel::Otel::sampler). The service
+    /// runs within the span's context, so that spans of the app are its children. Where no layer around this one reads trace
+    /// ids, new ones are made.
     #[cfg(feature = "otel")]
     #[must_use]
     pub fn otel(self, otel: &crate::otel::Otel) -> Self {

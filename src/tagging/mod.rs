@@ -26,17 +26,18 @@
 //! `Router::layer` applied after the routes gives the event its route. Outside of `CompressionLayer` the event counts
 //! compressed bytes, inside of it plain ones.
 //!
-//! Layers of this crate may be nested, for example one around the app and another around a part of it with more
-//! scopes: they work on the same [`Tags`](crate::Tags), under the rules of the outermost; where both have a trusted tag
-//! of one scope the inner one's counts, of one from headers the outer one's, and the outermost [`EventLayer`] alone emits the event. A proxy that hands a request on with its extensions hands on its tags as well; for an event of
-//! its own for the outgoing call, `request.extensions_mut().remove::<Tags>()` first.
+//! Layers of this crate may be nested, for example one around the app and another around a part of it with more scopes: they
+//! work on the same [`Tags`](crate::Tags), under the rules of the outermost; where both have a trusted tag of one scope the
+//! inner one's counts, of one from headers the outer one's, and the outermost [`EventLayer`] alone emits the event. A proxy
+//! that hands a request on with its extensions hands on its tags as well; for an event of its own for the outgoing call,
+//! `request.extensions_mut().remove::<Tags>()` first.
 //!
 //! # Request bodies
 //!
 //! Counting the bytes of a request body, or reading `user` out of it, changes the body's type to [`RequestBody`]. Routers of
-//! axum and every service that is generic over its body accept that. Within a `ServiceBuilder`, a
-//! middleware of axum's `from_fn` right inside of the layer does not: add the two by a `Router::layer` each, this one last. For one that is not, such as a hyper `service_fn` over
-//! `Request<Incoming>`, leave that layer out with [`TaggingLayer::without_request_body`]:
+//! axum and every service that is generic over its body accept that. Within a `ServiceBuilder`, a middleware of axum's
+//! `from_fn` right inside of the layer does not: add the two by a `Router::layer` each, this one last. For one that is not,
+//! such as a hyper `service_fn` over `Request<Incoming>`, leave that layer out with [`TaggingLayer::without_request_body`]:
 //!
 //! ```
 //! use tower::Layer;

@@ -16,7 +16,8 @@ use crate::{Tags, request_fields::RequestFieldReader};
 use super::{pending::error_of, pieces};
 
 /// Layer that watches request bodies on their way to the service: counts their bytes, and fills the tag `_user` from the
-/// top-level `user` of a JSON body, or the field of that name in a multipart form (the `OpenAI` shapes), when it is missing or empty.
+/// top-level `user` of a JSON body, or the field of that name in a multipart form (the `OpenAI` shapes), when it is missing
+/// or empty.
 ///
 /// It belongs inside of a layer that gives requests [`Tags`]; without them it does nothing. Frames reach the service as
 /// they are, one by one, and no more than 16 KiB of a body are held back at any time. `_user` is there once the service

@@ -95,8 +95,8 @@ impl Tags {
 }
 
 impl Step {
-    /// The step that this thread works on, while the future of a [`scope`](Self::scope) is polled. Another request hides it, and
-    /// so does [`Tags::scope`]; a layer around the same request does not.
+    /// The step that this thread works on, while the future of a [`scope`](Self::scope) is polled. Another request hides it,
+    /// and so does [`Tags::scope`]; a layer around the same request does not.
     pub fn current() -> Option<Self> {
         let tags = Tags::current()?;
         Self::copied().filter(|step| step.tags.is_of_same_request(&tags))

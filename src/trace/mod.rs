@@ -40,11 +40,11 @@
 //! | `span_path` | `x-majordomo-span-path`, empty segments dropped, only beside an explicit trace id |
 //!
 //! `traceparent` is parsed strictly by [W3C Trace Context](https://www.w3.org/TR/trace-context/): lower-case hex, version
-//! `ff` refused, more parts allowed above version `00`, all-zero ids refused, two headers refused. A valid
-//! `tracestate` goes on unchanged beside a valid `traceparent`; several headers become one, and of a key that stands there
-//! twice the first goes on. One that is not valid (more than 32 members, keys or values that are not allowed) is dropped as a whole and
-//! noted, as is any beside no valid `traceparent`, as the specification demands. [`TraceContext::tracestate`] keeps it for calls
-//! that the service makes.
+//! `ff` refused, more parts allowed above version `00`, all-zero ids refused, two headers refused. A valid `tracestate` goes
+//! on unchanged beside a valid `traceparent`; several headers become one, and of a key that stands there twice the first
+//! goes on. One that is not valid (more than 32 members, keys or values that are not allowed) is dropped as a whole and
+//! noted, as is any beside no valid `traceparent`, as the specification demands. [`TraceContext::tracestate`] keeps it for
+//! calls that the service makes.
 //!
 //! # Untrusted callers
 //!

@@ -44,8 +44,8 @@ const COUNTED: [Unit; 6] = [
 ];
 
 impl Attempts {
-    /// The attempts of a call, whose counts of the whole are `whole`; `is_refused` says that it ended in a refusal. `counts` reads
-    /// those of one attempt.
+    /// The attempts of a call, whose counts of the whole are `whole`; `is_refused` says that it ended in a refusal. `counts`
+    /// reads those of one attempt.
     pub(super) fn read(
         entries: &[Value],
         whole: &Usage,
@@ -144,8 +144,8 @@ impl Attempts {
     }
 }
 
-/// Sees to it that attempts make up the whole at least: what none of them tells of is of the last. False when they tell of less,
-/// and the whole took their place.
+/// Sees to it that attempts make up the whole at least: what none of them tells of is of the last. False when they tell of
+/// less, and the whole took their place.
 fn make_whole(own: &mut Vec<Attempt>, whole: &Usage) -> bool {
     for unit in COUNTED {
         let is_known = own.iter().any(|attempt| attempt.usage.get(unit).is_some());

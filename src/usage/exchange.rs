@@ -2,6 +2,8 @@ use std::{borrow::Cow, fmt};
 
 use http::{HeaderMap, HeaderName, Method, request::Parts};
 
+use crate::request_fields::cut_name;
+
 /// What an LLM API was asked to do.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -311,7 +313,7 @@ fn bedrock(before: &str, operation: Operation, stream: bool) -> Option<Exchange>
 }
 
 fn decoded(text: &str) -> String {
-    percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned()
+    cut_name(percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned())
 }
 
 const PORTKEY_PROVIDER: HeaderName = HeaderName::from_static("x-portkey-provider");

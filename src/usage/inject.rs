@@ -23,8 +23,8 @@ use crate::metadata::intake::{announces_json, media_type};
 /// A streaming JSON request to `…/chat/completions` or `…/completions` without `stream_options` gets
 /// `"stream_options":{"include_usage":true}`, and loses its `accept-encoding`, so that the answer can be read. The last
 /// chunk of the answer, which has usage and no choices, is left out. All other requests pass as they are: those that have
-/// `stream_options` of whatever value, that are no JSON by their content type or in truth, and that are too large. (Some providers
-/// also write `"usage":null` into every other chunk then, which clients ignore.)
+/// `stream_options` of whatever value, that are no JSON by their content type or in truth, and that are too large. (Some
+/// providers also write `"usage":null` into every other chunk then, which clients ignore.)
 ///
 /// The event counts the bytes of bodies as they are behind this layer: those of the changed request and of the whole answer.
 ///

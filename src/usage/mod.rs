@@ -38,9 +38,9 @@
 //! The exchange is recognised by its method and path ([`Exchange::recognise`]), or by code of yours
 //! ([`UsageTap::exchange`]); other requests pay nothing. The shapes of OpenAI (chat, responses, embeddings, images, legacy
 //! completions, transcriptions, speech), Anthropic, Gemini and Vertex (interactions too), Bedrock (Converse, InvokeModel),
-//! Mistral, Cohere, Ollama, OpenRouter, DeepSeek, Moonshot, Groq, xAI, Perplexity, Azure, Databricks, Workers AI, MiniMax, Voyage and
-//! whoever speaks as one of these are read from JSON, server-sent events, NDJSON,
-//! streamed JSON arrays and AWS event streams, plain or coded with gzip, deflate, br or zstd, cut at any byte.
+//! Mistral, Cohere, Ollama, OpenRouter, DeepSeek, Moonshot, Groq, xAI, Perplexity, Azure, Databricks, Workers AI, MiniMax,
+//! Voyage and whoever speaks as one of these are read from JSON, server-sent events, NDJSON, streamed JSON arrays and AWS
+//! event streams, plain or coded with gzip, deflate, br or zstd, cut at any byte.
 //!
 //! Frames are not held back, and memory does not grow with a body: of each document the wanted values are kept, 64 KiB each
 //! at most ([`UsageTap::max_value_bytes`]); of an event stream the frame at hand, 1 MiB at most; of a coded body what the
@@ -57,27 +57,30 @@
 //! absent, never zero; [`UsageStatus`] says why. What does not add up is noted as `usage_inconsistent` in the event's
 //! diagnostics.
 //!
-//! Groq's compound models are priced by the models that they ran (`usage_breakdown`), and images that OpenAI's responses make by
-//! the model of that tool, whose tokens are counted with the others (`tool_usage`). Where Anthropic counts every attempt by itself (`usage.iterations`), the usage is their sum, as is the bill: summaries of
+//! Where Anthropic counts every attempt by itself (`usage.iterations`), the usage is their sum, as is the bill: summaries of
 //! the context (compaction), advice of another model, and what a model said before another took over are not among the counts
 //! of the whole. Each attempt is priced by itself, by the model that it names; one that was declined before it said anything
 //! is not billed, and not counted. A call to Anthropic itself that ends so (`stop_reason` is `refusal`, without output) costs
-//! nothing.
+//! nothing. So it is with the models that Groq's compound ones ran (`usage_breakdown`), and with images that OpenAI's responses
+//! made by the model of that tool, whose tokens are counted with the others (`tool_usage`).
 //!
-//! Searches are counted as they are billed: of the web where the provider counts them, for OpenAI's responses by the calls of
-//! its tool that searched (of files too) or the number that it names, for Gemini by the queries that it sent to Google, each once, or up to Gemini 2.5 by
-//! the prompt that searched. What a provider gives away each day or month is not known, and costs its price.
+//! Searches are counted as they are billed: of the web where the provider counts them, for OpenAI's responses by the number
+//! that it names or the calls of its tool that searched (those of files too), for Gemini by the queries that it sent to Google,
+//! each once, or up to Gemini 2.5 by the prompt that searched. What a provider gives away each day or month is not known, and
+//! costs its price. A model without a price for its searches has a cost that is `partial`.
 //!
 //! Prices come from a [`PriceBook`], by default the catalog of [`genai-prices`](genai_prices): by the model that answered,
 //! else the one that was asked for, of the provider that served it, at the date of the request and the tier that the response
-//! or its header names. What a provider says that it charges wins over that, as it is of more than tokens: OpenRouter, Perplexity, xAI. A
-//! model without a price has no cost, and is counted
+//! or its header names. What a provider says that it charges wins over that, as it is of more than tokens: OpenRouter, Vercel,
+//! Perplexity, xAI, and the header of LiteLLM (`x-litellm-response-cost`, unless the response is a stream: it comes before the
+//! counts). What the gateways of Cloudflare, Portkey, Helicone and OpenRouter answer from their caches costs nothing, by the
+//! header in which they say so; its `price_source` is `cache`. A model without a price has no cost, and is counted
 //! ([`UsageTap::unpriced_total`]).
 //!
 //! A provider is told by (the first that says so): [`UsageTap::exchange`], the address that everything is forwarded to
-//! ([`UsageTap::upstream`]), marks in the response, a path that only one provider has, the model's name; then the host and the headers `x-portkey-provider` and `x-majordomo-provider`; and else the
-//! one that the shape is of. A client can write any host and header, so they come late, unless the request is yours:
-//! [`UsageTap::trust_request`].
+//! ([`UsageTap::upstream`]), marks in the response, a path that only one provider has, the model's name; then the host and
+//! the headers `x-portkey-provider` and `x-majordomo-provider`; and else the one that the shape is of. A client can write
+//! any host and header, so they come late, unless the request is yours: [`UsageTap::trust_request`].
 //!
 //! # As it is serialised
 //!
@@ -93,7 +96,8 @@
 //!
 //! # When a stream breaks off
 //!
-//! What was counted so far is on the event as `partial`, as where an error comes in its midst; the placeholder that Anthropic begins with is no count.
+//! What was counted so far is on the event as `partial`, as where an error comes in its midst; the placeholder that
+//! Anthropic begins with is no count.
 //!
 //! # Other calls
 //!

@@ -398,8 +398,8 @@ impl Reading {
         self.model.is_some()
     }
 
-    /// Looks for the tier that served where an answer does not name it by itself: among the counts (Anthropic and Gemini), or in
-    /// a header (Gemini and Bedrock).
+    /// Looks for the tier that served where an answer does not name it by itself: among the counts (Anthropic and Gemini),
+    /// or in a header (Gemini and Bedrock).
     pub(super) fn find_tier(&mut self) {
         if self.service_tier.is_some() {
             return;

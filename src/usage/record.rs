@@ -66,8 +66,8 @@ impl Cost {
         Self { money, meter: None }
     }
 
-    /// Says what it was spent on: the name of a meter, cut to 256 characters, and the amount of it. One that is no finite number
-    /// counts as none.
+    /// Says what it was spent on: the name of a meter, cut to 256 characters, and the amount of it. One that is no finite
+    /// number counts as none.
     #[must_use]
     pub fn of(mut self, meter: impl Into<Cow<'static, str>>, amount: f64) -> Self {
         let name = match meter.into() {
@@ -343,8 +343,8 @@ fn response_is_unknown(reading: &Reading) -> bool {
     reading.model.is_none() && reading.id.is_none()
 }
 
-/// Who serves the exchange: what code says, the upstream's address, then marks of the response, a unique path, the model's name,
-/// and what the request says, which comes before these where it is trusted; at last who speaks this way first of all.
+/// Who serves the exchange: what code says, the upstream's address, then marks of the response, a unique path, the model's
+/// name, and what the request says, which comes before these where it is trusted; at last who speaks this way first of all.
 fn provider(
     tap: &UsageTap,
     exchange: &Exchange,
@@ -403,8 +403,8 @@ fn provider(
     Some(provider.into())
 }
 
-/// A model's name without what it says of the provider: the address in Bedrock's ARNs, Google as its publisher, where Vertex speaks as OpenAI does, and whom
-/// Hugging Face hands the call on to.
+/// A model's name without what it says of the provider: the address in Bedrock's ARNs, Google as its publisher, where Vertex
+/// speaks as OpenAI does, and whom Hugging Face hands the call on to.
 fn without_provider<'m>(provider: Option<&str>, model: &'m str) -> &'m str {
     match provider {
         Some("aws") => without_arn(model),

@@ -85,17 +85,17 @@ pub struct Intake {
     baggage: bool,
 }
 
-/// Which headers are removed from a request once they are kept to be read, before the service sees it: for services that forward
-/// requests.
+/// Which headers are removed from a request once they are kept to be read, before the service sees it: for services that
+/// forward requests.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StripHeaders {
     /// None: the service sees the request as it came.
     #[default]
     Nothing,
-    /// Those that only concern tagging: `x-portkey-*`, `x-majordomo*`, the [JSON header](Intake::json_header), and all
-    /// that begin with a [prefix](Intake::prefix) and are no secret. A [`TraceIdLayer`](crate::TraceIdLayer) that reads some of them
-    /// belongs outside of the layer that removes them, where [`TaggingLayer`](crate::TaggingLayer) has it.
+    /// Those that only concern tagging: `x-portkey-*`, `x-majordomo*`, the [JSON header](Intake::json_header), and all that
+    /// begin with a [prefix](Intake::prefix) and are no secret. A [`TraceIdLayer`](crate::TraceIdLayer) that reads some of
+    /// them belongs outside of the layer that removes them, where [`TaggingLayer`](crate::TaggingLayer) has it.
     Dialects,
     /// Those, and the ones on the [allow-list](Intake::allow_list).
     DialectsAndAllowList,
@@ -168,7 +168,8 @@ impl Intake {
     /// Reads every header whose name begins with `prefix`, in any case. An earlier prefix is stronger than a later one.
     ///
     /// The rest of the name becomes the key. `key`, `provider`, `provider-alias`, `client`, `trace-id`, `span-path` and
-    /// `span-name` are no tags, nor are the header of [`json_header`](Self::json_header) and secrets, which are known by the whole name.
+    /// `span-name` are no tags, nor are the header of [`json_header`](Self::json_header) and secrets, which are known by the
+    /// whole name.
     ///
     /// # Errors
     /// [`ConfigError::InvalidPrefix`] when no header name can begin with `prefix`, or it is empty.
@@ -188,10 +189,10 @@ impl Intake {
     /// ignored; the key is the name in lower case, or what stands behind `name=`.
     ///
     /// # Errors
-    /// [`ConfigError::InvalidHeader`] or [`ConfigError::SecretHeader`] naming the first entry that can't be read. `authorization`,
-    /// `proxy-authorization`, `cookie`, `set-cookie`, `x-api-key`, `api-key`, `x-portkey-api-key`, `x-majordomo-key`,
-    /// `x-goog-api-key`, `x-amz-security-token` and `x-auth-token` are secret; [`allow_secret`](Self::allow_secret),
-    /// called before, lets one through.
+    /// [`ConfigError::InvalidHeader`] or [`ConfigError::SecretHeader`] naming the first entry that can't be read.
+    /// `authorization`, `proxy-authorization`, `cookie`, `set-cookie`, `x-api-key`, `api-key`, `x-portkey-api-key`,
+    /// `x-majordomo-key`, `x-goog-api-key`, `x-amz-security-token` and `x-auth-token` are secret;
+    /// [`allow_secret`](Self::allow_secret), called before, lets one through.
     pub fn allow_list(mut self, list: &str) -> Result<Self, ConfigError> {
         self.allow_list.add(list, |name| self.secrets.contains(name) || !is_secret(name))?;
         Ok(self)

@@ -260,8 +260,8 @@ impl<W> QueuedBuilder<W> {
     /// Hears of events that were dropped because the queue was full: at once, then once a minute at most, and of the rest
     /// at the end.
     ///
-    /// It is called on a request's task or the sink's thread, and must not block. By default it is a `tracing` warning of the target
-    /// `tower_tagging::delivery`.
+    /// It is called on a request's task or the sink's thread, and must not block. By default it is a `tracing` warning of
+    /// the target `tower_tagging::delivery`.
     pub fn on_queue_full(mut self, observer: impl Fn(QueueFull<'_>) + Send + Sync + 'static) -> Self {
         self.observer = Arc::new(observer);
         self

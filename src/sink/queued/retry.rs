@@ -55,7 +55,8 @@ impl RetryPolicy {
     }
 
     /// How long after its first attempt a batch is still tried. What is left of it then is dropped as
-    /// [`DropReason::WriteFailed`](crate::sink::DropReason::WriteFailed). A sink with a spool does not give up while the disk takes its events.
+    /// [`DropReason::WriteFailed`](crate::sink::DropReason::WriteFailed). A sink with a spool does not give up while the
+    /// disk takes its events.
     #[must_use]
     pub fn give_up_after(mut self, time: Duration) -> Self {
         self.give_up_after = time;

@@ -1,7 +1,7 @@
 //! A spool: events on disk, where they outlast a destination that is away and a process that is killed.
 //!
-//! A [`Queued`](super::Queued) holds its events in memory: there is no room for many, and they are gone with the process. With a
-//! [`Spool`] it has a folder too, to which events are appended and from which they are delivered in their order.
+//! A [`Queued`](super::Queued) holds its events in memory: there is no room for many, and they are gone with the process.
+//! With a [`Spool`] it has a folder too, to which events are appended and from which they are delivered in their order.
 //!
 //! ```
 //! use std::{sync::Arc, time::Duration};
@@ -54,8 +54,8 @@
 //! # The files
 //!
 //! A folder belongs to one process at a time. It holds files of records: a mark, the length, the CRC-32 and the JSON of an
-//! event. A record that was torn when the process died, or damaged, is skipped and [counted](super::SpoolReport::damaged), and the
-//! next one is found by its mark. A file is deleted once all its events were delivered. When the files reach
+//! event. A record that was torn when the process died, or damaged, is skipped and [counted](super::SpoolReport::damaged),
+//! and the next one is found by its mark. A file is deleted once all its events were delivered. When the files reach
 //! [`max_bytes`](SpoolBuilder::max_bytes), or the disk takes no more, events stay in memory while there is room there, and
 //! are then dropped as [`SpoolFull`](super::DropReason::SpoolFull) or [`SpoolFailed`](super::DropReason::SpoolFailed).
 //!

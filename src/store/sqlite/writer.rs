@@ -56,8 +56,8 @@ impl FileId {
 
 /// The [`BatchWriter`] of a [`SqliteStore`]: a batch is a transaction.
 ///
-/// A file that is busy, full, removed or replaced is worth another attempt; so is a table that is missing. What SQLite refuses to hold
-/// is [rejected](WriteError::rejected).
+/// A file that is busy, full, removed or replaced is worth another attempt; so is a table that is missing. What SQLite
+/// refuses to hold is [rejected](WriteError::rejected).
 pub struct SqliteWriter {
     store: SqliteStore,
     db: Option<Connection>,
