@@ -162,10 +162,16 @@ impl Exchange {
     /// assert!(Exchange::recognise(&head).is_none());
     /// ```
     pub fn recognise(head: &Parts) -> Option<Self> {
-        if head.method != Method::POST {
-            return None;
-        }
-        let mut exchange = by_path(head.uri.path())?;
+        let path = head.uri.path();
+        let mut exchange = match head.method {
+            Method::POST => by_path(path)?,
+            // A completion that xAI deferred, which can be fetched once.
+            Method::GET if path.rsplit_once('/')?.0.ends_with("/v1/chat/deferred-completion") => {
+                let exchange = Self { default_provider: Some("x-ai"), ..Self::of(Operation::Chat) };
+                Self { is_tentative: true, ..exchange }
+            }
+            _ => return None,
+        };
         exchange.hint = hint(&head.headers);
         Some(exchange)
     }

@@ -101,9 +101,10 @@
 //!
 //! # Other calls
 //!
-//! Only calls that ask a model for something are exchanges, which are POST. What OpenAI answers in the background is told by
-//! whoever fetches it, `GET /v1/responses/{id}`, as often as it is fetched: it is on no event unless
-//! [`UsageTap::exchange`] names that call too, and then once for each time; `response_id` tells them apart.
+//! Only calls that ask a model for something are exchanges, which are POST (and the GET by which a completion that xAI deferred
+//! is fetched, once). What OpenAI answers in the background is told by whoever fetches it, `GET /v1/responses/{id}`, as often
+//! as it is fetched: it is on no event unless [`UsageTap::exchange`] names that call too, and then once for each time;
+//! `response_id` tells them apart.
 //!
 //! A handler that calls a provider through an SDK records what it used itself
 //! ([`Tags::record_usage`](crate::Tags::record_usage)): that stands in place of what was read from the response. A cost of
@@ -112,6 +113,7 @@
 
 mod attempts;
 mod call;
+mod charge;
 mod coding;
 mod config;
 mod counts;

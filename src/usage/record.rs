@@ -1,12 +1,9 @@
 use std::{
     borrow::Cow,
     fmt,
-    panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Mutex, OnceLock, PoisonError},
     time::{Duration, SystemTime},
 };
-
-use serde_json::{Map, Value};
 
 use crate::{
     metadata::limits::truncated,
@@ -14,12 +11,12 @@ use crate::{
 };
 
 use super::{
-    CostStatus, Exchange, LlmUsage, Meter, Money, Operation, Price, PriceBook, PriceQuery, Unit, Usage, UsageStatus,
-    UsageTap,
-    attempts::{Attempt, Attempts},
+    CostStatus, Exchange, LlmUsage, Meter, Money, Operation, Price, PriceQuery, Usage, UsageStatus, UsageTap,
+    attempts::Attempts,
+    charge::{self, Call, Charge, ask_book},
     config::HUGGING_FACE,
     flavour,
-    reading::{Reading, without_arn},
+    reading::Reading,
     tap::{MAX_KEPT_BYTES, Tap},
 };
 
@@ -403,49 +400,6 @@ fn provider(
     Some(provider.into())
 }
 
-/// A model's name without what it says of the provider: the address in Bedrock's ARNs, Google as its publisher, where Vertex
-/// speaks as OpenAI does, and whom Hugging Face hands the call on to.
-fn without_provider<'m>(provider: Option<&str>, model: &'m str) -> &'m str {
-    match provider {
-        Some("aws") => without_arn(model),
-        Some("google") => model.strip_prefix("google/").unwrap_or(model),
-        Some(provider) if provider.starts_with(HUGGING_FACE) => model.split_once(':').map_or(model, |(name, _)| name),
-        _ => model,
-    }
-}
-
-/// What a provider says that it charges for the call, which is more than tokens.
-fn reported_price(provider: Option<&str>, report: &Map<String, Value>) -> Option<Price> {
-    let usd = |value: &Value| Money::from_usd(value.as_f64()?);
-    let cost = report.get("cost");
-    let price = match provider? {
-        // Of Vercel it is its gateway.
-        "openrouter" | "vercel" => {
-            // What the provider charges of whom the caller has a key comes on top.
-            let upstream = report.get("cost_details").and_then(|details| details.get("upstream_inference_cost"));
-            let upstream = upstream.filter(|_| report.get("is_byok") == Some(&Value::Bool(true))).and_then(usd);
-            Price::custom(usd(cost?)? + upstream.unwrap_or_default())
-        }
-        // Searches and other requests included.
-        "perplexity" => {
-            let cost = cost?.as_object()?;
-            let is_usd = cost.get("currency").is_none_or(|currency| currency == "USD");
-            Price::custom(usd(cost.get("total_cost").filter(|_| is_usd)?)?)
-        }
-        // Ten billion ticks are a dollar.
-        "x-ai" => {
-            Price::custom(Money::from_nano_usd(report.get("cost_in_usd_ticks")?.as_u64()?.saturating_add(5) / 10))
-        }
-        _ => return None,
-    };
-    Some(price.source("provider"))
-}
-
-/// The price, or none where the book panics: it is the user's code, and must not cost anybody an event.
-fn ask_book(book: &dyn PriceBook, query: &PriceQuery<'_>) -> Option<Price> {
-    catch_unwind(AssertUnwindSafe(|| book.price(query))).ok().flatten()
-}
-
 impl LlmUsage {
     /// Prices what the provider reported.
     fn price(
@@ -460,63 +414,18 @@ impl LlmUsage {
             self.cost_status = CostStatus::Off;
             return;
         };
-        if reading.is_from_cache {
-            let nothing = Money::default();
-            return self.take_price(Price::custom(nothing).parts(nothing, nothing).source("cache"), true);
-        }
-        // Whatever else is told of the call.
-        if let Some(price) = reported_price(self.provider.as_deref(), &reading.usage) {
+        if let Some(price) = charge::told(self.provider.as_deref(), reading, self.stream) {
             return self.take_price(price, true);
         }
-        if let Some(cost) = reading.header_cost.filter(|_| !self.stream) {
-            return self.take_price(Price::custom(cost).source("litellm"), true);
-        }
         let Some(usage) = &self.usage else { return };
-        let requested_model = self.request_model.as_deref();
-        let provider = self.provider.as_deref();
-        let mut answered_by = [self.response_model.as_deref(), requested_model];
-        if provider == Some("aws") {
-            // What is asked for tells of the region, on which the price depends.
-            answered_by.reverse();
-        }
-        // By the first of these names that has a price.
-        let ask = |named: Option<&str>, is_of_answer: bool, usage: &Usage| {
-            let usage = flavour::saturated(usage);
-            let models = [named].into_iter().chain(answered_by.into_iter().filter(|_| is_of_answer));
-            models.flatten().map(|model| without_provider(provider, model)).find_map(|model| {
-                let query = PriceQuery {
-                    provider,
-                    model,
-                    requested_model: requested_model.filter(|_| is_of_answer),
-                    usage: &usage,
-                    // What was asked for is not what was served.
-                    service_tier: reading.service_tier.as_deref(),
-                    time: request.time,
-                };
-                ask_book(book, &query)
-            })
+        let call = Call {
+            provider: self.provider.as_deref(),
+            response_model: self.response_model.as_deref(),
+            request_model: self.request_model.as_deref(),
+            service_tier: reading.service_tier.as_deref(),
+            time: request.time,
         };
-        // Whether the price leaves out searches: not every model that can has a price for them.
-        let leaves_out = |price: &Price, usage: &Usage| {
-            let searches = [Unit::WebSearches, Unit::FileSearches].into_iter();
-            let mut searches = searches.filter(|unit| usage.get(*unit).is_some_and(|count| count > 0));
-            searches.any(|unit| {
-                let others = usage.iter().filter(|(other, _)| *other != unit);
-                let others = others.fold(Usage::new(), |usage, (unit, count)| usage.with(unit, count));
-                ask(None, true, &others).is_none_or(|without| without.total == price.total)
-            })
-        };
-        let (price, is_of_all) = if attempts.list.is_empty() {
-            let price = ask(None, true, usage);
-            let is_of_all = price.as_ref().is_none_or(|price| !leaves_out(price, usage));
-            // What Anthropic refuses before anything is said is counted, and not billed.
-            (if is_waived { price.map(Price::waived) } else { price }, is_of_all)
-        } else {
-            let ask_for = |attempt: &Attempt| ask(attempt.model.as_deref(), attempt.is_of_answer, &attempt.usage);
-            let prices: Vec<Price> = attempts.list.iter().filter_map(ask_for).collect();
-            let is_of_all = prices.len() == attempts.list.len();
-            (prices.into_iter().reduce(|sum, price| sum.plus(&price)), is_of_all)
-        };
+        let Charge { price, is_of_all } = call.charge(book, usage, attempts, is_waived);
         if price.is_none() || !is_of_all {
             tap.count_unpriced();
         }

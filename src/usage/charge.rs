@@ -1,0 +1,130 @@
+//! What a call costs: what whoever served it says, or else the price of what was counted.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    time::SystemTime,
+};
+
+use serde_json::{Map, Value};
+
+use super::{
+    Money, Price, PriceBook, PriceQuery, Unit, Usage,
+    attempts::{Attempt, Attempts},
+    config::HUGGING_FACE,
+    flavour,
+    reading::{Reading, without_arn},
+};
+
+/// A call that is to be priced.
+pub(super) struct Call<'a> {
+    pub(super) provider: Option<&'a str>,
+    pub(super) response_model: Option<&'a str>,
+    pub(super) request_model: Option<&'a str>,
+    /// The tier that served: what was asked for is not what was served.
+    pub(super) service_tier: Option<&'a str>,
+    pub(super) time: SystemTime,
+}
+
+/// What a call costs by a price book.
+pub(super) struct Charge {
+    pub(super) price: Option<Price>,
+    /// Everything that was counted is in it.
+    pub(super) is_of_all: bool,
+}
+
+impl Call<'_> {
+    /// Prices what was counted, each attempt by itself; what is waived is counted and not billed.
+    pub(super) fn charge(&self, book: &dyn PriceBook, usage: &Usage, attempts: &Attempts, is_waived: bool) -> Charge {
+        if attempts.list.is_empty() {
+            let price = self.ask(book, None, true, usage);
+            let is_of_all = price.as_ref().is_none_or(|price| !self.leaves_out_searches(book, price, usage));
+            return Charge { price: if is_waived { price.map(Price::waived) } else { price }, is_of_all };
+        }
+        let ask_for =
+            |attempt: &Attempt| self.ask(book, attempt.model.as_deref(), attempt.is_of_answer, &attempt.usage);
+        let prices: Vec<Price> = attempts.list.iter().filter_map(ask_for).collect();
+        let is_of_all = prices.len() == attempts.list.len();
+        Charge { price: prices.into_iter().reduce(|sum, price| sum.plus(&price)), is_of_all }
+    }
+
+    /// The price of usage by the model of this name, or else, where it is of the answer, of the model that answered.
+    fn ask(&self, book: &dyn PriceBook, named: Option<&str>, is_of_answer: bool, usage: &Usage) -> Option<Price> {
+        let Self { provider, response_model, request_model, service_tier, time } = *self;
+        let mut answered_by = [response_model, request_model];
+        if provider == Some("aws") {
+            // What is asked for tells of the region, on which the price depends.
+            answered_by.reverse();
+        }
+        let usage = flavour::saturated(usage);
+        let models = [named].into_iter().chain(answered_by.into_iter().filter(|_| is_of_answer));
+        models.flatten().map(|model| without_provider(provider, model)).find_map(|model| {
+            let requested_model = request_model.filter(|_| is_of_answer);
+            ask_book(book, &PriceQuery { provider, model, requested_model, usage: &usage, service_tier, time })
+        })
+    }
+
+    /// Whether the price leaves searches out: not every model that searches has a price for that.
+    fn leaves_out_searches(&self, book: &dyn PriceBook, price: &Price, usage: &Usage) -> bool {
+        let searches = [Unit::WebSearches, Unit::FileSearches].into_iter();
+        let mut searches = searches.filter(|unit| usage.get(*unit).is_some_and(|count| count > 0));
+        searches.any(|unit| {
+            let others = usage.iter().filter(|(other, _)| *other != unit);
+            let others = others.fold(Usage::new(), |usage, (unit, count)| usage.with(unit, count));
+            self.ask(book, None, true, &others).is_none_or(|without| without.total == price.total)
+        })
+    }
+}
+
+/// The price, or none where the book panics: it is the user's code, and must not cost anybody an event.
+pub(super) fn ask_book(book: &dyn PriceBook, query: &PriceQuery<'_>) -> Option<Price> {
+    catch_unwind(AssertUnwindSafe(|| book.price(query))).ok().flatten()
+}
+
+/// What a call costs by whoever served it: nothing out of a gateway's cache, what the provider says that it charges, or else
+/// LiteLLM, but for a stream, whose cost it can't know with the head.
+pub(super) fn told(provider: Option<&str>, reading: &Reading, is_stream: bool) -> Option<Price> {
+    if reading.is_from_cache {
+        let nothing = Money::default();
+        return Some(Price::custom(nothing).parts(nothing, nothing).source("cache"));
+    }
+    let by_litellm = || Some(Price::custom(reading.header_cost.filter(|_| !is_stream)?).source("litellm"));
+    reported_price(provider, &reading.usage).or_else(by_litellm)
+}
+
+/// What a provider says that it charges for the call, which is more than tokens.
+fn reported_price(provider: Option<&str>, report: &Map<String, Value>) -> Option<Price> {
+    let usd = |value: &Value| Money::from_usd(value.as_f64()?);
+    let cost = report.get("cost");
+    let price = match provider? {
+        // Of Vercel it is its gateway.
+        "openrouter" | "vercel" => {
+            // What the provider charges of whom the caller has a key comes on top.
+            let upstream = report.get("cost_details").and_then(|details| details.get("upstream_inference_cost"));
+            let upstream = upstream.filter(|_| report.get("is_byok") == Some(&Value::Bool(true))).and_then(usd);
+            Price::custom(usd(cost?)? + upstream.unwrap_or_default())
+        }
+        // Searches and other requests included.
+        "perplexity" => {
+            let cost = cost?.as_object()?;
+            let is_usd = cost.get("currency").is_none_or(|currency| currency == "USD");
+            Price::custom(usd(cost.get("total_cost").filter(|_| is_usd)?)?)
+        }
+        // Ten billion ticks are a dollar.
+        "x-ai" => {
+            Price::custom(Money::from_nano_usd(report.get("cost_in_usd_ticks")?.as_u64()?.saturating_add(5) / 10))
+        }
+        _ => return None,
+    };
+    Some(price.source("provider"))
+}
+
+/// A model's name without what it says of the provider: the address in Bedrock's ARNs, Google as its publisher, where Vertex
+/// speaks as OpenAI does, and whom Hugging Face hands the call on to.
+fn without_provider<'m>(provider: Option<&str>, model: &'m str) -> &'m str {
+    match provider {
+        Some("aws") => without_arn(model),
+        Some("google") => model.strip_prefix("google/").unwrap_or(model),
+        Some(provider) if provider.starts_with(HUGGING_FACE) => model.split_once(':').map_or(model, |(name, _)| name),
+        _ => model,
+    }
+}
