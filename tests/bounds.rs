@@ -1,6 +1,8 @@
 //! What a request may cost: allocations, memory, and exactly one event each, a million times.
 
 mod common;
+#[path = "../benches/harness/headers.rs"]
+mod headers;
 
 use std::{
     convert::Infallible,
@@ -13,6 +15,7 @@ use std::{
 };
 
 use futures_util::{FutureExt, StreamExt, stream};
+use headers::HEADERS;
 use http::{HeaderName, HeaderValue, Request, Response};
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Body as _, Bytes, Frame};
@@ -61,21 +64,6 @@ fn request(headers: &[(&'static str, &str)]) -> Request<Full<Bytes>> {
     request.extensions_mut().insert(());
     request
 }
-
-const HEADERS: [(&str, &str); 12] = [
-    ("host", "api.example.com"),
-    ("user-agent", "OpenAI/Python 2.30.0"),
-    ("accept", "application/json"),
-    ("accept-encoding", "gzip, deflate"),
-    ("content-type", "application/json"),
-    ("content-length", "69"),
-    ("x-user-id", "user_8821"),
-    ("x-tenant", "acme"),
-    ("x-feature", "search"),
-    ("x-session-id", "sess-0192837465"),
-    ("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
-    ("x-portkey-metadata", r#"{"_user": "user_8821", "environment": "prod", "feature": "search", "team": "growth"}"#),
-];
 
 async fn answer<B>(_: Request<B>) -> Result<Response<Full<Bytes>>, Infallible> {
     let response = Response::builder().header("content-type", "text/plain").header("content-length", "5");

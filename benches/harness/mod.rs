@@ -3,6 +3,8 @@
 
 #![allow(dead_code, reason = "each bench uses a part of it")]
 
+mod headers;
+
 use std::{
     convert::Infallible,
     env,
@@ -17,6 +19,7 @@ use std::{
 
 use axum::extract::ConnectInfo;
 use futures_util::FutureExt;
+use headers::HEADERS;
 use http::{HeaderName, HeaderValue, Request, Response};
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Bytes};
@@ -133,23 +136,6 @@ where
 
 /// A request as hyper and axum hand it on: header values are slices of the buffer that was read from the connection.
 pub(crate) fn request() -> Request<Full<Bytes>> {
-    const HEADERS: [(&str, &str); 12] = [
-        ("host", "api.example.com"),
-        ("user-agent", "OpenAI/Python 2.30.0"),
-        ("accept", "application/json"),
-        ("accept-encoding", "gzip, deflate"),
-        ("content-type", "application/json"),
-        ("content-length", "69"),
-        ("x-user-id", "user_8821"),
-        ("x-tenant", "acme"),
-        ("x-feature", "search"),
-        ("x-session-id", "sess-0192837465"),
-        ("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
-        (
-            "x-portkey-metadata",
-            r#"{"_user": "user_8821", "environment": "production", "feature": "search", "team": "growth"}"#,
-        ),
-    ];
     let mut buffer = Bytes::from(HEADERS.map(|(_, value)| value).concat());
     let mut request = Request::post("/v1/chat/completions?stream=false").body(Full::from("{}")).unwrap();
     request.headers_mut().reserve(HEADERS.len());

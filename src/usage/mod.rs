@@ -126,6 +126,7 @@ mod price;
 mod reading;
 mod record;
 mod sse;
+mod tally;
 mod tap;
 
 pub(crate) use self::record::{LlmRecord, Recorded, RequestFacts};
