@@ -1,6 +1,6 @@
 //! Forwards requests to the upstream, streaming both ways.
 
-use std::{convert::Infallible, error::Error, sync::Arc};
+use std::{convert::Infallible, error::Error, sync::Arc, time::Duration};
 
 use axum::{
     Json, Router,
@@ -19,6 +19,9 @@ use hyper_util::{
 use serde_json::json;
 use tower_tagging::Tags;
 
+/// How long the upstream may take to accept a connection.
+const CONNECT: Duration = Duration::from_secs(10);
+
 struct Upstream {
     base: Uri,
     client: Client<HttpsConnector<HttpConnector>, Body>,
@@ -28,6 +31,8 @@ pub(crate) fn router(base: Uri) -> Router {
     let mut tcp = HttpConnector::new();
     tcp.set_nodelay(true);
     tcp.enforce_http(false);
+    // An address that nobody answers at is a dead upstream.
+    tcp.set_connect_timeout(Some(CONNECT));
     let connector = HttpsConnectorBuilder::new().with_webpki_roots().https_or_http().enable_http1().wrap_connector(tcp);
     let client = Client::builder(TokioExecutor::new()).pool_timer(TokioTimer::new()).build(connector);
     // Shared, since axum clones the state several times for each request.
