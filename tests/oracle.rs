@@ -30,8 +30,8 @@ const KNOWN: &[(&str, &str)] = &[
     ("extract", "the package gives up on a report with a required count missing; ours reports the others"),
     (
         "saturated",
-        "a part is larger than its whole, or the whole is missing: the package prices what is not affected or gives up; ours \
-         prices the parts cut, and notes it",
+        "a part is larger than its whole, the whole is missing, or of which kind a part is: the package prices what is not \
+         affected or gives up; ours prices the parts cut, or the totals, and notes it",
     ),
     (
         "details",

@@ -36,8 +36,9 @@ impl Call<'_> {
     /// Prices what was counted, each attempt by itself; what is waived is counted and not billed.
     pub(super) fn charge(&self, book: &dyn PriceBook, usage: &Usage, attempts: &Attempts, is_waived: bool) -> Charge {
         if attempts.list.is_empty() {
-            let price = self.ask(book, None, true, usage);
-            let is_of_all = price.as_ref().is_none_or(|price| !self.leaves_out_searches(book, price, usage));
+            let whole = self.ask(book, None, true, usage);
+            let is_of_all = whole.as_ref().is_some_and(|price| !self.leaves_out_searches(book, price, usage));
+            let price = whole.or_else(|| self.ask_for_totals(book, usage));
             return Charge { price: if is_waived { price.map(Price::waived) } else { price }, is_of_all };
         }
         let ask_for =
@@ -61,6 +62,15 @@ impl Call<'_> {
             let requested_model = request_model.filter(|_| is_of_answer);
             ask_book(book, &PriceQuery { provider, model, requested_model, usage: &usage, service_tier, time })
         })
+    }
+
+    /// The price by what is counted of every kind of input and output, where no price can be told of the parts: what of an
+    /// image was cached, for one.
+    fn ask_for_totals(&self, book: &dyn PriceBook, usage: &Usage) -> Option<Price> {
+        let totals = usage.iter().filter(|(unit, _)| unit.is_of_any_kind());
+        let totals = totals.fold(Usage::new(), |usage, (unit, count)| usage.with(unit, count));
+        let has_parts = totals.input_tokens().is_some() && totals.iter().count() < usage.iter().count();
+        has_parts.then(|| self.ask(book, None, true, &totals)).flatten()
     }
 
     /// Whether the price leaves searches out: not every model that searches has a price for that.

@@ -102,6 +102,11 @@ impl Unit {
         matches!(self, Self::InputTokens | Self::OutputTokens)
     }
 
+    /// Whether it counts tokens of whatever was said, heard or seen.
+    pub(super) fn is_of_any_kind(self) -> bool {
+        self <= Self::ReasoningTokens || self == Self::CacheWrite5mTokens
+    }
+
     /// Whether it counts tokens.
     pub(super) fn is_of_tokens(self) -> bool {
         self < Self::WebSearches
