@@ -129,7 +129,11 @@ fn reason(case: &Value, ours: &Ours) -> Option<&'static str> {
     if pair == "openrouter:chat" && report["cost"].is_number() && has_same_usage(case, ours) {
         return Some("cost");
     }
-    if case["price"]["total"].as_str().is_some_and(|total| total.parse() == Ok(0.0)) && ours.price.is_none() {
+    let is_without_tokens = theirs.as_object().is_some_and(|theirs| {
+        theirs.iter().all(|(unit, count)| count.as_f64() == Some(0.0) || !unit.ends_with("_tokens"))
+    });
+    let is_free = case["price"]["total"].as_str().is_some_and(|total| total.parse() == Ok(0.0));
+    if is_free && is_without_tokens && ours.price.is_none() {
         return Some("free");
     }
     let is_priced_by_theirs = case["price_error"].is_null();

@@ -149,6 +149,9 @@ impl StopSignals {
             _ = self.terminate.recv() => {}
         }
         #[cfg(not(unix))]
-        let _ = tokio::signal::ctrl_c().await;
+        if tokio::signal::ctrl_c().await.is_err() {
+            // Nobody can tell it.
+            std::future::pending::<()>().await;
+        }
     }
 }

@@ -134,6 +134,12 @@ impl Attempts {
         sum
     }
 
+    /// What they used together, and what is counted for the whole alone.
+    pub(super) fn sum_within(&self, whole: &Usage) -> Usage {
+        let alone = whole.iter().filter(|(unit, _)| !COUNTED.contains(unit));
+        alone.fold(self.sum(), |usage, (unit, count)| usage.with(unit, count))
+    }
+
     /// What is counted for the whole alone is of the attempt that answered.
     pub(super) fn complete(&mut self, whole: &Usage) {
         if let Some(answer) = self.list.iter_mut().rfind(|attempt| attempt.is_of_answer) {

@@ -32,20 +32,50 @@ pub(super) struct Charge {
     pub(super) is_of_all: bool,
 }
 
+/// What is billed beside tokens, or in place of them.
+const BESIDE_TOKENS: [Unit; 4] = [Unit::WebSearches, Unit::FileSearches, Unit::AudioSeconds, Unit::InputDocumentPages];
+
 impl Call<'_> {
     /// Prices what was counted, each attempt by itself; what is waived is counted and not billed.
     pub(super) fn charge(&self, book: &dyn PriceBook, usage: &Usage, attempts: &Attempts, is_waived: bool) -> Charge {
         if attempts.list.is_empty() {
-            let whole = self.ask(book, None, true, usage);
-            let is_of_all = whole.as_ref().is_some_and(|price| !self.leaves_out_searches(book, price, usage));
+            let (whole, is_of_all) = self.ask_for_all(book, None, true, usage);
             let price = whole.or_else(|| self.ask_for_totals(book, usage));
             return Charge { price: if is_waived { price.map(Price::waived) } else { price }, is_of_all };
         }
-        let ask_for =
-            |attempt: &Attempt| self.ask(book, attempt.model.as_deref(), attempt.is_of_answer, &attempt.usage);
-        let prices: Vec<Price> = attempts.list.iter().filter_map(ask_for).collect();
-        let is_of_all = prices.len() == attempts.list.len();
-        Charge { price: prices.into_iter().reduce(|sum, price| sum.plus(&price)), is_of_all }
+        // What is counted for the whole alone is of no attempt that could be asked for.
+        let is_of_some = |unit| attempts.list.iter().any(|attempt| attempt.usage.get(unit).is_some());
+        let is_of_all = BESIDE_TOKENS.into_iter().all(|unit| usage.get(unit).unwrap_or(0) == 0 || is_of_some(unit));
+        let mut charge = Charge { price: None, is_of_all };
+        for Attempt { model, is_of_answer, usage } in &attempts.list {
+            let (price, is_of_all) = self.ask_for_all(book, model.as_deref(), *is_of_answer, usage);
+            charge.is_of_all &= is_of_all;
+            charge.price = match (charge.price, price) {
+                (Some(sum), Some(price)) => Some(sum.plus(&price)),
+                (sum, price) => sum.or(price),
+            };
+        }
+        charge
+    }
+
+    /// The price, and whether it is of all that was counted: not every model that searches or listens has a price for that.
+    fn ask_for_all(
+        &self,
+        book: &dyn PriceBook,
+        named: Option<&str>,
+        is_of_answer: bool,
+        usage: &Usage,
+    ) -> (Option<Price>, bool) {
+        let Some(price) = self.ask(book, named, is_of_answer, usage) else { return (None, false) };
+        let leaves_out = BESIDE_TOKENS.into_iter().any(|unit| {
+            usage.get(unit).is_some_and(|count| count > 0) && {
+                let others = usage.iter().filter(|(other, _)| *other != unit);
+                let others = others.fold(Usage::new(), |usage, (unit, count)| usage.with(unit, count));
+                let without = self.ask(book, named, is_of_answer, &others);
+                without.is_none_or(|without| without.total == price.total)
+            }
+        });
+        (Some(price), !leaves_out)
     }
 
     /// The price of usage by the model of this name, or else, where it is of the answer, of the model that answered.
@@ -71,17 +101,6 @@ impl Call<'_> {
         let totals = totals.fold(Usage::new(), |usage, (unit, count)| usage.with(unit, count));
         let has_parts = totals.input_tokens().is_some() && totals.iter().count() < usage.iter().count();
         has_parts.then(|| self.ask(book, None, true, &totals)).flatten()
-    }
-
-    /// Whether the price leaves searches out: not every model that searches has a price for that.
-    fn leaves_out_searches(&self, book: &dyn PriceBook, price: &Price, usage: &Usage) -> bool {
-        let searches = [Unit::WebSearches, Unit::FileSearches].into_iter();
-        let mut searches = searches.filter(|unit| usage.get(*unit).is_some_and(|count| count > 0));
-        searches.any(|unit| {
-            let others = usage.iter().filter(|(other, _)| *other != unit);
-            let others = others.fold(Usage::new(), |usage, (unit, count)| usage.with(unit, count));
-            self.ask(book, None, true, &others).is_none_or(|without| without.total == price.total)
-        })
     }
 }
 

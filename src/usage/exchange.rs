@@ -205,7 +205,7 @@ fn by_path(path: &str) -> Option<Exchange> {
     let exchange = match last {
         "completions" if before.ends_with("/chat") => openai(Operation::Chat),
         "chatcompletion_v2" if before.ends_with("/v1/text") => known("minimax", Operation::Chat),
-        "sonar" if before.ends_with("/v1") => known("perplexity", Operation::Chat),
+        "sonar" if before.ends_with("/v1") => tentative(known("perplexity", Operation::Chat)),
         "completions" if before.ends_with("/agents") => known("mistral", Operation::Chat),
         "completions" if before.ends_with("/v1") || before.contains("/deployments/") => openai(Operation::Completions),
         "completions" => tentative(openai(Operation::Completions)),

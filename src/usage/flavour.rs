@@ -44,7 +44,7 @@ pub(super) fn read(
         || has("totalTokenCount")
     {
         reader.gemini(&GENERATE_CONTENT);
-        reader.google_searches(model, tally.google_queries);
+        reader.google_searches(model, tally.google_queries());
     } else if has("inputTokens") || has("outputTokens") {
         reader.converse();
     } else if has("prompt_tokens") || has("completion_tokens") {
@@ -367,9 +367,7 @@ impl Reader<'_> {
             meaning.usage
         });
         self.meaning.inconsistencies.extend(attempts.problem.clone());
-        if !attempts.list.is_empty() {
-            self.meaning.usage = attempts.sum();
-        }
+        self.meaning.usage = attempts.sum_within(&self.meaning.usage);
         self.meaning.attempts = attempts;
     }
 
@@ -463,7 +461,7 @@ impl Reader<'_> {
         let usage = std::mem::take(&mut self.meaning.usage);
         self.meaning.attempts.list = vec![
             Attempt { model: None, is_of_answer: true, usage },
-            Attempt { model: reading.tool_model.clone(), is_of_answer: false, usage: images.usage },
+            Attempt { model: reading.tally.image_model.clone(), is_of_answer: false, usage: images.usage },
         ];
         self.meaning.usage = self.meaning.attempts.sum();
     }

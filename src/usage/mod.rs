@@ -67,7 +67,8 @@
 //! Searches are counted as they are billed: of the web where the provider counts them, for OpenAI's responses by the number
 //! that it names or the calls of its tool that searched (those of files too), for Gemini by the queries that it sent to Google,
 //! each once, or up to Gemini 2.5 by the prompt that searched. What a provider gives away each day or month is not known, and
-//! costs its price. A model without a price for its searches has a cost that is `partial`.
+//! costs its price. A model without a price for its searches, or for seconds and
+//! pages, has a cost that is `partial`.
 //!
 //! Prices come from a [`PriceBook`], by default the catalog of [`genai-prices`](genai_prices): by the model that answered,
 //! else the one that was asked for, of the provider that served it, at the date of the request and the tier that the response

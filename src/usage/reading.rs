@@ -49,8 +49,6 @@ pub(crate) struct Reading {
     /// It could not be read, or not to the end.
     pub(super) is_unparsed: bool,
     pub(super) tally: Tally,
-    /// The model by which OpenAI's responses make images.
-    pub(super) tool_model: Option<String>,
     /// Seconds of what was transcribed, as an answer tells of them beside its counts.
     pub(super) duration: Option<Value>,
     pub(super) first_token: Option<Duration>,
@@ -70,6 +68,8 @@ struct Document {
 
 /// Most values of a document that count, and bytes that are kept for those of the next.
 const MAX_VALUES: usize = 64;
+/// Most models of a document that are looked at.
+const MAX_MODELS: usize = 8;
 const MAX_KEPT_TEXT: usize = 4096;
 
 /// What is wanted of a response document.
@@ -113,8 +113,10 @@ pub(super) enum Field {
     /// What Gemini searched for.
     Queries,
     EmbeddedTokens,
-    /// The model of a tool of OpenAI's.
+    /// The type and the model of a tool of OpenAI's, and what tools used.
+    ToolType,
     ToolModel,
+    ToolUsage,
     /// The model that Bedrock's router chose, as an ARN.
     InvokedModel,
     /// What can be empty and means nothing then.
@@ -181,12 +183,18 @@ const OUTPUT: Node<Field> = Node {
         Field::Nothing,
     ),
 };
-/// The tools that there were; only one that makes images has a model.
+/// The tools that there were: one of them may make images, by a model of its own.
 const TOOLS: Node<Field> = Node {
     key: "tools",
-    want: Want::Each(&[Node { key: "model", want: Want::Value(Field::ToolModel) }], Field::Nothing),
+    want: Want::Each(
+        &[
+            Node { key: "type", want: Want::Value(Field::ToolType) },
+            Node { key: "model", want: Want::Value(Field::ToolModel) },
+        ],
+        Field::Nothing,
+    ),
 };
-const TOOL_USAGE: Node<Field> = count("tool_usage");
+const TOOL_USAGE: Node<Field> = Node { key: "tool_usage", want: Want::Value(Field::ToolUsage) };
 /// What each model of a compound one used.
 const USAGE_BREAKDOWN: Node<Field> = count("usage_breakdown");
 const RESPONSE_ID: Node<Field> = Node { key: "response_id", want: Want::Value(Field::Id) };
@@ -367,7 +375,18 @@ impl Reading {
 
     /// The response broke off in the middle of its only document.
     pub(super) fn break_off(&mut self) {
-        *self = Self { is_unparsed: true, is_error: self.is_error, first_token: self.first_token, ..Self::default() };
+        *self = Self {
+            is_unparsed: true,
+            is_error: self.is_error,
+            first_token: self.first_token,
+            // What headers said stays true.
+            metrics: std::mem::take(&mut self.metrics),
+            header_tier: self.header_tier.take(),
+            header_cost: self.header_cost,
+            inference_provider: self.inference_provider.take(),
+            is_from_cache: self.is_from_cache,
+            ..Self::default()
+        };
     }
 
     /// Takes a value of the document at hand in, as it is written. It counts once the document is complete, and only if
@@ -376,7 +395,7 @@ impl Reading {
         if let Field::DocumentEnd = field {
             let Document { text, values, has_mark, tally } = std::mem::take(&mut self.document);
             if every_counts || has_mark {
-                self.tally = self.tally.or_more(tally);
+                self.tally.take_all(tally);
                 let mut start = 0;
                 for (field, len) in &values {
                     let value = len.and_then(|len| text.get(start..start + len));
@@ -404,7 +423,10 @@ impl Reading {
         // Of many choices one that ends says as much as all do.
         let is_repeated = matches!(field, Field::Finish | Field::FinishReason | Field::Nothing)
             && (value == Some(b"null") || document.values.iter().any(|(other, _)| *other == field));
-        if document.values.len() < MAX_VALUES && !is_repeated {
+        // The first that is no empty text names the model.
+        let is_one_of_many =
+            field == Field::Model && document.values.iter().filter(|(other, _)| *other == field).count() >= MAX_MODELS;
+        if document.values.len() < MAX_VALUES && !is_repeated && !is_one_of_many {
             document.values.push((field, value.map(<[u8]>::len)));
             document.text.extend_from_slice(value.unwrap_or_default());
         }
@@ -478,12 +500,14 @@ impl Reading {
             Field::ServedBy => self.served_by = true,
             // Some servers always have the member.
             Field::Error => self.is_error |= !matches!(value, b"null" | b"\"\"" | b"{}" | b"false"),
-            Field::ToolModel => self.tool_model = self.tool_model.take().or_else(|| name_text(value)),
+            Field::ToolUsage => self.set("tool_usage", value),
             Field::ChoiceUsage
             | Field::Item
             | Field::Action
             | Field::Queries
             | Field::EmbeddedTokens
+            | Field::ToolType
+            | Field::ToolModel
             | Field::Nothing
             | Field::DocumentEnd => {}
         }
@@ -549,7 +573,7 @@ pub(super) fn without_arn(name: &str) -> &str {
 }
 
 /// A name, unless it is empty: Azure begins with such ones.
-fn name_text(value: &[u8]) -> Option<String> {
+pub(super) fn name_text(value: &[u8]) -> Option<String> {
     scalar_text(value).filter(|text| !text.is_empty()).map(cut_name)
 }
 

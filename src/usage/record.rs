@@ -392,7 +392,10 @@ fn provider(
     let provider = tap.upstream_provider(request.path).or_else(by_what_is_seen);
     let provider = provider.or_else(|| exchange.default_provider.map(Box::from))?;
     if &*provider == HUGGING_FACE {
+        // Or how to choose one.
+        let is_choice = |suffix: &&str| ["fastest", "cheapest", "preferred"].contains(suffix);
         let suffix = || request.fields.model.as_deref()?.rsplit_once(':').map(|(_, provider)| provider);
+        let suffix = || suffix().filter(|suffix| !is_choice(suffix));
         if let Some(served_by) = reading.inference_provider.as_deref().or_else(suffix) {
             return Some(cut_name(format!("{HUGGING_FACE}_{served_by}")));
         }

@@ -212,7 +212,7 @@ impl HeaderFacts {
                 Fact::InferenceProvider => facts.inference_provider = name(),
                 Fact::Cost => facts.cost = text.parse().ok().and_then(Money::from_usd),
                 // `SEMANTIC HIT` is one too.
-                Fact::CacheStatus => facts.is_from_cache = text.to_ascii_uppercase().ends_with("HIT"),
+                Fact::CacheStatus => facts.is_from_cache |= text.to_ascii_uppercase().ends_with("HIT"),
             }
         }
         facts
