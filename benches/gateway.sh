@@ -4,11 +4,12 @@
 #
 #   bash benches/gateway.sh            # SECONDS_EACH=2 ROUNDS=11 by default
 #
-# The file of events is emptied before every run that adds to it, as rotation would: one that grows by gigabytes takes memory that a virtual
-# machine has never touched, and then its host's page faults are measured too.
+# The file of events is emptied before every run that adds to it, as rotation would: one that grows by gigabytes takes memory
+# that a virtual machine has never touched, and then its host's page faults are measured too.
 #
 # Needs wrk and nginx (installed from Debian when missing). Prints requests a second, p50 and p99, of requests that are no LLM
-# call, of LLM calls, whose usage is read and priced, and of LLM calls that stream (SSE): medians over all rounds. A ratio is the median of the rounds' own, as the three of a round run right after each other.
+# call, of LLM calls, whose usage is read and priced, and of LLM calls that stream (SSE): medians over all rounds. A ratio is
+# the median of the rounds' own, as the three of a round run right after each other.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 SECONDS_EACH=${SECONDS_EACH:-2}
