@@ -569,6 +569,91 @@ proptest! {
     }
 }
 
+/// Says on stderr what is flushed, and flushes it.
+#[cfg(target_os = "linux")]
+const FLUSHES: &str = r#"
+#define _GNU_SOURCE
+#include <stdio.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+static int flush(long call, int fd) {
+    char link[64], path[4096];
+    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    ssize_t length = readlink(link, path, sizeof path);
+    dprintf(2, "flushed %.*s\n", (int)(length < 0 ? 0 : length), path);
+    return syscall(call, fd);
+}
+
+int fsync(int fd) { return flush(SYS_fsync, fd); }
+int fdatasync(int fd) { return flush(SYS_fdatasync, fd); }
+"#;
+
+/// What was written is flushed, and its folder, when the policy says so.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_spool_is_flushed_as_its_policy_says() {
+    use std::{
+        io::{BufRead, BufReader, Read},
+        process::{Command, Stdio},
+    };
+
+    const CHILD: &str = "TOWER_TAGGING_TEST_FLUSHES";
+    const FOLDER: &str = "TOWER_TAGGING_TEST_FOLDER";
+    if let Ok(policy) = std::env::var(CHILD) {
+        let fsync = match policy.as_str() {
+            "always" => Fsync::Always,
+            "never" => Fsync::Never,
+            millis => Fsync::Interval(Duration::from_millis(millis.parse().unwrap())),
+        };
+        let spool = always(Path::new(&std::env::var_os(FOLDER).unwrap())).fsync(fsync).open().unwrap();
+        let writer = Writer(|_: &[Arc<Event>]| Err(WriteError::retryable("away")));
+        let sink = Queued::builder("away", writer).retry(hasty()).spool(spool).build();
+        emit(&EventLayer::new(sink.clone()), 0..400, "");
+        eprintln!("spooled {}", report(&sink).spool().written);
+        // Until it is told to end, or it was for nothing.
+        thread::spawn(|| {
+            thread::sleep(Duration::from_secs(30));
+            std::process::exit(1);
+        });
+        io::stdin().read_to_end(&mut Vec::new()).unwrap();
+        return;
+    }
+    let folder = TempFolder::new("flushes");
+    let (source, library) = (folder.file("flushes.c"), folder.file("flushes.so"));
+    fs::write(&source, FLUSHES).unwrap();
+    let compiled = Command::new("cc").args(["-shared", "-fPIC", "-o"]).args([&library, &source]).status();
+    assert!(compiled.expect("a C compiler, which dependencies want too").success());
+    for (policy, flushes) in [("always", true), ("100", true), ("3600000", false), ("never", false)] {
+        let spool = folder.path().canonicalize().unwrap().join(policy);
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "a_spool_is_flushed_as_its_policy_says", "--nocapture"])
+            .envs([(CHILD, policy.as_ref()), (FOLDER, spool.as_os_str()), ("LD_PRELOAD", library.as_os_str())])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut flushed = HashSet::new();
+        let mut is_spooled = false;
+        let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        for line in lines.map(Result::unwrap) {
+            is_spooled |= line == "spooled 400";
+            flushed.extend(line.strip_prefix("flushed ").map(PathBuf::from));
+            let is_written_to = |path: &PathBuf| !["lock", "cursor"].iter().any(|name| path.ends_with(name));
+            let files = || fs::read_dir(&spool).unwrap().map(|file| file.unwrap().path()).filter(is_written_to);
+            let is_all_flushed = || files().chain([spool.clone()]).all(|path| flushed.contains(&path));
+            if is_spooled && (!flushes || is_all_flushed()) {
+                assert!(files().count() > 1, "{policy}");
+                break;
+            }
+        }
+        assert_eq!(flushes, !flushed.is_empty(), "{policy}: {flushed:?}");
+        drop(child.stdin.take());
+        assert!(child.wait().unwrap().success(), "{policy}: {flushed:?}");
+    }
+}
+
 /// The disk takes no more: the limit of a process on the size of its files says so.
 #[cfg(unix)]
 #[test]

@@ -745,6 +745,117 @@ fn resident_kib() -> u64 {
     line.and_then(|text| text.split_whitespace().next()?.parse().ok()).unwrap_or(0)
 }
 
+/// What a process of its own says that exports one request with these variables: they are the process's.
+fn exported_with(variables: &[(&str, &str)]) -> String {
+    let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+    child.args(["--exact", "one_request_is_exported", "--nocapture"]).env(EXPORTS, "1").envs(variables.iter().copied());
+    let output = child.output().unwrap();
+    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+}
+
+/// Set in the processes of [`exported_with`].
+const EXPORTS: &str = "TOWER_TAGGING_TEST_EXPORTS";
+
+#[test]
+fn one_request_is_exported() {
+    if std::env::var_os(EXPORTS).is_none() {
+        let receiver = Receiver::start();
+        let said = exported_with(&[("OTEL_EXPORTER_OTLP_ENDPOINT", &receiver.url())]);
+        assert!(said.contains("complete: true"), "{said}");
+        assert_eq!(receiver.with(|received| (received.spans.len(), received.compressed)), (1, 0));
+        return;
+    }
+    let otel = match Otel::from_env() {
+        Ok(otel) => otel,
+        Err(error) => return println!("refused: {error}"),
+    };
+    let layer = EventLayer::new(|_: Arc<Event>| {}).otel(&otel);
+    let service =
+        layer.layer(service_fn(|_: Request<String>| async { Ok::<_, Infallible>(http::Response::new(String::new())) }));
+    service.oneshot(Request::get("/").body(String::new()).unwrap()).now_or_never().unwrap().unwrap();
+    let report = layer.delivery().shutdown(Duration::from_secs(5));
+    println!("complete: {}; {report}", report.is_complete());
+}
+
+/// A collector with a certificate of a private authority, which asks for one of the client.
+#[test]
+fn over_tls_with_certificates_of_ones_own() {
+    use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+    use rustls::{RootCertStore, ServerConfig, server::WebPkiClientVerifier};
+
+    let folder = common::TempFolder::new("tls");
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let mut authority = CertificateParams::new([]).unwrap();
+    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate().unwrap()).unwrap();
+    let signed = |names: &[&str]| {
+        let key = KeyPair::generate().unwrap();
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        (CertificateParams::new(names).unwrap().signed_by(&key, &authority).unwrap(), key)
+    };
+    let (server, server_key) = signed(&["127.0.0.1"]);
+    let (client, client_key) = signed(&["shop"]);
+
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut roots = RootCertStore::empty();
+    roots.add(authority.der().clone()).unwrap();
+    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider)).build().unwrap();
+    let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let config = config.with_client_cert_verifier(verifier);
+    let mut config = config.with_single_cert(vec![server.der().clone()], server_key.into()).unwrap();
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    let receiver = Receiver::start_tls(config);
+
+    let endpoint = format!("https://{}", receiver.address);
+    let authority = file("authority.pem", &authority.pem());
+    let chain = file("client.pem", &client.pem());
+    let key = file("client.key", &client_key.serialize_pem());
+    for (protocol, spans) in [("http/protobuf", 1), ("grpc", 2)] {
+        let all = [
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str()),
+            ("OTEL_EXPORTER_OTLP_PROTOCOL", protocol),
+            ("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip"),
+            ("OTEL_EXPORTER_OTLP_CERTIFICATE", &authority),
+            ("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", &chain),
+            ("OTEL_EXPORTER_OTLP_CLIENT_KEY", &key),
+        ];
+        let said = exported_with(&all);
+        assert!(said.contains("complete: true"), "{protocol}: {said}");
+        // Neither is anything sent to a stranger, nor does the collector take what a stranger sends.
+        let (to_a_stranger, by_a_stranger) = std::thread::scope(|scope| {
+            let to_a_stranger = scope.spawn(|| exported_with(&all[..3]));
+            let by_a_stranger = exported_with(&all[..4]);
+            (to_a_stranger.join().unwrap(), by_a_stranger)
+        });
+        assert!(to_a_stranger.contains("complete: false"), "{protocol}: {to_a_stranger}");
+        assert!(by_a_stranger.contains("complete: false"), "{protocol}: {by_a_stranger}");
+        receiver.with(|received| {
+            assert_eq!(received.spans.len(), spans, "{protocol}");
+            assert!(received.compressed >= spans, "{protocol}");
+        });
+    }
+
+    let nothing = file("nothing.pem", "");
+    for (variables, expected) in [
+        (vec![("CERTIFICATE", "/nowhere.pem")], "OTEL_EXPORTER_OTLP_CERTIFICATE: \"/nowhere.pem\": No such file"),
+        (vec![("TRACES_CERTIFICATE", &*nothing)], "nothing.pem\": no certificate in PEM"),
+        (vec![("CLIENT_KEY", &*key)], "a key of a client needs its CLIENT_CERTIFICATE too"),
+        (vec![("CLIENT_CERTIFICATE", &*chain)], "a certificate of a client needs its CLIENT_KEY too"),
+        (vec![("CLIENT_CERTIFICATE", &*chain), ("CLIENT_KEY", &*chain)], "client.pem\": no items found"),
+        (vec![("COMPRESSION", "zstd")], "OTEL_EXPORTER_OTLP_COMPRESSION: \"zstd\": neither \"gzip\" nor \"none\""),
+    ] {
+        let names: Vec<_> = variables.iter().map(|(name, _)| format!("OTEL_EXPORTER_OTLP_{name}")).collect();
+        let variables: Vec<_> =
+            names.iter().zip(&variables).map(|(name, (_, value))| (name.as_str(), *value)).collect();
+        let said = exported_with(&variables);
+        assert!(said.contains("refused: ") && said.contains(expected), "{variables:?}: {said}");
+    }
+}
+
 #[test]
 fn silly_settings_are_refused() {
     // Each in a process of its own: variables are the process's.
@@ -760,14 +871,10 @@ fn silly_settings_are_refused() {
         (
             "OTEL_EXPORTER_OTLP_PROTOCOL",
             "carrier-pigeon",
-            "refused: OTEL_EXPORTER_OTLP_PROTOCOL: \"carrier-pigeon\" is neither",
+            "refused: OTEL_EXPORTER_OTLP_PROTOCOL: \"carrier-pigeon\": neither",
         ),
         ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/json", "refused: OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"),
-        (
-            "OTEL_TRACES_EXPORTER",
-            "zipkin",
-            "refused: OTEL_TRACES_EXPORTER: \"zipkin\" is neither \"otlp\" nor \"none\"",
-        ),
+        ("OTEL_TRACES_EXPORTER", "zipkin", "refused: OTEL_TRACES_EXPORTER: \"zipkin\": neither \"otlp\" nor \"none\""),
         ("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "many", "refused: OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT: \"many\" is no number"),
         ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc", "accepted"),
         ("OTEL_SDK_DISABLED", "true", "accepted"),

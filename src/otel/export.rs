@@ -20,7 +20,6 @@ use hyper_util::{
 use opentelemetry_http::{HttpClient, HttpError};
 use opentelemetry_otlp::{
     LogExporter, MetricExporter, Protocol, SpanExporter, WithExportConfig, WithHttpConfig, WithTonicConfig,
-    tonic_types::transport::ClientTlsConfig,
 };
 use opentelemetry_sdk::{
     Resource,
@@ -31,6 +30,8 @@ use opentelemetry_sdk::{
 };
 use pin_project_lite::pin_project;
 use tokio::runtime::{Handle, Runtime};
+
+use super::tls::Certificates;
 
 /// A Tokio runtime of our own, so that export works from any thread and depends on no runtime of the app's.
 #[derive(Debug)]
@@ -164,20 +165,16 @@ const MAX_ANSWER_BYTES: usize = 1024 * 1024;
 impl OtlpClient {
     fn new(signal: Signal) -> Result<Self, OtelError> {
         let connector = hyper_rustls::HttpsConnectorBuilder::new()
-            .with_provider_and_webpki_roots(rustls::crypto::ring::default_provider())
-            .map_err(|problem| OtelError::of("TLS", problem))?;
-        let connector = connector.https_or_http().enable_http1().build();
+            .with_tls_config(Certificates::of(signal)?.for_http()?)
+            .https_or_http()
+            .enable_http1()
+            .build();
         let client = Client::builder(TokioExecutor::new()).pool_timer(TokioTimer::new()).build(connector);
-        let own = format!("OTEL_EXPORTER_OTLP_{}_TIMEOUT", signal.word());
-        for name in [own.as_str(), opentelemetry_otlp::OTEL_EXPORTER_OTLP_TIMEOUT] {
-            if let Ok(text) = env::var(name)
-                && !text.is_empty()
-            {
-                let millis = text.parse().map_err(|_| OtelError::new(format!("{name}: {text:?} is no number")))?;
-                return Ok(Self { client, timeout: Duration::from_millis(millis) });
-            }
-        }
-        Ok(Self { client, timeout: Duration::from_secs(10) })
+        let timeout = match signal.setting("TIMEOUT") {
+            Some(millis) => millis.value.parse().map_err(|_| millis.refused("no number of milliseconds"))?,
+            None => 10_000,
+        };
+        Ok(Self { client, timeout: Duration::from_millis(timeout) })
     }
 
     async fn send(self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
@@ -280,7 +277,7 @@ impl Signal {
             Err(_) | Ok("") => Ok(None),
             Ok("otlp") => Ok(Some(true)),
             Ok("none") => Ok(Some(false)),
-            Ok(other) => Err(OtelError::new(format!("{name}: {other:?} is neither \"otlp\" nor \"none\""))),
+            Ok(other) => Err(OtelError::new(format!("{name}: {other:?}: neither \"otlp\" nor \"none\""))),
         }
     }
 
@@ -289,19 +286,47 @@ impl Signal {
         if let Some(protocol) = destination.protocol {
             return Ok(protocol);
         }
-        let own = format!("OTEL_EXPORTER_OTLP_{}_PROTOCOL", self.word());
-        for name in [own.as_str(), opentelemetry_otlp::OTEL_EXPORTER_OTLP_PROTOCOL] {
-            match env::var(name).as_deref() {
-                Err(_) | Ok("") => {}
-                Ok("grpc") => return Ok(OtlpProtocol::Grpc),
-                Ok("http/protobuf") => return Ok(OtlpProtocol::HttpProtobuf),
-                Ok(other) => {
-                    let message = format!("{name}: {other:?} is neither \"grpc\" nor \"http/protobuf\"");
-                    return Err(OtelError::new(message));
-                }
-            }
+        match self.setting("PROTOCOL") {
+            None => Ok(OtlpProtocol::HttpProtobuf),
+            Some(protocol) => match protocol.value.as_str() {
+                "grpc" => Ok(OtlpProtocol::Grpc),
+                "http/protobuf" => Ok(OtlpProtocol::HttpProtobuf),
+                _ => Err(protocol.refused("neither \"grpc\" nor \"http/protobuf\"")),
+            },
         }
-        Ok(OtlpProtocol::HttpProtobuf)
+    }
+
+    /// Refuses what the exporters would pass over in silence.
+    fn check_compression(self) -> Result<(), OtelError> {
+        match self.setting("COMPRESSION") {
+            Some(name) if !["gzip", "none"].iter().any(|known| name.value.eq_ignore_ascii_case(known)) => {
+                Err(name.refused("neither \"gzip\" nor \"none\""))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The variable `OTEL_EXPORTER_OTLP_<SIGNAL>_<name>`, or else `OTEL_EXPORTER_OTLP_<name>`; an empty one is not set.
+    pub(super) fn setting(self, name: &str) -> Option<Setting> {
+        let own = format!("OTEL_EXPORTER_OTLP_{}_{name}", self.word());
+        [own, format!("OTEL_EXPORTER_OTLP_{name}")].into_iter().find_map(|variable| {
+            let value = env::var(&variable).ok().filter(|value| !value.is_empty())?;
+            Some(Setting { variable, value })
+        })
+    }
+}
+
+/// A variable that is set.
+#[derive(Debug)]
+pub(super) struct Setting {
+    pub(super) variable: String,
+    pub(super) value: String,
+}
+
+impl Setting {
+    /// That the value can't be used, and why.
+    pub(super) fn refused(&self, why: impl fmt::Display) -> OtelError {
+        OtelError::new(format!("{}: {:?}: {why}", self.variable, self.value))
     }
 }
 
@@ -312,9 +337,10 @@ macro_rules! otlp_exporter {
             runtime: &Arc<ExportRuntime>,
             destination: &Destination,
         ) -> Result<OnRuntime<$exporter>, OtelError> {
+            Signal::$signal.check_compression()?;
             let exporter = match Signal::$signal.protocol(destination)? {
                 OtlpProtocol::Grpc => {
-                    let tls = ClientTlsConfig::new().with_enabled_roots();
+                    let tls = Certificates::of(Signal::$signal)?.for_grpc();
                     let mut builder = $exporter::builder().with_tonic().with_tls_config(tls);
                     if let Some(endpoint) = &destination.endpoint {
                         builder = builder.with_endpoint(endpoint);

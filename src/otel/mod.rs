@@ -50,6 +50,8 @@
 //! [`Otel::from_env`] exports over OTLP, by gRPC or HTTP, as the
 //! [variables](https://opentelemetry.io/docs/specs/otel/protocol/exporter/) of the OpenTelemetry specification say:
 //! `OTEL_EXPORTER_OTLP_ENDPOINT`, `…_PROTOCOL` (`http/protobuf` by default, or `grpc`), `…_HEADERS`, `…_TIMEOUT`,
+//! `…_COMPRESSION` (`gzip` or `none`), `…_CERTIFICATE` (a PEM file of the authorities that are trusted in place of the public
+//! ones), `…_CLIENT_CERTIFICATE` and `…_CLIENT_KEY`, each for all signals or for one (`OTEL_EXPORTER_OTLP_TRACES_…`);
 //! `OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES`, `OTEL_TRACES_SAMPLER`, `OTEL_{TRACES,METRICS,LOGS}_EXPORTER` (`otlp` or
 //! `none`), `OTEL_METRIC_EXPORT_INTERVAL`, `OTEL_SDK_DISABLED`. Logs are exported when `OTEL_LOGS_EXPORTER` is `otlp`. It
 //! runs on threads of its own: from any thread, with a Tokio runtime or without. With [`Otel::builder`] you hand in
@@ -64,6 +66,7 @@ mod labels;
 mod log;
 mod metrics;
 mod span;
+mod tls;
 
 use std::{
     env, fmt,

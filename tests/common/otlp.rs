@@ -1,4 +1,4 @@
-//! An OTLP receiver over HTTP, which decodes what it gets.
+//! An OTLP receiver over HTTP and gRPC, which decodes what it gets.
 
 use std::{
     collections::BTreeMap,
@@ -7,7 +7,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-use axum::{Router, body::Bytes, extract::State, http::StatusCode, routing::post};
+use axum::{
+    Router,
+    body::{Body, Bytes},
+    extract::State,
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header::CONTENT_TYPE},
+    response::{IntoResponse, Response},
+    routing::post,
+    serve::Listener,
+};
+use http_body_util::{BodyExt, Full};
 use opentelemetry_proto::tonic::{
     collector::{
         logs::v1::ExportLogsServiceRequest, metrics::v1::ExportMetricsServiceRequest,
@@ -26,6 +35,8 @@ pub(crate) struct Received {
     pub(crate) spans: Vec<(Span, BTreeMap<String, String>)>,
     pub(crate) metrics: Vec<Metric>,
     pub(crate) logs: Vec<LogRecord>,
+    /// How many messages were compressed.
+    pub(crate) compressed: usize,
 }
 
 #[derive(Clone)]
@@ -37,11 +48,27 @@ pub(crate) struct Receiver {
 impl Receiver {
     /// On a thread of its own, so that it answers whatever the test's runtime does.
     pub(crate) fn start() -> Self {
+        Self::start_on(|listener| listener)
+    }
+
+    /// Over TLS.
+    pub(crate) fn start_tls(config: rustls::ServerConfig) -> Self {
+        let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+        Self::start_on(|listener| TlsListener { listener, acceptor })
+    }
+
+    fn start_on<L>(listen: impl FnOnce(tokio::net::TcpListener) -> L + Send + 'static) -> Self
+    where
+        L: Listener<Addr = SocketAddr>,
+    {
         let received: Arc<Mutex<Received>> = Arc::default();
         let app = Router::new()
             .route("/v1/traces", post(traces))
             .route("/v1/metrics", post(metrics))
             .route("/v1/logs", post(logs))
+            .route("/opentelemetry.proto.collector.trace.v1.TraceService/Export", post(grpc_traces))
+            .route("/opentelemetry.proto.collector.metrics.v1.MetricsService/Export", post(grpc_metrics))
+            .route("/opentelemetry.proto.collector.logs.v1.LogsService/Export", post(grpc_logs))
             .layer(axum::extract::DefaultBodyLimit::disable())
             .with_state(Arc::clone(&received));
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -51,7 +78,7 @@ impl Receiver {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async move {
                 let listener = tokio::net::TcpListener::from_std(listener).unwrap();
-                axum::serve(listener, app).await.unwrap();
+                axum::serve(listen(listener), app).await.unwrap();
             });
         });
         Self { address, received }
@@ -90,6 +117,30 @@ impl Receiver {
     /// Cumulative: the last one counts.
     fn last(&self, name: &str) -> Option<Metric> {
         self.with(|received| received.metrics.iter().rfind(|metric| metric.name == name).cloned())
+    }
+}
+
+struct TlsListener {
+    listener: tokio::net::TcpListener,
+    acceptor: tokio_rustls::TlsAcceptor,
+}
+
+impl Listener for TlsListener {
+    type Io = tokio_rustls::server::TlsStream<tokio::net::TcpStream>;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
+        loop {
+            let (stream, address) = Listener::accept(&mut self.listener).await;
+            // Whoever is not trusted goes away, and the next one comes.
+            if let Ok(stream) = self.acceptor.accept(stream).await {
+                return (stream, address);
+            }
+        }
+    }
+
+    fn local_addr(&self) -> std::io::Result<Self::Addr> {
+        self.listener.local_addr()
     }
 }
 
@@ -143,11 +194,12 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
         .collect()
 }
 
-/// The body, decompressed where a collector compressed it.
-fn plain(body: &[u8]) -> Bytes {
+/// The body, decompressed where it was compressed.
+fn plain(State(received): &Shared, body: &[u8]) -> Bytes {
     if !body.starts_with(&[0x1f, 0x8b]) {
         return Bytes::copy_from_slice(body);
     }
+    received.lock().unwrap().compressed += 1;
     let mut plain = Vec::new();
     std::io::Read::read_to_end(&mut flate2::read::GzDecoder::new(body), &mut plain).unwrap();
     plain.into()
@@ -155,8 +207,8 @@ fn plain(body: &[u8]) -> Bytes {
 
 type Shared = State<Arc<Mutex<Received>>>;
 
-async fn traces(State(received): Shared, body: Bytes) -> StatusCode {
-    let request = ExportTraceServiceRequest::decode(plain(&body)).unwrap();
+async fn traces(received: Shared, body: Bytes) -> StatusCode {
+    let request = ExportTraceServiceRequest::decode(plain(&received, &body)).unwrap();
     let mut received = received.lock().unwrap();
     for group in request.resource_spans {
         let resource = attributes(&group.resource.unwrap_or_default().attributes);
@@ -166,16 +218,39 @@ async fn traces(State(received): Shared, body: Bytes) -> StatusCode {
     StatusCode::OK
 }
 
-async fn metrics(State(received): Shared, body: Bytes) -> StatusCode {
-    let request = ExportMetricsServiceRequest::decode(plain(&body)).unwrap();
+async fn metrics(received: Shared, body: Bytes) -> StatusCode {
+    let request = ExportMetricsServiceRequest::decode(plain(&received, &body)).unwrap();
     let groups = request.resource_metrics.into_iter().flat_map(|group| group.scope_metrics);
     received.lock().unwrap().metrics.extend(groups.flat_map(|scope| scope.metrics));
     StatusCode::OK
 }
 
-async fn logs(State(received): Shared, body: Bytes) -> StatusCode {
-    let request = ExportLogsServiceRequest::decode(plain(&body)).unwrap();
+async fn logs(received: Shared, body: Bytes) -> StatusCode {
+    let request = ExportLogsServiceRequest::decode(plain(&received, &body)).unwrap();
     let groups = request.resource_logs.into_iter().flat_map(|group| group.scope_logs);
     received.lock().unwrap().logs.extend(groups.flat_map(|scope| scope.log_records));
     StatusCode::OK
+}
+
+/// What precedes a message in gRPC: whether it is compressed, and its length.
+const GRPC_PREFIX: usize = 5;
+
+async fn grpc_traces(received: Shared, body: Bytes) -> Response {
+    of_grpc(traces(received, body.slice(GRPC_PREFIX..)).await)
+}
+
+async fn grpc_metrics(received: Shared, body: Bytes) -> Response {
+    of_grpc(metrics(received, body.slice(GRPC_PREFIX..)).await)
+}
+
+async fn grpc_logs(received: Shared, body: Bytes) -> Response {
+    of_grpc(logs(received, body.slice(GRPC_PREFIX..)).await)
+}
+
+/// An empty message and that all is well.
+fn of_grpc(status: StatusCode) -> Response {
+    let trailers = HeaderMap::from_iter([(HeaderName::from_static("grpc-status"), HeaderValue::from_static("0"))]);
+    let message = Full::new(Bytes::from_static(&[0; GRPC_PREFIX]));
+    let body = Body::new(message.with_trailers(std::future::ready(Some(Ok(trailers)))));
+    (status, [(CONTENT_TYPE, "application/grpc")], body).into_response()
 }
