@@ -398,6 +398,23 @@ async fn months_are_partitions() {
 
 #[tokio::test]
 #[ignore = "needs Postgres: run by tests/run.sh"]
+async fn a_connection_is_kept() {
+    let (database, store) = Database::migrated("kept").await;
+    let events = events::events(100, |_, tags| tags.insert("team", "growth"));
+    let mut writer = store.writer();
+    let mut seen = BTreeSet::new();
+    for batch in events.chunks(10) {
+        writer.write(batch).unwrap();
+        let open = "SELECT pid::text FROM pg_stat_activity
+                    WHERE application_name = 'tower-tagging' AND datname = current_database()";
+        seen.extend(database.lines(open).await);
+    }
+    assert_eq!(seen.len(), 1, "{seen:?}");
+    assert_eq!(database.count().await, 100);
+}
+
+#[tokio::test]
+#[ignore = "needs Postgres: run by tests/run.sh"]
 async fn a_cut_connection_is_opened_again() {
     let (database, store) = Database::migrated("cut").await;
     let events = events::events(100, |_, tags| tags.insert("team", "growth"));
