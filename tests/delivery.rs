@@ -136,7 +136,8 @@ fn a_destination_that_is_away_is_left_in_peace() {
     let away = report(&sink);
     assert_eq!((away.delivered(), away.in_flight()), (0, 1000));
     assert!(away.oldest_age().unwrap() > Duration::from_millis(300), "{away:?}");
-    assert!(away.to_string().ends_with("1000 in flight, unavailable"), "{away}");
+    assert!(away.to_string().ends_with("1000 in flight, unavailable, last error: connection refused"), "{away}");
+    assert_eq!(away.last_error(), Some("connection refused"));
     is_up.store(true, SeqCst);
     wait_until(|| report(&sink).in_flight() == 0);
     assert!(sink.delivery().is_healthy());

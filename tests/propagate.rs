@@ -12,7 +12,7 @@ use std::{
 use axum::{Router, body::Body};
 use bytes::Bytes;
 use common::Recorder;
-use futures_util::{FutureExt, stream};
+use futures_util::{FutureExt, StreamExt, stream};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 use http_body_util::{BodyExt, Full};
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
@@ -199,6 +199,101 @@ async fn calls_are_on_behalf_of_the_request() {
         Ok::<_, Infallible>(Response::new(String::new()))
     }));
     nobody.oneshot(Request::new(())).await.unwrap();
+}
+
+/// What a request's calls used and cost is on its own event, each as it was priced where it was made.
+#[tokio::test]
+async fn what_calls_cost_is_on_the_request() {
+    use serde_json::json;
+
+    async fn call<S>(client: S, address: SocketAddr, answer: &str) -> S::Response
+    where
+        S: Service<Request<Full<Bytes>>, Error: std::fmt::Debug>,
+    {
+        let call = Request::post(format!("http://{address}/v1/chat/completions")).header("answer", answer);
+        client.oneshot(call.body(Full::default()).unwrap()).await.unwrap()
+    }
+
+    let provider = async |headers: HeaderMap| {
+        let tokens = |model: &str, more: serde_json::Value| {
+            let mut usage = json!({"prompt_tokens": 1000, "completion_tokens": 100, "total_tokens": 1100});
+            usage.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            json!({"model": model, "choices": [], "usage": usage}).to_string()
+        };
+        let chunk =
+            Bytes::from_static(b"data: {\"model\":\"gpt-4o\",\"choices\":[{\"delta\":{\"content\":\"a\"}}]}\n\n");
+        let endless = stream::iter([Ok::<_, Infallible>(chunk)]).chain(stream::pending());
+        let (status, kind, body) = match headers["answer"].to_str().unwrap() {
+            "gpt-4o" => (200, "json", tokens("gpt-4o", json!({})).into()),
+            "routed" => (200, "json", tokens("openai/gpt-4o", json!({"cost": 0.5, "cost_details": {}})).into()),
+            "unknown" => (200, "json", tokens("gpt-nobody-knows", json!({})).into()),
+            "busy" => (429, "json", Body::from(r#"{"error": {"message": "slow down"}}"#)),
+            _ => (200, "event-stream", Body::from_stream(endless)),
+        };
+        let media = if kind == "json" { "application/json" } else { "text/event-stream" };
+        Response::builder().status(status).header("content-type", media).body(body).unwrap()
+    };
+    let address = serve(Router::new().fallback(provider)).await;
+    // No sink: the calls have no events of their own.
+    let usage = UsageTap::new().roll_up();
+    let client = ServiceBuilder::new()
+        .layer(TaggingLayer::builder().usage(usage).build().unwrap())
+        .service(Client::builder(TokioExecutor::new()).build_http::<RequestBody<Full<Bytes>>>());
+    let event_of = async |answers: &'static [&'static str], passes_on: bool| {
+        let recorder = Recorder::default();
+        let client = client.clone();
+        let handler = async move || {
+            for answer in answers {
+                let mut body = call(client.clone(), address, answer).await.into_body();
+                if passes_on {
+                    // The client of the service gets what the provider sends, as it comes.
+                    return Body::new(body);
+                }
+                while !matches!(*answer, "endless") && body.frame().await.is_some() {}
+            }
+            Body::empty()
+        };
+        let app = Router::new().fallback(handler).layer(tagging(&recorder));
+        let mut body = app.oneshot(inbound()).await.unwrap().into_body();
+        while body.frame().await.is_some() && !answers.contains(&"endless") {}
+        drop(body);
+        let event = recorder.events().pop().unwrap();
+        let llm = event.llm().map(|llm| {
+            let usage = llm.usage().map(|usage| [usage.input_tokens(), usage.output_tokens()]);
+            let cost = llm.cost().map(|cost| cost.to_string());
+            (usage, llm.cost_status().as_str(), cost, llm.price_source().map(str::to_owned))
+        });
+        llm.map(|(usage, status, cost, source)| {
+            let usage = usage.map(|counts| counts.map(Option::unwrap_or_default));
+            (usage, status, cost.unwrap_or_default(), source.unwrap_or_default())
+        })
+    };
+    let catalog = "genai-prices 0.2.1";
+    let is = |usage: Option<[u64; 2]>, status: &'static str, cost: &str, source: &str| {
+        Some((usage, status, cost.to_owned(), source.to_owned()))
+    };
+    for (answers, expected) in [
+        (&["gpt-4o"][..], is(Some([1000, 100]), "priced", "0.0035", catalog)),
+        (&["routed"], is(Some([1000, 100]), "priced", "0.5", "provider")),
+        // A call that was refused and made again cost what the second one did.
+        (&["busy", "gpt-4o", "routed"], is(Some([2000, 200]), "priced", "0.5035", "genai-prices 0.2.1 and provider")),
+        (&["gpt-4o", "unknown"], is(Some([2000, 200]), "partial", "0.0035", catalog)),
+        (&["unknown"], is(Some([1000, 100]), "unpriced_model", "", "")),
+        (&["gpt-4o", "endless"], is(Some([1000, 100]), "partial", "0.0035", catalog)),
+        (&["endless"], is(None, "no_usage", "", "")),
+        (&["busy"], None),
+        (&["gpt-4o"; 300], is(Some([300_000, 30_000]), "priced", "1.05", catalog)),
+    ] {
+        assert_eq!(event_of(answers, false).await, expected, "{answers:?}");
+    }
+    for (answers, expected) in [
+        (&["gpt-4o"][..], is(Some([1000, 100]), "priced", "0.0035", catalog)),
+        (&["endless"], is(None, "no_usage", "", "")),
+    ] {
+        assert_eq!(event_of(answers, true).await, expected, "handed on: {answers:?}");
+    }
+    // Outside of a request nobody is told.
+    body_of(call(client, address, "gpt-4o").await).await;
 }
 
 /// A → PropagateLayer → B over real HTTP.

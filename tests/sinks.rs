@@ -18,12 +18,14 @@ use http::{Request, Response};
 use serde_json::Value;
 use tower::{Layer, ServiceExt, service_fn};
 use tower_tagging::{
-    Event, EventLayer, Sink, Tags,
-    event::ManualClock,
+    Event, EventLayer, Sink, TaggingLayer, Tags,
+    event::{Clock, ManualClock},
+    metadata::ConfigError,
     sink::{
         BatchWriter, ChannelSink, Delivery, DropReason, Fanout, Filter, JsonLinesSink, JsonLinesWriter, MockSink,
         Queued, SinkReport, TracingSink, WriteError,
     },
+    tagging::RequestBody,
     trace::SequentialIds,
     usage::{Usage, UsageTap},
 };
@@ -189,7 +191,8 @@ fn writers_that_fail_or_panic_are_counted() {
     assert_eq!(report.dropped_for(DropReason::Panicked), 2);
     assert_eq!(
         report.to_string(),
-        "moody: 30 accepted, 23 delivered, 5 dropped (write_failed), 2 dropped (panicked), 0 in flight"
+        "moody: 30 accepted, 23 delivered, 5 dropped (write_failed), 2 dropped (panicked), 0 in flight, \
+         last error: the writer panicked"
     );
 }
 
@@ -369,6 +372,33 @@ fn sinks_that_panic_are_kept_from_the_request() {
     assert_eq!(panicked, 6, "those of the filter are counted too: {report}");
     emit(&layer, 1);
     assert_eq!(layer.delivery().report().sink("closure").unwrap().dropped_for(DropReason::Closed), 1);
+}
+
+#[test]
+fn a_builder_adds_sinks_of_any_kind() {
+    let mocks = [MockSink::new(), MockSink::new(), MockSink::new()];
+    let boxed: Box<dyn Sink> = Box::new(mocks[1].clone());
+    let shared: Arc<dyn Sink> = Arc::new(mocks[2].clone());
+    let events = EventLayer::new(mocks[0].clone()).clock(ManualClock::new());
+    let builder = TaggingLayer::builder().events(events).sink(boxed).sink(None::<MockSink>).sink(Some(shared));
+    let layer = builder.build().unwrap();
+    let service = layer
+        .layer(service_fn(async |_: Request<RequestBody<String>>| Ok::<_, Infallible>(Response::new(String::new()))));
+    futures_util::FutureExt::now_or_never(service.oneshot(Request::new(String::new()))).unwrap().unwrap();
+    for mock in &mocks {
+        assert_eq!(mock.single().time(), ManualClock::new().now());
+    }
+    let report = layer.delivery().shutdown(Duration::ZERO);
+    let told: Vec<_> = report.sinks().iter().map(|sink| (sink.name(), sink.delivered())).collect();
+    assert_eq!(told.iter().filter(|(name, _)| *name == "mock").count(), 3, "{told:?}");
+    assert!(report.is_complete(), "{report}");
+    // Nobody would learn of it.
+    let usage = || TaggingLayer::builder().usage(UsageTap::new());
+    let refused = usage().build().unwrap_err();
+    assert_eq!(refused, ConfigError::UsageWithoutSink);
+    assert!(refused.to_string().starts_with("LLM usage is read for nobody"), "{refused}");
+    assert!(usage().sink(MockSink::new()).build().is_ok());
+    assert!(TaggingLayer::builder().usage(UsageTap::new().roll_up()).build().is_ok());
 }
 
 #[tokio::test]

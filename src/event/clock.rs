@@ -106,17 +106,23 @@ impl Clock for SystemClock {
 #[derive(Clone, Debug)]
 pub struct ManualClock {
     start: Instant,
+    start_time: SystemTime,
     elapsed_nanos: std::sync::Arc<AtomicU64>,
 }
 
 #[cfg(feature = "test-util")]
 impl ManualClock {
-    /// Seconds from the Unix epoch to 2026-01-01T00:00:00Z.
-    const START: u64 = 1_767_225_600;
+    /// From the Unix epoch to 2026-01-01T00:00:00Z.
+    const START: Duration = Duration::from_secs(1_767_225_600);
 
     /// A clock that stands at 2026-01-01T00:00:00Z.
     pub fn new() -> Self {
-        Self { start: Instant::now(), elapsed_nanos: std::sync::Arc::default() }
+        Self::at(SystemTime::UNIX_EPOCH + Self::START)
+    }
+
+    /// A clock that stands at this time.
+    pub fn at(time: SystemTime) -> Self {
+        Self { start: Instant::now(), start_time: time, elapsed_nanos: std::sync::Arc::default() }
     }
 
     /// Moves the clock on.
@@ -139,7 +145,7 @@ impl Default for ManualClock {
 #[cfg(feature = "test-util")]
 impl Clock for ManualClock {
     fn now(&self) -> SystemTime {
-        SystemTime::UNIX_EPOCH + Duration::from_secs(Self::START) + self.elapsed()
+        self.start_time + self.elapsed()
     }
 
     fn instant(&self) -> Instant {

@@ -117,6 +117,8 @@ pub enum ConfigError {
         /// What the limits would change in it.
         problem: Diagnostic<'static>,
     },
+    /// LLM usage is to be read for nobody: there is no sink, no telemetry, and no request that it is told.
+    UsageWithoutSink,
 }
 
 impl ConfigError {
@@ -125,7 +127,10 @@ impl ConfigError {
             Self::InvalidHeader { variable, .. }
             | Self::SecretHeader { variable, .. }
             | Self::InvalidPrefix { variable, .. } => *variable = Some(name),
-            Self::InvalidVariable { .. } | Self::InvalidHost { .. } | Self::OverLimit { .. } => {}
+            Self::InvalidVariable { .. }
+            | Self::InvalidHost { .. }
+            | Self::OverLimit { .. }
+            | Self::UsageWithoutSink => {}
         }
         self
     }
@@ -144,14 +149,20 @@ impl fmt::Display for ConfigError {
                 write!(f, "{entry:?} is no header name, or renames one to what can be no key")
             }
             Self::SecretHeader { name, .. } => {
-                write!(f, "header \"{name}\" holds secrets and is refused as a tag unless it is opted in by name")
+                let opt_in = "unless it is opted in by name, with `Intake::allow_secret` before the allow-list";
+                write!(f, "header \"{name}\" holds secrets and is refused as a tag {opt_in}")
             }
             Self::InvalidPrefix { prefix, .. } => write!(f, "no header name begins with {prefix:?}"),
             Self::InvalidVariable { variable, reason } => write!(f, "{variable}: {reason}"),
             Self::InvalidHost { pattern } => {
                 write!(f, "{pattern:?} is no host such as \"api.example.com\" or \"*.example.com\"")
             }
-            Self::OverLimit { scope, problem } => write!(f, "tags of scope {scope} are over the limits: {problem}"),
+            Self::OverLimit { scope, problem } => {
+                write!(f, "tags of scope {scope} are over the limits, which `Limits` can raise: {problem}")
+            }
+            Self::UsageWithoutSink => f.write_str(
+                "LLM usage is read for nobody: add a sink, events or telemetry, or let the `UsageTap` roll up",
+            ),
         }
     }
 }

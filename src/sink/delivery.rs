@@ -112,6 +112,7 @@ impl Counts {
             spool: SpoolReport::default(),
             oldest_age: None,
             health: SinkHealth::Healthy,
+            last_error: None,
         }
     }
 }
@@ -180,6 +181,7 @@ pub struct SinkReport {
     spool: SpoolReport,
     oldest_age: Option<Duration>,
     health: SinkHealth,
+    last_error: Option<String>,
 }
 
 impl SinkReport {
@@ -190,6 +192,11 @@ impl SinkReport {
 
     pub(super) fn with_state(mut self, oldest_age: Option<Duration>, health: SinkHealth) -> Self {
         (self.oldest_age, self.health) = (oldest_age, health);
+        self
+    }
+
+    pub(super) fn with_last_error(mut self, error: Option<String>) -> Self {
+        self.last_error = error;
         self
     }
 
@@ -243,6 +250,11 @@ impl SinkReport {
         self.health
     }
 
+    /// What the last attempt to write said that failed, at most 256 characters of it; `None` when there was none.
+    pub fn last_error(&self) -> Option<&str> {
+        self.last_error.as_deref()
+    }
+
     /// Whether every event that was handed to the sink reached its destination.
     pub fn is_complete(&self) -> bool {
         self.accepted == self.delivered
@@ -267,6 +279,9 @@ impl fmt::Display for SinkReport {
         }
         if matches!(self.health, SinkHealth::Unavailable | SinkHealth::Stalled) {
             write!(f, ", {}", self.health)?;
+        }
+        if let Some(error) = self.last_error.as_ref().filter(|_| !self.is_complete()) {
+            write!(f, ", last error: {error}")?;
         }
         Ok(())
     }

@@ -18,6 +18,10 @@ impl Fanout {
         Self::default()
     }
 
+    pub(crate) fn of(sinks: impl Into<Vec<Guarded>>) -> Self {
+        Self { sinks: sinks.into() }
+    }
+
     /// Adds a sink.
     #[must_use]
     pub fn with(mut self, sink: impl Sink) -> Self {

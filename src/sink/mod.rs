@@ -141,20 +141,48 @@ impl<F: Fn(Arc<Event>) + Send + Sync + 'static> Sink for F {
     }
 }
 
-impl Sink for Arc<dyn Sink> {
+macro_rules! pointer_to_a_sink {
+    ($pointer:ty) => {
+        impl Sink for $pointer {
+            fn emit(&self, event: Arc<Event>) {
+                (**self).emit(event);
+            }
+
+            fn delivery(&self) -> Delivery {
+                (**self).delivery()
+            }
+
+            fn name(&self) -> &str {
+                (**self).name()
+            }
+
+            fn is_listening(&self) -> bool {
+                (**self).is_listening()
+            }
+        }
+    };
+}
+
+pointer_to_a_sink!(Arc<dyn Sink>);
+pointer_to_a_sink!(Box<dyn Sink>);
+
+/// `None` takes nothing, and while there is no other sink, a layer builds no events.
+impl<S: Sink> Sink for Option<S> {
     fn emit(&self, event: Arc<Event>) {
-        (**self).emit(event);
+        if let Some(sink) = self {
+            sink.emit(event);
+        }
     }
 
     fn delivery(&self) -> Delivery {
-        (**self).delivery()
+        self.as_ref().map_or_else(Delivery::none, Sink::delivery)
     }
 
     fn name(&self) -> &str {
-        (**self).name()
+        self.as_ref().map_or("none", Sink::name)
     }
 
     fn is_listening(&self) -> bool {
-        (**self).is_listening()
+        self.as_ref().is_some_and(Sink::is_listening)
     }
 }

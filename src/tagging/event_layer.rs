@@ -9,7 +9,7 @@ use http::{header, request::Parts};
 use crate::{
     event::{Clock, Event, EventPoolOwner, SystemClock},
     metadata::intake::header_text,
-    sink::{Delivery, Sink, guarded::Guarded},
+    sink::{Delivery, Fanout, Sink, guarded::Guarded},
     tags::State,
     trace::{IdGenerator, RandomIds},
 };
@@ -70,6 +70,12 @@ impl EventLayer {
                 otel: None,
             }),
         }
+    }
+
+    /// Emits to this sink too.
+    #[must_use]
+    pub fn sink(self, sink: impl Sink) -> Self {
+        self.with(|events| events.sink = Guarded::new(Fanout::of([events.sink.clone(), Guarded::new(sink)])))
     }
 
     /// Tells the time by another clock.
@@ -161,6 +167,10 @@ impl EventLayer {
     pub(super) fn is_listening(&self) -> bool {
         #[cfg(feature = "otel")]
         if self.events.otel.is_some() {
+            return true;
+        }
+        #[cfg(feature = "llm")]
+        if self.events.usage().is_some_and(UsageTap::rolls_up) {
             return true;
         }
         self.events.sink.is_listening()

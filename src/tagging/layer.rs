@@ -8,7 +8,7 @@ use crate::{
     trace::{IdGenerator, TraceIdLayer},
 };
 
-#[cfg(feature = "otel")]
+#[cfg(any(feature = "llm", feature = "otel"))]
 use crate::sink::Fanout;
 #[cfg(feature = "llm")]
 use crate::usage::UsageTap;
@@ -147,17 +147,21 @@ impl TaggingLayerBuilder {
         self
     }
 
-    /// How events are made and where they go.
+    /// How events are made and where they go, in place of what was said of that before.
     #[must_use]
     pub fn events(mut self, events: EventLayer) -> Self {
         self.events = Some(events);
         self
     }
 
-    /// Short for [`events`](Self::events) with [`EventLayer::new`].
+    /// Emits events to this sink, beside those that were named before.
     #[must_use]
-    pub fn sink(self, sink: impl Sink) -> Self {
-        self.events(EventLayer::new(sink))
+    pub fn sink(mut self, sink: impl Sink) -> Self {
+        self.events = Some(match self.events {
+            Some(events) => events.sink(sink),
+            None => EventLayer::new(sink),
+        });
+        self
     }
 
     /// What is read from request bodies.
@@ -167,8 +171,8 @@ impl TaggingLayerBuilder {
         self
     }
 
-    /// Reads LLM usage out of responses and prices it; see [`usage`](crate::usage). Needs [`sink`](Self::sink) or
-    /// [`events`](Self::events) to go somewhere.
+    /// Reads LLM usage out of responses and prices it; see [`usage`](crate::usage). Needs a [`sink`](Self::sink),
+    /// [`events`](Self::events) or telemetry to go to, or a tap that [rolls up](UsageTap::roll_up).
     #[cfg(feature = "llm")]
     #[must_use]
     pub fn usage(mut self, tap: UsageTap) -> Self {
@@ -204,7 +208,8 @@ impl TaggingLayerBuilder {
     /// The layer.
     ///
     /// # Errors
-    /// [`ConfigError::OverLimit`] when a scope's tags are not within the limits.
+    /// [`ConfigError::OverLimit`] when a scope's tags are not within the limits, [`ConfigError::UsageWithoutSink`] when
+    /// nobody would learn of the usage that is read.
     pub fn build(self) -> Result<TaggingLayer, ConfigError> {
         #[cfg(feature = "llm")]
         let usage = self.usage.clone();
@@ -221,7 +226,9 @@ impl TaggingLayerBuilder {
         }
         #[cfg(feature = "llm")]
         if let Some(usage) = usage {
-            events = events.map(|events| events.usage(usage));
+            let for_the_caller = usage.rolls_up().then(|| EventLayer::new(Fanout::new()));
+            let events_of_it = events.or(for_the_caller).ok_or(ConfigError::UsageWithoutSink)?;
+            events = Some(events_of_it.usage(usage));
         }
         if let Some(ids) = ids {
             trace_ids = trace_ids.shared_ids(Arc::clone(&ids));

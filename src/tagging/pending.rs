@@ -23,6 +23,8 @@ use crate::{
 
 #[cfg(feature = "llm")]
 use crate::usage::{Exchange, LlmRecord};
+#[cfg(all(feature = "client", feature = "llm"))]
+use crate::usage::{LlmUsage, UsageTap};
 
 use super::{event_layer::Events, receipt};
 
@@ -47,6 +49,9 @@ pub(crate) struct Pending {
     user_code: UserCode,
     #[cfg(feature = "llm")]
     llm: Option<Box<LlmRecord>>,
+    /// The request that makes this one, where it is told what this one cost.
+    #[cfg(all(feature = "client", feature = "llm"))]
+    caller: Option<Tags>,
     /// What the service runs within, and where the request is counted among the active ones.
     #[cfg(feature = "otel")]
     otel: Option<(opentelemetry::Context, crate::otel::ActivePlace)>,
@@ -112,6 +117,8 @@ impl Pending {
             user_code: UserCode::default(),
             #[cfg(feature = "llm")]
             llm: None,
+            #[cfg(all(feature = "client", feature = "llm"))]
+            caller: None,
             #[cfg(feature = "otel")]
             otel: None,
             #[cfg(feature = "tracing")]
@@ -150,6 +157,14 @@ impl Pending {
     pub(super) fn observe(&mut self, exchange: Exchange, mut record: Box<LlmRecord>) {
         record.observe(exchange);
         self.llm = Some(record);
+    }
+
+    /// Tells the request that is current, unless it is this one, what this one will have cost.
+    #[cfg(all(feature = "client", feature = "llm"))]
+    pub(super) fn roll_up(&mut self, own: Option<&Tags>) {
+        if self.events.usage().is_some_and(UsageTap::rolls_up) {
+            self.caller = Tags::current().filter(|caller| own.is_none_or(|own| !own.is_of_same_request(caller)));
+        }
     }
 
     /// Makes the request's context the current one.
@@ -362,6 +377,15 @@ impl Pending {
             event.outcome = outcome;
             event.fill_error(error);
         });
+        #[cfg(all(feature = "client", feature = "llm"))]
+        if let Some(caller) = self.caller.take() {
+            // Nobody pays for what failed and counts nothing.
+            let is_success = self.status.is_some_and(|status| status.is_success());
+            let is_billed = |call: &&LlmUsage| is_success || call.usage().is_some() || call.cost().is_some();
+            if let Some(call) = event.llm().filter(is_billed) {
+                caller.record_call(call);
+            }
+        }
         let for_receipt = (has_trailers && self.gives_receipt()).then(|| Arc::clone(&event));
         self.events.emit(event);
         for_receipt

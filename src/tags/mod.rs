@@ -17,7 +17,7 @@ use http::request::Parts;
 #[cfg(feature = "client")]
 pub use self::step::Step;
 #[cfg(feature = "llm")]
-use crate::usage::{Cost, Recorded, UsageRecord};
+use crate::usage::{Cost, LlmUsage, Recorded, UsageRecord};
 use crate::{
     event::{Event, Outcome},
     metadata::{
@@ -223,6 +223,16 @@ impl Tags {
     pub fn record_usage(&self, usage: impl Into<UsageRecord>) {
         let usage = usage.into();
         self.record("usage", |recorded| recorded.add_usage(usage));
+    }
+
+    /// Records a call that has an event of its own: its usage, and what it cost as it was priced there.
+    ///
+    /// As [`record_usage`](Self::record_usage), which prices anew what it is told; [`UsageTap::roll_up`] does it by itself.
+    ///
+    /// [`UsageTap::roll_up`]: crate::usage::UsageTap::roll_up
+    #[cfg(feature = "llm")]
+    pub fn record_call(&self, call: &LlmUsage) {
+        self.record("a call", |recorded| recorded.add_call(call));
     }
 
     /// Records a cost: of rows, seconds, bytes, or of a call whose price you know. Several add up, and come on top of what is

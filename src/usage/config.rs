@@ -27,6 +27,7 @@ struct Config {
     prices: Option<Arc<dyn PriceBook>>,
     recognise: Option<Arc<Recognise>>,
     trusts_request: bool,
+    rolls_up: bool,
     upstream: Option<Uri>,
     max_value_bytes: usize,
     unpriced: AtomicU64,
@@ -54,6 +55,7 @@ impl UsageTap {
                 prices: Some(Arc::new(CatalogPrices::bundled())),
                 recognise: None,
                 trusts_request: false,
+                rolls_up: false,
                 upstream: None,
                 max_value_bytes: 64 * 1024,
                 unpriced: AtomicU64::new(0),
@@ -94,6 +96,29 @@ impl UsageTap {
         self.with(|config| config.trusts_request = true)
     }
 
+    /// Records what each call used and cost on the event of the request that makes it too: of [`Tags::current`] when the call
+    /// begins, until that request is over. For layers around a client, so that the event of an inbound request says what it
+    /// cost altogether, priced as each call was.
+    ///
+    /// The layer needs no sink for that. With one, or with telemetry of its own, each call has an event too, and a sum over
+    /// the events of both counts it twice. A call that failed and was not billed is left out. Usage is read when the call ends,
+    /// on the thread that ends it.
+    ///
+    /// ```
+    /// use tower_tagging::{TaggingLayer, usage::UsageTap};
+    ///
+    /// // Around the client that calls providers.
+    /// let client_tagging = TaggingLayer::builder().usage(UsageTap::new().trust_request().roll_up()).build()?;
+    /// # Ok::<(), tower_tagging::metadata::ConfigError>(())
+    /// ```
+    ///
+    /// [`Tags::current`]: crate::Tags::current
+    #[cfg(feature = "client")]
+    #[must_use]
+    pub fn roll_up(self) -> Self {
+        self.with(|config| config.rolls_up = true)
+    }
+
     /// Says where the service forwards all requests to, for gateways with one upstream: where the catalog knows the address,
     /// that is who serves every exchange, whatever a client or the name of a model says.
     ///
@@ -122,6 +147,7 @@ impl UsageTap {
             prices: old.prices.clone(),
             recognise: old.recognise.clone(),
             trusts_request: old.trusts_request,
+            rolls_up: old.rolls_up,
             upstream: old.upstream.clone(),
             max_value_bytes: old.max_value_bytes,
             unpriced: AtomicU64::new(0),
@@ -135,6 +161,11 @@ impl UsageTap {
 
     pub(super) fn trusts_request(&self) -> bool {
         self.config.trusts_request
+    }
+
+    /// Whether what a call costs is recorded on the request that makes it.
+    pub(crate) fn rolls_up(&self) -> bool {
+        self.config.rolls_up
     }
 
     /// Whether code of the user's names exchanges.

@@ -109,6 +109,12 @@ impl PriceBook for Arc<dyn PriceBook> {
     }
 }
 
+impl PriceBook for Box<dyn PriceBook> {
+    fn price(&self, query: &PriceQuery<'_>) -> Option<Price> {
+        (**self).price(query)
+    }
+}
+
 /// The prices of a catalog in the format of [`genai-prices`](genai_prices).
 ///
 /// Every model is priced by the rates in effect when the request came. The tiers that providers name in their responses

@@ -79,31 +79,90 @@ impl Cost {
 /// Usage and cost that code recorded for a request.
 #[derive(Debug, Default)]
 pub(crate) struct Recorded {
-    usages: Vec<UsageRecord>,
+    usages: Vec<Recording>,
     money: Option<Money>,
     meters: Vec<Meter>,
 }
 
-/// Most recordings that are kept by themselves: later ones add to the last.
+#[derive(Debug)]
+struct Recording {
+    record: UsageRecord,
+    /// What it cost, where another event says so.
+    settled: Option<Settled>,
+}
+
+/// What an event says that its call cost.
+#[derive(Debug)]
+struct Settled {
+    status: CostStatus,
+    price: Option<Price>,
+}
+
+impl Settled {
+    fn add(&mut self, other: Self) {
+        self.price = match (self.price.take(), other.price) {
+            (Some(one), Some(other)) => Some(one.plus(&other)),
+            (one, other) => one.or(other),
+        };
+        if self.status != other.status {
+            self.status = CostStatus::Partial;
+        }
+    }
+}
+
+/// Most recordings that are kept by themselves: later ones add to the last of their kind.
 const MAX_RECORDS: usize = 256;
 
 impl Recorded {
     pub(crate) fn add_usage(&mut self, record: UsageRecord) {
-        let count = self.usages.len();
-        match self.usages.last_mut() {
-            Some(last) if count >= MAX_RECORDS => last.usage.add_all(&record.usage),
-            _ => self.usages.push(record),
+        self.add(Recording { record, settled: None });
+    }
+
+    /// A call that was read and priced for an event of its own.
+    pub(crate) fn add_call(&mut self, call: &LlmUsage) {
+        let source = || call.price_source.clone().unwrap_or_else(|| "custom".into());
+        let price = call.cost.map(|total| Price {
+            input: call.input_cost,
+            output: call.output_cost,
+            ..Price::custom(total).source(source())
+        });
+        let record = UsageRecord {
+            usage: call.usage.clone().unwrap_or_default(),
+            provider: call.provider.clone(),
+            model: call.response_model.clone().or_else(|| call.request_model.clone()),
+        };
+        self.add(Recording { record, settled: Some(Settled { status: call.cost_status, price }) });
+        for meter in &call.meters {
+            self.add_meter(meter.clone());
+        }
+    }
+
+    fn add(&mut self, recording: Recording) {
+        let is_full = self.usages.len() >= MAX_RECORDS;
+        let is_of_kind = |other: &&mut Recording| other.settled.is_some() == recording.settled.is_some();
+        match self.usages.iter_mut().rev().find(is_of_kind).filter(|_| is_full) {
+            Some(last) => {
+                last.record.usage.add_all(&recording.record.usage);
+                if let (Some(sum), Some(settled)) = (&mut last.settled, recording.settled) {
+                    sum.add(settled);
+                }
+            }
+            None => self.usages.push(recording),
         }
     }
 
     pub(crate) fn add_cost(&mut self, cost: Cost) {
         self.money = Some(self.money.unwrap_or_default() + cost.money);
         if let Some(meter) = cost.meter {
-            if let Some(other) = self.meters.iter_mut().find(|other| other.name == meter.name) {
-                other.amount = (other.amount + meter.amount).clamp(f64::MIN, f64::MAX);
-            } else if self.meters.len() < MAX_RECORDS {
-                self.meters.push(meter);
-            }
+            self.add_meter(meter);
+        }
+    }
+
+    fn add_meter(&mut self, meter: Meter) {
+        if let Some(other) = self.meters.iter_mut().find(|other| other.name == meter.name) {
+            other.amount = (other.amount + meter.amount).clamp(f64::MIN, f64::MAX);
+        } else if self.meters.len() < MAX_RECORDS {
+            self.meters.push(meter);
         }
     }
 
@@ -113,9 +172,9 @@ impl Recorded {
 
     /// About the bytes that it takes in memory beside itself.
     pub(crate) fn approximate_bytes(&self) -> usize {
-        let usages = self.usages.iter().map(|record| {
+        let usages = self.usages.iter().map(|Recording { record, .. }| {
             let names = [&record.provider, &record.model].into_iter().flatten().map(String::capacity).sum::<usize>();
-            size_of::<UsageRecord>() + names + record.usage.approximate_bytes()
+            size_of::<Recording>() + names + record.usage.approximate_bytes()
         });
         let meters = self.meters.iter().map(|meter| size_of::<Meter>() + meter.name.len());
         usages.chain(meters).sum()
@@ -476,12 +535,19 @@ impl LlmUsage {
         self.meters.clone_from(meters);
         let mut sum = Usage::new();
         let mut prices = Vec::new();
-        let mut unpriced = 0;
-        for record in usages {
+        let (mut unpriced, mut is_partial, mut without_usage) = (0, false, 0);
+        for Recording { record, settled } in usages {
             sum.add_all(&record.usage);
             self.inconsistencies.extend(flavour::inconsistencies(&record.usage));
             self.provider = record.provider.clone().or_else(|| self.provider.take());
             self.response_model = record.model.clone().or_else(|| self.response_model.take());
+            if let Some(Settled { status, price }) = settled {
+                prices.extend(price.clone());
+                unpriced += usize::from(*status == CostStatus::UnpricedModel);
+                is_partial |= *status == CostStatus::Partial;
+                without_usage += usize::from(*status == CostStatus::NoUsage);
+                continue;
+            }
             let Some((tap, book)) = tap.and_then(|tap| Some((tap, tap.book()?))) else { continue };
             let Some(model) = record.model.as_deref() else {
                 // A cost that was recorded is taken to be of it.
@@ -513,13 +579,10 @@ impl LlmUsage {
         let is_costed = money.is_some() || !prices.is_empty();
         self.cost =
             is_costed.then(|| prices.iter().map(|price| price.total).sum::<Money>() + money.unwrap_or_default());
-        self.price_source = match (money, prices.first()) {
-            (Some(_), _) => Some(Arc::from("custom")),
-            (None, Some(price)) => Some(Arc::clone(&price.source)),
-            (None, None) => None,
-        };
+        self.price_source = if money.is_some() { Some(Arc::from("custom")) } else { sources(&prices) };
+        let is_of_all = unpriced + without_usage == 0 && !is_partial;
         self.cost_status = match (is_costed, unpriced) {
-            (true, 0) => CostStatus::Priced,
+            (true, _) if is_of_all => CostStatus::Priced,
             (true, _) => CostStatus::Partial,
             (false, 0) if self.usage.is_none() => CostStatus::NoUsage,
             (false, 0) => CostStatus::Off,
@@ -532,5 +595,20 @@ impl LlmUsage {
         let time = duration.checked_sub(self.first_token?)?.as_secs_f64();
         let tokens = self.usage.as_ref()?.output_tokens()?;
         (time > 0.0 && self.usage_status == UsageStatus::Reported).then(|| tokens as f64 / time)
+    }
+}
+
+/// Where prices come from, each source once.
+fn sources(prices: &[Price]) -> Option<Arc<str>> {
+    let mut names: Vec<&Arc<str>> = Vec::new();
+    for Price { source, .. } in prices {
+        if !names.contains(&source) {
+            names.push(source);
+        }
+    }
+    match names[..] {
+        [] => None,
+        [only] => Some(Arc::clone(only)),
+        _ => Some(names.iter().map(|name| &***name).collect::<Vec<_>>().join(" and ").into()),
     }
 }

@@ -438,6 +438,7 @@ impl Part for Queue {
     fn report(&self) -> Option<SinkReport> {
         let spool = self.backlog().map(Backlog::report).unwrap_or_default();
         let report = self.counts.report(&self.name).with_spool(spool);
+        let report = report.with_last_error(self.vitals.last_error());
         Some(report.with_state(self.vitals.oldest_age(), self.vitals.health(self.is_closed())))
     }
 

@@ -1,5 +1,8 @@
 use std::{
-    sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering::SeqCst},
+    },
     time::{Duration, Instant, SystemTime},
 };
 
@@ -21,6 +24,8 @@ pub(super) struct Vitals {
     oldest: AtomicU64,
     busy_since: AtomicU64,
     is_away: AtomicBool,
+    /// What the last attempt that failed said.
+    last_error: Mutex<Option<String>>,
 }
 
 impl Vitals {
@@ -31,6 +36,7 @@ impl Vitals {
             oldest: AtomicU64::new(0),
             busy_since: AtomicU64::new(0),
             is_away: AtomicBool::new(false),
+            last_error: Mutex::default(),
         }
     }
 
@@ -51,6 +57,14 @@ impl Vitals {
 
     pub(super) fn destination_is_away(&self, is_away: bool) {
         self.is_away.store(is_away, SeqCst);
+    }
+
+    pub(super) fn failed(&self, error: String) {
+        *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+    }
+
+    pub(super) fn last_error(&self) -> Option<String> {
+        self.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub(super) fn oldest_age(&self) -> Option<Duration> {

@@ -9,6 +9,7 @@ use std::{
 
 use crate::{
     event::{Event, EventPool},
+    request_fields::cut_name,
     sink::guarded::Guarded,
 };
 
@@ -86,6 +87,17 @@ enum Next {
 enum Failure {
     Error(WriteError),
     Panic,
+}
+
+impl Failure {
+    /// What it says, for reports.
+    fn text(&self) -> String {
+        match self {
+            // The error's own text is the user's code, and may panic.
+            Self::Error(error) => catch_unwind(AssertUnwindSafe(|| cut_name(error.to_string()))).unwrap_or_default(),
+            Self::Panic => "the writer panicked".to_owned(),
+        }
+    }
 }
 
 impl<W: BatchWriter> Worker<'_, W> {
@@ -194,11 +206,13 @@ impl<W: BatchWriter> Worker<'_, W> {
         self.queue.vitals.writer_is_busy(true);
         let written = catch_unwind(AssertUnwindSafe(|| self.writer.write(events)));
         self.queue.vitals.writer_is_busy(false);
-        match written {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) => Err(Failure::Error(error)),
-            Err(_) => Err(Failure::Panic),
-        }
+        let failure = match written {
+            Ok(Ok(())) => return Ok(()),
+            Ok(Err(error)) => Failure::Error(error),
+            Err(_) => Failure::Panic,
+        };
+        self.queue.vitals.failed(failure.text());
+        Err(failure)
     }
 
     fn succeed(&mut self) {
