@@ -46,11 +46,11 @@
 //! | [`trace`] | trace ids: [`TraceIdLayer`] |
 //! | [`event`] | the record of a request |
 //! | [`sink`] | where events go, and the count of every event's fate |
-//! | `otel` | with the feature `otel`: requests as spans, with metrics and logs |
-//! | `store` | with the features `sqlite` and `postgres`: events in a table, and what is asked of it |
+//! | [`otel`] | with the feature `otel`: requests as spans, with metrics and logs |
+//! | [`store`] | with the features `sqlite` and `postgres`: events in a table, and what is asked of it |
 //! | [`tagging`] | the layers as one: [`TaggingLayer`], [`EventLayer`], and when an event is emitted |
-//! | `usage` | with the feature `llm`: LLM token usage and cost |
-//! | `propagate` | with the feature `client`: tags and trace ids on outgoing calls, `PropagateLayer` |
+//! | [`usage`] | with the feature `llm`: LLM token usage and cost |
+//! | [`propagate`] | with the feature `client`: tags and trace ids on outgoing calls, `PropagateLayer` |
 //! | [`Tags`] | the handle that handlers and inner layers use |
 //!
 //! # Features
@@ -84,6 +84,14 @@
 //! - **Memory is bounded** on every path.
 //! - **No globals, and secrets are no tags.**
 //! - **Nothing is paid when nobody listens**: without a sink no event is built.
+//!
+#![cfg_attr(not(feature = "otel"), doc = "[`otel`]: https://docs.rs/tower-tagging/latest/tower_tagging/otel/")]
+#![cfg_attr(
+    not(any(feature = "sqlite", feature = "postgres")),
+    doc = "[`store`]: https://docs.rs/tower-tagging/latest/tower_tagging/store/"
+)]
+#![cfg_attr(not(feature = "llm"), doc = "[`usage`]: https://docs.rs/tower-tagging/latest/tower_tagging/usage/")]
+#![cfg_attr(not(feature = "client"), doc = "[`propagate`]: https://docs.rs/tower-tagging/latest/tower_tagging/propagate/")]
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(

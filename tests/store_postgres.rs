@@ -512,26 +512,28 @@ async fn hostile_values_cost_no_other_event() {
     }
 }
 
-/// The queries of the README, word for word.
-const BY_FEATURE: &str = "SELECT raw_metadata->>'Feature' AS feature, COUNT(*) AS requests, SUM(input_tokens) AS input_tokens, SUM(output_tokens) AS output_tokens, SUM(total_cost) AS total_cost FROM llm_requests WHERE raw_metadata->>'Feature' IS NOT NULL GROUP BY 1 ORDER BY total_cost DESC;";
-const BY_TEAM_AND_MONTH: &str = "SELECT raw_metadata->>'Team' AS team, date_trunc('month', requested_at) AS month, SUM(total_cost) AS total_cost FROM llm_requests WHERE requested_at > now() - interval '3 months' GROUP BY 1, 2 ORDER BY 2 DESC, 3 DESC;";
-const BY_MODEL: &str = "SELECT model, COUNT(*) AS requests, SUM(total_cost) AS total_cost, AVG(response_time_ms) AS avg_latency_ms FROM llm_requests GROUP BY model ORDER BY total_cost DESC;";
-const TOP_SPENDERS: &str = "SELECT raw_metadata->>'User-Id' AS user_id, COUNT(*) AS requests, SUM(total_cost) AS total_cost FROM llm_requests WHERE requested_at > now() - interval '7 days' AND raw_metadata->>'User-Id' IS NOT NULL GROUP BY 1 ORDER BY total_cost DESC LIMIT 20;";
-const INDEXED: &str =
-    r#"SELECT COUNT(*), SUM(total_cost) FROM llm_requests WHERE indexed_metadata @> '{"Feature": "document-review"}';"#;
+/// The README's query for Postgres of this name, word for word, with the keys as an intake writes them.
+fn query(name: &str, key_case: KeyCase) -> String {
+    let readme = include_str!("../README.md");
+    let after = readme.split_once(&format!("-- {name}\n")).unwrap_or_else(|| panic!("the README has no {name:?}")).1;
+    let query = after.split_once(';').unwrap().0;
+    [("feature", "Feature"), ("team", "Team"), ("tenant", "Tenant"), ("_user", "User-Id")].iter().fold(
+        query.to_owned(),
+        |query, (key, title)| {
+            let written = if key_case == KeyCase::Title { (*title).to_owned() } else { title.to_lowercase() };
+            query
+                .replace(&format!("'{key}'"), &format!("'{written}'"))
+                .replace(&format!("\"{key}\""), &format!("\"{written}\""))
+        },
+    )
+}
 
 #[tokio::test]
 #[ignore = "needs Postgres: run by tests/run.sh"]
 async fn spend_is_queried_in_both_cases() {
     for key_case in [KeyCase::Title, KeyCase::Lower] {
         let (database, store) = Database::migrated("spend").await;
-        let query = |sql: &str| match key_case {
-            KeyCase::Title => sql.to_owned(),
-            _ => ["Feature", "Team", "User-Id"].iter().fold(sql.to_owned(), |sql, key| {
-                sql.replace(&format!("'{key}'"), &format!("'{}'", key.to_lowercase()))
-                    .replace(&format!("\"{key}\""), &format!("\"{}\"", key.to_lowercase()))
-            }),
-        };
+        let query = |name: &str| query(name, key_case);
         store.activate_key(if key_case == KeyCase::Title { "Feature" } else { "feature" }).await.unwrap();
         let sink = store.sink();
         let router = router(sink.clone(), key_case);
@@ -541,8 +543,8 @@ async fn spend_is_queried_in_both_cases() {
             ("document-review", "ads", "ada"),
             ("search", "ads", "ada"),
         ] {
-            let headers = [("x-majordomo-feature", feature), ("x-majordomo-team", team), ("x-majordomo-user-id", user)];
-            call(&router, &headers).await;
+            let who = [("x-majordomo-tenant", "acme"), ("x-majordomo-team", team), ("x-majordomo-user-id", user)];
+            call(&router, &[&who[..], &[("x-majordomo-feature", feature)]].concat()).await;
         }
         drop(router);
         let report = tokio::task::spawn_blocking(move || sink.delivery().shutdown(Duration::from_secs(10))).await;
@@ -552,20 +554,23 @@ async fn spend_is_queried_in_both_cases() {
         let cost = |calls: u64| format!("{:.9}", f64::from(u32::try_from(calls).unwrap()) * 0.005_615);
         let (one, two, three) = (cost(1), cost(2), cost(3));
         assert_eq!(
-            database.lines(&query(BY_FEATURE)).await,
+            database.lines(&query("by feature")).await,
             [format!("document-review 3 6018 900 {three}"), format!("search 1 2006 300 {one}")]
         );
         let month = database.lines("SELECT date_trunc('month', now())").await.remove(0);
-        let by_team = database.lines(&query(BY_TEAM_AND_MONTH)).await;
+        let by_team = database.lines(&query("by team and month")).await;
         assert_eq!(by_team.len(), 2);
         assert!(
             by_team.contains(&format!("growth {month} {two}")) && by_team.contains(&format!("ads {month} {two}")),
             "{by_team:?}"
         );
-        let by_model = database.lines(&query(BY_MODEL)).await;
+        let day = database.lines("SELECT now()::date").await.remove(0);
+        let by_tenant = database.lines(&query("by tenant and day")).await;
+        assert_eq!(by_tenant, [format!("acme {day} {}", cost(4))]);
+        let by_model = database.lines(&query("by model")).await;
         assert!(by_model[0].starts_with(&format!("gpt-4o-2024-08-06 4 {} ", cost(4))), "{by_model:?}");
-        assert_eq!(database.lines(&query(TOP_SPENDERS)).await, [format!("ada 3 {three}"), format!("grace 1 {one}")]);
-        assert_eq!(database.lines(&query(INDEXED)).await, [format!("3 {three}")]);
+        assert_eq!(database.lines(&query("top spenders")).await, [format!("ada 3 {three}"), format!("grace 1 {one}")]);
+        assert_eq!(database.lines(&query("by the index, once the key is activated")).await, [format!("3 {three}")]);
     }
 }
 

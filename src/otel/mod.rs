@@ -29,6 +29,11 @@
 //! through the OTel API or through `tracing` with `tracing-opentelemetry` are its children. A task that is spawned needs
 //! the context handed over, as everywhere in OpenTelemetry (`FutureExt::with_current_context`).
 //!
+//! It belongs outside of `tower_http::trace::TraceLayer` and of other instrumentation of requests: a span that an outer
+//! layer begins is no parent of ours, since only a request's `traceparent` says who called, and would be in another trace.
+//! Of gRPC it tells what the HTTP exchange tells; what `grpc-status` says, a handler says by
+//! [`Tags::set_error`](crate::Tags::set_error).
+//!
 //! # Metrics
 //!
 //! | instrument | |

@@ -32,9 +32,11 @@ use crate::metadata::intake::{announces_json, media_type};
 ///
 /// ```
 /// use tower::ServiceBuilder;
-/// use tower_tagging::{TaggingLayer, usage::{InjectIncludeUsageLayer, UsageTap}};
+/// use std::sync::Arc;
+/// use tower_tagging::{Event, TaggingLayer, usage::{InjectIncludeUsageLayer, UsageTap}};
 ///
-/// let tagging = TaggingLayer::builder().usage(UsageTap::new()).build()?;
+/// let sink = |event: Arc<Event>| println!("{:?}", event.llm());
+/// let tagging = TaggingLayer::builder().usage(UsageTap::new()).sink(sink).build()?;
 /// let layers = ServiceBuilder::new().layer(InjectIncludeUsageLayer::new()).layer(tagging);
 /// # Ok::<(), tower_tagging::metadata::ConfigError>(())
 /// ```
