@@ -91,8 +91,10 @@
     doc = "[`store`]: https://docs.rs/tower-tagging/latest/tower_tagging/store/"
 )]
 #![cfg_attr(not(feature = "llm"), doc = "[`usage`]: https://docs.rs/tower-tagging/latest/tower_tagging/usage/")]
-#![cfg_attr(not(feature = "client"), doc = "[`propagate`]: https://docs.rs/tower-tagging/latest/tower_tagging/propagate/")]
-
+#![cfg_attr(
+    not(feature = "client"),
+    doc = "[`propagate`]: https://docs.rs/tower-tagging/latest/tower_tagging/propagate/"
+)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(
     not(test),

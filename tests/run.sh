@@ -60,7 +60,7 @@ print(pathlib.Path(crate["manifest_path"]).parent / "data/prices.json")')
 ORACLE_CASES="$PWD/$ORACLE/cases" cargo test --test oracle -- --ignored --nocapture
 
 step examples
-for example in axum_router hyper_server unit_test custom_sink durable_spool outbound postgres_store otel_collector otel_tracing; do
+for example in axum_router hyper_server unit_test custom_sink budget durable_spool outbound postgres_store otel_collector otel_tracing; do
     printf -- '-- %s\n' "$example"
     cargo run -q --example "$example" --features full
 done

@@ -1,0 +1,143 @@
+//! A budget: a tenant that has spent it is answered 429 until the next month, across restarts.
+//!
+//! ```text
+//! cargo run --example budget --features axum,llm,sqlite
+//! ```
+//!
+//! What is spent is known when a call is over, so that a tenant can go over its budget by the calls at hand. Several
+//! processes each know their own part: let them read it again from a database that all write to, every few seconds.
+
+use std::{
+    collections::HashMap,
+    error::Error,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use axum::{
+    Router,
+    body::Body,
+    extract::{Request, State},
+    http::{HeaderValue, StatusCode, header::CONTENT_TYPE, request::Parts},
+    middleware::{Next, from_fn_with_state},
+    response::{IntoResponse, Response},
+    routing::post,
+};
+use tower::ServiceExt;
+use tower_tagging::{
+    Event, MetadataLayer, Sink, TaggingLayer, Tags, metadata,
+    metadata::{Scope, Scopes},
+    store::SqliteStore,
+    usage::{LlmUsage, Money, UsageTap},
+};
+
+/// What each tenant has spent this month.
+#[derive(Clone)]
+struct Budget {
+    limit: Money,
+    spent: Arc<Mutex<HashMap<String, Money>>>,
+}
+
+impl Budget {
+    /// Begins with what the file knows of this month.
+    fn load(limit: Money, file: &str) -> Result<Self, Box<dyn Error>> {
+        let database = rusqlite::Connection::open(file)?;
+        let mut query = database.prepare(
+            "SELECT raw_metadata->>'tenant', SUM(total_cost) FROM llm_requests
+             WHERE requested_at >= strftime('%Y-%m-01', 'now') AND raw_metadata->>'tenant' IS NOT NULL
+                AND total_cost IS NOT NULL GROUP BY 1",
+        )?;
+        let rows = query.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let spent = rows.map(|row| {
+            let (tenant, dollars): (String, f64) = row?;
+            Ok((tenant, Money::from_usd(dollars).unwrap_or_default()))
+        });
+        let spent: Result<HashMap<_, _>, rusqlite::Error> = spent.collect();
+        Ok(Self { limit, spent: Arc::new(Mutex::new(spent?)) })
+    }
+
+    fn is_spent(&self, tenant: &str) -> bool {
+        let spent = self.spent.lock().unwrap_or_else(PoisonError::into_inner);
+        spent.get(tenant).is_some_and(|spent| *spent >= self.limit)
+    }
+}
+
+impl Sink for Budget {
+    // In memory and short: it runs where the request ends.
+    fn emit(&self, event: Arc<Event>) {
+        let cost = event.llm().and_then(LlmUsage::cost);
+        if let (Some(tenant), Some(cost)) = (event.metadata().get("tenant"), cost) {
+            let mut spent = self.spent.lock().unwrap_or_else(PoisonError::into_inner);
+            *spent.entry(tenant.to_owned()).or_default() += cost;
+        }
+    }
+
+    fn name(&self) -> &'static str {
+        "budget"
+    }
+}
+
+/// Within the tagging layer, so that a refusal has an event too.
+async fn within_budget(State(budget): State<Budget>, tags: Tags, request: Request, next: Next) -> Response {
+    let tenant = tags.get("tenant").unwrap_or_default();
+    if budget.is_spent(&tenant) {
+        tags.set_error("the budget is spent");
+        return (StatusCode::TOO_MANY_REQUESTS, "the budget of this month is spent\n").into_response();
+    }
+    next.run(request).await
+}
+
+/// As a provider answers; a proxy of yours would forward.
+async fn chat() -> impl IntoResponse {
+    let answer = r#"{"object":"chat.completion","model":"gpt-4o-2024-08-06","choices":[{"message":{"content":"Hello"}}],
+        "usage":{"prompt_tokens":1000,"completion_tokens":100,"total_tokens":1100}}"#;
+    ([(CONTENT_TYPE, "application/json")], answer)
+}
+
+/// A process's life: it serves five calls and ends.
+async fn serve(file: &str) -> Result<Vec<u16>, Box<dyn Error>> {
+    let store = SqliteStore::open(file)?;
+    store.migrate()?;
+    // Two calls and a half.
+    let budget = Budget::load("0.00875".parse()?, file)?;
+    let keys = |head: &Parts| match head.headers.get("x-api-key").map(HeaderValue::as_bytes) {
+        Some(b"key-of-acme") => Scopes::new().with(Scope::Workspace, metadata! { "tenant" => "acme" }),
+        _ => Scopes::new(),
+    };
+    let unknown = metadata! { "tenant" => "unknown" };
+    let tagging = TaggingLayer::builder()
+        .metadata(MetadataLayer::builder().scope(Scope::Workspace, unknown).resolver(keys))
+        .usage(UsageTap::new())
+        .sink(store.sink())
+        .sink(budget.clone())
+        .build()?;
+    let delivery = tagging.delivery();
+    let app = Router::new()
+        .route("/v1/chat/completions", post(chat))
+        .layer(from_fn_with_state(budget, within_budget))
+        .layer(tagging);
+
+    let mut statuses = Vec::new();
+    for _ in 0..5 {
+        let request = Request::post("/v1/chat/completions").header("x-api-key", "key-of-acme").body(Body::empty())?;
+        let response = app.clone().oneshot(request).await?;
+        statuses.push(response.status().as_u16());
+        axum::body::to_bytes(response.into_body(), usize::MAX).await?;
+    }
+    // It waits for the file: not on a thread of the runtime.
+    let report = tokio::task::spawn_blocking(move || delivery.shutdown(Duration::from_secs(10))).await?;
+    eprintln!("{report}");
+    Ok(statuses)
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let folder = std::env::temp_dir().join(format!("tower-tagging-budget-{}", std::process::id()));
+    std::fs::create_dir_all(&folder)?;
+    let file = folder.join("events.db").to_string_lossy().into_owned();
+    let statuses = [serve(&file).await?, serve(&file).await?];
+    println!("first process: {:?}\nnext process: {:?}", statuses[0], statuses[1]);
+    std::fs::remove_dir_all(folder)?;
+    assert_eq!(statuses, [[200, 200, 200, 429, 429], [429; 5]]);
+    Ok(())
+}
