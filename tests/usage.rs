@@ -25,8 +25,10 @@ use http_body_util::{BodyExt, Full, StreamBody};
 use serde_json::{Map, Value, json};
 use tower::{Layer, Service};
 use tower_tagging::{
-    Event, EventLayer, TaggingLayer, Tags,
+    Event, EventLayer, MetadataLayer, TaggingLayer, Tags,
     event::ManualClock,
+    metadata,
+    metadata::{Intake, Scope},
     sink::{BatchWriter, Queued, WriteError},
     tagging::RequestBody,
     usage::{
@@ -647,6 +649,41 @@ fn a_recorded_cost_comes_on_top_of_what_was_read() {
         (&llm["meters"], &llm["price_source"]),
         (&json!({"rows": 7.0}), &json!("genai-prices 0.2.1 and custom"))
     );
+}
+
+/// Who has prices of its own is told by a trusted tag; what is recorded by hand is priced by it too.
+#[test]
+fn a_price_book_knows_whose_call_it_is() {
+    let catalog = CatalogPrices::bundled();
+    let prices = move |query: &PriceQuery<'_>| match query.metadata.and_then(|tags| tags.get("plan")) {
+        Some("own_key") => Some(Price::custom(Money::default())),
+        _ => catalog.price(query),
+    };
+    for (plan, records, cost) in
+        [("own_key", false, 0.0), ("own_key", true, 0.0), ("standard", false, 0.0035), ("standard", true, 0.0035)]
+    {
+        let recorder = Recorder::new();
+        let metadata =
+            MetadataLayer::builder().intake(Intake::portkey()).scope(Scope::Workspace, metadata! { "plan" => plan });
+        let tap = UsageTap::new().prices(prices.clone());
+        let layer = TaggingLayer::builder().metadata(metadata).usage(tap).sink(recorder.0.clone()).build().unwrap();
+        let mut service = layer.layer(tower::service_fn(move |request: Request<RequestBody<Full<Bytes>>>| {
+            if records {
+                request
+                    .extensions()
+                    .get::<Tags>()
+                    .unwrap()
+                    .record_usage(Usage::tokens(1000, 100).of("openai", "gpt-4o"));
+            }
+            let answer = json!({"model": "gpt-4o", "usage": {"prompt_tokens": 1000, "completion_tokens": 100}});
+            std::future::ready(Ok::<_, Infallible>(Response::new(Full::new(Bytes::from(answer.to_string())))))
+        }));
+        let request = Request::post("/v1/chat/completions").header("x-portkey-metadata", r#"{"plan":"own_key"}"#);
+        let response = service.call(request.body(Full::<Bytes>::default()).unwrap()).now_or_never().unwrap().unwrap();
+        response.into_body().collect().now_or_never().unwrap().unwrap();
+        let llm = &json_of(&recorder.single())["llm"];
+        assert_eq!((llm["cost_usd"].as_f64(), &llm["cost_status"]), (Some(cost), &json!("priced")), "{plan} {records}");
+    }
 }
 
 #[test]

@@ -323,6 +323,7 @@ impl Event {
             path: &self.path,
             is_success: self.status.is_some_and(|status| status.is_success()),
             duration: self.duration,
+            metadata: self.metadata(),
         })
     }
 

@@ -7,6 +7,8 @@ use std::{
 
 use serde_json::{Map, Value};
 
+use crate::Metadata;
+
 use super::{
     Money, Price, PriceBook, PriceQuery, Unit, Usage,
     attempts::{Attempt, Attempts},
@@ -23,6 +25,7 @@ pub(super) struct Call<'a> {
     /// The tier that served: what was asked for is not what was served.
     pub(super) service_tier: Option<&'a str>,
     pub(super) time: SystemTime,
+    pub(super) metadata: &'a Metadata,
 }
 
 /// What a call costs by a price book.
@@ -80,7 +83,7 @@ impl Call<'_> {
 
     /// The price of usage by the model of this name, or else, where it is of the answer, of the model that answered.
     fn ask(&self, book: &dyn PriceBook, named: Option<&str>, is_of_answer: bool, usage: &Usage) -> Option<Price> {
-        let Self { provider, response_model, request_model, service_tier, time } = *self;
+        let Self { provider, response_model, request_model, service_tier, time, metadata } = *self;
         let mut answered_by = [response_model, request_model];
         if provider == Some("aws") {
             // What is asked for tells of the region, on which the price depends.
@@ -90,7 +93,8 @@ impl Call<'_> {
         let models = [named].into_iter().chain(answered_by.into_iter().filter(|_| is_of_answer));
         models.flatten().map(|model| without_provider(provider, model)).find_map(|model| {
             let requested_model = request_model.filter(|_| is_of_answer);
-            ask_book(book, &PriceQuery { provider, model, requested_model, usage: &usage, service_tier, time })
+            let (usage, metadata) = (&usage, Some(metadata));
+            ask_book(book, &PriceQuery { provider, model, requested_model, usage, service_tier, time, metadata })
         })
     }
 

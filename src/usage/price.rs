@@ -7,6 +7,8 @@ use std::{
 
 use genai_prices::{Calculator, PriceCalculation, PriceRequest, UsageKey};
 
+use crate::Metadata;
+
 use super::{Money, Unit, Usage};
 
 /// What is to be priced.
@@ -25,12 +27,23 @@ pub struct PriceQuery<'a> {
     pub service_tier: Option<&'a str>,
     /// When the request came.
     pub time: SystemTime,
+    /// The effective tags of the request, where it is known: whoever has prices of its own is told by a tag of a scope that
+    /// you trust, as a client can write any other.
+    pub metadata: Option<&'a Metadata>,
 }
 
 impl<'a> PriceQuery<'a> {
-    /// A query for now, with no tier.
+    /// A query for now, with no tier and no tags.
     pub fn new(provider: Option<&'a str>, model: &'a str, usage: &'a Usage) -> Self {
-        Self { provider, model, requested_model: None, usage, service_tier: None, time: SystemTime::now() }
+        Self {
+            provider,
+            model,
+            requested_model: None,
+            usage,
+            service_tier: None,
+            time: SystemTime::now(),
+            metadata: None,
+        }
     }
 }
 
@@ -92,6 +105,18 @@ impl Price {
 /// Tells what usage costs; closures from [`PriceQuery`] to an optional [`Price`] are price books too.
 ///
 /// It is asked on the thread that first reads the usage of an event, mostly a sink's. No price means `None`, never zero.
+///
+/// ```
+/// use tower_tagging::usage::{CatalogPrices, Money, Price, PriceBook, PriceQuery, UsageTap};
+///
+/// let catalog = CatalogPrices::bundled();
+/// // Who brings a key of its own pays the provider, not us.
+/// let prices = move |query: &PriceQuery<'_>| match query.metadata.and_then(|tags| tags.get("plan")) {
+///     Some("own_key") => Some(Price::custom(Money::default())),
+///     _ => catalog.price(query),
+/// };
+/// let tap = UsageTap::new().prices(prices);
+/// ```
 pub trait PriceBook: Send + Sync + 'static {
     /// The price, or `None` for a model that has none here.
     fn price(&self, query: &PriceQuery<'_>) -> Option<Price>;

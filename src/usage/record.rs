@@ -6,6 +6,7 @@ use std::{
 };
 
 use crate::{
+    Metadata,
     metadata::limits::truncated,
     request_fields::{MAX_NAME_CHARS, RequestFields, cut_name},
 };
@@ -202,6 +203,8 @@ pub(crate) struct RequestFacts<'a> {
     pub(crate) path: &'a str,
     pub(crate) is_success: bool,
     pub(crate) duration: Duration,
+    /// The effective tags.
+    pub(crate) metadata: &'a Metadata,
 }
 
 /// An exchange, and what is seen of its response.
@@ -486,6 +489,7 @@ impl LlmUsage {
             request_model: self.request_model.as_deref(),
             service_tier: reading.service_tier.as_deref(),
             time: request.time,
+            metadata: request.metadata,
         };
         let Charge { price, is_of_all } = call.charge(book, usage, attempts, is_waived);
         if price.is_none() || !is_of_all {
@@ -562,6 +566,7 @@ impl LlmUsage {
                 usage: &usage,
                 service_tier: None,
                 time: request.time,
+                metadata: Some(request.metadata),
             };
             if let Some(price) = ask_book(book, &query) {
                 prices.push(price);
