@@ -611,7 +611,9 @@ fn a_spool_is_flushed_as_its_policy_says() {
         let writer = Writer(|_: &[Arc<Event>]| Err(WriteError::retryable("away")));
         let sink = Queued::builder("away", writer).retry(hasty()).spool(spool).build();
         emit(&EventLayer::new(sink.clone()), 0..400, "");
-        eprintln!("spooled {}", report(&sink).spool().written);
+        // In one piece, as the flushes write to the same pipe.
+        let line = format!("spooled {}\n", report(&sink).spool().written);
+        io::Write::write_all(&mut io::stderr(), line.as_bytes()).unwrap();
         // Until it is told to end, or it was for nothing.
         thread::spawn(|| {
             thread::sleep(Duration::from_secs(30));
