@@ -605,6 +605,56 @@ async fn cookies_of_http_2_are_one_header_upstream() {
     assert_eq!(cookies, ["a=1; b=2; c=3"]);
 }
 
+/// What both sides say passes; the event is that of the head.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn websockets() {
+    use futures_util::{SinkExt, StreamExt};
+    use tokio_tungstenite::{
+        accept_hdr_async, client_async,
+        tungstenite::{
+            Message,
+            client::IntoClientRequest,
+            handshake::server::{Request, Response},
+        },
+    };
+
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let base = format!("http://{}/base", listener.local_addr().unwrap());
+    let server = tokio::spawn(async move {
+        let mut seen = None;
+        #[allow(clippy::result_large_err, reason = "the callback's own type")]
+        let see = |request: &Request, response: Response| {
+            seen = Some((request.uri().to_string(), request.headers().clone()));
+            Ok(response)
+        };
+        let mut socket = accept_hdr_async(listener.accept().await.unwrap().0, see).await.unwrap();
+        while let Some(Ok(Message::Text(text))) = socket.next().await {
+            socket.send(Message::text(format!("you said {text}"))).await.unwrap();
+        }
+        seen.unwrap()
+    });
+    let gateway = Gateway::start("websockets", &[("UPSTREAM", &base)]);
+    let mut request = format!("ws://{}/v1/realtime?model=gpt-realtime", gateway.address).into_client_request().unwrap();
+    request.headers_mut().insert("x-portkey-metadata", HeaderValue::from_static(r#"{"_user":"ada"}"#));
+    let (mut socket, answer) = client_async(request, TcpStream::connect(gateway.address).await.unwrap()).await.unwrap();
+    assert_eq!(answer.status(), 101);
+    for text in ["one", "two"] {
+        socket.send(Message::text(text)).await.unwrap();
+        let Some(Ok(Message::Text(said))) = socket.next().await else { panic!("nothing came back") };
+        assert_eq!(said, format!("you said {text}"));
+    }
+    socket.close(None).await.unwrap();
+    while socket.next().await.is_some() {}
+    let (target, headers) = server.await.unwrap();
+    assert_eq!(target, "/base/v1/realtime?model=gpt-realtime");
+    assert!(headers.contains_key("traceparent") && !headers.contains_key("x-portkey-metadata"));
+    let (output, events) = gateway.stop();
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(events.len(), 1);
+    assert_eq!((&events[0]["outcome"], &events[0]["response"]["status"]), (&json!("upgraded"), &json!(101)));
+    assert_eq!(events[0]["metadata"]["_user"], "ada");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn tagging_off_is_the_bare_proxy() {
     let response = json!({"status": 200, "headers": [["content-type", "text/plain"]], "body": "hello"});

@@ -1,4 +1,4 @@
-//! Forwards requests to the upstream, streaming both ways.
+//! Forwards requests to the upstream, streaming both ways; websockets too, on whose events is what was known when they began.
 
 use std::{convert::Infallible, error::Error, sync::Arc, time::Duration};
 
@@ -10,11 +10,14 @@ use axum::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header, uri::PathAndQuery};
 use http_body_util::BodyExt;
-use hyper::body::Bytes;
+use hyper::{
+    body::Bytes,
+    upgrade::{OnUpgrade, Upgraded},
+};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
-    rt::{TokioExecutor, TokioTimer},
+    rt::{TokioExecutor, TokioIo, TokioTimer},
 };
 use serde_json::json;
 use tower_tagging::Tags;
@@ -54,6 +57,7 @@ async fn forward(State(upstream): State<Arc<Upstream>>, request: Request) -> Res
     if head.version == http::Version::HTTP_2 {
         join_cookies(&mut head.headers);
     }
+    let client_side = head.extensions.remove::<OnUpgrade>().filter(|_| asks_for_websocket(&head.headers));
     head.version = http::Version::HTTP_11;
     head.extensions.clear();
     let takes_trailers = takes_trailers(&head.headers);
@@ -61,13 +65,26 @@ async fn forward(State(upstream): State<Arc<Upstream>>, request: Request) -> Res
     if takes_trailers {
         head.headers.insert(header::TE, HeaderValue::from_static("trailers"));
     }
+    if client_side.is_some() {
+        become_websocket(&mut head.headers);
+    }
     // The client writes the upstream's own host.
     head.headers.remove(header::HOST);
     let is_head = head.method == http::Method::HEAD;
     match upstream.client.request(Request::from_parts(head, body)).await {
-        // The request asked for no upgrade: that header concerns one connection only.
-        Ok(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
-            failure(StatusCode::BAD_GATEWAY, "upstream_upgraded", "the upstream switched protocols unasked")
+        Ok(mut response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
+            let Some(client_side) = client_side else {
+                return failure(
+                    StatusCode::BAD_GATEWAY,
+                    "upstream_upgraded",
+                    "the upstream switched protocols unasked",
+                );
+            };
+            tokio::spawn(tunnel(client_side, hyper::upgrade::on(&mut response)));
+            let (mut head, _) = response.into_parts();
+            remove_hop_by_hop(&mut head.headers);
+            become_websocket(&mut head.headers);
+            Response::from_parts(head, Body::empty())
         }
         Ok(response) if is_coded_for_transfer(response.headers()) => {
             failure(StatusCode::BAD_GATEWAY, "transfer_coding", "the gateway knows no coding but chunked")
@@ -94,6 +111,29 @@ async fn forward(State(upstream): State<Arc<Upstream>>, request: Request) -> Res
     }
 }
 
+/// Whether the request wants to become a websocket: RFC 6455, section 4.1.
+fn asks_for_websocket(headers: &HeaderMap) -> bool {
+    has_word(headers, &header::CONNECTION, "upgrade") && has_word(headers, &header::UPGRADE, "websocket")
+}
+
+/// Asks for a websocket, or grants one.
+fn become_websocket(headers: &mut HeaderMap) {
+    headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+    headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+}
+
+/// Hands on what both sides say, until one of them ends.
+async fn tunnel(client_side: OnUpgrade, upstream_side: OnUpgrade) {
+    let both = async {
+        let (client, upstream): (Upgraded, Upgraded) = (client_side.await?, upstream_side.await?);
+        tokio::io::copy_bidirectional(&mut TokioIo::new(client), &mut TokioIo::new(upstream)).await?;
+        Ok::<_, Box<dyn Error + Send + Sync>>(())
+    };
+    if let Err(problem) = both.await {
+        eprintln!("gateway: a websocket broke off: {problem}");
+    }
+}
+
 /// Whether the request failed for what its own client sent, or did not send.
 fn is_of_the_client(problem: &dyn Error) -> bool {
     let cause = problem.source().and_then(|cause| cause.downcast_ref::<hyper::Error>());
@@ -108,8 +148,13 @@ fn is_coded_for_transfer(headers: &HeaderMap) -> bool {
 
 /// Whether the sender of a request reads trailers.
 fn takes_trailers(headers: &HeaderMap) -> bool {
-    let values = headers.get_all(header::TE).iter().filter_map(|value| value.to_str().ok());
-    values.flat_map(|value| value.split(',')).any(|coding| coding.trim().eq_ignore_ascii_case("trailers"))
+    has_word(headers, &header::TE, "trailers")
+}
+
+/// Whether a header that is a list has this word.
+fn has_word(headers: &HeaderMap, name: &HeaderName, word: &str) -> bool {
+    let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).any(|listed| listed.trim().eq_ignore_ascii_case(word))
 }
 
 /// Makes one header of several cookies, which HTTP/2 may send by themselves: RFC 9113, section 8.2.3.

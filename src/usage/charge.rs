@@ -24,6 +24,7 @@ pub(super) struct Call<'a> {
     pub(super) request_model: Option<&'a str>,
     /// The tier that served: what was asked for is not what was served.
     pub(super) service_tier: Option<&'a str>,
+    pub(super) inference_geo: Option<&'a str>,
     pub(super) time: SystemTime,
     pub(super) metadata: &'a Metadata,
 }
@@ -78,12 +79,17 @@ impl Call<'_> {
                 without.is_none_or(|without| without.total == price.total)
             }
         });
-        (Some(price), !leaves_out)
+        // What is faster costs more, and a book that says otherwise does not know.
+        let ignores_speed = self.service_tier == Some("fast") && price.total > Money::default() && {
+            let usual = Call { service_tier: None, ..*self };
+            usual.ask(book, named, is_of_answer, usage).is_some_and(|usual| usual.total == price.total)
+        };
+        (Some(price), !leaves_out && !ignores_speed)
     }
 
     /// The price of usage by the model of this name, or else, where it is of the answer, of the model that answered.
     fn ask(&self, book: &dyn PriceBook, named: Option<&str>, is_of_answer: bool, usage: &Usage) -> Option<Price> {
-        let Self { provider, response_model, request_model, service_tier, time, metadata } = *self;
+        let Self { provider, response_model, request_model, service_tier, inference_geo, time, metadata } = *self;
         let mut answered_by = [response_model, request_model];
         if provider == Some("aws") {
             // What is asked for tells of the region, on which the price depends.
@@ -94,7 +100,10 @@ impl Call<'_> {
         models.flatten().map(|model| without_provider(provider, model)).find_map(|model| {
             let requested_model = request_model.filter(|_| is_of_answer);
             let (usage, metadata) = (&usage, Some(metadata));
-            ask_book(book, &PriceQuery { provider, model, requested_model, usage, service_tier, time, metadata })
+            ask_book(
+                book,
+                &PriceQuery { provider, model, requested_model, usage, service_tier, inference_geo, time, metadata },
+            )
         })
     }
 

@@ -25,6 +25,8 @@ pub struct PriceQuery<'a> {
     pub usage: &'a Usage,
     /// The tier that served it, such as `flex`, where the provider said so.
     pub service_tier: Option<&'a str>,
+    /// Where it was served, such as `us`, where the provider said so: Anthropic does.
+    pub inference_geo: Option<&'a str>,
     /// When the request came.
     pub time: SystemTime,
     /// The effective tags of the request, where it is known: whoever has prices of its own is told by a tag of a scope that
@@ -41,6 +43,7 @@ impl<'a> PriceQuery<'a> {
             requested_model: None,
             usage,
             service_tier: None,
+            inference_geo: None,
             time: SystemTime::now(),
             metadata: None,
         }
@@ -143,7 +146,9 @@ impl PriceBook for Box<dyn PriceBook> {
 /// The prices of a catalog in the format of [`genai-prices`](genai_prices).
 ///
 /// Every model is priced by the rates in effect when the request came. The tiers that providers name in their responses
-/// (`flex`, `priority`, …) are priced where the catalog knows them.
+/// (`flex`, `priority`, …) are priced where the catalog knows them. Anthropic's fast mode, on events the tier `fast`, and its
+/// inference within the US alone are priced by the factors that Anthropic names; a model that is fast at no known price has the
+/// usual one, and a cost that is `partial`.
 #[derive(Clone)]
 pub struct CatalogPrices {
     calculator: Calculators,
@@ -232,13 +237,33 @@ impl PriceBook for CatalogPrices {
         if price.total_price == 0.0 && is_without_tokens && !self.is_free(query, name) {
             return None;
         }
+        let factor = factor_of_tokens(query);
+        let (input, output) = (price.input_price * factor, price.output_price * factor);
+        // Searches cost what they cost.
+        let others = price.total_price - price.input_price - price.output_price;
         Some(Price {
-            total: Money::from_usd(price.total_price)?,
-            input: Money::from_usd(price.input_price),
-            output: Money::from_usd(price.output_price),
+            total: Money::from_usd(if factor > 1.0 { input + output + others } else { price.total_price })?,
+            input: Money::from_usd(input),
+            output: Money::from_usd(output),
             source: Arc::clone(&self.source),
         })
     }
+}
+
+/// What the prices of tokens are multiplied by where the catalog has the usual ones alone: for Anthropic's fast mode, and
+/// where it serves within the US only (<https://platform.claude.com/docs/en/build-with-claude/fast-mode>,
+/// <https://platform.claude.com/docs/en/build-with-claude/data-residency>). Both come together.
+fn factor_of_tokens(query: &PriceQuery<'_>) -> f64 {
+    if query.provider != Some("anthropic") {
+        return 1.0;
+    }
+    let is = |name: &str| query.model.contains(name);
+    let of_speed = match query.service_tier {
+        Some("fast") if is("opus-4-6") || is("opus-4-7") => 6.0,
+        Some("fast") if is("opus-4-8") || is("opus-5") => 2.0,
+        _ => 1.0,
+    };
+    of_speed * if query.inference_geo == Some("us") { 1.1 } else { 1.0 }
 }
 
 /// Rates for a million tokens each.

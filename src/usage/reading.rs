@@ -364,7 +364,9 @@ impl Reading {
             "PROVISIONED_THROUGHPUT" => Some("provisioned_throughput"),
             _ => None,
         };
-        let tier = count("service_tier").or_else(|| count("serviceTier")).or_else(by_traffic);
+        // Anthropic's fast mode, which it names beside the tier.
+        let by_speed = || count("speed").filter(|speed| *speed == "fast");
+        let tier = by_speed().or_else(|| count("service_tier")).or_else(|| count("serviceTier")).or_else(by_traffic);
         self.service_tier = tier.map(|tier| cut_name(tier.to_owned())).or_else(|| self.header_tier.take());
     }
 

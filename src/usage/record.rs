@@ -12,7 +12,7 @@ use crate::{
 };
 
 use super::{
-    CostStatus, Exchange, LlmUsage, Meter, Money, Operation, Price, PriceQuery, Usage, UsageStatus, UsageTap,
+    CostStatus, Exchange, LlmUsage, Meter, Money, Operation, Price, PriceQuery, Unit, Usage, UsageStatus, UsageTap,
     attempts::Attempts,
     charge::{self, Call, Charge, ask_book},
     config::HUGGING_FACE,
@@ -488,10 +488,12 @@ impl LlmUsage {
             response_model: self.response_model.as_deref(),
             request_model: self.request_model.as_deref(),
             service_tier: reading.service_tier.as_deref(),
+            inference_geo: reading.usage.get("inference_geo").and_then(serde_json::Value::as_str),
             time: request.time,
             metadata: request.metadata,
         };
         let Charge { price, is_of_all } = call.charge(book, usage, attempts, is_waived);
+        let is_of_all = is_of_all && !self.searches_unseen();
         if price.is_none() || !is_of_all {
             tap.count_unpriced();
         }
@@ -499,6 +501,15 @@ impl LlmUsage {
             Some(price) => self.take_price(price, is_of_all && attempts.problem.is_none()),
             None => self.cost_status = CostStatus::UnpricedModel,
         }
+    }
+
+    /// Whether it searched the web, which costs, and says nothing of that: OpenAI's search models do so in every chat.
+    fn searches_unseen(&self) -> bool {
+        let model = self.response_model.as_deref().or(self.request_model.as_deref()).unwrap_or_default();
+        matches!(self.provider.as_deref(), Some("openai" | "azure"))
+            && self.operation == Some(Operation::Chat)
+            && ["-search-preview", "-search-api"].iter().any(|name| model.contains(name))
+            && self.usage.as_ref().is_none_or(|usage| usage.get(Unit::WebSearches).is_none())
     }
 
     /// Costs this; `is_of_all` says that it is of all that was counted.
@@ -512,6 +523,11 @@ impl LlmUsage {
         let is_whole = is_told && has_all && is_of_all;
         self.cost_status = if is_whole { CostStatus::Priced } else { CostStatus::Partial };
         (self.cost, self.input_cost, self.output_cost) = (Some(price.total), price.input, price.output);
+        let output = self.usage.as_ref().and_then(Usage::output_tokens);
+        if self.usage_status == UsageStatus::Partial && output.is_none() {
+            // Nobody knows what it will have been.
+            self.output_cost = None;
+        }
         self.price_source = Some(price.source);
     }
 
@@ -565,6 +581,7 @@ impl LlmUsage {
                 requested_model: None,
                 usage: &usage,
                 service_tier: None,
+                inference_geo: None,
                 time: request.time,
                 metadata: Some(request.metadata),
             };
