@@ -49,9 +49,6 @@ pub(crate) struct Pending {
     user_code: UserCode,
     #[cfg(feature = "llm")]
     llm: Option<Box<LlmRecord>>,
-    /// The request that makes this one, where it is told what this one cost.
-    #[cfg(all(feature = "client", feature = "llm"))]
-    caller: Option<Tags>,
     /// What the service runs within, and where the request is counted among the active ones.
     #[cfg(feature = "otel")]
     otel: Option<(opentelemetry::Context, crate::otel::ActivePlace)>,
@@ -117,8 +114,6 @@ impl Pending {
             user_code: UserCode::default(),
             #[cfg(feature = "llm")]
             llm: None,
-            #[cfg(all(feature = "client", feature = "llm"))]
-            caller: None,
             #[cfg(feature = "otel")]
             otel: None,
             #[cfg(feature = "tracing")]
@@ -156,15 +151,11 @@ impl Pending {
     #[cfg(feature = "llm")]
     pub(super) fn observe(&mut self, exchange: Exchange, mut record: Box<LlmRecord>) {
         record.observe(exchange);
-        self.llm = Some(record);
-    }
-
-    /// Tells the request that is current, unless it is this one, what this one will have cost.
-    #[cfg(all(feature = "client", feature = "llm"))]
-    pub(super) fn roll_up(&mut self, own: Option<&Tags>) {
+        #[cfg(feature = "client")]
         if self.events.usage().is_some_and(UsageTap::rolls_up) {
-            self.caller = Tags::current().filter(|caller| own.is_none_or(|own| !own.is_of_same_request(caller)));
+            record.roll_up_to(Tags::current());
         }
+        self.llm = Some(record);
     }
 
     /// Makes the request's context the current one.
@@ -362,6 +353,9 @@ impl Pending {
         let tags = self.tags.take()?;
         #[cfg(feature = "otel")]
         self.leave_context();
+        #[cfg(all(feature = "client", feature = "llm"))]
+        let caller =
+            self.llm.as_mut().and_then(|record| record.caller()).filter(|other| !other.is_of_same_request(&tags));
         let event = tags.finish(|event| {
             #[cfg(feature = "llm")]
             if let Some(record) = self.llm(event, outcome, duration) {
@@ -378,7 +372,7 @@ impl Pending {
             event.fill_error(error);
         });
         #[cfg(all(feature = "client", feature = "llm"))]
-        if let Some(caller) = self.caller.take() {
+        if let Some(caller) = caller {
             // Nobody pays for what failed and counts nothing.
             let is_success = self.status.is_some_and(|status| status.is_success());
             let is_billed = |call: &&LlmUsage| is_success || call.usage().is_some() || call.cost().is_some();

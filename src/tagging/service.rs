@@ -66,14 +66,6 @@ impl Handle {
         }
     }
 
-    #[cfg(all(feature = "client", feature = "llm"))]
-    fn shared(&self) -> Option<&Tags> {
-        match self {
-            Self::New(_) => None,
-            Self::Shared(tags) => Some(tags),
-        }
-    }
-
     fn share(self) -> Tags {
         match self {
             Self::New(state) => Tags::of(state),
@@ -121,10 +113,6 @@ impl Steps {
                 begun.rejection = request.begin_tags(layer, head, trusted).map(Box::new);
             }
         });
-        #[cfg(all(feature = "client", feature = "llm"))]
-        if let Some(pending) = &mut begun.pending {
-            pending.roll_up(handle.shared());
-        }
         #[cfg(feature = "llm")]
         if let (Some(layer), Some(pending)) = (listening, &mut begun.pending) {
             if layer.has_exchange_hook() {

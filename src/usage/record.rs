@@ -5,6 +5,8 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+#[cfg(feature = "client")]
+use crate::Tags;
 use crate::{
     Metadata,
     metadata::limits::truncated,
@@ -187,6 +189,9 @@ impl Recorded {
 pub(crate) struct LlmRecord {
     /// What it holds in memory, about; once a request is over, what it held then.
     bytes: usize,
+    /// The request that makes the call, where it is to be told what the call cost.
+    #[cfg(feature = "client")]
+    caller: Option<Tags>,
     seen: Mutex<Seen>,
     settled: OnceLock<Option<LlmUsage>>,
 }
@@ -252,7 +257,13 @@ impl Seen {
 impl LlmRecord {
     /// A record of nothing: only what code recorded is to be told.
     pub(crate) fn empty() -> Box<Self> {
-        Box::new(Self { bytes: size_of::<Self>(), seen: Mutex::default(), settled: OnceLock::new() })
+        Box::new(Self {
+            bytes: size_of::<Self>(),
+            #[cfg(feature = "client")]
+            caller: None,
+            seen: Mutex::default(),
+            settled: OnceLock::new(),
+        })
     }
 
     /// What was settled before.
@@ -263,8 +274,16 @@ impl LlmRecord {
     /// Empties the record and keeps its buffer.
     pub(crate) fn reset(&mut self) {
         // All fields by name, so that none is forgotten.
-        let Self { bytes, seen, settled } = self;
+        let Self {
+            bytes,
+            #[cfg(feature = "client")]
+            caller,
+            seen,
+            settled,
+        } = self;
         settled.take();
+        #[cfg(feature = "client")]
+        caller.take();
         let seen = seen.get_mut().unwrap_or_else(PoisonError::into_inner);
         let mut buffer = match std::mem::take(&mut seen.response) {
             // Nobody asked.
@@ -284,6 +303,18 @@ impl LlmRecord {
     /// The request is this exchange.
     pub(crate) fn observe(&mut self, exchange: Exchange) {
         self.seen().exchange = Some(exchange);
+    }
+
+    /// The request that makes the call is to be told what it cost.
+    #[cfg(feature = "client")]
+    pub(crate) fn roll_up_to(&mut self, caller: Option<Tags>) {
+        self.caller = caller;
+    }
+
+    /// Whom to tell what the call cost, once it is over.
+    #[cfg(feature = "client")]
+    pub(crate) fn caller(&mut self) -> Option<Tags> {
+        self.caller.take()
     }
 
     /// The response is there: makes its tap of the exchange and a buffer.
