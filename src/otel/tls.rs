@@ -10,7 +10,6 @@ use rustls::{
 use super::export::{OtelError, Setting, Signal};
 
 /// Whom an exporter trusts over TLS, and what it shows of itself.
-#[derive(Debug, Default)]
 pub(super) struct Certificates {
     /// Trusted in place of the public authorities.
     authority: Option<Authority>,
@@ -18,13 +17,12 @@ pub(super) struct Certificates {
     identity: Option<ClientIdentity>,
 }
 
-#[derive(Debug)]
 struct Authority {
     pem: Vec<u8>,
     roots: RootCertStore,
 }
 
-#[derive(Debug)]
+/// A key among it, so that nothing here is printed.
 struct ClientIdentity {
     chain_pem: Vec<u8>,
     chain: Vec<CertificateDer<'static>>,
