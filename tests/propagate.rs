@@ -286,6 +286,10 @@ async fn what_calls_cost_is_on_the_request() {
     ] {
         assert_eq!(event_of(answers, false).await, expected, "{answers:?}");
     }
+    // However many there are, each source is named once.
+    let turns: &'static [&'static str] = ["gpt-4o", "routed"].repeat(300).leak();
+    let both = "genai-prices 0.2.1 and provider";
+    assert_eq!(event_of(turns, false).await, is(Some([600_000, 60_000]), "priced", "151.05", both));
     for (answers, expected) in [
         (&["gpt-4o"][..], is(Some([1000, 100]), "priced", "0.0035", catalog)),
         (&["endless"], is(None, "no_usage", "", "")),

@@ -84,11 +84,7 @@ impl Price {
             total: self.total + other.total,
             input: sum(self.input, other.input),
             output: sum(self.output, other.output),
-            source: if self.source == other.source {
-                self.source
-            } else {
-                format!("{} and {}", self.source, other.source).into()
-            },
+            source: sources(&[&self.source, &other.source]).unwrap_or_default(),
         }
     }
 
@@ -104,6 +100,24 @@ impl Price {
         self
     }
 }
+
+/// Where several prices come from, each source once.
+pub(super) fn sources(sources: &[&Arc<str>]) -> Option<Arc<str>> {
+    let mut all: Option<Arc<str>> = None;
+    for &source in sources {
+        all = Some(match all {
+            None => Arc::clone(source),
+            Some(all) => source.split(AND).fold(all, |all, name| {
+                let is_named = all.split(AND).any(|other| other == name);
+                if is_named { all } else { format!("{all}{AND}{name}").into() }
+            }),
+        });
+    }
+    all
+}
+
+/// Between the sources of a sum.
+const AND: &str = " and ";
 
 /// Tells what usage costs; closures from [`PriceQuery`] to an optional [`Price`] are price books too.
 ///

@@ -19,6 +19,7 @@ use super::{
     charge::{self, Call, Charge, ask_book},
     config::HUGGING_FACE,
     flavour,
+    price::sources,
     reading::Reading,
     tap::{MAX_KEPT_BYTES, Tap},
 };
@@ -632,7 +633,11 @@ impl LlmUsage {
         let is_costed = money.is_some() || !prices.is_empty();
         self.cost =
             is_costed.then(|| prices.iter().map(|price| price.total).sum::<Money>() + money.unwrap_or_default());
-        self.price_source = if money.is_some() { Some(Arc::from("custom")) } else { sources(&prices) };
+        self.price_source = if money.is_some() {
+            Some(Arc::from("custom"))
+        } else {
+            sources(&prices.iter().map(|price| &price.source).collect::<Vec<_>>())
+        };
         let is_of_all = unpriced + without_usage == 0 && !is_partial;
         self.cost_status = match (is_costed, unpriced) {
             (true, _) if is_of_all => CostStatus::Priced,
@@ -648,20 +653,5 @@ impl LlmUsage {
         let time = duration.checked_sub(self.first_token?)?.as_secs_f64();
         let tokens = self.usage.as_ref()?.output_tokens()?;
         (time > 0.0 && self.usage_status == UsageStatus::Reported).then(|| tokens as f64 / time)
-    }
-}
-
-/// Where prices come from, each source once.
-fn sources(prices: &[Price]) -> Option<Arc<str>> {
-    let mut names: Vec<&Arc<str>> = Vec::new();
-    for Price { source, .. } in prices {
-        if !names.contains(&source) {
-            names.push(source);
-        }
-    }
-    match names[..] {
-        [] => None,
-        [only] => Some(Arc::clone(only)),
-        _ => Some(names.iter().map(|name| &***name).collect::<Vec<_>>().join(" and ").into()),
     }
 }
