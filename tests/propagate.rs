@@ -423,6 +423,39 @@ async fn scopes_nest() {
         .await;
 }
 
+/// A layer whose events nobody wants says whose request it is all the same, where no layer around it does.
+#[tokio::test]
+async fn without_a_sink_calls_are_made_for_the_request() {
+    let metadata = || MetadataLayer::builder().intake(Intake::portkey());
+    let destination = Destination::new().carrier(Carrier::Portkey).allow(["_user"]);
+    let client = PropagateLayer::new().other_hosts(destination);
+    let handle = async |request: Request<Full<Bytes>>| {
+        let tags = request.extensions().get::<Tags>().unwrap();
+        let headers = sent(&client, request_to("https://api.example.com/"));
+        assert_eq!(headers["x-portkey-metadata"], r#"{"_user":"ada"}"#);
+        assert_eq!(headers["traceparent"], tags.trace().traceparent());
+        let client = client.clone();
+        let of_body = stream::once(async move {
+            let headers = sent(&client, request_to("https://api.example.com/"));
+            Ok::<_, Infallible>(Bytes::copy_from_slice(headers["x-portkey-metadata"].as_bytes()))
+        });
+        Ok::<_, Infallible>(Response::new(Body::from_stream(of_body)))
+    };
+    let request = || {
+        let request = Request::get("/").header("x-portkey-metadata", r#"{"_user": "ada"}"#);
+        request.body(Full::<Bytes>::default()).unwrap()
+    };
+    let whole = TaggingLayer::builder().metadata(metadata()).build().unwrap().without_request_body();
+    let parts = ServiceBuilder::new().layer(TraceIdLayer::new()).layer(metadata().build().unwrap());
+    for response in [
+        whole.layer(service_fn(&handle)).oneshot(request()).await.unwrap().map(Body::new),
+        parts.service(service_fn(&handle)).oneshot(request()).await.unwrap().map(Body::new),
+    ] {
+        assert_eq!(body_of(response).await, r#"{"_user":"ada"}"#);
+        assert!(Tags::current().is_none());
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn requests_never_see_each_others_tags() {
     let (ours, theirs) = (Recorder::new(), Recorder::new());

@@ -20,7 +20,7 @@
 //!     Ok::<_, std::convert::Infallible>(http::Response::new(String::new()))
 //! }));
 //!
-//! // Within a handler, `EventLayer` says whose request it is; here we say it ourselves.
+//! // Within a handler, the layer around it says whose request it is; here we say it ourselves.
 //! let tags = Tags::new();
 //! tags.extend([("_user", "Zoë"), ("plan", "nobody else's business")]);
 //! let request = http::Request::post("https://llm.example.com/v1/chat/completions").body(String::new())?;
@@ -37,8 +37,7 @@
 //! The layer looks, when it is called, for a [`Step`] and then for [`Tags`] in the extensions of the outgoing request, then for
 //! [`Tags::current`], at the [current step](Step::current) of that request where there is one. The first two are for calls that
 //! are made elsewhere: in a spawned task, or behind a `tower::buffer::Buffer`, whose worker is such a task; so the layer
-//! belongs outside of a buffer. Outside of every request nothing is sent. It is an [`EventLayer`](crate::EventLayer) with a
-//! sink that says whose request a thread works for: without one, hand in the tags.
+//! belongs outside of a buffer. Outside of every request nothing is sent.
 //!
 //! # The trace
 //!

@@ -8,7 +8,7 @@ use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
-use super::pending::Pending;
+use super::guard::Guard;
 
 pin_project! {
     /// The response body of [`Tagging`](super::Tagging): the service's body, frames untouched and unbuffered, and the
@@ -17,7 +17,7 @@ pin_project! {
         // `None` in a response of ours, which is empty.
         #[pin]
         inner: Option<B>,
-        pending: Option<Pending>,
+        guard: Guard,
         // Trailers that are still to be sent.
         receipt: Option<Box<HeaderMap>>,
         has_ended: bool,
@@ -25,28 +25,25 @@ pin_project! {
 }
 
 impl<B> ResponseBody<B> {
-    pub(super) fn new(inner: B, pending: Option<Pending>) -> Self {
-        Self { inner: Some(inner), pending, receipt: None, has_ended: false }
+    pub(super) fn new(inner: B, guard: Guard) -> Self {
+        Self { inner: Some(inner), guard, receipt: None, has_ended: false }
     }
 
     pub(super) fn empty() -> Self {
-        Self { inner: None, pending: None, receipt: None, has_ended: true }
+        Self { inner: None, guard: Guard::default(), receipt: None, has_ended: true }
     }
 
     /// Asks the service's body, which is the user's code, where there is one.
     fn look<T>(&self, ask: impl FnOnce(&B) -> T) -> Option<T> {
         let inner = self.inner.as_ref()?;
-        Some(match &self.pending {
-            Some(pending) => pending.look(|| ask(inner)),
-            None => ask(inner),
-        })
+        Some(self.guard.look(|| ask(inner)))
     }
 }
 
 impl<B: Default> Default for ResponseBody<B> {
     /// A body without a request, for layers that answer in place of the service.
     fn default() -> Self {
-        Self::new(B::default(), None)
+        Self::new(B::default(), Guard::default())
     }
 }
 
@@ -74,13 +71,16 @@ impl<B: Body> Body for ResponseBody<B> {
         if *this.has_ended {
             return Poll::Ready(None);
         }
-        let Some(pending) = this.pending else { return inner.poll_frame(context) };
-        let polled = pending.run(|| {
+        if this.guard.pending().is_none() {
+            return this.guard.run(|| inner.poll_frame(context));
+        }
+        let polled = this.guard.run(|| {
             let frame = inner.as_mut().poll_frame(context);
             let is_data = matches!(&frame, Poll::Ready(Some(Ok(frame))) if frame.is_data());
             (frame, is_data && inner.is_end_stream())
         });
         let (Poll::Ready(mut frame), has_ended) = polled else { return Poll::Pending };
+        let Some(pending) = this.guard.pending() else { return Poll::Ready(frame) };
         let receipt = match &frame {
             None => pending.complete(),
             Some(Ok(frame)) => match frame.data_ref() {
@@ -92,8 +92,7 @@ impl<B: Body> Body for ResponseBody<B> {
                 None
             }
         };
-        if pending.is_over() {
-            *this.pending = None;
+        if this.guard.is_over() {
             // At the end, or in the trailers, of what the service sent.
             if let Some(receipt) = receipt {
                 frame = match frame {
@@ -120,7 +119,7 @@ impl<B: Body> Body for ResponseBody<B> {
 
     fn is_end_stream(&self) -> bool {
         // A receipt may follow what the service sent.
-        let awaits_receipt = self.receipt.is_some() || self.pending.as_ref().is_some_and(Pending::gives_receipt);
+        let awaits_receipt = self.receipt.is_some() || self.guard.gives_receipt();
         self.look(B::is_end_stream).unwrap_or(true) && !awaits_receipt
     }
 

@@ -11,14 +11,14 @@ use pin_project_lite::pin_project;
 
 use crate::metadata::Diagnostic;
 
-use super::{body::ResponseBody, pending::Pending};
+use super::{body::ResponseBody, guard::Guard};
 
 pin_project! {
     /// The response future of [`Tagging`](super::Tagging).
     pub struct ResponseFuture<F> {
         #[pin]
         kind: Kind<F>,
-        pending: Option<Pending>,
+        guard: Guard,
         reply: Option<(HeaderName, HeaderValue)>,
     }
 }
@@ -35,23 +35,19 @@ pin_project! {
 const REJECTION: HeaderName = HeaderName::from_static("x-tagging-rejection");
 
 impl<F> ResponseFuture<F> {
-    pub(super) fn new(inner: F, pending: Option<Pending>, reply: Option<(HeaderName, HeaderValue)>) -> Self {
-        Self { kind: Kind::Service { inner }, pending, reply }
+    pub(super) fn new(inner: F, guard: Guard, reply: Option<(HeaderName, HeaderValue)>) -> Self {
+        Self { kind: Kind::Service { inner }, guard, reply }
     }
 
     /// Answers status 400 with the reason in a header.
-    pub(super) fn rejected(
-        reason: &Diagnostic<'_>,
-        pending: Option<Pending>,
-        reply: Option<(HeaderName, HeaderValue)>,
-    ) -> Self {
+    pub(super) fn rejected(reason: &Diagnostic<'_>, guard: Guard, reply: Option<(HeaderName, HeaderValue)>) -> Self {
         let text = match reason.key() {
             // Header values are visible ASCII; anything else in a key is escaped.
             Some(key) => format!("{}; {}", reason.code(), key.escape_default()),
             None => reason.code().to_string(),
         };
         let reason = HeaderValue::from_str(&text).ok();
-        Self { kind: Kind::Rejection { reason }, pending, reply }
+        Self { kind: Kind::Rejection { reason }, guard, reply }
     }
 }
 
@@ -70,29 +66,27 @@ where
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let pending = this.pending;
+        let guard = this.guard;
         let mut response = match this.kind.project() {
-            KindProj::Service { inner } => match ready!(Pending::run_in(pending, || inner.poll(context))) {
+            KindProj::Service { inner } => match ready!(guard.run(|| inner.poll(context))) {
                 Ok(response) => response,
                 Err(error) => {
-                    if let Some(mut pending) = pending.take() {
+                    if let Some(pending) = guard.pending() {
                         pending.fail::<E>("service");
                     }
                     return Poll::Ready(Err(error));
                 }
             },
             KindProj::Rejection { reason } => {
-                return Poll::Ready(Ok(reject(reason.take(), pending.take(), this.reply.take())));
+                return Poll::Ready(Ok(reject(reason.take(), guard, this.reply.take())));
             }
         };
-        if let Some(observed) = pending {
-            observed.head(&mut response);
-            if observed.is_over() {
-                *pending = None;
-            }
+        if let Some(pending) = guard.pending() {
+            pending.head(&mut response);
         }
+        guard.is_over();
         write_reply(&mut response, this.reply.take());
-        Poll::Ready(Ok(response.map(|body| ResponseBody::new(body, pending.take()))))
+        Poll::Ready(Ok(response.map(|body| ResponseBody::new(body, std::mem::take(guard)))))
     }
 }
 
@@ -106,10 +100,10 @@ fn write_reply<B>(response: &mut Response<B>, reply: Option<(HeaderName, HeaderV
 /// Answers a request that goes no further.
 fn reject<B>(
     reason: Option<HeaderValue>,
-    pending: Option<Pending>,
+    guard: &mut Guard,
     reply: Option<(HeaderName, HeaderValue)>,
 ) -> Response<ResponseBody<B>> {
-    if let Some(mut pending) = pending {
+    if let Some(pending) = guard.pending() {
         pending.reject(StatusCode::BAD_REQUEST);
     }
     let mut response = Response::new(ResponseBody::empty());

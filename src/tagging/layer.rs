@@ -172,7 +172,7 @@ impl TaggingLayerBuilder {
     }
 
     /// Reads LLM usage out of responses and prices it; see [`usage`](crate::usage). Needs a [`sink`](Self::sink),
-    /// [`events`](Self::events) or telemetry to go to, or a tap that [rolls up](UsageTap::roll_up).
+    /// [`events`](Self::events) or telemetry to go to, or a tap that rolls up (`UsageTap::roll_up`, feature `client`).
     #[cfg(feature = "llm")]
     #[must_use]
     pub fn usage(mut self, tap: UsageTap) -> Self {

@@ -76,6 +76,7 @@
 mod body;
 mod event_layer;
 mod future;
+mod guard;
 mod layer;
 mod pending;
 mod pieces;

@@ -197,15 +197,6 @@ impl Pending {
         self.user_code.run(code)
     }
 
-    /// As [`run`](Self::run), where there may be no event.
-    #[inline]
-    pub(super) fn run_in<T>(pending: &mut Option<Self>, code: impl FnOnce() -> T) -> T {
-        match pending {
-            Some(pending) => pending.run(code),
-            None => code(),
-        }
-    }
-
     /// Whether the client is to get a receipt.
     pub(super) fn gives_receipt(&self) -> bool {
         self.events.gives_receipts()

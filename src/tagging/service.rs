@@ -18,7 +18,7 @@ use crate::{
 #[cfg(feature = "llm")]
 use crate::usage::LlmRecord;
 
-use super::{body::ResponseBody, event_layer::EventLayer, future::ResponseFuture, pending::Pending};
+use super::{body::ResponseBody, event_layer::EventLayer, future::ResponseFuture, guard::Guard, pending::Pending};
 
 /// The middleware behind every layer of this crate: reads trace ids, begins the event, reads and merges tags, and runs
 /// the service. Each layer switches its own part on.
@@ -38,8 +38,9 @@ pub(super) struct Steps {
 }
 
 /// A request that is about to go on to the service.
+#[derive(Default)]
 struct Begun {
-    pending: Option<Pending>,
+    guard: Guard,
     reply: Option<(HeaderName, HeaderValue)>,
     rejection: Option<Box<Diagnostic<'static>>>,
 }
@@ -76,10 +77,9 @@ impl Handle {
 
 impl Steps {
     fn begin(&self, head: &mut Parts) -> Begun {
-        let mut begun = Begun { pending: None, reply: None, rejection: None };
         let listening = self.event.as_ref().filter(|layer| layer.is_listening());
         if listening.is_none() && self.trace.is_none() && self.metadata.is_none() {
-            return begun;
+            return Begun::default();
         }
         let start = listening.map(EventLayer::start);
         // Tags of a request that is over are of another one, whose extensions were handed on.
@@ -92,7 +92,7 @@ impl Steps {
         };
         // A resolver is the user's code: it runs outside of the lock, and its panic is the request's.
         let resolves = self.metadata.as_ref().is_some_and(MetadataLayer::has_resolver);
-        let mut onward = None;
+        let (mut pending, mut onward, mut reply, mut rejection) = (None::<Pending>, None, None, None);
         handle.write(|mut request| {
             let records = listening.zip(start.as_ref()).filter(|_| request.claim());
             if let Some((layer, start)) = records {
@@ -106,15 +106,15 @@ impl Steps {
                 onward = Some(layer.read(&head.headers, *time, trace, tags.early_notes()));
             }
             if let Some((layer, start)) = records {
-                begun.pending = Some(layer.observe(request.event, start, head));
+                pending = Some(layer.observe(request.event, start, head));
             }
             if !resolves && let Some(layer) = &self.metadata {
                 let trusted = layer.trusted(head, inherited.take());
-                begun.rejection = request.begin_tags(layer, head, trusted).map(Box::new);
+                rejection = request.begin_tags(layer, head, trusted).map(Box::new);
             }
         });
         #[cfg(feature = "llm")]
-        if let (Some(layer), Some(pending)) = (listening, &mut begun.pending) {
+        if let (Some(layer), Some(pending)) = (listening, &mut pending) {
             if layer.has_exchange_hook() {
                 // The user's code, as above.
                 let tags = handle.share();
@@ -128,12 +128,12 @@ impl Steps {
         }
         if resolves && let Some(layer) = &self.metadata {
             let tags = handle.share();
-            let trusted = match &mut begun.pending {
+            let trusted = match &mut pending {
                 Some(pending) => pending.armed(&tags).run(|| layer.trusted(head, inherited)),
                 None => layer.trusted(head, inherited),
             };
             handle = Handle::Shared(tags);
-            handle.write(|mut request| begun.rejection = request.begin_tags(layer, head, trusted).map(Box::new));
+            handle.write(|mut request| rejection = request.begin_tags(layer, head, trusted).map(Box::new));
         }
         if let Some(layer) = &self.metadata {
             layer.strip(&mut head.headers);
@@ -141,16 +141,17 @@ impl Steps {
         // Last: what goes on is nothing that the client said, and no tag.
         if let Some(onward) = onward {
             let write = |request: OpenRequest<'_>| onward.write(&request.event.trace, &mut head.headers);
-            begun.reply = handle.write(write).flatten();
+            reply = handle.write(write).flatten();
         }
         let tags = handle.share();
-        if let Some(pending) = &mut begun.pending {
+        if let Some(pending) = &mut pending {
             pending.armed(&tags);
         }
+        let guard = Guard::new(pending, &tags, is_new);
         if is_new {
             head.extensions.insert(tags);
         }
-        begun
+        Begun { guard, reply, rejection }
     }
 }
 
@@ -169,11 +170,11 @@ where
 
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
         let (mut head, body) = request.into_parts();
-        let mut begun = self.steps.begin(&mut head);
-        if let Some(reason) = begun.rejection {
-            return ResponseFuture::rejected(&reason, begun.pending, begun.reply);
+        let Begun { mut guard, reply, rejection } = self.steps.begin(&mut head);
+        if let Some(reason) = rejection {
+            return ResponseFuture::rejected(&reason, guard, reply);
         }
-        let future = Pending::run_in(&mut begun.pending, || self.inner.call(Request::from_parts(head, body)));
-        ResponseFuture::new(future, begun.pending, begun.reply)
+        let future = guard.run(|| self.inner.call(Request::from_parts(head, body)));
+        ResponseFuture::new(future, guard, reply)
     }
 }

@@ -68,7 +68,7 @@ impl<T: Current> Drop for Entered<'_, T> {
 }
 
 impl Tags {
-    /// The tags of the request that this thread works for: while an [`EventLayer`](crate::EventLayer) polls the service, and
+    /// The tags of the request that this thread works for: while a layer of this crate polls the service, and
     /// the response body, it says whose they are. A task that is spawned is on its own, unless it runs
     /// [within](Self::scope) a request.
     ///

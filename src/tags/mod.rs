@@ -227,9 +227,8 @@ impl Tags {
 
     /// Records a call that has an event of its own: its usage, and what it cost as it was priced there.
     ///
-    /// As [`record_usage`](Self::record_usage), which prices anew what it is told; [`UsageTap::roll_up`] does it by itself.
-    ///
-    /// [`UsageTap::roll_up`]: crate::usage::UsageTap::roll_up
+    /// As [`record_usage`](Self::record_usage), which prices anew what it is told; `UsageTap::roll_up`, with the
+    /// feature `client`, does it by itself.
     #[cfg(feature = "llm")]
     pub fn record_call(&self, call: &LlmUsage) {
         self.record("a call", |recorded| recorded.add_call(call));
