@@ -63,6 +63,7 @@ fn event(
 #[derive(Debug, Clone)]
 enum Change {
     Insert(String, String),
+    Remove(String),
     Snapshot,
 }
 
@@ -73,6 +74,7 @@ proptest! {
     #[test]
     fn metadata_is_a_map(changes in vec(prop_oneof![
         ("[a-d]{0,2}", ".{0,8}").prop_map(|(key, value)| Change::Insert(key, value)),
+        "[a-d]{0,2}".prop_map(Change::Remove),
         Just(Change::Snapshot),
     ], 0..40)) {
         let (mut metadata, mut model) = (Metadata::new(), Tags::new());
@@ -83,6 +85,7 @@ proptest! {
                     metadata.insert(&key, &value);
                     model.insert(key, value);
                 }
+                Change::Remove(key) => prop_assert_eq!(metadata.remove(&key), model.remove(&key)),
                 Change::Snapshot => snapshots.push((metadata.clone(), model.clone())),
             }
             prop_assert_eq!(metadata.len(), model.len());

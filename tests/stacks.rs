@@ -371,6 +371,26 @@ async fn trusted_scopes() {
     assert_eq!(counts.shadowed_total(), 2);
 }
 
+/// What a handler takes out is on no event: what the client said, and what lies under a trusted tag, which stays.
+#[tokio::test]
+async fn tags_that_are_taken_out() {
+    let recorder = Recorder::new();
+    let metadata_layer =
+        MetadataLayer::builder().intake(Intake::all()).scope(Scope::Workspace, metadata! { "tenant" => "acme" });
+    let layer = TaggingLayer::builder().metadata(metadata_layer).sink(recorder.clone()).build().unwrap();
+    let handler = async |tags: Tags| {
+        tags.insert("feature", "search");
+        ["_user", "tenant", "feature", "unknown"].map(|key| tags.remove(key).unwrap_or_default()).join(",")
+    };
+    let request =
+        Request::get("/").header("x-portkey-metadata", r#"{"_user": "ada", "tenant": "spoofed", "own": "mine"}"#);
+    let app = Router::new().route("/", get(handler)).layer(layer);
+    assert_eq!(text(app.oneshot(request.body(Body::empty()).unwrap()).await.unwrap()).await, "ada,spoofed,search,");
+    let event = recorder.single();
+    assert_eq!(event.metadata(), &metadata! { "own" => "mine", "tenant" => "acme" });
+    assert!(event.diagnostics().is_empty());
+}
+
 /// Tags are read by whoever asks first: a handler, several sinks at once, or nobody. What is counted is the same.
 #[tokio::test]
 async fn tags_are_the_same_whoever_asks_first() {
@@ -712,6 +732,7 @@ async fn tags_after_the_end() {
     let tags = kept.lock().unwrap().take().unwrap();
     assert!(tags.is_finished());
     tags.insert("late", "1");
+    assert_eq!(tags.remove("late"), None);
     tags.set_scope(Scope::Forced, metadata! { "late" => "2" });
     tags.set_error("late");
     assert_eq!(tags.metadata(), metadata! {});

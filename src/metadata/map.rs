@@ -125,6 +125,16 @@ impl TagTable {
             self.live_bytes -= old.key_len + old.value_len;
             *old = span;
         }
+        self.keep_packed();
+    }
+
+    fn remove_at(&mut self, at: usize) {
+        let span = self.tags.remove(at);
+        self.live_bytes -= span.key_len + span.value_len;
+        self.keep_packed();
+    }
+
+    fn keep_packed(&mut self) {
         if self.text.len() > 2 * self.live_bytes + SLACK_BYTES {
             self.pack();
         }
@@ -228,6 +238,14 @@ impl Metadata {
             Ok(at) => inner.replace_at(at, key, value, is_printable),
             Err(at) => inner.insert_at(at, key, value, is_printable),
         }
+    }
+
+    /// Takes a tag out and gives the value it had.
+    pub fn remove(&mut self, key: &str) -> Option<String> {
+        let value = self.get(key)?.to_owned();
+        let inner = self.open();
+        inner.remove_at(inner.find(key).ok()?);
+        Some(value)
     }
 
     /// Empties the map, keeping its buffers for the next use when nobody else reads them and they are

@@ -166,6 +166,12 @@ impl RequestTags {
         write(&mut TagWriter::new(self.scopes.get_mut(Scope::Request), &limits, &mut self.notes));
     }
 
+    /// Takes a tag of the request out.
+    pub(crate) fn remove(&mut self, key: &str) -> Option<String> {
+        self.open();
+        self.scopes.get_mut(Scope::Request).remove(key)
+    }
+
     /// Adds tags to a scope under the limits.
     pub(crate) fn add(&mut self, scope: Scope, metadata: Metadata) {
         self.open();

@@ -152,6 +152,24 @@ impl Tags {
         });
     }
 
+    /// Takes a tag of the request out, whether the client or code set it, and gives its value: for what is not to be on
+    /// record. Notes that were made on it before stay.
+    ///
+    /// What a trusted scope has under the key stays, and is in force. Nothing is kept from saying it again: not an inner layer,
+    /// and not the request body, whose `user` is read as the body passes.
+    ///
+    /// ```
+    /// use tower_tagging::Tags;
+    ///
+    /// let tags = Tags::new();
+    /// tags.extend([("_user", "ada"), ("feature", "search")]);
+    /// assert_eq!(tags.remove("_user").as_deref(), Some("ada"));
+    /// assert_eq!(tags.get("_user"), None);
+    /// ```
+    pub fn remove(&self, key: &str) -> Option<String> {
+        self.state().open()?.event.tags.remove(key)
+    }
+
     /// Sets tags of a scope, over those it has under the same keys and beside its others: how an inner layer that knows
     /// the caller hands in what can be trusted. The limits apply as they do to a client's tags.
     pub fn set_scope(&self, scope: Scope, metadata: Metadata) {
