@@ -71,7 +71,9 @@ fn row(path: &Path, event: &Event) -> Value {
                 ValueRef::Integer(number) if name == "stream" => json!(number == 1),
                 ValueRef::Integer(number) => json!(number),
                 ValueRef::Real(number) => json!(number),
-                ValueRef::Text(text) if ["raw_metadata", "indexed_metadata", "diagnostics"].contains(&&**name) => {
+                ValueRef::Text(text)
+                    if ["raw_metadata", "indexed_metadata", "metadata_sources", "diagnostics"].contains(&&**name) =>
+                {
                     serde_json::from_slice(text).unwrap()
                 }
                 ValueRef::Text(text) => json!(String::from_utf8(text.to_vec()).unwrap()),
@@ -126,11 +128,41 @@ fn replicas_migrate_at_a_time() {
     for thread in threads {
         thread.join().unwrap().unwrap();
     }
-    assert_eq!(number(&path, "SELECT count(*) FROM llm_requests_migrations"), 1);
+    assert_eq!(texts(&path, "SELECT CAST(version AS TEXT) FROM llm_requests_migrations"), ["1", "2"]);
     Connection::open(&path).unwrap().execute("INSERT INTO llm_requests_migrations (version) VALUES (99)", []).unwrap();
     let error = SqliteStore::open(&path).unwrap().migrate().unwrap_err();
-    assert!(matches!(error, StoreError::Newer { found: 99, known: 1 }));
-    assert_eq!(error.to_string(), "the tables are of version 99, and this version of tower-tagging knows 1 at most");
+    assert!(matches!(error, StoreError::Newer { found: 99, known: 2 }));
+    assert_eq!(error.to_string(), "the tables are of version 99, and this version of tower-tagging knows 2 at most");
+}
+
+/// Tables of the first version get what they lack, and keep what they have.
+#[test]
+fn older_tables_are_brought_up() {
+    let folder = TempFolder::new("sqlite-older");
+    let path = folder.file("events.db");
+    let store = SqliteStore::open(&path).unwrap();
+    let db = Connection::open(&path).unwrap();
+    db.execute_batch(include_str!("../src/store/sqlite/schema_1.sql")).unwrap();
+    db.execute_batch(
+        "CREATE TABLE llm_requests_migrations (version INTEGER PRIMARY KEY NOT NULL, applied_at TEXT);
+         INSERT INTO llm_requests_migrations (version) VALUES (1)",
+    )
+    .unwrap();
+    let events = events::events(1, |_, tags| tags.insert("team", "growth"));
+    let error = store.writer().write(&events).unwrap_err();
+    assert_eq!(error.kind(), WriteErrorKind::Retryable);
+    assert!(error.to_string().ends_with("missing or of an older version: run migrate()"), "{error}");
+    db.execute_batch(
+        "INSERT INTO llm_requests (id, requested_at, responded_at, response_time_ms, request_method, request_path, outcome,
+             response_bytes, trace_id, w3c_trace_id, span_id, raw_metadata, diagnostics)
+         VALUES ('old', '2026-01-01T00:00:00.000000Z', '2026-01-01T00:00:00.000000Z', 0, 'GET', '/', 'completed', 0, '', '', '',
+             '{}', '[]')",
+    )
+    .unwrap();
+    store.migrate().unwrap();
+    write(&store, &events);
+    let sources = texts(&path, "SELECT metadata_sources FROM llm_requests ORDER BY requested_at");
+    assert_eq!(sources, ["NULL", r#"{"team":"request"}"#]);
 }
 
 #[test]
@@ -142,7 +174,10 @@ fn what_an_operator_can_mend_is_tried_again() {
     let mut writer = store.writer();
     let error = writer.write(&events).unwrap_err();
     assert_eq!((error.kind(), error.written()), (WriteErrorKind::Retryable, 0));
-    assert!(error.to_string().ends_with("the table llm_requests is missing: run migrate()"), "{error}");
+    assert!(
+        error.to_string().ends_with("the table llm_requests is missing or of an older version: run migrate()"),
+        "{error}"
+    );
     assert!(matches!(store.list_keys(), Err(StoreError::NotMigrated)));
     assert!(matches!(store.delete_before(SystemTime::now()), Err(StoreError::NotMigrated)));
     store.migrate().unwrap();

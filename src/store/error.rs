@@ -4,7 +4,7 @@ use std::{error::Error, fmt, time::Duration};
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum StoreError {
-    /// The tables are not there: `migrate()` makes them.
+    /// The tables are not there, or an older version of this crate made them: `migrate()` mends both.
     NotMigrated,
     /// The tables were made by a newer version of this crate. Nothing was changed.
     Newer {
@@ -30,7 +30,7 @@ impl StoreError {
 impl fmt::Display for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotMigrated => f.write_str("the table llm_requests is missing: run migrate()"),
+            Self::NotMigrated => f.write_str("the table llm_requests is missing or of an older version: run migrate()"),
             Self::Newer { found, known } => {
                 write!(f, "the tables are of version {found}, and this version of tower-tagging knows {known} at most")
             }

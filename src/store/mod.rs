@@ -48,6 +48,7 @@
 //! | `trace_id`, `w3c_trace_id`, `span_id`, `parent_span_id`, `span_name`, `span_path` | |
 //! | `raw_metadata` | all tags, a JSON object |
 //! | `indexed_metadata` | the tags of [activated](#keys) keys; `NULL` when there are none |
+//! | `metadata_sources` | for each of the tags the scope that set it, a JSON object: `{"feature":"request","tenant":"workspace"}` |
 //! | `diagnostics` | a JSON array |
 //!
 //! What is not known is `NULL`, never zero. Postgres has `uuid`, `timestamptz`, `bigint`, `jsonb`, and exact `numeric`

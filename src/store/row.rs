@@ -197,6 +197,7 @@ columns! { self, llm:
     "raw_metadata" => json(self.event.metadata()),
     "indexed_metadata" => indexed_metadata(self.event.metadata(), self.active)
         .map_or(Value::Null, |text| Value::Json(Cow::Owned(text))),
+    "metadata_sources" => json(&self.event.sources_object()),
     "diagnostics" => match self.event.diagnostics().as_slice() {
         [] => Value::Json(Cow::Borrowed("[]")),
         notes => json(&notes),

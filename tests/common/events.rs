@@ -124,7 +124,8 @@ pub(crate) fn expected(event: &Event) -> Value {
     let millis = |micros: &Value| micros.as_u64().map(|micros| micros / 1000);
     let time = |time| humantime::format_rfc3339_micros(time).to_string();
     let model = if llm["response_model"].is_null() { &llm["request_model"] } else { &llm["response_model"] };
-    json!({
+    // In two parts, as the macro holds no more.
+    let mut row = json!({
         "id": json["id"],
         "requested_at": json["time"],
         "responded_at": time(event.time() + Duration::from_micros(json["timing"]["duration_us"].as_u64().unwrap())),
@@ -166,7 +167,9 @@ pub(crate) fn expected(event: &Event) -> Value {
         "indexed_metadata": null,
         "diagnostics": json["diagnostics"],
         "error_message": json["error"],
-    })
+    });
+    row["metadata_sources"] = json["sources"].clone();
+    row
 }
 
 type Handler = Box<dyn Fn(&Tags)>;

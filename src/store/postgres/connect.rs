@@ -96,7 +96,7 @@ impl Drop for Session {
 impl From<Error> for StoreError {
     fn from(error: Error) -> Self {
         match error.code() {
-            Some(&SqlState::UNDEFINED_TABLE) => Self::NotMigrated,
+            Some(&SqlState::UNDEFINED_TABLE | &SqlState::UNDEFINED_COLUMN) => Self::NotMigrated,
             _ => Self::database(error),
         }
     }

@@ -1,7 +1,7 @@
 use super::{super::StoreError, MIGRATION_LOCK, connect::Session, partitions::is_partitioned};
 
 /// The tables, version by version: `SCHEMA[0]` makes version 1.
-const SCHEMA: &[&str] = &[include_str!("schema_1.sql")];
+const SCHEMA: &[&str] = &[include_str!("schema_1.sql"), include_str!("schema_2.sql")];
 
 /// Makes the tables, or brings them up to the newest version, each step in a transaction.
 pub(super) async fn migrate(session: &mut Session, monthly_partitions: bool) -> Result<(), StoreError> {

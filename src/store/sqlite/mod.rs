@@ -17,7 +17,7 @@ use super::{KeyInfo, StoreError, row::Micros};
 pub use self::writer::SqliteWriter;
 
 /// The tables, version by version: `SCHEMA[0]` makes version 1.
-const SCHEMA: &[&str] = &[include_str!("schema_1.sql")];
+const SCHEMA: &[&str] = &[include_str!("schema_1.sql"), include_str!("schema_2.sql")];
 /// How long a connection waits for another one's lock.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Size of a page. A larger one is written in fewer pieces, and a small batch writes four at least.
@@ -218,10 +218,13 @@ fn time_text(time: Micros) -> String {
 
 impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> Self {
+        let is_of_version = |text: &str| {
+            !["no such table: llm_request", "table llm_requests has no column"]
+                .iter()
+                .any(|start| text.starts_with(start))
+        };
         match &error {
-            rusqlite::Error::SqliteFailure(_, Some(text)) if text.starts_with("no such table: llm_request") => {
-                Self::NotMigrated
-            }
+            rusqlite::Error::SqliteFailure(_, Some(text)) if !is_of_version(text) => Self::NotMigrated,
             _ => Self::database(error),
         }
     }
