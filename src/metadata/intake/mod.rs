@@ -186,7 +186,8 @@ impl Intake {
     }
 
     /// Reads the headers of a list in the syntax of `HEADERS_TO_METADATA`: names separated by commas, in any case, spaces
-    /// ignored; the key is the name in lower case, or what stands behind `name=`.
+    /// ignored; the key is the name in lower case, or what stands behind `name=`. Of several headers with one key the first on
+    /// the list that a request has counts: `x-user=user, x-legacy-user=user`.
     ///
     /// # Errors
     /// [`ConfigError::InvalidHeader`] or [`ConfigError::SecretHeader`] naming the first entry that can't be read.
