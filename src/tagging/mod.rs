@@ -68,6 +68,10 @@
 //! | the response is 101, or 2xx to CONNECT | `upgraded`, at the head |
 //! | a strict mode answers in place of the service | `rejected` |
 //!
+//! Some clients close the connection at the end of what they wanted, before that of the body: OpenAI's SDK for Python, and those
+//! built on it, at a stream's `data: [DONE]`. Where the service ends the body only a moment later, that is `cancelled` too. Of
+//! an LLM call `usage_status` says whether all of the answer had come: `reported` then.
+//!
 //! So over real connections; beside it what tower-http's `OnEarlyDropLayer` says of the same request. A test runs every
 //! row (`cargo test --all-features --test outcomes`):
 //!

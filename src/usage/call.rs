@@ -146,7 +146,7 @@ impl LlmUsage {
         self.service_tier.as_deref()
     }
 
-    /// Whether the response was a stream.
+    /// Whether the response was a stream; whether one was asked for, where there is none, or none that can be read.
     pub fn is_stream(&self) -> bool {
         self.stream
     }

@@ -160,9 +160,15 @@ fn reported_price(provider: Option<&str>, report: &Map<String, Value>) -> Option
     Some(price.source("provider"))
 }
 
-/// A model's name without what it says of the provider: the address in Bedrock's ARNs, Google as its publisher, where Vertex
-/// speaks as OpenAI does, and whom Hugging Face hands the call on to.
+/// A model's name without what it says of the provider: the slug of Portkey's catalog, the address in Bedrock's ARNs, Google as
+/// its publisher, where Vertex speaks as OpenAI does, and whom Hugging Face hands the call on to.
 fn without_provider<'m>(provider: Option<&str>, model: &'m str) -> &'m str {
+    let of_catalog = model.strip_prefix('@').and_then(|rest| rest.split_once('/'));
+    let model = match of_catalog {
+        // Names of models of Workers AI begin so.
+        Some(("cf" | "hf", _)) | None => model,
+        Some((_, name)) => name,
+    };
     match provider {
         Some("aws") => without_arn(model),
         Some("google") => model.strip_prefix("google/").unwrap_or(model),

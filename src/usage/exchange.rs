@@ -208,6 +208,10 @@ fn by_path(path: &str) -> Option<Exchange> {
         "sonar" if before.ends_with("/v1") => tentative(known("perplexity", Operation::Chat)),
         "completions" if before.ends_with("/agents") => known("mistral", Operation::Chat),
         "completions" if before.ends_with("/v1") || before.contains("/deployments/") => openai(Operation::Completions),
+        // Of a prompt that is kept with Portkey.
+        "completions" if before.rsplit_once('/').is_some_and(|(folder, _)| folder.ends_with("/prompts")) => {
+            tentative(openai(Operation::Chat))
+        }
         "completions" => tentative(openai(Operation::Completions)),
         "responses" if ["/v1", "/openai", "/codex"].iter().any(|end| before.ends_with(end)) => {
             openai(Operation::Responses)

@@ -370,6 +370,7 @@ impl fmt::Debug for LlmRecord {
 impl Seen {
     fn settle(&mut self, request: &RequestFacts<'_>) -> Option<LlmUsage> {
         let RequestFacts { tap, recorded, fields, .. } = *request;
+        let has_response = !matches!(self.response, Response::Awaited);
         let (mut reading, stream) = self.read(request.duration);
         reading.find_tier();
         let Self { exchange, has_ended, has_body, .. } = self;
@@ -387,6 +388,8 @@ impl Seen {
         let operation = exchange.as_ref().map(|exchange| &exchange.operation);
         let meaning = flavour::read(provider.as_deref(), model, operation, &reading);
         let is_success = request.is_success;
+        // What fails is told at once.
+        let says_anything = reading.model.is_some() || reading.id.is_some() || (has_response && !is_success);
         let usage_status = if meaning.usage.is_empty() {
             // A transcription may be plain text, by what was asked for.
             let is_text = operation == Some(&Operation::Transcription);
@@ -402,7 +405,7 @@ impl Seen {
             provider,
             request_model,
             service_tier: reading.service_tier.clone().or_else(|| fields.service_tier.clone()),
-            stream: stream || (response_is_unknown(&reading) && fields.stream == Some(true)),
+            stream: stream || (fields.stream == Some(true) && !says_anything),
             response_model: reading.model.take(),
             response_id: reading.id.take(),
             operation: exchange.map(|exchange| exchange.operation),
@@ -427,11 +430,6 @@ impl Seen {
         llm.output_tokens_per_second = llm.rate(request.duration);
         Some(llm)
     }
-}
-
-/// Whether no response said anything.
-fn response_is_unknown(reading: &Reading) -> bool {
-    reading.model.is_none() && reading.id.is_none()
 }
 
 /// Who serves the exchange: what code says, the upstream's address, then marks of the response, a unique path, the model's
