@@ -2,17 +2,27 @@ use std::io::{self, Write};
 
 use http::{HeaderMap, header};
 
-/// Undoes the content coding of a body for the tap, while the client gets what the service sent.
+/// Undoes the content codings of a body for the tap, while the client gets what the service sent.
 ///
-/// Both the size of what comes out and its ratio to what went in are bounded, so that a decompression bomb costs no more
-/// than giving up.
-#[allow(clippy::large_enum_variant, reason = "there is one, in the box of its exchange")]
-pub(super) enum Decoder {
-    Identity,
-    Coded { coding: Coding, bytes_in: u64, bytes_out: u64 },
+/// Both the size of what comes out of each and its ratio to what went in are bounded, so that a decompression bomb costs no
+/// more than giving up.
+#[derive(Default)]
+pub(super) struct Decoder {
+    /// What was applied last is the first: RFC 9110, section 8.4.
+    codings: Vec<Coding>,
+    bytes_in: u64,
 }
 
-pub(super) enum Coding {
+/// A coding, and how much came out of it.
+struct Coding {
+    stream: Stream,
+    bytes_out: u64,
+}
+
+/// Most codings of a body.
+const MAX_CODINGS: usize = 4;
+
+enum Stream {
     Gzip(flate2::write::MultiGzDecoder<Output>),
     /// Deflate that is still to begin.
     Deflate(Output),
@@ -52,47 +62,71 @@ impl Write for Output {
 impl Decoder {
     /// The decoder for a response with these headers; `None` for a coding that is not known.
     pub(super) fn for_headers(headers: &HeaderMap) -> Option<Self> {
-        let Some(coding) = headers.get(header::CONTENT_ENCODING) else { return Some(Self::Identity) };
-        let coding = match coding.to_str().ok()?.trim().to_ascii_lowercase().as_str() {
-            "" | "identity" => return Some(Self::Identity),
-            "gzip" | "x-gzip" => Coding::Gzip(flate2::write::MultiGzDecoder::new(Output::default())),
-            "deflate" => Coding::Deflate(Output::default()),
-            "br" => Coding::Brotli(Box::new(brotli::DecompressorWriter::new(Output::default(), 4096))),
-            "zstd" => {
-                let mut decoder = zstd::stream::write::Decoder::new(Output::default()).ok()?;
-                // 8 MiB, as RFC 9659 has it.
-                decoder.window_log_max(23).ok()?;
-                Coding::Zstd(Box::new(decoder))
+        let mut decoder = Self::default();
+        for list in headers.get_all(header::CONTENT_ENCODING) {
+            for name in list.to_str().ok()?.split(',').map(str::trim) {
+                if !name.is_empty() && !name.eq_ignore_ascii_case("identity") {
+                    decoder.codings.push(Coding { stream: Stream::of(name)?, bytes_out: 0 });
+                }
             }
-            _ => return None,
-        };
-        Some(Self::Coded { coding, bytes_in: 0, bytes_out: 0 })
+        }
+        decoder.codings.reverse();
+        (decoder.codings.len() <= MAX_CODINGS).then_some(decoder)
+    }
+
+    /// Whether bodies are as they are read.
+    pub(super) fn is_identity(&self) -> bool {
+        self.codings.is_empty()
     }
 
     /// Decodes a chunk and hands out what comes of it. False when it can't be decoded, or comes to too much.
     pub(super) fn decode(&mut self, chunk: &[u8], mut hand_out: impl FnMut(&[u8])) -> bool {
-        let Self::Coded { coding, bytes_in, bytes_out } = self else {
+        if self.is_identity() {
             hand_out(chunk);
             return true;
-        };
-        for piece in chunk.chunks(PIECE_BYTES) {
-            let is_sound = coding.write(piece).is_ok();
-            let output = coding.output();
-            *bytes_in += piece.len() as u64;
-            *bytes_out += output.0.len() as u64;
-            if !output.0.is_empty() {
-                hand_out(&output.0);
-                output.0.clear();
-            }
-            if !is_sound || *bytes_out > FREE_BYTES.max(bytes_in.saturating_mul(MAX_RATIO)) {
-                return false;
-            }
         }
-        true
+        let Self { codings, bytes_in } = self;
+        chunk.chunks(PIECE_BYTES).all(|piece| {
+            *bytes_in += piece.len() as u64;
+            let may_come_out = FREE_BYTES.max(bytes_in.saturating_mul(MAX_RATIO));
+            undo(codings, piece, may_come_out, &mut hand_out)
+        })
     }
 }
 
-impl Coding {
+/// Undoes the codings of a piece one after the other.
+fn undo(codings: &mut [Coding], piece: &[u8], may_come_out: u64, hand_out: &mut dyn FnMut(&[u8])) -> bool {
+    let Some((Coding { stream, bytes_out }, others)) = codings.split_first_mut() else {
+        hand_out(piece);
+        return true;
+    };
+    let is_sound = stream.write(piece).is_ok();
+    let mut output = std::mem::take(&mut stream.output().0);
+    *bytes_out += output.len() as u64;
+    // What came out before a fault counts.
+    let goes_on = output.chunks(PIECE_BYTES).all(|piece| undo(others, piece, may_come_out, hand_out));
+    output.clear();
+    stream.output().0 = output;
+    goes_on && is_sound && *bytes_out <= may_come_out
+}
+
+impl Stream {
+    /// By the name of its coding, in any case.
+    fn of(name: &str) -> Option<Self> {
+        Some(match name.to_ascii_lowercase().as_str() {
+            "gzip" | "x-gzip" => Self::Gzip(flate2::write::MultiGzDecoder::new(Output::default())),
+            "deflate" => Self::Deflate(Output::default()),
+            "br" => Self::Brotli(Box::new(brotli::DecompressorWriter::new(Output::default(), 4096))),
+            "zstd" => {
+                let mut decoder = zstd::stream::write::Decoder::new(Output::default()).ok()?;
+                // 8 MiB, as RFC 9659 has it.
+                decoder.window_log_max(23).ok()?;
+                Self::Zstd(Box::new(decoder))
+            }
+            _ => return None,
+        })
+    }
+
     fn write(&mut self, piece: &[u8]) -> io::Result<()> {
         if let (Self::Deflate(output), Some(first)) = (&mut *self, piece.first()) {
             let output = std::mem::take(output);

@@ -40,7 +40,7 @@
 //! completions, transcriptions, speech), Anthropic, Gemini and Vertex (interactions too), Bedrock (Converse, InvokeModel),
 //! Mistral, Cohere, Ollama, OpenRouter, DeepSeek, Moonshot, Groq, xAI, Perplexity, Azure, Databricks, Workers AI, MiniMax,
 //! Voyage and whoever speaks as one of these are read from JSON, server-sent events, NDJSON, streamed JSON arrays and AWS
-//! event streams, plain or coded with gzip, deflate, br or zstd, cut at any byte.
+//! event streams, plain or coded with gzip, deflate, br, zstd or several of them, cut at any byte.
 //!
 //! Frames are not held back, and memory does not grow with a body: of each document the wanted values are kept, 64 KiB each
 //! at most ([`UsageTap::max_value_bytes`]); of an event stream the frame at hand, 1 MiB at most; of a coded body what the

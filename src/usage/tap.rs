@@ -85,7 +85,7 @@ impl Tap {
             documents(false)
         } else if is_json(media_type) || media_type.is_empty() || is("text/plain") {
             // Some send JSON without saying so.
-            if matches!(decoder, Some(Decoder::Identity)) {
+            if decoder.as_ref().is_some_and(Decoder::is_identity) {
                 return Self::Kept { body: std::mem::take(buffer), headers: facts, max_value_bytes };
             }
             Framing::Json(scanner(Roots::One, max_value_bytes))
@@ -101,7 +101,7 @@ impl Tap {
         let is_readable = decoder.is_some() && !matches!(framing, Framing::None);
         let is_stream = !matches!(framing, Framing::Json(_) | Framing::None);
         let framing = if is_readable { framing } else { Framing::None };
-        let mut reader = BodyReader::new(decoder.unwrap_or(Decoder::Identity), framing, is_stream, facts);
+        let mut reader = BodyReader::new(decoder.unwrap_or_default(), framing, is_stream, facts);
         reader.reading.is_unparsed = !is_readable && !is_mute();
         Self::Passing(Box::new(reader))
     }
@@ -254,13 +254,13 @@ impl BodyReader {
 
     /// A reader for a body that was kept.
     fn kept(headers: Option<Box<HeaderFacts>>, max_value_bytes: usize) -> Self {
-        Self::new(Decoder::Identity, Framing::Json(scanner(Roots::One, max_value_bytes)), false, headers)
+        Self::new(Decoder::default(), Framing::Json(scanner(Roots::One, max_value_bytes)), false, headers)
     }
 
     /// Reads no more: something can't be looked at.
     fn give_up(&mut self) {
         self.framing = Framing::None;
-        self.decoder = Decoder::Identity;
+        self.decoder = Decoder::default();
         self.reading.is_unparsed = true;
     }
 
