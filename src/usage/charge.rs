@@ -163,11 +163,11 @@ fn reported_price(provider: Option<&str>, report: &Map<String, Value>) -> Option
 /// A model's name without what it says of the provider: the slug of Portkey's catalog, the address in Bedrock's ARNs, Google as
 /// its publisher, where Vertex speaks as OpenAI does, and whom Hugging Face hands the call on to.
 fn without_provider<'m>(provider: Option<&str>, model: &'m str) -> &'m str {
-    let of_catalog = model.strip_prefix('@').and_then(|rest| rest.split_once('/'));
-    let model = match of_catalog {
-        // Names of models of Workers AI begin so.
-        Some(("cf" | "hf", _)) | None => model,
-        Some((_, name)) => name,
+    // So begin the names of models of Workers AI too.
+    let is_of_catalog = |slug: &str| !["cf", "hf"].iter().any(|name| slug.eq_ignore_ascii_case(name));
+    let model = match model.strip_prefix('@').and_then(|rest| rest.split_once('/')) {
+        Some((slug, name)) if is_of_catalog(slug) => name,
+        _ => model,
     };
     match provider {
         Some("aws") => without_arn(model),
