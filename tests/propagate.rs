@@ -244,6 +244,10 @@ async fn what_calls_cost_is_on_the_request() {
         let client = client.clone();
         let handler = async move || {
             for answer in answers {
+                if *answer == "not awaited" {
+                    assert!(call(client.clone(), address, answer).now_or_never().is_none());
+                    continue;
+                }
                 let mut body = call(client.clone(), address, answer).await.into_body();
                 if passes_on {
                     // The client of the service gets what the provider sends, as it comes.
@@ -281,6 +285,8 @@ async fn what_calls_cost_is_on_the_request() {
         (&["unknown"], is(Some([1000, 100]), "unpriced_model", "", "")),
         (&["gpt-4o", "endless"], is(Some([1000, 100]), "partial", "0.0035", catalog)),
         (&["endless"], is(None, "no_usage", "", "")),
+        (&["gpt-4o", "not awaited"], is(Some([1000, 100]), "partial", "0.0035", catalog)),
+        (&["not awaited"], is(None, "no_usage", "", "")),
         (&["busy"], None),
         (&["gpt-4o"; 300], is(Some([300_000, 30_000]), "priced", "1.05", catalog)),
     ] {

@@ -364,10 +364,10 @@ impl Pending {
         });
         #[cfg(all(feature = "client", feature = "llm"))]
         if let Some(caller) = caller {
-            // Nobody pays for what failed and counts nothing.
-            let is_success = self.status.is_some_and(|status| status.is_success());
-            let is_billed = |call: &&LlmUsage| is_success || call.usage().is_some() || call.cost().is_some();
-            if let Some(call) = event.llm().filter(is_billed) {
+            // Nobody pays for what failed and counts nothing; what an answer would have told that nobody waited for is unknown.
+            let may_be_billed = self.status.map_or(outcome == Outcome::Cancelled, |status| status.is_success());
+            let is_told = |call: &&LlmUsage| may_be_billed || call.usage().is_some() || call.cost().is_some();
+            if let Some(call) = event.llm().filter(is_told) {
                 caller.record_call(call);
             }
         }

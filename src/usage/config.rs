@@ -101,8 +101,9 @@ impl UsageTap {
     /// cost altogether, priced as each call was.
     ///
     /// The layer needs no sink for that. With one, or with telemetry of its own, each call has an event too, and a sum over
-    /// the events of both counts it twice. A call that failed and was not billed is left out. Usage is read when the call ends,
-    /// on the thread that ends it.
+    /// the events of both counts it twice. A call that failed and was not billed is left out; of one that was cancelled it is
+    /// not known what it cost, so that the cost of the whole is `partial`. Usage is read when the call ends, on the thread that
+    /// ends it.
     ///
     /// ```
     /// use tower_tagging::{TaggingLayer, usage::UsageTap};
