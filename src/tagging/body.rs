@@ -92,7 +92,7 @@ impl<B: Body> Body for ResponseBody<B> {
                 None
             }
         };
-        if this.guard.is_over() {
+        if this.guard.release_emitted() {
             // At the end, or in the trailers, of what the service sent.
             if let Some(receipt) = receipt {
                 frame = match frame {

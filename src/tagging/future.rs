@@ -84,7 +84,7 @@ where
         if let Some(pending) = guard.pending() {
             pending.head(&mut response);
         }
-        guard.is_over();
+        guard.release_emitted();
         write_reply(&mut response, this.reply.take());
         Poll::Ready(Ok(response.map(|body| ResponseBody::new(body, std::mem::take(guard)))))
     }

@@ -38,12 +38,8 @@ impl Guard {
     }
 
     /// Lets go of the event once it was emitted, and says whether it was.
-    pub(super) fn is_over(&mut self) -> bool {
-        let is_over = self.pending.as_ref().is_some_and(Pending::is_over);
-        if is_over {
-            self.pending = None;
-        }
-        is_over
+    pub(super) fn release_emitted(&mut self) -> bool {
+        self.pending.take_if(|pending| pending.is_over()).is_some()
     }
 
     /// Calls or polls the user's code for the request.

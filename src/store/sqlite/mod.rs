@@ -218,13 +218,13 @@ fn time_text(time: Micros) -> String {
 
 impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> Self {
-        let is_of_version = |text: &str| {
-            !["no such table: llm_request", "table llm_requests has no column"]
+        let is_of_older_tables = |text: &str| {
+            ["no such table: llm_request", "table llm_requests has no column"]
                 .iter()
                 .any(|start| text.starts_with(start))
         };
         match &error {
-            rusqlite::Error::SqliteFailure(_, Some(text)) if !is_of_version(text) => Self::NotMigrated,
+            rusqlite::Error::SqliteFailure(_, Some(text)) if is_of_older_tables(text) => Self::NotMigrated,
             _ => Self::database(error),
         }
     }
