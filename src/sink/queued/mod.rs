@@ -18,6 +18,43 @@ pub use self::{observer::QueueFull, retry::RetryPolicy};
 use super::{Delivery, Sink, guarded::Guarded};
 
 /// Writes events in batches, on a thread of its own: the way to any file, server or database.
+///
+/// A client that is `async` is waited for on a runtime of the writer's own. So it works on while the service's runtime waits for
+/// [`Delivery::shutdown`], and needs no other to be there:
+///
+/// ```
+/// use std::{io, sync::Arc, time::Duration};
+/// use tokio::{runtime::{self, Runtime}, time::timeout};
+/// use tower_tagging::{event::Event, sink::{BatchWriter, Queued, Sink, WriteError}};
+///
+/// # struct Client;
+/// # impl Client {
+/// #     async fn insert(&mut self, _: &[Arc<Event>]) -> io::Result<()> { Ok(()) }
+/// # }
+/// struct Warehouse {
+///     runtime: Runtime,
+///     client: Client,
+/// }
+///
+/// impl BatchWriter for Warehouse {
+///     fn write(&mut self, events: &[Arc<Event>]) -> Result<(), WriteError> {
+///         // Within: a timer belongs to the runtime that it is made on.
+///         let insert = async { timeout(Duration::from_secs(10), self.client.insert(events)).await };
+///         match self.runtime.block_on(insert) {
+///             Ok(Ok(())) => Ok(()),
+///             Ok(Err(error)) => Err(WriteError::retryable(error)),
+///             Err(elapsed) => Err(WriteError::retryable(elapsed)),
+///         }
+///     }
+/// }
+///
+/// # fn main() -> io::Result<()> {
+/// let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+/// let sink = Queued::new("warehouse", Warehouse { runtime, client: Client });
+/// assert!(sink.delivery().shutdown(Duration::from_secs(1)).is_complete());
+/// # Ok(())
+/// # }
+/// ```
 pub trait BatchWriter: Send + 'static {
     /// Writes the events, in their order. It may block; no request waits for it.
     ///
