@@ -22,7 +22,7 @@ use tower_tagging::{
 const SPEND_BY_FEATURE: &str = "
     SELECT raw_metadata->>'Feature' AS feature, COUNT(*) AS requests, SUM(input_tokens) AS input_tokens,
         SUM(output_tokens) AS output_tokens, SUM(total_cost) AS total_cost
-    FROM llm_requests WHERE raw_metadata->>'Feature' IS NOT NULL GROUP BY 1 ORDER BY total_cost DESC";
+    FROM llm_requests WHERE raw_metadata->>'Feature' IS NOT NULL GROUP BY 1 ORDER BY total_cost DESC NULLS LAST";
 
 /// As a provider answers; a proxy of yours would forward.
 async fn chat() -> impl IntoResponse {

@@ -79,7 +79,8 @@
 //! - **Exactly one event for each request**, when the request is truly over, also when the client hangs up, a timeout fires or
 //!   the handler panics.
 //! - **Conservation.** For each sink `accepted = delivered + dropped + in flight`.
-//! - **Trusted scopes come only from code.** What a client says under a trusted tag is shadowed, and visible.
+//! - **Trusted scopes come only from code.** What a client says under a trusted tag is shadowed, and visible. (Only
+//!   `Precedence::Legacy` lets it win, and then in `Forced` alone it does not.)
 //! - **Unknown is absent, never zero.**
 //! - **Memory is bounded** on every path.
 //! - **No globals, and secrets are no tags.**

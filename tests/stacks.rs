@@ -32,7 +32,7 @@ use tower_tagging::{
     Event, EventLayer, MetadataLayer, TaggingLayer, Tags, TraceIdLayer,
     event::Outcome,
     metadata,
-    metadata::{Diagnostic, DiagnosticCode, Intake, Limits, Scope, Scopes, StripHeaders},
+    metadata::{Diagnostic, DiagnosticCode, Intake, Limits, Overflow, Scope, Scopes, StripHeaders},
     sink::{BatchWriter, Fanout, MockSink, Queued, WriteError},
 };
 
@@ -101,6 +101,34 @@ async fn axum_head_is_completed() {
     let event = recorder.wait_for(1).await.remove(0);
     assert_eq!((event.outcome(), event.response_body_bytes()), (Outcome::Completed, 0));
     assert_eq!(event.host(), Some(address.to_string().as_str()));
+}
+
+/// A client that fills the request's tags to their limit takes no room from those of the handler, and its values don't stay.
+#[tokio::test]
+async fn a_client_can_not_keep_the_handlers_tags_out() {
+    for limits in [Limits::default(), Limits::default().tags(3), Limits::default().tags(3).overflow(Overflow::Drop)] {
+        let recorder = Recorder::new();
+        let layer = TaggingLayer::builder()
+            .metadata(MetadataLayer::builder().intake(Intake::portkey()).limits(limits))
+            .sink(recorder.clone())
+            .build()
+            .unwrap();
+        let handler = async |tags: Tags| {
+            tags.insert("_user", "ada");
+            tags.insert("document_id", "42");
+        };
+        let mut said = serde_json::json!({ "_user": "e" });
+        for number in 0..400 {
+            said[format!("key-{number}")] = "v".repeat(100).into();
+        }
+        let request = Request::get("/").header("x-portkey-metadata", said.to_string()).body(Body::empty()).unwrap();
+        let response = Router::new().route("/", get(handler)).layer(layer).oneshot(request).await.unwrap();
+        drop(response);
+        let event = recorder.wait_for(1).await.remove(0);
+        assert_eq!(event.metadata().get("_user"), Some("ada"), "{limits:?}");
+        assert_eq!(event.metadata().get("document_id"), Some("42"), "{limits:?}");
+        assert!(event.diagnostics().len() > 60, "the client's own were over the limit");
+    }
 }
 
 /// Inside and outside of the layers that people have.

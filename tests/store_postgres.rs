@@ -598,6 +598,8 @@ async fn spend_is_queried_in_both_cases() {
             call(&router, &[&who[..], &[("x-majordomo-feature", feature)]].concat()).await;
         }
         drop(router);
+        // Recorded by hand, without a price: it is a row like any other, and what has no cost comes last.
+        write(&store, &events::events(1, |_, tags| tags.record_usage(Usage::tokens(7, 1).of("nobody", "unpriced"))));
         let report = tokio::task::spawn_blocking(move || sink.delivery().shutdown(Duration::from_secs(10))).await;
         assert_eq!(report.unwrap().sinks()[0].delivered(), 4);
 
@@ -625,6 +627,7 @@ async fn spend_is_queried_in_both_cases() {
         assert_eq!(database.lines(&of_env).await, [format!("prod 4 {}", cost(4))]);
         let by_model = database.lines(&query("by model")).await;
         assert!(by_model[0].starts_with(&format!("gpt-4o-2024-08-06 4 {} ", cost(4))), "{by_model:?}");
+        assert!(by_model[1].starts_with("unpriced 1 NULL "), "{by_model:?}");
         assert_eq!(database.lines(&query("top spenders")).await, [format!("ada 3 {three}"), format!("grace 1 {one}")]);
         assert_eq!(database.lines(&query("by the index, once the key is activated")).await, [format!("3 {three}")]);
     }

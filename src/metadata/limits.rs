@@ -15,7 +15,8 @@ use super::{
 /// let limits = Limits::default().value_chars(256).tags(50).overflow(Overflow::Drop);
 /// ```
 ///
-/// They hold for the tags of each [scope](super::Scope) by itself, those of the request first of all.
+/// They hold for the tags of each [scope](super::Scope) by itself, those of the request first of all. There what code sets
+/// through [`Tags`](crate::Tags) has as much room again, in bytes and in number: no client can keep it out by filling the scope.
 ///
 /// Keys and values are first freed of NUL and other control characters, then measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,6 +104,11 @@ impl Limits {
     /// Whether a request is rejected for what is over them.
     pub(super) fn rejects(&self) -> bool {
         self.overflow == Overflow::Reject
+    }
+
+    /// For tags that code sets in a scope that holds a client's, who filled these limits at most.
+    pub(super) fn beside_client(self) -> Self {
+        Self { total_bytes: self.total_bytes.saturating_mul(2), tags: self.tags.saturating_mul(2), ..self }
     }
 
     /// Adds tags to a scope, which stays within these limits by itself.

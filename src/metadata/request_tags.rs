@@ -159,10 +159,18 @@ impl RequestTags {
         }
     }
 
-    /// Writes tags of the request under the limits.
+    /// Writes tags of the request that code sets.
     pub(crate) fn write(&mut self, write: impl FnOnce(&mut TagWriter<'_>)) {
+        self.write_within(self.limits().beside_client(), write);
+    }
+
+    /// Writes tags of the request that the client says.
+    pub(crate) fn write_said(&mut self, write: impl FnOnce(&mut TagWriter<'_>)) {
+        self.write_within(self.limits(), write);
+    }
+
+    fn write_within(&mut self, limits: Limits, write: impl FnOnce(&mut TagWriter<'_>)) {
         self.open();
-        let limits = self.limits();
         write(&mut TagWriter::new(self.scopes.get_mut(Scope::Request), &limits, &mut self.notes));
     }
 
@@ -172,10 +180,11 @@ impl RequestTags {
         self.scopes.get_mut(Scope::Request).remove(key)
     }
 
-    /// Adds tags to a scope under the limits.
+    /// Adds tags that code sets to a scope.
     pub(crate) fn add(&mut self, scope: Scope, metadata: Metadata) {
         self.open();
-        self.limits().add_within(&mut self.scopes, scope, metadata, &mut self.notes);
+        let limits = if scope == Scope::Request { self.limits().beside_client() } else { self.limits() };
+        limits.add_within(&mut self.scopes, scope, metadata, &mut self.notes);
     }
 
     fn limits(&self) -> Limits {

@@ -58,7 +58,8 @@ pub enum Precedence {
     /// `Fallback < Request < ApiKey < Workspace < Forced`: a client can't override what is trusted.
     #[default]
     Strict,
-    /// `Fallback < Workspace < ApiKey < Request < Forced`: the request wins, then the key, then the workspace.
+    /// `Fallback < Workspace < ApiKey < Request < Forced`: the request wins, then the key, then the workspace. What a client
+    /// overrides so is not noted; only `Forced` is safe from it.
     Legacy,
 }
 

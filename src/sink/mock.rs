@@ -130,6 +130,9 @@ impl MockSink {
 #[allow(clippy::panic, reason = "it is an assertion of a test")]
 fn fail(expectation: &str, events: &[Arc<Event>]) -> ! {
     let mut message = format!("{expectation}, but {} arrived", events.len());
+    if events.is_empty() {
+        message.push_str(": a request's event is there once its response body was read to the end, or dropped");
+    }
     for event in events {
         // Writing to a string does not fail.
         let _ = write!(message, "\n  {event:?}");

@@ -20,10 +20,7 @@ pub use self::step::Step;
 use crate::usage::{Cost, LlmUsage, Recorded, UsageRecord};
 use crate::{
     event::{Event, Outcome},
-    metadata::{
-        Diagnostic, Metadata, MetadataLayer, Scope, Scopes,
-        limits::{TagWriter, truncated},
-    },
+    metadata::{Diagnostic, Metadata, MetadataLayer, Scope, Scopes, limits::truncated},
     request_fields::RequestFields,
     trace::{RandomIds, TraceContext},
 };
@@ -135,7 +132,7 @@ impl Tags {
 
     /// Sets a tag of the request, over what the client said. A trusted scope still wins over it.
     ///
-    /// The limits apply as they do to a client's tags: what is over them is cut or dropped, and noted.
+    /// What is over the [`Limits`](crate::metadata::Limits) is cut or dropped, and noted; a client's tags take none of its room.
     pub fn insert(&self, key: impl AsRef<str>, value: impl AsRef<str>) {
         self.extend([(key, value)]);
     }
@@ -145,11 +142,13 @@ impl Tags {
         // Iterator and texts are the caller's code, which may call this handle: they run before the lock.
         let tags: Vec<_> = tags.into_iter().collect();
         let tags: Vec<_> = tags.iter().map(|(key, value)| (key.as_ref(), value.as_ref())).collect();
-        self.write_tags(|writer| {
-            for (key, value) in tags {
-                writer.set(key, value);
-            }
-        });
+        if let Some(request) = self.state().open() {
+            request.event.tags.write(|writer| {
+                for (key, value) in tags {
+                    writer.set(key, value);
+                }
+            });
+        }
     }
 
     /// Takes a tag of the request out, whether the client or code set it, and gives its value: for what is not to be on
@@ -301,18 +300,14 @@ impl Tags {
         self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write_tags(&self, write: impl FnOnce(&mut TagWriter<'_>)) {
-        if let Some(request) = self.state().open() {
-            request.event.tags.write(write);
-        }
-    }
-
     /// Fills `_user` from the request body when it is missing or empty.
     fn fill_user(&self, fields: &RequestFields) {
         if fields.user.is_none() && fields.user_note.is_none() {
             return;
         }
-        self.write_tags(|tags| {
+        let mut state = self.state();
+        let Some(request) = state.open() else { return };
+        request.event.tags.write_said(|tags| {
             if tags.is_blank("_user") {
                 if let Some(code) = fields.user_note {
                     tags.note(Diagnostic::new(code).with_key("user"));
