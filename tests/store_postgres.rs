@@ -598,8 +598,6 @@ async fn spend_is_queried_in_both_cases() {
             call(&router, &[&who[..], &[("x-majordomo-feature", feature)]].concat()).await;
         }
         drop(router);
-        // Recorded by hand, without a price: it is a row like any other, and what has no cost comes last.
-        write(&store, &events::events(1, |_, tags| tags.record_usage(Usage::tokens(7, 1).of("nobody", "unpriced"))));
         let report = tokio::task::spawn_blocking(move || sink.delivery().shutdown(Duration::from_secs(10))).await;
         assert_eq!(report.unwrap().sinks()[0].delivered(), 4);
 
@@ -625,6 +623,8 @@ async fn spend_is_queried_in_both_cases() {
         assert_eq!(database.lines(&vouched).await, [""; 0]);
         let of_env = vouched.replace("'tenant'", "'Env'").replace("'Tenant'", "'Env'");
         assert_eq!(database.lines(&of_env).await, [format!("prod 4 {}", cost(4))]);
+        // Recorded by hand, without a price: it is a row like any other, and what has no cost comes last.
+        write(&store, &events::events(1, |_, tags| tags.record_usage(Usage::tokens(7, 1).of("nobody", "unpriced"))));
         let by_model = database.lines(&query("by model")).await;
         assert!(by_model[0].starts_with(&format!("gpt-4o-2024-08-06 4 {} ", cost(4))), "{by_model:?}");
         assert!(by_model[1].starts_with("unpriced 1 NULL "), "{by_model:?}");
