@@ -10,7 +10,7 @@
 //! freeing all of it; making the request is not timed. Every span or event is delivered on another thread while the row
 //! runs; a row that dropped one fails. Exporters of spans discard them, and so does the sink of ours headers-only, once it has
 //! read the tags; the others of ours write JSON. The ratios are to opentelemetry-instrumentation-tower, with a tracer provider alone
-//! and with a meter provider beside it. Instructions are those of the request's own thread, counted by
+//! and with a quantity provider beside it. Instructions are those of the request's own thread, counted by
 //! `valgrind --tool=callgrind` where it is installed.
 
 #![allow(clippy::cast_precision_loss, reason = "figures are for people")]
@@ -35,9 +35,11 @@ use tower_http::{
     trace::TraceLayer,
 };
 use tower_tagging::{
-    EventLayer, MetadataLayer, Sink, TaggingLayer, metadata,
-    metadata::{Intake, Scope, Scopes},
+    EventLayer, MetadataLayer, Sink, TaggingLayer,
+    metadata::{Scope, Scopes},
     sink::{BatchWriter, JsonLinesWriter, Queued, WriteError},
+    sources::TagSources,
+    tags,
 };
 use tracing_subscriber::layer::SubscriberExt;
 
@@ -138,12 +140,12 @@ fn run_row(row: &str, bursts: usize) {
         }
         "ours-headers" | "ours-headers-json" => {
             let sink = if row == "ours-headers" { discarding() } else { json() };
-            let intake = Intake::new().allow_list("x-user-id, x-tenant, x-feature, x-session-id").unwrap();
+            let sources = TagSources::new().allow_list("x-user-id, x-tenant, x-feature, x-session-id").unwrap();
             ours(
                 sink,
                 |sink| {
                     TaggingLayer::builder()
-                        .metadata(MetadataLayer::builder().intake(intake))
+                        .metadata(MetadataLayer::builder().sources(sources))
                         .sink(sink)
                         .build()
                         .unwrap()
@@ -155,16 +157,16 @@ fn run_row(row: &str, bursts: usize) {
         }
         "ours-full" => {
             let resolved = Scopes::new()
-                .with(Scope::ApiKey, metadata! { "team" => "growth", "key" => "key-7" })
-                .with(Scope::Workspace, metadata! { "tenant" => "acme", "env" => "prod" });
+                .with(Scope::ApiKey, tags! { "team" => "growth", "key" => "key-7" })
+                .with(Scope::Workspace, tags! { "tenant" => "acme", "env" => "prod" });
             ours(
                 json(),
                 |sink| {
                     TaggingLayer::builder()
                         .metadata(
                             MetadataLayer::builder()
-                                .intake(Intake::portkey())
-                                .scope(Scope::Fallback, metadata! { "region" => "eu" })
+                                .sources(TagSources::portkey())
+                                .scope(Scope::Fallback, tags! { "region" => "eu" })
                                 .resolver(move |_| resolved.clone()),
                         )
                         .sink(sink)
@@ -230,7 +232,7 @@ fn discarding() -> Queued {
     Queued::builder("discard", Discard).capacity(QUEUE).build()
 }
 
-/// Serialises events on its thread.
+/// Serializes events on its thread.
 fn json() -> Queued {
     JsonLinesWriter::new(std::io::sink()).queued().capacity(QUEUE).build()
 }

@@ -13,9 +13,7 @@ use http_body_util::{BodyExt, Empty};
 use hyper::body::Bytes;
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 use tower_tagging::{
-    MetadataLayer, TaggingLayer, Tags, metadata,
-    metadata::{Intake, Scope},
-    sink::JsonLinesSink,
+    MetadataLayer, TaggingLayer, Tags, metadata::Scope, sink::JsonLinesSink, sources::TagSources, tags,
 };
 
 /// The app as it was before.
@@ -33,8 +31,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let tagging = TaggingLayer::builder()
         .metadata(
             MetadataLayer::builder()
-                .intake(Intake::all().allow_list("x-user-id=_user, x-tenant=tenant")?)
-                .scope(Scope::Workspace, metadata! { "env" => "prod" }),
+                .sources(TagSources::all().allow_list("x-user-id=_user, x-tenant=tenant")?)
+                .scope(Scope::Workspace, tags! { "env" => "prod" }),
         )
         .sink(JsonLinesSink::stdout())
         .build()?;

@@ -25,10 +25,11 @@ use axum::{
 };
 use tower::ServiceExt;
 use tower_tagging::{
-    Event, MetadataLayer, Sink, TaggingLayer, Tags, metadata,
+    Event, MetadataLayer, Sink, TaggingLayer, Tags,
     metadata::{Scope, Scopes},
     store::SqliteStore,
-    usage::{LlmUsage, Money, UsageTap},
+    tags,
+    usage::{LlmCall, Money, UsageTap},
 };
 
 /// What each tenant has spent this month.
@@ -65,7 +66,7 @@ impl Budget {
 impl Sink for Budget {
     // In memory and short: it runs where the request ends.
     fn emit(&self, event: Arc<Event>) {
-        let cost = event.llm().and_then(LlmUsage::cost);
+        let cost = event.llm().and_then(LlmCall::cost);
         if let (Some(tenant), Some(cost)) = (event.metadata().get("tenant"), cost) {
             let mut spent = self.spent.lock().unwrap_or_else(PoisonError::into_inner);
             *spent.entry(tenant.to_owned()).or_default() += cost;
@@ -101,10 +102,10 @@ async fn serve(file: &str) -> Result<Vec<u16>, Box<dyn Error>> {
     // Two calls and a half.
     let budget = Budget::load("0.00875".parse()?, file)?;
     let keys = |head: &Parts| match head.headers.get("x-api-key").map(HeaderValue::as_bytes) {
-        Some(b"key-of-acme") => Scopes::new().with(Scope::Workspace, metadata! { "tenant" => "acme" }),
+        Some(b"key-of-acme") => Scopes::new().with(Scope::Workspace, tags! { "tenant" => "acme" }),
         _ => Scopes::new(),
     };
-    let unknown = metadata! { "tenant" => "unknown" };
+    let unknown = tags! { "tenant" => "unknown" };
     let tagging = TaggingLayer::builder()
         .metadata(MetadataLayer::builder().scope(Scope::Workspace, unknown).resolver(keys))
         .usage(UsageTap::new())

@@ -16,8 +16,8 @@ use tower::{Layer, ServiceExt};
 use tower_tagging::{
     Event, MetadataLayer, TaggingLayer,
     event::Outcome,
-    metadata::Intake,
     sink::{BatchWriter, Fanout, Filter, Queued, WriteError},
+    sources::TagSources,
 };
 
 /// Bytes sent, by tenant.
@@ -48,7 +48,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
             |event: Arc<Event>| println!("{} {}", event.path(), event.outcome()),
         ));
     let tagging = TaggingLayer::builder()
-        .metadata(MetadataLayer::builder().intake(Intake::new().allow_list("x-tenant=tenant")?))
+        .metadata(MetadataLayer::builder().sources(TagSources::new().allow_list("x-tenant=tenant")?))
         .sink(sinks)
         .build()?;
     let delivery = tagging.delivery();

@@ -19,8 +19,8 @@ use tower::{Layer, ServiceExt};
 use tower_tagging::{
     EventLayer, MetadataLayer, TaggingLayer,
     event::Event,
-    metadata::Intake,
     sink::{BatchWriter, Fsync, Queued, Spool, SpoolMode, WriteError},
+    sources::TagSources,
 };
 
 /// A server that may be away.
@@ -53,7 +53,7 @@ async fn process(folder: &Path, server: &Arc<BillingServer>, requests: usize) ->
         .open()?;
     let sink = Queued::builder("billing", BillingWriter(Arc::clone(server))).spool(spool).build();
     let tagging = TaggingLayer::builder()
-        .metadata(MetadataLayer::builder().intake(Intake::new().allow_list("x-tenant=tenant")?))
+        .metadata(MetadataLayer::builder().sources(TagSources::new().allow_list("x-tenant=tenant")?))
         .events(EventLayer::new(sink))
         .build()?;
     let delivery = tagging.delivery();

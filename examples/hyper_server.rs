@@ -17,7 +17,7 @@ use hyper_util::{
     service::TowerToHyperService,
 };
 use tower::{Layer, service_fn};
-use tower_tagging::{Event, MetadataLayer, TaggingLayer, Tags, metadata::Intake};
+use tower_tagging::{Event, MetadataLayer, TaggingLayer, Tags, sources::TagSources};
 
 async fn hello(request: http::Request<Incoming>) -> Result<http::Response<Full<Bytes>>, Infallible> {
     let user = request.extensions().get::<Tags>().and_then(|tags| tags.get("_user"));
@@ -28,7 +28,7 @@ async fn hello(request: http::Request<Incoming>) -> Result<http::Response<Full<B
 async fn main() -> Result<(), Box<dyn Error>> {
     // `hello` takes hyper's own body, so the layer leaves the request body alone.
     let tagging = TaggingLayer::builder()
-        .metadata(MetadataLayer::builder().intake(Intake::all()))
+        .metadata(MetadataLayer::builder().sources(TagSources::all()))
         .sink(|event: Arc<Event>| println!("{}", serde_json::to_string_pretty(&*event).unwrap_or_default()))
         .build()?
         .without_request_body();

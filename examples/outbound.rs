@@ -13,8 +13,8 @@ use axum::{Router, extract::State, http::HeaderMap, response::IntoResponse, rout
 use tokio::{net::TcpListener, sync::mpsc};
 use tower_tagging::{
     MetadataLayer, TaggingLayer, Tags,
-    metadata::Intake,
-    propagate::{self, Carrier, Destination},
+    propagate::{self, Destination, Dialect},
+    sources::TagSources,
 };
 
 /// What the service knows of its provider.
@@ -53,13 +53,13 @@ async fn main() -> Result<(), Box<dyn Error>> {
         client: reqwest::Client::builder().no_proxy().build()?,
         url: serve(provider).await?,
         destination: Destination::new()
-            .carrier(Carrier::Portkey)
-            .carrier(Carrier::Majordomo)
+            .dialect(Dialect::Portkey)
+            .dialect(Dialect::Majordomo)
             .allow(["feature"])
             .allow_as("_user", "user_id"),
     };
 
-    let tagging = TaggingLayer::builder().metadata(MetadataLayer::builder().intake(Intake::all())).build()?;
+    let tagging = TaggingLayer::builder().metadata(MetadataLayer::builder().sources(TagSources::all())).build()?;
     let service = serve(Router::new().fallback(post(answer)).with_state(provider).layer(tagging)).await?;
 
     let request = reqwest::Client::builder().no_proxy().build()?.post(service);

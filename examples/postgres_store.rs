@@ -14,7 +14,7 @@ use http::{Request, header::CONTENT_TYPE};
 use tower::ServiceExt;
 use tower_tagging::{
     MetadataLayer, TaggingLayer,
-    metadata::{Intake, KeyCase},
+    sources::{KeyCase, TagSources},
     store::{PostgresStore, tokio_postgres},
     usage::UsageTap,
 };
@@ -40,7 +40,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     let tagging = TaggingLayer::builder()
         // `x-majordomo-user-id` becomes `User-Id`.
-        .metadata(MetadataLayer::builder().intake(Intake::majordomo().key_case(KeyCase::Title)))
+        .metadata(MetadataLayer::builder().sources(TagSources::majordomo().key_case(KeyCase::Title)))
         .usage(UsageTap::new())
         .sink(store.sink())
         .build()?;

@@ -13,9 +13,9 @@ use tower::ServiceExt;
 use tower_tagging::{
     EventLayer, MetadataLayer, TaggingLayer, Tags,
     event::{ManualClock, Outcome},
-    metadata,
-    metadata::Intake,
     sink::MockSink,
+    sources::TagSources,
+    tags,
     trace::SequentialIds,
 };
 
@@ -36,7 +36,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let sink = MockSink::new();
     let clock = ManualClock::new();
     let tagging = TaggingLayer::builder()
-        .metadata(MetadataLayer::builder().intake(Intake::portkey()))
+        .metadata(MetadataLayer::builder().sources(TagSources::portkey()))
         .events(EventLayer::new(sink.clone()).clock(clock.clone()))
         .ids(SequentialIds::new())
         .build()?;
@@ -49,7 +49,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     let event = sink.single();
     assert_eq!(event.outcome(), Outcome::Completed);
-    assert_eq!(event.metadata(), &metadata! { "_user" => "ada", "results" => "3" });
+    assert_eq!(event.metadata(), &tags! { "_user" => "ada", "results" => "3" });
     assert_eq!(event.duration(), Duration::from_secs(3));
 
     // A snapshot: times and ids are the same in every run.

@@ -10,8 +10,8 @@
 //! ```
 //! use std::time::Duration;
 //! use axum::{Router, routing::get};
-//! use tower_tagging::{MetadataLayer, TaggingLayer, Tags, metadata, metadata::{Intake, Scope}};
-//! # #[cfg(all(feature = "axum", feature = "jsonl"))]
+//! use tower_tagging::{MetadataLayer, TaggingLayer, Tags, tags, metadata::Scope, sources::TagSources};
+//! # #[cfg(feature = "axum")]
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! use tower_tagging::sink::JsonLinesSink;
 //!
@@ -23,8 +23,8 @@
 //! let tagging = TaggingLayer::builder()
 //!     .metadata(
 //!         MetadataLayer::builder()
-//!             .intake(Intake::all().allow_list("x-user-id=_user, x-tenant=tenant")?)
-//!             .scope(Scope::Workspace, metadata! { "env" => "prod" }),
+//!             .sources(TagSources::all().allow_list("x-user-id=_user, x-tenant=tenant")?)
+//!             .scope(Scope::Workspace, tags! { "env" => "prod" }),
 //!     )
 //!     .sink(JsonLinesSink::stdout())
 //!     .build()?;
@@ -34,7 +34,7 @@
 //! eprintln!("{}", delivery.shutdown(Duration::from_secs(5)));
 //! # Ok(())
 //! # }
-//! # #[cfg(not(all(feature = "axum", feature = "jsonl")))]
+//! # #[cfg(not(feature = "axum"))]
 //! # fn main() {}
 //! ```
 //!
@@ -93,7 +93,7 @@
 )]
 #![cfg_attr(not(feature = "llm"), doc = "[`usage`]: https://docs.rs/tower-tagging/latest/tower_tagging/usage/")]
 #![cfg_attr(
-    not(feature = "client"),
+    not(feature = "propagate"),
     doc = "[`propagate`]: https://docs.rs/tower-tagging/latest/tower_tagging/propagate/"
 )]
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -109,40 +109,40 @@
 )]
 #![deny(clippy::print_stderr, clippy::print_stdout, reason = "a library writes to sinks, not to the terminal")]
 
-#[cfg(feature = "axum")]
-mod axum;
+mod body;
 pub mod event;
-mod form_fields;
-mod json_scan;
-#[cfg(any(feature = "jsonl", feature = "spool", feature = "sqlite", feature = "postgres", test))]
-mod json_writer;
+mod media;
 pub mod metadata;
 #[cfg(feature = "otel")]
 pub mod otel;
-#[cfg(feature = "client")]
+#[cfg(feature = "propagate")]
 pub mod propagate;
-mod request_fields;
+mod request;
 pub mod sink;
+pub mod sources;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub mod store;
+mod sync;
 pub mod tagging;
-mod tags;
+mod text;
+mod time;
 pub mod trace;
 #[cfg(feature = "llm")]
 pub mod usage;
 
 #[cfg(feature = "axum")]
-pub use self::axum::MissingTags;
+pub use self::request::MissingTags;
 pub use self::{
     event::Event,
-    metadata::{Metadata, MetadataLayer},
+    metadata::{ConfigError, Metadata},
+    request::{MetadataLayer, MetadataLayerBuilder, Tags},
     sink::Sink,
+    sources::TagSources,
     tagging::{EventLayer, TaggingLayer},
-    tags::Tags,
     trace::TraceIdLayer,
 };
-#[cfg(feature = "client")]
-pub use self::{propagate::PropagateLayer, tags::Step};
+#[cfg(feature = "propagate")]
+pub use self::{propagate::PropagateLayer, request::Step};
 
 /// The README's code compiles.
 #[cfg(doctest)]

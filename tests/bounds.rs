@@ -23,9 +23,10 @@ use tower::{Layer, Service, service_fn};
 use tower_tagging::{
     Event, EventLayer, MetadataLayer, TaggingLayer,
     event::Outcome,
-    metadata,
-    metadata::{Intake, Scope, Scopes},
+    metadata::{Scope, Scopes},
     sink::{BatchWriter, Queued, WriteError},
+    sources::TagSources,
+    tags,
 };
 
 /// Counts what arrives, by outcome.
@@ -102,18 +103,18 @@ fn queued() -> Queued {
 fn allocations_for_a_request() {
     let bare = allocations(service_fn(answer));
 
-    let intake = Intake::new().allow_list("x-user-id, x-tenant, x-feature, x-session-id").unwrap();
-    let layer = TaggingLayer::builder().metadata(MetadataLayer::builder().intake(intake)).sink(queued());
+    let sources = TagSources::new().allow_list("x-user-id, x-tenant, x-feature, x-session-id").unwrap();
+    let layer = TaggingLayer::builder().metadata(MetadataLayer::builder().sources(sources)).sink(queued());
     let layer = layer.build().unwrap().without_request_body();
     let headers_only = allocations(layer.layer(service_fn(answer))) - bare;
     assert!(headers_only <= 3, "{headers_only} allocations, headers only");
 
     let resolved = Scopes::new()
-        .with(Scope::ApiKey, metadata! { "team" => "growth" })
-        .with(Scope::Workspace, metadata! { "tenant" => "acme" });
+        .with(Scope::ApiKey, tags! { "team" => "growth" })
+        .with(Scope::Workspace, tags! { "tenant" => "acme" });
     let metadata = MetadataLayer::builder()
-        .intake(Intake::portkey())
-        .scope(Scope::Fallback, metadata! { "region" => "eu" })
+        .sources(TagSources::portkey())
+        .scope(Scope::Fallback, tags! { "region" => "eu" })
         .resolver(move |_| resolved.clone());
     let layer = TaggingLayer::builder().metadata(metadata).sink(queued()).build().unwrap();
     let full = allocations(layer.layer(service_fn(answer))) - bare;

@@ -273,7 +273,7 @@ fn memory_is_bounded_in_bytes() {
 #[cfg(feature = "llm")]
 #[test]
 fn memory_is_bounded_whatever_is_recorded() {
-    use tower_tagging::usage::{Cost, Money, Usage};
+    use tower_tagging::usage::{ExtraCost, Money, Usage};
 
     let (open, gate) = std::sync::mpsc::channel::<()>();
     let writer = Writer(move |_: &[Arc<Event>]| {
@@ -286,7 +286,7 @@ fn memory_is_bounded_whatever_is_recorded() {
         for number in 0..100 {
             let model = format!("{number}-{}", "m".repeat(10_000));
             tags.record_usage(Usage::tokens(1, 1).of("openai", model));
-            tags.record_cost(Cost::new(Money::from_nano_usd(1)).of(format!("{number}"), 1.0));
+            tags.record_cost(ExtraCost::new(Money::from_nano_usd(1)).of(format!("{number}"), 1.0));
         }
         std::future::ready(Ok::<_, Infallible>(Response::new(String::new())))
     }));
@@ -295,7 +295,7 @@ fn memory_is_bounded_whatever_is_recorded() {
     }
     let full = report(&sink);
     assert_balance(&full);
-    // A hundred names of 256 letters, and as many records and meters around them: some 40 KiB each.
+    // A hundred names of 256 letters, and as many records and quantities around them: some 40 KiB each.
     assert!((5..20).contains(&full.in_flight()), "{full}");
     drop(open);
     assert_eq!(sink.delivery().shutdown(Duration::from_secs(10)).sinks()[0].delivered(), full.in_flight());

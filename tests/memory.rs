@@ -14,8 +14,9 @@ use http::Request;
 use http_body_util::BodyExt;
 use hyper::body::Bytes;
 use tower_tagging::{
-    MetadataLayer, TaggingLayer, metadata,
-    metadata::Intake,
+    MetadataLayer, TaggingLayer,
+    sources::TagSources,
+    tags,
     usage::{Usage, UsageStatus, UsageTap},
 };
 
@@ -25,7 +26,7 @@ async fn a_gibibyte_streams_in_flat_memory() {
     const CHUNK: usize = 64 * 1024;
     const CHUNKS: usize = 16 * 1024;
     let recorder = common::Recorder::new();
-    let layer = TaggingLayer::builder().metadata(MetadataLayer::builder().intake(Intake::all()));
+    let layer = TaggingLayer::builder().metadata(MetadataLayer::builder().sources(TagSources::all()));
     let layer = layer.usage(UsageTap::new()).sink(recorder.clone()).build().unwrap();
     let chunk = Bytes::from(vec![b'x'; CHUNK]);
     let app = Router::new().route(
@@ -93,7 +94,7 @@ async fn a_gibibyte_streams_in_flat_memory() {
     let events = recorder.wait_for(3).await;
     assert_eq!(events[0].response_body_bytes(), (CHUNK * CHUNKS) as u64);
     assert_eq!(events[1].request_body_bytes(), Some(counted as u64));
-    assert_eq!(events[1].metadata(), &metadata! { "_user" => "ada" });
+    assert_eq!(events[1].metadata(), &tags! { "_user" => "ada" });
     let llm = events[2].llm().unwrap();
     assert_eq!((llm.usage_status(), llm.usage()), (UsageStatus::Reported, Some(&Usage::tokens(1, 2))));
 }

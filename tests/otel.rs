@@ -29,7 +29,6 @@ use serde_json::json;
 use tower::{Layer, ServiceExt, service_fn};
 use tower_tagging::{
     Event, EventLayer, MetadataLayer, TaggingLayer, Tags,
-    metadata::Intake,
     otel::{
         GenAiConventions, Otel, OtelBuilder, OtlpProtocol, TagAttributes,
         opentelemetry::{
@@ -45,6 +44,7 @@ use tower_tagging::{
             trace::{InMemorySpanExporter, Sampler, SdkTracerProvider},
         },
     },
+    sources::TagSources,
     usage::UsageTap,
 };
 
@@ -94,7 +94,7 @@ impl Running {
     async fn start(otel: &Otel) -> Self {
         let recorder = Recorder::new();
         let metadata = MetadataLayer::builder()
-            .intake(Intake::new().json_header(http::HeaderName::from_static("x-portkey-metadata")));
+            .sources(TagSources::new().json_header(http::HeaderName::from_static("x-portkey-metadata")));
         let layer = TaggingLayer::builder()
             .metadata(metadata)
             .events(EventLayer::new(recorder.clone()))
@@ -156,7 +156,7 @@ fn assert_spans_equal(received: &Received, events: &[Arc<Event>]) {
         let id = event.trace().span_id().as_str();
         let (span, resource) = received.spans.iter().find(|(span, _)| hex(&span.span_id) == id).unwrap();
         assert_eq!(resource["service.name"], "shop");
-        assert_eq!(hex(&span.trace_id), event.trace().w3c_trace_id().as_str());
+        assert_eq!(hex(&span.trace_id), event.trace().trace_id().as_str());
         assert_eq!(hex(&span.parent_span_id), event.trace().parent_span_id().unwrap_or_default());
         assert_eq!(span.start_time_unix_nano, nanos(event.time()));
         assert_eq!(span.end_time_unix_nano, nanos(event.time() + event.duration()));
@@ -292,7 +292,7 @@ async fn spans_metrics_and_logs_equal_the_events() {
         for event in &events {
             let id = event.trace().span_id().as_str();
             let log = received.logs.iter().find(|log| hex(&log.span_id) == id).unwrap();
-            assert_eq!(hex(&log.trace_id), event.trace().w3c_trace_id().as_str());
+            assert_eq!(hex(&log.trace_id), event.trace().trace_id().as_str());
             assert_eq!(log.time_unix_nano, nanos(event.time() + event.duration()));
             assert_eq!(log.event_name, "tower_tagging.request");
             let (span, _) = received.spans.iter().find(|(span, _)| hex(&span.span_id) == id).unwrap();
@@ -559,7 +559,7 @@ async fn nests(uses_tracing: bool) {
         let of_request: Vec<_> = children.iter().filter(|child| child.parent_span_id.to_string() == id).collect();
         assert_eq!(of_request.len(), 6, "each child is under its own request");
         for child in of_request {
-            assert_eq!(child.span_context.trace_id().to_string(), event.trace().w3c_trace_id().as_str());
+            assert_eq!(child.span_context.trace_id().to_string(), event.trace().trace_id().as_str());
         }
     }
 }
@@ -870,8 +870,8 @@ fn silly_settings_are_refused() {
     for (name, value, expected) in [
         (
             "OTEL_EXPORTER_OTLP_PROTOCOL",
-            "carrier-pigeon",
-            "refused: OTEL_EXPORTER_OTLP_PROTOCOL: \"carrier-pigeon\": neither",
+            "dialect-pigeon",
+            "refused: OTEL_EXPORTER_OTLP_PROTOCOL: \"dialect-pigeon\": neither",
         ),
         ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/json", "refused: OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"),
         ("OTEL_TRACES_EXPORTER", "zipkin", "refused: OTEL_TRACES_EXPORTER: \"zipkin\": neither \"otlp\" nor \"none\""),

@@ -20,21 +20,23 @@ use proptest::{collection::vec, prelude::*, sample::subsequence};
 use tokio::net::TcpListener;
 use tower::{Layer, Service, ServiceBuilder, ServiceExt, service_fn};
 use tower_tagging::{
-    Event, Metadata, MetadataLayer, Step, TaggingLayer, Tags, TraceIdLayer, metadata,
-    metadata::{Intake, Limits, Scope, Scopes},
-    propagate::{self, Carrier, Destination, LeftOutReason, Origin, PropagateLayer},
+    Event, Metadata, MetadataLayer, Step, TaggingLayer, Tags, TraceIdLayer,
+    metadata::{Limits, Scope, Scopes},
+    propagate::{self, Destination, Dialect, LeftOutReason, Origin, PropagateLayer},
+    sources::TagSources,
     tagging::RequestBody,
+    tags,
     trace::TracePolicy,
     usage::UsageTap,
 };
 
-const CARRIERS: [Carrier; 6] =
-    [Carrier::Baggage, Carrier::Portkey, Carrier::Majordomo, Carrier::Helicone, Carrier::LiteLlm, Carrier::Cloudflare];
+const CARRIERS: [Dialect; 6] =
+    [Dialect::Baggage, Dialect::Portkey, Dialect::Majordomo, Dialect::Helicone, Dialect::LiteLlm, Dialect::Cloudflare];
 const TRACEPARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 const OTHER_TRACEPARENT: &str = "00-11111111111111111111111111111111-2222222222222222-01";
 
 fn tagging(recorder: &Recorder) -> TaggingLayer {
-    let metadata = MetadataLayer::builder().intake(Intake::all());
+    let metadata = MetadataLayer::builder().sources(TagSources::all());
     TaggingLayer::builder().metadata(metadata).sink(recorder.clone()).build().unwrap()
 }
 
@@ -64,9 +66,9 @@ fn text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
 }
 
 /// What a service of ours reads out of the headers.
-fn read(intake: Intake, headers: HeaderMap) -> Metadata {
+fn read(sources: TagSources, headers: HeaderMap) -> Metadata {
     let limits = Limits::default().value_chars(usize::MAX).key_chars(usize::MAX).total_bytes(usize::MAX);
-    let layer = MetadataLayer::builder().intake(intake).limits(limits).build().unwrap();
+    let layer = MetadataLayer::builder().sources(sources).limits(limits).build().unwrap();
     let service = layer.layer(service_fn(async |request: Request<()>| {
         let metadata = request.extensions().get::<Tags>().unwrap().metadata();
         let mut response = Response::new(String::new());
@@ -124,8 +126,8 @@ fn inbound() -> Request<Body> {
 
 /// The child of our span is the parent there, and nothing arrives that is not allowed.
 fn assert_nests(ours: &Event, theirs: &Event, step: &Step, names: [Option<&str>; 2]) {
-    assert_eq!(theirs.trace().trace_id(), "req-7f3a");
-    assert_eq!(theirs.trace().w3c_trace_id(), ours.trace().w3c_trace_id());
+    assert_eq!(theirs.trace().client_trace_id(), Some("req-7f3a"));
+    assert_eq!(theirs.trace().trace_id(), ours.trace().trace_id());
     assert_eq!(theirs.trace().parent_span_id(), Some(step.trace().span_id().as_str()));
     assert_eq!([theirs.trace().span_path(), theirs.trace().span_name()], names);
     assert_eq!(theirs.trace().tracestate(), Some("vendor=42, other=7"));
@@ -145,7 +147,7 @@ async fn calls_are_on_behalf_of_the_request() {
     let address = serve(Router::new().fallback(provider)).await;
     let of_call = MetadataLayer::builder().inherit_tags().resolver(|head| {
         let attempt = head.headers.get("attempt").map_or("", |attempt| attempt.to_str().unwrap());
-        Scopes::new().with(Scope::Request, metadata! { "attempt" => attempt })
+        Scopes::new().with(Scope::Request, tags! { "attempt" => attempt })
     });
     let client = ServiceBuilder::new()
         .layer(PropagateLayer::new())
@@ -169,8 +171,8 @@ async fn calls_are_on_behalf_of_the_request() {
     let layer = TaggingLayer::builder()
         .metadata(
             MetadataLayer::builder()
-                .intake(Intake::portkey())
-                .scope(Scope::Workspace, metadata! { "tenant" => "ours" }),
+                .sources(TagSources::portkey())
+                .scope(Scope::Workspace, tags! { "tenant" => "ours" }),
         )
         .sink(outer.clone())
         .build()
@@ -183,11 +185,11 @@ async fn calls_are_on_behalf_of_the_request() {
     assert_eq!(calls.len(), 2);
     for (call, attempt) in calls.iter().zip(["1", "2"]) {
         let expected =
-            metadata! { "_user" => "Zo\u{eb}", "attempt" => attempt, "plan" => "secret-plan", "tenant" => "ours" };
+            tags! { "_user" => "Zo\u{eb}", "attempt" => attempt, "plan" => "secret-plan", "tenant" => "ours" };
         assert_eq!(*call.metadata(), expected);
         assert_eq!(call.source("tenant"), Some(Scope::Workspace));
         assert_eq!(call.source("_user"), Some(Scope::Request));
-        assert_eq!(call.trace().w3c_trace_id(), ours.trace().w3c_trace_id());
+        assert_eq!(call.trace().trace_id(), ours.trace().trace_id());
         assert_eq!(call.trace().parent_span_id(), Some(ours.trace().span_id().as_str()));
         assert_eq!(call.llm().unwrap().cost().unwrap().to_string(), "0.0035");
         assert_eq!(call.diagnostics().len(), 0, "{:?}", call.diagnostics());
@@ -310,15 +312,15 @@ async fn what_calls_cost_is_on_the_request() {
 #[tokio::test]
 async fn steps_nest_in_the_next_service() {
     let (path, name) = (Some("agent:main/agent:plan/tool:search_db"), Some("tool:search_db"));
-    for (carrier, http2, names) in [
-        (Carrier::Majordomo, false, [path, name]),
-        (Carrier::Majordomo, true, [path, name]),
+    for (dialect, http2, names) in [
+        (Dialect::Majordomo, false, [path, name]),
+        (Dialect::Majordomo, true, [path, name]),
         // Portkey has no path.
-        (Carrier::Portkey, false, [None, name]),
+        (Dialect::Portkey, false, [None, name]),
     ] {
         let (ours, theirs) = (Recorder::new(), Recorder::new());
         let next = next_service(&theirs).await;
-        let destination = Destination::new().carrier(carrier).allow(["_user"]).allow_as("tenant", "customer");
+        let destination = Destination::new().dialect(dialect).allow(["_user"]).allow_as("tenant", "customer");
         let propagate = PropagateLayer::new().host("127.0.0.1", destination).unwrap();
         let client = propagate.layer(hyper_client(http2));
         let (steps, mut step_of) = tokio::sync::mpsc::unbounded_channel();
@@ -332,7 +334,7 @@ async fn steps_nest_in_the_next_service() {
         body_of(app.layer(tagging(&ours)).oneshot(inbound()).await.unwrap()).await;
         let (ours, theirs) = (ours.wait_for(1).await.remove(0), theirs.wait_for(1).await.remove(0));
         assert_nests(&ours, &theirs, &step_of.recv().await.unwrap(), names);
-        assert_eq!(theirs.metadata(), &metadata! { "_user" => "Zoë", "customer" => "acme" });
+        assert_eq!(theirs.metadata(), &tags! { "_user" => "Zoë", "customer" => "acme" });
     }
 }
 
@@ -346,11 +348,11 @@ async fn after_the_end_of_the_request() {
     let event = recorder.wait_for(1).await.remove(0);
     let step = keeps.recv().await.unwrap();
     assert!(step.tags().is_finished());
-    let told = propagate::headers(&step, &Destination::new().carrier(Carrier::Majordomo).allow(["_user"]));
+    let told = propagate::headers(&step, &Destination::new().dialect(Dialect::Majordomo).allow(["_user"]));
     assert_eq!(text(&told, "x-majordomo-_user"), Some("Zoë"));
     assert_eq!(text(&told, "x-majordomo-span-path"), Some("agent:main/job:index"));
     assert_eq!(text(&told, "tracestate"), Some("vendor=42, other=7"));
-    assert!(told["traceparent"].to_str().unwrap().contains(event.trace().w3c_trace_id().as_str()));
+    assert!(told["traceparent"].to_str().unwrap().contains(event.trace().trace_id().as_str()));
 }
 
 /// The helper, in a client that no layer is around.
@@ -361,7 +363,7 @@ async fn reqwest_through_the_helper() {
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
     let (steps, mut step_of) = tokio::sync::mpsc::unbounded_channel();
     let app = Router::new().fallback(async move |tags: Tags| {
-        let destination = Destination::new().carrier(Carrier::Baggage).carrier(Carrier::Majordomo).allow(["_user"]);
+        let destination = Destination::new().dialect(Dialect::Baggage).dialect(Dialect::Majordomo).allow(["_user"]);
         let step = tags.child("llm:answer");
         steps.send(step.clone()).unwrap();
         let call = client.post(format!("http://{next}/next")).headers(propagate::headers(&step, &destination));
@@ -372,7 +374,7 @@ async fn reqwest_through_the_helper() {
     let (ours, theirs) = (ours.wait_for(1).await.remove(0), theirs.wait_for(1).await.remove(0));
     let names = [Some("agent:main/llm:answer"), Some("llm:answer")];
     assert_nests(&ours, &theirs, &step_of.recv().await.unwrap(), names);
-    assert_eq!(theirs.metadata(), &metadata! { "_user" => "Zoë" });
+    assert_eq!(theirs.metadata(), &tags! { "_user" => "Zoë" });
 }
 
 #[tokio::test]
@@ -432,8 +434,8 @@ async fn scopes_nest() {
 /// A layer whose events nobody wants says whose request it is all the same, where no layer around it does.
 #[tokio::test]
 async fn without_a_sink_calls_are_made_for_the_request() {
-    let metadata = || MetadataLayer::builder().intake(Intake::portkey());
-    let destination = Destination::new().carrier(Carrier::Portkey).allow(["_user"]);
+    let metadata = || MetadataLayer::builder().sources(TagSources::portkey());
+    let destination = Destination::new().dialect(Dialect::Portkey).allow(["_user"]);
     let client = PropagateLayer::new().other_hosts(destination);
     let handle = async |request: Request<Full<Bytes>>| {
         let tags = request.extensions().get::<Tags>().unwrap();
@@ -466,7 +468,7 @@ async fn without_a_sink_calls_are_made_for_the_request() {
 async fn requests_never_see_each_others_tags() {
     let (ours, theirs) = (Recorder::new(), Recorder::new());
     let next = next_service(&theirs).await;
-    let destination = Destination::new().carrier(Carrier::Majordomo).allow(["id"]);
+    let destination = Destination::new().dialect(Dialect::Majordomo).allow(["id"]);
     let client = PropagateLayer::new().other_hosts(destination).layer(hyper_client(false));
     let app = Router::new().fallback(async move || {
         // Wherever the task wakes up, it works for the same request.
@@ -498,13 +500,13 @@ async fn requests_never_see_each_others_tags() {
         .iter()
         .map(|event| {
             let id = event.metadata().get("id").unwrap().to_owned();
-            (event.trace().w3c_trace_id().to_string(), (event.trace().span_id().to_string(), id))
+            (event.trace().trace_id().to_string(), (event.trace().span_id().to_string(), id))
         })
         .collect();
     assert_eq!(spans.len(), 400);
     let mut from_steps = 0;
     for event in theirs.wait_for(800).await {
-        let (span_id, id) = &spans[event.trace().w3c_trace_id().as_str()];
+        let (span_id, id) = &spans[event.trace().trace_id().as_str()];
         assert_eq!(event.metadata().get("id"), Some(&**id));
         let is_child_of_request = event.trace().parent_span_id() == Some(span_id);
         // The call out of the body is no part of the step.
@@ -521,7 +523,7 @@ fn fastrand() -> u64 {
 
 #[test]
 fn without_a_request_nothing_is_sent() {
-    let everything = CARRIERS.into_iter().fold(Destination::new().allow(["_user"]), Destination::carrier);
+    let everything = CARRIERS.into_iter().fold(Destination::new().allow(["_user"]), Destination::dialect);
     let layer = PropagateLayer::new().other_hosts(everything).overwrite(true);
     assert!(sent(&layer, request_to("https://api.example.com/")).is_empty());
 }
@@ -530,9 +532,9 @@ fn without_a_request_nothing_is_sent() {
 fn each_host_is_told_its_part() {
     let tags = tags_of([("_user", "ada"), ("tenant", "acme")]);
     let layer = PropagateLayer::new()
-        .host("llm.example.com", Destination::nothing().carrier(Carrier::Cloudflare).allow(["tenant"]))
+        .host("llm.example.com", Destination::nothing().dialect(Dialect::Cloudflare).allow(["tenant"]))
         .unwrap()
-        .host("*.internal.example", Destination::new().carrier(Carrier::Baggage).allow(["_user", "absent"]))
+        .host("*.internal.example", Destination::new().dialect(Dialect::Baggage).allow(["_user", "absent"]))
         .unwrap();
     let names = |uri: &str| {
         let headers = sent_for(&tags, &layer, request_to(uri));
@@ -550,7 +552,7 @@ fn each_host_is_told_its_part() {
 #[test]
 fn explicit_tags_win() {
     let (current, explicit) = (tags_of([("id", "current")]), tags_of([("id", "explicit")]));
-    let layer = PropagateLayer::new().other_hosts(Destination::new().carrier(Carrier::Majordomo).allow(["id"]));
+    let layer = PropagateLayer::new().other_hosts(Destination::new().dialect(Dialect::Majordomo).allow(["id"]));
     let told = |request| {
         let headers = current.child("now").scope(async { sent(&layer, request) }).now_or_never().unwrap();
         let [id, name] =
@@ -599,7 +601,7 @@ fn headers_of_the_caller_stay() {
     let tags = tags_of([("tenant", "acme")]);
     let own = tags.trace().traceparent();
     let layer = PropagateLayer::new()
-        .other_hosts(Destination::new().carrier(Carrier::Baggage).carrier(Carrier::Majordomo).allow(["tenant"]));
+        .other_hosts(Destination::new().dialect(Dialect::Baggage).dialect(Dialect::Majordomo).allow(["tenant"]));
     let with = |headers: &[(&'static str, &str)]| {
         let mut request = request_to("/");
         for (name, value) in headers {
@@ -638,7 +640,7 @@ fn headers_of_the_caller_stay() {
 #[tokio::test]
 async fn a_parent_is_the_same_in_whatever_header() {
     let step = tags_of([]).child("step");
-    let told = propagate::headers(&step, &Destination::new().carrier(Carrier::Portkey));
+    let told = propagate::headers(&step, &Destination::new().dialect(Dialect::Portkey));
     assert_eq!(told["x-portkey-parent-span-id"], step.trace().span_id().as_str());
     let recorder = Recorder::new();
     let app = Router::new().fallback(async || "").layer(tagging(&recorder));
@@ -671,9 +673,9 @@ fn an_active_span_of_opentelemetry_is_the_parent() {
     };
     let trace = tags.trace();
     let step = tags.child("step");
-    assert_eq!(parent_within(trace.w3c_trace_id().to_bytes(), None), "0707070707070707");
+    assert_eq!(parent_within(trace.trace_id().to_bytes(), None), "0707070707070707");
     assert_eq!(parent_within([9; 16], None), trace.span_id().as_str(), "a span of another trace");
-    assert_eq!(parent_within(trace.w3c_trace_id().to_bytes(), Some(step.clone())), step.trace().span_id().as_str());
+    assert_eq!(parent_within(trace.trace_id().to_bytes(), Some(step.clone())), step.trace().span_id().as_str());
 }
 
 /// `tracestate` goes on beside the `traceparent` that it belongs to, and only there.
@@ -719,7 +721,7 @@ async fn outside_of_a_client_with_a_tagging_layer() {
     let (called, served) = (called.wait_for(1).await.remove(0), served.wait_for(1).await.remove(0));
     assert_eq!(called.trace().parent_span_id(), Some(step.trace().span_id().as_str()));
     assert_eq!(served.trace().parent_span_id(), Some(called.trace().span_id().as_str()));
-    assert_eq!(served.trace().w3c_trace_id(), step.trace().w3c_trace_id());
+    assert_eq!(served.trace().trace_id(), step.trace().trace_id());
 }
 
 /// Neither the request's body, nor the response, nor the error needs any trait.
@@ -735,14 +737,14 @@ fn bodies_responses_and_errors_are_left_alone() {
     assert!(matches!(result, Err(Plain)));
 }
 
-/// The reasons for which tags are left out of one carrier.
-fn left_out(carrier: Carrier, tags: &[(&str, &str)]) -> (HeaderMap, Vec<(String, LeftOutReason)>) {
+/// The reasons for which tags are left out of one dialect.
+fn left_out(dialect: Dialect, tags: &[(&str, &str)]) -> (HeaderMap, Vec<(String, LeftOutReason)>) {
     let (handle, keys) = (Tags::new(), tags.iter().map(|(key, _)| *key));
     // Scopes set in code are within the limits as well; these are wide enough for what the dialects refuse.
     handle.extend(tags.iter().copied());
-    let propagated = Destination::nothing().carrier(carrier).allow(keys).propagate(&handle);
+    let propagated = Destination::nothing().dialect(dialect).allow(keys).propagate(&handle);
     let left_out = propagated.left_out.into_iter().map(|tag| {
-        assert_eq!(tag.carrier, carrier);
+        assert_eq!(tag.dialect, dialect);
         (tag.key, tag.reason)
     });
     (propagated.headers, left_out.collect())
@@ -753,12 +755,12 @@ fn what_a_dialect_cant_say_is_left_out_and_named() {
     use LeftOutReason::{Key, Taken, Value};
 
     let because = |key: &str, reason| (key.to_owned(), reason);
-    let (headers, missing) = left_out(Carrier::Baggage, &[("a b", "1"), ("ü", "2"), ("ok", "a b,ü;=%\\\"")]);
+    let (headers, missing) = left_out(Dialect::Baggage, &[("a b", "1"), ("ü", "2"), ("ok", "a b,ü;=%\\\"")]);
     assert_eq!(missing, [because("a b", Key), because("ü", Key)]);
     assert_eq!(text(&headers, "baggage"), Some("ok=a%20b%2C%C3%BC%3B=%25%5C%22"));
 
     let tags = [("key", "1"), ("Trace-Id", "2"), ("Team", "3"), ("team", "4"), ("a b", "5"), ("user", " Zoë\t")];
-    let (headers, missing) = left_out(Carrier::Majordomo, &tags);
+    let (headers, missing) = left_out(Dialect::Majordomo, &tags);
     let expected = [because("key", Key), because("Trace-Id", Key), because("team", Taken), because("a b", Key)];
     assert_eq!(missing, expected);
     assert_eq!(text(&headers, "x-majordomo-team"), Some("3"));
@@ -766,12 +768,12 @@ fn what_a_dialect_cant_say_is_left_out_and_named() {
     assert_eq!(headers.len(), 2);
 
     let tags = [("a", "1,2"), ("a,b", "3"), ("team", "search"), ("x", " 4 ")];
-    let (headers, missing) = left_out(Carrier::LiteLlm, &tags);
+    let (headers, missing) = left_out(Dialect::LiteLlm, &tags);
     assert_eq!(missing, [because("a", Value), because("a,b", Key)]);
     assert_eq!(text(&headers, "x-litellm-tags"), Some("team:search,x:4"));
 
     let tags = [("_user", "ada"), ("session_id", "s-1"), ("session_name", "chat"), ("Plan", "pro"), ("ü", "1")];
-    let (headers, missing) = left_out(Carrier::Helicone, &tags);
+    let (headers, missing) = left_out(Dialect::Helicone, &tags);
     assert_eq!(missing, [because("ü", Key)]);
     for (name, value) in [
         ("helicone-user-id", "ada"),
@@ -782,11 +784,11 @@ fn what_a_dialect_cant_say_is_left_out_and_named() {
         assert_eq!(text(&headers, name), Some(value));
     }
     assert_eq!(headers.len(), 4, "without a trace there is no path");
-    let helicone = Destination::new().carrier(Carrier::Helicone).allow(["session_id"]);
+    let helicone = Destination::new().dialect(Dialect::Helicone).allow(["session_id"]);
     let told = propagate::headers(tags_of([("session_id", "s-1")]).child("plan").child("search"), &helicone);
     assert_eq!(text(&told, "helicone-session-path"), Some("/plan/search"));
 
-    let two = Destination::nothing().carrier(Carrier::Portkey).allow_as("a", "x").allow_as("b", "x").allow_as("a", "y");
+    let two = Destination::nothing().dialect(Dialect::Portkey).allow_as("a", "x").allow_as("b", "x").allow_as("a", "y");
     let told = two.clone().propagate(tags_of([("a", "1"), ("b", "2")]));
     assert_eq!(text(&told.headers, "x-portkey-metadata"), Some(r#"{"y":"1","x":"2"}"#), "the later name counts");
     let told = two.allow_as("a", "x").propagate(tags_of([("a", "1"), ("b", "2")]));
@@ -799,9 +801,9 @@ fn limits_of_the_dialects() {
     let long = "x".repeat(128);
     let many: Vec<String> = (0..200).map(|at| format!("k{at:03}")).collect();
     let handle = tags_of(many.iter().map(|key| (&**key, "v")));
-    let layer = |carrier| PropagateLayer::new().other_hosts(Destination::nothing().carrier(carrier).allow(many.iter()));
-    for (carrier, header, entries) in [(Carrier::Baggage, "baggage", 64), (Carrier::Cloudflare, "cf-aig-metadata", 5)] {
-        let layer = layer(carrier);
+    let layer = |dialect| PropagateLayer::new().other_hosts(Destination::nothing().dialect(dialect).allow(many.iter()));
+    for (dialect, header, entries) in [(Dialect::Baggage, "baggage", 64), (Dialect::Cloudflare, "cf-aig-metadata", 5)] {
+        let layer = layer(dialect);
         let headers = sent_for(&handle, &layer, request_to("/"));
         let list = text(&headers, header).unwrap();
         assert_eq!(list.split(',').count(), entries);
@@ -812,27 +814,27 @@ fn limits_of_the_dialects() {
     }
     // 8,192 bytes, as the encoding has them; a shorter tag behind a long one still finds room.
     let handle = tags_of(many.iter().map(|key| (&**key, &*long)).chain([("z", "short")]));
-    for carrier in CARRIERS {
-        let destination = Destination::nothing().carrier(carrier).allow(many.iter().map(|key| &**key).chain(["z"]));
+    for dialect in CARRIERS {
+        let destination = Destination::nothing().dialect(dialect).allow(many.iter().map(|key| &**key).chain(["z"]));
         let told = destination.propagate(&handle);
         let bytes: usize = if told.headers.len() > 1 {
             told.headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum()
         } else {
             told.headers.values().map(HeaderValue::len).sum()
         };
-        assert!(bytes <= 8192 && (bytes > 8000 || carrier == Carrier::Cloudflare), "{carrier:?}: {bytes}");
+        assert!(bytes <= 8192 && (bytes > 8000 || dialect == Dialect::Cloudflare), "{dialect:?}: {bytes}");
         assert!(!told.left_out.is_empty());
         let has_short = told.left_out.iter().all(|tag| tag.key != "z");
-        assert_eq!(has_short, carrier != Carrier::Cloudflare, "{carrier:?}");
+        assert_eq!(has_short, dialect != Dialect::Cloudflare, "{dialect:?}");
     }
     // Portkey's own limit, for a service whose limits are wider.
     let limits = Limits::default().value_chars(200);
     let wide = MetadataLayer::builder()
         .limits(limits)
-        .scope(Scope::Forced, metadata! { "a" => "ü".repeat(129), "b" => "ü".repeat(128) });
+        .scope(Scope::Forced, tags! { "a" => "ü".repeat(129), "b" => "ü".repeat(128) });
     let service = wide.build().unwrap().layer(service_fn(async |request: Request<()>| {
         let tags = request.extensions().get::<Tags>().unwrap();
-        let told = Destination::nothing().carrier(Carrier::Portkey).allow(["a", "b"]).propagate(tags);
+        let told = Destination::nothing().dialect(Dialect::Portkey).allow(["a", "b"]).propagate(tags);
         assert_eq!((&*told.left_out[0].key, told.left_out[0].reason), ("a", LeftOutReason::TooLong));
         assert!(text(&told.headers, "x-portkey-metadata").unwrap().starts_with(r#"{"b":"\u00fc"#));
         Ok::<_, Infallible>(Response::new(String::new()))
@@ -849,11 +851,11 @@ fn texts() -> impl Strategy<Value = Vec<(String, String)>> {
 }
 
 /// The tags, and what a destination that may know all of them is told.
-fn told_all(tags: &[(String, String)], carrier: Carrier) -> (Metadata, HeaderMap) {
+fn told_all(tags: &[(String, String)], dialect: Dialect) -> (Metadata, HeaderMap) {
     let handle = tags_of(tags.iter().map(|(key, value)| (&**key, &**value)));
     let metadata = handle.metadata();
     let keys: Vec<&str> = metadata.iter().map(|(key, _)| key).collect();
-    let told = Destination::nothing().carrier(carrier).allow(keys).propagate(&handle);
+    let told = Destination::nothing().dialect(dialect).allow(keys).propagate(&handle);
     let missing: BTreeSet<&str> = told.left_out.iter().map(|tag| &*tag.key).collect();
     let sent = metadata.iter().filter(|(key, _)| !missing.contains(key)).collect();
     (sent, told.headers)
@@ -865,30 +867,30 @@ proptest! {
     /// What is sent in a dialect, a service of ours reads as the same tags.
     #[test]
     fn a_round_trip(tags in texts()) {
-        let (expected, headers) = told_all(&tags, Carrier::Baggage);
-        prop_assert_eq!(read(Intake::new().baggage(true), headers), expected);
+        let (expected, headers) = told_all(&tags, Dialect::Baggage);
+        prop_assert_eq!(read(TagSources::new().baggage(true), headers), expected);
 
-        let (expected, headers) = told_all(&tags, Carrier::Portkey);
-        prop_assert_eq!(read(Intake::portkey(), headers), expected);
+        let (expected, headers) = told_all(&tags, Dialect::Portkey);
+        prop_assert_eq!(read(TagSources::portkey(), headers), expected);
 
-        let (expected, headers) = told_all(&tags, Carrier::Cloudflare);
-        let intake = Intake::new().json_header(HeaderName::from_static("cf-aig-metadata"));
-        prop_assert_eq!(read(intake, headers), expected);
+        let (expected, headers) = told_all(&tags, Dialect::Cloudflare);
+        let sources = TagSources::new().json_header(HeaderName::from_static("cf-aig-metadata"));
+        prop_assert_eq!(read(sources, headers), expected);
 
         // Header names are in lower case, and values have no outer white space.
         let as_headers = |metadata: &Metadata| -> Metadata {
             metadata.iter().map(|(key, value)| (key.to_ascii_lowercase(), value.trim_matches([' ', '\t']))).collect()
         };
-        let (expected, headers) = told_all(&tags, Carrier::Majordomo);
-        prop_assert_eq!(read(Intake::majordomo(), headers), as_headers(&expected));
+        let (expected, headers) = told_all(&tags, Dialect::Majordomo);
+        prop_assert_eq!(read(TagSources::majordomo(), headers), as_headers(&expected));
 
-        let (expected, headers) = told_all(&tags, Carrier::Helicone);
-        let intake = Intake::new().prefix("helicone-property-").unwrap().allow_list("helicone-user-id=_user").unwrap();
+        let (expected, headers) = told_all(&tags, Dialect::Helicone);
+        let sources = TagSources::new().prefix("helicone-property-").unwrap().allow_list("helicone-user-id=_user").unwrap();
         // `key` is a property for Helicone, and never a tag behind a prefix for us.
         let expected: Metadata = as_headers(&expected).iter().filter(|(key, _)| *key != "key").collect();
-        prop_assert_eq!(read(intake, headers), expected);
+        prop_assert_eq!(read(sources, headers), expected);
 
-        let (expected, headers) = told_all(&tags, Carrier::LiteLlm);
+        let (expected, headers) = told_all(&tags, Dialect::LiteLlm);
         let list = text(&headers, "x-litellm-tags").map(|list| list.split(',').map(str::to_owned).collect::<Vec<_>>());
         let trim = |text: &str| text.trim_matches([' ', '\t']).to_owned();
         let expected: Vec<_> = expected.iter().map(|(key, value)| format!("{}:{}", trim(key), trim(value))).collect();
@@ -901,7 +903,7 @@ proptest! {
         inbound in vec((0..4_usize, any::<u32>(), any::<u32>()), 0..12),
         by_code in vec((any::<u32>(), any::<u32>()), 0..4),
         allowed in subsequence((0..16).collect::<Vec<usize>>(), 0..8),
-        carriers in subsequence(CARRIERS.to_vec(), 0..=6),
+        dialects in subsequence(CARRIERS.to_vec(), 0..=6),
         renames: bool,
         sends_trace: bool,
         overwrites: bool,
@@ -915,7 +917,7 @@ proptest! {
             .map(|(at, (key, value))| (format!("k{at:02}x{key:08x}"), format!("v{at:02}y{value:08x}")))
             .collect();
         let trace = Destination::new().trace_context(sends_trace);
-        let mut destination = carriers.iter().fold(trace, |destination, carrier| destination.carrier(*carrier));
+        let mut destination = dialects.iter().fold(trace, |destination, dialect| destination.dialect(*dialect));
         for (key, _) in allowed.iter().filter_map(|at| marks.get(*at)) {
             destination = if renames { destination.allow_as(key, &format!("n{key}")) } else { destination.allow([key]) };
         }
@@ -949,7 +951,7 @@ proptest! {
         let out = out.join("\n");
         prop_assert!(!out.contains("s3cret"), "{}", out);
         for (at, (key, value)) in marks.iter().enumerate() {
-            if !allowed.contains(&at) || carriers.is_empty() {
+            if !allowed.contains(&at) || dialects.is_empty() {
                 prop_assert!(!out.contains(key) && !out.contains(value), "{} leaks in {}", key, out);
             }
         }

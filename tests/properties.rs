@@ -15,7 +15,8 @@ use serde_json::{Value, json};
 use tower::{Layer, ServiceExt, service_fn};
 use tower_tagging::{
     Event, Metadata, MetadataLayer, TaggingLayer,
-    metadata::{Intake, Limits, Overflow, Precedence, Scope, Scopes},
+    metadata::{Limits, Overflow, Precedence, Scope, Scopes},
+    sources::TagSources,
 };
 
 type Tags = BTreeMap<String, String>;
@@ -34,13 +35,13 @@ fn as_metadata(tags: &Tags) -> Metadata {
 
 /// The event of one request with these headers, sent with this body.
 fn event(
-    intake: Intake,
+    sources: TagSources,
     limits: Limits,
     headers: &[(&'static str, Vec<u8>)],
     body: Option<Vec<Vec<u8>>>,
 ) -> std::sync::Arc<Event> {
     let recorder = Recorder::new();
-    let metadata = MetadataLayer::builder().intake(intake).limits(limits);
+    let metadata = MetadataLayer::builder().sources(sources).limits(limits);
     let layer = TaggingLayer::builder().metadata(metadata).sink(recorder.clone()).build().unwrap();
     let service = layer.layer(service_fn(async |request: Request<_>| {
         let body: tower_tagging::tagging::RequestBody<Body> = request.into_body();
@@ -168,7 +169,7 @@ proptest! {
             .tags(count)
             .overflow(overflow);
         let header = json!(members).to_string().into_bytes();
-        let event = event(Intake::portkey(), limits, &[("x-portkey-metadata", header)], None);
+        let event = event(TagSources::portkey(), limits, &[("x-portkey-metadata", header)], None);
         let got = as_map(event.metadata());
         prop_assert!(got.len() <= count);
         prop_assert!(event.metadata().text_bytes() <= total_bytes);
@@ -189,7 +190,7 @@ proptest! {
     fn any_header_bytes(values in vec(vec(any::<u8>(), 0..40), 6)) {
         let names = ["x-portkey-metadata", "x-majordomo-any", "baggage", "traceparent", "x-portkey-trace-id", "x-majordomo-span-path"];
         let headers: Vec<_> = names.into_iter().zip(values).collect();
-        event(Intake::all(), Limits::default(), &headers, None);
+        event(TagSources::all(), Limits::default(), &headers, None);
     }
 
     /// A JSON object gives its strings as they are, numbers and booleans as text, and no tag for null.
@@ -202,7 +203,7 @@ proptest! {
         vec(any::<i32>(), 0..4).prop_map(Value::from),
     ], 0..8)) {
         let header = json!(members).to_string().into_bytes();
-        let event = event(Intake::portkey(), Limits::default(), &[("x-portkey-metadata", header)], None);
+        let event = event(TagSources::portkey(), Limits::default(), &[("x-portkey-metadata", header)], None);
         let expected: Tags = members
             .into_iter()
             .filter(|(_, value)| !value.is_null())
@@ -218,7 +219,7 @@ proptest! {
             .iter()
             .map(|(key, value)| format!("{spaces}{key}{spaces}={spaces}{}{spaces};p=1;q", utf8_percent_encode(value, NON_ALPHANUMERIC)))
             .collect();
-        let event = event(Intake::new().baggage(true), Limits::default(), &[("baggage", members.join(",").into_bytes())], None);
+        let event = event(TagSources::new().baggage(true), Limits::default(), &[("baggage", members.join(",").into_bytes())], None);
         prop_assert_eq!(as_map(event.metadata()), tags);
     }
 
@@ -244,7 +245,7 @@ proptest! {
                 break;
             }
         }
-        let event = event(Intake::new(), Limits::default(), &[], Some(chunks));
+        let event = event(TagSources::new(), Limits::default(), &[], Some(chunks));
         prop_assert_eq!(event.metadata().get("_user"), user.as_deref());
         prop_assert_eq!(event.request_body_bytes(), Some(text.len() as u64));
     }
@@ -253,7 +254,7 @@ proptest! {
     #[test]
     fn any_body_bytes(chunks in vec(vec(prop_oneof![any::<u8>(), prop::sample::select(b"{}[]\":,\\ user".to_vec())], 0..20), 1..8)) {
         let bytes: usize = chunks.iter().map(Vec::len).sum();
-        let event = event(Intake::new(), Limits::default(), &[], Some(chunks));
+        let event = event(TagSources::new(), Limits::default(), &[], Some(chunks));
         prop_assert_eq!(event.request_body_bytes(), Some(bytes as u64));
     }
 
@@ -270,8 +271,8 @@ proptest! {
             && parts[2] != "0".repeat(16)
             && is_hex(parts[3], 2)
             && (parts.len() == 4 || parts[0] != "00");
-        let event = event(Intake::new(), Limits::default(), &[("traceparent", text.clone().into_bytes())], None);
-        prop_assert_eq!(event.trace().w3c_trace_id().as_str() == parts[1], is_valid);
+        let event = event(TagSources::new(), Limits::default(), &[("traceparent", text.clone().into_bytes())], None);
+        prop_assert_eq!(event.trace().trace_id().as_str() == parts[1], is_valid);
         prop_assert_eq!(event.diagnostics().is_empty(), is_valid);
     }
 }

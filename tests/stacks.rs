@@ -31,14 +31,15 @@ use tower_http::{
 use tower_tagging::{
     Event, EventLayer, MetadataLayer, TaggingLayer, Tags, TraceIdLayer,
     event::Outcome,
-    metadata,
-    metadata::{Diagnostic, DiagnosticCode, Intake, Limits, Overflow, Scope, Scopes, StripHeaders},
+    metadata::{Diagnostic, DiagnosticCode, Limits, Overflow, Scope, Scopes},
     sink::{BatchWriter, Fanout, MockSink, Queued, WriteError},
+    sources::{StripHeaders, TagSources},
+    tags,
 };
 
 fn tagging(recorder: &Recorder) -> TaggingLayer {
     TaggingLayer::builder()
-        .metadata(MetadataLayer::builder().intake(Intake::all()))
+        .metadata(MetadataLayer::builder().sources(TagSources::all()))
         .sink(recorder.clone())
         .build()
         .unwrap()
@@ -76,7 +77,7 @@ async fn axum_router_layer_and_route_layer() {
         assert_eq!(text(response).await, "search");
         let event = recorder.single();
         assert_eq!((event.path(), event.route()), ("/users/7", Some("/users/{id}")));
-        assert_eq!(event.metadata(), &metadata! { "feature" => "search" });
+        assert_eq!(event.metadata(), &tags! { "feature" => "search" });
         assert_eq!(event.outcome(), Outcome::Completed);
         assert_eq!(event.request_body_bytes(), Some(0));
     }
@@ -109,7 +110,7 @@ async fn a_client_can_not_keep_the_handlers_tags_out() {
     for limits in [Limits::default(), Limits::default().tags(3), Limits::default().tags(3).overflow(Overflow::Drop)] {
         let recorder = Recorder::new();
         let layer = TaggingLayer::builder()
-            .metadata(MetadataLayer::builder().intake(Intake::portkey()).limits(limits))
+            .metadata(MetadataLayer::builder().sources(TagSources::portkey()).limits(limits))
             .sink(recorder.clone())
             .build()
             .unwrap();
@@ -245,9 +246,9 @@ async fn client_stack_around_a_hyper_client() {
     assert_eq!(called.path(), "/users/7");
     assert_eq!(called.host(), Some(address.to_string().as_str()));
     // The call is the parent of what it called.
-    assert_eq!(served.trace().w3c_trace_id(), called.trace().w3c_trace_id());
+    assert_eq!(served.trace().trace_id(), called.trace().trace_id());
     assert_eq!(served.trace().parent_span_id(), Some(called.trace().span_id().as_str()));
-    assert_eq!(served.trace().trace_id(), "TRACE-1");
+    assert_eq!(served.trace().client_trace_id(), Some("TRACE-1"));
 }
 
 #[tokio::test]
@@ -297,7 +298,7 @@ async fn single_layers() {
         builder.body(()).unwrap()
     };
 
-    let layer = MetadataLayer::builder().intake(Intake::all()).build().unwrap();
+    let layer = MetadataLayer::builder().sources(TagSources::all()).build().unwrap();
     let response = layer.layer(service_fn(answer)).oneshot(request()).await.unwrap();
     assert!(text(response).await.starts_with("2 "));
 
@@ -309,14 +310,14 @@ async fn single_layers() {
     let layer = EventLayer::new(recorder.clone());
     let trace_id = text(layer.layer(service_fn(answer)).oneshot(request()).await.unwrap()).await;
     let event = recorder.single();
-    assert_eq!(event.metadata(), &metadata! { "added" => "by handler" });
+    assert_eq!(event.metadata(), &tags! { "added" => "by handler" });
     assert_eq!(trace_id, format!("1 {}", event.trace().trace_id()));
 
     // Composed by hand, in either order, they meet in the same tags.
     for events_outside in [true, false] {
         let recorder = Recorder::new();
         let events = EventLayer::new(recorder.clone());
-        let metadata = MetadataLayer::builder().intake(Intake::all()).build().unwrap();
+        let metadata = MetadataLayer::builder().sources(TagSources::all()).build().unwrap();
         let body = if events_outside {
             let layers = ServiceBuilder::new().layer(events).layer(TraceIdLayer::new()).layer(metadata);
             text(layers.service(service_fn(answer)).oneshot(request()).await.unwrap()).await
@@ -326,8 +327,8 @@ async fn single_layers() {
         };
         assert_eq!(body, "2 T1", "events outside: {events_outside}");
         let event = recorder.single();
-        assert_eq!(event.trace().trace_id(), "T1");
-        assert_eq!(event.metadata(), &metadata! { "added" => "by handler", "feature" => "search" });
+        assert_eq!(event.trace().client_trace_id(), Some("T1"));
+        assert_eq!(event.metadata(), &tags! { "added" => "by handler", "feature" => "search" });
     }
 }
 
@@ -335,14 +336,14 @@ async fn single_layers() {
 async fn nested_layers_emit_one_event() {
     let recorder = Recorder::new();
     let inner = TaggingLayer::builder()
-        .metadata(MetadataLayer::builder().scope(Scope::Workspace, metadata! { "tenant" => "acme" }))
+        .metadata(MetadataLayer::builder().scope(Scope::Workspace, tags! { "tenant" => "acme" }))
         .sink(recorder.clone())
         .build()
         .unwrap();
     let app = router().route("/echo", post(async |body: String| body)).layer(inner).layer(tagging(&recorder));
     assert_eq!(text(app.clone().oneshot(request("/users/7")).await.unwrap()).await, "search");
     let event = recorder.single();
-    assert_eq!(event.metadata(), &metadata! { "feature" => "search", "tenant" => "acme" });
+    assert_eq!(event.metadata(), &tags! { "feature" => "search", "tenant" => "acme" });
     recorder.0.clear();
     // Both watch the request body; one counts.
     assert_eq!(text(app.oneshot(request_of("/echo", "hello")).await.unwrap()).await, "hello");
@@ -363,11 +364,11 @@ async fn no_sink_no_event() {
 async fn trusted_scopes() {
     let recorder = Recorder::new();
     let metadata_layer = MetadataLayer::builder()
-        .intake(Intake::all())
-        .scope(Scope::Workspace, metadata! { "a" => "static", "b" => "static", "c" => "static", "d" => "static" })
+        .sources(TagSources::all())
+        .scope(Scope::Workspace, tags! { "a" => "static", "b" => "static", "c" => "static", "d" => "static" })
         .resolver(|head| {
             assert_eq!(head.uri.path(), "/");
-            Scopes::new().with(Scope::Workspace, metadata! { "b" => "resolved", "c" => "resolved", "d" => "resolved" })
+            Scopes::new().with(Scope::Workspace, tags! { "b" => "resolved", "c" => "resolved", "d" => "resolved" })
         });
     let layer = TaggingLayer::builder().metadata(metadata_layer).sink(recorder.clone()).build().unwrap();
     let counts = layer.metadata_layer().unwrap().clone();
@@ -376,7 +377,7 @@ async fn trusted_scopes() {
             "/",
             get(async |tags: Tags| {
                 let before = tags.metadata();
-                tags.set_scope(Scope::Workspace, metadata! { "d" => "set" });
+                tags.extend_scope(Scope::Workspace, tags! { "d" => "set" });
                 tags.insert("d", "a handler does not override a trusted scope");
                 (before["d"].to_owned(), tags.get("d").unwrap()).0
             }),
@@ -386,11 +387,11 @@ async fn trusted_scopes() {
         .header("x-portkey-metadata", r#"{"a": "spoofed", "own": "mine"}"#)
         .body(Body::empty())
         .unwrap();
-    let inserted = Scopes::new().with(Scope::Workspace, metadata! { "c" => "inserted", "d" => "inserted" });
+    let inserted = Scopes::new().with(Scope::Workspace, tags! { "c" => "inserted", "d" => "inserted" });
     request.extensions_mut().insert(inserted);
     assert_eq!(text(app.oneshot(request).await.unwrap()).await, "inserted");
     let event = recorder.single();
-    let expected = metadata! { "a" => "static", "b" => "resolved", "c" => "inserted", "d" => "set", "own" => "mine" };
+    let expected = tags! { "a" => "static", "b" => "resolved", "c" => "inserted", "d" => "set", "own" => "mine" };
     assert_eq!(event.metadata(), &expected);
     assert_eq!(event.source("own"), Some(Scope::Request));
     assert_eq!(event.source("d"), Some(Scope::Workspace));
@@ -404,7 +405,7 @@ async fn trusted_scopes() {
 async fn tags_that_are_taken_out() {
     let recorder = Recorder::new();
     let metadata_layer =
-        MetadataLayer::builder().intake(Intake::all()).scope(Scope::Workspace, metadata! { "tenant" => "acme" });
+        MetadataLayer::builder().sources(TagSources::all()).scope(Scope::Workspace, tags! { "tenant" => "acme" });
     let layer = TaggingLayer::builder().metadata(metadata_layer).sink(recorder.clone()).build().unwrap();
     let handler = async |tags: Tags| {
         tags.insert("feature", "search");
@@ -415,7 +416,7 @@ async fn tags_that_are_taken_out() {
     let app = Router::new().route("/", get(handler)).layer(layer);
     assert_eq!(text(app.oneshot(request.body(Body::empty()).unwrap()).await.unwrap()).await, "ada,spoofed,search,");
     let event = recorder.single();
-    assert_eq!(event.metadata(), &metadata! { "own" => "mine", "tenant" => "acme" });
+    assert_eq!(event.metadata(), &tags! { "own" => "mine", "tenant" => "acme" });
     assert!(event.diagnostics().is_empty());
 }
 
@@ -433,11 +434,11 @@ async fn tags_are_the_same_whoever_asks_first() {
 
     const HEADER: &str = r#"{"team": "spoofed", "long": "0123456789", "feature": "search"}"#;
     let limits = Limits::default().value_chars(6);
-    let expected = metadata! { "feature" => "search", "long" => "012345", "team" => "acme" };
+    let expected = tags! { "feature" => "search", "long" => "012345", "team" => "acme" };
     for asks in [false, true] {
         let layer = || {
-            let metadata = MetadataLayer::builder().intake(Intake::portkey()).limits(limits);
-            metadata.scope(Scope::Workspace, metadata! { "team" => "acme" }).build().unwrap()
+            let metadata = MetadataLayer::builder().sources(TagSources::portkey()).limits(limits);
+            metadata.scope(Scope::Workspace, tags! { "team" => "acme" }).build().unwrap()
         };
         let handler = service_fn(move |request: Request<()>| {
             let tags = request.extensions().get::<Tags>().unwrap();
@@ -515,8 +516,8 @@ async fn a_request_body_that_breaks_off_is_on_the_event() {
 #[tokio::test]
 async fn stripping_leaves_secrets_that_are_no_tags() {
     let recorder = Recorder::new();
-    let intake = Intake::all().prefix("x-").unwrap();
-    let metadata = MetadataLayer::builder().intake(intake).strip_headers(StripHeaders::Dialects);
+    let sources = TagSources::all().prefix("x-").unwrap();
+    let metadata = MetadataLayer::builder().sources(sources).strip_headers(StripHeaders::Dialects);
     let layer = TaggingLayer::builder().metadata(metadata).sink(recorder.clone()).build().unwrap();
     let app = Router::new().fallback(async |headers: HeaderMap| {
         let names: Vec<_> = headers.keys().map(HeaderName::as_str).filter(|name| name.starts_with("x-")).collect();
@@ -529,7 +530,7 @@ async fn stripping_leaves_secrets_that_are_no_tags() {
         .body(Body::empty())
         .unwrap();
     assert_eq!(text(app.layer(layer).oneshot(request).await.unwrap()).await, "x-api-key");
-    assert_eq!(recorder.single().metadata(), &metadata! { "tenant" => "acme" });
+    assert_eq!(recorder.single().metadata(), &tags! { "tenant" => "acme" });
 }
 
 /// The `user` of a body, whatever its chunks; the service sees the body as it was.
@@ -631,7 +632,7 @@ async fn the_target_says_the_host() {
 async fn rejections() {
     let recorder = Recorder::new();
     let layer = TaggingLayer::builder()
-        .metadata(MetadataLayer::builder().intake(Intake::portkey().strict_json()))
+        .metadata(MetadataLayer::builder().sources(TagSources::portkey().strict_json()))
         .sink(recorder.clone())
         .build()
         .unwrap();
@@ -650,7 +651,7 @@ async fn rejections() {
 #[tokio::test]
 async fn events_outside_of_other_layers() {
     let recorder = Recorder::new();
-    let strict = MetadataLayer::builder().intake(Intake::portkey().strict_json()).build().unwrap();
+    let strict = MetadataLayer::builder().sources(TagSources::portkey().strict_json()).build().unwrap();
     let layers = ServiceBuilder::new().layer(EventLayer::new(recorder.clone())).layer(strict);
     let service = layers.service(service_fn(async |_: Request<()>| Ok::<_, Infallible>(Response::new(String::new()))));
     let request = Request::get("/").header("x-portkey-metadata", "[1]").body(()).unwrap();
@@ -674,7 +675,7 @@ fn request_of(path: &str, body: &'static str) -> Request<Body> {
 #[tokio::test]
 async fn shadowed_without_events() {
     let metadata =
-        MetadataLayer::builder().intake(Intake::portkey()).scope(Scope::Forced, metadata! { "env" => "prod" });
+        MetadataLayer::builder().sources(TagSources::portkey()).scope(Scope::Forced, tags! { "env" => "prod" });
     let layer = metadata.build().unwrap();
     let service = layer.layer(service_fn(async |_: Request<()>| Ok::<_, Infallible>(Response::new(String::new()))));
     for _ in 0..3 {
@@ -761,9 +762,9 @@ async fn tags_after_the_end() {
     assert!(tags.is_finished());
     tags.insert("late", "1");
     assert_eq!(tags.remove("late"), None);
-    tags.set_scope(Scope::Forced, metadata! { "late" => "2" });
+    tags.extend_scope(Scope::Forced, tags! { "late" => "2" });
     tags.set_error("late");
-    assert_eq!(tags.metadata(), metadata! {});
+    assert_eq!(tags.metadata(), tags! {});
     let event: Arc<Event> = recorder.single();
     assert_eq!((event.metadata().len(), event.error()), (0, None));
     assert_eq!(tags.trace().span_id(), event.trace().span_id());
@@ -781,8 +782,8 @@ async fn receipts_say_what_became_of_the_tags_and_what_it_cost() {
     let tagging = TaggingLayer::builder()
         .metadata(
             MetadataLayer::builder()
-                .intake(Intake::all())
-                .scope(Scope::Workspace, metadata! { "team" => "trusted", "env" => "prod" }),
+                .sources(TagSources::all())
+                .scope(Scope::Workspace, tags! { "team" => "trusted", "env" => "prod" }),
         )
         .usage(UsageTap::new())
         .events(EventLayer::new(recorder.clone()).receipts())

@@ -19,10 +19,10 @@ use serde_json::Value;
 use tokio_postgres::{Client, NoTls};
 use tower_tagging::{
     Event, EventLayer, Sink,
-    metadata::KeyCase,
     sink::{BatchWriter, MockSink, WriteErrorKind},
+    sources::KeyCase,
     store::{KeyInfo, PostgresStore, StoreError},
-    usage::{Cost, Money, Price, PriceQuery, Usage, UsageTap},
+    usage::{Cost, ExtraCost, Money, PriceQuery, Usage, UsageTap},
 };
 
 /// A database of its own for a test.
@@ -126,7 +126,7 @@ async fn money_is_exact() {
     let amounts: Vec<u64> =
         (0..20).map(|power| 10_u64.pow(power)).chain([0, 1_234_567_890_123, 90_000, u64::MAX]).collect();
     let events = events::events(amounts.len(), |number, tags| {
-        tags.record_cost(Cost::new(Money::from_nano_usd(amounts[number])));
+        tags.record_cost(ExtraCost::new(Money::from_nano_usd(amounts[number])));
     });
     write(&store, &events);
     let stored = database.lines("SELECT trim_scale(total_cost), scale(total_cost) FROM llm_requests ORDER BY id").await;
@@ -210,7 +210,7 @@ async fn older_tables_are_brought_up() {
             .client
             .batch_execute(
                 "INSERT INTO llm_requests (id, requested_at, responded_at, response_time_ms, request_method, request_path,
-                     outcome, response_bytes, trace_id, w3c_trace_id, span_id, raw_metadata, diagnostics)
+                     outcome, response_bytes, trace_id, client_trace_id, span_id, raw_metadata, diagnostics)
                  VALUES (gen_random_uuid(), '2020-01-01', '2020-01-01', 0, 'GET', '/', 'completed', 0, '', '', '', '{}', '[]')",
             )
             .await
@@ -519,7 +519,7 @@ async fn a_price_book_that_panics_costs_no_event() {
     let (database, store) = Database::migrated("panics").await;
     common::expect_panics("a price book");
     let sink = MockSink::new();
-    let tap = UsageTap::new().prices(|_: &PriceQuery<'_>| -> Option<Price> { panic!("a price book") });
+    let tap = UsageTap::new().prices(|_: &PriceQuery<'_>| -> Option<Cost> { panic!("a price book") });
     events::emit(&EventLayer::new(sink.clone()).usage(tap), 3, |_, tags| {
         tags.record_usage(Usage::tokens(1, 1).of("openai", "gpt-4o"));
     });
@@ -563,7 +563,7 @@ async fn hostile_values_cost_no_other_event() {
     }
 }
 
-/// The README's query for Postgres of this name, word for word, with the keys as an intake writes them.
+/// The README's query for Postgres of this name, word for word, with the keys as an sources writes them.
 fn query(name: &str, key_case: KeyCase) -> String {
     let readme = include_str!("../README.md");
     let after = readme.split_once(&format!("-- {name}\n")).unwrap_or_else(|| panic!("the README has no {name:?}")).1;

@@ -24,8 +24,8 @@ use serde_json::{Map, Value, json};
 use tower::{Layer, ServiceExt};
 use tower_tagging::{
     Event, EventLayer, Sink,
-    metadata::KeyCase,
     sink::{BatchWriter, WriteErrorKind},
+    sources::KeyCase,
     store::{KeyInfo, SqliteStore, StoreError},
     usage::Usage,
 };
@@ -154,7 +154,7 @@ fn older_tables_are_brought_up() {
     assert!(error.to_string().ends_with("missing or of an older version: run migrate()"), "{error}");
     db.execute_batch(
         "INSERT INTO llm_requests (id, requested_at, responded_at, response_time_ms, request_method, request_path, outcome,
-             response_bytes, trace_id, w3c_trace_id, span_id, raw_metadata, diagnostics)
+             response_bytes, trace_id, client_trace_id, span_id, raw_metadata, diagnostics)
          VALUES ('old', '2026-01-01T00:00:00.000000Z', '2026-01-01T00:00:00.000000Z', 0, 'GET', '/', 'completed', 0, '', '', '',
              '{}', '[]')",
     )

@@ -87,7 +87,7 @@ impl Service {
         );
         assert_ne!(onward.part(2), SPAN, "our own span is the parent");
         let event = self.recorder.0.events().pop().unwrap();
-        assert_eq!(event.trace().w3c_trace_id().as_str(), onward.trace_id());
+        assert_eq!(event.trace().trace_id().as_str(), onward.trace_id());
         assert_eq!(event.trace().span_id().as_str(), onward.part(2));
         onward
     }

@@ -27,13 +27,14 @@ use tower::{Layer, Service};
 use tower_tagging::{
     Event, EventLayer, MetadataLayer, TaggingLayer, Tags,
     event::ManualClock,
-    metadata,
-    metadata::{Intake, Scope},
+    metadata::Scope,
     sink::{BatchWriter, Queued, WriteError},
+    sources::TagSources,
     tagging::RequestBody,
+    tags,
     usage::{
-        CatalogPrices, Cost, CostStatus, Exchange, InjectIncludeUsageLayer, InjectedBody, LlmUsage, Money, Operation,
-        OverlayPrices, Price, PriceBook, PriceQuery, Rates, SwapPrices, Unit, Usage, UsageTap,
+        CatalogPrices, Cost, CostStatus, ExtraCost, InjectIncludeUsageLayer, InjectedBody, LlmCall, LlmEndpoint, Money,
+        Operation, OverlayPrices, PriceBook, PriceQuery, Rates, SwapPrices, Unit, Usage, UsageTap,
     },
 };
 
@@ -521,7 +522,7 @@ fn price_books_lie_over_each_other_and_can_be_swapped() {
     let swap = SwapPrices::new(|_: &PriceQuery<'_>| None);
     let shared = swap.clone();
     assert_eq!(shared.price(&query("openai", "gpt-4o")), None);
-    swap.swap(|query: &PriceQuery<'_>| Some(Price::custom(Money::from_nano_usd(query.usage.input_tokens()?))));
+    swap.swap(|query: &PriceQuery<'_>| Some(Cost::custom(Money::from_nano_usd(query.usage.input_tokens()?))));
     assert_eq!(shared.price(&query("openai", "gpt-4o")).unwrap().total, Money::from_nano_usd(1_000_000));
 
     assert!(CatalogPrices::from_json(b"[]", "empty").is_ok());
@@ -562,17 +563,17 @@ fn recorded_calls_add_up() {
 #[test]
 fn anything_can_cost() {
     let event = recorded("/rows", |tags| {
-        tags.record_cost(Cost::new(usd("0.25")).of("rows", 1_200.0));
-        tags.record_cost(Cost::new(usd("0.5")).of("rows", 300.0));
-        tags.record_cost(Cost::new(usd("0.000000001")));
+        tags.record_cost(ExtraCost::new(usd("0.25")).of("rows", 1_200.0));
+        tags.record_cost(ExtraCost::new(usd("0.5")).of("rows", 300.0));
+        tags.record_cost(ExtraCost::new(usd("0.000000001")));
         // What is no number neither counts nor takes what does with it.
-        tags.record_cost(Cost::new(usd("0")).of("rows", f64::NAN));
-        tags.record_cost(Cost::new(usd("0")).of("seconds", f64::MAX));
-        tags.record_cost(Cost::new(usd("0")).of("seconds", f64::MAX));
+        tags.record_cost(ExtraCost::new(usd("0")).of("rows", f64::NAN));
+        tags.record_cost(ExtraCost::new(usd("0")).of("seconds", f64::MAX));
+        tags.record_cost(ExtraCost::new(usd("0")).of("seconds", f64::MAX));
     });
     let llm = &event["llm"];
     assert_eq!(llm["cost_usd"].as_f64(), Some(0.750_000_001));
-    assert_eq!(llm["meters"], json!({"rows": 1500.0, "seconds": f64::MAX}));
+    assert_eq!(llm["quantities"], json!({"rows": 1500.0, "seconds": f64::MAX}));
     assert_eq!(
         (&llm["usage"], &llm["usage_status"], &llm["provider"]),
         (&Value::Null, &json!("recorded"), &Value::Null)
@@ -589,7 +590,7 @@ fn usage_of_no_model_has_the_price_that_is_recorded_or_none() {
     );
     let priced = recorded("/a", |tags| {
         tags.record_usage(Usage::tokens(1, 2));
-        tags.record_cost(Cost::new(usd("0.1")));
+        tags.record_cost(ExtraCost::new(usd("0.1")));
     });
     assert_eq!((priced["llm"]["cost_usd"].as_f64(), &priced["llm"]["cost_status"]), (Some(0.1), &json!("priced")));
     let partly = recorded("/a", |tags| {
@@ -614,7 +615,7 @@ fn what_is_recorded_too_late_is_warned_of() {
         assert_eq!(log.take(), "");
         let tags = kept.lock().unwrap();
         tags.record_usage(Usage::tokens(1, 2));
-        tags.record_cost(Cost::new(usd("0.1")));
+        tags.record_cost(ExtraCost::new(usd("0.1")));
     });
     let text = log.take();
     for what in ["usage", "cost"] {
@@ -640,7 +641,7 @@ fn a_recorded_cost_comes_on_top_of_what_was_read() {
     let recorder = Recorder::new();
     let layer = TaggingLayer::builder().usage(UsageTap::new()).sink(recorder.0.clone()).build().unwrap();
     let mut service = layer.layer(tower::service_fn(async |request: Request<RequestBody<Full<Bytes>>>| {
-        request.extensions().get::<Tags>().unwrap().record_cost(Cost::new(usd("0.5")).of("rows", 7.0));
+        request.extensions().get::<Tags>().unwrap().record_cost(ExtraCost::new(usd("0.5")).of("rows", 7.0));
         let body = r#"{"model":"gpt-4o","usage":{"prompt_tokens":1000,"completion_tokens":100}}"#;
         let response = Response::builder().header("content-type", "application/json");
         Ok::<_, Infallible>(response.body(Full::<Bytes>::from(body)).unwrap())
@@ -651,7 +652,7 @@ fn a_recorded_cost_comes_on_top_of_what_was_read() {
     assert_eq!((&llm["usage_status"], &llm["usage"]["input_tokens"]), (&json!("reported"), &json!(1000)));
     assert_eq!((llm["cost_usd"].as_f64(), &llm["cost_status"]), (Some(0.5035), &json!("priced")));
     assert_eq!(
-        (&llm["meters"], &llm["price_source"]),
+        (&llm["quantities"], &llm["price_source"]),
         (&json!({"rows": 7.0}), &json!("genai-prices 0.2.1 and custom"))
     );
 }
@@ -661,7 +662,7 @@ fn a_recorded_cost_comes_on_top_of_what_was_read() {
 fn a_price_book_knows_whose_call_it_is() {
     let catalog = CatalogPrices::bundled();
     let prices = move |query: &PriceQuery<'_>| match query.metadata.and_then(|tags| tags.get("plan")) {
-        Some("own_key") => Some(Price::custom(Money::default())),
+        Some("own_key") => Some(Cost::custom(Money::default())),
         _ => catalog.price(query),
     };
     for (plan, records, cost) in
@@ -669,7 +670,7 @@ fn a_price_book_knows_whose_call_it_is() {
     {
         let recorder = Recorder::new();
         let metadata =
-            MetadataLayer::builder().intake(Intake::portkey()).scope(Scope::Workspace, metadata! { "plan" => plan });
+            MetadataLayer::builder().sources(TagSources::portkey()).scope(Scope::Workspace, tags! { "plan" => plan });
         let tap = UsageTap::new().prices(prices.clone());
         let layer = TaggingLayer::builder().metadata(metadata).usage(tap).sink(recorder.0.clone()).build().unwrap();
         let mut service = layer.layer(tower::service_fn(move |request: Request<RequestBody<Full<Bytes>>>| {
@@ -695,7 +696,7 @@ fn a_price_book_knows_whose_call_it_is() {
 fn a_price_book_that_panics_costs_nobody_an_event() {
     std::panic::set_hook(Box::new(|_| ()));
     let recorder = Recorder::new();
-    let tap = UsageTap::new().prices(|_: &PriceQuery<'_>| -> Option<Price> { panic!("on purpose") });
+    let tap = UsageTap::new().prices(|_: &PriceQuery<'_>| -> Option<Cost> { panic!("on purpose") });
     let events = EventLayer::new(recorder.0.clone()).receipts();
     let layer = TaggingLayer::builder().usage(tap).events(events).build().unwrap();
     let mut service = layer.layer(tower::service_fn(async |_: Request<RequestBody<Full<Bytes>>>| {
@@ -873,7 +874,7 @@ fn attempts_make_up_the_whole() {
             None,
         ),
         (
-            "declined once summarised",
+            "declined once summarized",
             "refusal",
             with(&whole(200_000, 0), json!([summary, m(200_000, 0)])),
             180_000,
@@ -903,7 +904,7 @@ fn what_a_provider_says_it_charges_comes_first() {
     let charged = |provider: &'static str, usage: Value| {
         let answer = json!({"model": "gpt-4o", "stop_reason": "refusal", "usage": usage}).to_string();
         let recorder = Recorder::new();
-        let tap = UsageTap::new().exchange(move |_| Some(Exchange::new(provider, Operation::Chat)));
+        let tap = UsageTap::new().exchange(move |_| Some(LlmEndpoint::new(provider, Operation::Chat)));
         let layer = TaggingLayer::builder().usage(tap).sink(recorder.0.clone()).build().unwrap();
         let mut service = layer.layer(tower::service_fn(move |_: Request<_>| {
             let response = Response::builder().header("content-type", "application/json");
@@ -956,7 +957,7 @@ fn a_route_of_your_own_can_be_named() {
     let recorder = Recorder::new();
     let tap = UsageTap::new().exchange(|head| {
         (head.uri.path() == "/ask")
-            .then(|| Exchange::new("mistral", Operation::Other("ask".into())).model("mistral-small-latest"))
+            .then(|| LlmEndpoint::new("mistral", Operation::Other("ask".into())).model("mistral-small-latest"))
     });
     let layer = TaggingLayer::builder().usage(tap).sink(recorder.0.clone()).build().unwrap();
     let mut service = layer.layer(tower::service_fn(async |_: Request<RequestBody<Full<Bytes>>>| {
@@ -1055,7 +1056,7 @@ fn the_first_token_of_any_shape() {
         ("/v1/images/generations", sse, vec!["data: {\"type\":\"x\"}\n\n", "data: {\"b64_json\":\"aGk=\"}\n\n"], 2),
     ] {
         let event = paced(path, content_type, chunks.into_iter().map(str::to_owned).collect());
-        let time = event.llm().and_then(LlmUsage::time_to_first_token);
+        let time = event.llm().and_then(LlmCall::time_to_first_token);
         assert_eq!(time, Some(Duration::from_secs(second)), "{path} {content_type}");
     }
 }

@@ -9,9 +9,10 @@ use http::{HeaderName, HeaderValue, Request, Response};
 use serde_json::{Value, json};
 use tower::{Layer, ServiceExt, service_fn};
 use tower_tagging::{
-    Metadata, MetadataLayer, TaggingLayer, Tags, TraceIdLayer,
+    Metadata, MetadataLayer, MetadataLayerBuilder, TaggingLayer, Tags, TraceIdLayer,
     event::Outcome,
-    metadata::{Intake, KeyCase, Limits, MetadataLayerBuilder, Overflow, Scope, Scopes},
+    metadata::{Limits, Overflow, Scope, Scopes},
+    sources::{KeyCase, TagSources},
     trace::TracePolicy,
 };
 
@@ -72,25 +73,25 @@ fn scopes(value: &Value) -> Scopes {
 }
 
 fn builder(case: &Value) -> Result<MetadataLayerBuilder, Box<dyn std::error::Error>> {
-    let spec = &case["intake"];
-    let mut intake = Intake::new().baggage(spec["baggage"] == true);
+    let spec = &case["sources"];
+    let mut sources = TagSources::new().baggage(spec["baggage"] == true);
     if let Some(name) = spec["json_header"].as_str() {
-        intake = intake.json_header(name.parse()?);
+        sources = sources.json_header(name.parse()?);
     }
     if spec["strict_json"] == true {
-        intake = intake.strict_json();
+        sources = sources.strict_json();
     }
     for prefix in spec["prefixes"].as_array().into_iter().flatten() {
-        intake = intake.prefix(prefix.as_str().unwrap())?;
+        sources = sources.prefix(prefix.as_str().unwrap())?;
     }
     if spec["key_case"] == "title" {
-        intake = intake.key_case(KeyCase::Title);
+        sources = sources.key_case(KeyCase::Title);
     }
     for secret in spec["allow_secret"].as_array().into_iter().flatten() {
-        intake = intake.allow_secret(secret.as_str().unwrap().parse()?);
+        sources = sources.allow_secret(secret.as_str().unwrap().parse()?);
     }
     if let Some(list) = spec["allow_list"].as_str() {
-        intake = intake.allow_list(list)?;
+        sources = sources.allow_list(list)?;
     }
     let number = |name: &str| case["limits"][name].as_u64().map(|number| usize::try_from(number).unwrap());
     let mut limits = Limits::default();
@@ -104,7 +105,7 @@ fn builder(case: &Value) -> Result<MetadataLayerBuilder, Box<dyn std::error::Err
         Some("reject") => Overflow::Reject,
         Some(word) => panic!("{word}"),
     });
-    let mut builder = MetadataLayer::builder().intake(intake).limits(limits);
+    let mut builder = MetadataLayer::builder().sources(sources).limits(limits);
     if let Some(word) = case["precedence"].as_str() {
         builder = builder.precedence(word.parse()?);
     }
@@ -200,14 +201,14 @@ async fn run_trace(case: &Value) -> Result<(), String> {
         let got = &trace[field];
         let id = got.as_str().unwrap_or_default();
         let is_right = match expected.as_str() {
-            Some("<w3c>") => *got == trace["w3c_trace_id"],
             Some("<fresh>") => !id.is_empty() && !inbound.iter().any(|value| value.replace('-', "").contains(id)),
             _ if expected.is_object() => id == text(expected),
             _ => got == expected,
         };
         if is_right { Ok(()) } else { Err(format!("{field} is {got}, not {expected}")) }
     };
-    let fields = ["trace_id", "w3c_trace_id", "span_id", "parent_span_id", "span_name", "span_path", "linked_trace_id"];
+    let fields =
+        ["trace_id", "client_trace_id", "span_id", "parent_span_id", "span_name", "span_path", "linked_trace_id"];
     for field in fields.into_iter().chain(["sampled", "source"]) {
         if let Some(expected) = expect.get(field) {
             check(field, expected)?;
@@ -220,12 +221,12 @@ async fn run_trace(case: &Value) -> Result<(), String> {
         return Err(format!("tracestate {:?}", header("tracestate")));
     }
     if let Some([name, _]) = expect["response_header"].as_array().map(Vec::as_slice)
-        && header(name.as_str().unwrap()).as_deref() != trace["trace_id"].as_str()
+        && header(name.as_str().unwrap()).as_deref() != trace["client_trace_id"].as_str().or(trace["trace_id"].as_str())
     {
         return Err(format!("response headers {:?}", response.headers()));
     }
     // What goes on is one strict `traceparent` with our span as the parent.
-    let ours = format!("00-{}-{}-0", trace["w3c_trace_id"].as_str().unwrap(), trace["span_id"].as_str().unwrap());
+    let ours = format!("00-{}-{}-0", trace["trace_id"].as_str().unwrap(), trace["span_id"].as_str().unwrap());
     let forwarded: Vec<_> = response.headers().get_all("traceparent").iter().collect();
     if forwarded.len() != 1 || !forwarded[0].to_str().unwrap().starts_with(&ours) {
         return Err(format!("traceparent {forwarded:?}"));

@@ -201,7 +201,7 @@ pub(crate) fn provider() -> (SdkTracerProvider, Arc<AtomicU64>) {
     (SdkTracerProvider::builder().with_span_processor(processor).build(), exported)
 }
 
-/// A meter provider that hands metrics to an exporter which discards them, every second.
+/// A quantity provider that hands metrics to an exporter which discards them, every second.
 pub(crate) fn meter_provider() -> SdkMeterProvider {
     struct Discard;
 

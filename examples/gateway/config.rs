@@ -26,8 +26,9 @@ use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor}
 use serde_json::{Map, Value};
 use tower_tagging::{
     EventLayer, Metadata, MetadataLayer, TaggingLayer,
-    metadata::{Intake, KeyCase, Limits, Scope, Scopes, StripHeaders},
+    metadata::{Limits, Scope, Scopes},
     sink::{BatchWriter, Fanout, JsonLinesSink, Queued, Spool, SpoolMode},
+    sources::{KeyCase, StripHeaders, TagSources},
     store::{PostgresStore, SqliteStore},
     usage::UsageTap,
 };
@@ -95,11 +96,11 @@ fn tagging(upstream: Option<&Uri>) -> Result<TaggingLayer, String> {
         Some("title") => KeyCase::Title,
         Some(word) => return Err(format!("METADATA_KEY_CASE: {word:?} is neither \"lower\" nor \"title\"")),
     };
-    let intake = Intake::from_env().map_err(|problem| problem.to_string())?.key_case(key_case);
+    let sources = TagSources::from_env().map_err(|problem| problem.to_string())?.key_case(key_case);
     let mut metadata = MetadataLayer::builder()
         .from_env()
         .map_err(|problem| problem.to_string())?
-        .intake(intake)
+        .sources(sources)
         .strip_headers(StripHeaders::Dialects);
     if let Some(path) = variable("SCOPES")? {
         let keys = Keys::read(&path).map_err(|problem| format!("SCOPES: {path}: {problem}"))?;

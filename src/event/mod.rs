@@ -28,7 +28,7 @@
 //! # main().unwrap(); }
 //! ```
 //!
-//! # Serialised
+//! # Serialized
 //!
 //! `serde_json::to_string(&event)` follows the schema `tower-tagging/1`: times are UTC RFC 3339 with microseconds,
 //! durations integer microseconds, and what is not known is `null`, never zero. Fields may be added in a minor version;
@@ -36,7 +36,7 @@
 //!
 //! ```json
 //! {"schema":"tower-tagging/1","id":"01979b3c-…","time":"2026-01-31T12:00:00.000250Z",
-//!  "trace":{"trace_id":"req-7f3a","w3c_trace_id":"0af7651916cd43dd8448eb211c80319c","span_id":"b7ad6b7169203331", "…":"…"},
+//!  "trace":{"trace_id":"req-7f3a","trace_id":"0af7651916cd43dd8448eb211c80319c","span_id":"b7ad6b7169203331", "…":"…"},
 //!  "request":{"method":"POST","path":"/v1/chat/completions","route":"/v1/chat/completions","host":"localhost","http_version":"HTTP/1.1","body_bytes":69},
 //!  "response":{"status":200,"body_bytes":580},
 //!  "timing":{"head_us":1250,"first_byte_us":1280,"duration_us":1302},
@@ -54,7 +54,6 @@ mod outcome;
 mod parse;
 mod pool;
 mod record;
-pub(crate) mod whole;
 
 #[cfg(feature = "test-util")]
 pub use self::clock::ManualClock;

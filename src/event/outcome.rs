@@ -25,7 +25,7 @@ impl Outcome {
     pub const ALL: &'static [Self] =
         &[Self::Completed, Self::Cancelled, Self::Failed, Self::Panicked, Self::Upgraded, Self::Rejected];
 
-    /// The name as it stands in a serialised event, in lower case.
+    /// The name as it stands in a serialized event, in lower case.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Completed => "completed",

@@ -1,4 +1,4 @@
-//! Reads a serialised event back.
+//! Reads a serialized event back.
 
 use std::{
     fmt,
@@ -14,7 +14,8 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use crate::{
-    metadata::{Diagnostic, DiagnosticCode, Metadata, Scope, diagnostic::Diagnostics, request_tags::RequestTags},
+    metadata::{Diagnostic, DiagnosticCode, Metadata, Scope, diagnostic::Diagnostics},
+    request::request_tags::RequestTags,
     trace::TraceContext,
 };
 
@@ -119,7 +120,7 @@ fn parse(members: Members) -> Result<Event, &'static str> {
     event.tags = RequestTags::merged_before(metadata, sources, notes);
     #[cfg(feature = "llm")]
     if let Some(llm) = object.get("llm") {
-        let llm = crate::usage::LlmUsage::from_json(llm).ok_or("llm")?;
+        let llm = crate::usage::LlmCall::from_json(llm).ok_or("llm")?;
         event.llm = Some(crate::usage::LlmRecord::settled(llm));
     }
     Ok(event)

@@ -12,21 +12,19 @@ use serde::{
 use uuid::Uuid;
 
 use crate::{
-    metadata::{Diagnostic, DiagnosticCode, Metadata, Scope, request_tags::RequestTags},
+    metadata::{Diagnostic, DiagnosticCode, Metadata, Scope},
+    request::request_tags::RequestTags,
+    time::{micros, micros_since_1970},
     trace::{IdGenerator, TraceContext},
 };
 
 #[cfg(feature = "llm")]
 use crate::{
-    request_fields::RequestFields,
-    usage::{LlmRecord, LlmUsage, Recorded, RequestFacts, UsageTap},
+    body::request_fields::RequestFields,
+    usage::{LlmCall, LlmRecord, Recorded, RequestFacts, UsageTap},
 };
 
-use super::{
-    Outcome,
-    pool::EventPool,
-    whole::{micros, micros_since_1970},
-};
+use super::{Outcome, pool::EventPool};
 
 /// The one record of a request; see the [module](super).
 #[non_exhaustive]
@@ -36,7 +34,7 @@ pub struct Event {
     pub(crate) trace: TraceContext,
     pub(crate) method: Method,
     pub(crate) version: Version,
-    /// By the request's URI, where it says so; not serialised.
+    /// By the request's URI, where it says so; not serialized.
     pub(crate) is_https: bool,
     pub(crate) path: String,
     /// Empty when there is none, as is `host`, so that the buffer stays for the next request.
@@ -315,11 +313,11 @@ impl Event {
         }
     }
 
-    /// The LLM usage and cost, when the exchange was recognised as a call of an LLM API, or the handler recorded some.
+    /// The LLM usage and cost, when the exchange was recognized as a call of an LLM API, or the handler recorded some.
     ///
     /// The first call reads what was seen of a short response and prices it, on this thread.
     #[cfg(feature = "llm")]
-    pub fn llm(&self) -> Option<&LlmUsage> {
+    pub fn llm(&self) -> Option<&LlmCall> {
         self.llm.as_deref()?.settle(&RequestFacts {
             tap: self.tap.as_ref(),
             recorded: &self.recorded,
@@ -347,7 +345,7 @@ impl Event {
         list.extend(
             self.llm()
                 .into_iter()
-                .flat_map(LlmUsage::inconsistencies)
+                .flat_map(LlmCall::inconsistencies)
                 .map(|detail| Diagnostic::new(DiagnosticCode::UsageInconsistent).with_detail(detail)),
         );
         if notes.left_out() > 0 {
@@ -406,7 +404,7 @@ fn writable(time: SystemTime) -> SystemTime {
     UNIX_EPOCH + Duration::from_micros(micros_since_1970(time))
 }
 
-/// Serialises as the text it displays.
+/// Serializes as the text it displays.
 struct Display<T>(T);
 
 impl<T: fmt::Display> Serialize for Display<T> {

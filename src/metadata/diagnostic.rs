@@ -2,12 +2,12 @@ use std::{borrow::Cow, fmt};
 
 use serde::{Serialize, Serializer};
 
-use super::limits::truncated;
+use crate::text::truncated;
 
 /// A note on something that was cut, coerced, dropped or shadowed on the way in, and why.
 ///
 /// Diagnostics are data on the [event](crate::event::Event); a client never sees one as an error unless a strict
-/// mode is on. They serialise as `{"code": …, "key": …, "detail": …}`.
+/// mode is on. They serialize as `{"code": …, "key": …, "detail": …}`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnostic<'a> {
     code: DiagnosticCode,
@@ -109,7 +109,7 @@ macro_rules! codes {
                 Self::ALL.iter().copied().find(|code| code.as_str() == name)
             }
 
-            /// The code as it stands in a serialised event.
+            /// The code as it stands in a serialized event.
             pub const fn as_str(self) -> &'static str {
                 match self {
                     $(Self::$name => $text,)+

@@ -1,5 +1,7 @@
 use std::borrow::Cow;
 
+use crate::text::truncated;
+
 use super::{
     Metadata,
     diagnostic::{Diagnostic, DiagnosticCode, Diagnostics},
@@ -102,12 +104,12 @@ impl Limits {
     }
 
     /// Whether a request is rejected for what is over them.
-    pub(super) fn rejects(&self) -> bool {
+    pub(crate) fn rejects(&self) -> bool {
         self.overflow == Overflow::Reject
     }
 
     /// For tags that code sets in a scope that holds a client's, who filled these limits at most.
-    pub(super) fn beside_client(self) -> Self {
+    pub(crate) fn beside_client(self) -> Self {
         Self { total_bytes: self.total_bytes.saturating_mul(2), tags: self.tags.saturating_mul(2), ..self }
     }
 
@@ -304,15 +306,4 @@ impl<'a> TagWriter<'a> {
 /// Whether nothing about the text is to be changed: no control characters, within the limit.
 fn is_plain(text: &str, max_chars: usize) -> bool {
     (text.len() <= max_chars || text.chars().count() <= max_chars) && !text.contains(char::is_control)
-}
-
-/// The first `max_chars` characters.
-pub(crate) fn truncated(text: &str, max_chars: usize) -> &str {
-    if text.len() <= max_chars {
-        return text;
-    }
-    match text.char_indices().nth(max_chars) {
-        Some((end, _)) => text.get(..end).unwrap_or(text),
-        None => text,
-    }
 }

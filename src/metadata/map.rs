@@ -7,13 +7,13 @@ use serde::{
 
 /// The ordered set of tags on one request: string keys with string values, sorted by key.
 ///
-/// A clone is one reference count; the first write to a shared `Metadata` copies it. It serialises as
+/// A clone is one reference count; the first write to a shared `Metadata` copies it. It serializes as
 /// a JSON object and equality ignores how it was built:
 ///
 /// ```
-/// use tower_tagging::{Metadata, metadata};
+/// use tower_tagging::{Metadata, tags};
 ///
-/// let tags = metadata! { "team" => "growth", "env" => "prod" };
+/// let tags = tags! { "team" => "growth", "env" => "prod" };
 /// assert_eq!(tags.get("team"), Some("growth"));
 /// assert_eq!(&tags["env"], "prod");
 /// assert_eq!(serde_json::to_string(&tags)?, r#"{"env":"prod","team":"growth"}"#);
@@ -407,15 +407,15 @@ impl<'de> Deserialize<'de> for Metadata {
 /// A [`Metadata`] literal.
 ///
 /// ```
-/// use tower_tagging::metadata;
+/// use tower_tagging::tags;
 ///
 /// let team = String::from("growth");
-/// let tags = metadata! { "team" => team, "feature" => "search" };
+/// let tags = tags! { "team" => team, "feature" => "search" };
 /// assert_eq!(tags.len(), 2);
-/// assert!(metadata! {}.is_empty());
+/// assert!(tags! {}.is_empty());
 /// ```
 #[macro_export]
-macro_rules! metadata {
+macro_rules! tags {
     {} => { $crate::Metadata::new() };
     { $($key:expr => $value:expr),+ $(,)? } => {{
         let mut metadata = $crate::Metadata::new();

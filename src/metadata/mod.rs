@@ -6,19 +6,19 @@
 //!
 //! ```
 //! use tower::{Layer, ServiceExt};
-//! use tower_tagging::{Tags, metadata, metadata::{Intake, MetadataLayer, Scope}};
+//! use tower_tagging::{Tags, tags, metadata::Scope, sources::TagSources, MetadataLayer};
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let layer = MetadataLayer::builder()
-//!     .intake(Intake::portkey())
-//!     .scope(Scope::Fallback, metadata! { "env" => "dev" })
-//!     .scope(Scope::Forced, metadata! { "region" => "eu" })
+//!     .sources(TagSources::portkey())
+//!     .scope(Scope::Fallback, tags! { "env" => "dev" })
+//!     .scope(Scope::Forced, tags! { "region" => "eu" })
 //!     .build()?;
 //!
 //! let service = layer.layer(tower::service_fn(|request: http::Request<String>| async move {
 //!     let tags = request.extensions().get::<Tags>().ok_or("no tags")?;
-//!     assert_eq!(tags.metadata(), metadata! { "_user" => "ada", "env" => "dev", "region" => "eu" });
+//!     assert_eq!(tags.metadata(), tags! { "_user" => "ada", "env" => "dev", "region" => "eu" });
 //!     Ok::<_, &str>(http::Response::new(String::new()))
 //! }));
 //!
@@ -42,22 +42,19 @@
 //! 1. [`MetadataLayerBuilder::scope`]: maps known when the layer is built, which must be within the limits;
 //! 2. [`MetadataLayerBuilder::resolver`]: a closure over the request head, for example a look-up of the API key;
 //! 3. a [`Scopes`] extension in the request, inserted by an outer layer;
-//! 4. [`Tags::set_scope`](crate::Tags::set_scope), called by an inner layer or handler.
+//! 4. [`Tags::extend_scope`](crate::Tags::extend_scope), called by an inner layer or handler.
 //!
 //! # What is read
 //!
-//! See [`intake`]. What is longer than the [`Limits`] is cut or dropped, and noted.
+//! See [`sources`]. What is longer than the [`Limits`] is cut or dropped, and noted.
 //!
 //! The headers are kept when the request comes, and read when somebody asks for the tags: the handler through
 //! [`Tags`](crate::Tags), or else the thread of a sink. Only where a request may be [rejected](Overflow::Reject) for its
 //! tags are they read before it goes on.
 
 pub(crate) mod diagnostic;
-pub mod intake;
-mod layer;
 pub(crate) mod limits;
 mod map;
-pub(crate) mod request_tags;
 mod scope;
 
 use std::{env, fmt};
@@ -66,11 +63,9 @@ use http::HeaderName;
 
 pub use self::{
     diagnostic::{Diagnostic, DiagnosticCode},
-    intake::{Intake, KeyCase, StripHeaders},
-    layer::{MetadataLayer, MetadataLayerBuilder},
     limits::{Limits, Overflow},
     map::{Iter, Metadata},
-    scope::{Precedence, Scope, Scopes, UnknownPrecedence},
+    scope::{ParsePrecedenceError, Precedence, Scope, Scopes},
 };
 
 /// Why a layer could not be built.
@@ -84,7 +79,7 @@ pub enum ConfigError {
         /// The environment variable it stands in, if it came from one.
         variable: Option<&'static str>,
     },
-    /// An allow-list names a header that holds secrets and is not [opted in](Intake::allow_secret).
+    /// An allow-list names a header that holds secrets and is not [opted in](TagSources::allow_secret).
     SecretHeader {
         /// The refused header.
         name: HeaderName,
@@ -122,7 +117,7 @@ pub enum ConfigError {
 }
 
 impl ConfigError {
-    fn in_variable(mut self, name: &'static str) -> Self {
+    pub(crate) fn in_variable(mut self, name: &'static str) -> Self {
         match &mut self {
             Self::InvalidHeader { variable, .. }
             | Self::SecretHeader { variable, .. }
@@ -149,7 +144,7 @@ impl fmt::Display for ConfigError {
                 write!(f, "{entry:?} is no header name, or renames one to what can be no key")
             }
             Self::SecretHeader { name, .. } => {
-                let opt_in = "unless it is opted in by name, with `Intake::allow_secret` before the allow-list";
+                let opt_in = "unless it is opted in by name, with `TagSources::allow_secret` before the allow-list";
                 write!(f, "header \"{name}\" holds secrets and is refused as a tag {opt_in}")
             }
             Self::InvalidPrefix { prefix, .. } => write!(f, "no header name begins with {prefix:?}"),

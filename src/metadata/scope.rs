@@ -7,7 +7,7 @@ use super::{Metadata, map::Iter};
 /// Who set a tag.
 ///
 /// Only [`Request`](Self::Request) can come from a header; the others come from code alone: the builder, a
-/// resolver, a [`Scopes`] extension that an outer layer inserted, or [`Tags::set_scope`](crate::Tags::set_scope).
+/// resolver, a [`Scopes`] extension that an outer layer inserted, or [`Tags::extend_scope`](crate::Tags::extend_scope).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum Scope {
@@ -17,7 +17,7 @@ pub enum Scope {
     Request,
     /// What belongs to the API key that the caller used.
     ApiKey,
-    /// What belongs to the workspace (tenant, organisation) of that key.
+    /// What belongs to the workspace (tenant, organization) of that key.
     Workspace,
     /// Over everything else.
     Forced,
@@ -27,7 +27,7 @@ impl Scope {
     /// Every scope, in the order of [`Precedence::Strict`], weakest first.
     pub const ALL: [Self; 5] = [Self::Fallback, Self::Request, Self::ApiKey, Self::Workspace, Self::Forced];
 
-    /// The name as it stands in a serialised event: `fallback`, `request`, `api_key`, `workspace` or `forced`.
+    /// The name as it stands in a serialized event: `fallback`, `request`, `api_key`, `workspace` or `forced`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Fallback => "fallback",
@@ -74,45 +74,45 @@ impl Precedence {
 }
 
 impl FromStr for Precedence {
-    type Err = UnknownPrecedence;
+    type Err = ParsePrecedenceError;
 
     /// Reads `strict` or `legacy`, in any case.
     ///
     /// # Errors
-    /// [`UnknownPrecedence`] for any other word.
+    /// [`ParsePrecedenceError`] for any other word.
     fn from_str(word: &str) -> Result<Self, Self::Err> {
         match word.trim() {
             word if word.eq_ignore_ascii_case("strict") => Ok(Self::Strict),
             word if word.eq_ignore_ascii_case("legacy") => Ok(Self::Legacy),
-            word => Err(UnknownPrecedence(word.to_owned())),
+            word => Err(ParsePrecedenceError(word.to_owned())),
         }
     }
 }
 
 /// A word that names no [`Precedence`].
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UnknownPrecedence(String);
+pub struct ParsePrecedenceError(String);
 
-impl fmt::Display for UnknownPrecedence {
+impl fmt::Display for ParsePrecedenceError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:?} is no precedence: use \"strict\" or \"legacy\"", self.0)
     }
 }
 
-impl std::error::Error for UnknownPrecedence {}
+impl std::error::Error for ParsePrecedenceError {}
 
 /// One [`Metadata`] for each [`Scope`], before they are merged.
 ///
 /// An authentication layer outside of the tagging layer hands its findings in as a request extension:
 ///
 /// ```
-/// use tower_tagging::{metadata, metadata::{Scope, Scopes}};
+/// use tower_tagging::{tags, metadata::{Scope, Scopes}};
 ///
 /// let mut request = http::Request::new(());
 /// request.extensions_mut().insert(
 ///     Scopes::new()
-///         .with(Scope::Workspace, metadata! { "tenant" => "acme" })
-///         .with(Scope::ApiKey, metadata! { "team" => "growth" }),
+///         .with(Scope::Workspace, tags! { "tenant" => "acme" })
+///         .with(Scope::ApiKey, tags! { "team" => "growth" }),
 /// );
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -165,7 +165,7 @@ impl Scopes {
     }
 
     /// About the bytes that they take in memory.
-    pub(super) fn approximate_bytes(&self) -> usize {
+    pub(crate) fn approximate_bytes(&self) -> usize {
         self.maps.iter().map(Metadata::approximate_bytes).sum()
     }
 
@@ -177,13 +177,13 @@ impl Scopes {
     /// The one merge: for every key, the value of the strongest scope that has it, and which scope that is.
     ///
     /// ```
-    /// use tower_tagging::{metadata, metadata::{Precedence, Scope, Scopes}};
+    /// use tower_tagging::{tags, metadata::{Precedence, Scope, Scopes}};
     ///
     /// let scopes = Scopes::new()
-    ///     .with(Scope::Request, metadata! { "env" => "dev", "_user" => "ada" })
-    ///     .with(Scope::Workspace, metadata! { "env" => "prod" });
+    ///     .with(Scope::Request, tags! { "env" => "dev", "_user" => "ada" })
+    ///     .with(Scope::Workspace, tags! { "env" => "prod" });
     /// let (effective, sources) = scopes.merge(Precedence::Strict);
-    /// assert_eq!(effective, metadata! { "_user" => "ada", "env" => "prod" });
+    /// assert_eq!(effective, tags! { "_user" => "ada", "env" => "prod" });
     /// assert_eq!(sources, [Scope::Request, Scope::Workspace]);
     /// ```
     pub fn merge(&self, precedence: Precedence) -> (Metadata, Vec<Scope>) {

@@ -45,18 +45,18 @@ const NEWEST_MINOR: u32 = 41;
 
 /// Text that is no version of the semantic conventions that is known here.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UnknownConventions(String);
+pub struct ParseConventionsError(String);
 
-impl fmt::Display for UnknownConventions {
+impl fmt::Display for ParseConventionsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:?} is no version of the semantic conventions from 1.27 to 1.{NEWEST_MINOR}", self.0)
     }
 }
 
-impl std::error::Error for UnknownConventions {}
+impl std::error::Error for ParseConventionsError {}
 
 impl FromStr for GenAiConventions {
-    type Err = UnknownConventions;
+    type Err = ParseConventionsError;
 
     /// Reads a version such as `1.36` or `1.36.0`, or `both`.
     ///
@@ -66,7 +66,7 @@ impl FromStr for GenAiConventions {
         if text == "both" {
             return Ok(Self::Both);
         }
-        let unknown = || UnknownConventions(text.to_owned());
+        let unknown = || ParseConventionsError(text.to_owned());
         let minor = text.strip_prefix("1.").ok_or_else(unknown)?;
         let minor = minor.strip_suffix(".0").unwrap_or(minor);
         match minor.parse::<u32>().map_err(|_| unknown())? {
@@ -212,7 +212,7 @@ impl Attributes {
     }
 
     pub(super) fn text(&mut self, name: impl Into<opentelemetry::Key>, value: &str) {
-        let value = crate::metadata::limits::truncated(value, self.limits.value_chars);
+        let value = crate::text::truncated(value, self.limits.value_chars);
         self.push(KeyValue::new(name, StringValue::from(value.to_owned())));
     }
 
@@ -340,8 +340,8 @@ pub(super) fn http(event: &Event, is_client: bool, to: &mut Attributes) {
     }
     to.fixed("tower_tagging.outcome", event.outcome().as_str());
     to.text("tower_tagging.event.id", event.id().hyphenated().encode_lower(&mut uuid::Uuid::encode_buffer()));
-    if event.trace().trace_id() != event.trace().w3c_trace_id().as_str() {
-        to.text("tower_tagging.trace_id", event.trace().trace_id());
+    if let Some(id) = event.trace().client_trace_id() {
+        to.text("tower_tagging.client_trace_id", id);
     }
     for (name, value) in [
         ("tower_tagging.span.name", event.trace().span_name()),
@@ -357,7 +357,7 @@ pub(super) fn http(event: &Event, is_client: bool, to: &mut Attributes) {
 
 /// The attributes of LLM usage by the GenAI semantic conventions (in development), and of its cost by names of our own.
 #[cfg(feature = "llm")]
-pub(super) fn gen_ai(llm: &crate::usage::LlmUsage, conventions: GenAiConventions, to: &mut Attributes) {
+pub(super) fn gen_ai(llm: &crate::usage::LlmCall, conventions: GenAiConventions, to: &mut Attributes) {
     use crate::usage::Unit;
 
     let is_new = conventions != GenAiConventions::System;

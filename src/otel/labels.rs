@@ -28,7 +28,7 @@ impl CappedValues {
 
     /// The label, with its own value or as one of the others; and whether it is one of those.
     pub(super) fn label(&self, name: &str, value: &str) -> (KeyValue, bool) {
-        let value = crate::metadata::limits::truncated(value, MAX_CHARS);
+        let value = crate::text::truncated(value, MAX_CHARS);
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         if !seen.contains_key(name) {
             seen.insert(name.to_owned(), HashSet::new());

@@ -80,7 +80,7 @@ impl<E: LogExporter + 'static> LogWriter<E> {
         let (attributes, _) = self.rules.attributes(event);
         record.add_attributes(attributes.into_iter().map(|attribute| (attribute.key, any_value(attribute.value))));
         record.set_trace_context(
-            TraceId::from_bytes(event.trace().w3c_trace_id().to_bytes()),
+            TraceId::from_bytes(event.trace().trace_id().to_bytes()),
             SpanId::from_bytes(event.trace().span_id().to_bytes()),
             Some(TraceFlags::new(event.trace().flags())),
         );

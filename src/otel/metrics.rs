@@ -218,7 +218,7 @@ impl Instruments {
     }
 
     #[cfg(feature = "llm")]
-    fn record_llm(&self, event: &Event, llm: &crate::usage::LlmUsage, tags: &[KeyValue]) {
+    fn record_llm(&self, event: &Event, llm: &crate::usage::LlmCall, tags: &[KeyValue]) {
         let mut labels = tags.to_vec();
         let provider = llm.provider().map(attributes::provider_name);
         let (new, old) = self.conventions.provider_names();

@@ -17,7 +17,7 @@
 //!
 //! # The span of a request
 //!
-//! It has the ids of the [event](crate::Event): its `w3c_trace_id` and `span_id`, and the caller's span as its parent. It
+//! It has the ids of the [event](crate::Event): its `trace_id` and `span_id`, and the caller's span as its parent. It
 //! begins with the request head and ends with the event, at the true end of the response body. The attributes are those of
 //! the [HTTP semantic conventions](https://opentelemetry.io/docs/specs/semconv/http/http-spans/); where there is LLM usage,
 //! those of the [GenAI conventions](https://opentelemetry.io/docs/specs/semconv/gen-ai/) in the [version you
@@ -111,7 +111,7 @@ use self::{
     span::{SpanRules, SpanWriter},
 };
 pub use self::{
-    attributes::{GenAiConventions, TagAttributes, UnknownConventions},
+    attributes::{GenAiConventions, ParseConventionsError, TagAttributes},
     export::{OtelError, OtlpProtocol},
 };
 pub(crate) use self::{
@@ -274,7 +274,7 @@ struct Sampler(Arc<dyn ShouldSample>);
 
 impl TraceSampler for Sampler {
     fn is_sampled(&self, trace: &TraceContext, parent: Option<bool>) -> bool {
-        let trace_id = TraceId::from_bytes(trace.w3c_trace_id().to_bytes());
+        let trace_id = TraceId::from_bytes(trace.trace_id().to_bytes());
         let parent = parent.map(|is_sampled| {
             let flags = if is_sampled { TraceFlags::SAMPLED } else { TraceFlags::NOT_SAMPLED };
             let parent_id = trace.w3c_parent().unwrap_or_else(|| trace.span_id());

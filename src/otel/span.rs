@@ -15,8 +15,8 @@ use opentelemetry_sdk::{
 use crate::{
     Event,
     event::Outcome,
-    metadata::limits::truncated,
     sink::{BatchWriter, WriteError, WriteErrorKind, in_turns},
+    text::truncated,
     trace::TraceContext,
 };
 
@@ -28,7 +28,7 @@ use super::{
 /// The span of a request, as those see it that go on from here.
 pub(super) fn span_context(trace: &TraceContext) -> SpanContext {
     let flags = TraceFlags::new(trace.flags());
-    let trace_id = TraceId::from_bytes(trace.w3c_trace_id().to_bytes());
+    let trace_id = TraceId::from_bytes(trace.trace_id().to_bytes());
     let span_id = SpanId::from_bytes(trace.span_id().to_bytes());
     SpanContext::new(trace_id, span_id, flags, false, trace_state(trace))
 }

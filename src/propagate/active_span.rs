@@ -10,7 +10,7 @@ pub(super) fn active_span_in(trace: &TraceContext) -> Option<SpanId> {
         }
         let span = context.span();
         let span = span.span_context();
-        let is_ours = span.is_valid() && span.trace_id().to_bytes() == trace.w3c_trace_id().to_bytes();
+        let is_ours = span.is_valid() && span.trace_id().to_bytes() == trace.trace_id().to_bytes();
         if is_ours { SpanId::from_bytes(span.span_id().to_bytes()) } else { None }
     })
 }

@@ -1,23 +1,23 @@
 use crate::trace::{TRACEPARENT, TRACESTATE};
 
 use super::{
-    Carrier, Origin, Propagated,
-    carrier::{Writer, set},
+    Dialect, Origin, Propagated,
+    dialect::{Writer, set},
 };
 
 /// What one destination is told: by default the trace context and no tag.
 ///
 /// ```
-/// use tower_tagging::propagate::{Carrier, Destination};
+/// use tower_tagging::propagate::{Dialect, Destination};
 ///
-/// let gateway = Destination::new().carrier(Carrier::Portkey).allow(["_user", "feature"]).allow_as("tenant_id", "tenant");
+/// let gateway = Destination::new().dialect(Dialect::Portkey).allow(["_user", "feature"]).allow_as("tenant_id", "tenant");
 /// let stranger = Destination::nothing();
 /// ```
 #[derive(Clone, Debug)]
 pub struct Destination {
     sends_trace: bool,
     allowed: Vec<Allowed>,
-    carriers: Vec<Carrier>,
+    dialects: Vec<Dialect>,
 }
 
 /// A tag that may go out.
@@ -44,7 +44,7 @@ impl Default for Destination {
 impl Destination {
     /// The trace context alone: `traceparent` and `tracestate`.
     pub fn new() -> Self {
-        Self { sends_trace: true, allowed: Vec::new(), carriers: Vec::new() }
+        Self { sends_trace: true, allowed: Vec::new(), dialects: Vec::new() }
     }
 
     /// Nothing at all, not even the trace context.
@@ -61,9 +61,9 @@ impl Destination {
 
     /// A dialect in which tags, and the trace, go out. Several are possible; without one no tag goes out.
     #[must_use]
-    pub fn carrier(mut self, carrier: Carrier) -> Self {
-        if !self.carriers.contains(&carrier) {
-            self.carriers.push(carrier);
+    pub fn dialect(mut self, dialect: Dialect) -> Self {
+        if !self.dialects.contains(&dialect) {
+            self.dialects.push(dialect);
         }
         self
     }
@@ -87,11 +87,11 @@ impl Destination {
     /// The headers for a call, and what was left out of them.
     ///
     /// ```
-    /// use tower_tagging::{Tags, propagate::{Carrier, Destination, LeftOutReason}};
+    /// use tower_tagging::{Tags, propagate::{Dialect, Destination, LeftOutReason}};
     ///
     /// let tags = Tags::new();
     /// tags.extend([("team", "search"), ("note", "one, two")]);
-    /// let propagated = Destination::nothing().carrier(Carrier::LiteLlm).allow(["team", "note"]).propagate(&tags);
+    /// let propagated = Destination::nothing().dialect(Dialect::LiteLlm).allow(["team", "note"]).propagate(&tags);
     /// assert_eq!(propagated.headers["x-litellm-tags"], "team:search");
     /// assert_eq!(propagated.left_out[0].key, "note");
     /// assert_eq!(propagated.left_out[0].reason, LeftOutReason::Value);
@@ -105,7 +105,7 @@ impl Destination {
                 set(&mut propagated.headers, TRACESTATE, list);
             }
         }
-        let metadata = if self.allowed.is_empty() || self.carriers.is_empty() { None } else { Some(tags.metadata()) };
+        let metadata = if self.allowed.is_empty() || self.dialects.is_empty() { None } else { Some(tags.metadata()) };
         let outgoing: Vec<_> = metadata
             .iter()
             .flat_map(|metadata| {
@@ -114,8 +114,8 @@ impl Destination {
                     .filter_map(|Allowed { key, name }| Some(Outgoing { key, name, value: metadata.get(key)? }))
             })
             .collect();
-        for carrier in &self.carriers {
-            Writer::new(*carrier, &mut propagated).write(&outgoing, self.sends_trace.then_some(&trace));
+        for dialect in &self.dialects {
+            Writer::new(*dialect, &mut propagated).write(&outgoing, self.sends_trace.then_some(&trace));
         }
         propagated
     }

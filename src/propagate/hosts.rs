@@ -91,14 +91,14 @@ fn normal_host(authority: &Authority) -> String {
 mod tests {
     use http::{HeaderMap, HeaderValue, Uri, header};
 
-    use super::{super::Carrier, Destination, Hosts};
+    use super::{super::Dialect, Destination, Hosts};
 
     /// The patterns, each with a destination that is told from the others by how many tags it allows.
     fn hosts(patterns: &[&str]) -> Hosts {
         let mut hosts = Hosts::default();
         for (at, pattern) in patterns.iter().enumerate() {
             let keys = (0..=at).map(|key| key.to_string());
-            hosts.add(pattern, Destination::new().carrier(Carrier::Baggage).allow(keys)).unwrap();
+            hosts.add(pattern, Destination::new().dialect(Dialect::Baggage).allow(keys)).unwrap();
         }
         hosts
     }

@@ -67,7 +67,7 @@ impl PropagateLayer {
         self
     }
 
-    /// How many tags were to go out and did not, because a dialect can't say them; each counts once for each carrier.
+    /// How many tags were to go out and did not, because a dialect can't say them; each counts once for each dialect.
     /// [`Destination::propagate`] says which and why.
     pub fn left_out_total(&self) -> u64 {
         self.left_out.load(Ordering::Relaxed)

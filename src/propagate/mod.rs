@@ -5,13 +5,13 @@
 //!
 //! ```
 //! use tower::{Layer, ServiceExt};
-//! use tower_tagging::{Tags, propagate::{Carrier, Destination, PropagateLayer}};
+//! use tower_tagging::{Tags, propagate::{Dialect, Destination, PropagateLayer}};
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let propagate = PropagateLayer::new()
-//!     .host("llm.example.com", Destination::new().carrier(Carrier::Portkey).allow(["_user", "feature"]))?
-//!     .host("*.internal.example", Destination::new().carrier(Carrier::Baggage).allow_as("tenant_id", "tenant"))?;
+//!     .host("llm.example.com", Destination::new().dialect(Dialect::Portkey).allow(["_user", "feature"]))?
+//!     .host("*.internal.example", Destination::new().dialect(Dialect::Baggage).allow_as("tenant_id", "tenant"))?;
 //!
 //! // In place of hyper-util's client; any `Service<Request<B>>` will do.
 //! let client = propagate.layer(tower::service_fn(|sent: http::Request<String>| async move {
@@ -49,39 +49,39 @@
 //! The gateway dialects name the trace in their own headers too.
 //!
 //! Every other header that the request already has stays as it is, unless the layer may [overwrite](PropagateLayer::overwrite).
-//! So what a proxy hands on is not filtered here: that is [`StripHeaders`](crate::metadata::StripHeaders)' part.
+//! So what a proxy hands on is not filtered here: that is [`StripHeaders`](crate::sources::StripHeaders)' part.
 //!
 //! # The dialects
 //!
-//! | [`Carrier`] | tags | trace | rules |
+//! | [`Dialect`] | tags | trace | rules |
 //! |---|---|---|---|
-//! | [`Baggage`](Carrier::Baggage) | `baggage: tenant=acme,_user=Zo%C3%AB` | | [W3C Baggage](https://www.w3.org/TR/baggage/): at most 64 members; keys are tokens |
-//! | [`Portkey`](Carrier::Portkey) | `x-portkey-metadata: {"_user":"Zo\u00eb"}` | `x-portkey-trace-id`, `-parent-span-id`, `-span-name` | [metadata](https://portkey.ai/docs/product/observability/metadata): values of at most 128 characters |
-//! | [`Majordomo`](Carrier::Majordomo) | `x-majordomo-tenant: acme` | `x-majordomo-trace-id`, `-span-path`, `-span-name` | names that address the gateway itself, such as `key`, are no tags |
-//! | [`Helicone`](Carrier::Helicone) | `helicone-property-tenant: acme`; `_user`, `session_id` and `session_name` are `helicone-user-id`, `helicone-session-id` and `helicone-session-name` | `helicone-session-path` beside a session id | [header directory](https://docs.helicone.ai/helicone-headers/header-directory) |
-//! | [`LiteLlm`](Carrier::LiteLlm) | `x-litellm-tags: tenant:acme,_user:ada` | | [request headers](https://docs.litellm.ai/docs/proxy/request_headers): a comma divides tags |
-//! | [`Cloudflare`](Carrier::Cloudflare) | `cf-aig-metadata: {"tenant":"acme"}` | | [custom metadata](https://developers.cloudflare.com/ai-gateway/observability/custom-metadata/): at most 5 entries |
+//! | [`Baggage`](Dialect::Baggage) | `baggage: tenant=acme,_user=Zo%C3%AB` | | [W3C Baggage](https://www.w3.org/TR/baggage/): at most 64 members; keys are tokens |
+//! | [`Portkey`](Dialect::Portkey) | `x-portkey-metadata: {"_user":"Zo\u00eb"}` | `x-portkey-trace-id`, `-parent-span-id`, `-span-name` | [metadata](https://portkey.ai/docs/product/observability/metadata): values of at most 128 characters |
+//! | [`Majordomo`](Dialect::Majordomo) | `x-majordomo-tenant: acme` | `x-majordomo-trace-id`, `-span-path`, `-span-name` | names that address the gateway itself, such as `key`, are no tags |
+//! | [`Helicone`](Dialect::Helicone) | `helicone-property-tenant: acme`; `_user`, `session_id` and `session_name` are `helicone-user-id`, `helicone-session-id` and `helicone-session-name` | `helicone-session-path` beside a session id | [header directory](https://docs.helicone.ai/helicone-headers/header-directory) |
+//! | [`LiteLlm`](Dialect::LiteLlm) | `x-litellm-tags: tenant:acme,_user:ada` | | [request headers](https://docs.litellm.ai/docs/proxy/request_headers): a comma divides tags |
+//! | [`Cloudflare`](Dialect::Cloudflare) | `cf-aig-metadata: {"tenant":"acme"}` | | [custom metadata](https://developers.cloudflare.com/ai-gateway/observability/custom-metadata/): at most 5 entries |
 //!
 //! JSON is ASCII, everything else `\u`-escaped, UTF-16 surrogate pairs as JSON has them. In `baggage` everything but a
 //! `baggage-octet`, and `%`, is percent-encoded. The others are UTF-8 as it is, without outer spaces and tabs, which HTTP
-//! takes away anyway. The tags of each carrier take at most 8,192 bytes: what W3C Baggage promises, and about what servers
+//! takes away anyway. The tags of each dialect take at most 8,192 bytes: what W3C Baggage promises, and about what servers
 //! accept.
 //!
-//! A tag that a dialect can't say is left out of that carrier, never bent: no two receivers would undo it in the same way.
+//! A tag that a dialect can't say is left out of that dialect, never bent: no two receivers would undo it in the same way.
 //! [`Propagated::left_out`] names it with the reason, and [`PropagateLayer::left_out_total`] counts. Tags are taken in the
 //! order of the allow-list, so the first ones are those that find room.
 
 #[cfg(feature = "otel")]
 mod active_span;
-mod carrier;
 mod destination;
+mod dialect;
 mod hosts;
 mod layer;
 mod text;
 
 pub use self::{
-    carrier::Carrier,
     destination::Destination,
+    dialect::Dialect,
     layer::{Propagate, PropagateLayer},
 };
 use crate::{Step, Tags, trace::TraceContext};
@@ -94,9 +94,9 @@ use http::HeaderMap;
 /// too, as reqwest does unless its redirect policy says otherwise.
 ///
 /// ```
-/// use tower_tagging::{Tags, propagate::{self, Carrier, Destination}};
+/// use tower_tagging::{Tags, propagate::{self, Dialect, Destination}};
 ///
-/// let destination = Destination::new().carrier(Carrier::Majordomo).allow(["feature"]);
+/// let destination = Destination::new().dialect(Dialect::Majordomo).allow(["feature"]);
 /// let tags = Tags::new();
 /// tags.insert("feature", "search");
 ///
@@ -158,7 +158,7 @@ impl From<Step> for Origin {
 pub struct Propagated {
     /// The headers, each of one value.
     pub headers: HeaderMap,
-    /// Tags on the allow-list that a dialect can't say, once for each of its carriers.
+    /// Tags on the allow-list that a dialect can't say, once for each of its dialects.
     pub left_out: Vec<LeftOut>,
 }
 
@@ -169,7 +169,7 @@ pub struct LeftOut {
     /// The key of the tag in our service.
     pub key: String,
     /// The dialect that it is missing from.
-    pub carrier: Carrier,
+    pub dialect: Dialect,
     /// Why.
     pub reason: LeftOutReason,
 }
@@ -186,6 +186,6 @@ pub enum LeftOutReason {
     Taken,
     /// The dialect's limit of entries is reached.
     TooMany,
-    /// The value is longer than the dialect allows, or the carrier is full.
+    /// The value is longer than the dialect allows, or the dialect is full.
     TooLong,
 }

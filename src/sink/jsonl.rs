@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use crate::{event::Event, json_writer};
+use crate::event::Event;
 
 use super::{BatchWriter, Delivery, Queued, QueuedBuilder, Sink, WriteError, queued::in_turns};
 
@@ -135,7 +135,7 @@ impl<W: Write + Send + 'static> BatchWriter for JsonLinesWriter<W> {
             self.lines.push(b'\n');
         }
         for event in in_turns(events) {
-            json_writer::write(&mut self.lines, &**event).map_err(WriteError::new)?;
+            serde_json::to_writer(&mut self.lines, &**event).map_err(WriteError::new)?;
             self.lines.push(b'\n');
             self.ends.push(self.lines.len());
         }

@@ -47,20 +47,18 @@
 //! assert!(report.is_complete(), "{report}");
 //! ```
 
-#[cfg(feature = "tokio")]
+#[cfg(feature = "channel")]
 mod channel;
 mod delivery;
 mod fanout;
 mod filter;
 pub(crate) mod guarded;
-#[cfg(feature = "jsonl")]
 mod jsonl;
 #[cfg(feature = "test-util")]
 mod mock;
 mod queued;
 #[cfg(feature = "spool")]
 pub mod spool;
-#[cfg(feature = "tracing")]
 mod tracing;
 
 use std::sync::Arc;
@@ -72,15 +70,13 @@ pub(crate) use self::delivery::Part;
 #[cfg(feature = "otel")]
 pub(crate) use self::queued::in_turns;
 
-#[cfg(feature = "tokio")]
+#[cfg(feature = "channel")]
 pub use self::channel::ChannelSink;
-#[cfg(feature = "jsonl")]
 pub use self::jsonl::{JsonLinesSink, JsonLinesWriter};
 #[cfg(feature = "test-util")]
 pub use self::mock::MockSink;
 #[cfg(feature = "spool")]
 pub use self::spool::{Fsync, Spool, SpoolBuilder, SpoolMode};
-#[cfg(feature = "tracing")]
 pub use self::tracing::TracingSink;
 pub use self::{
     delivery::{Delivery, DeliveryReport, DropReason, SinkHealth, SinkReport, SpoolReport},

@@ -9,7 +9,7 @@ use tracing_core::{
     identify_callsite,
 };
 
-use crate::event::{Event, whole::micros};
+use crate::{event::Event, time::micros};
 
 use super::Sink;
 
@@ -126,7 +126,7 @@ fn with_values(event: &Event, emit: impl FnOnce(Values<'_>)) {
     let metadata = json(serde_json::to_string(event.metadata()));
     let notes = event.diagnostics();
     let diagnostics = (!notes.is_empty()).then(|| json(serde_json::to_string(&notes)));
-    let trace_id = event.trace().trace_id();
+    let trace_id = event.trace().trace_id().as_str();
     let span_id = event.trace().span_id().as_str();
     let method = event.method().as_str();
     let path = event.path();

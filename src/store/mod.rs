@@ -45,7 +45,7 @@
 //! | `provider`, `model`, `request_model`, `operation`, `stream`, `usage_status` | `model` is the one that answered, else the one asked for |
 //! | `input_tokens`, `output_tokens`, `cached_tokens`, `cache_creation_tokens`, `cache_creation_1h_tokens`, `reasoning_tokens` | input includes cache reads (`cached`) and writes (`cache_creation`), output includes reasoning |
 //! | `input_cost`, `output_cost`, `total_cost`, `cost_status`, `price_source` | US dollars |
-//! | `trace_id`, `w3c_trace_id`, `span_id`, `parent_span_id`, `span_name`, `span_path` | |
+//! | `trace_id`, `trace_id`, `span_id`, `parent_span_id`, `span_name`, `span_path` | |
 //! | `raw_metadata` | all tags, a JSON object |
 //! | `indexed_metadata` | the tags of [activated](#keys) keys; `NULL` when there are none |
 //! | `metadata_sources` | for each of the tags the scope that set it, a JSON object: `{"feature":"request","tenant":"workspace"}` |

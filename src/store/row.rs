@@ -8,12 +8,9 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use crate::{
-    event::{
-        Event,
-        whole::{LAST_MICRO, micros, micros_since_1970},
-    },
-    json_writer,
+    event::Event,
     metadata::Metadata,
+    time::{LAST_MICRO, micros, micros_since_1970},
 };
 
 use super::keys::ActiveKeys;
@@ -69,7 +66,7 @@ pub(super) fn stored_text(text: &str) -> Cow<'_, str> {
 /// JSON as it is stored. What can't be written as JSON, which none of our types is, becomes `null`.
 fn stored_json(value: &impl Serialize) -> String {
     let mut text = Vec::with_capacity(128);
-    let written = json_writer::write(&mut text, value);
+    let written = serde_json::to_writer(&mut text, value);
     let text = written.ok().and_then(|()| String::from_utf8(text).ok()).unwrap_or_else(|| "null".to_owned());
     if memmem::find(text.as_bytes(), br"\u0000").is_none() {
         return text;
@@ -188,8 +185,8 @@ columns! { self, llm:
     "cost_status" => maybe_text(llm.cost_status),
     "usage_status" => maybe_text(llm.usage_status),
     "price_source" => maybe_text(llm.price_source),
-    "trace_id" => text(self.event.trace().trace_id()),
-    "w3c_trace_id" => text(self.event.trace().w3c_trace_id().as_str()),
+    "trace_id" => text(self.event.trace().trace_id().as_str()),
+    "client_trace_id" => maybe_text(self.event.trace().client_trace_id()),
     "span_id" => text(self.event.trace().span_id().as_str()),
     "parent_span_id" => maybe_text(self.event.trace().parent_span_id()),
     "span_name" => maybe_text(self.event.trace().span_name()),

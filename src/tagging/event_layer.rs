@@ -8,9 +8,9 @@ use http::{header, request::Parts};
 
 use crate::{
     event::{Clock, Event, EventPoolOwner, SystemClock},
-    metadata::intake::header_text,
+    request::State,
     sink::{Delivery, Fanout, Sink, guarded::Guarded},
-    tags::State,
+    text::header_text,
     trace::{IdGenerator, RandomIds},
 };
 
@@ -45,7 +45,6 @@ pub(super) struct Events {
     gives_receipts: bool,
     #[cfg(feature = "llm")]
     usage: Option<UsageTap>,
-    #[cfg(feature = "tracing")]
     span_level: Option<tracing::Level>,
     /// The sink of telemetry, beside the other one.
     #[cfg(feature = "otel")]
@@ -58,13 +57,12 @@ impl EventLayer {
         Self {
             events: Arc::new(Events {
                 sink: Guarded::new(sink),
-                clock: Arc::new(SystemClock::new()),
+                clock: Arc::new(SystemClock),
                 ids: Arc::new(RandomIds),
                 pool: EventPoolOwner::new(),
                 gives_receipts: false,
                 #[cfg(feature = "llm")]
                 usage: None,
-                #[cfg(feature = "tracing")]
                 span_level: None,
                 #[cfg(feature = "otel")]
                 otel: None,
@@ -94,7 +92,6 @@ impl EventLayer {
     /// carry `trace_id`, `span_id`, `method` and `path`. Where no layer around this one reads trace ids, new ones are made
     /// for the span. The span is called `request`, its target is
     /// `tower_tagging::request`.
-    #[cfg(feature = "tracing")]
     #[must_use]
     pub fn span(self, level: tracing::Level) -> Self {
         self.with(|events| events.span_level = Some(level))
@@ -151,7 +148,6 @@ impl EventLayer {
             gives_receipts: self.events.gives_receipts,
             #[cfg(feature = "llm")]
             usage: self.events.usage.clone(),
-            #[cfg(feature = "tracing")]
             span_level: self.events.span_level,
             #[cfg(feature = "otel")]
             otel: self.events.otel.clone(),
@@ -178,8 +174,7 @@ impl EventLayer {
 
     /// A request begins now.
     pub(super) fn start(&self) -> Start {
-        let instant = self.events.now();
-        Start { instant, time: self.events.clock.time_at(instant) }
+        Start { instant: self.events.now(), time: self.events.clock.now() }
     }
 
     /// A new request.
@@ -236,7 +231,6 @@ impl EventLayer {
             }
             None => pending,
         };
-        #[cfg(feature = "tracing")]
         if self.events.span_level.is_some() {
             self.events.ensure_trace(event);
             #[cfg(feature = "otel")]
@@ -246,8 +240,6 @@ impl EventLayer {
             drop(attached);
             return pending.within(span);
         }
-        #[cfg(not(feature = "tracing"))]
-        let _ = event;
         pending
     }
 }
@@ -310,7 +302,6 @@ impl Events {
     }
 
     /// The span that a request runs in.
-    #[cfg(feature = "tracing")]
     fn span(&self, event: &Event) -> tracing::Span {
         macro_rules! request_span {
             ($level:ident) => {
@@ -318,7 +309,7 @@ impl Events {
                     target: "tower_tagging::request",
                     tracing::Level::$level,
                     "request",
-                    trace_id = event.trace().trace_id(),
+                    trace_id = event.trace().trace_id().as_str(),
                     span_id = event.trace().span_id().as_str(),
                     method = event.method().as_str(),
                     path = event.path(),

@@ -1,6 +1,6 @@
 use crate::Tags;
-#[cfg(feature = "client")]
-use crate::tags::current::Entered;
+#[cfg(feature = "propagate")]
+use crate::request::current::Entered;
 
 use super::pending::Pending;
 
@@ -10,20 +10,20 @@ pub(super) struct Guard {
     /// Where there is an event, until it is emitted.
     pending: Option<Pending>,
     /// Where there is none, whose request the service and its body work for. `None` where a layer around this one says so.
-    #[cfg(feature = "client")]
+    #[cfg(feature = "propagate")]
     tags: Option<Tags>,
 }
 
 impl Guard {
     /// Of a request with these tags, to which no layer around this one gave them where they are new.
     pub(super) fn new(pending: Option<Pending>, tags: &Tags, is_new: bool) -> Self {
-        #[cfg(feature = "client")]
+        #[cfg(feature = "propagate")]
         let tags = (is_new && pending.is_none()).then(|| tags.clone());
-        #[cfg(not(feature = "client"))]
+        #[cfg(not(feature = "propagate"))]
         let _ = (tags, is_new);
         Self {
             pending,
-            #[cfg(feature = "client")]
+            #[cfg(feature = "propagate")]
             tags,
         }
     }
@@ -48,7 +48,7 @@ impl Guard {
         if let Some(pending) = &mut self.pending {
             return pending.run(code);
         }
-        #[cfg(feature = "client")]
+        #[cfg(feature = "propagate")]
         let _current = self.tags.is_some().then_some(&mut self.tags).map(Entered::new);
         code()
     }

@@ -3,7 +3,8 @@ use std::sync::Arc;
 use tower_layer::Layer;
 
 use crate::{
-    metadata::{ConfigError, MetadataLayer, MetadataLayerBuilder},
+    metadata::ConfigError,
+    request::{MetadataLayer, MetadataLayerBuilder},
     sink::{Delivery, Sink},
     trace::{IdGenerator, TraceIdLayer},
 };
@@ -48,7 +49,7 @@ impl<S> Layer<S> for EventLayer {
 /// A clone shares configuration, sinks and counts.
 #[derive(Clone, Debug)]
 pub struct TaggingLayer {
-    headers: HeaderTaggingLayer,
+    headers: WithoutRequestBody,
     request_body: RequestBodyLayer,
 }
 
@@ -58,7 +59,7 @@ impl TaggingLayer {
         TaggingLayerBuilder::default()
     }
 
-    /// Reads all that [`Intake::from_env`](crate::metadata::Intake::from_env) reads and emits events to `sink`.
+    /// Reads all that [`TagSources::from_env`](crate::sources::TagSources::from_env) reads and emits events to `sink`.
     ///
     /// # Errors
     /// [`ConfigError`] naming the environment variable and what is wrong with it.
@@ -68,7 +69,7 @@ impl TaggingLayer {
 
     /// The same layer, leaving the request body and its type alone: it counts no request bytes and reads no `user` from
     /// the body.
-    pub fn without_request_body(self) -> HeaderTaggingLayer {
+    pub fn without_request_body(self) -> WithoutRequestBody {
         self.headers
     }
 
@@ -94,11 +95,11 @@ impl<S> Layer<S> for TaggingLayer {
 /// A [`TaggingLayer`] that leaves the request body and its type alone; from
 /// [`TaggingLayer::without_request_body`].
 #[derive(Clone, Debug)]
-pub struct HeaderTaggingLayer {
+pub struct WithoutRequestBody {
     steps: Arc<Steps>,
 }
 
-impl HeaderTaggingLayer {
+impl WithoutRequestBody {
     /// Counts of every event's fate, and the way to stop in order.
     pub fn delivery(&self) -> Delivery {
         self.steps.event.as_ref().map_or_else(Delivery::none, EventLayer::delivery)
@@ -110,7 +111,7 @@ impl HeaderTaggingLayer {
     }
 }
 
-impl<S> Layer<S> for HeaderTaggingLayer {
+impl<S> Layer<S> for WithoutRequestBody {
     type Service = Tagging<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
@@ -235,6 +236,6 @@ impl TaggingLayerBuilder {
             events = events.map(|events| events.shared_ids(ids));
         }
         let steps = Steps { event: events, trace: Some(trace_ids), metadata: Some(metadata.build()?) };
-        Ok(TaggingLayer { headers: HeaderTaggingLayer { steps: Arc::new(steps) }, request_body })
+        Ok(TaggingLayer { headers: WithoutRequestBody { steps: Arc::new(steps) }, request_body })
     }
 }

@@ -5,13 +5,13 @@
 //!
 //! ```
 //! use axum::{Router, routing::get};
-//! use tower_tagging::{EventLayer, MetadataLayer, TaggingLayer, Tags, metadata::Intake};
+//! use tower_tagging::{EventLayer, MetadataLayer, TaggingLayer, Tags, sources::TagSources};
 //! # use tower_tagging::sink::Fanout;
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let sink = Fanout::new();
 //! let tagging = TaggingLayer::builder()
-//!     .metadata(MetadataLayer::builder().intake(Intake::portkey().allow_list("x-tenant=tenant")?))
+//!     .metadata(MetadataLayer::builder().sources(TagSources::portkey().allow_list("x-tenant=tenant")?))
 //!     .sink(sink)
 //!     .build()?;
 //! let app: Router = Router::new().route("/", get(|| async { "hello" })).layer(tagging);
@@ -92,7 +92,7 @@ pub use self::{
     body::ResponseBody,
     event_layer::EventLayer,
     future::ResponseFuture,
-    layer::{HeaderTaggingLayer, TaggingLayer, TaggingLayerBuilder},
+    layer::{TaggingLayer, TaggingLayerBuilder, WithoutRequestBody},
     request_body::{RequestBody, RequestBodyLayer, RequestBodyService},
     service::Tagging,
 };

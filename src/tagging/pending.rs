@@ -21,10 +21,10 @@ use crate::{
     event::{Event, Outcome},
 };
 
+#[cfg(all(feature = "propagate", feature = "llm"))]
+use crate::usage::{LlmCall, UsageTap};
 #[cfg(feature = "llm")]
-use crate::usage::{Exchange, LlmRecord};
-#[cfg(all(feature = "client", feature = "llm"))]
-use crate::usage::{LlmUsage, UsageTap};
+use crate::usage::{LlmEndpoint, LlmRecord};
 
 use super::{event_layer::Events, receipt};
 
@@ -53,7 +53,6 @@ pub(crate) struct Pending {
     #[cfg(feature = "otel")]
     otel: Option<(opentelemetry::Context, crate::otel::ActivePlace)>,
     /// Boxed, as the guard moves with the response and seldom has one.
-    #[cfg(feature = "tracing")]
     span: Option<Box<tracing::Span>>,
 }
 
@@ -116,7 +115,6 @@ impl Pending {
             llm: None,
             #[cfg(feature = "otel")]
             otel: None,
-            #[cfg(feature = "tracing")]
             span: None,
         }
     }
@@ -129,7 +127,6 @@ impl Pending {
     }
 
     /// Runs the request within a span.
-    #[cfg(feature = "tracing")]
     pub(super) fn within(mut self, span: tracing::Span) -> Self {
         self.span = (!span.is_none()).then(|| Box::new(span));
         self
@@ -137,21 +134,21 @@ impl Pending {
 
     /// Looks whether the request is an LLM exchange. May run the user's code.
     #[cfg(feature = "llm")]
-    pub(super) fn recognise(&mut self, head: &Parts) -> Option<Exchange> {
+    pub(super) fn detect(&mut self, head: &Parts) -> Option<LlmEndpoint> {
         let usage = self.events.usage()?;
         // It is armed before the user's code runs, and not where there is none.
         if self.tags.is_none() {
-            return usage.recognise(head);
+            return usage.detect(head);
         }
         let usage = usage.clone();
-        self.run(|| usage.recognise(head))
+        self.run(|| usage.detect(head))
     }
 
     /// What is seen of the exchange goes into this record.
     #[cfg(feature = "llm")]
-    pub(super) fn observe(&mut self, exchange: Exchange, mut record: Box<LlmRecord>) {
+    pub(super) fn observe(&mut self, exchange: LlmEndpoint, mut record: Box<LlmRecord>) {
         record.observe(exchange);
-        #[cfg(feature = "client")]
+        #[cfg(feature = "propagate")]
         if self.events.usage().is_some_and(UsageTap::rolls_up) {
             record.roll_up_to(Tags::current());
         }
@@ -159,7 +156,7 @@ impl Pending {
     }
 
     /// Makes the request's context the current one.
-    #[cfg(all(feature = "otel", feature = "tracing"))]
+    #[cfg(feature = "otel")]
     pub(super) fn attach(&self) -> Option<opentelemetry::ContextGuard> {
         self.otel.as_ref().map(|otel| otel.0.clone().attach())
     }
@@ -183,10 +180,9 @@ impl Pending {
             // ours.
             #[cfg(feature = "otel")]
             let _attached = self.otel.as_ref().map(|otel| otel.0.clone().attach());
-            #[cfg(feature = "tracing")]
             let _span = self.span.as_ref().map(|span| span.enter());
-            #[cfg(feature = "client")]
-            let _current = self.tags.is_some().then_some(&mut self.tags).map(crate::tags::current::Entered::new);
+            #[cfg(feature = "propagate")]
+            let _current = self.tags.is_some().then_some(&mut self.tags).map(crate::request::current::Entered::new);
             code()
         })
     }
@@ -344,7 +340,7 @@ impl Pending {
         let tags = self.tags.take()?;
         #[cfg(feature = "otel")]
         self.leave_context();
-        #[cfg(all(feature = "client", feature = "llm"))]
+        #[cfg(all(feature = "propagate", feature = "llm"))]
         let caller =
             self.llm.as_mut().and_then(|record| record.caller()).filter(|other| !other.is_of_same_request(&tags));
         let event = tags.finish(|event| {
@@ -362,11 +358,11 @@ impl Pending {
             event.outcome = outcome;
             event.fill_error(error);
         });
-        #[cfg(all(feature = "client", feature = "llm"))]
+        #[cfg(all(feature = "propagate", feature = "llm"))]
         if let Some(caller) = caller {
             // Nobody pays for what failed and counts nothing; what an answer would have told that nobody waited for is unknown.
             let may_be_billed = self.status.map_or(outcome == Outcome::Cancelled, |status| status.is_success());
-            let is_told = |call: &&LlmUsage| may_be_billed || call.usage().is_some() || call.cost().is_some();
+            let is_told = |call: &&LlmCall| may_be_billed || call.usage().is_some() || call.cost().is_some();
             if let Some(call) = event.llm().filter(is_told) {
                 caller.record_call(call);
             }

@@ -10,8 +10,8 @@ use tower_service::Service;
 use crate::{
     Tags,
     event::Event,
-    metadata::{Diagnostic, MetadataLayer},
-    tags::{OpenRequest, State},
+    metadata::Diagnostic,
+    request::{MetadataLayer, OpenRequest, State},
     trace::TraceIdLayer,
 };
 
@@ -121,7 +121,7 @@ impl Steps {
                 pending.armed(&tags);
                 handle = Handle::Shared(tags);
             }
-            if let Some(exchange) = pending.recognise(head) {
+            if let Some(exchange) = pending.detect(head) {
                 let spare = handle.write(|request| request.event.spare_llm.take()).flatten();
                 pending.observe(exchange, spare.unwrap_or_else(LlmRecord::empty));
             }

@@ -106,7 +106,7 @@ pub enum TraceSource {
 }
 
 impl TraceSource {
-    /// The name as it stands in a serialised event: `header`, `traceparent` or `generated`.
+    /// The name as it stands in a serialized event: `header`, `traceparent` or `generated`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Header => "header",
@@ -121,7 +121,7 @@ impl TraceSource {
 pub struct TraceContext {
     /// Empty when there is none, so that the buffer stays for the next request.
     pub(super) explicit: String,
-    pub(super) w3c_trace_id: TraceId,
+    pub(super) trace_id: TraceId,
     pub(super) span_id: SpanId,
     pub(super) parent: Option<Parent>,
     /// The caller's span by its `traceparent`, whatever an explicit header says.
@@ -129,7 +129,7 @@ pub struct TraceContext {
     pub(super) span_name: Option<Arc<str>>,
     pub(super) span_path: Option<Arc<str>>,
     pub(super) linked_trace_id: Option<Arc<str>>,
-    /// What vendors handed on beside the `traceparent`; not part of the serialised trace.
+    /// What vendors handed on beside the `traceparent`; not part of the serialized trace.
     pub(super) tracestate: Option<Arc<str>>,
     /// The W3C flags that go on: bit 0 sampled, bit 1 random trace id.
     pub(super) flags: u8,
@@ -153,10 +153,10 @@ pub(super) const SAMPLED: u8 = 1;
 
 impl TraceContext {
     /// A trace that begins here.
-    pub(crate) fn started(w3c_trace_id: TraceId, span_id: SpanId) -> Self {
+    pub(crate) fn started(trace_id: TraceId, span_id: SpanId) -> Self {
         Self {
             explicit: String::new(),
-            w3c_trace_id,
+            trace_id,
             span_id,
             parent: None,
             remote_parent: None,
@@ -170,8 +170,8 @@ impl TraceContext {
     }
 
     /// Writes the ids of a trace that begins here over [`unset`](Self::unset) ones.
-    pub(super) fn start(&mut self, w3c_trace_id: TraceId, span_id: SpanId) {
-        self.w3c_trace_id = w3c_trace_id;
+    pub(super) fn start(&mut self, trace_id: TraceId, span_id: SpanId) {
+        self.trace_id = trace_id;
         self.span_id = span_id;
     }
 
@@ -188,18 +188,22 @@ impl TraceContext {
     }
 
     pub(crate) fn is_unset(&self) -> bool {
-        self.w3c_trace_id == TraceId([b'0'; 32])
+        self.trace_id == TraceId([b'0'; 32])
     }
 
-    /// The id that a person searches for: what the client called the trace, else [`w3c_trace_id`](Self::w3c_trace_id).
-    /// At most 128 visible ASCII characters.
-    pub fn trace_id(&self) -> &str {
-        if self.explicit.is_empty() { self.w3c_trace_id.as_str() } else { &self.explicit }
+    /// Returns the W3C trace id. Logs and traces are joined on it.
+    pub fn trace_id(&self) -> &TraceId {
+        &self.trace_id
     }
 
-    /// The id of the trace by W3C Trace Context.
-    pub fn w3c_trace_id(&self) -> &TraceId {
-        &self.w3c_trace_id
+    /// Returns the trace id exactly as the client sent it: at most 128 visible ASCII characters.
+    pub fn client_trace_id(&self) -> Option<&str> {
+        (!self.explicit.is_empty()).then_some(self.explicit.as_str())
+    }
+
+    /// Returns the id that the response header carries: the client's own id, or else the W3C trace id.
+    pub(crate) fn display_trace_id(&self) -> &str {
+        self.client_trace_id().unwrap_or(self.trace_id.as_str())
     }
 
     /// The id of this request's own span.
@@ -231,7 +235,7 @@ impl TraceContext {
     }
 
     /// The `tracestate` for calls made on behalf of this request: what came beside a valid `traceparent`, at most 32 members
-    /// of at most 513 characters each. It is not serialised, so an event that is read back has none.
+    /// of at most 513 characters each. It is not serialized, so an event that is read back has none.
     pub fn tracestate(&self) -> Option<&str> {
         self.tracestate.as_deref()
     }
@@ -273,7 +277,7 @@ impl TraceContext {
     pub(super) fn traceparent_bytes(&self) -> [u8; TRACEPARENT_LEN] {
         let mut header = *b"00-00000000000000000000000000000000-0000000000000000-00";
         if let Some(place) = header.get_mut(TRACE_ID_AT..TRACE_ID_AT + 32) {
-            place.copy_from_slice(&self.w3c_trace_id.0);
+            place.copy_from_slice(&self.trace_id.0);
         }
         if let Some(place) = header.get_mut(36..52) {
             place.copy_from_slice(&self.span_id.0);
@@ -298,7 +302,7 @@ impl TraceContext {
         let source = names.into_iter().find(|source| Some(source.as_str()) == text("source"))?;
         Some(Self {
             explicit: text("trace_id").filter(|_| source == TraceSource::Header).unwrap_or_default().to_owned(),
-            w3c_trace_id: TraceId::from_hex(text("w3c_trace_id")?)?,
+            trace_id: TraceId::from_hex(text("trace_id")?)?,
             span_id: SpanId::from_hex(text("span_id")?)?,
             parent: text("parent_span_id").map(Parent::of_text),
             remote_parent: None,
@@ -315,8 +319,8 @@ impl TraceContext {
 impl Serialize for TraceContext {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut object = serializer.serialize_struct("TraceContext", 9)?;
-        object.serialize_field("trace_id", self.trace_id())?;
-        object.serialize_field("w3c_trace_id", &self.w3c_trace_id)?;
+        object.serialize_field("trace_id", &self.trace_id)?;
+        object.serialize_field("client_trace_id", &self.client_trace_id())?;
         object.serialize_field("span_id", &self.span_id)?;
         object.serialize_field("parent_span_id", &self.parent_span_id())?;
         object.serialize_field("span_name", &self.span_name())?;

@@ -1,9 +1,8 @@
 use http::{HeaderMap, HeaderValue};
 
-use crate::metadata::{
-    diagnostic::{Diagnostic, DiagnosticCode, Diagnostics},
-    intake::header_text,
-    limits::truncated,
+use crate::{
+    metadata::diagnostic::{Diagnostic, DiagnosticCode, Diagnostics},
+    text::{header_text, truncated},
 };
 
 /// Longest explicit trace id, span id, span name or span path, in characters.

@@ -216,7 +216,7 @@ impl TraceIdLayer {
             }
             id
         });
-        let (w3c_trace_id, source) = match (inbound, explicit) {
+        let (trace_id, source) = match (inbound, explicit) {
             (Some(inbound), Some(_)) => (inbound.trace_id, TraceSource::Header),
             (Some(inbound), None) => (inbound.trace_id, TraceSource::Traceparent),
             (None, Some(id)) => (id_of_text(id).unwrap_or_else(|| self.ids.trace_id(now)), TraceSource::Header),
@@ -232,7 +232,7 @@ impl TraceIdLayer {
         let is_ours =
             |id: &SpanId| inbound.is_none_or(|inbound| inbound.parent_id != *id) && parent != Some(Parent::W3c(*id));
         let span_id = span_id.filter(is_ours);
-        trace.start(w3c_trace_id, span_id.unwrap_or_else(|| self.ids.span_id()));
+        trace.start(trace_id, span_id.unwrap_or_else(|| self.ids.span_id()));
         trace.source = source;
         trace.flags = inbound.map_or(SAMPLED, |inbound| inbound.flags);
         trace.parent = parent;

@@ -13,7 +13,7 @@
 //! let service = TraceIdLayer::new().layer(tower::service_fn(|request: http::Request<String>| async move {
 //!     let trace = request.extensions().get::<Tags>().ok_or("no tags")?.trace();
 //!     assert_eq!(trace.trace_id(), "req-7f3a");
-//!     assert_eq!(trace.w3c_trace_id().as_str(), "0af7651916cd43dd8448eb211c80319c");
+//!     assert_eq!(trace.trace_id().as_str(), "0af7651916cd43dd8448eb211c80319c");
 //!     assert_eq!(request.headers()["traceparent"], trace.traceparent());
 //!     Ok::<_, &str>(http::Response::new(String::new()))
 //! }));
@@ -32,8 +32,8 @@
 //!
 //! | id | comes from |
 //! |---|---|
-//! | `trace_id` | the first of the [trace headers](TraceIdLayer::trace_headers), by default `x-portkey-trace-id` and `x-majordomo-trace-id`, that holds 1 to 128 visible ASCII characters; else `w3c_trace_id` |
-//! | `w3c_trace_id` | a valid `traceparent`; else the explicit id, when it is 32 hex digits once dashes are removed; else the first 16 bytes of its SHA-256; else a fresh `UUIDv7`, whose two variant bits are random (see [`RandomIds`]) |
+//! | `trace_id` | the first of the [trace headers](TraceIdLayer::trace_headers), by default `x-portkey-trace-id` and `x-majordomo-trace-id`, that holds 1 to 128 visible ASCII characters; else `trace_id` |
+//! | `trace_id` | a valid `traceparent`; else the explicit id, when it is 32 hex digits once dashes are removed; else the first 16 bytes of its SHA-256; else a fresh `UUIDv7`, whose two variant bits are random (see [`RandomIds`]) |
 //! | `span_id` | `x-portkey-span-id` when it is 16 hex digits and not the id of the parent; else fresh |
 //! | `parent_span_id` | `x-portkey-parent-span-id`; else `traceparent` |
 //! | `span_name` | `x-portkey-span-name`; else `x-majordomo-span-name` |
@@ -56,14 +56,14 @@ mod headers;
 mod ids;
 mod layer;
 mod sampler;
-#[cfg(feature = "client")]
+#[cfg(feature = "propagate")]
 mod step;
 mod traceparent;
 mod tracestate;
 
 #[cfg(feature = "test-util")]
 pub use self::ids::SequentialIds;
-#[cfg(feature = "client")]
+#[cfg(feature = "propagate")]
 pub(crate) use self::layer::{MAJORDOMO_TRACE_ID, PORTKEY_PARENT_SPAN_ID, PORTKEY_TRACE_ID, TRACEPARENT, TRACESTATE};
 pub use self::{
     context::{SpanId, TraceContext, TraceId, TraceSource},

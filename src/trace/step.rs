@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use crate::metadata::limits::truncated;
+use crate::text::truncated;
 
 #[cfg(feature = "otel")]
 use super::context::SpanId;
@@ -68,7 +68,7 @@ mod tests {
         let search = plan.step(" tool:search/db\n");
         assert_eq!(plan.parent_span_id(), Some(request.span_id().as_str()));
         assert_eq!(search.parent_span_id(), Some(plan.span_id().as_str()));
-        assert_eq!(search.w3c_trace_id(), request.w3c_trace_id());
+        assert_eq!(search.trace_id(), request.trace_id());
         assert_eq!((plan.span_name(), plan.span_path()), (Some("agent:plan"), Some("agent:plan")));
         assert_eq!(search.span_name(), Some("tool:search/db"));
         assert_eq!(search.span_path(), Some("agent:plan/tool:search%2Fdb"));

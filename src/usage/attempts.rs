@@ -7,7 +7,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::request_fields::cut_name;
+use crate::text::cut_name;
 
 use super::{Unit, Usage};
 

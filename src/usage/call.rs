@@ -3,7 +3,7 @@ use std::{borrow::Cow, sync::Arc, time::Duration};
 use serde::{Serialize, Serializer, ser::SerializeStruct};
 use serde_json::Value;
 
-use crate::event::whole::micros;
+use crate::time::micros;
 
 use super::{Money, Operation, Unit, Usage};
 
@@ -27,7 +27,7 @@ impl UsageStatus {
     /// Every status there is.
     pub const ALL: &'static [Self] = &[Self::Reported, Self::Partial, Self::Absent, Self::Unparsed, Self::Recorded];
 
-    /// The name as it stands in a serialised event, such as `reported`.
+    /// The name as it stands in a serialized event, such as `reported`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Reported => "reported",
@@ -59,7 +59,7 @@ impl CostStatus {
     /// Every status there is.
     pub const ALL: &'static [Self] = &[Self::Priced, Self::Partial, Self::UnpricedModel, Self::NoUsage, Self::Off];
 
-    /// The name as it stands in a serialised event, such as `unpriced_model`.
+    /// The name as it stands in a serialized event, such as `unpriced_model`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Priced => "priced",
@@ -73,12 +73,12 @@ impl CostStatus {
 
 /// An amount of something that was used up beside tokens: rows, seconds, bytes.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Meter {
+pub struct Quantity {
     pub(crate) name: Cow<'static, str>,
     pub(crate) amount: f64,
 }
 
-impl Meter {
+impl Quantity {
     /// What is counted.
     pub fn name(&self) -> &str {
         &self.name
@@ -92,7 +92,7 @@ impl Meter {
 
 /// The LLM usage and cost of a request; see [`Event::llm`](crate::Event::llm).
 #[derive(Clone, Debug, PartialEq)]
-pub struct LlmUsage {
+pub struct LlmCall {
     pub(super) provider: Option<String>,
     pub(super) operation: Option<Operation>,
     pub(super) request_model: Option<String>,
@@ -107,14 +107,14 @@ pub struct LlmUsage {
     pub(super) input_cost: Option<Money>,
     pub(super) output_cost: Option<Money>,
     pub(super) price_source: Option<Arc<str>>,
-    pub(super) meters: Vec<Meter>,
+    pub(super) quantities: Vec<Quantity>,
     pub(super) first_token: Option<Duration>,
     pub(super) output_tokens_per_second: Option<f64>,
     /// What about the report does not add up, for the event's diagnostics.
     pub(super) inconsistencies: Vec<String>,
 }
 
-impl LlmUsage {
+impl LlmCall {
     /// Who served it, by its id in the `genai-prices` catalog: `openai`, `anthropic`, `google`, …
     pub fn provider(&self) -> Option<&str> {
         self.provider.as_deref()
@@ -187,8 +187,8 @@ impl LlmUsage {
     }
 
     /// What code recorded beside tokens.
-    pub fn meters(&self) -> &[Meter] {
-        &self.meters
+    pub fn quantities(&self) -> &[Quantity] {
+        &self.quantities
     }
 
     /// From the request head to the first event of a stream that bears content.
@@ -207,7 +207,7 @@ impl LlmUsage {
     }
 }
 
-impl LlmUsage {
+impl LlmCall {
     /// Reads what `Serialize` writes.
     pub(crate) fn from_json(value: &Value) -> Option<Self> {
         let text = |name: &str| value.get(name).and_then(Value::as_str);
@@ -217,7 +217,7 @@ impl LlmUsage {
             let known = Unit::ALL.iter().filter_map(|unit| Some((*unit, counts.get(unit.as_str())?.as_u64()?)));
             known.fold(Usage::new(), |usage, (unit, count)| usage.with(unit, count))
         });
-        let meters = value.get("meters").and_then(Value::as_object).into_iter().flatten();
+        let quantities = value.get("quantities").and_then(Value::as_object).into_iter().flatten();
         let usage_status = text("usage_status")?;
         let cost_status = text("cost_status")?;
         Some(Self {
@@ -235,8 +235,8 @@ impl LlmUsage {
             input_cost: money("input_cost_usd"),
             output_cost: money("output_cost_usd"),
             price_source: text("price_source").map(Arc::from),
-            meters: meters
-                .filter_map(|(name, amount)| Some(Meter { name: name.clone().into(), amount: amount.as_f64()? }))
+            quantities: quantities
+                .filter_map(|(name, amount)| Some(Quantity { name: name.clone().into(), amount: amount.as_f64()? }))
                 .collect(),
             first_token: value.get("first_token_us").and_then(Value::as_u64).map(Duration::from_micros),
             output_tokens_per_second: value.get("output_tokens_per_second").and_then(Value::as_f64),
@@ -246,17 +246,17 @@ impl LlmUsage {
     }
 }
 
-struct Meters<'a>(&'a [Meter]);
+struct Quantities<'a>(&'a [Quantity]);
 
-impl Serialize for Meters<'_> {
+impl Serialize for Quantities<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.0.iter().map(|meter| (meter.name(), meter.amount)))
+        serializer.collect_map(self.0.iter().map(|quantity| (quantity.name(), quantity.amount)))
     }
 }
 
-impl Serialize for LlmUsage {
+impl Serialize for LlmCall {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut object = serializer.serialize_struct("LlmUsage", 17)?;
+        let mut object = serializer.serialize_struct("LlmCall", 17)?;
         object.serialize_field("provider", &self.provider)?;
         object.serialize_field("operation", &self.operation.as_ref().map(Operation::as_str))?;
         object.serialize_field("request_model", &self.request_model)?;
@@ -273,7 +273,7 @@ impl Serialize for LlmUsage {
         object.serialize_field("price_source", &self.price_source.as_deref())?;
         object.serialize_field("first_token_us", &self.first_token.map(micros))?;
         object.serialize_field("output_tokens_per_second", &self.output_tokens_per_second)?;
-        object.serialize_field("meters", &Meters(&self.meters))?;
+        object.serialize_field("quantities", &Quantities(&self.quantities))?;
         object.end()
     }
 }

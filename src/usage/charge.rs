@@ -10,10 +10,10 @@ use serde_json::{Map, Value};
 use crate::Metadata;
 
 use super::{
-    Money, Price, PriceBook, PriceQuery, Unit, Usage,
+    Cost, Money, PriceBook, PriceQuery, Unit, Usage,
     attempts::{Attempt, Attempts},
     config::HUGGING_FACE,
-    flavour,
+    flavor,
     reading::{Reading, without_arn},
 };
 
@@ -31,7 +31,7 @@ pub(super) struct Call<'a> {
 
 /// What a call costs by a price book.
 pub(super) struct Charge {
-    pub(super) price: Option<Price>,
+    pub(super) price: Option<Cost>,
     /// Everything that was counted is in it.
     pub(super) is_of_all: bool,
 }
@@ -45,7 +45,7 @@ impl Call<'_> {
         if attempts.list.is_empty() {
             let (whole, is_of_all) = self.ask_for_all(book, None, true, usage);
             let price = whole.or_else(|| self.ask_for_totals(book, usage));
-            return Charge { price: if is_waived { price.map(Price::waived) } else { price }, is_of_all };
+            return Charge { price: if is_waived { price.map(Cost::waived) } else { price }, is_of_all };
         }
         // What is counted for the whole alone is of no attempt that could be asked for.
         let is_of_some = |unit| attempts.list.iter().any(|attempt| attempt.usage.get(unit).is_some());
@@ -69,7 +69,7 @@ impl Call<'_> {
         named: Option<&str>,
         is_of_answer: bool,
         usage: &Usage,
-    ) -> (Option<Price>, bool) {
+    ) -> (Option<Cost>, bool) {
         let Some(price) = self.ask(book, named, is_of_answer, usage) else { return (None, false) };
         let leaves_out = BESIDE_TOKENS.into_iter().any(|unit| {
             usage.get(unit).is_some_and(|count| count > 0) && {
@@ -88,14 +88,14 @@ impl Call<'_> {
     }
 
     /// The price of usage by the model of this name, or else, where it is of the answer, of the model that answered.
-    fn ask(&self, book: &dyn PriceBook, named: Option<&str>, is_of_answer: bool, usage: &Usage) -> Option<Price> {
+    fn ask(&self, book: &dyn PriceBook, named: Option<&str>, is_of_answer: bool, usage: &Usage) -> Option<Cost> {
         let Self { provider, response_model, request_model, service_tier, inference_geo, time, metadata } = *self;
         let mut answered_by = [response_model, request_model];
         if provider == Some("aws") {
             // What is asked for tells of the region, on which the price depends.
             answered_by.reverse();
         }
-        let usage = flavour::saturated(usage);
+        let usage = flavor::saturated(usage);
         let models = [named].into_iter().chain(answered_by.into_iter().filter(|_| is_of_answer));
         models.flatten().map(|model| without_provider(provider, model)).find_map(|model| {
             let requested_model = request_model.filter(|_| is_of_answer);
@@ -109,7 +109,7 @@ impl Call<'_> {
 
     /// The price by what is counted of every kind of input and output, where no price can be told of the parts: what of an
     /// image was cached, for one.
-    fn ask_for_totals(&self, book: &dyn PriceBook, usage: &Usage) -> Option<Price> {
+    fn ask_for_totals(&self, book: &dyn PriceBook, usage: &Usage) -> Option<Cost> {
         let totals = usage.iter().filter(|(unit, _)| unit.is_of_any_kind());
         let totals = totals.fold(Usage::new(), |usage, (unit, count)| usage.with(unit, count));
         let has_parts = totals.input_tokens().is_some() && totals.iter().count() < usage.iter().count();
@@ -118,23 +118,23 @@ impl Call<'_> {
 }
 
 /// The price, or none where the book panics: it is the user's code, and must not cost anybody an event.
-pub(super) fn ask_book(book: &dyn PriceBook, query: &PriceQuery<'_>) -> Option<Price> {
+pub(super) fn ask_book(book: &dyn PriceBook, query: &PriceQuery<'_>) -> Option<Cost> {
     catch_unwind(AssertUnwindSafe(|| book.price(query))).ok().flatten()
 }
 
 /// What a call costs by whoever served it: nothing out of a gateway's cache, what the provider says that it charges, or else
 /// LiteLLM, but for a stream, whose cost it can't know with the head.
-pub(super) fn told(provider: Option<&str>, reading: &Reading, is_stream: bool) -> Option<Price> {
+pub(super) fn told(provider: Option<&str>, reading: &Reading, is_stream: bool) -> Option<Cost> {
     if reading.is_from_cache {
         let nothing = Money::default();
-        return Some(Price::custom(nothing).parts(nothing, nothing).source("cache"));
+        return Some(Cost::custom(nothing).parts(nothing, nothing).source("cache"));
     }
-    let by_litellm = || Some(Price::custom(reading.header_cost.filter(|_| !is_stream)?).source("litellm"));
+    let by_litellm = || Some(Cost::custom(reading.header_cost.filter(|_| !is_stream)?).source("litellm"));
     reported_price(provider, &reading.usage).or_else(by_litellm)
 }
 
 /// What a provider says that it charges for the call, which is more than tokens.
-fn reported_price(provider: Option<&str>, report: &Map<String, Value>) -> Option<Price> {
+fn reported_price(provider: Option<&str>, report: &Map<String, Value>) -> Option<Cost> {
     let usd = |value: &Value| Money::from_usd(value.as_f64()?);
     let cost = report.get("cost");
     let price = match provider? {
@@ -143,18 +143,16 @@ fn reported_price(provider: Option<&str>, report: &Map<String, Value>) -> Option
             // What the provider charges of whom the caller has a key comes on top.
             let upstream = report.get("cost_details").and_then(|details| details.get("upstream_inference_cost"));
             let upstream = upstream.filter(|_| report.get("is_byok") == Some(&Value::Bool(true))).and_then(usd);
-            Price::custom(usd(cost?)? + upstream.unwrap_or_default())
+            Cost::custom(usd(cost?)? + upstream.unwrap_or_default())
         }
         // Searches and other requests included.
         "perplexity" => {
             let cost = cost?.as_object()?;
             let is_usd = cost.get("currency").is_none_or(|currency| currency == "USD");
-            Price::custom(usd(cost.get("total_cost").filter(|_| is_usd)?)?)
+            Cost::custom(usd(cost.get("total_cost").filter(|_| is_usd)?)?)
         }
         // Ten billion ticks are a dollar.
-        "x-ai" => {
-            Price::custom(Money::from_nano_usd(report.get("cost_in_usd_ticks")?.as_u64()?.saturating_add(5) / 10))
-        }
+        "x-ai" => Cost::custom(Money::from_nano_usd(report.get("cost_in_usd_ticks")?.as_u64()?.saturating_add(5) / 10)),
         _ => return None,
     };
     Some(price.source("provider"))

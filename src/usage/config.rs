@@ -11,9 +11,9 @@ use std::{
 use genai_prices::{Calculator, PriceRequest};
 use http::{Response, Uri, request::Parts};
 
-use super::{CatalogPrices, Exchange, PriceBook, reading, tap::Tap};
+use super::{CatalogPrices, LlmEndpoint, PriceBook, reading, tap::Tap};
 
-type Recognise = dyn Fn(&Parts) -> Option<Exchange> + Send + Sync;
+type Detect = dyn Fn(&Parts) -> Option<LlmEndpoint> + Send + Sync;
 
 /// What is read of LLM exchanges, and how it is priced; see the [module](super).
 ///
@@ -25,7 +25,7 @@ pub struct UsageTap {
 
 struct Config {
     prices: Option<Arc<dyn PriceBook>>,
-    recognise: Option<Arc<Recognise>>,
+    detect: Option<Arc<Detect>>,
     trusts_request: bool,
     rolls_up: bool,
     upstream: Option<Uri>,
@@ -44,7 +44,7 @@ impl Default for UsageTap {
 }
 
 impl UsageTap {
-    /// Reads the exchanges that [`Exchange::recognise`] knows and prices them by [`CatalogPrices::bundled`].
+    /// Reads the exchanges that [`LlmEndpoint::detect`] knows and prices them by [`CatalogPrices::bundled`].
     ///
     /// Decodes that catalog, which takes some tens of milliseconds once in a process, so that no request waits for it.
     pub fn new() -> Self {
@@ -53,7 +53,7 @@ impl UsageTap {
         Self {
             config: Arc::new(Config {
                 prices: Some(Arc::new(CatalogPrices::bundled())),
-                recognise: None,
+                detect: None,
                 trusts_request: false,
                 rolls_up: false,
                 upstream: None,
@@ -78,11 +78,11 @@ impl UsageTap {
         self.with(|config| config.prices = None)
     }
 
-    /// Names the exchange of a route of your own; asked before [`Exchange::recognise`], which still decides where this says
+    /// Names the exchange of a route of your own; asked before [`LlmEndpoint::detect`], which still decides where this says
     /// `None`. It runs on the request path for every request: look at the head, and nothing else.
     #[must_use]
-    pub fn exchange(self, recognise: impl Fn(&Parts) -> Option<Exchange> + Send + Sync + 'static) -> Self {
-        self.with(|config| config.recognise = Some(Arc::new(recognise)))
+    pub fn exchange(self, detect: impl Fn(&Parts) -> Option<LlmEndpoint> + Send + Sync + 'static) -> Self {
+        self.with(|config| config.detect = Some(Arc::new(detect)))
     }
 
     /// Believes the request when it says who serves it: by its host, and by the headers `x-portkey-provider` and
@@ -114,7 +114,7 @@ impl UsageTap {
     /// ```
     ///
     /// [`Tags::current`]: crate::Tags::current
-    #[cfg(feature = "client")]
+    #[cfg(feature = "propagate")]
     #[must_use]
     pub fn roll_up(self) -> Self {
         self.with(|config| config.rolls_up = true)
@@ -146,7 +146,7 @@ impl UsageTap {
         let old = &*self.config;
         let mut config = Config {
             prices: old.prices.clone(),
-            recognise: old.recognise.clone(),
+            detect: old.detect.clone(),
             trusts_request: old.trusts_request,
             rolls_up: old.rolls_up,
             upstream: old.upstream.clone(),
@@ -171,7 +171,7 @@ impl UsageTap {
 
     /// Whether code of the user's names exchanges.
     pub(crate) fn has_hook(&self) -> bool {
-        self.config.recognise.is_some()
+        self.config.detect.is_some()
     }
 
     /// Whether it is a clone of the other.
@@ -180,13 +180,13 @@ impl UsageTap {
     }
 
     /// The exchange that a request is, if it is one.
-    pub(crate) fn recognise(&self, head: &Parts) -> Option<Exchange> {
-        let own = self.config.recognise.as_ref().and_then(|recognise| recognise(head));
-        own.or_else(|| Exchange::recognise(head))
+    pub(crate) fn detect(&self, head: &Parts) -> Option<LlmEndpoint> {
+        let own = self.config.detect.as_ref().and_then(|detect| detect(head));
+        own.or_else(|| LlmEndpoint::detect(head))
     }
 
     /// The tap of a response, that takes the buffer if it keeps the body.
-    pub(crate) fn tap<B>(&self, exchange: &Exchange, response: &Response<B>, buffer: &mut Vec<u8>) -> Tap {
+    pub(crate) fn tap<B>(&self, exchange: &LlmEndpoint, response: &Response<B>, buffer: &mut Vec<u8>) -> Tap {
         Tap::new(response.headers(), exchange.stream == Some(true), self.config.max_value_bytes, buffer)
     }
 

@@ -15,7 +15,7 @@ macro_rules! units {
             /// Every unit.
             pub const ALL: &[Self] = &[$(Self::$variant),+];
 
-            /// The name as it stands in a serialised event, such as `cache_read_tokens`.
+            /// The name as it stands in a serialized event, such as `cache_read_tokens`.
             pub const fn as_str(self) -> &'static str {
                 match self {
                     $(Self::$variant => $name,)+

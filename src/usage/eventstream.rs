@@ -3,7 +3,7 @@ use std::time::Duration;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::Deserialize;
 
-use crate::json_scan::Roots;
+use crate::body::json_scan::Roots;
 
 use super::reading::{Reading, has_content, scanner};
 

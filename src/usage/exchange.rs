@@ -2,7 +2,7 @@ use std::{borrow::Cow, fmt};
 
 use http::{HeaderMap, HeaderName, Method, request::Parts};
 
-use crate::request_fields::cut_name;
+use crate::text::cut_name;
 
 /// What an LLM API was asked to do.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -43,7 +43,7 @@ pub enum Operation {
 }
 
 impl Operation {
-    /// The name as it stands in a serialised event, such as `generate_content`.
+    /// The name as it stands in a serialized event, such as `generate_content`.
     pub fn as_str(&self) -> &str {
         match self {
             Self::Chat => "chat",
@@ -101,10 +101,10 @@ impl fmt::Display for Operation {
 
 /// An LLM API call, as far as its request head tells.
 ///
-/// [`Exchange::recognise`] knows the paths of the usual APIs; for routes of your own, name it in
+/// [`LlmEndpoint::detect`] knows the paths of the usual APIs; for routes of your own, name it in
 /// [`UsageTap::exchange`](super::UsageTap::exchange).
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Exchange {
+pub struct LlmEndpoint {
     pub(super) operation: Operation,
     /// Who serves it, where code or the path says so.
     pub(super) provider: Option<Cow<'static, str>>,
@@ -118,7 +118,7 @@ pub struct Exchange {
     pub(super) is_tentative: bool,
 }
 
-impl Exchange {
+impl LlmEndpoint {
     /// A call of this provider, by its id in the `genai-prices` catalog: `openai`, `anthropic`, `google`, …
     pub fn new(provider: impl Into<Cow<'static, str>>, operation: Operation) -> Self {
         Self { provider: Some(provider.into()), ..Self::of(operation) }
@@ -154,14 +154,14 @@ impl Exchange {
     /// The call that this request head is, by its method and path; `None` when it is none that is known.
     ///
     /// ```
-    /// use tower_tagging::usage::Exchange;
+    /// use tower_tagging::usage::LlmEndpoint;
     ///
     /// let (head, ()) = http::Request::post("/v1/chat/completions").body(()).unwrap().into_parts();
-    /// assert_eq!(Exchange::recognise(&head).unwrap().operation().as_str(), "chat");
+    /// assert_eq!(LlmEndpoint::detect(&head).unwrap().operation().as_str(), "chat");
     /// let (head, ()) = http::Request::post("/users").body(()).unwrap().into_parts();
-    /// assert!(Exchange::recognise(&head).is_none());
+    /// assert!(LlmEndpoint::detect(&head).is_none());
     /// ```
-    pub fn recognise(head: &Parts) -> Option<Self> {
+    pub fn detect(head: &Parts) -> Option<Self> {
         let path = head.uri.path();
         let mut exchange = match head.method {
             Method::POST => by_path(path)?,
@@ -182,11 +182,11 @@ impl Exchange {
     }
 }
 
-fn by_path(path: &str) -> Option<Exchange> {
+fn by_path(path: &str) -> Option<LlmEndpoint> {
     let path = path.strip_suffix('/').unwrap_or(path);
-    let openai = |operation| Exchange { default_provider: Some("openai"), ..Exchange::of(operation) };
-    let known = |provider, operation| Exchange { default_provider: Some(provider), ..Exchange::of(operation) };
-    let tentative = |exchange| Exchange { is_tentative: true, ..exchange };
+    let openai = |operation| LlmEndpoint { default_provider: Some("openai"), ..LlmEndpoint::of(operation) };
+    let known = |provider, operation| LlmEndpoint { default_provider: Some(provider), ..LlmEndpoint::of(operation) };
+    let tentative = |exchange| LlmEndpoint { is_tentative: true, ..exchange };
     let (before, last) = path.rsplit_once('/')?;
     if last == "inference:complete" && before.ends_with("/cortex") {
         return Some(known("snowflake", Operation::Chat));
@@ -220,7 +220,7 @@ fn by_path(path: &str) -> Option<Exchange> {
             known("databricks", Operation::Responses)
         }
         "invocations" => tentative(known("databricks", Operation::Chat)).model(decoded(endpoint(before)?)),
-        // A conversation that is summarised.
+        // A conversation that is summarized.
         "compact"
             if ["/v1/responses", "/openai/responses", "/codex/responses"].iter().any(|end| before.ends_with(end)) =>
         {
@@ -243,7 +243,7 @@ fn by_path(path: &str) -> Option<Exchange> {
             known("voyageai", Operation::Embeddings)
         }
         "rerank" if before.ends_with("/v2") => tentative(known("cohere", Operation::Rerank)),
-        "rerank" if before.ends_with("/v1") => tentative(Exchange::of(Operation::Rerank)),
+        "rerank" if before.ends_with("/v1") => tentative(LlmEndpoint::of(Operation::Rerank)),
         "generations" | "edits" | "variations" if before.ends_with("/images") => openai(Operation::Images),
         "images" if before.ends_with("/v1") => tentative(openai(Operation::Images)),
         "speech" if before.ends_with("/audio") => tentative(openai(Operation::Speech)),
@@ -253,7 +253,7 @@ fn by_path(path: &str) -> Option<Exchange> {
         "embed" if before.ends_with("/v1") || before.ends_with("/v2") => known("cohere", Operation::Embeddings),
         "chat" if before.ends_with("/api") => tentative(known("ollama", Operation::Chat)),
         // LM Studio.
-        "chat" if before.ends_with("/api/v1") => tentative(Exchange::of(Operation::Chat)),
+        "chat" if before.ends_with("/api/v1") => tentative(LlmEndpoint::of(Operation::Chat)),
         "chat" if before.ends_with("/v1") || before.ends_with("/v2") => tentative(known("cohere", Operation::Chat)),
         "conversations" if before.ends_with("/v1") => tentative(known("mistral", Operation::Chat)),
         "restart" if before.contains("/v1/conversations/") => tentative(known("mistral", Operation::Chat)),
@@ -269,7 +269,7 @@ fn by_path(path: &str) -> Option<Exchange> {
         _ => return None,
     };
     Some(match deployment(path) {
-        Some(name) => Exchange { default_provider: Some("azure"), ..exchange }.model(decoded(name)),
+        Some(name) => LlmEndpoint { default_provider: Some("azure"), ..exchange }.model(decoded(name)),
         None => exchange,
     })
 }
@@ -292,7 +292,7 @@ fn deployment(path: &str) -> Option<&str> {
     path.get(at + FOLDERS.len()..)?.split('/').next()
 }
 
-fn google(before: &str, model: &str, call: &str) -> Option<Exchange> {
+fn google(before: &str, model: &str, call: &str) -> Option<LlmEndpoint> {
     let raw = || {
         // The API of who publishes the model.
         let is_anthropic = before.ends_with("/publishers/anthropic/models");
@@ -306,19 +306,19 @@ fn google(before: &str, model: &str, call: &str) -> Option<Exchange> {
         "streamRawPredict" => (raw(), true),
         // Of Vertex, where models that embed are called so, and others that count no tokens.
         "predict" => {
-            let exchange = Exchange { default_provider: Some("google"), ..Exchange::of(Operation::Embeddings) };
-            return Some(Exchange { is_tentative: true, ..exchange }.model(decoded(model)));
+            let exchange = LlmEndpoint { default_provider: Some("google"), ..LlmEndpoint::of(Operation::Embeddings) };
+            return Some(LlmEndpoint { is_tentative: true, ..exchange }.model(decoded(model)));
         }
         "embedContent" | "batchEmbedContents" => (Operation::Embeddings, false),
         _ => return None,
     };
-    let exchange = Exchange { default_provider: Some("google"), stream: Some(stream), ..Exchange::of(operation) };
+    let exchange = LlmEndpoint { default_provider: Some("google"), stream: Some(stream), ..LlmEndpoint::of(operation) };
     Some(exchange.model(decoded(model)))
 }
 
-fn bedrock(before: &str, operation: Operation, stream: bool) -> Option<Exchange> {
+fn bedrock(before: &str, operation: Operation, stream: bool) -> Option<LlmEndpoint> {
     let (_, model) = before.rsplit_once("/model/")?;
-    let exchange = Exchange { default_provider: Some("aws"), stream: Some(stream), ..Exchange::of(operation) };
+    let exchange = LlmEndpoint { default_provider: Some("aws"), stream: Some(stream), ..LlmEndpoint::of(operation) };
     Some(exchange.model(decoded(model)))
 }
 

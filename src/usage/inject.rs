@@ -15,7 +15,7 @@ use serde::{Deserialize, Deserializer, de::IgnoredAny};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::metadata::intake::{announces_json, media_type};
+use crate::media::{announces_json, media_type};
 
 /// Layer that asks OpenAI-shaped streams for their usage where the client did not, and hides the extra chunk from that
 /// client: **the one place where this crate changes bodies**.

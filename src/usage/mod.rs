@@ -35,7 +35,7 @@
 //!
 //! # What is read
 //!
-//! The exchange is recognised by its method and path ([`Exchange::recognise`]), or by code of yours
+//! The exchange is recognized by its method and path ([`LlmEndpoint::detect`]), or by code of yours
 //! ([`UsageTap::exchange`]); other requests pay nothing. The shapes of OpenAI (chat, responses, embeddings, images, legacy
 //! completions, transcriptions, speech), Anthropic, Gemini and Vertex (interactions too), Bedrock (Converse, InvokeModel),
 //! Mistral, Cohere, Ollama, OpenRouter, DeepSeek, Moonshot, Groq, xAI, Perplexity, Azure, Databricks, Workers AI, MiniMax,
@@ -83,7 +83,7 @@
 //! the headers `x-portkey-provider` and `x-majordomo-provider`; and else the one that the shape is of. A client can write
 //! any host and header, so they come late, unless the request is yours: [`UsageTap::trust_request`].
 //!
-//! # As it is serialised
+//! # As it is serialized
 //!
 //! The member `llm` of an event, here with the counts that are not known left out:
 //!
@@ -92,7 +92,7 @@
 //!  "response_id":"chatcmpl-1","service_tier":"default","stream":true,
 //!  "usage_status":"reported","usage":{"input_tokens":2006,"output_tokens":300,"cache_read_tokens":1920},
 //!  "cost_status":"priced","cost_usd":0.005615,"input_cost_usd":0.002615,"output_cost_usd":0.003,
-//!  "price_source":"genai-prices 0.2.1","first_token_us":412000,"output_tokens_per_second":71.5,"meters":{}}
+//!  "price_source":"genai-prices 0.2.1","first_token_us":412000,"output_tokens_per_second":71.5,"quantities":{}}
 //! ```
 //!
 //! # When a stream breaks off
@@ -120,7 +120,7 @@ mod config;
 mod counts;
 mod eventstream;
 mod exchange;
-mod flavour;
+mod flavor;
 mod inject;
 mod money;
 mod price;
@@ -132,12 +132,12 @@ mod tap;
 
 pub(crate) use self::record::{LlmRecord, Recorded, RequestFacts};
 pub use self::{
-    call::{CostStatus, LlmUsage, Meter, UsageStatus},
+    call::{CostStatus, LlmCall, Quantity, UsageStatus},
     config::UsageTap,
     counts::{Unit, Usage},
-    exchange::{Exchange, Operation},
+    exchange::{LlmEndpoint, Operation},
     inject::{HidingBody, InjectFuture, InjectIncludeUsage, InjectIncludeUsageLayer, InjectedBody},
     money::{Money, ParseMoneyError},
-    price::{CatalogPrices, OverlayPrices, Price, PriceBook, PriceQuery, Rates, SwapPrices},
-    record::{Cost, UsageRecord},
+    price::{CatalogPrices, Cost, OverlayPrices, PriceBook, PriceQuery, Rates, SwapPrices},
+    record::{ExtraCost, UsageRecord},
 };

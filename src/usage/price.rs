@@ -53,7 +53,7 @@ impl<'a> PriceQuery<'a> {
 /// What something costs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Price {
+pub struct Cost {
     /// All of it.
     pub total: Money,
     /// The input's part, where it is known.
@@ -64,7 +64,7 @@ pub struct Price {
     pub source: Arc<str>,
 }
 
-impl Price {
+impl Cost {
     /// A price of your own, with the source `custom`.
     pub fn custom(total: Money) -> Self {
         Self { total, input: None, output: None, source: "custom".into() }
@@ -119,40 +119,40 @@ pub(super) fn sources(sources: &[&Arc<str>]) -> Option<Arc<str>> {
 /// Between the sources of a sum.
 const AND: &str = " and ";
 
-/// Tells what usage costs; closures from [`PriceQuery`] to an optional [`Price`] are price books too.
+/// Tells what usage costs; closures from [`PriceQuery`] to an optional [`Cost`] are price books too.
 ///
 /// It is asked on the thread that first reads the usage of an event, mostly a sink's. No price means `None`, never zero.
 ///
 /// ```
-/// use tower_tagging::usage::{CatalogPrices, Money, Price, PriceBook, PriceQuery, UsageTap};
+/// use tower_tagging::usage::{CatalogPrices, Money, Cost, PriceBook, PriceQuery, UsageTap};
 ///
 /// let catalog = CatalogPrices::bundled();
 /// // Who brings a key of its own pays the provider, not us.
 /// let prices = move |query: &PriceQuery<'_>| match query.metadata.and_then(|tags| tags.get("plan")) {
-///     Some("own_key") => Some(Price::custom(Money::default())),
+///     Some("own_key") => Some(Cost::custom(Money::default())),
 ///     _ => catalog.price(query),
 /// };
 /// let tap = UsageTap::new().prices(prices);
 /// ```
 pub trait PriceBook: Send + Sync + 'static {
     /// The price, or `None` for a model that has none here.
-    fn price(&self, query: &PriceQuery<'_>) -> Option<Price>;
+    fn price(&self, query: &PriceQuery<'_>) -> Option<Cost>;
 }
 
-impl<F: Fn(&PriceQuery<'_>) -> Option<Price> + Send + Sync + 'static> PriceBook for F {
-    fn price(&self, query: &PriceQuery<'_>) -> Option<Price> {
+impl<F: Fn(&PriceQuery<'_>) -> Option<Cost> + Send + Sync + 'static> PriceBook for F {
+    fn price(&self, query: &PriceQuery<'_>) -> Option<Cost> {
         self(query)
     }
 }
 
 impl PriceBook for Arc<dyn PriceBook> {
-    fn price(&self, query: &PriceQuery<'_>) -> Option<Price> {
+    fn price(&self, query: &PriceQuery<'_>) -> Option<Cost> {
         (**self).price(query)
     }
 }
 
 impl PriceBook for Box<dyn PriceBook> {
-    fn price(&self, query: &PriceQuery<'_>) -> Option<Price> {
+    fn price(&self, query: &PriceQuery<'_>) -> Option<Cost> {
         (**self).price(query)
     }
 }
@@ -231,7 +231,7 @@ impl CatalogPrices {
 }
 
 impl PriceBook for CatalogPrices {
-    fn price(&self, query: &PriceQuery<'_>) -> Option<Price> {
+    fn price(&self, query: &PriceQuery<'_>) -> Option<Cost> {
         // A part of nothing costs nothing, and to leave it out is less to work through; but where there are parts of parts,
         // the catalog wants the whole of each.
         let has_parts_of_parts = query.usage.iter().any(|(unit, count)| count > 0 && !unit.is_always_named());
@@ -255,7 +255,7 @@ impl PriceBook for CatalogPrices {
         let (input, output) = (price.input_price * factor, price.output_price * factor);
         // Searches cost what they cost.
         let others = price.total_price - price.input_price - price.output_price;
-        Some(Price {
+        Some(Cost {
             total: Money::from_usd(if factor > 1.0 { input + output + others } else { price.total_price })?,
             input: Money::from_usd(input),
             output: Money::from_usd(output),
@@ -307,7 +307,7 @@ impl Rates {
         self
     }
 
-    fn price(&self, usage: &Usage) -> Price {
+    fn price(&self, usage: &Usage) -> Cost {
         let count = |unit| u128::from(usage.get(unit).unwrap_or(0));
         let (read, write) = (count(Unit::CacheReadTokens), count(Unit::CacheWriteTokens));
         let fresh = count(Unit::InputTokens).saturating_sub(read + write);
@@ -322,7 +322,7 @@ impl Rates {
                 + nanos(write, self.cache_write.unwrap_or(self.input)),
         );
         let output = money(nanos(count(Unit::OutputTokens), self.output));
-        Price::custom(input + output).parts(input, output)
+        Cost::custom(input + output).parts(input, output)
     }
 }
 
@@ -366,7 +366,7 @@ impl fmt::Debug for OverlayPrices {
 }
 
 impl PriceBook for OverlayPrices {
-    fn price(&self, query: &PriceQuery<'_>) -> Option<Price> {
+    fn price(&self, query: &PriceQuery<'_>) -> Option<Cost> {
         let provider = query.provider.unwrap_or_default().to_lowercase();
         let names = [Some(query.model), query.requested_model, Some(undated(query.model))];
         let rates =
@@ -429,7 +429,7 @@ impl fmt::Debug for SwapPrices {
 }
 
 impl PriceBook for SwapPrices {
-    fn price(&self, query: &PriceQuery<'_>) -> Option<Price> {
+    fn price(&self, query: &PriceQuery<'_>) -> Option<Cost> {
         // The lock is let go before the book is asked.
         let book = Arc::clone(&self.book.read().unwrap_or_else(PoisonError::into_inner));
         book.price(query)

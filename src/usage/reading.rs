@@ -5,8 +5,9 @@ use memchr::memmem;
 use serde_json::{Map, Value};
 
 use crate::{
-    json_scan::{JsonScanner, Node, Roots, Want},
-    request_fields::{cut_name, scalar_text},
+    body::json_scan::{JsonScanner, Node, Roots, Want},
+    body::request_fields::scalar_text,
+    text::cut_name,
 };
 
 use super::{Money, tally::Tally, tap::HeaderFacts};

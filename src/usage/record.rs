@@ -5,20 +5,20 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-#[cfg(feature = "client")]
+#[cfg(feature = "propagate")]
 use crate::Tags;
 use crate::{
     Metadata,
-    metadata::limits::truncated,
-    request_fields::{MAX_NAME_CHARS, RequestFields, cut_name},
+    body::request_fields::RequestFields,
+    text::{MAX_NAME_CHARS, cut_name, truncated},
 };
 
 use super::{
-    CostStatus, Exchange, LlmUsage, Meter, Money, Operation, Price, PriceQuery, Unit, Usage, UsageStatus, UsageTap,
+    Cost, CostStatus, LlmCall, LlmEndpoint, Money, Operation, PriceQuery, Quantity, Unit, Usage, UsageStatus, UsageTap,
     attempts::Attempts,
     charge::{self, Call, Charge, ask_book},
     config::HUGGING_FACE,
-    flavour,
+    flavor,
     price::sources,
     reading::Reading,
     tap::{MAX_KEPT_BYTES, Tap},
@@ -51,31 +51,31 @@ impl From<Usage> for UsageRecord {
 /// A cost that code records: see [`Tags::record_cost`](crate::Tags::record_cost).
 ///
 /// ```
-/// use tower_tagging::usage::{Cost, Money};
+/// use tower_tagging::usage::{ExtraCost, Money};
 ///
-/// let cost = Cost::new(Money::from_nano_usd(1_500)).of("rows", 1_200.0);
+/// let cost = ExtraCost::new(Money::from_nano_usd(1_500)).of("rows", 1_200.0);
 /// ```
 #[derive(Clone, Debug, PartialEq)]
-pub struct Cost {
+pub struct ExtraCost {
     money: Money,
-    meter: Option<Meter>,
+    quantity: Option<Quantity>,
 }
 
-impl Cost {
+impl ExtraCost {
     /// So much money.
     pub fn new(money: Money) -> Self {
-        Self { money, meter: None }
+        Self { money, quantity: None }
     }
 
-    /// Says what it was spent on: the name of a meter, cut to 256 characters, and the amount of it. One that is no finite
+    /// Says what it was spent on: the name of a quantity, cut to 256 characters, and the amount of it. One that is no finite
     /// number counts as none.
     #[must_use]
-    pub fn of(mut self, meter: impl Into<Cow<'static, str>>, amount: f64) -> Self {
-        let name = match meter.into() {
+    pub fn of(mut self, quantity: impl Into<Cow<'static, str>>, amount: f64) -> Self {
+        let name = match quantity.into() {
             Cow::Borrowed(name) => Cow::Borrowed(truncated(name, MAX_NAME_CHARS)),
             Cow::Owned(name) => Cow::Owned(cut_name(name)),
         };
-        self.meter = Some(Meter { name, amount: if amount.is_finite() { amount } else { 0.0 } });
+        self.quantity = Some(Quantity { name, amount: if amount.is_finite() { amount } else { 0.0 } });
         self
     }
 }
@@ -85,7 +85,7 @@ impl Cost {
 pub(crate) struct Recorded {
     usages: Vec<Recording>,
     money: Option<Money>,
-    meters: Vec<Meter>,
+    quantities: Vec<Quantity>,
 }
 
 #[derive(Debug)]
@@ -99,7 +99,7 @@ struct Recording {
 #[derive(Debug)]
 struct Settled {
     status: CostStatus,
-    price: Option<Price>,
+    price: Option<Cost>,
 }
 
 impl Settled {
@@ -123,12 +123,12 @@ impl Recorded {
     }
 
     /// A call that was read and priced for an event of its own.
-    pub(crate) fn add_call(&mut self, call: &LlmUsage) {
+    pub(crate) fn add_call(&mut self, call: &LlmCall) {
         let source = || call.price_source.clone().unwrap_or_else(|| "custom".into());
-        let price = call.cost.map(|total| Price {
+        let price = call.cost.map(|total| Cost {
             input: call.input_cost,
             output: call.output_cost,
-            ..Price::custom(total).source(source())
+            ..Cost::custom(total).source(source())
         });
         let record = UsageRecord {
             usage: call.usage.clone().unwrap_or_default(),
@@ -136,8 +136,8 @@ impl Recorded {
             model: call.response_model.clone().or_else(|| call.request_model.clone()),
         };
         self.add(Recording { record, settled: Some(Settled { status: call.cost_status, price }) });
-        for meter in &call.meters {
-            self.add_meter(meter.clone());
+        for quantity in &call.quantities {
+            self.add_meter(quantity.clone());
         }
     }
 
@@ -155,18 +155,18 @@ impl Recorded {
         }
     }
 
-    pub(crate) fn add_cost(&mut self, cost: Cost) {
+    pub(crate) fn add_cost(&mut self, cost: ExtraCost) {
         self.money = Some(self.money.unwrap_or_default() + cost.money);
-        if let Some(meter) = cost.meter {
-            self.add_meter(meter);
+        if let Some(quantity) = cost.quantity {
+            self.add_meter(quantity);
         }
     }
 
-    fn add_meter(&mut self, meter: Meter) {
-        if let Some(other) = self.meters.iter_mut().find(|other| other.name == meter.name) {
-            other.amount = (other.amount + meter.amount).clamp(f64::MIN, f64::MAX);
-        } else if self.meters.len() < MAX_RECORDS {
-            self.meters.push(meter);
+    fn add_meter(&mut self, quantity: Quantity) {
+        if let Some(other) = self.quantities.iter_mut().find(|other| other.name == quantity.name) {
+            other.amount = (other.amount + quantity.amount).clamp(f64::MIN, f64::MAX);
+        } else if self.quantities.len() < MAX_RECORDS {
+            self.quantities.push(quantity);
         }
     }
 
@@ -180,8 +180,8 @@ impl Recorded {
             let names = [&record.provider, &record.model].into_iter().flatten().map(String::capacity).sum::<usize>();
             size_of::<Recording>() + names + record.usage.approximate_bytes()
         });
-        let meters = self.meters.iter().map(|meter| size_of::<Meter>() + meter.name.len());
-        usages.chain(meters).sum()
+        let quantities = self.quantities.iter().map(|quantity| size_of::<Quantity>() + quantity.name.len());
+        usages.chain(quantities).sum()
     }
 }
 
@@ -191,10 +191,10 @@ pub(crate) struct LlmRecord {
     /// What it holds in memory, about; once a request is over, what it held then.
     bytes: usize,
     /// The request that makes the call, where it is to be told what the call cost.
-    #[cfg(feature = "client")]
+    #[cfg(feature = "propagate")]
     caller: Option<Tags>,
     seen: Mutex<Seen>,
-    settled: OnceLock<Option<LlmUsage>>,
+    settled: OnceLock<Option<LlmCall>>,
 }
 
 /// What an event knows of the request whose usage is settled.
@@ -216,7 +216,7 @@ pub(crate) struct RequestFacts<'a> {
 /// An exchange, and what is seen of its response.
 #[derive(Default)]
 struct Seen {
-    exchange: Option<Exchange>,
+    exchange: Option<LlmEndpoint>,
     response: Response,
     /// The body came to its end.
     has_ended: bool,
@@ -260,7 +260,7 @@ impl LlmRecord {
     pub(crate) fn empty() -> Box<Self> {
         Box::new(Self {
             bytes: size_of::<Self>(),
-            #[cfg(feature = "client")]
+            #[cfg(feature = "propagate")]
             caller: None,
             seen: Mutex::default(),
             settled: OnceLock::new(),
@@ -268,7 +268,7 @@ impl LlmRecord {
     }
 
     /// What was settled before.
-    pub(crate) fn settled(llm: LlmUsage) -> Box<Self> {
+    pub(crate) fn settled(llm: LlmCall) -> Box<Self> {
         Box::new(Self { settled: OnceLock::from(Some(llm)), ..*Self::empty() })
     }
 
@@ -277,13 +277,13 @@ impl LlmRecord {
         // All fields by name, so that none is forgotten.
         let Self {
             bytes,
-            #[cfg(feature = "client")]
+            #[cfg(feature = "propagate")]
             caller,
             seen,
             settled,
         } = self;
         settled.take();
-        #[cfg(feature = "client")]
+        #[cfg(feature = "propagate")]
         caller.take();
         let seen = seen.get_mut().unwrap_or_else(PoisonError::into_inner);
         let mut buffer = match std::mem::take(&mut seen.response) {
@@ -302,24 +302,24 @@ impl LlmRecord {
     }
 
     /// The request is this exchange.
-    pub(crate) fn observe(&mut self, exchange: Exchange) {
+    pub(crate) fn observe(&mut self, exchange: LlmEndpoint) {
         self.seen().exchange = Some(exchange);
     }
 
     /// The request that makes the call is to be told what it cost.
-    #[cfg(feature = "client")]
+    #[cfg(feature = "propagate")]
     pub(crate) fn roll_up_to(&mut self, caller: Option<Tags>) {
         self.caller = caller;
     }
 
     /// Whom to tell what the call cost, once it is over.
-    #[cfg(feature = "client")]
+    #[cfg(feature = "propagate")]
     pub(crate) fn caller(&mut self) -> Option<Tags> {
         self.caller.take()
     }
 
     /// The response is there: makes its tap of the exchange and a buffer.
-    pub(crate) fn begin(&mut self, tap: impl FnOnce(&Exchange, &mut Vec<u8>) -> Tap) {
+    pub(crate) fn begin(&mut self, tap: impl FnOnce(&LlmEndpoint, &mut Vec<u8>) -> Tap) {
         let seen = self.seen();
         if let Some(exchange) = &seen.exchange {
             seen.response = Response::Tapped(tap(exchange, &mut seen.buffer));
@@ -355,7 +355,7 @@ impl LlmRecord {
         self.bytes
     }
 
-    pub(crate) fn settle(&self, request: &RequestFacts<'_>) -> Option<&LlmUsage> {
+    pub(crate) fn settle(&self, request: &RequestFacts<'_>) -> Option<&LlmCall> {
         let settle = || self.seen.lock().unwrap_or_else(PoisonError::into_inner).settle(request);
         self.settled.get_or_init(settle).as_ref()
     }
@@ -368,7 +368,7 @@ impl fmt::Debug for LlmRecord {
 }
 
 impl Seen {
-    fn settle(&mut self, request: &RequestFacts<'_>) -> Option<LlmUsage> {
+    fn settle(&mut self, request: &RequestFacts<'_>) -> Option<LlmCall> {
         let RequestFacts { tap, recorded, fields, .. } = *request;
         let has_response = !matches!(self.response, Response::Awaited);
         let (mut reading, stream) = self.read(request.duration);
@@ -386,7 +386,7 @@ impl Seen {
         let provider =
             exchange.as_ref().zip(tap).and_then(|(exchange, tap)| provider(tap, exchange, &reading, model, request));
         let operation = exchange.as_ref().map(|exchange| &exchange.operation);
-        let meaning = flavour::read(provider.as_deref(), model, operation, &reading);
+        let meaning = flavor::read(provider.as_deref(), model, operation, &reading);
         let is_success = request.is_success;
         // What fails is told at once.
         let says_anything = reading.model.is_some() || reading.id.is_some() || (has_response && !is_success);
@@ -401,7 +401,7 @@ impl Seen {
         } else {
             UsageStatus::Partial
         };
-        let mut llm = LlmUsage {
+        let mut llm = LlmCall {
             provider,
             request_model,
             service_tier: reading.service_tier.clone().or_else(|| fields.service_tier.clone()),
@@ -416,7 +416,7 @@ impl Seen {
             input_cost: None,
             output_cost: None,
             price_source: None,
-            meters: Vec::new(),
+            quantities: Vec::new(),
             first_token: reading.first_token,
             output_tokens_per_second: None,
             inconsistencies: meaning.inconsistencies,
@@ -436,7 +436,7 @@ impl Seen {
 /// name, and what the request says, which comes before these where it is trusted; at last who speaks this way first of all.
 fn provider(
     tap: &UsageTap,
-    exchange: &Exchange,
+    exchange: &LlmEndpoint,
     reading: &Reading,
     model: Option<&str>,
     request: &RequestFacts<'_>,
@@ -495,7 +495,7 @@ fn provider(
     Some(provider.into())
 }
 
-impl LlmUsage {
+impl LlmCall {
     /// Prices what the provider reported.
     fn price(
         &mut self,
@@ -543,7 +543,7 @@ impl LlmUsage {
     }
 
     /// Costs this; `is_of_all` says that it is of all that was counted.
-    fn take_price(&mut self, price: Price, is_of_all: bool) {
+    fn take_price(&mut self, price: Cost, is_of_all: bool) {
         let has_all = self.inconsistencies.is_empty()
             || self
                 .usage
@@ -563,7 +563,7 @@ impl LlmUsage {
 
     /// A cost that code recorded, on top of what the provider reported.
     fn add_cost(&mut self, recorded: &Recorded) {
-        self.meters.clone_from(&recorded.meters);
+        self.quantities.clone_from(&recorded.quantities);
         let Some(money) = recorded.money else { return };
         self.cost = Some(self.cost.unwrap_or_default() + money);
         self.price_source = Some(Arc::from(match &self.price_source {
@@ -579,16 +579,16 @@ impl LlmUsage {
 
     /// What code recorded takes the place of what was observed: several calls add up.
     fn replace_by(&mut self, recorded: &Recorded, tap: Option<&UsageTap>, request: &RequestFacts<'_>) {
-        let Recorded { usages, money, meters } = recorded;
+        let Recorded { usages, money, quantities } = recorded;
         let money = *money;
         self.usage_status = UsageStatus::Recorded;
-        self.meters.clone_from(meters);
+        self.quantities.clone_from(quantities);
         let mut sum = Usage::new();
         let mut prices = Vec::new();
         let (mut unpriced, mut is_partial, mut without_usage) = (0, false, 0);
         for Recording { record, settled } in usages {
             sum.add_all(&record.usage);
-            self.inconsistencies.extend(flavour::inconsistencies(&record.usage));
+            self.inconsistencies.extend(flavor::inconsistencies(&record.usage));
             self.provider = record.provider.clone().or_else(|| self.provider.take());
             self.response_model = record.model.clone().or_else(|| self.response_model.take());
             if let Some(Settled { status, price }) = settled {
@@ -604,7 +604,7 @@ impl LlmUsage {
                 unpriced += usize::from(money.is_none());
                 continue;
             };
-            let usage = flavour::saturated(&record.usage);
+            let usage = flavor::saturated(&record.usage);
             let query = PriceQuery {
                 provider: record.provider.as_deref(),
                 model,
@@ -623,7 +623,7 @@ impl LlmUsage {
             }
         }
         self.usage = (!sum.is_empty()).then_some(sum);
-        let all = |part: fn(&Price) -> Option<Money>| {
+        let all = |part: fn(&Cost) -> Option<Money>| {
             let parts: Option<Vec<Money>> = prices.iter().map(part).collect();
             parts.filter(|parts| !parts.is_empty() && money.is_none()).map(|parts| parts.into_iter().sum())
         };

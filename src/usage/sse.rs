@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use memchr::memchr2;
 
-use crate::json_scan::{JsonScanner, Roots};
+use crate::body::json_scan::{JsonScanner, Roots};
 
 use super::{
     reading::{Field, Reading, has_content, scanner, speaks_of_usage},

@@ -3,7 +3,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use serde_json::Value;
 
 use super::{
-    flavour::whole,
+    flavor::whole,
     reading::{Field, name_text},
 };
 

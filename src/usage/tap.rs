@@ -4,12 +4,9 @@ use http::HeaderMap;
 use serde_json::{Map, Value};
 
 use crate::{
-    json_scan::{JsonScanner, Roots},
-    metadata::{
-        intake::{is_json, media_type},
-        limits::truncated,
-    },
-    request_fields::MAX_NAME_CHARS,
+    body::json_scan::{JsonScanner, Roots},
+    media::{is_json, media_type},
+    text::{MAX_NAME_CHARS, truncated},
 };
 
 use super::{

@@ -17,10 +17,11 @@ use tower::{Layer, ServiceExt, service_fn};
 use tower_tagging::{
     Event, EventLayer, MetadataLayer, TaggingLayer, Tags,
     event::{Clock, ManualClock},
-    metadata,
-    metadata::{Intake, KeyCase, Limits, Scope},
+    metadata::{Limits, Scope},
     sink::MockSink,
-    usage::{Cost, Money, Unit, Usage, UsageTap},
+    sources::{KeyCase, TagSources},
+    tags,
+    usage::{ExtraCost, Money, Unit, Usage, UsageTap},
 };
 
 /// Events of requests, one for each number, whose handler does this with their tags.
@@ -76,8 +77,8 @@ pub(crate) fn router(sink: impl tower_tagging::Sink, key_case: KeyCase) -> Route
     let tagging = TaggingLayer::builder()
         .metadata(
             MetadataLayer::builder()
-                .intake(Intake::majordomo().key_case(key_case))
-                .scope(Scope::Workspace, metadata! { "Env" => "prod" }),
+                .sources(TagSources::majordomo().key_case(key_case))
+                .scope(Scope::Workspace, tags! { "Env" => "prod" }),
         )
         .usage(UsageTap::new().trust_request())
         .sink(sink)
@@ -108,8 +109,8 @@ pub(crate) async fn full_event() -> Arc<Event> {
         ("x-majordomo-feature", "document-review"),
         ("x-majordomo-user-id", "Zoë \u{2028} \"quoted\" \\ 東京"),
         ("x-majordomo-env", "spoofed"),
-        ("x-majordomo-span-name", "summarise"),
-        ("x-majordomo-span-path", "plan/summarise"),
+        ("x-majordomo-span-name", "summarize"),
+        ("x-majordomo-span-path", "plan/summarize"),
         ("x-majordomo-trace-id", "run-7"),
         ("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
     ];
@@ -158,7 +159,7 @@ pub(crate) fn expected(event: &Event) -> Value {
         "usage_status": llm["usage_status"],
         "price_source": llm["price_source"],
         "trace_id": trace["trace_id"],
-        "w3c_trace_id": trace["w3c_trace_id"],
+        "client_trace_id": trace["client_trace_id"],
         "span_id": trace["span_id"],
         "parent_span_id": trace["parent_span_id"],
         "span_name": trace["span_name"],
@@ -203,8 +204,8 @@ pub(crate) fn hostile_events() -> Vec<Arc<Event>> {
         }),
         Box::new(move |tags| tags.insert(&long, &long)),
         Box::new(move |tags| tags.record_usage(most.clone().of("openai", "gpt-4o"))),
-        Box::new(move |tags| tags.record_cost(Cost::new(huge).of("absurd", f64::MAX))),
-        Box::new(|tags| tags.record_cost(Cost::new(Money::from_nano_usd(1)).of("", f64::NAN))),
+        Box::new(move |tags| tags.record_cost(ExtraCost::new(huge).of("absurd", f64::MAX))),
+        Box::new(|tags| tags.record_cost(ExtraCost::new(Money::from_nano_usd(1)).of("", f64::NAN))),
         Box::new(|tags| {
             for number in 0..5_000 {
                 tags.insert(format!("key {number}"), "");

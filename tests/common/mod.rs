@@ -28,7 +28,7 @@ pub(crate) fn assert_schema(event: &Value) {
     assert_eq!((time.len(), time.ends_with('Z')), (27, true), "not in UTC with microseconds: {time}");
 }
 
-/// The event as it is serialised, by the schema; and it is the same when it is read back.
+/// The event as it is serialized, by the schema; and it is the same when it is read back.
 #[track_caller]
 pub(crate) fn json(event: &Event) -> Value {
     let text = serde_json::to_string(event).unwrap();

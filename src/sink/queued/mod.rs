@@ -364,12 +364,10 @@ impl<W: BatchWriter> QueuedBuilder<W> {
 }
 
 /// Events of a batch that are worked through before other threads get their turn: some 100 microseconds of work.
-#[cfg(any(feature = "jsonl", feature = "otel"))]
 const TURN: usize = 32;
 
 /// The events of a batch, for a writer that has work to do for each: after every few of them requests go first. Where all cores
 /// are busy, a long piece of work holds up the requests of one core, and those of the others that wait for them.
-#[cfg(any(feature = "jsonl", feature = "otel"))]
 pub(crate) fn in_turns(events: &[Arc<Event>]) -> impl Iterator<Item = &Arc<Event>> {
     events.chunks(TURN).enumerate().flat_map(|(turn, some)| {
         if turn > 0 {

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::event::whole::millis;
+use crate::time::millis;
 
 pub(super) type Observer = Arc<dyn Fn(QueueFull<'_>) + Send + Sync>;
 

@@ -2,7 +2,7 @@ use std::time::{Duration, Instant};
 
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 
-use crate::event::whole::after;
+use crate::time::after;
 
 /// When a [`Queued`](super::Queued) tries again what its writer calls [retryable](super::WriteError::retryable), and when it
 /// gives up.

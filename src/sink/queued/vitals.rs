@@ -7,11 +7,9 @@ use std::{
 };
 
 use crate::{
-    event::{
-        Event,
-        whole::{micros_since_1970, millis},
-    },
+    event::Event,
     sink::SinkHealth,
+    time::{micros_since_1970, millis},
 };
 
 /// What tells how a worker is doing.

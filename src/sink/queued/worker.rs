@@ -9,8 +9,8 @@ use std::{
 
 use crate::{
     event::{Event, EventPool},
-    request_fields::cut_name,
     sink::guarded::Guarded,
+    text::cut_name,
 };
 
 use super::{

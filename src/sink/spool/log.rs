@@ -13,7 +13,6 @@ use std::{
 
 use crate::{
     event::Event,
-    json_writer,
     sink::{DropReason, SpoolReport, queued::backlog::Backlog},
 };
 
@@ -255,7 +254,7 @@ impl Backlog for Log {
         }
         BUFFER.with_borrow_mut(|buffer| {
             record::begin(buffer);
-            if json_writer::write(buffer, event).is_err() || !record::end(buffer) {
+            if serde_json::to_writer(&mut *buffer, event).is_err() || !record::end(buffer) {
                 return Err(DropReason::SpoolFailed);
             }
             let result = self.write(buffer);

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::event::whole::after;
+use crate::time::after;
 
 use super::Fsync;
 

@@ -31,7 +31,7 @@ CREATE TABLE llm_requests (
     usage_status text,
     price_source text,
     trace_id text NOT NULL,
-    w3c_trace_id text NOT NULL,
+    client_trace_id text,
     span_id text NOT NULL,
     parent_span_id text,
     span_name text,

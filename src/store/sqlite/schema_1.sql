@@ -31,7 +31,7 @@ CREATE TABLE llm_requests (
     usage_status TEXT,
     price_source TEXT,
     trace_id TEXT NOT NULL,
-    w3c_trace_id TEXT NOT NULL,
+    client_trace_id TEXT,
     span_id TEXT NOT NULL,
     parent_span_id TEXT,
     span_name TEXT,

@@ -5,7 +5,7 @@
 
 use memchr::memchr2;
 
-use crate::metadata::intake::json::decode_string;
+use crate::text::decode_string;
 
 /// A key whose value, or whose object's values, are wanted.
 pub(crate) struct Node<F: 'static> {

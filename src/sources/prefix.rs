@@ -2,7 +2,7 @@ use std::borrow::Cow;
 
 use http::HeaderName;
 
-use super::super::ConfigError;
+use crate::metadata::ConfigError;
 
 /// Rests of a prefixed name that address the gateway itself and are no tags.
 const RESERVED: [&str; 7] = ["key", "provider", "provider-alias", "client", "trace-id", "span-path", "span-name"];

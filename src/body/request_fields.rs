@@ -3,17 +3,15 @@
 use http::HeaderMap;
 
 use crate::{
-    form_fields::{FormScanner, boundary},
-    json_scan::{JsonScanner, Node, Roots, Want},
-    metadata::{
-        DiagnosticCode,
-        intake::{announces_json, header_text, json::decode_string},
-        limits::truncated,
-    },
+    media::announces_json,
+    metadata::DiagnosticCode,
+    text::{cut_name, decode_string, header_text},
 };
 
-/// Longest name of a model or a tier, in characters.
-pub(crate) const MAX_NAME_CHARS: usize = 256;
+use super::{
+    form::{FormScanner, boundary},
+    json_scan::{JsonScanner, Node, Roots, Want},
+};
 
 /// Longest value that is held back until it is complete, in bytes.
 const MAX_VALUE_BYTES: usize = 16 * 1024;
@@ -129,13 +127,6 @@ impl RequestFieldReader {
     }
 }
 
-/// A name of a model or a tier, cut to what is still one, with no more memory than that takes.
-pub(crate) fn cut_name(mut name: String) -> String {
-    name.truncate(truncated(&name, MAX_NAME_CHARS).len());
-    name.shrink_to_fit();
-    name
-}
-
 /// A string's text, or a number or boolean as it is written.
 #[cfg(feature = "llm")]
 pub(crate) fn scalar_text(value: &[u8]) -> Option<String> {
@@ -155,7 +146,7 @@ fn json_text(value: &str) -> Option<String> {
 mod tests {
     use http::{HeaderMap, HeaderValue, header};
 
-    use super::{MAX_NAME_CHARS, RequestFieldReader, RequestFields, cut_name};
+    use super::{RequestFieldReader, RequestFields};
 
     fn read(body: &str, chunk: usize) -> Option<RequestFields> {
         read_as("application/json", body, chunk)
@@ -217,13 +208,6 @@ mod tests {
         assert_eq!(read_as("multipart/form-data; boundary=x", &body, 7), Some(expected));
         assert_eq!(read_as("multipart/form-data; boundary=y", &body, 7), None);
         assert_eq!(read_as("application/x-www-form-urlencoded", "model=x", 7), None);
-    }
-
-    #[test]
-    fn a_long_name_is_cut_with_its_memory() {
-        let cut = cut_name("ü".repeat(10_000));
-        assert_eq!(cut, "ü".repeat(MAX_NAME_CHARS));
-        assert!(cut.capacity() < 2 * cut.len(), "{} bytes", cut.capacity());
     }
 
     #[test]

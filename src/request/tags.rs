@@ -1,8 +1,3 @@
-#[cfg(feature = "client")]
-pub(crate) mod current;
-#[cfg(feature = "client")]
-mod step;
-
 use std::{
     fmt,
     sync::{
@@ -14,16 +9,17 @@ use std::{
 
 use http::request::Parts;
 
-#[cfg(feature = "client")]
-pub use self::step::Step;
 #[cfg(feature = "llm")]
-use crate::usage::{Cost, LlmUsage, Recorded, UsageRecord};
+use crate::usage::{ExtraCost, LlmCall, Recorded, UsageRecord};
 use crate::{
+    body::request_fields::RequestFields,
     event::{Event, Outcome},
-    metadata::{Diagnostic, Metadata, MetadataLayer, Scope, Scopes, limits::truncated},
-    request_fields::RequestFields,
+    metadata::{Diagnostic, Metadata, Scope, Scopes},
+    text::truncated,
     trace::{RandomIds, TraceContext},
 };
+
+use super::MetadataLayer;
 
 /// The handle to a request's tags and trace ids, for handlers and inner layers.
 ///
@@ -32,29 +28,29 @@ use crate::{
 ///
 /// ```
 /// use http::Request;
-/// use tower_tagging::{Tags, metadata, metadata::Scope};
+/// use tower_tagging::{Tags, tags, metadata::Scope};
 ///
 /// async fn handler(request: Request<String>) {
 ///     let Some(tags) = request.extensions().get::<Tags>() else { return };
 ///     tags.insert("document_id", "42");
-///     tags.set_scope(Scope::Workspace, metadata! { "tenant" => "acme" });
+///     tags.extend_scope(Scope::Workspace, tags! { "tenant" => "acme" });
 ///     println!("{} asks in trace {}", tags.get("_user").unwrap_or_default(), tags.trace().trace_id());
 /// }
 ///
 /// // A handler can be tested without any layer.
 /// let tags = Tags::new();
 /// tags.insert("_user", "ada");
-/// assert_eq!(tags.metadata(), metadata! { "_user" => "ada" });
+/// assert_eq!(tags.metadata(), tags! { "_user" => "ada" });
 /// ```
 ///
 /// Tags set after the response is over come too late for the event and are dropped; [`is_finished`](Self::is_finished)
 /// tells.
 #[derive(Clone)]
 pub struct Tags {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
 }
 
-struct Shared {
+pub(super) struct Shared {
     state: Mutex<State>,
     /// Bytes of the request body so far, and [`UNCOUNTED`] while nobody counts.
     request_body_bytes: AtomicU64,
@@ -113,7 +109,7 @@ impl Tags {
     }
 
     /// The effective tags as they are now, each in the scope that set it.
-    #[cfg(feature = "client")]
+    #[cfg(feature = "propagate")]
     pub(crate) fn scopes(&self) -> Scopes {
         let mut state = self.state();
         state.read_tags();
@@ -171,7 +167,7 @@ impl Tags {
 
     /// Sets tags of a scope, over those it has under the same keys and beside its others: how an inner layer that knows
     /// the caller hands in what can be trusted. The limits apply as they do to a client's tags.
-    pub fn set_scope(&self, scope: Scope, metadata: Metadata) {
+    pub fn extend_scope(&self, scope: Scope, metadata: Metadata) {
         if let Some(request) = self.state().open() {
             request.event.tags.add(scope, metadata);
         }
@@ -247,7 +243,7 @@ impl Tags {
     /// As [`record_usage`](Self::record_usage), which prices anew what it is told; `UsageTap::roll_up`, with the
     /// feature `client`, does it by itself.
     #[cfg(feature = "llm")]
-    pub fn record_call(&self, call: &LlmUsage) {
+    pub fn record_call(&self, call: &LlmCall) {
         self.record("a call", |recorded| recorded.add_call(call));
     }
 
@@ -256,13 +252,13 @@ impl Tags {
     /// [warned of](Self::record_usage).
     ///
     /// ```
-    /// use tower_tagging::{Tags, usage::{Cost, Money}};
+    /// use tower_tagging::{Tags, usage::{ExtraCost, Money}};
     ///
     /// let tags = Tags::new();
-    /// tags.record_cost(Cost::new(Money::from_nano_usd(1_500)).of("rows", 1_200.0));
+    /// tags.record_cost(ExtraCost::new(Money::from_nano_usd(1_500)).of("rows", 1_200.0));
     /// ```
     #[cfg(feature = "llm")]
-    pub fn record_cost(&self, cost: Cost) {
+    pub fn record_cost(&self, cost: ExtraCost) {
         self.record("cost", |recorded| recorded.add_cost(cost));
     }
 

@@ -1,6 +1,6 @@
 use percent_encoding::percent_decode_str;
 
-use super::super::limits::TagWriter;
+use crate::metadata::limits::TagWriter;
 
 /// Reads one `baggage` header by [W3C Baggage](https://www.w3.org/TR/baggage/): properties behind `;` are dropped, a
 /// member is split at its first `=`, values are percent-decoded, and kept raw when a percent sign is no part of an

@@ -5,12 +5,16 @@ use std::{
 
 use http::HeaderMap;
 
-use super::{
-    Limits, Metadata, MetadataLayer, Precedence, Scope, Scopes,
-    diagnostic::{Diagnostic, Diagnostics},
-    intake::captured::Captured,
-    limits::TagWriter,
+use crate::{
+    metadata::{
+        Limits, Metadata, Precedence, Scope, Scopes,
+        diagnostic::{Diagnostic, Diagnostics},
+        limits::TagWriter,
+    },
+    sources::captured::Captured,
 };
+
+use super::MetadataLayer;
 
 /// The tags of one request: headers as they came, the scopes that are read out of them and out of what is trusted, and the
 /// merge of all scopes.
@@ -23,7 +27,7 @@ pub(crate) struct RequestTags {
     captured: Captured,
     trusted: Option<Scopes>,
     is_read: bool,
-    /// Intake, limits, precedence and counts, once a layer began; the default ones where no [`MetadataLayer`] is. They stay for
+    /// TagSources, limits, precedence and counts, once a layer began; the default ones where no [`MetadataLayer`] is. They stay for
     /// the next request, which mostly has the same: a count of references that two threads write is slow.
     rules: Option<MetadataLayer>,
     has_begun: bool,

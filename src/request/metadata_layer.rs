@@ -8,16 +8,17 @@ use std::{
 
 use http::{HeaderMap, request::Parts};
 
-use crate::Tags;
-
-use super::{
-    ConfigError, Metadata,
-    diagnostic::{Diagnostic, Diagnostics},
-    env_var,
-    intake::{Intake, StripHeaders, captured::Captured},
-    limits::{Limits, TagWriter},
-    scope::{Precedence, Scope, Scopes},
+use crate::{
+    metadata::{
+        ConfigError, Limits, Metadata, ParsePrecedenceError, Precedence, Scope, Scopes,
+        diagnostic::{Diagnostic, Diagnostics},
+        env_var,
+        limits::TagWriter,
+    },
+    sources::{StripHeaders, TagSources, captured::Captured},
 };
+
+use super::Tags;
 
 type Resolver = Arc<dyn Fn(&Parts) -> Scopes + Send + Sync>;
 
@@ -30,13 +31,13 @@ pub struct MetadataLayer {
 }
 
 struct Config {
-    intake: Intake,
+    sources: TagSources,
     strip: StripHeaders,
     limits: Limits,
     precedence: Precedence,
     scopes: Scopes,
     resolver: Option<Resolver>,
-    #[cfg(feature = "client")]
+    #[cfg(feature = "propagate")]
     inherits: bool,
     shadowed: AtomicU64,
 }
@@ -44,7 +45,7 @@ struct Config {
 impl fmt::Debug for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Config")
-            .field("intake", &self.intake)
+            .field("sources", &self.sources)
             .field("limits", &self.limits)
             .field("precedence", &self.precedence)
             .field("scopes", &self.scopes)
@@ -58,27 +59,27 @@ impl fmt::Debug for Config {
 /// The default reads no header, has no scope, and the default [`Limits`] and [`Precedence`].
 #[derive(Clone, Default)]
 pub struct MetadataLayerBuilder {
-    intake: Intake,
+    sources: TagSources,
     strip: StripHeaders,
     limits: Limits,
     precedence: Precedence,
     scopes: Scopes,
     resolver: Option<Resolver>,
-    #[cfg(feature = "client")]
+    #[cfg(feature = "propagate")]
     inherits: bool,
 }
 
 impl fmt::Debug for MetadataLayerBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("MetadataLayerBuilder").field("intake", &self.intake).finish_non_exhaustive()
+        f.debug_struct("MetadataLayerBuilder").field("sources", &self.sources).finish_non_exhaustive()
     }
 }
 
 impl MetadataLayerBuilder {
     /// Which headers become tags.
     #[must_use]
-    pub fn intake(mut self, intake: Intake) -> Self {
-        self.intake = intake;
+    pub fn sources(mut self, sources: TagSources) -> Self {
+        self.sources = sources;
         self
     }
 
@@ -126,22 +127,22 @@ impl MetadataLayerBuilder {
     /// scope that set it: for a layer around a client, whose events would not say on whose behalf they are otherwise.
     ///
     /// What a resolver or an outer layer says of the call itself comes over them, key by key.
-    #[cfg(feature = "client")]
+    #[cfg(feature = "propagate")]
     #[must_use]
     pub fn inherit_tags(mut self) -> Self {
         self.inherits = true;
         self
     }
 
-    /// Takes [`Intake::from_env`] in place of the intake there is, and the precedence from `METADATA_PRECEDENCE` (`strict`
+    /// Takes [`TagSources::from_env`] in place of the sources there is, and the precedence from `METADATA_PRECEDENCE` (`strict`
     /// or `legacy`) when it is set.
     ///
     /// # Errors
     /// [`ConfigError`] naming the variable and what is wrong with it.
     pub fn from_env(mut self) -> Result<Self, ConfigError> {
-        self.intake = Intake::from_env()?;
+        self.sources = TagSources::from_env()?;
         if let Some(word) = env_var("METADATA_PRECEDENCE")? {
-            self.precedence = word.parse().map_err(|error: super::UnknownPrecedence| ConfigError::InvalidVariable {
+            self.precedence = word.parse().map_err(|error: ParsePrecedenceError| ConfigError::InvalidVariable {
                 variable: "METADATA_PRECEDENCE",
                 reason: error.to_string(),
             })?;
@@ -159,13 +160,13 @@ impl MetadataLayerBuilder {
             check.map_err(|problem| ConfigError::OverLimit { scope, problem })?;
         }
         let config = Config {
-            intake: self.intake,
+            sources: self.sources,
             strip: self.strip,
             limits: self.limits,
             precedence: self.precedence,
             scopes: self.scopes,
             resolver: self.resolver,
-            #[cfg(feature = "client")]
+            #[cfg(feature = "propagate")]
             inherits: self.inherits,
             shadowed: AtomicU64::new(0),
         };
@@ -202,7 +203,7 @@ impl MetadataLayer {
 
     /// Removes what the service is not to see.
     pub(crate) fn strip(&self, headers: &mut HeaderMap) {
-        self.config.intake.strip(self.config.strip, headers);
+        self.config.sources.strip(self.config.strip, headers);
     }
 
     pub(crate) fn has_resolver(&self) -> bool {
@@ -210,7 +211,7 @@ impl MetadataLayer {
     }
 
     /// The tags of the request that makes this one, if they are taken over. `existing` are those that it has already.
-    #[cfg(feature = "client")]
+    #[cfg(feature = "propagate")]
     pub(crate) fn inherited(&self, existing: Option<&Tags>) -> Option<Scopes> {
         let tags = self.config.inherits.then(Tags::current)??;
         // A layer around the same request read them.
@@ -218,7 +219,7 @@ impl MetadataLayer {
         is_other.then(|| tags.scopes())
     }
 
-    #[cfg(not(feature = "client"))]
+    #[cfg(not(feature = "propagate"))]
     #[allow(clippy::unused_self, reason = "it is there with the feature")]
     pub(crate) fn inherited(&self, _existing: Option<&Tags>) -> Option<Scopes> {
         None
@@ -246,7 +247,7 @@ impl MetadataLayer {
 
     /// Whether a request may be rejected for its tags, so that they have to be read before it goes on.
     pub(super) fn may_reject(&self) -> bool {
-        self.config.intake.is_strict() || self.config.limits.rejects()
+        self.config.sources.is_strict() || self.config.limits.rejects()
     }
 
     /// Whether it is a clone of the other.
@@ -261,7 +262,7 @@ impl MetadataLayer {
 
     /// Keeps the headers that become tags.
     pub(super) fn capture(&self, headers: &HeaderMap, captured: &mut Captured) {
-        self.config.intake.capture(headers, captured);
+        self.config.sources.capture(headers, captured);
     }
 
     /// Fills the scopes of a request: request tags out of headers that were kept, the static maps, and what is trusted of this
@@ -273,9 +274,9 @@ impl MetadataLayer {
         scopes: &mut Scopes,
         diagnostics: &mut Diagnostics,
     ) -> Option<Diagnostic<'static>> {
-        let Config { intake, limits, .. } = &*self.config;
+        let Config { sources, limits, .. } = &*self.config;
         let mut tags = TagWriter::new(scopes.get_mut(Scope::Request), limits, diagnostics);
-        intake.read(captured, &mut tags);
+        sources.read(captured, &mut tags);
         let rejection = tags.into_rejection();
         scopes.add_all(&self.config.scopes);
         for scope in Scope::ALL {

@@ -1,7 +1,7 @@
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::{
-    metadata::intake::{MAJORDOMO_PREFIX, PORTKEY_METADATA, prefix::is_reserved},
+    sources::{MAJORDOMO_PREFIX, PORTKEY_METADATA, prefix::is_reserved},
     trace::{MAJORDOMO_TRACE_ID, PORTKEY_PARENT_SPAN_ID, PORTKEY_TRACE_ID, TraceContext},
 };
 
@@ -14,7 +14,7 @@ use super::{
 /// A dialect in which tags go out; see the [module](super#the-dialects) for what each of them writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum Carrier {
+pub enum Dialect {
     /// W3C `baggage`.
     Baggage,
     /// Portkey: JSON in `x-portkey-metadata`.
@@ -41,7 +41,7 @@ const HELICONE_SESSION_PATH: HeaderName = HeaderName::from_static("helicone-sess
 const LITELLM_TAGS: HeaderName = HeaderName::from_static("x-litellm-tags");
 const CLOUDFLARE_METADATA: HeaderName = HeaderName::from_static("cf-aig-metadata");
 
-/// Most bytes of one carrier, its header names included where they hold keys.
+/// Most bytes of one dialect, its header names included where they hold keys.
 const MAX_BYTES: usize = 8192;
 /// Most members of a `baggage` header.
 const MAX_BAGGAGE_MEMBERS: usize = 64;
@@ -52,39 +52,39 @@ const MAX_PORTKEY_CHARS: usize = 128;
 
 /// Writes tags and trace in one dialect.
 pub(super) struct Writer<'p> {
-    carrier: Carrier,
+    dialect: Dialect,
     propagated: &'p mut Propagated,
 }
 
 impl<'p> Writer<'p> {
-    pub(super) fn new(carrier: Carrier, propagated: &'p mut Propagated) -> Self {
-        Self { carrier, propagated }
+    pub(super) fn new(dialect: Dialect, propagated: &'p mut Propagated) -> Self {
+        Self { dialect, propagated }
     }
 
     pub(super) fn write(mut self, tags: &[Outgoing<'_>], trace: Option<&TraceContext>) {
-        match self.carrier {
-            Carrier::Baggage => self.write_list(BAGGAGE, ["", ""], MAX_BAGGAGE_MEMBERS, tags, baggage_member),
-            Carrier::Portkey => {
+        match self.dialect {
+            Dialect::Baggage => self.write_list(BAGGAGE, ["", ""], MAX_BAGGAGE_MEMBERS, tags, baggage_member),
+            Dialect::Portkey => {
                 self.write_list(PORTKEY_METADATA, ["{", "}"], usize::MAX, tags, portkey_member);
                 self.write_trace(trace, |trace| {
                     vec![
-                        (PORTKEY_TRACE_ID, Some(trace.trace_id())),
+                        (PORTKEY_TRACE_ID, Some(trace.display_trace_id())),
                         (PORTKEY_PARENT_SPAN_ID, Some(trace.span_id().as_str())),
                         (PORTKEY_SPAN_NAME, trace.span_name()),
                     ]
                 });
             }
-            Carrier::Majordomo => {
+            Dialect::Majordomo => {
                 self.write_each(tags, majordomo_header);
                 self.write_trace(trace, |trace| {
                     vec![
-                        (MAJORDOMO_TRACE_ID, Some(trace.trace_id())),
+                        (MAJORDOMO_TRACE_ID, Some(trace.display_trace_id())),
                         (MAJORDOMO_SPAN_PATH, trace.span_path()),
                         (MAJORDOMO_SPAN_NAME, trace.span_name()),
                     ]
                 });
             }
-            Carrier::Helicone => {
+            Dialect::Helicone => {
                 self.write_each(tags, helicone_header);
                 if self.propagated.headers.contains_key(HELICONE_SESSION_ID)
                     && let Some(path) = trace.and_then(TraceContext::span_path)
@@ -92,8 +92,8 @@ impl<'p> Writer<'p> {
                     set(&mut self.propagated.headers, HELICONE_SESSION_PATH, &format!("/{path}"));
                 }
             }
-            Carrier::LiteLlm => self.write_list(LITELLM_TAGS, ["", ""], usize::MAX, tags, litellm_tag),
-            Carrier::Cloudflare => {
+            Dialect::LiteLlm => self.write_list(LITELLM_TAGS, ["", ""], usize::MAX, tags, litellm_tag),
+            Dialect::Cloudflare => {
                 self.write_list(CLOUDFLARE_METADATA, ["{", "}"], MAX_CLOUDFLARE_ENTRIES, tags, |tag| {
                     Ok(json_member(tag))
                 });
@@ -171,7 +171,7 @@ impl<'p> Writer<'p> {
     }
 
     fn leave_out(&mut self, tag: &Outgoing<'_>, reason: LeftOutReason) {
-        self.propagated.left_out.push(LeftOut { key: tag.key.to_owned(), carrier: self.carrier, reason });
+        self.propagated.left_out.push(LeftOut { key: tag.key.to_owned(), dialect: self.dialect, reason });
     }
 }
 

@@ -1,33 +1,33 @@
 //! Reading request-scope tags out of a request.
 //!
-//! An [`Intake`] says which sources are read. From the strongest to the weakest, where a weaker one only fills the
+//! An [`TagSources`] says which sources are read. From the strongest to the weakest, where a weaker one only fills the
 //! keys that a stronger one left open:
 //!
 //! | source | switched on by | key | value |
 //! |---|---|---|---|
-//! | JSON header, a repeated one filling what the first left open | [`json_header`](Intake::json_header) | as in the object | strings as they are, numbers and booleans as text, arrays and objects as compact JSON text, `null` is no tag |
-//! | prefixed headers | [`prefix`](Intake::prefix) | rest of the name, [cased](Intake::key_case) | first value of the header |
-//! | allow-list | [`allow_list`](Intake::allow_list) | header name in lower case, or the name it is given | first value of the header |
-//! | W3C `baggage` | [`baggage`](Intake::baggage) | as in the member | percent-decoded, properties dropped |
+//! | JSON header, a repeated one filling what the first left open | [`json_header`](TagSources::json_header) | as in the object | strings as they are, numbers and booleans as text, arrays and objects as compact JSON text, `null` is no tag |
+//! | prefixed headers | [`prefix`](TagSources::prefix) | rest of the name, [cased](TagSources::key_case) | first value of the header |
+//! | allow-list | [`allow_list`](TagSources::allow_list) | header name in lower case, or the name it is given | first value of the header |
+//! | W3C `baggage` | [`baggage`](TagSources::baggage) | as in the member | percent-decoded, properties dropped |
 //!
 //! The `user` field of a request body comes last and is read by [`RequestBodyLayer`](crate::tagging::RequestBodyLayer);
 //! tags that code sets through [`Tags`](crate::Tags) come before all of them.
 //!
 //! ```
-//! use tower_tagging::metadata::Intake;
+//! use tower_tagging::sources::TagSources;
 //!
 //! // What a Portkey SDK sends, and two headers of our own, one of them renamed.
-//! let intake = Intake::portkey().allow_list("x-user-id, x-tenant=tenant")?;
+//! let sources = TagSources::portkey().allow_list("x-user-id, x-tenant=tenant")?;
 //!
 //! // Secrets are refused by name, at build time.
-//! let error = Intake::new().allow_list("x-user-id, authorization").unwrap_err();
+//! let error = TagSources::new().allow_list("x-user-id, authorization").unwrap_err();
 //! assert!(error.to_string().contains("authorization"));
 //! # Ok::<(), tower_tagging::metadata::ConfigError>(())
 //! ```
 //!
 //! # From the environment
 //!
-//! [`Intake::from_env`] switches every source on and reads two variables, so that operators choose the headers:
+//! [`TagSources::from_env`] switches every source on and reads two variables, so that operators choose the headers:
 //!
 //! - `HEADERS_TO_METADATA`: the allow-list, for example `x-user-id, x-tenant=tenant`;
 //! - `METADATA_PREFIXES`: prefixes separated by commas, `x-majordomo-` when it is not set.
@@ -35,12 +35,12 @@
 mod allow_list;
 mod baggage;
 pub(crate) mod captured;
-pub(crate) mod json;
+mod json;
 pub(crate) mod prefix;
 
 use std::borrow::Cow;
 
-use http::{HeaderMap, HeaderName, HeaderValue, header};
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 pub use self::prefix::KeyCase;
 use self::{
@@ -48,13 +48,12 @@ use self::{
     captured::{Captured, Source},
     prefix::Prefix,
 };
-use super::{
-    ConfigError,
-    diagnostic::{Diagnostic, DiagnosticCode},
-    limits::TagWriter,
+use crate::{
+    metadata::{ConfigError, Diagnostic, DiagnosticCode, env_var, limits::TagWriter},
+    text::header_text,
 };
 
-/// Headers that are never tags unless they are [opted in by name](Intake::allow_secret).
+/// Headers that are never tags unless they are [opted in by name](TagSources::allow_secret).
 const SECRET_HEADERS: [&str; 11] = [
     "authorization",
     "proxy-authorization",
@@ -75,7 +74,7 @@ pub(crate) const MAJORDOMO_PREFIX: &str = "x-majordomo-";
 
 /// Which headers become tags; see the [module](self).
 #[derive(Clone, Debug, Default)]
-pub struct Intake {
+pub struct TagSources {
     json_header: Option<HeaderName>,
     strict_json: bool,
     prefixes: Vec<Prefix>,
@@ -93,15 +92,15 @@ pub enum StripHeaders {
     /// None: the service sees the request as it came.
     #[default]
     Nothing,
-    /// Those that only concern tagging: `x-portkey-*`, `x-majordomo*`, the [JSON header](Intake::json_header), and all that
-    /// begin with a [prefix](Intake::prefix) and are no secret. A [`TraceIdLayer`](crate::TraceIdLayer) that reads some of
+    /// Those that only concern tagging: `x-portkey-*`, `x-majordomo*`, the [JSON header](TagSources::json_header), and all that
+    /// begin with a [prefix](TagSources::prefix) and are no secret. A [`TraceIdLayer`](crate::TraceIdLayer) that reads some of
     /// them belongs outside of the layer that removes them, where [`TaggingLayer`](crate::TaggingLayer) has it.
     Dialects,
-    /// Those, and the ones on the [allow-list](Intake::allow_list).
+    /// Those, and the ones on the [allow-list](TagSources::allow_list).
     DialectsAndAllowList,
 }
 
-impl Intake {
+impl TagSources {
     /// Reads nothing until a source is switched on.
     pub fn new() -> Self {
         Self::default()
@@ -122,7 +121,7 @@ impl Intake {
         Self { prefixes: vec![Prefix::known(MAJORDOMO_PREFIX)], baggage: true, ..Self::portkey() }
     }
 
-    /// [`Intake::all`] [with the environment](Self::with_env).
+    /// [`TagSources::all`] [with the environment](Self::with_env).
     ///
     /// # Errors
     /// [`ConfigError`] naming the variable and the header or prefix in it that is invalid or refused.
@@ -137,17 +136,17 @@ impl Intake {
     /// # Errors
     /// [`ConfigError`] naming the variable and the header or prefix in it that is invalid or refused.
     pub fn with_env(self) -> Result<Self, ConfigError> {
-        let mut intake = self;
-        if let Some(prefixes) = super::env_var("METADATA_PREFIXES")? {
-            intake.prefixes.clear();
+        let mut sources = self;
+        if let Some(prefixes) = env_var("METADATA_PREFIXES")? {
+            sources.prefixes.clear();
             for prefix in prefixes.split(',').map(str::trim).filter(|prefix| !prefix.is_empty()) {
-                intake = intake.prefix(prefix).map_err(|error| error.in_variable("METADATA_PREFIXES"))?;
+                sources = sources.prefix(prefix).map_err(|error| error.in_variable("METADATA_PREFIXES"))?;
             }
         }
-        if let Some(list) = super::env_var("HEADERS_TO_METADATA")? {
-            intake = intake.allow_list(&list).map_err(|error| error.in_variable("HEADERS_TO_METADATA"))?;
+        if let Some(list) = env_var("HEADERS_TO_METADATA")? {
+            sources = sources.allow_list(&list).map_err(|error| error.in_variable("HEADERS_TO_METADATA"))?;
         }
-        Ok(intake)
+        Ok(sources)
     }
 
     /// Reads a header that holds a JSON object.
@@ -215,12 +214,12 @@ impl Intake {
     }
 
     /// Whether a request may be rejected for what its headers say.
-    pub(super) fn is_strict(&self) -> bool {
+    pub(crate) fn is_strict(&self) -> bool {
         self.strict_json && self.json_header.is_some()
     }
 
     /// Keeps the headers that become tags, from the strongest source to the weakest.
-    pub(super) fn capture(&self, headers: &HeaderMap, captured: &mut Captured) {
+    pub(crate) fn capture(&self, headers: &HeaderMap, captured: &mut Captured) {
         if let Some(name) = &self.json_header {
             // A second header fills what the first left open, like any weaker source.
             for value in headers.get_all(name) {
@@ -267,8 +266,8 @@ impl Intake {
         may_read
     }
 
-    /// Fills the writer with the tags of headers that this intake kept.
-    pub(super) fn read(&self, captured: &Captured, tags: &mut TagWriter<'_>) {
+    /// Fills the writer with the tags of headers that this sources kept.
+    pub(crate) fn read(&self, captured: &Captured, tags: &mut TagWriter<'_>) {
         for (source, name, value) in captured.iter() {
             match source {
                 Source::JsonHeader => {
@@ -292,7 +291,7 @@ impl Intake {
     }
 
     /// Removes what the service is not to see.
-    pub(super) fn strip(&self, strip: StripHeaders, headers: &mut HeaderMap) {
+    pub(crate) fn strip(&self, strip: StripHeaders, headers: &mut HeaderMap) {
         if strip == StripHeaders::Nothing {
             return;
         }
@@ -302,7 +301,7 @@ impl Intake {
         }
     }
 
-    /// Whether the header belongs to a gateway dialect, or to this intake; see [`StripHeaders`].
+    /// Whether the header belongs to a gateway dialect, or to this sources; see [`StripHeaders`].
     fn is_consumed(&self, name: &HeaderName, strip: StripHeaders) -> bool {
         let text = name.as_str();
         text.starts_with("x-portkey-")
@@ -323,16 +322,6 @@ fn is_secret(name: &HeaderName) -> bool {
     SECRET_HEADERS.contains(&name.as_str())
 }
 
-/// A header's text: UTF-8, or as a last resort Latin-1, in which case the second value is true.
-///
-/// RFC 9110, section 5.5, calls bytes above ASCII opaque; clients send both encodings.
-pub(crate) fn header_text(value: &[u8]) -> (Cow<'_, str>, bool) {
-    match std::str::from_utf8(value) {
-        Ok(text) => (Cow::Borrowed(text), false),
-        Err(_) => (Cow::Owned(value.iter().copied().map(char::from).collect()), true),
-    }
-}
-
 /// [`header_text`], noting when it was no UTF-8.
 fn text_of<'v>(name: &str, value: &'v [u8], tags: &mut TagWriter<'_>) -> Cow<'v, str> {
     let (text, is_latin1) = header_text(value);
@@ -340,22 +329,4 @@ fn text_of<'v>(name: &str, value: &'v [u8], tags: &mut TagWriter<'_>) -> Cow<'v,
         tags.note(Diagnostic::new(DiagnosticCode::NotUtf8).with_key(name));
     }
     text
-}
-
-/// The media type that the headers announce, without parameters; empty when they announce none.
-pub(crate) fn media_type(headers: &HeaderMap) -> &[u8] {
-    let content_type = headers.get(header::CONTENT_TYPE).map_or(&[][..], HeaderValue::as_bytes);
-    content_type.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii()
-}
-
-/// Whether a media type is JSON, `application/json` or with the suffix `+json`.
-pub(crate) fn is_json(media_type: &[u8]) -> bool {
-    let has_suffix =
-        || media_type.split_last_chunk::<5>().is_some_and(|(_, suffix)| suffix.eq_ignore_ascii_case(b"+json"));
-    media_type.eq_ignore_ascii_case(b"application/json") || has_suffix()
-}
-
-/// Whether the headers announce a JSON body that can be read as it passes: a JSON media type, no content coding.
-pub(crate) fn announces_json(headers: &HeaderMap) -> bool {
-    is_json(media_type(headers)) && headers.get(header::CONTENT_ENCODING).is_none_or(|coding| coding == "identity")
 }

@@ -16,7 +16,7 @@ struct Piece {
     value_len: usize,
 }
 
-/// Which part of an intake a header is for.
+/// Which part of an sources a header is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Source {
     JsonHeader,

@@ -1,6 +1,6 @@
 use http::HeaderName;
 
-use super::super::ConfigError;
+use crate::metadata::ConfigError;
 
 /// Header names and the keys they become, in the syntax of `HEADERS_TO_METADATA`.
 #[derive(Clone, Debug, Default)]
