@@ -95,6 +95,11 @@ fn parse(members: Members) -> Result<Event, &'static str> {
         outcome: text(object.get("outcome"))
             .and_then(|name| Outcome::ALL.iter().copied().find(|outcome| outcome.as_str() == name))
             .ok_or("outcome")?,
+        api_key: text(object.get("api_key")).map(Box::from),
+        workspace: text(object.get("workspace")).map(Box::from),
+        virtual_key: text(object.get("virtual_key")).map(Box::from),
+        rejection: text(object.get("rejection")).map(Box::from),
+        limit_rule: text(object.get("limit_rule")).map(Box::from),
         error: text(object.get("error")).map(str::to_owned),
         ..Event::default()
     };

@@ -47,6 +47,11 @@ pub struct Event {
     pub(crate) first_byte: Option<Duration>,
     pub(crate) duration: Duration,
     pub(crate) outcome: Outcome,
+    pub(crate) api_key: Option<Box<str>>,
+    pub(crate) workspace: Option<Box<str>>,
+    pub(crate) virtual_key: Option<Box<str>>,
+    pub(crate) rejection: Option<Box<str>>,
+    pub(crate) limit_rule: Option<Box<str>>,
     pub(crate) error: Option<String>,
     pub(crate) tags: RequestTags,
     #[cfg(feature = "llm")]
@@ -87,6 +92,11 @@ impl Default for Event {
             first_byte: None,
             duration: Duration::ZERO,
             outcome: Outcome::Cancelled,
+            api_key: None,
+            workspace: None,
+            virtual_key: None,
+            rejection: None,
+            limit_rule: None,
             error: None,
             tags: RequestTags::default(),
             #[cfg(feature = "llm")]
@@ -126,6 +136,11 @@ impl Event {
             first_byte: _,
             duration: _,
             outcome: _,
+            api_key,
+            workspace,
+            virtual_key,
+            rejection,
+            limit_rule,
             error,
             tags,
             #[cfg(feature = "llm")]
@@ -141,6 +156,9 @@ impl Event {
             home: _,
         } = self;
         trace.unset_ids();
+        for name in [api_key, workspace, virtual_key, rejection, limit_rule] {
+            *name = None;
+        }
         *error = None;
         for text in [path, route, host] {
             text.clear();
@@ -268,6 +286,31 @@ impl Event {
         self.duration
     }
 
+    /// Returns the name of the API key that the caller used. Never the key itself.
+    pub fn api_key(&self) -> Option<&str> {
+        self.api_key.as_deref()
+    }
+
+    /// Returns the slug of the workspace that the API key belongs to.
+    pub fn workspace(&self) -> Option<&str> {
+        self.workspace.as_deref()
+    }
+
+    /// Returns the name of the provider credential that was used, if the service resolves provider credentials.
+    pub fn virtual_key(&self) -> Option<&str> {
+        self.virtual_key.as_deref()
+    }
+
+    /// Returns the reason why the service was not called, if the outcome is [`Outcome::Rejected`].
+    pub fn rejection(&self) -> Option<&str> {
+        self.rejection.as_deref()
+    }
+
+    /// Returns the name of the limit rule that rejected the request.
+    pub fn limit_rule(&self) -> Option<&str> {
+        self.limit_rule.as_deref()
+    }
+
     /// How the request ended.
     pub fn outcome(&self) -> Outcome {
         self.outcome
@@ -378,7 +421,7 @@ impl fmt::Debug for Event {
 
 impl Serialize for Event {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut object = serializer.serialize_struct("Event", 13)?;
+        let mut object = serializer.serialize_struct("Event", 18)?;
         object.serialize_field("schema", "tower-tagging/1")?;
         object.serialize_field("id", self.id.hyphenated().encode_lower(&mut Uuid::encode_buffer()))?;
         object.serialize_field("time", &Display(humantime::format_rfc3339_micros(writable(self.time))))?;
@@ -386,7 +429,12 @@ impl Serialize for Event {
         object.serialize_field("request", &Request(self))?;
         object.serialize_field("response", &Response(self))?;
         object.serialize_field("timing", &Timing(self))?;
+        object.serialize_field("api_key", &self.api_key)?;
+        object.serialize_field("workspace", &self.workspace)?;
+        object.serialize_field("virtual_key", &self.virtual_key)?;
         object.serialize_field("outcome", &self.outcome)?;
+        object.serialize_field("rejection", &self.rejection)?;
+        object.serialize_field("limit_rule", &self.limit_rule)?;
         object.serialize_field("error", &self.error)?;
         object.serialize_field("metadata", self.metadata())?;
         object.serialize_field("sources", &Sources(self))?;

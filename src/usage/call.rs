@@ -100,6 +100,7 @@ pub struct LlmCall {
     pub(super) response_id: Option<String>,
     pub(super) service_tier: Option<String>,
     pub(super) stream: bool,
+    pub(super) error: Option<String>,
     pub(super) usage_status: UsageStatus,
     pub(super) usage: Option<Usage>,
     pub(super) cost_status: CostStatus,
@@ -108,6 +109,8 @@ pub struct LlmCall {
     pub(super) output_cost: Option<Money>,
     pub(super) price_source: Option<Arc<str>>,
     pub(super) quantities: Vec<Quantity>,
+    pub(super) calls: Option<u64>,
+    pub(super) duration: Option<Duration>,
     pub(super) first_token: Option<Duration>,
     pub(super) output_tokens_per_second: Option<f64>,
     /// What about the report does not add up, for the event's diagnostics.
@@ -149,6 +152,23 @@ impl LlmCall {
     /// Whether the response was a stream; whether one was asked for, where there is none, or none that can be read.
     pub fn is_stream(&self) -> bool {
         self.stream
+    }
+
+    /// Returns the error that the provider reported inside a response, including responses with status 200: its type or
+    /// code and its message, at most 256 characters.
+    pub fn error(&self) -> Option<&str> {
+        self.error.as_deref()
+    }
+
+    /// Returns the number of LLM calls that the request made, if calls were rolled up to the request.
+    pub fn calls(&self) -> Option<u64> {
+        self.calls
+    }
+
+    /// Returns the time spent in the LLM calls of the request: the sum over rolled-up calls, otherwise the duration of the
+    /// call itself.
+    pub fn duration(&self) -> Option<Duration> {
+        self.duration
     }
 
     /// Whether [`usage`](Self::usage) is what the provider said.
@@ -228,6 +248,9 @@ impl LlmCall {
             response_id: owned("response_id"),
             service_tier: owned("service_tier"),
             stream: value.get("stream")?.as_bool()?,
+            error: owned("error"),
+            calls: value.get("calls").and_then(Value::as_u64),
+            duration: value.get("duration_us").and_then(Value::as_u64).map(Duration::from_micros),
             usage_status: *UsageStatus::ALL.iter().find(|status| status.as_str() == usage_status)?,
             usage,
             cost_status: *CostStatus::ALL.iter().find(|status| status.as_str() == cost_status)?,
@@ -256,7 +279,7 @@ impl Serialize for Quantities<'_> {
 
 impl Serialize for LlmCall {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut object = serializer.serialize_struct("LlmCall", 17)?;
+        let mut object = serializer.serialize_struct("LlmCall", 20)?;
         object.serialize_field("provider", &self.provider)?;
         object.serialize_field("operation", &self.operation.as_ref().map(Operation::as_str))?;
         object.serialize_field("request_model", &self.request_model)?;
@@ -264,6 +287,7 @@ impl Serialize for LlmCall {
         object.serialize_field("response_id", &self.response_id)?;
         object.serialize_field("service_tier", &self.service_tier)?;
         object.serialize_field("stream", &self.stream)?;
+        object.serialize_field("error", &self.error)?;
         object.serialize_field("usage_status", self.usage_status.as_str())?;
         object.serialize_field("usage", &self.usage)?;
         object.serialize_field("cost_status", self.cost_status.as_str())?;
@@ -271,6 +295,8 @@ impl Serialize for LlmCall {
         object.serialize_field("input_cost_usd", &self.input_cost)?;
         object.serialize_field("output_cost_usd", &self.output_cost)?;
         object.serialize_field("price_source", &self.price_source.as_deref())?;
+        object.serialize_field("calls", &self.calls)?;
+        object.serialize_field("duration_us", &self.duration.map(micros))?;
         object.serialize_field("first_token_us", &self.first_token.map(micros))?;
         object.serialize_field("output_tokens_per_second", &self.output_tokens_per_second)?;
         object.serialize_field("quantities", &Quantities(&self.quantities))?;
