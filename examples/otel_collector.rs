@@ -22,7 +22,7 @@ async fn order(Path(id): Path<u32>, tags: Tags) -> String {
 async fn main() -> Result<(), Box<dyn Error>> {
     // OTEL_SERVICE_NAME, OTEL_TRACES_SAMPLER and the other variables of the specification count.
     let otel = Otel::from_env()?;
-    let tagging = TaggingLayer::builder().from_env()?.otel(&otel).build()?;
+    let tagging = TaggingLayer::builder().with_env().otel(&otel).build()?;
     let delivery = tagging.delivery();
     let app = Router::new().route("/orders/{id}", get(order)).layer(tagging);
 

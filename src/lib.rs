@@ -130,19 +130,19 @@ pub mod trace;
 #[cfg(feature = "llm")]
 pub mod usage;
 
+#[cfg(feature = "propagate")]
+pub use self::propagate::PropagateLayer;
 #[cfg(feature = "axum")]
 pub use self::request::MissingTags;
 pub use self::{
     event::Event,
     metadata::{ConfigError, Metadata},
-    request::{MetadataLayer, MetadataLayerBuilder, Tags},
+    request::{Step, Tags, WithTags},
     sink::Sink,
     sources::TagSources,
-    tagging::{EventLayer, TaggingLayer},
+    tagging::{EventLayer, MetadataLayer, TaggingLayer},
     trace::TraceIdLayer,
 };
-#[cfg(feature = "propagate")]
-pub use self::{propagate::PropagateLayer, request::Step};
 
 /// The README's code compiles.
 #[cfg(doctest)]

@@ -24,3 +24,9 @@ pub(crate) fn micros_since_1970(time: SystemTime) -> u64 {
 pub(crate) fn after(now: Instant, time: Duration) -> Instant {
     now.checked_add(time).unwrap_or(now + Duration::from_secs(365 * 24 * 3600))
 }
+
+/// Rounds down to a microsecond, the resolution of a serialized event. Clamps to the years 1970 to 9999, which RFC 3339 can
+/// express.
+pub(crate) fn whole_micros(time: SystemTime) -> SystemTime {
+    UNIX_EPOCH + Duration::from_micros(micros_since_1970(time))
+}

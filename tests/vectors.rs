@@ -9,10 +9,11 @@ use http::{HeaderName, HeaderValue, Request, Response};
 use serde_json::{Value, json};
 use tower::{Layer, ServiceExt, service_fn};
 use tower_tagging::{
-    Metadata, MetadataLayer, MetadataLayerBuilder, TaggingLayer, Tags, TraceIdLayer,
+    Metadata, MetadataLayer, TaggingLayer, Tags, TraceIdLayer,
     event::Outcome,
     metadata::{Limits, Overflow, Scope, Scopes},
     sources::{KeyCase, TagSources},
+    tagging::MetadataLayerBuilder,
     trace::TracePolicy,
 };
 
@@ -154,7 +155,7 @@ async fn run_metadata(case: &Value) -> Result<(), String> {
             return Err(format!("sources {got:?}"));
         }
     }
-    let mut notes = event.diagnostics();
+    let mut notes = event.diagnostics().to_vec();
     for expected in expect["diagnostics"].as_array().into_iter().flatten() {
         let matches = |field: &str, got: Option<&str>| {
             expected.get(field).is_none_or(|expected| expected.is_null() || Some(text(expected).as_str()) == got)

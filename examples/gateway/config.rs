@@ -97,11 +97,7 @@ fn tagging(upstream: Option<&Uri>) -> Result<TaggingLayer, String> {
         Some(word) => return Err(format!("METADATA_KEY_CASE: {word:?} is neither \"lower\" nor \"title\"")),
     };
     let sources = TagSources::from_env().map_err(|problem| problem.to_string())?.key_case(key_case);
-    let mut metadata = MetadataLayer::builder()
-        .from_env()
-        .map_err(|problem| problem.to_string())?
-        .sources(sources)
-        .strip_headers(StripHeaders::Dialects);
+    let mut metadata = MetadataLayer::builder().with_env().sources(sources).strip_headers(StripHeaders::Dialects);
     if let Some(path) = variable("SCOPES")? {
         let keys = Keys::read(&path).map_err(|problem| format!("SCOPES: {path}: {problem}"))?;
         metadata = metadata.resolver(move |head| keys.scopes_of(head));

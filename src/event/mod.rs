@@ -1,9 +1,9 @@
-//! The event: the one record of a request.
+//! The event: the single record of a request.
 //!
-//! Every request through an [`EventLayer`](crate::EventLayer) ends in exactly one [`Event`], handed to the sinks as an
-//! `Arc<Event>` when the request is truly over: at the end of the response body, not at its head. It says who asked
-//! (effective metadata), where it belongs (trace ids), how it ended ([`Outcome`]) and what was left out on the way in
-//! (diagnostics).
+//! Every request through an [`EventLayer`](crate::EventLayer) produces exactly one [`Event`]. The sinks receive it as an
+//! `Arc<Event>` when the request has really ended: at the end of the response body, not at its head. The event records who
+//! made the request (effective metadata), where it belongs (trace ids), how it ended ([`Outcome`]), what it cost
+//! ([`Event::llm`]), and what was truncated or dropped on the way in (diagnostics).
 //!
 //! ```
 //! # #[cfg(feature = "test-util")] {
@@ -17,7 +17,7 @@
 //!     Ok::<_, std::convert::Infallible>(http::Response::new(String::from("hello")))
 //! }));
 //! let response = service.oneshot(http::Request::get("/greeting").body(String::new())?).await?;
-//! drop(response); // the client went away before it read the body
+//! drop(response); // The client disconnected before it read the body.
 //!
 //! let event = sink.single();
 //! assert_eq!(event.path(), "/greeting");
@@ -28,38 +28,48 @@
 //! # main().unwrap(); }
 //! ```
 //!
-//! # Serialized
+//! An event is an immutable value. Tests of sinks and imports from other systems create one with [`Event::builder`].
 //!
-//! `serde_json::to_string(&event)` follows the schema `tower-tagging/1`: times are UTC RFC 3339 with microseconds,
-//! durations integer microseconds, and what is not known is `null`, never zero. Fields may be added in a minor version;
-//! none is renamed.
+//! # JSON
+//!
+//! `serde_json::to_string(&event)` follows the schema `tower-tagging/1`, and `serde_json::from_str::<Event>` reads it back.
+//! Times are UTC in RFC 3339 format with microseconds. Durations are integer microseconds. Money is in US dollars with at
+//! most nine decimals. Unknown values are `null`, never zero. Minor versions may add fields but never rename them.
 //!
 //! ```json
 //! {"schema":"tower-tagging/1","id":"01979b3c-…","time":"2026-01-31T12:00:00.000250Z",
-//!  "trace":{"trace_id":"req-7f3a","trace_id":"0af7651916cd43dd8448eb211c80319c","span_id":"b7ad6b7169203331", "…":"…"},
+//!  "trace":{"trace_id":"0af7651916cd43dd8448eb211c80319c","client_trace_id":"req-7f3a","span_id":"b7ad6b7169203331", "…":"…"},
 //!  "request":{"method":"POST","path":"/v1/chat/completions","route":"/v1/chat/completions","host":"localhost","http_version":"HTTP/1.1","body_bytes":69},
 //!  "response":{"status":200,"body_bytes":580},
 //!  "timing":{"head_us":1250,"first_byte_us":1280,"duration_us":1302},
-//!  "outcome":"completed","error":null,
+//!  "api_key":null,"workspace":null,"virtual_key":null,
+//!  "outcome":"completed","rejection":null,"limit_rule":null,"error":null,
 //!  "metadata":{"_user":"ada","team":"growth"},"sources":{"_user":"request","team":"workspace"},
 //!  "diagnostics":[{"code":"shadowed","key":"team","detail":"marketing"}]}
 //! ```
 //!
-//! `serde_json::from_str::<Event>(line)` reads it back.
-//!
-//! With the feature `llm`, calls of LLM APIs have a member `llm` too: see the module `usage`.
+//! Requests that called an LLM API also have a member `llm`; see the module `usage`.
 
 mod clock;
+mod draft;
+#[allow(clippy::module_inception, reason = "each file is named after its type")]
+mod event;
+mod event_builder;
+mod facts;
+mod json;
+#[cfg(feature = "test-util")]
+mod manual_clock;
 mod outcome;
-mod parse;
 mod pool;
-mod record;
+mod settle;
+mod system_clock;
 
 #[cfg(feature = "test-util")]
-pub use self::clock::ManualClock;
-pub(crate) use self::pool::{EventPool, EventPoolOwner};
-pub use self::{
-    clock::{Clock, SystemClock},
-    outcome::Outcome,
-    record::Event,
+pub use self::manual_clock::ManualClock;
+pub use self::{clock::Clock, event::Event, event_builder::EventBuilder, outcome::Outcome, system_clock::SystemClock};
+pub(crate) use self::{
+    draft::{Draft, EventPool, EventPoolOwner},
+    facts::Facts,
+    json::Sources,
+    settle::{Settle, Settled},
 };

@@ -2,30 +2,30 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 
-/// How a request ended.
+/// The way a request ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Outcome {
-    /// The response went out whole: its body ended, or there was none to send (HEAD, 204, 304).
+    /// The whole response was sent: its body ended, or there was no body to send (HEAD, 204, 304).
     Completed,
-    /// The request was dropped before that: the client went away, a timeout fired, a stream was reset.
+    /// The request was dropped before its end: the client disconnected, a timeout fired, or a stream was reset.
     Cancelled,
     /// The service or the response body returned an error.
     Failed,
     /// The service or the response body panicked.
     Panicked,
-    /// The connection became another protocol: 101, or 2xx to CONNECT. Recorded at the response head.
+    /// The connection switched to another protocol: 101, or 2xx to CONNECT. Recorded at the response head.
     Upgraded,
-    /// A strict mode of ours answered instead of the service.
+    /// A layer answered instead of the service; see [`Event::rejection`](super::Event::rejection).
     Rejected,
 }
 
 impl Outcome {
-    /// Every outcome there is.
+    /// All outcomes.
     pub const ALL: &'static [Self] =
         &[Self::Completed, Self::Cancelled, Self::Failed, Self::Panicked, Self::Upgraded, Self::Rejected];
 
-    /// The name as it stands in a serialized event, in lower case.
+    /// Returns the lowercase name that a serialized event contains.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Completed => "completed",

@@ -1,76 +1,90 @@
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
-use super::Event;
+use crate::sync::lock;
 
-/// Events that were delivered, kept for the next requests.
+/// Delivered values (events), kept with their buffers for the next requests.
 ///
-/// An event is filled on one thread and freed on another, and memory that changes threads is the largest single cost of
-/// an event (measured by `benches/layer.rs`); so a delivery thread gives events back with their buffers instead. The last
-/// ones that came back go out first: they are more likely to be in the cache.
+/// An event is written on one thread and freed on another. Memory that moves between threads is the largest single cost
+/// of an event: `benches/layer` prints a row without the pool. Delivery threads therefore return events here. The most
+/// recently returned events are reused first, because they are most likely still in the cache.
+///
+/// This file and the `recycle` methods are the only code that knows about reuse.
 #[derive(Debug)]
-pub(crate) struct EventPool {
-    /// `None` once the owner is gone. Events hold on to their pool, so it must let go of its events then.
-    spare: Mutex<Option<Vec<Arc<Event>>>>,
+pub(crate) struct Pool<T> {
+    /// `None` after the owner was dropped. Values hold a reference to their pool, so the pool must not hold them then.
+    spare: Mutex<Option<Vec<Arc<T>>>>,
 }
 
-/// A pool that is closed when its owner is gone.
-#[derive(Debug)]
-pub(crate) struct EventPoolOwner(Arc<EventPool>);
+/// A value that a [`Pool`] reuses.
+pub(crate) trait Recycle: Sized {
+    /// Resets everything except the buffers.
+    fn recycle(&mut self);
 
-impl EventPoolOwner {
+    /// Returns the pool that the value came from.
+    fn home(&self) -> Option<&Arc<Pool<Self>>>;
+}
+
+/// Owns a pool and closes it on drop.
+#[derive(Debug)]
+pub(crate) struct PoolOwner<T>(Arc<Pool<T>>);
+
+impl<T> PoolOwner<T> {
     pub(crate) fn new() -> Self {
-        Self(Arc::new(EventPool { spare: Mutex::new(Some(Vec::new())) }))
+        Self(Arc::new(Pool { spare: Mutex::new(Some(Vec::new())) }))
     }
 
-    /// An event with nothing in it, which nobody else has.
-    pub(crate) fn take(&self) -> Arc<Event> {
-        let spare = self.0.spare().as_mut().and_then(Vec::pop);
-        spare.unwrap_or_else(|| Arc::new(Event { home: Some(Arc::clone(&self.0)), ..Event::default() }))
+    /// Returns a recycled value that is not shared, or creates one that will return to this pool.
+    pub(crate) fn take(&self, create: impl FnOnce(Arc<Pool<T>>) -> T) -> Arc<T> {
+        let spare = lock(&self.0.spare).as_mut().and_then(Vec::pop);
+        spare.unwrap_or_else(|| Arc::new(create(Arc::clone(&self.0))))
     }
 }
 
-impl Drop for EventPoolOwner {
+impl<T> Clone for PoolOwner<T> {
+    /// Creates an empty pool: each owner has its own.
+    fn clone(&self) -> Self {
+        Self::new()
+    }
+}
+
+impl<T> Drop for PoolOwner<T> {
     fn drop(&mut self) {
-        let spare = self.0.spare().take();
+        let spare = lock(&self.0.spare).take();
         drop(spare);
     }
 }
 
-impl EventPool {
-    /// Most events kept.
+impl<T: Recycle> Pool<T> {
+    /// Maximum number of values kept.
     const CAPACITY: usize = 1024;
 
-    fn spare(&self) -> MutexGuard<'_, Option<Vec<Arc<Event>>>> {
-        self.spare.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Takes as many as there is room for; the caller drops the others, without the lock.
-    fn keep(&self, events: &mut impl Iterator<Item = Arc<Event>>) {
-        if let Some(spare) = &mut *self.spare() {
+    /// Keeps as many values as there is room for. The caller drops the others without the lock.
+    fn keep(&self, values: &mut impl Iterator<Item = Arc<T>>) {
+        if let Some(spare) = &mut *lock(&self.spare) {
             let room = Self::CAPACITY.saturating_sub(spare.len());
-            spare.extend(events.take(room));
+            spare.extend(values.take(room));
         }
     }
 
-    /// Gives an event back if nobody else has it; drops it otherwise.
-    pub(crate) fn give_back(mut event: Arc<Event>) {
-        let Some(unshared) = Arc::get_mut(&mut event) else { return };
-        unshared.reset();
-        let Some(home) = unshared.home.clone() else { return };
-        home.keep(&mut std::iter::once(event));
+    /// Returns a value to its pool. A value that is still shared is only dropped.
+    pub(crate) fn give_back(mut value: Arc<T>) {
+        let Some(unshared) = Arc::get_mut(&mut value) else { return };
+        unshared.recycle();
+        let Some(home) = unshared.home().cloned() else { return };
+        home.keep(&mut std::iter::once(value));
     }
 
-    /// Gives back those of the events that nobody else has; drops the others.
-    pub(crate) fn give_back_all(events: &mut Vec<Arc<Event>>) {
-        events.retain_mut(|event| Arc::get_mut(event).map(Event::reset).is_some());
-        while let Some(last) = events.last() {
-            let Some(home) = last.home.clone() else {
-                events.pop();
+    /// Returns all values that are not shared to their pools, and drops the others.
+    pub(crate) fn give_back_all(values: &mut Vec<Arc<T>>) {
+        values.retain_mut(|value| Arc::get_mut(value).map(T::recycle).is_some());
+        while let Some(last) = values.last() {
+            let Some(home) = last.home().cloned() else {
+                values.pop();
                 continue;
             };
-            let is_at_home = |event: &Arc<Event>| event.home.as_ref().is_some_and(|other| Arc::ptr_eq(other, &home));
-            let count = events.iter().rev().take_while(|event| is_at_home(event)).count();
-            home.keep(&mut events.drain(events.len() - count..));
+            let is_at_home = |value: &Arc<T>| value.home().is_some_and(|other| Arc::ptr_eq(other, &home));
+            let count = values.iter().rev().take_while(|value| is_at_home(value)).count();
+            home.keep(&mut values.drain(values.len() - count..));
         }
     }
 }

@@ -15,6 +15,8 @@ pub enum Scope {
     Fallback,
     /// What the client said, and what the handler added.
     Request,
+    /// Tags that the service sets through [`Tags`](crate::Tags).
+    Handler,
     /// What belongs to the API key that the caller used.
     ApiKey,
     /// What belongs to the workspace (tenant, organization) of that key.
@@ -25,13 +27,15 @@ pub enum Scope {
 
 impl Scope {
     /// Every scope, in the order of [`Precedence::Strict`], weakest first.
-    pub const ALL: [Self; 5] = [Self::Fallback, Self::Request, Self::ApiKey, Self::Workspace, Self::Forced];
+    pub const ALL: [Self; 6] =
+        [Self::Fallback, Self::Request, Self::Handler, Self::ApiKey, Self::Workspace, Self::Forced];
 
     /// The name as it stands in a serialized event: `fallback`, `request`, `api_key`, `workspace` or `forced`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Fallback => "fallback",
             Self::Request => "request",
+            Self::Handler => "handler",
             Self::ApiKey => "api_key",
             Self::Workspace => "workspace",
             Self::Forced => "forced",
@@ -65,10 +69,14 @@ pub enum Precedence {
 
 impl Precedence {
     /// The scopes from the strongest to the weakest.
-    pub const fn strongest_first(self) -> [Scope; 5] {
+    pub const fn strongest_first(self) -> [Scope; 6] {
         match self {
-            Self::Strict => [Scope::Forced, Scope::Workspace, Scope::ApiKey, Scope::Request, Scope::Fallback],
-            Self::Legacy => [Scope::Forced, Scope::Request, Scope::ApiKey, Scope::Workspace, Scope::Fallback],
+            Self::Strict => {
+                [Scope::Forced, Scope::Workspace, Scope::ApiKey, Scope::Handler, Scope::Request, Scope::Fallback]
+            }
+            Self::Legacy => {
+                [Scope::Forced, Scope::Handler, Scope::Request, Scope::ApiKey, Scope::Workspace, Scope::Fallback]
+            }
         }
     }
 }

@@ -448,10 +448,8 @@ mod tests {
     /// A client that hangs up is no error of the service; that it was being told of one is.
     #[test]
     fn an_error_that_nobody_waited_for_is_one() {
-        let event = |status: u16, outcome| Event {
-            status: http::StatusCode::from_u16(status).ok(),
-            outcome,
-            ..Event::default()
+        let event = |status: u16, outcome| {
+            Event::builder().status(http::StatusCode::from_u16(status).unwrap()).outcome(outcome).build()
         };
         for (status, outcome, of_server, of_client) in [
             (200, Outcome::Cancelled, Some("cancelled"), Some("cancelled")),

@@ -7,6 +7,7 @@ use std::{
     },
 };
 
+use http::Method;
 use opentelemetry::{
     KeyValue,
     metrics::{Counter, Histogram, Meter},
@@ -36,12 +37,11 @@ pub(crate) struct ActiveRequests {
 
 impl ActiveRequests {
     /// Counts a request in, and gives where.
-    pub(crate) fn enter(&self, event: &Event) -> ActivePlace {
-        let name = event.method().as_str();
+    pub(crate) fn enter(&self, method: &Method, is_https: bool) -> ActivePlace {
+        let name = method.as_str();
         let place = |place: usize| u8::try_from(place).unwrap_or(u8::MAX);
         let method = place(METHODS.iter().position(|known| *known == name).unwrap_or(METHODS.len()));
-        let scheme = place(SCHEMES.iter().position(|known| *known == event.scheme()).unwrap_or(0));
-        let place = ActivePlace { scheme, method };
+        let place = ActivePlace { scheme: u8::from(is_https), method };
         self.add(place, 1);
         place
     }

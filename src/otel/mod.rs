@@ -7,7 +7,7 @@
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! // OTLP to OTEL_EXPORTER_OTLP_ENDPOINT, by default a collector on this machine.
 //! let otel = Otel::from_env()?;
-//! let tagging = TaggingLayer::builder().from_env()?.otel(&otel).build()?;
+//! let tagging = TaggingLayer::builder().with_env().otel(&otel).build()?;
 //! let delivery = tagging.delivery();
 //! // … serve requests through the layer, then:
 //! println!("{}", delivery.shutdown(Duration::from_secs(5)));
@@ -70,6 +70,7 @@ mod export;
 mod labels;
 mod log;
 mod metrics;
+mod observer;
 mod span;
 mod tls;
 
@@ -107,16 +108,12 @@ use self::{
     export::{Destination, ExportRuntime, Signal},
     labels::TagLabels,
     log::LogWriter,
-    metrics::{Deliveries, Instruments},
+    metrics::{ActiveRequests, Deliveries, Instruments},
     span::{SpanRules, SpanWriter},
 };
 pub use self::{
     attributes::{GenAiConventions, ParseConventionsError, TagAttributes},
     export::{OtelError, OtlpProtocol},
-};
-pub(crate) use self::{
-    metrics::{ActivePlace, ActiveRequests},
-    span::context_of,
 };
 
 /// Where telemetry goes; see the [module](self). Clones are the same.
@@ -160,32 +157,11 @@ impl Otel {
         }
     }
 
-    pub(crate) fn parts(&self) -> OtelParts {
-        OtelParts { active: Arc::clone(&self.inner.active), sampler: self.inner.sampler.clone() }
-    }
-
     /// The sampler, for a [`TraceIdLayer`](crate::TraceIdLayer) that is put together by hand; `None` when the flag of the
     /// caller decides, and traces that begin here are sampled.
     /// [`TaggingLayerBuilder::otel`](crate::tagging::TaggingLayerBuilder::otel) uses it by itself.
     pub fn sampler(&self) -> Option<impl TraceSampler + use<>> {
         self.inner.sampler.clone()
-    }
-}
-
-/// What a layer needs on the request's own path.
-#[derive(Clone, Debug)]
-pub(crate) struct OtelParts {
-    pub(crate) active: Arc<ActiveRequests>,
-    sampler: Option<Sampler>,
-}
-
-impl OtelParts {
-    /// Decides on a trace that begins in an event layer.
-    pub(crate) fn sample(&self, trace: &mut TraceContext) {
-        if let Some(sampler) = &self.sampler {
-            let is_sampled = sampler.is_sampled(trace, None);
-            trace.set_sampled(is_sampled);
-        }
     }
 }
 

@@ -1,21 +1,26 @@
-//! The handle to a request, and the state behind it.
+//! The handle to a request ([`Tags`]) and the live state that it shares with the layers.
+//!
+//! [`Unsettled`] is the one lazy step: see its documentation.
 
-#[cfg(feature = "propagate")]
-pub(crate) mod current;
+mod current;
 #[cfg(feature = "axum")]
 mod extract;
-mod metadata_layer;
-pub(crate) mod request_tags;
-#[cfg(feature = "propagate")]
-mod step;
-mod tags;
-
+mod live_tags;
 #[cfg(feature = "axum")]
-pub use self::extract::MissingTags;
-#[cfg(feature = "propagate")]
-pub use self::step::Step;
-pub(crate) use self::tags::{OpenRequest, State};
-pub use self::{
-    metadata_layer::{MetadataLayer, MetadataLayerBuilder},
-    tags::Tags,
+mod missing_tags;
+mod request_state;
+mod step;
+mod tag_rules;
+mod tags;
+mod unsettled;
+mod with_tags;
+
+pub(crate) use self::current::Entered;
+#[cfg(feature = "axum")]
+pub use self::missing_tags::MissingTags;
+pub use self::tags::Tags;
+pub(crate) use self::{
+    request_state::{OpenRequest, RequestState},
+    tag_rules::TagRules,
 };
+pub use self::{step::Step, with_tags::WithTags};

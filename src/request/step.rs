@@ -4,8 +4,9 @@ use crate::trace::TraceContext;
 
 use super::Tags;
 
-/// A step of a request, such as one tool call of an agent, with a span of its own: calls made in it nest under it in the
-/// next service, with its name and the path that led there.
+/// A step of a request with its own span, such as one tool call of an agent.
+///
+/// Calls made in a step nest under it in the next service, with the name of the step and the path to it.
 ///
 /// ```
 /// use tower_tagging::Tags;
@@ -19,9 +20,9 @@ use super::Tags;
 /// assert_eq!(search.trace().trace_id(), tags.trace().trace_id());
 /// ```
 ///
-/// Names are cut to 128 characters, without control characters and outer white space; a name of nothing adds nothing to the
-/// path. In the path a `/` of the name is `%2F`, and of a path of more than 128 characters the outermost steps go: this crate
-/// reads no more of it from a header. A step stands in no event of its own service; the next one tells of it.
+/// Names are truncated to 128 characters and lose control characters and surrounding white space. An empty name does not
+/// extend the path. In the path, a `/` of a name is written as `%2F`. Paths longer than 128 characters lose their outermost
+/// segments. A step does not appear on this service's own event, only on that of the service it calls.
 #[derive(Clone)]
 pub struct Step {
     pub(super) tags: Tags,
@@ -29,30 +30,25 @@ pub struct Step {
 }
 
 impl Tags {
-    /// A step of this request, one further on the [path](TraceContext::span_path) that the request came with.
+    /// Creates a step of this request. It extends the [path](TraceContext::span_path) that the request came with.
     pub fn child(&self, name: &str) -> Step {
         Step { tags: self.clone(), trace: Arc::new(self.trace().step(name)) }
-    }
-
-    /// Whether both are handles to the same request.
-    pub(crate) fn is_of_same_request(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.shared, &other.shared)
     }
 }
 
 impl Step {
-    /// A step of this step.
+    /// Creates a step within this step.
     #[must_use]
     pub fn child(&self, name: &str) -> Self {
         Self { tags: self.tags.clone(), trace: Arc::new(self.trace.step(name)) }
     }
 
-    /// The tags of the request. They are the same in all of its steps.
+    /// Returns the tags of the request, which all of its steps share.
     pub fn tags(&self) -> &Tags {
         &self.tags
     }
 
-    /// The trace as calls made in this step see it: its own span id, name and path.
+    /// Returns the trace ids for calls made in this step: its own span id, name, and path.
     pub fn trace(&self) -> &TraceContext {
         &self.trace
     }

@@ -194,8 +194,8 @@ columns! { self, llm:
     "raw_metadata" => json(self.event.metadata()),
     "indexed_metadata" => indexed_metadata(self.event.metadata(), self.active)
         .map_or(Value::Null, |text| Value::Json(Cow::Owned(text))),
-    "metadata_sources" => json(&self.event.sources_object()),
-    "diagnostics" => match self.event.diagnostics().as_slice() {
+    "metadata_sources" => json(&crate::event::Sources(self.event)),
+    "diagnostics" => match self.event.diagnostics() {
         [] => Value::Json(Cow::Borrowed("[]")),
         notes => json(&notes),
     },

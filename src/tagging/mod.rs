@@ -1,43 +1,49 @@
-//! The layers as one: [`TaggingLayer`], and the service, future and bodies that all layers share.
+//! The layers, combined in [`TaggingLayer`], and the service, future, and bodies that they share.
 //!
-//! [`TaggingLayer`] composes [`TraceIdLayer`](crate::TraceIdLayer), [`EventLayer`] and [`MetadataLayer`](crate::MetadataLayer)
-//! into one service, with [`RequestBodyLayer`] inside of it:
+//! [`TaggingLayer`] composes [`TraceIdLayer`](crate::TraceIdLayer), [`EventLayer`], and [`MetadataLayer`] into one service,
+//! with [`RequestBodyLayer`] inside of it:
 //!
 //! ```
 //! use axum::{Router, routing::get};
-//! use tower_tagging::{EventLayer, MetadataLayer, TaggingLayer, Tags, sources::TagSources};
+//! use tower_tagging::{TaggingLayer, sources::TagSources};
 //! # use tower_tagging::sink::Fanout;
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let sink = Fanout::new();
-//! let tagging = TaggingLayer::builder()
-//!     .metadata(MetadataLayer::builder().sources(TagSources::portkey().allow_list("x-tenant=tenant")?))
-//!     .sink(sink)
-//!     .build()?;
+//! let tagging = TaggingLayer::builder().sources(TagSources::portkey().allow_list("x-tenant=tenant")?).sink(sink).build()?;
 //! let app: Router = Router::new().route("/", get(|| async { "hello" })).layer(tagging);
 //! # Ok(())
 //! # }
 //! ```
 //!
-//! # Where to put it
+//! # Order of layers
 //!
-//! Around everything whose outcome counts: outside of timeouts and panic catchers an event tells what the client
-//! got (`completed`, status 500); inside of them what the service did (`cancelled`, `panicked`). In axum,
-//! `Router::layer` applied after the routes gives the event its route. Outside of `CompressionLayer` the event counts
-//! compressed bytes, inside of it plain ones.
+//! Place the layer around everything whose outcome counts. Outside of timeouts and panic handlers, an event describes what
+//! the client received (`completed`, status 500). Inside of them, it describes what the service did (`cancelled`,
+//! `panicked`). In axum, `Router::layer`, applied after the routes, gives the event its route. Outside of a
+//! `CompressionLayer`, the event counts compressed bytes; inside of it, uncompressed bytes.
 //!
-//! Layers of this crate may be nested, for example one around the app and another around a part of it with more scopes: they
-//! work on the same [`Tags`](crate::Tags), under the rules of the outermost; where both have a trusted tag of one scope the
-//! inner one's counts, of one from headers the outer one's, and the outermost [`EventLayer`] alone emits the event. A proxy
-//! that hands a request on with its extensions hands on its tags as well; for an event of its own for the outgoing call,
-//! `request.extensions_mut().remove::<Tags>()` first.
+//! Layers of this crate can be nested, for example one around the app and another with more scopes around a part of it. They
+//! share the same [`Tags`](crate::Tags), and the rules of the outermost layer apply. If both set a trusted tag of the same
+//! scope, the inner one wins; if both read the same tag from headers, the outer one wins. Only the outermost [`EventLayer`]
+//! emits the event.
+//!
+//! A proxy that passes on a request with its extensions also passes on its tags. To give the outgoing call its own event,
+//! remove them first: `request.extensions_mut().remove::<Tags>()`.
 //!
 //! # Request bodies
 //!
-//! Counting the bytes of a request body, or reading `user` out of it, changes the body's type to [`RequestBody`]. Routers of
-//! axum and every service that is generic over its body accept that. Within a `ServiceBuilder`, a middleware of axum's
-//! `from_fn` right inside of the layer does not: add the two by a `Router::layer` each, this one last. For one that is not,
-//! such as a hyper `service_fn` over `Request<Incoming>`, leave that layer out with [`TaggingLayer::without_request_body`]:
+//! Counting the bytes of a request body, or reading `user` from it, changes the type of the body to [`RequestBody`]. axum
+//! routers accept that, as does every service that is generic over its body. Two do not, and the compiler then reports
+//! an error like this one:
+//!
+//! ```text
+//! error[E0277]: the trait bound `...: Service<http::Request<RequestBody<Incoming>>>` is not satisfied
+//! ```
+//!
+//! - A hyper `service_fn` over `Request<Incoming>`: use [`TaggingLayer::without_request_body`], as below.
+//! - In a `ServiceBuilder`, an axum `from_fn` middleware directly inside of the layer: add the two with one `Router::layer`
+//!   each, this layer last.
 //!
 //! ```
 //! use tower::Layer;
@@ -56,43 +62,68 @@
 //!
 //! # When the event is emitted
 //!
-//! Exactly once, when the request is over. A guard sits in the response future and moves into the response body:
+//! Exactly once, when the request has ended. A guard starts in the response future and moves into the response body:
 //!
 //! | what happens | outcome |
 //! |---|---|
-//! | the body ends: its end, trailers, a frame after which it says it is at its end, or all bytes of `Content-Length` | `completed` |
-//! | the body is dropped before, but the request is HEAD, the status 204 or 304 | `completed` |
+//! | the body ends: `None`, trailers, a frame after which `is_end_stream()` is true, or all bytes of `Content-Length` | `completed` |
+//! | the body is dropped earlier, but the request is HEAD, or the status 204 or 304 | `completed` |
 //! | the future or the body is dropped before the end | `cancelled` |
 //! | the service or the body returns an error | `failed` |
 //! | the service or the body panics | `panicked` |
-//! | the response is 101, or 2xx to CONNECT | `upgraded`, at the head |
-//! | a strict mode answers in place of the service | `rejected` |
+//! | the response is 101, or 2xx to CONNECT | `upgraded`, at the response head |
+//! | a strict mode answers instead of the service, or a layer calls [`Tags::reject`](crate::Tags::reject) | `rejected` |
 //!
-//! Some clients close the connection at the end of what they wanted, before that of the body: OpenAI's SDK for Python, and those
-//! built on it, at a stream's `data: [DONE]`. Where the service ends the body only a moment later, that is `cancelled` too. Of
-//! an LLM call `usage_status` says whether all of the answer had come: `reported` then.
+//! Some clients disconnect once they have what they need, before the body ends: the OpenAI SDK for Python, and those built on
+//! it, disconnect at `data: [DONE]`. If the service ends the body later, the outcome is `cancelled`. The usage status of the
+//! LLM call is `reported` if the whole answer was seen.
 //!
-//! So over real connections; beside it what tower-http's `OnEarlyDropLayer` says of the same request. A test runs every
-//! row (`cargo test --all-features --test outcomes`):
+//! The following table was measured over real connections, next to what tower-http's `OnEarlyDropLayer` reports for the same
+//! requests. A test runs every row (`cargo test --all-features --test outcomes`):
 //!
 #![doc = include_str!("outcomes.md")]
+//!
+//! # Extending the layers
+//!
+//! - [`RequestObserver`] follows requests while they run: spans, counts of active requests.
+//! - [`Tags::reject`](crate::Tags::reject) and [`Tags::diagnose`](crate::Tags::diagnose) let other layers report what they do
+//!   on the event.
 
-mod body;
+mod call;
 mod event_layer;
-mod future;
+mod events;
 mod guard;
-mod layer;
+mod metadata_layer;
+mod metadata_layer_builder;
 mod pending;
 mod pieces;
 mod receipt;
 mod request_body;
-mod service;
+mod request_body_layer;
+mod request_body_service;
+mod request_observer;
+mod request_span;
+mod response_body;
+mod response_future;
+mod steps;
+#[allow(clippy::module_inception, reason = "each file is named after its type")]
+mod tagging;
+mod tagging_layer;
+mod tagging_layer_builder;
+mod without_request_body;
 
 pub use self::{
-    body::ResponseBody,
     event_layer::EventLayer,
-    future::ResponseFuture,
-    layer::{TaggingLayer, TaggingLayerBuilder, WithoutRequestBody},
-    request_body::{RequestBody, RequestBodyLayer, RequestBodyService},
-    service::Tagging,
+    metadata_layer::MetadataLayer,
+    metadata_layer_builder::MetadataLayerBuilder,
+    request_body::RequestBody,
+    request_body_layer::RequestBodyLayer,
+    request_body_service::RequestBodyService,
+    request_observer::{RequestObserver, RequestScope, RequestStart},
+    response_body::ResponseBody,
+    response_future::ResponseFuture,
+    tagging::Tagging,
+    tagging_layer::TaggingLayer,
+    tagging_layer_builder::TaggingLayerBuilder,
+    without_request_body::WithoutRequestBody,
 };

@@ -1,5 +1,3 @@
-#[cfg(feature = "llm")]
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::{
     any::type_name,
     sync::{
@@ -11,58 +9,50 @@ use std::{
 };
 
 use bytes::Buf;
-#[cfg(feature = "llm")]
-use http::request::Parts;
-use http::{HeaderMap, Method, Response, StatusCode, header};
+use http::{HeaderMap, Method, Response, StatusCode, header, request::Parts};
 use http_body::Body;
 
 use crate::{
-    Tags,
     event::{Event, Outcome},
+    request::{Entered, OpenRequest, Tags},
 };
 
-#[cfg(all(feature = "propagate", feature = "llm"))]
-use crate::usage::{LlmCall, UsageTap};
-#[cfg(feature = "llm")]
-use crate::usage::{LlmEndpoint, LlmRecord};
+use super::{
+    call::PendingCall,
+    events::{Events, Start, within},
+    receipt,
+    request_observer::RequestScope,
+};
 
-use super::{event_layer::Events, receipt};
-
-#[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own about the request")]
-/// The guard of one request: moves from the response future into the response body and emits the event once, at the
-/// end, at an error, or when it is dropped.
-pub(crate) struct Pending {
-    /// `None` before the request is under way, and once the event is emitted.
+/// The guard of one request. It moves from the response future into the response body and emits the event exactly once: at
+/// the end, on an error, or on drop.
+pub(super) struct Pending {
+    /// `None` before the request is armed, and once the event is emitted.
     tags: Option<Tags>,
     events: Arc<Events>,
     start: Instant,
     is_head: bool,
     is_connect: bool,
-    status: Option<StatusCode>,
-    head: Elapsed,
-    first_byte: Elapsed,
-    body_bytes: u64,
-    /// [`UNKNOWN_LENGTH`] when it is not declared.
-    content_length: u64,
-    /// No body is sent, whatever the service's body holds: HEAD, 204, 304.
+    /// The response has no body, whatever the service's body contains: HEAD, 204, 304.
     is_bodyless: bool,
+    status: Option<StatusCode>,
+    time_to_head: Elapsed,
+    time_to_first_byte: Elapsed,
+    body_bytes: u64,
+    /// [`UNKNOWN_LENGTH`] if it is not declared.
+    content_length: u64,
     user_code: UserCode,
-    #[cfg(feature = "llm")]
-    llm: Option<Box<LlmRecord>>,
-    /// What the service runs within, and where the request is counted among the active ones.
-    #[cfg(feature = "otel")]
-    otel: Option<(opentelemetry::Context, crate::otel::ActivePlace)>,
-    /// Boxed, as the guard moves with the response and seldom has one.
-    span: Option<Box<tracing::Span>>,
+    call: PendingCall,
+    scope: Option<Box<dyn RequestScope>>,
 }
 
-/// Whether the user's code runs: the service, its body, a resolver or a hook. Still set when the guard is dropped, it tells of
-/// a panic that was caught in between. An atomic, since a body may be looked at through a shared reference.
+/// A flag that is set while user code runs: the service, its body, a resolver, or a hook. If it is still set when the guard
+/// is dropped, a panic was caught in between. Atomic, because a body may be inspected through a shared reference.
 #[derive(Default)]
 struct UserCode(AtomicBool);
 
 impl UserCode {
-    /// Runs it. The mark stays when it panics.
+    /// Runs `code`. The flag remains set if it panics.
     #[inline]
     fn run<T>(&self, code: impl FnOnce() -> T) -> T {
         self.0.store(true, Ordering::Relaxed);
@@ -79,8 +69,7 @@ impl UserCode {
 /// A length that no body has.
 const UNKNOWN_LENGTH: u64 = u64::MAX;
 
-/// Nanoseconds since the start, once there are any; half as large as `Option<Duration>`, since the guard moves with the
-/// response.
+/// Nanoseconds since the start, if known. Half the size of `Option<Duration>`, because the guard moves with the response.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Elapsed(u64);
 
@@ -97,283 +86,206 @@ impl Elapsed {
 }
 
 impl Pending {
-    pub(super) fn new(events: Arc<Events>, start: Instant, method: &Method) -> Self {
+    pub(super) fn new(
+        events: Arc<Events>,
+        start: Start,
+        method: &Method,
+        scope: Option<Box<dyn RequestScope>>,
+    ) -> Self {
         Self {
             tags: None,
             events,
-            start,
+            start: start.instant,
             is_head: method == Method::HEAD,
             is_connect: method == Method::CONNECT,
+            is_bodyless: false,
             status: None,
-            head: Elapsed::NONE,
-            first_byte: Elapsed::NONE,
+            time_to_head: Elapsed::NONE,
+            time_to_first_byte: Elapsed::NONE,
             body_bytes: 0,
             content_length: UNKNOWN_LENGTH,
-            is_bodyless: false,
             user_code: UserCode::default(),
-            #[cfg(feature = "llm")]
-            llm: None,
-            #[cfg(feature = "otel")]
-            otel: None,
-            span: None,
+            call: PendingCall::default(),
+            scope,
         }
     }
 
-    /// Runs the request within a context of OpenTelemetry.
-    #[cfg(feature = "otel")]
-    pub(super) fn within_context(mut self, context: opentelemetry::Context, place: crate::otel::ActivePlace) -> Self {
-        self.otel = Some((context, place));
-        self
+    /// Returns `true` if user code decides whether a request is an LLM call.
+    pub(super) fn has_call_hook(&self) -> bool {
+        PendingCall::has_hook(&self.events)
     }
 
-    /// Runs the request within a span.
-    pub(super) fn within(mut self, span: tracing::Span) -> Self {
-        self.span = (!span.is_none()).then(|| Box::new(span));
-        self
+    /// Detects whether the request is an LLM call. Runs user code if there is a hook; arm the guard before.
+    pub(super) fn detect_call(&mut self, head: &Parts) {
+        let events = Arc::clone(&self.events);
+        let call = if self.has_call_hook() {
+            self.run(|| PendingCall::detect(&events, head))
+        } else {
+            PendingCall::detect(&events, head)
+        };
+        self.call = call;
     }
 
-    /// Looks whether the request is an LLM exchange. May run the user's code.
-    #[cfg(feature = "llm")]
-    pub(super) fn detect(&mut self, head: &Parts) -> Option<LlmEndpoint> {
-        let usage = self.events.usage()?;
-        // It is armed before the user's code runs, and not where there is none.
-        if self.tags.is_none() {
-            return usage.detect(head);
-        }
-        let usage = usage.clone();
-        self.run(|| usage.detect(head))
+    /// Prepares the observation of the LLM call, if the request is one.
+    pub(super) fn observe_call(&mut self, request: &mut OpenRequest) {
+        self.call.observe(&self.events, request);
     }
 
-    /// What is seen of the exchange goes into this record.
-    #[cfg(feature = "llm")]
-    pub(super) fn observe(&mut self, exchange: LlmEndpoint, mut record: Box<LlmRecord>) {
-        record.observe(exchange);
-        #[cfg(feature = "propagate")]
-        if self.events.usage().is_some_and(UsageTap::rolls_up) {
-            record.roll_up_to(Tags::current());
-        }
-        self.llm = Some(record);
+    /// Returns `true` if the request is an LLM call.
+    pub(super) fn has_call(&self) -> bool {
+        self.call.is_some()
     }
 
-    /// Makes the request's context the current one.
-    #[cfg(feature = "otel")]
-    pub(super) fn attach(&self) -> Option<opentelemetry::ContextGuard> {
-        self.otel.as_ref().map(|otel| otel.0.clone().attach())
-    }
-
-    /// Hands in the tags: from now on the event is emitted, whatever happens.
-    pub(super) fn armed(&mut self, tags: &Tags) -> &mut Self {
+    /// Arms the guard: from now on, the event is emitted whatever happens.
+    pub(super) fn arm(&mut self, tags: &Tags) {
         self.tags.get_or_insert_with(|| tags.clone());
-        self
     }
 
-    /// Whether the event was emitted.
+    /// Returns `true` once the event was emitted.
     pub(super) fn is_over(&self) -> bool {
         self.tags.is_none()
     }
 
-    /// Calls or polls the user's code within the request's span and context.
+    /// Runs user code within the scopes of the observers.
     #[inline]
     pub(super) fn run<T>(&mut self, code: impl FnOnce() -> T) -> T {
-        self.user_code.run(|| {
-            // The context of OpenTelemetry is the first to come and the last to go, so that a span of `tracing` is a child of
-            // ours.
-            #[cfg(feature = "otel")]
-            let _attached = self.otel.as_ref().map(|otel| otel.0.clone().attach());
-            let _span = self.span.as_ref().map(|span| span.enter());
-            #[cfg(feature = "propagate")]
-            let _current = self.tags.is_some().then_some(&mut self.tags).map(crate::request::current::Entered::new);
-            code()
+        let Self { user_code, scope, tags, .. } = self;
+        user_code.run(|| {
+            within(scope, || {
+                let _current = tags.is_some().then_some(tags).map(Entered::new);
+                code()
+            })
         })
     }
 
-    /// Asks the user's code something that needs neither span nor context.
+    /// Runs user code that needs no scope, such as `Body::size_hint`.
     #[inline]
-    pub(super) fn look<T>(&self, code: impl FnOnce() -> T) -> T {
+    pub(super) fn inspect<T>(&self, code: impl FnOnce() -> T) -> T {
         self.user_code.run(code)
     }
 
-    /// Whether the client is to get a receipt.
-    pub(super) fn gives_receipt(&self) -> bool {
-        self.events.gives_receipts()
+    pub(super) fn sends_receipt(&self) -> bool {
+        self.events.sends_receipts
     }
 
     /// Writes the part of the receipt that is known with the response head.
     fn write_receipt<B>(&self, response: &mut Response<B>, exact_length: Option<u64>) {
-        let Some(tags) = self.tags.as_ref().filter(|_| self.gives_receipt()) else { return };
-        let diagnostics = tags.diagnostics();
-        receipt::write_head(response.headers_mut(), tags.state().event(), &diagnostics);
-        #[cfg(feature = "llm")]
-        let may_use_tokens = self.llm.is_some();
-        #[cfg(not(feature = "llm"))]
-        let may_use_tokens = false;
-        if may_use_tokens && exact_length.is_none() && !response.headers().contains_key(header::CONTENT_LENGTH) {
-            receipt::announce(response.headers_mut());
+        let Some(tags) = self.tags.as_ref().filter(|_| self.sends_receipt()) else { return };
+        receipt::write_head(response.headers_mut(), tags);
+        let is_streamed = exact_length.is_none() && !response.headers().contains_key(header::CONTENT_LENGTH);
+        if self.has_call() && is_streamed {
+            receipt::announce_trailers(response.headers_mut());
         }
     }
 
-    /// The response head is there.
+    /// Records the response head.
     pub(super) fn head<B: Body>(&mut self, response: &mut Response<B>) {
         let body = response.body();
-        let (has_ended, exact_length) = self.look(|| (body.is_end_stream(), body.size_hint().exact()));
+        let (has_ended, exact_length) = self.inspect(|| (body.is_end_stream(), body.size_hint().exact()));
         self.write_receipt(response, exact_length);
         let status = response.status();
         self.status = Some(status);
         let now = self.elapsed();
-        self.head = Elapsed::of(now);
+        self.time_to_head = Elapsed::of(now);
         self.is_bodyless = self.is_head || status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED;
-        // Servers send `Content-Length`, or else the exact size of the body, and drop the body once all of it is written.
+        // Servers send `Content-Length`, or else the exact size of the body, and drop the body once it is written.
         let content_length = response.headers().get(header::CONTENT_LENGTH);
         self.content_length = content_length
             .and_then(|length| length.to_str().ok()?.trim_ascii().parse().ok())
             .or(exact_length)
             .unwrap_or(UNKNOWN_LENGTH);
-        #[cfg(feature = "llm")]
-        if let Some(record) = &mut self.llm
-            && let Some(usage) = self.events.usage()
-        {
-            record.begin(|exchange, buffer| usage.tap(exchange, response, buffer));
-        }
+        self.call.begin(&self.events, response);
         if status == StatusCode::SWITCHING_PROTOCOLS || (self.is_connect && status.is_success()) {
-            self.finish_at(now, Outcome::Upgraded, None, false);
+            self.finish_at(now, Outcome::Upgraded, None);
         } else if has_ended {
-            self.finish_at(now, Outcome::Completed, None, false);
+            self.finish_at(now, Outcome::Completed, None);
         }
     }
 
-    /// A data frame passes. `has_ended` says whether it was the last. Gives what the trailers are to say, if that was all.
+    /// Records a data frame. `has_ended` is `true` for the last one. Returns the trailers of the receipt at the end.
     pub(super) fn data(&mut self, data: &impl Buf, has_ended: bool) -> Option<Box<HeaderMap>> {
         let bytes = data.remaining();
         self.body_bytes += bytes as u64;
-        #[cfg(feature = "llm")]
-        self.show_tap(data);
+        let Self { call, events, start, .. } = self;
+        call.read(data, || events.now().saturating_duration_since(*start));
         let is_over = has_ended || self.has_sent_all();
-        let is_first = bytes > 0 && self.first_byte == Elapsed::NONE;
+        let is_first = bytes > 0 && self.time_to_first_byte == Elapsed::NONE;
         if !is_first && !is_over {
             return None;
         }
         let now = self.elapsed();
         if is_first {
-            self.first_byte = Elapsed::of(now);
+            self.time_to_first_byte = Elapsed::of(now);
         }
-        let event = if is_over { self.finish_at(now, Outcome::Completed, None, true) } else { None };
-        Self::receipt(event)
+        if !is_over {
+            return None;
+        }
+        let event = self.finish_at(now, Outcome::Completed, None);
+        self.trailers(event)
     }
 
-    /// The body ended. Gives what the trailers are to say.
+    /// Records the end of the body. Returns the trailers of the receipt.
     pub(super) fn complete(&mut self) -> Option<Box<HeaderMap>> {
-        let event = self.finish(Outcome::Completed, None, true);
-        Self::receipt(event)
+        let event = self.finish(Outcome::Completed, None);
+        self.trailers(event)
     }
 
-    fn receipt(event: Option<Arc<Event>>) -> Option<Box<HeaderMap>> {
-        receipt::trailers(&*event?).map(Box::new)
+    fn trailers(&self, event: Option<Arc<Event>>) -> Option<Box<HeaderMap>> {
+        let event = event.filter(|_| self.sends_receipt())?;
+        receipt::trailers(&event).map(Box::new)
     }
 
-    /// The service answered nothing itself.
+    /// Records that a layer answers with `status` instead of the service.
     pub(super) fn reject(&mut self, status: StatusCode) {
         self.status = Some(status);
-        self.head = Elapsed::of(self.elapsed());
-        self.finish(Outcome::Rejected, None, false);
+        self.time_to_head = Elapsed::of(self.elapsed());
+        self.finish(Outcome::Rejected, None);
     }
 
-    /// The service or its body, as `origin` says, returned an error.
+    /// Records an error of the service or its body; `origin` names which.
     pub(super) fn fail<E>(&mut self, origin: &str) {
-        self.finish(Outcome::Failed, Some(error_of::<E>(origin)), false);
+        self.finish(Outcome::Failed, Some(error_of::<E>(origin)));
     }
 
     fn has_sent_all(&self) -> bool {
         self.body_bytes >= self.content_length
     }
 
-    /// Shows a data frame to the tap.
-    #[cfg(feature = "llm")]
-    fn show_tap(&mut self, data: &impl Buf) {
-        let Some(tap) = self.llm.as_mut().and_then(|record| record.tap()) else { return };
-        // The time matters only until the first token.
-        let now = if tap.waits_for_token() {
-            self.events.now().saturating_duration_since(self.start)
-        } else {
-            Duration::ZERO
-        };
-        // A decoder or parser that fails costs the client nothing.
-        let look = || super::pieces::for_each(data, |piece| tap.feed(piece, now));
-        if !matches!(catch_unwind(AssertUnwindSafe(look)), Ok(true)) {
-            tap.give_up();
-        }
-    }
-
-    /// What is known of the usage, for the event.
-    #[cfg(feature = "llm")]
-    fn llm(&mut self, event: &mut Event, outcome: Outcome, duration: Duration) -> Option<Box<LlmRecord>> {
-        if let Some(mut record) = self.llm.take() {
-            record.end(outcome == Outcome::Completed, self.body_bytes > 0, duration);
-            return Some(record);
-        }
-        (!event.recorded.is_empty()).then(|| event.spare_llm.take().unwrap_or_else(LlmRecord::empty))
-    }
-
     fn elapsed(&self) -> Duration {
         self.events.now().saturating_duration_since(self.start)
     }
 
-    fn finish(&mut self, outcome: Outcome, error: Option<String>, has_trailers: bool) -> Option<Arc<Event>> {
-        if self.is_over() { None } else { self.finish_at(self.elapsed(), outcome, error, has_trailers) }
+    fn finish(&mut self, outcome: Outcome, error: Option<String>) -> Option<Arc<Event>> {
+        if self.is_over() { None } else { self.finish_at(self.elapsed(), outcome, error) }
     }
 
-    /// Lets go of the context, and counts the request out.
-    #[cfg(feature = "otel")]
-    fn leave_context(&mut self) {
-        if let Some((_, place)) = self.otel.take() {
-            self.events.leave(place);
-        }
-    }
-
-    /// Emits the event, and gives it where a receipt of it can still be written: in the trailers.
-    fn finish_at(
-        &mut self,
-        duration: Duration,
-        outcome: Outcome,
-        error: Option<String>,
-        has_trailers: bool,
-    ) -> Option<Arc<Event>> {
+    /// Emits and returns the event.
+    fn finish_at(&mut self, duration: Duration, outcome: Outcome, error: Option<String>) -> Option<Arc<Event>> {
         let tags = self.tags.take()?;
-        #[cfg(feature = "otel")]
-        self.leave_context();
-        #[cfg(all(feature = "propagate", feature = "llm"))]
-        let caller =
-            self.llm.as_mut().and_then(|record| record.caller()).filter(|other| !other.is_of_same_request(&tags));
-        let event = tags.finish(|event| {
-            #[cfg(feature = "llm")]
-            if let Some(record) = self.llm(event, outcome, duration) {
-                event.llm = Some(record);
-                event.price_by(self.events.usage());
-            }
-            self.events.ensure_trace(event);
-            event.status = self.status;
-            event.head = self.head.get();
-            event.first_byte = self.first_byte.get();
-            event.response_body_bytes = self.body_bytes;
-            event.duration = duration;
-            event.outcome = outcome;
-            event.fill_error(error);
-        });
-        #[cfg(all(feature = "propagate", feature = "llm"))]
+        self.scope = None;
+        let caller = self.call.caller(&tags);
+        let event = tags.finish(|request| {
+            self.call.end(&self.events, request, outcome, self.body_bytes > 0, duration);
+            self.events.ensure_trace(request);
+            let facts = request.facts_mut();
+            facts.status = self.status;
+            facts.time_to_head = self.time_to_head.get();
+            facts.time_to_first_byte = self.time_to_first_byte.get();
+            facts.response_body_bytes = self.body_bytes;
+            facts.duration = duration;
+            facts.outcome = outcome;
+            request.fill_error(error);
+        })?;
         if let Some(caller) = caller {
-            // Nobody pays for what failed and counts nothing; what an answer would have told that nobody waited for is unknown.
-            let may_be_billed = self.status.map_or(outcome == Outcome::Cancelled, |status| status.is_success());
-            let is_told = |call: &&LlmCall| may_be_billed || call.usage().is_some() || call.cost().is_some();
-            if let Some(call) = event.llm().filter(is_told) {
-                caller.record_call(call);
-            }
+            PendingCall::roll_up(&caller, &event);
         }
-        let for_receipt = (has_trailers && self.gives_receipt()).then(|| Arc::clone(&event));
+        let for_receipt = self.sends_receipt().then(|| Arc::clone(&event));
         self.events.emit(event);
         for_receipt
     }
 }
 
-/// What an event says of an error. Of its type only the name can be known.
+/// Describes an error by its origin and type name: nothing else is known about a type without bounds.
 pub(super) fn error_of<E>(origin: &str) -> String {
     format!("{origin} error: {}", type_name::<E>())
 }
@@ -388,9 +300,8 @@ impl Drop for Pending {
         } else {
             Outcome::Cancelled
         };
-        // First, whatever comes of the rest; of a request that did not get under way too.
-        #[cfg(feature = "otel")]
-        self.leave_context();
-        self.finish(outcome, None, false);
+        // Also for a request that was never armed.
+        self.scope = None;
+        self.finish(outcome, None);
     }
 }

@@ -2,10 +2,7 @@ use std::fmt::Write;
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
-use crate::{
-    event::Event,
-    metadata::{Diagnostic, DiagnosticCode},
-};
+use crate::{event::Event, metadata::DiagnosticCode, request::Tags};
 
 const EVENT_ID: HeaderName = HeaderName::from_static("x-tagging-event-id");
 const TAGS: HeaderName = HeaderName::from_static("x-tagging-tags");
@@ -19,17 +16,21 @@ const USAGE_STATUS: HeaderName = HeaderName::from_static("x-tagging-usage-status
 #[cfg(feature = "llm")]
 const COST: HeaderName = HeaderName::from_static("x-tagging-cost-usd");
 
-/// Most dropped tags that are named.
+/// Maximum number of dropped tags that are named.
 const MAX_DROPPED: usize = 8;
 
-/// Writes what is known with the response head: the event's id, how many tags are effective, and which were dropped.
-pub(super) fn write_head(headers: &mut HeaderMap, event: &Event, diagnostics: &[Diagnostic<'_>]) {
-    insert(headers, EVENT_ID, &event.id().to_string());
-    insert(headers, TAGS, &event.metadata().len().to_string());
+/// Writes the headers that are known with the response head: the event id, the number of effective tags, and the dropped
+/// tags.
+pub(super) fn write_head(headers: &mut HeaderMap, tags: &Tags) {
+    if let Some(id) = tags.event_id() {
+        insert(headers, EVENT_ID, &id.to_string());
+    }
+    insert(headers, TAGS, &tags.metadata().len().to_string());
+    let diagnostics = tags.diagnostics();
     let dropped = diagnostics.iter().filter(|note| drops(note.code())).take(MAX_DROPPED);
     let list = dropped.fold(String::new(), |mut list, note| {
         let comma = if list.is_empty() { "" } else { ", " };
-        // Header values are visible ASCII; anything else in a key is escaped. Writing to a string does not fail.
+        // Header values are visible ASCII, so other characters of a key are escaped. Writing to a string cannot fail.
         let _ = write!(list, "{comma}{}", note.code());
         if let Some(key) = note.key() {
             let _ = write!(list, ";{}", key.escape_default());
@@ -41,8 +42,8 @@ pub(super) fn write_head(headers: &mut HeaderMap, event: &Event, diagnostics: &[
     }
 }
 
-/// Says in the head that [`trailers`] may follow.
-pub(super) fn announce(headers: &mut HeaderMap) {
+/// Announces that [`trailers`] may follow.
+pub(super) fn announce_trailers(headers: &mut HeaderMap) {
     #[cfg(feature = "llm")]
     for name in [INPUT_TOKENS, OUTPUT_TOKENS, USAGE_STATUS, COST] {
         headers.append(header::TRAILER, name.into());
@@ -51,7 +52,7 @@ pub(super) fn announce(headers: &mut HeaderMap) {
     let _ = (headers, header::TRAILER);
 }
 
-/// What is known at the end of the body: tokens and cost.
+/// Returns the trailers that are known at the end of the body: tokens and cost.
 #[cfg(feature = "llm")]
 pub(super) fn trailers(event: &Event) -> Option<HeaderMap> {
     let llm = event.llm()?;
@@ -74,7 +75,7 @@ pub(super) fn trailers(_event: &Event) -> Option<HeaderMap> {
     None
 }
 
-/// Whether the diagnostic is of a tag that is not effective.
+/// Returns `true` if a tag with this diagnostic is not effective.
 fn drops(code: DiagnosticCode) -> bool {
     matches!(
         code,

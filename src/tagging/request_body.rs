@@ -5,87 +5,14 @@ use std::{
 };
 
 use bytes::Buf;
-use http::Request;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
-use tower_layer::Layer;
-use tower_service::Service;
 
-use crate::{Tags, body::request_fields::RequestFieldReader};
+use crate::{body::request_fields::RequestFieldReader, request::Tags};
 
 use super::{pending::error_of, pieces};
 
-/// Layer that watches request bodies on their way to the service: counts their bytes, and fills the tag `_user` from the
-/// top-level `user` of a JSON body, or the field of that name in a multipart form (the `OpenAI` shapes), when it is missing
-/// or empty.
-///
-/// It belongs inside of a layer that gives requests [`Tags`]; without them it does nothing. Frames reach the service as
-/// they are, one by one, and no more than 16 KiB of a body are held back at any time. `_user` is there once the service
-/// has read the body. One that breaks off is the event's [error](crate::Event::error), unless a handler records another.
-///
-/// The service gets `Request<RequestBody<B>>`; see [request bodies](super#request-bodies).
-#[derive(Clone, Copy, Debug)]
-pub struct RequestBodyLayer {
-    reads_user: bool,
-}
-
-impl Default for RequestBodyLayer {
-    fn default() -> Self {
-        Self { reads_user: true }
-    }
-}
-
-impl RequestBodyLayer {
-    /// Counts bytes and reads `user`.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Whether `user` is read. The model and the tier that an LLM request asks for are read all the same, where usage is.
-    #[must_use]
-    pub fn reads_user(mut self, reads: bool) -> Self {
-        self.reads_user = reads;
-        self
-    }
-}
-
-impl<S> Layer<S> for RequestBodyLayer {
-    type Service = RequestBodyService<S>;
-
-    fn layer(&self, inner: S) -> Self::Service {
-        RequestBodyService { inner, layer: *self }
-    }
-}
-
-/// The middleware of [`RequestBodyLayer`].
-#[derive(Clone, Debug)]
-pub struct RequestBodyService<S> {
-    inner: S,
-    layer: RequestBodyLayer,
-}
-
-impl<S, B> Service<Request<B>> for RequestBodyService<S>
-where
-    S: Service<Request<RequestBody<B>>>,
-{
-    type Response = S::Response;
-    type Error = S::Error;
-    type Future = S::Future;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        self.inner.poll_ready(context)
-    }
-
-    fn call(&mut self, request: Request<B>) -> Self::Future {
-        let tags = request.extensions().get::<Tags>().filter(|tags| tags.claim_request_body()).cloned();
-        let reads = self.layer.reads_user || cfg!(feature = "llm");
-        let reads = reads && tags.is_some();
-        let reader = reads.then(|| RequestFieldReader::for_headers(request.headers(), self.layer.reads_user)).flatten();
-        self.inner.call(request.map(|inner| RequestBody { inner, tags, reader }))
-    }
-}
-
-/// Shows a data frame to the reader. A frame that can't be looked at ends the reading.
+/// Passes a data frame to the reader. Stops reading if the frame cannot be inspected.
 fn read(reader: &mut Option<RequestFieldReader>, data: &impl Buf, tags: &Tags) {
     let Some(fields) = reader else { return };
     let was_read = pieces::for_each(data, |piece| {
@@ -99,7 +26,7 @@ fn read(reader: &mut Option<RequestFieldReader>, data: &impl Buf, tags: &Tags) {
 }
 
 pin_project! {
-    /// A request body that is watched; see [`RequestBodyLayer`].
+    /// An observed request body; see [`RequestBodyLayer`](super::RequestBodyLayer).
     pub struct RequestBody<B> {
         #[pin]
         inner: B,
@@ -108,8 +35,14 @@ pin_project! {
     }
 }
 
+impl<B> RequestBody<B> {
+    pub(super) fn new(inner: B, tags: Option<Tags>, reader: Option<RequestFieldReader>) -> Self {
+        Self { inner, tags, reader }
+    }
+}
+
 impl<B: Default> Default for RequestBody<B> {
-    /// A body that nobody watches.
+    /// Creates a body that is not observed.
     fn default() -> Self {
         Self { inner: B::default(), tags: None, reader: None }
     }
@@ -138,7 +71,7 @@ impl<B: Body> Body for RequestBody<B> {
                     read(this.reader, data, tags);
                 }
             }
-            // A handler may answer as if nothing was, to a client that hung up.
+            // The handler may answer normally although the client disconnected.
             (Some(Err(_)), Some(tags)) => tags.fill_error(error_of::<B::Error>("request body")),
             _ => {}
         }

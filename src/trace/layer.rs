@@ -117,9 +117,13 @@ impl TraceIdLayer {
         self
     }
 
-    #[cfg(feature = "otel")]
     pub(crate) fn has_sampler(&self) -> bool {
         self.sampler.is_some()
+    }
+
+    pub(crate) fn shared_sampler(mut self, sampler: Arc<dyn TraceSampler>) -> Self {
+        self.sampler = Some(sampler);
+        self
     }
 
     pub(crate) fn shared_ids(mut self, ids: Arc<dyn IdGenerator>) -> Self {

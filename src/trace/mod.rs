@@ -56,14 +56,13 @@ mod headers;
 mod ids;
 mod layer;
 mod sampler;
-#[cfg(feature = "propagate")]
 mod step;
 mod traceparent;
 mod tracestate;
 
 #[cfg(feature = "test-util")]
 pub use self::ids::SequentialIds;
-#[cfg(feature = "propagate")]
+pub(crate) use self::layer::OnwardHeaders;
 pub(crate) use self::layer::{MAJORDOMO_TRACE_ID, PORTKEY_PARENT_SPAN_ID, PORTKEY_TRACE_ID, TRACEPARENT, TRACESTATE};
 pub use self::{
     context::{SpanId, TraceContext, TraceId, TraceSource},

@@ -34,9 +34,9 @@ impl<B> ResponseBody<B> {
     }
 
     /// Asks the service's body, which is the user's code, where there is one.
-    fn look<T>(&self, ask: impl FnOnce(&B) -> T) -> Option<T> {
+    fn inspect<T>(&self, ask: impl FnOnce(&B) -> T) -> Option<T> {
         let inner = self.inner.as_ref()?;
-        Some(self.guard.look(|| ask(inner)))
+        Some(self.guard.inspect(|| ask(inner)))
     }
 }
 
@@ -119,11 +119,11 @@ impl<B: Body> Body for ResponseBody<B> {
 
     fn is_end_stream(&self) -> bool {
         // A receipt may follow what the service sent.
-        let awaits_receipt = self.receipt.is_some() || self.guard.gives_receipt();
-        self.look(B::is_end_stream).unwrap_or(true) && !awaits_receipt
+        let awaits_receipt = self.receipt.is_some() || self.guard.sends_receipt();
+        self.inspect(B::is_end_stream).unwrap_or(true) && !awaits_receipt
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.look(B::size_hint).unwrap_or_else(|| SizeHint::with_exact(0))
+        self.inspect(B::size_hint).unwrap_or_else(|| SizeHint::with_exact(0))
     }
 }

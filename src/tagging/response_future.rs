@@ -11,7 +11,7 @@ use pin_project_lite::pin_project;
 
 use crate::metadata::Diagnostic;
 
-use super::{body::ResponseBody, guard::Guard};
+use super::{guard::Guard, response_body::ResponseBody};
 
 pin_project! {
     /// The response future of [`Tagging`](super::Tagging).
@@ -31,7 +31,7 @@ pin_project! {
     }
 }
 
-/// Says in a response of ours why the request was rejected.
+/// The header of a 400 response that carries the reason of the rejection.
 const REJECTION: HeaderName = HeaderName::from_static("x-tagging-rejection");
 
 impl<F> ResponseFuture<F> {
@@ -39,10 +39,10 @@ impl<F> ResponseFuture<F> {
         Self { kind: Kind::Service { inner }, guard, reply }
     }
 
-    /// Answers status 400 with the reason in a header.
+    /// Creates a future that answers with status 400 and the reason in a header.
     pub(super) fn rejected(reason: &Diagnostic<'_>, guard: Guard, reply: Option<(HeaderName, HeaderValue)>) -> Self {
         let text = match reason.key() {
-            // Header values are visible ASCII; anything else in a key is escaped.
+            // Header values are visible ASCII, so other characters of a key are escaped.
             Some(key) => format!("{}; {}", reason.code(), key.escape_default()),
             None => reason.code().to_string(),
         };
@@ -90,14 +90,14 @@ where
     }
 }
 
-/// Writes the trace id into the response.
+/// Inserts the response header that carries the trace id.
 fn write_reply<B>(response: &mut Response<B>, reply: Option<(HeaderName, HeaderValue)>) {
     if let Some((name, value)) = reply {
         response.headers_mut().insert(name, value);
     }
 }
 
-/// Answers a request that goes no further.
+/// Creates the response to a rejected request.
 fn reject<B>(
     reason: Option<HeaderValue>,
     guard: &mut Guard,

@@ -1,0 +1,270 @@
+use std::{
+    fmt,
+    sync::{Arc, Mutex, OnceLock},
+    time::{Duration, SystemTime},
+};
+
+use http::{Method, StatusCode, Version};
+use uuid::Uuid;
+
+#[cfg(feature = "llm")]
+use crate::usage::LlmCall;
+use crate::{
+    metadata::{Diagnostic, Metadata, Scope},
+    sync::lock,
+    trace::TraceContext,
+};
+
+use super::{
+    Outcome,
+    facts::Facts,
+    pool::{Pool, Recycle},
+    settle::{Settle, Settled},
+};
+
+/// The single record of a request; see the [module](super).
+///
+/// An event never changes. Sinks receive it as an `Arc<Event>`; any code can [build](Self::builder) one, clone it,
+/// compare it, and convert it to and from JSON.
+///
+/// # The lazy step
+///
+/// On the request path, headers and response bodies are only captured. The first call of [`metadata`](Self::metadata),
+/// [`sources`](Self::sources), [`diagnostics`](Self::diagnostics), or [`llm`](Self::llm) reads, limits, merges, and prices
+/// all of it at once, on the calling thread; usually that is the sink's thread. Later calls return the same values.
+#[derive(Default)]
+pub struct Event {
+    pub(super) facts: Facts,
+    settled: OnceLock<Settled>,
+    pub(super) unsettled: Mutex<Option<Box<dyn Settle>>>,
+    /// The pool that the event returns to after delivery.
+    home: Option<Arc<Pool<Event>>>,
+}
+
+impl Event {
+    pub(super) fn new(facts: Facts, settled: Settled) -> Self {
+        Self { facts, settled: settled.into(), ..Self::default() }
+    }
+
+    /// Creates an empty event that returns to a pool after delivery.
+    pub(super) fn pooled(home: Arc<Pool<Self>>) -> Self {
+        Self { home: Some(home), ..Self::default() }
+    }
+
+    fn settled(&self) -> &Settled {
+        self.settled.get_or_init(|| match lock(&self.unsettled).as_mut() {
+            Some(unsettled) => unsettled.settle(&self.facts),
+            None => Settled::default(),
+        })
+    }
+
+    /// Returns the id of the event, a UUIDv7. Stores use it to ignore duplicate deliveries.
+    pub fn id(&self) -> Uuid {
+        self.facts.id
+    }
+
+    /// Returns the time at which the request head was received.
+    pub fn time(&self) -> SystemTime {
+        self.facts.time
+    }
+
+    /// Returns the trace ids of the request.
+    pub fn trace(&self) -> &TraceContext {
+        &self.facts.trace
+    }
+
+    /// Returns the request method.
+    pub fn method(&self) -> &Method {
+        &self.facts.method
+    }
+
+    /// Returns the request path without the query string.
+    pub fn path(&self) -> &str {
+        &self.facts.path
+    }
+
+    /// Returns the matched route template, such as `/users/{id}`, if the router provides one.
+    pub fn route(&self) -> Option<&str> {
+        self.facts.route()
+    }
+
+    /// Returns the host that the client asked for, including the port if the client named one.
+    ///
+    /// The authority of the request target (HTTP/2, absolute form) takes precedence over the `Host` header, as
+    /// [RFC 9112, section 3.2.2](https://www.rfc-editor.org/rfc/rfc9112#section-3.2.2) requires.
+    pub fn host(&self) -> Option<&str> {
+        self.facts.host()
+    }
+
+    /// Returns `https` if the request URI says so, and `http` otherwise. Behind a proxy that terminates TLS, the URI has no
+    /// scheme.
+    #[cfg(feature = "otel")]
+    pub(crate) fn scheme(&self) -> &'static str {
+        if self.facts.is_https { "https" } else { "http" }
+    }
+
+    /// Returns the HTTP version of the request.
+    pub fn http_version(&self) -> Version {
+        self.facts.version
+    }
+
+    /// Returns the number of request body bytes that reached the service, without trailers.
+    ///
+    /// `None` if they were not counted; see [`RequestBodyLayer`](crate::tagging::RequestBodyLayer).
+    pub fn request_body_bytes(&self) -> Option<u64> {
+        self.facts.request_body_bytes
+    }
+
+    /// Returns the response status, or `None` if no response head was produced.
+    pub fn status(&self) -> Option<StatusCode> {
+        self.facts.status
+    }
+
+    /// Returns the number of response body bytes that left the layer, without trailers.
+    ///
+    /// If an outer layer compresses, the client receives a different number.
+    pub fn response_body_bytes(&self) -> u64 {
+        self.facts.response_body_bytes
+    }
+
+    /// Returns the time from the request head to the response head.
+    pub fn time_to_head(&self) -> Option<Duration> {
+        self.facts.time_to_head
+    }
+
+    /// Returns the time from the request head to the first byte of the response body.
+    pub fn time_to_first_byte(&self) -> Option<Duration> {
+        self.facts.time_to_first_byte
+    }
+
+    /// Returns the time from the request head to the outcome.
+    pub fn duration(&self) -> Duration {
+        self.facts.duration
+    }
+
+    /// Returns the name of the API key that the caller used. Never the key itself.
+    pub fn api_key(&self) -> Option<&str> {
+        self.facts.api_key.as_deref()
+    }
+
+    /// Returns the slug of the workspace that the API key belongs to.
+    pub fn workspace(&self) -> Option<&str> {
+        self.facts.workspace.as_deref()
+    }
+
+    /// Returns the name of the provider credential that was used, if the service resolves provider credentials.
+    pub fn virtual_key(&self) -> Option<&str> {
+        self.facts.virtual_key.as_deref()
+    }
+
+    /// Returns how the request ended.
+    pub fn outcome(&self) -> Outcome {
+        self.facts.outcome
+    }
+
+    /// Returns the reason why the request was rejected, if the outcome is [`Outcome::Rejected`].
+    ///
+    /// It is the code of the [strict mode](crate::metadata::Overflow::Reject) that rejected the request, or the reason that
+    /// a layer passed to [`Tags::reject`](crate::Tags::reject).
+    pub fn rejection(&self) -> Option<&str> {
+        self.facts.rejection.as_deref()
+    }
+
+    /// Returns the name of the limit rule that rejected the request.
+    pub fn limit_rule(&self) -> Option<&str> {
+        self.facts.limit_rule.as_deref()
+    }
+
+    /// Returns the error of the request.
+    ///
+    /// It is the text that a handler [recorded](crate::Tags::set_error), or else the kind of error that the request body,
+    /// the service, or the response body returned. If a request body breaks off, the handler may still answer; then the
+    /// request has both an error and the outcome [`Completed`](Outcome::Completed).
+    pub fn error(&self) -> Option<&str> {
+        self.facts.error.as_deref()
+    }
+
+    /// Returns the effective metadata.
+    pub fn metadata(&self) -> &Metadata {
+        &self.settled().metadata
+    }
+
+    /// Returns the scope that set a tag of the effective metadata.
+    pub fn source(&self, key: &str) -> Option<Scope> {
+        self.sources().find(|(tag, _)| *tag == key).map(|(_, scope)| scope)
+    }
+
+    /// Returns the key of each tag and the scope that set it, in the order of [`metadata`](Self::metadata).
+    pub fn sources(&self) -> impl ExactSizeIterator<Item = (&str, Scope)> {
+        let Settled { metadata, sources, .. } = self.settled();
+        metadata.iter().zip(sources).map(|((key, _), scope)| (key, *scope))
+    }
+
+    /// Returns the notes on tags and headers that were truncated, coerced, dropped, or shadowed, and on counts that do not
+    /// add up.
+    ///
+    /// There are at most 64 notes from reading the request, plus one for each [shadowed] tag.
+    ///
+    /// [shadowed]: crate::metadata::DiagnosticCode::Shadowed
+    pub fn diagnostics(&self) -> &[Diagnostic<'static>] {
+        &self.settled().diagnostics
+    }
+
+    /// Returns the LLM call, its usage, and its cost.
+    ///
+    /// `None` unless the request was recognized as a call of an LLM API, or the handler recorded usage or a cost.
+    #[cfg(feature = "llm")]
+    pub fn llm(&self) -> Option<&LlmCall> {
+        self.settled().llm.as_deref()
+    }
+
+    /// Returns the approximate memory use, in bytes.
+    pub(crate) fn approximate_bytes(&self) -> usize {
+        let unsettled = lock(&self.unsettled).as_ref().map_or(0, |unsettled| unsettled.approximate_bytes());
+        size_of::<Self>() + self.facts.heap_bytes() + unsettled
+    }
+}
+
+impl Recycle for Event {
+    fn recycle(&mut self) {
+        self.settled.take();
+        self.facts.recycle();
+        if let Some(unsettled) = &mut *lock(&self.unsettled) {
+            unsettled.recycle();
+        }
+    }
+
+    fn home(&self) -> Option<&Arc<Pool<Self>>> {
+        self.home.as_ref()
+    }
+}
+
+impl Clone for Event {
+    /// Copies the event. Runs the [lazy step](Self#the-lazy-step) if it has not run yet.
+    fn clone(&self) -> Self {
+        Self::new(self.facts.clone(), self.settled().clone())
+    }
+}
+
+impl PartialEq for Event {
+    /// Compares all facts and results. Runs the [lazy step](Self#the-lazy-step) of both events.
+    fn eq(&self, other: &Self) -> bool {
+        self.facts == other.facts && self.settled() == other.settled()
+    }
+}
+
+impl fmt::Debug for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Event")
+            .field("id", &self.id())
+            .field("trace_id", self.trace().trace_id())
+            .field("method", self.method())
+            .field("path", &self.path())
+            .field("status", &self.status())
+            .field("outcome", &self.outcome())
+            .field("error", &self.error())
+            .field("metadata", self.metadata())
+            .field("diagnostics", &self.diagnostics())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,73 @@
+use std::sync::Arc;
+
+use opentelemetry::Context;
+
+use crate::{
+    EventLayer,
+    tagging::{RequestObserver, RequestScope, RequestStart, TaggingLayerBuilder},
+    trace::{TraceContext, TraceSampler},
+};
+
+use super::{
+    Otel,
+    metrics::{ActivePlace, ActiveRequests},
+    span::context_of,
+};
+
+impl EventLayer {
+    /// Exports each request as an OpenTelemetry span, with metrics and logs, in addition to the events for other sinks; see
+    /// [`otel`](crate::otel).
+    ///
+    /// The service runs within the span's context, so that spans of the app become its children. If no layer around this
+    /// one reads trace ids, new ones are generated, and the sampler of `otel` decides whether they are recorded. A
+    /// [`TraceIdLayer`](crate::TraceIdLayer) around this layer needs [the sampler](Otel::sampler) itself.
+    #[must_use]
+    pub fn otel(self, otel: &Otel) -> Self {
+        self.sink(otel.clone()).observer(otel.clone())
+    }
+}
+
+impl TaggingLayerBuilder {
+    /// Exports each request as an OpenTelemetry span, with metrics and logs; see [`otel`](crate::otel).
+    ///
+    /// The sampler of `otel` decides which traces are recorded, unless the trace ids have their own. No other sink is needed.
+    pub fn otel(self, otel: &Otel) -> Self {
+        let builder = self.sink(otel.clone()).observer(otel.clone());
+        match otel.sampler() {
+            Some(sampler) => builder.sampler(sampler),
+            None => builder,
+        }
+    }
+}
+
+impl RequestObserver for Otel {
+    fn is_sampled(&self, trace: &TraceContext) -> Option<bool> {
+        self.sampler().map(|sampler| sampler.is_sampled(trace, None))
+    }
+
+    fn begin(&self, request: &RequestStart<'_>) -> Box<dyn RequestScope> {
+        let active = Arc::clone(&self.inner.active);
+        let place = active.enter(request.method, request.is_https);
+        Box::new(ActiveRequest { context: context_of(request.trace), active, place })
+    }
+}
+
+/// A request that is counted as active and runs within the context of its span.
+struct ActiveRequest {
+    context: Context,
+    active: Arc<ActiveRequests>,
+    place: ActivePlace,
+}
+
+impl RequestScope for ActiveRequest {
+    fn run(&mut self, poll: &mut dyn FnMut()) {
+        let _attached = self.context.clone().attach();
+        poll();
+    }
+}
+
+impl Drop for ActiveRequest {
+    fn drop(&mut self) {
+        self.active.leave(self.place);
+    }
+}

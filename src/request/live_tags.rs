@@ -1,0 +1,262 @@
+use std::mem;
+
+use http::HeaderMap;
+
+use crate::{
+    metadata::{
+        Diagnostic, DiagnosticCode, Limits, Metadata, Precedence, Scope, Scopes, diagnostic::Diagnostics,
+        limits::TagWriter,
+    },
+    sources::captured::Captured,
+};
+
+use super::tag_rules::TagRules;
+
+/// The tags of a request that has not ended: captured headers, the scopes that are read from them, and their merge.
+///
+/// Reading and merging are put off until the service, a layer, or a sink asks for the result. A request whose tags nobody
+/// asks for pays for copying its headers only; the sink's thread does the rest.
+#[derive(Debug, Default)]
+pub(crate) struct LiveTags {
+    /// The rules of the outermost layer. They stay for the next request, which usually has the same ones, because a
+    /// reference count that two threads write is slow.
+    rules: Option<TagRules>,
+    /// `rules` apply to this request.
+    has_begun: bool,
+    captured: Captured,
+    trusted: Option<Scopes>,
+    is_read: bool,
+    scopes: Scopes,
+    notes: Diagnostics,
+    /// The merge of `scopes`, until one of them changes.
+    merged: Option<MergedTags>,
+    /// The shadowed tags are still to be counted.
+    counts_shadowed: bool,
+}
+
+/// The effective metadata.
+#[derive(Debug, Default)]
+pub(crate) struct MergedTags {
+    pub(crate) metadata: Metadata,
+    /// The scope that set each tag of `metadata`, in the same order.
+    pub(crate) sources: Vec<Scope>,
+}
+
+/// Captured headers above this size, in bytes, are read immediately, so that they do not wait for a sink; larger buffers are
+/// not recycled.
+const MAX_CAPTURED_BYTES: usize = 8 * 1024;
+
+impl LiveTags {
+    /// Captures the tags of a request. If an outer layer already began, its precedence and limits stay in force. Returns the
+    /// reason if the request is rejected.
+    pub(crate) fn begin(
+        &mut self,
+        rules: &TagRules,
+        headers: &HeaderMap,
+        trusted: Option<Scopes>,
+    ) -> Option<Diagnostic<'static>> {
+        let is_first = !mem::replace(&mut self.has_begun, true);
+        if is_first && self.rules.as_ref().is_none_or(|old| !old.is_same(rules)) {
+            self.rules = Some(rules.clone());
+        }
+        if is_first && !self.is_read {
+            rules.capture(headers, &mut self.captured);
+            // A value that is not written stays in the cache of the thread that recycled the event.
+            if trusted.is_some() {
+                self.trusted = trusted;
+            }
+            let is_long = self.captured.capacity_bytes() > MAX_CAPTURED_BYTES;
+            return if is_long || rules.may_reject() { self.read() } else { None };
+        }
+        self.change();
+        rules.capture(headers, &mut self.captured);
+        let rejection = rules.read(&self.captured, trusted.as_ref(), &mut self.scopes, &mut self.notes);
+        self.captured.reset(MAX_CAPTURED_BYTES);
+        rejection
+    }
+
+    fn rules(&self) -> Option<&TagRules> {
+        self.rules.as_ref().filter(|_| self.has_begun)
+    }
+
+    /// Returns the notes on the request for additions that are not about its tags.
+    pub(crate) fn early_notes(&mut self) -> &mut Diagnostics {
+        // The notes of an outer layer on the tags come first.
+        if self.has_begun {
+            self.read();
+        }
+        &mut self.notes
+    }
+
+    /// Reads the captured headers, once. Returns the reason if the request is rejected.
+    pub(crate) fn read(&mut self) -> Option<Diagnostic<'static>> {
+        if mem::replace(&mut self.is_read, true) {
+            return None;
+        }
+        self.merged = None;
+        // `rules()` would borrow the scopes as well.
+        let rules = self.rules.as_ref().filter(|_| self.has_begun)?;
+        let rejection = rules.read(&self.captured, self.trusted.as_ref(), &mut self.scopes, &mut self.notes);
+        self.captured.reset(MAX_CAPTURED_BYTES);
+        rejection
+    }
+
+    /// Prepares a change of a scope: the merge becomes stale, and must not share its buffer with the scope.
+    fn change(&mut self) {
+        self.read();
+        self.merged = None;
+    }
+
+    /// Sets tags on behalf of the service.
+    pub(crate) fn set<'t>(&mut self, tags: impl IntoIterator<Item = (&'t str, &'t str)>) {
+        self.change();
+        let limits = self.limits();
+        let mut writer = TagWriter::new(self.scopes.get_mut(Scope::Handler), &limits, &mut self.notes);
+        for (key, value) in tags {
+            writer.set(key, value);
+        }
+    }
+
+    /// Sets `_user` from the request body, unless the client or the service has set it to a non-empty value.
+    pub(crate) fn fill_user(&mut self, user: Option<&str>, note: Option<DiagnosticCode>) {
+        const USER: &str = "_user";
+        self.change();
+        let is_blank = |scope| self.scopes.get(scope).get(USER).is_none_or(str::is_empty);
+        if !is_blank(Scope::Request) || !is_blank(Scope::Handler) {
+            return;
+        }
+        let limits = self.limits();
+        let mut writer = TagWriter::new(self.scopes.get_mut(Scope::Request), &limits, &mut self.notes);
+        if let Some(code) = note {
+            writer.note(Diagnostic::new(code).with_key("user"));
+        }
+        if let Some(user) = user {
+            writer.set(USER, user);
+        }
+    }
+
+    /// Removes a tag that the client or the service set, and returns its value.
+    pub(crate) fn remove(&mut self, key: &str) -> Option<String> {
+        self.change();
+        let by_client = self.scopes.get_mut(Scope::Request).remove(key);
+        self.scopes.get_mut(Scope::Handler).remove(key).or(by_client)
+    }
+
+    /// Adds tags to a scope on behalf of code.
+    pub(crate) fn extend_scope(&mut self, scope: Scope, metadata: Metadata) {
+        self.change();
+        // Tags that code sets never compete with the client for room.
+        let scope = if scope == Scope::Request { Scope::Handler } else { scope };
+        self.limits().add_within(&mut self.scopes, scope, metadata, &mut self.notes);
+    }
+
+    /// Adds a note.
+    pub(crate) fn note(&mut self, diagnostic: Diagnostic<'_>) {
+        self.read();
+        self.notes.push(diagnostic);
+    }
+
+    fn limits(&self) -> Limits {
+        self.rules().map_or_else(Limits::default, |rules| *rules.limits())
+    }
+
+    /// Returns the effective metadata.
+    pub(crate) fn merged(&mut self) -> &MergedTags {
+        self.read();
+        let precedence = self.rules().map_or_else(Precedence::default, TagRules::precedence);
+        self.merged.get_or_insert_with(|| {
+            let (metadata, sources) = self.scopes.merge(precedence);
+            MergedTags { metadata, sources }
+        })
+    }
+
+    /// Returns all notes, including one for each shadowed tag.
+    pub(crate) fn diagnostics(&mut self) -> Vec<Diagnostic<'static>> {
+        self.merged();
+        let Self { scopes, notes, merged, .. } = self;
+        let mut list: Vec<_> = notes.iter().map(Diagnostic::into_owned).collect();
+        if let Some(merged) = merged {
+            list.extend(shadowed(scopes, merged).map(|(key, value)| {
+                Diagnostic::new(DiagnosticCode::Shadowed).with_key(key).with_detail(value).into_owned()
+            }));
+        }
+        if notes.left_out() > 0 {
+            let count = notes.left_out().to_string();
+            list.push(Diagnostic::new(DiagnosticCode::MoreDiagnostics).with_detail(&count).into_owned());
+        }
+        list
+    }
+
+    /// Counts the shadowed tags immediately, for a request that may have no event. Returns `false` if no scope could shadow
+    /// a tag.
+    pub(crate) fn count_shadowed(&mut self) -> bool {
+        if !self.has_trusted() {
+            return false;
+        }
+        self.merged();
+        if let (Some(rules), Some(merged)) = (self.rules(), &self.merged) {
+            rules.count_shadowed(shadowed(&self.scopes, merged).count());
+        }
+        true
+    }
+
+    fn has_trusted(&self) -> bool {
+        self.rules().is_some_and(TagRules::has_trusted)
+            || self.trusted.as_ref().is_some_and(Scopes::has_trusted)
+            || self.scopes.has_trusted()
+    }
+
+    /// Ends all changes. The shadowed tags are counted when the tags are settled, or dropped unread.
+    pub(crate) fn finish(&mut self, counts_shadowed: bool) {
+        self.counts_shadowed = counts_shadowed;
+    }
+
+    /// Reads and merges the tags, counts the shadowed ones, and returns the result with all notes.
+    pub(crate) fn settle(&mut self) -> (MergedTags, Vec<Diagnostic<'static>>) {
+        self.count_pending();
+        let diagnostics = self.diagnostics();
+        (self.merged.take().unwrap_or_default(), diagnostics)
+    }
+
+    /// Counts the shadowed tags unless they have been counted.
+    fn count_pending(&mut self) {
+        if mem::take(&mut self.counts_shadowed) {
+            self.count_shadowed();
+        }
+    }
+
+    /// Returns the approximate memory use of tags that wait to be settled, in bytes.
+    pub(crate) fn approximate_bytes(&self) -> usize {
+        let trusted = self.trusted.as_ref().map_or(0, Scopes::approximate_bytes);
+        // The scopes are empty until they are read. They are not touched before, because they may lie in the cache of
+        // another thread.
+        let scopes = if self.is_read { self.scopes.approximate_bytes() } else { 0 };
+        let merged = self.merged.as_ref().map_or(0, |merged| merged.metadata.approximate_bytes());
+        self.captured.capacity_bytes() + trusted + scopes + merged + self.notes.approximate_bytes()
+    }
+
+    /// Resets everything except the buffer and the rules, for the next request.
+    pub(crate) fn recycle(&mut self) {
+        self.count_pending();
+        self.captured.reset(MAX_CAPTURED_BYTES);
+        let mut next = Self::default();
+        mem::swap(&mut next.rules, &mut self.rules);
+        mem::swap(&mut next.captured, &mut self.captured);
+        *self = next;
+    }
+}
+
+impl Drop for LiveTags {
+    fn drop(&mut self) {
+        self.count_pending();
+    }
+}
+
+/// Returns the client's tags that a stronger scope overrides.
+fn shadowed<'t>(scopes: &'t Scopes, merged: &'t MergedTags) -> impl Iterator<Item = (&'t str, &'t str)> {
+    // Both sides are sorted by key, and the effective metadata contains the key of each request tag.
+    let mut effective = merged.metadata.iter().zip(&merged.sources);
+    scopes.get(Scope::Request).iter().filter(move |(key, _)| {
+        effective.find(|((tag, _), _)| tag == key).is_some_and(|(_, scope)| *scope != Scope::Request)
+    })
+}

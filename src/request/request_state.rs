@@ -1,0 +1,200 @@
+use std::{any::Any, sync::Arc, time::SystemTime};
+
+use http::{HeaderMap, request::Parts};
+use uuid::Uuid;
+
+use crate::{
+    event::{Draft, Event, EventPoolOwner, Facts, Outcome},
+    metadata::{Diagnostic, Metadata, Scope, Scopes},
+    trace::{IdGenerator, OnwardHeaders, RandomIds, TraceContext, TraceIdLayer},
+};
+
+use super::{tag_rules::TagRules, unsettled::Unsettled};
+
+/// The state of a request: open until its event is finished.
+pub(crate) struct RequestState {
+    /// `None` once the event is finished.
+    open: Option<OpenRequest>,
+    /// `Some` once the event is finished.
+    event: Option<Arc<Event>>,
+}
+
+/// A request that has not ended.
+pub(crate) struct OpenRequest {
+    draft: Draft,
+    pub(crate) unsettled: Box<Unsettled>,
+    /// An event layer will emit the event.
+    is_claimed: bool,
+    /// A layer answers instead of the service.
+    is_rejected: bool,
+    /// The shadowed tags have been counted.
+    is_counted: bool,
+}
+
+impl RequestState {
+    /// Creates the state of a request without an event layer.
+    pub(crate) fn detached() -> Self {
+        let mut draft = Draft::new();
+        draft.facts_mut().time = SystemTime::now();
+        Self::new(draft)
+    }
+
+    /// Creates the state of a request whose event comes from a pool.
+    pub(crate) fn recycled(pool: &EventPoolOwner) -> Self {
+        Self::new(Draft::recycled(pool))
+    }
+
+    fn new(mut draft: Draft) -> Self {
+        let recycled = draft.take_recycled().and_then(|unsettled| (unsettled as Box<dyn Any>).downcast().ok());
+        let unsettled = recycled.unwrap_or_default();
+        let open = OpenRequest { draft, unsettled, is_claimed: false, is_rejected: false, is_counted: false };
+        Self { open: Some(open), event: None }
+    }
+
+    /// Returns the request if it has not ended.
+    pub(crate) fn open(&mut self) -> Option<&mut OpenRequest> {
+        self.open.as_mut()
+    }
+
+    pub(crate) fn is_finished(&self) -> bool {
+        self.open.is_none()
+    }
+
+    pub(crate) fn event_id(&self) -> Option<Uuid> {
+        match (&self.open, &self.event) {
+            (Some(request), _) => Some(request.facts().id),
+            (None, event) => event.as_ref().map(|event| event.id()),
+        }
+    }
+
+    /// Calls `read` with the effective metadata.
+    pub(crate) fn metadata<T>(&mut self, read: impl FnOnce(&Metadata) -> T) -> T {
+        match (&mut self.open, &self.event) {
+            (Some(request), _) => read(&request.unsettled.tags.merged().metadata),
+            (None, Some(event)) => read(event.metadata()),
+            (None, None) => read(&Metadata::new()),
+        }
+    }
+
+    /// Returns the effective tags by the scope that set them.
+    pub(crate) fn effective_scopes(&mut self) -> Scopes {
+        match (&mut self.open, &self.event) {
+            (Some(request), _) => {
+                let merged = request.unsettled.tags.merged();
+                by_scope(&merged.metadata, merged.sources.iter().copied())
+            }
+            (None, Some(event)) => by_scope(event.metadata(), event.sources().map(|(_, scope)| scope)),
+            (None, None) => Scopes::new(),
+        }
+    }
+
+    /// Returns the trace ids. Generates them if no layer has set any.
+    pub(crate) fn trace(&mut self) -> TraceContext {
+        if let Some(request) = &mut self.open {
+            request.ensure_trace(&RandomIds);
+            return request.facts().trace.clone();
+        }
+        self.event.as_ref().map_or_else(TraceContext::unset, |event| event.trace().clone())
+    }
+
+    pub(crate) fn diagnostics(&mut self) -> Vec<Diagnostic<'static>> {
+        match (&mut self.open, &self.event) {
+            (Some(request), _) => request.unsettled.tags.diagnostics(),
+            (None, Some(event)) => event.diagnostics().to_vec(),
+            (None, None) => Vec::new(),
+        }
+    }
+
+    /// Finishes the event, unless it is finished already. `complete` writes the facts about the end.
+    pub(super) fn finish(&mut self, request_body_bytes: Option<u64>, complete: impl FnOnce(&mut OpenRequest)) {
+        let Some(mut request) = self.open.take() else { return };
+        request.facts_mut().request_body_bytes = request_body_bytes;
+        complete(&mut request);
+        let OpenRequest { mut draft, mut unsettled, is_rejected, is_counted, .. } = request;
+        let facts = draft.facts_mut();
+        if is_rejected && matches!(facts.outcome, Outcome::Completed | Outcome::Cancelled) {
+            facts.outcome = Outcome::Rejected;
+        }
+        if facts.outcome != Outcome::Rejected {
+            facts.rejection = None;
+        }
+        unsettled.tags.finish(!is_counted);
+        self.event = Some(draft.finish(unsettled));
+    }
+
+    pub(super) fn into_event(self) -> Option<Arc<Event>> {
+        self.event
+    }
+
+    pub(super) fn event(&self) -> Option<&Arc<Event>> {
+        self.event.as_ref()
+    }
+}
+
+/// Groups tags by the scope that set them.
+fn by_scope(metadata: &Metadata, sources: impl Iterator<Item = Scope>) -> Scopes {
+    let mut scopes = Scopes::new();
+    for ((key, value), scope) in metadata.iter().zip(sources) {
+        scopes.get_mut(scope).insert(key, value);
+    }
+    scopes
+}
+
+impl OpenRequest {
+    pub(crate) fn facts(&self) -> &Facts {
+        self.draft.facts()
+    }
+
+    pub(crate) fn facts_mut(&mut self) -> &mut Facts {
+        self.draft.facts_mut()
+    }
+
+    /// Generates trace ids if no layer has read any from the request.
+    pub(crate) fn ensure_trace(&mut self, ids: &dyn IdGenerator) {
+        if self.facts().trace.is_unset() {
+            let facts = self.facts_mut();
+            facts.trace = TraceContext::started(ids.trace_id(facts.time), ids.span_id());
+        }
+    }
+
+    /// Reads the trace ids from the request headers.
+    pub(crate) fn read_trace(&mut self, layer: &TraceIdLayer, headers: &HeaderMap) -> OnwardHeaders {
+        let facts = self.draft.facts_mut();
+        layer.read(headers, facts.time, &mut facts.trace, self.unsettled.tags.early_notes())
+    }
+
+    /// Sets the error unless there is one: the text that a handler recorded says more than an error type.
+    pub(crate) fn fill_error(&mut self, error: Option<String>) {
+        let facts = self.facts_mut();
+        facts.error = facts.error.take().or(error);
+    }
+
+    /// Claims the event for a layer that emits it. Returns `false` if another layer has claimed it.
+    pub(crate) fn claim(&mut self) -> bool {
+        !std::mem::replace(&mut self.is_claimed, true)
+    }
+
+    /// Marks the request as rejected. The first reason is kept.
+    pub(crate) fn reject(&mut self, reason: &str) {
+        self.is_rejected = true;
+        self.facts_mut().rejection.get_or_insert_with(|| reason.into());
+    }
+
+    /// Captures the tags of the request. Returns the reason if it is rejected.
+    pub(crate) fn begin_tags(
+        &mut self,
+        rules: &TagRules,
+        head: &Parts,
+        trusted: Option<Scopes>,
+    ) -> Option<Diagnostic<'static>> {
+        let rejection = self.unsettled.tags.begin(rules, &head.headers, trusted);
+        if let Some(reason) = &rejection {
+            self.reject(reason.code().as_str());
+        }
+        // No event will count the shadowed tags.
+        if !self.is_claimed && !self.is_counted {
+            self.is_counted = self.unsettled.tags.count_shadowed();
+        }
+        rejection
+    }
+}

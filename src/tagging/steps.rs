@@ -1,0 +1,175 @@
+use std::sync::Arc;
+
+use http::{HeaderName, HeaderValue, request::Parts};
+
+use crate::{
+    metadata::{Diagnostic, Scopes},
+    request::{OpenRequest, RequestState, Tags},
+    trace::{OnwardHeaders, TraceIdLayer},
+};
+
+use super::{
+    event_layer::EventLayer,
+    events::{Events, describe_route},
+    guard::Guard,
+    metadata_layer::MetadataLayer,
+    pending::Pending,
+};
+
+/// The parts of the middleware that are switched on.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Steps {
+    pub(super) event: Option<EventLayer>,
+    pub(super) trace: Option<TraceIdLayer>,
+    pub(super) metadata: Option<MetadataLayer>,
+}
+
+/// A request that is ready for the service.
+#[derive(Default)]
+pub(super) struct Begun {
+    pub(super) guard: Guard,
+    /// The response header that carries the trace id.
+    pub(super) reply: Option<(HeaderName, HeaderValue)>,
+    pub(super) rejection: Option<Box<Diagnostic<'static>>>,
+}
+
+impl Steps {
+    /// Prepares a request for the service.
+    pub(super) fn begin(&self, head: &mut Parts) -> Begun {
+        let events = self.event.as_ref().map(|layer| &layer.events).filter(|events| events.is_listening());
+        if events.is_none() && self.trace.is_none() && self.metadata.is_none() {
+            return Begun::default();
+        }
+        let mut starting = Starting::new(self, events, head);
+        starting.begin_event();
+        starting.detect_call();
+        starting.begin_tags();
+        starting.finish()
+    }
+}
+
+/// A request on its way to the service. Its methods are the steps, in the order in which they run.
+struct Starting<'a> {
+    steps: &'a Steps,
+    events: Option<&'a Arc<Events>>,
+    head: &'a mut Parts,
+    handle: Handle,
+    /// No outer layer set the tags.
+    is_new: bool,
+    inherited: Option<Scopes>,
+    pending: Option<Pending>,
+    onward: Option<OnwardHeaders>,
+    rejection: Option<Box<Diagnostic<'static>>>,
+}
+
+impl<'a> Starting<'a> {
+    fn new(steps: &'a Steps, events: Option<&'a Arc<Events>>, head: &'a mut Parts) -> Self {
+        // Tags of a request that has ended belong to another request, whose extensions were passed on.
+        let existing = head.extensions.get::<Tags>().filter(|tags| !tags.is_finished()).cloned();
+        let inherited = steps.metadata.as_ref().and_then(|layer| layer.inherited(existing.as_ref()));
+        let is_new = existing.is_none();
+        let handle = match existing {
+            Some(tags) => Handle { unshared: None, shared: Some(tags) },
+            None => {
+                let state = events.map_or_else(RequestState::detached, |events| events.new_state());
+                Handle { unshared: Some(state), shared: None }
+            }
+        };
+        Self { steps, events, head, handle, is_new, inherited, pending: None, onward: None, rejection: None }
+    }
+
+    /// Starts the event, reads the trace ids, and announces the request to the observers.
+    fn begin_event(&mut self) {
+        let Self { steps, events, head, handle, pending, onward, .. } = self;
+        let start = events.map(|events| events.start());
+        handle.change(|request| {
+            let claimed = events.zip(start).filter(|_| request.claim());
+            if let Some((events, start)) = claimed {
+                events.describe(head, start, request.facts_mut());
+            }
+            describe_route(head, request);
+            if let Some(layer) = &steps.trace
+                && request.facts().trace.is_unset()
+            {
+                *onward = Some(request.read_trace(layer, &head.headers));
+            }
+            if let Some((events, start)) = claimed {
+                let scope = events.observe(request, head);
+                *pending = Some(Pending::new(Arc::clone(events), start, &head.method, scope));
+            }
+        });
+    }
+
+    /// Detects whether the request is an LLM call.
+    fn detect_call(&mut self) {
+        let Some(pending) = &mut self.pending else { return };
+        if pending.has_call_hook() {
+            // The hook is user code: the tags are shared and the event is emitted even if it panics.
+            pending.arm(self.handle.share());
+        }
+        pending.detect_call(self.head);
+        if pending.has_call() {
+            self.handle.change(|request| pending.observe_call(request));
+        }
+    }
+
+    /// Captures the tags and sets the trusted ones.
+    fn begin_tags(&mut self) {
+        let Some(layer) = &self.steps.metadata else { return };
+        let Self { head, handle, inherited, pending, .. } = self;
+        let inherited = inherited.take();
+        let trusted = match pending {
+            Some(pending) if layer.has_resolver() => {
+                // The resolver is user code: it runs without the lock, and its panic belongs to the request.
+                pending.arm(handle.share());
+                pending.run(|| layer.trusted(head, inherited))
+            }
+            _ => layer.trusted(head, inherited),
+        };
+        self.rejection =
+            handle.change(|request| request.begin_tags(&layer.rules, head, trusted)).flatten().map(Box::new);
+        layer.strip(&mut head.headers);
+    }
+
+    /// Writes the outgoing headers and shares the tags with the service.
+    fn finish(mut self) -> Begun {
+        let Self { head, handle, onward, .. } = &mut self;
+        // Last, so that the client's headers and tags have been read.
+        let reply = onward.take().and_then(|onward| {
+            handle.change(|request| onward.write(&request.facts().trace, &mut head.headers)).flatten()
+        });
+        let tags = self.handle.share().clone();
+        if let Some(pending) = &mut self.pending {
+            pending.arm(&tags);
+        }
+        let guard = Guard::new(self.pending, &tags, self.is_new);
+        if self.is_new {
+            self.head.extensions.insert(tags);
+        }
+        Begun { guard, reply, rejection: self.rejection }
+    }
+}
+
+/// The tags of a request that starts.
+struct Handle {
+    /// The state while no other code has it, so that nothing is locked.
+    unshared: Option<RequestState>,
+    /// The handle once an outer layer or user code has it.
+    shared: Option<Tags>,
+}
+
+impl Handle {
+    fn change<T>(&mut self, change: impl FnOnce(&mut OpenRequest) -> T) -> Option<T> {
+        match (&mut self.unshared, &self.shared) {
+            (Some(state), _) => state.open().map(change),
+            (None, Some(tags)) => tags.state().open().map(change),
+            (None, None) => None,
+        }
+    }
+
+    /// Returns the handle for user code.
+    fn share(&mut self) -> &Tags {
+        let unshared = &mut self.unshared;
+        self.shared.get_or_insert_with(|| unshared.take().map_or_else(Tags::new, Tags::of))
+    }
+}

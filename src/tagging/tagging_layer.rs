@@ -1,0 +1,44 @@
+use tower_layer::Layer;
+
+use crate::sink::Delivery;
+
+use super::{
+    metadata_layer::MetadataLayer, request_body_layer::RequestBodyLayer, request_body_service::RequestBodyService,
+    tagging::Tagging, without_request_body::WithoutRequestBody,
+};
+
+/// A layer that adds tags, trace ids, and one event per request; see the [module](super).
+///
+/// A clone shares configuration, sinks, and counts.
+#[derive(Clone, Debug)]
+pub struct TaggingLayer {
+    pub(super) head: WithoutRequestBody,
+    pub(super) request_body: RequestBodyLayer,
+}
+
+impl TaggingLayer {
+    /// Returns a layer that does the same but leaves the request body and its type alone.
+    ///
+    /// It counts no request bytes, and reads neither `user` nor the model of an LLM request from the body.
+    pub fn without_request_body(self) -> WithoutRequestBody {
+        self.head
+    }
+
+    /// Returns the handle to the delivery of events: counts, flush, and shutdown.
+    pub fn delivery(&self) -> Delivery {
+        self.head.delivery()
+    }
+
+    /// Returns the part of this layer that reads and merges tags, for its counts.
+    pub fn metadata_layer(&self) -> Option<&MetadataLayer> {
+        self.head.metadata_layer()
+    }
+}
+
+impl<S> Layer<S> for TaggingLayer {
+    type Service = Tagging<RequestBodyService<S>>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        self.head.layer(self.request_body.layer(inner))
+    }
+}

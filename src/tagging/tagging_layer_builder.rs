@@ -1,0 +1,165 @@
+use std::{fmt, sync::Arc};
+
+#[cfg(feature = "llm")]
+use crate::usage::UsageTap;
+use crate::{
+    metadata::{ConfigError, Metadata, Scope},
+    sink::{Fanout, Sink},
+    sources::TagSources,
+    trace::{IdGenerator, TraceIdLayer, TraceSampler},
+};
+
+use super::{
+    event_layer::EventLayer, metadata_layer::MetadataLayer, metadata_layer_builder::MetadataLayerBuilder,
+    request_body_layer::RequestBodyLayer, request_observer::RequestObserver, steps::Steps, tagging_layer::TaggingLayer,
+    without_request_body::WithoutRequestBody,
+};
+
+/// Builds a [`TaggingLayer`].
+///
+/// The default reads no tags from headers and emits no events.
+#[derive(Clone, Default)]
+#[must_use = "a builder does nothing until `build` is called"]
+pub struct TaggingLayerBuilder {
+    metadata: MetadataLayerBuilder,
+    trace_ids: TraceIdLayer,
+    events: Option<EventLayer>,
+    request_body: RequestBodyLayer,
+    ids: Option<Arc<dyn IdGenerator>>,
+    /// Used unless `trace_ids` has its own sampler.
+    sampler: Option<Arc<dyn TraceSampler>>,
+    #[cfg(feature = "llm")]
+    usage: Option<UsageTap>,
+}
+
+impl fmt::Debug for TaggingLayerBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TaggingLayerBuilder").field("metadata", &self.metadata).finish_non_exhaustive()
+    }
+}
+
+impl TaggingLayer {
+    /// Creates a builder.
+    pub fn builder() -> TaggingLayerBuilder {
+        TaggingLayerBuilder::default()
+    }
+
+    /// Creates a layer that reads everything that [`TagSources::from_env`] reads and emits events to `sink`.
+    ///
+    /// # Errors
+    /// [`ConfigError`] names the environment variable and the problem with its value.
+    pub fn from_env(sink: impl Sink) -> Result<Self, ConfigError> {
+        Self::builder().with_env().sink(sink).build()
+    }
+}
+
+impl TaggingLayerBuilder {
+    /// Sets the headers that become tags; see [`MetadataLayerBuilder::sources`].
+    pub fn sources(mut self, sources: TagSources) -> Self {
+        self.metadata = self.metadata.sources(sources);
+        self
+    }
+
+    /// Adds tags to a scope of every request; see [`MetadataLayerBuilder::scope`].
+    pub fn scope(mut self, scope: Scope, metadata: Metadata) -> Self {
+        self.metadata = self.metadata.scope(scope, metadata);
+        self
+    }
+
+    /// Sets everything about tags, replacing earlier [`sources`](Self::sources), [`scope`](Self::scope), and
+    /// [`with_env`](Self::with_env).
+    pub fn metadata(mut self, metadata: MetadataLayerBuilder) -> Self {
+        self.metadata = metadata;
+        self
+    }
+
+    /// Reads the environment; see [`MetadataLayerBuilder::with_env`].
+    pub fn with_env(mut self) -> Self {
+        self.metadata = self.metadata.with_env();
+        self
+    }
+
+    /// Sets how trace ids are read and generated.
+    pub fn trace_ids(mut self, trace_ids: TraceIdLayer) -> Self {
+        self.trace_ids = trace_ids;
+        self
+    }
+
+    /// Sets how events are built and emitted, replacing earlier sinks and observers.
+    pub fn events(mut self, events: EventLayer) -> Self {
+        self.events = Some(events);
+        self
+    }
+
+    /// Adds a sink.
+    pub fn sink(mut self, sink: impl Sink) -> Self {
+        self.events = Some(match self.events {
+            Some(events) => events.sink(sink),
+            None => EventLayer::new(sink),
+        });
+        self
+    }
+
+    /// Adds an observer of running requests; see [`EventLayer::observer`].
+    pub fn observer(mut self, observer: impl RequestObserver) -> Self {
+        self.events = Some(self.events.unwrap_or_else(without_sink).observer(observer));
+        self
+    }
+
+    /// Sets the sampler of trace ids, unless [`trace_ids`](Self::trace_ids) sets another.
+    pub fn sampler(mut self, sampler: impl TraceSampler) -> Self {
+        self.sampler = Some(Arc::new(sampler));
+        self
+    }
+
+    /// Sets what is read from request bodies.
+    pub fn request_body(mut self, request_body: RequestBodyLayer) -> Self {
+        self.request_body = request_body;
+        self
+    }
+
+    /// Reads LLM usage from responses and prices it; see [`usage`](crate::usage).
+    ///
+    /// Something must consume the usage: a [`sink`](Self::sink), an [`observer`](Self::observer), or a tap that rolls up to the
+    /// calling request.
+    #[cfg(feature = "llm")]
+    pub fn usage(mut self, tap: UsageTap) -> Self {
+        self.usage = Some(tap);
+        self
+    }
+
+    /// Sets the generator of all ids: of events, traces, and spans.
+    pub fn ids(mut self, ids: impl IdGenerator) -> Self {
+        self.ids = Some(Arc::new(ids));
+        self
+    }
+
+    /// Builds the layer.
+    ///
+    /// # Errors
+    /// [`ConfigError`] if an environment variable is invalid, if the tags of a [`scope`](Self::scope) exceed the limits, or if
+    /// nothing consumes the LLM usage that is read.
+    pub fn build(self) -> Result<TaggingLayer, ConfigError> {
+        let Self { metadata, mut trace_ids, mut events, request_body, ids, sampler, .. } = self;
+        #[cfg(feature = "llm")]
+        if let Some(usage) = self.usage {
+            let for_roll_up = usage.rolls_up().then(without_sink);
+            events = Some(events.or(for_roll_up).ok_or(ConfigError::UsageWithoutSink)?.usage(usage));
+        }
+        if let Some(sampler) = sampler.filter(|_| !trace_ids.has_sampler()) {
+            trace_ids = trace_ids.shared_sampler(sampler);
+        }
+        if let Some(ids) = ids {
+            trace_ids = trace_ids.shared_ids(Arc::clone(&ids));
+            events = events.map(|events| events.shared_ids(ids));
+        }
+        let metadata: MetadataLayer = metadata.build()?;
+        let steps = Steps { event: events, trace: Some(trace_ids), metadata: Some(metadata) };
+        Ok(TaggingLayer { head: WithoutRequestBody::new(steps), request_body })
+    }
+}
+
+/// Creates an event layer whose events only observers and callers see.
+fn without_sink() -> EventLayer {
+    EventLayer::new(Fanout::new())
+}
