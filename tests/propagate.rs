@@ -147,7 +147,7 @@ async fn calls_are_on_behalf_of_the_request() {
     let address = serve(Router::new().fallback(provider)).await;
     let of_call = MetadataLayer::builder().inherit_tags().resolver(|head| {
         let attempt = head.headers.get("attempt").map_or("", |attempt| attempt.to_str().unwrap());
-        Scopes::new().with(Scope::Request, tags! { "attempt" => attempt })
+        Scopes::new().with(Scope::Handler, tags! { "attempt" => attempt })
     });
     let client = ServiceBuilder::new()
         .layer(PropagateLayer::new())

@@ -619,8 +619,8 @@ fn what_is_recorded_too_late_is_warned_of() {
     });
     let text = log.take();
     for what in ["usage", "cost"] {
-        let warning = format!("WARN tower_tagging::tags: {what} was recorded after the response was over");
-        assert_eq!(text.matches(&warning).count(), 1, "{text}");
+        let warning = "WARN tower_tagging::tags: recorded after the response had ended: it is on no event";
+        assert_eq!(text.matches(&format!("{warning} kind=\"{what}\"")).count(), 1, "{text}");
     }
 }
 

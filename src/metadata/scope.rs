@@ -30,6 +30,11 @@ impl Scope {
     pub const ALL: [Self; 6] =
         [Self::Fallback, Self::Request, Self::Handler, Self::ApiKey, Self::Workspace, Self::Forced];
 
+    /// Returns `true` for the scopes that neither the client nor the request's handler sets.
+    pub const fn is_trusted(self) -> bool {
+        !matches!(self, Self::Request | Self::Handler)
+    }
+
     /// The name as it stands in a serialized event: `fallback`, `request`, `api_key`, `workspace` or `forced`.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -169,7 +174,7 @@ impl Scopes {
 
     /// Whether any scope but the request's has tags.
     pub(crate) fn has_trusted(&self) -> bool {
-        Scope::ALL.iter().any(|scope| *scope != Scope::Request && !self.get(*scope).is_empty())
+        Scope::ALL.iter().any(|scope| scope.is_trusted() && !self.get(*scope).is_empty())
     }
 
     /// About the bytes that they take in memory.

@@ -252,11 +252,13 @@ impl Drop for LiveTags {
     }
 }
 
-/// Returns the client's tags that a stronger scope overrides.
+/// Returns the tags of the client and the service that a trusted scope overrides.
 fn shadowed<'t>(scopes: &'t Scopes, merged: &'t MergedTags) -> impl Iterator<Item = (&'t str, &'t str)> {
-    // Both sides are sorted by key, and the effective metadata contains the key of each request tag.
-    let mut effective = merged.metadata.iter().zip(&merged.sources);
-    scopes.get(Scope::Request).iter().filter(move |(key, _)| {
-        effective.find(|((tag, _), _)| tag == key).is_some_and(|(_, scope)| *scope != Scope::Request)
+    [Scope::Request, Scope::Handler].into_iter().flat_map(|scope| {
+        // Both sides are sorted by key, and the effective metadata contains the key of each tag.
+        let mut effective = merged.metadata.iter().zip(&merged.sources);
+        scopes.get(scope).iter().filter(move |(key, _)| {
+            effective.find(|((tag, _), _)| tag == key).is_some_and(|(_, source)| source.is_trusted())
+        })
     })
 }
