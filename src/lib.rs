@@ -1,37 +1,33 @@
-//! Know *who* triggered a request, *which* feature, tenant and session it belongs to, how it ended, and *what it cost*:
-//! gateway-style tagging as Tower middleware, inside the service, with no proxy in between.
+//! Find out *who* triggered an HTTP call, *which* feature, tenant, and session it belongs to, how it ended, and *what it
+//! cost*: the capabilities of an AI gateway as Tower middleware inside your service, without a proxy.
 //!
-//! One layer around an axum, hyper or any other Tower service reads headers into metadata, merges it with scopes that
-//! you trust, gives every request trace ids, and emits exactly one structured event for each request to the sinks you
-//! plug in.
+//! One layer around an axum, hyper, or other Tower service reads headers into tags, merges them with scopes that you trust,
+//! gives every request trace ids, and emits exactly one structured [`Event`] per request to the sinks you plug in.
 //!
 //! # Quickstart
 //!
 //! ```
 //! use std::time::Duration;
-//! use axum::{Router, routing::get};
-//! use tower_tagging::{MetadataLayer, TaggingLayer, Tags, tags, metadata::Scope, sources::TagSources};
-//! # #[cfg(feature = "axum")]
-//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! use tower_tagging::sink::JsonLinesSink;
 //!
+//! use axum::{Router, routing::get};
+//! use tower_tagging::{TagSources, TaggingLayer, Tags, sink::JsonLinesSink};
+//!
+//! # #[cfg(feature = "axum")]
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! async fn handler(tags: Tags) -> String {
 //!     tags.insert("document_id", "42");
 //!     format!("hello {}", tags.get("_user").unwrap_or_default())
 //! }
 //!
 //! let tagging = TaggingLayer::builder()
-//!     .metadata(
-//!         MetadataLayer::builder()
-//!             .sources(TagSources::all().allow_list("x-user-id=_user, x-tenant=tenant")?)
-//!             .scope(Scope::Workspace, tags! { "env" => "prod" }),
-//!     )
+//!     .sources(TagSources::new().allow_list("x-user-id=_user, x-tenant=tenant"))
 //!     .sink(JsonLinesSink::stdout())
 //!     .build()?;
 //! let delivery = tagging.delivery();
 //! let app: Router = Router::new().route("/", get(handler)).layer(tagging);
 //! // axum::serve(listener, app).with_graceful_shutdown(…).await?;
-//! eprintln!("{}", delivery.shutdown(Duration::from_secs(5)));
+//! eprintln!("{}", delivery.shutdown(Duration::from_secs(5)).await);
 //! # Ok(())
 //! # }
 //! # #[cfg(not(feature = "axum"))]
@@ -40,51 +36,75 @@
 //!
 //! # Map
 //!
-//! | module | what it is |
-//! |---|---|
-//! | [`metadata`](mod@metadata) | tags, scopes, their merge, limits, and what is read from headers: [`MetadataLayer`] |
-//! | [`trace`] | trace ids: [`TraceIdLayer`] |
-//! | [`event`] | the record of a request |
-//! | [`sink`] | where events go, and the count of every event's fate |
-//! | [`otel`] | with the feature `otel`: requests as spans, with metrics and logs |
-//! | [`store`] | with the features `sqlite` and `postgres`: events in a table, and what is asked of it |
-//! | [`tagging`] | the layers as one: [`TaggingLayer`], [`EventLayer`], and when an event is emitted |
-//! | [`usage`] | with the feature `llm`: LLM token usage and cost |
-//! | [`propagate`] | with the feature `client`: tags and trace ids on outgoing calls, `PropagateLayer` |
-//! | [`Tags`] | the handle that handlers and inner layers use |
+//! | module | purpose | start with |
+//! |---|---|---|
+//! | [`tagging`] | the layers, combined | [`TaggingLayer`], [`EventLayer`] |
+//! | [`sources`] | the headers that become tags | [`TagSources`] |
+//! | [`metadata`](mod@metadata) | tags, scopes, their merge, limits, diagnostics | [`Metadata`], [`metadata::Scope`] |
+//! | [`trace`] | trace ids | [`TraceIdLayer`] |
+//! | [`event`] | the record of a request | [`Event`] |
+//! | [`usage`] | LLM token usage and cost | `usage::UsageTap` |
+//! | [`sink`] | where events go, and the accounting of their delivery | [`Sink`], [`sink::Queued`] |
+//! | [`store`] | events as rows: SQLite, Postgres, memory | `store::SqliteStore`, `store::PostgresStore` |
+//! | [`otel`] | spans, metrics, and logs | `otel::Otel` |
+//! | [`propagate`] | tags and trace ids on outgoing calls | `PropagateLayer` |
+//! | [`guide`] | production, trusted tags, testing, queries | |
+//!
+//! Handlers and inner layers use [`Tags`], the handle to the current request.
 //!
 //! # Features
+//!
+//! All features are off by default.
 //!
 //! | feature | adds |
 //! |---|---|
 //! | `axum` | [`Tags`] as an extractor, the matched route on the event |
-//! | `jsonl` | `sink::JsonLinesSink` |
-//! | `tracing` | `sink::TracingSink`, and `EventLayer::span`, a span around each request |
-//! | `tokio` | `sink::ChannelSink` |
-//! | `llm` | `usage`: LLM token usage and cost on every event |
-//! | `otel` | `otel::Otel`: spans, metrics and logs to an OTel collector |
-//! | `spool` | `sink::Spool`: events on disk that outlast an outage and a killed process |
+//! | `llm` | `usage::UsageTap`: reads LLM token usage from responses and prices it |
+//! | `propagate` | `propagate`: tags and trace ids on outgoing calls |
 //! | `sqlite` | `store::SqliteStore`: events in an SQLite file |
 //! | `postgres` | `store::PostgresStore`: events in Postgres |
-//! | `client` | `propagate`: tags and trace ids on outgoing calls; `Tags::current`, and `Tags::child` for the steps of an agent |
+//! | `spool` | `sink::Spool`: events on disk that survive an outage and a killed process |
+//! | `channel` | `sink::ChannelSink`: events in a bounded `tokio::sync::mpsc` channel |
+//! | `otel` | `otel::Otel`: spans, metrics, and logs to OpenTelemetry exporters that you supply |
+//! | `otlp` | `otel`, and the OTLP exporters with TLS |
 //! | `test-util` | `sink::MockSink`, `event::ManualClock`, `trace::SequentialIds` |
-//! | `full` | all of these |
+//! | `full` | all of them |
 //!
-//! None is on by default.
+//! # Architecture
 //!
-//! # Promises
+//! ```text
+//!  request head ─► trace ids ─► trusted tags (resolver, extensions) ─► headers captured ─► your service
+//!                                                                                              │
+//!  client ◄── frames, unchanged ◄── response body, observed (bytes, first byte, LLM usage) ◄───┘
+//!                                              │ once: end, error, or drop
+//!                                              ▼
+//!                    Event ─► Sink ─► queue ─► batch writer (JSONL, OTLP, SQLite, Postgres)
+//!                      │
+//!                      └─ the lazy step: read, limit, merge, price; when the first reader asks
+//! ```
 //!
-//! - **The response is never harmed.** Body frames pass as they are, one by one; a sink that fails costs the client
-//!   nothing; status codes change only where you asked for rejection.
-//! - **Exactly one event for each request**, when the request is truly over, also when the client hangs up, a timeout fires or
+//! Headers and bodies are only captured on the request path. Reading, limiting, merging, and pricing are one lazy step. It
+//! runs when a handler or a layer asks for the tags, and otherwise on the sink's thread; see
+//! [the lazy step](Event#the-lazy-step). A guard moves from the response future into the response body and emits the event
+//! exactly once; see [when the event is emitted](tagging#when-the-event-is-emitted).
+//!
+//! Modules only use modules above them in this list: leaves (text, media types, time), `body`, `metadata`, `sources`, `trace`,
+//! `usage`, `event`, `request`, `sink`, `propagate`, `tagging`, `otel`, `store`. A test enforces it.
+//!
+//! # Guarantees
+//!
+//! - **The response is never harmed.** Body frames pass unchanged, one by one. A sink that fails does not affect the client.
+//!   Status codes change only if you asked for rejection.
+//! - **Exactly one event per request**, once the request has really ended, also if the client disconnects, a timeout fires, or
 //!   the handler panics.
-//! - **Conservation.** For each sink `accepted = delivered + dropped + in flight`.
-//! - **Trusted scopes come only from code.** What a client says under a trusted tag is shadowed, and visible. (Only
-//!   `Precedence::Legacy` lets it win, and then in `Forced` alone it does not.)
+//! - **Conservation.** For each sink, `accepted = delivered + dropped + in flight`.
+//! - **Trusted scopes come only from code.** A client's value under a trusted tag is shadowed and visible. (Only
+//!   [`Precedence::Legacy`](metadata::Precedence::Legacy) lets the client win, except over `Forced`.)
 //! - **Unknown is absent, never zero.**
 //! - **Memory is bounded** on every path.
-//! - **No globals, and secrets are no tags.**
-//! - **Nothing is paid when nobody listens**: without a sink no event is built.
+//! - **No global configuration**: sinks, clocks, and prices are values that you pass to a layer.
+//! - **Secrets are not tags.**
+//! - **No listener, no cost**: without a sink, no event is built.
 //!
 #![cfg_attr(not(feature = "otel"), doc = "[`otel`]: https://docs.rs/tower-tagging/latest/tower_tagging/otel/")]
 #![cfg_attr(
@@ -144,7 +164,9 @@ pub use self::{
     trace::TraceIdLayer,
 };
 
-/// The README's code compiles.
+pub mod guide;
+
+/// Compiles the code of the README.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;

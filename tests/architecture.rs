@@ -22,6 +22,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("tagging", &["request", "sink", "event", "usage", "trace", "sources", "metadata", "body"]),
     ("otel", &["tagging", "request", "sink", "event", "usage", "trace", "metadata"]),
     ("store", &["sink", "event", "usage", "trace", "metadata"]),
+    ("guide", &[]),
 ];
 
 /// Modules that use nothing in the crate and that every module may use.
@@ -64,7 +65,8 @@ fn code(text: &str) -> String {
         } else if tail.starts_with('"') {
             let raw = code.trim_end_matches('#');
             let hashes = code.len() - raw.len();
-            if raw.ends_with('r') && (hashes > 0 || !raw.trim_end_matches('r').ends_with(|c: char| c.is_alphanumeric())) {
+            if raw.ends_with('r') && (hashes > 0 || !raw.trim_end_matches('r').ends_with(|c: char| c.is_alphanumeric()))
+            {
                 let end = format!("\"{}", "#".repeat(hashes));
                 tail[1..].find(&end).map_or("", |at| &tail[1 + at + end.len()..])
             } else {
@@ -154,14 +156,17 @@ fn expand<'t>(text: &'t str, base: &mut Vec<String>, found: &mut BTreeSet<Vec<St
             }
         }
     }
-    let end = text.find(|letter: char| !letter.is_alphanumeric() && letter != '_' && letter != '*').unwrap_or(text.len());
+    let end =
+        text.find(|letter: char| !letter.is_alphanumeric() && letter != '_' && letter != '*').unwrap_or(text.len());
     let (name, rest) = text.split_at(end);
     if name.is_empty() {
         return rest;
     }
     base.push(name.to_owned());
     match rest.strip_prefix("::") {
-        Some(deeper) if deeper.trim_start().starts_with(|l: char| l.is_alphabetic() || l == '_' || l == '{' || l == '*') => {
+        Some(deeper)
+            if deeper.trim_start().starts_with(|l: char| l.is_alphabetic() || l == '_' || l == '{' || l == '*') =>
+        {
             expand(deeper, base, found)
         }
         _ => {
@@ -238,7 +243,8 @@ fn graph(sources: &[Source]) -> Vec<BTreeSet<usize>> {
         let is_index = source.path.ends_with("mod.rs") || source.path.ends_with("lib.rs");
         let used = paths(source).into_iter().filter_map(|path| file_of(&path, &re_exports, &files));
         // The declarations and re-exports of an index file are not uses.
-        used.filter(|other| *other != index && !(is_index && sources[*other].module.starts_with(&source.module))).collect()
+        used.filter(|other| *other != index && !(is_index && sources[*other].module.starts_with(&source.module)))
+            .collect()
     });
     uses.collect()
 }
@@ -255,9 +261,8 @@ fn forbidden_uses(sources: &[Source]) -> Vec<String> {
                 continue;
             };
             let is_allowed = target == module
-                || may_use.is_some_and(|may_use| {
-                    may_use.contains(&target.as_str()) || LEAVES.contains(&target.as_str())
-                });
+                || may_use
+                    .is_some_and(|may_use| may_use.contains(&target.as_str()) || LEAVES.contains(&target.as_str()));
             if !is_allowed {
                 violations.push(format!("{} must not use `{}`", source.path.display(), sources[other].path.display()));
             }
@@ -284,7 +289,8 @@ fn cycles(graph: &[BTreeSet<usize>], name: impl Fn(usize) -> String) -> Vec<Stri
     let mut groups = BTreeSet::new();
     for node in 0..graph.len() {
         if reachable[node].contains(&node) {
-            let group: Vec<_> = reachable[node].iter().copied().filter(|other| reachable[*other].contains(&node)).collect();
+            let group: Vec<_> =
+                reachable[node].iter().copied().filter(|other| reachable[*other].contains(&node)).collect();
             groups.insert(group);
         }
     }
@@ -336,7 +342,10 @@ fn finds_a_forbidden_use() {
     let sources = [
         ("lib.rs", "pub mod metadata; pub use self::sink::Sink;"),
         ("metadata/mod.rs", "mod limits;"),
-        ("metadata/limits.rs", "use crate::{text::truncated, Sink};\n/// use crate::otel::Otel;\nfn f() { \"crate::otel\"; }"),
+        (
+            "metadata/limits.rs",
+            "use crate::{text::truncated, Sink};\n/// use crate::otel::Otel;\nfn f() { \"crate::otel\"; }",
+        ),
         ("sink/mod.rs", "mod sink; pub use self::sink::Sink;"),
         ("sink/sink.rs", "use super::super::event::Event;"),
         ("event/mod.rs", ""),

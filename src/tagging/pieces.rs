@@ -2,11 +2,11 @@ use std::io::IoSlice;
 
 use bytes::Buf;
 
-/// Most pieces that one data frame may lie in and still be read.
+/// Maximum number of pieces of a data frame that can be inspected.
 const MAX_PIECES: usize = 16;
 
-/// Looks at all of a data frame without taking anything from it. False, and nothing seen, when it lies in more pieces than
-/// can be looked at.
+/// Passes all bytes of a data frame to `look` without consuming them. Returns `false`, without a call, if the frame has too
+/// many pieces.
 pub(super) fn for_each(data: &impl Buf, mut look: impl FnMut(&[u8])) -> bool {
     let first = data.chunk();
     if first.len() == data.remaining() {

@@ -11,14 +11,14 @@ use pin_project_lite::pin_project;
 use super::guard::Guard;
 
 pin_project! {
-    /// The response body of [`Tagging`](super::Tagging): the service's body, frames untouched and unbuffered, and the
-    /// guard that emits the event at its end.
+    /// The response body of [`Tagging`](super::Tagging): the frames of the service's body, unchanged and unbuffered, and the
+    /// guard that emits the event at the end.
     pub struct ResponseBody<B> {
-        // `None` in a response of ours, which is empty.
+        // `None` in a response that the layer created itself, which is empty.
         #[pin]
         inner: Option<B>,
         guard: Guard,
-        // Trailers that are still to be sent.
+        // Trailers that have not been sent yet.
         receipt: Option<Box<HeaderMap>>,
         has_ended: bool,
     }
@@ -33,7 +33,7 @@ impl<B> ResponseBody<B> {
         Self { inner: None, guard: Guard::default(), receipt: None, has_ended: true }
     }
 
-    /// Asks the service's body, which is the user's code, where there is one.
+    /// Inspects the service's body, if there is one. That is user code.
     fn inspect<T>(&self, ask: impl FnOnce(&B) -> T) -> Option<T> {
         let inner = self.inner.as_ref()?;
         Some(self.guard.inspect(|| ask(inner)))
@@ -41,7 +41,7 @@ impl<B> ResponseBody<B> {
 }
 
 impl<B: Default> Default for ResponseBody<B> {
-    /// A body without a request, for layers that answer in place of the service.
+    /// Creates a body that belongs to no request, for layers that answer instead of the service.
     fn default() -> Self {
         Self::new(B::default(), Guard::default())
     }
@@ -67,7 +67,7 @@ impl<B: Body> Body for ResponseBody<B> {
             *this.has_ended = true;
             return Poll::Ready(Some(Ok(Frame::trailers(*receipt))));
         }
-        // The service's body must not be polled behind its end, where a receipt stood.
+        // The service's body must not be polled again after the receipt.
         if *this.has_ended {
             return Poll::Ready(None);
         }
@@ -93,7 +93,7 @@ impl<B: Body> Body for ResponseBody<B> {
             }
         };
         if this.guard.release_emitted() {
-            // At the end, or in the trailers, of what the service sent.
+            // After the service's last frame, or in its trailers.
             if let Some(receipt) = receipt {
                 frame = match frame {
                     None => {
@@ -118,7 +118,7 @@ impl<B: Body> Body for ResponseBody<B> {
     }
 
     fn is_end_stream(&self) -> bool {
-        // A receipt may follow what the service sent.
+        // A receipt may follow the service's last frame.
         let awaits_receipt = self.receipt.is_some() || self.guard.sends_receipt();
         self.inspect(B::is_end_stream).unwrap_or(true) && !awaits_receipt
     }

@@ -1,0 +1,11 @@
+//! Guides that span several modules.
+
+#[doc = include_str!("docs/in_production.md")]
+pub mod in_production {}
+
+#[doc = include_str!("docs/trusted_tags.md")]
+pub mod trusted_tags {}
+
+#[cfg(feature = "test-util")]
+#[doc = include_str!("docs/testing.md")]
+pub mod testing {}
