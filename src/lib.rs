@@ -23,7 +23,7 @@
 //! let tagging = TaggingLayer::builder()
 //!     .metadata(
 //!         MetadataLayer::builder()
-//!             .sources(TagSources::all().allow_list("x-user-id=_user, x-tenant=tenant")?)
+//!             .sources(TagSources::all().allow_list("x-user-id=_user, x-tenant=tenant"))
 //!             .scope(Scope::Workspace, tags! { "env" => "prod" }),
 //!     )
 //!     .sink(JsonLinesSink::stdout())
@@ -110,6 +110,7 @@
 #![deny(clippy::print_stderr, clippy::print_stdout, reason = "a library writes to sinks, not to the terminal")]
 
 mod body;
+mod config_error;
 pub mod event;
 mod media;
 pub mod metadata;
@@ -133,8 +134,9 @@ pub mod usage;
 #[cfg(feature = "axum")]
 pub use self::request::MissingTags;
 pub use self::{
+    config_error::ConfigError,
     event::Event,
-    metadata::{ConfigError, Metadata},
+    metadata::Metadata,
     request::{MetadataLayer, MetadataLayerBuilder, Tags},
     sink::Sink,
     sources::TagSources,

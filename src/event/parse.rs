@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use crate::{
-    metadata::{Diagnostic, DiagnosticCode, Metadata, Scope, diagnostic::Diagnostics},
+    metadata::{Diagnostic, Diagnostics, Metadata, Scope},
     request::request_tags::RequestTags,
     trace::TraceContext,
 };
@@ -23,7 +23,7 @@ use super::{Event, Outcome};
 
 impl<'de> Deserialize<'de> for Event {
     /// Reads what `Serialize` writes: `serde_json::from_str::<Event>(line)`. Times have lost what they had below a
-    /// microsecond; members and diagnostics that this version does not know are left out.
+    /// microsecond; members that this version does not know are left out.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let members = deserializer.deserialize_map(MembersVisitor)?;
         parse(members).map_err(|member| D::Error::custom(format_args!("the event's member `{member}` can't be read")))
@@ -106,21 +106,14 @@ fn parse(members: Members) -> Result<Event, &'static str> {
     let metadata = metadata.ok_or("metadata")?;
     let source = |key: &str| {
         let name = sources.get(key).unwrap_or_default();
-        Scope::ALL.into_iter().find(|scope| scope.as_str() == name).unwrap_or(Scope::Request)
+        Scope::ALL.iter().copied().find(|scope| scope.as_str() == name).unwrap_or(Scope::Request)
     };
     let sources = metadata.iter().map(|(key, _)| source(key)).collect();
     let mut notes = Diagnostics::default();
     for note in part("diagnostics").as_array().into_iter().flatten() {
-        let code = text(note.get("code")).and_then(DiagnosticCode::of_name);
-        let Some(code) = code else { continue };
-        let mut diagnostic = Diagnostic::new(code);
-        if let Some(key) = text(note.get("key")) {
-            diagnostic = diagnostic.with_key(key);
+        if let Some(diagnostic) = Diagnostic::from_json(note) {
+            notes.keep(diagnostic);
         }
-        if let Some(detail) = text(note.get("detail")) {
-            diagnostic = diagnostic.with_detail(detail);
-        }
-        notes.keep(diagnostic);
     }
     event.tags = RequestTags::merged_before(metadata, sources, notes);
     #[cfg(feature = "llm")]

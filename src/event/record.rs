@@ -203,7 +203,7 @@ impl Event {
     /// Makes trace ids if no layer read them from the request.
     pub(crate) fn ensure_trace(&mut self, ids: &dyn IdGenerator) {
         if self.trace.is_unset() {
-            self.trace = TraceContext::started(ids.trace_id(self.time), ids.span_id());
+            self.trace = TraceContext::new(ids.trace_id(self.time), ids.span_id());
         }
     }
 

@@ -9,13 +9,9 @@ use std::{
 use http::{HeaderMap, request::Parts};
 
 use crate::{
-    metadata::{
-        ConfigError, Limits, Metadata, ParsePrecedenceError, Precedence, Scope, Scopes,
-        diagnostic::{Diagnostic, Diagnostics},
-        env_var,
-        limits::TagWriter,
-    },
-    sources::{StripHeaders, TagSources, captured::Captured},
+    config_error::{ConfigError, ConfigProblems, env_var},
+    metadata::{Diagnostic, Diagnostics, Limits, Metadata, ParsePrecedenceError, Precedence, Scope, Scopes, TagWriter},
+    sources::{Captured, StripHeaders, TagSources},
 };
 
 use super::Tags;
@@ -140,11 +136,10 @@ impl MetadataLayerBuilder {
     /// # Errors
     /// [`ConfigError`] naming the variable and what is wrong with it.
     pub fn from_env(mut self) -> Result<Self, ConfigError> {
-        self.sources = TagSources::from_env()?;
+        self.sources = TagSources::from_env();
         if let Some(word) = env_var("METADATA_PRECEDENCE")? {
-            self.precedence = word.parse().map_err(|error: ParsePrecedenceError| ConfigError::InvalidVariable {
-                variable: "METADATA_PRECEDENCE",
-                reason: error.to_string(),
+            self.precedence = word.parse().map_err(|error: ParsePrecedenceError| {
+                ConfigError::new(error.to_string()).in_variable("METADATA_PRECEDENCE")
             })?;
         }
         Ok(self)
@@ -153,12 +148,19 @@ impl MetadataLayerBuilder {
     /// The layer.
     ///
     /// # Errors
-    /// [`ConfigError::OverLimit`] when a map given to [`scope`](Self::scope) is not within the limits.
+    ///
+    /// Returns an error if the [sources](Self::sources) are not [valid](TagSources::check), or if tags given to
+    /// [`scope`](Self::scope) exceed the limits.
     pub fn build(self) -> Result<MetadataLayer, ConfigError> {
+        let mut problems = ConfigProblems::default();
+        problems.take(self.sources.check());
         for scope in Scope::ALL {
-            let check = self.limits.check(self.scopes.get(scope));
-            check.map_err(|problem| ConfigError::OverLimit { scope, problem })?;
+            if let Err(problem) = self.limits.check(self.scopes.get(*scope)) {
+                let message = format!("tags of scope {scope} exceed the limits, which `Limits` can raise: {problem}");
+                problems.push(ConfigError::new(message));
+            }
         }
+        problems.into_result()?;
         let config = Config {
             sources: self.sources,
             strip: self.strip,
@@ -279,7 +281,7 @@ impl MetadataLayer {
         sources.read(captured, &mut tags);
         let rejection = tags.into_rejection();
         scopes.add_all(&self.config.scopes);
-        for scope in Scope::ALL {
+        for scope in Scope::ALL.iter().copied() {
             if let Some(metadata) = trusted.map(|trusted| trusted.get(scope)).filter(|metadata| !metadata.is_empty()) {
                 limits.add_within(scopes, scope, metadata.clone(), diagnostics);
             }

@@ -6,12 +6,8 @@ use std::{
 use http::HeaderMap;
 
 use crate::{
-    metadata::{
-        Limits, Metadata, Precedence, Scope, Scopes,
-        diagnostic::{Diagnostic, Diagnostics},
-        limits::TagWriter,
-    },
-    sources::captured::Captured,
+    metadata::{Diagnostic, Diagnostics, Limits, Metadata, Precedence, Scope, Scopes, TagWriter},
+    sources::Captured,
 };
 
 use super::MetadataLayer;
@@ -165,7 +161,7 @@ impl RequestTags {
 
     /// Writes tags of the request that code sets.
     pub(crate) fn write(&mut self, write: impl FnOnce(&mut TagWriter<'_>)) {
-        self.write_within(self.limits().beside_client(), write);
+        self.write_within(self.limits().doubled(), write);
     }
 
     /// Writes tags of the request that the client says.
@@ -187,7 +183,7 @@ impl RequestTags {
     /// Adds tags that code sets to a scope.
     pub(crate) fn add(&mut self, scope: Scope, metadata: Metadata) {
         self.open();
-        let limits = if scope == Scope::Request { self.limits().beside_client() } else { self.limits() };
+        let limits = if scope == Scope::Request { self.limits().doubled() } else { self.limits() };
         limits.add_within(&mut self.scopes, scope, metadata, &mut self.notes);
     }
 

@@ -118,7 +118,7 @@ impl Tags {
             let tags = event.metadata().iter().zip(event.sources());
             tags.filter(move |(_, (_, scope))| *scope == wanted).map(|(tag, _)| tag).collect()
         };
-        Scope::ALL.into_iter().fold(Scopes::new(), |scopes, scope| scopes.with(scope, of(scope)))
+        Scope::ALL.iter().copied().fold(Scopes::new(), |scopes, scope| scopes.with(scope, of(scope)))
     }
 
     /// The effective value of a tag.

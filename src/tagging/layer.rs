@@ -3,7 +3,7 @@ use std::sync::Arc;
 use tower_layer::Layer;
 
 use crate::{
-    metadata::ConfigError,
+    config_error::ConfigError,
     request::{MetadataLayer, MetadataLayerBuilder},
     sink::{Delivery, Sink},
     trace::{IdGenerator, TraceIdLayer},
@@ -209,8 +209,9 @@ impl TaggingLayerBuilder {
     /// The layer.
     ///
     /// # Errors
-    /// [`ConfigError::OverLimit`] when a scope's tags are not within the limits, [`ConfigError::UsageWithoutSink`] when
-    /// nobody would learn of the usage that is read.
+    ///
+    /// Returns an error if the metadata layer cannot be [built](MetadataLayerBuilder::build), or if a usage tap is
+    /// configured but nothing consumes its results.
     pub fn build(self) -> Result<TaggingLayer, ConfigError> {
         #[cfg(feature = "llm")]
         let usage = self.usage.clone();
@@ -228,7 +229,7 @@ impl TaggingLayerBuilder {
         #[cfg(feature = "llm")]
         if let Some(usage) = usage {
             let for_the_caller = usage.rolls_up().then(|| EventLayer::new(Fanout::new()));
-            let events_of_it = events.or(for_the_caller).ok_or(ConfigError::UsageWithoutSink)?;
+            let events_of_it = events.or(for_the_caller).ok_or_else(usage_without_sink)?;
             events = Some(events_of_it.usage(usage));
         }
         if let Some(ids) = ids {
@@ -238,4 +239,10 @@ impl TaggingLayerBuilder {
         let steps = Steps { event: events, trace: Some(trace_ids), metadata: Some(metadata.build()?) };
         Ok(TaggingLayer { headers: WithoutRequestBody { steps: Arc::new(steps) }, request_body })
     }
+}
+
+#[cfg(feature = "llm")]
+fn usage_without_sink() -> ConfigError {
+    let advice = "add a sink, enable telemetry, or call `UsageTap::roll_up`";
+    ConfigError::new(format!("a `UsageTap` is configured, but nothing consumes its results: {advice}"))
 }
