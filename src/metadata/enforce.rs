@@ -67,7 +67,10 @@ impl Limits {
 
 #[cfg(test)]
 mod tests {
-    use crate::metadata::{DiagnosticCode, Diagnostics, Limits, Scope, Scopes};
+    use crate::{
+        metadata::{DiagnosticCode, Diagnostics, Limits, Scope, Scopes},
+        tags,
+    };
 
     #[test]
     fn check_reports_the_first_change() {

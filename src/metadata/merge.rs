@@ -90,7 +90,10 @@ fn merge_heads(heads: &mut Heads<'_>, effective: &mut TagTable, sources: &mut Ve
 
 #[cfg(test)]
 mod tests {
-    use crate::metadata::{Precedence, Scope, Scopes};
+    use crate::{
+        metadata::{Precedence, Scope, Scopes},
+        tags,
+    };
 
     #[test]
     fn the_strongest_remaining_scope_wins() {

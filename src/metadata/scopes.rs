@@ -77,6 +77,7 @@ impl Scopes {
 #[cfg(test)]
 mod tests {
     use super::{Scope, Scopes};
+    use crate::tags;
 
     #[test]
     fn every_scope_but_the_request_is_trusted() {

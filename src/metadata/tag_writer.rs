@@ -177,6 +177,7 @@ pub(super) fn is_plain(text: &str, max_chars: usize) -> bool {
 #[cfg(test)]
 mod tests {
     use super::{Diagnostics, Limits, Metadata, Overflow, TagWriter};
+    use crate::tags;
 
     /// Writes tags and returns the result, the codes of the diagnostics, and the key of the rejection.
     fn write(limits: Limits, tags: &[(&str, &str)]) -> (Metadata, Vec<&'static str>, Option<String>) {
