@@ -140,7 +140,7 @@ fn run_row(row: &str, bursts: usize) {
         }
         "ours-headers" | "ours-headers-json" => {
             let sink = if row == "ours-headers" { discarding() } else { json() };
-            let sources = TagSources::new().allow_list("x-user-id, x-tenant, x-feature, x-session-id").unwrap();
+            let sources = TagSources::new().allow_list("x-user-id, x-tenant, x-feature, x-session-id");
             ours(
                 sink,
                 |sink| {

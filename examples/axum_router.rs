@@ -31,7 +31,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let tagging = TaggingLayer::builder()
         .metadata(
             MetadataLayer::builder()
-                .sources(TagSources::all().allow_list("x-user-id=_user, x-tenant=tenant")?)
+                .sources(TagSources::all().allow_list("x-user-id=_user, x-tenant=tenant"))
                 .scope(Scope::Workspace, tags! { "env" => "prod" }),
         )
         .sink(JsonLinesSink::stdout())

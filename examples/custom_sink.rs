@@ -48,7 +48,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
             |event: Arc<Event>| println!("{} {}", event.path(), event.outcome()),
         ));
     let tagging = TaggingLayer::builder()
-        .metadata(MetadataLayer::builder().sources(TagSources::new().allow_list("x-tenant=tenant")?))
+        .metadata(MetadataLayer::builder().sources(TagSources::new().allow_list("x-tenant=tenant")))
         .sink(sinks)
         .build()?;
     let delivery = tagging.delivery();

@@ -53,7 +53,7 @@ async fn process(folder: &Path, server: &Arc<BillingServer>, requests: usize) ->
         .open()?;
     let sink = Queued::builder("billing", BillingWriter(Arc::clone(server))).spool(spool).build();
     let tagging = TaggingLayer::builder()
-        .metadata(MetadataLayer::builder().sources(TagSources::new().allow_list("x-tenant=tenant")?))
+        .metadata(MetadataLayer::builder().sources(TagSources::new().allow_list("x-tenant=tenant")))
         .events(EventLayer::new(sink))
         .build()?;
     let delivery = tagging.delivery();

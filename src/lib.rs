@@ -130,6 +130,7 @@
 #![deny(clippy::print_stderr, clippy::print_stdout, reason = "a library writes to sinks, not to the terminal")]
 
 mod body;
+mod config_error;
 pub mod event;
 mod media;
 pub mod metadata;
@@ -155,8 +156,9 @@ pub use self::propagate::PropagateLayer;
 #[cfg(feature = "axum")]
 pub use self::request::MissingTags;
 pub use self::{
+    config_error::ConfigError,
     event::Event,
-    metadata::{ConfigError, Metadata},
+    metadata::Metadata,
     request::{Step, Tags, WithTags},
     sink::Sink,
     sources::TagSources,

@@ -1,28 +1,31 @@
-//! Times as the whole numbers that events, stores and counts hold, and those that are too far to be written down.
+//! Times and durations as whole numbers, within the range that events and stores can represent.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// The last microsecond of the year 9999, since 1970: what RFC 3339 can write and databases can hold. A clock may say anything.
+/// The last microsecond of the year 9999, counted from 1970.
+///
+/// RFC 3339 cannot represent later times, and neither can most databases. A clock may return any time.
 pub(crate) const LAST_MICRO: u64 = 253_402_300_799_999_999;
 
-/// Whole microseconds.
+/// Returns whole microseconds.
 pub(crate) fn micros(time: Duration) -> u64 {
     u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
-/// Whole milliseconds.
+/// Returns whole milliseconds.
 pub(crate) fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Microseconds since 1970, at most [`LAST_MICRO`]; 0 for what was before.
+/// Returns the microseconds since 1970: 0 for earlier times, at most [`LAST_MICRO`].
 pub(crate) fn micros_since_1970(time: SystemTime) -> u64 {
-    micros(time.duration_since(UNIX_EPOCH).unwrap_or_default()).min(LAST_MICRO)
+    time.duration_since(UNIX_EPOCH).map_or(0, micros).min(LAST_MICRO)
 }
 
-/// So long after that; where it is too far to be written down, a year.
+/// Adds a duration to an instant. Durations that are too long to represent count as one year.
 pub(crate) fn after(now: Instant, time: Duration) -> Instant {
-    now.checked_add(time).unwrap_or(now + Duration::from_secs(365 * 24 * 3600))
+    const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
+    now.checked_add(time).or_else(|| now.checked_add(YEAR)).unwrap_or(now)
 }
 
 /// Rounds down to a microsecond, the resolution of a serialized event. Clamps to the years 1970 to 9999, which RFC 3339 can

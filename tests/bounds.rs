@@ -103,7 +103,7 @@ fn queued() -> Queued {
 fn allocations_for_a_request() {
     let bare = allocations(service_fn(answer));
 
-    let sources = TagSources::new().allow_list("x-user-id, x-tenant, x-feature, x-session-id").unwrap();
+    let sources = TagSources::new().allow_list("x-user-id, x-tenant, x-feature, x-session-id");
     let layer = TaggingLayer::builder().metadata(MetadataLayer::builder().sources(sources)).sink(queued());
     let layer = layer.build().unwrap().without_request_body();
     let headers_only = allocations(layer.layer(service_fn(answer))) - bare;

@@ -776,6 +776,7 @@ fn bad_variables_end_it_with_one_line() {
         ("HEADERS_TO_METADATA", "x-ok=a=b"),
         ("METADATA_PREFIXES", "x-ok-, in valid"),
         ("METADATA_PRECEDENCE", "loose"),
+        ("METADATA_KEY_CASE", "camel"),
         ("TAGGING", "maybe"),
         ("INCLUDE_USAGE", "maybe"),
     ] {

@@ -1,4 +1,4 @@
-//! What holds for every input: merges, limits, and the readers of headers and bodies.
+//! Properties of merges, limits, and the parsers of headers and bodies that hold for every input.
 
 mod common;
 
@@ -33,7 +33,7 @@ fn as_metadata(tags: &Tags) -> Metadata {
     tags.iter().collect()
 }
 
-/// The event of one request with these headers, sent with this body.
+/// Sends one request with these headers and body chunks, and returns its event.
 fn event(
     sources: TagSources,
     limits: Limits,
@@ -71,9 +71,9 @@ enum Change {
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// A `Metadata` is a sorted map, and a clone keeps what it was.
+    /// A `Metadata` behaves like a sorted map, and a clone does not change.
     #[test]
-    fn metadata_is_a_map(changes in vec(prop_oneof![
+    fn metadata_behaves_like_a_map(changes in vec(prop_oneof![
         ("[a-d]{0,2}", ".{0,8}").prop_map(|(key, value)| Change::Insert(key, value)),
         "[a-d]{0,2}".prop_map(Change::Remove),
         Just(Change::Snapshot),
@@ -103,11 +103,11 @@ proptest! {
         }
     }
 
-    /// The strongest scope that has a key gives its value, in whatever order the scopes were filled.
+    /// Each key has the value of the strongest scope that sets it, in whatever order the scopes were filled.
     #[test]
     fn merge_takes_the_strongest(
-        maps in vec(tags(), 5),
-        order in Just([0, 1, 2, 3, 4]).prop_shuffle(),
+        maps in vec(tags(), Scope::ALL.len()),
+        order in Just((0..Scope::ALL.len()).collect::<Vec<_>>()).prop_shuffle(),
         legacy: bool,
     ) {
         let precedence = if legacy { Precedence::Legacy } else { Precedence::Strict };
@@ -118,9 +118,9 @@ proptest! {
         let (effective, sources) = scopes.merge(precedence);
         let mut expected: BTreeMap<&str, (&str, Scope)> = BTreeMap::new();
         for scope in precedence.strongest_first() {
-            let at = Scope::ALL.iter().position(|other| *other == scope).unwrap();
+            let at = Scope::ALL.iter().position(|other| other == scope).unwrap();
             for (key, value) in &maps[at] {
-                expected.entry(key).or_insert((value, scope));
+                expected.entry(key).or_insert((value, *scope));
             }
         }
         let got: BTreeMap<&str, (&str, Scope)> =
@@ -128,7 +128,7 @@ proptest! {
         prop_assert_eq!(got, expected);
     }
 
-    /// Filling one scope step by step: grouping does not matter, later wins, and again changes nothing.
+    /// Adding tags to a scope is associative and idempotent, and the last value of a key wins.
     #[test]
     fn adding_to_a_scope_is_associative(a in tags(), b in tags(), c in tags()) {
         let scope = |maps: &[&Tags]| {
@@ -150,10 +150,10 @@ proptest! {
         prop_assert_eq!(left, right);
     }
 
-    /// Whatever is sent, no limit is passed, nothing panics, and what was changed is noted.
+    /// No input exceeds a limit or causes a panic, and every change is recorded.
     #[test]
     fn limits_hold(
-        // DEL is no byte of a header, and JSON leaves it as it is.
+        // Headers cannot contain DEL, and JSON does not escape it.
         members in prop::collection::hash_map("[^\u{7f}]{0,12}", "[^\u{7f}]{0,12}", 0..12),
         value_chars in 0_usize..8,
         key_chars in 1_usize..8,
@@ -178,24 +178,24 @@ proptest! {
             prop_assert!(!key.contains(char::is_control) && !value.contains(char::is_control));
             let plain = |text: &str| text.replace(char::is_control, "");
             let whole = members.iter().any(|(k, v)| plain(k).starts_with(key.as_str()) && plain(v).starts_with(value.as_str()));
-            prop_assert!(whole, "{key:?}: {value:?} is the beginning of nothing that was sent");
+            prop_assert!(whole, "{key:?}: {value:?} is not a prefix of any tag that was sent");
         }
         let unchanged = members.iter().all(|(key, value)| got.get(key) == Some(value));
         prop_assert_eq!(event.diagnostics().is_empty(), unchanged);
         prop_assert!(limits.check(event.metadata()).is_ok());
     }
 
-    /// Any bytes in any header are read or noted, and never panic.
+    /// No bytes in any header cause a panic.
     #[test]
-    fn any_header_bytes(values in vec(vec(any::<u8>(), 0..40), 6)) {
+    fn any_header_bytes_are_accepted(values in vec(vec(any::<u8>(), 0..40), 6)) {
         let names = ["x-portkey-metadata", "x-majordomo-any", "baggage", "traceparent", "x-portkey-trace-id", "x-majordomo-span-path"];
         let headers: Vec<_> = names.into_iter().zip(values).collect();
         event(TagSources::all(), Limits::default(), &headers, None);
     }
 
-    /// A JSON object gives its strings as they are, numbers and booleans as text, and no tag for null.
+    /// In a JSON object, strings are used as they are, numbers and booleans become text, and nulls are ignored.
     #[test]
-    fn json_values(members in prop::collection::btree_map("[a-z]{1,4}", prop_oneof![
+    fn json_values_become_text(members in prop::collection::btree_map("[a-z]{1,4}", prop_oneof![
         "[^\\p{C}]{0,20}".prop_map(Value::from),
         any::<i64>().prop_map(Value::from),
         any::<bool>().prop_map(Value::from),
@@ -212,9 +212,9 @@ proptest! {
         prop_assert_eq!(as_map(event.metadata()), expected);
     }
 
-    /// What is percent-encoded into baggage comes back; members are found among any white space and properties.
+    /// Percent-encoded baggage is decoded, with any white space and properties around it.
     #[test]
-    fn baggage_round_trip(tags in prop::collection::btree_map("[a-z0-9_.-]{1,6}", "[^\\p{C}]{0,12}", 0..6), spaces in "[ \t]{0,2}") {
+    fn baggage_is_decoded(tags in prop::collection::btree_map("[a-z0-9_.-]{1,6}", "[^\\p{C}]{0,12}", 0..6), spaces in "[ \t]{0,2}") {
         let members: Vec<String> = tags
             .iter()
             .map(|(key, value)| format!("{spaces}{key}{spaces}={spaces}{}{spaces};p=1;q", utf8_percent_encode(value, NON_ALPHANUMERIC)))
@@ -223,9 +223,9 @@ proptest! {
         prop_assert_eq!(as_map(event.metadata()), tags);
     }
 
-    /// `user` is found in any JSON object, cut into chunks anywhere.
+    /// `user` is found in any JSON object, however it is split into chunks.
     #[test]
-    fn user_in_any_body(
+    fn user_is_found_in_any_body(
         mut body in prop::collection::btree_map("[a-z\"\\\\]{0,6}", json_value(), 0..6),
         user in prop::option::of("[^\\p{C}]{0,20}"),
         cuts in vec(1_usize..9, 1..40),
@@ -238,9 +238,9 @@ proptest! {
         let mut rest = text.as_slice();
         let mut chunks = Vec::new();
         for cut in cuts.iter().cycle() {
-            let (chunk, behind) = rest.split_at((*cut).min(rest.len()));
+            let (chunk, after) = rest.split_at((*cut).min(rest.len()));
             chunks.push(chunk.to_vec());
-            rest = behind;
+            rest = after;
             if rest.is_empty() {
                 break;
             }
@@ -250,17 +250,17 @@ proptest! {
         prop_assert_eq!(event.request_body_bytes(), Some(text.len() as u64));
     }
 
-    /// Any bytes as a body are passed on and counted.
+    /// Any body is passed on and counted.
     #[test]
-    fn any_body_bytes(chunks in vec(vec(prop_oneof![any::<u8>(), prop::sample::select(b"{}[]\":,\\ user".to_vec())], 0..20), 1..8)) {
+    fn any_body_is_counted(chunks in vec(vec(prop_oneof![any::<u8>(), prop::sample::select(b"{}[]\":,\\ user".to_vec())], 0..20), 1..8)) {
         let bytes: usize = chunks.iter().map(Vec::len).sum();
         let event = event(TagSources::new(), Limits::default(), &[], Some(chunks));
         prop_assert_eq!(event.request_body_bytes(), Some(bytes as u64));
     }
 
-    /// A `traceparent` is taken over exactly when it is one by the grammar.
+    /// A `traceparent` is continued exactly if it follows the grammar.
     #[test]
-    fn traceparents(text in "(00|01|cc|ff|0)-(0{32}|[0-9a-fA-F]{31,33})-(0{16}|[0-9a-f]{15,17})-[0-9a-f]{1,3}(-[a-z]{0,3})?") {
+    fn valid_traceparents_are_continued(text in "(00|01|cc|ff|0)-(0{32}|[0-9a-fA-F]{31,33})-(0{16}|[0-9a-f]{15,17})-[0-9a-f]{1,3}(-[a-z]{0,3})?") {
         let parts: Vec<&str> = text.split('-').collect();
         let is_hex = |text: &str, digits: usize| text.len() == digits && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
         let is_valid = is_hex(parts[0], 2)

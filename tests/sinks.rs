@@ -20,7 +20,6 @@ use tower::{Layer, ServiceExt, service_fn};
 use tower_tagging::{
     Event, EventLayer, Sink, TaggingLayer, Tags,
     event::{Clock, ManualClock},
-    metadata::ConfigError,
     sink::{
         BatchWriter, ChannelSink, Delivery, DropReason, Fanout, Filter, JsonLinesSink, JsonLinesWriter, MockSink,
         Queued, SinkReport, TracingSink, WriteError,
@@ -395,8 +394,7 @@ fn a_builder_adds_sinks_of_any_kind() {
     // Nobody would learn of it.
     let usage = || TaggingLayer::builder().usage(UsageTap::new());
     let refused = usage().build().unwrap_err();
-    assert_eq!(refused, ConfigError::UsageWithoutSink);
-    assert!(refused.to_string().starts_with("LLM usage is read for nobody"), "{refused}");
+    assert!(refused.to_string().contains("nothing consumes its results"), "{refused}");
     assert!(usage().sink(MockSink::new()).build().is_ok());
     assert!(TaggingLayer::builder().usage(UsageTap::new().roll_up()).build().is_ok());
 }

@@ -518,7 +518,7 @@ async fn a_request_body_that_breaks_off_is_on_the_event() {
 #[tokio::test]
 async fn stripping_leaves_secrets_that_are_no_tags() {
     let recorder = Recorder::new();
-    let sources = TagSources::all().prefix("x-").unwrap();
+    let sources = TagSources::all().prefix("x-");
     let metadata = MetadataLayer::builder().sources(sources).strip_headers(StripHeaders::Dialects);
     let layer = TaggingLayer::builder().metadata(metadata).sink(recorder.clone()).build().unwrap();
     let app = Router::new().fallback(async |headers: HeaderMap| {

@@ -1,4 +1,4 @@
-//! Every rule on reading tags and trace ids, as data: `vectors/metadata.json` and `vectors/trace.json`.
+//! The rules for tags and trace ids, as data in `vectors/metadata.json` and `vectors/trace.json`.
 
 mod common;
 
@@ -23,7 +23,7 @@ fn cases(file: &str) -> Vec<Value> {
     cases
 }
 
-/// A text as the vectors write it.
+/// Returns a text, which may be written as a repetition.
 fn text(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
@@ -36,7 +36,7 @@ fn text(value: &Value) -> String {
             let value = unit.as_str().unwrap().repeat(usize::try_from(times.as_u64().unwrap()).unwrap());
             json!({key.as_str().unwrap(): value}).to_string()
         }
-        other => panic!("no text: {other}"),
+        other => panic!("not a text: {other}"),
     }
 }
 
@@ -67,8 +67,8 @@ fn metadata(value: &Value) -> Metadata {
 fn scopes(value: &Value) -> Scopes {
     let mut scopes = Scopes::new();
     for (name, tags) in value.as_object().into_iter().flatten() {
-        let scope = Scope::ALL.into_iter().find(|scope| scope.as_str() == name).unwrap();
-        scopes.add(scope, metadata(tags));
+        let scope = Scope::ALL.iter().find(|scope| scope.as_str() == name).unwrap();
+        scopes.add(*scope, metadata(tags));
     }
     scopes
 }
@@ -83,16 +83,16 @@ fn builder(case: &Value) -> Result<MetadataLayerBuilder, Box<dyn std::error::Err
         sources = sources.strict_json();
     }
     for prefix in spec["prefixes"].as_array().into_iter().flatten() {
-        sources = sources.prefix(prefix.as_str().unwrap())?;
+        sources = sources.prefix(prefix.as_str().unwrap());
     }
     if spec["key_case"] == "title" {
         sources = sources.key_case(KeyCase::Title);
     }
+    if let Some(list) = spec["allow_list"].as_str() {
+        sources = sources.allow_list(list);
+    }
     for secret in spec["allow_secret"].as_array().into_iter().flatten() {
         sources = sources.allow_secret(secret.as_str().unwrap().parse()?);
-    }
-    if let Some(list) = spec["allow_list"].as_str() {
-        sources = sources.allow_list(list)?;
     }
     let number = |name: &str| case["limits"][name].as_u64().map(|number| usize::try_from(number).unwrap());
     let mut limits = Limits::default();
@@ -112,13 +112,13 @@ fn builder(case: &Value) -> Result<MetadataLayerBuilder, Box<dyn std::error::Err
     }
     let fixed = scopes(&case["static_scopes"]);
     for scope in Scope::ALL {
-        builder = builder.scope(scope, fixed.get(scope).clone());
+        builder = builder.scope(*scope, fixed.get(*scope).clone());
     }
     let resolved = scopes(&case["scopes"]);
     Ok(builder.resolver(move |_| resolved.clone()))
 }
 
-/// What is wrong with a case, if anything.
+/// Runs a case for tags. The error describes the first deviation.
 async fn run_metadata(case: &Value) -> Result<(), String> {
     let expect = &case["expect"];
     let built = builder(case).and_then(|builder| {
@@ -128,7 +128,7 @@ async fn run_metadata(case: &Value) -> Result<(), String> {
     });
     let (recorder, layer) = match (built, expect["build_error"].as_str()) {
         (Ok(built), None) => built,
-        (Ok(_), Some(error)) => return Err(format!("built, without the error {error:?}")),
+        (Ok(_), Some(error)) => return Err(format!("no error that contains {error:?}")),
         (Err(error), Some(expected)) if error.to_string().contains(expected) => return Ok(()),
         (Err(error), _) => return Err(format!("error: {error}")),
     };
@@ -171,7 +171,7 @@ async fn run_metadata(case: &Value) -> Result<(), String> {
     if notes.is_empty() { Ok(()) } else { Err(format!("unexpected diagnostics {notes:?}")) }
 }
 
-/// What is wrong with a case, if anything.
+/// Runs a case for trace ids. The error describes the first deviation.
 async fn run_trace(case: &Value) -> Result<(), String> {
     let expect = &case["expect"];
     let mut trace_ids = TraceIdLayer::new();
@@ -226,7 +226,7 @@ async fn run_trace(case: &Value) -> Result<(), String> {
     {
         return Err(format!("response headers {:?}", response.headers()));
     }
-    // What goes on is one strict `traceparent` with our span as the parent.
+    // The service receives exactly one `traceparent`, with our span as the parent.
     let ours = format!("00-{}-{}-0", trace["trace_id"].as_str().unwrap(), trace["span_id"].as_str().unwrap());
     let forwarded: Vec<_> = response.headers().get_all("traceparent").iter().collect();
     if forwarded.len() != 1 || !forwarded[0].to_str().unwrap().starts_with(&ours) {
@@ -240,7 +240,7 @@ async fn run_trace(case: &Value) -> Result<(), String> {
 }
 
 #[tokio::test]
-async fn metadata_vectors() {
+async fn tags_follow_the_vectors() {
     let mut wrong = Vec::new();
     for case in cases(include_str!("vectors/metadata.json")) {
         if let Err(problem) = run_metadata(&case).await {
@@ -251,7 +251,7 @@ async fn metadata_vectors() {
 }
 
 #[tokio::test]
-async fn trace_vectors() {
+async fn trace_ids_follow_the_vectors() {
     let mut wrong = Vec::new();
     for case in cases(include_str!("vectors/trace.json")) {
         if let Err(problem) = run_trace(&case).await {

@@ -28,7 +28,7 @@ use tower_tagging::{
     EventLayer, Metadata, MetadataLayer, TaggingLayer,
     metadata::{Limits, Scope, Scopes},
     sink::{BatchWriter, Fanout, JsonLinesSink, Queued, Spool, SpoolMode},
-    sources::{KeyCase, StripHeaders, TagSources},
+    sources::StripHeaders,
     store::{PostgresStore, SqliteStore},
     usage::UsageTap,
 };
@@ -91,13 +91,7 @@ fn tagging(upstream: Option<&Uri>) -> Result<TaggingLayer, String> {
         None | Some("-") => JsonLinesSink::stdout(),
         Some(path) => JsonLinesSink::file(path).map_err(|problem| format!("EVENTS: {problem}"))?,
     };
-    let key_case = match variable("METADATA_KEY_CASE")?.as_deref() {
-        None | Some("lower") => KeyCase::Lower,
-        Some("title") => KeyCase::Title,
-        Some(word) => return Err(format!("METADATA_KEY_CASE: {word:?} is neither \"lower\" nor \"title\"")),
-    };
-    let sources = TagSources::from_env().map_err(|problem| problem.to_string())?.key_case(key_case);
-    let mut metadata = MetadataLayer::builder().with_env().sources(sources).strip_headers(StripHeaders::Dialects);
+    let mut metadata = MetadataLayer::builder().with_env().strip_headers(StripHeaders::Dialects);
     if let Some(path) = variable("SCOPES")? {
         let keys = Keys::read(&path).map_err(|problem| format!("SCOPES: {path}: {problem}"))?;
         metadata = metadata.resolver(move |head| keys.scopes_of(head));

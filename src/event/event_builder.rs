@@ -54,7 +54,7 @@ impl Default for EventBuilder {
         Self {
             facts: Facts {
                 id: RandomIds.event_id(time),
-                trace: TraceContext::started(RandomIds.trace_id(time), RandomIds.span_id()),
+                trace: TraceContext::new(RandomIds.trace_id(time), RandomIds.span_id()),
                 path: "/".to_owned(),
                 outcome: Outcome::Completed,
                 ..Facts::default()

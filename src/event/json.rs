@@ -15,7 +15,7 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use crate::{
-    metadata::{Diagnostic, DiagnosticCode, Metadata, Scope},
+    metadata::{Diagnostic, Metadata, Scope},
     time::{micros, whole_micros},
     trace::TraceContext,
 };
@@ -122,8 +122,7 @@ impl Serialize for Sources<'_> {
 }
 
 impl<'de> Deserialize<'de> for Event {
-    /// Reads a serialized event. Times have microsecond resolution; unknown members and unknown diagnostic codes are
-    /// ignored.
+    /// Reads a serialized event. Times have microsecond resolution; unknown members are ignored.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let members = deserializer.deserialize_map(MembersVisitor)?;
         parse(members)
@@ -207,10 +206,10 @@ fn parse(members: Members) -> Result<Event, &'static str> {
     let metadata = metadata.ok_or("metadata")?;
     let source = |key: &str| {
         let name = sources.get(key).unwrap_or_default();
-        Scope::ALL.into_iter().find(|scope| scope.as_str() == name).unwrap_or(Scope::Request)
+        Scope::ALL.iter().copied().find(|scope| scope.as_str() == name).unwrap_or(Scope::Request)
     };
     let sources = metadata.iter().map(|(key, _)| source(key)).collect();
-    let diagnostics = part("diagnostics").as_array().into_iter().flatten().filter_map(diagnostic).collect();
+    let diagnostics = part("diagnostics").as_array().into_iter().flatten().filter_map(Diagnostic::from_json).collect();
     let settled = Settled {
         metadata,
         sources,
@@ -222,17 +221,6 @@ fn parse(members: Members) -> Result<Event, &'static str> {
         },
     };
     Ok(Event::new(facts, settled))
-}
-
-fn diagnostic(note: &Value) -> Option<Diagnostic<'static>> {
-    let mut diagnostic = Diagnostic::new(DiagnosticCode::of_name(text(note.get("code"))?)?);
-    if let Some(key) = text(note.get("key")) {
-        diagnostic = diagnostic.with_key(key);
-    }
-    if let Some(detail) = text(note.get("detail")) {
-        diagnostic = diagnostic.with_detail(detail);
-    }
-    Some(diagnostic.into_owned())
 }
 
 fn text(value: Option<&Value>) -> Option<&str> {

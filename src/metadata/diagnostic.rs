@@ -1,54 +1,80 @@
 use std::{borrow::Cow, fmt};
 
-use serde::{Serialize, Serializer};
+use serde::{Serialize, Serializer, ser::SerializeStruct};
+use serde_json::Value;
 
 use crate::text::truncated;
 
-/// A note on something that was cut, coerced, dropped or shadowed on the way in, and why.
+use super::diagnostic_code::DiagnosticCode;
+
+/// A note that something was truncated, coerced, dropped, or shadowed, and why.
 ///
-/// Diagnostics are data on the [event](crate::event::Event); a client never sees one as an error unless a strict
-/// mode is on. They serialize as `{"code": …, "key": …, "detail": …}`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Diagnostics are data on the [event](crate::event::Event). Clients never receive them as errors, unless a strict mode is
+/// on. A diagnostic serializes as `{"code": …, "key": …, "detail": …}`.
+#[derive(Clone, Debug)]
 pub struct Diagnostic<'a> {
-    code: DiagnosticCode,
+    code: Code,
     key: Option<Cow<'a, str>>,
     detail: Option<Cow<'a, str>>,
 }
 
-/// Longest key or detail kept in a diagnostic, in characters.
+#[derive(Clone, Debug)]
+enum Code {
+    Defined(DiagnosticCode),
+    /// The text of a code that this version does not define.
+    Unrecognized(Box<str>),
+}
+
+/// Maximum length of a key or detail, and of a code that was read from JSON, in characters.
 const MAX_TEXT_CHARS: usize = 128;
 
 impl<'a> Diagnostic<'a> {
-    pub(crate) const fn new(code: DiagnosticCode) -> Self {
-        Self { code, key: None, detail: None }
+    /// Creates a diagnostic without a key and detail.
+    pub const fn new(code: DiagnosticCode) -> Self {
+        Self { code: Code::Defined(code), key: None, detail: None }
     }
 
-    pub(crate) fn with_key(mut self, key: &'a str) -> Self {
-        self.key = Some(Cow::Borrowed(truncated(key, MAX_TEXT_CHARS)));
+    /// Sets the tag or header that the diagnostic is about, truncated to 128 characters.
+    #[must_use]
+    pub fn with_key(mut self, key: impl Into<Cow<'a, str>>) -> Self {
+        self.key = Some(limited(key.into()));
         self
     }
 
-    pub(crate) fn with_detail(mut self, detail: &'a str) -> Self {
-        self.detail = Some(Cow::Borrowed(truncated(detail, MAX_TEXT_CHARS)));
+    /// Sets further information, truncated to 128 characters.
+    #[must_use]
+    pub fn with_detail(mut self, detail: impl Into<Cow<'a, str>>) -> Self {
+        self.detail = Some(limited(detail.into()));
         self
     }
 
-    /// What happened.
+    /// Returns the reason code.
     pub fn code(&self) -> DiagnosticCode {
-        self.code
+        match self.code {
+            Code::Defined(code) => code,
+            Code::Unrecognized(_) => DiagnosticCode::Unrecognized,
+        }
     }
 
-    /// The tag or header it happened to, at most 128 characters of it.
+    /// Returns the text of the reason code, even of one that this version does not define.
+    pub fn code_str(&self) -> &str {
+        match &self.code {
+            Code::Defined(code) => code.as_str(),
+            Code::Unrecognized(text) => text,
+        }
+    }
+
+    /// Returns the tag or header that the diagnostic is about.
     pub fn key(&self) -> Option<&str> {
         self.key.as_deref()
     }
 
-    /// More about it, for example the value that a trusted scope shadowed; at most 128 characters.
+    /// Returns further information, such as the value that a trusted scope shadows.
     pub fn detail(&self) -> Option<&str> {
         self.detail.as_deref()
     }
 
-    /// The same diagnostic, owning its text.
+    /// Converts into a diagnostic that owns its text.
     pub fn into_owned(self) -> Diagnostic<'static> {
         Diagnostic {
             code: self.code,
@@ -57,19 +83,56 @@ impl<'a> Diagnostic<'a> {
         }
     }
 
-    /// The same diagnostic, borrowing this one's text.
+    /// Returns a copy that borrows the text.
     pub(crate) fn borrowed(&self) -> Diagnostic<'_> {
         Diagnostic {
-            code: self.code,
+            code: self.code.clone(),
             key: self.key.as_deref().map(Cow::Borrowed),
             detail: self.detail.as_deref().map(Cow::Borrowed),
         }
     }
+
+    /// Returns the approximate size in memory, in bytes.
+    pub(super) fn approximate_bytes(&self) -> usize {
+        let text = |text: &Option<Cow<'_, str>>| text.as_ref().map_or(0, |text| text.len());
+        size_of::<Self>() + text(&self.key) + text(&self.detail)
+    }
+
+    /// Reads a serialized diagnostic. Keeps codes that this version does not define.
+    pub(crate) fn from_json(value: &Value) -> Option<Diagnostic<'static>> {
+        let text = |name: &str| value.get(name).and_then(Value::as_str);
+        let owned = |name: &str| text(name).map(|text| Cow::Owned(truncated(text, MAX_TEXT_CHARS).to_owned()));
+        let code = text("code")?;
+        let code = match DiagnosticCode::ALL.iter().find(|defined| defined.as_str() == code) {
+            Some(defined) => Code::Defined(*defined),
+            None => Code::Unrecognized(truncated(code, MAX_TEXT_CHARS).into()),
+        };
+        Some(Diagnostic { code, key: owned("key"), detail: owned("detail") })
+    }
 }
+
+fn limited(text: Cow<'_, str>) -> Cow<'_, str> {
+    match text {
+        Cow::Borrowed(text) => Cow::Borrowed(truncated(text, MAX_TEXT_CHARS)),
+        Cow::Owned(mut text) => {
+            text.truncate(truncated(&text, MAX_TEXT_CHARS).len());
+            Cow::Owned(text)
+        }
+    }
+}
+
+impl PartialEq for Diagnostic<'_> {
+    /// Compares codes by their text, so that a diagnostic equals itself after a round trip through JSON.
+    fn eq(&self, other: &Self) -> bool {
+        self.code_str() == other.code_str() && self.key == other.key && self.detail == other.detail
+    }
+}
+
+impl Eq for Diagnostic<'_> {}
 
 impl fmt::Display for Diagnostic<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.code)?;
+        f.write_str(self.code_str())?;
         if let Some(key) = &self.key {
             write!(f, " {key:?}")?;
         }
@@ -82,138 +145,37 @@ impl fmt::Display for Diagnostic<'_> {
 
 impl Serialize for Diagnostic<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        use serde::ser::SerializeStruct;
         let mut object = serializer.serialize_struct("Diagnostic", 3)?;
-        object.serialize_field("code", self.code.as_str())?;
+        object.serialize_field("code", self.code_str())?;
         object.serialize_field("key", &self.key)?;
         object.serialize_field("detail", &self.detail)?;
         object.end()
     }
 }
 
-macro_rules! codes {
-    ($($(#[$doc:meta])+ $name:ident = $text:literal,)+) => {
-        /// What a [`Diagnostic`] is about.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-        #[non_exhaustive]
-        pub enum DiagnosticCode {
-            $($(#[$doc])+ $name,)+
+#[cfg(test)]
+mod tests {
+    use super::{Diagnostic, DiagnosticCode};
+
+    #[test]
+    fn survives_a_round_trip_through_json() {
+        for code in [DiagnosticCode::Shadowed, DiagnosticCode::Custom("budget_exceeded")] {
+            let diagnostic = Diagnostic::new(code).with_key("team").with_detail(String::from("growth"));
+            let json = serde_json::to_value(&diagnostic).unwrap();
+            let read = Diagnostic::from_json(&json).unwrap();
+            assert_eq!(read, diagnostic);
+            assert_eq!(serde_json::to_value(&read).unwrap(), json);
         }
-
-        impl DiagnosticCode {
-            /// Every code there is.
-            pub const ALL: &'static [Self] = &[$(Self::$name),+];
-
-            /// The code of this name.
-            pub(crate) fn of_name(name: &str) -> Option<Self> {
-                Self::ALL.iter().copied().find(|code| code.as_str() == name)
-            }
-
-            /// The code as it stands in a serialized event.
-            pub const fn as_str(self) -> &'static str {
-                match self {
-                    $(Self::$name => $text,)+
-                }
-            }
-        }
-    };
-}
-
-codes! {
-    /// A JSON array or object became compact JSON text.
-    Coerced = "coerced",
-    /// A JSON `null` is no tag.
-    NullValue = "null_value",
-    /// The JSON header holds text that is no JSON; none of it was read.
-    InvalidJson = "invalid_json",
-    /// The JSON header holds JSON that is no object; none of it was read.
-    NotAnObject = "not_an_object",
-    /// Text that is no UTF-8 was read as Latin-1, or a lone surrogate became `U+FFFD`.
-    NotUtf8 = "not_utf8",
-    /// A value was cut to the limit.
-    ValueTruncated = "value_truncated",
-    /// A key was cut to the limit.
-    KeyTruncated = "key_truncated",
-    /// A tag was dropped, or the request rejected, for the length of its value.
-    ValueTooLong = "value_too_long",
-    /// A tag was dropped, or the request rejected, for the length of its key.
-    KeyTooLong = "key_too_long",
-    /// A tag was dropped because the request's tags are at their limit in bytes.
-    TooLarge = "too_large",
-    /// A tag was dropped because the request's tags are at their limit in number.
-    TooManyTags = "too_many_tags",
-    /// NUL or other control characters were removed.
-    ControlRemoved = "control_removed",
-    /// A tag with an empty key was dropped.
-    EmptyKey = "empty_key",
-    /// A client's tag lies under one of the same key from a trusted scope; the detail is the client's value.
-    Shadowed = "shadowed",
-    /// A header that is marked sensitive is no tag.
-    SensitiveHeader = "sensitive_header",
-    /// An explicit trace or span header was not usable (not visible ASCII, too long, or empty) and was ignored.
-    InvalidTraceId = "invalid_trace_id",
-    /// `traceparent` was not valid by W3C Trace Context and was ignored, `tracestate` with it.
-    InvalidTraceparent = "invalid_traceparent",
-    /// `tracestate` was not valid by W3C Trace Context and was dropped.
-    InvalidTracestate = "invalid_tracestate",
-    /// The provider's token counts do not add up; the detail says which. They stand on the event as they were reported, and
-    /// are priced with every part cut to its whole.
-    UsageInconsistent = "usage_inconsistent",
-    /// More diagnostics than are kept; the detail is how many were left out.
-    MoreDiagnostics = "more_diagnostics",
-}
-
-impl fmt::Display for DiagnosticCode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-/// The diagnostics of one request, bounded in number.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Diagnostics {
-    list: Vec<Diagnostic<'static>>,
-    left_out: usize,
-}
-
-impl Diagnostics {
-    /// Most diagnostics kept for one request.
-    pub(crate) const MAX: usize = 64;
-
-    pub(crate) fn push(&mut self, diagnostic: Diagnostic<'_>) {
-        if self.list.len() < Self::MAX {
-            self.list.push(diagnostic.into_owned());
-        } else {
-            self.left_out += 1;
-        }
+        let unknown = Diagnostic::from_json(&serde_json::json!({"code": "from_the_future"})).unwrap();
+        assert_eq!((unknown.code(), unknown.code_str()), (DiagnosticCode::Unrecognized, "from_the_future"));
+        assert_eq!(Diagnostic::from_json(&serde_json::json!({"key": "team"})), None);
     }
 
-    /// Adds one that was counted before.
-    pub(crate) fn keep(&mut self, diagnostic: Diagnostic<'_>) {
-        self.list.push(diagnostic.into_owned());
-    }
-
-    pub(crate) fn iter(&self) -> impl Iterator<Item = Diagnostic<'_>> {
-        self.list.iter().map(Diagnostic::borrowed)
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.list.is_empty()
-    }
-
-    /// About the bytes that they take in memory.
-    pub(crate) fn approximate_bytes(&self) -> usize {
-        let text = |text: &Option<Cow<'_, str>>| text.as_ref().map_or(0, |text| text.len());
-        let bytes = |note: &Diagnostic<'_>| size_of::<Diagnostic<'_>>() + text(&note.key) + text(&note.detail);
-        self.list.iter().map(bytes).sum()
-    }
-
-    pub(crate) fn left_out(&self) -> usize {
-        self.left_out
-    }
-
-    pub(crate) fn clear(&mut self) {
-        self.list.clear();
-        self.left_out = 0;
+    #[test]
+    fn truncates_its_text() {
+        let long = "ü".repeat(129);
+        let diagnostic = Diagnostic::new(DiagnosticCode::TooLarge).with_key(&long).with_detail(long.clone());
+        assert_eq!(diagnostic.key(), Some("ü".repeat(128).as_str()));
+        assert_eq!(diagnostic.detail(), diagnostic.key());
     }
 }

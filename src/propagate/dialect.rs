@@ -1,7 +1,7 @@
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::{
-    sources::{MAJORDOMO_PREFIX, PORTKEY_METADATA, prefix::is_reserved},
+    sources::{MAJORDOMO_PREFIX, PORTKEY_METADATA, is_reserved},
     trace::{MAJORDOMO_TRACE_ID, PORTKEY_PARENT_SPAN_ID, PORTKEY_TRACE_ID, TraceContext},
 };
 

@@ -1,6 +1,6 @@
 use http::{HeaderMap, Uri, header, uri::Authority};
 
-use crate::metadata::ConfigError;
+use crate::config_error::ConfigError;
 
 use super::Destination;
 
@@ -24,8 +24,12 @@ struct Pattern {
 impl Hosts {
     /// Of the same pattern the later destination counts.
     pub(super) fn add(&mut self, pattern: &str, destination: Destination) -> Result<(), ConfigError> {
-        let pattern =
-            Pattern::parse(pattern).ok_or_else(|| ConfigError::InvalidHost { pattern: pattern.to_owned() })?;
+        let invalid = || {
+            let expected =
+                "expected a host such as \"api.example.com\", \"api.example.com:8443\", or \"*.example.com\"";
+            ConfigError::new(format!("invalid host pattern {pattern:?}: {expected}"))
+        };
+        let pattern = Pattern::parse(pattern).ok_or_else(invalid)?;
         self.named.retain(|(other, _)| *other != pattern);
         self.named.push((pattern, destination));
         Ok(())

@@ -12,7 +12,7 @@ use tower_service::Service;
 
 use crate::{
     Step, Tags,
-    metadata::ConfigError,
+    config_error::ConfigError,
     trace::{TRACEPARENT, TRACESTATE},
 };
 
@@ -47,7 +47,8 @@ impl PropagateLayer {
     /// with a port, `localhost:8080`, only at that port. Of several patterns the closest counts.
     ///
     /// # Errors
-    /// [`ConfigError::InvalidHost`] when the pattern is something else: a URL, for example.
+    ///
+    /// Returns an error if the pattern is anything else, such as a URL.
     pub fn host(mut self, pattern: &str, destination: Destination) -> Result<Self, ConfigError> {
         Arc::make_mut(&mut self.hosts).add(pattern, destination)?;
         Ok(self)

@@ -3,11 +3,8 @@ use std::mem;
 use http::HeaderMap;
 
 use crate::{
-    metadata::{
-        Diagnostic, DiagnosticCode, Limits, Metadata, Precedence, Scope, Scopes, diagnostic::Diagnostics,
-        limits::TagWriter,
-    },
-    sources::captured::Captured,
+    metadata::{Diagnostic, DiagnosticCode, Diagnostics, Limits, Metadata, Precedence, Scope, Scopes, TagWriter},
+    sources::Captured,
 };
 
 use super::tag_rules::TagRules;

@@ -153,7 +153,7 @@ impl OpenRequest {
     pub(crate) fn ensure_trace(&mut self, ids: &dyn IdGenerator) {
         if self.facts().trace.is_unset() {
             let facts = self.facts_mut();
-            facts.trace = TraceContext::started(ids.trace_id(facts.time), ids.span_id());
+            facts.trace = TraceContext::new(ids.trace_id(facts.time), ids.span_id());
         }
     }
 

@@ -6,8 +6,8 @@ use std::sync::{
 use http::HeaderMap;
 
 use crate::{
-    metadata::{Diagnostic, Limits, Precedence, Scope, Scopes, diagnostic::Diagnostics, limits::TagWriter},
-    sources::{TagSources, captured::Captured},
+    metadata::{Diagnostic, Diagnostics, Limits, Precedence, Scope, Scopes, TagWriter},
+    sources::{Captured, TagSources},
 };
 
 /// The rules by which the tags of a request are read, limited, and merged. A clone shares its counter.
@@ -89,8 +89,8 @@ impl TagRules {
         let rejection = tags.into_rejection();
         scopes.add_all(&self.shared.scopes);
         for scope in Scope::ALL {
-            if let Some(metadata) = trusted.map(|trusted| trusted.get(scope)).filter(|metadata| !metadata.is_empty()) {
-                limits.add_within(scopes, scope, metadata.clone(), diagnostics);
+            if let Some(metadata) = trusted.map(|trusted| trusted.get(*scope)).filter(|metadata| !metadata.is_empty()) {
+                limits.add_within(scopes, *scope, metadata.clone(), diagnostics);
             }
         }
         rejection

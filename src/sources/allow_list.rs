@@ -1,50 +1,74 @@
 use http::HeaderName;
 
-use crate::metadata::ConfigError;
+use crate::config_error::{ConfigError, ConfigProblems};
 
-/// Header names and the keys they become, in the syntax of `HEADERS_TO_METADATA`.
+/// The headers that become tags under a name of the operator's choice.
 #[derive(Clone, Debug, Default)]
 pub(super) struct AllowList {
-    entries: Vec<(HeaderName, Box<str>)>,
+    entries: Vec<Entry>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Entry {
+    pub(super) name: HeaderName,
+    pub(super) key: Box<str>,
+    /// The environment variable that the entry was read from.
+    pub(super) variable: Option<&'static str>,
 }
 
 impl AllowList {
-    /// Adds the names in a list such as `X-User-Id, x-tenant=tenant`.
-    pub(super) fn add(&mut self, list: &str, is_allowed: impl Fn(&HeaderName) -> bool) -> Result<(), ConfigError> {
+    /// Adds the entries of a list such as `X-User-Id, x-tenant=tenant`.
+    pub(super) fn add(&mut self, list: &str, variable: Option<&'static str>, problems: &mut ConfigProblems) {
         for entry in list.split(',').map(str::trim).filter(|entry| !entry.is_empty()) {
-            let (name, key) = match entry.split_once('=') {
-                Some((name, key)) => (name.trim(), Some(key.trim())),
-                None => (entry, None),
-            };
-            let invalid = || ConfigError::InvalidHeader { entry: entry.to_owned(), variable: None };
-            let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| invalid())?;
-            if !is_allowed(&name) {
-                return Err(ConfigError::SecretHeader { name, variable: None });
+            match parse(entry) {
+                Some((name, key)) => self.entries.push(Entry { name, key, variable }),
+                None => problems.push(attributed(invalid(entry), variable)),
             }
-            let key = key.unwrap_or(name.as_str());
-            // It would be changed for every request, or is a slip.
-            if key.is_empty() || key.contains(|letter: char| letter == '=' || letter.is_control()) {
-                return Err(invalid());
-            }
-            let key = key.into();
-            self.entries.push((name, key));
         }
-        // Tags that are read in the order of their keys are written at the end of a map. Of two entries with the same
-        // key the earlier stays the first.
-        self.entries.sort_by(|(_, one), (_, other)| one.cmp(other));
-        Ok(())
+        // A map appends keys that arrive in order. The sort is stable: of entries with the same key, the first stays first.
+        self.entries.sort_by(|one, other| one.key.cmp(&other.key));
     }
 
-    pub(super) fn entries(&self) -> impl Iterator<Item = (&HeaderName, &str)> {
-        self.entries.iter().map(|(name, key)| (name, &**key))
-    }
-
-    /// The entry of this number.
-    pub(super) fn entry(&self, number: usize) -> Option<(&HeaderName, &str)> {
-        self.entries.get(number).map(|(name, key)| (name, &**key))
+    pub(super) fn entries(&self) -> &[Entry] {
+        &self.entries
     }
 
     pub(super) fn contains(&self, name: &HeaderName) -> bool {
-        self.entries.iter().any(|(entry, _)| entry == name)
+        self.entries.iter().any(|entry| entry.name == name)
+    }
+}
+
+impl Entry {
+    /// Returns the error for a header that holds a secret.
+    pub(super) fn secret_error(&self) -> ConfigError {
+        let advice = "call `TagSources::allow_secret` to allow it";
+        let message = format!("header \"{}\" holds a secret and cannot become a tag: {advice}", self.name);
+        attributed(ConfigError::new(message), self.variable)
+    }
+}
+
+fn parse(entry: &str) -> Option<(HeaderName, Box<str>)> {
+    let (name, key) = match entry.split_once('=') {
+        Some((name, key)) => (name.trim(), Some(key.trim())),
+        None => (entry, None),
+    };
+    let name = HeaderName::from_bytes(name.as_bytes()).ok()?;
+    let key = key.unwrap_or(name.as_str());
+    // Control characters would be removed from every request. A second equals sign is a typing error.
+    let is_valid = !key.is_empty() && !key.contains(|letter: char| letter == '=' || letter.is_control());
+    let key = is_valid.then(|| key.into())?;
+    Some((name, key))
+}
+
+fn invalid(entry: &str) -> ConfigError {
+    ConfigError::new(format!(
+        "invalid allow-list entry {entry:?}: expected a header name, optionally followed by \"=key\""
+    ))
+}
+
+fn attributed(error: ConfigError, variable: Option<&'static str>) -> ConfigError {
+    match variable {
+        Some(variable) => error.in_variable(variable),
+        None => error,
     }
 }

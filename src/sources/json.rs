@@ -8,14 +8,15 @@ use serde::{
 use serde_json::value::RawValue;
 
 use crate::{
-    metadata::{Diagnostic, DiagnosticCode, limits::TagWriter},
+    metadata::{Diagnostic, DiagnosticCode, TagWriter},
     text::{JsonText, decode_string},
 };
 
-use super::text_of;
+use super::header_value::text_of;
 
-/// Reads a header that holds a JSON object. When a key stands in it twice, the last one counts, as in ECMAScript's
-/// `JSON.parse`; a `null` is no tag and leaves the one before.
+/// Reads a header that holds a JSON object.
+///
+/// Of a repeated key, the last value is used, as in ECMAScript's `JSON.parse`. A `null` does not replace an earlier value.
 pub(super) fn read(name: &str, value: &[u8], strict: bool, tags: &mut TagWriter<'_>) {
     let text = text_of(name, value, tags);
     let Ok(Members(members)) = serde_json::from_str(&text) else {
@@ -24,7 +25,7 @@ pub(super) fn read(name: &str, value: &[u8], strict: bool, tags: &mut TagWriter<
         let diagnostic = Diagnostic::new(code).with_key(name);
         return if strict { tags.reject(diagnostic) } else { tags.note(diagnostic) };
     };
-    // The last of several wins, but never over a tag that code set before.
+    // Tags that are already set are stronger than this header.
     if tags.is_empty() {
         for (key, value) in &members {
             read_member(key, value, tags, TagWriter::set);
@@ -43,13 +44,13 @@ fn read_member<'t>(
     write: fn(&mut TagWriter<'t>, &str, &str),
 ) {
     if key.lossy {
-        tags.note(Diagnostic::new(DiagnosticCode::NotUtf8).with_key(&key.text));
+        tags.note(Diagnostic::new(DiagnosticCode::NotUtf8).with_key(&*key.text));
     }
     let key = &*key.text;
     let raw = value.get();
     match raw.as_bytes().first() {
         Some(b'"') => {
-            // Most strings stand there as they are.
+            // Most strings have no escapes.
             if let Some(value) = raw.strip_prefix('"').and_then(|raw| raw.strip_suffix('"'))
                 && memchr(b'\\', value.as_bytes()).is_none()
             {
@@ -70,8 +71,8 @@ fn read_member<'t>(
     }
 }
 
-/// The members of an object in the order of the text, so that nothing of the values (digits of a number, order of keys)
-/// is lost to an intermediate form.
+/// The members of an object in their original order, with the original text of their values: an intermediate form would
+/// lose digits of numbers and the order of nested keys.
 struct Members<'a>(Vec<(JsonText<'a>, &'a RawValue)>);
 
 impl<'de> Deserialize<'de> for Members<'de> {
@@ -98,25 +99,25 @@ impl<'de> Deserialize<'de> for Members<'de> {
     }
 }
 
-/// A JSON text without white space between its tokens and without needless escapes, its order and numbers as they were.
+/// Removes white space between the tokens of a JSON text, and escapes that are not needed. Keeps order and numbers.
 fn compact(json: &str) -> String {
     let mut text = String::with_capacity(json.len());
     let mut rest = json;
     while let Some(start) = rest.find('"') {
         let (tokens, from_quote) = rest.split_at(start);
         text.extend(tokens.chars().filter(|letter| !letter.is_ascii_whitespace()));
-        let (literal, behind) = from_quote.split_at(literal_len(from_quote));
+        let (literal, after) = from_quote.split_at(literal_len(from_quote));
         match decode_string(literal).and_then(|decoded| serde_json::to_string(&decoded).ok()) {
             Some(clean) if literal.contains('\\') => text.push_str(&clean),
             _ => text.push_str(literal),
         }
-        rest = behind;
+        rest = after;
     }
     text.extend(rest.chars().filter(|letter| !letter.is_ascii_whitespace()));
     text
 }
 
-/// Length of the string literal at the start of a valid JSON text, both quotes included.
+/// Returns the length of the string literal at the start of a valid JSON text, including both quotes.
 fn literal_len(text: &str) -> usize {
     let mut escaped = false;
     for (at, byte) in text.bytes().enumerate().skip(1) {

@@ -1,47 +1,16 @@
-use std::borrow::Cow;
-
 use http::HeaderName;
 
-use crate::metadata::ConfigError;
+use crate::config_error::ConfigError;
 
-/// Rests of a prefixed name that address the gateway itself and are no tags.
+/// Names after a prefix that address the gateway itself and do not become tags.
 const RESERVED: [&str; 7] = ["key", "provider", "provider-alias", "client", "trace-id", "span-path", "span-name"];
 
-/// Whether a prefixed header of this rest is no tag, in lower case.
+/// Returns `true` if a header with this name after its prefix, in lowercase, does not become a tag.
 pub(crate) fn is_reserved(rest: &str) -> bool {
     RESERVED.contains(&rest)
 }
 
-/// How the keys of prefixed headers are written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum KeyCase {
-    /// `x-majordomo-user-id` becomes `user-id`.
-    #[default]
-    Lower,
-    /// `x-majordomo-user-id` becomes `User-Id`, as Majordomo stores it.
-    Title,
-}
-
-impl KeyCase {
-    /// Header names are lower case as the `http` crate keeps them.
-    pub(super) fn apply(self, name: &str) -> Cow<'_, str> {
-        match self {
-            Self::Lower => Cow::Borrowed(name),
-            Self::Title => {
-                let mut at_start = true;
-                let title = name.chars().map(|letter| {
-                    let cased = if at_start { letter.to_ascii_uppercase() } else { letter };
-                    at_start = letter == '-';
-                    cased
-                });
-                Cow::Owned(title.collect())
-            }
-        }
-    }
-}
-
-/// The beginning of header names that are tags, in lower case.
+/// The beginning of the names of headers that become tags, in lowercase.
 #[derive(Clone, Debug)]
 pub(super) struct Prefix(Box<str>);
 
@@ -49,20 +18,23 @@ impl Prefix {
     pub(super) fn new(prefix: &str) -> Result<Self, ConfigError> {
         match HeaderName::from_bytes(prefix.trim().as_bytes()) {
             Ok(name) => Ok(Self(name.as_str().into())),
-            Err(_) => Err(ConfigError::InvalidPrefix { prefix: prefix.to_owned(), variable: None }),
+            Err(_) => {
+                let expected = "expected the beginning of a header name";
+                Err(ConfigError::new(format!("invalid header prefix {prefix:?}: {expected}")))
+            }
         }
     }
 
-    /// A prefix that is known to be valid and in lower case.
+    /// Creates a prefix that is known to be valid and in lowercase.
     pub(super) fn known(prefix: &'static str) -> Self {
         Self(prefix.into())
     }
 
-    pub(super) fn begins(&self, name: &str) -> bool {
+    pub(super) fn matches(&self, name: &str) -> bool {
         name.starts_with(&*self.0)
     }
 
-    /// What follows the prefix in `name`, unless that is reserved.
+    /// Returns the rest of a header name after the prefix, unless it is reserved.
     pub(super) fn rest_of<'n>(&self, name: &'n str) -> Option<&'n str> {
         name.strip_prefix(&*self.0).filter(|rest| !is_reserved(rest))
     }

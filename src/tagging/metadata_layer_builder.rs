@@ -3,7 +3,8 @@ use std::{fmt, sync::Arc};
 use http::request::Parts;
 
 use crate::{
-    metadata::{ConfigError, Limits, Metadata, ParsePrecedenceError, Precedence, Scope, Scopes, env_var},
+    config_error::{ConfigError, ConfigProblems, env_var},
+    metadata::{Limits, Metadata, ParsePrecedenceError, Precedence, Scope, Scopes},
     request::TagRules,
     sources::{StripHeaders, TagSources},
 };
@@ -23,7 +24,7 @@ pub struct MetadataLayerBuilder {
     scopes: Scopes,
     resolver: Option<Resolver>,
     inherits: bool,
-    problem: Option<ConfigError>,
+    problems: ConfigProblems,
 }
 
 impl fmt::Debug for MetadataLayerBuilder {
@@ -94,12 +95,9 @@ impl MetadataLayerBuilder {
     /// Reads the environment: replaces the sources with [`TagSources::from_env`], and sets the precedence from
     /// `METADATA_PRECEDENCE` (`strict` or `legacy`) if that variable is set. [`build`](Self::build) reports invalid variables.
     pub fn with_env(mut self) -> Self {
-        match read_env() {
-            Ok((sources, precedence)) => {
-                self.sources = sources;
-                self.precedence = precedence.unwrap_or(self.precedence);
-            }
-            Err(problem) => self.problem = Some(problem),
+        self.sources = TagSources::from_env();
+        if let Some(Some(precedence)) = self.problems.take(precedence_from_env()) {
+            self.precedence = precedence;
         }
         self
     }
@@ -107,27 +105,28 @@ impl MetadataLayerBuilder {
     /// Builds the layer.
     ///
     /// # Errors
-    /// [`ConfigError`] if an environment variable is invalid, or if the tags of a [`scope`](Self::scope) exceed the limits.
+    ///
+    /// Returns an error if an environment variable is invalid, if the [sources](Self::sources) are not
+    /// [valid](TagSources::check), or if the tags of a [`scope`](Self::scope) exceed the limits.
     pub fn build(self) -> Result<MetadataLayer, ConfigError> {
-        if let Some(problem) = self.problem {
-            return Err(problem);
-        }
+        let Self { sources, strip, limits, precedence, scopes, resolver, inherits, mut problems } = self;
+        problems.take(sources.check());
         for scope in Scope::ALL {
-            let check = self.limits.check(self.scopes.get(scope));
-            check.map_err(|problem| ConfigError::OverLimit { scope, problem })?;
+            if let Err(problem) = limits.check(scopes.get(*scope)) {
+                let message = format!("tags of scope {scope} exceed the limits, which `Limits` can raise: {problem}");
+                problems.push(ConfigError::new(message));
+            }
         }
-        let rules = TagRules::new(self.sources, self.limits, self.precedence, self.scopes);
-        Ok(MetadataLayer { rules, strip: self.strip, resolver: self.resolver, inherits: self.inherits })
+        problems.into_result()?;
+        Ok(MetadataLayer { rules: TagRules::new(sources, limits, precedence, scopes), strip, resolver, inherits })
     }
 }
 
-fn read_env() -> Result<(TagSources, Option<Precedence>), ConfigError> {
+fn precedence_from_env() -> Result<Option<Precedence>, ConfigError> {
     const VARIABLE: &str = "METADATA_PRECEDENCE";
-    let sources = TagSources::from_env()?;
-    let Some(word) = env_var(VARIABLE)? else { return Ok((sources, None)) };
-    let precedence = word.parse().map_err(|error: ParsePrecedenceError| ConfigError::InvalidVariable {
-        variable: VARIABLE,
-        reason: error.to_string(),
+    let Some(word) = env_var(VARIABLE)? else { return Ok(None) };
+    let precedence = word.parse().map_err(|error: ParsePrecedenceError| {
+        ConfigError::new(error.to_string()).in_variable(VARIABLE)
     })?;
-    Ok((sources, Some(precedence)))
+    Ok(Some(precedence))
 }

@@ -3,7 +3,8 @@ use std::{fmt, sync::Arc};
 #[cfg(feature = "llm")]
 use crate::usage::UsageTap;
 use crate::{
-    metadata::{ConfigError, Metadata, Scope},
+    config_error::ConfigError,
+    metadata::{Metadata, Scope},
     sink::{Fanout, Sink},
     sources::TagSources,
     trace::{IdGenerator, TraceIdLayer, TraceSampler},
@@ -144,7 +145,7 @@ impl TaggingLayerBuilder {
         #[cfg(feature = "llm")]
         if let Some(usage) = self.usage {
             let for_roll_up = usage.rolls_up().then(without_sink);
-            events = Some(events.or(for_roll_up).ok_or(ConfigError::UsageWithoutSink)?.usage(usage));
+            events = Some(events.or(for_roll_up).ok_or_else(unused_usage)?.usage(usage));
         }
         if let Some(sampler) = sampler.filter(|_| !trace_ids.has_sampler()) {
             trace_ids = trace_ids.shared_sampler(sampler);
@@ -157,6 +158,12 @@ impl TaggingLayerBuilder {
         let steps = Steps { event: events, trace: Some(trace_ids), metadata: Some(metadata) };
         Ok(TaggingLayer { head: WithoutRequestBody::new(steps), request_body })
     }
+}
+
+#[cfg(feature = "llm")]
+fn unused_usage() -> ConfigError {
+    let advice = "add a sink, enable telemetry, or call `UsageTap::roll_up`";
+    ConfigError::new(format!("a `UsageTap` is configured, but nothing consumes its results: {advice}"))
 }
 
 /// Creates an event layer whose events only observers and callers see.

@@ -1,8 +1,8 @@
-//! Trace ids: one that people search for, and the W3C pair that systems nest spans by.
+//! Trace ids: the W3C ids that join logs and traces, and the ids that clients choose.
 //!
-//! [`TraceIdLayer`] reads trace headers, makes what is missing, hands the service a `traceparent` that names our span as
-//! the parent, and returns the trace id in a response header. It is one of the three layers that
-//! [`TaggingLayer`](crate::TaggingLayer) composes and works alone:
+//! [`TraceIdLayer`] reads the trace headers of a request and generates the ids that are missing. It passes the service a
+//! `traceparent` with our span as the parent, and returns the trace id in a response header.
+//! [`TaggingLayer`](crate::TaggingLayer) includes it. It also works on its own:
 //!
 //! ```
 //! use tower::{Layer, ServiceExt};
@@ -12,7 +12,7 @@
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let service = TraceIdLayer::new().layer(tower::service_fn(|request: http::Request<String>| async move {
 //!     let trace = request.extensions().get::<Tags>().ok_or("no tags")?.trace();
-//!     assert_eq!(trace.trace_id(), "req-7f3a");
+//!     assert_eq!(trace.client_trace_id(), Some("req-7f3a"));
 //!     assert_eq!(trace.trace_id().as_str(), "0af7651916cd43dd8448eb211c80319c");
 //!     assert_eq!(request.headers()["traceparent"], trace.traceparent());
 //!     Ok::<_, &str>(http::Response::new(String::new()))
@@ -28,45 +28,62 @@
 //! # }
 //! ```
 //!
-//! # The ids
+//! # Origin of the ids
 //!
-//! | id | comes from |
+//! [`TraceContext`] has these ids. Each comes from the first place in its row that has a valid value:
+//!
+//! | id | origin |
 //! |---|---|
-//! | `trace_id` | the first of the [trace headers](TraceIdLayer::trace_headers), by default `x-portkey-trace-id` and `x-majordomo-trace-id`, that holds 1 to 128 visible ASCII characters; else `trace_id` |
-//! | `trace_id` | a valid `traceparent`; else the explicit id, when it is 32 hex digits once dashes are removed; else the first 16 bytes of its SHA-256; else a fresh `UUIDv7`, whose two variant bits are random (see [`RandomIds`]) |
-//! | `span_id` | `x-portkey-span-id` when it is 16 hex digits and not the id of the parent; else fresh |
-//! | `parent_span_id` | `x-portkey-parent-span-id`; else `traceparent` |
-//! | `span_name` | `x-portkey-span-name`; else `x-majordomo-span-name` |
-//! | `span_path` | `x-majordomo-span-path`, empty segments dropped, only beside an explicit trace id |
+//! | `trace_id` | `traceparent`; the client's id, if it has 32 hex digits once dashes are removed; the first 16 bytes of the SHA-256 digest of the client's id; a new UUIDv7, see [`RandomIds`] |
+//! | `client_trace_id` | the [trace headers](TraceIdLayer::trace_headers), by default `x-portkey-trace-id` and `x-majordomo-trace-id`: 1 to 128 visible ASCII characters |
+//! | `span_id` | `x-portkey-span-id`, if it is 16 hex digits and not the id of the parent; a new id |
+//! | `parent_span_id` | `x-portkey-parent-span-id`; `traceparent` |
+//! | `span_name` | `x-portkey-span-name`; `x-majordomo-span-name` |
+//! | `span_path` | `x-majordomo-span-path` without empty segments, if there is a `client_trace_id` |
 //!
-//! `traceparent` is parsed strictly by [W3C Trace Context](https://www.w3.org/TR/trace-context/): lower-case hex, version
-//! `ff` refused, more parts allowed above version `00`, all-zero ids refused, two headers refused. A valid `tracestate` goes
-//! on unchanged beside a valid `traceparent`; several headers become one, and of a key that stands there twice the first
-//! goes on. One that is not valid (more than 32 members, keys or values that are not allowed) is dropped as a whole and
-//! noted, as is any beside no valid `traceparent`, as the specification demands. [`TraceContext::tracestate`] keeps it for
-//! calls that the service makes.
+//! The response header carries the `client_trace_id`, or else the `trace_id`.
 //!
-//! # Untrusted callers
+//! # W3C Trace Context
 //!
-//! With [`TracePolicy::Restart`] no inbound id becomes ours: all are made new, and the inbound trace id is kept as
+//! `traceparent` and `tracestate` are parsed strictly according to
+//! [W3C Trace Context, level 2](https://www.w3.org/TR/trace-context-2/). Hex digits must be lowercase. Version `ff`, ids that
+//! are all zero, and repeated `traceparent` headers are rejected. Versions above `00` may have additional parts.
+//!
+//! A valid `tracestate` is passed on unchanged if the `traceparent` is valid as well. Several headers are joined into one,
+//! and of a repeated key only the first member is kept. A list that is not valid is dropped and recorded as a diagnostic.
+//! [`TraceContext::tracestate`] returns the list for calls that the service makes.
+//!
+//! # Clients that are not trusted
+//!
+//! With [`TracePolicy::Restart`], all ids are new, and the client's trace id becomes the
 //! [`linked_trace_id`](TraceContext::linked_trace_id).
 
-mod context;
+mod client_text;
 mod headers;
-mod ids;
-mod layer;
-mod sampler;
+mod hex_id;
+mod id_generator;
+mod onward_headers;
+mod random_ids;
+mod read;
+#[cfg(feature = "test-util")]
+mod sequential_ids;
+mod span_id;
 mod step;
+mod trace_context;
+mod trace_id;
+mod trace_id_layer;
+mod trace_policy;
+mod trace_sampler;
+mod trace_source;
 mod traceparent;
 mod tracestate;
 
+#[cfg(feature = "propagate")]
+pub(crate) use self::headers::{MAJORDOMO_TRACE_ID, PORTKEY_PARENT_SPAN_ID, PORTKEY_TRACE_ID, TRACEPARENT, TRACESTATE};
+pub(crate) use self::onward_headers::OnwardHeaders;
 #[cfg(feature = "test-util")]
-pub use self::ids::SequentialIds;
-pub(crate) use self::layer::OnwardHeaders;
-pub(crate) use self::layer::{MAJORDOMO_TRACE_ID, PORTKEY_PARENT_SPAN_ID, PORTKEY_TRACE_ID, TRACEPARENT, TRACESTATE};
+pub use self::sequential_ids::SequentialIds;
 pub use self::{
-    context::{SpanId, TraceContext, TraceId, TraceSource},
-    ids::{IdGenerator, RandomIds},
-    layer::{TraceIdLayer, TracePolicy},
-    sampler::TraceSampler,
+    id_generator::IdGenerator, random_ids::RandomIds, span_id::SpanId, trace_context::TraceContext, trace_id::TraceId,
+    trace_id_layer::TraceIdLayer, trace_policy::TracePolicy, trace_sampler::TraceSampler, trace_source::TraceSource,
 };

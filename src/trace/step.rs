@@ -1,20 +1,23 @@
+//! Traces of the steps within a request.
+
 use std::sync::Arc;
 
 use crate::text::truncated;
 
 #[cfg(feature = "otel")]
-use super::context::SpanId;
+use super::span_id::SpanId;
 use super::{
-    context::{Parent, TraceContext},
-    headers::MAX_CHARS,
-    ids::{IdGenerator, RandomIds},
+    client_text::{MAX_CHARS, readable},
+    id_generator::IdGenerator,
+    random_ids::RandomIds,
+    trace_context::{Parent, TraceContext},
 };
 
 impl TraceContext {
-    /// The trace of a step of this request: a fresh span whose parent is ours, of this name, one further on the path.
+    /// Returns the trace of a step of this request: a new span with ours as the parent, whose name extends the path.
     pub(crate) fn step(&self, name: &str) -> Self {
-        let clean = name.replace(char::is_control, "");
-        let name = truncated(clean.trim(), MAX_CHARS).trim_end();
+        let name = readable(name).unwrap_or_default();
+        let name = name.trim_end();
         Self {
             span_id: RandomIds.span_id(),
             parent: Some(Parent::W3c(self.span_id)),
@@ -25,14 +28,15 @@ impl TraceContext {
         }
     }
 
-    /// The trace as it is at another span of this request, for calls made within that.
+    /// Returns the trace at another span of this request, for calls made within that span.
     #[cfg(feature = "otel")]
     pub(crate) fn at(self, span_id: SpanId) -> Self {
         Self { span_id, ..self }
     }
 }
 
-/// The path with one more segment, within what the next service reads: of a longer one the outermost steps go.
+/// Returns the path with one more segment. If it is too long for the next service to read, the outermost segments are
+/// removed.
 fn path_to(parent: Option<&str>, name: &str) -> Option<Arc<str>> {
     if name.is_empty() {
         return parent.map(Arc::from);
@@ -40,7 +44,7 @@ fn path_to(parent: Option<&str>, name: &str) -> Option<Arc<str>> {
     let segment = name.replace('/', "%2F");
     let path = match parent {
         Some(parent) => format!("{parent}/{segment}"),
-        None => segment.clone(),
+        None => segment,
     };
     let mut path = path.as_str();
     while path.chars().count() > MAX_CHARS {
@@ -58,11 +62,11 @@ mod tests {
     use crate::trace::IdGenerator;
 
     fn trace() -> TraceContext {
-        TraceContext::started(RandomIds.trace_id(std::time::UNIX_EPOCH), RandomIds.span_id())
+        TraceContext::new(RandomIds.trace_id(std::time::UNIX_EPOCH), RandomIds.span_id())
     }
 
     #[test]
-    fn a_step_is_a_child_one_further_on_the_path() {
+    fn a_step_is_a_child_span_that_extends_the_path() {
         let request = trace();
         let plan = request.step("agent:plan");
         let search = plan.step(" tool:search/db\n");
@@ -77,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn names_and_paths_are_bounded() {
+    fn names_and_paths_have_a_maximum_length() {
         let mut step = trace();
         for depth in 0..40 {
             step = step.step(&format!("step-{depth:04}"));

@@ -38,7 +38,7 @@ use crate::media::{announces_json, media_type};
 /// let sink = |event: Arc<Event>| println!("{:?}", event.llm());
 /// let tagging = TaggingLayer::builder().usage(UsageTap::new()).sink(sink).build()?;
 /// let layers = ServiceBuilder::new().layer(InjectIncludeUsageLayer::new()).layer(tagging);
-/// # Ok::<(), tower_tagging::metadata::ConfigError>(())
+/// # Ok::<(), tower_tagging::ConfigError>(())
 /// ```
 ///
 /// The body of a candidate is held back until it is complete, up to 4 MiB ([`max_request_bytes`](Self::max_request_bytes));

@@ -1,0 +1,93 @@
+use std::fmt;
+
+macro_rules! codes {
+    ($($(#[$doc:meta])+ $name:ident = $text:literal,)+) => {
+        /// The reason code of a [`Diagnostic`](super::Diagnostic).
+        ///
+        /// Code outside this crate uses [`Custom`](Self::Custom) for its own reasons:
+        ///
+        /// ```
+        /// use tower_tagging::metadata::{Diagnostic, DiagnosticCode};
+        ///
+        /// const BUDGET_EXCEEDED: DiagnosticCode = DiagnosticCode::Custom("budget_exceeded");
+        /// let diagnostic = Diagnostic::new(BUDGET_EXCEEDED).with_key("tenant").with_detail("acme");
+        /// assert_eq!(diagnostic.to_string(), r#"budget_exceeded "tenant": acme"#);
+        /// ```
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
+        pub enum DiagnosticCode {
+            $($(#[$doc])+ $name,)+
+            /// A code that another crate defines, in `snake_case` like those of this crate.
+            Custom(&'static str),
+            /// A code that was read from a serialized event and that this version does not define.
+            ///
+            /// [`Diagnostic::code_str`](super::Diagnostic::code_str) returns its text.
+            Unrecognized,
+        }
+
+        impl DiagnosticCode {
+            /// All codes that this crate records.
+            pub const ALL: &'static [Self] = &[$(Self::$name),+];
+
+            /// Returns the code in serialized events, such as `value_truncated`.
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$name => $text,)+
+                    Self::Custom(text) => text,
+                    Self::Unrecognized => "unrecognized",
+                }
+            }
+        }
+    };
+}
+
+codes! {
+    /// A JSON array or object was converted to compact JSON text.
+    Coerced = "coerced",
+    /// A JSON `null` was ignored.
+    NullValue = "null_value",
+    /// The JSON header is not valid JSON. None of it was read.
+    InvalidJson = "invalid_json",
+    /// The JSON header is not a JSON object. None of it was read.
+    NotAnObject = "not_an_object",
+    /// Text that is not valid UTF-8 was read as Latin-1, or a lone surrogate was replaced by `U+FFFD`.
+    NotUtf8 = "not_utf8",
+    /// A value was truncated to its limit.
+    ValueTruncated = "value_truncated",
+    /// A key was truncated to its limit.
+    KeyTruncated = "key_truncated",
+    /// A tag was dropped, or the request rejected, because the value exceeds its limit.
+    ValueTooLong = "value_too_long",
+    /// A tag was dropped, or the request rejected, because the key exceeds its limit.
+    KeyTooLong = "key_too_long",
+    /// A tag was dropped, or the request rejected, because the tags exceed their limit in bytes.
+    TooLarge = "too_large",
+    /// A tag was dropped, or the request rejected, because the tags exceed their limit in number.
+    TooManyTags = "too_many_tags",
+    /// NUL or other control characters were removed.
+    ControlRemoved = "control_removed",
+    /// A tag with an empty key was dropped.
+    EmptyKey = "empty_key",
+    /// A trusted scope overrides a tag that the client sent. The detail is the client's value.
+    Shadowed = "shadowed",
+    /// A header that is marked sensitive was ignored.
+    SensitiveHeader = "sensitive_header",
+    /// A header with a trace or span id was ignored: it is empty, too long, or not visible ASCII.
+    InvalidTraceId = "invalid_trace_id",
+    /// A `traceparent` that violates W3C Trace Context was ignored, and the `tracestate` with it.
+    InvalidTraceparent = "invalid_traceparent",
+    /// A `tracestate` that violates W3C Trace Context was dropped.
+    InvalidTracestate = "invalid_tracestate",
+    /// The provider reported token counts that do not add up. The detail names them.
+    ///
+    /// The event has the counts as they were reported. For pricing, every part is limited to its total.
+    UsageInconsistent = "usage_inconsistent",
+    /// Further diagnostics were dropped. The detail is their number.
+    MoreDiagnostics = "more_diagnostics",
+}
+
+impl fmt::Display for DiagnosticCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}

@@ -1,0 +1,90 @@
+use super::{metadata::Metadata, scope::Scope};
+
+/// One [`Metadata`] for each [`Scope`], before they are merged.
+///
+/// An authentication layer outside the tagging layer passes the tags of the caller in a request extension:
+///
+/// ```
+/// use tower_tagging::{tags, metadata::{Scope, Scopes}};
+///
+/// let mut request = http::Request::new(());
+/// request.extensions_mut().insert(
+///     Scopes::new()
+///         .with(Scope::Workspace, tags! { "tenant" => "acme" })
+///         .with(Scope::ApiKey, tags! { "team" => "growth" }),
+/// );
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Scopes {
+    maps: [Metadata; Scope::ALL.len()],
+}
+
+impl Scopes {
+    /// Creates scopes without tags.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds tags to a scope, replacing existing values for the same keys.
+    #[must_use]
+    pub fn with(mut self, scope: Scope, metadata: Metadata) -> Self {
+        self.add(scope, metadata);
+        self
+    }
+
+    /// Adds tags to a scope, replacing existing values for the same keys.
+    pub fn add(&mut self, scope: Scope, metadata: Metadata) {
+        let map = self.get_mut(scope);
+        if map.is_empty() {
+            *map = metadata;
+        } else {
+            map.extend(&metadata);
+        }
+    }
+
+    /// Adds the tags of all scopes of `other`, replacing existing values for the same keys in the same scope.
+    pub fn add_all(&mut self, other: &Self) {
+        for scope in Scope::ALL {
+            let metadata = other.get(*scope);
+            if !metadata.is_empty() {
+                self.add(*scope, metadata.clone());
+            }
+        }
+    }
+
+    /// Returns the tags of one scope.
+    #[allow(clippy::indexing_slicing, reason = "the array has one element per scope")]
+    pub fn get(&self, scope: Scope) -> &Metadata {
+        &self.maps[scope as usize]
+    }
+
+    #[allow(clippy::indexing_slicing, reason = "the array has one element per scope")]
+    pub(crate) fn get_mut(&mut self, scope: Scope) -> &mut Metadata {
+        &mut self.maps[scope as usize]
+    }
+
+    /// Returns `true` if a [trusted](Scope::is_trusted) scope has tags, which may shadow others.
+    pub(crate) fn has_trusted(&self) -> bool {
+        Scope::ALL.iter().any(|scope| scope.is_trusted() && !self.get(*scope).is_empty())
+    }
+
+    /// Returns the approximate size in memory, in bytes.
+    pub(crate) fn approximate_bytes(&self) -> usize {
+        self.maps.iter().map(Metadata::approximate_bytes).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Scope, Scopes};
+    use crate::tags;
+
+    #[test]
+    fn knows_trusted_scopes() {
+        for scope in Scope::ALL {
+            let scopes = Scopes::new().with(*scope, tags! { "k" => "v" });
+            assert_eq!(scopes.has_trusted(), scope.is_trusted(), "{scope}");
+        }
+        assert!(!Scopes::new().has_trusted());
+    }
+}

@@ -1,0 +1,47 @@
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use super::{
+    headers::{TRACEPARENT, TRACESTATE},
+    trace_context::TraceContext,
+    traceparent::TRACE_ID,
+    tracestate::Tracestate,
+};
+
+/// The changes that a trace makes to the headers of a request, and the header that it adds to the response.
+#[derive(Debug)]
+pub(crate) struct OnwardHeaders {
+    /// The response header for the trace id.
+    pub(super) reply: Option<HeaderName>,
+    pub(super) tracestate: Tracestate,
+    /// The request has exactly one `traceparent`, which can be overwritten.
+    pub(super) replaces_traceparent: bool,
+}
+
+impl OnwardHeaders {
+    /// Writes our `traceparent` into the request for the service. Returns the header for the response.
+    pub(crate) fn write(self, trace: &TraceContext, headers: &mut HeaderMap) -> Option<(HeaderName, HeaderValue)> {
+        match self.tracestate {
+            Tracestate::Unchanged => {}
+            Tracestate::Joined(list) => _ = headers.insert(TRACESTATE, list),
+            Tracestate::Dropped(_) => _ = headers.remove(TRACESTATE),
+        }
+        // Both headers share one buffer: the `traceparent` contains the trace id.
+        let bytes = Bytes::from_owner(trace.w3c().to_header());
+        let reply = self.reply.and_then(|name| {
+            let value = match trace.client_trace_id() {
+                None => HeaderValue::from_maybe_shared(bytes.slice(TRACE_ID)),
+                Some(id) => HeaderValue::from_str(id),
+            };
+            Some((name, value.ok()?))
+        });
+        if let Ok(value) = HeaderValue::from_maybe_shared(bytes) {
+            match headers.get_mut(TRACEPARENT) {
+                // An insertion would make a full map grow, although the header already exists.
+                Some(place) if self.replaces_traceparent => *place = value,
+                _ => _ = headers.insert(TRACEPARENT, value),
+            }
+        }
+        reply
+    }
+}
