@@ -20,17 +20,8 @@ impl Diagnostics {
         }
     }
 
-    /// Adds a diagnostic that was counted before.
-    pub(crate) fn keep(&mut self, diagnostic: Diagnostic<'_>) {
-        self.list.push(diagnostic.into_owned());
-    }
-
     pub(crate) fn iter(&self) -> impl Iterator<Item = Diagnostic<'_>> {
         self.list.iter().map(Diagnostic::borrowed)
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.list.is_empty()
     }
 
     /// Returns the number of diagnostics that were dropped.
@@ -41,10 +32,5 @@ impl Diagnostics {
     /// Returns the approximate size in memory, in bytes.
     pub(crate) fn approximate_bytes(&self) -> usize {
         self.list.iter().map(Diagnostic::approximate_bytes).sum()
-    }
-
-    pub(crate) fn clear(&mut self) {
-        self.list.clear();
-        self.left_out = 0;
     }
 }

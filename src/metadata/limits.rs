@@ -68,9 +68,4 @@ impl Limits {
     pub(crate) fn rejects(&self) -> bool {
         self.overflow == Overflow::Reject
     }
-
-    /// Returns limits with twice the room, for a scope that a client and code share.
-    pub(crate) fn doubled(self) -> Self {
-        Self { total_bytes: self.total_bytes.saturating_mul(2), tags: self.tags.saturating_mul(2), ..self }
-    }
 }

@@ -88,22 +88,9 @@ impl Metadata {
         if self.contains_key(key) { self.open().remove(key) } else { None }
     }
 
-    /// Removes all tags. Keeps the buffers if they are not shared and have at most `keep_bytes`.
-    pub(crate) fn reset(&mut self, keep_bytes: usize) {
-        match self.table.as_mut().and_then(Arc::get_mut) {
-            Some(table) if table.capacity_bytes() <= keep_bytes => table.clear(),
-            _ => self.table = None,
-        }
-    }
-
     /// Returns the approximate size in memory, in bytes.
     pub(crate) fn approximate_bytes(&self) -> usize {
         self.table().map_or(0, TagTable::capacity_bytes)
-    }
-
-    /// Returns `true` if both maps refer to the same memory.
-    pub(crate) fn shares_with(&self, other: &Self) -> bool {
-        self.table.as_ref().zip(other.table.as_ref()).is_some_and(|(one, other)| Arc::ptr_eq(one, other))
     }
 
     /// Returns `true` if every key and value is printable ASCII within these lengths in bytes, and no key is empty. May

@@ -117,13 +117,6 @@ impl TagTable {
         Some(value)
     }
 
-    /// Removes all tags and keeps the buffers.
-    pub(super) fn clear(&mut self) {
-        self.text.clear();
-        self.tags.clear();
-        (self.live_bytes, self.bounds) = (0, Bounds::default());
-    }
-
     fn key(&self, span: Span) -> &str {
         self.slice(span.start, span.key_len)
     }

@@ -61,11 +61,6 @@ impl<'a> TagWriter<'a> {
         self.tags.len() == 0
     }
 
-    /// Returns `true` if the tag is missing or its value is empty.
-    pub(crate) fn is_blank(&self, key: &str) -> bool {
-        self.tags.find(key).map_or(true, |at| self.tags.value_at(at).is_none_or(str::is_empty))
-    }
-
     /// Records a diagnostic.
     pub(crate) fn note(&mut self, diagnostic: Diagnostic<'_>) {
         self.diagnostics.push(diagnostic);

@@ -125,8 +125,8 @@ impl MetadataLayerBuilder {
 fn precedence_from_env() -> Result<Option<Precedence>, ConfigError> {
     const VARIABLE: &str = "METADATA_PRECEDENCE";
     let Some(word) = env_var(VARIABLE)? else { return Ok(None) };
-    let precedence = word.parse().map_err(|error: ParsePrecedenceError| {
-        ConfigError::new(error.to_string()).in_variable(VARIABLE)
-    })?;
+    let precedence = word
+        .parse()
+        .map_err(|error: ParsePrecedenceError| ConfigError::new(error.to_string()).in_variable(VARIABLE))?;
     Ok(Some(precedence))
 }
