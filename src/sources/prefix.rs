@@ -16,13 +16,10 @@ pub(super) struct Prefix(Box<str>);
 
 impl Prefix {
     pub(super) fn new(prefix: &str) -> Result<Self, ConfigError> {
-        match HeaderName::from_bytes(prefix.trim().as_bytes()) {
-            Ok(name) => Ok(Self(name.as_str().into())),
-            Err(_) => {
-                let expected = "expected the beginning of a header name";
-                Err(ConfigError::new(format!("invalid header prefix {prefix:?}: {expected}")))
-            }
-        }
+        let name = HeaderName::from_bytes(prefix.trim().as_bytes()).map_err(|_| {
+            ConfigError::new(format!("invalid header prefix {prefix:?}: expected the beginning of a header name"))
+        })?;
+        Ok(Self(name.as_str().into()))
     }
 
     /// Creates a prefix that is known to be valid and in lowercase.
