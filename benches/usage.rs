@@ -107,7 +107,7 @@ fn answer(chunks: &Arc<[Bytes]>) -> Answer {
 }
 
 fn layer(with_tap: bool) -> EventLayer {
-    let layer = EventLayer::new(|event: Arc<Event>| drop(event));
+    let layer = EventLayer::new(sink::from_fn(drop));
     if with_tap { layer.usage(UsageTap::new()) } else { layer }
 }
 

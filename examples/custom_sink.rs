@@ -63,7 +63,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     }
     drop(service.oneshot(http::Request::get("/abandoned").body(String::new())?).await?);
 
-    let report = delivery.shutdown(Duration::from_secs(5));
+    let report = delivery.shutdown(Duration::from_secs(5)).await;
     println!("{report}\n{:?}", totals.lock().unwrap_or_else(PoisonError::into_inner));
     Ok(())
 }

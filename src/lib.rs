@@ -31,7 +31,7 @@
 //! let delivery = tagging.delivery();
 //! let app: Router = Router::new().route("/", get(handler)).layer(tagging);
 //! // axum::serve(listener, app).with_graceful_shutdown(…).await?;
-//! eprintln!("{}", delivery.shutdown(Duration::from_secs(5)));
+//! eprintln!("{}", delivery.shutdown_blocking(Duration::from_secs(5)));
 //! # Ok(())
 //! # }
 //! # #[cfg(not(feature = "axum"))]

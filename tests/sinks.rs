@@ -43,7 +43,7 @@ fn emit(layer: &EventLayer, count: usize) {
 }
 
 fn balance(report: &SinkReport) {
-    assert_eq!(report.accepted(), report.delivered() + report.dropped() + report.in_flight(), "{report}");
+    assert_eq!(report.accepted, report.delivered + report.dropped() + report.in_flight(), "{report}");
 }
 
 /// A writer that waits for its gate, so that a test decides when it works.
@@ -93,18 +93,18 @@ fn a_full_queue_drops_the_newest_and_says_so() {
     let layer = EventLayer::new(sink.clone());
     // The first is in the writer's hands, so that the queue is empty.
     emit(&layer, 1);
-    wait_until(|| sink.delivery().report().sinks()[0].in_flight() == 1 && is_taken(&sink));
+    wait_until(|| sink.delivery().report().sinks[0].in_flight() == 1 && is_taken(&sink));
     emit(&layer, 25);
     let report = sink.delivery().report();
     let report = report.sink("gated").unwrap();
     balance(report);
-    assert_eq!((report.accepted(), report.delivered(), report.in_flight()), (26, 0, 11));
+    assert_eq!((report.accepted, report.delivered, report.in_flight()), (26, 0, 11));
     assert_eq!(report.dropped_for(DropReason::QueueFull), 15);
     // Once a minute at most, whatever is dropped.
     assert_eq!(*heard.lock().unwrap(), [("gated".to_owned(), 1)]);
     gate.open();
-    let report = sink.delivery().shutdown(Duration::from_secs(10));
-    assert_eq!(report.sinks()[0].delivered(), 11);
+    let report = sink.delivery().shutdown_blocking(Duration::from_secs(10));
+    assert_eq!(report.sinks[0].delivered, 11);
     let total: u64 = heard.lock().unwrap().iter().map(|(_, dropped)| dropped).sum();
     assert_eq!(total, 15, "the observer hears of the rest at the end");
     assert_eq!(written.lock().unwrap().as_slice(), ["/0", "/0", "/1", "/2", "/3", "/4", "/5", "/6", "/7", "/8", "/9"]);
@@ -114,7 +114,7 @@ fn a_full_queue_drops_the_newest_and_says_so() {
 fn is_taken(sink: &Queued) -> bool {
     // The queue's own length is not public: an event that is in flight for long enough is with the writer.
     thread::sleep(Duration::from_millis(100));
-    sink.delivery().report().sinks()[0].in_flight() == 1
+    sink.delivery().report().sinks[0].in_flight() == 1
 }
 
 fn wait_until(condition: impl Fn() -> bool) {
@@ -134,9 +134,9 @@ fn a_full_queue_can_drop_the_oldest() {
     wait_until(|| is_taken(&sink));
     emit(&layer, 10);
     gate.open();
-    let report = sink.delivery().shutdown(Duration::from_secs(10));
-    balance(&report.sinks()[0]);
-    assert_eq!(report.sinks()[0].dropped_for(DropReason::QueueFull), 7);
+    let report = sink.delivery().shutdown_blocking(Duration::from_secs(10));
+    balance(&report.sinks[0]);
+    assert_eq!(report.sinks[0].dropped_for(DropReason::QueueFull), 7);
     assert_eq!(written.lock().unwrap().as_slice(), ["/0", "/7", "/8", "/9"]);
 }
 
@@ -147,17 +147,17 @@ fn shutdown_at_the_deadline_says_what_is_left() {
     let layer = EventLayer::new(sink.clone());
     emit(&layer, 10);
     let start = Instant::now();
-    let report = sink.delivery().shutdown(Duration::from_millis(50));
+    let report = sink.delivery().shutdown_blocking(Duration::from_millis(50));
     assert!(start.elapsed() >= Duration::from_millis(50));
     assert!(!report.is_complete());
-    assert_eq!((report.sinks()[0].delivered(), report.sinks()[0].in_flight()), (0, 10));
+    assert_eq!((report.sinks[0].delivered, report.sinks[0].in_flight()), (0, 10));
     // What comes later is dropped, and counted.
     emit(&layer, 2);
-    assert_eq!(sink.delivery().report().sinks()[0].dropped_for(DropReason::Closed), 2);
+    assert_eq!(sink.delivery().report().sinks[0].dropped_for(DropReason::Closed), 2);
     gate.open();
-    let report = sink.delivery().shutdown(Duration::from_secs(10));
-    balance(&report.sinks()[0]);
-    assert_eq!((report.sinks()[0].delivered(), report.sinks()[0].in_flight()), (10, 0));
+    let report = sink.delivery().shutdown_blocking(Duration::from_secs(10));
+    balance(&report.sinks[0]);
+    assert_eq!((report.sinks[0].delivered, report.sinks[0].in_flight()), (10, 0));
 }
 
 #[test]
@@ -178,14 +178,14 @@ fn writers_that_fail_or_panic_are_counted() {
     let sink = Queued::builder("moody", Moody(0)).max_batch(10).max_delay(Duration::from_secs(60)).build();
     let layer = EventLayer::new(sink.clone());
     emit(&layer, 10);
-    wait_until(|| sink.delivery().report().sinks()[0].in_flight() == 0);
+    wait_until(|| sink.delivery().report().sinks[0].in_flight() == 0);
     emit(&layer, 10);
-    wait_until(|| sink.delivery().report().sinks()[0].in_flight() == 0);
+    wait_until(|| sink.delivery().report().sinks[0].in_flight() == 0);
     emit(&layer, 10);
-    let report = sink.delivery().shutdown(Duration::from_secs(10));
-    let report = &report.sinks()[0];
+    let report = sink.delivery().shutdown_blocking(Duration::from_secs(10));
+    let report = &report.sinks[0];
     balance(report);
-    assert_eq!(report.delivered(), 23);
+    assert_eq!(report.delivered, 23);
     assert_eq!(report.dropped_for(DropReason::WriteFailed), 5);
     // One of each batch: the others were written without it.
     assert_eq!(report.dropped_for(DropReason::Panicked), 2);
@@ -217,7 +217,7 @@ fn a_worker_ends_in_order() {
     let sink = Queued::builder("forever", PanicsAtTheEnd).max_delay(Duration::MAX).build();
     emit(&EventLayer::new(sink.clone()), 3);
     let start = Instant::now();
-    let report = sink.delivery().shutdown(Duration::from_secs(60));
+    let report = sink.delivery().shutdown_blocking(Duration::from_secs(60));
     assert!(report.is_complete(), "{report}");
     assert!(start.elapsed() < Duration::from_secs(30), "it did not wait for the deadline");
 }
@@ -239,7 +239,7 @@ fn json_lines_that_are_not_flushed() {
 
     let layer = EventLayer::new(JsonLinesSink::writer(io::BufWriter::with_capacity(1 << 20, Full)));
     emit(&layer, 3);
-    let report = layer.delivery().shutdown(Duration::from_secs(10));
+    let report = layer.delivery().shutdown_blocking(Duration::from_secs(10));
     assert_eq!(report.sink("jsonl").unwrap().dropped_for(DropReason::WriteFailed), 3, "{report}");
 }
 
@@ -264,7 +264,7 @@ fn json_lines_go_out_64_at_once() {
     let sink = JsonLinesWriter::new(lines.clone()).queued().max_delay(Duration::from_secs(60)).build();
     let layer = EventLayer::new(sink);
     emit(&layer, 150);
-    assert!(layer.delivery().shutdown(Duration::from_secs(10)).is_complete());
+    assert!(layer.delivery().shutdown_blocking(Duration::from_secs(10)).is_complete());
     assert_eq!(*lines.0.lock().unwrap(), [64, 64, 22]);
 }
 
@@ -319,16 +319,16 @@ fn counts_add_up_under_load() {
             scope.spawn(|| emit(&layer, 10_000));
         }
         for _ in 0..1000 {
-            balance(&delivery.report().sinks()[0]);
+            balance(&delivery.report().sinks[0]);
         }
     });
     // The last sink is gone: the thread writes what is left and ends.
     drop(layer);
-    wait_until(|| delivery.report().sinks()[0].in_flight() == 0);
+    wait_until(|| delivery.report().sinks[0].in_flight() == 0);
     let report = delivery.report();
-    assert_eq!(report.sinks()[0].accepted(), 40_000);
-    assert_eq!(report.sinks()[0].delivered(), written.load(Ordering::Relaxed) as u64);
-    balance(&report.sinks()[0]);
+    assert_eq!(report.sinks[0].accepted, 40_000);
+    assert_eq!(report.sinks[0].delivered, written.load(Ordering::Relaxed) as u64);
+    balance(&report.sinks[0]);
 }
 
 #[test]
@@ -344,12 +344,12 @@ fn shutdown_amid_load_loses_count_of_nothing() {
                 scope.spawn(|| emit(&layer, 300));
             }
             thread::sleep(Duration::from_millis(2));
-            balance(&delivery.shutdown(Duration::from_secs(10)).sinks()[0]);
+            balance(&delivery.shutdown_blocking(Duration::from_secs(10)).sinks[0]);
         });
         let report = delivery.report();
-        let report = &report.sinks()[0];
-        assert_eq!((report.accepted(), report.in_flight()), (600, 0), "{report}");
-        assert_eq!(report.delivered(), written.lock().unwrap().len() as u64);
+        let report = &report.sinks[0];
+        assert_eq!((report.accepted, report.in_flight()), (600, 0), "{report}");
+        assert_eq!(report.delivered, written.lock().unwrap().len() as u64);
     }
 }
 
@@ -364,11 +364,11 @@ fn sinks_that_panic_are_kept_from_the_request() {
     let delivery = layer.delivery();
     emit(&layer, 3);
     assert_eq!(mock.events().len(), 2);
-    let report = delivery.shutdown(Duration::ZERO);
-    report.sinks().iter().for_each(balance);
+    let report = delivery.shutdown_blocking(Duration::ZERO);
+    report.sinks.iter().for_each(balance);
     assert_eq!(report.sink("closure").unwrap().dropped_for(DropReason::Panicked), 3);
-    assert_eq!(report.sink("mock").unwrap().delivered(), 2, "{report}");
-    let panicked: u64 = report.sinks().iter().map(|sink| sink.dropped_for(DropReason::Panicked)).sum();
+    assert_eq!(report.sink("mock").unwrap().delivered, 2, "{report}");
+    let panicked: u64 = report.sinks.iter().map(|sink| sink.dropped_for(DropReason::Panicked)).sum();
     assert_eq!(panicked, 6, "those of the filter are counted too: {report}");
     emit(&layer, 1);
     assert_eq!(layer.delivery().report().sink("closure").unwrap().dropped_for(DropReason::Closed), 1);
@@ -388,8 +388,8 @@ fn a_builder_adds_sinks_of_any_kind() {
     for mock in &mocks {
         assert_eq!(mock.single().time(), ManualClock::new().now());
     }
-    let report = layer.delivery().shutdown(Duration::ZERO);
-    let told: Vec<_> = report.sinks().iter().map(|sink| (sink.name(), sink.delivered())).collect();
+    let report = layer.delivery().shutdown_blocking(Duration::ZERO);
+    let told: Vec<_> = report.sinks.iter().map(|sink| (sink.name(), sink.delivered)).collect();
     assert_eq!(told.iter().filter(|(name, _)| *name == "mock").count(), 3, "{told:?}");
     assert!(report.is_complete(), "{report}");
     // Nobody would learn of it.
@@ -412,7 +412,7 @@ async fn channel() {
     let report = layer.delivery().report();
     let report = report.sink("channel").unwrap();
     balance(report);
-    assert_eq!((report.accepted(), report.delivered()), (4, 2));
+    assert_eq!((report.accepted, report.delivered), (4, 2));
     assert_eq!((report.dropped_for(DropReason::QueueFull), report.dropped_for(DropReason::Closed)), (1, 1));
 }
 
@@ -424,7 +424,7 @@ fn json_lines_to_a_file() {
         // A second run appends.
         let layer = EventLayer::new(JsonLinesSink::file(&path).unwrap());
         emit(&layer, 1000);
-        assert!(layer.delivery().shutdown(Duration::from_secs(10)).is_complete());
+        assert!(layer.delivery().shutdown_blocking(Duration::from_secs(10)).is_complete());
     }
     let text = std::fs::read_to_string(&path).unwrap();
     assert!(text.ends_with('\n'));
@@ -440,7 +440,7 @@ fn json_lines_to_a_file() {
     std::fs::write(&path, "{\"torn").unwrap();
     let layer = EventLayer::new(JsonLinesSink::file(&path).unwrap());
     emit(&layer, 1);
-    assert!(layer.delivery().shutdown(Duration::from_secs(10)).is_complete());
+    assert!(layer.delivery().shutdown_blocking(Duration::from_secs(10)).is_complete());
     let text = std::fs::read_to_string(&path).unwrap();
     let lines: Vec<_> = text.lines().collect();
     assert_eq!((lines.len(), lines[0]), (2, "{\"torn"));
@@ -482,13 +482,13 @@ fn json_lines_over_a_failing_writer() {
     let sink = JsonLinesWriter::new(flaky.clone()).queued().max_batch(3).max_delay(Duration::from_secs(60)).build();
     let layer = EventLayer::new(sink.clone());
     emit(&layer, 3);
-    wait_until(|| sink.delivery().report().sinks()[0].in_flight() == 0);
+    wait_until(|| sink.delivery().report().sinks[0].in_flight() == 0);
     emit(&layer, 3);
-    let report = layer.delivery().shutdown(Duration::from_secs(10));
+    let report = layer.delivery().shutdown_blocking(Duration::from_secs(10));
     let report = report.sink("jsonl").unwrap();
     balance(report);
     // The disk was full only for a moment.
-    assert_eq!((report.delivered(), report.retried()), (6, 2));
+    assert_eq!((report.delivered, report.retried), (6, 2));
     let text = String::from_utf8(flaky.0.lock().unwrap().1.clone()).unwrap();
     let whole = text.lines().filter(|line| serde_json::from_str::<Value>(line).is_ok()).count();
     assert_eq!((whole, text.lines().count()), (6, 7), "{text}");
@@ -599,7 +599,7 @@ async fn mock_waits_under_a_paused_clock() {
 fn deliveries_join() {
     let (first, second) = (Queued::new("first", Nothing), Queued::new("second", Nothing));
     let report = Delivery::join([first.delivery(), second.delivery()]).shutdown(Duration::from_secs(10));
-    let names: Vec<_> = report.sinks().iter().map(SinkReport::name).collect();
+    let names: Vec<_> = report.sinks.iter().map(SinkReport::name).collect();
     assert_eq!(names, ["first", "second"]);
     assert!(report.is_complete());
 }

@@ -9,7 +9,7 @@ use http::{header, request::Parts};
 use crate::{
     event::{Clock, Event, EventPoolOwner, SystemClock},
     request::State,
-    sink::{Delivery, Fanout, Sink, guarded::Guarded},
+    sink::{Delivery, Fanout, Isolated, Sink},
     text::header_text,
     trace::{IdGenerator, RandomIds},
 };
@@ -38,7 +38,7 @@ pub(super) struct Start {
 
 /// What every event of a layer needs.
 pub(super) struct Events {
-    sink: Guarded,
+    sink: Isolated,
     clock: Arc<dyn Clock>,
     ids: Arc<dyn IdGenerator>,
     pool: EventPoolOwner,
@@ -48,7 +48,7 @@ pub(super) struct Events {
     span_level: Option<tracing::Level>,
     /// The sink of telemetry, beside the other one.
     #[cfg(feature = "otel")]
-    otel: Option<(Guarded, OtelParts)>,
+    otel: Option<(Isolated, OtelParts)>,
 }
 
 impl EventLayer {
@@ -56,7 +56,7 @@ impl EventLayer {
     pub fn new(sink: impl Sink) -> Self {
         Self {
             events: Arc::new(Events {
-                sink: Guarded::new(sink),
+                sink: Isolated::new(sink),
                 clock: Arc::new(SystemClock),
                 ids: Arc::new(RandomIds),
                 pool: EventPoolOwner::new(),
@@ -73,7 +73,7 @@ impl EventLayer {
     /// Emits to this sink too.
     #[must_use]
     pub fn sink(self, sink: impl Sink) -> Self {
-        self.with(|events| events.sink = Guarded::new(Fanout::of([events.sink.clone(), Guarded::new(sink)])))
+        self.with(|events| events.sink = Isolated::new(Fanout::of([events.sink.clone(), Isolated::new(sink)])))
     }
 
     /// Tells the time by another clock.
@@ -135,7 +135,7 @@ impl EventLayer {
     #[cfg(feature = "otel")]
     #[must_use]
     pub fn otel(self, otel: &crate::otel::Otel) -> Self {
-        let parts = Some((Guarded::new(otel.clone()), otel.parts()));
+        let parts = Some((Isolated::new(otel.clone()), otel.parts()));
         self.with(|events| events.otel = parts)
     }
 
