@@ -30,7 +30,7 @@ use hyper_util::{
 use tower::{Layer, ServiceExt, service_fn};
 use tower_tagging::{
     Event, EventLayer, Sink, Tags,
-    sink::{BatchWriter, Queued, Spool, SpoolMode, WriteError},
+    sink::{self, BatchWriter, Queued, Spool, SpoolMode, WriteError},
     store::SqliteStore,
 };
 

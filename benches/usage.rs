@@ -27,7 +27,7 @@ use hyper_util::{
     service::TowerToHyperService,
 };
 use tower::{Layer, Service};
-use tower_tagging::{Event, EventLayer, usage::UsageTap};
+use tower_tagging::{EventLayer, sink, usage::UsageTap};
 
 const CHUNKS: usize = 2000;
 

@@ -55,7 +55,6 @@ async fn main() -> Result<(), Box<dyn Error>> {
         let response = app.clone().oneshot(request).await?;
         axum::body::to_bytes(response.into_body(), usize::MAX).await?;
     }
-    // It waits for the database: not on a thread of the runtime.
     let report = delivery.shutdown(Duration::from_secs(10)).await;
     eprintln!("{report}");
 

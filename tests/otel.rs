@@ -44,6 +44,7 @@ use tower_tagging::{
             trace::{InMemorySpanExporter, Sampler, SdkTracerProvider},
         },
     },
+    sink,
     sources::TagSources,
     usage::UsageTap,
 };
