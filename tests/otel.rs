@@ -587,7 +587,7 @@ async fn a_span_of_tracing_lies_between_ours_and_the_apps() {
     assert_eq!(by_hand.parent_span_id, request.span_context.span_id());
 }
 
-fn layer_delivery(otel: &Otel) -> tower_tagging::sink::Delivery {
+fn layer_delivery(otel: &Otel) -> sink::Delivery {
     tower_tagging::Sink::delivery(otel)
 }
 

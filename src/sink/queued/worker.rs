@@ -108,6 +108,18 @@ impl<'a> Batch<'a> {
     fn get(&self, range: Range<usize>) -> &'a [Arc<Event>] {
         self.events.get(range).unwrap_or_default()
     }
+
+    /// Spills the events from an index on, and all of memory after them.
+    fn spill_rest(&mut self, start: usize, spill: &Spill) -> Next {
+        let rest = self.get(start..self.events.len());
+        let spilled = rest.iter().take_while(|event| spill.spill(event)).count();
+        if spilled == rest.len() {
+            spill.spill_memory();
+            return Next::Spill(self.events.len());
+        }
+        self.spill_failed = true;
+        Next::Retry(start + spilled)
+    }
 }
 
 /// The result of writing a range of a batch.
@@ -307,30 +319,16 @@ impl<W: BatchWriter> Worker<'_, W> {
         let is_closed = self.pipeline.queue().is_closed();
         match (self.usable_spill(batch), batch.source) {
             (Some(_), Source::Backlog) if is_closed => Next::Spill(start),
-            (Some(_), Source::Backlog) => Next::Retry(start),
             // If newer events are waiting in the backlog, these stay in memory and go first.
-            (Some(spill), Source::Memory) if is_closed || self.may_spill(spill) => self.spill_rest(start, batch, spill),
-            (Some(_), Source::Memory) => Next::Retry(start),
+            (Some(spill), Source::Memory) if is_closed || self.may_spill(spill) => batch.spill_rest(start, spill),
             (None, _) if self.is_out_of_time(batch) => Next::Drop(start),
-            (None, _) => Next::Retry(start),
+            _ => Next::Retry(start),
         }
     }
 
     /// Returns `true` if the destination is unavailable, and the backlog has no events that would be overtaken.
     fn may_spill(&self, spill: &Spill) -> bool {
         self.circuit.is_open() && spill.backlog().waiting() == 0
-    }
-
-    /// Spills a batch from an index on, and all of memory after it.
-    fn spill_rest(&self, start: usize, batch: &mut Batch<'_>, spill: &Spill) -> Next {
-        let rest = batch.get(start..batch.events.len());
-        let spilled = rest.iter().take_while(|event| spill.spill(event)).count();
-        if spilled == rest.len() {
-            spill.spill_memory();
-            return Next::Spill(batch.events.len());
-        }
-        batch.spill_failed = true;
-        Next::Retry(start + spilled)
     }
 
     fn is_out_of_time(&self, batch: &Batch<'_>) -> bool {
