@@ -30,7 +30,7 @@ use hyper_util::{
 use tower::{Layer, ServiceExt, service_fn};
 use tower_tagging::{
     Event, EventLayer, Sink, Tags,
-    sink::{BatchWriter, Queued, Spool, SpoolMode, WriteError},
+    sink::{self, BatchWriter, Queued, Spool, SpoolMode, WriteError},
     store::SqliteStore,
 };
 
@@ -59,7 +59,7 @@ async fn latency(folder: &std::path::Path, rounds: usize) {
     let spool = |name: &str| Spool::open(folder.join(name)).unwrap();
     let names = ["without a store", "SQLite", "a store that is away, with a spool", "a store that is away"];
     let layers = [
-        EventLayer::new(|_: Arc<Event>| {}),
+        EventLayer::new(sink::from_fn(|_| {})),
         EventLayer::new(store.sink()),
         EventLayer::new(Queued::builder("away", Away).spool(spool("latency")).build()),
         EventLayer::new(Queued::builder("away", Away).on_queue_full(|_| {}).build()),
@@ -154,9 +154,9 @@ fn memory(folder: &std::path::Path, events: usize) {
         emit(events - events / 50);
         let rate = (events - events / 50) as f64 / start.elapsed().as_secs_f64();
         let more = resident_kib().saturating_sub(before);
-        let report = sink.delivery().report().sinks()[0].clone();
-        assert_eq!(report.accepted(), report.delivered() + report.dropped() + report.in_flight());
-        let disk = report.spool().bytes >> 20;
+        let report = sink.delivery().report().sinks[0].clone();
+        assert_eq!(report.accepted, report.delivered + report.dropped() + report.in_flight());
+        let disk = report.spool.bytes >> 20;
         println!("| spool {mode} | {rate:.0} | {:.1} | {disk} | {report} |", more as f64 / 1024.0);
     }
 }

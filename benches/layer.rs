@@ -245,7 +245,7 @@ where
 {
     let delivery = sink.delivery();
     measure(wrap(sink), bursts);
-    let report = delivery.shutdown(Duration::from_secs(60));
+    let report = delivery.shutdown_blocking(Duration::from_secs(60));
     assert!(report.is_complete(), "{report}");
 }
 
@@ -283,7 +283,7 @@ fn measure_chunks(bursts: usize) {
             allocations[at] += counted.count_total;
         }
     }
-    assert!(delivery.shutdown(Duration::from_secs(60)).is_complete());
+    assert!(delivery.shutdown_blocking(Duration::from_secs(60)).is_complete());
     let [mut without, mut with] = costs;
     let more = (allocations[1] - allocations[0]) as f64 / (bursts * CHUNKS) as f64;
     println!("{} {more}", median(&mut with) - median(&mut without));

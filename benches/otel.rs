@@ -110,7 +110,7 @@ fn run_row(row: &str, bursts: usize) {
             let layer = TaggingLayer::builder().trace_ids(ids).otel(&otel).build().unwrap().without_request_body();
             let delivery = layer.delivery();
             let requests = print_figures(layer.layer(Answer), bursts, make);
-            let report = delivery.shutdown(Duration::from_secs(60));
+            let report = delivery.shutdown_blocking(Duration::from_secs(60));
             assert!(report.is_complete(), "{report}");
             assert_eq!(exported.load(Ordering::Relaxed), requests, "spans were dropped");
         }

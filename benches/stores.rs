@@ -106,14 +106,14 @@ fn through(sink: &Queued, events: Vec<Arc<Event>>) -> f64 {
     let start = Instant::now();
     for (number, event) in events.into_iter().enumerate() {
         // The queue holds 32,768: a service would drop what is more.
-        while number.is_multiple_of(1_000) && sink.delivery().report().sinks()[0].in_flight() > 30_000 {
+        while number.is_multiple_of(1_000) && sink.delivery().report().sinks[0].in_flight() > 30_000 {
             thread::sleep(Duration::from_millis(1));
         }
         sink.emit(event);
     }
-    let report = sink.delivery().shutdown(Duration::from_secs(300));
+    let report = sink.delivery().shutdown_blocking(Duration::from_secs(300));
     let rate = count as f64 / start.elapsed().as_secs_f64();
-    assert_eq!(report.sinks()[0].delivered(), count as u64, "{report}");
+    assert_eq!(report.sinks[0].delivered, count as u64, "{report}");
     rate
 }
 

@@ -27,7 +27,7 @@ use hyper_util::{
     service::TowerToHyperService,
 };
 use tower::{Layer, Service};
-use tower_tagging::{Event, EventLayer, usage::UsageTap};
+use tower_tagging::{EventLayer, sink, usage::UsageTap};
 
 const CHUNKS: usize = 2000;
 
@@ -107,7 +107,7 @@ fn answer(chunks: &Arc<[Bytes]>) -> Answer {
 }
 
 fn layer(with_tap: bool) -> EventLayer {
-    let layer = EventLayer::new(|event: Arc<Event>| drop(event));
+    let layer = EventLayer::new(sink::from_fn(drop));
     if with_tap { layer.usage(UsageTap::new()) } else { layer }
 }
 
@@ -162,7 +162,7 @@ fn unary(rounds: usize, tap: UsageTap) -> [f64; 2] {
     let body = Bytes::from(body);
     let seen = Arc::new(Mutex::new(None));
     let keep = Arc::clone(&seen);
-    let layer = EventLayer::new(move |event| *keep.lock().unwrap() = Some(event)).usage(tap);
+    let layer = EventLayer::new(sink::from_fn(move |event| *keep.lock().unwrap() = Some(event))).usage(tap);
     let mut service = layer.layer(tower::service_fn(move |_: Request<Full<Bytes>>| {
         let response = Response::builder().header("content-type", "application/json");
         std::future::ready(Ok::<_, Infallible>(response.body(Full::new(body.clone())).unwrap()))

@@ -66,6 +66,6 @@ async fn main() -> Result<(), Box<dyn Error>> {
     drop(client);
     let _ = stop.send(());
     server.await??;
-    eprintln!("{}", delivery.shutdown(Duration::from_secs(5)));
+    eprintln!("{}", delivery.shutdown(Duration::from_secs(5)).await);
     Ok(())
 }

@@ -125,8 +125,7 @@ async fn serve(file: &str) -> Result<Vec<u16>, Box<dyn Error>> {
         statuses.push(response.status().as_u16());
         axum::body::to_bytes(response.into_body(), usize::MAX).await?;
     }
-    // It waits for the file: not on a thread of the runtime.
-    let report = tokio::task::spawn_blocking(move || delivery.shutdown(Duration::from_secs(10))).await?;
+    let report = delivery.shutdown(Duration::from_secs(10)).await;
     eprintln!("{report}");
     Ok(statuses)
 }

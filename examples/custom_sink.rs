@@ -1,4 +1,4 @@
-//! A sink of your own: events in batches to a writer that may block, here one that sums bytes by tenant.
+//! Two sinks of your own: one that writes batches on its own thread, and one that delivers events on an async task.
 //!
 //! ```text
 //! cargo run --example custom_sink
@@ -8,22 +8,28 @@ use std::{
     collections::BTreeMap,
     convert::Infallible,
     error::Error,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering::SeqCst},
+    },
+    time::{Duration, Instant},
 };
 
+use tokio::sync::mpsc;
 use tower::{Layer, ServiceExt};
 use tower_tagging::{
-    Event, MetadataLayer, TaggingLayer,
+    Event, MetadataLayer, Sink, TaggingLayer,
     event::Outcome,
-    sink::{BatchWriter, Fanout, Filter, Queued, WriteError},
+    sink::{
+        self, BatchWriter, Counts, Delivery, DeliverySource, DropReason, Fanout, Filter, Queued, SinkReport, WriteError,
+    },
     sources::TagSources,
 };
 
 /// Bytes sent, by tenant.
 type Totals = Arc<Mutex<BTreeMap<String, u64>>>;
 
-/// Runs on a thread of its own, so it may lock, write files or call a server.
+/// Sums bytes by tenant. It runs on its own thread, so it may lock, write files, or call a server.
 struct BytesByTenant(Totals);
 
 impl BatchWriter for BytesByTenant {
@@ -37,15 +43,73 @@ impl BatchWriter for BytesByTenant {
     }
 }
 
+/// Sends events to a task of the service's runtime, such as one with an async client.
+struct Webhook {
+    sender: mpsc::Sender<Arc<Event>>,
+    state: Arc<WebhookState>,
+}
+
+/// The counts that the sink and its task share.
+#[derive(Default)]
+struct WebhookState {
+    counts: Counts,
+    is_closed: AtomicBool,
+}
+
+impl Webhook {
+    fn spawn() -> Self {
+        let (sender, mut events) = mpsc::channel::<Arc<Event>>(1024);
+        let state = Arc::new(WebhookState::default());
+        let shared = Arc::clone(&state);
+        tokio::spawn(async move {
+            while let Some(event) = events.recv().await {
+                // Stands in for a request to another service.
+                tokio::time::sleep(Duration::from_millis(5)).await;
+                println!("webhook: {}", event.path());
+                shared.counts.deliver(1);
+            }
+        });
+        Self { sender, state }
+    }
+}
+
+impl Sink for Webhook {
+    fn emit(&self, event: Arc<Event>) {
+        let WebhookState { counts, is_closed } = &*self.state;
+        counts.accept();
+        if is_closed.load(SeqCst) {
+            counts.drop_for(DropReason::Closed, 1);
+        } else if self.sender.try_send(event).is_err() {
+            counts.drop_for(DropReason::QueueFull, 1);
+        }
+    }
+
+    fn delivery(&self) -> Delivery {
+        Delivery::from(Arc::clone(&self.state))
+    }
+}
+
+/// With this, the task takes part in the report and the shutdown.
+impl DeliverySource for WebhookState {
+    fn report(&self) -> Option<SinkReport> {
+        Some(self.counts.report("webhook"))
+    }
+
+    fn close(&self, _deadline: Instant) {
+        self.is_closed.store(true, SeqCst);
+    }
+}
+
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
     let totals = Totals::default();
     let sinks = Fanout::new()
         .with(Queued::new("bytes by tenant", BytesByTenant(Arc::clone(&totals))))
-        // A closure is a sink too; this one sees only what did not end well.
+        .with(Webhook::spawn())
+        // A closure receives only the requests that did not complete.
         .with(Filter::new(
             |event: &Event| event.outcome() != Outcome::Completed,
-            |event: Arc<Event>| println!("{} {}", event.path(), event.outcome()),
+            sink::from_fn(|event| println!("{} {}", event.path(), event.outcome())),
         ));
     let tagging = TaggingLayer::builder()
         .metadata(MetadataLayer::builder().sources(TagSources::new().allow_list("x-tenant=tenant")))
@@ -58,12 +122,14 @@ async fn main() -> Result<(), Box<dyn Error>> {
     for tenant in ["acme", "globex", "acme"] {
         let request = http::Request::get("/").header("x-tenant", tenant).body(String::new())?;
         let response = service.clone().oneshot(request).await?;
-        // Reading the body to its end completes a request; dropping it, as a client that hangs up does, cancels it.
+        // A request is completed when its response body has been read to the end.
         let _ = http_body_util::BodyExt::collect(response.into_body()).await?;
     }
+    // It is cancelled when the body is dropped earlier, as by a client that disconnects.
     drop(service.oneshot(http::Request::get("/abandoned").body(String::new())?).await?);
 
-    let report = delivery.shutdown(Duration::from_secs(5));
+    let report = delivery.shutdown(Duration::from_secs(5)).await;
     println!("{report}\n{:?}", totals.lock().unwrap_or_else(PoisonError::into_inner));
+    assert!(report.is_complete());
     Ok(())
 }

@@ -64,8 +64,7 @@ async fn process(folder: &Path, server: &Arc<BillingServer>, requests: usize) ->
         drop(service.clone().oneshot(request).await?);
     }
     println!("ready: {}", delivery.is_healthy());
-    // It blocks, so it runs where it may.
-    let report = tokio::task::spawn_blocking(move || delivery.shutdown(Duration::from_secs(5))).await?;
+    let report = delivery.shutdown(Duration::from_secs(5)).await;
     println!("{report}");
     Ok(())
 }

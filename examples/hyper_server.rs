@@ -6,7 +6,7 @@
 //!
 //! Serves on a free port, sends itself one request, and prints the event.
 
-use std::{convert::Infallible, error::Error, sync::Arc};
+use std::{convert::Infallible, error::Error};
 
 use http_body_util::{BodyExt, Empty, Full};
 use hyper::body::{Bytes, Incoming};
@@ -17,7 +17,7 @@ use hyper_util::{
     service::TowerToHyperService,
 };
 use tower::{Layer, service_fn};
-use tower_tagging::{Event, MetadataLayer, TaggingLayer, Tags, sources::TagSources};
+use tower_tagging::{MetadataLayer, TaggingLayer, Tags, sink, sources::TagSources};
 
 async fn hello(request: http::Request<Incoming>) -> Result<http::Response<Full<Bytes>>, Infallible> {
     let user = request.extensions().get::<Tags>().and_then(|tags| tags.get("_user"));
@@ -29,7 +29,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     // `hello` takes hyper's own body, so the layer leaves the request body alone.
     let tagging = TaggingLayer::builder()
         .metadata(MetadataLayer::builder().sources(TagSources::all()))
-        .sink(|event: Arc<Event>| println!("{}", serde_json::to_string_pretty(&*event).unwrap_or_default()))
+        .sink(sink::from_fn(|event| println!("{}", serde_json::to_string_pretty(&*event).unwrap_or_default())))
         .build()?
         .without_request_body();
     let service = TowerToHyperService::new(tagging.layer(service_fn(hello)));

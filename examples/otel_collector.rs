@@ -37,10 +37,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
     }
 
     let endpoint = std::env::var("OTEL_EXPORTER_OTLP_ENDPOINT").unwrap_or_else(|_| "http://localhost:4318".to_owned());
-    // It blocks, so it runs where it may.
-    let report = tokio::task::spawn_blocking(move || delivery.shutdown(Duration::from_secs(3))).await?;
+    let report = delivery.shutdown(Duration::from_secs(3)).await;
     match report.sink("otel spans") {
-        Some(spans) if spans.is_complete() => println!("{} spans went to {endpoint}", spans.delivered()),
+        Some(spans) if spans.is_complete() => println!("{} spans went to {endpoint}", spans.delivered),
         _ => println!("no collector took the spans at {endpoint}:\n{report}"),
     }
     Ok(())

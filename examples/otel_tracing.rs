@@ -59,7 +59,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let request = http::Request::get("/users/ada").header("x-portkey-trace-id", "checkout-7").body(String::new())?;
     drop(service.oneshot(request).await?);
 
-    let report = tokio::task::spawn_blocking(move || delivery.shutdown(Duration::from_secs(5))).await?;
+    let report = delivery.shutdown(Duration::from_secs(5)).await;
     println!("{report}");
     provider.shutdown()?;
     Ok(())

@@ -55,8 +55,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         let response = app.clone().oneshot(request).await?;
         axum::body::to_bytes(response.into_body(), usize::MAX).await?;
     }
-    // It waits for the database: not on a thread of the runtime.
-    let report = tokio::task::spawn_blocking(move || delivery.shutdown(Duration::from_secs(10))).await?;
+    let report = delivery.shutdown(Duration::from_secs(10)).await;
     eprintln!("{report}");
 
     let (client, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls).await?;

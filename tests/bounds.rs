@@ -195,9 +195,9 @@ fn a_million_requests_give_a_million_events() {
             .collect();
         workers.into_iter().map(|worker| worker.join().unwrap()).collect()
     });
-    let report = delivery.shutdown(Duration::from_secs(60));
+    let report = delivery.shutdown_blocking(Duration::from_secs(60));
     let sum = |at: usize| endings.iter().map(|ending| ending[at]).sum::<u64>();
-    assert_eq!(report.sinks()[0].accepted(), REQUESTS, "{report}");
+    assert_eq!(report.sinks[0].accepted, REQUESTS, "{report}");
     assert!(report.is_complete(), "{report}");
     assert_eq!(tally.total(), REQUESTS);
     assert_eq!(tally.of(Outcome::Completed), sum(0));
@@ -227,7 +227,7 @@ fn hang_up_at_random(
     let mut context = Context::from_waker(Waker::noop());
     for number in 0..requests {
         if number % 1024 == 0 {
-            while delivery.report().sinks()[0].in_flight() > 30_000 {
+            while delivery.report().sinks[0].in_flight() > 30_000 {
                 std::thread::yield_now();
             }
         }

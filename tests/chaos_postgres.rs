@@ -1,4 +1,4 @@
-//! 200,000 events into a Postgres that is stopped, killed and cut off under load: run by `tests/run.sh`, which starts it.
+//! 200,000 events to a Postgres server that is stopped, killed, and cut off under load. `tests/run.sh` starts the server.
 
 mod common;
 
@@ -13,13 +13,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::TempFolder;
+use common::{TempFolder, delivery::assert_balance};
 use futures_util::FutureExt;
 use http::{Request, Response};
 use tower::{Layer, ServiceExt, service_fn};
 use tower_tagging::{
     Event, EventLayer, Sink, Tags,
-    sink::{BatchWriter, Queued, RetryPolicy, SinkReport, Spool, SpoolMode, WriteError},
+    sink::{BatchWriter, Queued, RetryPolicy, Spool, SpoolMode, WriteError},
     store::{
         PostgresStore,
         tokio_postgres::{Client, NoTls, connect},
@@ -58,7 +58,7 @@ async fn client(url: &str) -> Client {
     }
 }
 
-/// A store whose writer is now and then slow, fails, or panics, beside all that befalls the server.
+/// A writer that is sometimes slow, fails, or panics, in addition to the failures of the server.
 struct Moody<W> {
     inner: W,
     calls: u64,
@@ -70,7 +70,7 @@ impl<W: BatchWriter> BatchWriter for Moody<W> {
         match self.calls % 41 {
             7 => thread::sleep(Duration::from_millis(20)),
             13 => return Err(WriteError::retryable("moody")),
-            // Stored, but nobody hears of it.
+            // Stores the events, but reports a failure.
             19 => {
                 self.inner.write(events)?;
                 return Err(WriteError::retryable("the answer is lost"));
@@ -88,7 +88,7 @@ fn emit(layer: &EventLayer, numbers: std::ops::Range<usize>, emitted: &AtomicUsi
         let tags = request.extensions().get::<Tags>().unwrap();
         tags.insert("number", number.to_string());
         match number % 10_000 {
-            // What no other event is to suffer for.
+            // Events that a database may refuse.
             1 => tags.set_error("NUL \0 and a lot of text ".repeat(100)),
             2 => tags.insert("'); DROP TABLE llm_requests; --", "\"}\\u0000{\u{FFFD}"),
             3 => tags.record_usage(Usage::tokens(u64::MAX, u64::MAX).of("openai", "gpt-4o")),
@@ -107,7 +107,7 @@ fn emit(layer: &EventLayer, numbers: std::ops::Range<usize>, emitted: &AtomicUsi
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs Postgres: run by tests/run.sh"]
+#[ignore = "needs Postgres, which tests/run.sh starts"]
 async fn every_event_is_stored_once() {
     let admin_url = variable("DATABASE_URL");
     let name = format!("chaos_{}", std::process::id());
@@ -161,28 +161,28 @@ async fn every_event_is_stored_once() {
     for thread in threads {
         tokio::task::spawn_blocking(|| thread.join().unwrap()).await.unwrap();
     }
-    // Shut down in the middle of it, with the server cut off once more; the next process goes on.
+    // Shut down with the server cut off once more. The next process continues.
     cut().await;
     let delivery = layer.delivery();
-    let first = tokio::task::spawn_blocking(move || delivery.shutdown(Duration::from_millis(300))).await.unwrap();
-    let first = first.sinks()[0].clone();
-    balance(&first);
-    assert_eq!((first.accepted(), first.dropped()), (EVENTS as u64, 0), "{first}");
-    assert!(first.retried() > 0 && first.spool().written > 0, "{first:?}");
-    let in_hand = first.in_flight() - first.spool().waiting;
+    let first = delivery.shutdown(Duration::from_millis(300)).await;
+    let first = first.sinks[0].clone();
+    assert_balance(&first);
+    assert_eq!((first.accepted, first.dropped()), (EVENTS as u64, 0), "{first}");
+    assert!(first.retried > 0 && first.spool.written > 0, "{first:?}");
+    let in_hand = first.in_flight() - first.spool.waiting;
     drop((layer, sink));
     tokio::time::sleep(Duration::from_secs(5)).await;
     let sink = begin();
     let deadline = Instant::now() + Duration::from_secs(60);
-    while sink.delivery().report().sinks()[0].in_flight() > 0 && Instant::now() < deadline {
+    while sink.delivery().report().sinks[0].in_flight() > 0 && Instant::now() < deadline {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     let delivery = sink.delivery();
-    let second = tokio::task::spawn_blocking(move || delivery.shutdown(Duration::from_secs(20))).await.unwrap();
-    let second = second.sinks()[0].clone();
-    balance(&second);
+    let second = delivery.shutdown(Duration::from_secs(20)).await;
+    let second = second.sinks[0].clone();
+    assert_balance(&second);
     assert_eq!((second.in_flight(), second.dropped()), (0, 0), "{second}");
-    println!("{first}\n{second}\n{in_hand} events were with the writer");
+    println!("{first}\n{second}\nthe writer held {in_hand} events");
     let client = client(&url).await;
     let row = client
         .query_one(
@@ -193,10 +193,5 @@ async fn every_event_is_stored_once() {
         .unwrap();
     let counts: [i64; 3] = [row.get(0), row.get(1), row.get(2)];
     let all = i64::try_from(EVENTS).unwrap();
-    assert_eq!(counts, [all; 3], "every event, and none twice: {first}; {second}");
-}
-
-#[track_caller]
-fn balance(report: &SinkReport) {
-    assert_eq!(report.accepted(), report.delivered() + report.dropped() + report.in_flight(), "{report}");
+    assert_eq!(counts, [all; 3], "each event is stored once: {first}; {second}");
 }

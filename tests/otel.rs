@@ -44,6 +44,7 @@ use tower_tagging::{
             trace::{InMemorySpanExporter, Sampler, SdkTracerProvider},
         },
     },
+    sink,
     sources::TagSources,
     usage::UsageTap,
 };
@@ -225,10 +226,10 @@ async fn spans_metrics_and_logs_equal_the_events() {
     otel.observe_delivery(&running.layer.delivery());
     let events = running.send_all().await;
     let delivery = running.layer.delivery();
-    let report = tokio::task::spawn_blocking(move || delivery.shutdown(Duration::from_secs(20))).await.unwrap();
+    let report = delivery.shutdown(Duration::from_secs(20)).await;
     assert!(report.is_complete(), "{report}");
-    assert_eq!(report.sink("otel spans").unwrap().delivered(), 11);
-    assert_eq!(report.sink("otel logs").unwrap().delivered(), 11);
+    assert_eq!(report.sink("otel spans").unwrap().delivered, 11);
+    assert_eq!(report.sink("otel logs").unwrap().delivered, 11);
 
     receiver.with(|received| assert_spans_equal(received, &events));
     let chat = receiver.with(of_chat);
@@ -337,7 +338,7 @@ async fn through_a_collector() {
         let running = Running::start(&otel).await;
         let events = running.send_all().await;
         let delivery = running.layer.delivery();
-        let report = tokio::task::spawn_blocking(move || delivery.shutdown(Duration::from_secs(20))).await.unwrap();
+        let report = delivery.shutdown(Duration::from_secs(20)).await;
         assert!(report.is_complete(), "{protocol:?}: {report}");
         receiver.wait_for(|received| {
             received.spans.len() >= 11 && received.logs.len() >= 11 && !received.metrics.is_empty()
@@ -372,12 +373,7 @@ async fn older_names_and_other_names_for_tags() {
         ];
         running.send("POST", "/v1/chat/completions", &headers, r#"{"model":"gpt-4o"}"#).await;
         let delivery = running.layer.delivery();
-        assert!(
-            tokio::task::spawn_blocking(move || delivery.shutdown(Duration::from_secs(20)))
-                .await
-                .unwrap()
-                .is_complete()
-        );
+        assert!(delivery.shutdown(Duration::from_secs(20)).await.is_complete());
         let chat = receiver.with(of_chat);
         for name in ["gen_ai.system", "gen_ai.provider.name"] {
             assert_eq!(chat.contains_key(name), names.contains(&name), "{conventions:?} {name}");
@@ -436,12 +432,7 @@ async fn the_sampler_decides() {
         assert!(onward.ends_with(if expected { "1" } else { "0" }), "{case}: {onward}");
         assert_eq!(recorder.single().trace().sampled(), expected, "{case}: the event is there all the same");
         let delivery = layer.delivery();
-        assert!(
-            tokio::task::spawn_blocking(move || delivery.shutdown(Duration::from_secs(10)))
-                .await
-                .unwrap()
-                .is_complete()
-        );
+        assert!(delivery.shutdown(Duration::from_secs(10)).await.is_complete());
         assert_eq!(exporter.get_finished_spans().unwrap().len(), usize::from(expected), "{case}");
     }
 }
@@ -454,16 +445,14 @@ async fn a_ratio_samples_its_part() {
     let otel = Otel::builder().span_exporter(exporter.clone()).sampler(sampler).build().unwrap();
     let by_builder = TaggingLayer::builder().otel(&otel).build().unwrap().without_request_body();
     // An event layer alone makes ids too, and asks the same sampler.
-    let alone = EventLayer::new(|_: Arc<Event>| {}).otel(&otel);
+    let alone = EventLayer::new(sink::from_fn(|_| {})).otel(&otel);
     let handler = service_fn(|_: Request<String>| async { Ok::<_, Infallible>(http::Response::new(String::new())) });
     for _ in 0..2000 {
         by_builder.clone().layer(handler).oneshot(Request::get("/").body(String::new()).unwrap()).await.unwrap();
         alone.clone().layer(handler).oneshot(Request::get("/").body(String::new()).unwrap()).await.unwrap();
     }
     let delivery = layer_delivery(&otel);
-    assert!(
-        tokio::task::spawn_blocking(move || delivery.shutdown(Duration::from_secs(10))).await.unwrap().is_complete()
-    );
+    assert!(delivery.shutdown(Duration::from_secs(10)).await.is_complete());
     let sampled = exporter.get_finished_spans().unwrap().len();
     assert!((300..500).contains(&sampled), "{sampled} of 4000");
 }
@@ -547,9 +536,7 @@ async fn nests(uses_tracing: bool) {
     drop(outer);
     let events = recorder.wait_for(20).await;
     let delivery = layer_delivery(&otel);
-    assert!(
-        tokio::task::spawn_blocking(move || delivery.shutdown(Duration::from_secs(10))).await.unwrap().is_complete()
-    );
+    assert!(delivery.shutdown(Duration::from_secs(10)).await.is_complete());
     let parents = ours.get_finished_spans().unwrap();
     let children = app.exporter.get_finished_spans().unwrap();
     assert_eq!((parents.len(), children.len()), (20, 20 * 6));
@@ -578,7 +565,7 @@ async fn a_span_of_tracing_lies_between_ours_and_the_apps() {
     let _default = tracing::subscriber::set_default(subscriber);
     let ours = InMemorySpanExporter::default();
     let otel = Otel::builder().span_exporter(ours.clone()).build().unwrap();
-    let layer = EventLayer::new(|_: Arc<Event>| {}).otel(&otel).span(tracing::Level::INFO);
+    let layer = EventLayer::new(sink::from_fn(|_| {})).otel(&otel).span(tracing::Level::INFO);
     let spans = app.clone();
     let service = layer.layer(service_fn(move |_: Request<String>| {
         let spans = spans.clone();
@@ -590,7 +577,7 @@ async fn a_span_of_tracing_lies_between_ours_and_the_apps() {
     }));
     drop(service.oneshot(Request::get("/").body(String::new()).unwrap()).await.unwrap());
     let delivery = layer_delivery(&otel);
-    let report = tokio::task::spawn_blocking(move || delivery.shutdown(Duration::from_secs(10))).await.unwrap();
+    let report = delivery.shutdown(Duration::from_secs(10)).await;
     assert!(report.is_complete(), "{report}");
     let ours = ours.get_finished_spans().unwrap();
     let children = app.exporter.get_finished_spans().unwrap();
@@ -600,7 +587,7 @@ async fn a_span_of_tracing_lies_between_ours_and_the_apps() {
     assert_eq!(by_hand.parent_span_id, request.span_context.span_id());
 }
 
-fn layer_delivery(otel: &Otel) -> tower_tagging::sink::Delivery {
+fn layer_delivery(otel: &Otel) -> sink::Delivery {
     tower_tagging::Sink::delivery(otel)
 }
 
@@ -637,9 +624,7 @@ async fn around_a_client() {
     let request = Request::post("http://api.example.com:8443/v1/things").header("traceparent", PARENT);
     drop(service.oneshot(request.body(String::new()).unwrap()).await.unwrap());
     let delivery = layer_delivery(&otel);
-    assert!(
-        tokio::task::spawn_blocking(move || delivery.shutdown(Duration::from_secs(10))).await.unwrap().is_complete()
-    );
+    assert!(delivery.shutdown(Duration::from_secs(10)).await.is_complete());
     let spans = ours.get_finished_spans().unwrap();
     let span = &spans[0];
     assert_eq!(format!("{:?} {}", span.span_kind, span.name), "Client POST");
@@ -660,7 +645,7 @@ fn without_a_collector_and_without_a_runtime() {
     for protocol in [OtlpProtocol::Grpc, OtlpProtocol::HttpProtobuf] {
         let otel =
             Otel::builder().endpoint(format!("http://{free}")).protocol(protocol).otlp().unwrap().build().unwrap();
-        let layer = EventLayer::new(|_: Arc<Event>| {}).otel(&otel);
+        let layer = EventLayer::new(sink::from_fn(|_| {})).otel(&otel);
         let service = layer
             .layer(service_fn(|_: Request<String>| async { Ok::<_, Infallible>(http::Response::new(String::new())) }));
         for _ in 0..50 {
@@ -668,20 +653,20 @@ fn without_a_collector_and_without_a_runtime() {
             service.clone().oneshot(request).now_or_never().unwrap().unwrap();
         }
         let start = Instant::now();
-        let report = layer.delivery().shutdown(Duration::from_millis(700));
+        let report = layer.delivery().shutdown_blocking(Duration::from_millis(700));
         assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
         let spans = report.sink("otel spans").unwrap();
-        assert_eq!((spans.accepted(), spans.delivered()), (50, 0), "{protocol:?}: {report}");
+        assert_eq!((spans.accepted, spans.delivered), (50, 0), "{protocol:?}: {report}");
         assert_eq!(spans.dropped() + spans.in_flight(), 50, "{protocol:?}: {report}");
     }
     // And with one that is there, from the same plain thread.
     let receiver = Receiver::start();
     let otel = to(&receiver).otlp().unwrap().build().unwrap();
-    let layer = EventLayer::new(|_: Arc<Event>| {}).otel(&otel);
+    let layer = EventLayer::new(sink::from_fn(|_| {})).otel(&otel);
     let service =
         layer.layer(service_fn(|_: Request<String>| async { Ok::<_, Infallible>(http::Response::new(String::new())) }));
     service.oneshot(Request::get("/").body(String::new()).unwrap()).now_or_never().unwrap().unwrap();
-    let report = layer.delivery().shutdown(Duration::from_secs(10));
+    let report = layer.delivery().shutdown_blocking(Duration::from_secs(10));
     assert!(report.is_complete(), "{report}");
     assert_eq!(receiver.with(|received| received.spans.len()), 1);
 }
@@ -703,7 +688,7 @@ fn labels_are_bounded() {
     let reader = PeriodicReader::builder(exporter.clone()).with_interval(Duration::from_secs(3600)).build();
     let provider = SdkMeterProvider::builder().with_reader(reader).build();
     let otel = Otel::builder().meter_provider(&provider).metric_labels(["_user"]).max_label_values(50).build().unwrap();
-    let layer = EventLayer::new(|_: Arc<Event>| {}).otel(&otel);
+    let layer = EventLayer::new(sink::from_fn(|_| {})).otel(&otel);
     let service = layer.layer(service_fn(|request: Request<u32>| {
         request.extensions().get::<Tags>().unwrap().insert("_user", request.body().to_string());
         std::future::ready(Ok::<_, Infallible>(http::Response::new(String::new())))
@@ -714,7 +699,7 @@ fn labels_are_bounded() {
             service.clone().oneshot(request).now_or_never().unwrap().unwrap();
             // The queue is bounded, and nothing is to be dropped here.
             if number % 1024 == 0 {
-                while layer_delivery(&otel).report().sinks()[0].in_flight() > 2048 {
+                while layer_delivery(&otel).report().sinks[0].in_flight() > 2048 {
                     std::thread::sleep(Duration::from_millis(1));
                 }
             }
@@ -723,7 +708,7 @@ fn labels_are_bounded() {
     emit(0..100_000);
     let before = resident_kib();
     emit(100_000..1_000_000);
-    let report = layer.delivery().shutdown(Duration::from_secs(60));
+    let report = layer.delivery().shutdown_blocking(Duration::from_secs(60));
     assert!(report.is_complete(), "{report}");
     assert!(resident_kib().saturating_sub(before) < 32 * 1024, "{} KiB more", resident_kib().saturating_sub(before));
     provider.force_flush().unwrap();
@@ -769,11 +754,11 @@ fn one_request_is_exported() {
         Ok(otel) => otel,
         Err(error) => return println!("refused: {error}"),
     };
-    let layer = EventLayer::new(|_: Arc<Event>| {}).otel(&otel);
+    let layer = EventLayer::new(sink::from_fn(|_| {})).otel(&otel);
     let service =
         layer.layer(service_fn(|_: Request<String>| async { Ok::<_, Infallible>(http::Response::new(String::new())) }));
     service.oneshot(Request::get("/").body(String::new()).unwrap()).now_or_never().unwrap().unwrap();
-    let report = layer.delivery().shutdown(Duration::from_secs(5));
+    let report = layer.delivery().shutdown_blocking(Duration::from_secs(5));
     println!("complete: {}; {report}", report.is_complete());
 }
 

@@ -308,7 +308,7 @@ async fn ours(case: &Case) -> Outcome {
     assert!(event.duration() + Duration::from_millis(10) >= at_least, "{}: {:?}", case.name, event.duration());
     assert_eq!(event.error().is_some(), case.outcome == Outcome::Failed, "{}", case.name);
     let report = delivery.report();
-    assert_eq!((report.sinks()[0].accepted(), report.sinks()[0].delivered()), (1, 1), "{}", case.name);
+    assert_eq!((report.sinks[0].accepted, report.sinks[0].delivered), (1, 1), "{}", case.name);
     event.outcome()
 }
 

@@ -1,4 +1,4 @@
-//! Where events go, and that each one's fate is counted.
+//! Sinks, and the counts that they report.
 
 mod common;
 
@@ -7,45 +7,36 @@ use std::{
     io::{self, Write},
     sync::{
         Arc, Condvar, Mutex,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     thread,
     time::{Duration, Instant},
 };
 
-use common::{Log, TempFolder};
+use common::{
+    Log, TempFolder,
+    delivery::{assert_balance, emit, emit_tagged, wait_until},
+};
 use http::{Request, Response};
 use serde_json::Value;
+use tokio::sync::mpsc;
 use tower::{Layer, ServiceExt, service_fn};
 use tower_tagging::{
     Event, EventLayer, Sink, TaggingLayer, Tags,
     event::{Clock, ManualClock},
     sink::{
-        BatchWriter, ChannelSink, Delivery, DropReason, Fanout, Filter, JsonLinesSink, JsonLinesWriter, MockSink,
-        Queued, SinkReport, TracingSink, WriteError,
+        self, BatchWriter, ChannelSink, Counts, Delivery, DeliverySource, DropReason, Fanout, Filter, JsonLinesSink,
+        JsonLinesWriter, MockSink, Queued, SinkReport, TracingSink, WriteError,
     },
     tagging::RequestBody,
     trace::SequentialIds,
     usage::{Usage, UsageTap},
 };
 
-/// Events as a service makes them.
-fn emit(layer: &EventLayer, count: usize) {
-    let service = layer.layer(service_fn(async |request: Request<()>| {
-        request.extensions().get::<Tags>().unwrap().insert("hostile", "a\n\"b\"\u{2028}東京");
-        Ok::<_, Infallible>(Response::new(String::new()))
-    }));
-    for number in 0..count {
-        let request = Request::get(format!("/{number}")).body(()).unwrap();
-        futures_util::FutureExt::now_or_never(service.clone().oneshot(request)).unwrap().unwrap();
-    }
-}
+/// A tag that is hard to write: a control character, quotes, a line separator, and letters beyond Latin-1.
+const HOSTILE: &str = "a\n\"b\"\u{2028}東京";
 
-fn balance(report: &SinkReport) {
-    assert_eq!(report.accepted(), report.delivered() + report.dropped() + report.in_flight(), "{report}");
-}
-
-/// A writer that waits for its gate, so that a test decides when it works.
+/// A gate that blocks a writer until the test opens it.
 #[derive(Clone, Default)]
 struct Gate(Arc<(Mutex<bool>, Condvar)>);
 
@@ -80,87 +71,79 @@ fn gated() -> (Gate, Arc<Mutex<Vec<String>>>, Gated) {
 }
 
 #[test]
-fn a_full_queue_drops_the_newest_and_says_so() {
+fn a_full_queue_drops_new_events_and_notifies_the_observer() {
     let (gate, written, writer) = gated();
-    let heard = Arc::new(Mutex::new(Vec::new()));
-    let hears = Arc::clone(&heard);
+    let notifications = Arc::new(Mutex::new(Vec::new()));
+    let observed = Arc::clone(&notifications);
     let sink = Queued::builder("gated", writer)
         .capacity(10)
         .max_batch(1)
-        .on_queue_full(move |full| hears.lock().unwrap().push((full.sink().to_owned(), full.dropped())))
+        .on_queue_full(move |full| observed.lock().unwrap().push((full.sink.to_owned(), full.dropped)))
         .build();
     let layer = EventLayer::new(sink.clone());
-    // The first is in the writer's hands, so that the queue is empty.
-    emit(&layer, 1);
-    wait_until(|| sink.delivery().report().sinks()[0].in_flight() == 1 && is_taken(&sink));
-    emit(&layer, 25);
+    // The writer holds the first event, so the queue is empty.
+    emit(&layer, 0..1);
+    wait_until(|| sink.delivery().report().sinks[0].in_flight() == 1 && is_taken(&sink));
+    emit(&layer, 0..25);
     let report = sink.delivery().report();
     let report = report.sink("gated").unwrap();
-    balance(report);
-    assert_eq!((report.accepted(), report.delivered(), report.in_flight()), (26, 0, 11));
+    assert_balance(report);
+    assert_eq!((report.accepted, report.delivered, report.in_flight()), (26, 0, 11));
     assert_eq!(report.dropped_for(DropReason::QueueFull), 15);
-    // Once a minute at most, whatever is dropped.
-    assert_eq!(*heard.lock().unwrap(), [("gated".to_owned(), 1)]);
+    // At most once a minute, however many events are dropped.
+    assert_eq!(*notifications.lock().unwrap(), [("gated".to_owned(), 1)]);
     gate.open();
-    let report = sink.delivery().shutdown(Duration::from_secs(10));
-    assert_eq!(report.sinks()[0].delivered(), 11);
-    let total: u64 = heard.lock().unwrap().iter().map(|(_, dropped)| dropped).sum();
-    assert_eq!(total, 15, "the observer hears of the rest at the end");
+    let report = sink.delivery().shutdown_blocking(Duration::from_secs(10));
+    assert_eq!(report.sinks[0].delivered, 11);
+    let total: u64 = notifications.lock().unwrap().iter().map(|(_, dropped)| dropped).sum();
+    assert_eq!(total, 15, "the observer is notified of the rest at the end");
     assert_eq!(written.lock().unwrap().as_slice(), ["/0", "/0", "/1", "/2", "/3", "/4", "/5", "/6", "/7", "/8", "/9"]);
 }
 
-/// Whether the worker took the event that it waits with.
+/// Returns `true` if the writer holds the only event.
 fn is_taken(sink: &Queued) -> bool {
-    // The queue's own length is not public: an event that is in flight for long enough is with the writer.
+    // The length of the queue is not public. After a while, an event in flight is with the writer.
     thread::sleep(Duration::from_millis(100));
-    sink.delivery().report().sinks()[0].in_flight() == 1
-}
-
-fn wait_until(condition: impl Fn() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(10);
-    while !condition() {
-        assert!(Instant::now() < deadline, "waited in vain");
-        thread::sleep(Duration::from_millis(1));
-    }
+    sink.delivery().report().sinks[0].in_flight() == 1
 }
 
 #[test]
-fn a_full_queue_can_drop_the_oldest() {
+fn a_full_queue_can_drop_the_oldest_events() {
     let (gate, written, writer) = gated();
     let sink = Queued::builder("gated", writer).capacity(3).max_batch(1).drop_oldest().build();
     let layer = EventLayer::new(sink.clone());
-    emit(&layer, 1);
+    emit(&layer, 0..1);
     wait_until(|| is_taken(&sink));
-    emit(&layer, 10);
+    emit(&layer, 0..10);
     gate.open();
-    let report = sink.delivery().shutdown(Duration::from_secs(10));
-    balance(&report.sinks()[0]);
-    assert_eq!(report.sinks()[0].dropped_for(DropReason::QueueFull), 7);
+    let report = sink.delivery().shutdown_blocking(Duration::from_secs(10));
+    assert_balance(&report.sinks[0]);
+    assert_eq!(report.sinks[0].dropped_for(DropReason::QueueFull), 7);
     assert_eq!(written.lock().unwrap().as_slice(), ["/0", "/7", "/8", "/9"]);
 }
 
 #[test]
-fn shutdown_at_the_deadline_says_what_is_left() {
+fn shutdown_reports_what_is_left_at_the_deadline() {
     let (gate, _, writer) = gated();
     let sink = Queued::builder("gated", writer).max_batch(4).build();
     let layer = EventLayer::new(sink.clone());
-    emit(&layer, 10);
+    emit(&layer, 0..10);
     let start = Instant::now();
-    let report = sink.delivery().shutdown(Duration::from_millis(50));
+    let report = sink.delivery().shutdown_blocking(Duration::from_millis(50));
     assert!(start.elapsed() >= Duration::from_millis(50));
     assert!(!report.is_complete());
-    assert_eq!((report.sinks()[0].delivered(), report.sinks()[0].in_flight()), (0, 10));
-    // What comes later is dropped, and counted.
-    emit(&layer, 2);
-    assert_eq!(sink.delivery().report().sinks()[0].dropped_for(DropReason::Closed), 2);
+    assert_eq!((report.sinks[0].delivered, report.sinks[0].in_flight()), (0, 10));
+    // Later events are dropped and counted.
+    emit(&layer, 0..2);
+    assert_eq!(sink.delivery().report().sinks[0].dropped_for(DropReason::Closed), 2);
     gate.open();
-    let report = sink.delivery().shutdown(Duration::from_secs(10));
-    balance(&report.sinks()[0]);
-    assert_eq!((report.sinks()[0].delivered(), report.sinks()[0].in_flight()), (10, 0));
+    let report = sink.delivery().shutdown_blocking(Duration::from_secs(10));
+    assert_balance(&report.sinks[0]);
+    assert_eq!((report.sinks[0].delivered, report.sinks[0].in_flight()), (10, 0));
 }
 
 #[test]
-fn writers_that_fail_or_panic_are_counted() {
+fn counts_events_of_writers_that_fail_or_panic() {
     struct Moody(usize);
 
     impl BatchWriter for Moody {
@@ -176,17 +159,17 @@ fn writers_that_fail_or_panic_are_counted() {
 
     let sink = Queued::builder("moody", Moody(0)).max_batch(10).max_delay(Duration::from_secs(60)).build();
     let layer = EventLayer::new(sink.clone());
-    emit(&layer, 10);
-    wait_until(|| sink.delivery().report().sinks()[0].in_flight() == 0);
-    emit(&layer, 10);
-    wait_until(|| sink.delivery().report().sinks()[0].in_flight() == 0);
-    emit(&layer, 10);
-    let report = sink.delivery().shutdown(Duration::from_secs(10));
-    let report = &report.sinks()[0];
-    balance(report);
-    assert_eq!(report.delivered(), 23);
+    emit(&layer, 0..10);
+    wait_until(|| sink.delivery().report().sinks[0].in_flight() == 0);
+    emit(&layer, 0..10);
+    wait_until(|| sink.delivery().report().sinks[0].in_flight() == 0);
+    emit(&layer, 0..10);
+    let report = sink.delivery().shutdown_blocking(Duration::from_secs(10));
+    let report = &report.sinks[0];
+    assert_balance(report);
+    assert_eq!(report.delivered, 23);
     assert_eq!(report.dropped_for(DropReason::WriteFailed), 5);
-    // One of each batch: the others were written without it.
+    // One event of each batch. The others were written without it.
     assert_eq!(report.dropped_for(DropReason::Panicked), 2);
     assert_eq!(
         report.to_string(),
@@ -195,35 +178,33 @@ fn writers_that_fail_or_panic_are_counted() {
     );
 }
 
-/// Whatever a writer does, its thread ends in order.
 #[test]
-fn a_worker_ends_in_order() {
-    struct PanicsAtTheEnd;
+fn shutdown_completes_although_the_writer_panics_when_dropped() {
+    struct PanicsOnDrop;
 
-    impl BatchWriter for PanicsAtTheEnd {
+    impl BatchWriter for PanicsOnDrop {
         fn write(&mut self, _: &[Arc<Event>]) -> Result<(), WriteError> {
             Ok(())
         }
     }
 
-    impl Drop for PanicsAtTheEnd {
+    impl Drop for PanicsOnDrop {
         fn drop(&mut self) {
-            panic!("the writer panics at its end");
+            panic!("the writer panics when dropped");
         }
     }
 
-    // A delay that no clock can express: only full batches, and the end.
-    let sink = Queued::builder("forever", PanicsAtTheEnd).max_delay(Duration::MAX).build();
-    emit(&EventLayer::new(sink.clone()), 3);
+    // No clock can express this delay, so only full batches and the shutdown count.
+    let sink = Queued::builder("forever", PanicsOnDrop).max_delay(Duration::MAX).build();
+    emit(&EventLayer::new(sink.clone()), 0..3);
     let start = Instant::now();
-    let report = sink.delivery().shutdown(Duration::from_secs(60));
+    let report = sink.delivery().shutdown_blocking(Duration::from_secs(60));
     assert!(report.is_complete(), "{report}");
-    assert!(start.elapsed() < Duration::from_secs(30), "it did not wait for the deadline");
+    assert!(start.elapsed() < Duration::from_secs(30), "shutdown waited for the deadline");
 }
 
-/// Bytes in a buffer that can't be flushed are not delivered.
 #[test]
-fn json_lines_that_are_not_flushed() {
+fn json_lines_that_cannot_be_flushed_are_not_delivered() {
     struct Full;
 
     impl Write for Full {
@@ -237,14 +218,13 @@ fn json_lines_that_are_not_flushed() {
     }
 
     let layer = EventLayer::new(JsonLinesSink::writer(io::BufWriter::with_capacity(1 << 20, Full)));
-    emit(&layer, 3);
-    let report = layer.delivery().shutdown(Duration::from_secs(10));
+    emit(&layer, 0..3);
+    let report = layer.delivery().shutdown_blocking(Duration::from_secs(10));
     assert_eq!(report.sink("jsonl").unwrap().dropped_for(DropReason::WriteFailed), 3, "{report}");
 }
 
-/// Few events are on their way at once: a full batch is written at 64, long before the default delay or size of a [`Queued`].
 #[test]
-fn json_lines_go_out_64_at_once() {
+fn json_lines_are_written_in_batches_of_64() {
     #[derive(Clone, Default)]
     struct Lines(Arc<Mutex<Vec<usize>>>);
 
@@ -262,14 +242,13 @@ fn json_lines_go_out_64_at_once() {
     let lines = Lines::default();
     let sink = JsonLinesWriter::new(lines.clone()).queued().max_delay(Duration::from_secs(60)).build();
     let layer = EventLayer::new(sink);
-    emit(&layer, 150);
-    assert!(layer.delivery().shutdown(Duration::from_secs(10)).is_complete());
+    emit(&layer, 0..150);
+    assert!(layer.delivery().shutdown_blocking(Duration::from_secs(10)).is_complete());
     assert_eq!(*lines.0.lock().unwrap(), [64, 64, 22]);
 }
 
-/// Batches fill by size, and by time.
 #[test]
-fn batches_by_size_and_time() {
+fn a_batch_is_written_when_it_is_full_or_old_enough() {
     struct Sizes(Arc<Mutex<Vec<usize>>>);
 
     impl BatchWriter for Sizes {
@@ -283,22 +262,21 @@ fn batches_by_size_and_time() {
     let by_size = Queued::builder("sizes", Sizes(Arc::clone(&sizes)));
     let by_size = by_size.max_batch(5).max_delay(Duration::from_secs(3600)).build();
     let layer = EventLayer::new(by_size.clone());
-    emit(&layer, 5);
+    emit(&layer, 0..5);
     wait_until(|| sizes.lock().unwrap().len() == 1);
-    emit(&layer, 5);
+    emit(&layer, 0..5);
     wait_until(|| sizes.lock().unwrap().len() == 2);
     assert_eq!(*sizes.lock().unwrap(), [5, 5]);
 
     let sizes: Arc<Mutex<Vec<usize>>> = Arc::default();
     let by_time = Queued::builder("sizes", Sizes(Arc::clone(&sizes)));
     let by_time = by_time.max_batch(1000).max_delay(Duration::from_millis(20)).build();
-    emit(&EventLayer::new(by_time.clone()), 3);
+    emit(&EventLayer::new(by_time.clone()), 0..3);
     wait_until(|| sizes.lock().unwrap().iter().sum::<usize>() == 3);
 }
 
-/// Many threads, counts read all the while, sinks dropped without a shutdown.
 #[test]
-fn counts_add_up_under_load() {
+fn counts_are_balanced_at_any_time_under_load() {
     let written = Arc::new(AtomicUsize::new(0));
 
     struct Count(Arc<AtomicUsize>);
@@ -315,23 +293,23 @@ fn counts_add_up_under_load() {
     let layer = EventLayer::new(sink);
     thread::scope(|scope| {
         for _ in 0..4 {
-            scope.spawn(|| emit(&layer, 10_000));
+            scope.spawn(|| emit(&layer, 0..10_000));
         }
         for _ in 0..1000 {
-            balance(&delivery.report().sinks()[0]);
+            assert_balance(&delivery.report().sinks[0]);
         }
     });
-    // The last sink is gone: the thread writes what is left and ends.
+    // The last sink is dropped without a shutdown. The thread writes what is left and ends.
     drop(layer);
-    wait_until(|| delivery.report().sinks()[0].in_flight() == 0);
+    wait_until(|| delivery.report().sinks[0].in_flight() == 0);
     let report = delivery.report();
-    assert_eq!(report.sinks()[0].accepted(), 40_000);
-    assert_eq!(report.sinks()[0].delivered(), written.load(Ordering::Relaxed) as u64);
-    balance(&report.sinks()[0]);
+    assert_eq!(report.sinks[0].accepted, 40_000);
+    assert_eq!(report.sinks[0].delivered, written.load(Ordering::Relaxed) as u64);
+    assert_balance(&report.sinks[0]);
 }
 
 #[test]
-fn shutdown_amid_load_loses_count_of_nothing() {
+fn shutdown_under_load_accounts_for_every_event() {
     for _ in 0..20 {
         let (gate, written, writer) = gated();
         gate.open();
@@ -340,46 +318,48 @@ fn shutdown_amid_load_loses_count_of_nothing() {
         let layer = EventLayer::new(sink);
         thread::scope(|scope| {
             for _ in 0..2 {
-                scope.spawn(|| emit(&layer, 300));
+                scope.spawn(|| emit(&layer, 0..300));
             }
             thread::sleep(Duration::from_millis(2));
-            balance(&delivery.shutdown(Duration::from_secs(10)).sinks()[0]);
+            assert_balance(&delivery.shutdown_blocking(Duration::from_secs(10)).sinks[0]);
         });
         let report = delivery.report();
-        let report = &report.sinks()[0];
-        assert_eq!((report.accepted(), report.in_flight()), (600, 0), "{report}");
-        assert_eq!(report.delivered(), written.lock().unwrap().len() as u64);
+        let report = &report.sinks[0];
+        assert_eq!((report.accepted, report.in_flight()), (600, 0), "{report}");
+        assert_eq!(report.delivered, written.lock().unwrap().len() as u64);
     }
 }
 
 #[test]
-fn sinks_that_panic_are_kept_from_the_request() {
+fn panics_of_sinks_do_not_reach_the_request() {
     let mock = MockSink::new();
     let sinks = Fanout::new()
-        .with(|_: Arc<Event>| panic!("the sink panics"))
+        .with(sink::from_fn(|_| panic!("the sink panics")))
         .with(Filter::new(|event: &Event| event.path() != "/1", mock.clone()))
         .with(Filter::new(|_: &Event| panic!("the filter panics"), MockSink::new()));
     let layer = EventLayer::new(sinks);
     let delivery = layer.delivery();
-    emit(&layer, 3);
+    emit(&layer, 0..3);
     assert_eq!(mock.events().len(), 2);
-    let report = delivery.shutdown(Duration::ZERO);
-    report.sinks().iter().for_each(balance);
+    let report = delivery.shutdown_blocking(Duration::ZERO);
+    report.sinks.iter().for_each(assert_balance);
     assert_eq!(report.sink("closure").unwrap().dropped_for(DropReason::Panicked), 3);
-    assert_eq!(report.sink("mock").unwrap().delivered(), 2, "{report}");
-    let panicked: u64 = report.sinks().iter().map(|sink| sink.dropped_for(DropReason::Panicked)).sum();
-    assert_eq!(panicked, 6, "those of the filter are counted too: {report}");
-    emit(&layer, 1);
+    assert_eq!(report.sink("mock").unwrap().delivered, 2, "{report}");
+    let panicked: u64 = report.sinks.iter().map(|sink| sink.dropped_for(DropReason::Panicked)).sum();
+    assert_eq!(panicked, 6, "panics of the filter are counted too: {report}");
+    emit(&layer, 0..1);
     assert_eq!(layer.delivery().report().sink("closure").unwrap().dropped_for(DropReason::Closed), 1);
 }
 
 #[test]
-fn a_builder_adds_sinks_of_any_kind() {
-    let mocks = [MockSink::new(), MockSink::new(), MockSink::new()];
+fn a_builder_accepts_sinks_of_any_kind() {
+    let mocks = [MockSink::new(), MockSink::new(), MockSink::new(), MockSink::new()];
     let boxed: Box<dyn Sink> = Box::new(mocks[1].clone());
     let shared: Arc<dyn Sink> = Arc::new(mocks[2].clone());
     let events = EventLayer::new(mocks[0].clone()).clock(ManualClock::new());
-    let builder = TaggingLayer::builder().events(events).sink(boxed).sink(None::<MockSink>).sink(Some(shared));
+    let concrete = Arc::new(mocks[3].clone());
+    let builder =
+        TaggingLayer::builder().events(events).sink(boxed).sink(concrete).sink(None::<MockSink>).sink(Some(shared));
     let layer = builder.build().unwrap();
     let service = layer
         .layer(service_fn(async |_: Request<RequestBody<String>>| Ok::<_, Infallible>(Response::new(String::new()))));
@@ -387,11 +367,11 @@ fn a_builder_adds_sinks_of_any_kind() {
     for mock in &mocks {
         assert_eq!(mock.single().time(), ManualClock::new().now());
     }
-    let report = layer.delivery().shutdown(Duration::ZERO);
-    let told: Vec<_> = report.sinks().iter().map(|sink| (sink.name(), sink.delivered())).collect();
-    assert_eq!(told.iter().filter(|(name, _)| *name == "mock").count(), 3, "{told:?}");
+    let report = layer.delivery().shutdown_blocking(Duration::ZERO);
+    let delivered: Vec<_> = report.sinks.iter().map(|sink| (sink.name.as_str(), sink.delivered)).collect();
+    assert_eq!(delivered.iter().filter(|(name, _)| *name == "mock").count(), 4, "{delivered:?}");
     assert!(report.is_complete(), "{report}");
-    // Nobody would learn of it.
+    // Nothing would receive the usage.
     let usage = || TaggingLayer::builder().usage(UsageTap::new());
     let refused = usage().build().unwrap_err();
     assert!(refused.to_string().contains("nothing consumes its results"), "{refused}");
@@ -400,29 +380,28 @@ fn a_builder_adds_sinks_of_any_kind() {
 }
 
 #[tokio::test]
-async fn channel() {
+async fn a_channel_counts_events_that_it_accepts() {
     let (sink, mut events) = ChannelSink::new(2);
     let layer = EventLayer::new(sink);
-    emit(&layer, 3);
+    emit(&layer, 0..3);
     assert_eq!(events.recv().await.unwrap().path(), "/0");
     drop(events);
-    emit(&layer, 1);
+    emit(&layer, 0..1);
     let report = layer.delivery().report();
     let report = report.sink("channel").unwrap();
-    balance(report);
-    assert_eq!((report.accepted(), report.delivered()), (4, 2));
+    assert_balance(report);
+    assert_eq!((report.accepted, report.delivered), (4, 2));
     assert_eq!((report.dropped_for(DropReason::QueueFull), report.dropped_for(DropReason::Closed)), (1, 1));
 }
 
 #[test]
-fn json_lines_to_a_file() {
+fn json_lines_are_appended_to_a_file() {
     let folder = TempFolder::new("jsonl");
     let path = folder.file("events.jsonl");
     for _ in 0..2 {
-        // A second run appends.
         let layer = EventLayer::new(JsonLinesSink::file(&path).unwrap());
-        emit(&layer, 1000);
-        assert!(layer.delivery().shutdown(Duration::from_secs(10)).is_complete());
+        emit_tagged(&layer, 0..1000, HOSTILE);
+        assert!(layer.delivery().shutdown_blocking(Duration::from_secs(10)).is_complete());
     }
     let text = std::fs::read_to_string(&path).unwrap();
     assert!(text.ends_with('\n'));
@@ -431,23 +410,25 @@ fn json_lines_to_a_file() {
     let paths: Vec<_> = lines.iter().map(|line| line["request"]["path"].as_str().unwrap().to_owned()).collect();
     let expected: Vec<_> = (0..1000).chain(0..1000).map(|number| format!("/{number}")).collect();
     assert_eq!(paths, expected);
-    assert_eq!(lines[0]["metadata"]["hostile"], "a\"b\"\u{2028}東京", "control characters are removed");
-    assert!(JsonLinesSink::file(folder.file("none/such")).is_err());
+    assert_eq!(lines[0]["metadata"]["tag"], "a\"b\"\u{2028}東京", "control characters are removed");
+}
 
-    // A line that a killed process left behind stays on a line of its own.
+#[test]
+fn json_lines_start_after_a_line_that_a_killed_process_left() {
+    let folder = TempFolder::new("torn-line");
+    let path = folder.file("events.jsonl");
     std::fs::write(&path, "{\"torn").unwrap();
     let layer = EventLayer::new(JsonLinesSink::file(&path).unwrap());
-    emit(&layer, 1);
-    assert!(layer.delivery().shutdown(Duration::from_secs(10)).is_complete());
+    emit(&layer, 0..1);
+    assert!(layer.delivery().shutdown_blocking(Duration::from_secs(10)).is_complete());
     let text = std::fs::read_to_string(&path).unwrap();
     let lines: Vec<_> = text.lines().collect();
     assert_eq!((lines.len(), lines[0]), (2, "{\"torn"));
     common::assert_schema(&serde_json::from_str(lines[1]).unwrap());
 }
 
-/// A writer that fails in mid-line tears no later line, and what it did write counts.
 #[test]
-fn json_lines_over_a_failing_writer() {
+fn json_lines_survive_a_writer_that_fails_within_a_line() {
     #[derive(Clone, Default)]
     struct Flaky(Arc<Mutex<(usize, Vec<u8>)>>);
 
@@ -457,7 +438,7 @@ fn json_lines_over_a_failing_writer() {
             state.0 += 1;
             match state.0 {
                 1 => Err(io::ErrorKind::Interrupted.into()),
-                // One whole line and a half.
+                // A line and a half.
                 2 => {
                     let line = bytes.iter().position(|byte| *byte == b'\n').unwrap() + 1;
                     state.1.extend(&bytes[..line + 100]);
@@ -479,21 +460,21 @@ fn json_lines_over_a_failing_writer() {
     let flaky = Flaky::default();
     let sink = JsonLinesWriter::new(flaky.clone()).queued().max_batch(3).max_delay(Duration::from_secs(60)).build();
     let layer = EventLayer::new(sink.clone());
-    emit(&layer, 3);
-    wait_until(|| sink.delivery().report().sinks()[0].in_flight() == 0);
-    emit(&layer, 3);
-    let report = layer.delivery().shutdown(Duration::from_secs(10));
+    emit(&layer, 0..3);
+    wait_until(|| sink.delivery().report().sinks[0].in_flight() == 0);
+    emit(&layer, 0..3);
+    let report = layer.delivery().shutdown_blocking(Duration::from_secs(10));
     let report = report.sink("jsonl").unwrap();
-    balance(report);
-    // The disk was full only for a moment.
-    assert_eq!((report.delivered(), report.retried()), (6, 2));
+    assert_balance(report);
+    // The disk was full for a moment only.
+    assert_eq!((report.delivered, report.retried), (6, 2));
     let text = String::from_utf8(flaky.0.lock().unwrap().1.clone()).unwrap();
     let whole = text.lines().filter(|line| serde_json::from_str::<Value>(line).is_ok()).count();
     assert_eq!((whole, text.lines().count()), (6, 7), "{text}");
 }
 
 #[test]
-fn tracing_events_and_the_span_around_a_request() {
+fn tracing_events_and_the_request_span_have_the_fields_of_the_event() {
     let log = Log::default();
     let writer = log.clone();
     let subscriber = tracing_subscriber::fmt()
@@ -503,7 +484,7 @@ fn tracing_events_and_the_span_around_a_request() {
         .finish();
     let lines = || -> Vec<Value> { log.take().lines().map(|line| serde_json::from_str(line).unwrap()).collect() };
     tracing::subscriber::with_default(subscriber, || {
-        emit(&EventLayer::new(TracingSink::new()), 1);
+        emit_tagged(&EventLayer::new(TracingSink::new()), 0..1, HOSTILE);
         let line = lines().remove(0);
         assert_eq!((line["level"].as_str(), line["target"].as_str()), (Some("INFO"), Some("tower_tagging::event")));
         let fields = &line["fields"];
@@ -511,11 +492,11 @@ fn tracing_events_and_the_span_around_a_request() {
         assert_eq!(fields["outcome"], "completed");
         assert_eq!(fields["message"], "GET /0 completed");
         let tags: Value = serde_json::from_str(fields["metadata"].as_str().unwrap()).unwrap();
-        assert_eq!(tags["hostile"], "a\"b\"\u{2028}東京");
+        assert_eq!(tags["tag"], "a\"b\"\u{2028}東京");
         assert!(fields["diagnostics"].as_str().unwrap().contains("control_removed"));
         assert!(fields.get("route").is_none() && fields.get("error").is_none());
 
-        // What a call of an LLM used.
+        // The usage of an LLM call.
         let service = EventLayer::new(TracingSink::new()).usage(UsageTap::new()).layer(service_fn(
             async |request: Request<()>| {
                 let tags = request.extensions().get::<Tags>().unwrap();
@@ -528,13 +509,13 @@ fn tracing_events_and_the_span_around_a_request() {
         assert_eq!((&fields["llm_provider"], &fields["llm_model"]), (&"openai".into(), &"gpt-4o".into()));
         assert_eq!((&fields["llm_input_tokens"], &fields["llm_cost_usd"]), (&1000.into(), &0.0035.into()));
 
-        // Another target and level, each as filters see them.
-        emit(&EventLayer::new(TracingSink::new().target("billing").level(tracing::Level::DEBUG)), 1);
+        // Filters apply to the target and the level.
+        emit(&EventLayer::new(TracingSink::new().target("billing").level(tracing::Level::DEBUG)), 0..1);
         assert_eq!(lines()[0]["target"], "billing");
-        emit(&EventLayer::new(TracingSink::new().target("other").level(tracing::Level::DEBUG)), 1);
+        emit(&EventLayer::new(TracingSink::new().target("other").level(tracing::Level::DEBUG)), 0..1);
         assert!(lines().is_empty());
 
-        // The app's own lines know their request, in the service and in the body.
+        // Log lines of the app have the request's span, in the service and in the body.
         let mock = MockSink::new();
         let layer = EventLayer::new(mock.clone()).span(tracing::Level::INFO).ids(SequentialIds::new());
         let service = layer.layer(service_fn(async |_: Request<()>| {
@@ -560,13 +541,12 @@ fn tracing_events_and_the_span_around_a_request() {
     });
 }
 
-/// With a clock that stands still and ids that count up, whole events are the same.
 #[test]
-fn snapshots_are_the_same_in_every_run() {
+fn events_are_reproducible_with_a_manual_clock_and_sequential_ids() {
     let run = || {
         let mock = MockSink::new();
         let layer = EventLayer::new(mock.clone()).clock(ManualClock::new()).ids(SequentialIds::new());
-        emit(&layer, 2);
+        emit(&layer, 0..2);
         mock.events().iter().map(|event| common::json(event)).collect::<Vec<_>>()
     };
     assert_eq!(run(), run());
@@ -574,30 +554,32 @@ fn snapshots_are_the_same_in_every_run() {
 }
 
 #[test]
-#[should_panic(expected = "expected a single event, but 2 arrived")]
-fn mock_says_what_arrived() {
+#[should_panic(
+    expected = "expected exactly 1 event, found 2:\n  GET /0 -> 200, completed, metadata: {\"tag\": \"\"}\n  GET /1"
+)]
+fn mock_lists_all_events_when_an_assertion_fails() {
     let mock = MockSink::new();
-    emit(&EventLayer::new(mock.clone()), 2);
+    emit(&EventLayer::new(mock.clone()), 0..2);
     assert_eq!(mock.find(|event| event.path() == "/1").path(), "/1");
     mock.single();
 }
 
 #[tokio::test(start_paused = true)]
-async fn mock_waits_under_a_paused_clock() {
+async fn mock_waits_with_a_paused_clock() {
     let mock = MockSink::new();
     let layer = EventLayer::new(mock.clone());
     tokio::spawn(async move {
         tokio::time::sleep(Duration::from_secs(3600)).await;
-        emit(&layer, 1);
+        emit(&layer, 0..1);
     });
     assert_eq!(mock.wait_for(1).await.len(), 1);
 }
 
 #[test]
-fn deliveries_join() {
+fn joined_deliveries_report_all_sinks() {
     let (first, second) = (Queued::new("first", Nothing), Queued::new("second", Nothing));
-    let report = Delivery::join([first.delivery(), second.delivery()]).shutdown(Duration::from_secs(10));
-    let names: Vec<_> = report.sinks().iter().map(SinkReport::name).collect();
+    let report = Delivery::join([first.delivery(), second.delivery()]).shutdown_blocking(Duration::from_secs(10));
+    let names: Vec<_> = report.sinks.iter().map(|sink| sink.name.as_str()).collect();
     assert_eq!(names, ["first", "second"]);
     assert!(report.is_complete());
 }
@@ -608,4 +590,144 @@ impl BatchWriter for Nothing {
     fn write(&mut self, _: &[Arc<Event>]) -> Result<(), WriteError> {
         Ok(())
     }
+}
+
+#[test]
+fn an_unusable_file_is_reported_with_its_path_and_the_operation() {
+    let folder = TempFolder::new("unusable");
+    let path = folder.file("none/such.jsonl");
+    let error = JsonLinesSink::file(&path).unwrap_err();
+    assert_eq!((error.path(), error.kind()), (path.as_path(), io::ErrorKind::NotFound));
+    assert!(error.to_string().starts_with(&format!("cannot open for appending {}: ", path.display())), "{error}");
+    assert_eq!(io::Error::from(error).kind(), io::ErrorKind::NotFound);
+}
+
+/// A sink as another crate would write it: an `async` task delivers the events.
+struct Foreign {
+    sender: mpsc::UnboundedSender<Arc<Event>>,
+    state: Arc<ForeignState>,
+}
+
+#[derive(Default)]
+struct ForeignState {
+    counts: Counts,
+    is_closed: AtomicBool,
+}
+
+impl Foreign {
+    /// Starts a task that takes a while for each event, and can store all of them but `/3`.
+    fn spawn() -> Self {
+        let (sender, mut events) = mpsc::unbounded_channel::<Arc<Event>>();
+        let state = Arc::new(ForeignState::default());
+        let shared = Arc::clone(&state);
+        tokio::spawn(async move {
+            while let Some(event) = events.recv().await {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+                match event.path() {
+                    "/3" => shared.counts.drop_for(DropReason::Rejected, 1),
+                    _ => shared.counts.deliver(1),
+                }
+            }
+        });
+        Self { sender, state }
+    }
+}
+
+impl Sink for Foreign {
+    fn emit(&self, event: Arc<Event>) {
+        self.state.counts.accept();
+        if self.state.is_closed.load(Ordering::SeqCst) || self.sender.send(event).is_err() {
+            self.state.counts.drop_for(DropReason::Closed, 1);
+        }
+    }
+
+    fn delivery(&self) -> Delivery {
+        Delivery::from(Arc::clone(&self.state))
+    }
+}
+
+impl DeliverySource for ForeignState {
+    fn report(&self) -> Option<SinkReport> {
+        Some(self.counts.report("foreign"))
+    }
+
+    fn close(&self, _deadline: Instant) {
+        self.is_closed.store(true, Ordering::SeqCst);
+    }
+}
+
+/// On one thread, so a shutdown that blocks it would keep the task from delivering.
+#[tokio::test]
+async fn a_foreign_sink_takes_part_in_counts_and_shutdown() {
+    let mock = MockSink::new();
+    let layer = EventLayer::new(Fanout::new().with(Foreign::spawn()).with(mock.clone()));
+    let delivery = layer.delivery();
+    emit(&layer, 0..5);
+    let report = delivery.report();
+    assert_eq!((report.sinks.len(), report.sink("foreign").unwrap().in_flight()), (2, 5), "{report}");
+    let report = delivery.shutdown(Duration::from_secs(20)).await;
+    let foreign = report.sink("foreign").unwrap();
+    assert_balance(foreign);
+    assert_eq!((foreign.delivered, foreign.dropped_for(DropReason::Rejected), foreign.in_flight()), (4, 1, 0));
+    assert_eq!(report.sink("mock").unwrap().delivered, 5, "{report}");
+    emit(&layer, 0..1);
+    assert_eq!(delivery.report().sink("foreign").unwrap().dropped_for(DropReason::Closed), 1);
+}
+
+#[tokio::test]
+async fn shutdown_keeps_its_timeout_without_blocking_the_runtime() {
+    let (gate, _, writer) = gated();
+    let sink = Queued::new("gated", writer);
+    emit(&EventLayer::new(sink.clone()), 0..3);
+    let (delivery, ticks) = (sink.delivery(), Arc::new(AtomicUsize::new(0)));
+    let counter = Arc::clone(&ticks);
+    let ticker = tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            counter.fetch_add(1, Ordering::Relaxed);
+        }
+    });
+    let start = Instant::now();
+    let report = delivery.shutdown(Duration::from_millis(200)).await;
+    assert!(start.elapsed() >= Duration::from_millis(200));
+    assert_eq!(report.sinks[0].in_flight(), 3, "{report}");
+    assert!(ticks.load(Ordering::Relaxed) > 10, "other tasks made progress");
+    ticker.abort();
+    // A shutdown that is dropped early does not keep the sink from delivering.
+    let abandoned = tokio::time::timeout(Duration::from_millis(10), delivery.shutdown(Duration::from_secs(20))).await;
+    assert!(abandoned.is_err());
+    gate.open();
+    assert!(delivery.shutdown(Duration::from_secs(20)).await.is_complete());
+}
+
+/// A source that records when it is closed and waited for.
+struct Recorded {
+    name: &'static str,
+    calls: Arc<Mutex<Vec<String>>>,
+}
+
+impl DeliverySource for Recorded {
+    fn report(&self) -> Option<SinkReport> {
+        Some(SinkReport::new(self.name))
+    }
+
+    fn close(&self, _deadline: Instant) {
+        self.calls.lock().unwrap().push(format!("close {}", self.name));
+    }
+
+    fn wait(&self, _deadline: Instant) {
+        self.calls.lock().unwrap().push(format!("wait {}", self.name));
+        assert!(self.name != "first", "a source that panics does not affect the others");
+    }
+}
+
+#[test]
+fn a_chained_delivery_is_closed_after_the_one_before_it() {
+    let calls: Arc<Mutex<Vec<String>>> = Arc::default();
+    let source = |name| Delivery::new(Recorded { name, calls: Arc::clone(&calls) });
+    let delivery = Delivery::join([source("first").chain(source("second")), source("third")]);
+    let report = delivery.shutdown_blocking(Duration::from_secs(10));
+    assert_eq!(report.to_string().lines().count(), 3);
+    let expected = ["close first", "close third", "wait first", "close second", "wait second", "wait third"];
+    assert_eq!(*calls.lock().unwrap(), expected);
 }

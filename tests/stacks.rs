@@ -358,7 +358,7 @@ async fn no_sink_no_event() {
     let delivery = layer.delivery();
     let app = router().layer(layer);
     assert_eq!(app.oneshot(request("/users/7")).await.unwrap().status(), StatusCode::OK);
-    assert!(delivery.report().sinks().iter().all(|sink| sink.accepted() == 0));
+    assert!(delivery.report().sinks.iter().all(|sink| sink.accepted == 0));
 }
 
 /// Scopes from all four places that code can give them.
@@ -478,11 +478,11 @@ async fn tags_are_the_same_whoever_asks_first() {
             let events = EventLayer::new(Queued::new("blind", Blind));
             let delivery = events.delivery();
             if is_shut_down {
-                let _ = delivery.shutdown(Duration::from_secs(5));
+                let _ = delivery.shutdown(Duration::from_secs(5)).await;
             }
             let service = ServiceBuilder::new().layer(events).layer(metadata.clone()).service(handler);
             service.oneshot(request()).await.unwrap();
-            assert!(delivery.shutdown(Duration::from_secs(5)).sinks()[0].in_flight() == 0);
+            assert!(delivery.shutdown(Duration::from_secs(5)).await.sinks[0].in_flight() == 0);
             assert_eq!(metadata.shadowed_total(), 1, "asks: {asks}, shut down: {is_shut_down}");
         }
     }

@@ -350,8 +350,8 @@ async fn spend_by_feature_in_both_cases() {
         for name in ["search", "search", "chat"] {
             call(&router, &[("x-majordomo-feature", name)]).await;
         }
-        let report = tokio::task::spawn_blocking(move || sink.delivery().shutdown(Duration::from_secs(10))).await;
-        assert_eq!(report.unwrap().sinks()[0].delivered(), 3);
+        let report = sink.delivery().shutdown(Duration::from_secs(10)).await;
+        assert_eq!(report.sinks[0].delivered, 3);
         let spend = format!(
             "SELECT raw_metadata->>'{feature}' || ' ' || count(*) || ' ' || sum(input_tokens) || ' ' ||
                  (abs(sum(total_cost) - count(*) * max(total_cost)) < 1e-12 AND min(total_cost) > 0)
@@ -368,7 +368,7 @@ fn recorded_usage_is_stored() {
     let sink = store.sink();
     let layer = EventLayer::new(sink.clone());
     events::emit(&layer, 5, |_, tags| tags.record_usage(Usage::tokens(2_006, 300).of("openai", "gpt-4o")));
-    assert!(sink.delivery().shutdown(Duration::from_secs(10)).is_complete());
+    assert!(sink.delivery().shutdown_blocking(Duration::from_secs(10)).is_complete());
     assert_eq!(number(&path, "SELECT sum(input_tokens) FROM llm_requests WHERE model = 'gpt-4o'"), 10_030);
     assert_eq!(texts(&path, "PRAGMA journal_mode"), ["wal"]);
 }
@@ -395,7 +395,7 @@ fn a_file_that_is_removed_is_noticed() {
         let call = ServiceExt::oneshot(service.clone(), request);
         futures_util::FutureExt::now_or_never(call).unwrap().unwrap();
     };
-    let in_flight = || Sink::delivery(&sink).report().sinks()[0].in_flight();
+    let in_flight = || Sink::delivery(&sink).report().sinks[0].in_flight();
     let deadline = Instant::now() + Duration::from_secs(20);
     emit();
     while in_flight() > 0 {
@@ -411,7 +411,7 @@ fn a_file_that_is_removed_is_noticed() {
         thread::sleep(Duration::from_millis(1));
     }
     store.migrate().unwrap();
-    let report = Sink::delivery(&sink).shutdown(Duration::from_secs(20));
+    let report = Sink::delivery(&sink).shutdown_blocking(Duration::from_secs(20));
     assert!(report.is_complete(), "{report}");
     let count: u32 =
         Connection::open(&path).unwrap().query_row("SELECT count(*) FROM llm_requests", [], |row| row.get(0)).unwrap();

@@ -63,11 +63,11 @@ fn run(config: Config) -> std::io::Result<()> {
     runtime.block_on(serve(app, config.listen, config.upstream.as_ref()))?;
     // Requests that did not end in time are dropped here, and their events say so.
     runtime.shutdown_timeout(Duration::from_secs(1));
-    let report = delivery.shutdown(DELIVER);
+    let report = delivery.shutdown_blocking(DELIVER);
     eprintln!("{report}");
     // What waits in the spool is delivered by the next process.
-    let lost = |sink: &SinkReport| sink.dropped() + sink.in_flight().saturating_sub(sink.spool().waiting);
-    match report.sinks().iter().map(lost).sum() {
+    let lost = |sink: &SinkReport| sink.dropped() + sink.in_flight().saturating_sub(sink.spool.waiting);
+    match report.sinks.iter().map(lost).sum() {
         0 => Ok(()),
         lost => Err(std::io::Error::other(format!("{lost} events were lost"))),
     }

@@ -17,7 +17,7 @@ use opentelemetry_sdk::{
 use crate::{
     Event,
     event::Outcome,
-    sink::{BatchWriter, WriteError, in_turns},
+    sink::{BatchWriter, WriteError, yielding_chunks},
 };
 
 use super::span::{SpanRules, export_result};
@@ -100,7 +100,7 @@ fn any_value(value: opentelemetry::Value) -> AnyValue {
 impl<E: LogExporter + 'static> BatchWriter for LogWriter<E> {
     fn write(&mut self, events: &[Arc<Event>]) -> Result<(), WriteError> {
         self.records.lock().unwrap_or_else(PoisonError::into_inner).clear();
-        for event in in_turns(events) {
+        for event in yielding_chunks(events) {
             self.emit(event);
         }
         let records = std::mem::take(&mut *self.records.lock().unwrap_or_else(PoisonError::into_inner));

@@ -290,16 +290,16 @@ struct Fates {
 fn fates(deliveries: &Deliveries) -> BTreeMap<String, Fates> {
     let deliveries = deliveries.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let mut fates: BTreeMap<String, Fates> = BTreeMap::new();
-    for sink in deliveries.iter().flat_map(|delivery| delivery.report().sinks().to_vec()) {
-        let of_name = fates.entry(sink.name().to_owned()).or_default();
+    for sink in deliveries.iter().flat_map(|delivery| delivery.report().sinks) {
+        let of_name = fates.entry(sink.name.clone()).or_default();
         let dropped = DropReason::ALL.iter().map(|reason| (reason.as_str(), sink.dropped_for(*reason)));
-        let delivered = [("delivered", sink.delivered())];
-        of_name.retried += sink.retried();
+        let delivered = [("delivered", sink.delivered)];
+        of_name.retried += sink.retried;
         for (fate, count) in delivered.into_iter().chain(dropped.filter(|(_, count)| *count > 0)) {
             *of_name.events.entry(fate).or_default() += count;
         }
-        of_name.in_spool += sink.spool().waiting;
-        of_name.in_memory += sink.in_flight().saturating_sub(sink.spool().waiting);
+        of_name.in_spool += sink.spool.waiting;
+        of_name.in_memory += sink.in_flight().saturating_sub(sink.spool.waiting);
     }
     fates
 }

@@ -10,7 +10,7 @@
 //! let tagging = TaggingLayer::builder().with_env().otel(&otel).build()?;
 //! let delivery = tagging.delivery();
 //! // … serve requests through the layer, then:
-//! println!("{}", delivery.shutdown(Duration::from_secs(5)));
+//! println!("{}", delivery.shutdown_blocking(Duration::from_secs(5)));
 //! # Ok(())
 //! # }
 //! ```
@@ -99,7 +99,7 @@ use opentelemetry_sdk::{
 
 use crate::{
     Event,
-    sink::{BatchWriter, Delivery, Queued, Sink, SinkReport, WriteError, in_turns},
+    sink::{BatchWriter, Delivery, Queued, Sink, SinkReport, WriteError, yielding_chunks},
     trace::{TraceContext, TraceSampler},
 };
 
@@ -194,7 +194,7 @@ struct Distributor {
 
 impl BatchWriter for Distributor {
     fn write(&mut self, events: &[Arc<Event>]) -> Result<(), WriteError> {
-        for event in in_turns(events) {
+        for event in yielding_chunks(events) {
             if let Some(spans) = self.spans.as_ref().filter(|_| event.trace().sampled()) {
                 spans.emit(Arc::clone(event));
             }
@@ -212,7 +212,7 @@ impl BatchWriter for Distributor {
 /// Flushes the metrics when all else is done.
 struct MetricsPart(SdkMeterProvider);
 
-impl crate::sink::Part for MetricsPart {
+impl crate::sink::DeliverySource for MetricsPart {
     fn report(&self) -> Option<SinkReport> {
         None
     }
@@ -470,11 +470,11 @@ impl OtelBuilder {
             Arc::new(Instruments::new(&meter, labels, &rules, &active, &deliveries))
         });
         let outlets = [&spans, &logs].into_iter().flatten().map(Sink::delivery);
-        let outlets = Delivery::join(outlets).after_others();
+        let outlets = Delivery::join(outlets);
         let first = Queued::new("otel", Distributor { instruments, spans, logs });
-        let delivery = Delivery::join([first.delivery(), outlets]);
+        let delivery = first.delivery().chain(outlets);
         deliveries.lock().unwrap_or_else(PoisonError::into_inner).push(delivery.clone());
-        let flush = own_metrics.map(|provider| Delivery::of(Arc::new(MetricsPart(provider))));
+        let flush = own_metrics.map(|provider| Delivery::new(MetricsPart(provider)));
         let delivery = Delivery::join([delivery].into_iter().chain(flush));
         Ok(Otel { inner: Arc::new(Inner { first, delivery, active, sampler, deliveries }) })
     }

@@ -15,7 +15,7 @@ use opentelemetry_sdk::{
 use crate::{
     Event,
     event::Outcome,
-    sink::{BatchWriter, WriteError, WriteErrorKind, in_turns},
+    sink::{BatchWriter, WriteError, WriteErrorKind, yielding_chunks},
     text::truncated,
     trace::TraceContext,
 };
@@ -137,7 +137,7 @@ pub(super) struct SpanWriter<E: SpanExporter> {
 impl<E: SpanExporter + 'static> BatchWriter for SpanWriter<E> {
     fn write(&mut self, events: &[Arc<Event>]) -> Result<(), WriteError> {
         let mut spans = Vec::with_capacity(events.len());
-        spans.extend(in_turns(events).map(|event| self.rules.span(event)));
+        spans.extend(yielding_chunks(events).map(|event| self.rules.span(event)));
         export_result(block_on(self.exporter.export(spans)))
     }
 }

@@ -2,37 +2,46 @@ use std::{fmt, sync::Arc};
 
 use crate::event::Event;
 
-use super::{Delivery, Sink, guarded::Guarded};
+use super::{delivery::Delivery, isolated::Isolated, sink::Sink};
 
-/// Hands every event to several sinks.
+/// Passes every event to several sinks.
 ///
-/// Each sink is on its own: one that panics or is full takes nothing from the others. Events are shared, not copied.
+/// The sinks are independent: one that panics or is full does not affect the others. Events are shared, not copied.
+///
+/// ```
+/// use tower_tagging::{EventLayer, sink::{self, Fanout, JsonLinesSink}};
+///
+/// let sinks = Fanout::new()
+///     .with(JsonLinesSink::stdout())
+///     .with(sink::from_fn(|event| println!("{}", event.outcome())));
+/// let layer = EventLayer::new(sinks);
+/// ```
 #[derive(Clone, Default)]
+#[must_use]
 pub struct Fanout {
-    sinks: Vec<Guarded>,
+    sinks: Vec<Isolated>,
 }
 
 impl Fanout {
-    /// No sinks yet; while there are none, a layer builds no events.
+    /// Creates a fanout without sinks. As long as it has none, layers build no events.
     pub fn new() -> Self {
         Self::default()
     }
 
-    pub(crate) fn of(sinks: impl Into<Vec<Guarded>>) -> Self {
+    pub(crate) fn of(sinks: impl Into<Vec<Isolated>>) -> Self {
         Self { sinks: sinks.into() }
     }
 
     /// Adds a sink.
-    #[must_use]
     pub fn with(mut self, sink: impl Sink) -> Self {
-        self.sinks.push(Guarded::new(sink));
+        self.sinks.push(Isolated::new(sink));
         self
     }
 }
 
 impl fmt::Debug for Fanout {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.sinks.iter().map(Guarded::name)).finish()
+        f.debug_list().entries(self.sinks.iter().map(Isolated::name)).finish()
     }
 }
 
@@ -47,7 +56,7 @@ impl Sink for Fanout {
     }
 
     fn delivery(&self) -> Delivery {
-        Delivery::join(self.sinks.iter().map(Guarded::delivery))
+        Delivery::join(self.sinks.iter().map(Isolated::delivery))
     }
 
     fn name(&self) -> &'static str {
@@ -55,6 +64,6 @@ impl Sink for Fanout {
     }
 
     fn is_listening(&self) -> bool {
-        self.sinks.iter().any(Guarded::is_listening)
+        self.sinks.iter().any(Isolated::is_listening)
     }
 }

@@ -2,32 +2,32 @@ use std::{fmt, sync::Arc};
 
 use crate::event::Event;
 
-use super::{Delivery, Sink, guarded::Guarded};
+use super::{delivery::Delivery, isolated::Isolated, sink::Sink};
 
-/// Hands on only the events that a predicate lets through.
+/// Passes on only the events that match a predicate.
 ///
 /// ```
-/// use tower_tagging::{EventLayer, event::Outcome, sink::Filter};
-/// # use std::sync::Arc;
-/// # use tower_tagging::event::Event;
+/// use tower_tagging::{EventLayer, event::{Event, Outcome}, sink::{self, Filter}};
 ///
 /// let failures = Filter::new(
 ///     |event: &Event| event.outcome() != Outcome::Completed,
-///     |event: Arc<Event>| println!("{event:?}"),
+///     sink::from_fn(|event| println!("{event:?}")),
 /// );
 /// let layer = EventLayer::new(failures);
 /// ```
 ///
-/// Events that are filtered out were never accepted by the inner sink, so they are in none of its counts.
+/// Events that do not match are not accepted by the inner sink, and do not appear in its counts.
 pub struct Filter<P> {
     predicate: P,
-    sink: Guarded,
+    sink: Isolated,
 }
 
 impl<P: Fn(&Event) -> bool + Send + Sync + 'static> Filter<P> {
-    /// Lets through to `sink` what `predicate` is true for. The predicate obeys the [contract of sinks](Sink#contract).
+    /// Creates a filter that passes an event to `sink` if `predicate` returns `true`.
+    ///
+    /// The predicate must obey the [contract of sinks](Sink#contract).
     pub fn new(predicate: P, sink: impl Sink) -> Self {
-        Self { predicate, sink: Guarded::new(sink) }
+        Self { predicate, sink: Isolated::new(sink) }
     }
 }
 

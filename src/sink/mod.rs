@@ -1,33 +1,26 @@
-//! Sinks: where events go.
+//! Sinks, which receive the events.
 //!
-//! A [`Sink`] takes finished events. One is handed to [`EventLayer::new`](crate::EventLayer::new); several go into a
-//! [`Fanout`]. There are
+//! A [`Sink`] accepts finished events. Pass one to [`EventLayer::new`](crate::EventLayer::new), or combine several
+//! with [`Fanout`].
 //!
-//! | sink | feature | what it does |
+//! | sink | feature | purpose |
 //! |---|---|---|
-//! | [`Queued`] | | hands batches to a [`BatchWriter`] on a thread of its own; the way to any file, server or database |
-//! | `JsonLinesSink` | `jsonl` | a [`Queued`] that writes one JSON object a line to stdout, a file, or any writer |
-//! | `TracingSink` | `tracing` | one `tracing` event for each request |
-//! | `ChannelSink` | `tokio` | sends into a bounded `tokio::sync::mpsc` channel |
+//! | [`JsonLinesSink`] | | one line of JSON for each event, to stdout, a file, or any writer |
+//! | [`TracingSink`] | | one `tracing` event for each request |
+//! | [`Queued`] | | batches for a [`BatchWriter`] of your own, on a dedicated thread |
+//! | [`from_fn`] | | a closure, called on the request's task |
+//! | [`Fanout`], [`Filter`] | | several sinks; only some of the events |
+//! | `ChannelSink` | `channel` | a bounded `tokio::sync::mpsc` channel |
 //! | `SqliteStore::sink`, `PostgresStore::sink` | `sqlite`, `postgres` | rows of a table |
-//! | `Otel` | `otel` | spans, metrics and logs |
+//! | `Otel` | `otel` | spans, metrics, and logs |
 //! | `MockSink` | `test-util` | keeps events for assertions in tests |
-//! | [`Fanout`], [`Filter`] | | several sinks; only some events |
-//! | any `Fn(Arc<Event>)` | | a closure, called on the request's own task |
 //!
-//! # Nothing is lost in silence
-//!
-//! [`Queued`] tries again what may pass, finds the one event that can't be stored, and with a `Spool` (feature `spool`) keeps
-//! events on disk.
-//!
-//! For every sink `accepted = delivered + dropped + in flight` holds at any time, and each drop has a
-//! [reason](DropReason). Read the counts while the service runs, and settle them when it stops:
+//! # Examples
 //!
 //! ```
 //! use std::{sync::Arc, time::Duration};
-//! use tower_tagging::{EventLayer, sink::{BatchWriter, Fanout, Queued, WriteError}, event::Event};
+//! use tower_tagging::{EventLayer, sink::{self, BatchWriter, Fanout, Queued, WriteError}, event::Event};
 //!
-//! #[derive(Debug)]
 //! struct Audit(Vec<String>);
 //!
 //! impl BatchWriter for Audit {
@@ -37,148 +30,94 @@
 //!     }
 //! }
 //!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() {
 //! let sinks = Fanout::new()
 //!     .with(Queued::new("audit", Audit(Vec::new())))
-//!     .with(|event: Arc<Event>| println!("{}", event.outcome()));
+//!     .with(sink::from_fn(|event| println!("{}", event.outcome())));
 //! let layer = EventLayer::new(sinks);
 //! let delivery = layer.delivery();
 //! // … serve requests through the layer, then:
-//! let report = delivery.shutdown(Duration::from_secs(5));
+//! let report = delivery.shutdown(Duration::from_secs(5)).await;
 //! assert!(report.is_complete(), "{report}");
+//! # }
 //! ```
+//!
+//! # Write your own
+//!
+//! - To write to a file, a server, or a database, implement [`BatchWriter`] and wrap it in [`Queued`]. The queue is
+//!   bounded, retries failed writes, and isolates events that cannot be stored. With a `Spool` (feature `spool`),
+//!   events survive outages and crashes on disk.
+//! - For something quick that does not block, use [`from_fn`] or implement [`Sink`].
+//! - For a sink that delivers events later in its own way, such as on an `async` task, implement [`DeliverySource`] in
+//!   addition.
+//!
+//! # Every event is accounted for
+//!
+//! For each sink, `accepted = delivered + dropped + in_flight` holds at any time. Each drop has a
+//! [reason](DropReason). [`Delivery::report`] returns the counts while the service runs. [`Delivery::shutdown`]
+//! delivers what is queued when it stops, and returns the final counts.
+//!
+//! # When sinks run
+//!
+//! [`Sink::emit`] runs on the request's task, once the request is [really over](crate::tagging). Everything behind
+//! [`Queued`] runs on its own thread. A sink that panics or fails never affects the response.
 
 #[cfg(feature = "channel")]
-mod channel;
+mod channel_sink;
+mod counts;
 mod delivery;
+mod delivery_report;
+mod delivery_source;
+mod drop_reason;
 mod fanout;
 mod filter;
-pub(crate) mod guarded;
-mod jsonl;
+mod from_fn;
+mod isolated;
+mod json_lines_error;
+mod json_lines_sink;
+mod json_lines_writer;
 #[cfg(feature = "test-util")]
-mod mock;
+mod mock_sink;
+mod off_thread;
 mod queued;
+#[expect(clippy::module_inception, reason = "the file is named after its type")]
+mod sink;
+mod sink_health;
+mod sink_report;
 #[cfg(feature = "spool")]
 pub mod spool;
-mod tracing;
+mod spool_report;
+mod tracing_callsite;
+mod tracing_fields;
+mod tracing_sink;
 
-use std::sync::Arc;
-
-use crate::event::Event;
-
+pub(crate) use self::isolated::Isolated;
 #[cfg(feature = "otel")]
-pub(crate) use self::delivery::Part;
-#[cfg(feature = "otel")]
-pub(crate) use self::queued::in_turns;
+pub(crate) use self::queued::yielding_chunks;
 
 #[cfg(feature = "channel")]
-pub use self::channel::ChannelSink;
-pub use self::jsonl::{JsonLinesSink, JsonLinesWriter};
+pub use self::channel_sink::ChannelSink;
 #[cfg(feature = "test-util")]
-pub use self::mock::MockSink;
+pub use self::mock_sink::MockSink;
 #[cfg(feature = "spool")]
 pub use self::spool::{Fsync, Spool, SpoolBuilder, SpoolMode};
-pub use self::tracing::TracingSink;
 pub use self::{
-    delivery::{Delivery, DeliveryReport, DropReason, SinkHealth, SinkReport, SpoolReport},
+    counts::Counts,
+    delivery::Delivery,
+    delivery_report::DeliveryReport,
+    delivery_source::DeliverySource,
+    drop_reason::DropReason,
     fanout::Fanout,
     filter::Filter,
+    from_fn::{FromFn, from_fn},
+    json_lines_error::JsonLinesError,
+    json_lines_sink::JsonLinesSink,
+    json_lines_writer::JsonLinesWriter,
     queued::{BatchWriter, QueueFull, Queued, QueuedBuilder, RetryPolicy, WriteError, WriteErrorKind},
+    sink::Sink,
+    sink_health::SinkHealth,
+    sink_report::SinkReport,
+    spool_report::SpoolReport,
+    tracing_sink::TracingSink,
 };
-
-/// Takes finished events.
-///
-/// # Contract
-///
-/// [`emit`](Self::emit) is called on the task that served the request, once for each event, in the moment the request
-/// is over; often within `Drop` of a response body, sometimes while the thread unwinds from a panic. So it
-///
-/// - **never blocks**: no I/O, no lock that is held for long, no `.await`. Work belongs on a thread of its own, which
-///   [`Queued`] gives to any [`BatchWriter`];
-/// - **never panics**. A panic is caught, counted as [`DropReason::Panicked`], and costs the request nothing;
-/// - **counts what it can't take**, when it hands events on: [`delivery`](Self::delivery) says what became of them.
-///
-/// Closures are sinks:
-///
-/// ```
-/// use std::sync::Arc;
-/// use tower_tagging::{EventLayer, event::Event};
-///
-/// let layer = EventLayer::new(|event: Arc<Event>| println!("{} {}", event.path(), event.outcome()));
-/// ```
-pub trait Sink: Send + Sync + 'static {
-    /// Takes an event; see the [contract](Self#contract).
-    fn emit(&self, event: Arc<Event>);
-
-    /// What becomes of the events after [`emit`](Self::emit) returned. The default says that nothing is left to do
-    /// then, and lets [`EventLayer`](crate::EventLayer) and [`Fanout`] count for the sink.
-    fn delivery(&self) -> Delivery {
-        Delivery::none()
-    }
-
-    /// What the sink is called in reports, where it does not count for itself.
-    #[allow(clippy::unnecessary_literal_bound, reason = "implementations may return a name of their own")]
-    fn name(&self) -> &str {
-        "sink"
-    }
-
-    /// Whether anything becomes of an event at all. While it is false, a layer spares itself the building of events.
-    fn is_listening(&self) -> bool {
-        true
-    }
-}
-
-impl<F: Fn(Arc<Event>) + Send + Sync + 'static> Sink for F {
-    fn emit(&self, event: Arc<Event>) {
-        self(event);
-    }
-
-    fn name(&self) -> &'static str {
-        "closure"
-    }
-}
-
-macro_rules! pointer_to_a_sink {
-    ($pointer:ty) => {
-        impl Sink for $pointer {
-            fn emit(&self, event: Arc<Event>) {
-                (**self).emit(event);
-            }
-
-            fn delivery(&self) -> Delivery {
-                (**self).delivery()
-            }
-
-            fn name(&self) -> &str {
-                (**self).name()
-            }
-
-            fn is_listening(&self) -> bool {
-                (**self).is_listening()
-            }
-        }
-    };
-}
-
-pointer_to_a_sink!(Arc<dyn Sink>);
-pointer_to_a_sink!(Box<dyn Sink>);
-
-/// `None` takes nothing, and while there is no other sink, a layer builds no events.
-impl<S: Sink> Sink for Option<S> {
-    fn emit(&self, event: Arc<Event>) {
-        if let Some(sink) = self {
-            sink.emit(event);
-        }
-    }
-
-    fn delivery(&self) -> Delivery {
-        self.as_ref().map_or_else(Delivery::none, Sink::delivery)
-    }
-
-    fn name(&self) -> &str {
-        self.as_ref().map_or("none", Sink::name)
-    }
-
-    fn is_listening(&self) -> bool {
-        self.as_ref().is_some_and(Sink::is_listening)
-    }
-}

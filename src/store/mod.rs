@@ -19,7 +19,7 @@
 //! store.migrate()?;
 //! let layer = EventLayer::new(store.sink());
 //! // … serve requests through the layer, then:
-//! let report = layer.delivery().shutdown(Duration::from_secs(5));
+//! let report = layer.delivery().shutdown_blocking(Duration::from_secs(5));
 //! assert!(report.is_complete(), "{report}");
 //!
 //! // And now and then:

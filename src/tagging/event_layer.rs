@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc};
 use crate::usage::UsageTap;
 use crate::{
     event::Clock,
-    sink::{Delivery, Fanout, Sink, guarded::Guarded},
+    sink::{Delivery, Fanout, Isolated, Sink},
     trace::IdGenerator,
 };
 
@@ -21,13 +21,13 @@ pub struct EventLayer {
 impl EventLayer {
     /// Creates a layer that emits to `sink`. Use [`sink`](Self::sink) to add others.
     pub fn new(sink: impl Sink) -> Self {
-        Self { events: Arc::new(Events::new(Guarded::new(sink))) }
+        Self { events: Arc::new(Events::new(Isolated::new(sink))) }
     }
 
     /// Adds a sink.
     #[must_use]
     pub fn sink(self, sink: impl Sink) -> Self {
-        self.change(|events| events.sink = Guarded::new(Fanout::of([events.sink.clone(), Guarded::new(sink)])))
+        self.change(|events| events.sink = Isolated::new(Fanout::of([events.sink.clone(), Isolated::new(sink)])))
     }
 
     /// Sets the clock.

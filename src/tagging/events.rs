@@ -10,7 +10,7 @@ use crate::usage::UsageTap;
 use crate::{
     event::{Clock, Event, EventPoolOwner, Facts, SystemClock},
     request::{OpenRequest, RequestState},
-    sink::guarded::Guarded,
+    sink::Isolated,
     text::header_text,
     trace::{IdGenerator, RandomIds},
 };
@@ -20,7 +20,7 @@ use super::request_observer::{Nested, RequestObserver, RequestScope, RequestStar
 /// The configuration of an [`EventLayer`](super::EventLayer).
 #[derive(Clone)]
 pub(super) struct Events {
-    pub(super) sink: Guarded,
+    pub(super) sink: Isolated,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) ids: Arc<dyn IdGenerator>,
     pub(super) pool: EventPoolOwner,
@@ -39,7 +39,7 @@ pub(super) struct Start {
 }
 
 impl Events {
-    pub(super) fn new(sink: Guarded) -> Self {
+    pub(super) fn new(sink: Isolated) -> Self {
         Self {
             sink,
             clock: Arc::new(SystemClock),

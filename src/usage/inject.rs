@@ -32,10 +32,9 @@ use crate::media::{announces_json, media_type};
 ///
 /// ```
 /// use tower::ServiceBuilder;
-/// use std::sync::Arc;
-/// use tower_tagging::{Event, TaggingLayer, usage::{InjectIncludeUsageLayer, UsageTap}};
+/// use tower_tagging::{TaggingLayer, sink, usage::{InjectIncludeUsageLayer, UsageTap}};
 ///
-/// let sink = |event: Arc<Event>| println!("{:?}", event.llm());
+/// let sink = sink::from_fn(|event| println!("{:?}", event.llm()));
 /// let tagging = TaggingLayer::builder().usage(UsageTap::new()).sink(sink).build()?;
 /// let layers = ServiceBuilder::new().layer(InjectIncludeUsageLayer::new()).layer(tagging);
 /// # Ok::<(), tower_tagging::ConfigError>(())

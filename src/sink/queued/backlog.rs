@@ -2,29 +2,31 @@ use std::{fmt, sync::Arc};
 
 use crate::{
     event::Event,
-    sink::{DropReason, SpoolReport},
+    sink::{drop_reason::DropReason, spool_report::SpoolReport},
 };
 
-/// Where the events of a queue wait that find no room in memory: a log on disk.
+/// A place for the events of a queue that do not fit into memory, such as a log on disk.
 pub(crate) trait Backlog: Send + Sync + fmt::Debug {
-    /// Whether every event goes there, not only what finds no room.
+    /// Returns `true` if every event goes to the backlog, not only those that do not fit into memory.
     fn takes_all(&self) -> bool;
 
-    /// Events that wait there. While there are any, later ones go there too, so that the order is kept.
+    /// Returns the number of events that are waiting in the backlog.
     fn waiting(&self) -> u64;
 
-    /// Whether there is no room for any event.
+    /// Returns `true` if there is no room for another event.
     fn is_full(&self) -> bool;
 
-    /// Takes an event. May be called from many threads.
+    /// Appends an event. Several threads may call this at the same time.
     fn append(&self, event: &Event) -> Result<(), DropReason>;
 
-    /// The events that wait longest, for one batch; they stay until [`commit`](Self::commit). Only one thread reads. Returns
-    /// how many were lost to damage on the way.
+    /// Appends the oldest events to a batch, and returns how many were lost to damage on the way.
+    ///
+    /// The events remain in the backlog until they are [committed](Self::commit). Only one thread reads.
     fn read(&self, batch: &mut Vec<Arc<Event>>, max: usize) -> u64;
 
-    /// The first `events` of the last batch that was read wait no longer.
+    /// Removes the first `events` of the last batch that was read.
     fn commit(&self, events: usize);
 
+    /// Returns the current counts.
     fn report(&self) -> SpoolReport;
 }

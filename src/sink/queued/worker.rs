@@ -9,320 +9,343 @@ use std::{
 
 use crate::{
     event::{Event, EventPool},
-    sink::guarded::Guarded,
-    text::cut_name,
+    sink::{drop_reason::DropReason, isolated::Isolated},
+    text::truncated,
 };
 
 use super::{
-    super::DropReason,
-    BatchWriter, RetryPolicy, WriteError, WriteErrorKind,
-    queue::{Queue, Source},
-    retry::Circuit,
+    batch_writer::BatchWriter,
+    bisection::Bisection,
+    circuit::Circuit,
+    failure::Failure,
+    pipeline::{Pipeline, Source},
+    retry_policy::RetryPolicy,
+    spill::Spill,
+    write_error_kind::WriteErrorKind,
 };
 
-/// Starts the thread that writes what is pushed to the queue.
-pub(super) fn spawn(queue: &Arc<Queue>, writer: impl BatchWriter, policy: RetryPolicy, dead_letters: Option<Guarded>) {
-    let name = format!("tagging {}", queue.name());
-    let for_thread = Arc::clone(queue);
-    let thread = thread::Builder::new().name(name).spawn(move || {
-        let circuit = Circuit::new(policy);
+/// The interval at which new events are spilled while the destination is unavailable.
+const SPILL_INTERVAL: Duration = Duration::from_millis(20);
+/// The longest delay between attempts once the queue is closed and its last events drain.
+const MAX_CLOSING_DELAY: Duration = Duration::from_millis(200);
+/// The longest error text in reports, in characters.
+const MAX_ERROR_CHARS: usize = 256;
+
+/// The reason that events are dropped without a last attempt.
+const OUT_OF_TIME: &str = "no time was left for another attempt";
+
+/// Starts the thread that writes the events of a pipeline.
+pub(super) fn spawn(
+    pipeline: &Arc<Pipeline>,
+    writer: impl BatchWriter,
+    policy: RetryPolicy,
+    dead_letters: Option<Isolated>,
+) {
+    let shared = Arc::clone(pipeline);
+    let run = move || {
         Worker {
-            queue: &for_thread,
+            pipeline: &shared,
             writer,
             policy,
-            circuit,
+            circuit: Circuit::new(policy),
             dead_letters,
-            begins_at: None,
-            backlog_failed: false,
-            failed_since_close: false,
+            failed_closing: false,
         }
         .run();
-    });
-    match thread {
-        Ok(thread) => queue.worker_spawned(thread),
+    };
+    match thread::Builder::new().name(format!("tagging {}", pipeline.name())).spawn(run) {
+        Ok(thread) => pipeline.worker_started(thread),
         Err(error) => {
             tracing::error!(
                 target: "tower_tagging::delivery",
-                sink = queue.name(),
+                sink = pipeline.name(),
                 %error,
-                "the system refused a thread: all events of this sink are dropped"
+                "failed to start the delivery thread, all events will be dropped"
             );
-            queue.worker_ended();
+            pipeline.worker_ended();
         }
     }
 }
 
-/// Says that the worker has ended, however it did.
-struct Ends<'a>(&'a Queue);
+/// Reports the end of the worker, even by a panic.
+struct NotifyOnExit<'a>(&'a Pipeline);
 
-impl Drop for Ends<'_> {
+impl Drop for NotifyOnExit<'_> {
     fn drop(&mut self) {
         self.0.worker_ended();
     }
 }
 
 struct Worker<'a, W> {
-    queue: &'a Queue,
+    pipeline: &'a Pipeline,
     writer: W,
     policy: RetryPolicy,
     circuit: Circuit,
-    dead_letters: Option<Guarded>,
-    /// The first attempt at the batch at hand.
-    begins_at: Option<Instant>,
-    /// The backlog did not take what is left of it.
-    backlog_failed: bool,
+    dead_letters: Option<Isolated>,
     /// An attempt failed since the queue was closed.
-    failed_since_close: bool,
+    failed_closing: bool,
 }
 
-/// What comes after a failure that may pass, and the first event that it is about.
-enum Next {
-    TryAgain(usize),
-    /// The events before are settled, the others wait in the backlog.
-    Leave(usize),
-    GiveUp(usize),
+/// A batch on its way to the writer.
+struct Batch<'a> {
+    events: &'a [Arc<Event>],
+    source: Source,
+    /// What is still to be written.
+    ranges: Bisection,
+    first_attempt: Option<Instant>,
+    /// The backlog refused an event of the batch.
+    spill_failed: bool,
+    /// The events from this index on were left to the backlog.
+    left: Option<usize>,
 }
 
-/// Why no event of a range was written, or only the first ones.
-enum Failure {
-    Error(WriteError),
-    Panic,
-}
-
-impl Failure {
-    /// What it says, for reports.
-    fn text(&self) -> String {
-        match self {
-            // The error's own text is the user's code, and may panic.
-            Self::Error(error) => catch_unwind(AssertUnwindSafe(|| cut_name(error.to_string()))).unwrap_or_default(),
-            Self::Panic => "the writer panicked".to_owned(),
-        }
+impl<'a> Batch<'a> {
+    fn new(events: &'a [Arc<Event>], source: Source) -> Self {
+        let ranges = Bisection::new(events.len());
+        Self { events, source, ranges, first_attempt: None, spill_failed: false, left: None }
     }
+
+    fn get(&self, range: Range<usize>) -> &'a [Arc<Event>] {
+        self.events.get(range).unwrap_or_default()
+    }
+
+    /// Spills the events from an index on, and all of memory after them.
+    fn spill_rest(&mut self, start: usize, spill: &Spill) -> Next {
+        let rest = self.get(start..self.events.len());
+        let spilled = rest.iter().take_while(|event| spill.spill(event)).count();
+        if spilled == rest.len() {
+            spill.spill_memory();
+            return Next::Spill(self.events.len());
+        }
+        self.spill_failed = true;
+        Next::Retry(start + spilled)
+    }
+}
+
+/// The result of writing a range of a batch.
+enum Attempt {
+    Written,
+    Failed(Failure),
+    /// No attempt was made, because the queue is closed and there is no time for one.
+    OutOfTime,
+}
+
+/// What happens to a batch, from an index on, after a retryable failure.
+enum Next {
+    Retry(usize),
+    Spill(usize),
+    Drop(usize),
 }
 
 impl<W: BatchWriter> Worker<'_, W> {
     fn run(mut self) {
-        let _ends = Ends(self.queue);
-        let (mut batch, mut taken) = (Vec::new(), VecDeque::new());
-        while let Some(source) = self.queue.next_batch(&mut batch, &mut taken) {
-            let is_settled = self.deliver(&batch, source);
-            self.queue.drops.tell(self.queue.name(), false);
-            EventPool::give_back_all(&mut batch);
-            // What is left on the disk is for the next process.
-            if !is_settled && source == Source::Backlog && self.queue.is_closed() {
+        let _notify = NotifyOnExit(self.pipeline);
+        let (mut events, mut buffer) = (Vec::new(), VecDeque::new());
+        while let Some(source) = self.pipeline.next_batch(&mut events, &mut buffer) {
+            let is_settled = self.deliver(&events, source);
+            self.pipeline.notify_of_drops();
+            EventPool::give_back_all(&mut events);
+            if !is_settled && source == Source::Backlog && self.pipeline.queue().is_closed() {
+                // The next process delivers what is left on disk.
                 break;
             }
         }
-        // The writer flushes in its `Drop`, before anybody is told that all is done. Its panic ends nothing but itself.
+        // Writers flush in `Drop`, which is user code. The exit is reported after that.
         let writer = self.writer;
         let _ = catch_unwind(AssertUnwindSafe(|| drop(writer)));
     }
 
-    /// Settles the fate of each event of a batch; false when some of them were left to the backlog.
-    fn deliver(&mut self, batch: &[Arc<Event>], source: Source) -> bool {
-        self.begins_at = None;
-        self.backlog_failed = false;
-        // The ranges that are still to be written, the next one last.
-        let mut todo = vec![Range { start: 0, end: batch.len() }];
-        let mut settled = batch.len();
-        let mut is_settled = true;
-        while let Some(mut range) = todo.pop() {
-            let events = batch.get(range.clone()).unwrap_or_default();
-            if events.is_empty() {
-                continue;
-            }
-            let failure = if self.wait_for_circuit(source) {
-                match self.write(events) {
-                    Ok(()) => {
-                        self.queue.counts.deliver(events.len());
-                        self.succeed();
-                        continue;
-                    }
-                    Err(failure) => Some(failure),
-                }
-            } else {
-                None
-            };
-            let (written, kind) = match &failure {
-                Some(Failure::Error(error)) => (error.written().min(events.len()), error.kind()),
-                // Which of them it panicked at is found as for one that is rejected.
-                Some(Failure::Panic) => (0, WriteErrorKind::Rejected),
-                None => (0, WriteErrorKind::Retryable),
-            };
-            self.queue.counts.deliver(written);
-            range.start += written;
-            let rest = batch.get(range.clone()).unwrap_or_default();
-            match kind {
-                _ if rest.is_empty() => {}
-                WriteErrorKind::Final => {
-                    self.queue.counts.drop_for(DropReason::WriteFailed, rest.len());
-                    self.log(failure.as_ref(), rest.len(), None);
-                }
-                WriteErrorKind::Rejected => {
-                    self.succeed();
-                    if let [event] = rest {
-                        self.reject(event, failure.as_ref());
-                    } else {
-                        let middle = range.start + rest.len() / 2;
-                        todo.extend([middle..range.end, range.start..middle]);
-                    }
-                }
-                WriteErrorKind::Retryable => {
-                    if failure.is_some() {
-                        self.failed_since_close |= self.queue.is_closed();
-                        if self.circuit.fail(Instant::now()) {
-                            self.queue.vitals.destination_is_away(true);
-                            self.log(failure.as_ref(), 0, None);
-                        }
-                    }
-                    match self.after_retryable(batch, range.start, source) {
-                        Next::TryAgain(start) if start == range.start => {
-                            self.queue.counts.retry(rest.len());
-                            todo.push(range);
-                        }
-                        Next::TryAgain(start) => todo = vec![Range { start, end: batch.len() }],
-                        Next::Leave(start) => {
-                            (settled, is_settled) = (start, false);
-                            break;
-                        }
-                        Next::GiveUp(start) => {
-                            let dropped = batch.len() - start;
-                            self.queue.counts.drop_for(DropReason::WriteFailed, dropped);
-                            self.log(failure.as_ref(), dropped, None);
-                            break;
-                        }
-                    }
-                }
-            }
+    /// Writes, drops, or spills each event of a batch. Returns `false` if some were left to the backlog.
+    fn deliver(&mut self, events: &[Arc<Event>], source: Source) -> bool {
+        let mut batch = Batch::new(events, source);
+        while let Some(range) = batch.ranges.next() {
+            let attempt = self.attempt(range.clone(), &mut batch);
+            self.settle(attempt, range, &mut batch);
         }
-        if let (Some(backlog), Source::Backlog) = (self.queue.backlog(), source) {
-            backlog.commit(settled);
+        if let (Some(spill), Source::Backlog) = (self.pipeline.spill(), source) {
+            spill.backlog().commit(batch.left.unwrap_or(events.len()));
         }
-        is_settled
+        batch.left.is_none()
     }
 
-    fn write(&mut self, events: &[Arc<Event>]) -> Result<(), Failure> {
-        self.begins_at.get_or_insert_with(Instant::now);
-        self.queue.vitals.writer_is_busy(true);
-        let written = catch_unwind(AssertUnwindSafe(|| self.writer.write(events)));
-        self.queue.vitals.writer_is_busy(false);
-        let failure = match written {
-            Ok(Ok(())) => return Ok(()),
-            Ok(Err(error)) => Failure::Error(error),
-            Err(_) => Failure::Panic,
+    /// Writes a range of a batch once it is time for an attempt.
+    fn attempt(&mut self, range: Range<usize>, batch: &mut Batch<'_>) -> Attempt {
+        if !self.wait_for_turn(batch) {
+            return Attempt::OutOfTime;
+        }
+        batch.first_attempt.get_or_insert_with(Instant::now);
+        let events = batch.get(range);
+        self.pipeline.health.set_busy(true);
+        let result = catch_unwind(AssertUnwindSafe(|| self.writer.write(events)));
+        self.pipeline.health.set_busy(false);
+        let failure = match result {
+            Ok(Ok(())) => return Attempt::Written,
+            Ok(Err(error)) => Failure::from(error),
+            Err(_) => Failure::panic(),
         };
-        self.queue.vitals.failed(failure.text());
-        Err(failure)
+        self.pipeline.health.set_last_error(truncated(&failure.to_string(), MAX_ERROR_CHARS).to_owned());
+        Attempt::Failed(failure)
     }
 
-    fn succeed(&mut self) {
-        if self.circuit.succeed() {
-            self.queue.vitals.destination_is_away(false);
-            let _ = catch_unwind(AssertUnwindSafe(|| {
-                tracing::info!(target: "tower_tagging::delivery", sink = self.queue.name(), "the sink is available again");
-            }));
-        }
-    }
-
-    /// Whether what fails now is safe on the disk, or can be made so.
-    fn has_backlog(&self, source: Source) -> bool {
-        source == Source::Backlog || (self.queue.backlog().is_some() && !self.backlog_failed)
-    }
-
-    /// Sleeps until an attempt may be made; false when none will be, because the queue was closed meanwhile.
-    fn wait_for_circuit(&self, source: Source) -> bool {
+    /// Sleeps until the next attempt is due. Returns `false` if the queue is closed and there is no time for one.
+    fn wait_for_turn(&self, batch: &Batch<'_>) -> bool {
+        let queue = self.pipeline.queue();
         loop {
             let now = Instant::now();
-            let left = self.circuit.not_before.map_or(Duration::ZERO, |until| until.saturating_duration_since(now));
+            let left = self.circuit.delay(now);
             if left.is_zero() {
                 return true;
             }
-            match self.queue.closes_at() {
-                // One more attempt; then what is on the disk waits for the next process.
-                Some(_) if self.has_backlog(source) => return !self.failed_since_close,
-                Some(at) if now >= at => return false,
-                // While the queue drains, delays are short.
+            match queue.deadline() {
+                // One more attempt. After that, events on disk wait for the next process.
+                Some(_) if self.usable_spill(batch).is_some() => return !self.failed_closing,
+                Some(deadline) if now >= deadline => return false,
                 Some(_) => {
-                    thread::sleep(left.min(DRAINING_DELAY));
+                    thread::sleep(left.min(MAX_CLOSING_DELAY));
                     return true;
                 }
                 None => {
-                    self.queue.keep_memory_free();
-                    self.queue.pause(left.min(MOVING_DELAY));
-                }
-            }
-        }
-    }
-
-    fn after_retryable(&mut self, batch: &[Arc<Event>], start: usize, source: Source) -> Next {
-        let is_closed = self.queue.is_closed();
-        match (self.queue.backlog(), source) {
-            (Some(_), Source::Backlog) if is_closed => return Next::Leave(start),
-            (Some(_), Source::Backlog) => return Next::TryAgain(start),
-            (Some(backlog), Source::Memory) if !self.backlog_failed => {
-                // Where newer events wait on the disk, these stay in memory and go first.
-                if is_closed || (self.circuit.is_open() && backlog.waiting() == 0) {
-                    let taken = self.set_aside(batch.get(start..).unwrap_or_default());
-                    if start + taken == batch.len() {
-                        return Next::Leave(batch.len());
+                    if let Some(spill) = self.pipeline.spill() {
+                        spill.keep_memory_free();
                     }
-                    self.backlog_failed = true;
-                    return Next::TryAgain(start + taken);
+                    queue.pause(left.min(SPILL_INTERVAL));
                 }
-                return Next::TryAgain(start);
             }
-            _ => {}
         }
-        let now = Instant::now();
-        let deadline = self.begins_at.and_then(|begin| self.policy.deadline(begin));
-        let is_over = |deadline: Option<Instant>| deadline.is_some_and(|deadline| now >= deadline);
-        if is_over(deadline) || is_over(self.queue.closes_at()) { Next::GiveUp(start) } else { Next::TryAgain(start) }
     }
 
-    /// Leaves events to the backlog, and what is in memory after them. Returns how many of the events it took.
-    fn set_aside(&self, events: &[Arc<Event>]) -> usize {
-        let taken = events.iter().take_while(|event| self.queue.set_aside(event)).count();
-        if taken == events.len() {
-            self.queue.set_memory_aside();
-        }
-        taken
+    /// Returns the spill if the batch is, or can be made, safe on disk.
+    fn usable_spill(&self, batch: &Batch<'_>) -> Option<&Spill> {
+        self.pipeline.spill().filter(|_| batch.source == Source::Backlog || !batch.spill_failed)
     }
 
-    fn reject(&self, event: &Arc<Event>, failure: Option<&Failure>) {
-        let reason = match failure {
-            Some(Failure::Panic) => DropReason::Panicked,
-            _ => DropReason::Rejected,
+    /// Counts what an attempt has settled, and decides on the rest of its range.
+    fn settle(&mut self, attempt: Attempt, mut range: Range<usize>, batch: &mut Batch<'_>) {
+        let counts = self.pipeline.counts();
+        let failure = match attempt {
+            Attempt::Written => {
+                counts.deliver(range.len());
+                return self.succeed();
+            }
+            Attempt::OutOfTime => return self.retry(range, None, batch),
+            Attempt::Failed(failure) => failure,
         };
-        self.queue.counts.drop_for(reason, 1);
-        self.log(failure, 1, Some(event));
+        let written = failure.written.min(range.len());
+        counts.deliver(written);
+        range.start += written;
+        if range.is_empty() {
+            return;
+        }
+        match failure.kind {
+            WriteErrorKind::Final => self.drop_failed(range.len(), Some(&failure)),
+            WriteErrorKind::Rejected => {
+                self.succeed();
+                self.isolate(range, &failure, batch);
+            }
+            WriteErrorKind::Retryable => {
+                self.fail(&failure);
+                self.retry(range, Some(&failure), batch);
+            }
+        }
+    }
+
+    /// Records that the destination is available.
+    fn succeed(&mut self) {
+        if self.circuit.succeed() {
+            self.pipeline.health.set_unavailable(false);
+            tracing::info!(target: "tower_tagging::delivery", sink = self.pipeline.name(), "sink is available again");
+        }
+    }
+
+    /// Records that the destination did not accept events.
+    fn fail(&mut self, failure: &Failure) {
+        self.failed_closing |= self.pipeline.queue().is_closed();
+        if self.circuit.fail(Instant::now()) {
+            self.pipeline.health.set_unavailable(true);
+            tracing::warn!(
+                target: "tower_tagging::delivery",
+                sink = self.pipeline.name(),
+                error = %failure,
+                "sink is unavailable, events are waiting"
+            );
+        }
+    }
+
+    /// Splits a range with an event that cannot be stored, or drops that event once it is alone.
+    fn isolate(&self, range: Range<usize>, failure: &Failure, batch: &mut Batch<'_>) {
+        match batch.get(range.clone()) {
+            [event] => self.reject(event, failure),
+            _ => batch.ranges.split(range),
+        }
+    }
+
+    fn reject(&self, event: &Arc<Event>, failure: &Failure) {
+        let reason = if failure.is_panic { DropReason::Panicked } else { DropReason::Rejected };
+        self.pipeline.counts().drop_for(reason, 1);
+        tracing::error!(
+            target: "tower_tagging::delivery",
+            sink = self.pipeline.name(),
+            dropped = 1,
+            reason = reason.as_str(),
+            id = %event.id(),
+            error = %failure,
+            "event was dropped"
+        );
         if let Some(dead_letters) = &self.dead_letters {
             dead_letters.emit(Arc::clone(event));
         }
     }
 
-    /// Says why `dropped` events were dropped, or that the destination is away.
-    fn log(&self, failure: Option<&Failure>, dropped: usize, event: Option<&Event>) {
-        let sink = self.queue.name();
-        let id = event.map(|event| tracing::field::display(event.id()));
-        // The subscriber and the error's own text are the user's code, and may panic.
-        let _ = catch_unwind(AssertUnwindSafe(|| match failure {
-            Some(Failure::Error(error)) if dropped == 0 => {
-                tracing::warn!(target: "tower_tagging::delivery", sink, %error, "the sink is unavailable: events wait");
+    /// Retries, spills, or drops a range and all that comes after it.
+    fn retry(&self, range: Range<usize>, failure: Option<&Failure>, batch: &mut Batch<'_>) {
+        match self.next(range.start, batch) {
+            Next::Retry(start) if start == range.start => {
+                self.pipeline.counts().retry(range.len());
+                batch.ranges.retry(range);
             }
-            Some(Failure::Error(error)) => {
-                tracing::error!(target: "tower_tagging::delivery", sink, dropped, id, %error, "events were dropped");
+            Next::Retry(start) => batch.ranges.restart(start),
+            Next::Spill(start) => {
+                batch.left = Some(start);
+                batch.ranges.stop();
             }
-            Some(Failure::Panic) => {
-                tracing::error!(target: "tower_tagging::delivery", sink, dropped, id, "the writer panicked");
+            Next::Drop(start) => {
+                self.drop_failed(batch.events.len() - start, failure);
+                batch.ranges.stop();
             }
-            None => {
-                tracing::error!(target: "tower_tagging::delivery", sink, dropped, "the time to deliver events is over");
-            }
-        }));
+        }
+    }
+
+    fn next(&self, start: usize, batch: &mut Batch<'_>) -> Next {
+        let is_closed = self.pipeline.queue().is_closed();
+        match (self.usable_spill(batch), batch.source) {
+            (Some(_), Source::Backlog) if is_closed => Next::Spill(start),
+            // If newer events are waiting in the backlog, these stay in memory and go first.
+            (Some(spill), Source::Memory) if is_closed || self.may_spill(spill) => batch.spill_rest(start, spill),
+            (None, _) if self.is_out_of_time(batch) => Next::Drop(start),
+            _ => Next::Retry(start),
+        }
+    }
+
+    /// Returns `true` if the destination is unavailable, and the backlog has no events that would be overtaken.
+    fn may_spill(&self, spill: &Spill) -> bool {
+        self.circuit.is_open() && spill.backlog().waiting() == 0
+    }
+
+    fn is_out_of_time(&self, batch: &Batch<'_>) -> bool {
+        let now = Instant::now();
+        let retry_deadline = batch.first_attempt.and_then(|first| self.policy.deadline(first));
+        [retry_deadline, self.pipeline.queue().deadline()].into_iter().flatten().any(|deadline| now >= deadline)
+    }
+
+    fn drop_failed(&self, dropped: usize, failure: Option<&Failure>) {
+        self.pipeline.counts().drop_for(DropReason::WriteFailed, dropped);
+        tracing::error!(
+            target: "tower_tagging::delivery",
+            sink = self.pipeline.name(),
+            dropped,
+            reason = DropReason::WriteFailed.as_str(),
+            error = failure.map_or_else(|| OUT_OF_TIME.to_owned(), Failure::to_string),
+            "events were dropped"
+        );
     }
 }
-
-/// How often events that came while the destination is away are moved to the disk.
-const MOVING_DELAY: Duration = Duration::from_millis(20);
-/// Longest delay between attempts once a queue is closed and its last events drain.
-const DRAINING_DELAY: Duration = Duration::from_millis(200);

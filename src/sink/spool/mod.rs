@@ -24,7 +24,7 @@
 //!     .open()?;
 //! let layer = EventLayer::new(Queued::builder("billing", Billing).spool(spool).build());
 //! // … serve requests through the layer, then:
-//! let report = layer.delivery().shutdown(Duration::from_secs(10));
+//! let report = layer.delivery().shutdown_blocking(Duration::from_secs(10));
 //! assert!(report.is_complete(), "{report}");
 //! # std::fs::remove_dir_all(folder)?;
 //! # Ok::<(), std::io::Error>(())

@@ -45,8 +45,7 @@ const DELETE_ROWS: i64 = 5_000;
 /// store.activate_key("feature").await?;
 /// let layer = EventLayer::new(store.sink());
 /// // … serve requests through the layer, then:
-/// let delivery = layer.delivery();
-/// tokio::task::spawn_blocking(move || delivery.shutdown(Duration::from_secs(5))).await?;
+/// let report = layer.delivery().shutdown(Duration::from_secs(5)).await;
 /// # Ok(())
 /// # }
 /// ```

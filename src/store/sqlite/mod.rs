@@ -43,7 +43,7 @@ const STEP_ROWS: i64 = 1_000;
 /// store.migrate()?;
 /// let layer = EventLayer::new(store.sink());
 /// // … serve requests through the layer, then:
-/// assert!(layer.delivery().shutdown(Duration::from_secs(5)).is_complete());
+/// assert!(layer.delivery().shutdown_blocking(Duration::from_secs(5)).is_complete());
 ///
 /// store.activate_key("feature")?;
 /// for key in store.list_keys()? {

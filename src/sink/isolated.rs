@@ -11,34 +11,34 @@ use std::{
 use crate::event::Event;
 
 use super::{
-    Sink,
-    delivery::{Counts, Delivery, DropReason, Part, SinkReport},
+    counts::Counts, delivery::Delivery, delivery_source::DeliverySource, drop_reason::DropReason, sink::Sink,
+    sink_report::SinkReport,
 };
 
-/// A sink whose panics go no further, with the counts of a sink that keeps none.
+/// A sink whose panics are caught, and whose events are counted if it does not count them itself.
 #[derive(Clone)]
-pub(crate) struct Guarded {
+pub(crate) struct Isolated {
     sink: Arc<dyn Sink>,
-    own: Arc<OwnCounts>,
+    tally: Arc<Tally>,
 }
 
-struct OwnCounts {
+struct Tally {
     name: String,
-    /// The sink counts for itself, so that only what never got that far is counted here.
-    only_panics: bool,
+    /// The sink reports its own counts, so that only events that it panicked at are counted here.
+    panics_only: bool,
     counts: Counts,
-    closed: AtomicBool,
+    is_closed: AtomicBool,
 }
 
-impl Guarded {
+impl Isolated {
     pub(crate) fn new(sink: impl Sink) -> Self {
-        let own = OwnCounts {
+        let tally = Tally {
             name: sink.name().to_owned(),
-            only_panics: !sink.delivery().is_none(),
-            counts: Counts::default(),
-            closed: AtomicBool::new(false),
+            panics_only: !sink.delivery().is_none(),
+            counts: Counts::new(),
+            is_closed: AtomicBool::new(false),
         };
-        Self { sink: Arc::new(sink), own: Arc::new(own) }
+        Self { sink: Arc::new(sink), tally: Arc::new(tally) }
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -50,18 +50,18 @@ impl Guarded {
     }
 
     pub(crate) fn emit(&self, event: Arc<Event>) {
-        let OwnCounts { counts, only_panics, .. } = &*self.own;
-        if !*only_panics {
+        let Tally { counts, panics_only, is_closed, .. } = &*self.tally;
+        if !*panics_only {
             counts.accept();
-            if self.own.closed.load(Ordering::Relaxed) {
+            if is_closed.load(Ordering::Relaxed) {
                 return counts.drop_for(DropReason::Closed, 1);
             }
         }
         match catch_unwind(AssertUnwindSafe(|| self.sink.emit(event))) {
-            Ok(()) if *only_panics => {}
+            Ok(()) if *panics_only => {}
             Ok(()) => counts.deliver(1),
             Err(_) => {
-                if *only_panics {
+                if *panics_only {
                     counts.accept();
                 }
                 counts.drop_for(DropReason::Panicked, 1);
@@ -70,26 +70,26 @@ impl Guarded {
     }
 
     pub(crate) fn delivery(&self) -> Delivery {
-        // For a sink that counts for itself, only its panics are counted here.
-        Delivery::join([self.sink.delivery(), Delivery::of(Arc::clone(&self.own) as Arc<dyn Part>)])
+        Delivery::join([self.sink.delivery(), Delivery::from(Arc::clone(&self.tally))])
     }
 }
 
-impl fmt::Debug for Guarded {
+impl fmt::Debug for Isolated {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
     }
 }
 
-impl Part for OwnCounts {
+impl DeliverySource for Tally {
     fn report(&self) -> Option<SinkReport> {
         let report = self.counts.report(&self.name);
-        (!self.only_panics || report.accepted() > 0).then_some(report)
+        (!self.panics_only || report.accepted > 0).then_some(report)
     }
 
     fn close(&self, _deadline: Instant) {
-        self.closed.store(true, Ordering::Relaxed);
+        self.is_closed.store(true, Ordering::Relaxed);
     }
 
+    // Events are delivered on the threads that emit them.
     fn wait(&self, _deadline: Instant) {}
 }

@@ -11,16 +11,18 @@ use tokio::sync::mpsc::{self, error::TrySendError};
 use crate::event::Event;
 
 use super::{
-    Delivery, DropReason, Sink, SinkReport,
-    delivery::{Counts, Part},
+    counts::Counts, delivery::Delivery, delivery_source::DeliverySource, drop_reason::DropReason, sink::Sink,
+    sink_report::SinkReport,
 };
 
-/// Sends events into a bounded `tokio::sync::mpsc` channel, for a task of yours to receive.
+/// Sends events into a bounded `tokio::sync::mpsc` channel, for a task of your own to receive.
 ///
-/// An event counts as delivered when the channel took it. One that finds the channel full is dropped as
-/// [`DropReason::QueueFull`], one that finds the receiver gone as [`DropReason::Closed`].
+/// An event counts as delivered once the channel has accepted it. If the channel is full, the event is dropped as
+/// [`DropReason::QueueFull`]. If the receiver is gone, it is dropped as [`DropReason::Closed`].
 ///
-/// The channel closes when the last layer with this sink is dropped, which is when the receiver gets its last `None`.
+/// The channel closes when the last layer with this sink is dropped. The receiver then returns `None`.
+///
+/// To count an event only once your task is done with it, implement [`DeliverySource`] for a sink of your own.
 ///
 /// ```
 /// use tower_tagging::{EventLayer, sink::ChannelSink};
@@ -39,20 +41,21 @@ use super::{
 #[derive(Clone, Debug)]
 pub struct ChannelSink {
     sender: mpsc::Sender<Arc<Event>>,
-    state: Arc<State>,
+    state: Arc<ChannelState>,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct ChannelState {
     counts: Counts,
-    closed: AtomicBool,
+    is_closed: AtomicBool,
 }
 
 impl ChannelSink {
-    /// A channel that holds at most `capacity` events, and its receiver.
+    /// Creates a channel that holds up to `capacity` events, and returns its receiver.
     ///
     /// # Panics
-    /// When `capacity` is 0, like the channel itself.
+    ///
+    /// Panics if `capacity` is 0.
     pub fn new(capacity: usize) -> (Self, mpsc::Receiver<Arc<Event>>) {
         let (sender, receiver) = mpsc::channel(capacity);
         (Self::from(sender), receiver)
@@ -67,9 +70,9 @@ impl From<mpsc::Sender<Arc<Event>>> for ChannelSink {
 
 impl Sink for ChannelSink {
     fn emit(&self, event: Arc<Event>) {
-        let State { counts, closed } = &*self.state;
+        let ChannelState { counts, is_closed } = &*self.state;
         counts.accept();
-        if closed.load(Ordering::Relaxed) {
+        if is_closed.load(Ordering::Relaxed) {
             return counts.drop_for(DropReason::Closed, 1);
         }
         match self.sender.try_send(event) {
@@ -80,7 +83,7 @@ impl Sink for ChannelSink {
     }
 
     fn delivery(&self) -> Delivery {
-        Delivery::of(Arc::clone(&self.state) as _)
+        Delivery::from(Arc::clone(&self.state))
     }
 
     fn name(&self) -> &'static str {
@@ -88,14 +91,12 @@ impl Sink for ChannelSink {
     }
 }
 
-impl Part for State {
+impl DeliverySource for ChannelState {
     fn report(&self) -> Option<SinkReport> {
         Some(self.counts.report("channel"))
     }
 
     fn close(&self, _deadline: Instant) {
-        self.closed.store(true, Ordering::Relaxed);
+        self.is_closed.store(true, Ordering::Relaxed);
     }
-
-    fn wait(&self, _deadline: Instant) {}
 }

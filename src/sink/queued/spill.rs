@@ -1,0 +1,130 @@
+use std::{
+    sync::{Arc, Mutex},
+    thread,
+};
+
+use crate::{
+    event::{Event, EventPool},
+    sink::drop_reason::DropReason,
+    sync::lock,
+};
+
+use super::{backlog::Backlog, order::Order, queue::Queue};
+
+/// The most events that are spilled at once. A request that finds memory full spills as many to make room.
+const SPILLED_AT_ONCE: usize = 32;
+
+/// Moves events from memory to a backlog, and keeps them in [`Order`].
+pub(super) struct Spill {
+    queue: Arc<Queue>,
+    backlog: Arc<dyn Backlog>,
+    /// Held while events are spilled, so that they keep their order.
+    spilling: Mutex<()>,
+}
+
+impl Spill {
+    pub(super) fn new(queue: Arc<Queue>, backlog: Arc<dyn Backlog>) -> Self {
+        Self { queue, backlog, spilling: Mutex::new(()) }
+    }
+
+    pub(super) fn backlog(&self) -> &dyn Backlog {
+        &*self.backlog
+    }
+
+    /// Accepts an event into memory or the backlog.
+    pub(super) fn push(&self, event: Arc<Event>) -> Result<(), DropReason> {
+        let order = self.queue.accept().ok_or(DropReason::Closed)?;
+        let is_backlog_next = self.backlog.takes_all() || (order == Order::MemoryOlder && self.backlog.waiting() > 0);
+        if is_backlog_next { self.push_to_backlog(event) } else { self.push_to_memory(event, order) }
+    }
+
+    /// Appends an event to the backlog, or keeps it in memory if the backlog refuses it.
+    fn push_to_backlog(&self, event: Arc<Event>) -> Result<(), DropReason> {
+        match self.append(&event) {
+            Ok(()) => {
+                EventPool::give_back(event);
+                Ok(())
+            }
+            Err(reason) => self.queue.hold(event).map_err(|_| reason),
+        }
+    }
+
+    /// Adds an event to memory, or appends it to the backlog if memory is full.
+    fn push_to_memory(&self, event: Arc<Event>, order: Order) -> Result<(), DropReason> {
+        let Err(mut event) = self.queue.hold(event) else { return Ok(()) };
+        if order == Order::MemoryNewer {
+            // The oldest events in memory go first.
+            self.spill_some(SPILLED_AT_ONCE);
+            event = match self.queue.hold(event) {
+                Ok(()) => return Ok(()),
+                Err(event) => event,
+            };
+        }
+        self.append(&event)
+    }
+
+    fn append(&self, event: &Event) -> Result<(), DropReason> {
+        self.backlog.append(event)?;
+        self.queue.wake_worker();
+        Ok(())
+    }
+
+    /// Appends an event to the backlog. Returns `false` if the backlog refuses it.
+    pub(super) fn spill(&self, event: &Event) -> bool {
+        self.backlog.append(event).is_ok()
+    }
+
+    /// Makes memory the newer place, and spills it as far as there is room.
+    pub(super) fn spill_memory(&self) {
+        self.queue.set_order(Order::MemoryNewer);
+        self.spill_present();
+    }
+
+    /// Spills what has arrived in memory, if memory is the newer place.
+    pub(super) fn keep_memory_free(&self) {
+        if self.queue.order() == Order::MemoryNewer {
+            self.spill_present();
+        }
+    }
+
+    /// Spills what has arrived in memory before a batch is taken, if older events are waiting in the backlog.
+    pub(super) fn prepare_batch(&self) {
+        if self.backlog.waiting() > 0 {
+            self.keep_memory_free();
+        }
+    }
+
+    /// Spills the events that are in memory now. Events that arrive meanwhile could keep this from ever ending.
+    fn spill_present(&self) {
+        let mut left = self.queue.len();
+        while left > 0 && self.spill_some(left.min(SPILLED_AT_ONCE)) {
+            left = left.saturating_sub(SPILLED_AT_ONCE);
+            // A request that finds memory full waits for this lock.
+            thread::yield_now();
+        }
+    }
+
+    /// Spills up to `max` events. Returns `false` if there are no more, or no room for them.
+    fn spill_some(&self, max: usize) -> bool {
+        let _spilling = lock(&self.spilling);
+        for _ in 0..max {
+            if self.backlog.is_full() {
+                return false;
+            }
+            let Some(event) = self.queue.pop() else { return false };
+            if !self.spill(&event) {
+                self.put_back(event);
+                return false;
+            }
+            EventPool::give_back(event);
+        }
+        true
+    }
+
+    /// Puts an event back that the backlog refused. It becomes the newest one; its old place may be taken.
+    fn put_back(&self, event: Arc<Event>) {
+        if self.queue.hold(event).is_err() {
+            self.queue.counts.drop_for(DropReason::SpoolFailed, 1);
+        }
+    }
+}

@@ -1,0 +1,11 @@
+/// What to do with the events that a [`BatchWriter`](super::BatchWriter) did not write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum WriteErrorKind {
+    /// Drop the events, because another attempt would not help.
+    Final,
+    /// Try again later, because the server is unavailable or the disk is full.
+    Retryable,
+    /// Find the event that can never be stored, by writing smaller batches, and drop only that one.
+    Rejected,
+}
