@@ -1,4 +1,4 @@
-//! Events that outlast their process: the billing server is away, the process ends, and the next one delivers.
+//! Events that survive their process: the billing server is down, the process ends, and the next process delivers.
 //!
 //! ```text
 //! cargo run --example durable_spool --features spool
@@ -23,20 +23,20 @@ use tower_tagging::{
     sources::TagSources,
 };
 
-/// A server that may be away.
+/// A server that may be down.
 #[derive(Default)]
 struct BillingServer {
     is_up: AtomicBool,
     invoices: AtomicUsize,
 }
 
-/// Sends events to it, on a thread of its own.
+/// Sends events to the billing server. `Queued` calls it on a dedicated thread.
 struct BillingWriter(Arc<BillingServer>);
 
 impl BatchWriter for BillingWriter {
     fn write(&mut self, events: &[Arc<Event>]) -> Result<(), WriteError> {
         if !self.0.is_up.load(SeqCst) {
-            // Tried again later, for as long as it takes.
+            // With a spool, retryable errors are retried for as long as the outage lasts.
             return Err(WriteError::retryable("connection refused"));
         }
         self.0.invoices.fetch_add(events.len(), SeqCst);
@@ -44,9 +44,9 @@ impl BatchWriter for BillingWriter {
     }
 }
 
-/// What happens between the start and the end of one process.
-async fn process(folder: &Path, server: &Arc<BillingServer>, requests: usize) -> Result<(), Box<dyn Error>> {
-    let spool = Spool::builder(folder)
+/// Runs one process from start to shutdown.
+async fn run_process(directory: &Path, server: &Arc<BillingServer>, requests: usize) -> Result<(), Box<dyn Error>> {
+    let spool = Spool::builder(directory)
         .mode(SpoolMode::Always)
         .fsync(Fsync::Interval(Duration::from_millis(500)))
         .max_bytes(256 << 20)
@@ -63,8 +63,7 @@ async fn process(folder: &Path, server: &Arc<BillingServer>, requests: usize) ->
         let request = http::Request::get("/").header("x-tenant", "acme").body(String::new())?;
         drop(service.clone().oneshot(request).await?);
     }
-    println!("ready: {}", delivery.is_healthy());
-    // It blocks, so it runs where it may.
+    println!("healthy: {}", delivery.is_healthy());
     let report = tokio::task::spawn_blocking(move || delivery.shutdown(Duration::from_secs(5))).await?;
     println!("{report}");
     Ok(())
@@ -72,18 +71,18 @@ async fn process(folder: &Path, server: &Arc<BillingServer>, requests: usize) ->
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let folder = std::env::temp_dir().join(format!("tower-tagging-spool-{}", std::process::id()));
+    let directory = std::env::temp_dir().join(format!("tower-tagging-spool-{}", std::process::id()));
     let server = Arc::new(BillingServer::default());
 
-    println!("the billing server is away, and 1000 requests come");
-    process(&folder, &server, 1000).await?;
+    println!("first process: the billing server is down during 1000 requests");
+    run_process(&directory, &server, 1000).await?;
 
-    println!("the next process finds the server up");
+    println!("second process: the billing server is up");
     server.is_up.store(true, SeqCst);
-    process(&folder, &server, 1).await?;
+    run_process(&directory, &server, 1).await?;
 
     println!("{} invoices", server.invoices.load(SeqCst));
     assert_eq!(server.invoices.load(SeqCst), 1001);
-    std::fs::remove_dir_all(folder)?;
+    std::fs::remove_dir_all(directory)?;
     Ok(())
 }

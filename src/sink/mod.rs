@@ -76,7 +76,7 @@ pub use self::jsonl::{JsonLinesSink, JsonLinesWriter};
 #[cfg(feature = "test-util")]
 pub use self::mock::MockSink;
 #[cfg(feature = "spool")]
-pub use self::spool::{Fsync, Spool, SpoolBuilder, SpoolMode};
+pub use self::spool::{Fsync, Spool, SpoolBuilder, SpoolError, SpoolMode};
 pub use self::tracing::TracingSink;
 pub use self::{
     delivery::{Delivery, DeliveryReport, DropReason, SinkHealth, SinkReport, SpoolReport},

@@ -1,0 +1,59 @@
+use std::{
+    error::Error,
+    fmt, io,
+    path::{Path, PathBuf},
+};
+
+/// The error returned when a [`Spool`](super::Spool) cannot be opened.
+///
+/// Its message names the operation, the path, and the cause.
+#[derive(Debug)]
+pub struct SpoolError {
+    operation: &'static str,
+    path: PathBuf,
+    cause: io::Error,
+}
+
+impl SpoolError {
+    pub(super) fn new(operation: &'static str, path: &Path, cause: io::Error) -> Self {
+        Self { operation, path: path.to_owned(), cause }
+    }
+
+    /// Returns a closure that adds an operation and a path to an I/O error, for use with `map_err`.
+    pub(super) fn context(operation: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        move |cause| Self::new(operation, path, cause)
+    }
+
+    /// Returns the file or directory that the failed operation was applied to.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Returns the kind of the underlying I/O error.
+    ///
+    /// It is [`ResourceBusy`](io::ErrorKind::ResourceBusy) if another process has the spool open, and
+    /// [`InvalidInput`](io::ErrorKind::InvalidInput) if a setting of the builder is invalid.
+    pub fn kind(&self) -> io::ErrorKind {
+        self.cause.kind()
+    }
+}
+
+impl fmt::Display for SpoolError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "failed to {} {}: {}", self.operation, self.path.display(), self.cause)
+    }
+}
+
+impl Error for SpoolError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        // The message already includes the cause.
+        self.cause.source()
+    }
+}
+
+impl From<SpoolError> for io::Error {
+    /// Converts the error to an [`io::Error`] of the same kind, with the same message.
+    fn from(error: SpoolError) -> Self {
+        Self::new(error.kind(), error)
+    }
+}
