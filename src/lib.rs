@@ -111,6 +111,7 @@
 
 mod body;
 pub mod event;
+mod headers;
 mod media;
 pub mod metadata;
 #[cfg(feature = "otel")]

@@ -49,6 +49,7 @@ use self::{
     prefix::Prefix,
 };
 use crate::{
+    headers::{BAGGAGE, MAJORDOMO_PREFIX, PORTKEY_METADATA},
     metadata::{ConfigError, Diagnostic, DiagnosticCode, env_var, limits::TagWriter},
     text::header_text,
 };
@@ -67,10 +68,6 @@ const SECRET_HEADERS: [&str; 11] = [
     "x-amz-security-token",
     "x-auth-token",
 ];
-
-const BAGGAGE: HeaderName = HeaderName::from_static("baggage");
-pub(crate) const PORTKEY_METADATA: HeaderName = HeaderName::from_static("x-portkey-metadata");
-pub(crate) const MAJORDOMO_PREFIX: &str = "x-majordomo-";
 
 /// Which headers become tags; see the [module](self).
 #[derive(Clone, Debug, Default)]

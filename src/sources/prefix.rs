@@ -2,15 +2,7 @@ use std::borrow::Cow;
 
 use http::HeaderName;
 
-use crate::metadata::ConfigError;
-
-/// Rests of a prefixed name that address the gateway itself and are no tags.
-const RESERVED: [&str; 7] = ["key", "provider", "provider-alias", "client", "trace-id", "span-path", "span-name"];
-
-/// Whether a prefixed header of this rest is no tag, in lower case.
-pub(crate) fn is_reserved(rest: &str) -> bool {
-    RESERVED.contains(&rest)
-}
+use crate::{headers::is_reserved, metadata::ConfigError};
 
 /// How the keys of prefixed headers are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -4,7 +4,10 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use sha2::{Digest, Sha256};
 
-use crate::metadata::diagnostic::{Diagnostic, DiagnosticCode, Diagnostics};
+use crate::{
+    headers::{MAJORDOMO_TRACE_ID, PORTKEY_PARENT_SPAN_ID, PORTKEY_SPAN_ID, PORTKEY_TRACE_ID, TRACEPARENT, TRACESTATE},
+    metadata::diagnostic::{Diagnostic, DiagnosticCode, Diagnostics},
+};
 
 use super::{
     TraceSampler,
@@ -15,14 +18,7 @@ use super::{
     tracestate::{self, Tracestate},
 };
 
-pub(crate) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
-pub(crate) const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
-pub(crate) const PORTKEY_TRACE_ID: HeaderName = HeaderName::from_static("x-portkey-trace-id");
-pub(crate) const MAJORDOMO_TRACE_ID: HeaderName = HeaderName::from_static("x-majordomo-trace-id");
 const X_TRACE_ID: HeaderName = HeaderName::from_static("x-trace-id");
-
-const PORTKEY_SPAN_ID: HeaderName = HeaderName::from_static("x-portkey-span-id");
-pub(crate) const PORTKEY_PARENT_SPAN_ID: HeaderName = HeaderName::from_static("x-portkey-parent-span-id");
 
 /// Whose trace ids count.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

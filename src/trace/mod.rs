@@ -63,8 +63,6 @@ mod tracestate;
 
 #[cfg(feature = "test-util")]
 pub use self::ids::SequentialIds;
-#[cfg(feature = "propagate")]
-pub(crate) use self::layer::{MAJORDOMO_TRACE_ID, PORTKEY_PARENT_SPAN_ID, PORTKEY_TRACE_ID, TRACEPARENT, TRACESTATE};
 pub use self::{
     context::{SpanId, TraceContext, TraceId, TraceSource},
     ids::{IdGenerator, RandomIds},
