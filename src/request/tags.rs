@@ -12,9 +12,9 @@ use http::request::Parts;
 #[cfg(feature = "llm")]
 use crate::usage::{ExtraCost, LlmCall, Recorded, UsageRecord};
 use crate::{
-    body::request_fields::RequestFields,
+    body::request_fields::{RequestFields, UserNote},
     event::{Event, Outcome},
-    metadata::{Diagnostic, Metadata, Scope, Scopes},
+    metadata::{Diagnostic, DiagnosticCode, Metadata, Scope, Scopes},
     text::truncated,
     trace::{RandomIds, TraceContext},
 };
@@ -305,7 +305,11 @@ impl Tags {
         let Some(request) = state.open() else { return };
         request.event.tags.write_said(|tags| {
             if tags.is_blank("_user") {
-                if let Some(code) = fields.user_note {
+                if let Some(note) = fields.user_note {
+                    let code = match note {
+                        UserNote::TooLarge => DiagnosticCode::TooLarge,
+                        UserNote::NotUtf8 => DiagnosticCode::NotUtf8,
+                    };
                     tags.note(Diagnostic::new(code).with_key("user"));
                 }
                 if let Some(user) = &fields.user {

@@ -11,7 +11,7 @@ use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::{Tags, body::request_fields::RequestFieldReader};
+use crate::{Tags, body::RequestFieldReader};
 
 use super::{pending::error_of, pieces};
 

@@ -301,7 +301,7 @@ impl TraceContext {
         let names = [TraceSource::Header, TraceSource::Traceparent, TraceSource::Generated];
         let source = names.into_iter().find(|source| Some(source.as_str()) == text("source"))?;
         Some(Self {
-            explicit: text("trace_id").filter(|_| source == TraceSource::Header).unwrap_or_default().to_owned(),
+            explicit: text("client_trace_id").unwrap_or_default().to_owned(),
             trace_id: TraceId::from_hex(text("trace_id")?)?,
             span_id: SpanId::from_hex(text("span_id")?)?,
             parent: text("parent_span_id").map(Parent::of_text),
