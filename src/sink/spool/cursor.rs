@@ -151,12 +151,11 @@ fn open_segment<'a>(
     offset: u64,
 ) -> io::Result<&'a mut SegmentReader> {
     let is_there = |open: &OpenSegment| open.number == segment.number && open.reader.offset() == offset;
-    let current = match open.take().filter(is_there) {
-        Some(current) => current,
-        None => {
-            let file = File::open(segments.path(segment.number))?;
-            OpenSegment { number: segment.number, reader: SegmentReader::new(file, offset, segment.length) }
-        }
+    let current = if let Some(current) = open.take().filter(is_there) {
+        current
+    } else {
+        let file = File::open(segments.path(segment.number))?;
+        OpenSegment { number: segment.number, reader: SegmentReader::new(file, offset, segment.length) }
     };
     let reader = &mut open.insert(current).reader;
     reader.set_length(segment.length);

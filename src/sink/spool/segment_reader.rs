@@ -97,3 +97,60 @@ impl SegmentReader {
         result
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, fs::File, io};
+
+    use super::{Found, SegmentReader, record};
+
+    fn record_of(event: &[u8]) -> Vec<u8> {
+        let mut buffer = Vec::new();
+        record::begin(&mut buffer);
+        buffer.extend_from_slice(event);
+        assert!(record::end(&mut buffer));
+        buffer
+    }
+
+    /// Returns the events of a segment in order, with `!` for each damaged place.
+    fn read(name: &str, content: &[u8]) -> io::Result<Vec<String>> {
+        let path = std::env::temp_dir().join(format!("tower-tagging-segment-{name}-{}", std::process::id()));
+        fs::write(&path, content)?;
+        let mut reader = SegmentReader::new(File::open(&path)?, 0, content.len() as u64);
+        fs::remove_file(&path)?;
+        let mut found = Vec::new();
+        loop {
+            found.push(match reader.next()? {
+                Found::Event(event) => String::from_utf8_lossy(event).into_owned(),
+                Found::Damage => "!".to_owned(),
+                Found::End => return Ok(found),
+            });
+        }
+    }
+
+    #[test]
+    fn reads_records_in_order() {
+        let large = "x".repeat(600 * 1024);
+        let content = [record_of(b"first"), record_of(large.as_bytes()), record_of(b""), record_of(b"last")].concat();
+        assert_eq!(read("order", &content).unwrap(), ["first", &large, "", "last"]);
+    }
+
+    #[test]
+    fn finds_the_next_record_after_damage() {
+        let [first, second, third] = [record_of(b"first"), record_of(b"second"), record_of(b"third")];
+        let mut damaged = second.clone();
+        *damaged.last_mut().unwrap() ^= 1;
+        for (name, middle) in [
+            ("checksum", damaged),
+            ("torn-event", second[..second.len() - 2].to_vec()),
+            ("torn-header", second[..5].to_vec()),
+            ("torn-marker", second[..2].to_vec()),
+            ("garbage", vec![0xFF; 300 * 1024]),
+        ] {
+            let content = [&*first, &*middle, &*third].concat();
+            assert_eq!(read(name, &content).unwrap(), ["first", "!", "third"], "{name}");
+            let content = [&*first, &*middle].concat();
+            assert_eq!(read(name, &content).unwrap(), ["first", "!"], "{name} at the end");
+        }
+    }
+}
