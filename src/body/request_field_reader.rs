@@ -89,7 +89,7 @@ impl Scanner {
             Self::Form(scanner) => {
                 let wanted = |name: &str| match WANTED.iter().find(|node| node.key == name)?.want {
                     Want::Value(field) => Some(field),
-                    Want::Within(_) | Want::Each(..) => None,
+                    Want::Object(_) | Want::Array(..) => None,
                 };
                 scanner.feed(chunk, wanted, |field, value| set(fields, field, value, |text| Some(text.to_owned())));
             }

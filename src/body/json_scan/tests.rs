@@ -7,13 +7,13 @@ static WANTED: [Node<char>; 5] = [
     Node { key: "model", want: Want::Value('m') },
     Node {
         key: "message",
-        want: Want::Within(&[
+        want: Want::Object(&[
             Node { key: "usage", want: Want::Value('U') },
-            Node { key: "deep", want: Want::Within(&[Node { key: "n", want: Want::Value('n') }]) },
+            Node { key: "deep", want: Want::Object(&[Node { key: "n", want: Want::Value('n') }]) },
         ]),
     },
     Node { key: "list", want: Want::Value('l') },
-    Node { key: "each", want: Want::Each(&[Node { key: "n", want: Want::Value('N') }], 'E') },
+    Node { key: "each", want: Want::Array(&[Node { key: "n", want: Want::Value('N') }], 'E') },
 ];
 
 fn scan(text: &str, chunk: usize, roots: Roots) -> Vec<(char, Option<String>)> {

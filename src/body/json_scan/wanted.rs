@@ -10,10 +10,10 @@ pub(crate) enum Want<F: 'static> {
     Value(F),
     /// Values within the object.
     #[cfg(feature = "llm")]
-    Within(&'static [Node<F>]),
+    Object(&'static [Node<F>]),
     /// Values within each object of the array. If the array has no objects, `[]` is reported under this name.
     #[cfg(feature = "llm")]
-    Each(&'static [Node<F>], F),
+    Array(&'static [Node<F>], F),
 }
 
 /// The number of documents in the input.
@@ -46,9 +46,9 @@ impl<F: Copy> Want<F> {
     pub(super) fn level(&self, byte: u8) -> Option<Level<F>> {
         match (byte, self) {
             #[cfg(feature = "llm")]
-            (b'{', Self::Within(nodes)) => Some(Level::object(nodes)),
+            (b'{', Self::Object(nodes)) => Some(Level::object(nodes)),
             #[cfg(feature = "llm")]
-            (b'[', Self::Each(nodes, name)) => Some(Level { nodes, is_array: true, report_if_empty: Some(*name) }),
+            (b'[', Self::Array(nodes, name)) => Some(Level { nodes, is_array: true, report_if_empty: Some(*name) }),
             _ => None,
         }
     }
