@@ -132,6 +132,7 @@
 mod body;
 mod config_error;
 pub mod event;
+mod headers;
 mod media;
 pub mod metadata;
 #[cfg(feature = "otel")]

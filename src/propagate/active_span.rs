@@ -2,7 +2,7 @@ use opentelemetry::{Context, trace::TraceContextExt};
 
 use crate::trace::{SpanId, TraceContext};
 
-/// The OpenTelemetry span that is active on this thread, where it is one within the request.
+/// Returns the OpenTelemetry span that is active on this thread, if it belongs to the trace.
 pub(super) fn active_span_in(trace: &TraceContext) -> Option<SpanId> {
     Context::map_current(|context| {
         if !context.has_active_span() {

@@ -1,38 +1,38 @@
-use crate::trace::{TRACEPARENT, TRACESTATE};
+use crate::headers::{TRACEPARENT, TRACESTATE};
 
 use super::{
-    Dialect, Origin, Propagated,
-    dialect::{Writer, set},
+    dialect::Dialect,
+    origin::Origin,
+    propagated::Propagated,
+    writer::{OutgoingTag, Writer, set_header},
 };
 
-/// What one destination is told: by default the trace context and no tag.
+/// The trace context and tags that one destination receives.
+///
+/// By default, that is the trace context and no tags.
+///
+/// # Examples
 ///
 /// ```
 /// use tower_tagging::propagate::{Dialect, Destination};
 ///
 /// let gateway = Destination::new().dialect(Dialect::Portkey).allow(["_user", "feature"]).allow_as("tenant_id", "tenant");
-/// let stranger = Destination::nothing();
+/// let third_party = Destination::nothing();
 /// ```
+#[must_use]
 #[derive(Clone, Debug)]
 pub struct Destination {
     sends_trace: bool,
-    allowed: Vec<Allowed>,
+    allowed: Vec<AllowedTag>,
     dialects: Vec<Dialect>,
 }
 
-/// A tag that may go out.
+/// An entry of the allow-list.
 #[derive(Clone, Debug)]
-struct Allowed {
+struct AllowedTag {
     key: Box<str>,
-    /// What it is called there.
+    /// The key that the destination sees.
     name: Box<str>,
-}
-
-/// A tag that is to go out.
-pub(super) struct Outgoing<'a> {
-    pub(super) key: &'a str,
-    pub(super) name: &'a str,
-    pub(super) value: &'a str,
 }
 
 impl Default for Destination {
@@ -42,25 +42,25 @@ impl Default for Destination {
 }
 
 impl Destination {
-    /// The trace context alone: `traceparent` and `tracestate`.
+    /// Creates a destination that receives only the trace context (`traceparent` and `tracestate`).
     pub fn new() -> Self {
         Self { sends_trace: true, allowed: Vec::new(), dialects: Vec::new() }
     }
 
-    /// Nothing at all, not even the trace context.
+    /// Creates a destination that receives nothing, not even the trace context.
     pub fn nothing() -> Self {
         Self::new().trace_context(false)
     }
 
-    /// Whether the trace goes out: `traceparent`, `tracestate`, and the trace headers of the dialects.
-    #[must_use]
+    /// Sets whether the trace context is sent: `traceparent`, `tracestate`, and the trace headers of the dialects.
     pub fn trace_context(mut self, sends: bool) -> Self {
         self.sends_trace = sends;
         self
     }
 
-    /// A dialect in which tags, and the trace, go out. Several are possible; without one no tag goes out.
-    #[must_use]
+    /// Adds a dialect in which tags and the trace context are sent.
+    ///
+    /// A destination can have several dialects. Without one, it receives no tags.
     pub fn dialect(mut self, dialect: Dialect) -> Self {
         if !self.dialects.contains(&dialect) {
             self.dialects.push(dialect);
@@ -68,23 +68,27 @@ impl Destination {
         self
     }
 
-    /// Tags that may go out under their own keys, compared exactly, behind those that may already.
-    #[must_use]
+    /// Adds tags to the allow-list. They are sent under their own keys.
+    ///
+    /// Keys are compared exactly. Tags are sent in the order in which they were allowed.
     pub fn allow<K: AsRef<str>>(self, keys: impl IntoIterator<Item = K>) -> Self {
         keys.into_iter().fold(self, |destination, key| destination.allow_as(key.as_ref(), key.as_ref()))
     }
 
-    /// A tag that may go out under another name. A key that is allowed twice goes out under the later name.
-    #[must_use]
+    /// Adds a tag to the allow-list and sends it under a different name.
+    ///
+    /// If the key is already allowed, the new name replaces the old one.
     pub fn allow_as(mut self, key: &str, name: &str) -> Self {
         match self.allowed.iter_mut().find(|allowed| *allowed.key == *key) {
             Some(allowed) => allowed.name = name.into(),
-            None => self.allowed.push(Allowed { key: key.into(), name: name.into() }),
+            None => self.allowed.push(AllowedTag { key: key.into(), name: name.into() }),
         }
         self
     }
 
-    /// The headers for a call, and what was left out of them.
+    /// Returns the headers to send on behalf of a request or a step, and the tags that were left out of them.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use tower_tagging::{Tags, propagate::{Dialect, Destination, LeftOutReason}};
@@ -100,18 +104,19 @@ impl Destination {
         let Origin { tags, trace } = origin.into();
         let mut propagated = Propagated::default();
         if self.sends_trace {
-            set(&mut propagated.headers, TRACEPARENT, &trace.traceparent());
+            set_header(&mut propagated.headers, TRACEPARENT, &trace.traceparent());
             if let Some(list) = trace.tracestate() {
-                set(&mut propagated.headers, TRACESTATE, list);
+                set_header(&mut propagated.headers, TRACESTATE, list);
             }
         }
+        // Merging the tags is the expensive part, so it is skipped if no tag can be sent.
         let metadata = if self.allowed.is_empty() || self.dialects.is_empty() { None } else { Some(tags.metadata()) };
         let outgoing: Vec<_> = metadata
             .iter()
             .flat_map(|metadata| {
                 self.allowed
                     .iter()
-                    .filter_map(|Allowed { key, name }| Some(Outgoing { key, name, value: metadata.get(key)? }))
+                    .filter_map(|AllowedTag { key, name }| Some(OutgoingTag { key, name, value: metadata.get(key)? }))
             })
             .collect();
         for dialect in &self.dialects {

@@ -2,27 +2,27 @@ use http::{HeaderMap, Uri, header, uri::Authority};
 
 use crate::config_error::ConfigError;
 
-use super::Destination;
+use super::destination::Destination;
 
-/// Destinations by host.
+/// The destinations of outgoing requests, by host.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Hosts {
     named: Vec<(Pattern, Destination)>,
-    /// All other hosts.
+    /// The destination of all hosts that match no pattern.
     pub(super) other: Destination,
 }
 
-/// A host, or all hosts below one.
+/// A host, or all subdomains of one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Pattern {
-    /// In lower case; with its dot in front when it is a suffix.
+    /// In lowercase. A suffix starts with a dot.
     host: Box<str>,
     is_suffix: bool,
     port: Option<u16>,
 }
 
 impl Hosts {
-    /// Of the same pattern the later destination counts.
+    /// Sets the destination for a pattern, replacing an earlier one.
     pub(super) fn add(&mut self, pattern: &str, destination: Destination) -> Result<(), ConfigError> {
         let invalid = || {
             let expected =
@@ -35,13 +35,13 @@ impl Hosts {
         Ok(())
     }
 
-    /// Where a request goes: by the authority of its URI, else by its `Host` header.
+    /// Returns the destination of a request by the authority of its URI, or else by its `Host` header.
     pub(super) fn destination(&self, uri: &Uri, headers: &HeaderMap) -> &Destination {
         if self.named.is_empty() {
             return &self.other;
         }
-        let of_header = || Authority::try_from(headers.get(header::HOST)?.as_bytes()).ok();
-        let Some(authority) = uri.authority().cloned().or_else(of_header) else { return &self.other };
+        let from_header = || Authority::try_from(headers.get(header::HOST)?.as_bytes()).ok();
+        let Some(authority) = uri.authority().cloned().or_else(from_header) else { return &self.other };
         let host = normal_host(&authority);
         let port = authority.port_u16().or_else(|| match uri.scheme_str() {
             Some("https") => Some(443),
@@ -63,7 +63,7 @@ impl Pattern {
         let authority: Authority = host.parse().ok()?;
         let name = normal_host(&authority);
         let is_name = !name.is_empty() && !name.starts_with('.') && !name.contains('*');
-        // Nothing stands beside the host but a port: no credentials, and no port that is none.
+        // Rejects credentials and invalid ports: there must be nothing except the host and a valid port.
         let port_len = authority.port().map_or(0, |port| 1 + port.as_str().len());
         let is_whole = authority.host().len() + port_len == host.len();
         let host = if is_suffix { format!(".{name}") } else { name };
@@ -79,13 +79,14 @@ impl Pattern {
         is_host && (self.port.is_none() || self.port == port)
     }
 
-    /// A host goes before a suffix, a longer suffix before a shorter one, and each with a port before it without.
+    /// Orders patterns by how specific they are: hosts above suffixes, longer suffixes above shorter ones, and patterns
+    /// with a port above those without.
     fn rank(&self) -> (bool, usize, bool) {
         (!self.is_suffix, self.host.len(), self.port.is_some())
     }
 }
 
-/// The host in lower case, without the dot that ends a full name.
+/// Returns the host in lowercase, without the trailing dot of a fully qualified name.
 fn normal_host(authority: &Authority) -> String {
     let host = authority.host().to_ascii_lowercase();
     host.strip_suffix('.').map(str::to_owned).unwrap_or(host)
@@ -97,7 +98,7 @@ mod tests {
 
     use super::{super::Dialect, Destination, Hosts};
 
-    /// The patterns, each with a destination that is told from the others by how many tags it allows.
+    /// Returns hosts with one destination per pattern. Destinations differ in the number of allowed tags.
     fn hosts(patterns: &[&str]) -> Hosts {
         let mut hosts = Hosts::default();
         for (at, pattern) in patterns.iter().enumerate() {
@@ -117,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn the_closest_pattern_counts() {
+    fn the_most_specific_pattern_applies() {
         let patterns = ["api.example.com", "*.example.com", "*.eu.example.com", "api.example.com:8443", "[::1]"];
         let hosts = hosts(&patterns);
         for (uri, expected) in [
@@ -143,12 +144,12 @@ mod tests {
         assert_eq!(
             found(&hosts, &patterns, "https://evil.test", Some("api.example.com")),
             None,
-            "the URI is where it goes"
+            "the URI takes precedence over the `Host` header"
         );
     }
 
     #[test]
-    fn a_pattern_is_a_host() {
+    fn rejects_patterns_that_are_not_hosts() {
         for pattern in [
             "",
             "*",

@@ -3,20 +3,21 @@ use std::fmt::Write;
 use http::HeaderName;
 use percent_encoding::{AsciiSet, CONTROLS, PercentEncode, utf8_percent_encode};
 
-/// What is no `baggage-octet`, and the percent sign itself; bytes above ASCII are always encoded.
-const NO_BAGGAGE_OCTET: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b',').add(b';').add(b'\\').add(b'%');
+/// The ASCII characters to percent-encode: those that are not a `baggage-octet` ([W3C
+/// Baggage](https://www.w3.org/TR/baggage/#definition)), and the percent sign. Bytes above ASCII are always encoded.
+const NOT_BAGGAGE_OCTET: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b',').add(b';').add(b'\\').add(b'%');
 
-/// The value of a member of W3C `baggage`.
+/// Encodes the value of a `baggage` member.
 pub(super) fn baggage_value(text: &str) -> PercentEncode<'_> {
-    utf8_percent_encode(text, NO_BAGGAGE_OCTET)
+    utf8_percent_encode(text, NOT_BAGGAGE_OCTET)
 }
 
-/// Whether the text is a `token` by RFC 9110, section 5.6.2, as header names are.
+/// Returns `true` if the text is a `token` (RFC 9110, section 5.6.2). Header names are tokens.
 pub(super) fn is_token(text: &str) -> bool {
     HeaderName::from_bytes(text.as_bytes()).is_ok()
 }
 
-/// Appends a JSON string literal of nothing but visible ASCII and spaces.
+/// Appends a JSON string literal that consists of visible ASCII characters and spaces.
 pub(super) fn push_json_string(json: &mut String, text: &str) {
     json.push('"');
     for letter in text.chars() {
@@ -26,7 +27,7 @@ pub(super) fn push_json_string(json: &mut String, text: &str) {
             ' '..='~' => json.push(letter),
             _ => {
                 for unit in letter.encode_utf16(&mut [0; 2]) {
-                    // Writing to a string does not fail.
+                    // Writing to a string never fails.
                     let _ = write!(json, "\\u{unit:04x}");
                 }
             }
@@ -35,7 +36,7 @@ pub(super) fn push_json_string(json: &mut String, text: &str) {
     json.push('"');
 }
 
-/// What HTTP leaves of the text as a header value.
+/// Removes the leading and trailing whitespace that HTTP removes from header values.
 pub(super) fn header_value(text: &str) -> &str {
     text.trim_matches([' ', '\t'])
 }
@@ -46,9 +47,9 @@ mod tests {
 
     use super::{baggage_value, is_token, push_json_string};
 
-    /// RFC 9110, section 5.6.2, and W3C Baggage, section 3.2.1.
+    /// RFC 9110, section 5.6.2, and the definition of `baggage-octet` in W3C Baggage.
     #[test]
-    fn every_ascii_character() {
+    fn classifies_every_ascii_character() {
         for byte in 0..=127_u8 {
             let text = char::from(byte).to_string();
             let is_tchar = byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
@@ -65,7 +66,7 @@ mod tests {
         #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(2048) })]
 
         #[test]
-        fn json_is_ascii_and_says_the_same(text: String) {
+        fn json_is_ascii_and_decodes_to_the_same_text(text: String) {
             let mut json = String::new();
             push_json_string(&mut json, &text);
             prop_assert!(json.bytes().all(|byte| (b' '..=b'~').contains(&byte)));

@@ -11,9 +11,9 @@ use uuid::Uuid;
 #[cfg(feature = "llm")]
 use crate::usage::{ExtraCost, LlmCall, Recorded, UsageRecord};
 use crate::{
-    body::request_fields::RequestFields,
+    body::{RequestFields, UserNote},
     event::Event,
-    metadata::{Diagnostic, Metadata, Scope, Scopes},
+    metadata::{Diagnostic, DiagnosticCode, Metadata, Scope, Scopes},
     sync::lock,
     text::truncated,
     trace::TraceContext,
@@ -312,7 +312,11 @@ impl Tags {
     pub(crate) fn take_request_fields(&self, fields: RequestFields) {
         self.change(|request| {
             if fields.user.is_some() || fields.user_note.is_some() {
-                request.unsettled.tags.fill_user(fields.user.as_deref(), fields.user_note);
+                let note = fields.user_note.map(|note| match note {
+                    UserNote::TooLarge => DiagnosticCode::TooLarge,
+                    UserNote::NotUtf8 => DiagnosticCode::NotUtf8,
+                });
+                request.unsettled.tags.fill_user(fields.user.as_deref(), note);
             }
             #[cfg(feature = "llm")]
             {

@@ -101,7 +101,7 @@ pub use self::channel_sink::ChannelSink;
 #[cfg(feature = "test-util")]
 pub use self::mock_sink::MockSink;
 #[cfg(feature = "spool")]
-pub use self::spool::{Fsync, Spool, SpoolBuilder, SpoolMode};
+pub use self::spool::{Fsync, Spool, SpoolBuilder, SpoolError, SpoolMode};
 pub use self::{
     counts::Counts,
     delivery::Delivery,

@@ -2,7 +2,10 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::metadata::{Diagnostic, DiagnosticCode, TagWriter};
+use crate::{
+    headers::BAGGAGE,
+    metadata::{Diagnostic, DiagnosticCode, TagWriter},
+};
 
 use super::{
     baggage,
@@ -13,8 +16,6 @@ use super::{
     strip_headers::StripHeaders,
     tag_sources::TagSources,
 };
-
-const BAGGAGE: HeaderName = HeaderName::from_static("baggage");
 
 impl TagSources {
     /// Copies the headers that become tags, strongest source first.

@@ -56,8 +56,3 @@ pub(crate) use self::captured::Captured;
 pub use self::{
     key_case::KeyCase, parse_key_case_error::ParseKeyCaseError, strip_headers::StripHeaders, tag_sources::TagSources,
 };
-#[cfg(feature = "propagate")]
-pub(crate) use self::{
-    prefix::is_reserved,
-    tag_sources::{MAJORDOMO_PREFIX, PORTKEY_METADATA},
-};

@@ -1,14 +1,6 @@
 use http::HeaderName;
 
-use crate::config_error::ConfigError;
-
-/// Names after a prefix that address the gateway itself and do not become tags.
-const RESERVED: [&str; 7] = ["key", "provider", "provider-alias", "client", "trace-id", "span-path", "span-name"];
-
-/// Returns `true` if a header with this name after its prefix, in lowercase, does not become a tag.
-pub(crate) fn is_reserved(rest: &str) -> bool {
-    RESERVED.contains(&rest)
-}
+use crate::{config_error::ConfigError, headers::is_reserved};
 
 /// The beginning of the names of headers that become tags, in lowercase.
 #[derive(Clone, Debug)]

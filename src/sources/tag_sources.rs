@@ -1,11 +1,11 @@
 use http::HeaderName;
 
-use crate::config_error::{ConfigError, ConfigProblems, env_var};
+use crate::{
+    config_error::{ConfigError, ConfigProblems, env_var},
+    headers::{MAJORDOMO_PREFIX, PORTKEY_METADATA},
+};
 
 use super::{allow_list::AllowList, key_case::KeyCase, prefix::Prefix, secret::is_secret};
-
-pub(crate) const PORTKEY_METADATA: HeaderName = HeaderName::from_static("x-portkey-metadata");
-pub(crate) const MAJORDOMO_PREFIX: &str = "x-majordomo-";
 
 /// The places that request tags are read from. See the [module](super) documentation.
 ///

@@ -8,7 +8,7 @@ use bytes::Buf;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
-use crate::{body::request_fields::RequestFieldReader, request::Tags};
+use crate::{body::RequestFieldReader, request::Tags};
 
 use super::{pending::error_of, pieces};
 

@@ -4,7 +4,7 @@ use http::Request;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::{body::request_fields::RequestFieldReader, request::Tags};
+use crate::{body::RequestFieldReader, request::Tags};
 
 use super::{RequestBodyLayer, request_body::RequestBody};
 

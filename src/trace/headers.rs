@@ -1,11 +1,5 @@
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-pub(crate) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
-pub(crate) const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
-pub(crate) const PORTKEY_TRACE_ID: HeaderName = HeaderName::from_static("x-portkey-trace-id");
-pub(crate) const PORTKEY_PARENT_SPAN_ID: HeaderName = HeaderName::from_static("x-portkey-parent-span-id");
-pub(super) const PORTKEY_SPAN_ID: HeaderName = HeaderName::from_static("x-portkey-span-id");
-pub(crate) const MAJORDOMO_TRACE_ID: HeaderName = HeaderName::from_static("x-majordomo-trace-id");
 pub(super) const X_TRACE_ID: HeaderName = HeaderName::from_static("x-trace-id");
 
 /// The headers of a request that concern its trace, found in one pass. Of a repeated header, the first value is used.

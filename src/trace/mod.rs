@@ -78,8 +78,6 @@ mod trace_source;
 mod traceparent;
 mod tracestate;
 
-#[cfg(feature = "propagate")]
-pub(crate) use self::headers::{MAJORDOMO_TRACE_ID, PORTKEY_PARENT_SPAN_ID, PORTKEY_TRACE_ID, TRACEPARENT, TRACESTATE};
 pub(crate) use self::onward_headers::OnwardHeaders;
 #[cfg(feature = "test-util")]
 pub use self::sequential_ids::SequentialIds;

@@ -1,8 +1,9 @@
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
+use crate::headers::{TRACEPARENT, TRACESTATE};
+
 use super::{
-    headers::{TRACEPARENT, TRACESTATE},
     trace_context::TraceContext,
     traceparent::TRACE_ID,
     tracestate::Tracestate,

@@ -6,16 +6,14 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use sha2::{Digest, Sha256};
 
 use crate::{
+    headers::{MAJORDOMO_TRACE_ID, PORTKEY_PARENT_SPAN_ID, PORTKEY_SPAN_ID, PORTKEY_TRACE_ID, TRACESTATE},
     metadata::{Diagnostic, DiagnosticCode, Diagnostics},
     text::header_text,
 };
 
 use super::{
     client_text::{joined_segments, readable, visible_ascii},
-    headers::{
-        MAJORDOMO_TRACE_ID, PORTKEY_PARENT_SPAN_ID, PORTKEY_SPAN_ID, PORTKEY_TRACE_ID, TRACESTATE, TraceHeaders,
-        X_TRACE_ID,
-    },
+    headers::{TraceHeaders, X_TRACE_ID},
     onward_headers::OnwardHeaders,
     span_id::SpanId,
     trace_context::{Parent, TraceContext},

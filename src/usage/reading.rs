@@ -168,7 +168,7 @@ const SERVICE_TIER: Node<Field> = Node { key: "service_tier", want: Want::Value(
 /// Cohere: embed, and chat v1.
 const META: Node<Field> = Node {
     key: "meta",
-    want: Want::Within(&[
+    want: Want::Object(&[
         Node { key: "billed_units", want: Want::Value(Field::BilledUnits) },
         Node { key: "tokens", want: Want::Value(Field::Tokens) },
     ]),
@@ -176,10 +176,10 @@ const META: Node<Field> = Node {
 /// OpenAI responses: what was made, calls of tools among it.
 const OUTPUT: Node<Field> = Node {
     key: "output",
-    want: Want::Each(
+    want: Want::Array(
         &[
             Node { key: "type", want: Want::Value(Field::Item) },
-            Node { key: "action", want: Want::Within(&[Node { key: "type", want: Want::Value(Field::Action) }]) },
+            Node { key: "action", want: Want::Object(&[Node { key: "type", want: Want::Value(Field::Action) }]) },
         ],
         Field::Nothing,
     ),
@@ -187,7 +187,7 @@ const OUTPUT: Node<Field> = Node {
 /// The tools that there were: one of them may make images, by a model of its own.
 const TOOLS: Node<Field> = Node {
     key: "tools",
-    want: Want::Each(
+    want: Want::Array(
         &[
             Node { key: "type", want: Want::Value(Field::ToolType) },
             Node { key: "model", want: Want::Value(Field::ToolModel) },
@@ -220,7 +220,7 @@ static WANTED: [Node<Field>; 42] = [
     Node { key: "done", want: Want::Value(Field::Done) },
     Node {
         key: "choices",
-        want: Want::Each(
+        want: Want::Array(
             &[
                 Node { key: "finish_reason", want: Want::Value(Field::Finish) },
                 Node { key: "usage", want: Want::Value(Field::ChoiceUsage) },
@@ -231,12 +231,12 @@ static WANTED: [Node<Field>; 42] = [
     // Gemini.
     Node {
         key: "candidates",
-        want: Want::Each(
+        want: Want::Array(
             &[
                 Node { key: "finishReason", want: Want::Value(Field::FinishReason) },
                 Node {
                     key: "groundingMetadata",
-                    want: Want::Within(&[
+                    want: Want::Object(&[
                         Node { key: "webSearchQueries", want: Want::Value(Field::Queries) },
                         Node { key: "imageSearchQueries", want: Want::Value(Field::Queries) },
                     ]),
@@ -247,17 +247,17 @@ static WANTED: [Node<Field>; 42] = [
     },
     Node {
         key: "promptFeedback",
-        want: Want::Within(&[Node { key: "blockReason", want: Want::Value(Field::Finish) }]),
+        want: Want::Object(&[Node { key: "blockReason", want: Want::Value(Field::Finish) }]),
     },
     // Vertex.
     Node {
         key: "predictions",
-        want: Want::Each(
+        want: Want::Array(
             &[Node {
                 key: "embeddings",
-                want: Want::Within(&[Node {
+                want: Want::Object(&[Node {
                     key: "statistics",
-                    want: Want::Within(&[Node { key: "token_count", want: Want::Value(Field::EmbeddedTokens) }]),
+                    want: Want::Object(&[Node { key: "token_count", want: Want::Value(Field::EmbeddedTokens) }]),
                 }]),
             }],
             Field::Nothing,
@@ -266,24 +266,24 @@ static WANTED: [Node<Field>; 42] = [
     // Bedrock Converse.
     Node {
         key: "trace",
-        want: Want::Within(&[Node {
+        want: Want::Object(&[Node {
             key: "promptRouter",
-            want: Want::Within(&[Node { key: "invokedModelId", want: Want::Value(Field::InvokedModel) }]),
+            want: Want::Object(&[Node { key: "invokedModelId", want: Want::Value(Field::InvokedModel) }]),
         }]),
     },
-    Node { key: "serviceTier", want: Want::Within(&[Node { key: "type", want: Want::Value(Field::ServiceTier) }]) },
+    Node { key: "serviceTier", want: Want::Object(&[Node { key: "type", want: Want::Value(Field::ServiceTier) }]) },
     Node { key: "provider", want: Want::Value(Field::ServedBy) },
     Node { key: "error", want: Want::Value(Field::Error) },
     // Anthropic: message_start.
     Node {
         key: "message",
-        want: Want::Within(&[ID, MODEL, Node { key: "usage", want: Want::Value(Field::FirstUsage) }]),
+        want: Want::Object(&[ID, MODEL, Node { key: "usage", want: Want::Value(Field::FirstUsage) }]),
     },
     // OpenAI responses: response.completed and others. Gemini Code Assist wraps its answer the same way, Cohere v1 that of a
     // stream.
     Node {
         key: "response",
-        want: Want::Within(&[
+        want: Want::Object(&[
             ID,
             MODEL,
             MODEL_VERSION,
@@ -301,12 +301,12 @@ static WANTED: [Node<Field>; 42] = [
     TOOLS,
     TOOL_USAGE,
     // Gemini interactions: interaction.created and interaction.completed.
-    Node { key: "interaction", want: Want::Within(&[ID, MODEL, SERVICE_TIER, USAGE]) },
+    Node { key: "interaction", want: Want::Object(&[ID, MODEL, SERVICE_TIER, USAGE]) },
     // Cohere: message-end. Anthropic: message_delta.
-    Node { key: "delta", want: Want::Within(&[USAGE, STOP_REASON]) },
+    Node { key: "delta", want: Want::Object(&[USAGE, STOP_REASON]) },
     Node {
         key: "x_groq",
-        want: Want::Within(&[
+        want: Want::Object(&[
             Node { key: "usage", want: Want::Value(Field::GroqUsage) },
             USAGE_BREAKDOWN,
             Node { key: "id", want: Want::Value(Field::GroqMark) },
@@ -317,15 +317,15 @@ static WANTED: [Node<Field>; 42] = [
     USAGE_BREAKDOWN,
     Node {
         key: "time_info",
-        want: Want::Within(&[Node { key: "queue_time", want: Want::Value(Field::CerebrasMark) }]),
+        want: Want::Object(&[Node { key: "queue_time", want: Want::Value(Field::CerebrasMark) }]),
     },
     Node { key: "duration", want: Want::Value(Field::Duration) },
     META,
     RESPONSE_ID,
     // Mistral conversations.
-    Node { key: "outputs", want: Want::Each(&[MODEL], Field::Nothing) },
+    Node { key: "outputs", want: Want::Array(&[MODEL], Field::Nothing) },
     // Workers AI.
-    Node { key: "result", want: Want::Within(&[MODEL, USAGE]) },
+    Node { key: "result", want: Want::Object(&[MODEL, USAGE]) },
     Node { key: "amazon-bedrock-invocationMetrics", want: Want::Value(Field::Metrics) },
     // Ollama.
     count("prompt_eval_count"),
@@ -334,7 +334,7 @@ static WANTED: [Node<Field>; 42] = [
     count("prompt_token_count"),
     count("generation_token_count"),
     count("inputTextTokenCount"),
-    Node { key: "results", want: Want::Each(&[count("tokenCount")], Field::Nothing) },
+    Node { key: "results", want: Want::Array(&[count("tokenCount")], Field::Nothing) },
 ];
 
 impl Reading {

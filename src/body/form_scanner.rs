@@ -1,53 +1,60 @@
-//! Picking fields out of a `multipart/form-data` body that streams past, cut at any byte ([RFC
+//! Finds fields in a `multipart/form-data` body while it streams past in chunks of any size ([RFC
 //! 7578](https://www.rfc-editor.org/rfc/rfc7578), [RFC 2046, section
 //! 5.1](https://www.rfc-editor.org/rfc/rfc2046#section-5.1)).
 //!
-//! Files are passed over: nothing is kept but the head of the part at hand, or the value of a field that is wanted.
+//! Files are skipped. Only the header of the current part, or the value of a wanted field, is buffered.
+//!
+//! The crate [`multer`](https://docs.rs/multer) was considered. It owns the stream that it parses, so it cannot observe a
+//! body that passes through unchanged.
 
 use http::{HeaderMap, header};
 use memchr::memchr;
 
-/// Longest head of a part, in bytes.
-const MAX_HEAD_BYTES: usize = 4096;
+/// Maximum length of the header of a part, in bytes.
+const MAX_HEADER_BYTES: usize = 4096;
 
-/// Finds the values of wanted fields, which go by names of type `F`.
+/// Finds the values of wanted fields. `F` names the values that are reported.
 pub(crate) struct FormScanner<F> {
-    /// What stands before every part but the first, and behind the last.
+    /// The bytes before every part except the first, and after the last part.
     delimiter: Vec<u8>,
-    /// How many bytes of it were the last ones.
+    /// The number of delimiter bytes that the input ends with so far.
     matched: usize,
     state: State<F>,
-    /// The head or the value at hand.
-    kept: Vec<u8>,
+    /// The header of the current part, or the value of the current field.
+    buffer: Vec<u8>,
     max_value_bytes: usize,
 }
 
 #[derive(Clone, Copy, Debug)]
 enum State<F> {
-    /// Before the first part, or in one that is not wanted.
-    Passing,
-    /// Behind a delimiter, until the empty line that ends the head of the part.
-    Head,
+    /// Before the first part, or in a part that is not wanted.
+    Skipping,
+    /// In the header of a part, which ends at an empty line.
+    Header,
+    /// In the value of a wanted field.
     Value(F),
+    /// After the last delimiter.
     Done,
+    /// In input that is not a form.
     Broken,
 }
 
 impl<F: Copy> FormScanner<F> {
-    /// A scanner for a body with this boundary.
+    /// Creates a scanner for a body with this boundary. Values longer than `max_value_bytes` are reported without their
+    /// text.
     pub(crate) fn new(boundary: &str, max_value_bytes: usize) -> Self {
         let delimiter = [b"\r\n--", boundary.as_bytes()].concat();
-        // The first one stands at the beginning, where no line end is.
-        Self { delimiter, matched: 2, state: State::Passing, kept: Vec::new(), max_value_bytes }
+        // The first delimiter is at the start of the body, without a line break before it.
+        Self { delimiter, matched: 2, state: State::Skipping, buffer: Vec::new(), max_value_bytes }
     }
 
-    /// Whether the last delimiter was read.
+    /// Returns `true` after the last delimiter.
     pub(crate) fn is_done(&self) -> bool {
         matches!(self.state, State::Done)
     }
 
-    /// Reads on, and hands out the values of fields that `wanted` knows by their names; `None` for one that is too long. Files
-    /// are no fields.
+    /// Scans the next chunk and reports the values of all fields that `wanted` accepts by name, or `None` if a value is too
+    /// long. Files are not reported.
     pub(crate) fn feed(
         &mut self,
         chunk: &[u8],
@@ -55,30 +62,30 @@ impl<F: Copy> FormScanner<F> {
         mut found: impl FnMut(F, Option<&[u8]>),
     ) {
         let mut rest = chunk;
-        while let Some((byte, behind)) = rest.split_first() {
+        while let Some((byte, after)) = rest.split_first() {
             match self.state {
                 State::Done | State::Broken => return,
-                State::Head => {
-                    self.kept.push(*byte);
-                    rest = behind;
-                    self.end_head(&wanted);
+                State::Header => {
+                    self.buffer.push(*byte);
+                    rest = after;
+                    self.end_header(&wanted);
                 }
-                State::Passing | State::Value(_) if self.matched == 0 => {
-                    // A delimiter begins with the only carriage return in it.
+                State::Skipping | State::Value(_) if self.matched == 0 => {
+                    // A delimiter contains one carriage return, at its start.
                     let (run, from_mark) = rest.split_at(memchr(b'\r', rest).unwrap_or(rest.len()));
                     self.keep(run);
                     self.matched = usize::from(!from_mark.is_empty());
                     rest = from_mark.get(1..).unwrap_or_default();
                 }
-                State::Passing | State::Value(_) => {
+                State::Skipping | State::Value(_) => {
                     if self.delimiter.get(self.matched) == Some(byte) {
                         self.matched += 1;
-                        rest = behind;
+                        rest = after;
                         if self.matched == self.delimiter.len() {
                             self.end_part(&mut found);
                         }
                     } else {
-                        // It was part of the value after all; the byte may begin the next.
+                        // The bytes were part of the value. The current byte may start the next delimiter.
                         let delimiter = std::mem::take(&mut self.delimiter);
                         self.keep(delimiter.get(..self.matched).unwrap_or_default());
                         self.delimiter = delimiter;
@@ -89,36 +96,38 @@ impl<F: Copy> FormScanner<F> {
         }
     }
 
-    /// Keeps bytes of a wanted value. One byte over the limit marks it as too long.
+    /// Buffers bytes of a wanted value. One byte above the maximum marks the value as too long.
     fn keep(&mut self, bytes: &[u8]) {
         if let State::Value(_) = self.state {
-            let room = (self.max_value_bytes + 1).saturating_sub(self.kept.len());
-            self.kept.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
+            let room = (self.max_value_bytes + 1).saturating_sub(self.buffer.len());
+            self.buffer.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
         }
     }
 
-    fn end_head(&mut self, wanted: impl Fn(&str) -> Option<F>) {
-        if self.kept == b"--" {
+    fn end_header(&mut self, wanted: impl Fn(&str) -> Option<F>) {
+        if self.buffer == b"--" {
             self.state = State::Done;
-        } else if self.kept.ends_with(b"\r\n\r\n") {
-            self.state = field_name(&self.kept).and_then(wanted).map_or(State::Passing, State::Value);
-            self.kept.clear();
-        } else if self.kept.len() > MAX_HEAD_BYTES {
+        } else if self.buffer.ends_with(b"\r\n\r\n") {
+            self.state = field_name(&self.buffer).and_then(wanted).map_or(State::Skipping, State::Value);
+            self.buffer.clear();
+        } else if self.buffer.len() > MAX_HEADER_BYTES {
             self.state = State::Broken;
         }
     }
 
     fn end_part(&mut self, found: &mut impl FnMut(F, Option<&[u8]>)) {
         if let State::Value(field) = self.state {
-            found(field, Some(&*self.kept).filter(|value| value.len() <= self.max_value_bytes));
+            found(field, Some(&*self.buffer).filter(|value| value.len() <= self.max_value_bytes));
         }
-        self.state = State::Head;
+        self.state = State::Header;
         self.matched = 0;
-        self.kept.clear();
+        self.buffer.clear();
     }
 }
 
-/// The boundary that the headers announce, of 1 to 70 letters as RFC 2046 has it.
+/// Returns the boundary of a multipart form, or `None` if the headers announce a different format.
+///
+/// A boundary has 1 to 70 characters (RFC 2046, section 5.1.1).
 pub(crate) fn boundary(headers: &HeaderMap) -> Option<&str> {
     let content_type = headers.get(header::CONTENT_TYPE)?.to_str().ok()?;
     let (media_type, parameters) = content_type.split_once(';')?;
@@ -128,10 +137,10 @@ pub(crate) fn boundary(headers: &HeaderMap) -> Option<&str> {
     parameter(parameters, "boundary").filter(|boundary| (1..=70).contains(&boundary.len()))
 }
 
-/// The name of the field that a part with this head is, unless that is a file.
-fn field_name(head: &[u8]) -> Option<&str> {
-    let head = std::str::from_utf8(head).ok()?;
-    let (_, disposition) = head
+/// Returns the field name of a part with this header, or `None` if the part is a file.
+fn field_name(header: &[u8]) -> Option<&str> {
+    let header = std::str::from_utf8(header).ok()?;
+    let (_, disposition) = header
         .split("\r\n")
         .filter_map(|line| line.split_once(':'))
         .find(|(name, _)| name.trim().eq_ignore_ascii_case("content-disposition"))?;
@@ -140,20 +149,20 @@ fn field_name(head: &[u8]) -> Option<&str> {
     parameter(parameters, "name").filter(|_| !is_file)
 }
 
-/// The value of a parameter, as it is written within its quotation marks.
+/// Returns the value of a parameter without its quotation marks.
 fn parameter<'p>(parameters: &'p str, name: &str) -> Option<&'p str> {
     let mut rest = parameters;
     loop {
-        let (key, behind) = rest.split_once('=')?;
-        let behind = behind.trim_start();
-        let (value, behind) = match behind.strip_prefix('"') {
+        let (key, after) = rest.split_once('=')?;
+        let after = after.trim_start();
+        let (value, after) = match after.strip_prefix('"') {
             Some(quoted) => quoted.split_once('"')?,
-            None => behind.split_at(behind.find(';').unwrap_or(behind.len())),
+            None => after.split_at(after.find(';').unwrap_or(after.len())),
         };
         if key.trim().eq_ignore_ascii_case(name) {
             return Some(value.trim());
         }
-        rest = behind.split_once(';')?.1;
+        rest = after.split_once(';')?.1;
     }
 }
 
@@ -164,7 +173,7 @@ mod tests {
 
     use super::{FormScanner, boundary};
 
-    /// The values of the fields `model` and `user`, limited to 24 bytes, and whether the body is complete.
+    /// Returns the values of the fields `model` and `user`, limited to 24 bytes, and whether the body is complete.
     fn scan(body: &[u8], chunk: usize) -> (Vec<(char, Option<String>)>, bool) {
         let mut scanner = FormScanner::new("b0und", 24);
         let mut values = Vec::new();
@@ -182,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn finds_fields_whatever_the_chunks() {
+    fn finds_fields_for_any_chunk_size() {
         let file = "--b0und\r\nContent-Disposition: form-data; name=\"file\"; filename=\"model\"\r\nContent-Type: audio/mpeg\r\n\r\n\
             \r\n--b0un\r\r\n--b0uxd name=\"model\"\r\n";
         let field = "\r\n--b0und\r\ncontent-disposition: form-data; name=\"model\"\r\n\r\nwhisper-1";
@@ -213,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn boundaries() {
+    fn reads_the_boundary_of_multipart_forms_only() {
         for (content_type, expected) in [
             ("multipart/form-data; boundary=x-y", Some("x-y")),
             ("Multipart/Form-Data; charset=utf-8; Boundary=\"a b;c\"", Some("a b;c")),
@@ -232,7 +241,7 @@ mod tests {
         #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(1024) })]
 
         #[test]
-        fn finds_the_same_in_anything_however_it_is_cut(
+        fn chunk_boundaries_never_change_the_result(
             parts in prop::collection::vec(
                 prop_oneof![
                     Just("\r\n--b0und"), Just("--b0und"), Just("\r\n"), Just("\r"), Just("\n"), Just("--"), Just("-"),

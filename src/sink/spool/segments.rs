@@ -1,0 +1,216 @@
+use std::{
+    collections::VecDeque,
+    fs::{self, File, OpenOptions},
+    io::{ErrorKind, Write},
+    path::PathBuf,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering::SeqCst},
+    },
+};
+
+use crate::{sink::DropReason, sync::lock};
+
+use super::{
+    position::Position,
+    recovery::Recovered,
+    segment::{Segment, segment_path},
+    spool_error::SpoolError,
+    syncer::Syncer,
+};
+
+/// A segment that holds nothing undelivered is deleted before it is full, once it has this size in bytes.
+const RETIRE_BYTES: u64 = 1024 * 1024;
+
+/// A lower bound of the size of any record, in bytes.
+const MIN_RECORD_BYTES: u64 = 256;
+
+/// The files of the log and the counts of their content.
+///
+/// Records are appended from many threads, read by one [`Cursor`](super::cursor::Cursor), and deleted a segment at a time.
+#[derive(Debug)]
+pub(super) struct Segments {
+    directory: PathBuf,
+    max_bytes: u64,
+    segment_bytes: u64,
+    state: Mutex<State>,
+    syncer: Syncer,
+    /// The number of the first segment of this process.
+    first_own: u64,
+    // Incremented only while `state` is locked, so that a reader never subtracts a record before it was added.
+    waiting: AtomicU64,
+    bytes: AtomicU64,
+    written: AtomicU64,
+}
+
+#[derive(Debug)]
+struct State {
+    /// All segments, oldest first.
+    list: VecDeque<Segment>,
+    /// The file of the last segment, while records are appended to it.
+    open: Option<Arc<File>>,
+    next_number: u64,
+}
+
+impl Segments {
+    pub(super) fn new(
+        directory: PathBuf,
+        max_bytes: u64,
+        segment_bytes: u64,
+        recovered: Recovered,
+        syncer: Syncer,
+    ) -> Self {
+        let Recovered { segments, committed, .. } = recovered;
+        let next_number = segments.last().map_or(committed.segment, |last| last.number) + 1;
+        Self {
+            directory,
+            max_bytes,
+            // Segments are deleted as a whole, so the spool must have room for more than one.
+            segment_bytes: segment_bytes.min(max_bytes / 2),
+            syncer,
+            first_own: next_number,
+            waiting: AtomicU64::new(segments.iter().map(|segment| segment.records).sum()),
+            bytes: AtomicU64::new(segments.iter().map(|segment| segment.length).sum()),
+            written: AtomicU64::new(0),
+            state: Mutex::new(State { next_number, list: segments.into(), open: None }),
+        }
+    }
+
+    /// Returns the number of records that are not delivered.
+    pub(super) fn waiting(&self) -> u64 {
+        self.waiting.load(SeqCst)
+    }
+
+    /// Returns the total size of the files, in bytes.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes.load(SeqCst)
+    }
+
+    /// Returns the number of records that this process has written.
+    pub(super) fn written(&self) -> u64 {
+        self.written.load(SeqCst)
+    }
+
+    /// Returns `true` if there is no room for any record. The check is cheap, so a full log costs a request nothing.
+    pub(super) fn is_full(&self) -> bool {
+        self.bytes() + MIN_RECORD_BYTES > self.max_bytes
+    }
+
+    /// Returns `true` if an earlier process wrote the segment. Its damage was counted when the log was opened.
+    pub(super) fn is_recovered(&self, number: u64) -> bool {
+        number < self.first_own
+    }
+
+    pub(super) fn path(&self, number: u64) -> PathBuf {
+        segment_path(&self.directory, number)
+    }
+
+    /// Returns the first segment at or after a number, and whether it is the last segment at this moment.
+    pub(super) fn at_or_after(&self, number: u64) -> Option<(Segment, bool)> {
+        let state = lock(&self.state);
+        let segment = state.list.iter().copied().find(|segment| segment.number >= number)?;
+        let is_last = state.list.back().is_some_and(|last| last.number == segment.number);
+        Some((segment, is_last))
+    }
+
+    /// Appends a complete record.
+    pub(super) fn append(&self, record: &[u8]) -> Result<(), DropReason> {
+        let length = record.len() as u64;
+        let mut state = lock(&self.state);
+        if self.bytes() + length > self.max_bytes {
+            return Err(DropReason::SpoolFull);
+        }
+        if state.list.back().is_some_and(|last| last.length > 0 && last.length + length > self.segment_bytes) {
+            state.open = None;
+        }
+        let result = self.open_file(&mut state).and_then(|file| self.write(&mut state, &file, record));
+        if let Err(error) = result {
+            drop(state);
+            tracing::debug!(target: "tower_tagging::delivery", %error, "spool write failed");
+            return Err(DropReason::SpoolFailed);
+        }
+        self.bytes.fetch_add(length, SeqCst);
+        self.written.fetch_add(1, SeqCst);
+        self.waiting.fetch_add(1, SeqCst);
+        drop(state);
+        self.syncer.wrote();
+        Ok(())
+    }
+
+    /// Returns the file of the last segment, or creates a new segment if none is open.
+    fn open_file(&self, state: &mut State) -> Result<Arc<File>, SpoolError> {
+        if let Some(file) = &state.open {
+            return Ok(Arc::clone(file));
+        }
+        let number = state.next_number;
+        let path = self.path(number);
+        let file = OpenOptions::new()
+            .create_new(true)
+            .append(true)
+            .open(&path)
+            .map_err(SpoolError::context("create", &path))?;
+        let file = Arc::new(file);
+        state.next_number += 1;
+        state.list.push_back(Segment { number, length: 0, records: 0 });
+        state.open = Some(Arc::clone(&file));
+        self.syncer.opened(Arc::clone(&file));
+        Ok(file)
+    }
+
+    /// Writes a record to the last segment.
+    fn write(&self, state: &mut State, mut file: &File, record: &[u8]) -> Result<(), SpoolError> {
+        let Some(last) = state.list.back_mut() else {
+            return Err(SpoolError::new("write to", &self.directory, ErrorKind::NotFound.into()));
+        };
+        let Err(error) = file.write_all(record) else {
+            last.length += record.len() as u64;
+            last.records += 1;
+            return Ok(());
+        };
+        // Part of the record may have been written. If it cannot be removed, a new segment is started, and the reader
+        // skips the remains.
+        if file.set_len(last.length).is_err() {
+            state.open = None;
+            if let Ok(metadata) = file.metadata() {
+                self.bytes.fetch_add(metadata.len().saturating_sub(last.length), SeqCst);
+                last.length = metadata.len();
+            }
+        }
+        let number = last.number;
+        Err(SpoolError::new("write to", &self.path(number), error))
+    }
+
+    /// Subtracts records that were delivered or lost.
+    pub(super) fn subtract_waiting(&self, records: u64) {
+        self.waiting.fetch_sub(records, SeqCst);
+    }
+
+    /// Removes the segments that hold nothing after the position and returns their numbers. The caller then
+    /// [deletes](Self::delete) their files.
+    pub(super) fn retire(&self, position: Position) -> Vec<u64> {
+        let mut state = lock(&self.state);
+        let mut retired = Vec::new();
+        while let Some(first) = state.list.front().copied() {
+            let is_open = state.list.len() == 1 && state.open.is_some();
+            let is_done = first.number < position.segment
+                || (first.number == position.segment && first.length <= position.offset);
+            if !is_done || (is_open && first.length < RETIRE_BYTES.min(self.segment_bytes)) {
+                break;
+            }
+            if is_open {
+                state.open = None;
+            }
+            state.list.pop_front();
+            self.bytes.fetch_sub(first.length, SeqCst);
+            retired.push(first.number);
+        }
+        retired
+    }
+
+    /// Deletes the files of retired segments. A file that cannot be deleted now is deleted when the log is opened again.
+    pub(super) fn delete(&self, retired: &[u64]) {
+        for number in retired {
+            let _ = fs::remove_file(self.path(*number));
+        }
+    }
+}

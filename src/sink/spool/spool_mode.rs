@@ -1,0 +1,23 @@
+use std::fmt;
+
+/// When a [`Spool`](super::Spool) stores an event.
+///
+/// See [When an event is written](super#when-an-event-is-written).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SpoolMode {
+    /// Stores events when memory is full or while the destination is unavailable.
+    #[default]
+    OnOverflow,
+    /// Stores every event before the client receives the end of the response.
+    Always,
+}
+
+impl fmt::Display for SpoolMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::OnOverflow => "on overflow",
+            Self::Always => "always",
+        })
+    }
+}
