@@ -1,4 +1,4 @@
-//! Inbound tags on an outgoing LLM call through reqwest, with the step of an agent.
+//! Inbound tags on an outgoing LLM call through a hyper client, with the step of an agent.
 //!
 //! ```text
 //! cargo run --example outbound --features axum,client
@@ -10,6 +10,12 @@
 use std::error::Error;
 
 use axum::{Router, extract::State, http::HeaderMap, response::IntoResponse, routing::post};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Bytes;
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::TokioExecutor,
+};
 use tokio::{net::TcpListener, sync::mpsc};
 use tower_tagging::{
     MetadataLayer, TaggingLayer, Tags,
@@ -20,7 +26,7 @@ use tower_tagging::{
 /// What the service knows of its provider.
 #[derive(Clone)]
 struct Provider {
-    client: reqwest::Client,
+    client: Client<HttpConnector, Full<Bytes>>,
     url: String,
     /// What the provider may know of the service's own callers.
     destination: Destination,
@@ -29,9 +35,12 @@ struct Provider {
 async fn answer(State(provider): State<Provider>, tags: Tags) -> axum::response::Result<impl IntoResponse> {
     tags.insert("feature", "search");
     let step = tags.child("agent:answer").child("llm:rewrite_query");
-    let call = provider.client.post(&provider.url).headers(propagate::headers(&step, &provider.destination));
-    let response = call.body(r#"{"model":"gpt-4o"}"#).send().await.map_err(|problem| problem.to_string())?;
-    Ok(response.text().await.map_err(|problem| problem.to_string())?)
+    let call = http::Request::post(&provider.url).body(Full::from(r#"{"model":"gpt-4o"}"#));
+    let mut call = call.map_err(|error| error.to_string())?;
+    call.headers_mut().extend(propagate::headers(&step, &provider.destination));
+    let response = provider.client.request(call).await.map_err(|error| error.to_string())?;
+    let body = response.into_body().collect().await.map_err(|error| error.to_string())?;
+    Ok(body.to_bytes())
 }
 
 async fn serve(app: Router) -> Result<String, Box<dyn Error>> {
@@ -49,8 +58,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
         let _ = seen.try_send(headers);
         r#"{"choices":[]}"#
     });
+    let client = Client::builder(TokioExecutor::new()).build_http();
     let provider = Provider {
-        client: reqwest::Client::builder().no_proxy().build()?,
+        client: client.clone(),
         url: serve(provider).await?,
         destination: Destination::new()
             .dialect(Dialect::Portkey)
@@ -62,13 +72,13 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let tagging = TaggingLayer::builder().metadata(MetadataLayer::builder().sources(TagSources::all())).build()?;
     let service = serve(Router::new().fallback(post(answer)).with_state(provider).layer(tagging)).await?;
 
-    let request = reqwest::Client::builder().no_proxy().build()?.post(service);
-    let request = request
+    let request = http::Request::post(service)
         .header("x-portkey-trace-id", "req-7f3a")
         .header("x-portkey-metadata", r#"{"_user": "Zo\u00eb", "plan": "nobody else's business"}"#)
         .header("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
         .header("tracestate", "vendor=42");
-    request.send().await?.error_for_status()?;
+    let response = client.request(request.body(Full::default())?).await?;
+    assert!(response.status().is_success());
 
     let headers = received.recv().await.ok_or("the provider received nothing")?;
     for (name, value) in &headers {

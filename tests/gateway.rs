@@ -603,49 +603,56 @@ async fn cookies_of_http_2_are_one_header_upstream() {
     assert_eq!(cookies, ["a=1; b=2; c=3"]);
 }
 
-/// What both sides say passes; the event is that of the head.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn websockets() {
-    use futures_util::{SinkExt, StreamExt};
-    use tokio_tungstenite::{
-        accept_hdr_async, client_async,
-        tungstenite::{
-            Message,
-            client::IntoClientRequest,
-            handshake::server::{Request, Response},
-        },
-    };
+/// Reads the head of a message, up to its empty line.
+async fn read_head(socket: &mut TcpStream) -> String {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(socket.read_u8().await.unwrap());
+    }
+    String::from_utf8(head).unwrap().to_ascii_lowercase()
+}
 
+/// Bytes pass both ways after the handshake; the event describes the handshake.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tunnels_websockets() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let base = format!("http://{}/base", listener.local_addr().unwrap());
     let server = tokio::spawn(async move {
-        let mut seen = None;
-        #[allow(clippy::result_large_err, reason = "the callback's own type")]
-        let see = |request: &Request, response: Response| {
-            seen = Some((request.uri().to_string(), request.headers().clone()));
-            Ok(response)
-        };
-        let mut socket = accept_hdr_async(listener.accept().await.unwrap().0, see).await.unwrap();
-        while let Some(Ok(Message::Text(text))) = socket.next().await {
-            socket.send(Message::text(format!("you said {text}"))).await.unwrap();
-        }
-        seen.unwrap()
+        let mut socket = listener.accept().await.unwrap().0;
+        let head = read_head(&mut socket).await;
+        // The example of RFC 6455, section 1.3.
+        let answer = "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
+            sec-websocket-accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
+        socket.write_all(answer.as_bytes()).await.unwrap();
+        let (mut reader, mut writer) = socket.split();
+        tokio::io::copy(&mut reader, &mut writer).await.unwrap();
+        head
     });
     let gateway = Gateway::start("websockets", &[("UPSTREAM", &base)]);
-    let mut request = format!("ws://{}/v1/realtime?model=gpt-realtime", gateway.address).into_client_request().unwrap();
-    request.headers_mut().insert("x-portkey-metadata", HeaderValue::from_static(r#"{"_user":"ada"}"#));
-    let (mut socket, answer) = client_async(request, TcpStream::connect(gateway.address).await.unwrap()).await.unwrap();
-    assert_eq!(answer.status(), 101);
-    for text in ["one", "two"] {
-        socket.send(Message::text(text)).await.unwrap();
-        let Some(Ok(Message::Text(said))) = socket.next().await else { panic!("nothing came back") };
-        assert_eq!(said, format!("you said {text}"));
+    let mut socket = TcpStream::connect(gateway.address).await.unwrap();
+    let request = "GET /v1/realtime?model=gpt-realtime HTTP/1.1\r\nhost: x\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\
+        sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+        x-portkey-metadata: {\"_user\":\"ada\"}\r\n\r\n";
+    socket.write_all(request.as_bytes()).await.unwrap();
+    let answer = read_head(&mut socket).await;
+    assert!(answer.starts_with("http/1.1 101 "), "{answer}");
+    for header in ["connection: upgrade\r\n", "upgrade: websocket\r\n", "sec-websocket-accept: s3ppl"] {
+        assert!(answer.contains(header), "{answer}");
     }
-    socket.close(None).await.unwrap();
-    while socket.next().await.is_some() {}
-    let (target, headers) = server.await.unwrap();
-    assert_eq!(target, "/base/v1/realtime?model=gpt-realtime");
-    assert!(headers.contains_key("traceparent") && !headers.contains_key("x-portkey-metadata"));
+    for sent in ["one", "two"] {
+        socket.write_all(sent.as_bytes()).await.unwrap();
+        let mut echo = [0; 3];
+        socket.read_exact(&mut echo).await.unwrap();
+        assert_eq!(echo, sent.as_bytes());
+    }
+    socket.shutdown().await.unwrap();
+    assert_eq!(socket.read(&mut [0]).await.unwrap(), 0, "the tunnel ends with the client");
+    let head = server.await.unwrap();
+    assert!(head.starts_with("get /base/v1/realtime?model=gpt-realtime http/1.1\r\n"), "{head}");
+    for header in ["connection: upgrade\r\n", "upgrade: websocket\r\n", "sec-websocket-key: ", "traceparent: "] {
+        assert!(head.contains(header), "{head}");
+    }
+    assert!(!head.contains("x-portkey-metadata"), "{head}");
     let (output, events) = gateway.stop();
     assert!(output.status.success(), "{output:?}");
     assert_eq!(events.len(), 1);

@@ -355,19 +355,20 @@ async fn after_the_end_of_the_request() {
     assert!(told["traceparent"].to_str().unwrap().contains(event.trace().trace_id().as_str()));
 }
 
-/// The helper, in a client that no layer is around.
+/// `propagate::headers` serves clients that no layer wraps.
 #[tokio::test]
-async fn reqwest_through_the_helper() {
+async fn helper_supplies_headers_for_any_client() {
     let (ours, theirs) = (Recorder::new(), Recorder::new());
     let next = next_service(&theirs).await;
-    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let client = hyper_client(false);
     let (steps, mut step_of) = tokio::sync::mpsc::unbounded_channel();
     let app = Router::new().fallback(async move |tags: Tags| {
         let destination = Destination::new().dialect(Dialect::Baggage).dialect(Dialect::Majordomo).allow(["_user"]);
         let step = tags.child("llm:answer");
         steps.send(step.clone()).unwrap();
-        let call = client.post(format!("http://{next}/next")).headers(propagate::headers(&step, &destination));
-        call.send().await.unwrap().text().await.unwrap()
+        let mut call = call_to(next);
+        call.headers_mut().extend(propagate::headers(&step, &destination));
+        body_of(client.request(call).await.unwrap()).await
     });
     let told = body_of(app.layer(tagging(&ours)).oneshot(inbound()).await.unwrap()).await;
     assert!(told.contains("baggage: _user=Zo%C3%AB\n"), "{told}");
