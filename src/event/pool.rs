@@ -22,6 +22,16 @@ impl EventPoolOwner {
         Self(Arc::new(EventPool { spare: Mutex::new(Some(Vec::new())) }))
     }
 
+    /// Creates a pool that keeps no events.
+    pub(crate) fn disabled() -> Self {
+        Self(Arc::new(EventPool { spare: Mutex::new(None) }))
+    }
+
+    /// Creates an empty pool that is disabled if this one is.
+    pub(crate) fn renewed(&self) -> Self {
+        if self.0.spare().is_some() { Self::new() } else { Self::disabled() }
+    }
+
     /// An event with nothing in it, which nobody else has.
     pub(crate) fn take(&self) -> Arc<Event> {
         let spare = self.0.spare().as_mut().and_then(Vec::pop);

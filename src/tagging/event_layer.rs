@@ -139,12 +139,19 @@ impl EventLayer {
         self.with(|events| events.otel = parts)
     }
 
+    /// Allocates each event instead of recycling delivered ones. Only for `benches/layer.rs`, which measures the pool.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn without_event_pool(self) -> Self {
+        self.with(|events| events.pool = EventPoolOwner::disabled())
+    }
+
     fn with(self, change: impl FnOnce(&mut Events)) -> Self {
         let mut events = Events {
             sink: self.events.sink.clone(),
             clock: Arc::clone(&self.events.clock),
             ids: Arc::clone(&self.events.ids),
-            pool: EventPoolOwner::new(),
+            pool: self.events.pool.renewed(),
             gives_receipts: self.events.gives_receipts,
             #[cfg(feature = "llm")]
             usage: self.events.usage.clone(),
