@@ -1,13 +1,14 @@
-//! What it costs when the destination is away:
+//! Measures what an outage of the destination costs:
 //!
 //! ```text
-//! cargo bench --bench delivery --features full
+//! cargo bench --manifest-path benches/Cargo.toml --bench delivery
 //! ```
 //!
-//! The latency of requests through a real hyper server and client, without a store, with one, and with one that is away, in turn;
-//! and the memory that five million events take while it is away, bounded by the spool's bytes.
+//! - the latency of requests through a real hyper server and client: without a store, with one, and with one that is
+//!   unreachable, in turn
+//! - the memory that five million events take while the store is unreachable, bounded by the size of the spool
 
-#![allow(clippy::cast_precision_loss, reason = "figures are for people")]
+#![allow(clippy::cast_precision_loss, reason = "figures are for humans")]
 
 use std::{
     convert::Infallible,
@@ -34,9 +35,10 @@ use tower_tagging::{
     store::SqliteStore,
 };
 
-struct Away;
+/// A store that is never reachable.
+struct Unreachable;
 
-impl BatchWriter for Away {
+impl BatchWriter for Unreachable {
     fn write(&mut self, _: &[Arc<Event>]) -> Result<(), WriteError> {
         Err(WriteError::retryable("connection refused"))
     }
@@ -57,12 +59,12 @@ async fn latency(folder: &std::path::Path, rounds: usize) {
     let store = SqliteStore::open(folder.join("events.db")).unwrap();
     store.migrate().unwrap();
     let spool = |name: &str| Spool::open(folder.join(name)).unwrap();
-    let names = ["without a store", "SQLite", "a store that is away, with a spool", "a store that is away"];
+    let names = ["without a store", "SQLite", "an unreachable store, with a spool", "an unreachable store"];
     let layers = [
         EventLayer::new(sink::from_fn(|_| {})),
         EventLayer::new(store.sink()),
-        EventLayer::new(Queued::builder("away", Away).spool(spool("latency")).build()),
-        EventLayer::new(Queued::builder("away", Away).on_queue_full(|_| {}).build()),
+        EventLayer::new(Queued::builder("unreachable", Unreachable).spool(spool("latency")).build()),
+        EventLayer::new(Queued::builder("unreachable", Unreachable).on_queue_full(|_| {}).build()),
     ];
     let mut addresses = Vec::new();
     for layer in &layers {
@@ -73,11 +75,11 @@ async fn latency(folder: &std::path::Path, rounds: usize) {
     let mut ratios: Vec<Vec<f64>> = vec![Vec::new(); layers.len()];
     for round in 0..rounds {
         let mut of_round = vec![0.0; addresses.len()];
-        // Another one is first in each round.
+        // Each round starts with a different one.
         for at in 0..addresses.len() {
             let at = (at + round) % addresses.len();
             let address = addresses[at];
-            // What the sink before has left to do costs this one nothing.
+            // The previous sink finishes its work first.
             tokio::time::sleep(Duration::from_millis(60)).await;
             let mut taken = Vec::new();
             for _ in 0..1_000 {
@@ -88,7 +90,7 @@ async fn latency(folder: &std::path::Path, rounds: usize) {
             }
             of_round[at] = median(&mut taken);
         }
-        // The first round warms up.
+        // The first round is a warm-up.
         if round > 0 {
             for (at, time) in of_round.iter().enumerate() {
                 times[at].push(*time);
@@ -120,7 +122,7 @@ async fn serve(layer: &EventLayer) -> SocketAddr {
             stream.set_nodelay(true).unwrap();
             let service = TowerToHyperService::new(service.clone());
             tokio::spawn(async move {
-                // The client closes the connection at the end.
+                // The client closes the connection when it is done.
                 let _ = auto::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), service).await;
             });
         }
@@ -129,12 +131,12 @@ async fn serve(layer: &EventLayer) -> SocketAddr {
 }
 
 fn memory(folder: &std::path::Path, events: usize) {
-    println!("\n| {events} events while the store is away | events/s | memory more, MiB | on the disk, MiB | report |");
+    println!("\n| {events} events while the store is unreachable | events/s | memory added, MiB | on disk, MiB | report |");
     println!("|---|--:|--:|--:|---|");
     for mode in [SpoolMode::OnOverflow, SpoolMode::Always] {
         let folder = folder.join(mode.to_string());
         let spool = Spool::builder(&folder).mode(mode).max_bytes(256 << 20).open().unwrap();
-        let sink = Queued::builder("away", Away).capacity(10_000).on_queue_full(|_| {}).spool(spool).build();
+        let sink = Queued::builder("unreachable", Unreachable).capacity(10_000).on_queue_full(|_| {}).spool(spool).build();
         let layer = EventLayer::new(sink.clone());
         let service = layer.layer(service_fn(|request: Request<()>| {
             let tags = request.extensions().get::<Tags>().unwrap();
@@ -147,7 +149,7 @@ fn memory(folder: &std::path::Path, events: usize) {
                 service.clone().oneshot(request).now_or_never().unwrap().unwrap();
             }
         };
-        // What is kept for the next requests is filled.
+        // Fills the pools.
         emit(events / 50);
         let before = resident_kib();
         let start = Instant::now();
@@ -161,7 +163,7 @@ fn memory(folder: &std::path::Path, events: usize) {
     }
 }
 
-/// Resident memory, in KiB.
+/// Returns the resident memory in KiB.
 fn resident_kib() -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));

@@ -1,19 +1,22 @@
 #!/usr/bin/env bash
-# What tagging costs the gateway, in one interleaved run: nginx as a plain proxy, the gateway with TAGGING=off, and the
-# gateway with events written to a file, all before the same fast mock upstream.
+# Measures what tagging costs the gateway, in one interleaved run: nginx as a plain proxy, the gateway with TAGGING=off, and
+# the gateway with events written to a file. All of them forward to the same mock upstream.
 #
 #   bash benches/gateway.sh            # SECONDS_EACH=2 ROUNDS=11 by default
 #
-# The file of events is emptied before every run that adds to it, as rotation would: one that grows by gigabytes takes memory
-# that a virtual machine has never touched, and then its host's page faults are measured too.
+# Prints requests per second, p50, and p99 for requests that are not LLM calls, for LLM calls, whose usage is read and
+# priced, and for streamed LLM calls (SSE). The figures are medians over all rounds. A ratio is the median of the ratios of
+# the rounds, because the three proxies of a round run right after each other.
 #
-# Needs wrk and nginx (installed from Debian when missing). Prints requests a second, p50 and p99, of requests that are no LLM
-# call, of LLM calls, whose usage is read and priced, and of LLM calls that stream (SSE): medians over all rounds. A ratio is
-# the median of the rounds' own, as the three of a round run right after each other.
+# The events file is emptied before every run that writes to it, as rotation would do. A file of gigabytes would use memory
+# that a virtual machine has never touched, and the host's page faults would be measured as well.
+#
+# Needs wrk and nginx, which are installed from Debian if they are missing.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 SECONDS_EACH=${SECONDS_EACH:-2}
 ROUNDS=${ROUNDS:-11}
+TARGET=${CARGO_TARGET_DIR:-target}
 CONNECTIONS=${CONNECTIONS:-32}
 
 fail() { printf 'benches/gateway.sh: %s\n' "$*" >&2; exit 1; }
@@ -23,7 +26,7 @@ command -v nginx >/dev/null || [ -x /usr/sbin/nginx ] || missing+=(nginx-light)
 if [ ${#missing[@]} -gt 0 ]; then
     SUDO=""
     [ "$(id -u)" = 0 ] || SUDO=sudo
-    { $SUDO apt-get update -q && $SUDO apt-get install -y -q "${missing[@]}"; } >/dev/null || fail "can't install ${missing[*]}"
+    { $SUDO apt-get update -q && $SUDO apt-get install -y -q "${missing[@]}"; } >/dev/null || fail "cannot install ${missing[*]}: install them by hand"
 fi
 NGINX=$(command -v nginx || echo /usr/sbin/nginx)
 
@@ -38,20 +41,20 @@ stop() {
 }
 trap stop EXIT
 
-# The first line a program prints to standard error names its address.
+# Prints the address in the first line that a program writes to standard error.
 address() {
     for _ in $(seq 100); do
         if grep -oE '127\.0\.0\.1:[0-9]+' "$1" | head -1 | grep . ; then return; fi
         sleep 0.05
     done
-    fail "no address in $1"
+    fail "the program printed no address, see $1"
 }
 
-target/release/examples/mock_upstream 2>"$FOLDER/upstream" & PIDS+=($!)
+"$TARGET/release/examples/mock_upstream" 2>"$FOLDER/upstream" & PIDS+=($!)
 UPSTREAM=$(address "$FOLDER/upstream")
-LISTEN=127.0.0.1:0 UPSTREAM="http://$UPSTREAM" TAGGING=off target/release/examples/gateway 2>"$FOLDER/off" & PIDS+=($!)
+LISTEN=127.0.0.1:0 UPSTREAM="http://$UPSTREAM" TAGGING=off "$TARGET/release/examples/gateway" 2>"$FOLDER/off" & PIDS+=($!)
 OFF=$(address "$FOLDER/off")
-LISTEN=127.0.0.1:0 STORE=none UPSTREAM="http://$UPSTREAM" EVENTS="$FOLDER/events.jsonl" target/release/examples/gateway 2>"$FOLDER/on" & PIDS+=($!)
+LISTEN=127.0.0.1:0 STORE=none UPSTREAM="http://$UPSTREAM" EVENTS="$FOLDER/events.jsonl" "$TARGET/release/examples/gateway" 2>"$FOLDER/on" & PIDS+=($!)
 ON_PID=$!
 ON=$(address "$FOLDER/on")
 FREE=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])' 2>/dev/null || echo 18099)
@@ -92,7 +95,7 @@ sed 's/"messages"/"stream":true,"messages"/' "$FOLDER/llm.lua" >"$FOLDER/sse.lua
 sed 's|/v1/chat/completions|/v1/things|' "$FOLDER/llm.lua" >"$FOLDER/plain.lua"
 
 LINES_BEFORE=0
-# Counts the lines of the events and empties the file, once no more come.
+# Waits until no more events arrive, counts their lines, and empties the file.
 empty_events() {
     local size=-1 now
     while now=$(stat -c %s "$FOLDER/events.jsonl"); [ "$now" != "$size" ]; do
@@ -103,7 +106,7 @@ empty_events() {
     : >"$FOLDER/events.jsonl"
 }
 
-# measure KIND NAME ADDRESS: appends "requests/s p50 p99" to a file of its own.
+# measure KIND NAME ADDRESS: appends "requests/s p50 p99" to the file KIND.NAME.
 measure() {
     local out
     [ "$2" != on ] || empty_events
@@ -120,11 +123,11 @@ for kind in plain llm sse; do
 done
 
 median() { sort -n | awk '{line[NR]=$0} END{print line[int((NR+1)/2)]}'; }
-# ratio KIND NAME BASE: the median over the rounds of NAME's requests a second to BASE's.
+# ratio KIND NAME BASE: prints the median over the rounds of the requests per second of NAME divided by those of BASE.
 ratio() { paste -d' ' "$FOLDER/$1.$2" "$FOLDER/$1.$3" | awk '{print $1/$4}' | median; }
 printf '| requests | proxy | requests/s | p50 | p99 | × nginx | × tagging off |\n|---|---|--:|--:|--:|--:|--:|\n'
 for kind in plain llm sse; do
-    case $kind in plain) requests="no LLM call" ;; llm) requests="LLM calls" ;; sse) requests="LLM calls, SSE" ;; esac
+    case $kind in plain) requests="not LLM calls" ;; llm) requests="LLM calls" ;; sse) requests="LLM calls, SSE" ;; esac
     for name in nginx off on; do
         case $name in nginx) label="nginx" ;; off) label="gateway, tagging off" ;; on) label="gateway, events to a file" ;; esac
         read -r rate p50 p99 < <(median <"$FOLDER/$kind.$name")

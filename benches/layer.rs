@@ -1,19 +1,20 @@
-//! What a layer costs a request, beside its peers, in one run:
+//! Measures what a layer adds to a request, for this crate and its peers, in one run:
 //!
 //! ```text
-//! cargo bench --bench layer --features full
+//! cargo bench --manifest-path benches/Cargo.toml --bench layer
 //! ```
 //!
-//! Every row runs in processes of its own (subscribers and providers are global to a process), the rows take turns for
-//! several rounds, and the median of each is printed, with the ratio of the fastest rounds beside it. A request has 12 headers and its peer address in the extensions, as
-//! axum hands it on. A row's time covers the call, the response, its body to the end, and
-//! freeing all of it; making the request is not timed. Every span or event is delivered on another thread while the row
-//! runs; a row that dropped one fails. Exporters of spans discard them, and so does the sink of ours headers-only, once it has
-//! read the tags; the others of ours write JSON. The ratios are to opentelemetry-instrumentation-tower, with a tracer provider alone
-//! and with a quantity provider beside it. Instructions are those of the request's own thread, counted by
-//! `valgrind --tool=callgrind` where it is installed.
+//! - Each row runs in its own processes, because subscribers and providers are global to a process. The rows take turns for
+//!   several rounds. The table shows medians, and next to them the ratio of the fastest rounds.
+//! - A request has 12 headers, and its peer address in the extensions, as axum passes it on. A row covers the call, the
+//!   response, its whole body, and freeing all of it. Building the request is not timed.
+//! - Every span or event is delivered on another thread while the row runs. A row that drops one fails. Exporters of spans
+//!   discard them, and so does the sink of the headers-only rows after reading the tags. The sinks of the other rows of this
+//!   crate write JSON.
+//! - Ratios are relative to opentelemetry-instrumentation-tower, once with spans only, once with spans and metrics.
+//! - Instructions are those of the request's thread, counted by `valgrind --tool=callgrind` if it is installed.
 
-#![allow(clippy::cast_precision_loss, reason = "figures are for people")]
+#![allow(clippy::cast_precision_loss, reason = "figures are for humans")]
 
 mod harness;
 
@@ -53,8 +54,10 @@ const ROWS: &[(&str, &str)] = &[
     ("trace-layer", "tower-http TraceLayer, no subscriber"),
     ("request-id", "tower-http request id, set and propagated"),
     ("ours-headers", "ours, headers only (4 allow-listed of 12), tags read and discarded"),
-    ("ours-headers-json", "the same, written as JSON"),
-    ("ours-full", "ours, full (JSON header, traceparent, 3 scopes)"),
+    ("ours-headers-no-pool", "the same, without recycled events"),
+    ("ours-headers-json", "ours, headers only, written as JSON"),
+    ("ours-full", "ours, full (JSON header, traceparent, 3 scopes), written as JSON"),
+    ("ours-full-no-pool", "the same, without recycled events"),
     ("otel-tower", "opentelemetry-instrumentation-tower, spans"),
     ("otel-tower-metrics", "opentelemetry-instrumentation-tower, spans and metrics"),
     ("tower-otel", "tower-otel"),
@@ -68,7 +71,7 @@ fn main() {
     let args: Vec<String> = env::args().collect();
     match args.iter().position(|arg| arg == "--row") {
         Some(at) => run_row(&args[at + 1], args[at + 2].parse().unwrap()),
-        // A short run of every row, to see that they run; its figures mean nothing.
+        // Only shows that every row runs. The figures mean nothing.
         None if args.iter().any(|arg| arg == "--smoke") => smoke(),
         None => print_table(),
     }
@@ -96,13 +99,14 @@ fn print_table() {
     let medians: Vec<f64> = nanos.iter_mut().map(|row| median(row)).collect();
     let allocations: Vec<f64> = allocations.iter_mut().map(|row| median(row)).collect();
     let bare = medians[0];
+    let added_instructions = |row: usize| Some(instructions[row]? - instructions[0]?);
     let place = |name| ROWS.iter().position(|row| row.0 == name).unwrap();
     let (spans, both) = (place("otel-tower"), place("otel-tower-metrics"));
     println!(
-        "| layer | ns | added ns | × spans only | × spans and metrics | the same of the fastest rounds | allocations added | \
-         instructions added |"
+        "| layer | ns | added ns | × spans only | × spans and metrics | × in the fastest rounds | allocations added | \
+         instructions added | × instructions |"
     );
-    println!("|---|--:|--:|--:|--:|--:|--:|--:|");
+    println!("|---|--:|--:|--:|--:|--:|--:|--:|--:|");
     for (row, (_, label)) in ROWS.iter().enumerate() {
         println!(
             "| {label} | {:.0} | {:.0} | {:.2} | {:.2} | {:.2} | {:.1} | {} |",
@@ -112,20 +116,18 @@ fn print_table() {
             medians[row] / medians[both],
             best[row] / best[both],
             allocations[row] - allocations[0],
-            match (instructions[row], instructions[0]) {
-                (Some(all), Some(bare)) => format!("{:.0}", all - bare),
-                _ => "(needs valgrind)".to_owned(),
+            match (added_instructions(row), added_instructions(both)) {
+                (Some(added), Some(peer)) => format!("{added:.0} | {:.2}", added / peer),
+                _ => "(needs valgrind) |".to_owned(),
             },
         );
     }
     let chunk = run_child(&mut Command::new(env::current_exe().unwrap()), "chunk", 200);
     println!(
-        "\nA streamed chunk costs {:.0} ns and {:.1} allocations more than without the layer.",
+        "\nThe layer adds {:.0} ns and {:.1} allocations to a streamed chunk.",
         chunk[0], chunk[1]
     );
 }
-
-// A row.
 
 fn run_row(row: &str, bursts: usize) {
     let service = Answer;
@@ -138,15 +140,15 @@ fn run_row(row: &str, bursts: usize) {
                 .layer(PropagateRequestIdLayer::x_request_id());
             measure(layers.service(service), bursts);
         }
-        "ours-headers" | "ours-headers-json" => {
-            let sink = if row == "ours-headers" { discarding() } else { json() };
+        "ours-headers" | "ours-headers-json" | "ours-headers-no-pool" => {
+            let sink = if row == "ours-headers-json" { json() } else { discarding() };
             let sources = TagSources::new().allow_list("x-user-id, x-tenant, x-feature, x-session-id");
             ours(
                 sink,
                 |sink| {
                     TaggingLayer::builder()
                         .metadata(MetadataLayer::builder().sources(sources))
-                        .sink(sink)
+                        .events(events(sink, row))
                         .build()
                         .unwrap()
                         .without_request_body()
@@ -155,7 +157,7 @@ fn run_row(row: &str, bursts: usize) {
                 bursts,
             );
         }
-        "ours-full" => {
+        "ours-full" | "ours-full-no-pool" => {
             let resolved = Scopes::new()
                 .with(Scope::ApiKey, tags! { "team" => "growth", "key" => "key-7" })
                 .with(Scope::Workspace, tags! { "tenant" => "acme", "env" => "prod" });
@@ -169,7 +171,7 @@ fn run_row(row: &str, bursts: usize) {
                                 .scope(Scope::Fallback, tags! { "region" => "eu" })
                                 .resolver(move |_| resolved.clone()),
                         )
-                        .sink(sink)
+                        .events(events(sink, row))
                         .build()
                         .unwrap()
                         .layer(service)
@@ -212,11 +214,17 @@ fn run_row(row: &str, bursts: usize) {
             measure(TraceLayer::new_for_http().layer(service), bursts);
         }
         "chunk" => measure_chunks(bursts),
-        _ => panic!("no such row: {row}"),
+        _ => panic!("unknown row {row:?}"),
     }
 }
 
-/// Reads the tags of events on its thread and discards them, as the exporters of the peers do with spans.
+/// Creates the event layer of a row. Rows that end in `-no-pool` allocate every event.
+fn events(sink: Queued, row: &str) -> EventLayer {
+    let layer = EventLayer::new(sink);
+    if row.ends_with("-no-pool") { layer.without_event_pool() } else { layer }
+}
+
+/// Reads the tags of each event on the sink's thread and discards the event, as the exporters of the peers do with spans.
 struct Discard;
 
 impl BatchWriter for Discard {
@@ -232,12 +240,12 @@ fn discarding() -> Queued {
     Queued::builder("discard", Discard).capacity(QUEUE).build()
 }
 
-/// Serializes events on its thread.
+/// Serializes events on the sink's thread.
 fn json() -> Queued {
     JsonLinesWriter::new(std::io::sink()).queued().capacity(QUEUE).build()
 }
 
-/// Our rows: every event is delivered.
+/// Measures a row of this crate and checks that every event is delivered.
 fn ours<S, B>(sink: Queued, wrap: impl FnOnce(Queued) -> S, bursts: usize)
 where
     S: Service<Request<Full<Bytes>>, Response = Response<B>, Error = Infallible>,
@@ -249,7 +257,7 @@ where
     assert!(report.is_complete(), "{report}");
 }
 
-/// Prints what a chunk of a streamed body costs more with the layer than without.
+/// Prints what the layer adds to a chunk of a streamed body.
 fn measure_chunks(bursts: usize) {
     const CHUNKS: usize = 1000;
 

@@ -1,17 +1,16 @@
-//! What telemetry costs a request, beside other layers that report spans and metrics to OpenTelemetry:
+//! Measures what telemetry adds to a request, for this crate and for layers that report spans and metrics to OpenTelemetry:
 //!
 //! ```text
-//! cargo bench --bench otel --features full
+//! cargo bench --manifest-path benches/Cargo.toml --bench otel
 //! ```
 //!
-//! Every row runs in processes of its own, with an exporter of spans and a reader of metrics of the same kind, which discard
-//! what they get; the rows take turns, and the median of each is printed, with the ratios of the fastest rounds
-//! beside it. Once for requests with 12 headers and a peer address,
-//! as axum hands them on, and once for requests with four headers. A row's time is that of the request's own thread: the
-//! call, the response, its body to the end, and freeing all of it. Spans are exported on another thread while the row runs;
-//! a row that dropped one fails.
+//! - Each row runs in its own processes, with the same kind of span exporter and metric reader, which discard everything.
+//!   The rows take turns. The table shows medians, and next to them the ratios of the fastest rounds.
+//! - Requests have 12 headers and a peer address, as axum passes them on, or four headers.
+//! - A row covers the request's thread: the call, the response, its whole body, and freeing all of it. Spans are exported on
+//!   another thread while the row runs. A row that drops one fails.
 
-#![allow(clippy::cast_precision_loss, reason = "figures are for people")]
+#![allow(clippy::cast_precision_loss, reason = "figures are for humans")]
 
 mod harness;
 
@@ -51,7 +50,7 @@ fn main() {
     let args: Vec<String> = env::args().collect();
     match args.iter().position(|arg| arg == "--row") {
         Some(at) => run_row(&args[at + 1], args[at + 2].parse().unwrap()),
-        // A short run of every row, to see that they run; its figures mean nothing.
+        // Only shows that every row runs. The figures mean nothing.
         None if args.iter().any(|arg| arg == "--smoke") => print_tables(1, 2),
         None => print_tables(ROUNDS, 400),
     }
@@ -59,7 +58,7 @@ fn main() {
 
 fn print_tables(rounds: usize, bursts: usize) {
     println!(
-        "| spans and metrics on | request | ns | added ns | × the faster peer, of all | of the added | both of the fastest rounds | \
+        "| spans and metrics | request | ns | added ns | × the faster peer, total | × added | both in the fastest rounds | \
          allocations added |"
     );
     println!("|---|---|--:|--:|--:|--:|--:|--:|");
@@ -105,7 +104,7 @@ fn run_row(row: &str, bursts: usize) {
             let exported = Arc::new(AtomicU64::new(0));
             let spans = DiscardSpans(Arc::clone(&exported));
             let otel = Otel::builder().span_exporter(spans).meter_provider(&meters).build().unwrap();
-            // As the others: no trace id in the response.
+            // The peers do not send a trace id in the response either.
             let ids = TraceIdLayer::new().without_response_header();
             let layer = TaggingLayer::builder().trace_ids(ids).otel(&otel).build().unwrap().without_request_body();
             let delivery = layer.delivery();
@@ -132,7 +131,7 @@ fn run_row(row: &str, bursts: usize) {
             let requests = print_figures(layer, bursts, make);
             finish(&tracers, &exported, requests);
         }
-        _ => panic!("no such row: {row}"),
+        _ => panic!("unknown row {row:?}"),
     }
 }
 

@@ -1,16 +1,16 @@
-//! What stores take in, beside one INSERT for each event on the same kind of connection:
+//! Measures how many events stores take, compared with one INSERT per event on the same kind of connection:
 //!
 //! ```text
 //! bash tests/postgres.sh start /tmp/bench        # prints a URL
-//! DATABASE_URL=… cargo bench --bench stores --features full
+//! DATABASE_URL=… cargo bench --manifest-path benches/Cargo.toml --bench stores
 //! ```
 //!
-//! Events are those of requests with five tags and the usage of an LLM call, made through the layer and priced beforehand
-//! (the bench `usage` says what that costs). What is timed goes through `sink()`, from the first event until all are in the
-//! table. The rows that are inserted one by one are read back from that table, so that this side has nothing to build.
-//! Medians of three rounds in turn. Without `DATABASE_URL` Postgres is left out.
+//! The events come from requests with five tags and an LLM call. They are created and priced beforehand (see the bench
+//! `usage` for that cost). The timed part goes through `sink()`, from the first event until all of them are in the table.
+//! The rows of the single INSERTs are read back from that table, so that their side builds nothing. The table shows medians
+//! of three rounds in turn. Postgres is skipped without `DATABASE_URL`.
 
-#![allow(clippy::cast_precision_loss, reason = "figures are for people")]
+#![allow(clippy::cast_precision_loss, reason = "figures are for humans")]
 
 use std::{
     convert::Infallible,
@@ -33,7 +33,7 @@ use tower_tagging::{
     usage::{Unit, Usage, UsageTap},
 };
 
-/// How many events go through a sink, and how many are inserted one by one.
+/// The number of events that go through a sink, of events inserted one by one, and of rounds.
 struct Sizes {
     batched: usize,
     single: usize,
@@ -55,14 +55,14 @@ fn main() {
             let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
             runtime.block_on(postgres(&sizes, &url));
         }
-        Err(_) => println!("| Postgres | left out: DATABASE_URL names no server | | |"),
+        Err(_) => println!("| Postgres | skipped: DATABASE_URL is not set | | |"),
     }
 }
 
 fn print(store: &str, ours: &mut [f64], singles: &mut [(&str, Vec<f64>)]) {
     let ours = median(ours);
     for (how, rates) in &mut *singles {
-        println!("| {store} | one INSERT for each event, {how} | {:.0} | 1 |", median(rates));
+        println!("| {store} | one INSERT per event, {how} | {:.0} | 1 |", median(rates));
     }
     let ratios: Vec<String> = singles.iter_mut().map(|(_, rates)| format!("{:.0}", ours / median(rates))).collect();
     println!("| {store} | **ours** | {ours:.0} | {} |", ratios.join(", "));
@@ -73,7 +73,7 @@ fn median(values: &mut [f64]) -> f64 {
     values[values.len() / 2]
 }
 
-/// Events of requests with five tags and an LLM call.
+/// Creates the events of requests with five tags and an LLM call.
 fn events(count: usize) -> Vec<Arc<Event>> {
     let sink = MockSink::new();
     let layer = EventLayer::new(sink.clone()).usage(UsageTap::new());
@@ -95,17 +95,17 @@ fn events(count: usize) -> Vec<Arc<Event>> {
     let events = sink.events();
     sink.clear();
     for event in &events {
-        assert!(event.llm().is_some_and(|llm| llm.cost().is_some()), "it has a price");
+        assert!(event.llm().is_some_and(|llm| llm.cost().is_some()), "the event is not priced");
     }
     events
 }
 
-/// Events a second through a sink.
+/// Returns the events per second through a sink.
 fn through(sink: &Queued, events: Vec<Arc<Event>>) -> f64 {
     let count = events.len();
     let start = Instant::now();
     for (number, event) in events.into_iter().enumerate() {
-        // The queue holds 32,768: a service would drop what is more.
+        // The queue holds 32,768 events. A full one would drop the rest.
         while number.is_multiple_of(1_000) && sink.delivery().report().sinks[0].in_flight() > 30_000 {
             thread::sleep(Duration::from_millis(1));
         }
@@ -137,7 +137,7 @@ fn sqlite(sizes: &Sizes) {
         std::fs::create_dir_all(&folder).unwrap();
     }
     std::fs::remove_dir_all(&folder).unwrap();
-    print("SQLite", &mut ours, &mut [("WAL and NORMAL as ours", wal), ("SQLite's default journal", default)]);
+    print("SQLite", &mut ours, &mut [("WAL and NORMAL, as in ours", wal), ("default journal", default)]);
 }
 
 fn sqlite_rows(path: &Path, count: usize) -> Vec<Vec<Value>> {
@@ -182,7 +182,7 @@ async fn postgres(sizes: &Sizes, url: &str) {
     }
     drop(client);
     connection.await.unwrap().unwrap();
-    print("Postgres", &mut ours, &mut [("one statement prepared", singles)]);
+    print("Postgres", &mut ours, &mut [("prepared statement", singles)]);
 }
 
 async fn postgres_singles(client: &Client, count: usize) -> f64 {

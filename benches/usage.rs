@@ -1,13 +1,15 @@
-//! What reading LLM usage costs:
+//! Measures what reading LLM usage adds:
 //!
 //! ```text
-//! cargo bench --bench usage --features full
+//! cargo bench --manifest-path benches/Cargo.toml --bench usage
 //! ```
 //!
-//! A chunk without usage, with the tap and without it; the reading of a short JSON answer, which happens when the event is
-//! first asked for it, mostly on a sink's thread; and a stream of 2,000 chunks through a real hyper server and client.
+//! - a chunk without usage, with and without the tap
+//! - reading and pricing a JSON response of 4 KiB, which happens when the event is first asked for its LLM call, usually on
+//!   the sink's thread
+//! - a stream of 2,000 chunks through a real hyper server and client
 
-#![allow(clippy::cast_precision_loss, reason = "figures are for people")]
+#![allow(clippy::cast_precision_loss, reason = "figures are for humans")]
 
 use std::{
     convert::Infallible,
@@ -37,17 +39,17 @@ fn main() {
     println!("| | without the tap | with the tap | |");
     println!("|---|--:|--:|--:|");
     println!(
-        "| a chunk without usage | {without:.0} ns | {with:.0} ns | {:.0} ns more, {allocations:.4} allocations more |",
+        "| a chunk without usage | {without:.0} ns | {with:.0} ns | {:.0} ns and {allocations:.4} allocations added |",
         with - without
     );
     let [read, again] = unary(rounds * 10, UsageTap::new().without_prices());
     println!(
-        "| a JSON answer of 4 KiB, off the path: reading it | | {:.1} µs | {again:.0} ns once it is read |",
+        "| reading a JSON response of 4 KiB, off the request path | | {:.1} µs | {again:.0} ns when read again |",
         read / 1000.0
     );
     let [priced, _] = unary(rounds * 10, UsageTap::new());
     println!(
-        "| and pricing it by the catalog | | {:.1} µs | {:.1} µs of it the price |",
+        "| reading it and pricing it by the catalog | | {:.1} µs | {:.1} µs for the price |",
         priced / 1000.0,
         (priced - read) / 1000.0
     );
@@ -65,7 +67,7 @@ fn median(values: &mut [f64]) -> f64 {
 }
 
 fn chunk(at: usize) -> Bytes {
-    // As OpenAI sends them: some 200 bytes.
+    // The shape and size of a chunk from OpenAI.
     let text = format!(
         "data: {{\"id\":\"chatcmpl-9x8y7z\",\"object\":\"chat.completion.chunk\",\"created\":1767225600,\"model\":\
          \"gpt-4o-2024-08-06\",\"system_fingerprint\":\"fp_5f20662549\",\"choices\":[{{\"index\":0,\"delta\":{{\"content\":\
@@ -84,7 +86,7 @@ fn all_chunks() -> Arc<[Bytes]> {
 
 type Answer = Response<StreamBody<futures_util::stream::Iter<Frames>>>;
 
-/// The frames of a stream; a clone costs no allocation.
+/// The frames of a stream. Creating them does not allocate.
 struct Frames {
     chunks: Arc<[Bytes]>,
     next: usize,
@@ -115,7 +117,7 @@ fn request() -> Request<Full<Bytes>> {
     Request::post("/v1/chat/completions").body(Full::default()).unwrap()
 }
 
-/// Nanoseconds of a chunk without the tap and with it, and the allocations that the tap adds.
+/// Returns nanoseconds per chunk without and with the tap, and the allocations that the tap adds.
 fn chunks(rounds: usize) -> [f64; 3] {
     let chunks = all_chunks();
     let mut times = [Vec::new(), Vec::new()];
@@ -130,7 +132,7 @@ fn chunks(rounds: usize) -> [f64; 3] {
         for (at, service) in services.iter_mut().enumerate() {
             let response = service.call(request()).now_or_never().unwrap().unwrap();
             let mut body = response.into_body();
-            // The first chunks tell what answers, and the last ones what it used.
+            // The first chunks carry the model and the last ones the usage. Neither is typical.
             for _ in 0..10 {
                 body.frame().now_or_never().unwrap().unwrap().unwrap();
             }
@@ -150,7 +152,7 @@ fn chunks(rounds: usize) -> [f64; 3] {
     [median(&mut without), median(&mut with), more]
 }
 
-/// Nanoseconds of the first and the second look at the usage of a JSON answer of 4 KiB.
+/// Returns nanoseconds for the first and the second read of the usage in a JSON response of 4 KiB.
 fn unary(rounds: usize, tap: UsageTap) -> [f64; 2] {
     let text = "word ".repeat(720);
     let body = format!(
@@ -181,7 +183,7 @@ fn unary(rounds: usize, tap: UsageTap) -> [f64; 2] {
     times.map(|mut times| median(&mut times))
 }
 
-/// Milliseconds of a stream through a hyper server and client, without the tap and with it.
+/// Returns milliseconds per stream through a hyper server and client, without and with the tap.
 async fn stream(rounds: usize) -> [f64; 2] {
     async fn serve<S, B>(service: S) -> std::net::SocketAddr
     where
@@ -198,7 +200,7 @@ async fn stream(rounds: usize) -> [f64; 2] {
                 let service = TowerToHyperService::new(service.clone());
                 tokio::spawn(async move {
                     let server = auto::Builder::new(TokioExecutor::new());
-                    // The client closes the connection at the end.
+                    // The client closes the connection when it is done.
                     let _ = server.serve_connection(TokioIo::new(stream), service).await;
                 });
             }
@@ -212,7 +214,7 @@ async fn stream(rounds: usize) -> [f64; 2] {
         let chunks = Arc::clone(&chunks);
         let service = tower::service_fn(move |_: Request<hyper::body::Incoming>| {
             let frames = Frames { chunks: Arc::clone(&chunks), next: 0 };
-            // A model says one word after the other: each chunk is written by itself.
+            // A model produces one word at a time, so each chunk is written on its own.
             let frames = futures_util::StreamExt::then(futures_util::stream::iter(frames), async |frame| {
                 tokio::task::yield_now().await;
                 frame

@@ -1,10 +1,10 @@
-//! Wrap a router that is there already; a handler adds a tag.
+//! Wraps an existing axum router and adds a tag in a handler.
 //!
 //! ```text
-//! cargo run --example axum_router --features axum,jsonl
+//! cargo run --example axum_router --features axum
 //! ```
 //!
-//! Serves on a free port, sends itself two requests, and prints the events.
+//! Listens on a free port, sends itself two requests, and prints the events to standard output.
 
 use std::{error::Error, time::Duration};
 
@@ -16,14 +16,14 @@ use tower_tagging::{
     MetadataLayer, TaggingLayer, Tags, metadata::Scope, sink::JsonLinesSink, sources::TagSources, tags,
 };
 
-/// The app as it was before.
+/// The app. Only one handler uses tags.
 fn router() -> Router {
     Router::new().route("/documents/{id}", get(document)).route("/health", get(|| async { "ok" }))
 }
 
 async fn document(tags: Tags, Path(id): Path<String>) -> String {
     tags.insert("document_id", &id);
-    format!("document {id} for {}", tags.get("_user").unwrap_or_else(|| "nobody".to_owned()))
+    format!("document {id} for {}", tags.get("_user").unwrap_or_else(|| "anonymous".to_owned()))
 }
 
 #[tokio::main]
@@ -45,7 +45,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let server = tokio::spawn(async move {
         axum::serve(listener, app)
             .with_graceful_shutdown(async {
-                // Stopped, or the sender is gone: both mean that it is over.
+                // Fails if the sender is dropped, which also means stop.
                 let _ = stopped.await;
             })
             .await

@@ -1,10 +1,10 @@
-//! A bare hyper server, HTTP/1 and HTTP/2, with a sink of your own.
+//! Wraps a hyper service, without axum, and handles events in a closure.
 //!
 //! ```text
 //! cargo run --example hyper_server
 //! ```
 //!
-//! Serves on a free port, sends itself one request, and prints the event.
+//! Serves HTTP/1 and HTTP/2 on a free port, sends itself one request, and prints the event to standard output.
 
 use std::{convert::Infallible, error::Error};
 
@@ -26,7 +26,7 @@ async fn hello(request: http::Request<Incoming>) -> Result<http::Response<Full<B
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    // `hello` takes hyper's own body, so the layer leaves the request body alone.
+    // `hello` accepts only hyper's own body type, so the layer must not wrap the request body.
     let tagging = TaggingLayer::builder()
         .metadata(MetadataLayer::builder().sources(TagSources::all()))
         .sink(sink::from_fn(|event| println!("{}", serde_json::to_string_pretty(&*event).unwrap_or_default())))
@@ -41,8 +41,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
             let service = service.clone();
             tokio::spawn(async move {
                 let connection = auto::Builder::new(TokioExecutor::new());
-                if let Err(problem) = connection.serve_connection_with_upgrades(TokioIo::new(stream), service).await {
-                    eprintln!("connection: {problem}");
+                if let Err(error) = connection.serve_connection_with_upgrades(TokioIo::new(stream), service).await {
+                    eprintln!("connection failed: {error}");
                 }
             });
         }

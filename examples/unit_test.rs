@@ -1,10 +1,11 @@
-//! Unit tests with a mock sink, a clock that stands still, and ids that count up.
+//! Tests a handler with a mock sink, a manual clock, and sequential ids.
 //!
 //! ```text
 //! cargo run --example unit_test --features axum,test-util
 //! ```
 //!
-//! In your crate: `tower-tagging = { version = "…", features = ["test-util"] }` under `[dev-dependencies]`.
+//! In your crate, enable `test-util` under `[dev-dependencies]`:
+//! `tower-tagging = { version = "0.1", features = ["test-util"] }`.
 
 use std::{error::Error, time::Duration};
 
@@ -19,7 +20,7 @@ use tower_tagging::{
     trace::SequentialIds,
 };
 
-/// What is to be tested: a handler that tags, and takes three seconds of the test's own clock.
+/// The app under test. Its handler sets a tag and takes three seconds on the test's clock.
 fn app(clock: ManualClock) -> Router {
     Router::new().route(
         "/search",
@@ -52,7 +53,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     assert_eq!(event.metadata(), &tags! { "_user" => "ada", "results" => "3" });
     assert_eq!(event.duration(), Duration::from_secs(3));
 
-    // A snapshot: times and ids are the same in every run.
+    // Times and ids are the same in every run, so the output can be compared with a snapshot.
     println!("{}", serde_json::to_string_pretty(&*event)?);
     Ok(())
 }

@@ -1,5 +1,5 @@
-//! The gateway example as a user runs it: the real program, real sockets, a mock upstream. What real SDKs sent is
-//! replayed through it (`captures/`).
+//! Runs the gateway example as a user does: the real program, real sockets, and a mock upstream. Replays requests that real
+//! SDKs sent (`captures/`).
 
 mod common;
 
@@ -35,14 +35,14 @@ static PROGRAM: LazyLock<PathBuf> = LazyLock::new(|| {
         .stderr(Stdio::inherit())
         .output()
         .unwrap();
-    assert!(build.status.success(), "the gateway does not build");
+    assert!(build.status.success(), "the gateway example does not compile");
     let messages = String::from_utf8(build.stdout).unwrap();
     let built = messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     let path = built.filter_map(|message| message["executable"].as_str().map(PathBuf::from)).next_back();
-    path.expect("cargo names the program")
+    path.expect("cargo reports the program")
 });
 
-/// A running gateway, its events in a file.
+/// A running gateway that writes its events to a file.
 struct Gateway {
     child: Option<Child>,
     address: SocketAddr,
@@ -79,7 +79,7 @@ impl Gateway {
         let folder = TempFolder::new(&format!("gateway-{name}"));
         let events = folder.file("events.jsonl");
         let mut child = command(env).env("EVENTS", &events).spawn().unwrap();
-        // The first line says the address; the rest is read when the program ends.
+        // The first line has the address. The rest is read when the program ends.
         let mut line = String::new();
         let mut byte = [0];
         let errors = child.stderr.as_mut().unwrap();
@@ -90,7 +90,7 @@ impl Gateway {
         Self { address: address.parse().unwrap(), child: Some(child), folder }
     }
 
-    /// Ends it as an operator does; gives its output and its events.
+    /// Stops the gateway as an operator does. Returns its output and its events.
     fn stop(mut self) -> (Output, Vec<Value>) {
         let child = self.child.take().unwrap();
         let status = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
@@ -102,7 +102,7 @@ impl Gateway {
         (output, events)
     }
 
-    /// Sends a request and reads the response whole.
+    /// Sends a request and reads the whole response.
     async fn send(&self, request: Request<Full<Bytes>>) -> Response<Bytes> {
         let (head, body) = self.open(request).await.into_parts();
         Response::from_parts(head, body.collect().await.unwrap().to_bytes())
@@ -137,10 +137,10 @@ fn chat(headers: &[(&str, &str)]) -> Request<Full<Bytes>> {
     request
 }
 
-/// What the upstream was sent: target, headers, body.
+/// The requests that the upstream received: target, headers, and body.
 type Received = Arc<Mutex<Vec<(String, HeaderMap, Bytes)>>>;
 
-/// An upstream that answers every request with the recorded response.
+/// Starts an upstream that answers every request with the recorded response.
 async fn upstream(response: Value) -> (String, Received) {
     let received = Received::default();
     let keep = Arc::clone(&received);
@@ -159,7 +159,7 @@ async fn upstream(response: Value) -> (String, Received) {
                     Ok::<_, hyper::Error>(recorded_response(&response))
                 }
             });
-            // A client that goes away ends its connection.
+            // Serving fails when a client disconnects.
             tokio::spawn(
                 async move { drop(auto::Builder::new(TokioExecutor::new()).serve_connection(io, service).await) },
             );
@@ -192,7 +192,7 @@ fn recorded_response(response: &Value) -> Response<BoxBody<Bytes, std::convert::
     builder.body(body).unwrap()
 }
 
-/// What a request must be tagged with, worked out from the recorded headers and body alone.
+/// Computes the expected tags of a request from its recorded headers and body.
 fn expected_tags(headers: &HashMap<String, String>, body: &Value) -> BTreeMap<String, String> {
     let mut tags = BTreeMap::new();
     if let Some(text) = headers.get("x-portkey-metadata") {
@@ -221,7 +221,8 @@ fn expected_tags(headers: &HashMap<String, String>, body: &Value) -> BTreeMap<St
     tags
 }
 
-/// Input, cached and output tokens by an independent reading of the recorded response, which is JSON or lines of it.
+/// Reads input, cached, and output tokens from the recorded response, independently of the crate. The response is JSON or
+/// lines of JSON.
 fn expected_usage(response: &str) -> Option<[u64; 3]> {
     let documents = response.lines().filter_map(|line| serde_json::from_str(line.trim_start_matches("data: ")).ok());
     let mut last: Option<[u64; 3]> = None;
@@ -235,8 +236,8 @@ fn expected_usage(response: &str) -> Option<[u64; 3]> {
                 last = Some([prompt, cached, zero(&at("completion_tokens"))]);
             } else if let Some(input) = number(&at("input_tokens")) {
                 let cached = zero(&at("cache_read_input_tokens")) + zero(&at("input_tokens_details/cached_tokens"));
-                let beside = zero(&at("cache_read_input_tokens")) + zero(&at("cache_creation_input_tokens"));
-                last = Some([input + beside, cached, zero(&at("output_tokens"))]);
+                let uncounted = zero(&at("cache_read_input_tokens")) + zero(&at("cache_creation_input_tokens"));
+                last = Some([input + uncounted, cached, zero(&at("output_tokens"))]);
             } else if let (Some(output), Some(last)) = (number(&at("output_tokens")), &mut last) {
                 last[2] = output;
             }
@@ -254,7 +255,7 @@ fn expected_usage(response: &str) -> Option<[u64; 3]> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn captures_of_real_sdks() {
+async fn replays_captures_of_real_sdks() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/captures");
     let mut replayed = 0;
     for entry in std::fs::read_dir(folder).unwrap() {
@@ -296,14 +297,14 @@ async fn replay(name: &str, exchange: &Value) {
         Response::from_parts(head, first)
     } else {
         let answer = gateway.send(request).await;
-        assert_eq!(answer.body(), sent.concat().as_str(), "{name}: the client gets the same bytes");
+        assert_eq!(answer.body(), sent.concat().as_str(), "{name}: the client receives the same bytes");
         answer
     };
     let (output, events) = gateway.stop();
     assert!(output.status.success(), "{name}: {output:?}");
 
     let (target, upstream_headers, upstream_body) = received.lock().unwrap().remove(0);
-    assert_eq!(upstream_body, body.as_str(), "{name}: the upstream gets the same bytes");
+    assert_eq!(upstream_body, body.as_str(), "{name}: the upstream receives the same bytes");
     assert_eq!(target, format!("/base{}", exchange["target"].as_str().unwrap()), "{name}");
     for (header, value) in &headers {
         let is_consumed = header.starts_with("x-portkey-") || header.starts_with("x-majordomo");
@@ -355,9 +356,9 @@ async fn replay(name: &str, exchange: &Value) {
     }
 }
 
-/// Without an upstream, the demo provider answers in three dialects, unary and streamed.
+/// Covers three APIs, unary and streamed.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn demo_provider() {
+async fn demo_provider_answers_without_an_upstream() {
     let gateway = Gateway::start("demo", &[]);
     let post = |path: &str, body: Value| {
         Request::post(path).header("content-type", "application/json").body(Full::from(body.to_string())).unwrap()
@@ -386,9 +387,9 @@ async fn demo_provider() {
     assert!(String::from_utf8_lossy(&output.stderr).contains("7 accepted, 7 delivered"), "{output:?}");
 }
 
-/// With `INCLUDE_USAGE` a stream's usage is on the event, and its client sees what it would have seen without.
+/// The client sees the same stream with and without `INCLUDE_USAGE`.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn usage_that_nobody_asked_for() {
+async fn include_usage_puts_the_usage_of_streams_on_events() {
     let stream = json!({"model": "gpt-4o", "messages": [{"role": "user", "content": "Say hello"}], "stream": true});
     let asked = json!({"model": "gpt-4o", "messages": [], "stream": true, "stream_options": {"include_usage": true}});
     let mut answers = Vec::new();
@@ -397,7 +398,6 @@ async fn usage_that_nobody_asked_for() {
         for body in [&stream, &asked] {
             let request = Request::post("/v1/chat/completions").header("content-type", "application/json");
             let answer = gateway.send(request.body(Full::from(body.to_string())).unwrap()).await;
-            // The demo provider counts its answers.
             let text = String::from_utf8_lossy(answer.body()).into_owned();
             answers.push(text.lines().filter(|line| line.contains("\"choices\":[]")).count());
         }
@@ -405,7 +405,7 @@ async fn usage_that_nobody_asked_for() {
         let statuses: Vec<_> = events.iter().map(|event| event["llm"]["usage_status"].as_str().unwrap()).collect();
         assert_eq!(statuses, [if include == "on" { "reported" } else { "absent" }, "reported"]);
     }
-    assert_eq!(answers, [0, 1, 0, 1], "only who asked sees the extra chunk");
+    assert_eq!(answers, [0, 1, 0, 1], "only clients that requested usage receive the extra chunk");
 }
 
 const SCOPES: &str = r#"{
@@ -414,7 +414,7 @@ const SCOPES: &str = r#"{
 }"#;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn scopes_and_precedence() {
+async fn precedence_decides_between_trusted_scopes_and_the_client() {
     let folder = TempFolder::new("gateway-scopes-file");
     std::fs::write(folder.file("scopes.json"), SCOPES).unwrap();
     let path = folder.file("scopes.json");
@@ -440,7 +440,7 @@ async fn scopes_and_precedence() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn headers_to_metadata_and_prefixes() {
+async fn allow_listed_and_prefixed_headers_become_tags() {
     let env = [("HEADERS_TO_METADATA", "X-User-Id, x-tenant=tenant"), ("METADATA_PREFIXES", "x-tag-, x-label-")];
     let response = json!({"status": 200, "headers": [], "body": "hello"});
     let (base, received) = upstream(response).await;
@@ -449,14 +449,14 @@ async fn headers_to_metadata_and_prefixes() {
     gateway.send(chat(&headers)).await;
     let (_, events) = gateway.stop();
     let (_, headers, _) = received.lock().unwrap().remove(0);
-    // What only concerns tagging goes no further; what is on the allow-list does.
+    // Headers that only concern tagging are not forwarded. Allow-listed headers are.
     assert!(!headers.contains_key("x-label-env") && !headers.contains_key("x-majordomo-team"));
     assert!(headers.contains_key("x-tenant"));
     assert_eq!(events[0]["metadata"], json!({"x-user-id": "ada", "tenant": "acme", "env": "prod"}));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn dead_upstream_is_a_502_and_an_event() {
+async fn unreachable_upstream_results_in_a_502_and_an_event() {
     // A port that was free a moment ago.
     let dead = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let gateway = Gateway::start("dead", &[("UPSTREAM", &format!("http://{dead}"))]);
@@ -473,12 +473,12 @@ async fn dead_upstream_is_a_502_and_an_event() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_upstream_that_breaks_off_is_named_on_the_event() {
+async fn records_when_the_upstream_breaks_off() {
     let upstream = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let base = format!("http://{}", upstream.local_addr().unwrap());
     tokio::spawn(async move {
         let (mut connection, _) = upstream.accept().await.unwrap();
-        // Read to its end, so that closing the connection does not lose what was written.
+        // Unread data would reset the connection and lose the response.
         let mut request = Vec::new();
         while !request.ends_with(b"}") {
             assert!(connection.read_buf(&mut request).await.unwrap() > 0);
@@ -498,8 +498,8 @@ async fn an_upstream_that_breaks_off_is_named_on_the_event() {
     assert!(events[0]["error"].as_str().unwrap().starts_with("upstream_broke_off: "), "{}", events[0]["error"]);
 }
 
-/// What the upstream got and what the client got of one exchange over plain sockets, with the event; the upstream answers with
-/// `response` once it has read what ends with `end`.
+/// Sends a request over plain sockets. Returns what the upstream received, what the client received, and the event. The
+/// upstream answers with `response` after it has read `end`.
 async fn over_sockets(request: &str, end: &str, response: &'static str) -> (String, String, Value) {
     let upstream = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let base = format!("http://{}/base", upstream.local_addr().unwrap());
@@ -523,18 +523,18 @@ async fn over_sockets(request: &str, end: &str, response: &'static str) -> (Stri
     (got, String::from_utf8_lossy(&answer).into_owned(), events[0].clone())
 }
 
-/// RFC 9110 and RFC 9112 on what a proxy does to messages.
+/// Rules for proxies in RFC 9110 and RFC 9112.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn messages_are_forwarded_as_the_rfcs_say() {
+async fn forwards_messages_as_the_rfcs_require() {
     const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok";
     let empty = "\r\n\r\n";
 
-    // The trace is ours, whatever the client says of its connection.
+    // Trace headers are forwarded even if the client lists them as hop-by-hop.
     let request = "GET /a HTTP/1.1\r\nhost: x\r\nconnection: close, traceparent, tracestate, x-hop\r\nx-hop: 1\r\n\r\n";
     let (got, _, event) = over_sockets(request, empty, OK).await;
     assert!(got.contains(event["trace"]["span_id"].as_str().unwrap()) && !got.contains("x-hop"), "{got}");
 
-    // All of the server is what stands under the base; an authority alone is for CONNECT.
+    // `*` means everything under the base. Only CONNECT may use an authority alone.
     let request = "OPTIONS * HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
     let (got, ..) = over_sockets(request, empty, OK).await;
     assert!(got.starts_with("OPTIONS /base/ HTTP/1.1\r\n"), "{got}");
@@ -543,7 +543,7 @@ async fn messages_are_forwarded_as_the_rfcs_say() {
     assert!(got.is_empty() && answer.starts_with("HTTP/1.1 400 "), "{got} {answer}");
     assert!(event["error"].as_str().unwrap().starts_with("invalid_target: "), "{event}");
 
-    // A coding that is not undone must not be forgotten.
+    // Transfer codings that are not decoded are rejected.
     let coded = "host: x\r\nconnection: close\r\ntransfer-encoding: gzip, chunked\r\n\r\n1\r\nz\r\n0\r\n\r\n";
     let (got, answer, _) = over_sockets(&format!("POST / HTTP/1.1\r\n{coded}"), empty, OK).await;
     assert!(got.is_empty() && answer.starts_with("HTTP/1.1 501 "), "{got} {answer}");
@@ -551,11 +551,11 @@ async fn messages_are_forwarded_as_the_rfcs_say() {
     let coded = "HTTP/1.1 200 OK\r\ntransfer-encoding: gzip, chunked\r\n\r\n1\r\nz\r\n0\r\n\r\n";
     assert!(over_sockets(get, empty, coded).await.1.starts_with("HTTP/1.1 502 "));
 
-    // Our version, not the upstream's.
+    // The response has the gateway's version, not the upstream's.
     let answer = over_sockets(get, empty, "HTTP/1.0 200 OK\r\ncontent-length: 2\r\n\r\nok").await.1;
     assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("\r\n\r\nok"), "{answer}");
 
-    // No length that GET would not have.
+    // HEAD has no length that GET would not have.
     let head = "HEAD / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
     let (_, answer, event) = over_sockets(head, empty, "HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n").await;
     assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && !answer.contains("content-length"), "{answer}");
@@ -563,7 +563,7 @@ async fn messages_are_forwarded_as_the_rfcs_say() {
     let answer = over_sockets(head, empty, "HTTP/1.1 200 OK\r\ncontent-length: 7\r\n\r\n").await.1;
     assert!(answer.contains("content-length: 7\r\n"), "{answer}");
 
-    // Trailers both ways.
+    // Trailers pass both ways.
     let request = "POST / HTTP/1.1\r\nhost: x\r\nconnection: close, te\r\nte: trailers\r\ntrailer: x-sum\r\n\
         transfer-encoding: chunked\r\n\r\n1\r\na\r\n0\r\nx-sum: 1\r\n\r\n";
     let response =
@@ -572,7 +572,7 @@ async fn messages_are_forwarded_as_the_rfcs_say() {
     assert!(got.contains("\r\nte: trailers\r\n") && got.ends_with("0\r\nx-sum: 1\r\n\r\n"), "{got}");
     assert!(answer.ends_with("0\r\nx-sum: 2\r\n\r\n"), "{answer}");
 
-    // Who broke off.
+    // The error names the side that broke off.
     let request = "POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\nZZ\r\n";
     let (_, answer, event) = over_sockets(request, "never", OK).await;
     assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
@@ -582,9 +582,9 @@ async fn messages_are_forwarded_as_the_rfcs_say() {
     assert!(event["error"].as_str().unwrap().starts_with("upstream_failed: "), "{event}");
 }
 
-/// RFC 9113, section 8.2.3: HTTP/2 may send the cookies of a request in several headers, HTTP/1.1 may not.
+/// HTTP/2 may split cookies into several headers, HTTP/1.1 may not (RFC 9113, section 8.2.3).
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn cookies_of_http_2_are_one_header_upstream() {
+async fn joins_the_cookies_of_http_2_requests() {
     let (base, received) = upstream(json!({"status": 200, "headers": [], "body": "hello"})).await;
     let gateway = Gateway::start("cookies", &[("UPSTREAM", &base)]);
     let io = TokioIo::new(TcpStream::connect(gateway.address).await.unwrap());
@@ -603,49 +603,56 @@ async fn cookies_of_http_2_are_one_header_upstream() {
     assert_eq!(cookies, ["a=1; b=2; c=3"]);
 }
 
-/// What both sides say passes; the event is that of the head.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn websockets() {
-    use futures_util::{SinkExt, StreamExt};
-    use tokio_tungstenite::{
-        accept_hdr_async, client_async,
-        tungstenite::{
-            Message,
-            client::IntoClientRequest,
-            handshake::server::{Request, Response},
-        },
-    };
+/// Reads the head of a message, up to its empty line.
+async fn read_head(socket: &mut TcpStream) -> String {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(socket.read_u8().await.unwrap());
+    }
+    String::from_utf8(head).unwrap().to_ascii_lowercase()
+}
 
+/// Bytes pass both ways after the handshake; the event describes the handshake.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tunnels_websockets() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let base = format!("http://{}/base", listener.local_addr().unwrap());
     let server = tokio::spawn(async move {
-        let mut seen = None;
-        #[allow(clippy::result_large_err, reason = "the callback's own type")]
-        let see = |request: &Request, response: Response| {
-            seen = Some((request.uri().to_string(), request.headers().clone()));
-            Ok(response)
-        };
-        let mut socket = accept_hdr_async(listener.accept().await.unwrap().0, see).await.unwrap();
-        while let Some(Ok(Message::Text(text))) = socket.next().await {
-            socket.send(Message::text(format!("you said {text}"))).await.unwrap();
-        }
-        seen.unwrap()
+        let mut socket = listener.accept().await.unwrap().0;
+        let head = read_head(&mut socket).await;
+        // The example of RFC 6455, section 1.3.
+        let answer = "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
+            sec-websocket-accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
+        socket.write_all(answer.as_bytes()).await.unwrap();
+        let (mut reader, mut writer) = socket.split();
+        tokio::io::copy(&mut reader, &mut writer).await.unwrap();
+        head
     });
     let gateway = Gateway::start("websockets", &[("UPSTREAM", &base)]);
-    let mut request = format!("ws://{}/v1/realtime?model=gpt-realtime", gateway.address).into_client_request().unwrap();
-    request.headers_mut().insert("x-portkey-metadata", HeaderValue::from_static(r#"{"_user":"ada"}"#));
-    let (mut socket, answer) = client_async(request, TcpStream::connect(gateway.address).await.unwrap()).await.unwrap();
-    assert_eq!(answer.status(), 101);
-    for text in ["one", "two"] {
-        socket.send(Message::text(text)).await.unwrap();
-        let Some(Ok(Message::Text(said))) = socket.next().await else { panic!("nothing came back") };
-        assert_eq!(said, format!("you said {text}"));
+    let mut socket = TcpStream::connect(gateway.address).await.unwrap();
+    let request = "GET /v1/realtime?model=gpt-realtime HTTP/1.1\r\nhost: x\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\
+        sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+        x-portkey-metadata: {\"_user\":\"ada\"}\r\n\r\n";
+    socket.write_all(request.as_bytes()).await.unwrap();
+    let answer = read_head(&mut socket).await;
+    assert!(answer.starts_with("http/1.1 101 "), "{answer}");
+    for header in ["connection: upgrade\r\n", "upgrade: websocket\r\n", "sec-websocket-accept: s3ppl"] {
+        assert!(answer.contains(header), "{answer}");
     }
-    socket.close(None).await.unwrap();
-    while socket.next().await.is_some() {}
-    let (target, headers) = server.await.unwrap();
-    assert_eq!(target, "/base/v1/realtime?model=gpt-realtime");
-    assert!(headers.contains_key("traceparent") && !headers.contains_key("x-portkey-metadata"));
+    for sent in ["one", "two"] {
+        socket.write_all(sent.as_bytes()).await.unwrap();
+        let mut echo = [0; 3];
+        socket.read_exact(&mut echo).await.unwrap();
+        assert_eq!(echo, sent.as_bytes());
+    }
+    socket.shutdown().await.unwrap();
+    assert_eq!(socket.read(&mut [0]).await.unwrap(), 0, "the tunnel ends with the client");
+    let head = server.await.unwrap();
+    assert!(head.starts_with("get /base/v1/realtime?model=gpt-realtime http/1.1\r\n"), "{head}");
+    for header in ["connection: upgrade\r\n", "upgrade: websocket\r\n", "sec-websocket-key: ", "traceparent: "] {
+        assert!(head.contains(header), "{head}");
+    }
+    assert!(!head.contains("x-portkey-metadata"), "{head}");
     let (output, events) = gateway.stop();
     assert!(output.status.success(), "{output:?}");
     assert_eq!(events.len(), 1);
@@ -654,7 +661,7 @@ async fn websockets() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn tagging_off_is_the_bare_proxy() {
+async fn forwards_unchanged_headers_with_tagging_off() {
     let response = json!({"status": 200, "headers": [["content-type", "text/plain"]], "body": "hello"});
     let (base, received) = upstream(response).await;
     let gateway = Gateway::start("off", &[("UPSTREAM", &base), ("TAGGING", "off")]);
@@ -668,9 +675,9 @@ async fn tagging_off_is_the_bare_proxy() {
     assert!(headers.contains_key("x-portkey-metadata") && !headers.contains_key("x-hop"));
 }
 
-/// A stream at hand when the gateway is told to stop is served to its end.
+/// An open stream is served to its end.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn drains_on_sigterm() {
+async fn drains_open_requests_on_sigterm() {
     let gateway = Gateway::start("drain", &[]);
     let body = json!({"messages": [{"role": "user", "content": "hi"}], "stream": true}).to_string();
     let mut response = gateway.open(Request::post("/v1/chat/completions").body(Full::from(body)).unwrap()).await;
@@ -684,9 +691,9 @@ async fn drains_on_sigterm() {
     assert!(String::from_utf8_lossy(&output.stderr).ends_with("jsonl: 1 accepted, 1 delivered, 0 in flight\n"));
 }
 
-/// Told to stop twice, it waits for nobody, and its events still arrive.
+/// Events are still delivered.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn does_not_drain_when_told_twice() {
+async fn second_signal_stops_without_draining() {
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let upstream = format!("http://{}", silent.local_addr().unwrap());
     let mut gateway = Gateway::start("twice", &[("UPSTREAM", &upstream)]);
@@ -694,7 +701,7 @@ async fn does_not_drain_when_told_twice() {
     let (mut sender, connection) = hyper::client::conn::http1::handshake(io).await.unwrap();
     tokio::spawn(connection);
     let request = tokio::spawn(async move { sender.send_request(chat(&[("host", "gateway")])).await.is_err() });
-    let _at_hand = silent.accept().await.unwrap();
+    let _open = silent.accept().await.unwrap();
 
     let child = gateway.child.as_mut().unwrap();
     let status = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
@@ -704,18 +711,18 @@ async fn does_not_drain_when_told_twice() {
     while !errors.contains("stopping") && child.stderr.as_mut().unwrap().read(&mut byte).unwrap() == 1 {
         errors.push(byte[0].into());
     }
-    let told = std::time::Instant::now();
+    let signaled = std::time::Instant::now();
     let (output, events) = tokio::task::spawn_blocking(|| gateway.stop()).await.unwrap();
-    assert!(told.elapsed() < Duration::from_secs(9), "it waited");
+    assert!(signaled.elapsed() < Duration::from_secs(9), "the gateway waited for open requests");
     assert_eq!(output.status.code(), Some(0));
     assert_eq!(events.len(), 1);
     assert_eq!(events[0]["outcome"], "cancelled");
     assert!(request.await.unwrap());
 }
 
-/// Events on standard output, everything for people on standard error.
+/// Messages for humans go to standard error.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn events_on_standard_output() {
+async fn writes_events_to_standard_output() {
     let gateway = Gateway::start("stdout", &[]);
     let mut child = command(&[("EVENTS", "-")]).spawn().unwrap();
     drop(gateway);
@@ -737,7 +744,7 @@ async fn events_on_standard_output() {
 }
 
 #[test]
-fn bad_variables_end_it_with_one_line() {
+fn rejects_invalid_variables_with_one_line() {
     let folder = TempFolder::new("gateway-bad");
     let file = |name: &str, text: &str| {
         std::fs::write(folder.file(name), text).unwrap();
@@ -786,13 +793,13 @@ fn bad_variables_end_it_with_one_line() {
         assert_eq!(errors.lines().count(), 1, "{errors}");
         assert!(errors.contains(name) && !errors.contains("secret-key"), "{errors}");
     }
-    // Lines among the pages of a database.
+    // A file cannot hold both JSON lines and a database.
     let both = folder.file("both").display().to_string();
     let output = command(&[("EVENTS", &both), ("STORE", &format!("sqlite:{both}"))]).output().unwrap();
     let errors = String::from_utf8(output.stderr).unwrap();
     assert_eq!((output.status.code(), errors.lines().count()), (Some(2), 1), "{errors}");
     assert!(errors.contains("EVENTS") && errors.contains("STORE"), "{errors}");
-    // A port that is taken is no bad variable, but it is said which.
+    // An occupied port is not an invalid variable, but the error names it.
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let output = command(&[("LISTEN", &address)]).output().unwrap();
@@ -800,9 +807,9 @@ fn bad_variables_end_it_with_one_line() {
     assert!(String::from_utf8(output.stderr).unwrap().contains(&address));
 }
 
-/// Killed in mid-work, again and again: what a client was answered in full is stored, and once.
+/// Every request whose client received the whole response is stored exactly once.
 #[tokio::test(flavor = "multi_thread")]
-async fn kill_9_loses_no_event_that_was_answered() {
+async fn kill_9_loses_no_answered_request() {
     const ROUNDS: usize = 20;
     let folder = TempFolder::new("kill-9");
     let store = format!("sqlite:{}", folder.file("events.db").display());
@@ -816,7 +823,7 @@ async fn kill_9_loses_no_event_that_was_answered() {
             .map(|client| {
                 let answered = Arc::clone(&answered);
                 tokio::spawn(async move {
-                    // Until the connection breaks.
+                    // Sends requests until the connection breaks.
                     let io = TokioIo::new(TcpStream::connect(address).await.ok()?);
                     let (mut sender, connection) = hyper::client::conn::http1::handshake(io).await.ok()?;
                     tokio::spawn(connection);
@@ -836,10 +843,10 @@ async fn kill_9_loses_no_event_that_was_answered() {
                 })
             })
             .collect();
-        // A different moment in each round.
+        // Kills at a different moment in each round.
         tokio::time::sleep(Duration::from_millis(120 + 23 * round as u64)).await;
         let mut child = gateway.child.take().unwrap();
-        // The signal 9.
+        // Sends signal 9.
         child.kill().unwrap();
         child.wait().unwrap();
         for client in clients {
@@ -848,7 +855,7 @@ async fn kill_9_loses_no_event_that_was_answered() {
     }
     let answered = std::mem::take(&mut *answered.lock().unwrap());
     assert!(answered.len() > 1000, "only {} requests were answered", answered.len());
-    // The last process delivers what the others left.
+    // The last process delivers what the others left in the spool.
     let gateway = Gateway::start("killed", &env);
     let database = rusqlite::Connection::open(folder.file("events.db")).unwrap();
     database.busy_timeout(Duration::from_secs(10)).unwrap();
@@ -870,8 +877,8 @@ async fn kill_9_loses_no_event_that_was_answered() {
     let stored = stored();
     let lost: Vec<_> = answered.iter().filter(|id| !stored.contains_key(*id)).collect();
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(lost.is_empty(), "{} of {} are lost, {:?} among them: {text}", lost.len(), answered.len(), lost.first());
-    assert!(stored.values().all(|count| *count == 1), "none twice");
+    assert!(lost.is_empty(), "{} of {} are lost, among them {:?}: {text}", lost.len(), answered.len(), lost.first());
+    assert!(stored.values().all(|count| *count == 1), "some events are stored twice");
     assert!(text.contains("sqlite: "), "{text}");
     println!("{} answered over {ROUNDS} kills, {} stored", answered.len(), stored.len());
 }

@@ -1,4 +1,4 @@
-//! Memory stays flat, however long a body is. A test binary of its own, since it measures the whole process.
+//! Memory does not grow with the length of bodies. A separate test binary, because it measures the whole process.
 
 mod common;
 
@@ -20,9 +20,9 @@ use tower_tagging::{
     usage::{Usage, UsageStatus, UsageTap},
 };
 
-/// A gibibyte through a real server, with a client that reads it: memory stays flat.
+/// Sends a gibibyte each way through a real server and client, and an LLM stream of a gibibyte.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_gibibyte_streams_in_flat_memory() {
+async fn streaming_a_gibibyte_does_not_grow_memory() {
     const CHUNK: usize = 64 * 1024;
     const CHUNKS: usize = 16 * 1024;
     let recorder = common::Recorder::new();
@@ -42,7 +42,7 @@ async fn a_gibibyte_streams_in_flat_memory() {
             },
         ),
     );
-    // A stream of a gibibyte, then some of it cut where no event ends, and an event that is larger than anything is kept.
+    // A stream of a gibibyte. Its last part is cut within events, and one event exceeds every buffer limit.
     let app = app.route(
         "/v1/chat/completions",
         post(async || {
@@ -73,7 +73,7 @@ async fn a_gibibyte_streams_in_flat_memory() {
     }
     assert_eq!(received, CHUNK * CHUNKS);
 
-    // The other way: a JSON body of a gibibyte, which is searched for `user` as it passes.
+    // The other way: a JSON body of a gibibyte, which is searched for `user` as it passes through.
     let start = stream::iter([Bytes::from(r#"{"text":""#)]);
     let end = stream::iter([Bytes::from(r#"","user":"ada"}"#)]);
     let text = stream::repeat(Bytes::from(vec![b'x'; CHUNK])).take(CHUNKS);
@@ -90,7 +90,7 @@ async fn a_gibibyte_streams_in_flat_memory() {
     }
 
     let grown = common::peak_memory().saturating_sub(before);
-    assert!(grown < 32 * 1024 * 1024, "{grown} bytes more");
+    assert!(grown < 32 * 1024 * 1024, "memory grew by {grown} bytes");
     let events = recorder.wait_for(3).await;
     assert_eq!(events[0].response_body_bytes(), (CHUNK * CHUNKS) as u64);
     assert_eq!(events[1].request_body_bytes(), Some(counted as u64));

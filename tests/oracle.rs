@@ -1,6 +1,6 @@
-//! Usage and price beside those of the Python package `genai-prices`, over generated responses in every shape it knows.
+//! Compares usage and prices with the Python package `genai-prices`, over generated responses in every format it supports.
 //!
-//! `tests/run.sh` installs the package, has `tests/oracle.py` write the cases, and runs this test with their folder in
+//! `tests/run.sh` installs the package, generates the cases with `tests/oracle.py`, and runs this test with their folder in
 //! `ORACLE_CASES`.
 
 #![cfg(feature = "llm")]
@@ -25,30 +25,30 @@ use tower_tagging::{
     usage::{CatalogPrices, CostStatus, LlmEndpoint, Operation, Usage, UsageTap},
 };
 
-/// What is different on purpose, and why.
+/// Intended differences, with their reasons.
 const KNOWN: &[(&str, &str)] = &[
-    ("extract", "the package gives up on a report with a required count missing; ours reports the others"),
+    ("extract", "a required count is missing: the package rejects the report, this crate reads the other counts"),
     (
         "saturated",
-        "a part is larger than its whole, the whole is missing, or of which kind a part is: the package prices what is not \
-         affected or gives up; ours prices the parts cut, or the totals, and notes it",
+        "a part is larger than its total, or the total or the kind of a part is missing: the package prices the rest or \
+         rejects the report, this crate prices reduced parts or totals and adds a diagnostic",
     ),
     (
         "details",
-        "counts of modalities, reasoning and cache that the package does not read of this provider, which have a rate of their own",
+        "the package does not read counts of modalities, reasoning, or cache from this provider, although they have their own rates",
     ),
-    ("cost", "OpenRouter says what it charges, and that is the cost of ours"),
+    ("cost", "OpenRouter reports its charge, which this crate uses as the cost"),
     (
         "parts",
-        "writes to the cache by their time to live alone, without their sum, are writes and input of ours all the same",
+        "cache writes are reported per time to live, without a sum: this crate counts them as cache writes and input",
     ),
     (
         "free",
-        "a model that is not free, and counts that it has no price for, cost nothing by the package; ours have no price",
+        "the model has no rate for the counts: the package prices them at zero, this crate leaves the cost unknown",
     ),
-    ("billed", "Cohere bills its billed units, which ours reads in place of all tokens"),
-    ("unit", "annotated pages and the seconds of a realtime session are no units of ours"),
-    ("shape", "an export of Cursor's accounts, no response of an API"),
+    ("billed", "Cohere charges for billed units, which this crate reads instead of all tokens"),
+    ("unit", "this crate has no units for annotated pages and seconds of realtime sessions"),
+    ("shape", "an account export of Cursor, not an API response"),
 ];
 
 #[derive(Clone, Debug)]
@@ -103,7 +103,7 @@ fn ours(case: &Value, prices: &CatalogPrices) -> Ours {
     }
 }
 
-/// The reason why ours may differ from the package's, if it is one of [`KNOWN`].
+/// Returns the entry of [`KNOWN`] that explains a difference.
 fn reason(case: &Value, ours: &Ours) -> Option<&'static str> {
     let pair = format!("{}:{}", case["provider"].as_str().unwrap(), case["flavor"].as_str().unwrap());
     let theirs = &case["usage"];
@@ -144,7 +144,7 @@ fn reason(case: &Value, ours: &Ours) -> Option<&'static str> {
     (has_same_usage(case, ours) && has_details).then_some("details")
 }
 
-/// Whether all counts that the package reads are ours, and others of ours are details.
+/// Returns `true` if all counts of the package are equal to ours, and our additional counts are details.
 fn has_same_usage(case: &Value, ours: &Ours) -> bool {
     let empty = Map::new();
     let theirs = case["usage"].as_object().unwrap_or(&empty);
@@ -156,9 +156,11 @@ fn has_same_usage(case: &Value, ours: &Ours) -> bool {
 }
 
 #[test]
-#[ignore = "tests/run.sh runs it, with the package installed"]
-fn ours_is_what_the_package_says() {
-    let folder = PathBuf::from(std::env::var("ORACLE_CASES").expect("ORACLE_CASES: the folder of tests/oracle.py"));
+#[ignore = "needs the Python package: run by tests/run.sh"]
+fn usage_and_prices_equal_those_of_genai_prices() {
+    let folder = PathBuf::from(
+        std::env::var("ORACLE_CASES").expect("ORACLE_CASES must be the folder that tests/oracle.py wrote"),
+    );
     let prices = CatalogPrices::from_json(&std::fs::read(folder.join("prices.json")).unwrap(), "oracle").unwrap();
     let cases = std::fs::read_to_string(folder.join("cases.jsonl")).unwrap();
     let (mut same, mut known, mut wrong) = (0, BTreeMap::<&str, usize>::new(), Vec::new());
@@ -168,7 +170,7 @@ fn ours_is_what_the_package_says() {
         *pairs.entry(format!("{}:{}", case["provider"], case["flavor"])).or_default() += 1;
         let ours = ours(&case, &prices);
         let total = case["price"]["total"].as_str().map(|total| total.parse::<f64>().unwrap());
-        // The package counts in decimals, the catalog in floating point, ours in whole nano-dollars.
+        // The package uses decimals, the catalog floating point, and this crate whole nano-dollars.
         let same_price = match (total, ours.price) {
             (Some(theirs), Some(ours)) => (theirs - ours).abs() <= 1e-9 + 1e-12 * theirs,
             (None, None) => true,
@@ -185,11 +187,11 @@ fn ours_is_what_the_package_says() {
             wrong.push(format!("{case}\n  ours: {is} {cost:?} {:?}, consistent: {consistent}", ours.status));
         }
     }
-    println!("{} pairs of provider and flavor; {same} cases the same", pairs.len());
+    println!("{} pairs of provider and flavor; {same} equal cases", pairs.len());
     for (reason, count) in &known {
         let why = KNOWN.iter().find(|(known, _)| known == reason).unwrap().1;
         println!("{count} cases: {why}");
     }
-    assert!(wrong.is_empty(), "unexplained:\n{}", wrong.join("\n"));
+    assert!(wrong.is_empty(), "unexplained differences:\n{}", wrong.join("\n"));
     assert!(cases.lines().count() >= 10_000 && same >= 9_000);
 }

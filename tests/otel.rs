@@ -765,8 +765,11 @@ fn one_request_is_exported() {
 /// A collector with a certificate of a private authority, which asks for one of the client.
 #[test]
 fn over_tls_with_certificates_of_ones_own() {
-    use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
-    use rustls::{RootCertStore, ServerConfig, server::WebPkiClientVerifier};
+    use rustls::{
+        RootCertStore, ServerConfig,
+        pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+        server::WebPkiClientVerifier,
+    };
 
     let folder = common::TempFolder::new("tls");
     let file = |name: &str, text: &str| {
@@ -774,31 +777,22 @@ fn over_tls_with_certificates_of_ones_own() {
         std::fs::write(&path, text).unwrap();
         path.to_str().unwrap().to_owned()
     };
-    let mut authority = CertificateParams::new([]).unwrap();
-    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate().unwrap()).unwrap();
-    let signed = |names: &[&str]| {
-        let key = KeyPair::generate().unwrap();
-        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-        (CertificateParams::new(names).unwrap().signed_by(&key, &authority).unwrap(), key)
-    };
-    let (server, server_key) = signed(&["127.0.0.1"]);
-    let (client, client_key) = signed(&["shop"]);
+    let certificate = |name: &str| format!("{}/tests/certificates/{name}", env!("CARGO_MANIFEST_DIR"));
+    let [authority, chain, key] = ["authority.pem", "client.pem", "client.key"].map(certificate);
+    let server = CertificateDer::from_pem_file(certificate("server.pem")).unwrap();
+    let server_key = PrivateKeyDer::from_pem_file(certificate("server.key")).unwrap();
 
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut roots = RootCertStore::empty();
-    roots.add(authority.der().clone()).unwrap();
+    roots.add(CertificateDer::from_pem_file(&authority).unwrap()).unwrap();
     let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider)).build().unwrap();
     let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
     let config = config.with_client_cert_verifier(verifier);
-    let mut config = config.with_single_cert(vec![server.der().clone()], server_key.into()).unwrap();
+    let mut config = config.with_single_cert(vec![server], server_key).unwrap();
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     let receiver = Receiver::start_tls(config);
 
     let endpoint = format!("https://{}", receiver.address);
-    let authority = file("authority.pem", &authority.pem());
-    let chain = file("client.pem", &client.pem());
-    let key = file("client.key", &client_key.serialize_pem());
     for (protocol, spans) in [("http/protobuf", 1), ("grpc", 2)] {
         let all = [
             ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str()),

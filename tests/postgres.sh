@@ -1,17 +1,18 @@
 #!/usr/bin/env bash
-# A Postgres server for tests and benchmarks, in a folder of its own:
+# Runs a Postgres server for tests and benchmarks in its own folder:
 #
-#   tests/postgres.sh start FOLDER    makes it when it is not there, starts it, and prints its URL
-#   tests/postgres.sh stop FOLDER     stops it in order; `kill` stops it as a crash would
+#   tests/postgres.sh start FOLDER    creates the server if needed, starts it, and prints its URL
+#   tests/postgres.sh stop FOLDER     stops it cleanly
+#   tests/postgres.sh kill FOLDER     stops it as a crash would
 #   tests/postgres.sh remove FOLDER   stops it and removes the folder
 #
-# It listens on 127.0.0.1 at a free port, which it keeps when it is started again. Debian's `postgresql` is installed when
-# there is no server.
+# It listens on 127.0.0.1, on a free port that it keeps across restarts. If no Postgres is found, Debian's `postgresql` is
+# installed.
 set -euo pipefail
 
 fail() { printf 'tests/postgres.sh: %s\n' "$*" >&2; exit 1; }
 
-[ $# = 2 ] || fail "say start, stop, kill or remove, and a folder"
+[ $# = 2 ] || fail "usage: tests/postgres.sh start|stop|kill|remove FOLDER"
 FOLDER=$2
 
 binaries() { ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -V | tail -1; }
@@ -32,14 +33,14 @@ start() {
         local sudo=""
         [ "$(id -u)" = 0 ] || sudo=sudo
         { $sudo apt-get update -q && DEBIAN_FRONTEND=noninteractive $sudo apt-get install -y -q postgresql; } >&2 ||
-            fail "there is no Postgres, and apt-get can't install it"
+            fail "Postgres is missing and apt-get cannot install it"
     fi
     if [ ! -d "$FOLDER/data" ]; then
         mkdir -p "$FOLDER"
         [ "$(id -u)" != 0 ] || chown postgres "$FOLDER"
         (cd / && as_user "$(binaries)/initdb" -D "$FOLDER/data" -U postgres -A trust -E UTF8 --locale=C) \
             >"$FOLDER/initdb.log" 2>&1 ||
-            fail "initdb failed: see $FOLDER/initdb.log"
+            fail "initdb failed, see $FOLDER/initdb.log"
         python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])' >"$FOLDER/port"
         cat >>"$FOLDER/data/postgresql.conf" <<CONF
 listen_addresses = '127.0.0.1'
@@ -50,7 +51,7 @@ shared_buffers = 256MB
 max_wal_size = 2GB
 CONF
     fi
-    pg_ctl -w -t 60 -l "$FOLDER/server.log" start || fail "the server does not start: see $FOLDER/server.log"
+    pg_ctl -w -t 60 -l "$FOLDER/server.log" start || fail "the server does not start, see $FOLDER/server.log"
     echo "postgres://postgres@127.0.0.1:$(cat "$FOLDER/port")/postgres"
 }
 
@@ -62,5 +63,5 @@ remove)
     [ ! -f "$FOLDER/data/postmaster.pid" ] || pg_ctl -w -m immediate stop || true
     rm -rf "$FOLDER"
     ;;
-*) fail "no such command: $1" ;;
+*) fail "unknown command $1: expected start, stop, kill, or remove" ;;
 esac

@@ -1,75 +1,91 @@
 #!/usr/bin/env bash
-# Every test, with all features, the doctests and the examples. Needs Rust; what else is missing is installed.
+# Runs every test: with all features and with each one alone, doctests, stores, a collector, the oracle, examples, and
+# benchmarks. Needs Rust and installs what else is missing.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export CARGO_TERM_COLOR=never
-# What incremental builds keep is gigabytes, and the compiler stumbles over it now and then.
+# Builds start from scratch, so incremental data would only take space.
 export CARGO_INCREMENTAL=0
+# The packages with benchmarks and feature tests reuse the crates that are compiled for the main package.
+export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target}
 
 step() { printf '\n== %s\n' "$*"; }
 fail() { printf 'tests/run.sh: %s\n' "$*" >&2; exit 1; }
 
-command -v cargo >/dev/null || fail "cargo is missing: install Rust"
+command -v cargo >/dev/null || fail "cargo is missing: install Rust from https://rustup.rs"
 missing=()
 command -v cc >/dev/null || missing+=(gcc libc6-dev)
 python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3 python3-venv)
 if [ ${#missing[@]} -gt 0 ]; then
-    step "install ${missing[*]}"
+    step "installing ${missing[*]}"
     SUDO=""
     [ "$(id -u)" = 0 ] || SUDO=sudo
-    { $SUDO apt-get update -q && $SUDO apt-get install -y -q "${missing[@]}"; } || fail "can't install ${missing[*]}"
+    { $SUDO apt-get update -q && $SUDO apt-get install -y -q "${missing[@]}"; } ||
+        fail "cannot install ${missing[*]}: install them by hand"
 fi
 
-step tests
-cargo test
+step "tests with all features"
+cargo test || fail "tests failed"
 
-step "events in a real Postgres"
+# Every feature except `default` and `full`. The empty one runs the tests of the core.
+features=$(cargo metadata --format-version 1 --no-deps --manifest-path tests/features/Cargo.toml | python3 -c '
+import json, sys
+print(*sorted(set(json.load(sys.stdin)["packages"][0]["features"]) - {"default"}))')
+for feature in "" $features; do
+    step "tests with ${feature:-no feature}${feature:+ alone}"
+    cargo test -q --manifest-path tests/features/Cargo.toml --features "$feature" ||
+        fail "tests failed with features \"$feature\""
+done
+
+step "stores on a real Postgres"
 POSTGRES=$(mktemp -d /tmp/tower-tagging-postgres.XXXXXX)
 trap 'bash tests/postgres.sh remove "$POSTGRES"' EXIT
-DATABASE_URL=$(bash tests/postgres.sh start "$POSTGRES") || fail "no Postgres server for the tests"
+DATABASE_URL=$(bash tests/postgres.sh start "$POSTGRES") || fail "cannot start a Postgres server"
 export DATABASE_URL
-cargo test --test store_postgres -- --ignored
-POSTGRES_FOLDER=$POSTGRES cargo test --test chaos_postgres -- --ignored --nocapture
+cargo test --test store_postgres -- --ignored || fail "tests of the Postgres store failed"
+POSTGRES_FOLDER=$POSTGRES cargo test --test chaos_postgres -- --ignored --nocapture ||
+    fail "the Postgres store lost or duplicated events during outages"
 
 step "telemetry through a real collector"
-COLLECTOR=target/collector
+COLLECTOR=$CARGO_TARGET_DIR/collector
 if [ ! -x "$COLLECTOR/agent" ]; then
     rm -rf "$COLLECTOR"
-    python3 -m venv "$COLLECTOR/venv" || fail "no virtual environment for Python"
+    python3 -m venv "$COLLECTOR/venv" || fail "cannot create a Python environment in $COLLECTOR"
     "$COLLECTOR/venv/bin/pip" install -q --disable-pip-version-check rotel==0.0.1a15 ||
-        fail "the collector rotel can't be had from PyPI"
-    # The program is inside of the package.
+        fail "cannot install the collector rotel from PyPI"
+    # The program is inside the package.
     cp "$("$COLLECTOR/venv/bin/python" -c 'import pathlib, rotel; print(pathlib.Path(rotel.__file__).parent / "rotel-agent")')" \
         "$COLLECTOR/agent"
     chmod +x "$COLLECTOR/agent"
 fi
-ROTEL_AGENT="$PWD/$COLLECTOR/agent" cargo test --test otel -- --ignored
+ROTEL_AGENT="$COLLECTOR/agent" cargo test --test otel -- --ignored || fail "tests with the collector failed"
 
-step "usage and prices beside the Python package genai-prices"
-ORACLE=target/oracle
+step "usage and prices compared with the Python package genai-prices"
+ORACLE=$CARGO_TARGET_DIR/oracle
 if ! "$ORACLE/venv/bin/python" -c 'import genai_prices' 2>/dev/null; then
     rm -rf "$ORACLE/venv"
-    python3 -m venv "$ORACLE/venv" || fail "no virtual environment for Python"
+    python3 -m venv "$ORACLE/venv" || fail "cannot create a Python environment in $ORACLE"
     "$ORACLE/venv/bin/pip" install -q --disable-pip-version-check genai-prices==0.1.4 ||
-        fail "genai-prices can't be had from PyPI"
+        fail "cannot install genai-prices from PyPI"
 fi
-# Both sides price by the catalog that the crate bundles.
+# Both sides use the catalog that the crate bundles.
 PRICES=$(cargo metadata --format-version 1 | python3 -c '
 import json, pathlib, sys
 crate = next(p for p in json.load(sys.stdin)["packages"] if p["name"] == "genai-prices")
 print(pathlib.Path(crate["manifest_path"]).parent / "data/prices.json")')
-"$ORACLE/venv/bin/python" tests/oracle.py "$ORACLE/cases" 12000 "$PRICES"
-ORACLE_CASES="$PWD/$ORACLE/cases" cargo test --test oracle -- --ignored --nocapture
+"$ORACLE/venv/bin/python" tests/oracle.py "$ORACLE/cases" 12000 "$PRICES" || fail "cannot generate the oracle's cases"
+ORACLE_CASES="$ORACLE/cases" cargo test --test oracle -- --ignored --nocapture ||
+    fail "usage or prices differ from those of genai-prices"
 
 step examples
 for example in axum_router hyper_server unit_test custom_sink budget durable_spool outbound postgres_store otel_collector otel_tracing; do
     printf -- '-- %s\n' "$example"
-    cargo run -q --example "$example" --features full
+    cargo run -q --example "$example" --features full || fail "the example $example failed"
 done
 
-step "the benchmarks run"
+step "short runs of the benchmarks"
 for bench in layer usage stores delivery otel; do
-    cargo bench --bench "$bench" --features full -- --smoke
+    cargo bench --manifest-path benches/Cargo.toml --bench "$bench" -- --smoke || fail "the benchmark $bench failed"
 done
 
 printf '\nall tests passed\n'

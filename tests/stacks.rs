@@ -7,11 +7,9 @@ use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
 use axum::{
     Json, Router,
     body::Body,
-    extract::ws::{Message, WebSocketUpgrade},
     routing::{any, get, post},
 };
 use common::Recorder;
-use futures_util::{SinkExt, StreamExt};
 use http::{HeaderMap, HeaderName, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Empty, Full, combinators::BoxBody};
 use hyper::body::{Bytes, Incoming};
@@ -22,7 +20,10 @@ use hyper_util::{
     service::TowerToHyperService,
 };
 use serde_json::Value;
-use tokio::net::TcpListener;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+};
 use tower::{Layer, Service, ServiceBuilder, ServiceExt, service_fn};
 use tower_http::{
     catch_panic::CatchPanicLayer, compression::CompressionLayer, cors::CorsLayer, timeout::TimeoutLayer,
@@ -256,21 +257,31 @@ async fn websocket_upgrade() {
     let recorder = Recorder::new();
     let app = Router::new().route(
         "/ws",
-        any(async |upgrade: WebSocketUpgrade| {
-            upgrade.on_upgrade(async |mut socket| {
-                while let Some(Ok(Message::Text(text))) = socket.recv().await {
-                    socket.send(Message::Text(text)).await.unwrap();
-                }
-            })
+        any(async |mut request: axum::extract::Request| {
+            let upgraded = hyper::upgrade::on(&mut request);
+            tokio::spawn(async move {
+                let (mut reader, mut writer) = tokio::io::split(TokioIo::new(upgraded.await.unwrap()));
+                tokio::io::copy(&mut reader, &mut writer).await.unwrap();
+            });
+            let response = Response::builder().status(StatusCode::SWITCHING_PROTOCOLS);
+            response.header("connection", "upgrade").header("upgrade", "websocket").body(Body::empty()).unwrap()
         }),
     );
     let address = serve(app.layer(tagging(&recorder))).await;
-    let (mut socket, _) = tokio_tungstenite::connect_async(format!("ws://{address}/ws")).await.unwrap();
-    // The event is there while the socket is still open.
+    let mut socket = TcpStream::connect(address).await.unwrap();
+    let request = "GET /ws HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n";
+    socket.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"\r\n\r\n") {
+        answer.push(socket.read_u8().await.unwrap());
+    }
+    // The event is emitted while the socket is still open.
     let event = recorder.wait_for(1).await.remove(0);
     assert_eq!((event.outcome(), event.status()), (Outcome::Upgraded, Some(StatusCode::SWITCHING_PROTOCOLS)));
-    socket.send("hello".into()).await.unwrap();
-    assert_eq!(socket.next().await.unwrap().unwrap(), "hello".into());
+    socket.write_all(b"hello").await.unwrap();
+    let mut echo = [0; 5];
+    socket.read_exact(&mut echo).await.unwrap();
+    assert_eq!(&echo, b"hello");
 }
 
 #[tokio::test]

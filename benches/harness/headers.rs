@@ -1,4 +1,4 @@
-/// What a client of an LLM API sends, with four headers that may be tags.
+/// The headers of a client of an LLM API. Four of them can become tags.
 pub(crate) const HEADERS: [(&str, &str); 12] = [
     ("host", "api.example.com"),
     ("user-agent", "OpenAI/Python 2.30.0"),

@@ -1,7 +1,7 @@
-//! What the benches of layers share: rows that run in processes of their own and take turns, requests as a server hands them on,
-//! and exporters that discard what they get.
+//! Shared by the benches of layers: rows that run in their own processes and take turns, requests as a server passes them on,
+//! and exporters that discard their input.
 
-#![allow(dead_code, reason = "each bench uses a part of it")]
+#![allow(dead_code, reason = "each bench uses only some of it")]
 
 mod headers;
 
@@ -30,23 +30,24 @@ use opentelemetry_sdk::{
 };
 use tower::Service;
 
-/// Requests that are made, then timed together: few enough to stay in the cache, and for a consumer to keep up.
+/// The number of requests that are built first and then timed together. Few enough to stay in the cache, and for a consumer
+/// to keep up.
 pub(crate) const BURST: usize = 128;
-/// Room for all requests of a row, so that a consumer that falls behind drops nothing.
+/// Room for all requests of a row, so that a slow consumer drops nothing.
 pub(crate) const QUEUE: usize = 65_536;
 
-/// The value in the middle.
+/// Returns the median.
 pub(crate) fn median(values: &mut [f64]) -> f64 {
     values.sort_by(f64::total_cmp);
     values[values.len() / 2]
 }
 
-/// The least one. What disturbs a round only makes it slower, so it says best what the code itself takes.
+/// Returns the smallest value. Disturbances only slow a round down, so the fastest one is closest to the cost of the code.
 pub(crate) fn fastest(values: &[f64]) -> f64 {
     values.iter().copied().fold(f64::INFINITY, f64::min)
 }
 
-/// Runs a row in a process of its own and reads the two figures it prints.
+/// Runs a row in its own process and returns the figures that it prints.
 pub(crate) fn run_child(command: &mut Command, row: &str, bursts: usize) -> Vec<f64> {
     let output = command.args(["--row", row, &bursts.to_string()]).output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
@@ -54,7 +55,7 @@ pub(crate) fn run_child(command: &mut Command, row: &str, bursts: usize) -> Vec<
     text.split_whitespace().map(|figure| figure.parse().unwrap()).collect()
 }
 
-/// Instructions of one request on its own thread: what one more burst adds.
+/// Returns the instructions of one request on its thread, computed from the difference between a long and a short run.
 pub(crate) fn instructions(row: &str) -> Option<f64> {
     Command::new("valgrind").arg("--version").output().ok()?;
     let count = |bursts: usize| {
@@ -73,7 +74,7 @@ pub(crate) fn instructions(row: &str) -> Option<f64> {
     Some((count(many) - count(few)) / ((many - few) * BURST) as f64)
 }
 
-/// A row whose spans all have to be exported.
+/// Measures a row and checks that every span is exported.
 pub(crate) fn measure_exported<S, B>(service: S, bursts: usize, provider: &SdkTracerProvider, exported: &AtomicU64)
 where
     S: Service<Request<Full<Bytes>>, Response = Response<B>, Error = Infallible>,
@@ -84,7 +85,7 @@ where
     assert_eq!(exported.load(Ordering::Relaxed), requests, "spans were dropped");
 }
 
-/// A row without more to say.
+/// Measures a row that exports nothing.
 pub(crate) fn measure<S, B>(service: S, bursts: usize)
 where
     S: Service<Request<Full<Bytes>>, Response = Response<B>, Error = Infallible>,
@@ -93,7 +94,7 @@ where
     print_figures(service, bursts, request);
 }
 
-/// Prints nanoseconds and allocations of one request; gives the number of requests.
+/// Prints nanoseconds and allocations per request. Returns the number of requests.
 pub(crate) fn print_figures<S, B>(mut service: S, bursts: usize, request: fn() -> Request<Full<Bytes>>) -> u64
 where
     S: Service<Request<Full<Bytes>>, Response = Response<B>, Error = Infallible>,
@@ -102,7 +103,7 @@ where
     let mut times = Vec::new();
     let mut allocations = 0;
     let warm_up = 4;
-    // Under callgrind, which runs one thread at a time, the other thread needs to be given its turn.
+    // Callgrind runs one thread at a time, so the other threads need pauses.
     let pause =
         env::var_os("PAUSE_MILLIS").map(|millis| Duration::from_millis(millis.to_str().unwrap().parse().unwrap()));
     for burst in 0..bursts + warm_up {
@@ -123,18 +124,18 @@ where
     ((bursts + warm_up) * BURST) as u64
 }
 
-/// Serves a request to its end.
+/// Serves a request until the end of its response body.
 pub(crate) fn serve<S, B>(service: &mut S, request: Request<Full<Bytes>>)
 where
     S: Service<Request<Full<Bytes>>, Response = Response<B>, Error = Infallible>,
     B: Body + Unpin,
 {
-    let response = service.call(request).now_or_never().expect("the service is ready at once").unwrap();
+    let response = service.call(request).now_or_never().expect("the service answers immediately").unwrap();
     let mut body = response.into_body();
-    while body.frame().now_or_never().expect("the body is there at once").is_some() {}
+    while body.frame().now_or_never().expect("the body is available immediately").is_some() {}
 }
 
-/// A request as hyper and axum hand it on: header values are slices of the buffer that was read from the connection.
+/// Builds a request as hyper and axum pass it on: header values are slices of the buffer that was read from the connection.
 pub(crate) fn request() -> Request<Full<Bytes>> {
     let mut buffer = Bytes::from(HEADERS.map(|(_, value)| value).concat());
     let mut request = Request::post("/v1/chat/completions?stream=false").body(Full::from("{}")).unwrap();
@@ -147,7 +148,7 @@ pub(crate) fn request() -> Request<Full<Bytes>> {
     request
 }
 
-/// A request with four headers and nothing else.
+/// Builds a request with only four headers.
 pub(crate) fn small_request() -> Request<Full<Bytes>> {
     let request = Request::post("http://api.example.com/v1/things?x=1")
         .header("host", "api.example.com")
@@ -157,7 +158,7 @@ pub(crate) fn small_request() -> Request<Full<Bytes>> {
     request.body(Full::from("{}")).unwrap()
 }
 
-/// The innermost service: drops the request and answers 200 with a small JSON body.
+/// The innermost service. Drops the request and returns 200 with a small JSON body.
 #[derive(Clone, Copy)]
 pub(crate) struct Answer;
 
@@ -190,7 +191,7 @@ impl opentelemetry_sdk::trace::SpanExporter for DiscardSpans {
     }
 }
 
-/// A tracer provider that hands spans in batches to an exporter on another thread, which counts and discards them.
+/// Creates a tracer provider whose batch exporter counts spans on another thread and discards them.
 pub(crate) fn provider() -> (SdkTracerProvider, Arc<AtomicU64>) {
     let exported = Arc::new(AtomicU64::new(0));
     let config = BatchConfigBuilder::default()
@@ -201,7 +202,7 @@ pub(crate) fn provider() -> (SdkTracerProvider, Arc<AtomicU64>) {
     (SdkTracerProvider::builder().with_span_processor(processor).build(), exported)
 }
 
-/// A quantity provider that hands metrics to an exporter which discards them, every second.
+/// Creates a meter provider that exports every second and discards the metrics.
 pub(crate) fn meter_provider() -> SdkMeterProvider {
     struct Discard;
 

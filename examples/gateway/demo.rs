@@ -1,5 +1,5 @@
-//! A small provider that speaks OpenAI chat, Anthropic messages and Gemini generateContent, unary and SSE, with usage
-//! objects like those of the real ones. It counts a token for each word.
+//! A demo provider with the APIs of OpenAI (chat completions), Anthropic (messages), and Gemini (generateContent), unary and
+//! streamed. Its usage objects look like the real ones and count one token per word.
 
 use std::{convert::Infallible, time::Duration};
 
@@ -15,7 +15,7 @@ use futures_util::{StreamExt, stream};
 use serde_json::{Value, json};
 
 const WORDS: [&str; 6] = ["Hello", " from", " the", " demo", " provider", "."];
-/// Time between two chunks of a stream.
+/// The time between two chunks of a stream.
 const PACE: Duration = Duration::from_millis(20);
 
 pub(crate) fn router() -> Router {
@@ -24,7 +24,7 @@ pub(crate) fn router() -> Router {
         .route("/v1/messages", post(messages))
         .route("/v1/models/{call}", post(generate))
         .route("/v1beta/models/{call}", post(generate))
-        .fallback(async || error(StatusCode::NOT_FOUND, "the demo provider has no such route"))
+        .fallback(async || error(StatusCode::NOT_FOUND, "unknown route of the demo provider"))
 }
 
 fn error(status: StatusCode, message: &str) -> Response {
@@ -55,7 +55,7 @@ fn data(value: &Value) -> String {
 
 async fn chat(body: Bytes) -> Response {
     let Ok(request) = serde_json::from_slice::<Value>(&body) else {
-        return error(StatusCode::BAD_REQUEST, "the body is no JSON");
+        return error(StatusCode::BAD_REQUEST, "the body is not valid JSON");
     };
     let model = request["model"].as_str().unwrap_or("gpt-4o");
     let prompt = input_tokens(&request["messages"]);
@@ -96,7 +96,7 @@ async fn chat(body: Bytes) -> Response {
 
 async fn messages(body: Bytes) -> Response {
     let Ok(request) = serde_json::from_slice::<Value>(&body) else {
-        return error(StatusCode::BAD_REQUEST, "the body is no JSON");
+        return error(StatusCode::BAD_REQUEST, "the body is not valid JSON");
     };
     let usage = |output: usize| {
         json!({
@@ -134,10 +134,10 @@ async fn messages(body: Bytes) -> Response {
 
 async fn generate(Path(call): Path<String>, body: Bytes) -> Response {
     let Ok(request) = serde_json::from_slice::<Value>(&body) else {
-        return error(StatusCode::BAD_REQUEST, "the body is no JSON");
+        return error(StatusCode::BAD_REQUEST, "the body is not valid JSON");
     };
     let Some((model, method)) = call.split_once(':') else {
-        return error(StatusCode::NOT_FOUND, "no method in the path");
+        return error(StatusCode::NOT_FOUND, "the path names no method");
     };
     let prompt = input_tokens(&request["contents"]);
     let response = |text: &str, finish: Value, output: Option<usize>| {
@@ -168,6 +168,6 @@ async fn generate(Path(call): Path<String>, body: Bytes) -> Response {
                 })
                 .collect(),
         ),
-        _ => error(StatusCode::NOT_FOUND, "no such method"),
+        _ => error(StatusCode::NOT_FOUND, "unknown method"),
     }
 }

@@ -1,19 +1,18 @@
-//! The main job: a reverse proxy for LLM APIs that tags every request and writes one event for each.
+//! A reverse proxy for LLM APIs that tags every request and emits one event per request.
 //!
 //! ```text
 //! cargo run --example gateway --features full
 //! ```
 //!
-//! Without `UPSTREAM` it answers from a built-in demo provider, so it needs no server, key or network. Events go to
-//! standard output, everything for people to standard error. See `config.rs` for the environment variables.
+//! Without `UPSTREAM`, a built-in demo provider answers, so no server, key, or network is needed. Events go to standard
+//! output and messages for humans to standard error. `config.rs` lists the environment variables.
 
 mod config;
 mod demo;
+mod keys;
 mod proxy;
 
-use std::{process::ExitCode, time::Duration};
-
-use std::future::IntoFuture;
+use std::{future::IntoFuture, process::ExitCode, time::Duration};
 
 use axum::{Router, serve::ListenerExt};
 use config::Config;
@@ -23,25 +22,25 @@ use tower_tagging::{
     usage::InjectIncludeUsageLayer,
 };
 
-/// How long requests at hand may take once the gateway is told to stop.
+/// Time for open requests to end after a stop signal.
 const DRAIN: Duration = Duration::from_secs(10);
-/// How long the delivery of events may take after that.
+/// Time for the delivery of events after that.
 const DELIVER: Duration = Duration::from_secs(10);
 
 fn main() -> ExitCode {
-    // What delivery has to say, for example why events could not be written.
+    // Reports delivery problems, such as write errors of the store.
     tracing_subscriber::fmt().with_writer(std::io::stderr).with_max_level(tracing::Level::WARN).init();
     let config = match Config::from_env() {
         Ok(config) => config,
-        Err(problem) => {
-            eprintln!("gateway: {problem}");
+        Err(error) => {
+            eprintln!("gateway: {error}");
             return ExitCode::from(2);
         }
     };
     match run(config) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(problem) => {
-            eprintln!("gateway: {problem}");
+        Err(error) => {
+            eprintln!("gateway: {error}");
             ExitCode::FAILURE
         }
     }
@@ -54,18 +53,18 @@ fn run(config: Config) -> std::io::Result<()> {
         None => demo::router(),
     };
     let app = match config.tagging {
-        // Outside of the tap, which is to see what the client is not.
+        // Wraps the tagging layer, which must see the usage that is hidden from the client.
         Some(tagging) if config.includes_usage => app.layer(tagging).layer(InjectIncludeUsageLayer::new()),
         Some(tagging) => app.layer(tagging),
         None => app,
     };
     let runtime = Runtime::new()?;
     runtime.block_on(serve(app, config.listen, config.upstream.as_ref()))?;
-    // Requests that did not end in time are dropped here, and their events say so.
+    // Drops requests that did not end in time. Their events have the outcome `cancelled`.
     runtime.shutdown_timeout(Duration::from_secs(1));
     let report = delivery.shutdown_blocking(DELIVER);
     eprintln!("{report}");
-    // What waits in the spool is delivered by the next process.
+    // The next process delivers the events in the spool.
     let lost = |sink: &SinkReport| sink.dropped() + sink.in_flight().saturating_sub(sink.spool.waiting);
     match report.sinks.iter().map(lost).sum() {
         0 => Ok(()),
@@ -76,12 +75,12 @@ fn run(config: Config) -> std::io::Result<()> {
 async fn serve(app: Router, listen: std::net::SocketAddr, upstream: Option<&http::Uri>) -> std::io::Result<()> {
     let listener = TcpListener::bind(listen)
         .await
-        .map_err(|problem| std::io::Error::new(problem.kind(), format!("LISTEN: {listen}: {problem}")))?;
+        .map_err(|error| std::io::Error::new(error.kind(), format!("LISTEN: {listen}: {error}")))?;
     let address = listener.local_addr()?;
-    // Small chunks of a stream must not wait for each other.
+    // Sends small chunks of a stream immediately.
     let listener = listener.tap_io(|stream| {
-        if let Err(problem) = stream.set_nodelay(true) {
-            eprintln!("gateway: TCP_NODELAY: {problem}");
+        if let Err(error) = stream.set_nodelay(true) {
+            eprintln!("gateway: TCP_NODELAY: {error}");
         }
     });
     match upstream {
@@ -94,20 +93,20 @@ async fn serve(app: Router, listen: std::net::SocketAddr, upstream: Option<&http
          -d '{{\"model\":\"gpt-4o\",\"messages\":[{{\"role\":\"user\",\"content\":\"Say hello\"}}]}}'"
     );
     let mut signals = StopSignals::listen()?;
-    // How often it was told to stop.
-    let (told, mut stop) = tokio::sync::watch::channel(0_u32);
+    // Counts the stop signals.
+    let (signaled, mut stop) = tokio::sync::watch::channel(0_u32);
     tokio::spawn(async move {
         loop {
             signals.next().await;
-            if *told.borrow() == 0 {
-                eprintln!("gateway: stopping; requests at hand have {DRAIN:?} to end, or until you say so again");
+            if *signaled.borrow() == 0 {
+                eprintln!("gateway: stopping; open requests have {DRAIN:?} to end, or until the next signal");
             }
-            told.send_modify(|times| *times += 1);
+            signaled.send_modify(|times| *times += 1);
         }
     });
     let mut stopping = stop.clone();
     let server = axum::serve(listener, app).with_graceful_shutdown(async move {
-        // An error means that nobody can tell us to stop any more.
+        // An error means that no signal can arrive anymore.
         let _ = stopping.wait_for(|times| *times > 0).await;
     });
     tokio::select! {
@@ -122,7 +121,7 @@ async fn serve(app: Router, listen: std::net::SocketAddr, upstream: Option<&http
     }
 }
 
-/// Ctrl-C and SIGTERM, one after the other.
+/// A stream of stop signals: Ctrl-C and SIGTERM.
 struct StopSignals {
     #[cfg(unix)]
     interrupt: tokio::signal::unix::Signal,
@@ -150,7 +149,7 @@ impl StopSignals {
         }
         #[cfg(not(unix))]
         if tokio::signal::ctrl_c().await.is_err() {
-            // Nobody can tell it.
+            // No signal can arrive.
             std::future::pending::<()>().await;
         }
     }

@@ -1,4 +1,4 @@
-//! Forwards requests to the upstream, streaming both ways; websockets too, on whose events is what was known when they began.
+//! Forwards requests to the upstream and streams both ways. Tunnels websockets, whose events describe only the handshake.
 
 use std::{convert::Infallible, error::Error, sync::Arc, time::Duration};
 
@@ -22,8 +22,8 @@ use hyper_util::{
 use serde_json::json;
 use tower_tagging::Tags;
 
-/// How long the upstream may take to accept a connection.
-const CONNECT: Duration = Duration::from_secs(10);
+/// Time for the upstream to accept a connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 struct Upstream {
     base: Uri,
@@ -34,41 +34,44 @@ pub(crate) fn router(base: Uri) -> Router {
     let mut tcp = HttpConnector::new();
     tcp.set_nodelay(true);
     tcp.enforce_http(false);
-    // An address that nobody answers at is a dead upstream.
-    tcp.set_connect_timeout(Some(CONNECT));
+    tcp.set_connect_timeout(Some(CONNECT_TIMEOUT));
     let connector = HttpsConnectorBuilder::new().with_webpki_roots().https_or_http().enable_http1().wrap_connector(tcp);
     let client = Client::builder(TokioExecutor::new()).pool_timer(TokioTimer::new()).build(connector);
-    // Shared, since axum clones the state several times for each request.
+    // Axum clones the state several times per request.
     Router::new().fallback(forward).with_state(Arc::new(Upstream { base, client }))
 }
 
 async fn forward(State(upstream): State<Arc<Upstream>>, request: Request) -> Response {
     let (mut head, body) = request.into_parts();
     if head.method == http::Method::CONNECT {
-        return failure(StatusCode::METHOD_NOT_ALLOWED, "no_tunnels", "the gateway does not tunnel");
+        return failure(StatusCode::METHOD_NOT_ALLOWED, "no_tunnels", "CONNECT is not supported");
     }
     match target(&upstream.base, &head.uri) {
         Ok(uri) => head.uri = uri,
-        Err(problem) => return failure(StatusCode::BAD_REQUEST, "invalid_target", &problem.to_string()),
+        Err(error) => return failure(StatusCode::BAD_REQUEST, "invalid_target", &error.to_string()),
     }
-    if is_coded_for_transfer(&head.headers) {
-        return failure(StatusCode::NOT_IMPLEMENTED, "transfer_coding", "the gateway knows no coding but chunked");
+    if has_unsupported_transfer_coding(&head.headers) {
+        return failure(
+            StatusCode::NOT_IMPLEMENTED,
+            "transfer_coding",
+            "the only supported transfer coding is chunked",
+        );
     }
     if head.version == http::Version::HTTP_2 {
         join_cookies(&mut head.headers);
     }
-    let client_side = head.extensions.remove::<OnUpgrade>().filter(|_| asks_for_websocket(&head.headers));
+    let client_side = head.extensions.remove::<OnUpgrade>().filter(|_| is_websocket_handshake(&head.headers));
     head.version = http::Version::HTTP_11;
     head.extensions.clear();
-    let takes_trailers = takes_trailers(&head.headers);
+    let accepts_trailers = accepts_trailers(&head.headers);
     remove_hop_by_hop(&mut head.headers);
-    if takes_trailers {
+    if accepts_trailers {
         head.headers.insert(header::TE, HeaderValue::from_static("trailers"));
     }
     if client_side.is_some() {
-        become_websocket(&mut head.headers);
+        set_websocket_upgrade(&mut head.headers);
     }
-    // The client writes the upstream's own host.
+    // The HTTP client sets the upstream's host.
     head.headers.remove(header::HOST);
     let is_head = head.method == http::Method::HEAD;
     match upstream.client.request(Request::from_parts(head, body)).await {
@@ -77,87 +80,85 @@ async fn forward(State(upstream): State<Arc<Upstream>>, request: Request) -> Res
                 return failure(
                     StatusCode::BAD_GATEWAY,
                     "upstream_upgraded",
-                    "the upstream switched protocols unasked",
+                    "the upstream switched protocols without a request to do so",
                 );
             };
             tokio::spawn(tunnel(client_side, hyper::upgrade::on(&mut response)));
             let (mut head, _) = response.into_parts();
             remove_hop_by_hop(&mut head.headers);
-            become_websocket(&mut head.headers);
+            set_websocket_upgrade(&mut head.headers);
             Response::from_parts(head, Body::empty())
         }
-        Ok(response) if is_coded_for_transfer(response.headers()) => {
-            failure(StatusCode::BAD_GATEWAY, "transfer_coding", "the gateway knows no coding but chunked")
+        Ok(response) if has_unsupported_transfer_coding(response.headers()) => {
+            failure(StatusCode::BAD_GATEWAY, "transfer_coding", "the only supported transfer coding is chunked")
         }
         Ok(response) => {
             let (mut head, body) = response.into_parts();
             head.version = http::Version::HTTP_11;
             remove_hop_by_hop(&mut head.headers);
-            // A body that is known to be empty would make the server say so of what GET would get.
+            // A body of known length would make the server send a `content-length` that GET would not have.
             let body = if is_head && !head.headers.contains_key(header::CONTENT_LENGTH) {
                 Body::from_stream(futures_util::stream::empty::<Result<Bytes, Infallible>>())
             } else {
-                Body::new(body.map_err(broke_off))
+                Body::new(body.map_err(record_break))
             };
             Response::from_parts(head, body)
         }
-        Err(problem) if problem.is_connect() => {
-            failure(StatusCode::BAD_GATEWAY, "upstream_unreachable", &cause_of(&problem))
+        Err(error) if error.is_connect() => failure(StatusCode::BAD_GATEWAY, "upstream_unreachable", &cause(&error)),
+        Err(error) if is_client_error(&error) => {
+            failure(StatusCode::BAD_REQUEST, "client_broke_off", "the request body ended early")
         }
-        Err(problem) if is_of_the_client(&problem) => {
-            failure(StatusCode::BAD_REQUEST, "client_broke_off", "the body of the request did not come to its end")
-        }
-        Err(problem) => failure(StatusCode::BAD_GATEWAY, "upstream_failed", &cause_of(&problem)),
+        Err(error) => failure(StatusCode::BAD_GATEWAY, "upstream_failed", &cause(&error)),
     }
 }
 
-/// Whether the request wants to become a websocket: RFC 6455, section 4.1.
-fn asks_for_websocket(headers: &HeaderMap) -> bool {
-    has_word(headers, &header::CONNECTION, "upgrade") && has_word(headers, &header::UPGRADE, "websocket")
+/// Returns `true` for a websocket handshake (RFC 6455, section 4.1).
+fn is_websocket_handshake(headers: &HeaderMap) -> bool {
+    has_token(headers, &header::CONNECTION, "upgrade") && has_token(headers, &header::UPGRADE, "websocket")
 }
 
-/// Asks for a websocket, or grants one.
-fn become_websocket(headers: &mut HeaderMap) {
+/// Sets the headers of a websocket handshake, in a request or a response.
+fn set_websocket_upgrade(headers: &mut HeaderMap) {
     headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
     headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
 }
 
-/// Hands on what both sides say, until one of them ends.
+/// Copies bytes both ways until one side closes.
 async fn tunnel(client_side: OnUpgrade, upstream_side: OnUpgrade) {
     let both = async {
         let (client, upstream): (Upgraded, Upgraded) = (client_side.await?, upstream_side.await?);
         tokio::io::copy_bidirectional(&mut TokioIo::new(client), &mut TokioIo::new(upstream)).await?;
         Ok::<_, Box<dyn Error + Send + Sync>>(())
     };
-    if let Err(problem) = both.await {
-        eprintln!("gateway: a websocket broke off: {problem}");
+    if let Err(error) = both.await {
+        eprintln!("gateway: websocket failed: {error}");
     }
 }
 
-/// Whether the request failed for what its own client sent, or did not send.
-fn is_of_the_client(problem: &dyn Error) -> bool {
-    let cause = problem.source().and_then(|cause| cause.downcast_ref::<hyper::Error>());
-    // Of what hyper calls errors of its user, that of a body alone has a cause of its own.
+/// Returns `true` if the request failed because of the client's request body.
+fn is_client_error(error: &dyn Error) -> bool {
+    let cause = error.source().and_then(|cause| cause.downcast_ref::<hyper::Error>());
+    // Among hyper's user errors, only those of the body have a source.
     cause.is_some_and(|cause| cause.is_user() && cause.source().is_some())
 }
 
-/// Whether the body is coded by more than its framing, which is undone here: RFC 9112, section 6.1.
-fn is_coded_for_transfer(headers: &HeaderMap) -> bool {
+/// Returns `true` if the body has a transfer coding other than `chunked`, which hyper decodes (RFC 9112, section 6.1).
+fn has_unsupported_transfer_coding(headers: &HeaderMap) -> bool {
     headers.get_all(header::TRANSFER_ENCODING).iter().any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"chunked"))
 }
 
-/// Whether the sender of a request reads trailers.
-fn takes_trailers(headers: &HeaderMap) -> bool {
-    has_word(headers, &header::TE, "trailers")
+/// Returns `true` if the client accepts trailers.
+fn accepts_trailers(headers: &HeaderMap) -> bool {
+    has_token(headers, &header::TE, "trailers")
 }
 
-/// Whether a header that is a list has this word.
-fn has_word(headers: &HeaderMap, name: &HeaderName, word: &str) -> bool {
+/// Returns `true` if a list header contains the token.
+fn has_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
     let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
-    values.flat_map(|value| value.split(',')).any(|listed| listed.trim().eq_ignore_ascii_case(word))
+    values.flat_map(|value| value.split(',')).any(|listed| listed.trim().eq_ignore_ascii_case(token))
 }
 
-/// Makes one header of several cookies, which HTTP/2 may send by themselves: RFC 9113, section 8.2.3.
+/// Joins cookie headers, which HTTP/2 may split (RFC 9113, section 8.2.3).
 fn join_cookies(headers: &mut HeaderMap) {
     let cookies: Vec<_> = headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes).collect();
     if cookies.len() > 1
@@ -167,35 +168,35 @@ fn join_cookies(headers: &mut HeaderMap) {
     }
 }
 
-/// Says on the event why an answer broke off: the layer knows only the type of the error.
-fn broke_off(problem: hyper::Error) -> hyper::Error {
-    // The handler's own handle would live in the body to its end.
+/// Records on the event why the response body ended early. The layer itself sees only the type of the error.
+fn record_break(error: hyper::Error) -> hyper::Error {
+    // A handle that is moved into the body would live as long as the body.
     if let Some(tags) = Tags::current() {
-        tags.set_error(format!("upstream_broke_off: {}", cause_of(&problem)));
+        tags.set_error(format!("upstream_broke_off: {}", cause(&error)));
     }
-    problem
+    error
 }
 
-/// The error names only its kind; what lies behind it says why.
-fn cause_of(problem: &dyn Error) -> String {
-    problem.source().map_or_else(|| problem.to_string(), ToString::to_string)
+/// Returns the source of the error, which is more specific than the error itself.
+fn cause(error: &dyn Error) -> String {
+    error.source().map_or_else(|| error.to_string(), ToString::to_string)
 }
 
-/// The path and query of the request under the base URL.
+/// Returns the URL under the base that the request is forwarded to.
 fn target(base: &Uri, uri: &Uri) -> Result<Uri, Box<dyn Error>> {
-    let under = base.path().trim_end_matches('/');
+    let base_path = base.path().trim_end_matches('/');
     let path = match uri.path_and_query().map(PathAndQuery::as_str) {
-        // All of the server is what stands under the base.
-        Some("*") if !under.is_empty() => "/",
+        // For the client, the base is the whole server.
+        Some("*") if !base_path.is_empty() => "/",
         Some(path) => path,
-        None => return Err("a host without a path is for CONNECT".into()),
+        None => return Err("the request target has no path".into()),
     };
     let mut parts = base.clone().into_parts();
-    parts.path_and_query = Some(format!("{under}{path}").parse()?);
+    parts.path_and_query = Some(format!("{base_path}{path}").parse()?);
     Ok(Uri::from_parts(parts)?)
 }
 
-/// Removes what concerns one connection only, but for the trace, which is ours: RFC 9110, section 7.6.1.
+/// Removes hop-by-hop headers (RFC 9110, section 7.6.1). Trace headers stay, even if the client lists them as hop-by-hop.
 fn remove_hop_by_hop(headers: &mut HeaderMap) {
     let named: Vec<HeaderName> = headers
         .get_all(header::CONNECTION)
@@ -213,7 +214,7 @@ fn remove_hop_by_hop(headers: &mut HeaderMap) {
     }
 }
 
-/// Answers in place of the upstream, and says why on the event.
+/// Answers in place of the upstream and records the reason on the event.
 fn failure(status: StatusCode, kind: &str, message: &str) -> Response {
     if let Some(tags) = Tags::current() {
         tags.set_error(format!("{kind}: {message}"));

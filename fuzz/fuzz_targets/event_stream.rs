@@ -1,6 +1,6 @@
 #![no_main]
 
-//! Random bytes never have sound checksums, so sound frames are made of them: one of each line.
+//! Random bytes never have valid checksums, so each line of the input becomes a valid frame.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use libfuzzer_sys::fuzz_target;
@@ -14,7 +14,7 @@ fuzz_target!(|data: &[u8]| {
     let mut rest = data;
     let flags = control(&mut rest);
     let cuts = Cuts::read(&mut rest);
-    // What is done to the frames once they are made.
+    // Damage is applied to the finished frames.
     let damage = (flags >> 1) & 3;
     let at = if damage >= 2 { usize::from(u16::from_be_bytes([control(&mut rest), control(&mut rest)])) } else { 0 };
     let mask = if damage == 2 { control(&mut rest) } else { 0 };
@@ -31,8 +31,8 @@ fuzz_target!(|data: &[u8]| {
     exchange(PATHS[usize::from(flags & 1)], "application/vnd.amazon.eventstream", None, &cuts, &body);
 });
 
-/// A frame made of a line, whose first byte says what it is: its low three bits an event of one of the types (0 to 5), an
-/// exception (6), or one whose headers are the bytes that follow, behind their count (7). The bit 8 wraps the payload as
+/// Builds a frame from a line. The low three bits of the first byte select its kind: an event of one of the types (0 to 5), an
+/// exception (6), or a frame whose headers are the following bytes, after their count (7). Bit 8 wraps the payload as
 /// InvokeModel does.
 fn frame(line: &[u8]) -> Vec<u8> {
     let mut payload = line;
@@ -41,9 +41,9 @@ fn frame(line: &[u8]) -> Vec<u8> {
     match usize::from(kind & 7) {
         7 => {
             let count = usize::from(control(&mut payload));
-            let (own, behind) = payload.split_at(count.min(payload.len()));
+            let (own, rest) = payload.split_at(count.min(payload.len()));
             headers.extend_from_slice(own);
-            payload = behind;
+            payload = rest;
         }
         6 => {
             text_header(&mut headers, ":exception-type", "throttlingException");
@@ -63,7 +63,7 @@ fn frame(line: &[u8]) -> Vec<u8> {
     };
 
     let mut frame = Vec::new();
-    // The total, with the prelude and the checksum of the whole.
+    // The total length includes the prelude and the final checksum.
     let total = 12 + headers.len() + payload.len() + 4;
     for length in [total, headers.len()] {
         frame.extend(u32::try_from(length).unwrap().to_be_bytes());

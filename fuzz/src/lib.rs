@@ -1,4 +1,4 @@
-//! What the fuzz targets share: an exchange whose response is cut in two ways must give the same event twice.
+//! Shared by the fuzz targets: a response that is split in two ways must result in the same event.
 
 use std::{convert::Infallible, sync::LazyLock, time::Duration};
 
@@ -11,49 +11,49 @@ use serde_json::{Map, Value};
 use tower::{Layer, Service};
 use tower_tagging::{EventLayer, TaggingLayer, event::ManualClock, sink::MockSink, usage::UsageTap};
 
-/// Takes one control byte off the input; 0 when there is none left.
+/// Takes one control byte from the input, or 0 if the input is empty.
 pub fn control(input: &mut &[u8]) -> u8 {
     let Some((first, rest)) = input.split_first() else { return 0 };
     *input = rest;
     *first
 }
 
-/// How a body is cut into frames.
+/// The way a body is split into frames.
 #[derive(Debug)]
 pub struct Cuts {
     lengths: Vec<usize>,
-    behind_events: bool,
-    behind_lines: bool,
+    after_events: bool,
+    after_lines: bool,
 }
 
 impl Cuts {
-    /// Takes the cuts off the input. The first byte says how many bytes of lengths follow (its low three bits) and whether
-    /// the body is cut behind blank lines (8) and behind every line feed (16) too.
+    /// Takes the cuts from the input. The low three bits of the first byte are the number of length bytes that follow. Bit 8
+    /// also splits the body after blank lines, and bit 16 after every line feed.
     pub fn read(input: &mut &[u8]) -> Self {
         let how = control(input);
         let lengths = (0..how & 7).map(|_| match usize::from(control(input)) {
             short @ 0..192 => short,
             long => (long - 191) * 16,
         });
-        Self { lengths: lengths.collect(), behind_events: how & 8 != 0, behind_lines: how & 16 != 0 }
+        Self { lengths: lengths.collect(), after_events: how & 8 != 0, after_lines: how & 16 != 0 }
     }
 
-    /// The body in frames of those lengths, over and over; byte by byte when nothing is said of them.
+    /// Splits the body into frames of the repeated lengths, or into single bytes if there are none.
     fn frames(&self, body: &[u8]) -> Vec<Bytes> {
         let mut rest = Bytes::copy_from_slice(body);
         let mut lengths = self.lengths.iter().copied().cycle();
         let is_cut_by_length = self.lengths.iter().any(|length| *length > 0);
-        let default = if self.behind_events || self.behind_lines { body.len() } else { 1 };
+        let default = if self.after_events || self.after_lines { body.len() } else { 1 };
         let mut frames = Vec::new();
         while !rest.is_empty() {
             let mut length = if is_cut_by_length { lengths.next().unwrap_or(default) } else { default };
             length = length.min(rest.len());
             let end =
                 |mark: &[u8]| rest.windows(mark.len()).position(|window| window == mark).map(|at| at + mark.len());
-            if self.behind_lines {
+            if self.after_lines {
                 length = length.min(end(b"\n").unwrap_or(length));
             }
-            if self.behind_events {
+            if self.after_events {
                 length = length.min(end(b"\n\n").unwrap_or(length));
             }
             frames.push(rest.split_to(length));
@@ -62,17 +62,20 @@ impl Cuts {
     }
 }
 
-/// Runs the exchange with the body whole and cut, and panics unless the client gets what was sent and both events agree.
+/// Runs the exchange with the whole body and with the split one.
+///
+/// # Panics
+/// Panics unless the client receives the body unchanged and both events agree.
 pub fn exchange(path: &str, content_type: &str, coding: Option<&str>, cuts: &Cuts, body: &[u8]) {
     let whole = run(path, content_type, coding, vec![Bytes::copy_from_slice(body)]);
     let frames = cuts.frames(body);
     let lengths: Vec<_> = frames.iter().map(Bytes::len).collect();
     let cut = run(path, content_type, coding, frames);
     let body = String::from_utf8_lossy(body);
-    assert_eq!(whole, cut, "whole is not as cut into {lengths:?}: {body:?}");
+    assert_eq!(whole, cut, "the event differs when split into {lengths:?}: {body:?}");
 }
 
-/// The `llm` of the event, less what tells the time.
+/// Returns the `llm` member of the event without its timing.
 fn run(path: &str, content_type: &str, coding: Option<&str>, frames: Vec<Bytes>) -> Map<String, Value> {
     static TAP: LazyLock<UsageTap> = LazyLock::new(UsageTap::new);
     let (sink, clock) = (MockSink::new(), ManualClock::new());
@@ -96,14 +99,14 @@ fn run(path: &str, content_type: &str, coding: Option<&str>, frames: Vec<Bytes>)
     let request = Request::post(path).body(Empty::<Bytes>::new()).unwrap();
     let response = service.call(request).now_or_never().unwrap().unwrap();
     let received = response.into_body().collect().now_or_never().unwrap().unwrap().to_bytes();
-    assert_eq!(received, sent, "the client gets what the service sent");
+    assert_eq!(received, sent, "the client received other bytes");
 
     let text = serde_json::to_string(&*sink.single()).unwrap();
     let mut event: Value = serde_json::from_str(&text).unwrap();
-    let Value::Object(mut llm) = event["llm"].take() else { panic!("no exchange: {text}") };
+    let Value::Object(mut llm) = event["llm"].take() else { panic!("not an LLM call: {text}") };
     if llm["usage_status"] == "absent" {
         let counts = llm["usage"].as_object().into_iter().flatten();
-        assert!(counts.filter(|(_, count)| !count.is_null()).count() == 0, "absent counts: {text}");
+        assert!(counts.filter(|(_, count)| !count.is_null()).count() == 0, "absent usage has counts: {text}");
     }
     llm.remove("first_token_us");
     llm.remove("output_tokens_per_second");

@@ -33,6 +33,11 @@ impl<T> PoolOwner<T> {
         Self(Arc::new(Pool { spare: Mutex::new(Some(Vec::new())) }))
     }
 
+    /// Creates a pool that keeps nothing.
+    pub(crate) fn disabled() -> Self {
+        Self(Arc::new(Pool { spare: Mutex::new(None) }))
+    }
+
     /// Returns a recycled value that is not shared, or creates one that will return to this pool.
     pub(crate) fn take(&self, create: impl FnOnce(Arc<Pool<T>>) -> T) -> Arc<T> {
         let spare = lock(&self.0.spare).as_mut().and_then(Vec::pop);
@@ -41,9 +46,9 @@ impl<T> PoolOwner<T> {
 }
 
 impl<T> Clone for PoolOwner<T> {
-    /// Creates an empty pool: each owner has its own.
+    /// Creates an empty pool that is disabled if this one is: each owner has its own.
     fn clone(&self) -> Self {
-        Self::new()
+        if lock(&self.0.spare).is_some() { Self::new() } else { Self::disabled() }
     }
 }
 

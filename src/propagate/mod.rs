@@ -85,22 +85,22 @@
 
 #[cfg(feature = "otel")]
 mod active_span;
-mod propagate_layer_builder;
 mod destination;
 mod dialect;
 mod headers;
 mod hosts;
-mod propagate_layer;
 mod left_out;
 mod left_out_reason;
 mod origin;
+mod propagate_layer;
+mod propagate_layer_builder;
 mod propagated;
 mod service;
 mod text;
 mod writer;
 
 pub use self::{
-    propagate_layer_builder::PropagateLayerBuilder, destination::Destination, dialect::Dialect, headers::headers,
-    propagate_layer::PropagateLayer, left_out::LeftOut, left_out_reason::LeftOutReason, origin::Origin, propagated::Propagated,
-    service::Propagate,
+    destination::Destination, dialect::Dialect, headers::headers, left_out::LeftOut, left_out_reason::LeftOutReason,
+    origin::Origin, propagate_layer::PropagateLayer, propagate_layer_builder::PropagateLayerBuilder,
+    propagated::Propagated, service::Propagate,
 };

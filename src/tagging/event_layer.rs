@@ -3,7 +3,7 @@ use std::{fmt, sync::Arc};
 #[cfg(feature = "llm")]
 use crate::usage::UsageTap;
 use crate::{
-    event::Clock,
+    event::{Clock, EventPoolOwner},
     sink::{Delivery, Fanout, Isolated, Sink},
     trace::IdGenerator,
 };
@@ -87,6 +87,13 @@ impl EventLayer {
     /// Returns the handle to the delivery of events: counts, flush, and shutdown.
     pub fn delivery(&self) -> Delivery {
         self.events.sink.delivery()
+    }
+
+    /// Allocates each event instead of recycling delivered ones. Only for `benches/layer.rs`, which measures the pool.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn without_event_pool(self) -> Self {
+        self.change(|events| events.pool = EventPoolOwner::disabled())
     }
 
     fn change(mut self, change: impl FnOnce(&mut Events)) -> Self {

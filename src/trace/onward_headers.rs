@@ -3,11 +3,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::headers::{TRACEPARENT, TRACESTATE};
 
-use super::{
-    trace_context::TraceContext,
-    traceparent::TRACE_ID,
-    tracestate::Tracestate,
-};
+use super::{trace_context::TraceContext, traceparent::TRACE_ID, tracestate::Tracestate};
 
 /// The changes that a trace makes to the headers of a request, and the header that it adds to the response.
 #[derive(Debug)]
