@@ -165,7 +165,7 @@ mod tests {
             assert_eq!(known, *field, "{path}");
             assert!(path.split('.').count() <= 5, "{path} is too deep");
         }
-        for path in meanings.keys() {
+        for path in meanings.keys().filter(|path| !path.ends_with("[]")) {
             let prefix = format!("{path}.");
             assert!(!meanings.keys().any(|other| other.starts_with(&prefix)), "{path} is both a value and an object");
         }

@@ -16,7 +16,7 @@ pub(super) const FORMAT: Format = Format {
     routes: &[
         Route::certain("/chat/completions", Operation::Chat, "openai"),
         Route::certain("/v1/completions", Operation::Completions, "openai"),
-        Route::certain("/deployments/*/completions", Operation::Completions, "openai"),
+        Route::certain("/openai/deployments/*/completions", Operation::Completions, "openai"),
         Route::tentative("/completions", Operation::Completions, "openai"),
         // A prompt that is stored at Portkey.
         Route::tentative("/prompts/*/completions", Operation::Chat, "openai"),

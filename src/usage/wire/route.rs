@@ -18,7 +18,8 @@ use crate::usage::Operation;
 /// | `{*}`, `{**}`, `{name}` | the same as without braces; all segments in braces together name the model |
 /// | `{*}:generateContent` | a segment that ends with this call |
 ///
-/// If several patterns match, the most specific one wins: the one with the most literal characters.
+/// If several patterns match, the most specific one wins: the one with the most literal characters. A pattern that ends with
+/// `{**}` wins over all others, because no part of a model's name can be an endpoint.
 pub(in crate::usage) struct Route {
     pub(super) method: Method,
     pub(super) path: &'static str,
@@ -100,9 +101,10 @@ impl Route {
         (!last.contains('*')).then_some(last)
     }
 
-    /// Returns the number of literal characters, by which routes that match the same path are ranked.
-    pub(super) fn specificity(&self) -> usize {
-        self.path.bytes().filter(|byte| !b"*{}".contains(byte)).count()
+    /// Returns the rank among routes that match the same path.
+    pub(super) fn specificity(&self) -> (bool, usize) {
+        let literals = self.path.bytes().filter(|byte| !b"*#{}".contains(byte)).count();
+        (self.path.ends_with("{**}"), literals)
     }
 }
 
