@@ -52,7 +52,7 @@ pub(super) enum Field {
 impl Field {
     /// Returns `true` if a document with this member must be read even when most documents of the stream are skipped.
     ///
-    /// The text of every such member contains one of the [marks](super::wire::Format::marks) of its format.
+    /// The text of every such member contains one of the marks of its format.
     pub(super) fn is_mark(self) -> bool {
         match self {
             Self::Usage(_) | Self::Count(_) | Self::MarkedFinishReason | Self::Error => true,
@@ -82,7 +82,7 @@ pub(super) enum UsageKind {
     OfChoice,
 }
 
-/// A part of an answer that shows the use of a tool. See [`ToolCounts`](super::tool_counts::ToolCounts).
+/// A part of an answer that shows the use of a tool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ToolField {
     /// The type of an output item of OpenAI's responses.

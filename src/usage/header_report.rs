@@ -49,6 +49,7 @@ impl HeaderReport {
     }
 }
 
+#[derive(Clone, Copy)]
 enum HeaderKind {
     /// A count, with its name in response bodies.
     Count(&'static str),

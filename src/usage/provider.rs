@@ -131,10 +131,10 @@ pub(super) fn azure_deployment(path: &str) -> Option<&str> {
 /// The price catalog's patterns for providers, whose answers are cached.
 #[derive(Default)]
 pub(super) struct ProviderCatalog {
-    by_url: AnswerCache,
+    urls: AnswerCache,
     /// By the path of the request.
-    by_upstream_path: AnswerCache,
-    by_model: AnswerCache,
+    upstream_paths: AnswerCache,
+    models: AnswerCache,
 }
 
 impl ProviderCatalog {
@@ -148,14 +148,14 @@ impl ProviderCatalog {
         }
         // The patterns only cover the beginning of a path.
         let folder = path.match_indices('/').nth(5).map_or(path, |(end, _)| path.get(..=end).unwrap_or(path));
-        self.by_url.get(&format!("https://{host}{folder}"), |url| {
+        self.urls.get(&format!("https://{host}{folder}"), |url| {
             Calculator::bundled().find_provider(None, Some(url)).ok().flatten().map(|provider| provider.id().into())
         })
     }
 
     /// Returns the provider at the upstream's address.
     fn at_upstream(&self, upstream: &Uri, path: &str) -> Option<Box<str>> {
-        self.by_upstream_path.get(path, |path| {
+        self.upstream_paths.get(path, |path| {
             let base = upstream.path().trim_end_matches('/');
             let path = if base.is_empty() { Cow::Borrowed(path) } else { Cow::Owned(format!("{base}{path}")) };
             self.at(upstream.host()?, &path)
@@ -164,7 +164,7 @@ impl ProviderCatalog {
 
     /// Returns the provider of a model, by the catalog's patterns for names.
     fn of_model(&self, model: &str) -> Option<Box<str>> {
-        self.by_model.get(model, |model| {
+        self.models.get(model, |model| {
             let usage = genai_prices::Usage::new();
             let price = Calculator::bundled().calculate(&PriceRequest::new(model, &usage)).ok()?;
             Some(price.provider_id.into())

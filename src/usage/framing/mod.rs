@@ -23,7 +23,7 @@ pub(super) enum Framing {
     /// One JSON document.
     Json(Json),
     /// Several JSON documents: one per line, one after the other, or in an array.
-    Documents(Box<Documents>),
+    Documents(Documents),
     /// `text/event-stream`
     Sse(Box<ServerSentEvents>),
     /// `application/vnd.amazon.eventstream`
@@ -45,9 +45,9 @@ impl Framing {
         } else if is("application/vnd.amazon.eventstream") {
             Self::EventStream(EventStream::new(max_value_bytes))
         } else if LINES.into_iter().any(is) {
-            Self::Documents(Box::new(Documents::lines(max_value_bytes)))
+            Self::Documents(Documents::lines(max_value_bytes))
         } else if is("application/json") && may_stream {
-            Self::Documents(Box::new(Documents::sequence(max_value_bytes)))
+            Self::Documents(Documents::sequence(max_value_bytes))
         } else if crate::media::is_json(media_type) || media_type.is_empty() || is("text/plain") {
             // Some servers send JSON without the right media type.
             Self::json(max_value_bytes)

@@ -87,12 +87,12 @@ impl Route {
     /// Returns the part of the path that names the model (empty if the pattern has none), or `None` if the path does not
     /// match.
     pub(super) fn captures<'p>(&self, path: &'p str) -> Option<&'p str> {
-        let range = match (self.path.rsplit_once(':'), split_call(path)) {
+        let model = match (self.path.rsplit_once(':'), split_call(path)) {
             (Some((pattern, call)), Some((stem, path_call))) if call == path_call => match_end(pattern, stem)?,
             (Some(_), _) => return None,
             (None, _) => match_end(self.path, path)?,
         };
-        Some(range.and_then(|range| path.get(range)).unwrap_or_default())
+        path.get(model)
     }
 
     /// Returns the last segment of the pattern, or the call if it ends with one. Returns `None` if it has wildcards.
@@ -122,11 +122,11 @@ fn split_call(path: &str) -> Option<(&str, &str)> {
     Some((path.get(..start + stem.len())?, call))
 }
 
-/// Matches the end of a path and returns the range of its segments that are in braces in the pattern.
-fn match_end(pattern: &str, path: &str) -> Option<Option<Range<usize>>> {
+/// Matches the end of a path and returns the range of its segments that are in braces in the pattern, which may be empty.
+fn match_end(pattern: &str, path: &str) -> Option<Range<usize>> {
     let Some((patterns, last)) = pattern.rsplit_once('/') else {
         // The beginning of the pattern. `^` allows nothing before it.
-        return (pattern.is_empty() || path.is_empty()).then_some(None);
+        return (pattern.is_empty() || path.is_empty()).then_some(0..0);
     };
     let (segment, is_model) = match last.strip_prefix('{').and_then(|last| last.strip_suffix('}')) {
         Some(inner) => (inner, true),
@@ -140,9 +140,11 @@ fn match_end(pattern: &str, path: &str) -> Option<Option<Range<usize>>> {
         if (segment == "**" || matches_segment(segment, text, is_model))
             && let Some(inner) = match_end(patterns, before)
         {
-            let end = inner.as_ref().filter(|_| !is_model).map_or(path.len(), |inner| inner.end);
-            let start = inner.as_ref().map_or(start + 1, |inner| inner.start);
-            return Some((is_model || inner.is_some()).then_some(start..end));
+            if !is_model {
+                return Some(inner);
+            }
+            let model_start = if inner.is_empty() { start + 1 } else { inner.start };
+            return Some(model_start..path.len());
         }
         if segment != "**" {
             return None;
