@@ -76,7 +76,7 @@ fn ours(case: &Value, prices: &CatalogPrices) -> Ours {
     let (provider, flavor) = (text("provider"), text("flavor"));
     let tap = UsageTap::new()
         .prices(prices.clone())
-        .exchange(move |_| Some(LlmEndpoint::new(provider.clone(), Operation::Other(flavor.clone().into()))));
+        .endpoint(move |_| Some(LlmEndpoint::new(provider.clone(), Operation::Other(flavor.clone().into()))));
     let sink = MockSink::new();
     let time = humantime::parse_rfc3339(case["timestamp"].as_str().unwrap()).unwrap();
     let layer = EventLayer::new(sink.clone()).clock(At(time)).usage(tap);

@@ -829,7 +829,7 @@ fn attempts_make_up_the_whole() {
     let mut without_lifetime = cached.clone();
     (without_lifetime["type"], without_lifetime["cache_creation"]) = (json!("message"), Value::Null);
     let whole = |input: u64, output: u64| json!({"input_tokens": input, "output_tokens": output});
-    let less = "iterations tell of less than the whole";
+    let less = "iterations add up to less than the whole";
     // Input, output, cost, and the note where it may not be all.
     for (name, stop_reason, usage, input, output, cost, note) in [
         // 100 x 3 + 90,000 x 0.3 + 10,000 x 6 + 10 x 15 dollars a million, wherever the cache is told of.
@@ -850,7 +850,7 @@ fn attempts_make_up_the_whole() {
             1000,
             10,
             0.003_15,
-            Some("iterations.0 can't be read"),
+            Some("iterations.0 cannot be read"),
         ),
         ("none", "end_turn", with(&whole(1000, 10), json!([])), 1000, 10, 0.003_15, None),
         ("asked for no output", "max_tokens", with(&whole(1000, 0), json!([m(1000, 0)])), 1000, 0, 0.003, None),
@@ -904,7 +904,7 @@ fn what_a_provider_says_it_charges_comes_first() {
     let charged = |provider: &'static str, usage: Value| {
         let answer = json!({"model": "gpt-4o", "stop_reason": "refusal", "usage": usage}).to_string();
         let recorder = Recorder::new();
-        let tap = UsageTap::new().exchange(move |_| Some(LlmEndpoint::new(provider, Operation::Chat)));
+        let tap = UsageTap::new().endpoint(move |_| Some(LlmEndpoint::new(provider, Operation::Chat)));
         let layer = TaggingLayer::builder().usage(tap).sink(recorder.0.clone()).build().unwrap();
         let mut service = layer.layer(tower::service_fn(move |_: Request<_>| {
             let response = Response::builder().header("content-type", "application/json");
@@ -955,7 +955,7 @@ fn counts_that_do_not_add_up_are_noted_and_priced_cut() {
 #[test]
 fn a_route_of_your_own_can_be_named() {
     let recorder = Recorder::new();
-    let tap = UsageTap::new().exchange(|head| {
+    let tap = UsageTap::new().endpoint(|head| {
         (head.uri.path() == "/ask")
             .then(|| LlmEndpoint::new("mistral", Operation::Other("ask".into())).model("mistral-small-latest"))
     });

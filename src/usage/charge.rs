@@ -11,10 +11,11 @@ use crate::Metadata;
 
 use super::{
     Cost, Money, PriceBook, PriceQuery, Unit, Usage,
-    attempts::{Attempt, Attempts},
-    config::HUGGING_FACE,
-    flavor,
-    reading::{Reading, without_arn},
+    consistency::saturated,
+    iterations::{Iteration, Iterations},
+    provider::HUGGING_FACE,
+    response_report::ResponseReport,
+    values::without_arn,
 };
 
 /// A call that is to be priced.
@@ -41,7 +42,7 @@ const BESIDE_TOKENS: [Unit; 4] = [Unit::WebSearches, Unit::FileSearches, Unit::A
 
 impl Call<'_> {
     /// Prices what was counted, each attempt by itself; what is waived is counted and not billed.
-    pub(super) fn charge(&self, book: &dyn PriceBook, usage: &Usage, attempts: &Attempts, is_waived: bool) -> Charge {
+    pub(super) fn charge(&self, book: &dyn PriceBook, usage: &Usage, attempts: &Iterations, is_waived: bool) -> Charge {
         if attempts.list.is_empty() {
             let (whole, is_of_all) = self.ask_for_all(book, None, true, usage);
             let price = whole.or_else(|| self.ask_for_totals(book, usage));
@@ -51,8 +52,8 @@ impl Call<'_> {
         let is_of_some = |unit| attempts.list.iter().any(|attempt| attempt.usage.get(unit).is_some());
         let is_of_all = BESIDE_TOKENS.into_iter().all(|unit| usage.get(unit).unwrap_or(0) == 0 || is_of_some(unit));
         let mut charge = Charge { price: None, is_of_all };
-        for Attempt { model, is_of_answer, usage } in &attempts.list {
-            let (price, is_of_all) = self.ask_for_all(book, model.as_deref(), *is_of_answer, usage);
+        for Iteration { model, by_answering_model, usage } in &attempts.list {
+            let (price, is_of_all) = self.ask_for_all(book, model.as_deref(), *by_answering_model, usage);
             charge.is_of_all &= is_of_all;
             charge.price = match (charge.price, price) {
                 (Some(sum), Some(price)) => Some(sum.plus(&price)),
@@ -95,7 +96,7 @@ impl Call<'_> {
             // What is asked for tells of the region, on which the price depends.
             answered_by.reverse();
         }
-        let usage = flavor::saturated(usage);
+        let usage = saturated(usage);
         let models = [named].into_iter().chain(answered_by.into_iter().filter(|_| is_of_answer));
         models.flatten().map(|model| without_provider(provider, model)).find_map(|model| {
             let requested_model = request_model.filter(|_| is_of_answer);
@@ -124,12 +125,12 @@ pub(super) fn ask_book(book: &dyn PriceBook, query: &PriceQuery<'_>) -> Option<C
 
 /// What a call costs by whoever served it: nothing out of a gateway's cache, what the provider says that it charges, or else
 /// LiteLLM, but for a stream, whose cost it can't know with the head.
-pub(super) fn told(provider: Option<&str>, reading: &Reading, is_stream: bool) -> Option<Cost> {
-    if reading.is_from_cache {
+pub(super) fn told(provider: Option<&str>, reading: &ResponseReport, is_stream: bool) -> Option<Cost> {
+    if reading.headers.is_from_cache {
         let nothing = Money::default();
         return Some(Cost::custom(nothing).parts(nothing, nothing).source("cache"));
     }
-    let by_litellm = || Some(Cost::custom(reading.header_cost.filter(|_| !is_stream)?).source("litellm"));
+    let by_litellm = || Some(Cost::custom(reading.headers.cost.filter(|_| !is_stream)?).source("litellm"));
     reported_price(provider, &reading.usage).or_else(by_litellm)
 }
 

@@ -36,7 +36,7 @@
 //! # What is read
 //!
 //! The exchange is recognized by its method and path ([`LlmEndpoint::detect`]), or by code of yours
-//! ([`UsageTap::exchange`]); other requests pay nothing. The shapes of OpenAI (chat, responses, embeddings, images, legacy
+//! ([`UsageTap::endpoint`]); other requests pay nothing. The shapes of OpenAI (chat, responses, embeddings, images, legacy
 //! completions, transcriptions, speech), Anthropic, Gemini and Vertex (interactions too), Bedrock (Converse, InvokeModel),
 //! Mistral, Cohere, Ollama, OpenRouter, DeepSeek, Moonshot, Groq, xAI, Perplexity, Azure, Databricks, Workers AI, MiniMax,
 //! Voyage and whoever speaks as one of these are read from JSON, server-sent events, NDJSON, streamed JSON arrays and AWS
@@ -78,7 +78,7 @@
 //! header in which they say so; its `price_source` is `cache`. A model without a price has no cost, and is counted
 //! ([`UsageTap::unpriced_total`]).
 //!
-//! A provider is told by (the first that says so): [`UsageTap::exchange`], the address that everything is forwarded to
+//! A provider is told by (the first that says so): [`UsageTap::endpoint`], the address that everything is forwarded to
 //! ([`UsageTap::upstream`]), marks in the response, a path that only one provider has, the model's name; then the host and
 //! the headers `x-portkey-provider` and `x-majordomo-provider`; and else the one that the shape is of. A client can write
 //! any host and header, so they come late, unless the request is yours: [`UsageTap::trust_request`].
@@ -104,7 +104,7 @@
 //!
 //! Only calls that ask a model for something are exchanges, which are POST (and the GET by which a completion that xAI deferred
 //! is fetched, once). What OpenAI answers in the background is told by whoever fetches it, `GET /v1/responses/{id}`, as often
-//! as it is fetched: it is on no event unless [`UsageTap::exchange`] names that call too, and then once for each time;
+//! as it is fetched: it is on no event unless [`UsageTap::endpoint`] names that call too, and then once for each time;
 //! `response_id` tells them apart.
 //!
 //! A handler that calls a provider through an SDK records what it used itself
@@ -112,32 +112,41 @@
 //! anything else ([`Tags::record_cost`](crate::Tags::record_cost)) comes on top. Without a [`UsageTap`] on the event layer
 //! nothing is priced, and `cost_status` is `off` but for a cost that is recorded.
 
-mod attempts;
+mod body_reader;
 mod call;
 mod charge;
-mod coding;
-mod config;
+mod consistency;
+mod content;
 mod counts;
-mod eventstream;
-mod exchange;
-mod flavor;
+mod document;
+mod field;
+mod framing;
+mod header_report;
 mod inject;
+mod iterations;
+mod llm_endpoint;
 mod money;
+mod normalized_usage;
+mod operation;
 mod price;
-mod reading;
+mod provider;
 mod record;
-mod sse;
-mod tally;
+mod response_report;
 mod tap;
+mod tool_counts;
+mod usage_tap;
+mod values;
+mod wire;
 
 pub(crate) use self::record::{LlmRecord, Recorded, RequestFacts};
 pub use self::{
     call::{CostStatus, LlmCall, Quantity, UsageStatus},
-    config::UsageTap,
     counts::{Unit, Usage},
-    exchange::{LlmEndpoint, Operation},
     inject::{HidingBody, InjectFuture, InjectIncludeUsage, InjectIncludeUsageLayer, InjectedBody},
+    llm_endpoint::LlmEndpoint,
     money::{Money, ParseMoneyError},
+    operation::Operation,
     price::{CatalogPrices, Cost, OverlayPrices, PriceBook, PriceQuery, Rates, SwapPrices},
     record::{ExtraCost, UsageRecord},
+    usage_tap::UsageTap,
 };

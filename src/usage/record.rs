@@ -15,13 +15,14 @@ use crate::{
 
 use super::{
     Cost, CostStatus, LlmCall, LlmEndpoint, Money, Operation, PriceQuery, Quantity, Unit, Usage, UsageStatus, UsageTap,
-    attempts::Attempts,
     charge::{self, Call, Charge, ask_book},
-    config::HUGGING_FACE,
-    flavor,
+    consistency::{inconsistencies, saturated},
+    iterations::Iterations,
     price::sources,
-    reading::Reading,
+    provider::ProviderClues,
+    response_report::ResponseReport,
     tap::{MAX_KEPT_BYTES, Tap},
+    wire,
 };
 
 /// Usage that code records, and whose it is: see [`Tags::record_usage`](crate::Tags::record_usage).
@@ -234,12 +235,12 @@ enum Response {
     /// It is under way, or a short one was kept that is still to be read.
     Tapped(Tap),
     /// What was read, and whether it was a stream.
-    Read(Box<Reading>, bool),
+    Read(Box<ResponseReport>, bool),
 }
 
 impl Seen {
     /// Takes what was read, or reads what was kept.
-    fn read(&mut self, now: Duration) -> (Reading, bool) {
+    fn read(&mut self, now: Duration) -> (ResponseReport, bool) {
         match std::mem::take(&mut self.response) {
             Response::Tapped(tap) => {
                 let (reading, is_stream, kept) = tap.finish(self.has_ended, now);
@@ -250,7 +251,7 @@ impl Seen {
                 (reading, is_stream)
             }
             Response::Read(reading, is_stream) => (*reading, is_stream),
-            Response::Awaited => (Reading::default(), false),
+            Response::Awaited => (ResponseReport::default(), false),
         }
     }
 }
@@ -345,7 +346,7 @@ impl LlmRecord {
             } else {
                 let (reading, is_stream) = seen.read(now);
                 seen.response = Response::Read(Box::new(reading), is_stream);
-                bytes += size_of::<Reading>();
+                bytes += size_of::<ResponseReport>();
             }
         }
         self.bytes = size_of::<Self>() + bytes;
@@ -372,7 +373,7 @@ impl Seen {
         let RequestFacts { tap, recorded, fields, .. } = *request;
         let has_response = !matches!(self.response, Response::Awaited);
         let (mut reading, stream) = self.read(request.duration);
-        reading.find_tier();
+        reading.resolve_service_tier();
         let Self { exchange, has_ended, has_body, .. } = self;
         let exchange = exchange.take();
         let is_llm = reading.is_llm() || fields.model.is_some();
@@ -386,7 +387,7 @@ impl Seen {
         let provider =
             exchange.as_ref().zip(tap).and_then(|(exchange, tap)| provider(tap, exchange, &reading, model, request));
         let operation = exchange.as_ref().map(|exchange| &exchange.operation);
-        let meaning = flavor::read(provider.as_deref(), model, operation, &reading);
+        let meaning = wire::normalize(provider.as_deref(), model, operation, &reading);
         let is_success = request.is_success;
         // What fails is told at once.
         let says_anything = reading.model.is_some() || reading.id.is_some() || (has_response && !is_success);
@@ -425,7 +426,7 @@ impl Seen {
             inconsistencies: meaning.inconsistencies,
         };
         if recorded.usages.is_empty() && llm.operation.is_some() {
-            llm.price(&reading, &meaning.attempts, meaning.is_waived, tap, request);
+            llm.price(&reading, &meaning.iterations, meaning.is_waived, tap, request);
             llm.add_cost(recorded);
         } else {
             llm.replace_by(recorded, tap, request);
@@ -435,75 +436,35 @@ impl Seen {
     }
 }
 
-/// Who serves the exchange: what code says, the upstream's address, then marks of the response, a unique path, the model's
-/// name, and what the request says, which comes before these where it is trusted; at last who speaks this way first of all.
+/// Returns the provider that serves the call.
 fn provider(
     tap: &UsageTap,
     exchange: &LlmEndpoint,
-    reading: &Reading,
+    reading: &ResponseReport,
     model: Option<&str>,
     request: &RequestFacts<'_>,
 ) -> Option<String> {
-    if let Some(provider) = &exchange.provider {
-        return Some(provider.clone().into_owned());
-    }
-    let usage = |key: &str| reading.usage.contains_key(key);
-    let by_response = || {
-        Some(Box::from(if reading.is_groq {
-            "groq"
-        } else if reading.is_cerebras {
-            "cerebras"
-        } else if usage("cost") && usage("market_cost") {
-            "vercel"
-        } else if usage("cost") && (reading.served_by || usage("is_byok") || usage("cost_details")) {
-            "openrouter"
-        } else if usage("prompt_cache_hit_tokens") && model.is_none_or(|model| model.contains("deepseek")) {
-            "deepseek"
-        } else if usage("search_context_size")
-            || usage("num_search_queries")
-            || usage("citation_tokens")
-            || reading.usage.get("cost").is_some_and(|cost| cost.get("currency").is_some())
-        {
-            "perplexity"
-        } else if usage("num_sources_used") || usage("cost_in_usd_ticks") {
-            "x-ai"
-        } else {
-            return None;
-        }))
+    let clues = ProviderClues {
+        named: exchange.provider.as_deref(),
+        path_owner: exchange.default_provider,
+        hint: exchange.hint.as_deref(),
+        model,
+        requested_model: request.fields.model.as_deref(),
+        host: request.host,
+        path: request.path,
+        response: reading,
+        upstream: tap.upstream_address(),
+        trusts_request: tap.trusts_request(),
     };
-    // Many serve the shapes of these two under the same paths.
-    let by_path =
-        || exchange.default_provider.filter(|provider| !["openai", "anthropic"].contains(provider)).map(Box::from);
-    let by_host = || tap.provider_at(request.host, request.path);
-    let by_header = || exchange.hint.clone();
-    let by_model = || tap.provider_of(model?);
-    let by_what_is_seen = || {
-        if tap.trusts_request() {
-            by_host().or_else(by_response).or_else(by_path).or_else(by_header).or_else(by_model)
-        } else {
-            by_response().or_else(by_path).or_else(by_model).or_else(by_host).or_else(by_header)
-        }
-    };
-    let provider = tap.upstream_provider(request.path).or_else(by_what_is_seen);
-    let provider = provider.or_else(|| exchange.default_provider.map(Box::from))?;
-    if &*provider == HUGGING_FACE {
-        // Or how to choose one.
-        let is_choice = |suffix: &&str| ["fastest", "cheapest", "preferred"].contains(suffix);
-        let suffix = || request.fields.model.as_deref()?.rsplit_once(':').map(|(_, provider)| provider);
-        let suffix = || suffix().filter(|suffix| !is_choice(suffix));
-        if let Some(served_by) = reading.inference_provider.as_deref().or_else(suffix) {
-            return Some(cut_name(format!("{HUGGING_FACE}_{served_by}")));
-        }
-    }
-    Some(provider.into())
+    clues.provider(tap.catalog())
 }
 
 impl LlmCall {
     /// Prices what the provider reported.
     fn price(
         &mut self,
-        reading: &Reading,
-        attempts: &Attempts,
+        reading: &ResponseReport,
+        attempts: &Iterations,
         is_waived: bool,
         tap: Option<&UsageTap>,
         request: &RequestFacts<'_>,
@@ -591,7 +552,7 @@ impl LlmCall {
         let (mut unpriced, mut is_partial, mut without_usage) = (0, false, 0);
         for Recording { record, settled } in usages {
             sum.add_all(&record.usage);
-            self.inconsistencies.extend(flavor::inconsistencies(&record.usage));
+            self.inconsistencies.extend(inconsistencies(&record.usage));
             self.provider = record.provider.clone().or_else(|| self.provider.take());
             self.response_model = record.model.clone().or_else(|| self.response_model.take());
             if let Some(Settled { status, price }) = settled {
@@ -607,7 +568,7 @@ impl LlmCall {
                 unpriced += usize::from(money.is_none());
                 continue;
             };
-            let usage = flavor::saturated(&record.usage);
+            let usage = saturated(&record.usage);
             let query = PriceQuery {
                 provider: record.provider.as_deref(),
                 model,
