@@ -15,7 +15,7 @@ use crate::{
 };
 
 #[cfg(feature = "otel")]
-use crate::otel::OtelParts;
+use crate::otel::RequestObserver;
 #[cfg(feature = "llm")]
 use crate::usage::UsageTap;
 
@@ -48,7 +48,7 @@ pub(super) struct Events {
     span_level: Option<tracing::Level>,
     /// The sink of telemetry, beside the other one.
     #[cfg(feature = "otel")]
-    otel: Option<(Guarded, OtelParts)>,
+    otel: Option<(Guarded, RequestObserver)>,
 }
 
 impl EventLayer {
@@ -135,8 +135,8 @@ impl EventLayer {
     #[cfg(feature = "otel")]
     #[must_use]
     pub fn otel(self, otel: &crate::otel::Otel) -> Self {
-        let parts = Some((Guarded::new(otel.clone()), otel.parts()));
-        self.with(|events| events.otel = parts)
+        let observed = Some((Guarded::new(otel.clone()), otel.request_observer()));
+        self.with(|events| events.otel = observed)
     }
 
     fn with(self, change: impl FnOnce(&mut Events)) -> Self {
@@ -224,10 +224,9 @@ impl EventLayer {
 
         #[cfg(feature = "otel")]
         let pending = match &self.events.otel {
-            Some((_, parts)) => {
+            Some((_, observer)) => {
                 self.events.ensure_trace(event);
-                // A span of `tracing` that is begun for the request is a child of its own.
-                pending.within_context(crate::otel::context_of(event.trace()), parts.active.enter(event))
+                pending.observed(observer.begin(event))
             }
             None => pending,
         };
@@ -271,20 +270,12 @@ impl Events {
         self.clock.instant()
     }
 
-    /// Counts a request out that is no longer active.
-    #[cfg(feature = "otel")]
-    pub(super) fn leave(&self, place: crate::otel::ActivePlace) {
-        if let Some((_, parts)) = &self.otel {
-            parts.active.leave(place);
-        }
-    }
-
     /// Makes trace ids if no layer read them from the request.
     pub(super) fn ensure_trace(&self, event: &mut Event) {
         #[cfg(feature = "otel")]
-        if let Some((_, parts)) = self.otel.as_ref().filter(|_| event.trace.is_unset()) {
+        if let Some((_, observer)) = self.otel.as_ref().filter(|_| event.trace.is_unset()) {
             event.ensure_trace(&*self.ids);
-            parts.sample(&mut event.trace);
+            observer.sample(&mut event.trace);
             return;
         }
         event.ensure_trace(&*self.ids);

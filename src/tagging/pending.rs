@@ -21,6 +21,8 @@ use crate::{
     event::{Event, Outcome},
 };
 
+#[cfg(feature = "otel")]
+use crate::otel::ObservedRequest;
 #[cfg(all(feature = "propagate", feature = "llm"))]
 use crate::usage::{LlmCall, UsageTap};
 #[cfg(feature = "llm")]
@@ -49,9 +51,9 @@ pub(crate) struct Pending {
     user_code: UserCode,
     #[cfg(feature = "llm")]
     llm: Option<Box<LlmRecord>>,
-    /// What the service runs within, and where the request is counted among the active ones.
+    /// Counts the request as active until it is dropped.
     #[cfg(feature = "otel")]
-    otel: Option<(opentelemetry::Context, crate::otel::ActivePlace)>,
+    otel: Option<ObservedRequest>,
     /// Boxed, as the guard moves with the response and seldom has one.
     span: Option<Box<tracing::Span>>,
 }
@@ -121,8 +123,8 @@ impl Pending {
 
     /// Runs the request within a context of OpenTelemetry.
     #[cfg(feature = "otel")]
-    pub(super) fn within_context(mut self, context: opentelemetry::Context, place: crate::otel::ActivePlace) -> Self {
-        self.otel = Some((context, place));
+    pub(super) fn observed(mut self, request: ObservedRequest) -> Self {
+        self.otel = Some(request);
         self
     }
 
@@ -157,8 +159,8 @@ impl Pending {
 
     /// Makes the request's context the current one.
     #[cfg(feature = "otel")]
-    pub(super) fn attach(&self) -> Option<opentelemetry::ContextGuard> {
-        self.otel.as_ref().map(|otel| otel.0.clone().attach())
+    pub(super) fn attach(&self) -> Option<impl Drop + use<>> {
+        self.otel.as_ref().map(ObservedRequest::attach)
     }
 
     /// Hands in the tags: from now on the event is emitted, whatever happens.
@@ -179,7 +181,7 @@ impl Pending {
             // The context of OpenTelemetry is the first to come and the last to go, so that a span of `tracing` is a child of
             // ours.
             #[cfg(feature = "otel")]
-            let _attached = self.otel.as_ref().map(|otel| otel.0.clone().attach());
+            let _attached = self.otel.as_ref().map(ObservedRequest::attach);
             let _span = self.span.as_ref().map(|span| span.enter());
             #[cfg(feature = "propagate")]
             let _current = self.tags.is_some().then_some(&mut self.tags).map(crate::request::current::Entered::new);
@@ -324,9 +326,7 @@ impl Pending {
     /// Lets go of the context, and counts the request out.
     #[cfg(feature = "otel")]
     fn leave_context(&mut self) {
-        if let Some((_, place)) = self.otel.take() {
-            self.events.leave(place);
-        }
+        self.otel = None;
     }
 
     /// Emits the event, and gives it where a receipt of it can still be written: in the trailers.
