@@ -62,7 +62,8 @@
 //! | `tracing` | `sink::TracingSink`, and `EventLayer::span`, a span around each request |
 //! | `tokio` | `sink::ChannelSink` |
 //! | `llm` | `usage`: LLM token usage and cost on every event |
-//! | `otel` | `otel::Otel`: spans, metrics and logs to an OTel collector |
+//! | `otel` | `otel::Otel`: OpenTelemetry spans, metrics, and logs to exporters that you supply |
+//! | `otlp` | `Otel::from_env`: the same to an OpenTelemetry collector, over gRPC or HTTP |
 //! | `spool` | `sink::Spool`: events on disk that outlast an outage and a killed process |
 //! | `sqlite` | `store::SqliteStore`: events in an SQLite file |
 //! | `postgres` | `store::PostgresStore`: events in Postgres |

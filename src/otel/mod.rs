@@ -20,8 +20,10 @@
 //! environment:
 //!
 //! ```
-//! use opentelemetry_sdk::trace::InMemorySpanExporter;
-//! use tower_tagging::{TaggingLayer, otel::{Otel, TagAttributes}};
+//! use tower_tagging::{
+//!     TaggingLayer,
+//!     otel::{Otel, TagAttributes, opentelemetry_sdk::trace::InMemorySpanExporter},
+//! };
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let otel = Otel::builder()
@@ -84,7 +86,7 @@
 //! # Versions
 //!
 //! The API uses types of the crates [`opentelemetry`] and [`opentelemetry_sdk`], which this module re-exports. Each of
-//! their minor versions is a breaking change of the features `otel` and `otlp`.
+//! their minor versions is a breaking change of this module.
 #![cfg_attr(
     not(feature = "otlp"),
     doc = "\n[`Otel::from_env`]: https://docs.rs/tower-tagging/latest/tower_tagging/otel/struct.Otel.html#method.from_env"
@@ -119,7 +121,9 @@ mod span_rules;
 mod span_writer;
 mod tag_attributes;
 
+/// The OpenTelemetry API in the version that this module uses.
 pub use opentelemetry;
+/// The OpenTelemetry SDK in the version that this module uses.
 pub use opentelemetry_sdk;
 
 #[cfg(feature = "otlp")]

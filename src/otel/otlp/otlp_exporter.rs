@@ -83,10 +83,12 @@ impl OtlpExporter {
         }
         let Self { overrides, traces, metrics, logs } = self;
         let runtime = ExportRuntime::start()?;
-        let spans = build_missing(&exporters.spans, Signal::Traces, traces, || span_exporter(&runtime, &overrides));
-        let metrics =
-            build_missing(&exporters.metrics, Signal::Metrics, metrics, || metric_exporter(&runtime, &overrides));
-        let logs = build_missing(&exporters.logs, Signal::Logs, logs, || log_exporter(&runtime, &overrides));
+        let spans =
+            build_missing(exporters.spans.is_none(), Signal::Traces, traces, || span_exporter(&runtime, &overrides));
+        let metrics = build_missing(exporters.metrics.is_none(), Signal::Metrics, metrics, || {
+            metric_exporter(&runtime, &overrides)
+        });
+        let logs = build_missing(exporters.logs.is_none(), Signal::Logs, logs, || log_exporter(&runtime, &overrides));
         match (spans, metrics, logs) {
             (Ok(spans), Ok(metrics), Ok(logs)) => {
                 spans.into_iter().for_each(|exporter| exporters.set_spans(exporter));
@@ -100,14 +102,14 @@ impl OtlpExporter {
 }
 
 /// Builds the exporter of a signal that has none, unless the signal is disabled.
-fn build_missing<T, E>(
-    existing: &Option<T>,
+fn build_missing<E>(
+    is_missing: bool,
     signal: Signal,
     choice: Option<bool>,
     build: impl FnOnce() -> Result<E, OtelError>,
 ) -> Result<Option<E>, OtelError> {
     let is_enabled = match choice {
-        _ if existing.is_some() => false,
+        _ if !is_missing => false,
         Some(choice) => choice,
         None => signal.is_enabled()?,
     };
