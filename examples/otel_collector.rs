@@ -1,11 +1,11 @@
-//! Requests as spans and metrics in an OTel collector.
+//! Exports requests as spans and metrics to an OpenTelemetry collector.
 //!
 //! ```text
 //! cargo run --example otel_collector --features full
 //! ```
 //!
-//! It exports to `OTEL_EXPORTER_OTLP_ENDPOINT` (by default a collector on this machine, port 4318), calls its own service a few times, and prints
-//! where the spans went. Without a collector it says so: requests are served all the same.
+//! The endpoint is `OTEL_EXPORTER_OTLP_ENDPOINT`, by default `http://localhost:4318`. The example sends a few requests to its
+//! own service and prints how many spans the collector accepted. Requests succeed even without a collector.
 
 use std::{error::Error, time::Duration};
 
@@ -20,7 +20,7 @@ async fn order(Path(id): Path<u32>, tags: Tags) -> String {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    // OTEL_SERVICE_NAME, OTEL_TRACES_SAMPLER and the other variables of the specification count.
+    // Reads `OTEL_SERVICE_NAME`, `OTEL_TRACES_SAMPLER`, and the other variables of the specification.
     let otel = Otel::from_env()?;
     let tagging = TaggingLayer::builder().with_env().otel(&otel).build()?;
     let delivery = tagging.delivery();
@@ -39,8 +39,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let endpoint = std::env::var("OTEL_EXPORTER_OTLP_ENDPOINT").unwrap_or_else(|_| "http://localhost:4318".to_owned());
     let report = delivery.shutdown(Duration::from_secs(3)).await;
     match report.sink("otel spans") {
-        Some(spans) if spans.is_complete() => println!("{} spans went to {endpoint}", spans.delivered),
-        _ => println!("no collector took the spans at {endpoint}:\n{report}"),
+        Some(spans) if spans.is_complete() => println!("exported {} spans to {endpoint}", spans.delivered),
+        _ => println!("no collector accepted the spans at {endpoint}:\n{report}"),
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Spans of `tracing` under the span of the request, with no collector: what would be exported is printed.
+//! Nests `tracing` spans under the span of the request, and prints them instead of exporting them.
 //!
 //! ```text
 //! cargo run --example otel_tracing --features full
@@ -20,7 +20,7 @@ use tower_tagging::{
 };
 use tracing_subscriber::prelude::*;
 
-/// Prints spans. The app's and ours go to the same place, as they do with a collector.
+/// Prints the spans of the app and of requests, which a collector would receive together.
 #[derive(Clone, Debug)]
 struct Printer;
 
@@ -41,10 +41,10 @@ async fn look_up(user: &str) -> usize {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    // The app's own spans, as `tracing-opentelemetry` wants them.
+    // The spans of the app.
     let provider = SdkTracerProvider::builder().with_simple_exporter(Printer).build();
     let layer = tracing_opentelemetry::layer().with_tracer(provider.tracer("app"));
-    // Without what libraries trace.
+    // Without the spans of libraries.
     let own = tracing_subscriber::filter::filter_fn(|metadata| metadata.target().starts_with("otel_tracing"));
     tracing_subscriber::registry().with(layer.with_filter(own)).init();
 

@@ -1,5 +1,5 @@
-//! Spans, metrics and logs, decoded from OTLP and compared with the events of the same requests; and spans of the app, which nest
-//! under ours.
+//! Spans, metrics, and logs: decoded from OTLP and compared with the events of the same requests. Spans of the app nest under
+//! the spans of requests.
 
 mod common;
 #[path = "common/otlp.rs"]
@@ -23,14 +23,14 @@ use axum::{
 use common::Recorder;
 use futures_util::{FutureExt, StreamExt};
 use http::Request;
-use otlp::{Received, Receiver, attributes, hex, labels};
+use otlp::{Received, Receiver, Refusal, attributes, hex, labels};
 use proptest::prelude::*;
 use serde_json::json;
 use tower::{Layer, ServiceExt, service_fn};
 use tower_tagging::{
     Event, EventLayer, MetadataLayer, TaggingLayer, Tags,
     otel::{
-        GenAiConventions, Otel, OtelBuilder, OtlpProtocol, TagAttributes,
+        GenAiConventions, Otel, OtelBuilder, OtlpExporter, OtlpProtocol, TagAttributes,
         opentelemetry::{
             Context,
             trace::{FutureExt as _, Span, Status, TraceContextExt, Tracer, TracerProvider},
@@ -44,19 +44,22 @@ use tower_tagging::{
             trace::{InMemorySpanExporter, Sampler, SdkTracerProvider},
         },
     },
-    sink,
+    sink::{self, DropReason},
     sources::TagSources,
     usage::UsageTap,
 };
 
 const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
-fn to(receiver: &Receiver) -> OtelBuilder {
-    let resource = Resource::builder().with_service_name("shop").build();
-    Otel::builder().resource(resource).endpoint(receiver.url()).protocol(OtlpProtocol::HttpProtobuf)
+fn exporter(receiver: &Receiver) -> OtlpExporter {
+    OtlpExporter::from_env().endpoint(receiver.url()).protocol(OtlpProtocol::HttpProtobuf)
 }
 
-/// An app with every way to end.
+fn shop() -> OtelBuilder {
+    Otel::builder().resource(Resource::builder().with_service_name("shop").build())
+}
+
+/// An app whose requests end in every way.
 fn app() -> Router {
     let stream = || async {
         let chunks = futures_util::stream::iter(["a", "b", "c"]).then(|chunk| async move {
@@ -77,7 +80,7 @@ fn app() -> Router {
         .route(
             "/panic",
             get(|| async {
-                assert!(std::hint::black_box(false), "a bug");
+                assert!(std::hint::black_box(false), "a bug in the handler");
             }),
         )
         .route("/stream", get(stream))
@@ -122,7 +125,7 @@ impl Running {
         Some(String::from_utf8(body.to_bytes().to_vec()).unwrap())
     }
 
-    /// One request of each kind; the last three are given up in the middle of the body.
+    /// Sends one request of each kind. The client disconnects in the middle of the last three bodies.
     async fn send_all(&self) -> Vec<Arc<Event>> {
         let tags = r#"{"_user":"ada","session_id":"s-1","tenant_id":"acme","team":"growth","_hidden":"x"}"#;
         self.send("GET", "/users/7", &[("traceparent", PARENT), ("x-portkey-metadata", tags)], "").await;
@@ -149,7 +152,7 @@ fn nanos(time: SystemTime) -> u64 {
     u64::try_from(time.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_nanos()).unwrap()
 }
 
-/// Every event has its span, equal in all that both say; and nothing else was received.
+/// Asserts that exactly one span was received for each event, with equal values.
 #[track_caller]
 fn assert_spans_equal(received: &Received, events: &[Arc<Event>]) {
     assert_eq!(received.spans.len(), events.len());
@@ -174,7 +177,7 @@ fn assert_spans_equal(received: &Received, events: &[Arc<Event>]) {
             event.status().map(|status| status.as_u16().to_string())
         );
         assert_eq!(attribute("tower_tagging.outcome"), Some(event.outcome().as_str()));
-        // Where there was no response, its size is not known.
+        // Without a response, its size is unknown.
         let size = event.status().map(|_| event.response_body_bytes().to_string());
         assert_eq!(attribute("http.response.body.size").map(str::to_owned), size);
         assert_eq!(
@@ -211,7 +214,7 @@ fn assert_spans_equal(received: &Received, events: &[Arc<Event>]) {
     }
 }
 
-fn of_chat(received: &Received) -> BTreeMap<String, String> {
+fn chat_attributes(received: &Received) -> BTreeMap<String, String> {
     let (span, _) = received.spans.iter().find(|(span, _)| span.name == "POST /v1/chat/completions").unwrap();
     attributes(&span.attributes)
 }
@@ -219,10 +222,9 @@ fn of_chat(received: &Received) -> BTreeMap<String, String> {
 #[tokio::test(flavor = "multi_thread")]
 async fn spans_metrics_and_logs_equal_the_events() {
     let receiver = Receiver::start();
-    let otel =
-        to(&receiver).metric_labels(["tenant_id", "missing"]).otlp().unwrap().otlp_logs().unwrap().build().unwrap();
+    let otel = shop().otlp(exporter(&receiver).logs(true)).metric_labels(["tenant_id", "missing"]).build().unwrap();
     let running = Running::start(&otel).await;
-    // What is observed already is counted once all the same.
+    // A delivery that is observed twice is counted once.
     otel.observe_delivery(&running.layer.delivery());
     let events = running.send_all().await;
     let delivery = running.layer.delivery();
@@ -232,7 +234,7 @@ async fn spans_metrics_and_logs_equal_the_events() {
     assert_eq!(report.sink("otel logs").unwrap().delivered, 11);
 
     receiver.with(|received| assert_spans_equal(received, &events));
-    let chat = receiver.with(of_chat);
+    let chat = receiver.with(chat_attributes);
     for (name, value) in [
         ("gen_ai.operation.name", "chat"),
         ("gen_ai.provider.name", "openai"),
@@ -266,7 +268,7 @@ async fn spans_metrics_and_logs_equal_the_events() {
         let of_kind = tokens.iter().find(|(labels, _)| labels.contains(&format!("gen_ai.token.type={kind}")));
         assert_eq!(of_kind.map(|(_, sum)| *sum), Some(count), "{tokens:?}");
     }
-    // What the histograms add up to is what the events say.
+    // The sums of the histograms equal the sums of the events.
     #[allow(clippy::cast_precision_loss, reason = "small numbers")]
     let bytes = |count: fn(&Event) -> u64| events.iter().map(|event| count(event)).sum::<u64>() as f64;
     let calls: Vec<_> = events.iter().filter(|event| event.llm().is_some()).collect();
@@ -278,7 +280,7 @@ async fn spans_metrics_and_logs_equal_the_events() {
         ("http.server.response.body.size", bytes(Event::response_body_bytes)),
     ] {
         let sum: f64 = receiver.sums(name).values().sum();
-        assert!(expected > 0.0 && (sum - expected).abs() < 1e-9 * expected, "{name}: {sum}, not {expected}");
+        assert!(expected > 0.0 && (sum - expected).abs() < 1e-9 * expected, "{name}: {sum} instead of {expected}");
     }
     let cost = receiver.points("tower_tagging.cost");
     assert_eq!(cost.len(), 1);
@@ -297,7 +299,7 @@ async fn spans_metrics_and_logs_equal_the_events() {
             assert_eq!(log.time_unix_nano, nanos(event.time() + event.duration()));
             assert_eq!(log.event_name, "tower_tagging.request");
             let (span, _) = received.spans.iter().find(|(span, _)| hex(&span.span_id) == id).unwrap();
-            assert_eq!(labels(&log.attributes), labels(&span.attributes), "a log says what the span says");
+            assert_eq!(labels(&log.attributes), labels(&span.attributes), "log and span have the same attributes");
             let severity = match event.path() {
                 "/broken" | "/panic" => 17,
                 "/endless" => 13,
@@ -308,10 +310,9 @@ async fn spans_metrics_and_logs_equal_the_events() {
     });
 }
 
-/// Through a real collector, over gRPC and over HTTP: run by `tests/run.sh`, which starts it.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a collector: run by tests/run.sh"]
-async fn through_a_collector() {
+async fn passes_through_a_real_collector() {
     let variable = |name: &str| std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set: run tests/run.sh"));
     let agent = variable("ROTEL_AGENT");
     for protocol in [OtlpProtocol::Grpc, OtlpProtocol::HttpProtobuf] {
@@ -329,12 +330,12 @@ async fn through_a_collector() {
             .unwrap();
         let start = Instant::now();
         while std::net::TcpStream::connect(grpc).is_err() || std::net::TcpStream::connect(http).is_err() {
-            assert!(start.elapsed() < Duration::from_secs(20), "the collector does not listen");
+            assert!(start.elapsed() < Duration::from_secs(20), "the collector is not listening");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         let endpoint = if protocol == OtlpProtocol::Grpc { grpc } else { http };
-        let otel = to(&receiver).endpoint(format!("http://{endpoint}")).protocol(protocol);
-        let otel = otel.otlp().unwrap().otlp_logs().unwrap().build().unwrap();
+        let exporter = exporter(&receiver).endpoint(format!("http://{endpoint}")).protocol(protocol).logs(true);
+        let otel = shop().otlp(exporter).build().unwrap();
         let running = Running::start(&otel).await;
         let events = running.send_all().await;
         let delivery = running.layer.delivery();
@@ -349,7 +350,7 @@ async fn through_a_collector() {
         let total: f64 = receiver.points("http.server.request.duration").values().sum();
         assert!((total - 11.0).abs() < 0.1);
         assert!(receiver.points("http.server.active_requests").values().all(|count| *count == 0.0));
-        let chat = receiver.with(of_chat);
+        let chat = receiver.with(chat_attributes);
         assert_eq!(chat["tower_tagging.cost.usd"], "0.005615");
         collector.kill().unwrap();
         collector.wait().unwrap();
@@ -357,7 +358,7 @@ async fn through_a_collector() {
 }
 
 #[tokio::test]
-async fn older_names_and_other_names_for_tags() {
+async fn names_attributes_by_conventions_and_tag_mapping() {
     for (conventions, names) in [
         (GenAiConventions::System, &["gen_ai.system"][..]),
         (GenAiConventions::Both, &["gen_ai.system", "gen_ai.provider.name"]),
@@ -365,7 +366,8 @@ async fn older_names_and_other_names_for_tags() {
     ] {
         let receiver = Receiver::start();
         let tags = TagAttributes::new().allow(["team", "_user", "_hidden"]).rename("team", "app._team").deny(["_user"]);
-        let otel = to(&receiver).gen_ai_conventions(conventions).tag_attributes(tags).otlp().unwrap().build().unwrap();
+        let otel = shop().otlp(exporter(&receiver)).gen_ai_conventions(conventions).tag_attributes(tags);
+        let otel = otel.build().unwrap();
         let running = Running::start(&otel).await;
         let headers = [
             ("content-type", "application/json"),
@@ -374,7 +376,7 @@ async fn older_names_and_other_names_for_tags() {
         running.send("POST", "/v1/chat/completions", &headers, r#"{"model":"gpt-4o"}"#).await;
         let delivery = running.layer.delivery();
         assert!(delivery.shutdown(Duration::from_secs(20)).await.is_complete());
-        let chat = receiver.with(of_chat);
+        let chat = receiver.with(chat_attributes);
         for name in ["gen_ai.system", "gen_ai.provider.name"] {
             assert_eq!(chat.contains_key(name), names.contains(&name), "{conventions:?} {name}");
         }
@@ -389,9 +391,8 @@ async fn older_names_and_other_names_for_tags() {
 }
 
 proptest! {
-    /// The naming rules: no part begins with an underscore, and none is empty at the beginning.
     #[test]
-    fn names_of_attributes(key in "[a-z_.]{0,12}|\\PC{0,8}", prefix in "metadata\\.|_?[a-z]{0,3}\\.?") {
+    fn never_starts_a_part_of_a_name_with_an_underscore(key in "[a-z_.]{0,12}|\\PC{0,8}", prefix in "metadata\\.|_?[a-z]{0,3}\\.?") {
         let tags = TagAttributes::new().prefix(prefix);
         if let Some(name) = tags.name_of(&key) {
             prop_assert!(!name.is_empty());
@@ -401,7 +402,7 @@ proptest! {
 }
 
 #[tokio::test]
-async fn the_sampler_decides() {
+async fn sets_the_sampled_flag_by_the_sampler() {
     for (sampler, traceparent, expected) in [
         (Sampler::AlwaysOff, None, false),
         (Sampler::AlwaysOff, Some("-01"), false),
@@ -430,21 +431,20 @@ async fn the_sampler_decides() {
         let onward = String::from_utf8(onward.to_vec()).unwrap();
         let case = format!("{sampler:?} {traceparent:?}");
         assert!(onward.ends_with(if expected { "1" } else { "0" }), "{case}: {onward}");
-        assert_eq!(recorder.single().trace().sampled(), expected, "{case}: the event is there all the same");
+        assert_eq!(recorder.single().trace().sampled(), expected, "{case}: unsampled requests have events too");
         let delivery = layer.delivery();
         assert!(delivery.shutdown(Duration::from_secs(10)).await.is_complete());
         assert_eq!(exporter.get_finished_spans().unwrap().len(), usize::from(expected), "{case}");
     }
 }
 
-/// A part of the traces that begin here is recorded, not all of them or none.
 #[tokio::test]
-async fn a_ratio_samples_its_part() {
+async fn samples_the_configured_ratio_of_new_traces() {
     let exporter = InMemorySpanExporter::default();
     let sampler = Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(0.1)));
     let otel = Otel::builder().span_exporter(exporter.clone()).sampler(sampler).build().unwrap();
     let by_builder = TaggingLayer::builder().otel(&otel).build().unwrap().without_request_body();
-    // An event layer alone makes ids too, and asks the same sampler.
+    // An event layer alone generates ids as well, with the same sampler.
     let alone = EventLayer::new(sink::from_fn(|_| {})).otel(&otel);
     let handler = service_fn(|_: Request<String>| async { Ok::<_, Infallible>(http::Response::new(String::new())) });
     for _ in 0..2000 {
@@ -457,7 +457,7 @@ async fn a_ratio_samples_its_part() {
     assert!((300..500).contains(&sampled), "{sampled} of 4000");
 }
 
-/// The app's own spans: through the OTel API, and through `tracing`.
+/// The spans that the app starts on its own.
 #[derive(Clone)]
 struct AppSpans {
     exporter: InMemorySpanExporter,
@@ -480,7 +480,7 @@ async fn nests(uses_tracing: bool) {
     use tracing_subscriber::prelude::*;
 
     let app = AppSpans::new();
-    // Of the thread, not of the process: each test has its own.
+    // A subscriber per thread, because tests run in parallel.
     let subscriber = tracing_subscriber::registry().with(
         tracing_opentelemetry::layer()
             .with_tracer(app.provider.tracer("tracing"))
@@ -508,7 +508,7 @@ async fn nests(uses_tracing: bool) {
             tokio::task::yield_now().await;
             begin("after an await");
             let in_task = begin.clone();
-            // A task is handed the context, as everywhere in OpenTelemetry.
+            // A spawned task needs the context explicitly.
             tokio::spawn(async move { in_task("in a task") }.with_context(Context::current())).await.unwrap();
             let chunks = futures_util::stream::iter(0..3).then(move |chunk| {
                 begin("within the body");
@@ -527,7 +527,7 @@ async fn nests(uses_tracing: bool) {
             let request = Request::get("/").body(String::new()).unwrap();
             let response = service.oneshot(request).await.unwrap();
             http_body_util::BodyExt::collect(response.into_body()).await.unwrap();
-            assert!(!Context::current().has_active_span(), "nothing stays behind");
+            assert!(!Context::current().has_active_span(), "the context is detached after the request");
         })
     });
     for request in requests.collect::<Vec<_>>() {
@@ -544,16 +544,15 @@ async fn nests(uses_tracing: bool) {
         let id = event.trace().span_id().as_str();
         assert!(parents.iter().any(|parent| parent.span_context.span_id().to_string() == id));
         let of_request: Vec<_> = children.iter().filter(|child| child.parent_span_id.to_string() == id).collect();
-        assert_eq!(of_request.len(), 6, "each child is under its own request");
+        assert_eq!(of_request.len(), 6, "each child belongs to its own request");
         for child in of_request {
             assert_eq!(child.span_context.trace_id().to_string(), event.trace().trace_id().as_str());
         }
     }
 }
 
-/// With a span of `tracing` for the request, that one is a child of ours, and what the handler begins is a child of it.
 #[tokio::test]
-async fn a_span_of_tracing_lies_between_ours_and_the_apps() {
+async fn nests_the_tracing_span_between_the_request_and_the_app() {
     use tracing_subscriber::prelude::*;
 
     let app = AppSpans::new();
@@ -592,28 +591,27 @@ fn layer_delivery(otel: &Otel) -> sink::Delivery {
 }
 
 #[tokio::test(flavor = "current_thread")]
-async fn spans_of_the_api_nest_on_one_thread() {
+async fn nests_api_spans_on_one_thread() {
     nests(false).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn spans_of_the_api_nest_on_many_threads() {
+async fn nests_api_spans_on_many_threads() {
     nests(false).await;
 }
 
 #[tokio::test(flavor = "current_thread")]
-async fn spans_of_tracing_nest_on_one_thread() {
+async fn nests_tracing_spans_on_one_thread() {
     nests(true).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn spans_of_tracing_nest_on_many_threads() {
+async fn nests_tracing_spans_on_many_threads() {
     nests(true).await;
 }
 
-/// A layer around a client: its span is a child of the span that calls.
 #[tokio::test]
-async fn around_a_client() {
+async fn describes_outgoing_requests_of_a_client() {
     let ours = InMemorySpanExporter::default();
     let otel = Otel::builder().client().span_exporter(ours.clone()).build().unwrap();
     let layer = TaggingLayer::builder().otel(&otel).build().unwrap();
@@ -628,7 +626,7 @@ async fn around_a_client() {
     let spans = ours.get_finished_spans().unwrap();
     let span = &spans[0];
     assert_eq!(format!("{:?} {}", span.span_kind, span.name), "Client POST");
-    assert!(matches!(span.status, Status::Error { .. }), "a 404 is the client's error");
+    assert!(matches!(span.status, Status::Error { .. }), "a 404 is an error for a client");
     let has = |name: &str, value: &str| {
         span.attributes.iter().any(|attribute| attribute.key.as_str() == name && attribute.value.as_str() == value)
     };
@@ -638,13 +636,13 @@ async fn around_a_client() {
     );
 }
 
-/// The collector is away: requests go on, the loss is counted, and the shutdown keeps its deadline. No Tokio runtime is near.
+/// Requests succeed, losses are counted, and the shutdown meets its deadline. None of it needs a Tokio runtime.
 #[test]
-fn without_a_collector_and_without_a_runtime() {
+fn works_without_a_collector_and_without_a_runtime() {
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     for protocol in [OtlpProtocol::Grpc, OtlpProtocol::HttpProtobuf] {
-        let otel =
-            Otel::builder().endpoint(format!("http://{free}")).protocol(protocol).otlp().unwrap().build().unwrap();
+        let exporter = OtlpExporter::from_env().endpoint(format!("http://{free}")).protocol(protocol);
+        let otel = Otel::builder().otlp(exporter).build().unwrap();
         let layer = EventLayer::new(sink::from_fn(|_| {})).otel(&otel);
         let service = layer
             .layer(service_fn(|_: Request<String>| async { Ok::<_, Infallible>(http::Response::new(String::new())) }));
@@ -659,29 +657,22 @@ fn without_a_collector_and_without_a_runtime() {
         assert_eq!((spans.accepted, spans.delivered), (50, 0), "{protocol:?}: {report}");
         assert_eq!(spans.dropped() + spans.in_flight(), 50, "{protocol:?}: {report}");
     }
-    // And with one that is there, from the same plain thread.
+    // With a collector, from the same thread.
     let receiver = Receiver::start();
-    let otel = to(&receiver).otlp().unwrap().build().unwrap();
+    let otel = shop().otlp(exporter(&receiver)).build().unwrap();
     let layer = EventLayer::new(sink::from_fn(|_| {})).otel(&otel);
-    let service =
-        layer.layer(service_fn(|_: Request<String>| async { Ok::<_, Infallible>(http::Response::new(String::new())) }));
-    service.oneshot(Request::get("/").body(String::new()).unwrap()).now_or_never().unwrap().unwrap();
+    send_one(&layer);
     let report = layer.delivery().shutdown_blocking(Duration::from_secs(10));
     assert!(report.is_complete(), "{report}");
     assert_eq!(receiver.with(|received| received.spans.len()), 1);
 }
 
-/// A million users are no million series.
 #[test]
-fn labels_are_bounded() {
-    // In a process of its own, whose memory no other test uses.
-    const CHILD: &str = "TOWER_TAGGING_TEST_LABELS";
-    if std::env::var_os(CHILD).is_none() {
-        let program = std::env::current_exe().unwrap();
-        let arguments = ["--exact", "labels_are_bounded", "--nocapture"];
-        let output = std::process::Command::new(program).args(arguments).env(CHILD, "1").output().unwrap();
-        let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success() && text.contains("1 passed"), "{text}");
+fn bounds_the_values_of_labels_and_their_memory() {
+    // In a separate process, so that other tests do not affect the memory.
+    if !is_alone() {
+        let output = run_alone("bounds_the_values_of_labels_and_their_memory", &[]);
+        assert!(output.contains("1 passed"), "{output}");
         return;
     }
     let exporter = InMemoryMetricExporter::default();
@@ -697,7 +688,7 @@ fn labels_are_bounded() {
         for number in numbers {
             let request = Request::get("/").body(number).unwrap();
             service.clone().oneshot(request).now_or_never().unwrap().unwrap();
-            // The queue is bounded, and nothing is to be dropped here.
+            // The queue is bounded, but this test must not drop events.
             if number % 1024 == 0 {
                 while layer_delivery(&otel).report().sinks[0].in_flight() > 2048 {
                     std::thread::sleep(Duration::from_millis(1));
@@ -715,7 +706,7 @@ fn labels_are_bounded() {
     let metrics = exporter.get_finished_metrics().unwrap();
     let text = format!("{metrics:?}");
     let users = (0..1_000_000).step_by(1000).filter(|number| text.contains(&format!("\"{number}\""))).count();
-    assert!(users <= 50, "{users} of a thousand that were looked for are there");
+    assert!(users <= 50, "{users} of a thousand users have their own series");
     assert!(text.contains("__other__"));
     let metrics: Vec<_> =
         metrics.iter().flat_map(ResourceMetrics::scope_metrics).flat_map(ScopeMetrics::metrics).collect();
@@ -723,53 +714,97 @@ fn labels_are_bounded() {
     assert!(format!("{:?}", overflow.data()).contains("999950"), "{overflow:?}");
 }
 
-/// Resident memory, in KiB.
+/// Returns the resident memory, in KiB.
 fn resident_kib() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     line.and_then(|text| text.split_whitespace().next()?.parse().ok()).unwrap_or(0)
 }
 
-/// What a process of its own says that exports one request with these variables: they are the process's.
-fn exported_with(variables: &[(&str, &str)]) -> String {
+/// Set in the processes of [`run_alone`].
+const ALONE: &str = "TOWER_TAGGING_TEST_ALONE";
+
+/// Runs one test in a separate process, because environment variables belong to the process, and returns its output.
+fn run_alone(test: &str, variables: &[(&str, &str)]) -> String {
     let mut child = std::process::Command::new(std::env::current_exe().unwrap());
-    child.args(["--exact", "one_request_is_exported", "--nocapture"]).env(EXPORTS, "1").envs(variables.iter().copied());
+    child.args(["--exact", test, "--nocapture"]).env(ALONE, "1").envs(variables.iter().copied());
     let output = child.output().unwrap();
     String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
 }
 
-/// Set in the processes of [`exported_with`].
-const EXPORTS: &str = "TOWER_TAGGING_TEST_EXPORTS";
+fn is_alone() -> bool {
+    std::env::var_os(ALONE).is_some()
+}
 
-#[test]
-fn one_request_is_exported() {
-    if std::env::var_os(EXPORTS).is_none() {
-        let receiver = Receiver::start();
-        let said = exported_with(&[("OTEL_EXPORTER_OTLP_ENDPOINT", &receiver.url())]);
-        assert!(said.contains("complete: true"), "{said}");
-        assert_eq!(receiver.with(|received| (received.spans.len(), received.compressed)), (1, 0));
-        return;
-    }
-    let otel = match Otel::from_env() {
-        Ok(otel) => otel,
-        Err(error) => return println!("refused: {error}"),
-    };
-    let layer = EventLayer::new(sink::from_fn(|_| {})).otel(&otel);
+/// Exports one request in a separate process with these environment variables, and returns its output.
+fn exported_with(variables: &[(&str, &str)]) -> String {
+    run_alone("reads_the_environment_if_asked_to", variables)
+}
+
+/// Sends one request through a layer without a runtime.
+fn send_one(layer: &EventLayer) {
     let service =
         layer.layer(service_fn(|_: Request<String>| async { Ok::<_, Infallible>(http::Response::new(String::new())) }));
     service.oneshot(Request::get("/").body(String::new()).unwrap()).now_or_never().unwrap().unwrap();
-    let report = layer.delivery().shutdown_blocking(Duration::from_secs(5));
-    println!("complete: {}; {report}", report.is_complete());
 }
 
-/// A collector with a certificate of a private authority, which asks for one of the client.
 #[test]
-fn over_tls_with_certificates_of_ones_own() {
-    use rustls::{
-        RootCertStore, ServerConfig,
-        pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
-        server::WebPkiClientVerifier,
-    };
+fn reads_the_environment_if_asked_to() {
+    if is_alone() {
+        let otel = match Otel::from_env() {
+            Ok(otel) => otel,
+            Err(error) => return println!("refused: {error}"),
+        };
+        let layer = EventLayer::new(sink::from_fn(|_| {})).otel(&otel);
+        send_one(&layer);
+        let report = layer.delivery().shutdown_blocking(Duration::from_secs(5));
+        return println!("complete: {}; {report}", report.is_complete());
+    }
+    let receiver = Receiver::start();
+    let url = receiver.url();
+    let endpoint = ("OTEL_EXPORTER_OTLP_ENDPOINT", url.as_str());
+    let output = exported_with(&[endpoint, ("OTEL_SERVICE_NAME", "cart"), ("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "3")]);
+    assert!(output.contains("complete: true"), "{output}");
+    receiver.with(|received| {
+        assert_eq!((received.spans.len(), received.compressed, received.logs.len()), (1, 0, 0));
+        let (span, resource) = &received.spans[0];
+        assert_eq!((resource["service.name"].as_str(), span.attributes.len()), ("cart", 3));
+    });
+    for (name, value) in
+        [("OTEL_TRACES_SAMPLER", "always_off"), ("OTEL_SDK_DISABLED", "true"), ("OTEL_TRACES_EXPORTER", "none")]
+    {
+        let output = exported_with(&[endpoint, (name, value)]);
+        assert!(output.contains("complete: true"), "{name}: {output}");
+        assert_eq!(receiver.with(|received| received.spans.len()), 1, "{name}");
+    }
+}
+
+#[test]
+fn ignores_the_environment_by_default() {
+    if is_alone() {
+        let exporter = InMemorySpanExporter::default();
+        let otel = Otel::builder().span_exporter(exporter.clone()).build().unwrap();
+        let layer = EventLayer::new(sink::from_fn(|_| {})).otel(&otel);
+        send_one(&layer);
+        assert!(layer.delivery().shutdown_blocking(Duration::from_secs(5)).is_complete());
+        return println!("exported {}", exporter.get_finished_spans().unwrap().len());
+    }
+    for (name, value) in [
+        ("OTEL_SDK_DISABLED", "true"),
+        ("OTEL_TRACES_SAMPLER", "always_off"),
+        ("OTEL_TRACES_EXPORTER", "zipkin"),
+        ("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "many"),
+    ] {
+        let output = run_alone("ignores_the_environment_by_default", &[(name, value)]);
+        assert!(output.contains("exported 1"), "{name}: {output}");
+    }
+}
+
+/// The collector's certificate is issued by a private authority, and the collector requires a client certificate.
+#[test]
+fn exports_over_tls_with_custom_certificates() {
+    use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+    use rustls::{RootCertStore, ServerConfig, server::WebPkiClientVerifier};
 
     let folder = common::TempFolder::new("tls");
     let file = |name: &str, text: &str| {
@@ -802,16 +837,16 @@ fn over_tls_with_certificates_of_ones_own() {
             ("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", &chain),
             ("OTEL_EXPORTER_OTLP_CLIENT_KEY", &key),
         ];
-        let said = exported_with(&all);
-        assert!(said.contains("complete: true"), "{protocol}: {said}");
-        // Neither is anything sent to a stranger, nor does the collector take what a stranger sends.
-        let (to_a_stranger, by_a_stranger) = std::thread::scope(|scope| {
-            let to_a_stranger = scope.spawn(|| exported_with(&all[..3]));
-            let by_a_stranger = exported_with(&all[..4]);
-            (to_a_stranger.join().unwrap(), by_a_stranger)
+        let output = exported_with(&all);
+        assert!(output.contains("complete: true"), "{protocol}: {output}");
+        // Without the authority, the exporter refuses. Without the client certificate, the collector refuses.
+        let (untrusted, unidentified) = std::thread::scope(|scope| {
+            let untrusted = scope.spawn(|| exported_with(&all[..3]));
+            let unidentified = exported_with(&all[..4]);
+            (untrusted.join().unwrap(), unidentified)
         });
-        assert!(to_a_stranger.contains("complete: false"), "{protocol}: {to_a_stranger}");
-        assert!(by_a_stranger.contains("complete: false"), "{protocol}: {by_a_stranger}");
+        assert!(untrusted.contains("complete: false"), "{protocol}: {untrusted}");
+        assert!(unidentified.contains("complete: false"), "{protocol}: {unidentified}");
         receiver.with(|received| {
             assert_eq!(received.spans.len(), spans, "{protocol}");
             assert!(received.compressed >= spans, "{protocol}");
@@ -820,52 +855,160 @@ fn over_tls_with_certificates_of_ones_own() {
 
     let nothing = file("nothing.pem", "");
     for (variables, expected) in [
-        (vec![("CERTIFICATE", "/nowhere.pem")], "OTEL_EXPORTER_OTLP_CERTIFICATE: \"/nowhere.pem\": No such file"),
-        (vec![("TRACES_CERTIFICATE", &*nothing)], "nothing.pem\": no certificate in PEM"),
-        (vec![("CLIENT_KEY", &*key)], "a key of a client needs its CLIENT_CERTIFICATE too"),
-        (vec![("CLIENT_CERTIFICATE", &*chain)], "a certificate of a client needs its CLIENT_KEY too"),
-        (vec![("CLIENT_CERTIFICATE", &*chain), ("CLIENT_KEY", &*chain)], "client.pem\": no items found"),
-        (vec![("COMPRESSION", "zstd")], "OTEL_EXPORTER_OTLP_COMPRESSION: \"zstd\": neither \"gzip\" nor \"none\""),
+        (
+            vec![("CERTIFICATE", "/nowhere.pem")],
+            "invalid OTEL_EXPORTER_OTLP_CERTIFICATE \"/nowhere.pem\": cannot read the file (No such file",
+        ),
+        (vec![("TRACES_CERTIFICATE", &*nothing)], "nothing.pem\": expected at least one certificate in PEM format"),
+        (vec![("CLIENT_KEY", &*key)], "a client key requires CLIENT_CERTIFICATE as well"),
+        (vec![("CLIENT_CERTIFICATE", &*chain)], "a client certificate requires CLIENT_KEY as well"),
+        (
+            vec![("CLIENT_CERTIFICATE", &*chain), ("CLIENT_KEY", &*chain)],
+            "client.pem\": expected a private key in PEM format",
+        ),
+        (
+            vec![("COMPRESSION", "zstd")],
+            "invalid OTEL_EXPORTER_OTLP_COMPRESSION \"zstd\": expected \"gzip\" or \"none\"",
+        ),
     ] {
         let names: Vec<_> = variables.iter().map(|(name, _)| format!("OTEL_EXPORTER_OTLP_{name}")).collect();
         let variables: Vec<_> =
             names.iter().zip(&variables).map(|(name, (_, value))| (name.as_str(), *value)).collect();
-        let said = exported_with(&variables);
-        assert!(said.contains("refused: ") && said.contains(expected), "{variables:?}: {said}");
+        let output = exported_with(&variables);
+        assert!(output.contains("refused: ") && output.contains(expected), "{variables:?}: {output}");
     }
 }
 
 #[test]
-fn silly_settings_are_refused() {
-    // Each in a process of its own: variables are the process's.
-    const CHILD: &str = "TOWER_TAGGING_TEST_OTEL_ENV";
-    if std::env::var_os(CHILD).is_some() {
-        match Otel::from_env() {
+fn rejects_invalid_environment_variables() {
+    if is_alone() {
+        return match Otel::from_env() {
             Ok(_) => println!("accepted"),
-            Err(error) => println!("refused: {error}"),
-        }
-        return;
+            Err(error) => println!("refused {} times: {error}", error.problems().len()),
+        };
     }
-    for (name, value, expected) in [
+    for (variables, expected) in [
         (
-            "OTEL_EXPORTER_OTLP_PROTOCOL",
-            "dialect-pigeon",
-            "refused: OTEL_EXPORTER_OTLP_PROTOCOL: \"dialect-pigeon\": neither",
+            &[("OTEL_EXPORTER_OTLP_PROTOCOL", "carrier-pigeon")][..],
+            "refused 1 times: invalid OTEL_EXPORTER_OTLP_PROTOCOL \"carrier-pigeon\": expected \"grpc\" or",
         ),
-        ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/json", "refused: OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"),
-        ("OTEL_TRACES_EXPORTER", "zipkin", "refused: OTEL_TRACES_EXPORTER: \"zipkin\": neither \"otlp\" nor \"none\""),
-        ("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "many", "refused: OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT: \"many\" is no number"),
-        ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc", "accepted"),
-        ("OTEL_SDK_DISABLED", "true", "accepted"),
-        ("OTEL_TRACES_EXPORTER", "none", "accepted"),
+        (
+            &[("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/json")],
+            "refused 1 times: invalid OTEL_EXPORTER_OTLP_TRACES_PROTOCOL",
+        ),
+        (
+            &[("OTEL_TRACES_EXPORTER", "zipkin")],
+            "refused 1 times: invalid OTEL_TRACES_EXPORTER \"zipkin\": expected \"otlp\" or \"none\"",
+        ),
+        (
+            &[("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "many")],
+            "refused 1 times: invalid OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT \"many\": expected a number",
+        ),
+        (
+            &[
+                ("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "many"),
+                ("OTEL_TRACES_EXPORTER", "zipkin"),
+                ("OTEL_EXPORTER_OTLP_METRICS_PROTOCOL", "carrier-pigeon"),
+            ],
+            "refused 3 times: ",
+        ),
+        (&[("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")], "accepted"),
+        (&[("OTEL_SDK_DISABLED", "true"), ("OTEL_TRACES_EXPORTER", "zipkin")], "accepted"),
+        (&[("OTEL_TRACES_EXPORTER", "none")], "accepted"),
     ] {
-        let output = std::process::Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "silly_settings_are_refused", "--nocapture"])
-            .env(CHILD, "1")
-            .env(name, value)
-            .output()
-            .unwrap();
-        let text = String::from_utf8_lossy(&output.stdout);
-        assert!(text.contains(expected), "{name}={value}: {text}");
+        let output = run_alone("rejects_invalid_environment_variables", variables);
+        assert!(output.lines().any(|line| line.starts_with(expected)), "{variables:?}: {output}");
     }
+}
+
+/// The fate of a span and a log record that the collector refuses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    /// Dropped, after the rest of the batch was exported.
+    Rejected,
+    /// Dropped with its batch.
+    Failed,
+    /// Exported later.
+    Retried,
+}
+
+/// The exporters reduce the collector's response to text. This test fails if their wording changes.
+#[test]
+fn retries_splits_or_drops_by_the_response_of_the_collector() {
+    let http = [
+        (400, Fate::Rejected),
+        (401, Fate::Failed),
+        (403, Fate::Failed),
+        (404, Fate::Failed),
+        (408, Fate::Retried),
+        (413, Fate::Rejected),
+        (422, Fate::Rejected),
+        (429, Fate::Retried),
+        (500, Fate::Failed),
+        (501, Fate::Failed),
+        (502, Fate::Retried),
+        (503, Fate::Retried),
+        (504, Fate::Retried),
+    ];
+    let grpc = [
+        (1, "CANCELLED", Fate::Retried),
+        (2, "UNKNOWN", Fate::Retried),
+        (3, "INVALID_ARGUMENT", Fate::Rejected),
+        (4, "DEADLINE_EXCEEDED", Fate::Retried),
+        (5, "NOT_FOUND", Fate::Failed),
+        (6, "ALREADY_EXISTS", Fate::Failed),
+        (7, "PERMISSION_DENIED", Fate::Failed),
+        (8, "RESOURCE_EXHAUSTED", Fate::Rejected),
+        (9, "FAILED_PRECONDITION", Fate::Failed),
+        (10, "ABORTED", Fate::Retried),
+        (11, "OUT_OF_RANGE", Fate::Rejected),
+        (12, "UNIMPLEMENTED", Fate::Failed),
+        (13, "INTERNAL", Fate::Retried),
+        (14, "UNAVAILABLE", Fate::Retried),
+        (15, "DATA_LOSS", Fate::Retried),
+        (16, "UNAUTHENTICATED", Fate::Failed),
+    ];
+    let http = http.map(|(status, fate)| (Refusal::Http(status), "", fate));
+    let grpc = grpc.map(|(code, name, fate)| (Refusal::Grpc(code), name, fate));
+    std::thread::scope(|scope| {
+        for (refusal, name, expected) in http.into_iter().chain(grpc) {
+            scope.spawn(move || assert_eq!(fate_of(refusal), [expected; 2], "{refusal:?} {name}"));
+        }
+    });
+}
+
+/// Returns the fates of a span and a log record that the collector refuses until they are retried.
+fn fate_of(refusal: Refusal) -> [Fate; 2] {
+    let receiver = Receiver::start();
+    receiver.refuse(Some(refusal));
+    let protocol = match refusal {
+        Refusal::Http(_) => OtlpProtocol::HttpProtobuf,
+        Refusal::Grpc(_) => OtlpProtocol::Grpc,
+    };
+    let otel = shop().otlp(exporter(&receiver).protocol(protocol).metrics(false).logs(true)).build().unwrap();
+    let layer = EventLayer::new(|_: Arc<Event>| {}).otel(&otel);
+    send_one(&layer);
+    let delivery = layer.delivery();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let fates = ["otel spans", "otel logs"].map(|name| {
+        loop {
+            let report = delivery.report();
+            let sink = report.sink(name).unwrap();
+            if sink.dropped_for(DropReason::Rejected) > 0 {
+                return Fate::Rejected;
+            }
+            if sink.dropped_for(DropReason::WriteFailed) > 0 {
+                return Fate::Failed;
+            }
+            if sink.retried() > 0 {
+                return Fate::Retried;
+            }
+            assert!(Instant::now() < deadline, "{refusal:?}: {report}");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    });
+    receiver.refuse(None);
+    let report = delivery.shutdown(Duration::from_secs(60));
+    assert_eq!(report.is_complete(), !fates.iter().any(|fate| *fate != Fate::Retried), "{refusal:?}: {report}");
+    fates
 }

@@ -1,4 +1,4 @@
-//! An OTLP receiver over HTTP and gRPC, which decodes what it gets.
+//! An OTLP collector over HTTP and gRPC that decodes requests, or refuses them.
 
 use std::{
     collections::BTreeMap,
@@ -29,14 +29,36 @@ use opentelemetry_proto::tonic::{
 };
 use prost::Message;
 
-/// What was received, with the attributes of the resource of each.
+/// The telemetry received so far. Spans include the attributes of their resource.
 #[derive(Default)]
 pub(crate) struct Received {
     pub(crate) spans: Vec<(Span, BTreeMap<String, String>)>,
     pub(crate) metrics: Vec<Metric>,
     pub(crate) logs: Vec<LogRecord>,
-    /// How many messages were compressed.
+    /// Number of compressed requests.
     pub(crate) compressed: usize,
+    /// Response to every request for spans and logs, in place of accepting it.
+    pub(crate) refusal: Option<Refusal>,
+}
+
+/// An error response.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Refusal {
+    Http(u16),
+    /// The numeric code of gRPC.
+    Grpc(u16),
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        match self {
+            Self::Http(status) => StatusCode::from_u16(status).unwrap().into_response(),
+            Self::Grpc(code) => {
+                let headers = [("content-type", "application/grpc".to_owned()), ("grpc-status", code.to_string())];
+                (headers, Body::empty()).into_response()
+            }
+        }
+    }
 }
 
 #[derive(Clone)]
@@ -46,12 +68,12 @@ pub(crate) struct Receiver {
 }
 
 impl Receiver {
-    /// On a thread of its own, so that it answers whatever the test's runtime does.
+    /// Starts on a dedicated thread, so that it responds even if the test blocks its runtime.
     pub(crate) fn start() -> Self {
         Self::start_on(|listener| listener)
     }
 
-    /// Over TLS.
+    /// Starts with TLS.
     pub(crate) fn start_tls(config: rustls::ServerConfig) -> Self {
         let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
         Self::start_on(|listener| TlsListener { listener, acceptor })
@@ -88,33 +110,38 @@ impl Receiver {
         format!("http://{}", self.address)
     }
 
+    /// Refuses all requests for spans and logs, or accepts them again.
+    pub(crate) fn refuse(&self, refusal: Option<Refusal>) {
+        self.received.lock().unwrap().refusal = refusal;
+    }
+
     pub(crate) fn with<T>(&self, read: impl FnOnce(&Received) -> T) -> T {
         read(&self.received.lock().unwrap())
     }
 
     #[track_caller]
-    pub(crate) fn wait_for(&self, what: impl Fn(&Received) -> bool) {
+    pub(crate) fn wait_for(&self, is_complete: impl Fn(&Received) -> bool) {
         let deadline = Instant::now() + Duration::from_secs(20);
-        while !self.with(&what) {
-            assert!(Instant::now() < deadline, "waited in vain");
+        while !self.with(&is_complete) {
+            assert!(Instant::now() < deadline, "the expected telemetry did not arrive");
             std::thread::sleep(Duration::from_millis(5));
         }
     }
 
-    /// The sums of a metric's points, by their attributes; of a histogram the counts.
+    /// Returns the values of a metric by labels, or the counts of a histogram.
     pub(crate) fn points(&self, name: &str) -> BTreeMap<String, f64> {
         self.last(name).map_or_else(BTreeMap::new, |metric| points_of(&metric))
     }
 
-    /// The sum of all values of a histogram, by labels.
+    /// Returns the sums of a histogram by labels.
     pub(crate) fn sums(&self, name: &str) -> BTreeMap<String, f64> {
         let Some(Data::Histogram(histogram)) = self.last(name).and_then(|metric| metric.data) else {
-            panic!("{name} is no histogram that was received")
+            panic!("no histogram {name} was received")
         };
         histogram.data_points.iter().map(|point| (labels(&point.attributes), point.sum.unwrap())).collect()
     }
 
-    /// Cumulative: the last one counts.
+    /// Returns the newest value. Metrics are cumulative.
     fn last(&self, name: &str) -> Option<Metric> {
         self.with(|received| received.metrics.iter().rfind(|metric| metric.name == name).cloned())
     }
@@ -132,7 +159,7 @@ impl Listener for TlsListener {
     async fn accept(&mut self) -> (Self::Io, Self::Addr) {
         loop {
             let (stream, address) = Listener::accept(&mut self.listener).await;
-            // Whoever is not trusted goes away, and the next one comes.
+            // Skips clients that fail the handshake.
             if let Ok(stream) = self.acceptor.accept(stream).await {
                 return (stream, address);
             }
@@ -172,7 +199,7 @@ pub(crate) fn labels(attributes: &[KeyValue]) -> String {
     labels.join(",")
 }
 
-/// Attributes as text.
+/// Returns attributes as text. Names must be unique.
 pub(crate) fn attributes(list: &[KeyValue]) -> BTreeMap<String, String> {
     let text = |value: &Option<AnyValue>| match value.as_ref().and_then(|value| value.value.as_ref()) {
         Some(Value::StringValue(text)) => text.clone(),
@@ -182,7 +209,7 @@ pub(crate) fn attributes(list: &[KeyValue]) -> BTreeMap<String, String> {
         other => format!("{other:?}"),
     };
     let map: BTreeMap<_, _> = list.iter().map(|entry| (entry.key.clone(), text(&entry.value))).collect();
-    assert_eq!(map.len(), list.len(), "an attribute stands there twice: {list:?}");
+    assert_eq!(map.len(), list.len(), "duplicate attribute: {list:?}");
     map
 }
 
@@ -194,7 +221,7 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
         .collect()
 }
 
-/// The body, decompressed where it was compressed.
+/// Returns the body, decompressed if necessary.
 fn plain(State(received): &Shared, body: &[u8]) -> Bytes {
     if !body.starts_with(&[0x1f, 0x8b]) {
         return Bytes::copy_from_slice(body);
@@ -207,7 +234,10 @@ fn plain(State(received): &Shared, body: &[u8]) -> Bytes {
 
 type Shared = State<Arc<Mutex<Received>>>;
 
-async fn traces(received: Shared, body: Bytes) -> StatusCode {
+async fn traces(received: Shared, body: Bytes) -> Response {
+    if let Some(refusal) = refusal(&received) {
+        return refusal.into_response();
+    }
     let request = ExportTraceServiceRequest::decode(plain(&received, &body)).unwrap();
     let mut received = received.lock().unwrap();
     for group in request.resource_spans {
@@ -215,42 +245,52 @@ async fn traces(received: Shared, body: Bytes) -> StatusCode {
         let spans = group.scope_spans.into_iter().flat_map(|scope| scope.spans);
         received.spans.extend(spans.map(|span| (span, resource.clone())));
     }
-    StatusCode::OK
+    StatusCode::OK.into_response()
 }
 
-async fn metrics(received: Shared, body: Bytes) -> StatusCode {
+async fn metrics(received: Shared, body: Bytes) -> Response {
     let request = ExportMetricsServiceRequest::decode(plain(&received, &body)).unwrap();
     let groups = request.resource_metrics.into_iter().flat_map(|group| group.scope_metrics);
     received.lock().unwrap().metrics.extend(groups.flat_map(|scope| scope.metrics));
-    StatusCode::OK
+    StatusCode::OK.into_response()
 }
 
-async fn logs(received: Shared, body: Bytes) -> StatusCode {
+async fn logs(received: Shared, body: Bytes) -> Response {
+    if let Some(refusal) = refusal(&received) {
+        return refusal.into_response();
+    }
     let request = ExportLogsServiceRequest::decode(plain(&received, &body)).unwrap();
     let groups = request.resource_logs.into_iter().flat_map(|group| group.scope_logs);
     received.lock().unwrap().logs.extend(groups.flat_map(|scope| scope.log_records));
-    StatusCode::OK
+    StatusCode::OK.into_response()
 }
 
-/// What precedes a message in gRPC: whether it is compressed, and its length.
+fn refusal(State(received): &Shared) -> Option<Refusal> {
+    received.lock().unwrap().refusal
+}
+
+/// Length of the prefix of a gRPC message: the compression flag and the length.
 const GRPC_PREFIX: usize = 5;
 
 async fn grpc_traces(received: Shared, body: Bytes) -> Response {
-    of_grpc(traces(received, body.slice(GRPC_PREFIX..)).await)
+    grpc_response(traces(received, body.slice(GRPC_PREFIX..)).await)
 }
 
 async fn grpc_metrics(received: Shared, body: Bytes) -> Response {
-    of_grpc(metrics(received, body.slice(GRPC_PREFIX..)).await)
+    grpc_response(metrics(received, body.slice(GRPC_PREFIX..)).await)
 }
 
 async fn grpc_logs(received: Shared, body: Bytes) -> Response {
-    of_grpc(logs(received, body.slice(GRPC_PREFIX..)).await)
+    grpc_response(logs(received, body.slice(GRPC_PREFIX..)).await)
 }
 
-/// An empty message and that all is well.
-fn of_grpc(status: StatusCode) -> Response {
+/// Returns an empty message with the status OK, unless the response is an error of gRPC already.
+fn grpc_response(response: Response) -> Response {
+    if response.headers().contains_key("grpc-status") {
+        return response;
+    }
     let trailers = HeaderMap::from_iter([(HeaderName::from_static("grpc-status"), HeaderValue::from_static("0"))]);
     let message = Full::new(Bytes::from_static(&[0; GRPC_PREFIX]));
     let body = Body::new(message.with_trailers(std::future::ready(Some(Ok(trailers)))));
-    (status, [(CONTENT_TYPE, "application/grpc")], body).into_response()
+    ([(CONTENT_TYPE, "application/grpc")], body).into_response()
 }

@@ -1,11 +1,12 @@
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    mem,
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
 use futures_executor::block_on;
 use opentelemetry::{
-    InstrumentationScope,
+    InstrumentationScope, Value,
     logs::{AnyValue, LogRecord, Logger, LoggerProvider, Severity},
     trace::{SpanId, TraceFlags, TraceId},
 };
@@ -18,19 +19,20 @@ use crate::{
     Event,
     event::Outcome,
     sink::{BatchWriter, WriteError, yielding_chunks},
+    sync::lock,
 };
 
-use super::span::{SpanRules, export_result};
+use super::{export_error::export_result, span_rules::SpanRules};
 
 type Records = Arc<Mutex<Vec<(SdkLogRecord, InstrumentationScope)>>>;
 
-/// Keeps the records of a batch. Only a logger can make records.
+/// Collects the records of a batch. The SDK passes records only to processors.
 #[derive(Debug)]
-struct Collect(Records);
+struct CollectRecords(Records);
 
-impl LogProcessor for Collect {
+impl LogProcessor for CollectRecords {
     fn emit(&self, record: &mut SdkLogRecord, scope: &InstrumentationScope) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push((record.clone(), scope.clone()));
+        lock(&self.0).push((record.clone(), scope.clone()));
     }
 
     fn force_flush(&self) -> OTelSdkResult {
@@ -42,20 +44,20 @@ impl LogProcessor for Collect {
     }
 }
 
-/// Hands events to an exporter as log records.
+/// Writes events to an exporter as log records.
 pub(super) struct LogWriter<E> {
     exporter: E,
     rules: Arc<SpanRules>,
     logger: SdkLogger,
     records: Records,
-    /// It makes no loggers once it is gone.
+    /// Loggers are disabled when their provider is dropped.
     _provider: SdkLoggerProvider,
 }
 
 impl<E: LogExporter + 'static> LogWriter<E> {
     pub(super) fn new(exporter: E, rules: Arc<SpanRules>) -> Self {
         let records = Records::default();
-        let provider = SdkLoggerProvider::builder().with_log_processor(Collect(Arc::clone(&records))).build();
+        let provider = SdkLoggerProvider::builder().with_log_processor(CollectRecords(Arc::clone(&records))).build();
         let logger = provider.logger_with_scope(rules.scope.clone());
         Self { exporter, rules, logger, records, _provider: provider }
     }
@@ -66,17 +68,12 @@ impl<E: LogExporter + 'static> LogWriter<E> {
         let end = event.time().checked_add(event.duration()).unwrap_or(event.time());
         record.set_timestamp(end);
         record.set_observed_timestamp(end);
-        let (severity, text) = match event.outcome() {
-            Outcome::Failed | Outcome::Panicked => (Severity::Error, "ERROR"),
-            _ if event.status().is_some_and(|status| status.is_server_error()) => (Severity::Error, "ERROR"),
-            Outcome::Cancelled | Outcome::Rejected => (Severity::Warn, "WARN"),
-            _ => (Severity::Info, "INFO"),
-        };
+        let (severity, text) = severity(event);
         record.set_severity_number(severity);
         record.set_severity_text(text);
         let status = event.status().map(|status| format!(" {}", status.as_u16())).unwrap_or_default();
-        let what = event.route().unwrap_or(event.path());
-        record.set_body(AnyValue::from(format!("{} {what}{status} {}", event.method(), event.outcome())));
+        let target = event.route().unwrap_or(event.path());
+        record.set_body(AnyValue::from(format!("{} {target}{status} {}", event.method(), event.outcome())));
         let (attributes, _) = self.rules.attributes(event);
         record.add_attributes(attributes.into_iter().map(|attribute| (attribute.key, any_value(attribute.value))));
         record.set_trace_context(
@@ -88,23 +85,32 @@ impl<E: LogExporter + 'static> LogWriter<E> {
     }
 }
 
-fn any_value(value: opentelemetry::Value) -> AnyValue {
-    match value {
-        opentelemetry::Value::Bool(value) => value.into(),
-        opentelemetry::Value::I64(value) => value.into(),
-        opentelemetry::Value::F64(value) => value.into(),
-        other => AnyValue::from(other.as_str().into_owned()),
-    }
-}
-
 impl<E: LogExporter + 'static> BatchWriter for LogWriter<E> {
     fn write(&mut self, events: &[Arc<Event>]) -> Result<(), WriteError> {
-        self.records.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        lock(&self.records).clear();
         for event in yielding_chunks(events) {
             self.emit(event);
         }
-        let records = std::mem::take(&mut *self.records.lock().unwrap_or_else(PoisonError::into_inner));
+        let records = mem::take(&mut *lock(&self.records));
         let batch: Vec<_> = records.iter().map(|(record, scope)| (record, scope)).collect();
         export_result(block_on(self.exporter.export(LogBatch::new(&batch))))
+    }
+}
+
+fn severity(event: &Event) -> (Severity, &'static str) {
+    match event.outcome() {
+        Outcome::Failed | Outcome::Panicked => (Severity::Error, "ERROR"),
+        _ if event.status().is_some_and(|status| status.is_server_error()) => (Severity::Error, "ERROR"),
+        Outcome::Cancelled | Outcome::Rejected => (Severity::Warn, "WARN"),
+        _ => (Severity::Info, "INFO"),
+    }
+}
+
+fn any_value(value: Value) -> AnyValue {
+    match value {
+        Value::Bool(value) => value.into(),
+        Value::I64(value) => value.into(),
+        Value::F64(value) => value.into(),
+        other => AnyValue::from(other.as_str().into_owned()),
     }
 }

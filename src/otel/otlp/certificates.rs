@@ -7,13 +7,14 @@ use rustls::{
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
 };
 
-use super::export::{OtelError, Setting, Signal};
+use crate::otel::otel_error::OtelError;
 
-/// Whom an exporter trusts over TLS, and what it shows of itself.
+use super::{setting::Setting, signal::Signal};
+
+/// The certificates of an exporter: the trusted authorities, and its own identity.
 pub(super) struct Certificates {
     /// Trusted in place of the public authorities.
     authority: Option<Authority>,
-    /// What a collector is shown that asks for it.
     identity: Option<ClientIdentity>,
 }
 
@@ -22,7 +23,7 @@ struct Authority {
     roots: RootCertStore,
 }
 
-/// A key among it, so that nothing here is printed.
+/// A client certificate and its key. It does not implement `Debug`, so that the key is never printed.
 struct ClientIdentity {
     chain_pem: Vec<u8>,
     chain: Vec<CertificateDer<'static>>,
@@ -31,18 +32,18 @@ struct ClientIdentity {
 }
 
 impl Certificates {
-    /// Reads the files that `OTEL_EXPORTER_OTLP_CERTIFICATE`, `…_CLIENT_CERTIFICATE` and `…_CLIENT_KEY` name, or those of the
-    /// signal: <https://opentelemetry.io/docs/specs/otel/protocol/exporter/>.
+    /// Reads the files that `OTEL_EXPORTER_OTLP_CERTIFICATE`, `…_CLIENT_CERTIFICATE`, and `…_CLIENT_KEY` name, or the
+    /// variables of the signal: <https://opentelemetry.io/docs/specs/otel/protocol/exporter/>.
     ///
     /// # Errors
-    /// For a file that can't be read or is no PEM of its kind, and for a certificate without its key.
-    pub(super) fn of(signal: Signal) -> Result<Self, OtelError> {
+    /// Returns an error for a file that is not readable or not PEM, and for a certificate without its key.
+    pub(super) fn from_env(signal: Signal) -> Result<Self, OtelError> {
         let authority = signal.setting("CERTIFICATE").map(|file| Authority::read(&file)).transpose()?;
         let identity = match (signal.setting("CLIENT_CERTIFICATE"), signal.setting("CLIENT_KEY")) {
             (None, None) => None,
             (Some(chain), Some(key)) => Some(ClientIdentity::read(&chain, &key)?),
-            (Some(one), None) => return Err(one.refused("a certificate of a client needs its CLIENT_KEY too")),
-            (None, Some(one)) => return Err(one.refused("a key of a client needs its CLIENT_CERTIFICATE too")),
+            (Some(chain), None) => return Err(chain.invalid("a client certificate requires CLIENT_KEY as well")),
+            (None, Some(key)) => return Err(key.invalid("a client key requires CLIENT_CERTIFICATE as well")),
         };
         Ok(Self { authority, identity })
     }
@@ -60,17 +61,17 @@ impl Certificates {
     }
 
     /// # Errors
-    /// For a key that is not that of the certificate.
+    /// Returns an error if the key does not match the certificate.
     pub(super) fn for_http(self) -> Result<ClientConfig, OtelError> {
-        let unusable = |problem| OtelError::of("TLS", problem);
+        let invalid = |error| OtelError::new(format!("invalid TLS configuration for OTLP: {error}"));
         let builder = ClientConfig::builder_with_provider(rustls::crypto::ring::default_provider().into());
-        let builder = builder.with_safe_default_protocol_versions().map_err(unusable)?;
+        let builder = builder.with_safe_default_protocol_versions().map_err(invalid)?;
         let builder = match self.authority {
             Some(authority) => builder.with_root_certificates(authority.roots),
             None => builder.with_webpki_roots(),
         };
         match self.identity {
-            Some(identity) => builder.with_client_auth_cert(identity.chain, identity.key).map_err(unusable),
+            Some(identity) => builder.with_client_auth_cert(identity.chain, identity.key).map_err(invalid),
             None => Ok(builder.with_no_client_auth()),
         }
     }
@@ -81,7 +82,7 @@ impl Authority {
         let pem = read(file)?;
         let mut roots = RootCertStore::empty();
         for certificate in certificates(file, &pem)? {
-            roots.add(certificate).map_err(|problem| file.refused(problem))?;
+            roots.add(certificate).map_err(|error| file.invalid(error))?;
         }
         Ok(Self { pem, roots })
     }
@@ -91,18 +92,20 @@ impl ClientIdentity {
     fn read(chain_file: &Setting, key_file: &Setting) -> Result<Self, OtelError> {
         let (chain_pem, key_pem) = (read(chain_file)?, read(key_file)?);
         let chain = certificates(chain_file, &chain_pem)?;
-        let key = PrivateKeyDer::from_pem_slice(&key_pem).map_err(|problem| key_file.refused(problem))?;
+        let key = PrivateKeyDer::from_pem_slice(&key_pem)
+            .map_err(|error| key_file.invalid(format!("expected a private key in PEM format ({error})")))?;
         Ok(Self { chain_pem, chain, key_pem, key })
     }
 }
 
 fn read(file: &Setting) -> Result<Vec<u8>, OtelError> {
-    fs::read(&file.value).map_err(|problem| file.refused(problem))
+    fs::read(&file.value).map_err(|error| file.invalid(format!("cannot read the file ({error})")))
 }
 
-/// The certificates of a file, one at least.
+/// Returns the certificates of a file, which must contain at least one.
 fn certificates(file: &Setting, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, OtelError> {
-    let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
-    let certificates = read.map_err(|problem| file.refused(problem))?;
-    if certificates.is_empty() { Err(file.refused("no certificate in PEM")) } else { Ok(certificates) }
+    const EXPECTED: &str = "expected at least one certificate in PEM format";
+    let parsed: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
+    let certificates = parsed.map_err(|error| file.invalid(format!("{EXPECTED} ({error})")))?;
+    if certificates.is_empty() { Err(file.invalid(EXPECTED)) } else { Ok(certificates) }
 }

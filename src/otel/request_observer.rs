@@ -3,15 +3,14 @@ use std::sync::Arc;
 use opentelemetry::Context;
 
 use crate::{
-    EventLayer,
-    tagging::{RequestObserver, RequestScope, RequestStart, TaggingLayerBuilder},
+    tagging::{EventLayer, RequestObserver, RequestScope, RequestStart, TaggingLayerBuilder},
     trace::{TraceContext, TraceSampler},
 };
 
 use super::{
-    Otel,
-    metrics::{ActivePlace, ActiveRequests},
-    span::context_of,
+    active_requests::{ActiveRequests, ActiveSlot},
+    otel::Otel,
+    span_context::context_of,
 };
 
 impl EventLayer {
@@ -46,17 +45,17 @@ impl RequestObserver for Otel {
     }
 
     fn begin(&self, request: &RequestStart<'_>) -> Box<dyn RequestScope> {
-        let active = Arc::clone(&self.inner.active);
-        let place = active.enter(request.method, request.is_https);
-        Box::new(ActiveRequest { context: context_of(request.trace), active, place })
+        let active = Arc::clone(self.active_requests());
+        let slot = active.enter(request.method, request.is_https);
+        Box::new(ActiveRequest { context: context_of(request.trace), active, slot })
     }
 }
 
-/// A request that is counted as active and runs within the context of its span.
+/// A request that counts as active and runs within the context of its span.
 struct ActiveRequest {
     context: Context,
     active: Arc<ActiveRequests>,
-    place: ActivePlace,
+    slot: ActiveSlot,
 }
 
 impl RequestScope for ActiveRequest {
@@ -68,6 +67,6 @@ impl RequestScope for ActiveRequest {
 
 impl Drop for ActiveRequest {
     fn drop(&mut self) {
-        self.active.leave(self.place);
+        self.active.leave(self.slot);
     }
 }

@@ -1,0 +1,67 @@
+use std::{sync::Arc, time::Duration};
+
+use opentelemetry::metrics::Meter;
+use opentelemetry_sdk::{
+    Resource,
+    logs::LogExporter,
+    metrics::{PeriodicReader, SdkMeterProvider, exporter::PushMetricExporter},
+    trace::SpanExporter,
+};
+
+use crate::sink::Queued;
+
+use super::{log_writer::LogWriter, span_rules::SpanRules, span_writer::SpanWriter};
+
+/// Longest time that a span or a log record waits for its batch to fill.
+const MAX_DELAY: Duration = Duration::from_secs(1);
+
+type StartQueue = Box<dyn FnOnce(&Arc<SpanRules>, &Resource) -> Queued + Send>;
+type StartProvider = Box<dyn FnOnce(&Resource, Option<Duration>) -> SdkMeterProvider + Send>;
+
+/// The configured destination of each signal. Threads start when the [`Otel`](super::Otel) is built.
+#[derive(Default)]
+pub(super) struct Exporters {
+    pub(super) spans: Option<StartQueue>,
+    pub(super) logs: Option<StartQueue>,
+    pub(super) metrics: Option<Metrics>,
+}
+
+/// The destination of metrics.
+pub(super) enum Metrics {
+    /// A meter whose provider the user flushes.
+    Meter(Meter),
+    /// A provider that is started, flushed, and shut down here.
+    Provider(StartProvider),
+}
+
+impl Exporters {
+    pub(super) fn set_spans(&mut self, exporter: impl SpanExporter + 'static) {
+        self.spans = Some(Box::new(move |rules, resource| {
+            let mut exporter = exporter;
+            exporter.set_resource(resource);
+            let writer = SpanWriter::new(exporter, Arc::clone(rules));
+            Queued::builder("otel spans", writer).max_delay(MAX_DELAY).build()
+        }));
+    }
+
+    pub(super) fn set_logs(&mut self, exporter: impl LogExporter + 'static) {
+        self.logs = Some(Box::new(move |rules, resource| {
+            let mut exporter = exporter;
+            exporter.set_resource(resource);
+            let writer = LogWriter::new(exporter, Arc::clone(rules));
+            Queued::builder("otel logs", writer).max_delay(MAX_DELAY).build()
+        }));
+    }
+
+    pub(super) fn set_metrics(&mut self, exporter: impl PushMetricExporter) {
+        self.metrics = Some(Metrics::Provider(Box::new(move |resource, interval| {
+            let reader = PeriodicReader::builder(exporter);
+            let reader = match interval {
+                Some(interval) => reader.with_interval(interval),
+                // The SDK reads `OTEL_METRIC_EXPORT_INTERVAL`.
+                None => reader,
+            };
+            SdkMeterProvider::builder().with_reader(reader.build()).with_resource(resource.clone()).build()
+        })));
+    }
+}
