@@ -20,7 +20,7 @@ use config::Config;
 use tokio::{net::TcpListener, runtime::Runtime};
 use tower_tagging::{
     sink::{Delivery, SinkReport},
-    usage::InjectIncludeUsageLayer,
+    usage::include_usage::InjectIncludeUsageLayer,
 };
 
 /// How long requests at hand may take once the gateway is told to stop.

@@ -126,7 +126,7 @@ fn parse(members: Members) -> Result<Event, &'static str> {
     #[cfg(feature = "llm")]
     if let Some(llm) = object.get("llm") {
         let llm = crate::usage::LlmCall::from_json(llm).ok_or("llm")?;
-        event.llm = Some(crate::usage::LlmRecord::settled(llm));
+        event.llm = Some(crate::usage::ObservedCall::settled(llm));
     }
     Ok(event)
 }

@@ -21,7 +21,7 @@ use crate::{
 #[cfg(feature = "llm")]
 use crate::{
     body::request_fields::RequestFields,
-    usage::{LlmCall, LlmRecord, Recorded, RequestFacts, UsageTap},
+    usage::{LlmCall, ObservedCall, Recorded, RequestFacts, UsageTap},
 };
 
 use super::{Outcome, pool::EventPool};
@@ -55,10 +55,10 @@ pub struct Event {
     pub(crate) error: Option<String>,
     pub(crate) tags: RequestTags,
     #[cfg(feature = "llm")]
-    pub(crate) llm: Option<Box<LlmRecord>>,
+    pub(crate) llm: Option<Box<ObservedCall>>,
     /// One with nothing in it, for the next exchange.
     #[cfg(feature = "llm")]
-    pub(crate) spare_llm: Option<Box<LlmRecord>>,
+    pub(crate) spare_llm: Option<Box<ObservedCall>>,
     #[cfg(feature = "llm")]
     pub(crate) recorded: Recorded,
     #[cfg(feature = "llm")]
@@ -385,12 +385,7 @@ impl Event {
                 .map(|(key, value)| Diagnostic::new(DiagnosticCode::Shadowed).with_key(key).with_detail(value)),
         );
         #[cfg(feature = "llm")]
-        list.extend(
-            self.llm()
-                .into_iter()
-                .flat_map(LlmCall::inconsistencies)
-                .map(|detail| Diagnostic::new(DiagnosticCode::UsageInconsistent).with_detail(detail)),
-        );
+        list.extend(self.llm().into_iter().flat_map(LlmCall::diagnostics));
         if notes.left_out() > 0 {
             let count = notes.left_out().to_string();
             list.push(Diagnostic::new(DiagnosticCode::MoreDiagnostics).with_detail(&count).into_owned());
@@ -528,7 +523,7 @@ struct Notes<'a>(&'a Event);
 impl Serialize for Notes<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         #[cfg(feature = "llm")]
-        let is_consistent = self.0.llm().is_none_or(|llm| llm.inconsistencies().is_empty());
+        let is_consistent = self.0.llm().is_none_or(|llm| llm.diagnostics().next().is_none());
         #[cfg(not(feature = "llm"))]
         let is_consistent = true;
         if is_consistent && self.0.tags.notes().is_empty() && !self.0.tags.has_shadowed() {

@@ -159,6 +159,8 @@ codes! {
     /// The provider's token counts do not add up; the detail says which. They stand on the event as they were reported, and
     /// are priced with every part cut to its whole.
     UsageInconsistent = "usage_inconsistent",
+    /// The cost of an LLM call exceeded one million US dollars and was clamped; the detail is the original amount.
+    CostClamped = "cost_clamped",
     /// More diagnostics than are kept; the detail is how many were left out.
     MoreDiagnostics = "more_diagnostics",
 }

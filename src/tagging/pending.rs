@@ -24,7 +24,7 @@ use crate::{
 #[cfg(all(feature = "propagate", feature = "llm"))]
 use crate::usage::{LlmCall, UsageTap};
 #[cfg(feature = "llm")]
-use crate::usage::{LlmEndpoint, LlmRecord};
+use crate::usage::{LlmEndpoint, ObservedCall};
 
 use super::{event_layer::Events, receipt};
 
@@ -48,7 +48,10 @@ pub(crate) struct Pending {
     is_bodyless: bool,
     user_code: UserCode,
     #[cfg(feature = "llm")]
-    llm: Option<Box<LlmRecord>>,
+    llm: Option<Box<ObservedCall>>,
+    /// The request that makes the LLM call, if the cost of the call is recorded on it.
+    #[cfg(all(feature = "propagate", feature = "llm"))]
+    caller: Option<Tags>,
     /// What the service runs within, and where the request is counted among the active ones.
     #[cfg(feature = "otel")]
     otel: Option<(opentelemetry::Context, crate::otel::ActivePlace)>,
@@ -113,6 +116,8 @@ impl Pending {
             user_code: UserCode::default(),
             #[cfg(feature = "llm")]
             llm: None,
+            #[cfg(all(feature = "propagate", feature = "llm"))]
+            caller: None,
             #[cfg(feature = "otel")]
             otel: None,
             span: None,
@@ -146,11 +151,11 @@ impl Pending {
 
     /// What is seen of the exchange goes into this record.
     #[cfg(feature = "llm")]
-    pub(super) fn observe(&mut self, exchange: LlmEndpoint, mut record: Box<LlmRecord>) {
+    pub(super) fn observe(&mut self, exchange: LlmEndpoint, mut record: Box<ObservedCall>) {
         record.observe(exchange);
         #[cfg(feature = "propagate")]
         if self.events.usage().is_some_and(UsageTap::rolls_up) {
-            record.roll_up_to(Tags::current());
+            self.caller = Tags::current();
         }
         self.llm = Some(record);
     }
@@ -305,12 +310,12 @@ impl Pending {
 
     /// What is known of the usage, for the event.
     #[cfg(feature = "llm")]
-    fn llm(&mut self, event: &mut Event, outcome: Outcome, duration: Duration) -> Option<Box<LlmRecord>> {
+    fn llm(&mut self, event: &mut Event, outcome: Outcome, duration: Duration) -> Option<Box<ObservedCall>> {
         if let Some(mut record) = self.llm.take() {
             record.end(outcome == Outcome::Completed, self.body_bytes > 0, duration);
             return Some(record);
         }
-        (!event.recorded.is_empty()).then(|| event.spare_llm.take().unwrap_or_else(LlmRecord::empty))
+        (!event.recorded.is_empty()).then(|| event.spare_llm.take().unwrap_or_else(ObservedCall::empty))
     }
 
     fn elapsed(&self) -> Duration {
@@ -341,8 +346,7 @@ impl Pending {
         #[cfg(feature = "otel")]
         self.leave_context();
         #[cfg(all(feature = "propagate", feature = "llm"))]
-        let caller =
-            self.llm.as_mut().and_then(|record| record.caller()).filter(|other| !other.is_of_same_request(&tags));
+        let caller = self.caller.take().filter(|other| !other.is_of_same_request(&tags));
         let event = tags.finish(|event| {
             #[cfg(feature = "llm")]
             if let Some(record) = self.llm(event, outcome, duration) {

@@ -16,7 +16,7 @@ use crate::{
 };
 
 #[cfg(feature = "llm")]
-use crate::usage::LlmRecord;
+use crate::usage::ObservedCall;
 
 use super::{body::ResponseBody, event_layer::EventLayer, future::ResponseFuture, guard::Guard, pending::Pending};
 
@@ -123,7 +123,7 @@ impl Steps {
             }
             if let Some(exchange) = pending.detect(head) {
                 let spare = handle.write(|request| request.event.spare_llm.take()).flatten();
-                pending.observe(exchange, spare.unwrap_or_else(LlmRecord::empty));
+                pending.observe(exchange, spare.unwrap_or_else(ObservedCall::empty));
             }
         }
         if resolves && let Some(layer) = &self.metadata {

@@ -3,13 +3,12 @@
 //! Which convention a report follows is told by the names in it, as proxies and compatible servers answer with the shape
 //! of one provider for the models of another. Only where names do not tell does the provider decide.
 
-use std::borrow::Cow;
-
 use serde_json::{Map, Value};
 
 use super::{
     Operation, Unit, Usage,
     attempts::{Attempt, Attempts},
+    consistency::inconsistencies,
     reading::Reading,
 };
 
@@ -559,69 +558,4 @@ fn some(count: u64) -> Option<u64> {
 )]
 pub(super) fn whole(number: f64) -> Option<u64> {
     (number >= 0.0 && number < u64::MAX as f64).then(|| number.round() as u64)
-}
-
-/// Parts that are larger than their whole.
-pub(super) fn inconsistencies(usage: &Usage) -> impl Iterator<Item = String> {
-    PARTS.iter().filter_map(|(whole, parts)| {
-        let all = usage.get(*whole)?;
-        let of_parts = parts.iter().filter_map(|part| usage.get(*part)).fold(0, u64::saturating_add);
-        (of_parts > all).then(|| {
-            let names: Vec<_> =
-                parts.iter().filter(|part| usage.get(**part).is_some()).map(|part| part.as_str()).collect();
-            format!("{} {of_parts} over {whole} {all}", names.join(" + "))
-        })
-    })
-}
-
-/// What can't be more than its whole.
-const PARTS: &[(Unit, &[Unit])] = &[
-    (Unit::InputTokens, &[Unit::CacheReadTokens, Unit::CacheWriteTokens]),
-    (Unit::CacheWriteTokens, &[Unit::CacheWrite5mTokens, Unit::CacheWrite1hTokens]),
-    (Unit::OutputTokens, &[Unit::ReasoningTokens]),
-    (
-        Unit::InputTokens,
-        &[Unit::InputTextTokens, Unit::InputAudioTokens, Unit::InputImageTokens, Unit::InputVideoTokens],
-    ),
-    (
-        Unit::OutputTokens,
-        &[Unit::OutputTextTokens, Unit::OutputAudioTokens, Unit::OutputImageTokens, Unit::OutputVideoTokens],
-    ),
-    (
-        Unit::CacheReadTokens,
-        &[
-            Unit::CacheTextReadTokens,
-            Unit::CacheAudioReadTokens,
-            Unit::CacheImageReadTokens,
-            Unit::CacheVideoReadTokens,
-        ],
-    ),
-];
-
-/// The usage with every part cut to what its whole leaves, so that it can be priced.
-pub(super) fn saturated(usage: &Usage) -> Cow<'_, Usage> {
-    let mut usage = Cow::Borrowed(usage);
-    for (whole, parts) in PARTS {
-        let Some(mut left) = usage.get(*whole) else { continue };
-        for part in *parts {
-            if let Some(count) = usage.get(*part) {
-                let kept = count.min(left);
-                left -= kept;
-                if kept < count {
-                    usage.to_mut().set(*part, kept);
-                }
-            }
-        }
-    }
-    // Where the parts that are named make up the whole, there is none of the others; who prices parts of parts wants to know.
-    for (whole, parts) in PARTS.iter().filter(|(whole, _)| *whole == Unit::CacheReadTokens) {
-        let counts = || parts.iter().filter_map(|part| usage.get(*part));
-        if usage.get(*whole).is_some_and(|all| all > 0 && counts().fold(0, u64::saturating_add) == all) {
-            let others: Vec<_> = parts.iter().filter(|part| usage.get(**part).is_none()).collect();
-            for part in others {
-                usage.to_mut().set(*part, 0);
-            }
-        }
-    }
-    usage
 }

@@ -1,0 +1,165 @@
+use std::time::SystemTime;
+
+use crate::Metadata;
+
+use super::{
+    attempts::{Attempt, Attempts},
+    config::HUGGING_FACE,
+    consistency::saturated,
+    money::Money,
+    price::{Cost, PriceBook, PriceQuery, price_or_none},
+    reading::without_arn,
+    unit::Unit,
+    usage::Usage,
+};
+
+/// A call to price with a price book.
+#[derive(Clone, Copy)]
+pub(super) struct BillableCall<'a> {
+    pub(super) provider: Option<&'a str>,
+    pub(super) response_model: Option<&'a str>,
+    pub(super) request_model: Option<&'a str>,
+    /// The tier of the response. The requested tier may not be the one that served the call.
+    pub(super) service_tier: Option<&'a str>,
+    pub(super) inference_geo: Option<&'a str>,
+    pub(super) time: SystemTime,
+    pub(super) metadata: &'a Metadata,
+}
+
+/// The cost of a call according to a price book.
+#[derive(Debug, PartialEq)]
+pub(super) struct CostBreakdown {
+    pub(super) cost: Option<Cost>,
+    /// Every count is part of the cost.
+    pub(super) covers_all_usage: bool,
+}
+
+/// Units that are billed in addition to tokens, or in place of them. Many models have no price for them.
+const NON_TOKEN_UNITS: [Unit; 4] =
+    [Unit::WebSearches, Unit::FileSearches, Unit::AudioSeconds, Unit::InputDocumentPages];
+
+/// The models of a query, in addition to those of the call.
+#[derive(Clone, Copy)]
+struct Models<'a> {
+    /// The model that an attempt names.
+    named: Option<&'a str>,
+    /// The usage is that of the model that answered.
+    answered: bool,
+}
+
+impl BillableCall<'_> {
+    /// Prices the usage. Each attempt is priced separately, by its own model.
+    pub(super) fn price(&self, book: &dyn PriceBook, usage: &Usage, attempts: &Attempts) -> CostBreakdown {
+        if attempts.list.is_empty() {
+            return self.price_whole(book, usage);
+        }
+        // Counts that the provider reports only for the whole call belong to no attempt.
+        let is_attributed = |unit| attempts.list.iter().any(|attempt| attempt.usage.get(unit).is_some());
+        let covers_all_usage = used_non_token_units(usage).all(is_attributed);
+        let mut sum = CostBreakdown { cost: None, covers_all_usage };
+        for Attempt { model, is_of_answer, usage } in &attempts.list {
+            let models = Models { named: model.as_deref(), answered: *is_of_answer };
+            sum.add(self.price_attempt(book, models, usage));
+        }
+        sum
+    }
+
+    fn price_whole(&self, book: &dyn PriceBook, usage: &Usage) -> CostBreakdown {
+        let breakdown = self.price_attempt(book, Models { named: None, answered: true }, usage);
+        let CostBreakdown { cost, covers_all_usage } = breakdown;
+        CostBreakdown { cost: cost.or_else(|| self.query_totals(book, usage)), covers_all_usage }
+    }
+
+    fn price_attempt(&self, book: &dyn PriceBook, models: Models<'_>, usage: &Usage) -> CostBreakdown {
+        let Some(cost) = self.query(book, models, usage) else {
+            return CostBreakdown { cost: None, covers_all_usage: false };
+        };
+        // A unit without a price does not change the cost.
+        let is_unpriced = |unit| {
+            let without = self.query(book, models, &usage.filtered(|other| other != unit));
+            without.is_none_or(|without| without.total == cost.total)
+        };
+        let covers_all_usage =
+            !used_non_token_units(usage).any(is_unpriced) && !self.ignores_speed(book, models, usage, &cost);
+        CostBreakdown { cost: Some(cost), covers_all_usage }
+    }
+
+    /// Returns `true` if the book prices a fast call like a usual one. Fast mode costs more, so its rate is unknown.
+    fn ignores_speed(&self, book: &dyn PriceBook, models: Models<'_>, usage: &Usage, cost: &Cost) -> bool {
+        if self.service_tier != Some("fast") || cost.total == Money::ZERO {
+            return false;
+        }
+        let usual = Self { service_tier: None, ..*self };
+        usual.query(book, models, usage).is_some_and(|usual| usual.total == cost.total)
+    }
+
+    /// Prices only the main counts, for books that have no price for some of their parts, such as cached images.
+    fn query_totals(&self, book: &dyn PriceBook, usage: &Usage) -> Option<Cost> {
+        let totals = usage.filtered(is_main_count);
+        let has_parts = totals.input_tokens().is_some() && totals.iter().count() < usage.iter().count();
+        if !has_parts {
+            return None;
+        }
+        self.query(book, Models { named: None, answered: true }, &totals)
+    }
+
+    /// Returns the first price that the book has for one of the models.
+    fn query(&self, book: &dyn PriceBook, models: Models<'_>, usage: &Usage) -> Option<Cost> {
+        let mut answering = [self.response_model, self.request_model];
+        if self.provider == Some("aws") {
+            // The requested model names the region, and the price depends on it.
+            answering.reverse();
+        }
+        let usage = saturated(usage);
+        let candidates = [models.named].into_iter().chain(answering.into_iter().filter(|_| models.answered)).flatten();
+        candidates.map(|model| bare_model(self.provider, model)).find_map(|model| {
+            let query = PriceQuery {
+                provider: self.provider,
+                model,
+                usage: &usage,
+                requested_model: self.request_model.filter(|_| models.answered),
+                service_tier: self.service_tier,
+                inference_geo: self.inference_geo,
+                time: self.time,
+                metadata: Some(self.metadata),
+            };
+            price_or_none(book, &query)
+        })
+    }
+}
+
+impl CostBreakdown {
+    fn add(&mut self, other: Self) {
+        self.covers_all_usage &= other.covers_all_usage;
+        self.cost = match (self.cost.take(), other.cost) {
+            (Some(sum), Some(cost)) => Some(sum.plus(&cost)),
+            (sum, cost) => sum.or(cost),
+        };
+    }
+}
+
+fn used_non_token_units(usage: &Usage) -> impl Iterator<Item = Unit> {
+    NON_TOKEN_UNITS.into_iter().filter(|unit| usage.get(*unit).is_some_and(|count| count > 0))
+}
+
+/// Returns `true` for token counts that do not depend on the modality.
+fn is_main_count(unit: Unit) -> bool {
+    unit <= Unit::ReasoningTokens || unit == Unit::CacheWrite5mTokens
+}
+
+/// Removes what a model's name tells about the provider: the slug of Portkey's catalog, the address in Bedrock's ARNs, the
+/// publisher in Vertex's OpenAI-compatible API, and the provider that Hugging Face forwards the call to.
+fn bare_model<'m>(provider: Option<&str>, model: &'m str) -> &'m str {
+    // Names of models on Workers AI start with `@cf/` or `@hf/`, which is not a slug.
+    let is_slug = |slug: &str| !["cf", "hf"].iter().any(|name| slug.eq_ignore_ascii_case(name));
+    let model = match model.strip_prefix('@').and_then(|rest| rest.split_once('/')) {
+        Some((slug, name)) if is_slug(slug) => name,
+        _ => model,
+    };
+    match provider {
+        Some("aws") => without_arn(model),
+        Some("google") => model.strip_prefix("google/").unwrap_or(model),
+        Some(provider) if provider.starts_with(HUGGING_FACE) => model.split_once(':').map_or(model, |(name, _)| name),
+        _ => model,
+    }
+}
