@@ -163,3 +163,136 @@ fn bare_model<'m>(provider: Option<&str>, model: &'m str) -> &'m str {
         _ => model,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::UNIX_EPOCH;
+
+    use crate::usage::price_fn;
+
+    use super::*;
+
+    /// Prices a call of the model `answered`, which was requested as `asked`.
+    fn breakdown(
+        call: BillableCall<'_>,
+        usage: &Usage,
+        list: Vec<Attempt>,
+        price: impl Fn(&PriceQuery<'_>) -> Option<u64> + Send + Sync + 'static,
+    ) -> CostBreakdown {
+        let book = price_fn(move |query| Some(Cost::custom(Money::from_nano_usd(price(query)?))));
+        call.price(&book, usage, &Attempts { list, problem: None })
+    }
+
+    fn call(metadata: &Metadata) -> BillableCall<'_> {
+        BillableCall {
+            provider: Some("anthropic"),
+            response_model: Some("answered"),
+            request_model: Some("asked"),
+            service_tier: None,
+            inference_geo: None,
+            time: UNIX_EPOCH,
+            metadata,
+        }
+    }
+
+    fn input(query: &PriceQuery<'_>) -> Option<u64> {
+        query.usage.input_tokens()
+    }
+
+    fn total(breakdown: &CostBreakdown) -> Option<u64> {
+        breakdown.cost.as_ref().map(|cost| cost.total.nano_usd())
+    }
+
+    #[test]
+    fn falls_back_to_the_requested_model() {
+        let metadata = Metadata::new();
+        let usage = Usage::tokens(3, 0);
+        let only = |model: &'static str| move |query: &PriceQuery<'_>| input(query).filter(|_| query.model == model);
+        for model in ["answered", "asked"] {
+            let breakdown = breakdown(call(&metadata), &usage, Vec::new(), only(model));
+            assert_eq!((total(&breakdown), breakdown.covers_all_usage), (Some(3), true), "{model}");
+        }
+        let breakdown = breakdown(call(&metadata), &usage, Vec::new(), only("other"));
+        assert_eq!(breakdown, CostBreakdown { cost: None, covers_all_usage: false });
+    }
+
+    #[test]
+    fn prices_each_attempt_by_its_own_model() {
+        let metadata = Metadata::new();
+        let attempt = |model: Option<&str>, is_of_answer, tokens| Attempt {
+            model: model.map(str::to_owned),
+            is_of_answer,
+            usage: Usage::tokens(tokens, 0),
+        };
+        let attempts = || vec![attempt(None, true, 1), attempt(Some("advisor"), false, 10)];
+        let price = |query: &PriceQuery<'_>| match query.model {
+            "answered" => input(query),
+            "advisor" => input(query).map(|tokens| tokens * 100),
+            _ => None,
+        };
+        let whole = Usage::tokens(11, 0);
+        let both = breakdown(call(&metadata), &whole, attempts(), price);
+        assert_eq!((total(&both), both.covers_all_usage), (Some(1_001), true));
+
+        let mut unknown = attempts();
+        unknown.push(attempt(Some("unknown"), false, 5));
+        let partial = breakdown(call(&metadata), &whole, unknown, price);
+        assert_eq!((total(&partial), partial.covers_all_usage), (Some(1_001), false));
+
+        // Searches of the whole call are in no attempt.
+        let searches = breakdown(call(&metadata), &whole.with(Unit::WebSearches, 1), attempts(), price);
+        assert_eq!((total(&searches), searches.covers_all_usage), (Some(1_001), false));
+    }
+
+    #[test]
+    fn notices_units_that_the_book_does_not_price() {
+        let metadata = Metadata::new();
+        let usage = Usage::tokens(3, 0).with(Unit::WebSearches, 2);
+        let without = breakdown(call(&metadata), &usage, Vec::new(), input);
+        assert_eq!((total(&without), without.covers_all_usage), (Some(3), false));
+        let searches = |query: &PriceQuery<'_>| Some(input(query)? + query.usage.get(Unit::WebSearches).unwrap_or(0));
+        let with = breakdown(call(&metadata), &usage, Vec::new(), searches);
+        assert_eq!((total(&with), with.covers_all_usage), (Some(5), true));
+    }
+
+    #[test]
+    fn notices_books_that_ignore_fast_mode() {
+        let metadata = Metadata::new();
+        let fast = BillableCall { service_tier: Some("fast"), ..call(&metadata) };
+        let usage = Usage::tokens(3, 0);
+        assert!(!breakdown(fast, &usage, Vec::new(), input).covers_all_usage);
+        let surcharge =
+            |query: &PriceQuery<'_>| input(query).map(|tokens| tokens + u64::from(query.service_tier.is_some()));
+        assert!(breakdown(fast, &usage, Vec::new(), surcharge).covers_all_usage);
+    }
+
+    #[test]
+    fn prices_the_main_counts_if_parts_have_no_price() {
+        let metadata = Metadata::new();
+        let usage = Usage::tokens(3, 0).with(Unit::CacheImageReadTokens, 1);
+        let price =
+            |query: &PriceQuery<'_>| input(query).filter(|_| query.usage.get(Unit::CacheImageReadTokens).is_none());
+        let breakdown = breakdown(call(&metadata), &usage, Vec::new(), price);
+        assert_eq!((total(&breakdown), breakdown.covers_all_usage), (Some(3), false));
+    }
+
+    #[test]
+    fn a_book_that_panics_has_no_price() {
+        let metadata = Metadata::new();
+        let breakdown = breakdown(call(&metadata), &Usage::tokens(3, 0), Vec::new(), |_| panic!("on purpose"));
+        assert_eq!(breakdown.cost, None);
+    }
+
+    #[test]
+    fn removes_the_provider_from_names_of_models() {
+        for (provider, model, bare) in [
+            ("openai", "@my-slug/gpt-4o", "gpt-4o"),
+            ("cloudflare", "@cf/meta/llama", "@cf/meta/llama"),
+            ("google", "google/gemini", "gemini"),
+            ("huggingface_groq", "llama:groq", "llama"),
+            ("openai", "ft:gpt-4o:me", "ft:gpt-4o:me"),
+        ] {
+            assert_eq!(bare_model(Some(provider), model), bare);
+        }
+    }
+}

@@ -138,12 +138,11 @@ impl RecordedSum {
             time: request.time,
             metadata: Some(request.metadata),
         };
-        match price_or_none(book, &query) {
-            Some(cost) => self.costs.push(cost),
-            None => {
-                self.has_unpriced_calls = true;
-                tap.count_unpriced();
-            }
+        if let Some(cost) = price_or_none(book, &query) {
+            self.costs.push(cost);
+        } else {
+            self.has_unpriced_calls = true;
+            tap.count_unpriced();
         }
     }
 
