@@ -111,7 +111,6 @@
     not(any(feature = "sqlite", feature = "postgres")),
     doc = "[`store`]: https://docs.rs/tower-tagging/latest/tower_tagging/store/"
 )]
-#![cfg_attr(not(feature = "llm"), doc = "[`usage`]: https://docs.rs/tower-tagging/latest/tower_tagging/usage/")]
 #![cfg_attr(
     not(feature = "propagate"),
     doc = "[`propagate`]: https://docs.rs/tower-tagging/latest/tower_tagging/propagate/"
@@ -149,7 +148,7 @@ pub mod tagging;
 mod text;
 mod time;
 pub mod trace;
-#[cfg(feature = "llm")]
+#[cfg_attr(not(feature = "llm"), allow(dead_code, unused_imports, reason = "events read it only with this feature"))]
 pub mod usage;
 
 #[cfg(feature = "propagate")]

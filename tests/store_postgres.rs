@@ -22,7 +22,7 @@ use tower_tagging::{
     sink::{BatchWriter, MockSink, WriteErrorKind},
     sources::KeyCase,
     store::{KeyInfo, PostgresStore, StoreError},
-    usage::{Cost, ExtraCost, Money, PriceQuery, Usage, UsageTap},
+    usage::{ExtraCost, Money, Usage, UsageTap, price_fn},
 };
 
 /// A database of its own for a test.
@@ -519,7 +519,7 @@ async fn a_price_book_that_panics_costs_no_event() {
     let (database, store) = Database::migrated("panics").await;
     common::expect_panics("a price book");
     let sink = MockSink::new();
-    let tap = UsageTap::new().prices(|_: &PriceQuery<'_>| -> Option<Cost> { panic!("a price book") });
+    let tap = UsageTap::new().prices(price_fn(|_| panic!("a price book")));
     events::emit(&EventLayer::new(sink.clone()).usage(tap), 3, |_, tags| {
         tags.record_usage(Usage::tokens(1, 1).of("openai", "gpt-4o"));
     });

@@ -33,8 +33,8 @@ use tower_tagging::{
     tagging::RequestBody,
     tags,
     usage::{
-        CatalogPrices, Cost, CostStatus, ExtraCost, InjectIncludeUsageLayer, InjectedBody, LlmCall, LlmEndpoint, Money,
-        Operation, OverlayPrices, PriceBook, PriceQuery, Rates, SwapPrices, Unit, Usage, UsageTap,
+        CatalogPrices, Cost, CostStatus, ExtraCost, LlmCall, LlmEndpoint, Money, Operation, OverlayPrices, PriceBook,
+        PriceQuery, Rates, SwapPrices, Unit, Usage, UsageTap, include_usage, price_fn,
     },
 };
 
@@ -519,10 +519,10 @@ fn price_books_lie_over_each_other_and_can_be_swapped() {
     let base = overlay.price(&query("openai", "gpt-4o-mini")).unwrap();
     assert_eq!(&*base.source, "genai-prices 0.2.1");
 
-    let swap = SwapPrices::new(|_: &PriceQuery<'_>| None);
+    let swap = SwapPrices::new(price_fn(|_| None));
     let shared = swap.clone();
     assert_eq!(shared.price(&query("openai", "gpt-4o")), None);
-    swap.swap(|query: &PriceQuery<'_>| Some(Cost::custom(Money::from_nano_usd(query.usage.input_tokens()?))));
+    swap.swap(price_fn(|query| Some(Cost::custom(Money::from_nano_usd(query.usage.input_tokens()?)))));
     assert_eq!(shared.price(&query("openai", "gpt-4o")).unwrap().total, Money::from_nano_usd(1_000_000));
 
     assert!(CatalogPrices::from_json(b"[]", "empty").is_ok());
@@ -661,10 +661,11 @@ fn a_recorded_cost_comes_on_top_of_what_was_read() {
 #[test]
 fn a_price_book_knows_whose_call_it_is() {
     let catalog = CatalogPrices::bundled();
-    let prices = move |query: &PriceQuery<'_>| match query.metadata.and_then(|tags| tags.get("plan")) {
+    let prices = price_fn(move |query| match query.metadata.and_then(|tags| tags.get("plan")) {
         Some("own_key") => Some(Cost::custom(Money::default())),
         _ => catalog.price(query),
-    };
+    });
+    let prices = Arc::new(prices);
     for (plan, records, cost) in
         [("own_key", false, 0.0), ("own_key", true, 0.0), ("standard", false, 0.0035), ("standard", true, 0.0035)]
     {
@@ -696,7 +697,7 @@ fn a_price_book_knows_whose_call_it_is() {
 fn a_price_book_that_panics_costs_nobody_an_event() {
     std::panic::set_hook(Box::new(|_| ()));
     let recorder = Recorder::new();
-    let tap = UsageTap::new().prices(|_: &PriceQuery<'_>| -> Option<Cost> { panic!("on purpose") });
+    let tap = UsageTap::new().prices(price_fn(|_| panic!("on purpose")));
     let events = EventLayer::new(recorder.0.clone()).receipts();
     let layer = TaggingLayer::builder().usage(tap).events(events).build().unwrap();
     let mut service = layer.layer(tower::service_fn(async |_: Request<RequestBody<Full<Bytes>>>| {
@@ -1147,7 +1148,7 @@ fn a_decompression_bomb_is_given_up() {
 fn injected(request: Request<Full<Bytes>>, frames: Vec<Bytes>) -> (Request<Bytes>, Bytes) {
     let seen = Arc::new(Mutex::new(None));
     let keep = seen.clone();
-    let service = tower::service_fn(move |request: Request<InjectedBody<Full<Bytes>>>| {
+    let service = tower::service_fn(move |request: Request<include_usage::RequestBody<Full<Bytes>>>| {
         let (head, body) = request.into_parts();
         let body = body.collect().now_or_never().unwrap().unwrap().to_bytes();
         *keep.lock().unwrap() = Some(Request::from_parts(head, body));
@@ -1157,7 +1158,7 @@ fn injected(request: Request<Full<Bytes>>, frames: Vec<Bytes>) -> (Request<Bytes
             response.body(StreamBody::new(futures_util::stream::iter(frames))).unwrap(),
         ))
     });
-    let mut service = InjectIncludeUsageLayer::new().max_request_bytes(1024).layer(service);
+    let mut service = include_usage::InjectIncludeUsageLayer::new().max_request_bytes(1024).layer(service);
     let response = service.call(request).now_or_never().unwrap().unwrap();
     let body = response.into_body().collect().now_or_never().unwrap().unwrap().to_bytes();
     (seen.lock().unwrap().take().unwrap(), body)

@@ -19,7 +19,7 @@ use config::Config;
 use tokio::{net::TcpListener, runtime::Runtime};
 use tower_tagging::{
     sink::{Delivery, SinkReport},
-    usage::InjectIncludeUsageLayer,
+    usage::include_usage::InjectIncludeUsageLayer,
 };
 
 /// Time for open requests to end after a stop signal.

@@ -7,7 +7,6 @@ use std::{
 use http::{Method, StatusCode, Version};
 use uuid::Uuid;
 
-#[cfg(feature = "llm")]
 use crate::usage::LlmCall;
 use crate::{
     metadata::{Diagnostic, Metadata, Scope},
@@ -213,7 +212,6 @@ impl Event {
     /// Returns the LLM call, its usage, and its cost.
     ///
     /// `None` unless the request was recognized as a call of an LLM API, or the handler recorded usage or a cost.
-    #[cfg(feature = "llm")]
     pub fn llm(&self) -> Option<&LlmCall> {
         self.settled().llm.as_deref()
     }

@@ -3,7 +3,6 @@ use std::time::{Duration, SystemTime};
 use http::{Method, StatusCode, Version};
 use uuid::Uuid;
 
-#[cfg(feature = "llm")]
 use crate::usage::LlmCall;
 use crate::{
     metadata::{Diagnostic, Metadata, Precedence, Scope, Scopes},
@@ -37,7 +36,6 @@ pub struct EventBuilder {
     facts: Facts,
     scopes: Scopes,
     diagnostics: Vec<Diagnostic<'static>>,
-    #[cfg(feature = "llm")]
     llm: Option<Box<LlmCall>>,
 }
 
@@ -61,7 +59,6 @@ impl Default for EventBuilder {
             },
             scopes: Scopes::new(),
             diagnostics: Vec::new(),
-            #[cfg(feature = "llm")]
             llm: None,
         }
         .time(time)
@@ -210,7 +207,6 @@ impl EventBuilder {
     }
 
     /// Sets the [LLM call](Event::llm).
-    #[cfg(feature = "llm")]
     pub fn llm(mut self, call: LlmCall) -> Self {
         self.llm = Some(Box::new(call));
         self
@@ -219,13 +215,7 @@ impl EventBuilder {
     /// Builds the event.
     pub fn build(self) -> Event {
         let (metadata, sources) = self.scopes.merge(Precedence::Strict);
-        let settled = Settled {
-            metadata,
-            sources,
-            diagnostics: self.diagnostics,
-            #[cfg(feature = "llm")]
-            llm: self.llm,
-        };
+        let settled = Settled { metadata, sources, diagnostics: self.diagnostics, llm: self.llm };
         Event::new(self.facts, settled)
     }
 }

@@ -45,7 +45,6 @@ impl Serialize for Event {
         object.serialize_field("metadata", self.metadata())?;
         object.serialize_field("sources", &Sources(self))?;
         object.serialize_field("diagnostics", self.diagnostics())?;
-        #[cfg(feature = "llm")]
         if let Some(llm) = self.llm() {
             object.serialize_field("llm", llm)?;
         }
@@ -214,7 +213,6 @@ fn parse(members: Members) -> Result<Event, &'static str> {
         metadata,
         sources,
         diagnostics,
-        #[cfg(feature = "llm")]
         llm: match object.get("llm") {
             Some(llm) => Some(Box::new(crate::usage::LlmCall::from_json(llm).ok_or("llm")?)),
             None => None,

@@ -1,7 +1,6 @@
 use std::any::Any;
 
 use crate::metadata::{Diagnostic, Metadata, Scope};
-#[cfg(feature = "llm")]
 use crate::usage::LlmCall;
 
 use super::facts::Facts;
@@ -13,7 +12,6 @@ pub(crate) struct Settled {
     /// The scope that set each tag of `metadata`, in the same order.
     pub(crate) sources: Vec<Scope>,
     pub(crate) diagnostics: Vec<Diagnostic<'static>>,
-    #[cfg(feature = "llm")]
     pub(crate) llm: Option<Box<LlmCall>>,
 }
 

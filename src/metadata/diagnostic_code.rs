@@ -82,6 +82,8 @@ codes! {
     ///
     /// The event has the counts as they were reported. For pricing, every part is limited to its total.
     UsageInconsistent = "usage_inconsistent",
+    /// The cost of an LLM call exceeded one million US dollars and was clamped. The detail is the original amount.
+    CostClamped = "cost_clamped",
     /// Further diagnostics were dropped. The detail is their number.
     MoreDiagnostics = "more_diagnostics",
 }

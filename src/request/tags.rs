@@ -8,7 +8,6 @@ use std::{
 
 use uuid::Uuid;
 
-#[cfg(feature = "llm")]
 use crate::usage::{ExtraCost, LlmCall, Recorded, UsageRecord};
 use crate::{
     body::{RequestFields, UserNote},
@@ -245,7 +244,6 @@ impl Tags {
     /// let tags = Tags::new();
     /// tags.record_usage(Usage::tokens(2_006, 300).of("openai", "gpt-4o"));
     /// ```
-    #[cfg(feature = "llm")]
     pub fn record_usage(&self, usage: impl Into<UsageRecord>) {
         let usage = usage.into();
         self.record("usage", |recorded| recorded.add_usage(usage));
@@ -255,7 +253,6 @@ impl Tags {
     ///
     /// Unlike [`record_usage`](Self::record_usage), this does not price the usage again. `UsageTap::roll_up` calls it
     /// automatically.
-    #[cfg(feature = "llm")]
     pub fn record_call(&self, call: &LlmCall) {
         self.record("call", |recorded| recorded.add_call(call));
     }
@@ -271,13 +268,11 @@ impl Tags {
     /// let tags = Tags::new();
     /// tags.record_cost(ExtraCost::new(Money::from_nano_usd(1_500)).of("rows", 1_200.0));
     /// ```
-    #[cfg(feature = "llm")]
     pub fn record_cost(&self, cost: ExtraCost) {
         self.record("cost", |recorded| recorded.add_cost(cost));
     }
 
     /// Records billable amounts. A late record is logged, because it is lost.
-    #[cfg(feature = "llm")]
     fn record(&self, kind: &str, record: impl FnOnce(&mut Recorded)) {
         if self.change(|request| record(&mut request.unsettled.recorded)).is_none() {
             tracing::warn!(
@@ -318,10 +313,7 @@ impl Tags {
                 });
                 request.unsettled.tags.fill_user(fields.user.as_deref(), note);
             }
-            #[cfg(feature = "llm")]
-            {
-                request.unsettled.fields = fields;
-            }
+            request.unsettled.fields = fields;
         });
     }
 

@@ -1,6 +1,5 @@
 use std::{fmt, sync::Arc};
 
-#[cfg(feature = "llm")]
 use crate::usage::UsageTap;
 use crate::{
     event::{Clock, EventPoolOwner},

@@ -5,7 +5,6 @@ use std::{
 
 use http::{header, request::Parts};
 
-#[cfg(feature = "llm")]
 use crate::usage::UsageTap;
 use crate::{
     event::{Clock, Event, EventPoolOwner, Facts, SystemClock},
@@ -27,7 +26,6 @@ pub(super) struct Events {
     /// The outermost first.
     pub(super) observers: Vec<Arc<dyn RequestObserver>>,
     pub(super) sends_receipts: bool,
-    #[cfg(feature = "llm")]
     pub(super) usage: Option<UsageTap>,
 }
 
@@ -47,14 +45,12 @@ impl Events {
             pool: EventPoolOwner::new(),
             observers: Vec::new(),
             sends_receipts: false,
-            #[cfg(feature = "llm")]
             usage: None,
         }
     }
 
     /// Returns `false` if nothing consumes events, so that none are built.
     pub(super) fn is_listening(&self) -> bool {
-        #[cfg(feature = "llm")]
         if self.usage.as_ref().is_some_and(UsageTap::rolls_up) {
             return true;
         }

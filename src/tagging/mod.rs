@@ -89,13 +89,13 @@
 //! - [`Tags::reject`](crate::Tags::reject) and [`Tags::diagnose`](crate::Tags::diagnose) let other layers report what they do
 //!   on the event.
 
-mod call;
 mod event_layer;
 mod events;
 mod guard;
 mod metadata_layer;
 mod metadata_layer_builder;
 mod pending;
+mod pending_call;
 mod pieces;
 mod receipt;
 mod request_body;

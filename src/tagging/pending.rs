@@ -18,8 +18,8 @@ use crate::{
 };
 
 use super::{
-    call::PendingCall,
     events::{Events, Start, within},
+    pending_call::PendingCall,
     receipt,
     request_observer::RequestScope,
 };

@@ -7,13 +7,9 @@ use crate::{event::Event, metadata::DiagnosticCode, request::Tags};
 const EVENT_ID: HeaderName = HeaderName::from_static("x-tagging-event-id");
 const TAGS: HeaderName = HeaderName::from_static("x-tagging-tags");
 const DROPPED: HeaderName = HeaderName::from_static("x-tagging-dropped");
-#[cfg(feature = "llm")]
 const INPUT_TOKENS: HeaderName = HeaderName::from_static("x-tagging-input-tokens");
-#[cfg(feature = "llm")]
 const OUTPUT_TOKENS: HeaderName = HeaderName::from_static("x-tagging-output-tokens");
-#[cfg(feature = "llm")]
 const USAGE_STATUS: HeaderName = HeaderName::from_static("x-tagging-usage-status");
-#[cfg(feature = "llm")]
 const COST: HeaderName = HeaderName::from_static("x-tagging-cost-usd");
 
 /// Maximum number of dropped tags that are named.
@@ -44,16 +40,12 @@ pub(super) fn write_head(headers: &mut HeaderMap, tags: &Tags) {
 
 /// Announces that [`trailers`] may follow.
 pub(super) fn announce_trailers(headers: &mut HeaderMap) {
-    #[cfg(feature = "llm")]
     for name in [INPUT_TOKENS, OUTPUT_TOKENS, USAGE_STATUS, COST] {
         headers.append(header::TRAILER, name.into());
     }
-    #[cfg(not(feature = "llm"))]
-    let _ = (headers, header::TRAILER);
 }
 
 /// Returns the trailers that are known at the end of the body: tokens and cost.
-#[cfg(feature = "llm")]
 pub(super) fn trailers(event: &Event) -> Option<HeaderMap> {
     let llm = event.llm()?;
     let mut trailers = HeaderMap::new();
@@ -68,11 +60,6 @@ pub(super) fn trailers(event: &Event) -> Option<HeaderMap> {
         insert(&mut trailers, COST, &cost.to_string());
     }
     Some(trailers)
-}
-
-#[cfg(not(feature = "llm"))]
-pub(super) fn trailers(_event: &Event) -> Option<HeaderMap> {
-    None
 }
 
 /// Returns `true` if a tag with this diagnostic is not effective.

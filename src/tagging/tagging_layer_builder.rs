@@ -1,6 +1,5 @@
 use std::{fmt, sync::Arc};
 
-#[cfg(feature = "llm")]
 use crate::usage::UsageTap;
 use crate::{
     config_error::ConfigError,
@@ -29,7 +28,6 @@ pub struct TaggingLayerBuilder {
     ids: Option<Arc<dyn IdGenerator>>,
     /// Used unless `trace_ids` has its own sampler.
     sampler: Option<Arc<dyn TraceSampler>>,
-    #[cfg(feature = "llm")]
     usage: Option<UsageTap>,
 }
 
@@ -142,7 +140,6 @@ impl TaggingLayerBuilder {
     /// nothing consumes the LLM usage that is read.
     pub fn build(self) -> Result<TaggingLayer, ConfigError> {
         let Self { metadata, mut trace_ids, mut events, request_body, ids, sampler, .. } = self;
-        #[cfg(feature = "llm")]
         if let Some(usage) = self.usage {
             let for_roll_up = usage.rolls_up().then(without_sink);
             events = Some(events.or(for_roll_up).ok_or_else(unused_usage)?.usage(usage));
@@ -160,7 +157,6 @@ impl TaggingLayerBuilder {
     }
 }
 
-#[cfg(feature = "llm")]
 fn unused_usage() -> ConfigError {
     let advice = "add a sink, enable telemetry, or call `UsageTap::roll_up`";
     ConfigError::new(format!("a `UsageTap` is configured, but nothing consumes its results: {advice}"))

@@ -1,7 +1,8 @@
-//! LLM usage and cost on every event, streamed or not, without touching a byte.
+//! LLM usage and cost on every event.
 //!
-//! With a [`UsageTap`] the event layer watches the responses of LLM APIs as they pass and puts what the provider reported
-//! on the [event](crate::Event::llm), with its price:
+//! With a [`UsageTap`], the event layer reads the responses of LLM APIs while they pass, streamed or not, without changing
+//! or delaying a byte. The [event](crate::Event::llm) gets an [`LlmCall`]: the provider, the model, the token counts that
+//! the provider reported, and their cost.
 //!
 //! ```
 //! use axum::{Router, body::Body, routing::post};
@@ -33,120 +34,236 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! # What is read
+//! The data types of this module are always available. [`UsageTap`], [`CatalogPrices`], and [`include_usage`] need the
+//! feature `llm`.
 //!
-//! The exchange is recognized by its method and path ([`LlmEndpoint::detect`]), or by code of yours
-//! ([`UsageTap::endpoint`]); other requests pay nothing. The shapes of OpenAI (chat, responses, embeddings, images, legacy
-//! completions, transcriptions, speech), Anthropic, Gemini and Vertex (interactions too), Bedrock (Converse, InvokeModel),
-//! Mistral, Cohere, Ollama, OpenRouter, DeepSeek, Moonshot, Groq, xAI, Perplexity, Azure, Databricks, Workers AI, MiniMax,
-//! Voyage and whoever speaks as one of these are read from JSON, server-sent events, NDJSON, streamed JSON arrays and AWS
-//! event streams, plain or coded with gzip, deflate, br, zstd or several of them, cut at any byte.
+//! # Record usage in code
 //!
-//! Frames are not held back, and memory does not grow with a body: of each document the wanted values are kept, 64 KiB each
-//! at most ([`UsageTap::max_value_bytes`]); of an event stream the frame at hand, 1 MiB at most; of a coded body what the
-//! decoder needs (a window of 8 MiB at most for zstd, and no more than 256 bytes out for each byte in). A short plain body, of
-//! up to 8 KiB, is kept and read when the event is first [asked](crate::Event::llm), mostly on a sink's thread.
+//! A handler that calls a provider through an SDK records the usage with
+//! [`Tags::record_usage`](crate::Tags::record_usage). It replaces what was read from the response.
+//! [`Tags::record_cost`](crate::Tags::record_cost) adds the cost of anything else:
 //!
-//! What the client asked for (`model`, `service_tier`) is read from the request body, JSON or a multipart form, by
-//! [`RequestBodyLayer`](crate::tagging::RequestBodyLayer), which [`TaggingLayer`](crate::TaggingLayer) contains.
+//! ```
+//! use tower_tagging::usage::{ExtraCost, Money, Unit, Usage};
 //!
-//! # What it means
+//! let usage = Usage::tokens(2_006, 300).with(Unit::CacheReadTokens, 1_920).of("openai", "gpt-4o");
+//! let rows = ExtraCost::new(Money::from_nano_usd(1_500)).of("rows", 1_200.0);
+//! ```
 //!
-//! [`Usage`] follows the OTel GenAI conventions, whatever the provider's own: input includes cache reads and writes,
-//! output includes reasoning. Of a stream the last value of each count is taken, never a sum. What is not reported is
-//! absent, never zero; [`UsageStatus`] says why. What does not add up is noted as `usage_inconsistent` in the event's
-//! diagnostics.
+//! # Customize prices
 //!
-//! Where Anthropic counts every attempt by itself (`usage.iterations`), the usage is their sum, as is the bill: summaries of
-//! the context (compaction), advice of another model, and what a model said before another took over are not among the counts
-//! of the whole. Each attempt is priced by itself, by the model that it names; one that was declined before it said anything
-//! is not billed, and not counted. A call to Anthropic itself that ends so (`stop_reason` is `refusal`, without output) costs
-//! nothing. So it is with the models that Groq's compound ones ran (`usage_breakdown`), and with images that OpenAI's responses
-//! made by the model of that tool, whose tokens are counted with the others (`tool_usage`).
+//! A [`PriceBook`] prices each call. The default is the catalog of
+//! [genai-prices](https://github.com/pydantic/genai-prices), [`CatalogPrices::bundled`]. Pass another one to
+//! [`UsageTap::prices`]:
 //!
-//! Searches are counted as they are billed: of the web where the provider counts them, for OpenAI's responses by the number
-//! that it names or the calls of its tool that searched (those of files too), for Gemini by the queries that it sent to Google,
-//! each once, or up to Gemini 2.5 by the prompt that searched. What a provider gives away each day or month is not known, and
-//! costs its price. A model without a price for its searches, or for seconds and
-//! pages, has a cost that is `partial`.
+//! | price book | prices |
+//! |---|---|
+//! | [`CatalogPrices::from_json`] | by a newer catalog |
+//! | [`OverlayPrices`] | by negotiated [`Rates`], and by another book for all other models |
+//! | [`SwapPrices`] | by a book that can be replaced while requests run |
+//! | [`price_fn`] | by a closure, which can also read the request's tags |
 //!
-//! Prices come from a [`PriceBook`], by default the catalog of [`genai-prices`](genai_prices): by the model that answered,
-//! else the one that was asked for, of the provider that served it, at the date of the request and the tier that the response
-//! or its header names. What a provider says that it charges wins over that, as it is of more than tokens: OpenRouter, Vercel,
-//! Perplexity, xAI, and the header of LiteLLM (`x-litellm-response-cost`, unless the response is a stream: it comes before the
-//! counts). What the gateways of Cloudflare, Portkey, Helicone and OpenRouter answer from their caches costs nothing, by the
-//! header in which they say so; its `price_source` is `cache`. A model without a price has no cost, and is counted
-//! ([`UsageTap::unpriced_total`]).
+//! # Which calls are read
 //!
-//! A provider is told by (the first that says so): [`UsageTap::endpoint`], the address that everything is forwarded to
-//! ([`UsageTap::upstream`]), marks in the response, a path that only one provider has, the model's name; then the host and
-//! the headers `x-portkey-provider` and `x-majordomo-provider`; and else the one that the shape is of. A client can write
-//! any host and header, so they come late, unless the request is yours: [`UsageTap::trust_request`].
+//! A call is recognized by its method and path ([`LlmEndpoint::detect`]), or by code ([`UsageTap::endpoint`]). Other
+//! requests cost nothing. The wire formats of OpenAI (chat, responses, embeddings, images, completions, transcriptions,
+//! speech), Anthropic, Gemini and Vertex, Bedrock, Mistral, Cohere, Ollama, OpenRouter, DeepSeek, Moonshot, Groq, xAI,
+//! Perplexity, Azure, Databricks, Workers AI, MiniMax, Voyage, and compatible servers are read from JSON, server-sent
+//! events, NDJSON, streamed JSON arrays, and AWS event streams. Bodies may be coded with gzip, deflate, br, or zstd.
 //!
-//! # As it is serialized
+//! The requested `model` and `service_tier` are read from JSON and multipart request bodies by
+//! [`RequestBodyLayer`](crate::tagging::RequestBodyLayer), which is part of [`TaggingLayer`](crate::TaggingLayer).
 //!
-//! The member `llm` of an event, here with the counts that are not known left out:
+//! Only calls that ask a model for something are read. Fetching a response that OpenAI produced in the background
+//! (`GET /v1/responses/{id}`) is not one of them, since it can be fetched any number of times. To read it anyway, name it
+//! in [`UsageTap::endpoint`], and use [`LlmCall::response_id`] to drop duplicates.
+//!
+//! # What the counts mean
+//!
+//! [`Usage`] has the meaning of the OpenTelemetry GenAI conventions, regardless of the provider: input includes cache reads
+//! and writes, and output includes reasoning. For streams, the last reported value of each count is used. Values are never
+//! added up. Unknown counts are absent, never zero, and [`UsageStatus`] gives the reason. Contradictions are reported as
+//! the diagnostic `usage_inconsistent`.
+//!
+//! A stream that breaks off has the status `partial`, with the counts that were reported until then.
+//!
+//! Some providers count several runs of models within one call:
+//!
+//! - Anthropic reports each attempt in `usage.iterations`. The usage is their sum, which includes the compaction of the
+//!   context, the advice of another model, and the output before another model took over. Each attempt is priced by the
+//!   model that it names. An attempt that was declined before it produced output is neither counted nor billed, and a call
+//!   that ends with the `stop_reason` `refusal` and without output costs nothing.
+//! - Groq reports the models that a compound model ran in `usage_breakdown`.
+//! - OpenAI reports the tokens of the image model in `tool_usage`.
+//!
+//! Searches are counted as they are billed. For Gemini, these are the distinct queries sent to Google, or, up to Gemini 2.5,
+//! the prompts that searched. For OpenAI, they are the reported number, or the tool calls that searched.
+//!
+//! # How a call is priced
+//!
+//! A call is priced by the model that answered, or else by the requested one, at the rates of the provider, the date of the
+//! request, and the service tier that the response reports. These sources come first:
+//!
+//! - A cost that the provider reports, since it covers more than tokens: OpenRouter, Vercel, Perplexity, and xAI in the
+//!   body, LiteLLM in the header `x-litellm-response-cost` (not for streams).
+//! - Responses from the caches of Cloudflare, Portkey, Helicone, and OpenRouter cost nothing. Their price source is `cache`.
+//!
+//! A model without a price has no cost, and is counted by [`UsageTap::unpriced_total`]. If a model has no price for its
+//! searches, seconds, or pages, the cost is `partial`. Free quotas per day or month are unknown, so their usage has its full
+//! price. The cost of a call is clamped to [`LlmCall::MAX_COST`].
+//!
+//! Without a [`UsageTap`], nothing is priced. The cost status is `off`, unless code recorded a cost.
+//!
+//! # Which provider served a call
+//!
+//! The first of these that names a provider decides:
+//!
+//! 1. [`UsageTap::endpoint`]
+//! 2. the address in [`UsageTap::upstream`]
+//! 3. marks in the response
+//! 4. a path that only one provider has
+//! 5. the name of the model
+//! 6. the request's host, and its headers `x-portkey-provider` and `x-majordomo-provider`
+//! 7. the provider whose wire format it is
+//!
+//! Clients can send any host and header, so these come late. If the requests are your own,
+//! [`UsageTap::trust_request`] moves them to the front.
+//!
+//! # When it happens
+//!
+//! Bodies are read while they pass. A short, uncoded JSON body of up to 8 KiB is kept and read later. Reading it and
+//! pricing the call happen when [`Event::llm`](crate::Event::llm) is first called, usually on a sink's thread.
+//!
+//! # Limits
+//!
+//! Frames are not held back, and memory does not grow with the body. For each call, it is bounded by:
+//!
+//! - 64 KiB for each value that is read ([`UsageTap::max_value_bytes`])
+//! - 1 MiB for the current frame of an AWS event stream
+//! - the state of the decoder, with a window of at most 8 MiB for zstd. A body that expands by more than 256 bytes for each
+//!   byte is given up.
+//!
+//! # JSON
+//!
+//! The member `llm` of a serialized event, here without the counts that are unknown:
 //!
 //! ```json
 //! {"provider":"openai","operation":"chat","request_model":"gpt-4o","response_model":"gpt-4o-2024-08-06",
-//!  "response_id":"chatcmpl-1","service_tier":"default","stream":true,
+//!  "response_id":"chatcmpl-1","service_tier":"default","stream":true,"error":null,
 //!  "usage_status":"reported","usage":{"input_tokens":2006,"output_tokens":300,"cache_read_tokens":1920},
 //!  "cost_status":"priced","cost_usd":0.005615,"input_cost_usd":0.002615,"output_cost_usd":0.003,
-//!  "price_source":"genai-prices 0.2.1","first_token_us":412000,"output_tokens_per_second":71.5,"quantities":{}}
+//!  "price_source":"genai-prices 0.2.1","calls":null,"duration_us":null,"first_token_us":412000,
+//!  "output_tokens_per_second":71.5,"quantities":{}}
 //! ```
-//!
-//! # When a stream breaks off
-//!
-//! What was counted so far is on the event as `partial`, as where an error comes in its midst; the placeholder that
-//! Anthropic begins with is no count.
-//!
-//! # Other calls
-//!
-//! Only calls that ask a model for something are exchanges, which are POST (and the GET by which a completion that xAI deferred
-//! is fetched, once). What OpenAI answers in the background is told by whoever fetches it, `GET /v1/responses/{id}`, as often
-//! as it is fetched: it is on no event unless [`UsageTap::endpoint`] names that call too, and then once for each time;
-//! `response_id` tells them apart.
-//!
-//! A handler that calls a provider through an SDK records what it used itself
-//! ([`Tags::record_usage`](crate::Tags::record_usage)): that stands in place of what was read from the response. A cost of
-//! anything else ([`Tags::record_cost`](crate::Tags::record_cost)) comes on top. Without a [`UsageTap`] on the event layer
-//! nothing is priced, and `cost_status` is `off` but for a cost that is recorded.
+#![cfg_attr(
+    not(feature = "llm"),
+    allow(
+        rustdoc::broken_intra_doc_links,
+        rustdoc::private_intra_doc_links,
+        reason = "the docs link to items that need the feature"
+    )
+)]
 
-mod body_reader;
-mod call;
-mod charge;
 mod consistency;
-mod content;
-mod counts;
-mod document;
-mod field;
-mod framing;
-mod header_report;
-mod inject;
-mod iterations;
+mod cost_status;
+mod extra_cost;
+mod llm_call;
+mod llm_call_builder;
+mod llm_call_json;
 mod llm_endpoint;
 mod money;
-mod normalized_usage;
+mod observed_call;
 mod operation;
+mod parse_money_error;
 mod price;
+mod quantity;
+mod recorded;
+mod request_facts;
+mod settle;
+mod unit;
+#[allow(clippy::module_inception, reason = "each file is named after its type")]
+mod usage;
+mod usage_record;
+mod usage_status;
+
+// Reading of responses, and pricing by the catalog.
+#[cfg(feature = "llm")]
+mod body_reader;
+#[cfg(feature = "llm")]
+mod content;
+#[cfg(feature = "llm")]
+mod cost_breakdown;
+#[cfg(feature = "llm")]
+mod detect;
+#[cfg(feature = "llm")]
+mod document;
+#[cfg(feature = "llm")]
+mod field;
+#[cfg(feature = "llm")]
+mod framing;
+#[cfg(feature = "llm")]
+mod header_report;
+#[cfg(feature = "llm")]
+pub mod include_usage;
+#[cfg(feature = "llm")]
+mod iterations;
+#[cfg(feature = "llm")]
+mod normalized_usage;
+#[cfg(feature = "llm")]
+mod observation;
+#[cfg(feature = "llm")]
+mod observed_response;
+#[cfg(feature = "llm")]
 mod provider;
-mod record;
+#[cfg(feature = "llm")]
+mod reported_call;
+#[cfg(feature = "llm")]
+mod reported_cost;
+#[cfg(feature = "llm")]
 mod response_report;
+#[cfg(feature = "llm")]
 mod tap;
+#[cfg(feature = "llm")]
 mod tool_counts;
+#[cfg(feature = "llm")]
 mod usage_tap;
+#[cfg(feature = "llm")]
 mod values;
+#[cfg(feature = "llm")]
 mod wire;
 
-pub(crate) use self::record::{LlmRecord, Recorded, RequestFacts};
+#[cfg(not(feature = "llm"))]
+mod without_llm;
+
 pub use self::{
-    call::{CostStatus, LlmCall, Quantity, UsageStatus},
-    counts::{Unit, Usage},
-    inject::{HidingBody, InjectFuture, InjectIncludeUsage, InjectIncludeUsageLayer, InjectedBody},
+    cost_status::CostStatus,
+    extra_cost::ExtraCost,
+    llm_call::LlmCall,
+    llm_call_builder::LlmCallBuilder,
     llm_endpoint::LlmEndpoint,
-    money::{Money, ParseMoneyError},
+    money::Money,
     operation::Operation,
-    price::{CatalogPrices, Cost, OverlayPrices, PriceBook, PriceQuery, Rates, SwapPrices},
-    record::{ExtraCost, UsageRecord},
+    parse_money_error::ParseMoneyError,
+    price::{Cost, OverlayPrices, PriceBook, PriceFn, PriceQuery, Rates, SwapPrices, price_fn},
+    quantity::Quantity,
+    unit::Unit,
+    usage::Usage,
+    usage_record::UsageRecord,
+    usage_status::UsageStatus,
+};
+pub(crate) use self::{
+    observed_call::ObservedCall, recorded::Recorded, request_facts::RequestFacts, settle::settle_recorded,
+};
+
+#[cfg(feature = "llm")]
+use self::{observation::Observation, observed_response::ObservedResponse, tap::Tap};
+#[cfg(feature = "llm")]
+pub use self::{
+    price::{CatalogError, CatalogPrices},
     usage_tap::UsageTap,
 };
+
+#[cfg(not(feature = "llm"))]
+pub(crate) use self::without_llm::UsageTap;
+#[cfg(not(feature = "llm"))]
+use self::without_llm::{Observation, ObservedResponse, Tap};

@@ -1,0 +1,31 @@
+/// Tells whether the cost of an LLM call is known, and whether it covers the whole call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CostStatus {
+    /// The cost covers all usage.
+    Priced,
+    /// The cost covers a part: the usage is partial, or one of several calls has no price.
+    Partial,
+    /// The model has no known price, or the catalog cannot price these counts.
+    UnpricedModel,
+    /// There is no usage to price.
+    NoUsage,
+    /// Pricing is switched off.
+    Off,
+}
+
+impl CostStatus {
+    /// All statuses.
+    pub const ALL: &'static [Self] = &[Self::Priced, Self::Partial, Self::UnpricedModel, Self::NoUsage, Self::Off];
+
+    /// Returns the name in serialized events, such as `unpriced_model`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Priced => "priced",
+            Self::Partial => "partial",
+            Self::UnpricedModel => "unpriced_model",
+            Self::NoUsage => "no_usage",
+            Self::Off => "off",
+        }
+    }
+}

@@ -1,0 +1,82 @@
+use std::{
+    mem,
+    task::{Context, Poll},
+};
+
+use http::{Method, Request, Response, request::Parts};
+use http_body::Body;
+use tower_service::Service;
+
+use crate::media::announces_json;
+
+use super::{
+    future::{HeldRequest, ResponseFuture},
+    request_body::RequestBody,
+    response_body::ResponseBody,
+};
+
+pub(super) const DEFAULT_MAX_REQUEST_BYTES: usize = 4 * 1024 * 1024;
+
+/// Middleware that asks OpenAI-compatible streams for their usage; see the [module](super).
+#[derive(Clone, Debug)]
+pub struct InjectIncludeUsage<S> {
+    inner: S,
+    max_request_bytes: usize,
+}
+
+impl<S> InjectIncludeUsage<S> {
+    /// Wraps a service, with the default limit of 4 MiB.
+    pub fn new(inner: S) -> Self {
+        Self::with_limit(inner, DEFAULT_MAX_REQUEST_BYTES)
+    }
+
+    pub(super) fn with_limit(inner: S, max_request_bytes: usize) -> Self {
+        Self { inner, max_request_bytes }
+    }
+
+    /// Returns a reference to the inner service.
+    pub fn get_ref(&self) -> &S {
+        &self.inner
+    }
+
+    /// Returns a mutable reference to the inner service.
+    pub fn get_mut(&mut self) -> &mut S {
+        &mut self.inner
+    }
+
+    /// Returns the inner service.
+    pub fn into_inner(self) -> S {
+        self.inner
+    }
+}
+
+impl<S, B, R> Service<Request<B>> for InjectIncludeUsage<S>
+where
+    S: Service<Request<RequestBody<B>>, Response = Response<R>> + Clone,
+    B: Body,
+    R: Body,
+{
+    type Response = Response<ResponseBody<R>>;
+    type Error = S::Error;
+    type Future = ResponseFuture<S::Future, S, B>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let (head, body) = request.into_parts();
+        let body = RequestBody::new(body);
+        if !is_candidate(&head) {
+            return ResponseFuture::passing(self.inner.call(Request::from_parts(head, body)));
+        }
+        // The future calls the service that was polled until ready, not a clone of it.
+        let clone = self.inner.clone();
+        let ready = mem::replace(&mut self.inner, clone);
+        ResponseFuture::reading(HeldRequest::new(ready, head, body, self.max_request_bytes))
+    }
+}
+
+fn is_candidate(head: &Parts) -> bool {
+    head.method == Method::POST && head.uri.path().ends_with("/completions") && announces_json(&head.headers)
+}

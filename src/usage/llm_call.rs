@@ -1,0 +1,219 @@
+use std::{sync::Arc, time::Duration};
+
+use crate::metadata::{Diagnostic, DiagnosticCode};
+
+use super::{
+    cost_status::CostStatus, money::Money, operation::Operation, quantity::Quantity, usage::Usage,
+    usage_status::UsageStatus,
+};
+
+/// The LLM call of a request: model, usage, cost, and timing; see [`Event::llm`](crate::Event::llm).
+///
+/// Tests of sinks can build one:
+///
+/// ```
+/// use tower_tagging::usage::{Cost, CostStatus, LlmCall, Money, Operation, Usage};
+///
+/// let call = LlmCall::builder()
+///     .provider("openai")
+///     .operation(Operation::Chat)
+///     .response_model("gpt-4o-2024-08-06")
+///     .usage(Usage::tokens(2_006, 300))
+///     .cost(Cost::custom(Money::from_nano_usd(5_615_000)))
+///     .build();
+/// assert_eq!(call.usage().unwrap().output_tokens(), Some(300));
+/// assert_eq!(call.cost_status(), CostStatus::Priced);
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct LlmCall {
+    pub(super) provider: Option<String>,
+    pub(super) operation: Option<Operation>,
+    pub(super) request_model: Option<String>,
+    pub(super) response_model: Option<String>,
+    pub(super) response_id: Option<String>,
+    pub(super) service_tier: Option<String>,
+    pub(super) stream: bool,
+    pub(super) error: Option<String>,
+    pub(super) usage_status: UsageStatus,
+    pub(super) usage: Option<Usage>,
+    pub(super) cost_status: CostStatus,
+    pub(super) cost: Option<Money>,
+    pub(super) input_cost: Option<Money>,
+    pub(super) output_cost: Option<Money>,
+    pub(super) price_source: Option<Arc<str>>,
+    pub(super) quantities: Vec<Quantity>,
+    pub(super) calls: Option<u64>,
+    pub(super) duration: Option<Duration>,
+    pub(super) first_token: Option<Duration>,
+    pub(super) output_tokens_per_second: Option<f64>,
+    /// Contradictions in the reported or recorded counts.
+    pub(super) inconsistencies: Vec<String>,
+    /// The reason why the cost is not the computed one.
+    pub(super) clamped: Option<String>,
+}
+
+impl LlmCall {
+    /// The largest cost of a single call: one million US dollars.
+    ///
+    /// A higher cost is an error in a price or a count. It is clamped to this amount, and the event gets the diagnostic
+    /// [`CostClamped`](DiagnosticCode::CostClamped).
+    pub const MAX_COST: Money = Money::from_nano_usd(1_000_000 * 1_000_000_000);
+
+    /// Creates a call about which nothing is known.
+    pub(super) fn unknown() -> Self {
+        Self {
+            provider: None,
+            operation: None,
+            request_model: None,
+            response_model: None,
+            response_id: None,
+            service_tier: None,
+            stream: false,
+            error: None,
+            usage_status: UsageStatus::Absent,
+            usage: None,
+            cost_status: CostStatus::NoUsage,
+            cost: None,
+            input_cost: None,
+            output_cost: None,
+            price_source: None,
+            quantities: Vec::new(),
+            calls: None,
+            duration: None,
+            first_token: None,
+            output_tokens_per_second: None,
+            inconsistencies: Vec::new(),
+            clamped: None,
+        }
+    }
+
+    /// Returns the id of the provider in the `genai-prices` catalog, such as `openai`, `anthropic`, or `google`.
+    pub fn provider(&self) -> Option<&str> {
+        self.provider.as_deref()
+    }
+
+    /// Returns the requested operation.
+    pub fn operation(&self) -> Option<&Operation> {
+        self.operation.as_ref()
+    }
+
+    /// Returns the model that the client requested.
+    ///
+    /// `None` if nothing read the request body; see [`RequestBodyLayer`](crate::tagging::RequestBodyLayer).
+    pub fn request_model(&self) -> Option<&str> {
+        self.request_model.as_deref()
+    }
+
+    /// Returns the model that answered.
+    pub fn response_model(&self) -> Option<&str> {
+        self.response_model.as_deref()
+    }
+
+    /// Returns the provider's id of the response.
+    pub fn response_id(&self) -> Option<&str> {
+        self.response_id.as_deref()
+    }
+
+    /// Returns the service tier of the response, or else the requested one.
+    pub fn service_tier(&self) -> Option<&str> {
+        self.service_tier.as_deref()
+    }
+
+    /// Returns `true` if the response was a stream.
+    ///
+    /// If there is no readable response, returns `true` if the client requested a stream.
+    pub fn is_stream(&self) -> bool {
+        self.stream
+    }
+
+    /// Returns the error that the provider reported inside a response, including responses with status 200.
+    ///
+    /// The text is the error's type or code and its message, at most 256 characters.
+    pub fn error(&self) -> Option<&str> {
+        self.error.as_deref()
+    }
+
+    /// Returns the number of LLM calls that the request made, if calls were rolled up to the request.
+    pub fn calls(&self) -> Option<u64> {
+        self.calls
+    }
+
+    /// Returns the time spent in the LLM calls of the request.
+    ///
+    /// This is the sum over rolled-up calls, otherwise the duration of the call itself.
+    pub fn duration(&self) -> Option<Duration> {
+        self.duration
+    }
+
+    /// Returns where the [`usage`](Self::usage) comes from, and whether it is complete.
+    pub fn usage_status(&self) -> UsageStatus {
+        self.usage_status
+    }
+
+    /// Returns the known usage.
+    pub fn usage(&self) -> Option<&Usage> {
+        self.usage.as_ref()
+    }
+
+    /// Returns whether the [`cost`](Self::cost) is known and covers the whole call.
+    pub fn cost_status(&self) -> CostStatus {
+        self.cost_status
+    }
+
+    /// Returns the cost, at most [`MAX_COST`](Self::MAX_COST). `None` if it is unknown, never zero in its place.
+    pub fn cost(&self) -> Option<Money> {
+        self.cost
+    }
+
+    /// Returns the part of the cost that is due to input.
+    pub fn input_cost(&self) -> Option<Money> {
+        self.input_cost
+    }
+
+    /// Returns the part of the cost that is due to output.
+    pub fn output_cost(&self) -> Option<Money> {
+        self.output_cost
+    }
+
+    /// Returns the source of the price: a catalog with its version, `provider`, `cache`, or `custom`.
+    ///
+    /// Several sources are joined by ` and `.
+    pub fn price_source(&self) -> Option<&str> {
+        self.price_source.as_deref()
+    }
+
+    /// Returns the quantities that code recorded with [`Tags::record_cost`](crate::Tags::record_cost).
+    pub fn quantities(&self) -> &[Quantity] {
+        &self.quantities
+    }
+
+    /// Returns the time from the request head to the first event of a stream that has content.
+    pub fn time_to_first_token(&self) -> Option<Duration> {
+        self.first_token
+    }
+
+    /// Returns the output tokens per second of a stream, from its first content to its end.
+    pub fn output_tokens_per_second(&self) -> Option<f64> {
+        self.output_tokens_per_second
+    }
+
+    /// Returns the diagnostics of usage and cost, for the event.
+    pub(crate) fn diagnostics(&self) -> impl Iterator<Item = Diagnostic<'_>> {
+        let note = |code: DiagnosticCode| move |detail| Diagnostic::new(code).with_detail(detail);
+        let inconsistencies = self.inconsistencies.iter().map(String::as_str);
+        let clamped = self.clamped.as_deref();
+        inconsistencies
+            .map(note(DiagnosticCode::UsageInconsistent))
+            .chain(clamped.map(note(DiagnosticCode::CostClamped)))
+    }
+
+    /// Clamps the cost to [`MAX_COST`](Self::MAX_COST), and notes the original amount.
+    pub(super) fn clamp_cost(&mut self) {
+        let cost = [self.cost, self.input_cost, self.output_cost].into_iter().flatten().max();
+        let Some(cost) = cost.filter(|cost| *cost > Self::MAX_COST) else { return };
+        self.clamped = Some(format!("{cost} US dollars exceed the limit of {} for one call", Self::MAX_COST));
+        for amount in [&mut self.cost, &mut self.input_cost, &mut self.output_cost] {
+            *amount = amount.map(|amount| amount.min(Self::MAX_COST));
+        }
+    }
+}

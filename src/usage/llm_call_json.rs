@@ -1,0 +1,138 @@
+//! The JSON of an LLM call: the member `llm` of a serialized event.
+
+use std::{sync::Arc, time::Duration};
+
+use serde::{Serialize, Serializer, ser::SerializeStruct};
+use serde_json::Value;
+
+use crate::time::micros;
+
+use super::{
+    cost_status::CostStatus, llm_call::LlmCall, money::Money, operation::Operation, quantity::Quantity, unit::Unit,
+    usage::Usage, usage_status::UsageStatus,
+};
+
+struct Quantities<'a>(&'a [Quantity]);
+
+impl Serialize for Quantities<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|quantity| (quantity.name(), quantity.amount())))
+    }
+}
+
+impl Serialize for LlmCall {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut object = serializer.serialize_struct("LlmCall", 20)?;
+        object.serialize_field("provider", &self.provider)?;
+        object.serialize_field("operation", &self.operation.as_ref().map(Operation::as_str))?;
+        object.serialize_field("request_model", &self.request_model)?;
+        object.serialize_field("response_model", &self.response_model)?;
+        object.serialize_field("response_id", &self.response_id)?;
+        object.serialize_field("service_tier", &self.service_tier)?;
+        object.serialize_field("stream", &self.stream)?;
+        object.serialize_field("error", &self.error)?;
+        object.serialize_field("usage_status", self.usage_status.as_str())?;
+        object.serialize_field("usage", &self.usage)?;
+        object.serialize_field("cost_status", self.cost_status.as_str())?;
+        object.serialize_field("cost_usd", &self.cost)?;
+        object.serialize_field("input_cost_usd", &self.input_cost)?;
+        object.serialize_field("output_cost_usd", &self.output_cost)?;
+        object.serialize_field("price_source", &self.price_source.as_deref())?;
+        object.serialize_field("calls", &self.calls)?;
+        object.serialize_field("duration_us", &self.duration.map(micros))?;
+        object.serialize_field("first_token_us", &self.first_token.map(micros))?;
+        object.serialize_field("output_tokens_per_second", &self.output_tokens_per_second)?;
+        object.serialize_field("quantities", &Quantities(&self.quantities))?;
+        object.end()
+    }
+}
+
+impl LlmCall {
+    /// Reads the JSON that `Serialize` writes.
+    ///
+    /// The diagnostics of the call are not part of it. They are among the diagnostics of the event.
+    pub(crate) fn from_json(value: &Value) -> Option<Self> {
+        let text = |name: &str| value.get(name).and_then(Value::as_str);
+        let owned = |name: &str| text(name).map(str::to_owned);
+        let number = |name: &str| value.get(name).and_then(Value::as_u64);
+        let money = |name: &str| {
+            let amount = value.get(name).and_then(Value::as_f64).and_then(Money::from_usd);
+            amount.map(|amount| amount.min(Self::MAX_COST))
+        };
+        let usage_status = text("usage_status")?;
+        let cost_status = text("cost_status")?;
+        Some(Self {
+            provider: owned("provider"),
+            operation: text("operation").map(Operation::of_name),
+            request_model: owned("request_model"),
+            response_model: owned("response_model"),
+            response_id: owned("response_id"),
+            service_tier: owned("service_tier"),
+            stream: value.get("stream")?.as_bool()?,
+            error: owned("error"),
+            usage_status: *UsageStatus::ALL.iter().find(|status| status.as_str() == usage_status)?,
+            usage: usage(value),
+            cost_status: *CostStatus::ALL.iter().find(|status| status.as_str() == cost_status)?,
+            cost: money("cost_usd"),
+            input_cost: money("input_cost_usd"),
+            output_cost: money("output_cost_usd"),
+            price_source: text("price_source").map(Arc::from),
+            calls: number("calls"),
+            duration: number("duration_us").map(Duration::from_micros),
+            first_token: number("first_token_us").map(Duration::from_micros),
+            output_tokens_per_second: value.get("output_tokens_per_second").and_then(Value::as_f64),
+            quantities: quantities(value),
+            ..Self::unknown()
+        })
+    }
+}
+
+fn usage(call: &Value) -> Option<Usage> {
+    let counts = call.get("usage")?.as_object()?;
+    let known = Unit::ALL.iter().filter_map(|unit| Some((*unit, counts.get(unit.as_str())?.as_u64()?)));
+    Some(known.fold(Usage::new(), |usage, (unit, count)| usage.with(unit, count)))
+}
+
+fn quantities(call: &Value) -> Vec<Quantity> {
+    let amounts = call.get("quantities").and_then(Value::as_object).into_iter().flatten();
+    amounts.filter_map(|(name, amount)| Some(Quantity::new(name.clone(), amount.as_f64()?))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use crate::usage::{Cost, LlmCall, Money, Operation, Quantity, Unit, Usage};
+
+    #[test]
+    fn reads_what_it_writes() {
+        let full = LlmCall::builder()
+            .provider("openai")
+            .operation(Operation::Other("moderation".into()))
+            .request_model("gpt-4o")
+            .response_model("gpt-4o-2024-08-06")
+            .response_id("chatcmpl-1")
+            .service_tier("flex")
+            .stream(true)
+            .error("overloaded")
+            .usage(Usage::tokens(10, 20).with(Unit::WebSearches, 3))
+            .cost(Cost::custom(Money::from_nano_usd(30)).parts(Money::from_nano_usd(10), Money::from_nano_usd(20)))
+            .quantity(Quantity::new("rows", 2.5))
+            .calls(2)
+            .duration(Duration::from_micros(40))
+            .time_to_first_token(Duration::from_micros(50))
+            .output_tokens_per_second(60.5)
+            .build();
+        for call in [full, LlmCall::builder().build()] {
+            let json = serde_json::to_value(&call).unwrap();
+            assert_eq!(LlmCall::from_json(&json).as_ref(), Some(&call), "{json}");
+        }
+    }
+
+    #[test]
+    fn rejects_unknown_statuses() {
+        let mut json = serde_json::to_value(LlmCall::builder().build()).unwrap();
+        json["cost_status"] = "free".into();
+        assert_eq!(LlmCall::from_json(&json), None);
+    }
+}

@@ -1,0 +1,96 @@
+use super::{
+    llm_call::LlmCall, llm_endpoint::LlmEndpoint, operation::Operation, provider::ProviderClues,
+    reported_call::ReportedCall, request_facts::RequestFacts, response_report::ResponseReport,
+    usage_status::UsageStatus, usage_tap::UsageTap, wire,
+};
+
+/// An LLM endpoint that was called, and what was read of its response.
+#[allow(clippy::struct_excessive_bools, reason = "each is an independent fact about the response")]
+pub(super) struct Observation {
+    pub(super) endpoint: LlmEndpoint,
+    pub(super) report: ResponseReport,
+    pub(super) is_stream: bool,
+    pub(super) has_response: bool,
+    /// The body reached its end.
+    pub(super) has_ended: bool,
+    /// The body was not empty.
+    pub(super) has_body: bool,
+}
+
+impl Observation {
+    /// Returns `false` if the path may belong to something else, and neither request nor response mentions a model or usage.
+    pub(super) fn is_llm_call(&self, request: &RequestFacts<'_>) -> bool {
+        !self.endpoint.is_tentative || self.report.is_llm() || request.fields.model.is_some()
+    }
+
+    /// Returns the call as the provider reported it, without a price.
+    pub(super) fn describe(self, request: &RequestFacts<'_>) -> LlmCall {
+        self.into_report(request).call
+    }
+
+    /// Returns the call as the provider reported it, with its price.
+    pub(super) fn price(self, request: &RequestFacts<'_>) -> LlmCall {
+        self.into_report(request).price(request)
+    }
+
+    fn into_report(mut self, request: &RequestFacts<'_>) -> ReportedCall {
+        self.report.resolve_service_tier();
+        let fields = request.fields;
+        let request_model = request.request_model(self.endpoint.model.as_deref());
+        let model = self.report.model.as_deref().or(request_model.as_deref());
+        let provider = request.tap.and_then(|tap| self.provider(tap, model, request));
+        let normalized = wire::normalize(provider.as_deref(), model, Some(&self.endpoint.operation), &self.report);
+        let usage = (!normalized.usage.is_empty()).then_some(normalized.usage);
+        let call = LlmCall {
+            provider,
+            request_model,
+            service_tier: self.report.service_tier.clone().or_else(|| fields.service_tier.clone()),
+            stream: self.is_stream || (fields.stream == Some(true) && !self.has_readable_response(request)),
+            usage_status: self.usage_status(usage.is_some(), request),
+            usage,
+            response_model: self.report.model.take(),
+            response_id: self.report.id.take(),
+            operation: Some(self.endpoint.operation),
+            first_token: self.report.first_token,
+            inconsistencies: normalized.inconsistencies,
+            ..LlmCall::unknown()
+        };
+        ReportedCall { call, report: self.report, iterations: normalized.iterations, is_waived: normalized.is_waived }
+    }
+
+    /// Returns the provider that serves the call.
+    fn provider(&self, tap: &UsageTap, model: Option<&str>, request: &RequestFacts<'_>) -> Option<String> {
+        let clues = ProviderClues {
+            named: self.endpoint.provider.as_deref(),
+            path_owner: self.endpoint.default_provider,
+            hint: self.endpoint.hint.as_deref(),
+            model,
+            requested_model: request.fields.model.as_deref(),
+            host: request.host,
+            path: request.path,
+            response: &self.report,
+            upstream: tap.upstream_address(),
+            trusts_request: tap.trusts_request(),
+        };
+        clues.provider(tap.catalog())
+    }
+
+    /// Returns `true` if the response shows whether it was a stream. Errors are not streamed, even if a stream was requested.
+    fn has_readable_response(&self, request: &RequestFacts<'_>) -> bool {
+        let is_error = self.has_response && !request.is_success;
+        self.report.model.is_some() || self.report.id.is_some() || is_error
+    }
+
+    fn usage_status(&self, has_usage: bool, request: &RequestFacts<'_>) -> UsageStatus {
+        let report = &self.report;
+        if has_usage {
+            let is_complete = report.is_final && !report.is_unparsed && !(self.is_stream && report.is_error);
+            return if is_complete { UsageStatus::Reported } else { UsageStatus::Partial };
+        }
+        // Transcriptions are plain text if the client asks for it.
+        let may_be_text = self.endpoint.operation == Operation::Transcription;
+        let should_be_readable =
+            request.is_success && self.has_ended && self.has_body && !report.is_error && !may_be_text;
+        if report.is_unparsed && should_be_readable { UsageStatus::Unparsed } else { UsageStatus::Absent }
+    }
+}

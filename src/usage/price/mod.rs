@@ -1,0 +1,27 @@
+//! Prices: what a call costs according to a catalog, negotiated rates, or code.
+
+#[cfg(feature = "llm")]
+mod catalog_error;
+#[cfg(feature = "llm")]
+mod catalog_prices;
+mod cost;
+mod model_version;
+mod overlay_prices;
+mod price_book;
+mod price_fn;
+mod price_query;
+mod rates;
+mod swap_prices;
+
+#[cfg(feature = "llm")]
+pub use self::{catalog_error::CatalogError, catalog_prices::CatalogPrices};
+pub use self::{
+    cost::Cost,
+    overlay_prices::OverlayPrices,
+    price_book::PriceBook,
+    price_fn::{PriceFn, price_fn},
+    price_query::PriceQuery,
+    rates::Rates,
+    swap_prices::SwapPrices,
+};
+pub(super) use self::{cost::joined_sources, price_book::price_or_none};

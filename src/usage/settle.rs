@@ -1,0 +1,277 @@
+//! Combines what was observed and what code recorded into the LLM call of an event.
+
+use std::{sync::Arc, time::Duration};
+
+use super::{
+    Observation,
+    consistency::{inconsistencies, saturated},
+    cost_status::CostStatus,
+    llm_call::LlmCall,
+    money::Money,
+    price::{Cost, PriceQuery, joined_sources, price_or_none},
+    recorded::{KnownCost, Recorded, RecordedCall},
+    request_facts::RequestFacts,
+    usage::Usage,
+    usage_record::UsageRecord,
+    usage_status::UsageStatus,
+};
+
+/// Returns the LLM call of a request, or `None` if there is neither a call nor a recorded usage or cost.
+///
+/// Recorded usage replaces observed usage. A recorded cost alone is added to the observed call.
+pub(super) fn settle(observation: Option<Observation>, request: &RequestFacts<'_>) -> Option<LlmCall> {
+    let recorded = request.recorded;
+    let observation = observation.filter(|observation| observation.is_llm_call(request) || !recorded.is_empty());
+    let mut call = match observation {
+        Some(observation) if recorded.calls.is_empty() => with_recorded_cost(observation.price(request), recorded),
+        Some(observation) => with_recorded_usage(observation.describe(request), request),
+        None if recorded.is_empty() => return None,
+        None => with_recorded_usage(described_by_request(request), request),
+    };
+    call.output_tokens_per_second = output_rate(&call, request.duration);
+    call.clamp_cost();
+    Some(call)
+}
+
+/// Returns a call about which only the request body is known.
+fn described_by_request(request: &RequestFacts<'_>) -> LlmCall {
+    LlmCall {
+        request_model: request.request_model(None),
+        service_tier: request.fields.service_tier.clone(),
+        stream: request.fields.stream == Some(true),
+        ..LlmCall::unknown()
+    }
+}
+
+/// Returns the LLM call of a request without an observed call, if code recorded usage or a cost.
+pub(crate) fn settle_recorded(request: &RequestFacts<'_>) -> Option<LlmCall> {
+    settle(None, request)
+}
+
+/// Adds a recorded cost to an observed call.
+fn with_recorded_cost(mut call: LlmCall, recorded: &Recorded) -> LlmCall {
+    call.quantities.clone_from(&recorded.quantities);
+    let Some(money) = recorded.money else { return call };
+    call.cost = Some(call.cost.unwrap_or_default() + money);
+    call.price_source = Some(match &call.price_source {
+        Some(source) => Arc::from(format!("{source} and custom")),
+        None => Arc::from("custom"),
+    });
+    call.cost_status = match call.cost_status {
+        CostStatus::NoUsage | CostStatus::Off => CostStatus::Priced,
+        CostStatus::UnpricedModel => CostStatus::Partial,
+        status => status,
+    };
+    call
+}
+
+/// Replaces the usage and the cost of a call by the sum of the recorded calls.
+fn with_recorded_usage(mut call: LlmCall, request: &RequestFacts<'_>) -> LlmCall {
+    let Recorded { calls, money, quantities } = request.recorded;
+    let mut sum = RecordedSum::new(*money);
+    for recorded in calls {
+        let record = &recorded.record;
+        call.inconsistencies.extend(inconsistencies(&record.usage));
+        call.provider = record.provider.clone().or_else(|| call.provider.take());
+        call.response_model = record.model.clone().or_else(|| call.response_model.take());
+        sum.add(recorded, request);
+    }
+    call.quantities.clone_from(quantities);
+    call.cost_status = sum.cost_status();
+    call.price_source = sum.price_source();
+    call.cost = sum.total();
+    call.input_cost = sum.part(|cost| cost.input);
+    call.output_cost = sum.part(|cost| cost.output);
+    call.usage_status = UsageStatus::Recorded;
+    call.usage = (!sum.usage.is_empty()).then_some(sum.usage);
+    call
+}
+
+/// The sum of the recorded calls of a request.
+struct RecordedSum {
+    usage: Usage,
+    costs: Vec<Cost>,
+    /// The recorded cost, which is not attributed to a call.
+    money: Option<Money>,
+    has_unpriced_calls: bool,
+    has_partial_costs: bool,
+    has_calls_without_usage: bool,
+}
+
+impl RecordedSum {
+    fn new(money: Option<Money>) -> Self {
+        Self {
+            usage: Usage::new(),
+            costs: Vec::new(),
+            money,
+            has_unpriced_calls: false,
+            has_partial_costs: false,
+            has_calls_without_usage: false,
+        }
+    }
+
+    fn add(&mut self, call: &RecordedCall, request: &RequestFacts<'_>) {
+        self.usage.add_all(&call.record.usage);
+        match &call.known_cost {
+            Some(known_cost) => self.add_known_cost(known_cost),
+            None => self.price(&call.record, request),
+        }
+    }
+
+    fn add_known_cost(&mut self, KnownCost { status, cost }: &KnownCost) {
+        self.costs.extend(cost.clone());
+        self.has_unpriced_calls |= *status == CostStatus::UnpricedModel;
+        self.has_partial_costs |= *status == CostStatus::Partial;
+        self.has_calls_without_usage |= *status == CostStatus::NoUsage;
+    }
+
+    fn price(&mut self, record: &UsageRecord, request: &RequestFacts<'_>) {
+        let Some((tap, book)) = request.pricing() else { return };
+        let Some(model) = record.model.as_deref() else {
+            // A recorded cost is taken to be the cost of usage without a model.
+            self.has_unpriced_calls |= self.money.is_none();
+            return;
+        };
+        let usage = saturated(&record.usage);
+        let query = PriceQuery {
+            provider: record.provider.as_deref(),
+            model,
+            requested_model: None,
+            usage: &usage,
+            service_tier: None,
+            inference_geo: None,
+            time: request.time,
+            metadata: Some(request.metadata),
+        };
+        if let Some(cost) = price_or_none(book, &query) {
+            self.costs.push(cost);
+        } else {
+            self.has_unpriced_calls = true;
+            tap.count_unpriced();
+        }
+    }
+
+    fn has_cost(&self) -> bool {
+        self.money.is_some() || !self.costs.is_empty()
+    }
+
+    fn total(&self) -> Option<Money> {
+        let sum = self.costs.iter().map(|cost| cost.total).sum::<Money>();
+        self.has_cost().then(|| sum + self.money.unwrap_or_default())
+    }
+
+    /// Returns the sum of a part of all costs, if it is known of each.
+    fn part(&self, part: impl Fn(&Cost) -> Option<Money>) -> Option<Money> {
+        if self.money.is_some() || self.costs.is_empty() {
+            return None;
+        }
+        let parts: Option<Vec<Money>> = self.costs.iter().map(part).collect();
+        parts.map(|parts| parts.into_iter().sum())
+    }
+
+    fn price_source(&self) -> Option<Arc<str>> {
+        if self.money.is_some() {
+            return Some(Arc::from("custom"));
+        }
+        joined_sources(&self.costs.iter().map(|cost| &cost.source).collect::<Vec<_>>())
+    }
+
+    fn cost_status(&self) -> CostStatus {
+        let is_incomplete = self.has_unpriced_calls || self.has_calls_without_usage || self.has_partial_costs;
+        match (self.has_cost(), self.has_unpriced_calls) {
+            (true, _) if is_incomplete => CostStatus::Partial,
+            (true, _) => CostStatus::Priced,
+            (false, true) => CostStatus::UnpricedModel,
+            (false, false) if self.usage.is_empty() => CostStatus::NoUsage,
+            (false, false) => CostStatus::Off,
+        }
+    }
+}
+
+/// Returns the output tokens per second of a stream, from its first content to the end of the request.
+#[allow(clippy::cast_precision_loss, reason = "a rate needs no more precision")]
+fn output_rate(call: &LlmCall, duration: Duration) -> Option<f64> {
+    let time = duration.checked_sub(call.first_token?)?.as_secs_f64();
+    let tokens = call.usage.as_ref()?.output_tokens()?;
+    (time > 0.0 && call.usage_status == UsageStatus::Reported).then(|| tokens as f64 / time)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::UNIX_EPOCH;
+
+    use crate::{
+        Metadata,
+        body::request_fields::RequestFields,
+        usage::{ExtraCost, Unit},
+    };
+
+    use super::*;
+
+    /// Settles a request without a tap.
+    fn settled(recorded: &Recorded) -> Option<LlmCall> {
+        let (fields, metadata) = (RequestFields::default(), Metadata::new());
+        let request = RequestFacts {
+            tap: None,
+            recorded,
+            fields: &fields,
+            time: UNIX_EPOCH,
+            host: "",
+            path: "/",
+            is_success: true,
+            duration: Duration::from_secs(1),
+            metadata: &metadata,
+        };
+        settle(None, &request)
+    }
+
+    fn cost(dollars: &str) -> Cost {
+        Cost::custom(dollars.parse().unwrap())
+    }
+
+    #[test]
+    fn a_request_without_usage_and_cost_has_no_call() {
+        assert_eq!(settled(&Recorded::default()), None);
+    }
+
+    #[test]
+    fn recorded_usage_without_a_price_book_has_no_cost() {
+        let mut recorded = Recorded::default();
+        recorded.add_usage(Usage::tokens(1, 2).of("openai", "gpt-4o"));
+        recorded.add_usage(Usage::tokens(10, 20).with(Unit::WebSearches, 3).of("google", "gemini"));
+        let call = settled(&recorded).unwrap();
+        assert_eq!(
+            (call.usage_status(), call.cost_status(), call.cost()),
+            (UsageStatus::Recorded, CostStatus::Off, None)
+        );
+        assert_eq!(call.usage(), Some(&Usage::tokens(11, 22).with(Unit::WebSearches, 3)));
+        assert_eq!((call.provider(), call.response_model()), (Some("google"), Some("gemini")));
+    }
+
+    #[test]
+    fn known_costs_add_up() {
+        let mut recorded = Recorded::default();
+        let parts = |input: &str, output: &str| cost("3").parts(input.parse().unwrap(), output.parse().unwrap());
+        for cost in [parts("1", "2"), parts("2", "1").source("provider")] {
+            recorded.add_call(&LlmCall::builder().usage(Usage::tokens(1, 1)).cost(cost).build());
+        }
+        let call = settled(&recorded).unwrap();
+        assert_eq!((call.cost_status(), call.price_source()), (CostStatus::Priced, Some("custom and provider")));
+        let dollars = [call.cost(), call.input_cost(), call.output_cost()].map(|amount| amount.unwrap().to_string());
+        assert_eq!(dollars, ["6", "3", "3"]);
+
+        recorded.add_call(&LlmCall::builder().build());
+        assert_eq!(settled(&recorded).unwrap().cost_status(), CostStatus::Partial);
+    }
+
+    #[test]
+    fn recorded_costs_need_no_usage_and_are_clamped() {
+        let mut recorded = Recorded::default();
+        recorded.add_cost(ExtraCost::new(Money::from_nano_usd(1)).of("rows", 2.0));
+        let call = settled(&recorded).unwrap();
+        assert_eq!((call.cost_status(), call.price_source(), call.usage()), (CostStatus::Priced, Some("custom"), None));
+        recorded.add_cost(ExtraCost::new(Money::MAX));
+        let call = settled(&recorded).unwrap();
+        assert_eq!((call.cost(), call.diagnostics().count()), (Some(LlmCall::MAX_COST), 1));
+    }
+}

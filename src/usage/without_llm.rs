@@ -1,0 +1,104 @@
+//! Stand-ins for what needs the feature `llm`, so that events, layers, and stores compile without `cfg`.
+//!
+//! Most of them have no values: without the feature, no response is read and nothing is priced.
+
+use std::time::Duration;
+
+use http::{Response, request::Parts};
+
+use super::{llm_call::LlmCall, llm_endpoint::LlmEndpoint, price::PriceBook, request_facts::RequestFacts};
+
+/// Has no value, since there is nothing to configure.
+#[derive(Clone, Debug)]
+pub(crate) enum UsageTap {}
+
+impl UsageTap {
+    pub(super) fn book(&self) -> Option<&dyn PriceBook> {
+        match *self {}
+    }
+
+    pub(super) fn count_unpriced(&self) {
+        match *self {}
+    }
+
+    pub(crate) fn rolls_up(&self) -> bool {
+        match *self {}
+    }
+
+    pub(crate) fn has_hook(&self) -> bool {
+        match *self {}
+    }
+
+    pub(crate) fn is_same(&self, _other: &Self) -> bool {
+        match *self {}
+    }
+
+    pub(crate) fn detect(&self, _head: &Parts) -> Option<LlmEndpoint> {
+        match *self {}
+    }
+
+    pub(crate) fn tap<B>(&self, _endpoint: &LlmEndpoint, _response: &Response<B>, _buffer: &mut Vec<u8>) -> Tap {
+        match *self {}
+    }
+}
+
+/// Has no value, since no response is read.
+pub(crate) enum Tap {}
+
+impl Tap {
+    pub(crate) fn waits_for_token(&self) -> bool {
+        match *self {}
+    }
+
+    pub(crate) fn feed(&mut self, _chunk: &[u8], _now: Duration) {
+        match *self {}
+    }
+
+    pub(crate) fn give_up(&mut self) {
+        match *self {}
+    }
+}
+
+/// Has no value, since no response is read.
+pub(super) enum Observation {}
+
+impl Observation {
+    pub(super) fn is_llm_call(&self, _request: &RequestFacts<'_>) -> bool {
+        match *self {}
+    }
+
+    pub(super) fn describe(self, _request: &RequestFacts<'_>) -> LlmCall {
+        match self {}
+    }
+
+    pub(super) fn price(self, _request: &RequestFacts<'_>) -> LlmCall {
+        match self {}
+    }
+}
+
+/// A response that is not observed.
+#[derive(Default)]
+pub(super) struct ObservedResponse;
+
+#[allow(clippy::unused_self, reason = "the methods are those of the type that observes")]
+impl ObservedResponse {
+    pub(super) fn reset(&mut self) {}
+
+    pub(super) fn observe(&mut self, _endpoint: LlmEndpoint) {}
+
+    pub(super) fn begin(&mut self, _tap: impl FnOnce(&LlmEndpoint, &mut Vec<u8>) -> Tap) {}
+
+    pub(super) fn tap(&mut self) -> Option<&mut Tap> {
+        None
+    }
+
+    pub(super) fn end(&mut self, _has_ended: bool, _has_body: bool, _now: Duration) {}
+
+    pub(super) fn heap_bytes(&self) -> usize {
+        0
+    }
+
+    pub(super) fn take(&mut self, _now: Duration) -> Option<Observation> {
+        None
+    }
+}
