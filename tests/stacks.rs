@@ -326,7 +326,7 @@ async fn single_layers() {
             let layers = ServiceBuilder::new().layer(metadata).layer(TraceIdLayer::new()).layer(events);
             text(layers.service(service_fn(answer)).oneshot(request()).await.unwrap()).await
         };
-        assert_eq!(body, "2 T1", "events outside: {events_outside}");
+        assert_eq!(body, format!("2 {digest}"), "events outside: {events_outside}");
         let event = recorder.single();
         assert_eq!(event.trace().client_trace_id(), Some("T1"));
         assert_eq!(event.metadata(), &tags! { "added" => "by handler", "feature" => "search" });
