@@ -36,7 +36,7 @@ impl ConfigError {
         self
     }
 
-    /// Returns each problem: the environment variable that it was found in, if any, and its description.
+    /// Returns all problems, each with its environment variable, if any, and a description.
     pub fn problems(&self) -> impl ExactSizeIterator<Item = (Option<&str>, &str)> {
         self.problems.iter().map(|problem| (problem.variable, problem.message.as_str()))
     }

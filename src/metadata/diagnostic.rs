@@ -34,7 +34,7 @@ impl<'a> Diagnostic<'a> {
         Self { code: Code::Defined(code), key: None, detail: None }
     }
 
-    /// Sets the tag or header that the diagnostic is about, truncated to 128 characters.
+    /// Sets the affected tag or header, truncated to 128 characters.
     #[must_use]
     pub fn with_key(mut self, key: impl Into<Cow<'a, str>>) -> Self {
         self.key = Some(limited(key.into()));
@@ -56,7 +56,9 @@ impl<'a> Diagnostic<'a> {
         }
     }
 
-    /// Returns the text of the reason code, even of one that this version does not define.
+    /// Returns the reason code as text.
+    ///
+    /// Unlike [`code`](Self::code), it preserves codes that this version does not define.
     pub fn code_str(&self) -> &str {
         match &self.code {
             Code::Defined(code) => code.as_str(),
@@ -64,7 +66,7 @@ impl<'a> Diagnostic<'a> {
         }
     }
 
-    /// Returns the tag or header that the diagnostic is about.
+    /// Returns the affected tag or header.
     pub fn key(&self) -> Option<&str> {
         self.key.as_deref()
     }

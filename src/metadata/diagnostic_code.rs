@@ -19,7 +19,7 @@ macro_rules! codes {
             $($(#[$doc])+ $name,)+
             /// A code that another crate defines, in `snake_case` like those of this crate.
             Custom(&'static str),
-            /// A code that was read from a serialized event and that this version does not define.
+            /// A code from a serialized event that this version does not define.
             ///
             /// [`Diagnostic::code_str`](super::Diagnostic::code_str) returns its text.
             Unrecognized,
@@ -50,31 +50,43 @@ codes! {
     InvalidJson = "invalid_json",
     /// The JSON header is not a JSON object. None of it was read.
     NotAnObject = "not_an_object",
-    /// Text that is not valid UTF-8 was read as Latin-1, or a lone surrogate was replaced by `U+FFFD`.
+    /// Text was not valid UTF-8.
+    ///
+    /// It was read as Latin-1, or a lone surrogate was replaced by `U+FFFD`.
     NotUtf8 = "not_utf8",
     /// A value was truncated to its limit.
     ValueTruncated = "value_truncated",
     /// A key was truncated to its limit.
     KeyTruncated = "key_truncated",
-    /// A tag was dropped, or the request rejected, because the value exceeds its limit.
+    /// A value exceeds its limit. The tag was dropped, or the request rejected.
     ValueTooLong = "value_too_long",
-    /// A tag was dropped, or the request rejected, because the key exceeds its limit.
+    /// A key exceeds its limit. The tag was dropped, or the request rejected.
     KeyTooLong = "key_too_long",
-    /// A tag was dropped, or the request rejected, because the tags exceed their limit in bytes.
+    /// The tags exceed their limit in bytes.
+    ///
+    /// A tag was dropped, or the request rejected.
     TooLarge = "too_large",
-    /// A tag was dropped, or the request rejected, because the tags exceed their limit in number.
+    /// The tags exceed their limit in number.
+    ///
+    /// A tag was dropped, or the request rejected.
     TooManyTags = "too_many_tags",
     /// NUL or other control characters were removed.
     ControlRemoved = "control_removed",
     /// A tag with an empty key was dropped.
     EmptyKey = "empty_key",
-    /// A trusted scope overrides a tag that the client sent. The detail is the client's value.
+    /// A trusted scope overrides a tag that the client sent.
+    ///
+    /// The detail is the client's value.
     Shadowed = "shadowed",
     /// A header that is marked sensitive was ignored.
     SensitiveHeader = "sensitive_header",
-    /// A header with a trace or span id was ignored: it is empty, too long, or not visible ASCII.
+    /// A header with a trace or span id was ignored.
+    ///
+    /// It is empty, too long, or not visible ASCII, or a span id is not 16 hex digits.
     InvalidTraceId = "invalid_trace_id",
-    /// A `traceparent` that violates W3C Trace Context was ignored, and the `tracestate` with it.
+    /// A `traceparent` that violates W3C Trace Context was ignored.
+    ///
+    /// The `tracestate` was dropped with it.
     InvalidTraceparent = "invalid_traceparent",
     /// A `tracestate` that violates W3C Trace Context was dropped.
     InvalidTracestate = "invalid_tracestate",

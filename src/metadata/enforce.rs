@@ -11,7 +11,7 @@ use super::{
 };
 
 impl Limits {
-    /// Checks that a map is within these limits, for example one from a configuration file.
+    /// Checks that a map, such as one from a configuration file, is within these limits.
     ///
     /// # Errors
     ///

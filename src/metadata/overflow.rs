@@ -2,7 +2,9 @@
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Overflow {
-    /// Truncates keys and values at a character boundary. Drops tags that exceed the limits on bytes and number.
+    /// Truncates keys and values at a character boundary.
+    ///
+    /// Drops tags that exceed the limits on bytes and number.
     #[default]
     Truncate,
     /// Drops the tag.

@@ -8,17 +8,21 @@ use super::{parse_precedence_error::ParsePrecedenceError, scope::Scope};
 /// use tower_tagging::metadata::Precedence;
 ///
 /// assert_eq!("Legacy".parse(), Ok(Precedence::Legacy));
-/// assert_eq!("loose".parse::<Precedence>().unwrap_err().to_string(), r#"invalid precedence "loose": expected "strict" or "legacy""#);
+/// let error = "loose".parse::<Precedence>().unwrap_err();
+/// assert_eq!(error.to_string(), r#"invalid precedence "loose": expected "strict" or "legacy""#);
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Precedence {
-    /// `Fallback < Request < Handler < ApiKey < Workspace < Forced`: clients cannot override trusted tags.
+    /// Trusted tags override those of clients.
+    ///
+    /// The order is `Fallback < Request < Handler < ApiKey < Workspace < Forced`.
     #[default]
     Strict,
-    /// `Fallback < Workspace < ApiKey < Request < Handler < Forced`: clients override the tags of their key and workspace.
+    /// Clients override the tags of their API key and workspace.
     ///
-    /// No diagnostic is recorded when they do. Put every tag that you bill by into [`Scope::Forced`].
+    /// The order is `Fallback < Workspace < ApiKey < Request < Handler < Forced`. No diagnostic is recorded when a client
+    /// overrides a tag. Put every tag that you bill by into [`Scope::Forced`].
     Legacy,
 }
 

@@ -42,7 +42,7 @@ impl Scopes {
         }
     }
 
-    /// Adds the tags of all scopes of `other`, replacing existing values for the same keys in the same scope.
+    /// Adds the tags of all scopes of `other`, as [`add`](Self::add) does.
     pub fn add_all(&mut self, other: &Self) {
         for scope in Scope::ALL {
             let metadata = other.get(*scope);

@@ -87,9 +87,10 @@
 //!
 //! The API uses types of the crates [`opentelemetry`] and [`opentelemetry_sdk`], which this module re-exports. Each of
 //! their minor versions is a breaking change of this module.
+//!
 #![cfg_attr(
     not(feature = "otlp"),
-    doc = "\n[`Otel::from_env`]: https://docs.rs/tower-tagging/latest/tower_tagging/otel/struct.Otel.html#method.from_env"
+    doc = "[`Otel::from_env`]: https://docs.rs/tower-tagging/latest/tower_tagging/otel/struct.Otel.html#method.from_env"
 )]
 
 mod active_requests;

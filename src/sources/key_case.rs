@@ -9,7 +9,7 @@ pub enum KeyCase {
     /// The header `x-majordomo-user-id` becomes the tag `user-id`.
     #[default]
     Lower,
-    /// The header `x-majordomo-user-id` becomes the tag `User-Id`, as in Majordomo's tables.
+    /// The header `x-majordomo-user-id` becomes the tag `User-Id`.
     Title,
 }
 

@@ -36,7 +36,7 @@ impl TagSources {
         Self { json_header: Some(PORTKEY_METADATA), ..Self::default() }
     }
 
-    /// Creates sources for the Majordomo dialect: all `x-majordomo-…` headers except the reserved ones.
+    /// Creates sources for the Majordomo dialect: `x-majordomo-…` headers.
     pub fn majordomo() -> Self {
         Self { prefixes: vec![Prefix::known(MAJORDOMO_PREFIX)], ..Self::default() }
     }
@@ -86,9 +86,9 @@ impl TagSources {
         self
     }
 
-    /// Rejects requests whose JSON header is not a JSON object, instead of only recording a diagnostic.
+    /// Rejects requests whose JSON header is not a JSON object.
     ///
-    /// Such a request gets status 400, with the reason in the header `x-tagging-rejection`, as with
+    /// Without this, only a diagnostic is recorded. A rejected request gets status 400, with the reason in the header `x-tagging-rejection`, as with
     /// [`Overflow::Reject`](crate::metadata::Overflow::Reject).
     pub fn strict_json(mut self) -> Self {
         self.strict_json = true;
@@ -107,7 +107,7 @@ impl TagSources {
         self
     }
 
-    /// Sets the case of the keys of prefixed headers: `user-id` (the default) or `User-Id`.
+    /// Sets the case of the keys of prefixed headers. The default is lowercase.
     pub fn key_case(mut self, key_case: KeyCase) -> Self {
         self.key_case = key_case;
         self

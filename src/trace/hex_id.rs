@@ -15,7 +15,9 @@ pub(super) const HEX_DIGITS: [[u8; 2]; 256] = {
 macro_rules! hex_id {
     ($name:ident, $bytes:literal, $digits:literal) => {
         impl $name {
-            /// Creates an id from bytes. Returns `None` if all of them are zero, which W3C Trace Context forbids.
+            /// Creates an id from bytes.
+            ///
+            /// Returns `None` if all of them are zero, which W3C Trace Context forbids.
             pub fn from_bytes(bytes: [u8; $bytes]) -> Option<Self> {
                 if bytes == [0; $bytes] {
                     return None;
@@ -91,30 +93,3 @@ macro_rules! hex_id {
 }
 
 pub(super) use hex_id;
-
-#[cfg(test)]
-mod tests {
-    use crate::trace::{SpanId, TraceId};
-
-    #[test]
-    fn ids_convert_between_bytes_and_digits() {
-        let digits = "0af7651916cd43dd8448eb211c80319c";
-        let id = TraceId::from_hex(digits).unwrap();
-        assert_eq!((id.as_str(), TraceId::from_bytes(id.to_bytes())), (digits, Some(id)));
-        for byte in 1..=u8::MAX {
-            let id = SpanId::from_bytes([byte; 8]).unwrap();
-            assert_eq!(id.to_bytes(), [byte; 8]);
-            assert_eq!(id.as_str(), format!("{byte:02x}").repeat(8));
-        }
-    }
-
-    #[test]
-    fn ids_are_lowercase_hex_and_not_zero() {
-        for text in
-            ["", "0000000000000000", "00F067AA0BA902B7", "00f067aa0ba902b", "00f067aa0ba902b77", "00f067aa0ba902bg"]
-        {
-            assert_eq!(SpanId::from_hex(text), None, "{text}");
-        }
-        assert_eq!(SpanId::from_bytes([0; 8]), None);
-    }
-}

@@ -12,7 +12,9 @@ use super::{
     tracestate,
 };
 
-/// The trace ids of one request. The [module](super) documentation describes the origin of each.
+/// The trace ids of one request.
+///
+/// The [module](super#origin-of-the-ids) documentation describes the origin of each id.
 ///
 /// ```
 /// use tower_tagging::trace::{SpanId, TraceContext, TraceId, TraceSource};
@@ -73,7 +75,9 @@ impl TraceContext {
         }
     }
 
-    /// Sets the trace id that the client sent. An id that is not 1 to 128 visible ASCII characters is ignored.
+    /// Sets the trace id that the client sent.
+    ///
+    /// An id that is not 1 to 128 visible ASCII characters is ignored.
     #[must_use]
     pub fn with_client_trace_id(mut self, id: &str) -> Self {
         self.client_trace_id.clear();
@@ -81,7 +85,9 @@ impl TraceContext {
         self
     }
 
-    /// Sets the id of the caller's span. An id that is not 1 to 128 visible ASCII characters is ignored.
+    /// Sets the id of the caller's span.
+    ///
+    /// An id that is not 1 to 128 visible ASCII characters is ignored.
     #[must_use]
     pub fn with_parent_span_id(mut self, id: &str) -> Self {
         self.parent = visible_ascii(id.as_bytes()).map(Parent::from_text);
@@ -89,22 +95,27 @@ impl TraceContext {
         self
     }
 
-    /// Sets the name of the step, without control characters and truncated to 128 characters.
+    /// Sets the name of the step.
+    ///
+    /// Control characters are removed, and the name is truncated to 128 characters.
     #[must_use]
     pub fn with_span_name(mut self, name: &str) -> Self {
         self.span_name = readable(name).map(Arc::from);
         self
     }
 
-    /// Sets the path of steps, joined by `/`, without empty segments and truncated to 128 characters.
+    /// Sets the path of steps, joined by `/`.
+    ///
+    /// Empty segments are removed, and the path is truncated to 128 characters.
     #[must_use]
     pub fn with_span_path(mut self, path: &str) -> Self {
         self.span_path = readable(path).and_then(|path| joined_segments(&path)).map(Arc::from);
         self
     }
 
-    /// Sets the trace id that the request has but does not continue. An id that is not 1 to 128 visible ASCII characters
-    /// is ignored.
+    /// Sets the client's trace id that the request does not continue.
+    ///
+    /// An id that is not 1 to 128 visible ASCII characters is ignored.
     #[must_use]
     pub fn with_linked_trace_id(mut self, id: &str) -> Self {
         self.linked_trace_id = visible_ascii(id.as_bytes()).map(Arc::from);
@@ -125,7 +136,9 @@ impl TraceContext {
         self
     }
 
-    /// Sets the `tracestate`. A list that violates W3C Trace Context is ignored.
+    /// Sets the `tracestate`.
+    ///
+    /// A list that violates W3C Trace Context is ignored.
     #[must_use]
     pub fn with_tracestate(mut self, list: &str) -> Self {
         self.tracestate = tracestate::normalized(list).map(Arc::from);
@@ -137,7 +150,9 @@ impl TraceContext {
         &self.trace_id
     }
 
-    /// Returns the trace id exactly as the client sent it: at most 128 visible ASCII characters.
+    /// Returns the trace id exactly as the client sent it.
+    ///
+    /// It has 1 to 128 visible ASCII characters.
     pub fn client_trace_id(&self) -> Option<&str> {
         (!self.client_trace_id.is_empty()).then_some(self.client_trace_id.as_str())
     }
@@ -147,7 +162,9 @@ impl TraceContext {
         &self.span_id
     }
 
-    /// Returns the id of the caller's span: any text from an explicit header, or 16 hex digits from `traceparent`.
+    /// Returns the id of the caller's span.
+    ///
+    /// It is any text from an explicit header, or 16 hex digits from `traceparent`.
     pub fn parent_span_id(&self) -> Option<&str> {
         match self.parent.as_ref()? {
             Parent::W3c(id) => Some(id.as_str()),
@@ -190,7 +207,9 @@ impl TraceContext {
         self.source
     }
 
-    /// Returns the `traceparent` for calls made on behalf of this request: version 00, with our span as the parent.
+    /// Returns the `traceparent` for calls made on behalf of this request.
+    ///
+    /// It has version 00, with our span as the parent.
     pub fn traceparent(&self) -> String {
         String::from_utf8_lossy(&self.w3c().to_header()).into_owned()
     }

@@ -38,7 +38,9 @@ impl Default for TraceIdLayer {
 }
 
 impl TraceIdLayer {
-    /// Creates a layer that continues the client's trace and returns the trace id in a response header.
+    /// Creates a layer that continues the client's trace.
+    ///
+    /// It returns the trace id in a [response header](Self::response_header).
     pub fn new() -> Self {
         Self::default()
     }
@@ -57,7 +59,9 @@ impl TraceIdLayer {
         self
     }
 
-    /// Sets the response header for the trace id, which replaces a header of the service with this name.
+    /// Sets the response header for the trace id.
+    ///
+    /// It replaces a header of the service with the same name.
     ///
     /// The default is `x-portkey-trace-id` if any header of the request starts with `x-portkey-`, or else `x-trace-id`.
     pub fn response_header(mut self, name: HeaderName) -> Self {
