@@ -148,7 +148,6 @@ pub mod tagging;
 mod text;
 mod time;
 pub mod trace;
-#[cfg_attr(not(feature = "llm"), allow(dead_code, unused_imports, reason = "events read it only with this feature"))]
 pub mod usage;
 
 #[cfg(feature = "propagate")]

@@ -24,7 +24,6 @@ pub(crate) enum UserNote {
 
 impl RequestFields {
     /// Returns the approximate size of the fields on the heap, in bytes.
-    #[cfg(feature = "llm")]
     pub(crate) fn approximate_bytes(&self) -> usize {
         [&self.user, &self.model, &self.service_tier].into_iter().flatten().map(String::capacity).sum()
     }

@@ -65,6 +65,10 @@ impl EventLayer {
     #[cfg(feature = "llm")]
     #[must_use]
     pub fn usage(self, tap: UsageTap) -> Self {
+        self.with_usage(tap)
+    }
+
+    pub(super) fn with_usage(self, tap: UsageTap) -> Self {
         self.change(|events| events.usage = Some(tap))
     }
 

@@ -142,7 +142,7 @@ impl TaggingLayerBuilder {
         let Self { metadata, mut trace_ids, mut events, request_body, ids, sampler, .. } = self;
         if let Some(usage) = self.usage {
             let for_roll_up = usage.rolls_up().then(without_sink);
-            events = Some(events.or(for_roll_up).ok_or_else(unused_usage)?.usage(usage));
+            events = Some(events.or(for_roll_up).ok_or_else(unused_usage)?.with_usage(usage));
         }
         if let Some(sampler) = sampler.filter(|_| !trace_ids.has_sampler()) {
             trace_ids = trace_ids.shared_sampler(sampler);
