@@ -637,6 +637,14 @@ fn recorded_counts_that_do_not_add_up_are_noted() {
 }
 
 #[test]
+fn clamps_the_cost_of_a_call_and_notes_the_original_amount() {
+    let event = recorded("/a", |tags| tags.record_cost(ExtraCost::new(usd("2000000.5"))));
+    assert_eq!(event["llm"]["cost_usd"].as_f64(), Some(1_000_000.0));
+    let detail = "2000000.5 US dollars exceed the limit of 1000000 for one call";
+    assert_eq!(event["diagnostics"], json!([{"code": "cost_clamped", "key": null, "detail": detail}]));
+}
+
+#[test]
 fn a_recorded_cost_comes_on_top_of_what_was_read() {
     let recorder = Recorder::new();
     let layer = TaggingLayer::builder().usage(UsageTap::new()).sink(recorder.0.clone()).build().unwrap();

@@ -5,6 +5,7 @@ use crate::{Metadata, body::request_fields::RequestFields};
 use super::{UsageTap, price::PriceBook, recorded::Recorded};
 
 /// The facts about a request that its LLM call is settled with.
+#[cfg_attr(not(feature = "llm"), allow(dead_code, reason = "some facts only matter to observed responses"))]
 #[derive(Clone, Copy)]
 pub(crate) struct RequestFacts<'a> {
     /// The configuration of reading and pricing.

@@ -55,13 +55,13 @@ mod tests {
 
     #[test]
     fn smart_pointers_are_price_books() {
-        fn price(book: impl PriceBook) -> Option<Money> {
+        fn price(book: &impl PriceBook) -> Option<Money> {
             let usage = Usage::tokens(7, 0);
             book.price(&PriceQuery::new(None, "any", &usage)).map(|cost| cost.total)
         }
         let book = || price_fn(|query| Some(Cost::custom(Money::from_nano_usd(query.usage.input_tokens()?))));
         let shared: Arc<dyn PriceBook> = Arc::new(book());
         let boxed: Box<dyn PriceBook> = Box::new(Arc::clone(&shared));
-        assert_eq!([price(shared), price(boxed), price(Arc::new(book()))], [Some(Money::from_nano_usd(7)); 3]);
+        assert_eq!([price(&shared), price(&boxed), price(&Arc::new(book()))], [Some(Money::from_nano_usd(7)); 3]);
     }
 }
