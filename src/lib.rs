@@ -47,7 +47,7 @@
 //! | [`event`] | the record of a request |
 //! | [`sink`] | where events go, and the count of every event's fate |
 //! | [`otel`] | with the feature `otel`: requests as spans, with metrics and logs |
-//! | [`store`] | with the features `sqlite` and `postgres`: events in a table, and what is asked of it |
+//! | [`store`] | events as rows, in memory, SQLite (feature `sqlite`), or Postgres (feature `postgres`) |
 //! | [`tagging`] | the layers as one: [`TaggingLayer`], [`EventLayer`], and when an event is emitted |
 //! | [`usage`] | with the feature `llm`: LLM token usage and cost |
 //! | [`propagate`] | with the feature `client`: tags and trace ids on outgoing calls, `PropagateLayer` |
@@ -87,10 +87,6 @@
 //! - **Nothing is paid when nobody listens**: without a sink no event is built.
 //!
 #![cfg_attr(not(feature = "otel"), doc = "[`otel`]: https://docs.rs/tower-tagging/latest/tower_tagging/otel/")]
-#![cfg_attr(
-    not(any(feature = "sqlite", feature = "postgres")),
-    doc = "[`store`]: https://docs.rs/tower-tagging/latest/tower_tagging/store/"
-)]
 #![cfg_attr(not(feature = "llm"), doc = "[`usage`]: https://docs.rs/tower-tagging/latest/tower_tagging/usage/")]
 #![cfg_attr(
     not(feature = "propagate"),
@@ -118,9 +114,9 @@ pub mod otel;
 #[cfg(feature = "propagate")]
 pub mod propagate;
 mod request;
+mod row;
 pub mod sink;
 pub mod sources;
-#[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub mod store;
 mod sync;
 pub mod tagging;

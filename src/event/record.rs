@@ -338,12 +338,6 @@ impl Event {
         self.tags.sources()
     }
 
-    /// The same as a JSON object, as the event has it.
-    #[cfg(any(feature = "postgres", feature = "sqlite"))]
-    pub(crate) fn sources_object(&self) -> impl Serialize {
-        Sources(self)
-    }
-
     /// Says what the usage is priced by.
     #[cfg(feature = "llm")]
     pub(crate) fn price_by(&mut self, tap: Option<&UsageTap>) {

@@ -1,47 +1,41 @@
 use std::{
     fmt, fs,
     path::Path,
-    sync::{Arc, LazyLock},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
-use rusqlite::{Connection, ErrorCode, Statement, Transaction, TransactionBehavior, types::Null};
-use uuid::Uuid;
+use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
 
 use crate::{
     event::Event,
+    row::EventRow,
     sink::{BatchWriter, WriteError},
 };
 
 use super::{
-    super::{
-        StoreError,
-        keys::{ActiveKeys, KeyCounts},
-        row::{COLUMNS, Row, Value},
-    },
-    SqliteStore, is_busy, keys, time_text,
+    super::{active_keys::ActiveKeys, key_counts::KeyCounts},
+    SqliteStore,
+    connection::is_busy,
+    keys,
+    rows::{INSERT, insert},
 };
 
-static INSERT: LazyLock<String> = LazyLock::new(|| {
-    let places: Vec<String> = (1..=COLUMNS.len()).map(|place| format!("?{place}")).collect();
-    let (columns, places) = (COLUMNS.join(", "), places.join(", "));
-    format!("INSERT INTO llm_requests ({columns}) VALUES ({places}) ON CONFLICT (id) DO NOTHING")
-});
-
-/// Key statistics of so few keys are stored with every batch, those of more keys once in [`FOLD_EVERY`].
+/// The statistics of up to this number of keys are stored with each batch. Those of more keys are stored once per
+/// [`FOLD_INTERVAL`].
 const FOLD_AT_ONCE: usize = 100;
-const FOLD_EVERY: Duration = Duration::from_secs(1);
-/// Cache of pages, in KiB, so that the ends of the indexes are at hand.
+const FOLD_INTERVAL: Duration = Duration::from_secs(1);
+/// The size of the page cache in KiB. It holds the ends of the indexes.
 const CACHE_KIB: i64 = 32 * 1024;
-/// Pages that the log may grow by before it is copied into the file: 32 MiB.
+/// The number of pages that the log holds before SQLite copies it into the file: 32 MiB.
 const CHECKPOINT_PAGES: i64 = 4_096;
 
-/// Which file stands at a path; the same for every file where the system does not tell.
+/// The identity of a file. All files are equal on systems that do not report one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct FileId(u64, u64);
 
 impl FileId {
-    /// `None` when there is none.
+    /// Returns `None` if there is no file.
     fn of(path: &Path) -> Option<Self> {
         let metadata = fs::metadata(path).ok()?;
         #[cfg(unix)]
@@ -54,16 +48,16 @@ impl FileId {
     }
 }
 
-/// The [`BatchWriter`] of a [`SqliteStore`]: a batch is a transaction.
+/// The [`BatchWriter`] of a [`SqliteStore`]. It writes each batch in one transaction.
 ///
-/// A file that is busy, full, removed or replaced is worth another attempt; so is a table that is missing. What SQLite
-/// refuses to hold is [rejected](WriteError::rejected).
+/// Errors are [retryable](WriteError::retryable) if the file is busy, full, removed, or replaced, or if a table is missing.
+/// Events that SQLite cannot store are [rejected](WriteError::rejected).
 pub struct SqliteWriter {
     store: SqliteStore,
     db: Option<Connection>,
-    /// Which file the connection is to.
+    /// The file that the connection is open on.
     file: Option<FileId>,
-    /// What was counted and is not in the file yet.
+    /// Statistics that are not in the file yet.
     pending: KeyCounts,
     folded_at: Instant,
 }
@@ -83,10 +77,9 @@ impl SqliteWriter {
             }
         };
         let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let mut counts = KeyCounts::default();
-        insert(&transaction, &keys::active(&transaction)?, events, &mut counts)?;
+        let counts = insert_events(&transaction, &keys::active(&transaction)?, events)?;
         let is_few = self.pending.len() + counts.len() <= FOLD_AT_ONCE;
-        let is_folded = is_few || self.folded_at.elapsed() >= FOLD_EVERY;
+        let is_folded = is_few || self.folded_at.elapsed() >= FOLD_INTERVAL;
         if is_folded {
             keys::fold(&transaction, &self.pending)?;
             keys::fold(&transaction, &counts)?;
@@ -112,71 +105,49 @@ impl SqliteWriter {
 }
 
 fn connect(store: &SqliteStore) -> rusqlite::Result<Connection> {
-    let db = store.connect()?;
+    let db = store.open_connection()?;
     db.pragma_update(None, "cache_size", -CACHE_KIB)?;
     db.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
     Ok(db)
 }
 
-fn insert(
+/// Inserts the events that are not in the table, and returns the statistics of their keys.
+fn insert_events(
     transaction: &Transaction<'_>,
     active: &ActiveKeys,
     events: &[Arc<Event>],
-    counts: &mut KeyCounts,
-) -> rusqlite::Result<()> {
-    let mut insert = transaction.prepare_cached(&INSERT)?;
+) -> rusqlite::Result<KeyCounts> {
+    let mut statement = transaction.prepare_cached(&INSERT)?;
+    let mut counts = KeyCounts::default();
     for event in events {
-        for (place, value) in (1..).zip(Row::new(event, active).values()) {
-            bind(&mut insert, place, &value)?;
-        }
-        if insert.raw_execute()? > 0 {
-            counts.count(event);
+        let mut row = EventRow::from(&**event);
+        row.indexed_metadata = active.indexed(&row.raw_metadata);
+        if insert(&mut statement, &row)? {
+            counts.count(&row);
         }
     }
-    Ok(())
-}
-
-fn bind(statement: &mut Statement<'_>, place: usize, value: &Value<'_>) -> rusqlite::Result<()> {
-    match value {
-        Value::Null => statement.raw_bind_parameter(place, Null),
-        Value::Id(id) => {
-            statement.raw_bind_parameter(place, &*id.hyphenated().encode_lower(&mut Uuid::encode_buffer()))
-        }
-        Value::Time(time) => statement.raw_bind_parameter(place, time_text(*time)),
-        Value::Bool(is) => statement.raw_bind_parameter(place, is),
-        Value::Int(number) => statement.raw_bind_parameter(place, number),
-        Value::BigInt(number) => statement.raw_bind_parameter(place, number),
-        Value::Money(nano_usd) => statement.raw_bind_parameter(place, dollars(*nano_usd)),
-        Value::Text(text) | Value::Json(text) => statement.raw_bind_parameter(place, &**text),
-    }
-}
-
-#[allow(clippy::cast_precision_loss, reason = "SQLite has no exact decimals")]
-fn dollars(nano_usd: u64) -> f64 {
-    nano_usd as f64 / 1e9
+    Ok(counts)
 }
 
 impl BatchWriter for SqliteWriter {
     fn write(&mut self, events: &[Arc<Event>]) -> Result<(), WriteError> {
-        // A connection goes on writing to a file that has no name any more.
+        // A connection continues to write to a file that was removed.
         if self.db.is_some() && self.file != FileId::of(&self.store.path) {
             self.db = None;
-            let message = format!("the file {} was removed or replaced", self.store.path.display());
-            return Err(WriteError::retryable(message));
+            let path = self.store.path.display();
+            return Err(WriteError::retryable(format!("cannot write to {path}: the file was removed or replaced")));
         }
         self.store(events).map_err(|error| {
             let is_rejected = matches!(
                 error.sqlite_error_code(),
                 Some(ErrorCode::TooBig | ErrorCode::ConstraintViolation | ErrorCode::TypeMismatch)
             );
-            if is_rejected {
-                return WriteError::rejected(StoreError::from(error));
-            }
-            // The file may be another one when it is there again.
-            if !is_busy(&error) {
+            // After other errors, there may be another file when the path is available again.
+            if !is_rejected && !is_busy(&error) {
                 self.db = None;
             }
-            WriteError::retryable(StoreError::from(error))
+            let error = self.store.error("write to")(error);
+            if is_rejected { WriteError::rejected(error) } else { WriteError::retryable(error) }
         })
     }
 }
