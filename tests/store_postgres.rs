@@ -338,6 +338,11 @@ async fn finds_activated_keys_by_the_index() {
             "{plan}"
         );
 
+        let documented = queries::query("Postgres", "One feature, by the index");
+        let plan = database.lines(&format!("EXPLAIN {documented}")).await.join("\n");
+        assert!(plan.contains("indexed_metadata @> "), "the view hides the column: {plan}");
+        assert!(plan.contains("Bitmap Index Scan on tagging_events_"), "{plan}");
+
         let keys = store.list_keys().await.unwrap();
         assert!(key(&keys, "Feature").is_active);
         let unseen = key(&keys, "never seen");

@@ -1,7 +1,6 @@
 use std::{collections::BTreeMap, time::SystemTime};
 
 use serde::Serialize;
-#[cfg(any(feature = "postgres", feature = "sqlite"))]
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
@@ -20,7 +19,7 @@ pub(super) trait Cell: Sized {
     fn encode(&self) -> Value<'_>;
 
     /// Returns `None` if the value is not one that [`encode`](Self::encode) returns.
-    #[cfg(any(feature = "postgres", feature = "sqlite"))]
+    #[cfg_attr(not(any(feature = "postgres", feature = "sqlite")), allow(dead_code, reason = "only databases decode"))]
     fn decode(value: Value<'_>) -> Option<Self>;
 }
 
@@ -38,7 +37,6 @@ macro_rules! plain_cell {
                 Value::$variant(*self)
             }
 
-            #[cfg(any(feature = "postgres", feature = "sqlite"))]
             fn decode(value: Value<'_>) -> Option<Self> {
                 match value {
                     Value::$variant(value) => Some(value),
@@ -67,7 +65,6 @@ macro_rules! number_cell {
                 Value::$variant((*self).try_into().unwrap_or($max))
             }
 
-            #[cfg(any(feature = "postgres", feature = "sqlite"))]
             fn decode(value: Value<'_>) -> Option<Self> {
                 match value {
                     Value::$variant(value) => value.try_into().ok(),
@@ -92,7 +89,6 @@ impl Cell for u16 {
         Value::Integer((*self).into())
     }
 
-    #[cfg(any(feature = "postgres", feature = "sqlite"))]
     fn decode(value: Value<'_>) -> Option<Self> {
         match value {
             Value::Integer(value) => value.try_into().ok(),
@@ -112,7 +108,6 @@ impl Cell for String {
         Value::Text(self.into())
     }
 
-    #[cfg(any(feature = "postgres", feature = "sqlite"))]
     fn decode(value: Value<'_>) -> Option<Self> {
         match value {
             Value::Text(text) => Some(text.into_owned()),
@@ -133,7 +128,6 @@ impl<T: Cell> Cell for Option<T> {
         self.as_ref().map_or(Value::Null, T::encode)
     }
 
-    #[cfg(any(feature = "postgres", feature = "sqlite"))]
     fn decode(value: Value<'_>) -> Option<Self> {
         match value {
             Value::Null => Some(None),
@@ -161,7 +155,6 @@ macro_rules! json_cell {
                 json(self)
             }
 
-            #[cfg(any(feature = "postgres", feature = "sqlite"))]
             fn decode(value: Value<'_>) -> Option<Self> {
                 match value {
                     Value::Json(text) => serde_json::from_str(&text).ok(),
@@ -191,7 +184,6 @@ macro_rules! amounts_cell {
             }
 
             /// Reads numbers with `FromStr`, which is exact. `serde_json` may miss the last bit of a float.
-            #[cfg(any(feature = "postgres", feature = "sqlite"))]
             fn decode(value: Value<'_>) -> Option<Self> {
                 match value {
                     Value::Null => Some(Self::new()),

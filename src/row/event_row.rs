@@ -5,7 +5,11 @@ use uuid::Uuid;
 
 use crate::metadata::Metadata;
 
-use super::{Column, ColumnKind, cell::Cell, value::Value};
+use super::{
+    Column, ColumnKind,
+    cell::Cell,
+    value::{DecodeError, Value},
+};
 
 /// Declares [`EventRow`] and [`SCHEMA`] from one list: a field for each stored column, and the generated columns.
 macro_rules! event_row {
@@ -60,16 +64,16 @@ macro_rules! event_row {
             }
 
             /// Reads a row from the values of the stored columns, in the order of [`SCHEMA`].
-            #[cfg(any(feature = "postgres", feature = "sqlite"))]
+            #[cfg_attr(not(any(feature = "postgres", feature = "sqlite")), allow(dead_code, reason = "only databases decode"))]
             #[allow(single_use_lifetimes, reason = "`impl Trait` needs a named lifetime")]
-            pub(crate) fn from_values<'a, E: From<super::value::DecodeError>>(
+            pub(crate) fn from_values<'a, E: From<DecodeError>>(
                 mut values: impl Iterator<Item = Result<Value<'a>, E>>,
             ) -> Result<Self, E> {
-                let mut next = |column| values.next().unwrap_or(Err(super::value::DecodeError { column }.into()));
+                let mut next = |column| values.next().unwrap_or(Err(DecodeError { column }.into()));
                 Ok(Self {
                     $($name: {
                         let column = stringify!($name);
-                        Cell::decode(next(column)?).ok_or(super::value::DecodeError { column })?
+                        Cell::decode(next(column)?).ok_or(DecodeError { column })?
                     },)+
                 })
             }

@@ -87,7 +87,7 @@ fn without_nul(value: serde_json::Value) -> serde_json::Value {
 
 #[cfg(feature = "llm")]
 mod llm {
-    use crate::usage::{LlmCall, Money, Operation, Unit};
+    use crate::usage::{LlmCall, Money, Operation, Unit, Usage};
 
     use super::{EventRow, owned, stored_count, stored_millis};
 
@@ -121,7 +121,7 @@ mod llm {
 
     fn set_usage(row: &mut EventRow, call: &LlmCall) {
         row.usage_status = Some(call.usage_status().as_str().to_owned());
-        for (unit, count) in call.usage().into_iter().flat_map(|usage| usage.iter()) {
+        for (unit, count) in call.usage().into_iter().flat_map(Usage::iter) {
             let count = stored_count(count);
             match unit {
                 Unit::InputTokens => row.input_tokens = Some(count),

@@ -12,8 +12,10 @@ mod stored;
 mod value;
 
 pub(crate) use self::stored::{stored_text, stored_time};
+#[cfg(feature = "postgres")]
+pub(crate) use self::value::DecodeError;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
-pub(crate) use self::value::{DecodeError, Value};
+pub(crate) use self::value::Value;
 pub use self::{
     column::Column,
     column_kind::ColumnKind,

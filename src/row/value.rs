@@ -1,4 +1,4 @@
-use std::{borrow::Cow, time::SystemTime};
+use std::{borrow::Cow, error, fmt, time::SystemTime};
 
 use serde::{Serialize, Serializer, ser::Error};
 use serde_json::value::RawValue;
@@ -34,18 +34,15 @@ impl Serialize for Value<'_> {
 }
 
 /// A stored value that does not fit its column, for instance because other code wrote it.
-#[cfg(any(feature = "postgres", feature = "sqlite"))]
 #[derive(Debug)]
 pub(crate) struct DecodeError {
     pub(super) column: &'static str,
 }
 
-#[cfg(any(feature = "postgres", feature = "sqlite"))]
-impl std::fmt::Display for DecodeError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for DecodeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "column {} holds a value that tower-tagging did not write", self.column)
     }
 }
 
-#[cfg(any(feature = "postgres", feature = "sqlite"))]
-impl std::error::Error for DecodeError {}
+impl error::Error for DecodeError {}

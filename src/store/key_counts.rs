@@ -43,18 +43,6 @@ impl KeyCounts {
         }
     }
 
-    /// Adds the counts of `other`, as far as there is room.
-    #[cfg(any(feature = "postgres", feature = "sqlite"))]
-    pub(super) fn add(&mut self, other: Self) {
-        for (key, more) in other.keys {
-            if let Some(count) = self.entry(&key) {
-                count.requests = count.requests.saturating_add(more.requests);
-                count.last_seen = count.last_seen.max(more.last_seen);
-                count.sketch.merge(&more.sketch);
-            }
-        }
-    }
-
     /// Returns the count of a key, or `None` if there is no room for the key.
     fn entry(&mut self, key: &str) -> Option<&mut KeyCount> {
         if !self.keys.contains_key(key) {
@@ -67,21 +55,34 @@ impl KeyCounts {
         self.keys.get_mut(key)
     }
 
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &KeyCount)> {
+        self.keys.iter().map(|(key, count)| (key.as_str(), count))
+    }
+}
+
+/// Counts that wait in memory until a database has them.
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+impl KeyCounts {
+    /// Adds the counts of `other`, as far as there is room.
+    pub(super) fn add(&mut self, other: Self) {
+        for (key, more) in other.keys {
+            if let Some(count) = self.entry(&key) {
+                count.requests = count.requests.saturating_add(more.requests);
+                count.last_seen = count.last_seen.max(more.last_seen);
+                count.sketch.merge(&more.sketch);
+            }
+        }
+    }
+
     #[cfg(feature = "sqlite")]
     pub(super) fn len(&self) -> usize {
         self.keys.len()
     }
 
-    #[cfg(any(feature = "postgres", feature = "sqlite"))]
     pub(super) fn is_empty(&self) -> bool {
         self.keys.is_empty()
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &KeyCount)> {
-        self.keys.iter().map(|(key, count)| (key.as_str(), count))
-    }
-
-    #[cfg(any(feature = "postgres", feature = "sqlite"))]
     pub(super) fn clear(&mut self) {
         self.keys.clear();
     }

@@ -1,4 +1,5 @@
 use std::{
+    cmp::Reverse,
     collections::{BTreeMap, HashSet},
     fmt,
     sync::{Arc, Mutex},
@@ -69,6 +70,7 @@ impl MemoryStore {
     }
 
     /// Returns a writer for a [`Queued`] sink with other limits.
+    #[must_use]
     pub fn writer(&self) -> Self {
         self.clone()
     }
@@ -121,7 +123,7 @@ impl MemoryStore {
     /// Returns the latest events, newest first.
     pub fn latest(&self, limit: u32) -> Vec<EventRow> {
         let mut rows = lock(&self.tables).rows.clone();
-        rows.sort_by(|one, other| (other.requested_at, other.id).cmp(&(one.requested_at, one.id)));
+        rows.sort_by_key(|row| Reverse((row.requested_at, row.id)));
         rows.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
         rows
     }

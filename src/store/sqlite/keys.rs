@@ -12,7 +12,7 @@ use super::{
         key_counts::{KeyCounts, MAX_KEYS},
         sketch::Sketch,
     },
-    connection::{time_text, yield_lock},
+    database_file::{time_text, yield_lock},
 };
 
 /// The number of rows that are updated in one transaction, so that a writer never waits for long.

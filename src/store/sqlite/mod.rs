@@ -1,4 +1,4 @@
-mod connection;
+mod database_file;
 mod keys;
 mod rows;
 mod schema;

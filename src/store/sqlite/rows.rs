@@ -1,6 +1,6 @@
 //! Rows of the table, in both directions.
 
-use std::{error::Error, path::Path, sync::LazyLock};
+use std::{error::Error, sync::LazyLock};
 
 use rusqlite::{
     Connection, Params, Row, Statement,
@@ -12,7 +12,7 @@ use crate::row::{ColumnKind, EventRow, Value};
 
 use super::{
     super::{StoreError, schema_sql::stored_columns},
-    connection::{store_error, time_text},
+    database_file::{DatabaseFile, time_text},
 };
 
 /// The names of the stored columns, separated by commas.
@@ -54,19 +54,20 @@ pub(super) fn id_text(id: Uuid, buffer: &mut [u8]) -> &str {
 /// Reads the rows that the clauses after `FROM tagging_events` select.
 pub(super) fn select(
     db: &Connection,
-    path: &Path,
+    file: &DatabaseFile,
     clauses: &str,
     params: impl Params,
 ) -> Result<Vec<EventRow>, StoreError> {
-    let sql_error = |error| store_error("read events from", path, error);
+    let sql_error = file.error("read events from");
     let sql = format!("SELECT {} FROM tagging_events {clauses}", *COLUMNS);
-    let mut select = db.prepare(&sql).map_err(sql_error)?;
-    let mut rows = select.query(params).map_err(sql_error)?;
+    let mut select = db.prepare(&sql).map_err(&sql_error)?;
+    let mut rows = select.query(params).map_err(&sql_error)?;
     let mut events = Vec::new();
-    while let Some(row) = rows.next().map_err(sql_error)? {
+    while let Some(row) = rows.next().map_err(&sql_error)? {
         let event = decode(row);
-        events
-            .push(event.map_err(|error| StoreError::database(format!("read events from {}", path.display()), error))?);
+        events.push(
+            event.map_err(|error| StoreError::database(format!("read events from {}", file.path.display()), error))?,
+        );
     }
     Ok(events)
 }

@@ -1,5 +1,5 @@
 use std::{
-    path::{Path, PathBuf},
+    path::Path,
     sync::Arc,
     time::{Instant, SystemTime},
 };
@@ -15,7 +15,7 @@ use crate::{
 use super::{
     super::{KeyInfo, StoreError, key_name::stored_key, schema_sql::SCHEMA_VERSION},
     SqliteWriter,
-    connection::{connect, store_error, time_text, yield_lock},
+    database_file::{DatabaseFile, time_text, yield_lock},
     keys,
     rows::{id_text, select},
     schema,
@@ -56,8 +56,7 @@ const DELETE_ROWS: u32 = 1_000;
 /// ```
 #[derive(Clone, Debug)]
 pub struct SqliteStore {
-    pub(super) path: Arc<PathBuf>,
-    is_full_sync: bool,
+    file: DatabaseFile,
 }
 
 impl SqliteStore {
@@ -72,7 +71,7 @@ impl SqliteStore {
         if name.is_empty() || name == ":memory:" || name.starts_with("file:") {
             return Err(StoreError::database(format!("open {name:?}"), "expected the path of a file"));
         }
-        let store = Self { path: Arc::new(path.to_owned()), is_full_sync: false };
+        let store = Self { file: DatabaseFile { path: Arc::new(path.to_owned()), is_full_sync: false } };
         store.connect("open")?;
         Ok(store)
     }
@@ -82,7 +81,7 @@ impl SqliteStore {
     /// By default, a power failure may lose the last batches. A process that is killed loses no stored event in either mode.
     #[must_use]
     pub fn synchronous_full(mut self) -> Self {
-        self.is_full_sync = true;
+        self.file.is_full_sync = true;
         self
     }
 
@@ -94,7 +93,7 @@ impl SqliteStore {
     pub fn migrate(&self) -> Result<(), StoreError> {
         let operation = "create the tables in";
         let mut db = self.connect(operation)?;
-        let found = schema::migrate(&mut db).map_err(self.error(operation))?;
+        let found = schema::migrate(&mut db).map_err(self.file.error(operation))?;
         if found > SCHEMA_VERSION {
             return Err(StoreError::Newer { found, known: SCHEMA_VERSION });
         }
@@ -108,7 +107,7 @@ impl SqliteStore {
 
     /// Returns a writer for a [`Queued`] sink with other limits. It connects at its first batch.
     pub fn writer(&self) -> SqliteWriter {
-        SqliteWriter::new(self.clone())
+        SqliteWriter::new(self.file.clone())
     }
 
     /// Activates a key: its tags are in `indexed_metadata`, and have an index.
@@ -136,7 +135,7 @@ impl SqliteStore {
 
     fn set_active(&self, operation: &str, name: &str, is_active: bool) -> Result<(), StoreError> {
         let name = stored_key(name)?;
-        keys::set_active(&mut self.connect(operation)?, &name, is_active).map_err(self.error(operation))
+        keys::set_active(&mut self.connect(operation)?, &name, is_active).map_err(self.file.error(operation))
     }
 
     /// Returns all keys that were seen or activated, sorted by name.
@@ -147,7 +146,7 @@ impl SqliteStore {
     /// Returns [`StoreError::NotMigrated`] if the tables are missing, and [`StoreError::Database`] if SQLite reports an error.
     pub fn list_keys(&self) -> Result<Vec<KeyInfo>, StoreError> {
         let operation = "list the metadata keys of";
-        keys::list(&self.connect(operation)?).map_err(self.error(operation))
+        keys::list(&self.connect(operation)?).map_err(self.file.error(operation))
     }
 
     /// Returns an event by its id.
@@ -157,7 +156,7 @@ impl SqliteStore {
     pub fn event(&self, id: Uuid) -> Result<Option<EventRow>, StoreError> {
         let db = self.connect("read events from")?;
         let mut buffer = Uuid::encode_buffer();
-        let rows = select(&db, &self.path, "WHERE id = ?1", [id_text(id, &mut buffer)])?;
+        let rows = select(&db, &self.file, "WHERE id = ?1", [id_text(id, &mut buffer)])?;
         Ok(rows.into_iter().next())
     }
 
@@ -168,7 +167,7 @@ impl SqliteStore {
     /// or a row holds values that this crate did not write.
     pub fn latest(&self, limit: u32) -> Result<Vec<EventRow>, StoreError> {
         let db = self.connect("read events from")?;
-        select(&db, &self.path, "ORDER BY requested_at DESC, id DESC LIMIT ?1", [limit])
+        select(&db, &self.file, "ORDER BY requested_at DESC, id DESC LIMIT ?1", [limit])
     }
 
     /// Deletes the events of requests that began before `time`, and returns their number.
@@ -180,20 +179,11 @@ impl SqliteStore {
     /// Events that were deleted before the error stay deleted.
     pub fn delete_before(&self, time: SystemTime) -> Result<u64, StoreError> {
         let operation = "delete events from";
-        delete_before(&self.connect(operation)?, time).map_err(self.error(operation))
+        delete_before(&self.connect(operation)?, time).map_err(self.file.error(operation))
     }
 
     fn connect(&self, operation: &str) -> Result<Connection, StoreError> {
-        self.open_connection().map_err(self.error(operation))
-    }
-
-    pub(super) fn open_connection(&self) -> rusqlite::Result<Connection> {
-        connect(&self.path, self.is_full_sync)
-    }
-
-    /// Returns a function that adds the operation and the path of the file to an error.
-    pub(super) fn error(&self, operation: &str) -> impl Fn(rusqlite::Error) -> StoreError {
-        move |error| store_error(operation, &self.path, error)
+        self.file.connect().map_err(self.file.error(operation))
     }
 }
 

@@ -15,8 +15,7 @@ use crate::{
 
 use super::{
     super::{active_keys::ActiveKeys, key_counts::KeyCounts},
-    SqliteStore,
-    connection::is_busy,
+    database_file::{DatabaseFile, is_busy},
     keys,
     rows::{INSERT, insert},
 };
@@ -48,31 +47,31 @@ impl FileId {
     }
 }
 
-/// The [`BatchWriter`] of a [`SqliteStore`]. It writes each batch in one transaction.
+/// The [`BatchWriter`] of a [`SqliteStore`](super::SqliteStore). It writes each batch in one transaction.
 ///
 /// Errors are [retryable](WriteError::retryable) if the file is busy, full, removed, or replaced, or if a table is missing.
 /// Events that SQLite cannot store are [rejected](WriteError::rejected).
 pub struct SqliteWriter {
-    store: SqliteStore,
+    file: DatabaseFile,
     db: Option<Connection>,
     /// The file that the connection is open on.
-    file: Option<FileId>,
+    id: Option<FileId>,
     /// Statistics that are not in the file yet.
     pending: KeyCounts,
     folded_at: Instant,
 }
 
 impl SqliteWriter {
-    pub(super) fn new(store: SqliteStore) -> Self {
-        Self { store, db: None, file: None, pending: KeyCounts::default(), folded_at: Instant::now() }
+    pub(super) fn new(file: DatabaseFile) -> Self {
+        Self { file, db: None, id: None, pending: KeyCounts::default(), folded_at: Instant::now() }
     }
 
     fn store(&mut self, events: &[Arc<Event>]) -> rusqlite::Result<()> {
         let db = match &mut self.db {
             Some(db) => db,
             none => {
-                let db = none.insert(connect(&self.store)?);
-                self.file = FileId::of(&self.store.path);
+                let db = none.insert(connect(&self.file)?);
+                self.id = FileId::of(&self.file.path);
                 db
             }
         };
@@ -104,8 +103,8 @@ impl SqliteWriter {
     }
 }
 
-fn connect(store: &SqliteStore) -> rusqlite::Result<Connection> {
-    let db = store.open_connection()?;
+fn connect(file: &DatabaseFile) -> rusqlite::Result<Connection> {
+    let db = file.connect()?;
     db.pragma_update(None, "cache_size", -CACHE_KIB)?;
     db.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
     Ok(db)
@@ -132,9 +131,9 @@ fn insert_events(
 impl BatchWriter for SqliteWriter {
     fn write(&mut self, events: &[Arc<Event>]) -> Result<(), WriteError> {
         // A connection continues to write to a file that was removed.
-        if self.db.is_some() && self.file != FileId::of(&self.store.path) {
+        if self.db.is_some() && self.id != FileId::of(&self.file.path) {
             self.db = None;
-            let path = self.store.path.display();
+            let path = self.file.path.display();
             return Err(WriteError::retryable(format!("cannot write to {path}: the file was removed or replaced")));
         }
         self.store(events).map_err(|error| {
@@ -146,7 +145,7 @@ impl BatchWriter for SqliteWriter {
             if !is_rejected && !is_busy(&error) {
                 self.db = None;
             }
-            let error = self.store.error("write to")(error);
+            let error = self.file.error("write to")(error);
             if is_rejected { WriteError::rejected(error) } else { WriteError::retryable(error) }
         })
     }
@@ -162,6 +161,6 @@ impl Drop for SqliteWriter {
 
 impl fmt::Debug for SqliteWriter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SqliteWriter").field("store", &self.store).finish_non_exhaustive()
+        f.debug_struct("SqliteWriter").field("file", &self.file).finish_non_exhaustive()
     }
 }

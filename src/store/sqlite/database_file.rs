@@ -1,5 +1,6 @@
 use std::{
-    path::Path,
+    path::PathBuf,
+    sync::Arc,
     thread,
     time::{Duration, Instant, SystemTime},
 };
@@ -12,16 +13,38 @@ use super::super::StoreError;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// The size of a page. SQLite writes a large page in fewer pieces, and even a small batch writes at least four pages.
 const PAGE_BYTES: i64 = 8_192;
+/// How the errors begin that SQLite reports for missing or older tables.
+const NOT_MIGRATED: [&str; 3] = ["no such table: tagging_", "table tagging_events has no column", "no such column: "];
 
-/// Opens a connection to a file, which SQLite creates if it does not exist.
-pub(super) fn connect(path: &Path, is_full_sync: bool) -> rusqlite::Result<Connection> {
-    let db = Connection::open(path)?;
-    db.busy_timeout(BUSY_TIMEOUT)?;
-    // This affects new files only. A row has at least half a KiB.
-    db.pragma_update(None, "page_size", PAGE_BYTES)?;
-    use_wal(&db)?;
-    db.pragma_update(None, "synchronous", if is_full_sync { "FULL" } else { "NORMAL" })?;
-    Ok(db)
+/// The file of a store, and how to open it.
+#[derive(Clone, Debug)]
+pub(super) struct DatabaseFile {
+    pub(super) path: Arc<PathBuf>,
+    pub(super) is_full_sync: bool,
+}
+
+impl DatabaseFile {
+    /// Opens a connection. SQLite creates the file if it does not exist.
+    pub(super) fn connect(&self) -> rusqlite::Result<Connection> {
+        let db = Connection::open(&*self.path)?;
+        db.busy_timeout(BUSY_TIMEOUT)?;
+        // This affects new files only. A row has at least half a KiB.
+        db.pragma_update(None, "page_size", PAGE_BYTES)?;
+        use_wal(&db)?;
+        db.pragma_update(None, "synchronous", if self.is_full_sync { "FULL" } else { "NORMAL" })?;
+        Ok(db)
+    }
+
+    /// Returns a function that adds the operation and the path of the file to an error.
+    pub(super) fn error(&self, operation: &str) -> impl Fn(rusqlite::Error) -> StoreError {
+        move |error| {
+            let text = error.to_string();
+            if NOT_MIGRATED.iter().any(|start| text.starts_with(start)) {
+                return StoreError::NotMigrated;
+            }
+            StoreError::database(format!("{operation} {}", self.path.display()), error)
+        }
+    }
 }
 
 /// Switches the file to WAL mode permanently.
@@ -49,16 +72,4 @@ pub(super) fn yield_lock(held_since: Instant) {
 /// Formats a time as RFC 3339 in UTC with microseconds, so that text sorts by time.
 pub(super) fn time_text(time: SystemTime) -> String {
     humantime::format_rfc3339_micros(time).to_string()
-}
-
-/// Converts an error of SQLite. The operation ends in a preposition or an article before the path of the file.
-pub(super) fn store_error(operation: &str, path: &Path, error: rusqlite::Error) -> StoreError {
-    let text = error.to_string();
-    let is_not_migrated = ["no such table: tagging_", "table tagging_events has no column", "no such column: "]
-        .iter()
-        .any(|start| text.starts_with(start));
-    if is_not_migrated {
-        return StoreError::NotMigrated;
-    }
-    StoreError::database(format!("{operation} {}", path.display()), error)
 }
