@@ -598,7 +598,7 @@ async fn hostile_values_affect_no_other_event() {
             assert_eq!(row["raw_metadata"], expected["raw_metadata"]);
         }
         store.deactivate_key("'); DROP TABLE tagging_events; --").await.unwrap();
-        let names: BTreeSet<_> = store.list_keys().await.unwrap().into_iter().map(|key| key.name.to_owned()).collect();
+        let names: BTreeSet<_> = store.list_keys().await.unwrap().into_iter().map(|key| key.name).collect();
         assert!(names.len() > 4_000 && names.contains("ordinary"), "{}", names.len());
     }
 }
