@@ -29,7 +29,7 @@ use tower::{Layer, ServiceExt};
 use tower_tagging::{
     Event, EventLayer, Sink, Tags,
     sink::{MockSink, Queued},
-    store::{PostgresStore, SqliteStore},
+    store::{PostgresStore, SCHEMA, SqliteStore},
     usage::{Unit, Usage, UsageTap},
 };
 
@@ -140,9 +140,15 @@ fn sqlite(sizes: &Sizes) {
     print("SQLite", &mut ours, &mut [("WAL and NORMAL, as in ours", wal), ("default journal", default)]);
 }
 
+/// The columns that rows have values for, separated by commas.
+fn stored_columns() -> String {
+    let columns = SCHEMA.iter().filter(|column| !column.is_generated()).map(|column| column.name);
+    columns.collect::<Vec<_>>().join(", ")
+}
+
 fn sqlite_rows(path: &Path, count: usize) -> Vec<Vec<Value>> {
     let db = Connection::open(path).unwrap();
-    let mut select = db.prepare("SELECT * FROM llm_requests LIMIT ?1").unwrap();
+    let mut select = db.prepare(&format!("SELECT {} FROM tagging_events LIMIT ?1", stored_columns())).unwrap();
     let columns = select.column_count();
     let rows = select.query_map([i64::try_from(count).unwrap()], |row| (0..columns).map(|at| row.get(at)).collect());
     rows.unwrap().map(Result::unwrap).collect()
@@ -153,7 +159,8 @@ fn sqlite_singles(path: &Path, journal: &str, synchronous: &str, rows: &[Vec<Val
     db.query_row(&format!("PRAGMA journal_mode = {journal}"), [], |_| Ok(())).unwrap();
     db.pragma_update(None, "synchronous", synchronous).unwrap();
     let places = vec!["?"; rows[0].len()].join(", ");
-    let mut insert = db.prepare(&format!("INSERT INTO llm_requests VALUES ({places})")).unwrap();
+    let mut insert =
+        db.prepare(&format!("INSERT INTO tagging_events ({}) VALUES ({places})", stored_columns())).unwrap();
     let start = Instant::now();
     for row in rows {
         insert.execute(params_from_iter(row)).unwrap();
@@ -187,17 +194,18 @@ async fn postgres(sizes: &Sizes, url: &str) {
 
 async fn postgres_singles(client: &Client, count: usize) -> f64 {
     let types = "SELECT attname::text, format_type(atttypid, atttypmod) FROM pg_attribute
-                 WHERE attrelid = 'llm_requests'::regclass AND attnum > 0 ORDER BY attnum";
+                 WHERE attrelid = 'tagging_events'::regclass AND attnum > 0 AND attgenerated = '' ORDER BY attnum";
     let columns: Vec<(String, String)> =
         client.query(types, &[]).await.unwrap().iter().map(|row| (row.get(0), row.get(1))).collect();
     let texts: Vec<String> = columns.iter().map(|(name, _)| format!("{name}::text")).collect();
-    let select = format!("SELECT {} FROM llm_requests LIMIT {count}", texts.join(", "));
+    let select = format!("SELECT {} FROM tagging_events LIMIT {count}", texts.join(", "));
     let rows = client.query(&select, &[]).await.unwrap();
     let rows: Vec<Vec<Option<String>>> =
         rows.iter().map(|row| (0..columns.len()).map(|at| row.get(at)).collect()).collect();
-    client.batch_execute("TRUNCATE llm_requests").await.unwrap();
+    client.batch_execute("TRUNCATE tagging_events").await.unwrap();
     let places: Vec<String> = (1..).zip(&columns).map(|(at, (_, ty))| format!("${at}::text::{ty}")).collect();
-    let insert = client.prepare(&format!("INSERT INTO llm_requests VALUES ({})", places.join(", "))).await.unwrap();
+    let insert = format!("INSERT INTO tagging_events ({}) VALUES ({})", stored_columns(), places.join(", "));
+    let insert = client.prepare(&insert).await.unwrap();
     let start = Instant::now();
     for row in &rows {
         let values: Vec<&(dyn ToSql + Sync)> = row.iter().map(|value| value as _).collect();

@@ -1,11 +1,11 @@
-//! A budget: a tenant that has spent it is answered 429 until the next month, across restarts.
+//! Rejects the requests of a tenant with 429 once its monthly budget is spent, also after a restart.
 //!
 //! ```text
 //! cargo run --example budget --features axum,llm,sqlite
 //! ```
 //!
-//! What is spent is known when a call is over, so that a tenant can go over its budget by the calls at hand. Several
-//! processes each know their own part: let them read it again from a database that all write to, every few seconds.
+//! The cost of a call is known when it ends, so a tenant can exceed its budget by the cost of its current calls. Each of
+//! several processes knows only its own calls. Let them all read the sum every few seconds from a database that they share.
 
 use std::{
     collections::HashMap,
@@ -32,7 +32,7 @@ use tower_tagging::{
     usage::{LlmCall, Money, UsageTap},
 };
 
-/// What each tenant has spent this month.
+/// The amount that each tenant has spent this month.
 #[derive(Clone)]
 struct Budget {
     limit: Money,
@@ -40,19 +40,18 @@ struct Budget {
 }
 
 impl Budget {
-    /// Begins with what the file knows of this month.
+    /// Reads the amounts of this month from the file.
     fn load(limit: Money, file: &str) -> Result<Self, Box<dyn Error>> {
         let database = rusqlite::Connection::open(file)?;
         let mut query = database.prepare(
-            "SELECT raw_metadata->>'tenant', SUM(total_cost) FROM llm_requests
+            "SELECT raw_metadata->>'tenant', SUM(total_cost_nanos) FROM llm_requests
              WHERE requested_at >= strftime('%Y-%m-01', 'now') AND raw_metadata->>'tenant' IS NOT NULL
-                AND total_cost IS NOT NULL GROUP BY 1",
+                AND total_cost_nanos IS NOT NULL GROUP BY 1",
         )?;
-        let rows = query.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
-        let spent = rows.map(|row| {
-            let (tenant, dollars): (String, f64) = row?;
-            Ok((tenant, Money::from_usd(dollars).unwrap_or_default()))
-        });
+        let spent = query.query_map([], |row| {
+            let nanos: i64 = row.get(1)?;
+            Ok((row.get(0)?, Money::from_nano_usd(nanos.unsigned_abs())))
+        })?;
         let spent: Result<HashMap<_, _>, rusqlite::Error> = spent.collect();
         Ok(Self { limit, spent: Arc::new(Mutex::new(spent?)) })
     }
@@ -64,7 +63,7 @@ impl Budget {
 }
 
 impl Sink for Budget {
-    // In memory and short: it runs where the request ends.
+    // This runs on the task of the request, so it only updates memory.
     fn emit(&self, event: Arc<Event>) {
         let cost = event.llm().and_then(LlmCall::cost);
         if let (Some(tenant), Some(cost)) = (event.metadata().get("tenant"), cost) {
@@ -78,7 +77,7 @@ impl Sink for Budget {
     }
 }
 
-/// Within the tagging layer, so that a refusal has an event too.
+/// Runs inside the tagging layer, so that a rejection has an event too.
 async fn within_budget(State(budget): State<Budget>, tags: Tags, request: Request, next: Next) -> Response {
     let tenant = tags.get("tenant").unwrap_or_default();
     if budget.is_spent(&tenant) {
@@ -88,18 +87,18 @@ async fn within_budget(State(budget): State<Budget>, tags: Tags, request: Reques
     next.run(request).await
 }
 
-/// As a provider answers; a proxy of yours would forward.
+/// Responds as a provider does. A proxy would forward the request.
 async fn chat() -> impl IntoResponse {
     let answer = r#"{"object":"chat.completion","model":"gpt-4o-2024-08-06","choices":[{"message":{"content":"Hello"}}],
         "usage":{"prompt_tokens":1000,"completion_tokens":100,"total_tokens":1100}}"#;
     ([(CONTENT_TYPE, "application/json")], answer)
 }
 
-/// A process's life: it serves five calls and ends.
+/// Serves five calls, as a process between two restarts.
 async fn serve(file: &str) -> Result<Vec<u16>, Box<dyn Error>> {
     let store = SqliteStore::open(file)?;
     store.migrate()?;
-    // Two calls and a half.
+    // The cost of two and a half calls.
     let budget = Budget::load("0.00875".parse()?, file)?;
     let keys = |head: &Parts| match head.headers.get("x-api-key").map(HeaderValue::as_bytes) {
         Some(b"key-of-acme") => Scopes::new().with(Scope::Workspace, tags! { "tenant" => "acme" }),

@@ -1,11 +1,11 @@
-//! Events in Postgres, and what each feature spent.
+//! Stores events in Postgres, and reads the cost of each feature.
 //!
 //! ```text
 //! DATABASE_URL=postgres://user@localhost/app cargo run --example postgres_store --features full
 //! ```
 //!
-//! Makes the tables where they are missing, serves some LLM calls in process, and asks for the spend by feature. Where
-//! the server wants TLS, use `PostgresStore::new` with a connector such as that of `tokio-postgres-rustls`.
+//! Creates the tables if they are missing, serves some LLM calls in process, and queries the cost by feature. If the server
+//! requires TLS, use `PostgresStore::new` with a connector such as the one of `tokio-postgres-rustls`.
 
 use std::{env, error::Error, time::Duration};
 
@@ -22,9 +22,9 @@ use tower_tagging::{
 const SPEND_BY_FEATURE: &str = "
     SELECT raw_metadata->>'Feature' AS feature, COUNT(*) AS requests, SUM(input_tokens) AS input_tokens,
         SUM(output_tokens) AS output_tokens, SUM(total_cost) AS total_cost
-    FROM llm_requests WHERE raw_metadata->>'Feature' IS NOT NULL GROUP BY 1 ORDER BY total_cost DESC NULLS LAST";
+    FROM llm_requests GROUP BY 1 ORDER BY total_cost DESC";
 
-/// As a provider answers; a proxy of yours would forward.
+/// Responds as a provider does. A proxy would forward the request.
 async fn chat() -> impl IntoResponse {
     let answer = r#"{"object":"chat.completion","model":"gpt-4o-2024-08-06","choices":[{"message":{"content":"Hello"}}],
         "usage":{"prompt_tokens":2006,"completion_tokens":300,"total_tokens":2306}}"#;
@@ -70,7 +70,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     connection.await??;
 
     for key in store.list_keys().await? {
-        println!("{}: {} requests, about {} values", key.name(), key.requests(), key.distinct_values());
+        println!("{}: {} requests, about {} values", key.name, key.requests, key.distinct_values);
     }
     Ok(())
 }

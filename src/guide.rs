@@ -6,6 +6,12 @@ pub mod in_production {}
 #[doc = include_str!("docs/trusted_tags.md")]
 pub mod trusted_tags {}
 
+#[doc = include_str!("docs/queries.md")]
+pub mod queries {}
+
 #[cfg(feature = "test-util")]
 #[doc = include_str!("docs/testing.md")]
 pub mod testing {}
+
+#[doc = include_str!("docs/add_a_provider.md")]
+pub mod add_a_provider {}

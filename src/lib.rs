@@ -45,7 +45,7 @@
 //! | [`event`] | the record of a request | [`Event`] |
 //! | [`usage`] | LLM token usage and cost | `usage::UsageTap` |
 //! | [`sink`] | where events go, and the accounting of their delivery | [`Sink`], [`sink::Queued`] |
-//! | [`store`] | events as rows: SQLite, Postgres, memory | `store::SqliteStore`, `store::PostgresStore` |
+//! | [`store`] | events as rows: SQLite, Postgres, memory | [`store::MemoryStore`], `store::SqliteStore`, `store::PostgresStore` |
 //! | [`otel`] | spans, metrics, and logs | `otel::Otel` |
 //! | [`propagate`] | tags and trace ids on outgoing calls | `PropagateLayer` |
 //! | [`guide`] | production, trusted tags, testing, queries | |
@@ -89,7 +89,7 @@
 //! exactly once; see [when the event is emitted](tagging#when-the-event-is-emitted).
 //!
 //! Modules only use modules above them in this list: leaves (text, media types, time), `body`, `metadata`, `sources`, `trace`,
-//! `usage`, `event`, `request`, `sink`, `propagate`, `tagging`, `otel`, `store`. A test enforces it.
+//! `usage`, `event`, `row`, `request`, `sink`, `propagate`, `tagging`, `otel`, `store`. A test enforces it.
 //!
 //! # Guarantees
 //!
@@ -107,10 +107,6 @@
 //! - **No listener, no cost**: without a sink, no event is built.
 //!
 #![cfg_attr(not(feature = "otel"), doc = "[`otel`]: https://docs.rs/tower-tagging/latest/tower_tagging/otel/")]
-#![cfg_attr(
-    not(any(feature = "sqlite", feature = "postgres")),
-    doc = "[`store`]: https://docs.rs/tower-tagging/latest/tower_tagging/store/"
-)]
 #![cfg_attr(
     not(feature = "propagate"),
     doc = "[`propagate`]: https://docs.rs/tower-tagging/latest/tower_tagging/propagate/"
@@ -139,9 +135,9 @@ pub mod otel;
 #[cfg(feature = "propagate")]
 pub mod propagate;
 mod request;
+mod row;
 pub mod sink;
 pub mod sources;
-#[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub mod store;
 mod sync;
 pub mod tagging;

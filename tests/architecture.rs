@@ -16,12 +16,14 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("trace", &["metadata"]),
     ("usage", &["body", "metadata", "trace"]),
     ("event", &["usage", "trace", "metadata"]),
+    // The flat form of an event, which stores, exporters, and the tracing sink share.
+    ("row", &["event", "usage", "trace", "metadata"]),
     ("request", &["event", "usage", "trace", "sources", "metadata", "body"]),
-    ("sink", &["event", "usage", "trace", "metadata"]),
+    ("sink", &["row", "event", "usage", "trace", "metadata"]),
     ("propagate", &["request", "trace", "metadata"]),
     ("tagging", &["request", "sink", "event", "usage", "trace", "sources", "metadata", "body"]),
     ("otel", &["tagging", "request", "sink", "event", "usage", "trace", "metadata"]),
-    ("store", &["sink", "event", "usage", "trace", "metadata"]),
+    ("store", &["sink", "row", "event", "usage", "trace", "metadata"]),
     ("guide", &[]),
 ];
 

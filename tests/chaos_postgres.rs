@@ -90,7 +90,7 @@ fn emit(layer: &EventLayer, numbers: std::ops::Range<usize>, emitted: &AtomicUsi
         match number % 10_000 {
             // Events that a database may refuse.
             1 => tags.set_error("NUL \0 and a lot of text ".repeat(100)),
-            2 => tags.insert("'); DROP TABLE llm_requests; --", "\"}\\u0000{\u{FFFD}"),
+            2 => tags.insert("'); DROP TABLE tagging_events; --", "\"}\\u0000{\u{FFFD}"),
             3 => tags.record_usage(Usage::tokens(u64::MAX, u64::MAX).of("openai", "gpt-4o")),
             _ => tags.record_usage(Usage::tokens(10, 20).of("openai", "gpt-4o")),
         }
@@ -186,7 +186,7 @@ async fn every_event_is_stored_once() {
     let client = client(&url).await;
     let row = client
         .query_one(
-            "SELECT count(*), count(DISTINCT id), count(DISTINCT raw_metadata->>'number') FROM llm_requests",
+            "SELECT count(*), count(DISTINCT id), count(DISTINCT raw_metadata->>'number') FROM tagging_events",
             &[],
         )
         .await

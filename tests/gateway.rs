@@ -861,7 +861,7 @@ async fn kill_9_loses_no_answered_request() {
     database.busy_timeout(Duration::from_secs(10)).unwrap();
     let stored = || -> HashMap<String, u32> {
         let mut query =
-            database.prepare("SELECT raw_metadata->>'request', COUNT(*) FROM llm_requests GROUP BY 1").unwrap();
+            database.prepare("SELECT raw_metadata->>'request', COUNT(*) FROM tagging_events GROUP BY 1").unwrap();
         let rows = query.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
         rows.map(Result::unwrap).collect()
     };

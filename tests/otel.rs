@@ -803,8 +803,11 @@ fn ignores_the_environment_by_default() {
 /// The collector's certificate is issued by a private authority, and the collector requires a client certificate.
 #[test]
 fn exports_over_tls_with_custom_certificates() {
-    use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
-    use rustls::{RootCertStore, ServerConfig, server::WebPkiClientVerifier};
+    use rustls::{
+        RootCertStore, ServerConfig,
+        pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+        server::WebPkiClientVerifier,
+    };
 
     let folder = common::TempFolder::new("tls");
     let file = |name: &str, text: &str| {
@@ -986,7 +989,7 @@ fn fate_of(refusal: Refusal) -> [Fate; 2] {
         Refusal::Grpc(_) => OtlpProtocol::Grpc,
     };
     let otel = shop().otlp(exporter(&receiver).protocol(protocol).metrics(false).logs(true)).build().unwrap();
-    let layer = EventLayer::new(|_: Arc<Event>| {}).otel(&otel);
+    let layer = EventLayer::new(sink::from_fn(|_| {})).otel(&otel);
     send_one(&layer);
     let delivery = layer.delivery();
     let deadline = Instant::now() + Duration::from_secs(60);
@@ -1000,7 +1003,7 @@ fn fate_of(refusal: Refusal) -> [Fate; 2] {
             if sink.dropped_for(DropReason::WriteFailed) > 0 {
                 return Fate::Failed;
             }
-            if sink.retried() > 0 {
+            if sink.retried > 0 {
                 return Fate::Retried;
             }
             assert!(Instant::now() < deadline, "{refusal:?}: {report}");
@@ -1008,7 +1011,7 @@ fn fate_of(refusal: Refusal) -> [Fate; 2] {
         }
     });
     receiver.refuse(None);
-    let report = delivery.shutdown(Duration::from_secs(60));
+    let report = delivery.shutdown_blocking(Duration::from_secs(60));
     assert_eq!(report.is_complete(), !fates.iter().any(|fate| *fate != Fate::Retried), "{refusal:?}: {report}");
     fates
 }

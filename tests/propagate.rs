@@ -21,7 +21,7 @@ use tokio::net::TcpListener;
 use tower::{Layer, Service, ServiceBuilder, ServiceExt, service_fn};
 use tower_tagging::{
     Event, Metadata, MetadataLayer, Step, TaggingLayer, Tags, TraceIdLayer,
-    metadata::{ConfigError, Limits, Scope, Scopes},
+    metadata::{Limits, Scope, Scopes},
     propagate::{self, Destination, Dialect, LeftOutReason, Origin, Propagate, PropagateLayer},
     sources::TagSources,
     tagging::RequestBody,
@@ -559,7 +559,7 @@ fn reports_an_invalid_host_when_the_layer_is_built() {
         .overwrite(true)
         .build()
         .unwrap_err();
-    assert!(matches!(&error, ConfigError::InvalidHost { pattern } if pattern == "https://example.com"), "{error:?}");
+    assert!(error.to_string().starts_with("invalid host pattern \"https://example.com\""), "{error}");
 }
 
 #[test]

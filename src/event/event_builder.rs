@@ -207,7 +207,8 @@ impl EventBuilder {
     }
 
     /// Sets the [LLM call](Event::llm).
-    pub fn llm(mut self, call: LlmCall) -> Self {
+    pub fn llm(mut self, mut call: LlmCall) -> Self {
+        self.diagnostics.extend(call.take_diagnostics());
         self.llm = Some(Box::new(call));
         self
     }

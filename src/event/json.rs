@@ -112,7 +112,7 @@ impl Serialize for Timing<'_> {
 }
 
 /// Serializes the scope of each tag as a JSON object.
-pub(crate) struct Sources<'a>(pub(crate) &'a Event);
+struct Sources<'a>(&'a Event);
 
 impl Serialize for Sources<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

@@ -70,6 +70,5 @@ pub use self::{clock::Clock, event::Event, event_builder::EventBuilder, outcome:
 pub(crate) use self::{
     draft::{Draft, EventPool, EventPoolOwner},
     facts::Facts,
-    json::Sources,
     settle::{Settle, Settled},
 };

@@ -125,10 +125,8 @@ mod tests {
 
     #[test]
     fn reports_an_error_status_even_if_the_client_disconnects() {
-        let event = |status: u16, outcome| Event {
-            status: http::StatusCode::from_u16(status).ok(),
-            outcome,
-            ..Event::default()
+        let event = |status: u16, outcome| {
+            Event::builder().status(http::StatusCode::from_u16(status).unwrap()).outcome(outcome).build()
         };
         for (status, outcome, of_server, of_client) in [
             (200, Outcome::Cancelled, Some("cancelled"), Some("cancelled")),

@@ -1,7 +1,6 @@
 use crate::{
     body::RequestFields,
     event::{Facts, Settle, Settled},
-    metadata::Diagnostic,
     usage::{LlmCall, ObservedCall, Recorded, RequestFacts, UsageTap, settle_recorded},
 };
 
@@ -53,11 +52,11 @@ impl Settle for Unsettled {
             duration: facts.duration,
             metadata: &metadata,
         };
-        let llm = match &mut self.call {
+        let mut llm = match &mut self.call {
             Some(call) => call.settle(&request),
             None => settle_recorded(&request),
         };
-        diagnostics.extend(llm.iter().flat_map(LlmCall::diagnostics).map(Diagnostic::into_owned));
+        diagnostics.extend(llm.iter_mut().flat_map(LlmCall::take_diagnostics));
         Settled { metadata, sources, diagnostics, llm: llm.map(Box::new) }
     }
 

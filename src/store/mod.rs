@@ -1,11 +1,13 @@
-//! Stores: events as rows of a table, in SQLite or Postgres.
+//! Stores: events as rows of a table, in memory, in SQLite, or in Postgres.
 //!
-//! A store makes its tables, gives a sink that writes to them, and answers a few questions; all others are SQL.
+//! A store creates its tables, provides a sink that writes to them, and reads events back as [`EventRow`]s. Everything else
+//! is SQL.
 //!
-//! | store | feature | for |
+//! | store | feature | use it for |
 //! |---|---|---|
-//! | `SqliteStore` | `sqlite` | one process, and no server: a file |
-//! | `PostgresStore` | `postgres` | several replicas, and a database that others query too |
+//! | [`MemoryStore`] | | tests |
+//! | `SqliteStore` | `sqlite` | one process without a database server |
+//! | `PostgresStore` | `postgres` | any number of replicas, and a database that others query too |
 //!
 //! ```
 //! # #[cfg(feature = "sqlite")]
@@ -18,11 +20,8 @@
 //! let store = SqliteStore::open(folder.join("events.db"))?;
 //! store.migrate()?;
 //! let layer = EventLayer::new(store.sink());
-//! // … serve requests through the layer, then:
-//! let report = layer.delivery().shutdown_blocking(Duration::from_secs(5));
-//! assert!(report.is_complete(), "{report}");
+//! // … serve requests through the layer, and once a day:
 //!
-//! // And now and then:
 //! let days = Duration::from_secs(90 * 24 * 60 * 60);
 //! let deleted = store.delete_before(SystemTime::now() - days)?;
 //! # assert_eq!(deleted, 0);
@@ -33,59 +32,72 @@
 //! # fn main() {}
 //! ```
 //!
-//! # The table
+//! Call `migrate()` when the service starts. Until the tables exist, writes fail with *the table tagging_events is missing
+//! or of an older version: run migrate()*, and the sink holds the events and retries.
 //!
-//! `llm_requests` has a row for each event, of an LLM call or not. Both stores have the same columns:
+//! # Tables
 //!
-//! | columns | |
-//! |---|---|
-//! | `id` | of the event: a second delivery changes nothing |
-//! | `requested_at`, `responded_at`, `response_time_ms`, `time_to_first_byte_ms`, `time_to_first_token_ms` | UTC, and whole milliseconds |
-//! | `request_method`, `request_path`, `route`, `host`, `status_code`, `outcome`, `error_message`, `request_bytes`, `response_bytes` | |
-//! | `provider`, `model`, `request_model`, `operation`, `stream`, `usage_status` | `model` is the one that answered, else the one asked for |
-//! | `input_tokens`, `output_tokens`, `cached_tokens`, `cache_creation_tokens`, `cache_creation_1h_tokens`, `reasoning_tokens` | input includes cache reads (`cached`) and writes (`cache_creation`), output includes reasoning |
-//! | `input_cost`, `output_cost`, `total_cost`, `cost_status`, `price_source` | US dollars |
-//! | `trace_id`, `trace_id`, `span_id`, `parent_span_id`, `span_name`, `span_path` | |
-//! | `raw_metadata` | all tags, a JSON object |
-//! | `indexed_metadata` | the tags of [activated](#keys) keys; `NULL` when there are none |
-//! | `metadata_sources` | for each of the tags the scope that set it, a JSON object: `{"feature":"request","tenant":"workspace"}` |
-//! | `diagnostics` | a JSON array |
+//! The table `tagging_events` has one row per event, whether or not the request was an LLM call. The id of the event is the
+//! primary key, so a second delivery changes nothing. Unknown values are `NULL`, never zero.
 //!
-//! What is not known is `NULL`, never zero. Postgres has `uuid`, `timestamptz`, `bigint`, `jsonb`, and exact `numeric`
-//! dollars. SQLite has text for ids, for times (RFC 3339 with microseconds, so that their order as text is their order) and for
-//! JSON, and floating-point dollars. Numbers that a column can't hold become the largest that it can, times outside of the
-//! years 1970 to 9999 the nearest within, and NUL, which Postgres can't hold, `U+FFFD`.
+//! The view `llm_requests` has one row per LLM call, for users who know this table from an LLM gateway. It has all columns of
+//! the table and the aliases `cached_tokens`, `cache_creation_tokens`, and `cache_creation_1h_tokens`. Its `total_cost` is 0
+//! where the cost is unknown, so that queries rank by cost without further conditions. `cost_status` shows which costs are
+//! known. Creating the tables fails if the database has another table with this name.
+//!
+//! [`SCHEMA`] describes the columns in code:
+//!
+#![doc = include_str!("../docs/columns.md")]
+//!
+//! Every value fits both databases. Numbers that a column cannot hold become the largest one that it can, times outside
+//! of the years 1970 to 9999 become the nearest one within, a cost is at most 1,000,000 US dollars, and NUL, which Postgres
+//! cannot store, becomes `U+FFFD`.
 //!
 //! # Keys
 //!
-//! A new metadata key needs no change of the schema: it is in `raw_metadata` at once. To search by its values in a large
-//! table, activate it: `activate_key` fills `indexed_metadata`, in stored rows too, and has an index for it; `deactivate_key`
-//! takes it back. In Postgres ask `WHERE indexed_metadata @> '{"Feature": "search"}'`, in SQLite `WHERE
-//! indexed_metadata->>'Feature' = 'search'`.
+//! A new metadata key needs no change of the tables: it is in `raw_metadata` at once. To search a large table by its values,
+//! activate it. `activate_key` fills `indexed_metadata`, also in stored rows, and creates an index for it. `deactivate_key`
+//! reverses this. In Postgres, search with `WHERE indexed_metadata @> '{"Feature": "search"}'`, and in SQLite with
+//! `WHERE indexed_metadata->>'Feature' = 'search'`.
 //!
-//! `list_keys` says of each key how many requests had it, when it was last seen, and about how many values it has. Writers
-//! count that in memory for rows that they did insert, and add it to the table as they write, at most once a second, and at
-//! their end; what a killed process had not added is missing. Counted are up to 4,096 keys at a time and some 10,000 in all,
-//! of at most 1,024 bytes each: beyond that requests are stored all the same, and their keys are not in the list.
+//! `list_keys` returns for each key the number of requests that had it, the time of the latest one, and the approximate
+//! number of its values. Writers count the rows that they inserted in memory, and add the counts to the table `tagging_keys`
+//! at most once per second and when they end. A killed process loses the counts that it had not added. At most 4,096 keys
+//! are counted at a time, and at most 10,000 keys with up to 1,024 bytes in total. Requests with other keys are stored as
+//! well, but their keys are not listed.
+//!
+//! # Versions
+//!
+//! The table `tagging_migrations` holds the version of the tables, which is 1. The version also covers the sketches in
+//! `tagging_keys`, from which the number of values is estimated: their layout and their hash (64-bit FNV-1a with the
+//! finalizer of MurmurHash3).
 //!
 //! # Errors
 //!
-//! The writers say of every error [what is to become](crate::sink::WriteErrorKind) of the batch: what an operator can mend is
-//! retryable (the server is away, the disk is full, the tables are missing), what the database refuses to hold is rejected.
+//! Writers classify each error by its [kind](crate::sink::WriteErrorKind). Errors that an operator can solve are retryable:
+//! the server is unavailable, the disk is full, or the tables are missing. Batches with an event that the database refuses
+//! to store are rejected.
+#![doc = include_str!("../docs/queries.md")]
 
-mod error;
-mod keys;
+mod active_keys;
+mod key_counts;
+mod key_info;
+mod key_name;
+mod memory_store;
 #[cfg(feature = "postgres")]
 mod postgres;
-mod row;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod schema_sql;
 mod sketch;
 #[cfg(feature = "sqlite")]
 mod sqlite;
+mod store_error;
 
 #[cfg(feature = "postgres")]
 pub use self::postgres::{PostgresStore, PostgresWriter};
 #[cfg(feature = "sqlite")]
 pub use self::sqlite::{SqliteStore, SqliteWriter};
-pub use self::{error::StoreError, keys::KeyInfo};
+pub use self::{key_info::KeyInfo, memory_store::MemoryStore, store_error::StoreError};
+pub use crate::row::{Column, ColumnKind, EventRow, SCHEMA};
 #[cfg(feature = "postgres")]
 pub use tokio_postgres;

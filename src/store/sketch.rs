@@ -1,21 +1,20 @@
-/// Buckets of a sketch: its standard error is some 0.7 / √512, about 3 %.
+/// The number of buckets. The standard error of a sketch is about 0.7 / √512, or 3 %.
 const BUCKETS: usize = 512;
-/// Bits of a bucket: enough for thousands of millions of values.
+/// The number of bits per bucket, which suffices for billions of values.
 const RANKS: usize = 24;
-/// Size of a sketch.
+/// The size of a sketch in bytes.
 pub(super) const SKETCH_BYTES: usize = BUCKETS * RANKS / 8;
 
-/// How many distinct values there were, approximately, in a fixed 1.5 KiB.
+/// The approximate number of distinct values, in a fixed 1.5 KiB.
 ///
-/// This is probabilistic counting with stochastic averaging ([Flajolet and Martin 1985][paper]): every value sets one bit, and
-/// bit *r* of a bucket is set by one value in 2^(*r* + 1). So two sketches are merged by OR, which a database does
-/// itself, whatever the order, and however often the same one comes. The estimate is the number for which the bits are most
-/// likely, which needs no corrections for small numbers.
+/// This is probabilistic counting with stochastic averaging ([Flajolet and Martin 1985][paper]). Each value sets one bit, and
+/// one value in 2^(*r* + 1) sets bit *r* of a bucket. So OR merges two sketches, in any order and any number of times, and a
+/// database can compute it. The estimate is the maximum likelihood, which needs no corrections for small numbers.
 ///
 /// [paper]: https://doi.org/10.1016/0022-0000(85)90041-8
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Sketch {
-    /// Bit `rank * BUCKETS + bucket`, the first being the highest of the first byte, as in a bit string of Postgres.
+    /// Bit `rank * BUCKETS + bucket`. The first bit is the highest one of the first byte, as in a bit string of Postgres.
     bytes: Vec<u8>,
 }
 
@@ -26,23 +25,25 @@ impl Default for Sketch {
 }
 
 impl Sketch {
-    /// Of no values.
+    /// Creates a sketch of no values.
     pub(super) fn new() -> Self {
         Self { bytes: vec![0; SKETCH_BYTES] }
     }
 
-    /// From its bytes. What is missing of them is empty.
+    /// Creates a sketch from its bytes. Missing bytes count as zero.
+    #[cfg(any(test, feature = "postgres", feature = "sqlite"))]
     pub(super) fn from_bytes(bytes: &[u8]) -> Self {
         let mut sketch = Self::new();
         sketch.bytes.iter_mut().zip(bytes).for_each(|(place, byte)| *place = *byte);
         sketch
     }
 
+    #[cfg(any(test, feature = "postgres", feature = "sqlite"))]
     pub(super) fn as_bytes(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// Sees a value.
+    /// Counts a value.
     pub(super) fn insert(&mut self, value: &str) {
         let hash = hash(value);
         let bucket = usize::try_from(hash % BUCKETS as u64).unwrap_or_default();
@@ -53,12 +54,12 @@ impl Sketch {
         }
     }
 
-    /// Sees all that `other` saw.
+    /// Counts all values that `other` counted.
     pub(super) fn merge(&mut self, other: &Self) {
         self.bytes.iter_mut().zip(&other.bytes).for_each(|(byte, other)| *byte |= other);
     }
 
-    /// About how many distinct values it saw.
+    /// Returns the approximate number of distinct values.
     #[allow(
         clippy::cast_precision_loss,
         clippy::cast_possible_truncation,
@@ -69,14 +70,14 @@ impl Sketch {
         if self.bytes.iter().all(|byte| *byte == 0) {
             return 0;
         }
-        // For each rank the part of all values that sets a bit in one bucket, and how many buckets have the bit.
+        // For each rank, the fraction of values that set the bit in one bucket, and the number of buckets with the bit.
         let mut ranks = [(0.0, 0.0); RANKS];
         for (rank, (place, row)) in ranks.iter_mut().zip(self.bytes.chunks_exact(BUCKETS / 8)).enumerate() {
             let part = 0.5_f64.powi(i32::try_from((rank + 1).min(RANKS - 1)).unwrap_or_default());
             let set = row.iter().map(|byte| byte.count_ones()).sum::<u32>();
             *place = (part / BUCKETS as f64, f64::from(set));
         }
-        // The derivative of the logarithm of the likelihood: it falls, and is zero at the number that is sought.
+        // The derivative of the log-likelihood decreases, and its root is the estimate.
         let slope = |count: f64| -> f64 {
             let terms = ranks.iter().map(|(part, set)| part * (set / (count * part).exp_m1() - (BUCKETS as f64 - set)));
             terms.sum()
@@ -90,8 +91,9 @@ impl Sketch {
     }
 }
 
-/// FNV-1a, and the last steps of MurmurHash3, which spread it over all bits. It stays as it is for ever: sketches of
-/// all processes and versions are merged.
+/// FNV-1a followed by the finalizer of MurmurHash3, which spreads the hash over all bits.
+///
+/// It must not change within a version of the tables, because sketches of all processes are merged.
 fn hash(value: &str) -> u64 {
     let mut hash = value
         .bytes()
@@ -113,7 +115,7 @@ mod tests {
         sketch
     }
 
-    /// The root of the mean square error over 40 sets of values, as a part of their number.
+    /// The root mean square error over sets of values, as a fraction of their number.
     #[allow(clippy::cast_precision_loss)]
     fn error(count: u64, sets: u64) -> f64 {
         let squares = (0..sets).map(|set| {
@@ -124,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn estimates_are_near_at_any_size() {
+    fn estimates_within_five_percent_at_any_size() {
         assert_eq!(of([]).estimate(), 0);
         for set in 0..200 {
             assert_eq!(of([format!("value {set}")]).estimate(), 1);
@@ -136,19 +138,18 @@ mod tests {
             assert!(error < 0.05, "{error} for {count}");
         }
         assert!(of((0..20_000).map(|value| value.to_string())).estimate() > 18_000);
-        assert!(Sketch::from_bytes(&[0xff; SKETCH_BYTES]).estimate() > 1_000_000_000, "a full sketch is many values");
+        assert!(Sketch::from_bytes(&[0xff; SKETCH_BYTES]).estimate() > 1_000_000_000, "a full sketch has many values");
     }
 
-    /// The hash of stored sketches can't change.
     #[test]
-    fn the_hash_stays() {
+    fn keeps_the_hash_of_stored_sketches() {
         assert_eq!(hash(""), 0xefd0_1f60_ba99_2926);
         assert_eq!(hash("a"), 0x82a2_a958_a9be_ce5b);
     }
 
     proptest! {
         #[test]
-        fn a_merge_is_the_sketch_of_the_union(left: Vec<String>, right: Vec<String>) {
+        fn merging_counts_the_union(left: Vec<String>, right: Vec<String>) {
             let mut merged = of(left.clone());
             merged.merge(&of(right.clone()));
             prop_assert_eq!(&merged, &of(left.into_iter().chain(right)));

@@ -197,14 +197,13 @@ impl LlmCall {
         self.output_tokens_per_second
     }
 
-    /// Returns the diagnostics of usage and cost, for the event.
-    pub(crate) fn diagnostics(&self) -> impl Iterator<Item = Diagnostic<'_>> {
-        let note = |code: DiagnosticCode| move |detail| Diagnostic::new(code).with_detail(detail);
-        let inconsistencies = self.inconsistencies.iter().map(String::as_str);
-        let clamped = self.clamped.as_deref();
+    /// Takes the diagnostics of usage and cost. They belong to the event.
+    pub(crate) fn take_diagnostics(&mut self) -> impl Iterator<Item = Diagnostic<'static>> + use<> {
+        let note = |code: DiagnosticCode| move |detail: String| Diagnostic::new(code).with_detail(detail);
+        let inconsistencies = std::mem::take(&mut self.inconsistencies).into_iter();
         inconsistencies
             .map(note(DiagnosticCode::UsageInconsistent))
-            .chain(clamped.map(note(DiagnosticCode::CostClamped)))
+            .chain(self.clamped.take().map(note(DiagnosticCode::CostClamped)))
     }
 
     /// Clamps the cost to [`MAX_COST`](Self::MAX_COST), and notes the original amount.

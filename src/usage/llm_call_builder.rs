@@ -161,11 +161,11 @@ mod tests {
     fn clamps_costs_above_a_million_dollars() {
         let cost = |dollars: &str| Cost::custom(dollars.parse().unwrap()).parts(Money::ZERO, dollars.parse().unwrap());
         let call = LlmCall::builder().cost(cost("1000000")).build();
-        assert_eq!(call.diagnostics().count(), 0);
+        assert_eq!(call.clone().take_diagnostics().count(), 0);
         let call = LlmCall::builder().cost(cost("1000000.000000001")).build();
         assert_eq!((call.cost(), call.output_cost()), (Some(LlmCall::MAX_COST), Some(LlmCall::MAX_COST)));
         assert_eq!(call.input_cost(), Some(Money::ZERO));
-        let diagnostic = call.diagnostics().next().unwrap();
+        let diagnostic = call.clone().take_diagnostics().next().unwrap();
         assert_eq!(diagnostic.code(), DiagnosticCode::CostClamped);
         let detail = "1000000.000000001 US dollars exceed the limit of 1000000 for one call";
         assert_eq!(diagnostic.detail(), Some(detail));

@@ -272,6 +272,6 @@ mod tests {
         assert_eq!((call.cost_status(), call.price_source(), call.usage()), (CostStatus::Priced, Some("custom"), None));
         recorded.add_cost(ExtraCost::new(Money::MAX));
         let call = settled(&recorded).unwrap();
-        assert_eq!((call.cost(), call.diagnostics().count()), (Some(LlmCall::MAX_COST), 1));
+        assert_eq!((call.cost(), call.clone().take_diagnostics().count()), (Some(LlmCall::MAX_COST), 1));
     }
 }

@@ -1,4 +1,4 @@
-//! Events for the tests of stores, made by real requests.
+//! Events for the tests of stores, most of them emitted by real requests.
 
 #![allow(dead_code, reason = "each test uses its part")]
 
@@ -12,7 +12,7 @@ use std::{
 use axum::{Router, body::Body, routing::post};
 use futures_util::FutureExt;
 use http::{Request, Response};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use tower::{Layer, ServiceExt, service_fn};
 use tower_tagging::{
     Event, EventLayer, MetadataLayer, TaggingLayer, Tags,
@@ -24,14 +24,14 @@ use tower_tagging::{
     usage::{ExtraCost, Money, Unit, Usage, UsageTap},
 };
 
-/// Events of requests, one for each number, whose handler does this with their tags.
+/// Returns the events of requests whose handler receives the number of the request and its tags.
 pub(crate) fn events(count: usize, handler: impl Fn(usize, &Tags)) -> Vec<Arc<Event>> {
     let sink = MockSink::new();
     emit(&EventLayer::new(sink.clone()).usage(UsageTap::new()), count, handler);
     sink.events()
 }
 
-/// Sends requests through the layer.
+/// Sends requests through a layer.
 pub(crate) fn emit(layer: &EventLayer, count: usize, handler: impl Fn(usize, &Tags)) {
     for number in 0..count {
         emit_one(layer, &format!("/{number}"), |tags| handler(number, tags));
@@ -46,11 +46,68 @@ fn emit_one(layer: &EventLayer, path: &str, handler: impl Fn(&Tags)) {
     service.oneshot(Request::get(path).body(()).unwrap()).now_or_never().unwrap().unwrap();
 }
 
-/// One event of this time.
+/// Returns an event with this time.
 pub(crate) fn event_at(time: SystemTime, handler: impl Fn(usize, &Tags)) -> Arc<Event> {
     let sink = MockSink::new();
     emit(&EventLayer::new(sink.clone()).clock(FixedClock(time)), 1, handler);
     sink.single()
+}
+
+/// Returns events with this time, whose recorded usage is priced.
+pub(crate) fn priced_events_at(time: SystemTime, count: usize, handler: impl Fn(usize, &Tags)) -> Vec<Arc<Event>> {
+    let sink = MockSink::new();
+    emit(&EventLayer::new(sink.clone()).usage(UsageTap::new()).clock(FixedClock(time)), count, handler);
+    sink.events()
+}
+
+/// Returns an event with recorded usage, cost, and quantities.
+pub(crate) fn recorded_event() -> Arc<Event> {
+    let usage = Usage::tokens(2_006, 300).with(Unit::InputAudioTokens, 5).with(Unit::WebSearches, 2);
+    let record = |_: usize, tags: &Tags| {
+        tags.record_usage(usage.clone().of("openai", "gpt-4o"));
+        tags.record_cost(ExtraCost::new(Money::from_nano_usd(1)).of("rows", 0.1));
+        tags.record_cost(ExtraCost::new(Money::from_nano_usd(1)).of("rows", 0.2));
+        tags.record_cost(ExtraCost::new(Money::from_nano_usd(1)).of("bytes", 1e300));
+    };
+    events(1, record).remove(0)
+}
+
+/// Returns an event with a value for each column, read from JSON.
+pub(crate) fn event_of_every_column() -> Arc<Event> {
+    let event = r#"{
+        "schema": "tower-tagging/1",
+        "id": "01979b3c-0000-7000-8000-000000000001",
+        "time": "2026-01-31T12:00:00.000250Z",
+        "trace": {
+            "trace_id": "0af7651916cd43dd8448eb211c80319c", "client_trace_id": "run-7", "span_id": "b7ad6b7169203331",
+            "parent_span_id": "00f067aa0ba902b7", "span_name": "summarize", "span_path": "plan/summarize",
+            "linked_trace_id": "4bf92f3577b34da6a3ce929d0e0e4736", "sampled": true, "source": "header"
+        },
+        "request": {
+            "method": "POST", "path": "/v1/chat/completions", "route": "/v1/{endpoint}/completions",
+            "host": "api.example.com", "http_version": "HTTP/2.0", "body_bytes": 69
+        },
+        "response": {"status": 429, "body_bytes": 580},
+        "timing": {"head_us": 1250999, "first_byte_us": 2000000, "duration_us": 3000001},
+        "api_key": "ci", "workspace": "acme", "virtual_key": "openai-eu",
+        "outcome": "rejected", "rejection": "budget", "limit_rule": "team-month", "error": "the budget is spent",
+        "metadata": {"Feature": "search", "Tenant": "acme"}, "sources": {"Feature": "request", "Tenant": "workspace"},
+        "diagnostics": [{"code": "shadowed", "key": "Tenant", "detail": "spoofed"}],
+        "llm": {
+            "provider": "openai", "operation": "chat", "request_model": "gpt-4o", "response_model": "gpt-4o-2024-08-06",
+            "response_id": "chatcmpl-1", "service_tier": "default", "stream": true, "error": "overloaded",
+            "usage_status": "partial",
+            "usage": {
+                "input_tokens": 1, "output_tokens": 2, "cache_read_tokens": 3, "cache_write_tokens": 4,
+                "cache_write_1h_tokens": 5, "reasoning_tokens": 6, "input_audio_tokens": 7, "output_audio_tokens": 8,
+                "web_searches": 9, "citation_tokens": 10
+            },
+            "cost_status": "partial", "cost_usd": 3e-9, "input_cost_usd": 1e-9,
+            "output_cost_usd": 2e-9, "price_source": "custom", "calls": 2, "duration_us": 2999000,
+            "first_token_us": 2500000, "output_tokens_per_second": 4.0, "quantities": {"rows": 12.5}
+        }
+    }"#;
+    Arc::new(serde_json::from_str(event).unwrap())
 }
 
 #[derive(Debug)]
@@ -66,13 +123,13 @@ impl Clock for FixedClock {
     }
 }
 
-/// What an OpenAI server answers.
+/// The response of an OpenAI server.
 const ANSWER: &str = r#"{"id":"chatcmpl-1","object":"chat.completion","created":1767225600,"model":"gpt-4o-2024-08-06",
     "choices":[{"index":0,"message":{"role":"assistant","content":"Hello"},"finish_reason":"stop"}],
     "usage":{"prompt_tokens":2006,"completion_tokens":300,"total_tokens":2306,
     "prompt_tokens_details":{"cached_tokens":1920},"completion_tokens_details":{"reasoning_tokens":256}}}"#;
 
-/// A router whose requests end up in the sink: prefixed headers become keys of this case.
+/// Returns a router that sends its events to a sink. The keys of prefixed headers have this case.
 pub(crate) fn router(sink: impl tower_tagging::Sink, key_case: KeyCase) -> Router {
     let tagging = TaggingLayer::builder()
         .metadata(
@@ -89,7 +146,7 @@ pub(crate) fn router(sink: impl tower_tagging::Sink, key_case: KeyCase) -> Route
     Router::new().route("/v1/{endpoint}/completions", post(answer)).layer(tagging)
 }
 
-/// A call of an LLM with these headers, read to its end.
+/// Sends an LLM call with these headers, and reads the response.
 pub(crate) async fn call(router: &Router, headers: &[(&str, &str)]) {
     let mut request = Request::post("/v1/chat/completions").header("host", "api.openai.com");
     for (name, value) in headers {
@@ -101,7 +158,7 @@ pub(crate) async fn call(router: &Router, headers: &[(&str, &str)]) {
     axum::body::to_bytes(response.into_body(), usize::MAX).await.unwrap();
 }
 
-/// An event in which as much is known as can be.
+/// Returns the event of an LLM call with many headers.
 pub(crate) async fn full_event() -> Arc<Event> {
     let sink = MockSink::new();
     let router = router(sink.clone(), KeyCase::Title);
@@ -118,70 +175,115 @@ pub(crate) async fn full_event() -> Arc<Event> {
     sink.single()
 }
 
-/// What stands in each column of an event's row: times as in JSON, money as a number of dollars.
+/// Returns LLM calls, other requests, and events that were recorded or read from JSON.
+pub(crate) fn varied_events() -> Vec<Arc<Event>> {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let mut all = vec![runtime.block_on(full_event()), recorded_event(), event_of_every_column()];
+    all.extend(events(2, |_, tags| tags.set_error("no more")));
+    all
+}
+
+/// Returns the value of each column for an event. Times are text, and dollars are floating-point numbers.
 pub(crate) fn expected(event: &Event) -> Value {
     let json = serde_json::to_value(event).unwrap();
-    let (llm, request, trace) = (&json["llm"], &json["request"], &json["trace"]);
-    let millis = |micros: &Value| micros.as_u64().map(|micros| micros / 1000);
-    let time = |time| humantime::format_rfc3339_micros(time).to_string();
-    let model = if llm["response_model"].is_null() { &llm["request_model"] } else { &llm["response_model"] };
-    // In two parts, as the macro holds no more.
+    let millis = |micros: &Value| json!(micros.as_u64().map(|micros| micros / 1000));
+    let (request, trace, timing) = (&json["request"], &json["trace"], &json["timing"]);
+    let began = humantime::parse_rfc3339(json["time"].as_str().unwrap()).unwrap();
+    let ended = began + Duration::from_micros(timing["duration_us"].as_u64().unwrap());
     let mut row = json!({
         "id": json["id"],
         "requested_at": json["time"],
-        "responded_at": time(event.time() + Duration::from_micros(json["timing"]["duration_us"].as_u64().unwrap())),
-        "response_time_ms": millis(&json["timing"]["duration_us"]),
-        "time_to_first_byte_ms": millis(&json["timing"]["first_byte_us"]),
-        "time_to_first_token_ms": millis(&llm["first_token_us"]),
-        "provider": llm["provider"],
-        "model": model,
-        "request_model": llm["request_model"],
-        "operation": llm["operation"],
-        "stream": llm["stream"],
+        "responded_at": humantime::format_rfc3339_micros(ended).to_string(),
+        "response_time_ms": millis(&timing["duration_us"]),
+        "time_to_head_ms": millis(&timing["head_us"]),
+        "time_to_first_byte_ms": millis(&timing["first_byte_us"]),
         "request_method": request["method"],
         "request_path": request["path"],
         "route": request["route"],
         "host": request["host"],
-        "status_code": json["response"]["status"],
-        "outcome": json["outcome"],
+        "http_version": request["http_version"],
         "request_bytes": request["body_bytes"],
+        "status_code": json["response"]["status"],
         "response_bytes": json["response"]["body_bytes"],
-        "input_tokens": llm["usage"]["input_tokens"],
-        "output_tokens": llm["usage"]["output_tokens"],
-        "cached_tokens": llm["usage"]["cache_read_tokens"],
-        "cache_creation_tokens": llm["usage"]["cache_write_tokens"],
-        "cache_creation_1h_tokens": llm["usage"]["cache_write_1h_tokens"],
-        "reasoning_tokens": llm["usage"]["reasoning_tokens"],
-        "input_cost": llm["input_cost_usd"],
-        "output_cost": llm["output_cost_usd"],
-        "total_cost": llm["cost_usd"],
-        "cost_status": llm["cost_status"],
-        "usage_status": llm["usage_status"],
-        "price_source": llm["price_source"],
-        "trace_id": trace["trace_id"],
-        "client_trace_id": trace["client_trace_id"],
-        "span_id": trace["span_id"],
-        "parent_span_id": trace["parent_span_id"],
-        "span_name": trace["span_name"],
-        "span_path": trace["span_path"],
+        "error_message": json["error"],
         "raw_metadata": json["metadata"],
         "indexed_metadata": null,
-        "diagnostics": json["diagnostics"],
-        "error_message": json["error"],
+        "metadata_sources": json["sources"],
     });
-    row["metadata_sources"] = json["sources"].clone();
+    for name in ["outcome", "rejection", "limit_rule", "api_key", "workspace", "virtual_key", "diagnostics"] {
+        row[name] = json[name].clone();
+    }
+    for name in [
+        "trace_id",
+        "client_trace_id",
+        "span_id",
+        "parent_span_id",
+        "linked_trace_id",
+        "span_name",
+        "span_path",
+        "sampled",
+    ] {
+        row[name] = trace[name].clone();
+    }
+    expect_llm(&mut row, &json["llm"], millis);
     row
+}
+
+/// Sets the columns of the LLM call, which are `NULL` for other requests.
+fn expect_llm(row: &mut Value, llm: &Value, millis: impl Fn(&Value) -> Value) {
+    for name in [
+        "provider",
+        "operation",
+        "request_model",
+        "response_model",
+        "response_id",
+        "service_tier",
+        "stream",
+        "usage_status",
+        "cost_status",
+        "price_source",
+    ] {
+        row[name] = llm[name].clone();
+    }
+    row["model"] = if llm["response_model"].is_null() { &llm["request_model"] } else { &llm["response_model"] }.clone();
+    row["llm_error"] = llm["error"].clone();
+    row["llm_calls"] = llm["calls"].clone();
+    row["llm_time_ms"] = millis(&llm["duration_us"]);
+    row["time_to_first_token_ms"] = millis(&llm["first_token_us"]);
+    for (column, name) in
+        [("total_cost", "cost_usd"), ("input_cost", "input_cost_usd"), ("output_cost", "output_cost_usd")]
+    {
+        row[column] = llm[name].clone();
+        let nanos = llm[name].as_f64().and_then(Money::from_usd).map(Money::nano_usd);
+        row[format!("{column}_nanos")] = json!(nanos);
+    }
+    let mut usage = llm["usage"].as_object().cloned().unwrap_or_default();
+    for name in [
+        "input_tokens",
+        "output_tokens",
+        "cache_read_tokens",
+        "cache_write_tokens",
+        "cache_write_1h_tokens",
+        "reasoning_tokens",
+        "input_audio_tokens",
+        "output_audio_tokens",
+    ] {
+        row[name] = usage.remove(name).unwrap_or_default();
+    }
+    let or_null = |object: Value| if object.as_object().is_none_or(Map::is_empty) { Value::Null } else { object };
+    row["other_usage"] = or_null(Value::Object(usage));
+    row["quantities"] = or_null(llm["quantities"].clone());
 }
 
 type Handler = Box<dyn Fn(&Tags)>;
 
-/// Events that a database may choke on, each in its own way, and an ordinary one before each.
+/// Returns events that a database may refuse or misread, and an ordinary one before each.
 pub(crate) fn hostile_events() -> Vec<Arc<Event>> {
     let sink = MockSink::new();
     let layer = EventLayer::new(sink.clone()).usage(UsageTap::new());
     let long = "x".repeat(1024 * 1024);
     let lone = String::from_utf8_lossy(b"lone \xed\xa0\x80 surrogate").into_owned();
-    let sql = "'); DROP TABLE llm_requests; --";
+    let sql = "'); DROP TABLE tagging_events; --";
     let huge = Money::from_nano_usd(u64::MAX);
     let most = Unit::ALL.iter().fold(Usage::new(), |usage, unit| usage.with(*unit, u64::MAX));
     let far = [
@@ -229,12 +331,12 @@ pub(crate) fn hostile_events() -> Vec<Arc<Event>> {
         emit(&layer.clone().clock(FixedClock(time)), 1, |_, tags| tags.insert("time", "absurd"));
     }
     let mut events = sink.events();
-    // The same event again, too.
+    // A duplicate.
     events.push(Arc::clone(&events[0]));
     events
 }
 
-/// How many different events there are.
+/// Returns the number of different events.
 pub(crate) fn distinct(events: &[Arc<Event>]) -> usize {
     events.iter().map(|event| event.id()).collect::<HashSet<_>>().len()
 }

@@ -1,36 +1,37 @@
-use std::{pin::pin, sync::Arc};
+use std::{pin::pin, sync::LazyLock, time::SystemTime};
 
 use bytes::{BufMut, Bytes, BytesMut};
 use futures_util::SinkExt;
 use tokio_postgres::{Client, Error};
 
-use crate::event::Event;
-
-use super::super::{
-    keys::ActiveKeys,
-    row::{COLUMNS, Micros, Row, Value},
+use crate::{
+    row::{EventRow, Value},
+    time::micros_since_1970,
 };
 
-/// How much of a batch is encoded before it is sent, in bytes.
-const CHUNK_BYTES: usize = 128 * 1024;
-/// How each `COPY` in binary begins: the signature, no flags, no extension.
-const HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
-/// Microseconds from 1970 to 2000, where Postgres begins to count.
-const POSTGRES_EPOCH: i64 = 946_684_800_000_000;
+use super::super::schema_sql::stored_columns;
 
-/// Copies the events into a table that has the columns of `llm_requests`.
-pub(super) async fn copy(
-    client: &Client,
-    table: &str,
-    events: &[Arc<Event>],
-    active: &ActiveKeys,
-) -> Result<(), Error> {
-    let statement = format!("COPY {table} ({}) FROM STDIN BINARY", COLUMNS.join(", "));
-    let mut sink = pin!(client.copy_in::<_, Bytes>(&statement).await?);
+/// The size of the chunks that are sent, in bytes.
+const CHUNK_BYTES: usize = 128 * 1024;
+/// The start of each binary `COPY`: the signature, no flags, no extension.
+const HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
+/// Microseconds from 1970 to 2000, which is the epoch of Postgres.
+const POSTGRES_EPOCH: i64 = 946_684_800_000_000;
+/// The version of binary `jsonb`, which precedes the text.
+const JSONB_VERSION: u8 = 1;
+
+static COPY: LazyLock<String> = LazyLock::new(|| {
+    let columns: Vec<_> = stored_columns().map(|column| column.name).collect();
+    format!("COPY tagging_events ({}) FROM STDIN BINARY", columns.join(", "))
+});
+
+/// Copies rows into the table.
+pub(super) async fn copy(client: &Client, rows: impl Iterator<Item = &EventRow>) -> Result<(), Error> {
+    let mut sink = pin!(client.copy_in::<_, Bytes>(COPY.as_str()).await?);
     let mut chunk = BytesMut::with_capacity(CHUNK_BYTES + CHUNK_BYTES / 4);
     chunk.put_slice(HEADER);
-    for event in events {
-        put_row(&mut chunk, &Row::new(event, active));
+    for row in rows {
+        put_row(&mut chunk, row);
         if chunk.len() >= CHUNK_BYTES {
             sink.feed(chunk.split().freeze()).await?;
             chunk.reserve(CHUNK_BYTES + CHUNK_BYTES / 4);
@@ -42,7 +43,7 @@ pub(super) async fn copy(
     Ok(())
 }
 
-fn put_row(out: &mut BytesMut, row: &Row<'_>) {
+fn put_row(out: &mut BytesMut, row: &EventRow) {
     let values = row.values();
     out.put_i16(i16::try_from(values.len()).unwrap_or(i16::MAX));
     for value in &values {
@@ -51,52 +52,26 @@ fn put_row(out: &mut BytesMut, row: &Row<'_>) {
 }
 
 fn put_value(out: &mut BytesMut, value: &Value<'_>) {
-    let put = |out: &mut BytesMut, parts: &[&[u8]]| {
-        let length: usize = parts.iter().map(|part| part.len()).sum();
-        // The server refuses a longer one by itself.
-        out.put_i32(i32::try_from(length).unwrap_or(i32::MAX));
-        parts.iter().for_each(|part| out.put_slice(part));
-    };
     match value {
         Value::Null => out.put_i32(-1),
-        Value::Id(id) => put(out, &[id.as_bytes()]),
-        Value::Time(time) => put(out, &[&since_2000(*time).to_be_bytes()]),
-        Value::Bool(is) => put(out, &[&[u8::from(*is)]]),
-        Value::Int(number) => put(out, &[&number.to_be_bytes()]),
-        Value::BigInt(number) => put(out, &[&number.to_be_bytes()]),
-        Value::Money(nano_usd) => put_money(out, *nano_usd),
-        Value::Text(text) => put(out, &[text.as_bytes()]),
-        // The format's version goes before the text.
-        Value::Json(text) => put(out, &[&[1], text.as_bytes()]),
+        Value::Uuid(id) => put_bytes(out, &[id.as_bytes()]),
+        Value::Time(time) => put_bytes(out, &[&micros_since_2000(*time).to_be_bytes()]),
+        Value::Boolean(is_set) => put_bytes(out, &[&[u8::from(*is_set)]]),
+        Value::Integer(number) => put_bytes(out, &[&number.to_be_bytes()]),
+        Value::BigInt(number) => put_bytes(out, &[&number.to_be_bytes()]),
+        Value::Text(text) => put_bytes(out, &[text.as_bytes()]),
+        Value::Json(text) => put_bytes(out, &[&[JSONB_VERSION], text.as_bytes()]),
     }
 }
 
-fn since_2000(time: Micros) -> i64 {
-    time.get() - POSTGRES_EPOCH
+fn put_bytes(out: &mut BytesMut, parts: &[&[u8]]) {
+    let length: usize = parts.iter().map(|part| part.len()).sum();
+    // The server refuses a longer value.
+    out.put_i32(i32::try_from(length).unwrap_or(i32::MAX));
+    parts.iter().for_each(|part| out.put_slice(part));
 }
 
-/// Groups of four decimal digits in an amount: three before the point, three behind it.
-const GROUPS: usize = 6;
-
-/// Dollars as a `numeric` with nine decimals, exactly.
-fn put_money(out: &mut BytesMut, nano_usd: u64) {
-    let mut groups = [0_u16; GROUPS];
-    // Twelve decimals are whole groups.
-    let mut rest = u128::from(nano_usd) * 1_000;
-    for group in groups.iter_mut().rev() {
-        *group = u16::try_from(rest % 10_000).unwrap_or_default();
-        rest /= 10_000;
-    }
-    let leading = groups.iter().take_while(|group| **group == 0).count();
-    let trailing = groups.iter().rev().take_while(|group| **group == 0).count();
-    let digits = groups.get(leading..GROUPS - trailing.min(GROUPS - leading)).unwrap_or_default();
-    let weight = if digits.is_empty() { 0 } else { 2 - i16::try_from(leading).unwrap_or_default() };
-    let count = u16::try_from(digits.len()).unwrap_or_default();
-    out.put_i32(8 + 2 * i32::from(count));
-    out.put_u16(count);
-    out.put_i16(weight);
-    // Positive, nine decimals shown.
-    out.put_u16(0);
-    out.put_u16(9);
-    digits.iter().for_each(|group| out.put_u16(*group));
+fn micros_since_2000(time: SystemTime) -> i64 {
+    // A stored time has less than 2^58 microseconds.
+    i64::try_from(micros_since_1970(time)).unwrap_or(i64::MAX) - POSTGRES_EPOCH
 }

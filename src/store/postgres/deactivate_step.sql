@@ -1,7 +1,7 @@
 WITH step AS (
-    SELECT id, requested_at FROM llm_requests WHERE id > $2 AND id <= $3 ORDER BY id LIMIT $4
+    SELECT id, requested_at FROM tagging_events WHERE id > $2 AND id <= $3 ORDER BY id LIMIT $4
 ), changed AS (
-    UPDATE llm_requests AS request
+    UPDATE tagging_events AS request
     SET indexed_metadata = nullif(request.indexed_metadata - $1, '{}')
     FROM step
     WHERE request.id = step.id AND request.requested_at = step.requested_at AND request.indexed_metadata ? $1

@@ -9,15 +9,17 @@ use uuid::Uuid;
 
 use super::{
     super::{
-        KeyInfo, StoreError,
-        keys::{ActiveKeys, KeyCounts, MAX_KEYS, stored_key},
+        KeyInfo,
+        active_keys::ActiveKeys,
+        key_counts::{KeyCounts, MAX_KEYS},
         sketch::Sketch,
     },
-    ACTIVATION_LOCK,
-    connect::Server,
+    failure::Failure,
+    locks::ACTIVATION_LOCK,
+    server::Server,
 };
 
-/// Rows that a step of an activation looks at.
+/// The number of rows that one step of an activation reads.
 const STEP_ROWS: i64 = 2_000;
 
 impl ToSql for Sketch {
@@ -36,7 +38,7 @@ impl ToSql for Sketch {
 
 impl<'a> FromSql<'a> for Sketch {
     fn from_sql(_: &Type, raw: &'a [u8]) -> Result<Self, Box<dyn Error + Sync + Send>> {
-        // The number of bits goes before them.
+        // The number of bits precedes them.
         Ok(Self::from_bytes(raw.get(4..).unwrap_or_default()))
     }
 
@@ -46,27 +48,26 @@ impl<'a> FromSql<'a> for Sketch {
 }
 
 pub(super) async fn active(client: &Client) -> Result<ActiveKeys, tokio_postgres::Error> {
-    let rows = client.query("SELECT name FROM llm_request_keys WHERE active", &[]).await?;
+    let rows = client.query("SELECT name FROM tagging_keys WHERE active", &[]).await?;
     rows.iter().map(|row| row.try_get::<_, String>(0)).collect()
 }
 
-/// Adds what was counted to the table, in a transaction of its own.
-pub(super) async fn fold(client: &Client, counts: &KeyCounts) -> Result<(), tokio_postgres::Error> {
+/// Adds counts to the table, in its own transaction.
+pub(super) async fn fold(client: &Client, counts: &KeyCounts) -> Result<(), Failure> {
     let (mut names, mut requests, mut last_seen, mut sketches) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for (name, count) in counts.iter() {
         names.push(name);
-        requests.push(count.requests);
-        last_seen.push(count.last_seen.time());
+        requests.push(i64::from(count.requests));
+        last_seen.push(count.last_seen);
         sketches.push(&count.sketch);
     }
     let statement = include_str!("fold_keys.sql");
-    client.execute(statement, &[&names, &requests, &last_seen, &sketches, &MAX_KEYS]).await?;
+    client.execute(statement, &[&names, &requests, &last_seen, &sketches, &i64::from(MAX_KEYS)]).await?;
     Ok(())
 }
 
-pub(super) async fn list(client: &Client) -> Result<Vec<KeyInfo>, StoreError> {
-    let statement =
-        r#"SELECT name, active, requests, last_seen, sketch FROM llm_request_keys ORDER BY name COLLATE "C""#;
+pub(super) async fn list(client: &Client) -> Result<Vec<KeyInfo>, Failure> {
+    let statement = r#"SELECT name, active, requests, last_seen, sketch FROM tagging_keys ORDER BY name COLLATE "C""#;
     let keys = client.query(statement, &[]).await?.into_iter().map(|row| {
         Ok(KeyInfo {
             name: row.try_get(0)?,
@@ -79,22 +80,21 @@ pub(super) async fn list(client: &Client) -> Result<Vec<KeyInfo>, StoreError> {
     keys.collect()
 }
 
-/// Flips a key, and brings `indexed_metadata` of all rows in line.
-pub(super) async fn set_active(server: &Server, name: &str, is_active: bool) -> Result<(), StoreError> {
-    let name = stored_key(name)?;
+/// Switches a key, and updates `indexed_metadata` of all rows.
+pub(super) async fn set_active(server: &Server, name: &str, is_active: bool) -> Result<(), Failure> {
     let mut session = server.open().await?;
     let flip = session.client.transaction().await?;
-    // Writers hold this lock, shared, from before they read the keys until their rows are committed. So whatever was written
-    // without regard to the flip is visible behind it.
+    // Writers hold this lock, shared, from before they read the keys until their rows are committed. So the rows that were
+    // written without regard to the switch are visible after it.
     flip.execute("SELECT pg_advisory_xact_lock($1)", &[&ACTIVATION_LOCK]).await?;
     flip.execute(
-        "INSERT INTO llm_request_keys (name, active) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET active = $2",
+        "INSERT INTO tagging_keys (name, active) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET active = $2",
         &[&name, &is_active],
     )
     .await?;
     flip.commit().await?;
 
-    let last = session.query_opt("SELECT id FROM llm_requests ORDER BY id DESC LIMIT 1", &[]).await?;
+    let last = session.query_opt("SELECT id FROM tagging_events ORDER BY id DESC LIMIT 1", &[]).await?;
     let Some(last) = last.map(|row| row.try_get::<_, Uuid>(0)).transpose()? else { return Ok(()) };
     let statement = if is_active { include_str!("activate_step.sql") } else { include_str!("deactivate_step.sql") };
     let statement = session.prepare(statement).await?;
@@ -103,9 +103,9 @@ pub(super) async fn set_active(server: &Server, name: &str, is_active: bool) -> 
     loop {
         let step = session.client.transaction().await?;
         step.execute("SELECT pg_advisory_xact_lock_shared($1)", &[&ACTIVATION_LOCK]).await?;
-        let now = step.query_one("SELECT active FROM llm_request_keys WHERE name = $1", &[&name]).await?;
+        let now = step.query_one("SELECT active FROM tagging_keys WHERE name = $1", &[&name]).await?;
         if now.try_get::<_, bool>(0)? != is_active {
-            // Somebody flipped it back, and brings the rows in line.
+            // Another process switched the key back, and updates the rows.
             return Ok(());
         }
         let row = step.query_opt(&statement, &[&name, &done, &last, &STEP_ROWS]).await?;

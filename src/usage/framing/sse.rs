@@ -194,7 +194,7 @@ mod tests {
 
     use super::{ResponseReport, ServerSentEvents};
 
-    fn read<'c>(chunks: impl IntoIterator<Item = &'c [u8]>) -> ResponseReport {
+    fn read<'c, I: IntoIterator<Item = &'c [u8]>>(chunks: I) -> ResponseReport {
         let (mut events, mut report) = (ServerSentEvents::new(1024), ResponseReport::default());
         for chunk in chunks {
             events.feed(chunk, &mut report, Duration::from_secs(1));

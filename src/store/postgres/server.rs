@@ -3,17 +3,17 @@ use std::{ops::Deref, pin::Pin, sync::Arc, time::Duration};
 use tokio::{task::JoinHandle, time::timeout};
 use tokio_postgres::{
     Client, Config, Error, Socket,
-    error::SqlState,
+    config::Host,
     tls::{MakeTlsConnect, TlsConnect},
 };
 
-use super::super::StoreError;
+use super::failure::Failure;
 
 type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
-/// A client, and what keeps its connection going.
+/// A client, and the future that drives its connection.
 type Opened = (Client, BoxFuture<'static, Result<(), Error>>);
 
-/// Opens connections, of whatever TLS.
+/// Opens connections with any TLS implementation.
 trait Connect: Send + Sync {
     fn connect<'a>(&'a self, config: &'a Config) -> BoxFuture<'a, Result<Opened, Error>>;
 }
@@ -31,11 +31,13 @@ where
     }
 }
 
-/// How to reach the server.
+/// The address of a server, and how to connect to it.
 #[derive(Clone)]
 pub(super) struct Server {
     config: Config,
     connect: Arc<dyn Connect>,
+    /// The name of the server in errors, without secrets.
+    pub(super) name: Arc<str>,
     pub(super) connect_timeout: Duration,
     pub(super) write_timeout: Duration,
 }
@@ -50,6 +52,7 @@ impl Server {
             config.application_name("tower-tagging");
         }
         Self {
+            name: name(&config).into(),
             config,
             connect: Arc::new(tls),
             connect_timeout: Duration::from_secs(10),
@@ -57,23 +60,45 @@ impl Server {
         }
     }
 
-    pub(super) async fn open(&self) -> Result<Session, StoreError> {
+    pub(super) async fn open(&self) -> Result<Session, Failure> {
+        let timed_out = |_| Failure::TimedOut(self.connect_timeout);
         let opened = timeout(self.connect_timeout, self.connect.connect(&self.config)).await;
-        let (client, connection) = opened.map_err(|_| StoreError::TimedOut(self.connect_timeout))??;
-        // What goes wrong with the connection, the client says too.
+        let (client, connection) = opened.map_err(timed_out)??;
+        // The client reports the errors of the connection as well.
         let task = tokio::spawn(async move { drop(connection.await) });
         let session = Session { client, task };
-        // Each statement sees what was committed before it, also one that waited for a lock; and a client that vanished holds no
-        // lock for long.
+        // Each statement sees everything that was committed before it, even if it waited for a lock. A client that vanished
+        // holds no lock for long.
         let settings =
             "SET default_transaction_isolation = 'read committed'; SET idle_in_transaction_session_timeout = '60s'";
         let set = timeout(self.connect_timeout, session.client.batch_execute(settings)).await;
-        set.map_err(|_| StoreError::TimedOut(self.connect_timeout))??;
+        set.map_err(timed_out)??;
         Ok(session)
     }
 }
 
-/// A connection, which is cut when this is dropped: the server then undoes what was not committed.
+/// Names hosts, ports, and database, such as `Postgres at localhost:5432/app`.
+fn name(config: &Config) -> String {
+    let ports = config.get_ports();
+    let port = |at: usize| ports.get(at).or(ports.first()).copied().unwrap_or(5432);
+    let mut hosts: Vec<String> = config
+        .get_hosts()
+        .iter()
+        .enumerate()
+        .map(|(at, host)| match host {
+            Host::Tcp(name) => format!("{name}:{}", port(at)),
+            #[cfg(unix)]
+            Host::Unix(folder) => folder.display().to_string(),
+        })
+        .collect();
+    if hosts.is_empty() {
+        hosts = (0..).zip(config.get_hostaddrs()).map(|(at, address)| format!("{address}:{}", port(at))).collect();
+    }
+    let database = config.get_dbname().map(|name| format!("/{name}")).unwrap_or_default();
+    format!("Postgres at {}{database}", hosts.join(","))
+}
+
+/// A connection. Dropping it closes the connection, and the server rolls back what was not committed.
 pub(super) struct Session {
     pub(super) client: Client,
     task: JoinHandle<()>,
@@ -90,14 +115,5 @@ impl Deref for Session {
 impl Drop for Session {
     fn drop(&mut self) {
         self.task.abort();
-    }
-}
-
-impl From<Error> for StoreError {
-    fn from(error: Error) -> Self {
-        match error.code() {
-            Some(&SqlState::UNDEFINED_TABLE | &SqlState::UNDEFINED_COLUMN) => Self::NotMigrated,
-            _ => Self::database(error),
-        }
     }
 }

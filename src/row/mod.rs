@@ -1,0 +1,23 @@
+//! The flat form of an event: one row with a value for each column of one schema.
+//!
+//! Stores and exporters share this form, so it has its own module below both of them. The public path of its types is
+//! `store`.
+
+mod cell;
+mod column;
+mod column_kind;
+mod event_row;
+mod from_event;
+mod stored;
+mod value;
+
+pub(crate) use self::stored::{stored_text, stored_time};
+#[cfg(feature = "postgres")]
+pub(crate) use self::value::DecodeError;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+pub(crate) use self::value::Value;
+pub use self::{
+    column::Column,
+    column_kind::ColumnKind,
+    event_row::{EventRow, SCHEMA},
+};

@@ -1,1 +1,0 @@
-ALTER TABLE llm_requests ADD COLUMN metadata_sources TEXT;

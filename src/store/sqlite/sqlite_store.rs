@@ -1,0 +1,206 @@
+use std::{
+    path::Path,
+    sync::Arc,
+    time::{Instant, SystemTime},
+};
+
+use rusqlite::{Connection, params};
+use uuid::Uuid;
+
+use crate::{
+    row::{EventRow, stored_time},
+    sink::Queued,
+};
+
+use super::{
+    super::{KeyInfo, StoreError, key_name::stored_key, schema_sql::SCHEMA_VERSION},
+    SqliteWriter,
+    database_file::{DatabaseFile, time_text, yield_lock},
+    keys,
+    rows::{id_text, select},
+    schema,
+};
+
+/// The number of rows that are deleted in one transaction, so that a writer never waits for long.
+const DELETE_ROWS: u32 = 1_000;
+
+/// Events in an SQLite file.
+///
+/// See the [module](crate::store) for the tables. The file is in WAL mode, so readers never wait for the writer. The store is
+/// made for one process with one sink. Several processes may write, and then wait for each other. Clones use the same
+/// file.
+///
+/// The methods block, mostly for a few milliseconds. In async code, call them in `spawn_blocking`.
+///
+/// ```
+/// use tower_tagging::{EventLayer, store::SqliteStore};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = std::env::temp_dir().join(format!("tower-tagging-doc-{}", std::process::id()));
+/// # std::fs::create_dir_all(&folder)?;
+/// let store = SqliteStore::open(folder.join("events.db"))?;
+/// store.migrate()?;
+/// let layer = EventLayer::new(store.sink());
+/// // … serve requests through the layer
+///
+/// store.activate_key("feature")?;
+/// for key in store.list_keys()? {
+///     println!("{}: {} requests, about {} values", key.name, key.requests, key.distinct_values);
+/// }
+/// for event in store.latest(20)? {
+///     println!("{} {:?}", event.request_path, event.status_code);
+/// }
+/// # std::fs::remove_dir_all(&folder)?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct SqliteStore {
+    file: DatabaseFile,
+}
+
+impl SqliteStore {
+    /// Opens a file, and creates it if it does not exist.
+    ///
+    /// # Errors
+    /// Returns [`StoreError::Database`] if the file cannot be opened or is not an SQLite database. The path must be that of a
+    /// file: connections to `:memory:` would not share their tables.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, StoreError> {
+        let path = path.as_ref();
+        let name = path.to_string_lossy();
+        if name.is_empty() || name == ":memory:" || name.starts_with("file:") {
+            return Err(StoreError::database(format!("open {name:?}"), "expected the path of a file"));
+        }
+        let store = Self { file: DatabaseFile { path: Arc::new(path.to_owned()), is_full_sync: false } };
+        store.connect("open")?;
+        Ok(store)
+    }
+
+    /// Waits for the disk at each commit (`synchronous = FULL`).
+    ///
+    /// By default, a power failure may lose the last batches. A process that is killed loses no stored event in either mode.
+    #[must_use]
+    pub fn synchronous_full(mut self) -> Self {
+        self.file.is_full_sync = true;
+        self
+    }
+
+    /// Creates the tables, unless they exist. Several processes may call this at the same time.
+    ///
+    /// # Errors
+    /// Returns [`StoreError::Newer`] if a newer version of the crate created the tables, and [`StoreError::Database`] if
+    /// SQLite reports an error.
+    pub fn migrate(&self) -> Result<(), StoreError> {
+        let operation = "create the tables in";
+        let mut db = self.connect(operation)?;
+        let found = schema::migrate(&mut db).map_err(self.file.error(operation))?;
+        if found > SCHEMA_VERSION {
+            return Err(StoreError::Newer { found, known: SCHEMA_VERSION });
+        }
+        Ok(())
+    }
+
+    /// Returns a [`Queued`] sink named `sqlite`, with batches of at most 2,000 events.
+    pub fn sink(&self) -> Queued {
+        Queued::builder("sqlite", self.writer()).max_batch(2_000).build()
+    }
+
+    /// Returns a writer for a [`Queued`] sink with other limits. It connects at its first batch.
+    pub fn writer(&self) -> SqliteWriter {
+        SqliteWriter::new(self.file.clone())
+    }
+
+    /// Activates a key: its tags are in `indexed_metadata`, and have an index.
+    ///
+    /// `WHERE indexed_metadata->>'Feature' = 'search'` uses the index. Stored events are updated before this returns, a
+    /// thousand events in a transaction. If it is interrupted, call it again.
+    ///
+    /// SQLite reads the table once to create the index, and the writer waits for about a second per million events. A few
+    /// keys cannot be written after `->>`, such as keys with a quote. They get no index.
+    ///
+    /// # Errors
+    /// Returns [`StoreError::KeyTooLong`] if the key has more than 1,024 bytes, [`StoreError::NotMigrated`] if the tables are
+    /// missing, and [`StoreError::Database`] if SQLite reports an error.
+    pub fn activate_key(&self, name: &str) -> Result<(), StoreError> {
+        self.set_active("activate a metadata key in", name, true)
+    }
+
+    /// Removes a key from `indexed_metadata`, and drops its index. Its tags stay in `raw_metadata`.
+    ///
+    /// # Errors
+    /// As [`activate_key`](Self::activate_key).
+    pub fn deactivate_key(&self, name: &str) -> Result<(), StoreError> {
+        self.set_active("deactivate a metadata key in", name, false)
+    }
+
+    fn set_active(&self, operation: &str, name: &str, is_active: bool) -> Result<(), StoreError> {
+        let name = stored_key(name)?;
+        keys::set_active(&mut self.connect(operation)?, &name, is_active).map_err(self.file.error(operation))
+    }
+
+    /// Returns all keys that were seen or activated, sorted by name.
+    ///
+    /// The statistics are some milliseconds old. See [how keys are counted](crate::store#keys).
+    ///
+    /// # Errors
+    /// Returns [`StoreError::NotMigrated`] if the tables are missing, and [`StoreError::Database`] if SQLite reports an error.
+    pub fn list_keys(&self) -> Result<Vec<KeyInfo>, StoreError> {
+        let operation = "list the metadata keys of";
+        keys::list(&self.connect(operation)?).map_err(self.file.error(operation))
+    }
+
+    /// Returns an event by its id.
+    ///
+    /// # Errors
+    /// As [`latest`](Self::latest).
+    pub fn event(&self, id: Uuid) -> Result<Option<EventRow>, StoreError> {
+        let db = self.connect("read events from")?;
+        let mut buffer = Uuid::encode_buffer();
+        let rows = select(&db, &self.file, "WHERE id = ?1", [id_text(id, &mut buffer)])?;
+        Ok(rows.into_iter().next())
+    }
+
+    /// Returns the latest events, newest first.
+    ///
+    /// # Errors
+    /// Returns [`StoreError::NotMigrated`] if the tables are missing, and [`StoreError::Database`] if SQLite reports an error
+    /// or a row holds values that this crate did not write.
+    pub fn latest(&self, limit: u32) -> Result<Vec<EventRow>, StoreError> {
+        let db = self.connect("read events from")?;
+        select(&db, &self.file, "ORDER BY requested_at DESC, id DESC LIMIT ?1", [limit])
+    }
+
+    /// Deletes the events of requests that began before `time`, and returns their number.
+    ///
+    /// A transaction deletes a thousand events. The file does not shrink, but SQLite reuses the space.
+    ///
+    /// # Errors
+    /// Returns [`StoreError::NotMigrated`] if the tables are missing, and [`StoreError::Database`] if SQLite reports an error.
+    /// Events that were deleted before the error stay deleted.
+    pub fn delete_before(&self, time: SystemTime) -> Result<u64, StoreError> {
+        let operation = "delete events from";
+        delete_before(&self.connect(operation)?, time).map_err(self.file.error(operation))
+    }
+
+    fn connect(&self, operation: &str) -> Result<Connection, StoreError> {
+        self.file.connect().map_err(self.file.error(operation))
+    }
+}
+
+fn delete_before(db: &Connection, time: SystemTime) -> rusqlite::Result<u64> {
+    let mut delete = db.prepare(
+        "DELETE FROM tagging_events WHERE rowid IN
+             (SELECT rowid FROM tagging_events WHERE requested_at < ?1 ORDER BY requested_at LIMIT ?2)",
+    )?;
+    let time = time_text(stored_time(time));
+    let mut total = 0;
+    loop {
+        let start = Instant::now();
+        let deleted = delete.execute(params![time, DELETE_ROWS])?;
+        total += deleted as u64;
+        if deleted == 0 {
+            return Ok(total);
+        }
+        yield_lock(start);
+    }
+}
