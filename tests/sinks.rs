@@ -488,13 +488,13 @@ fn tracing_events_and_the_request_span_have_the_fields_of_the_event() {
         let line = lines().remove(0);
         assert_eq!((line["level"].as_str(), line["target"].as_str()), (Some("INFO"), Some("tower_tagging::event")));
         let fields = &line["fields"];
-        assert_eq!((fields["path"].as_str(), fields["status"].as_u64()), (Some("/0"), Some(200)));
+        assert_eq!((fields["request_path"].as_str(), fields["status_code"].as_u64()), (Some("/0"), Some(200)));
         assert_eq!(fields["outcome"], "completed");
         assert_eq!(fields["message"], "GET /0 completed");
-        let tags: Value = serde_json::from_str(fields["metadata"].as_str().unwrap()).unwrap();
+        let tags: Value = serde_json::from_str(fields["raw_metadata"].as_str().unwrap()).unwrap();
         assert_eq!(tags["tag"], "a\"b\"\u{2028}東京");
         assert!(fields["diagnostics"].as_str().unwrap().contains("control_removed"));
-        assert!(fields.get("route").is_none() && fields.get("error").is_none());
+        assert!(fields.get("route").is_none() && fields.get("error_message").is_none());
 
         // The usage of an LLM call.
         let service = EventLayer::new(TracingSink::new()).usage(UsageTap::new()).layer(service_fn(
@@ -506,8 +506,8 @@ fn tracing_events_and_the_request_span_have_the_fields_of_the_event() {
         ));
         futures_util::FutureExt::now_or_never(service.oneshot(Request::new(()))).unwrap().unwrap();
         let fields = &lines()[0]["fields"];
-        assert_eq!((&fields["llm_provider"], &fields["llm_model"]), (&"openai".into(), &"gpt-4o".into()));
-        assert_eq!((&fields["llm_input_tokens"], &fields["llm_cost_usd"]), (&1000.into(), &0.0035.into()));
+        assert_eq!((&fields["provider"], &fields["model"]), (&"openai".into(), &"gpt-4o".into()));
+        assert_eq!((&fields["input_tokens"], &fields["total_cost"]), (&1000.into(), &0.0035.into()));
 
         // Filters apply to the target and the level.
         emit(&EventLayer::new(TracingSink::new().target("billing").level(tracing::Level::DEBUG)), 0..1);

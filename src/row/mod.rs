@@ -14,7 +14,6 @@ mod value;
 pub(crate) use self::stored::{stored_text, stored_time};
 #[cfg(feature = "postgres")]
 pub(crate) use self::value::DecodeError;
-#[cfg(any(feature = "postgres", feature = "sqlite"))]
 pub(crate) use self::value::Value;
 pub use self::{
     column::Column,

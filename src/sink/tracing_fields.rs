@@ -1,105 +1,80 @@
-use tracing_core::field::{Value, display};
+use std::time::SystemTime;
 
-use crate::{event::Event, time::micros};
+use tracing_core::field::Value as FieldValue;
 
-/// The fields of a [`TracingSink`](super::TracingSink)'s events.
-pub(super) const FIELDS: &[&str] = &[
-    "message",
-    "id",
-    "trace_id",
-    "span_id",
-    "method",
-    "path",
-    "route",
-    "status",
-    "outcome",
-    "error",
-    "request_bytes",
-    "response_bytes",
-    "duration_us",
-    "metadata",
-    "diagnostics",
-    "llm_provider",
-    "llm_model",
-    "llm_usage_status",
-    "llm_input_tokens",
-    "llm_output_tokens",
-    "llm_cost_usd",
-];
+use crate::{
+    event::Event,
+    row::{EventRow, SCHEMA, Value},
+};
+
+/// The fields of a [`TracingSink`](super::TracingSink)'s events: a message, and the columns of [`SCHEMA`].
+pub(super) const FIELDS: [&str; SCHEMA.len() + 1] = {
+    let mut fields = ["message"; SCHEMA.len() + 1];
+    let (mut rest, mut columns) = (fields.as_mut_slice(), SCHEMA);
+    while let (Some((field, next)), Some((column, others))) = (rest.split_last_mut(), columns.split_last()) {
+        *field = column.name;
+        (rest, columns) = (next, others);
+    }
+    fields
+};
 
 /// The values of [`FIELDS`], in their order. `None` stands for an unknown value.
-pub(super) type Values<'a> = [Option<&'a dyn Value>; FIELDS.len()];
+pub(super) type Values<'a> = [Option<&'a dyn FieldValue>; FIELDS.len()];
 
 /// Calls a function with the values of an event's fields.
 pub(super) fn with_values(event: &Event, record: impl FnOnce(Values<'_>)) {
-    let (method, path, outcome) = (event.method().as_str(), event.path(), event.outcome().as_str());
-    let id = event.id().to_string();
-    let metadata = json(serde_json::to_string(event.metadata()));
-    let diagnostics = event.diagnostics();
-    let diagnostics = (!diagnostics.is_empty()).then(|| json(serde_json::to_string(&diagnostics)));
-    let llm = LlmFields::new(event);
-    record([
-        Some(&display(format_args!("{method} {path} {outcome}"))),
-        Some(&id.as_str()),
-        Some(&event.trace().trace_id().as_str()),
-        Some(&event.trace().span_id().as_str()),
-        Some(&method),
-        Some(&path),
-        known(event.route().as_ref()),
-        known(event.status().map(|status| u64::from(status.as_u16())).as_ref()),
-        Some(&outcome),
-        known(event.error().as_ref()),
-        known(event.request_body_bytes().as_ref()),
-        Some(&event.response_body_bytes()),
-        Some(&micros(event.duration())),
-        Some(&metadata.as_str()),
-        known(diagnostics.as_ref()),
-        known(llm.provider.as_ref()),
-        known(llm.model.as_ref()),
-        known(llm.usage_status.as_ref()),
-        known(llm.input_tokens.as_ref()),
-        known(llm.output_tokens.as_ref()),
-        known(llm.cost_usd.as_ref()),
-    ]);
+    let row = EventRow::from(event);
+    let dollars = [row.total_cost_nanos, row.input_cost_nanos, row.output_cost_nanos].map(|nanos| nanos.map(dollars));
+    let values = row.values().map(Field::new);
+    let (method, path, outcome) = (event.method(), event.path(), event.outcome());
+    let message = format!("{method} {path} {outcome}");
+    let mut fields: Values<'_> = [None; FIELDS.len()];
+    let stored = values.iter().map(Field::value);
+    let generated = dollars.iter().map(|amount| amount.as_ref().map(|amount| amount as &dyn FieldValue));
+    let all = std::iter::once(Some(&message as &dyn FieldValue)).chain(stored).chain(generated);
+    for (field, value) in fields.iter_mut().zip(all) {
+        *field = value;
+    }
+    record(fields);
 }
 
-fn known<V: Value>(value: Option<&V>) -> Option<&dyn Value> {
-    value.map(|value| value as &dyn Value)
+#[allow(clippy::cast_precision_loss, reason = "dollars are for people; the exact amount is the field in nano-dollars")]
+fn dollars(nanos: u64) -> f64 {
+    nanos as f64 / 1e9
 }
 
-fn json(result: serde_json::Result<String>) -> String {
-    result.unwrap_or_default()
+/// The value of a column as `tracing` records it.
+enum Field {
+    Unknown,
+    Boolean(bool),
+    Number(i64),
+    Text(String),
 }
 
-/// The fields of an LLM call.
-#[derive(Default)]
-struct LlmFields<'a> {
-    provider: Option<&'a str>,
-    model: Option<&'a str>,
-    usage_status: Option<&'a str>,
-    input_tokens: Option<u64>,
-    output_tokens: Option<u64>,
-    cost_usd: Option<f64>,
-}
-
-impl<'a> LlmFields<'a> {
-    #[cfg(feature = "llm")]
-    fn new(event: &'a Event) -> Self {
-        use crate::usage::{Money, Usage};
-
-        let Some(llm) = event.llm() else { return Self::default() };
-        Self {
-            provider: llm.provider(),
-            model: llm.response_model().or(llm.request_model()),
-            usage_status: Some(llm.usage_status().as_str()),
-            input_tokens: llm.usage().and_then(Usage::input_tokens),
-            output_tokens: llm.usage().and_then(Usage::output_tokens),
-            cost_usd: llm.cost().map(Money::usd),
+impl Field {
+    fn new(value: Value<'_>) -> Self {
+        match value {
+            Value::Null => Self::Unknown,
+            Value::Uuid(id) => Self::Text(id.to_string()),
+            Value::Time(time) => Self::Text(rfc3339(time)),
+            Value::Boolean(value) => Self::Boolean(value),
+            Value::Integer(number) => Self::Number(number.into()),
+            Value::BigInt(number) => Self::Number(number),
+            Value::Json(text) if ["{}", "[]"].contains(&&*text) => Self::Unknown,
+            Value::Text(text) | Value::Json(text) => Self::Text(text.into_owned()),
         }
     }
 
-    #[cfg(not(feature = "llm"))]
-    fn new(_event: &'a Event) -> Self {
-        Self::default()
+    fn value(&self) -> Option<&dyn FieldValue> {
+        match self {
+            Self::Unknown => None,
+            Self::Boolean(value) => Some(value),
+            Self::Number(number) => Some(number),
+            Self::Text(text) => Some(text),
+        }
     }
+}
+
+fn rfc3339(time: SystemTime) -> String {
+    humantime::format_rfc3339_micros(time).to_string()
 }

@@ -15,15 +15,11 @@ use super::{
 
 /// Emits one `tracing` event for each request.
 ///
-/// The fields are plain values, so any subscriber can process them, including `tracing_subscriber::fmt().json()`:
+/// The fields are the columns of [`store::SCHEMA`](crate::store::SCHEMA), with the same names: `request_path`, `status_code`,
+/// `model`, `total_cost`, `raw_metadata`, … They are plain values, so any subscriber can process them, including
+/// `tracing_subscriber::fmt().json()`. JSON columns are recorded as text.
 ///
-/// - `id`, `trace_id`, `span_id`, `method`, `path`, `route`, `status`, `outcome`, `error`, `request_bytes`,
-///   `response_bytes`, and `duration_us`
-/// - `metadata` and `diagnostics`, as JSON text
-/// - for LLM calls, `llm_provider`, `llm_model` (the model that answered, or else the requested one),
-///   `llm_usage_status`, `llm_input_tokens`, `llm_output_tokens`, and `llm_cost_usd`
-///
-/// Fields with an unknown value are omitted.
+/// Fields with an unknown value, and empty JSON objects and arrays, are omitted.
 ///
 /// ```
 /// use tower_tagging::{EventLayer, sink::TracingSink};
@@ -68,7 +64,7 @@ impl TracingSink {
     }
 
     fn callsite(&self) -> &'static TracingCallsite {
-        self.callsite.get_or_init(|| TracingCallsite::register(&self.target, self.level, FIELDS))
+        self.callsite.get_or_init(|| TracingCallsite::register(&self.target, self.level, &FIELDS))
     }
 }
 
