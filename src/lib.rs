@@ -153,7 +153,7 @@ pub use self::request::MissingTags;
 pub use self::{
     config_error::ConfigError,
     event::Event,
-    metadata::Metadata,
+    metadata::{Metadata, Scope},
     request::{Step, Tags, WithTags},
     sink::Sink,
     sources::TagSources,

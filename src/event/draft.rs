@@ -20,7 +20,7 @@ pub(crate) struct Draft {
 impl Draft {
     /// Creates an empty draft that is not recycled.
     pub(crate) fn new() -> Self {
-        Self { event: Arc::default() }
+        Self { event: Arc::new(Event::empty()) }
     }
 
     /// Creates an empty draft with the buffers of a delivered event, if there is one.

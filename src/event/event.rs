@@ -31,7 +31,6 @@ use super::{
 /// On the request path, headers and response bodies are only captured. The first call of [`metadata`](Self::metadata),
 /// [`sources`](Self::sources), [`diagnostics`](Self::diagnostics), or [`llm`](Self::llm) reads, limits, merges, and prices
 /// all of it at once, on the calling thread; usually that is the sink's thread. Later calls return the same values.
-#[derive(Default)]
 pub struct Event {
     pub(super) facts: Facts,
     settled: OnceLock<Settled>,
@@ -42,12 +41,17 @@ pub struct Event {
 
 impl Event {
     pub(super) fn new(facts: Facts, settled: Settled) -> Self {
-        Self { facts, settled: settled.into(), ..Self::default() }
+        Self { facts, settled: settled.into(), ..Self::empty() }
+    }
+
+    /// Creates an event that describes nothing yet.
+    pub(super) fn empty() -> Self {
+        Self { facts: Facts::default(), settled: OnceLock::new(), unsettled: Mutex::new(None), home: None }
     }
 
     /// Creates an empty event that returns to a pool after delivery.
     pub(super) fn pooled(home: Arc<Pool<Self>>) -> Self {
-        Self { home: Some(home), ..Self::default() }
+        Self { home: Some(home), ..Self::empty() }
     }
 
     fn settled(&self) -> &Settled {

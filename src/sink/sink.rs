@@ -31,6 +31,10 @@ use super::delivery::Delivery;
 ///
 /// let layer = EventLayer::new(sink::from_fn(|event| println!("{} {}", event.path(), event.outcome())));
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a sink",
+    note = "wrap a closure in `sink::from_fn`, and a `BatchWriter` in `Queued::new`"
+)]
 pub trait Sink: Send + Sync + 'static {
     /// Accepts an event; see the [contract](Self#contract).
     fn emit(&self, event: Arc<Event>);

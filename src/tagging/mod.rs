@@ -34,12 +34,19 @@
 //! # Request bodies
 //!
 //! Counting the bytes of a request body, or reading `user` from it, changes the type of the body to [`RequestBody`]. axum
-//! routers accept that, as does every service that is generic over its body. Two do not, and the compiler then reports
-//! an error like this one:
+//! routers accept that, as does every service that is generic over its body. If a service names another body type, the
+//! compiler reports that it expected [`RequestBody`] and found that type:
 //!
 //! ```text
-//! error[E0277]: the trait bound `...: Service<http::Request<RequestBody<Incoming>>>` is not satisfied
+//! error[E0631]: type mismatch in closure arguments
+//!   = note: expected closure signature `fn(http::Request<tower_tagging::tagging::RequestBody<hyper::body::Incoming>>) -> _`
+//!              found closure signature `fn(http::Request<hyper::body::Incoming>) -> _`
+//!
+//! error[E0277]: the trait bound `Hello: Service<Request<RequestBody<Incoming>>>` is not satisfied
+//!   = help: for that trait implementation, expected `hyper::body::Incoming`, found `tower_tagging::tagging::RequestBody<hyper::body::Incoming>`
 //! ```
+//!
+//! There are two usual cases:
 //!
 //! - A hyper `service_fn` over `Request<Incoming>`: use [`TaggingLayer::without_request_body`], as below.
 //! - In a `ServiceBuilder`, an axum `from_fn` middleware directly inside of the layer: add the two with one `Router::layer`

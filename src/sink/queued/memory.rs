@@ -91,7 +91,7 @@ mod tests {
     use super::*;
 
     fn entry(bytes: u64) -> Entry {
-        Entry { event: Arc::default(), bytes }
+        Entry { event: Arc::new(Event::builder().build()), bytes }
     }
 
     fn memory(sizes: &[u64]) -> Memory {

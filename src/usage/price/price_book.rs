@@ -25,6 +25,7 @@ use super::{cost::Cost, price_query::PriceQuery};
 ///     }
 /// }
 /// ```
+#[diagnostic::on_unimplemented(message = "`{Self}` is not a price book", note = "wrap a closure in `usage::price_fn`")]
 pub trait PriceBook: Send + Sync + 'static {
     /// Returns the cost of the usage, or `None` if the model has no price in this book.
     fn price(&self, query: &PriceQuery<'_>) -> Option<Cost>;
