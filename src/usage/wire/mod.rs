@@ -171,6 +171,13 @@ mod tests {
             assert_eq!(known, *field, "{path}");
             assert!(path.split('.').count() <= 5, "{path} is too deep");
         }
+        let (arrays, objects): (Vec<_>, Vec<_>) = meanings
+            .keys()
+            .flat_map(|path| path.match_indices('.').map(|(end, _)| &path[..end]))
+            .partition(|path| path.ends_with("[]"));
+        for path in arrays {
+            assert!(!objects.contains(&path.trim_end_matches("[]")), "{path} is both an array and an object");
+        }
         for path in meanings.keys().filter(|path| !path.ends_with("[]")) {
             let prefix = format!("{path}.");
             assert!(!meanings.keys().any(|other| other.starts_with(&prefix)), "{path} is both a value and an object");

@@ -25,7 +25,7 @@ pub(in crate::usage) struct Route {
     /// The provider that defined the path, by its id in the price catalog. Others may serve it too.
     pub(in crate::usage) provider: Option<&'static str>,
     pub(in crate::usage) certainty: Certainty,
-    /// Whether the response is a stream, if the path decides that.
+    /// `true` for a stream, if the path decides that.
     pub(in crate::usage) streams: Option<bool>,
 }
 
