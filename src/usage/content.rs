@@ -2,6 +2,9 @@ use memchr::memmem::Finder;
 
 use super::wire;
 
+/// Longest event or document that is searched for content, in bytes.
+pub(super) const MAX_CONTENT_BYTES: usize = 8 * 1024;
+
 /// Returns `true` if the text of a stream event has content: a member with the model's text, or an object such as a tool
 /// call, that is not empty.
 pub(super) fn has_content(text: &[u8]) -> bool {

@@ -29,7 +29,7 @@ impl Document {
         self.has_mark |= field.is_mark();
         let count = || self.values.iter().filter(|(other, _)| *other == field).count();
         let is_repeated = field.is_stated_once() && (value == Some(b"null") || count() > 0);
-        let is_one_of_many = field == Field::Model && count() >= MAX_MODELS;
+        let is_one_of_many = matches!(field, Field::Model) && count() >= MAX_MODELS;
         if self.values.len() < MAX_VALUES && !is_repeated && !is_one_of_many {
             self.values.push((field, value.map(<[u8]>::len)));
             self.text.extend_from_slice(value.unwrap_or_default());

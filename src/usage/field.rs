@@ -24,7 +24,7 @@ pub(super) enum Field {
     /// The type of a stream event. Scanners replace it by [`Field::Event`].
     EventType,
     /// A stream event of a known type.
-    Event(StreamEvent),
+    Event(&'static StreamEvent),
     /// `true` in the last document of a stream.
     Done,
     /// The reason for which an answer ended.

@@ -99,19 +99,20 @@ impl ResponseReport {
     }
 
     fn end_document(&mut self, every_document_counts: bool) {
-        let mut document = std::mem::take(&mut self.document);
-        if every_document_counts || document.has_mark {
-            self.tools.merge(std::mem::take(&mut document.tools));
-            for (field, value) in document.values() {
-                match value {
-                    Some(value) => self.apply(field, value),
-                    None => self.is_unparsed |= matches!(field, Field::Usage(_)),
-                }
-            }
-            // An answer may end before its counts are reported.
-            let has_counts = !(self.usage.is_empty() && self.metrics.is_empty());
-            self.is_final |= std::mem::take(&mut self.is_ending) && has_counts;
+        if !every_document_counts && !self.document.has_mark {
+            return self.document.clear();
         }
+        let mut document = std::mem::take(&mut self.document);
+        self.tools.merge(std::mem::take(&mut document.tools));
+        for (field, value) in document.values() {
+            match value {
+                Some(value) => self.apply(field, value),
+                None => self.is_unparsed |= matches!(field, Field::Usage(_)),
+            }
+        }
+        // An answer may end before its counts are reported.
+        let has_counts = !(self.usage.is_empty() && self.metrics.is_empty());
+        self.is_final |= std::mem::take(&mut self.is_ending) && has_counts;
         document.clear();
         self.document = document;
     }

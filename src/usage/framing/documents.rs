@@ -1,10 +1,9 @@
 use std::time::Duration;
 
-use super::MAX_CONTENT_BYTES;
 use crate::{
     body::json_scan::Roots,
     usage::{
-        content::{has_content, may_report_usage},
+        content::{MAX_CONTENT_BYTES, has_content, may_report_usage},
         response_report::ResponseReport,
         wire::{ReportScanner, scanner},
     },

@@ -15,9 +15,6 @@ mod sse;
 pub(super) use self::coding::ContentDecoder;
 use self::{documents::Documents, event_stream::EventStream, json::Json, sse::ServerSentEvents};
 
-/// Longest event or document that is searched for content, in bytes.
-const MAX_CONTENT_BYTES: usize = 8 * 1024;
-
 /// A framing, with the state of the body being read.
 pub(super) enum Framing {
     /// One JSON document.

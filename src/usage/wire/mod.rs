@@ -35,6 +35,7 @@ mod openai_chat;
 mod openai_embeddings;
 mod openai_images;
 mod openai_responses;
+mod pattern;
 mod perplexity;
 mod report_scanner;
 mod route;
@@ -126,7 +127,11 @@ mod tests {
 
     use http::Method;
 
-    use super::{FORMATS, TABLES, route};
+    use super::{
+        FORMATS, TABLES,
+        pattern::{Pattern, RequestPath},
+        route,
+    };
 
     /// Returns a path that a pattern matches.
     fn sample(pattern: &str) -> String {
@@ -145,15 +150,16 @@ mod tests {
 
     #[test]
     fn no_two_routes_are_equally_specific_for_a_path() {
-        let all: Vec<_> = FORMATS.iter().flat_map(|format| format.routes).collect();
-        for expected in &all {
-            let path = sample(expected.path);
-            let rivals = all.iter().filter(|route| {
-                route.method == expected.method
-                    && route.captures(&path).is_some()
-                    && route.specificity() == expected.specificity()
+        let routes = FORMATS.iter().flat_map(|format| format.routes);
+        let all: Vec<_> = routes.map(|route| (Pattern::new(route.path), route)).collect();
+        for (pattern, route) in &all {
+            let path = sample(route.path);
+            let rivals = all.iter().filter(|(other, other_route)| {
+                other_route.method == route.method
+                    && other.captures(&RequestPath::new(&path)).is_some()
+                    && other.specificity() == pattern.specificity()
             });
-            assert_eq!(rivals.count(), 1, "{path} for {}", expected.path);
+            assert_eq!(rivals.count(), 1, "{path} for {}", route.path);
         }
     }
 
@@ -164,6 +170,13 @@ mod tests {
             let known = *meanings.entry(*path).or_insert(*field);
             assert_eq!(known, *field, "{path}");
             assert!(path.split('.').count() <= 5, "{path} is too deep");
+        }
+        let (arrays, objects): (Vec<_>, Vec<_>) = meanings
+            .keys()
+            .flat_map(|path| path.match_indices('.').map(|(end, _)| &path[..end]))
+            .partition(|path| path.ends_with("[]"));
+        for path in arrays {
+            assert!(!objects.contains(&path.trim_end_matches("[]")), "{path} is both an array and an object");
         }
         for path in meanings.keys().filter(|path| !path.ends_with("[]")) {
             let prefix = format!("{path}.");

@@ -25,7 +25,7 @@ impl ReportScanner {
     ) {
         let tables = self.tables;
         self.json.feed(chunk, &mut |field, value| {
-            let field = if field == Field::EventType { tables.event(value) } else { field };
+            let field = if matches!(field, Field::EventType) { tables.event(value) } else { field };
             let counts = every_document_counts(report);
             report.take(field, value, counts);
         });

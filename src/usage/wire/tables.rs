@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::{cmp::Reverse, collections::HashMap};
 
 use aho_corasick::packed::Searcher;
 use http::Method;
@@ -6,7 +6,8 @@ use memchr::memmem::Finder;
 
 use super::{
     format::Format,
-    route::{Route, key_of_path},
+    pattern::{Pattern, RequestPath},
+    route::Route,
 };
 use crate::{
     body::json_scan::{Node, Want},
@@ -16,7 +17,7 @@ use crate::{
 /// What all formats want, merged so that a response is searched once.
 pub(in crate::usage) struct Tables {
     pub(super) wanted: &'static [Node<Field>],
-    events: Vec<StreamEvent>,
+    events: Vec<&'static StreamEvent>,
     /// `None` if the platform lacks the vector instructions. Every document is read then.
     ///
     /// A packed search for all marks takes half the time of one `memmem` search per mark.
@@ -24,10 +25,10 @@ pub(in crate::usage) struct Tables {
     pub(in crate::usage) text_members: Vec<Finder<'static>>,
     pub(in crate::usage) object_members: Vec<Finder<'static>>,
     pub(in crate::usage) echoes: Vec<Finder<'static>>,
-    /// Routes by their last segment or call.
-    routes: HashMap<&'static str, Vec<&'static Route>>,
-    /// Routes whose last segment is a wildcard.
-    open_routes: Vec<&'static Route>,
+    /// Routes by their last segment or call, the most specific one first.
+    routes: HashMap<&'static str, Vec<(Pattern, &'static Route)>>,
+    /// Routes whose last segment is a wildcard, the most specific one first.
+    open_routes: Vec<(Pattern, &'static Route)>,
 }
 
 impl Tables {
@@ -38,10 +39,15 @@ impl Tables {
         for format in formats {
             format.wanted.iter().for_each(|(path, field)| insert(&mut tree, path, *field));
             for route in format.routes {
-                route.key().map_or(&mut open_routes, |key| routes.entry(key).or_default()).push(route);
+                let pattern = Pattern::new(route.path);
+                let group = pattern.key().map_or(&mut open_routes, |key| routes.entry(key).or_default());
+                group.push((pattern, route));
             }
         }
-        let events: Vec<_> = formats.iter().flat_map(|format| format.events).copied().collect();
+        for group in routes.values_mut().chain([&mut open_routes]) {
+            group.sort_by_key(|(pattern, _)| Reverse(pattern.specificity()));
+        }
+        let events: Vec<_> = formats.iter().flat_map(|format| format.events).collect();
         let echoes = events.iter().filter(|event| event.effect == EventEffect::EchoesRequest);
         Self {
             wanted: nodes(tree),
@@ -64,16 +70,20 @@ impl Tables {
     pub(super) fn event(&self, value: Option<&[u8]>) -> Field {
         let name = value.and_then(|value| value.strip_prefix(b"\"")?.strip_suffix(b"\""));
         let event = name.and_then(|name| self.events.iter().find(|event| event.name.as_bytes() == name));
-        event.map_or(Field::Ignored, |event| Field::Event(*event))
+        event.map_or(Field::Ignored, |event| Field::Event(event))
     }
 
     /// Returns the most specific route that matches, and the part of the path that names the model.
     pub(super) fn route<'p>(&self, method: &Method, path: &'p str) -> Option<(&'static Route, &'p str)> {
-        let known = self.routes.get(key_of_path(path)).into_iter().flatten();
-        let candidates = known.chain(&self.open_routes).filter(|route| route.method == *method);
-        candidates
-            .filter_map(|route| Some((*route, route.captures(path)?)))
-            .max_by_key(|(route, _)| route.specificity())
+        let path = RequestPath::new(path);
+        let find = |group: &[(Pattern, &'static Route)]| {
+            let mut group = group.iter().filter(|(_, route)| route.method == *method);
+            group.find_map(|(pattern, route)| Some((pattern.specificity(), *route, pattern.captures(&path)?)))
+        };
+        let known = self.routes.get(path.key()).and_then(|group| find(group));
+        let open = find(&self.open_routes);
+        let best = known.into_iter().chain(open).max_by_key(|(specificity, ..)| *specificity);
+        best.map(|(_, route, model)| (route, model))
     }
 }
 
