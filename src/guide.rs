@@ -9,6 +9,9 @@ pub mod trusted_tags {}
 #[doc = include_str!("docs/queries.md")]
 pub mod queries {}
 
+#[doc = include_str!("docs/limits.md")]
+pub mod limits {}
+
 #[cfg(feature = "test-util")]
 #[doc = include_str!("docs/testing.md")]
 pub mod testing {}

@@ -3,6 +3,8 @@ use std::sync::Arc;
 use opentelemetry::Context;
 
 use crate::{
+    event::Event,
+    sink::{Delivery, Sink},
     tagging::{EventLayer, RequestObserver, RequestScope, RequestStart, TaggingLayerBuilder},
     trace::{TraceContext, TraceSampler},
 };
@@ -22,7 +24,7 @@ impl EventLayer {
     /// [`TraceIdLayer`](crate::TraceIdLayer) around this layer needs [the sampler](Otel::sampler) itself.
     #[must_use]
     pub fn otel(self, otel: &Otel) -> Self {
-        self.sink(otel.clone()).observer(otel.clone())
+        self.observer(otel.clone())
     }
 }
 
@@ -31,7 +33,7 @@ impl TaggingLayerBuilder {
     ///
     /// The sampler of `otel` decides which traces are recorded, unless the trace ids have their own. No other sink is needed.
     pub fn otel(self, otel: &Otel) -> Self {
-        let builder = self.sink(otel.clone()).observer(otel.clone());
+        let builder = self.observer(otel.clone());
         match otel.sampler() {
             Some(sampler) => builder.sampler(sampler),
             None => builder,
@@ -40,6 +42,14 @@ impl TaggingLayerBuilder {
 }
 
 impl RequestObserver for Otel {
+    fn end(&self, event: &Arc<Event>) {
+        self.emit(Arc::clone(event));
+    }
+
+    fn delivery(&self) -> Delivery {
+        Sink::delivery(self)
+    }
+
     fn is_sampled(&self, trace: &TraceContext) -> Option<bool> {
         self.sampler().map(|sampler| sampler.is_sampled(trace, None))
     }

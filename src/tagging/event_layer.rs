@@ -89,7 +89,7 @@ impl EventLayer {
 
     /// Returns the handle to the delivery of events: counts, flush, and shutdown.
     pub fn delivery(&self) -> Delivery {
-        self.events.sink.delivery()
+        self.events.delivery()
     }
 
     /// Allocates each event instead of recycling delivered ones. Only for `benches/layer.rs`, which measures the pool.

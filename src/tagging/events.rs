@@ -9,7 +9,7 @@ use crate::usage::UsageTap;
 use crate::{
     event::{Clock, Event, EventPoolOwner, Facts, SystemClock},
     request::{OpenRequest, RequestState},
-    sink::Isolated,
+    sink::{Delivery, Isolated},
     text::header_text,
     trace::{IdGenerator, RandomIds},
 };
@@ -129,7 +129,16 @@ impl Events {
     }
 
     pub(super) fn emit(&self, event: Arc<Event>) {
+        for observer in &self.observers {
+            observer.end(&event);
+        }
         self.sink.emit(event);
+    }
+
+    pub(super) fn delivery(&self) -> Delivery {
+        let observers = self.observers.iter().map(|observer| observer.delivery());
+        let sinks = self.sink.is_listening().then(|| self.sink.delivery());
+        Delivery::join(sinks.into_iter().chain(observers))
     }
 }
 

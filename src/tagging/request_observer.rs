@@ -1,8 +1,8 @@
-use std::time::SystemTime;
+use std::{sync::Arc, time::SystemTime};
 
 use http::{HeaderMap, Method};
 
-use crate::trace::TraceContext;
+use crate::{event::Event, sink::Delivery, trace::TraceContext};
 
 /// Observes requests while they run, for telemetry that cannot wait for the event: the current span of a tracing system,
 /// counts of active requests, quotas.
@@ -21,6 +21,17 @@ pub trait RequestObserver: Send + Sync + 'static {
     /// Called once per request, before the service. The returned scope is dropped when the request ends, immediately before
     /// its event is emitted.
     fn begin(&self, request: &RequestStart<'_>) -> Box<dyn RequestScope>;
+
+    /// Called once per request with its event, immediately before the event is emitted to the sinks.
+    fn end(&self, event: &Arc<Event>) {
+        let _ = event;
+    }
+
+    /// Returns the handle to what the observer still has to deliver. The layer's
+    /// [`delivery`](crate::EventLayer::delivery) includes it, after the sinks.
+    fn delivery(&self) -> Delivery {
+        Delivery::none()
+    }
 }
 
 /// The part of a request that a [`RequestObserver`] follows.

@@ -68,13 +68,8 @@ impl<'a> Starting<'a> {
         let existing = head.extensions.get::<Tags>().filter(|tags| !tags.is_finished()).cloned();
         let inherited = steps.metadata.as_ref().and_then(|layer| layer.inherited(existing.as_ref()));
         let is_new = existing.is_none();
-        let handle = match existing {
-            Some(tags) => Handle { unshared: None, shared: Some(tags) },
-            None => {
-                let state = events.map_or_else(RequestState::detached, |events| events.new_state());
-                Handle { unshared: Some(state), shared: None }
-            }
-        };
+        let new_state = || events.map_or_else(RequestState::detached, |events| events.new_state());
+        let handle = Handle { unshared: is_new.then(new_state), shared: existing };
         Self { steps, events, head, handle, is_new, inherited, pending: None, onward: None, rejection: None }
     }
 

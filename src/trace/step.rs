@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::text::truncated;
 
-#[cfg(feature = "otel")]
+#[cfg(all(feature = "otel", feature = "propagate"))]
 use super::span_id::SpanId;
 use super::{
     client_text::{MAX_CHARS, readable},
@@ -29,7 +29,7 @@ impl TraceContext {
     }
 
     /// Returns the trace at another span of this request, for calls made within that span.
-    #[cfg(feature = "otel")]
+    #[cfg(all(feature = "otel", feature = "propagate"))]
     pub(crate) fn at(self, span_id: SpanId) -> Self {
         Self { span_id, ..self }
     }

@@ -233,6 +233,8 @@ mod values;
 mod wire;
 
 #[cfg(not(feature = "llm"))]
+mod unobserved;
+#[cfg(not(feature = "llm"))]
 mod without_llm;
 
 pub use self::{
@@ -266,4 +268,7 @@ pub use self::{
 #[cfg(not(feature = "llm"))]
 pub(crate) use self::without_llm::UsageTap;
 #[cfg(not(feature = "llm"))]
-use self::without_llm::{Observation, ObservedResponse, Tap};
+use self::{
+    unobserved::{Observation, ObservedResponse},
+    without_llm::Tap,
+};

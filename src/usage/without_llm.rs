@@ -7,7 +7,7 @@ use std::{convert::Infallible, time::Duration};
 
 use http::{Response, request::Parts};
 
-use super::{llm_call::LlmCall, llm_endpoint::LlmEndpoint, price::PriceBook, request_facts::RequestFacts};
+use super::{llm_endpoint::LlmEndpoint, price::PriceBook};
 
 /// Has no value, since there is nothing to configure.
 #[derive(Clone, Debug)]
@@ -57,49 +57,5 @@ impl Tap {
 
     pub(crate) fn give_up(&mut self) {
         match self.0 {}
-    }
-}
-
-/// Has no value, since no response is read.
-pub(super) struct Observation(Infallible);
-
-impl Observation {
-    pub(super) fn is_llm_call(&self, _request: &RequestFacts<'_>) -> bool {
-        match self.0 {}
-    }
-
-    pub(super) fn describe(self, _request: &RequestFacts<'_>) -> LlmCall {
-        match self.0 {}
-    }
-
-    pub(super) fn price(self, _request: &RequestFacts<'_>) -> LlmCall {
-        match self.0 {}
-    }
-}
-
-/// A response that is not observed.
-#[derive(Default)]
-pub(super) struct ObservedResponse;
-
-#[allow(clippy::unused_self, reason = "the methods are those of the type that observes")]
-impl ObservedResponse {
-    pub(super) fn reset(&mut self) {}
-
-    pub(super) fn observe(&mut self, _endpoint: LlmEndpoint) {}
-
-    pub(super) fn begin(&mut self, _tap: impl FnOnce(&LlmEndpoint, &mut Vec<u8>) -> Tap) {}
-
-    pub(super) fn tap(&mut self) -> Option<&mut Tap> {
-        None
-    }
-
-    pub(super) fn end(&mut self, _has_ended: bool, _has_body: bool, _now: Duration) {}
-
-    pub(super) fn heap_bytes(&self) -> usize {
-        0
-    }
-
-    pub(super) fn take(&mut self, _now: Duration) -> Option<Observation> {
-        None
     }
 }
