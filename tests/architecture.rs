@@ -53,7 +53,7 @@ impl Source {
     }
 }
 
-/// Removes comments, string literals, and `macro_rules!` metavariables, so that only code remains.
+/// Removes comments and string literals, so that only code remains.
 fn code(text: &str) -> String {
     let mut code = String::new();
     let mut rest = text;
@@ -62,26 +62,12 @@ fn code(text: &str) -> String {
         let tail = &rest[at..];
         rest = if tail.starts_with("//") {
             tail.find('\n').map_or("", |end| &tail[end..])
-        } else if tail.starts_with("/*") {
-            tail.find("*/").map_or("", |end| &tail[end + 2..])
-        } else if tail.starts_with('"') {
-            let raw = code.trim_end_matches('#');
-            let hashes = code.len() - raw.len();
-            if raw.ends_with('r') && (hashes > 0 || !raw.trim_end_matches('r').ends_with(|c: char| c.is_alphanumeric()))
-            {
-                let end = format!("\"{}", "#".repeat(hashes));
-                tail[1..].find(&end).map_or("", |at| &tail[1 + at + end.len()..])
-            } else {
-                skip_string(tail)
-            }
-        } else if tail.starts_with('\'') {
-            // A character literal, or a lifetime.
-            let mut letters = tail.char_indices().skip(1);
-            match (letters.next(), letters.next()) {
-                (Some((_, '\\')), _) => tail[2..].find('\'').map_or("", |end| &tail[2 + end + 1..]),
-                (Some(_), Some((end, '\''))) => &tail[end + 1..],
-                _ => &tail[1..],
-            }
+        } else if let Some(comment) = tail.strip_prefix("/*") {
+            comment.split_once("*/").map_or("", |(_, rest)| rest)
+        } else if let Some(text) = tail.strip_prefix('"') {
+            skip_string(&code, text)
+        } else if let Some(text) = tail.strip_prefix('\'') {
+            skip_character(text)
         } else {
             code.push('/');
             &tail[1..]
@@ -91,9 +77,17 @@ fn code(text: &str) -> String {
     code
 }
 
-fn skip_string(text: &str) -> &str {
+/// Returns the text after a string literal, without its opening quote. `before` ends with `r#` if it is a raw string.
+fn skip_string<'t>(before: &str, text: &'t str) -> &'t str {
+    let unhashed = before.trim_end_matches('#');
+    let hashes = before.len() - unhashed.len();
+    let is_raw = unhashed.ends_with('r') && (hashes > 0 || unhashed.ends_with(" r") || unhashed.ends_with("(r"));
+    if is_raw {
+        let end = format!("\"{}", "#".repeat(hashes));
+        return text.split_once(&end).map_or("", |(_, rest)| rest);
+    }
     let mut escaped = false;
-    for (at, letter) in text.char_indices().skip(1) {
+    for (at, letter) in text.char_indices() {
         match letter {
             _ if escaped => escaped = false,
             '\\' => escaped = true,
@@ -102,6 +96,18 @@ fn skip_string(text: &str) -> &str {
         }
     }
     ""
+}
+
+/// Returns the text after a character literal, or after the quote of a lifetime.
+fn skip_character(text: &str) -> &str {
+    let mut letters = text.char_indices();
+    match (letters.next(), letters.next()) {
+        (Some((_, '\\')), Some((at, escaped))) => {
+            text[at + escaped.len_utf8()..].split_once('\'').map_or("", |(_, rest)| rest)
+        }
+        (Some(_), Some((at, '\''))) => &text[at + 1..],
+        _ => text,
+    }
 }
 
 /// Expands the paths that start with a keyword: `crate::{a::B, c}` becomes `["a", "B"]` and `["c"]`, as absolute paths.

@@ -47,8 +47,8 @@
 //! The other scopes are trusted. Their tags come from the following places. If several set the same key in the same scope,
 //! the last one wins:
 //!
-//! 1. [`MetadataLayerBuilder::scope`](crate::MetadataLayerBuilder::scope): tags that are known when the layer is built
-//! 2. [`MetadataLayerBuilder::resolver`](crate::MetadataLayerBuilder::resolver): a closure over the request head that, for
+//! 1. [`MetadataLayerBuilder::scope`](crate::tagging::MetadataLayerBuilder::scope): tags that are known when the layer is built
+//! 2. [`MetadataLayerBuilder::resolver`](crate::tagging::MetadataLayerBuilder::resolver): a closure over the request head that, for
 //!    example, looks up the API key
 //! 3. A [`Scopes`] extension that an outer layer inserted into the request
 //! 4. [`Tags::insert`](crate::Tags::insert) for the scope [`Handler`](Scope::Handler), and

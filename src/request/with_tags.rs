@@ -52,7 +52,7 @@ impl Step {
     /// Runs a future for this step, on any task.
     ///
     /// Within the future, [`Tags::current`] returns the request's tags, and calls through a
-    /// [`PropagateLayer`](crate::PropagateLayer) name this step as their parent.
+    /// `PropagateLayer` name this step as their parent.
     ///
     /// Work that happens before the future is polled is not part of the step: write
     /// `step.scope(async { client.call(request).await })`, not `step.scope(client.call(request))`.

@@ -14,7 +14,7 @@ use super::sink::Sink;
 /// let layer = TaggingLayer::builder()
 ///     .sink(sink::from_fn(|event| println!("{} {}", event.path(), event.outcome())))
 ///     .build()?;
-/// # Ok::<(), tower_tagging::metadata::ConfigError>(())
+/// # Ok::<(), tower_tagging::ConfigError>(())
 /// ```
 pub fn from_fn<F>(f: F) -> FromFn<F>
 where

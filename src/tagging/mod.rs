@@ -10,7 +10,7 @@
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let sink = Fanout::new();
-//! let tagging = TaggingLayer::builder().sources(TagSources::portkey().allow_list("x-tenant=tenant")?).sink(sink).build()?;
+//! let tagging = TaggingLayer::builder().sources(TagSources::portkey().allow_list("x-tenant=tenant")).sink(sink).build()?;
 //! let app: Router = Router::new().route("/", get(|| async { "hello" })).layer(tagging);
 //! # Ok(())
 //! # }

@@ -110,7 +110,7 @@ impl UsageTap {
     ///
     /// // Around the client that calls providers.
     /// let client_tagging = TaggingLayer::builder().usage(UsageTap::new().trust_request().roll_up()).build()?;
-    /// # Ok::<(), tower_tagging::metadata::ConfigError>(())
+    /// # Ok::<(), tower_tagging::ConfigError>(())
     /// ```
     ///
     /// [`Tags::current`]: crate::Tags::current

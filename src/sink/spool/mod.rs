@@ -26,7 +26,7 @@
 //!     .open()?;
 //! let layer = EventLayer::new(Queued::builder("billing", Billing).spool(spool).build());
 //! // Serve requests through the layer. On shutdown:
-//! let report = layer.delivery().shutdown(Duration::from_secs(10));
+//! let report = layer.delivery().shutdown_blocking(Duration::from_secs(10));
 //! assert!(report.is_complete(), "{report}");
 //! # std::fs::remove_dir_all(directory)?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())

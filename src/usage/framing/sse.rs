@@ -219,7 +219,7 @@ mod tests {
 
     #[test]
     fn reads_a_last_event_without_a_blank_line() {
-        let report = read([&b"data: {\"usage\":{\"prompt_tokens\":3}}"[..]].into_iter());
+        let report = read([&b"data: {\"usage\":{\"prompt_tokens\":3}}"[..]]);
         assert_eq!(report.usage["prompt_tokens"], 3);
     }
 

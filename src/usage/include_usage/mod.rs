@@ -12,7 +12,7 @@
 //!
 //! let tagging = TaggingLayer::builder().usage(UsageTap::new()).sink(JsonLinesSink::stdout()).build()?;
 //! let layers = ServiceBuilder::new().layer(InjectIncludeUsageLayer::new()).layer(tagging);
-//! # Ok::<(), tower_tagging::metadata::ConfigError>(())
+//! # Ok::<(), tower_tagging::ConfigError>(())
 //! ```
 //!
 //! # Which requests are changed
