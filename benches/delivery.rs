@@ -131,12 +131,15 @@ async fn serve(layer: &EventLayer) -> SocketAddr {
 }
 
 fn memory(folder: &std::path::Path, events: usize) {
-    println!("\n| {events} events while the store is unreachable | events/s | memory added, MiB | on disk, MiB | report |");
+    println!(
+        "\n| {events} events while the store is unreachable | events/s | memory added, MiB | on disk, MiB | report |"
+    );
     println!("|---|--:|--:|--:|---|");
     for mode in [SpoolMode::OnOverflow, SpoolMode::Always] {
         let folder = folder.join(mode.to_string());
         let spool = Spool::builder(&folder).mode(mode).max_bytes(256 << 20).open().unwrap();
-        let sink = Queued::builder("unreachable", Unreachable).capacity(10_000).on_queue_full(|_| {}).spool(spool).build();
+        let sink =
+            Queued::builder("unreachable", Unreachable).capacity(10_000).on_queue_full(|_| {}).spool(spool).build();
         let layer = EventLayer::new(sink.clone());
         let service = layer.layer(service_fn(|request: Request<()>| {
             let tags = request.extensions().get::<Tags>().unwrap();

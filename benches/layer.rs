@@ -123,10 +123,7 @@ fn print_table() {
         );
     }
     let chunk = run_child(&mut Command::new(env::current_exe().unwrap()), "chunk", 200);
-    println!(
-        "\nThe layer adds {:.0} ns and {:.1} allocations to a streamed chunk.",
-        chunk[0], chunk[1]
-    );
+    println!("\nThe layer adds {:.0} ns and {:.1} allocations to a streamed chunk.", chunk[0], chunk[1]);
 }
 
 fn run_row(row: &str, bursts: usize) {

@@ -12,7 +12,7 @@ pub(crate) type EventPool = Pool<Event>;
 /// The owner of an [`EventPool`].
 pub(crate) type EventPoolOwner = PoolOwner<Event>;
 
-/// An event under construction. Nobody else holds it until it is finished.
+/// An event under construction. No other code holds it until it is finished.
 pub(crate) struct Draft {
     event: Arc<Event>,
 }

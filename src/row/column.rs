@@ -8,7 +8,7 @@ pub struct Column {
     pub name: &'static str,
     /// The kind of values that the column holds.
     pub kind: ColumnKind,
-    /// Whether the column may be `NULL`, which means that the value is unknown or does not apply.
+    /// `true` if the column may be `NULL`, which means that the value is unknown or does not apply.
     pub nullable: bool,
     /// The description of the column, in Markdown.
     pub doc: &'static str,

@@ -141,7 +141,7 @@ event_row! {
         response_id: Option<String>,
         /// The service tier that was used, or else the tier that the client requested.
         service_tier: Option<String>,
-        /// Whether the response was a stream.
+        /// `true` if the response was a stream.
         stream: Option<bool>,
         /// The error that the provider reported inside the response.
         llm_error: Option<String>,
@@ -197,7 +197,7 @@ event_row! {
         span_name: Option<String>,
         /// The steps of an agent that led to this request, joined by `/`.
         span_path: Option<String>,
-        /// Whether the trace is sampled.
+        /// `true` if the trace is sampled.
         sampled: bool,
         /// All tags, as a JSON object.
         raw_metadata: Metadata,

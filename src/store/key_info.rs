@@ -6,7 +6,7 @@ use std::time::SystemTime;
 pub struct KeyInfo {
     /// The key, as it is stored.
     pub name: String,
-    /// Whether the key is activated, so that its tags are in `indexed_metadata` and have an index.
+    /// `true` if the key is activated, so that its tags are in `indexed_metadata` and have an index.
     pub is_active: bool,
     /// The number of requests that were stored with a tag of this key, including requests that were deleted later.
     pub requests: u64,

@@ -97,7 +97,7 @@ impl PendingCall {
 
     /// Records the call on the request that made it.
     pub(super) fn roll_up(caller: &Tags, event: &Event) {
-        // A failed call without usage is not billed. The cost of a call whose response nobody waited for is unknown.
+        // A failed call without usage is not billed. The cost of a call whose response was dropped is unknown.
         let may_be_billed = event.status().map_or(event.outcome() == Outcome::Cancelled, |status| status.is_success());
         if let Some(call) = event.llm()
             && (may_be_billed || call.usage().is_some() || call.cost().is_some())

@@ -7,7 +7,7 @@ use super::{
     tap::{MAX_KEPT_BYTES, Tap},
 };
 
-/// What has been seen of the response to an LLM call.
+/// The observed part of the response to an LLM call.
 #[derive(Default)]
 pub(super) struct ObservedResponse {
     endpoint: Option<LlmEndpoint>,

@@ -31,7 +31,7 @@ struct Config {
     max_value_bytes: usize,
 }
 
-/// What a tap and its clones share, for as long as none of them is reconfigured.
+/// The state that a tap and its clones share, for as long as none of them is reconfigured.
 #[derive(Default)]
 struct State {
     unpriced: AtomicU64,

@@ -20,7 +20,7 @@ pub(crate) struct JsonScanner<F: 'static> {
     /// The number of open objects and arrays that are skipped or captured as a whole.
     pub(super) skipped_depth: usize,
     pub(super) awaiting_key: bool,
-    /// What is wanted of the current key.
+    /// The wanted part of the current key.
     pub(super) wanted: Option<&'static Want<F>>,
     /// The part of the current key or captured value that earlier chunks contained.
     pub(super) buffer: Vec<u8>,

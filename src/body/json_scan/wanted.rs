@@ -4,7 +4,7 @@ pub(crate) struct Node<F: 'static> {
     pub(crate) want: Want<F>,
 }
 
-/// What is wanted of a value. `F` names the values that are reported.
+/// The part of a value that is wanted. `F` names the values that are reported.
 pub(crate) enum Want<F: 'static> {
     /// The value itself, reported under this name.
     Value(F),

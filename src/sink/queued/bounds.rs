@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-/// What happens when the queue is full.
+/// The reaction to a full queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Overflow {
     DropNewest,

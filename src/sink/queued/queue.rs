@@ -39,7 +39,7 @@ struct QueueState {
     phase: Phase,
 }
 
-/// What the worker is doing.
+/// The current activity of the worker.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum WorkerState {
     /// It will look at the queue again without being woken.

@@ -90,7 +90,7 @@ struct Worker<'a, W> {
 struct Batch<'a> {
     events: &'a [Arc<Event>],
     source: Source,
-    /// What is still to be written.
+    /// The events that are still to be written.
     ranges: Bisection,
     first_attempt: Option<Instant>,
     /// The backlog refused an event of the batch.
@@ -130,7 +130,7 @@ enum Attempt {
     OutOfTime,
 }
 
-/// What happens to a batch, from an index on, after a retryable failure.
+/// The fate of a batch, from an index on, after a retryable failure.
 enum Next {
     Retry(usize),
     Spill(usize),

@@ -13,7 +13,7 @@ use crate::{
     time::{micros_since_1970, millis},
 };
 
-/// What a worker is busy with and how well, for reports.
+/// The activity and the health of a worker, for reports.
 pub(super) struct WorkerHealth {
     stalled_after: Duration,
     started: Instant,

@@ -1,4 +1,4 @@
-/// What to do with the events that a [`BatchWriter`](super::BatchWriter) did not write.
+/// The fate of the events that a [`BatchWriter`](super::BatchWriter) did not write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum WriteErrorKind {

@@ -14,7 +14,7 @@ use crate::{
     usage::field::{EventEffect, Field, StreamEvent},
 };
 
-/// What all formats want, merged so that a response is searched once.
+/// The fields that all formats want, merged so that a response is searched once.
 pub(in crate::usage) struct Tables {
     pub(super) wanted: &'static [Node<Field>],
     events: Vec<&'static StreamEvent>,

@@ -27,8 +27,10 @@ fn usage_of_a_compressed_response_is_read() {
     let collector = Collector::default();
     let layer = tagging().usage(UsageTap::new()).sink(collector.clone()).build().unwrap();
     let service = layer.layer(service_fn(async |_: Request<RequestBody<Full<Bytes>>>| {
-        let body = frame(r#"{"model": "gpt-4o", "choices": [], "usage": {"prompt_tokens": 10, "completion_tokens": 2}}"#);
-        let response = Response::builder().header("content-type", "application/json").header("content-encoding", "zstd");
+        let body =
+            frame(r#"{"model": "gpt-4o", "choices": [], "usage": {"prompt_tokens": 10, "completion_tokens": 2}}"#);
+        let response =
+            Response::builder().header("content-type", "application/json").header("content-encoding", "zstd");
         Ok::<_, Infallible>(response.body(Full::<Bytes>::from(body)).unwrap())
     }));
     let request = Request::post("/v1/chat/completions").body(Full::default()).unwrap();
