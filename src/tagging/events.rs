@@ -14,7 +14,11 @@ use crate::{
     trace::{IdGenerator, RandomIds},
 };
 
-use super::request_observer::{Nested, RequestObserver, RequestScope, RequestStart};
+use super::{
+    request_observer::RequestObserver,
+    request_scope::{Nested, RequestScope},
+    request_start::RequestStart,
+};
 
 /// The configuration of an [`EventLayer`](super::EventLayer).
 #[derive(Clone)]

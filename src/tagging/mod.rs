@@ -109,7 +109,9 @@ mod request_body;
 mod request_body_layer;
 mod request_body_service;
 mod request_observer;
+mod request_scope;
 mod request_span;
+mod request_start;
 mod response_body;
 mod response_future;
 mod steps;
@@ -120,17 +122,9 @@ mod tagging_layer_builder;
 mod without_request_body;
 
 pub use self::{
-    event_layer::EventLayer,
-    metadata_layer::MetadataLayer,
-    metadata_layer_builder::MetadataLayerBuilder,
-    request_body::RequestBody,
-    request_body_layer::RequestBodyLayer,
-    request_body_service::RequestBodyService,
-    request_observer::{RequestObserver, RequestScope, RequestStart},
-    response_body::ResponseBody,
-    response_future::ResponseFuture,
-    tagging::Tagging,
-    tagging_layer::TaggingLayer,
-    tagging_layer_builder::TaggingLayerBuilder,
-    without_request_body::WithoutRequestBody,
+    event_layer::EventLayer, metadata_layer::MetadataLayer, metadata_layer_builder::MetadataLayerBuilder,
+    request_body::RequestBody, request_body_layer::RequestBodyLayer, request_body_service::RequestBodyService,
+    request_observer::RequestObserver, request_scope::RequestScope, request_start::RequestStart,
+    response_body::ResponseBody, response_future::ResponseFuture, tagging::Tagging, tagging_layer::TaggingLayer,
+    tagging_layer_builder::TaggingLayerBuilder, without_request_body::WithoutRequestBody,
 };

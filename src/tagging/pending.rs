@@ -21,7 +21,7 @@ use super::{
     events::{Events, Start, within},
     pending_call::PendingCall,
     receipt,
-    request_observer::RequestScope,
+    request_scope::RequestScope,
 };
 
 /// The guard of one request. It moves from the response future into the response body and emits the event exactly once: at

@@ -1,8 +1,8 @@
-use std::{sync::Arc, time::SystemTime};
-
-use http::{HeaderMap, Method};
+use std::sync::Arc;
 
 use crate::{event::Event, sink::Delivery, trace::TraceContext};
+
+use super::{request_scope::RequestScope, request_start::RequestStart};
 
 /// Observes requests while they run, for telemetry that cannot wait for the event: the current span of a tracing system,
 /// counts of active requests, quotas.
@@ -31,46 +31,5 @@ pub trait RequestObserver: Send + Sync + 'static {
     /// [`delivery`](crate::EventLayer::delivery) includes it, after the sinks.
     fn delivery(&self) -> Delivery {
         Delivery::none()
-    }
-}
-
-/// The part of a request that a [`RequestObserver`] follows.
-pub trait RequestScope: Send {
-    /// Calls `poll` exactly once. It calls or polls the service, or polls the response body.
-    fn run(&mut self, poll: &mut dyn FnMut());
-}
-
-/// The facts about a request that are known at its start.
-#[derive(Clone, Copy, Debug)]
-#[non_exhaustive]
-pub struct RequestStart<'a> {
-    /// The time at which the request head was received.
-    pub time: SystemTime,
-    /// The trace ids of the request.
-    pub trace: &'a TraceContext,
-    /// The request method.
-    pub method: &'a Method,
-    /// The request path without the query string.
-    pub path: &'a str,
-    /// The matched route template, if the router provides one.
-    pub route: Option<&'a str>,
-    /// The host that the client asked for.
-    pub host: Option<&'a str>,
-    /// The scheme of the request URI is `https`.
-    pub is_https: bool,
-    /// The request headers.
-    pub headers: &'a HeaderMap,
-}
-
-/// Two scopes, one within the other.
-pub(super) struct Nested {
-    pub(super) outer: Box<dyn RequestScope>,
-    pub(super) inner: Box<dyn RequestScope>,
-}
-
-impl RequestScope for Nested {
-    fn run(&mut self, poll: &mut dyn FnMut()) {
-        let Self { outer, inner } = self;
-        outer.run(&mut || inner.run(poll));
     }
 }

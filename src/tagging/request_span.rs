@@ -1,6 +1,6 @@
 use tracing::{Level, Span};
 
-use super::request_observer::{RequestObserver, RequestScope, RequestStart};
+use super::{request_observer::RequestObserver, request_scope::RequestScope, request_start::RequestStart};
 
 /// Runs each request within a `tracing` span; see [`EventLayer::span`](super::EventLayer::span).
 pub(super) struct RequestSpan(pub(super) Level);

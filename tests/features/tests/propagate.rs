@@ -21,7 +21,7 @@ async fn outgoing(layered: bool) -> HeaderMap {
         let destination = Destination::new().dialect(Dialect::Majordomo).allow(["feature"]);
         let headers = if layered {
             let client = service_fn(async |call: Request<()>| Ok::<_, Infallible>(call.headers().clone()));
-            let client = PropagateLayer::new().other_hosts(destination).layer(client);
+            let client = PropagateLayer::builder().other_hosts(destination).build().unwrap().layer(client);
             let call = client.oneshot(Request::get("http://api.example.com/").body(()).unwrap());
             tags.clone().scope(call).await?
         } else {
