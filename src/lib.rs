@@ -60,6 +60,7 @@
 //! |---|---|
 //! | `axum` | [`Tags`] as an extractor, the matched route on the event |
 //! | `llm` | `usage::UsageTap`: reads LLM token usage from responses and prices it |
+//! | `zstd` | `llm`, and responses with the content coding zstd (compiles a C library) |
 //! | `propagate` | `propagate`: tags and trace ids on outgoing calls |
 //! | `sqlite` | `store::SqliteStore`: events in an SQLite file |
 //! | `postgres` | `store::PostgresStore`: events in Postgres |
