@@ -641,7 +641,8 @@ fn a_full_disk_does_not_lose_count_of_events() {
     let folder = TempFolder::new("full-disk");
     let program = std::env::current_exe().unwrap();
     // Limits files to 128 KiB, and reports an error instead of a signal.
-    let script = "ulimit -f 128; trap '' XFSZ; exec \"$0\" --exact a_full_disk_does_not_lose_count_of_events --nocapture";
+    let script =
+        "ulimit -f 128; trap '' XFSZ; exec \"$0\" --exact a_full_disk_does_not_lose_count_of_events --nocapture";
     let output = std::process::Command::new("bash")
         .args(["-c", script])
         .arg(program)

@@ -438,7 +438,10 @@ fn a_panic_while_the_layer_inspects_the_body_is_on_the_event() {
 #[test]
 fn a_panic_while_the_server_inspects_the_body_is_not_a_cancellation() {
     for (method, call) in [
-        (BodyMethod::IsEndStream, (|body| _ = http_body::Body::is_end_stream(body)) as fn(&ResponseBody<PanickingBody>)),
+        (
+            BodyMethod::IsEndStream,
+            (|body| _ = http_body::Body::is_end_stream(body)) as fn(&ResponseBody<PanickingBody>),
+        ),
         (BodyMethod::SizeHint, |body| _ = http_body::Body::size_hint(body)),
     ] {
         let recorder = Recorder::new();
