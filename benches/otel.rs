@@ -6,7 +6,7 @@
 //!
 //! - Each row runs in its own processes, with the same kind of span exporter and metric reader, which discard everything.
 //!   The rows take turns. The table shows medians, and next to them the ratios of the fastest rounds.
-//! - Requests have 12 headers and a peer address, as axum passes them on, or four headers.
+//! - Requests have either 12 headers and a peer address, like requests in axum, or four headers.
 //! - A row covers the request's thread: the call, the response, its whole body, and freeing all of it. Spans are exported on
 //!   another thread while the row runs. A row that drops one fails.
 
@@ -50,7 +50,7 @@ fn main() {
     let args: Vec<String> = env::args().collect();
     match args.iter().position(|arg| arg == "--row") {
         Some(at) => run_row(&args[at + 1], args[at + 2].parse().unwrap()),
-        // Only shows that every row runs. The figures mean nothing.
+        // Only checks that every row runs. The figures are meaningless.
         None if args.iter().any(|arg| arg == "--smoke") => print_tables(1, 2),
         None => print_tables(ROUNDS, 400),
     }
@@ -104,7 +104,7 @@ fn run_row(row: &str, bursts: usize) {
             let exported = Arc::new(AtomicU64::new(0));
             let spans = DiscardSpans(Arc::clone(&exported));
             let otel = Otel::builder().span_exporter(spans).meter_provider(&meters).build().unwrap();
-            // The peers do not send a trace id in the response either.
+            // The peers do not send a trace ID in the response either.
             let ids = TraceIdLayer::new().without_response_header();
             let layer = TaggingLayer::builder().trace_ids(ids).otel(&otel).build().unwrap().without_request_body();
             let delivery = layer.delivery();

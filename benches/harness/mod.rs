@@ -1,7 +1,7 @@
-//! Shared by the benches of layers: rows that run in their own processes and take turns, requests as a server passes them on,
-//! and exporters that discard their input.
+//! Helpers for the benchmarks of layers: rows that run in separate processes in turn, requests like those from a server, and
+//! exporters that discard their input.
 
-#![allow(dead_code, reason = "each bench uses only some of it")]
+#![allow(dead_code, reason = "each benchmark uses only some of it")]
 
 mod headers;
 

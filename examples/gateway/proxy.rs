@@ -22,7 +22,7 @@ use hyper_util::{
 use serde_json::json;
 use tower_tagging::Tags;
 
-/// Time for the upstream to accept a connection.
+/// The time that the upstream has to accept a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 struct Upstream {
@@ -100,7 +100,7 @@ async fn forward(State(upstream): State<Arc<Upstream>>, request: Request) -> Res
             let body = if is_head && !head.headers.contains_key(header::CONTENT_LENGTH) {
                 Body::from_stream(futures_util::stream::empty::<Result<Bytes, Infallible>>())
             } else {
-                Body::new(body.map_err(record_break))
+                Body::new(body.map_err(record_body_error))
             };
             Response::from_parts(head, body)
         }
@@ -169,8 +169,8 @@ fn join_cookies(headers: &mut HeaderMap) {
 }
 
 /// Records on the event why the response body ended early. The layer itself sees only the type of the error.
-fn record_break(error: hyper::Error) -> hyper::Error {
-    // A handle that is moved into the body would live as long as the body.
+fn record_body_error(error: hyper::Error) -> hyper::Error {
+    // Looks up the current tags, because a handle that is moved into the body would live as long as the body.
     if let Some(tags) = Tags::current() {
         tags.set_error(format!("upstream_broke_off: {}", cause(&error)));
     }
@@ -214,7 +214,7 @@ fn remove_hop_by_hop(headers: &mut HeaderMap) {
     }
 }
 
-/// Answers in place of the upstream and records the reason on the event.
+/// Responds in place of the upstream, and records the reason on the event.
 fn failure(status: StatusCode, kind: &str, message: &str) -> Response {
     if let Some(tags) = Tags::current() {
         tags.set_error(format!("{kind}: {message}"));
