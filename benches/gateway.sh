@@ -5,8 +5,8 @@
 #   bash benches/gateway.sh            # SECONDS_EACH=2 ROUNDS=11 by default
 #
 # Prints requests per second, p50, and p99 for requests that are not LLM calls, for LLM calls, whose usage is read and
-# priced, and for streamed LLM calls (SSE). The figures are medians over all rounds. A ratio is the median of the ratios of
-# the rounds, because the three proxies of a round run right after each other.
+# priced, and for streamed LLM calls (SSE). The figures are medians over all rounds. A ratio is the median of the ratios
+# of the rounds, because the three proxies of a round run right after each other.
 #
 # The events file is emptied before every run that writes to it, like with log rotation. A file of gigabytes would use
 # memory that a virtual machine has never touched, so the run would also measure the host's page faults.

@@ -1,14 +1,15 @@
-//! Measures what telemetry adds to a request, for this crate and for layers that report spans and metrics to OpenTelemetry:
+//! Measures what telemetry adds to a request, for this crate and for layers that report spans and metrics to
+//! OpenTelemetry:
 //!
 //! ```text
 //! cargo bench --manifest-path benches/Cargo.toml --bench otel
 //! ```
 //!
-//! - Each row runs in its own processes, with the same kind of span exporter and metric reader, which discard everything.
-//!   The rows take turns. The table shows medians, and next to them the ratios of the fastest rounds.
+//! - Each row runs in its own processes, with the same kind of span exporter and metric reader, which discard
+//!   everything. The rows take turns. The table shows medians, and next to them the ratios of the fastest rounds.
 //! - Requests have either 12 headers and a peer address, like requests in axum, or four headers.
-//! - A row covers the request's thread: the call, the response, its whole body, and freeing all of it. Spans are exported on
-//!   another thread while the row runs. A row that drops one fails.
+//! - A row covers the request's thread: the call, the response, its whole body, and freeing all of it. Spans are
+//!   exported on another thread while the row runs. A row that drops one fails.
 
 #![allow(clippy::cast_precision_loss, reason = "figures are for humans")]
 

@@ -6,9 +6,9 @@
 //! ```
 //!
 //! The events come from requests with five tags and an LLM call. They are created and priced beforehand (see the bench
-//! `usage` for that cost). The timed part goes through `sink()`, from the first event until all of them are in the table.
-//! The rows for the single INSERTs are read back from that table, so building them is not timed. The table shows medians of
-//! three interleaved rounds. Postgres is skipped without `DATABASE_URL`.
+//! `usage` for that cost). The timed part goes through `sink()`, from the first event until all of them are in the
+//! table. The rows for the single INSERTs are read back from that table, so building them is not timed. The table shows
+//! medians of three interleaved rounds. Postgres is skipped without `DATABASE_URL`.
 
 #![allow(clippy::cast_precision_loss, reason = "figures are for humans")]
 

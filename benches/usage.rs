@@ -5,8 +5,8 @@
 //! ```
 //!
 //! - a chunk without usage, with and without the tap
-//! - reading and pricing a JSON response of 4 KiB, which happens on the first access to the event's LLM call, usually on the
-//!   sink's thread
+//! - reading and pricing a JSON response of 4 KiB, which happens on the first access to the event's LLM call, usually
+//!   on the sink's thread
 //! - a stream of 2,000 chunks through a real hyper server and client
 
 #![allow(clippy::cast_precision_loss, reason = "figures are for humans")]

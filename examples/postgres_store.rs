@@ -4,8 +4,8 @@
 //! DATABASE_URL=postgres://user@localhost/app cargo run --example postgres_store --features full
 //! ```
 //!
-//! Creates the tables if they are missing, serves some LLM calls in process, and prints the cost by feature. If the server
-//! requires TLS, use `PostgresStore::new` with a connector such as the one from `tokio-postgres-rustls`.
+//! Creates the tables if they are missing, serves some LLM calls in process, and prints the cost by feature. If the
+//! server requires TLS, use `PostgresStore::new` with a connector such as the one from `tokio-postgres-rustls`.
 
 use std::{env, error::Error, time::Duration};
 

@@ -121,7 +121,8 @@ fn paths(source: &Source) -> BTreeSet<Vec<String>> {
             }
             let mut base = match keyword {
                 "crate::" => Vec::new(),
-                // `super` and `self` are relative to the file's module. The only inline modules are tests, which are removed.
+                // `super` and `self` are relative to the file's module. The only inline modules are tests, which are
+                // removed.
                 "super::" => parent(&source.module),
                 _ => source.module.clone(),
             };

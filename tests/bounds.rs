@@ -1,4 +1,5 @@
-//! Limits on the cost of a request: allocations per request and chunk, and exactly one event for each of a million requests.
+//! Limits on the cost of a request: allocations per request and chunk, and exactly one event for each of a million
+//! requests.
 
 mod common;
 #[path = "../benches/harness/headers.rs"]
@@ -207,7 +208,8 @@ fn a_million_requests_emit_a_million_events() {
     assert!((0..4).all(|at| sum(at) > REQUESTS / 100), "{endings:?}");
 }
 
-/// Serves requests, drops each at a random moment, and returns how many completed, were cancelled, failed, and panicked.
+/// Serves requests, drops each at a random moment, and returns how many completed, were cancelled, failed, and
+/// panicked.
 fn hang_up_at_random(
     layer: &EventLayer,
     delivery: &tower_tagging::sink::Delivery,

@@ -1,5 +1,5 @@
-//! Writes 200,000 events to a Postgres server that is stopped, killed, and disconnected under load. `tests/run.sh` starts
-//! the server.
+//! Writes 200,000 events to a Postgres server that is stopped, killed, and disconnected under load. `tests/run.sh`
+//! starts the server.
 
 mod common;
 

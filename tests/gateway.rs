@@ -1,5 +1,5 @@
-//! Runs the gateway example end to end, with real sockets and a mock upstream. Replays requests that were recorded from real
-//! SDKs (`captures/`).
+//! Runs the gateway example end to end, with real sockets and a mock upstream. Replays requests that were recorded from
+//! real SDKs (`captures/`).
 
 mod common;
 
@@ -221,8 +221,8 @@ fn expected_tags(headers: &HashMap<String, String>, body: &Value) -> BTreeMap<St
     tags
 }
 
-/// Reads input, cached, and output tokens from the recorded response, independently of the crate. The response is JSON or
-/// lines of JSON.
+/// Reads input, cached, and output tokens from the recorded response, independently of the crate. The response is JSON
+/// or lines of JSON.
 fn expected_usage(response: &str) -> Option<[u64; 3]> {
     let documents = response.lines().filter_map(|line| serde_json::from_str(line.trim_start_matches("data: ")).ok());
     let mut last: Option<[u64; 3]> = None;
@@ -391,11 +391,12 @@ async fn demo_provider_answers_without_an_upstream() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn include_usage_puts_the_usage_of_streams_on_events() {
     let stream = json!({"model": "gpt-4o", "messages": [{"role": "user", "content": "Say hello"}], "stream": true});
-    let asked = json!({"model": "gpt-4o", "messages": [], "stream": true, "stream_options": {"include_usage": true}});
+    let requesting =
+        json!({"model": "gpt-4o", "messages": [], "stream": true, "stream_options": {"include_usage": true}});
     let mut answers = Vec::new();
     for include in ["off", "on"] {
         let gateway = Gateway::start(&format!("usage-{include}"), &[("INCLUDE_USAGE", include)]);
-        for body in [&stream, &asked] {
+        for body in [&stream, &requesting] {
             let request = Request::post("/v1/chat/completions").header("content-type", "application/json");
             let answer = gateway.send(request.body(Full::from(body.to_string())).unwrap()).await;
             let text = String::from_utf8_lossy(answer.body()).into_owned();

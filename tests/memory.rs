@@ -1,4 +1,5 @@
-//! Memory does not grow with the length of bodies. This is a separate test binary because it measures the whole process.
+//! Memory does not grow with the length of bodies. This is a separate test binary because it measures the whole
+//! process.
 
 mod common;
 

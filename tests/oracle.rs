@@ -1,7 +1,8 @@
-//! Compares usage and prices with the Python package `genai-prices`, over generated responses in every format it supports.
+//! Compares usage and prices with the Python package `genai-prices`, over generated responses in every format it
+//! supports.
 //!
-//! `tests/run.sh` installs the package, generates the cases with `tests/oracle.py`, and runs this test with their folder in
-//! `ORACLE_CASES`.
+//! `tests/run.sh` installs the package, generates the cases with `tests/oracle.py`, and runs this test with their
+//! folder in `ORACLE_CASES`.
 
 #![cfg(feature = "llm")]
 

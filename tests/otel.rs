@@ -1,5 +1,5 @@
-//! Spans, metrics, and logs are decoded from OTLP and compared with the events of the same requests. Spans of the app nest
-//! under the spans of requests.
+//! Spans, metrics, and logs are decoded from OTLP and compared with the events of the same requests. Spans of the app
+//! nest under the spans of requests.
 
 mod common;
 #[path = "common/otlp.rs"]

@@ -1,5 +1,6 @@
 //! Every way that a request can end, over real connections. Each emits one event with the correct outcome, bytes, and
-//! times. The test compares the outcomes with tower-http's `OnEarlyDropLayer` and prints the table that the docs include.
+//! times. The test compares the outcomes with tower-http's `OnEarlyDropLayer` and prints the table that the docs
+//! include.
 
 mod common;
 

@@ -299,7 +299,7 @@ async fn rolls_up_usage_and_cost_of_calls_to_the_request() {
     ] {
         assert_eq!(event_of(answers, false).await, expected, "{answers:?}");
     }
-    // Each price source is listed once, however many calls there are.
+    // Each price source is listed once, regardless of the number of calls.
     let turns: &'static [&'static str] = ["gpt-4o", "routed"].repeat(300).leak();
     let both = "genai-prices 0.2.1 and provider";
     assert_eq!(event_of(turns, false).await, is(Some([600_000, 60_000]), "priced", "151.05", both));

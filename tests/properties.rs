@@ -103,7 +103,8 @@ proptest! {
         }
     }
 
-    /// Each key has the value of the strongest scope that sets it, regardless of the order in which the scopes were filled.
+    /// Each key has the value of the strongest scope that sets it, regardless of the order in which the scopes were
+    /// filled.
     #[test]
     fn merge_takes_the_strongest_scope(
         maps in vec(tags(), Scope::ALL.len()),
@@ -223,7 +224,7 @@ proptest! {
         prop_assert_eq!(as_map(event.metadata()), tags);
     }
 
-    /// `user` is found in any JSON object, however it is split into chunks.
+    /// `user` is found in any JSON object, regardless of how it is split into chunks.
     #[test]
     fn user_is_found_in_any_body(
         mut body in prop::collection::btree_map("[a-z\"\\\\]{0,6}", json_value(), 0..6),

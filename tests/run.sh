@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs all tests: with all features and with each feature alone, doctests, stores, a collector, the oracle, examples, and
-# benchmarks. Requires Rust and installs other missing dependencies.
+# Runs all tests: with all features and with each feature alone, doctests, stores, a collector, the oracle, examples,
+# and benchmarks. Requires Rust and installs other missing dependencies.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export CARGO_TERM_COLOR=never

@@ -1,5 +1,5 @@
-//! The layers in typical stacks: axum, bare hyper, clients, upgrades, and next to tower-http's layers. Each request emits
-//! exactly one correct event.
+//! The layers in typical stacks: axum, bare hyper, clients, upgrades, and next to tower-http's layers. Each request
+//! emits exactly one correct event.
 
 mod common;
 
@@ -434,7 +434,8 @@ async fn removed_tags_are_not_on_the_event() {
     assert!(event.diagnostics().is_empty());
 }
 
-/// Tags are parsed on first access: by a handler, by several threads at once, or never. The counters agree in all cases.
+/// Tags are parsed on first access: by a handler, by several threads at once, or never. The counters agree in all
+/// cases.
 #[tokio::test]
 async fn tags_and_counters_do_not_depend_on_the_first_reader() {
     /// Drops events without reading them.
@@ -500,7 +501,8 @@ async fn tags_and_counters_do_not_depend_on_the_first_reader() {
     }
 }
 
-/// The response does not show that the client hung up during the upload, so the event has the error of the request body.
+/// The response does not show that the client hung up during the upload, so the event has the error of the request
+/// body.
 #[tokio::test]
 async fn a_request_body_error_is_on_the_event() {
     let recorder = Recorder::new();

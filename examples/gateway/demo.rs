@@ -1,5 +1,5 @@
-//! A demo provider with the APIs of OpenAI (chat completions), Anthropic (messages), and Gemini (generateContent), unary and
-//! streamed. Its usage objects look like the real ones and count one token per word.
+//! A demo provider with the APIs of OpenAI (chat completions), Anthropic (messages), and Gemini (generateContent),
+//! unary and streamed. Its usage objects look like the real ones and count one token per word.
 
 use std::{convert::Infallible, time::Duration};
 

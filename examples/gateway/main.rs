@@ -4,8 +4,8 @@
 //! cargo run --example gateway --features full
 //! ```
 //!
-//! Without `UPSTREAM`, a built-in demo provider responds, so no server, key, or network is needed. Events are written to
-//! standard output, and messages for humans to standard error. `config.rs` lists the environment variables.
+//! Without `UPSTREAM`, a built-in demo provider responds, so no server, key, or network is needed. Events are written
+//! to standard output, and messages for humans to standard error. `config.rs` lists the environment variables.
 
 mod config;
 mod demo;

@@ -1,4 +1,5 @@
-//! Forwards requests to the upstream and streams both ways. Tunnels websockets, whose events describe only the handshake.
+//! Forwards requests to the upstream and streams both ways. Tunnels websockets, whose events describe only the
+//! handshake.
 
 use std::{convert::Infallible, error::Error, sync::Arc, time::Duration};
 
@@ -196,7 +197,8 @@ fn target(base: &Uri, uri: &Uri) -> Result<Uri, Box<dyn Error>> {
     Ok(Uri::from_parts(parts)?)
 }
 
-/// Removes hop-by-hop headers (RFC 9110, section 7.6.1). Trace headers stay, even if the client lists them as hop-by-hop.
+/// Removes hop-by-hop headers (RFC 9110, section 7.6.1). Trace headers stay, even if the client lists them as
+/// hop-by-hop.
 fn remove_hop_by_hop(headers: &mut HeaderMap) {
     let named: Vec<HeaderName> = headers
         .get_all(header::CONNECTION)

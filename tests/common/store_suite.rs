@@ -1,6 +1,7 @@
 //! Tests of the behavior that all stores share.
 //!
-//! [`store_suite!`] declares the tests. `MemoryStore` is the reference: other stores must return the same rows and keys.
+//! [`store_suite!`] declares the tests. `MemoryStore` is the reference, and other stores must return the same rows and
+//! keys.
 
 use std::{
     sync::Arc,
