@@ -569,7 +569,7 @@ fn costs_of_any_unit_are_recorded() {
         tags.record_cost(ExtraCost::new(usd("0.25")).of("rows", 1_200.0));
         tags.record_cost(ExtraCost::new(usd("0.5")).of("rows", 300.0));
         tags.record_cost(ExtraCost::new(usd("0.000000001")));
-        // A NaN is ignored, and an infinite sum is capped.
+        // NaN counts as zero, and sums saturate at the largest finite number.
         tags.record_cost(ExtraCost::new(usd("0")).of("rows", f64::NAN));
         tags.record_cost(ExtraCost::new(usd("0")).of("seconds", f64::MAX));
         tags.record_cost(ExtraCost::new(usd("0")).of("seconds", f64::MAX));
