@@ -4,9 +4,9 @@
 //! cargo bench --manifest-path benches/Cargo.toml --bench delivery
 //! ```
 //!
-//! - the latency of requests through a real hyper server and client: without a store, with one, and with one that is
-//!   unreachable, in turn
-//! - the memory that five million events take while the store is unreachable, bounded by the size of the spool
+//! - the latency of requests through a real hyper server and client, in turn without a store, with a store, and with an
+//!   unreachable store
+//! - the memory that five million events use while the store is unreachable, which the size of the spool limits
 
 #![allow(clippy::cast_precision_loss, reason = "figures are for humans")]
 
@@ -75,7 +75,7 @@ async fn latency(folder: &std::path::Path, rounds: usize) {
     let mut ratios: Vec<Vec<f64>> = vec![Vec::new(); layers.len()];
     for round in 0..rounds {
         let mut of_round = vec![0.0; addresses.len()];
-        // Each round starts with a different one.
+        // Each round starts with a different server.
         for at in 0..addresses.len() {
             let at = (at + round) % addresses.len();
             let address = addresses[at];

@@ -1,17 +1,17 @@
 #!/usr/bin/env bash
-# Measures what tagging costs the gateway, in one interleaved run: nginx as a plain proxy, the gateway with TAGGING=off, and
-# the gateway with events written to a file. All of them forward to the same mock upstream.
+# Measures the overhead of tagging in the gateway, in one interleaved run: nginx as a plain proxy, the gateway with
+# TAGGING=off, and the gateway with events written to a file. All of them forward to the same mock upstream.
 #
 #   bash benches/gateway.sh            # SECONDS_EACH=2 ROUNDS=11 by default
 #
 # Prints requests per second, p50, and p99 for requests that are not LLM calls, for LLM calls, whose usage is read and
-# priced, and for streamed LLM calls (SSE). The figures are medians over all rounds. A ratio is the median of the ratios of
-# the rounds, because the three proxies of a round run right after each other.
+# priced, and for streamed LLM calls (SSE). The figures are medians over all rounds. A ratio is the median of the ratios
+# of the rounds, because the three proxies of a round run right after each other.
 #
-# The events file is emptied before every run that writes to it, as rotation would do. A file of gigabytes would use memory
-# that a virtual machine has never touched, and the host's page faults would be measured as well.
+# The events file is emptied before every run that writes to it, like with log rotation. A file of gigabytes would use
+# memory that a virtual machine has never touched, so the run would also measure the host's page faults.
 #
-# Needs wrk and nginx, which are installed from Debian if they are missing.
+# Requires wrk and nginx, which are installed from Debian if they are missing.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 SECONDS_EACH=${SECONDS_EACH:-2}
@@ -47,7 +47,7 @@ address() {
         if grep -oE '127\.0\.0\.1:[0-9]+' "$1" | head -1 | grep . ; then return; fi
         sleep 0.05
     done
-    fail "the program printed no address, see $1"
+    fail "the program did not print an address, see $1"
 }
 
 "$TARGET/release/examples/mock_upstream" 2>"$FOLDER/upstream" & PIDS+=($!)
@@ -111,7 +111,7 @@ measure() {
     local out
     [ "$2" != on ] || empty_events
     out=$(wrk -t2 -c"$CONNECTIONS" -d"${SECONDS_EACH}s" --latency -s "$FOLDER/$1.lua" "http://$3")
-    if grep -qE 'Non-2xx|Socket errors' <<<"$out"; then printf '%s\n' "$out" >&2; fail "$2 answered with errors"; fi
+    if grep -qE 'Non-2xx|Socket errors' <<<"$out"; then printf '%s\n' "$out" >&2; fail "$2 responded with errors"; fi
     awk '/Requests\/sec/{r=$2} /^ *50%/{a=$2} /^ *99%/{b=$2} END{print r, a, b}' <<<"$out" >>"$FOLDER/$1.$2"
 }
 for kind in plain llm sse; do

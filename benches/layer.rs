@@ -4,13 +4,13 @@
 //! cargo bench --manifest-path benches/Cargo.toml --bench layer
 //! ```
 //!
-//! - Each row runs in its own processes, because subscribers and providers are global to a process. The rows take turns for
-//!   several rounds. The table shows medians, and next to them the ratio of the fastest rounds.
-//! - A request has 12 headers, and its peer address in the extensions, as axum passes it on. A row covers the call, the
-//!   response, its whole body, and freeing all of it. Building the request is not timed.
-//! - Every span or event is delivered on another thread while the row runs. A row that drops one fails. Exporters of spans
-//!   discard them, and so does the sink of the headers-only rows after reading the tags. The sinks of the other rows of this
-//!   crate write JSON.
+//! - Each row runs in its own processes, because subscribers and providers are global to a process. The rows take turns
+//!   for several rounds. The table shows medians, and next to them the ratio of the fastest rounds.
+//! - A request has 12 headers, and its peer address in the extensions, like a request in axum. A row covers the call,
+//!   the response, its whole body, and freeing all of it. Building the request is not timed.
+//! - Every span or event is delivered on another thread while the row runs. A row that drops one fails. Exporters of
+//!   spans discard them, and so does the sink of the headers-only rows after reading the tags. The sinks of the other
+//!   rows of this crate write JSON.
 //! - Ratios are relative to opentelemetry-instrumentation-tower, once with spans only, once with spans and metrics.
 //! - Instructions are those of the request's thread, counted by `valgrind --tool=callgrind` if it is installed.
 
@@ -71,7 +71,7 @@ fn main() {
     let args: Vec<String> = env::args().collect();
     match args.iter().position(|arg| arg == "--row") {
         Some(at) => run_row(&args[at + 1], args[at + 2].parse().unwrap()),
-        // Only shows that every row runs. The figures mean nothing.
+        // Only checks that every row runs. The figures are meaningless.
         None if args.iter().any(|arg| arg == "--smoke") => smoke(),
         None => print_table(),
     }
@@ -215,13 +215,14 @@ fn run_row(row: &str, bursts: usize) {
     }
 }
 
-/// Creates the event layer of a row. Rows that end in `-no-pool` allocate every event.
+/// Creates the event layer of a row. Rows whose names end in `-no-pool` allocate every event.
 fn events(sink: Queued, row: &str) -> EventLayer {
     let layer = EventLayer::new(sink);
     if row.ends_with("-no-pool") { layer.without_event_pool() } else { layer }
 }
 
-/// Reads the tags of each event on the sink's thread and discards the event, as the exporters of the peers do with spans.
+/// Reads the tags of each event on the sink's thread and discards the event, just as the peers' exporters discard
+/// spans.
 struct Discard;
 
 impl BatchWriter for Discard {

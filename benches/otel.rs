@@ -1,14 +1,15 @@
-//! Measures what telemetry adds to a request, for this crate and for layers that report spans and metrics to OpenTelemetry:
+//! Measures what telemetry adds to a request, for this crate and for layers that report spans and metrics to
+//! OpenTelemetry:
 //!
 //! ```text
 //! cargo bench --manifest-path benches/Cargo.toml --bench otel
 //! ```
 //!
-//! - Each row runs in its own processes, with the same kind of span exporter and metric reader, which discard everything.
-//!   The rows take turns. The table shows medians, and next to them the ratios of the fastest rounds.
-//! - Requests have 12 headers and a peer address, as axum passes them on, or four headers.
-//! - A row covers the request's thread: the call, the response, its whole body, and freeing all of it. Spans are exported on
-//!   another thread while the row runs. A row that drops one fails.
+//! - Each row runs in its own processes, with the same kind of span exporter and metric reader, which discard
+//!   everything. The rows take turns. The table shows medians, and next to them the ratios of the fastest rounds.
+//! - Requests have either 12 headers and a peer address, like requests in axum, or four headers.
+//! - A row covers the request's thread: the call, the response, its whole body, and freeing all of it. Spans are
+//!   exported on another thread while the row runs. A row that drops one fails.
 
 #![allow(clippy::cast_precision_loss, reason = "figures are for humans")]
 
@@ -50,7 +51,7 @@ fn main() {
     let args: Vec<String> = env::args().collect();
     match args.iter().position(|arg| arg == "--row") {
         Some(at) => run_row(&args[at + 1], args[at + 2].parse().unwrap()),
-        // Only shows that every row runs. The figures mean nothing.
+        // Only checks that every row runs. The figures are meaningless.
         None if args.iter().any(|arg| arg == "--smoke") => print_tables(1, 2),
         None => print_tables(ROUNDS, 400),
     }
@@ -104,7 +105,7 @@ fn run_row(row: &str, bursts: usize) {
             let exported = Arc::new(AtomicU64::new(0));
             let spans = DiscardSpans(Arc::clone(&exported));
             let otel = Otel::builder().span_exporter(spans).meter_provider(&meters).build().unwrap();
-            // The peers do not send a trace id in the response either.
+            // The peers do not send a trace ID in the response either.
             let ids = TraceIdLayer::new().without_response_header();
             let layer = TaggingLayer::builder().trace_ids(ids).otel(&otel).build().unwrap().without_request_body();
             let delivery = layer.delivery();

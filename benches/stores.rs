@@ -1,4 +1,4 @@
-//! Measures how many events stores take, compared with one INSERT per event on the same kind of connection:
+//! Measures the rate at which stores accept events, compared with one INSERT per event on the same kind of connection:
 //!
 //! ```text
 //! bash tests/postgres.sh start /tmp/bench        # prints a URL
@@ -6,9 +6,9 @@
 //! ```
 //!
 //! The events come from requests with five tags and an LLM call. They are created and priced beforehand (see the bench
-//! `usage` for that cost). The timed part goes through `sink()`, from the first event until all of them are in the table.
-//! The rows of the single INSERTs are read back from that table, so that their side builds nothing. The table shows medians
-//! of three rounds in turn. Postgres is skipped without `DATABASE_URL`.
+//! `usage` for that cost). The timed part goes through `sink()`, from the first event until all of them are in the
+//! table. The rows for the single INSERTs are read back from that table, so building them is not timed. The table shows
+//! medians of three interleaved rounds. Postgres is skipped without `DATABASE_URL`.
 
 #![allow(clippy::cast_precision_loss, reason = "figures are for humans")]
 
@@ -33,7 +33,7 @@ use tower_tagging::{
     usage::{Unit, Usage, UsageTap},
 };
 
-/// The number of events that go through a sink, of events inserted one by one, and of rounds.
+/// The number of events through a sink, the number of single INSERTs, and the number of rounds.
 struct Sizes {
     batched: usize,
     single: usize,
@@ -100,12 +100,12 @@ fn events(count: usize) -> Vec<Arc<Event>> {
     events
 }
 
-/// Returns the events per second through a sink.
+/// Returns the rate of events through a sink, per second.
 fn through(sink: &Queued, events: Vec<Arc<Event>>) -> f64 {
     let count = events.len();
     let start = Instant::now();
     for (number, event) in events.into_iter().enumerate() {
-        // The queue holds 32,768 events. A full one would drop the rest.
+        // The queue holds 32,768 events. A full queue would drop events.
         while number.is_multiple_of(1_000) && sink.delivery().report().sinks[0].in_flight() > 30_000 {
             thread::sleep(Duration::from_millis(1));
         }
@@ -140,7 +140,7 @@ fn sqlite(sizes: &Sizes) {
     print("SQLite", &mut ours, &mut [("WAL and NORMAL, as in ours", wal), ("default journal", default)]);
 }
 
-/// The columns that rows have values for, separated by commas.
+/// Returns the columns that rows have values for, separated by commas.
 fn stored_columns() -> String {
     let columns = SCHEMA.iter().filter(|column| !column.is_generated()).map(|column| column.name);
     columns.collect::<Vec<_>>().join(", ")

@@ -1,12 +1,12 @@
-//! Measures what reading LLM usage adds:
+//! Measures the cost of reading LLM usage:
 //!
 //! ```text
 //! cargo bench --manifest-path benches/Cargo.toml --bench usage
 //! ```
 //!
 //! - a chunk without usage, with and without the tap
-//! - reading and pricing a JSON response of 4 KiB, which happens when the event is first asked for its LLM call, usually on
-//!   the sink's thread
+//! - reading and pricing a JSON response of 4 KiB, which happens on the first access to the event's LLM call, usually
+//!   on the sink's thread
 //! - a stream of 2,000 chunks through a real hyper server and client
 
 #![allow(clippy::cast_precision_loss, reason = "figures are for humans")]
@@ -132,7 +132,7 @@ fn chunks(rounds: usize) -> [f64; 3] {
         for (at, service) in services.iter_mut().enumerate() {
             let response = service.call(request()).now_or_never().unwrap().unwrap();
             let mut body = response.into_body();
-            // The first chunks carry the model and the last ones the usage. Neither is typical.
+            // Skips the first chunks, which carry the model, and the last ones, which carry the usage.
             for _ in 0..10 {
                 body.frame().now_or_never().unwrap().unwrap().unwrap();
             }

@@ -1,11 +1,11 @@
-//! Rejects the requests of a tenant with 429 once its monthly budget is spent, also after a restart.
+//! Rejects the requests of a tenant with status 429 once its monthly budget is spent, even after a restart.
 //!
 //! ```text
 //! cargo run --example budget --features axum,llm,sqlite
 //! ```
 //!
-//! The cost of a call is known when it ends, so a tenant can exceed its budget by the cost of its current calls. Each of
-//! several processes knows only its own calls. Let them all read the sum every few seconds from a database that they share.
+//! The cost of a call is only known when it ends, so a tenant can exceed its budget by the cost of its current calls. A
+//! process tracks only its own calls. With several processes, read the sum from a shared database every few seconds.
 
 use std::{
     collections::HashMap,
@@ -77,7 +77,7 @@ impl Sink for Budget {
     }
 }
 
-/// Runs inside the tagging layer, so that a rejection has an event too.
+/// Runs inside the tagging layer, so that a rejection also emits an event.
 async fn within_budget(State(budget): State<Budget>, tags: Tags, request: Request, next: Next) -> Response {
     let tenant = tags.get("tenant").unwrap_or_default();
     if budget.is_spent(&tenant) {
@@ -87,18 +87,18 @@ async fn within_budget(State(budget): State<Budget>, tags: Tags, request: Reques
     next.run(request).await
 }
 
-/// Responds as a provider does. A proxy would forward the request.
+/// Responds like a provider. A proxy would forward the request.
 async fn chat() -> impl IntoResponse {
     let answer = r#"{"object":"chat.completion","model":"gpt-4o-2024-08-06","choices":[{"message":{"content":"Hello"}}],
         "usage":{"prompt_tokens":1000,"completion_tokens":100,"total_tokens":1100}}"#;
     ([(CONTENT_TYPE, "application/json")], answer)
 }
 
-/// Serves five calls, as a process between two restarts.
+/// Serves five calls, like a process between two restarts.
 async fn serve(file: &str) -> Result<Vec<u16>, Box<dyn Error>> {
     let store = SqliteStore::open(file)?;
     store.migrate()?;
-    // The cost of two and a half calls.
+    // The budget covers two and a half calls.
     let budget = Budget::load("0.00875".parse()?, file)?;
     let keys = |head: &Parts| match head.headers.get("x-api-key").map(HeaderValue::as_bytes) {
         Some(b"key-of-acme") => Scopes::new().with(Scope::Workspace, tags! { "tenant" => "acme" }),

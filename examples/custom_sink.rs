@@ -1,4 +1,4 @@
-//! Two sinks of your own: one that writes batches on its own thread, and one that delivers events on an async task.
+//! Implements two custom sinks: one writes batches on its own thread, and one delivers events on an async task.
 //!
 //! ```text
 //! cargo run --example custom_sink
@@ -29,7 +29,7 @@ use tower_tagging::{
 /// Bytes sent, by tenant.
 type Totals = Arc<Mutex<BTreeMap<String, u64>>>;
 
-/// Sums bytes by tenant. It runs on its own thread, so it may lock, write files, or call a server.
+/// Sums bytes by tenant. It runs on its own thread, so it may block, write files, or call a server.
 struct BytesByTenant(Totals);
 
 impl BatchWriter for BytesByTenant {
@@ -43,7 +43,7 @@ impl BatchWriter for BytesByTenant {
     }
 }
 
-/// Sends events to a task of the service's runtime, such as one with an async client.
+/// Sends events to a task on the service's runtime, which could use an async client.
 struct Webhook {
     sender: mpsc::Sender<Arc<Event>>,
     state: Arc<WebhookState>,
@@ -89,7 +89,7 @@ impl Sink for Webhook {
     }
 }
 
-/// With this, the task takes part in the report and the shutdown.
+/// Includes the task in reports and the shutdown.
 impl DeliverySource for WebhookState {
     fn report(&self) -> Option<SinkReport> {
         Some(self.counts.report("webhook"))
@@ -125,7 +125,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         // A request is completed when its response body has been read to the end.
         let _ = http_body_util::BodyExt::collect(response.into_body()).await?;
     }
-    // It is cancelled when the body is dropped earlier, as by a client that disconnects.
+    // A request is cancelled when its body is dropped early, for example because the client disconnects.
     drop(service.oneshot(http::Request::get("/abandoned").body(String::new())?).await?);
 
     let report = delivery.shutdown(Duration::from_secs(5)).await;

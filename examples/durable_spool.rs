@@ -1,4 +1,5 @@
-//! Events that outlast their process: the billing server is away, the process ends, and the next one delivers.
+//! Keeps events in a spool across restarts: the billing server is unavailable, the process ends, and the next process
+//! delivers the events.
 //!
 //! ```text
 //! cargo run --example durable_spool --features spool
@@ -23,20 +24,20 @@ use tower_tagging::{
     sources::TagSources,
 };
 
-/// A server that may be away.
+/// A server that may be unavailable.
 #[derive(Default)]
 struct BillingServer {
     is_up: AtomicBool,
     invoices: AtomicUsize,
 }
 
-/// Sends events to it, on a thread of its own.
+/// Sends events to the server, on a dedicated thread.
 struct BillingWriter(Arc<BillingServer>);
 
 impl BatchWriter for BillingWriter {
     fn write(&mut self, events: &[Arc<Event>]) -> Result<(), WriteError> {
         if !self.0.is_up.load(SeqCst) {
-            // Tried again later, for as long as it takes.
+            // Retried until the server is available.
             return Err(WriteError::retryable("connection refused"));
         }
         self.0.invoices.fetch_add(events.len(), SeqCst);
@@ -44,7 +45,7 @@ impl BatchWriter for BillingWriter {
     }
 }
 
-/// What happens between the start and the end of one process.
+/// Serves requests, like one process from its start to its end.
 async fn process(folder: &Path, server: &Arc<BillingServer>, requests: usize) -> Result<(), Box<dyn Error>> {
     let spool = Spool::builder(folder)
         .mode(SpoolMode::Always)
@@ -74,10 +75,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let folder = std::env::temp_dir().join(format!("tower-tagging-spool-{}", std::process::id()));
     let server = Arc::new(BillingServer::default());
 
-    println!("the billing server is away, and 1000 requests come");
+    println!("the billing server is down during 1000 requests");
     process(&folder, &server, 1000).await?;
 
-    println!("the next process finds the server up");
+    println!("the server is up for the next process");
     server.is_up.store(true, SeqCst);
     process(&folder, &server, 1).await?;
 

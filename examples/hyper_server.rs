@@ -1,4 +1,4 @@
-//! Wraps a hyper service, without axum, and handles events in a closure.
+//! Wraps a hyper service without axum, and handles events in a closure.
 //!
 //! ```text
 //! cargo run --example hyper_server

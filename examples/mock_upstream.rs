@@ -1,4 +1,4 @@
-//! A fast mock of an LLM API for `benches/gateway.sh`, with canned responses, unary and streamed.
+//! A fast mock of an LLM API for `benches/gateway.sh`, with canned unary and streamed responses.
 
 use std::{convert::Infallible, error::Error};
 
@@ -29,7 +29,7 @@ async fn answer(request: Request<Incoming>) -> Result<Response<BoxBody<Bytes, In
     let body = request.into_body().collect().await?.to_bytes();
     let streams = body.windows(8).any(|window| window == b"\"stream\"");
     let (content_type, body) = if streams {
-        // Each chunk is written on its own, as by a model.
+        // Writes each chunk separately, like a model.
         let frames = stream::unfold(0, async |sent| {
             tokio::task::yield_now().await;
             (sent < CHUNKS).then(|| (Ok(Frame::data(Bytes::from_static(CHUNK.as_bytes()))), sent + 1))
@@ -51,7 +51,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         let (stream, _) = listener.accept().await?;
         stream.set_nodelay(true)?;
         tokio::spawn(async move {
-            // The client decides how a connection ends.
+            // Fails if the client closes the connection early.
             let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service_fn(answer)).await;
         });
     }

@@ -4,8 +4,8 @@
 //! cargo run --example otel_collector --features full
 //! ```
 //!
-//! The endpoint is `OTEL_EXPORTER_OTLP_ENDPOINT`, by default `http://localhost:4318`. The example sends a few requests to its
-//! own service and prints how many spans the collector accepted. Requests succeed even without a collector.
+//! The endpoint is `OTEL_EXPORTER_OTLP_ENDPOINT`, by default `http://localhost:4318`. The example sends a few requests
+//! to its own service and prints how many spans the collector accepted. Requests succeed even without a collector.
 
 use std::{error::Error, time::Duration};
 

@@ -41,14 +41,14 @@ async fn look_up(user: &str) -> usize {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    // The spans of the app.
+    // Spans of the app.
     let provider = SdkTracerProvider::builder().with_simple_exporter(Printer).build();
     let layer = tracing_opentelemetry::layer().with_tracer(provider.tracer("app"));
-    // Without the spans of libraries.
+    // Excludes the spans of libraries.
     let own = tracing_subscriber::filter::filter_fn(|metadata| metadata.target().starts_with("otel_tracing"));
     tracing_subscriber::registry().with(layer.with_filter(own)).init();
 
-    // The spans of requests.
+    // Spans of requests.
     let otel = Otel::builder().span_exporter(Printer).build()?;
     let tagging = TaggingLayer::builder().otel(&otel).build()?.without_request_body();
     let delivery = tagging.delivery();

@@ -4,8 +4,8 @@
 //! cargo run --example outbound --features axum,propagate
 //! ```
 //!
-//! Starts a mock provider and a service that calls it, both on free ports. Sends one request to the service, and prints the
-//! headers that the provider receives.
+//! Starts a mock provider and a service that calls it, both on free ports. Sends one request to the service, and prints
+//! the headers that the provider receives.
 
 use std::error::Error;
 

@@ -1,11 +1,11 @@
-//! Stores events in Postgres, and reads the cost of each feature.
+//! Stores events in Postgres, and queries the cost of each feature.
 //!
 //! ```text
 //! DATABASE_URL=postgres://user@localhost/app cargo run --example postgres_store --features full
 //! ```
 //!
-//! Creates the tables if they are missing, serves some LLM calls in process, and queries the cost by feature. If the server
-//! requires TLS, use `PostgresStore::new` with a connector such as the one of `tokio-postgres-rustls`.
+//! Creates the tables if they are missing, serves some LLM calls in process, and prints the cost by feature. If the
+//! server requires TLS, use `PostgresStore::new` with a connector such as the one from `tokio-postgres-rustls`.
 
 use std::{env, error::Error, time::Duration};
 
@@ -24,7 +24,7 @@ const SPEND_BY_FEATURE: &str = "
         SUM(output_tokens) AS output_tokens, SUM(total_cost) AS total_cost
     FROM llm_requests GROUP BY 1 ORDER BY total_cost DESC";
 
-/// Responds as a provider does. A proxy would forward the request.
+/// Responds like a provider. A proxy would forward the request.
 async fn chat() -> impl IntoResponse {
     let answer = r#"{"object":"chat.completion","model":"gpt-4o-2024-08-06","choices":[{"message":{"content":"Hello"}}],
         "usage":{"prompt_tokens":2006,"completion_tokens":300,"total_tokens":2306}}"#;

@@ -1,4 +1,4 @@
-//! The module boundaries of the crate: which module may use which, no import cycles, and no long files.
+//! Checks the allowed dependencies between modules, and that there are no import cycles and no long files.
 //!
 //! The paths are read from the source as text: `use` trees and paths that start with `crate::`, `super::`, or `self::`.
 
@@ -27,7 +27,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("guide", &[]),
 ];
 
-/// Modules that use nothing in the crate and that every module may use.
+/// Modules that have no dependencies within the crate. Every module may use them.
 const LEAVES: &[&str] = &["config_error", "headers", "media", "sync", "text", "time"];
 
 /// Maximum number of lines of a file.
@@ -121,7 +121,8 @@ fn paths(source: &Source) -> BTreeSet<Vec<String>> {
             }
             let mut base = match keyword {
                 "crate::" => Vec::new(),
-                // `super` and `self` are relative to the file's module. Inline modules are test modules, which are cut off.
+                // `super` and `self` are relative to the file's module. The only inline modules are tests, which are
+                // removed.
                 "super::" => parent(&source.module),
                 _ => source.module.clone(),
             };
@@ -184,7 +185,7 @@ fn expand<'t>(text: &'t str, base: &mut Vec<String>, found: &mut BTreeSet<Vec<St
     }
 }
 
-/// The files of the crate, without their unit tests.
+/// Returns the files of the crate, without their unit tests.
 fn sources() -> Vec<Source> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut folders = vec![root.clone()];
@@ -279,7 +280,7 @@ fn forbidden_uses(sources: &[Source]) -> Vec<String> {
     violations
 }
 
-/// Returns the cycles among the given nodes, each as the names on it.
+/// Returns the names of the nodes of each cycle.
 fn cycles(graph: &[BTreeSet<usize>], name: impl Fn(usize) -> String) -> Vec<String> {
     /// Returns every node that can be reached from `start`.
     fn reachable(graph: &[BTreeSet<usize>], start: usize) -> BTreeSet<usize> {
@@ -315,7 +316,7 @@ fn modules_use_only_what_the_table_allows() {
 fn every_module_has_a_row() {
     let mut modules: BTreeSet<_> = sources().iter().filter_map(|source| source.module.first().cloned()).collect();
     for (name, _) in MAY_USE {
-        assert!(modules.remove(*name), "{name} is in the table and not in src/");
+        assert!(modules.remove(*name), "{name} is in the table but not in src/");
     }
     for name in LEAVES {
         modules.remove(*name);

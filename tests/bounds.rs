@@ -1,4 +1,5 @@
-//! What a request may cost: allocations, memory, and exactly one event each, a million times.
+//! Limits on the cost of a request: allocations per request and chunk, and exactly one event for each of a million
+//! requests.
 
 mod common;
 #[path = "../benches/harness/headers.rs"]
@@ -29,7 +30,7 @@ use tower_tagging::{
     tags,
 };
 
-/// Counts what arrives, by outcome.
+/// Counts events by outcome.
 #[derive(Clone, Default)]
 struct Tally(Arc<[AtomicU64; Outcome::ALL.len()]>);
 
@@ -53,7 +54,7 @@ impl BatchWriter for Tally {
     }
 }
 
-/// A request as hyper and axum hand it on: values are slices of one buffer, and there is an extension.
+/// Creates a request like those from hyper and axum: header values are slices of one buffer, and there is an extension.
 fn request(headers: &[(&'static str, &str)]) -> Request<Full<Bytes>> {
     let mut buffer = Bytes::from(headers.iter().map(|(_, value)| *value).collect::<String>());
     let mut request = Request::get("/").body(Full::default()).unwrap();
@@ -71,7 +72,7 @@ async fn answer<B>(_: Request<B>) -> Result<Response<Full<Bytes>>, Infallible> {
     Ok(response.body(Full::from("hello")).unwrap())
 }
 
-/// Allocations that a service makes for a request, once its buffers are warm.
+/// Returns the number of allocations that a service makes for a request, after a warm-up.
 fn allocations<S, B>(mut service: S) -> u64
 where
     S: Service<Request<Full<Bytes>>, Response = Response<B>, Error = Infallible>,
@@ -87,11 +88,11 @@ where
     };
     for _ in 0..50 {
         serve();
-        // The delivery thread gives events back.
+        // Waits for the delivery thread to recycle the event.
         std::thread::sleep(Duration::from_millis(1));
     }
     std::thread::sleep(Duration::from_millis(100));
-    // The least of several: another thread may hold an event at the moment of one.
+    // Takes the minimum, because another thread may hold the recycled event during some of the requests.
     (0..20).map(|_| serve()).min().unwrap()
 }
 
@@ -100,7 +101,7 @@ fn queued() -> Queued {
 }
 
 #[test]
-fn allocations_for_a_request() {
+fn a_request_allocates_at_most_a_few_times() {
     let bare = allocations(service_fn(answer));
 
     let sources = TagSources::new().allow_list("x-user-id, x-tenant, x-feature, x-session-id");
@@ -157,7 +158,7 @@ fn a_chunk_without_usage_allocates_nothing() {
             body.frame().now_or_never().unwrap().unwrap().unwrap();
         }
     };
-    // The first tells what answers.
+    // The first chunk names the model.
     take(1);
     let counted = allocation_counter::measure(|| take(CHUNKS - 2));
     assert_eq!(counted.count_total, 0);
@@ -165,7 +166,7 @@ fn a_chunk_without_usage_allocates_nothing() {
 
 #[cfg(feature = "llm")]
 #[test]
-fn a_request_that_is_no_call_of_an_llm_pays_nothing_for_the_tap() {
+fn the_tap_does_not_allocate_for_requests_that_are_not_llm_calls() {
     let layer = |tap: bool| {
         let events = EventLayer::new(queued());
         if tap { events.usage(tower_tagging::usage::UsageTap::new()) } else { events }
@@ -174,13 +175,13 @@ fn a_request_that_is_no_call_of_an_llm_pays_nothing_for_the_tap() {
     assert_eq!(allocations(layer(true).layer(service_fn(answer))), without);
 }
 
-/// A million requests, dropped at random moments: a million events.
+/// Requests that are dropped at random moments still emit one event each.
 #[test]
-fn a_million_requests_give_a_million_events() {
+fn a_million_requests_emit_a_million_events() {
     const REQUESTS: u64 = 1_000_000;
     const THREADS: u64 = 2;
     let tally = Tally::default();
-    // Nothing may be dropped here: whoever is ahead of the writer waits for it.
+    // The queue must not overflow, so the workers wait for the writer.
     let sink = Queued::builder("tally", tally.clone()).capacity(65_536).build();
     let layer = EventLayer::new(sink);
     let delivery = layer.delivery();
@@ -207,7 +208,8 @@ fn a_million_requests_give_a_million_events() {
     assert!((0..4).all(|at| sum(at) > REQUESTS / 100), "{endings:?}");
 }
 
-/// Serves requests and drops each at some moment; gives how many were completed, cancelled, failed, and panicked.
+/// Serves requests, drops each at a random moment, and returns how many completed, were cancelled, failed, and
+/// panicked.
 fn hang_up_at_random(
     layer: &EventLayer,
     delivery: &tower_tagging::sink::Delivery,
@@ -217,7 +219,7 @@ fn hang_up_at_random(
     common::expect_panics("at random");
     let mut random = seed;
     let mut next = move |below: u64| {
-        // xorshift: good enough to vary, the same in every run.
+        // xorshift is random enough, and the same in every run.
         random ^= random << 13;
         random ^= random >> 7;
         random ^= random << 17;
@@ -233,7 +235,7 @@ fn hang_up_at_random(
         }
         let (frames, kind, stop) = (next(4), next(40), next(6));
         let mut service = layer.layer(service_fn(move |_: Request<()>| async move {
-            // Pending once, so that a future can be dropped between two polls.
+            // Returns `Pending` once, so that the future can be dropped between two polls.
             tokio::task::yield_now().await;
             match kind {
                 0 => return Err("at random"),
@@ -249,7 +251,7 @@ fn hang_up_at_random(
         }));
         let mut future = Box::pin(service.call(Request::new(())));
         if stop == 0 {
-            // Hangs up before the head, polled or not.
+            // Disconnects before the response head. The future may have been polled once.
             if next(2) == 0 {
                 let _ = future.as_mut().poll(&mut context);
             }
@@ -272,7 +274,7 @@ fn hang_up_at_random(
         };
         let mut body = Box::pin(body);
         let mut ending = 1;
-        // Reads some frames, then hangs up; or reads on to the end.
+        // Reads some frames and disconnects, or reads to the end.
         for _ in 0..if stop > 3 { u64::MAX } else { stop - 1 } {
             match body.as_mut().poll_frame(&mut context) {
                 Poll::Ready(None) => ending = 0,

@@ -1,4 +1,5 @@
-//! 200,000 events to a Postgres server that is stopped, killed, and cut off under load. `tests/run.sh` starts the server.
+//! Writes 200,000 events to a Postgres server that is stopped, killed, and disconnected under load. `tests/run.sh`
+//! starts the server.
 
 mod common;
 
@@ -52,30 +53,30 @@ async fn client(url: &str) -> Client {
                 tokio::spawn(connection);
                 return client;
             }
-            Err(problem) => assert!(Instant::now() < deadline, "{problem}"),
+            Err(error) => assert!(Instant::now() < deadline, "{error}"),
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }
 
 /// A writer that is sometimes slow, fails, or panics, in addition to the failures of the server.
-struct Moody<W> {
+struct Flaky<W> {
     inner: W,
     calls: u64,
 }
 
-impl<W: BatchWriter> BatchWriter for Moody<W> {
+impl<W: BatchWriter> BatchWriter for Flaky<W> {
     fn write(&mut self, events: &[Arc<Event>]) -> Result<(), WriteError> {
         self.calls += 1;
         match self.calls % 41 {
             7 => thread::sleep(Duration::from_millis(20)),
-            13 => return Err(WriteError::retryable("moody")),
+            13 => return Err(WriteError::retryable("flaky")),
             // Stores the events, but reports a failure.
             19 => {
                 self.inner.write(events)?;
-                return Err(WriteError::retryable("the answer is lost"));
+                return Err(WriteError::retryable("the response is lost"));
             }
-            29 if events.len() > 1 => panic!("moody"),
+            29 if events.len() > 1 => panic!("flaky"),
             _ => {}
         }
         self.inner.write(events)
@@ -88,7 +89,7 @@ fn emit(layer: &EventLayer, numbers: std::ops::Range<usize>, emitted: &AtomicUsi
         let tags = request.extensions().get::<Tags>().unwrap();
         tags.insert("number", number.to_string());
         match number % 10_000 {
-            // Events that a database may refuse.
+            // Events that a database may reject.
             1 => tags.set_error("NUL \0 and a lot of text ".repeat(100)),
             2 => tags.insert("'); DROP TABLE tagging_events; --", "\"}\\u0000{\u{FFFD}"),
             3 => tags.record_usage(Usage::tokens(u64::MAX, u64::MAX).of("openai", "gpt-4o")),
@@ -117,13 +118,13 @@ async fn every_event_is_stored_once() {
     let store = PostgresStore::from_url(&url).unwrap().connect_timeout(Duration::from_secs(2));
     store.migrate().await.unwrap();
     let folder = TempFolder::new("chaos-postgres");
-    let begin = || {
+    let start_sink = || {
         let spool = Spool::builder(folder.path()).mode(SpoolMode::OnOverflow).open().unwrap();
         let policy = RetryPolicy::new().min_delay(Duration::from_millis(5)).max_delay(Duration::from_millis(200));
-        let writer = Moody { inner: store.writer(), calls: 0 };
+        let writer = Flaky { inner: store.writer(), calls: 0 };
         Queued::builder("postgres", writer).capacity(2_000).max_batch(500).retry(policy).spool(spool).build()
     };
-    let sink = begin();
+    let sink = start_sink();
     let layer = EventLayer::new(sink.clone());
     let emitted = Arc::new(AtomicUsize::new(0));
     let threads: Vec<_> = (0..2)
@@ -137,7 +138,7 @@ async fn every_event_is_stored_once() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    let cut = async || {
+    let disconnect = async || {
         let query =
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1 AND pid <> pg_backend_pid()";
         client(&admin_url).await.execute(query, &[&name]).await.unwrap();
@@ -155,24 +156,24 @@ async fn every_event_is_stored_once() {
                 tokio::time::sleep(Duration::from_millis(1500)).await;
                 tokio::task::spawn_blocking(|| server("start")).await.unwrap();
             }
-            _ => cut().await,
+            _ => disconnect().await,
         }
     }
     for thread in threads {
         tokio::task::spawn_blocking(|| thread.join().unwrap()).await.unwrap();
     }
-    // Shut down with the server cut off once more. The next process continues.
-    cut().await;
+    // Shut down while the server is disconnected once more. The next process continues.
+    disconnect().await;
     let delivery = layer.delivery();
     let first = delivery.shutdown(Duration::from_millis(300)).await;
     let first = first.sinks[0].clone();
     assert_balance(&first);
     assert_eq!((first.accepted, first.dropped()), (EVENTS as u64, 0), "{first}");
     assert!(first.retried > 0 && first.spool.written > 0, "{first:?}");
-    let in_hand = first.in_flight() - first.spool.waiting;
+    let in_memory = first.in_flight() - first.spool.waiting;
     drop((layer, sink));
     tokio::time::sleep(Duration::from_secs(5)).await;
-    let sink = begin();
+    let sink = start_sink();
     let deadline = Instant::now() + Duration::from_secs(60);
     while sink.delivery().report().sinks[0].in_flight() > 0 && Instant::now() < deadline {
         tokio::time::sleep(Duration::from_millis(20)).await;
@@ -182,7 +183,7 @@ async fn every_event_is_stored_once() {
     let second = second.sinks[0].clone();
     assert_balance(&second);
     assert_eq!((second.in_flight(), second.dropped()), (0, 0), "{second}");
-    println!("{first}\n{second}\nthe writer held {in_hand} events");
+    println!("{first}\n{second}\nthe writer held {in_memory} events");
     let client = client(&url).await;
     let row = client
         .query_one(

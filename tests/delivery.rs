@@ -30,7 +30,7 @@ use tower_tagging::{
     },
 };
 
-/// A writer that is a closure.
+/// A writer that calls a closure.
 struct Writer<F>(F);
 
 impl<F: FnMut(&[Arc<Event>]) -> Result<(), WriteError> + Send + 'static> BatchWriter for Writer<F> {
@@ -154,7 +154,7 @@ fn counts_and_changes_of_health_are_logged() {
 }
 
 #[test]
-fn retries_end_at_the_time_limit_and_at_the_deadline_of_a_shutdown() {
+fn retries_end_at_the_time_limit_or_the_shutdown_deadline() {
     let writer = Writer(|_: &[Arc<Event>]| Err(WriteError::retryable("away")));
     let policy = hasty().give_up_after(Duration::from_millis(30));
     let sink = Queued::builder("dead", writer).max_batch(10).retry(policy).build();
@@ -259,7 +259,7 @@ fn recorded_usage_counts_as_bytes_of_the_event() {
     }
     let full = report(&sink);
     assert_balance(&full);
-    // A hundred names of 256 letters, and as many records and quantities: about 40 KiB for each event.
+    // Each event has 100 model names of 256 characters, 100 records, and 100 quantities: about 40 KiB.
     assert!((5..20).contains(&full.in_flight()), "{full}");
     drop(open);
     assert_eq!(sink.delivery().shutdown_blocking(Duration::from_secs(10)).sinks[0].delivered, full.in_flight());
@@ -339,7 +339,7 @@ fn the_next_process_delivers_what_is_left_in_the_spool() {
     assert_eq!(*written.lock().unwrap(), paths(0..1000));
     drop(sink);
     drop(report);
-    // Nothing is left for the process after it.
+    // The process after that finds an empty spool.
     let spool = always(folder.path()).open().unwrap();
     let sink = Queued::builder("later", switched(&is_up, &written)).spool(spool).build();
     assert_eq!(sink.delivery().shutdown_blocking(Duration::from_secs(10)).sinks[0].accepted, 0);
@@ -396,11 +396,11 @@ fn a_shutdown_after_the_last_sink_is_dropped_has_its_own_deadline() {
     emit(&EventLayer::new(sink.clone()), 0..10);
     let delivery = sink.delivery();
     drop(sink);
-    let waits = thread::spawn(move || delivery.shutdown_blocking(Duration::from_secs(60)));
-    // Longer than writes are retried without a shutdown.
+    let shutdown = thread::spawn(move || delivery.shutdown_blocking(Duration::from_secs(60)));
+    // Longer than the sink retries writes after it is dropped without a shutdown.
     thread::sleep(Duration::from_secs(11));
     is_up.store(true, SeqCst);
-    let report = waits.join().unwrap();
+    let report = shutdown.join().unwrap();
     assert!(report.is_complete(), "{report}");
 }
 
@@ -435,7 +435,7 @@ fn a_spool_stays_within_its_size_limit() {
     assert!(full.spool.bytes <= 200 * 1024 && full.spool.bytes > 190 * 1024, "{full:?}");
     assert!(full.dropped_for(DropReason::SpoolFull) > 500, "{full}");
     let size: u64 = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().metadata().unwrap().len()).sum();
-    assert!(size <= 201 * 1024, "{size} bytes on the disk");
+    assert!(size <= 201 * 1024, "{size} bytes on disk");
     is_up.store(true, SeqCst);
     wait_until(|| report(&sink).in_flight() == 0);
     emit(&layer, 1000..1100);
@@ -520,7 +520,7 @@ proptest! {
         assert_balance(&report);
         prop_assert_eq!(report.in_flight(), 0);
         prop_assert_eq!(report.dropped(), 0);
-        // In order, and each of them once.
+        // Each event is delivered once, and in order.
         let numbers: Vec<usize> = written.iter().map(|path| path[1..].parse().unwrap()).collect();
         prop_assert!(numbers.is_sorted_by(|a, b| a < b), "{:?}", numbers);
         if !is_truncated {
@@ -570,10 +570,10 @@ fn a_spool_is_flushed_according_to_its_policy() {
         let writer = Writer(|_: &[Arc<Event>]| Err(WriteError::retryable("away")));
         let sink = Queued::builder("away", writer).retry(hasty()).spool(spool).build();
         emit(&EventLayer::new(sink.clone()), 0..400);
-        // In one write, because the flushes use the same pipe.
+        // Uses a single write because the flushes go to the same pipe.
         let line = format!("spooled {}\n", report(&sink).spool.written);
         io::Write::write_all(&mut io::stderr(), line.as_bytes()).unwrap();
-        // Until the parent closes standard input, or 30 seconds have passed.
+        // Waits until the parent closes standard input, but no longer than 30 seconds.
         thread::spawn(|| {
             thread::sleep(Duration::from_secs(30));
             std::process::exit(1);
@@ -619,7 +619,7 @@ fn a_spool_is_flushed_according_to_its_policy() {
 /// A limit on the size of files stands in for a full disk.
 #[cfg(unix)]
 #[test]
-fn a_full_disk_loses_no_count_of_events() {
+fn a_full_disk_does_not_lose_count_of_events() {
     const CHILD: &str = "TOWER_TAGGING_TEST_FULL_DISK";
     if let Some(folder) = std::env::var_os(CHILD) {
         let (is_up, written) = (Arc::new(AtomicBool::new(false)), Written::default());
@@ -641,7 +641,8 @@ fn a_full_disk_loses_no_count_of_events() {
     let folder = TempFolder::new("full-disk");
     let program = std::env::current_exe().unwrap();
     // Limits files to 128 KiB, and reports an error instead of a signal.
-    let script = "ulimit -f 128; trap '' XFSZ; exec \"$0\" --exact a_full_disk_loses_no_count_of_events --nocapture";
+    let script =
+        "ulimit -f 128; trap '' XFSZ; exec \"$0\" --exact a_full_disk_does_not_lose_count_of_events --nocapture";
     let output = std::process::Command::new("bash")
         .args(["-c", script])
         .arg(program)
@@ -663,7 +664,7 @@ fn chaos(configure: impl FnOnce(Chaotic) -> Chaotic) -> SinkReport {
     let (log, mut calls) = (Arc::clone(&delivered), 0_u64);
     let writer = Writer(move |events: &[Arc<Event>]| {
         calls += 1;
-        // The same sequence in every run.
+        // Deterministic, so that every run has the same sequence.
         let dice = calls.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40;
         let write = |events: &[Arc<Event>]| {
             let mut log = log.lock().unwrap();

@@ -1,5 +1,5 @@
-//! Runs the gateway example as a user does: the real program, real sockets, and a mock upstream. Replays requests that real
-//! SDKs sent (`captures/`).
+//! Runs the gateway example end to end, with real sockets and a mock upstream. Replays requests that were recorded from
+//! real SDKs (`captures/`).
 
 mod common;
 
@@ -221,8 +221,8 @@ fn expected_tags(headers: &HashMap<String, String>, body: &Value) -> BTreeMap<St
     tags
 }
 
-/// Reads input, cached, and output tokens from the recorded response, independently of the crate. The response is JSON or
-/// lines of JSON.
+/// Reads input, cached, and output tokens from the recorded response, independently of the crate. The response is JSON
+/// or lines of JSON.
 fn expected_usage(response: &str) -> Option<[u64; 3]> {
     let documents = response.lines().filter_map(|line| serde_json::from_str(line.trim_start_matches("data: ")).ok());
     let mut last: Option<[u64; 3]> = None;
@@ -292,7 +292,7 @@ async fn replay(name: &str, exchange: &Value) {
         assert_eq!(first, sent[0], "{name}");
         let (head, body) = answer.into_parts();
         drop(body);
-        // The gateway notices when it writes the next chunk.
+        // The gateway detects the disconnect when it writes the next chunk.
         tokio::time::sleep(Duration::from_millis(150)).await;
         Response::from_parts(head, first)
     } else {
@@ -326,10 +326,10 @@ async fn replay(name: &str, exchange: &Value) {
         assert_eq!(trace["trace_id"].as_str().unwrap(), &traceparent[3..35], "{name}");
     }
     assert_eq!(trace["span_name"].as_str(), headers.get("x-portkey-span-name").map(String::as_str), "{name}");
-    let speaks_portkey = headers.keys().any(|name| name.starts_with("x-portkey-"));
-    let reply = if speaks_portkey { "x-portkey-trace-id" } else { "x-trace-id" };
-    let shown = trace["client_trace_id"].as_str().or(trace["trace_id"].as_str());
-    assert_eq!(answer.headers()[reply].to_str().ok(), shown, "{name}");
+    let uses_portkey = headers.keys().any(|name| name.starts_with("x-portkey-"));
+    let reply = if uses_portkey { "x-portkey-trace-id" } else { "x-trace-id" };
+    let expected = trace["client_trace_id"].as_str().or(trace["trace_id"].as_str());
+    assert_eq!(answer.headers()[reply].to_str().ok(), expected, "{name}");
     let traceparent = upstream_headers["traceparent"].to_str().unwrap();
     let parts: Vec<_> = traceparent.split('-').collect();
     assert_eq!([parts[1], parts[2]], [trace["trace_id"].as_str().unwrap(), trace["span_id"].as_str().unwrap()]);
@@ -391,11 +391,12 @@ async fn demo_provider_answers_without_an_upstream() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn include_usage_puts_the_usage_of_streams_on_events() {
     let stream = json!({"model": "gpt-4o", "messages": [{"role": "user", "content": "Say hello"}], "stream": true});
-    let asked = json!({"model": "gpt-4o", "messages": [], "stream": true, "stream_options": {"include_usage": true}});
+    let requesting =
+        json!({"model": "gpt-4o", "messages": [], "stream": true, "stream_options": {"include_usage": true}});
     let mut answers = Vec::new();
     for include in ["off", "on"] {
         let gateway = Gateway::start(&format!("usage-{include}"), &[("INCLUDE_USAGE", include)]);
-        for body in [&stream, &asked] {
+        for body in [&stream, &requesting] {
             let request = Request::post("/v1/chat/completions").header("content-type", "application/json");
             let answer = gateway.send(request.body(Full::from(body.to_string())).unwrap()).await;
             let text = String::from_utf8_lossy(answer.body()).into_owned();
@@ -473,7 +474,7 @@ async fn unreachable_upstream_results_in_a_502_and_an_event() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn records_when_the_upstream_breaks_off() {
+async fn records_an_aborted_response_of_the_upstream() {
     let upstream = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let base = format!("http://{}", upstream.local_addr().unwrap());
     tokio::spawn(async move {
@@ -555,7 +556,7 @@ async fn forwards_messages_as_the_rfcs_require() {
     let answer = over_sockets(get, empty, "HTTP/1.0 200 OK\r\ncontent-length: 2\r\n\r\nok").await.1;
     assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("\r\n\r\nok"), "{answer}");
 
-    // HEAD has no length that GET would not have.
+    // HEAD has no `content-length` that GET would not have.
     let head = "HEAD / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
     let (_, answer, event) = over_sockets(head, empty, "HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n").await;
     assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && !answer.contains("content-length"), "{answer}");
@@ -563,7 +564,7 @@ async fn forwards_messages_as_the_rfcs_require() {
     let answer = over_sockets(head, empty, "HTTP/1.1 200 OK\r\ncontent-length: 7\r\n\r\n").await.1;
     assert!(answer.contains("content-length: 7\r\n"), "{answer}");
 
-    // Trailers pass both ways.
+    // Trailers are forwarded both ways.
     let request = "POST / HTTP/1.1\r\nhost: x\r\nconnection: close, te\r\nte: trailers\r\ntrailer: x-sum\r\n\
         transfer-encoding: chunked\r\n\r\n1\r\na\r\n0\r\nx-sum: 1\r\n\r\n";
     let response =
@@ -572,7 +573,7 @@ async fn forwards_messages_as_the_rfcs_require() {
     assert!(got.contains("\r\nte: trailers\r\n") && got.ends_with("0\r\nx-sum: 1\r\n\r\n"), "{got}");
     assert!(answer.ends_with("0\r\nx-sum: 2\r\n\r\n"), "{answer}");
 
-    // The error names the side that broke off.
+    // The error names the side that aborted.
     let request = "POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\nZZ\r\n";
     let (_, answer, event) = over_sockets(request, "never", OK).await;
     assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
@@ -582,7 +583,7 @@ async fn forwards_messages_as_the_rfcs_require() {
     assert!(event["error"].as_str().unwrap().starts_with("upstream_failed: "), "{event}");
 }
 
-/// HTTP/2 may split cookies into several headers, HTTP/1.1 may not (RFC 9113, section 8.2.3).
+/// HTTP/2 may split cookies into several headers, but HTTP/1.1 may not (RFC 9113, section 8.2.3).
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn joins_the_cookies_of_http_2_requests() {
     let (base, received) = upstream(json!({"status": 200, "headers": [], "body": "hello"})).await;
@@ -612,7 +613,7 @@ async fn read_head(socket: &mut TcpStream) -> String {
     String::from_utf8(head).unwrap().to_ascii_lowercase()
 }
 
-/// Bytes pass both ways after the handshake; the event describes the handshake.
+/// Bytes are forwarded both ways after the handshake. The event describes the handshake.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn tunnels_websockets() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -620,7 +621,7 @@ async fn tunnels_websockets() {
     let server = tokio::spawn(async move {
         let mut socket = listener.accept().await.unwrap().0;
         let head = read_head(&mut socket).await;
-        // The example of RFC 6455, section 1.3.
+        // The example in RFC 6455, section 1.3.
         let answer = "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
             sec-websocket-accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
         socket.write_all(answer.as_bytes()).await.unwrap();
@@ -675,7 +676,7 @@ async fn forwards_unchanged_headers_with_tagging_off() {
     assert!(headers.contains_key("x-portkey-metadata") && !headers.contains_key("x-hop"));
 }
 
-/// An open stream is served to its end.
+/// Streams that are open at the signal are served to their end.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn drains_open_requests_on_sigterm() {
     let gateway = Gateway::start("drain", &[]);
@@ -691,7 +692,7 @@ async fn drains_open_requests_on_sigterm() {
     assert!(String::from_utf8_lossy(&output.stderr).ends_with("jsonl: 1 accepted, 1 delivered, 0 in flight\n"));
 }
 
-/// Events are still delivered.
+/// Events are delivered even if requests are not drained.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn second_signal_stops_without_draining() {
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -809,7 +810,7 @@ fn rejects_invalid_variables_with_one_line() {
 
 /// Every request whose client received the whole response is stored exactly once.
 #[tokio::test(flavor = "multi_thread")]
-async fn kill_9_loses_no_answered_request() {
+async fn kill_9_does_not_lose_answered_requests() {
     const ROUNDS: usize = 20;
     let folder = TempFolder::new("kill-9");
     let store = format!("sqlite:{}", folder.file("events.db").display());
@@ -843,10 +844,10 @@ async fn kill_9_loses_no_answered_request() {
                 })
             })
             .collect();
-        // Kills at a different moment in each round.
+        // Kills the gateway at a different moment in each round.
         tokio::time::sleep(Duration::from_millis(120 + 23 * round as u64)).await;
         let mut child = gateway.child.take().unwrap();
-        // Sends signal 9.
+        // `kill` sends signal 9.
         child.kill().unwrap();
         child.wait().unwrap();
         for client in clients {
@@ -878,7 +879,7 @@ async fn kill_9_loses_no_answered_request() {
     let lost: Vec<_> = answered.iter().filter(|id| !stored.contains_key(*id)).collect();
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(lost.is_empty(), "{} of {} are lost, among them {:?}: {text}", lost.len(), answered.len(), lost.first());
-    assert!(stored.values().all(|count| *count == 1), "some events are stored twice");
+    assert!(stored.values().all(|count| *count == 1), "some events were stored twice");
     assert!(text.contains("sqlite: "), "{text}");
     println!("{} answered over {ROUNDS} kills, {} stored", answered.len(), stored.len());
 }

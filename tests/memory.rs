@@ -1,4 +1,5 @@
-//! Memory does not grow with the length of bodies. A separate test binary, because it measures the whole process.
+//! Memory does not grow with the length of bodies. This is a separate test binary because it measures the whole
+//! process.
 
 mod common;
 
@@ -20,7 +21,7 @@ use tower_tagging::{
     usage::{Usage, UsageStatus, UsageTap},
 };
 
-/// Sends a gibibyte each way through a real server and client, and an LLM stream of a gibibyte.
+/// Sends one gibibyte each way through a real server and client, and then an LLM stream of the same size.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn streaming_a_gibibyte_does_not_grow_memory() {
     const CHUNK: usize = 64 * 1024;
@@ -42,7 +43,7 @@ async fn streaming_a_gibibyte_does_not_grow_memory() {
             },
         ),
     );
-    // A stream of a gibibyte. Its last part is cut within events, and one event exceeds every buffer limit.
+    // The last part of this stream splits events across frames, and one event exceeds every buffer limit.
     let app = app.route(
         "/v1/chat/completions",
         post(async || {
@@ -73,7 +74,7 @@ async fn streaming_a_gibibyte_does_not_grow_memory() {
     }
     assert_eq!(received, CHUNK * CHUNKS);
 
-    // The other way: a JSON body of a gibibyte, which is searched for `user` as it passes through.
+    // In the other direction, the layer searches a JSON body for `user` while it passes through.
     let start = stream::iter([Bytes::from(r#"{"text":""#)]);
     let end = stream::iter([Bytes::from(r#"","user":"ada"}"#)]);
     let text = stream::repeat(Bytes::from(vec![b'x'; CHUNK])).take(CHUNKS);
@@ -89,8 +90,8 @@ async fn streaming_a_gibibyte_does_not_grow_memory() {
         frame.unwrap();
     }
 
-    let grown = common::peak_memory().saturating_sub(before);
-    assert!(grown < 32 * 1024 * 1024, "memory grew by {grown} bytes");
+    let growth = common::peak_memory().saturating_sub(before);
+    assert!(growth < 32 * 1024 * 1024, "memory grew by {growth} bytes");
     let events = recorder.wait_for(3).await;
     assert_eq!(events[0].response_body_bytes(), (CHUNK * CHUNKS) as u64);
     assert_eq!(events[1].request_body_bytes(), Some(counted as u64));

@@ -1,12 +1,12 @@
-"""Writes pricing cases, with the answers that the Python package genai-prices gives for them.
+"""Writes pricing cases with the expected results of the Python package genai-prices.
 
     python oracle.py OUT_DIR [COUNT [PRICES_JSON]]
 
-OUT_DIR/prices.json holds the provider data the answers come from, in the v2 format that the Rust crate
-genai-prices reads. It is the installed package's own data, or the file PRICES_JSON when one is given.
-OUT_DIR/cases.jsonl holds at least COUNT cases, one JSON object a line.
+OUT_DIR/prices.json contains the provider data that the results are based on, in the v2 format that the Rust
+crate genai-prices reads: the file PRICES_JSON if it is given, or the data of the installed package.
+OUT_DIR/cases.jsonl contains at least COUNT cases, with one JSON object per line.
 
-Needs `pip install genai-prices==0.1.4`. The same arguments always write the same files.
+Requires `pip install genai-prices==0.1.4`. The output depends only on the arguments.
 """
 
 from __future__ import annotations
@@ -53,8 +53,8 @@ LARGEST = 3_000_000
 FIRST_INSTANT = datetime(2025, 6, 1, tzinfo=timezone.utc)
 LAST_INSTANT = datetime(2026, 11, 20, 23, 59, 59, tzinfo=timezone.utc)
 
-# How often a case is made to break one rule. Many extractors have no field that could exceed a total, so
-# the rate where there is one is above the 3% wanted overall.
+# The rates at which cases break a rule. Many extractors have no field that could exceed a total, so the rate
+# for the other ones is higher than the 3% intended overall.
 INCONSISTENT = 0.035
 REQUIRED_MISSING = 0.02
 UNKNOWN_MODEL = 0.01
@@ -67,11 +67,11 @@ Json = dict[Any, Any]
 
 
 def to_v2(value: Any) -> Any:
-    """The v2 JSON form of the package's data classes, which are named after it field by field."""
+    """Converts the package's data classes, whose fields have the names of the v2 format, to v2 JSON."""
     if isinstance(value, ModelPrice):
         return {key: to_v2(price) for key, price in vars(value).items() if price is not None}
     if dataclasses.is_dataclass(value):
-        # `or_` and `and_` only carry the underscore because the bare words are reserved in Python.
+        # `or_` and `and_` end in an underscore because the words are reserved in Python.
         return {
             field.name.rstrip("_"): to_v2(item)
             for field in dataclasses.fields(value)
@@ -87,24 +87,24 @@ def to_v2(value: Any) -> Any:
 
 
 def provider_data(prices_json: Path | None) -> tuple[list[Provider], bytes]:
-    """The providers to price with, and the same as v2 JSON."""
+    """Returns the providers, and their v2 JSON."""
     if prices_json is not None:
         raw = prices_json.read_bytes()
         return _providers_from_raw(json.loads(raw)), raw
     providers = data_snapshot.get_snapshot().providers
     raw = json.dumps(to_v2(providers), separators=(",", ":")).encode()
-    # The package's own reader is the check that nothing was lost, prices rounded to floats included.
+    # Reads the JSON back to check that nothing is lost, such as precision of the prices.
     if _providers_from_raw(json.loads(raw)) != providers:
-        raise SystemExit("prices.json does not read back as the package's own data")
+        raise SystemExit("prices.json does not round-trip to the package's data")
     return providers, raw
 
 
-# --- What an extractor reads ---------------------------------------------------------------------------
+# --- Extractors ----------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Item:
-    """A step into the first object of an array whose `field` is `text`."""
+    """A path step to the first object in an array whose `field` equals `text`."""
 
     field: str
     text: str
@@ -115,20 +115,20 @@ Step = str | Item
 
 @dataclass(frozen=True)
 class Leaf:
-    """One number that an extractor reads, however many mappings read it."""
+    """A number that an extractor reads, with one or more mappings."""
 
     path: tuple[Step, ...]
     dests: frozenset[str]
     required: bool
-    # The (ancestor usage key, dimensions this leaf adds to it) pairs that this leaf is a part of, and so
-    # must not exceed. Ancestors the leaf itself adds to are left out: it raises those along with itself.
-    # Parts along different dimensions overlap (cached tokens are also text or audio tokens), parts along
-    # the same dimensions do not.
+    # Pairs of an ancestor usage key and the dimensions that this leaf adds to it. The leaf is a part of the
+    # ancestor and must not exceed it. Ancestors that the leaf is itself mapped to are excluded, because they
+    # grow with it. Parts along different dimensions overlap (cached tokens are also text or audio tokens).
+    # Parts along the same dimensions do not.
     bounds: tuple[tuple[str, frozenset[str]], ...]
 
 
 def literal(clause: Any) -> str | None:
-    """A text that a match clause may accept."""
+    """Returns a text that a match clause accepts, if one is known."""
     if isinstance(clause, ClauseEquals):
         return clause.equals
     if isinstance(clause, ClauseStartsWith):
@@ -154,7 +154,7 @@ def dimensions(usage_key: str) -> set[str]:
 
 
 def leaves_of(extractor: UsageExtractor) -> list[Leaf]:
-    """The extractor's numbers, ordered so that each comes after everything that bounds it."""
+    """Returns the numbers that an extractor reads, each after all numbers that bound it."""
     dests: dict[tuple[Step, ...], set[str]] = defaultdict(set)
     required: dict[tuple[Step, ...], bool] = defaultdict(bool)
     for mapping in extractor.mappings:
@@ -171,7 +171,7 @@ def leaves_of(extractor: UsageExtractor) -> list[Leaf]:
             for ancestor in (REGISTRY.ancestor_usage_keys(dest) & known) - own
         }
         leaves.append(Leaf(path, frozenset(own), required[path], tuple(bounds)))
-    # Among equals, those that add to the most specific key first, as they have the least room.
+    # At the same level, leaves with the most specific key come first, because they have the least room.
     return sorted(
         leaves,
         key=lambda leaf: (
@@ -194,12 +194,12 @@ def tier_starts(model: ModelInfo) -> list[int]:
 
 
 class Models:
-    """The models of a provider that a reference is known for, its fallback providers' included."""
+    """The models of a provider and its fallback providers, with a reference that finds each model."""
 
     def __init__(self, provider: Provider, providers: list[Provider]) -> None:
         sources = [provider] + [p for p in providers if p.id in (provider.fallback_model_providers or [])]
         self.all: list[tuple[str, ModelInfo]] = []
-        # Models grouped by how they are priced, so that the rare kinds are met often.
+        # Groups models by the structure of their prices, so that rare structures are picked often.
         kinds: dict[tuple[Any, ...], list[tuple[str, ModelInfo]]] = defaultdict(list)
         for model in (model for source in sources for model in source.models):
             for ref in (model.id, literal(model.match)):
@@ -236,7 +236,7 @@ def pick_instant(rng: Random, model: ModelInfo) -> datetime:
 
 
 def pick_size(rng: Random, leaf: Leaf, starts: list[int]) -> int:
-    """The size of a leaf that nothing bounds."""
+    """Returns a size for an unbounded leaf."""
     if any(REGISTRY.units[dest].dimensions["family"] != "tokens" for dest in leaf.dests):
         return rng.choice([0, 0, 1, 2, rng.randint(3, 40)])
     if starts and "input_tokens" in leaf.dests and rng.random() < 0.3:
@@ -256,7 +256,7 @@ def pick_size(rng: Random, leaf: Leaf, starts: list[int]) -> int:
 
 
 def pick_values(rng: Random, leaves: list[Leaf], starts: list[int]) -> dict[tuple[Step, ...], int]:
-    """A size for each leaf, no part larger than its whole."""
+    """Returns a size for each leaf, with no part larger than its whole."""
     values: dict[tuple[Step, ...], int] = {}
     usage: dict[str, int] = defaultdict(int)
     taken: dict[tuple[str, frozenset[str]], int] = defaultdict(int)
@@ -275,12 +275,12 @@ def pick_values(rng: Random, leaves: list[Leaf], starts: list[int]) -> dict[tupl
 
 
 def break_bound(rng: Random, leaves: list[Leaf], values: dict[tuple[Step, ...], int]) -> bool:
-    """Makes one part larger than its whole. False if the extractor reads no parts."""
+    """Makes one part larger than its whole. Returns False if the extractor does not read parts."""
     bounded = [leaf for leaf in leaves if leaf.bounds]
     if not bounded:
         return False
     part = rng.choice(bounded)
-    # The most specific of its ancestors is the smallest of them.
+    # The most specific ancestor is the smallest one.
     ancestor = max((ancestor for ancestor, _ in part.bounds), key=lambda key: (len(dimensions(key)), key))
     whole = sum(values[leaf.path] for leaf in leaves if ancestor in leaf.dests)
     values[part.path] = whole + rng.choice([1, rng.randint(2, 500)])
@@ -291,21 +291,21 @@ def break_bound(rng: Random, leaves: list[Leaf], values: dict[tuple[Step, ...], 
 
 
 class Gone:
-    """Stands for a field that is left out."""
+    """Marks a field that is left out."""
 
 
 GONE = Gone()
 
 
 def pick_presence(rng: Random, sparse: bool, required: bool, value: Any, empty: Any) -> Any:
-    """`value`, or in a sparse body now and then nothing, null, or `empty` (the empty form, if it has one)."""
+    """Returns `value`. In sparse bodies, sometimes returns GONE, None, or `empty` (if it is not None) instead."""
     if required or not sparse or rng.random() < 0.75:
         return value
     return rng.choice([GONE, GONE, None] if empty is None else [GONE, None, empty])
 
 
 def build(rng: Random, leaves: list[Leaf], values: dict[tuple[Step, ...], int], depth: int, sparse: bool) -> Json:
-    """The object that holds the given leaves, which agree on the first `depth` steps of their paths."""
+    """Returns the object with the given leaves, whose paths share the first `depth` steps."""
     result: Json = {}
     groups: dict[Step, list[Leaf]] = defaultdict(list)
     for leaf in leaves:
@@ -334,7 +334,7 @@ def build_array(
         groups[step].append(leaf)
     items: list[Any] = []
     for item, group in groups.items():
-        # Services leave out what does not occur.
+        # Services often omit items with zero counts.
         if not any(values[leaf.path] for leaf in group) and rng.random() < 0.7:
             continue
         # Matching ignores case.
@@ -347,14 +347,14 @@ def build_array(
             field = next(iter(groups)).field
             items.insert(rng.randint(0, len(items)), rng.choice([{field: "MODALITY_UNSPECIFIED"}, {}, None]))
         if rng.random() < 0.05:
-            # A second one of a kind, with other counts as only the first is read.
+            # Adds a duplicate with different counts. Only the first item is read.
             again = rng.choice([entry for entry in items if entry])
             items.append({key: value + 1 if isinstance(value, int) else value for key, value in again.items()})
     return items
 
 
 def put(body: Json, path: Iterable[Step], value: Any) -> None:
-    """Sets `value` at a path of keys."""
+    """Sets the value at a path of keys."""
     *parents, last = path
     for key in parents:
         body = body.setdefault(key, {})
@@ -362,30 +362,30 @@ def put(body: Json, path: Iterable[Step], value: Any) -> None:
 
 
 def number(obj: Any, *path: str) -> int:
-    """The number at a path, zero where there is none."""
+    """Returns the number at a path, or zero if there is none."""
     for key in path:
         obj = obj.get(key) if isinstance(obj, dict) else None
     return obj if isinstance(obj, int) else 0
 
 
 def total_tokens(provider: str, flavor: str, usage: Json) -> int:
-    """A chat completion's `total_tokens` by the provider's convention."""
+    """Returns the `total_tokens` of a chat completion by the provider's convention."""
     total = number(usage, "prompt_tokens") + number(usage, "completion_tokens")
     if (provider, flavor) == ("x-ai", "chat"):
         total += number(usage, "completion_tokens_details", "reasoning_tokens")
     elif (provider, flavor) == ("x-ai", "default"):
-        # Also counts reasoning on top of the completion, and has it beside the other counts.
+        # Also counts reasoning in addition to the completion, but reports it next to the other counts.
         total += number(usage, "reasoning_tokens")
     return total
 
 
 def add_siblings(rng: Random, provider: str, flavor: str, body: Json, usage: Json, leaves: list[Leaf]) -> None:
-    """Adds the fields that services send next to those the extractor reads."""
+    """Adds the fields that services send in addition to those that the extractor reads."""
     read = {leaf.path[:length] for leaf in leaves for length in range(1, len(leaf.path) + 1)}
     top = {path[0] for path in read}
 
     def add(*path: str, value: Any) -> None:
-        """Adds a field to `usage`, unless the extractor reads it or it would fill an object left empty."""
+        """Adds a field to `usage`, unless the extractor reads it or its parent is left empty on purpose."""
         obj: Any = usage
         for depth, key in enumerate(path[:-1], 1):
             if key not in obj and path[:depth] not in read:
@@ -424,7 +424,7 @@ def add_siblings(rng: Random, provider: str, flavor: str, body: Json, usage: Jso
             completion = number(usage, "completion_tokens")
             add("prompt_tokens_details", "audio_tokens", value=0)
             add("prompt_tokens_details", "text_tokens", value=number(usage, "prompt_tokens"))
-            # Not where the service reports it on top of the completion or beside it.
+            # Except for services that do not include reasoning in the completion tokens.
             if provider != "x-ai" and "reasoning_tokens" not in top:
                 add("completion_tokens_details", "reasoning_tokens", value=rng.randint(0, completion))
             add("completion_tokens_details", "accepted_prediction_tokens", value=rng.randint(0, completion))
@@ -476,7 +476,7 @@ def add_siblings(rng: Random, provider: str, flavor: str, body: Json, usage: Jso
 
 
 def drop_required(rng: Random, extractor: UsageExtractor, leaves: list[Leaf], body: Json, usage: Json) -> None:
-    """Takes away something without which there is no usage."""
+    """Removes a field that is required to extract usage."""
     root = steps(extractor.root)
     choices: list[tuple[Json, tuple[Step, ...]]] = [(body, root), (body, root[:1])]
     choices += [(usage, leaf.path) for leaf in leaves if leaf.required] * 2
@@ -494,7 +494,7 @@ def make_body(
 ) -> Json:
     values = pick_values(rng, leaves, starts)
     inconsistent = rng.random() < INCONSISTENT and break_bound(rng, leaves, values)
-    # What is taken out of a body could be what makes it inconsistent.
+    # A sparse body could lack the field that makes it inconsistent.
     sparse = not inconsistent and rng.random() < 0.5
     usage = build(rng, leaves, values, 0, sparse)
     body: Json = {}
@@ -512,7 +512,7 @@ def make_body(
 
 
 def plain(value: Decimal) -> str:
-    """Digits and a point only, as not every decimal reader takes an exponent."""
+    """Formats a decimal without an exponent, which not every parser accepts."""
     return format(value, "f")
 
 
@@ -537,14 +537,14 @@ def make_case(rng: Random, provider: Provider, extractor: UsageExtractor, leaves
         "price_error": None,
     }
     try:
-        # Not the package's top-level `extract_usage`, which also fails if it does not know the model.
+        # The package's top-level `extract_usage` would also fail for unknown models.
         found_ref, usage = provider.extract_usage(body, api_flavor=extractor.api_flavor)
     except ValueError as error:
         case["extract_error"] = str(error)
         return case
     if found_ref != model_ref:
-        raise AssertionError(f"{provider.id}:{extractor.api_flavor} read the model {found_ref!r}, not {model_ref!r}")
-    # The stored values only: reading a missing one as an attribute would infer it.
+        raise AssertionError(f"{provider.id}:{extractor.api_flavor} read the model {found_ref!r}, expected {model_ref!r}")
+    # Reads only stored values. Accessing a missing value as an attribute would infer it.
     case["usage"] = {key: value for key, value in vars(usage).items() if value is not None}
     try:
         price = genai_prices.calc_price(usage, model_ref, provider_id=provider.id, genai_request_timestamp=instant)
@@ -573,7 +573,7 @@ def main(args: list[str]) -> None:
     if not 1 <= len(args) <= 3:
         raise SystemExit(__doc__)
     if genai_prices.__version__ != PACKAGE_VERSION:
-        raise SystemExit(f"needs genai-prices {PACKAGE_VERSION}, found {genai_prices.__version__}")
+        raise SystemExit(f"requires genai-prices {PACKAGE_VERSION}, found {genai_prices.__version__}")
     out_dir = Path(args[0])
     count = int(args[1]) if len(args) > 1 else DEFAULT_COUNT
     providers, raw = provider_data(Path(args[2]) if len(args) > 2 else None)

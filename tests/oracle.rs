@@ -1,7 +1,8 @@
-//! Compares usage and prices with the Python package `genai-prices`, over generated responses in every format it supports.
+//! Compares usage and prices with the Python package `genai-prices`, over generated responses in every format it
+//! supports.
 //!
-//! `tests/run.sh` installs the package, generates the cases with `tests/oracle.py`, and runs this test with their folder in
-//! `ORACLE_CASES`.
+//! `tests/run.sh` installs the package, generates the cases with `tests/oracle.py`, and runs this test with their
+//! folder in `ORACLE_CASES`.
 
 #![cfg(feature = "llm")]
 
@@ -89,14 +90,14 @@ fn ours(case: &Value, prices: &CatalogPrices) -> Ours {
     response.into_body().collect().now_or_never().unwrap().unwrap();
     let event = sink.single();
     let llm = event.llm().unwrap();
-    let named = |name: &str| match name {
+    let package_name = |name: &str| match name {
         "reasoning_tokens" => "output_reasoning_tokens".to_owned(),
         "citation_tokens" => "output_citation_tokens".to_owned(),
         name => name.to_owned(),
     };
     let usage = llm.usage().into_iter().flat_map(Usage::iter);
     Ours {
-        usage: usage.map(|(unit, count)| (named(unit.as_str()), count.into())).collect(),
+        usage: usage.map(|(unit, count)| (package_name(unit.as_str()), count.into())).collect(),
         price: llm.cost().map(tower_tagging::usage::Money::usd),
         status: llm.cost_status(),
         is_consistent: event.diagnostics().is_empty(),
@@ -144,7 +145,7 @@ fn reason(case: &Value, ours: &Ours) -> Option<&'static str> {
     (has_same_usage(case, ours) && has_details).then_some("details")
 }
 
-/// Returns `true` if all counts of the package are equal to ours, and our additional counts are details.
+/// Returns `true` if our counts equal all counts of the package, and our additional counts are details.
 fn has_same_usage(case: &Value, ours: &Ours) -> bool {
     let empty = Map::new();
     let theirs = case["usage"].as_object().unwrap_or(&empty);
@@ -170,7 +171,7 @@ fn usage_and_prices_equal_those_of_genai_prices() {
         *pairs.entry(format!("{}:{}", case["provider"], case["flavor"])).or_default() += 1;
         let ours = ours(&case, &prices);
         let total = case["price"]["total"].as_str().map(|total| total.parse::<f64>().unwrap());
-        // The package uses decimals, the catalog floating point, and this crate whole nano-dollars.
+        // The package uses decimals, the catalog uses floating-point numbers, and this crate uses whole nano-dollars.
         let same_price = match (total, ours.price) {
             (Some(theirs), Some(ours)) => (theirs - ours).abs() <= 1e-9 + 1e-12 * theirs,
             (None, None) => true,
@@ -182,15 +183,15 @@ fn usage_and_prices_equal_those_of_genai_prices() {
             assert!(KNOWN.iter().any(|(known, _)| *known == reason));
             *known.entry(reason).or_default() += 1;
         } else if wrong.len() < 40 {
-            let (is, cost) = (Value::from(ours.usage.clone()), ours.price);
+            let (usage, cost) = (Value::from(ours.usage.clone()), ours.price);
             let consistent = ours.is_consistent;
-            wrong.push(format!("{case}\n  ours: {is} {cost:?} {:?}, consistent: {consistent}", ours.status));
+            wrong.push(format!("{case}\n  ours: {usage} {cost:?} {:?}, consistent: {consistent}", ours.status));
         }
     }
     println!("{} pairs of provider and flavor; {same} equal cases", pairs.len());
     for (reason, count) in &known {
-        let why = KNOWN.iter().find(|(known, _)| known == reason).unwrap().1;
-        println!("{count} cases: {why}");
+        let description = KNOWN.iter().find(|(known, _)| known == reason).unwrap().1;
+        println!("{count} cases: {description}");
     }
     assert!(wrong.is_empty(), "unexplained differences:\n{}", wrong.join("\n"));
     assert!(cases.lines().count() >= 10_000 && same >= 9_000);

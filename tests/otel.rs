@@ -1,5 +1,5 @@
-//! Spans, metrics, and logs: decoded from OTLP and compared with the events of the same requests. Spans of the app nest under
-//! the spans of requests.
+//! Spans, metrics, and logs are decoded from OTLP and compared with the events of the same requests. Spans of the app
+//! nest under the spans of requests.
 
 mod common;
 #[path = "common/otlp.rs"]
@@ -59,7 +59,7 @@ fn shop() -> OtelBuilder {
     Otel::builder().resource(Resource::builder().with_service_name("shop").build())
 }
 
-/// An app whose requests end in every way.
+/// An app with a route for each outcome.
 fn app() -> Router {
     let stream = || async {
         let chunks = futures_util::stream::iter(["a", "b", "c"]).then(|chunk| async move {
@@ -164,7 +164,7 @@ fn assert_spans_equal(received: &Received, events: &[Arc<Event>]) {
         assert_eq!(hex(&span.parent_span_id), event.trace().parent_span_id().unwrap_or_default());
         assert_eq!(span.start_time_unix_nano, nanos(event.time()));
         assert_eq!(span.end_time_unix_nano, nanos(event.time() + event.duration()));
-        assert_eq!(span.kind, 2, "a server");
+        assert_eq!(span.kind, 2, "a server span");
         let method = if event.method() == "BREW" { "HTTP" } else { event.method().as_str() };
         let name = event.route().map_or(method.to_owned(), |route| format!("{method} {route}"));
         assert_eq!(span.name, name);
@@ -392,7 +392,7 @@ async fn names_attributes_by_conventions_and_tag_mapping() {
 
 proptest! {
     #[test]
-    fn never_starts_a_part_of_a_name_with_an_underscore(key in "[a-z_.]{0,12}|\\PC{0,8}", prefix in "metadata\\.|_?[a-z]{0,3}\\.?") {
+    fn no_part_of_an_attribute_name_starts_with_an_underscore(key in "[a-z_.]{0,12}|\\PC{0,8}", prefix in "metadata\\.|_?[a-z]{0,3}\\.?") {
         let tags = TagAttributes::new().prefix(prefix);
         if let Some(name) = tags.name_of(&key) {
             prop_assert!(!name.is_empty());
@@ -402,7 +402,7 @@ proptest! {
 }
 
 #[tokio::test]
-async fn sets_the_sampled_flag_by_the_sampler() {
+async fn the_sampler_decides_the_sampled_flag() {
     for (sampler, traceparent, expected) in [
         (Sampler::AlwaysOff, None, false),
         (Sampler::AlwaysOff, Some("-01"), false),
@@ -444,7 +444,7 @@ async fn samples_the_configured_ratio_of_new_traces() {
     let sampler = Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(0.1)));
     let otel = Otel::builder().span_exporter(exporter.clone()).sampler(sampler).build().unwrap();
     let by_builder = TaggingLayer::builder().otel(&otel).build().unwrap().without_request_body();
-    // An event layer alone generates ids as well, with the same sampler.
+    // An event layer on its own also generates IDs, with the same sampler.
     let alone = EventLayer::new(sink::from_fn(|_| {})).otel(&otel);
     let handler = service_fn(|_: Request<String>| async { Ok::<_, Infallible>(http::Response::new(String::new())) });
     for _ in 0..2000 {
@@ -457,7 +457,7 @@ async fn samples_the_configured_ratio_of_new_traces() {
     assert!((300..500).contains(&sampled), "{sampled} of 4000");
 }
 
-/// The spans that the app starts on its own.
+/// Spans that the app creates itself.
 #[derive(Clone)]
 struct AppSpans {
     exporter: InMemorySpanExporter,
@@ -471,7 +471,7 @@ impl AppSpans {
         Self { exporter, provider }
     }
 
-    fn begin(&self, name: &'static str) {
+    fn start_and_end(&self, name: &'static str) {
         self.provider.tracer("app").start(name).end();
     }
 }
@@ -501,7 +501,7 @@ async fn nests(uses_tracing: bool) {
                         tracing::info_span!(target: "otel", "step", otel.name = name).in_scope(|| {});
                     });
                 } else {
-                    spans.begin(name);
+                    spans.start_and_end(name);
                 }
             };
             begin("before");
@@ -570,7 +570,7 @@ async fn nests_the_tracing_span_between_the_request_and_the_app() {
         let spans = spans.clone();
         async move {
             tokio::task::yield_now().await;
-            spans.begin("by hand");
+            spans.start_and_end("manual");
             Ok::<_, Infallible>(http::Response::new(String::new()))
         }
     }));
@@ -581,9 +581,9 @@ async fn nests_the_tracing_span_between_the_request_and_the_app() {
     let ours = ours.get_finished_spans().unwrap();
     let children = app.exporter.get_finished_spans().unwrap();
     let child = |name: &str| children.iter().find(|span| span.name == name).unwrap();
-    let (request, by_hand) = (child("request"), child("by hand"));
+    let (request, manual) = (child("request"), child("manual"));
     assert_eq!(request.parent_span_id, ours[0].span_context.span_id());
-    assert_eq!(by_hand.parent_span_id, request.span_context.span_id());
+    assert_eq!(manual.parent_span_id, request.span_context.span_id());
 }
 
 fn layer_delivery(otel: &Otel) -> sink::Delivery {
@@ -636,7 +636,7 @@ async fn describes_outgoing_requests_of_a_client() {
     );
 }
 
-/// Requests succeed, losses are counted, and the shutdown meets its deadline. None of it needs a Tokio runtime.
+/// Requests succeed, losses are counted, and the shutdown meets its deadline, all without a Tokio runtime.
 #[test]
 fn works_without_a_collector_and_without_a_runtime() {
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
@@ -668,10 +668,10 @@ fn works_without_a_collector_and_without_a_runtime() {
 }
 
 #[test]
-fn bounds_the_values_of_labels_and_their_memory() {
-    // In a separate process, so that other tests do not affect the memory.
+fn bounds_label_values_and_their_memory() {
+    // Runs in a separate process, so that other tests do not affect the memory.
     if !is_alone() {
-        let output = run_alone("bounds_the_values_of_labels_and_their_memory", &[]);
+        let output = run_alone("bounds_label_values_and_their_memory", &[]);
         assert!(output.contains("1 passed"), "{output}");
         return;
     }
@@ -721,7 +721,7 @@ fn resident_kib() -> u64 {
     line.and_then(|text| text.split_whitespace().next()?.parse().ok()).unwrap_or(0)
 }
 
-/// Set in the processes of [`run_alone`].
+/// The environment variable that is set in the processes of [`run_alone`].
 const ALONE: &str = "TOWER_TAGGING_TEST_ALONE";
 
 /// Runs one test in a separate process, because environment variables belong to the process, and returns its output.
@@ -738,7 +738,7 @@ fn is_alone() -> bool {
 
 /// Exports one request in a separate process with these environment variables, and returns its output.
 fn exported_with(variables: &[(&str, &str)]) -> String {
-    run_alone("reads_the_environment_if_asked_to", variables)
+    run_alone("from_env_reads_the_environment", variables)
 }
 
 /// Sends one request through a layer without a runtime.
@@ -749,7 +749,7 @@ fn send_one(layer: &EventLayer) {
 }
 
 #[test]
-fn reads_the_environment_if_asked_to() {
+fn from_env_reads_the_environment() {
     if is_alone() {
         let otel = match Otel::from_env() {
             Ok(otel) => otel,
@@ -842,7 +842,7 @@ fn exports_over_tls_with_custom_certificates() {
         ];
         let output = exported_with(&all);
         assert!(output.contains("complete: true"), "{protocol}: {output}");
-        // Without the authority, the exporter refuses. Without the client certificate, the collector refuses.
+        // The exporter needs the authority to trust the collector, which in turn requires the client certificate.
         let (untrusted, unidentified) = std::thread::scope(|scope| {
             let untrusted = scope.spawn(|| exported_with(&all[..3]));
             let unidentified = exported_with(&all[..4]);
@@ -924,7 +924,7 @@ fn rejects_invalid_environment_variables() {
     }
 }
 
-/// The fate of a span and a log record that the collector refuses.
+/// The fate of a span or log record that the collector refuses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fate {
     /// Dropped, after the rest of the batch was exported.
@@ -935,9 +935,9 @@ enum Fate {
     Retried,
 }
 
-/// The exporters reduce the collector's response to text. This test fails if their wording changes.
+/// The exporters report the collector's response only as text. This test fails if their wording changes.
 #[test]
-fn retries_splits_or_drops_by_the_response_of_the_collector() {
+fn the_response_of_the_collector_decides_the_fate_of_a_batch() {
     let http = [
         (400, Fate::Rejected),
         (401, Fate::Failed),

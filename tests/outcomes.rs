@@ -1,5 +1,6 @@
-//! How a request can end, over real connections: one event each, with the right outcome, bytes and times, beside what
-//! tower-http's `OnEarlyDropLayer` says of the same request. The table in the docs is the one that this test prints.
+//! Every way that a request can end, over real connections. Each emits one event with the correct outcome, bytes, and
+//! times. The test compares the outcomes with tower-http's `OnEarlyDropLayer` and prints the table that the docs
+//! include.
 
 mod common;
 
@@ -50,18 +51,18 @@ struct Case {
     outcome: Outcome,
     status: Option<u16>,
     bytes: u64,
-    /// Whether an early drop is the right thing to say of it.
+    /// `true` if `OnEarlyDropLayer` should report an early drop.
     is_early_drop: bool,
 }
 
-/// What the client does.
+/// The behavior of the client.
 #[derive(Clone, Copy)]
 enum Client {
     /// Reads the response to its end.
     Reads,
-    /// Sends the request and hangs up after so long.
+    /// Sends the request and hangs up after this time.
     HangsUpAfter(Duration),
-    /// Hangs up when it has read this text.
+    /// Hangs up after it has read this text.
     HangsUpAt(&'static str),
     /// Sends the request over HTTP/2 and resets the stream at the first body frame.
     ResetsHttp2,
@@ -122,7 +123,7 @@ fn chunks(words: &'static [&'static str]) -> impl stream::Stream<Item = Result<B
     stream::iter(words).map(|word| Ok(Bytes::from_static(word.as_bytes())))
 }
 
-/// A body that knows its size and, after its last byte, does not say that it ended.
+/// A body with an exact size hint that does not end after its last byte.
 struct Exact(stream::BoxStream<'static, Result<Bytes, BoxError>>);
 
 impl hyper::body::Body for Exact {
@@ -183,8 +184,8 @@ async fn handle(request: Request<Incoming>) -> Result<Response<Body>, BoxError> 
     Ok(Response::new(body))
 }
 
-/// The layer at hand, and around it what the case wants there.
-fn around<L, B>(path: &str, layer: L) -> BoxedService
+/// Wraps the handler in `layer`, and in the outer layer that the case needs.
+fn wrap<L, B>(path: &str, layer: L) -> BoxedService
 where
     L: Layer<tower::util::ServiceFn<fn(Request<Incoming>) -> HandlerFuture>>,
     L::Service: Service<Request<Incoming>, Response = Response<B>, Error = BoxError> + Clone + Send + Sync + 'static,
@@ -201,8 +202,8 @@ where
             BoxCloneSyncService::new(ServiceBuilder::new().layer(timeout).map_response(boxed).service(service))
         }
         "/replaced" => {
-            let replaced = |_: Response<B>| Response::new(Body::from("replaced"));
-            BoxCloneSyncService::new(ServiceBuilder::new().map_response(replaced).service(service))
+            let replace = |_: Response<B>| Response::new(Body::from("replaced"));
+            BoxCloneSyncService::new(ServiceBuilder::new().map_response(replace).service(service))
         }
         _ => BoxCloneSyncService::new(ServiceBuilder::new().map_response(boxed).service(service)),
     }
@@ -210,14 +211,14 @@ where
 
 type HandlerFuture = std::pin::Pin<Box<dyn Future<Output = Result<Response<Body>, BoxError>> + Send>>;
 
-/// Serves until told to shut down; then waits for the connections.
+/// Serves until a shutdown is signaled, then waits for open connections.
 async fn serve(service: BoxedService) -> (SocketAddr, oneshot::Sender<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let (shutdown, told) = oneshot::channel::<()>();
+    let (shutdown, signal) = oneshot::channel::<()>();
     tokio::spawn(async move {
         let graceful = GracefulShutdown::new();
-        let mut told = pin!(told);
+        let mut signal = pin!(signal);
         loop {
             tokio::select! {
                 accepted = listener.accept() => {
@@ -225,10 +226,10 @@ async fn serve(service: BoxedService) -> (SocketAddr, oneshot::Sender<()>) {
                     let server = auto::Builder::new(TokioExecutor::new());
                     let service = TowerToHyperService::new(service.clone());
                     let connection = server.serve_connection_with_upgrades(io, service).into_owned();
-                    // How a connection ends is what the cases are about.
+                    // Cases that break the connection make this an error.
                     tokio::spawn(graceful.watch(connection).map(drop));
                 }
-                _ = &mut told => break,
+                _ = &mut signal => break,
             }
         }
         graceful.shutdown().await;
@@ -246,7 +247,7 @@ async fn drive(case: &Case, address: SocketAddr, shutdown: oneshot::Sender<()>) 
         let mut response = sender.send_request(request).await.unwrap();
         response.frame().await.unwrap().unwrap();
         drop(response);
-        // The connection goes on: only the stream was reset.
+        // Only the stream is reset. The connection stays open.
         tokio::time::sleep(Duration::from_millis(100)).await;
         return;
     }
@@ -262,7 +263,7 @@ async fn drive(case: &Case, address: SocketAddr, shutdown: oneshot::Sender<()>) 
         return;
     }
     loop {
-        // A connection that was cut is at its end too.
+        // Treat a broken connection as the end.
         let read = stream.read(&mut buffer).await.unwrap_or(0);
         seen.push_str(std::str::from_utf8(&buffer[..read]).unwrap());
         match case.client {
@@ -280,15 +281,15 @@ async fn drive(case: &Case, address: SocketAddr, shutdown: oneshot::Sender<()>) 
     }
 }
 
-/// What the event layer says.
-async fn ours(case: &Case) -> Outcome {
+/// Returns the outcome that the event layer reports.
+async fn reported_outcome(case: &Case) -> Outcome {
     let recorder = Recorder::new();
     let layer = EventLayer::new(recorder.clone());
     let delivery = layer.delivery();
-    let (address, shutdown) = serve(around(case.path, layer)).await;
+    let (address, shutdown) = serve(wrap(case.path, layer)).await;
     drive(case, address, shutdown).await;
     let event = recorder.wait_for(1).await.remove(0);
-    // A second event would come at once.
+    // A second event would be emitted immediately.
     tokio::time::sleep(Duration::from_millis(20)).await;
     assert_eq!(recorder.events().len(), 1, "{}", case.name);
 
@@ -304,7 +305,7 @@ async fn ours(case: &Case) -> Outcome {
         ("/timeout", _) | (_, Client::HangsUpAfter(_)) => Duration::from_millis(50),
         _ => Duration::ZERO,
     };
-    // Clients and servers take a moment longer or shorter to notice.
+    // Allows for timers that fire slightly early.
     assert!(event.duration() + Duration::from_millis(10) >= at_least, "{}: {:?}", case.name, event.duration());
     assert_eq!(event.error().is_some(), case.outcome == Outcome::Failed, "{}", case.name);
     let report = delivery.report();
@@ -312,8 +313,8 @@ async fn ours(case: &Case) -> Outcome {
     event.outcome()
 }
 
-/// Whether tower-http's layer says that the request was dropped early.
-async fn peer(case: &Case) -> bool {
+/// Returns `true` if tower-http's layer reports that the request was dropped early.
+async fn reports_early_drop(case: &Case) -> bool {
     let drops = Arc::new(AtomicUsize::new(0));
     let hook = |drops: &Arc<AtomicUsize>| {
         let drops = Arc::clone(drops);
@@ -326,43 +327,43 @@ async fn peer(case: &Case) -> bool {
             let callback = hook(&for_body);
             move |_: &http::response::Parts| callback
         }));
-    let (address, shutdown) = serve(around(case.path, layer)).await;
+    let (address, shutdown) = serve(wrap(case.path, layer)).await;
     drive(case, address, shutdown).await;
     tokio::time::sleep(Duration::from_millis(50)).await;
     drops.load(Ordering::Relaxed) > 0
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_way_to_end_gives_one_right_event() {
+async fn emits_one_correct_event_however_a_request_ends() {
     common::expect_panics("the ");
     let mut table = String::from(
         "| how the request ends | outcome | status | body bytes | `OnEarlyDropLayer` says |\n|---|---|---|--:|---|\n",
     );
     let mut wrong = Vec::new();
     for case in cases() {
-        let outcome = ours(&case).await;
-        let says_drop = peer(&case).await;
+        let outcome = reported_outcome(&case).await;
+        let is_drop_reported = reports_early_drop(&case).await;
         if outcome != case.outcome {
-            wrong.push(format!("{}: {outcome}, not {}", case.name, case.outcome));
+            wrong.push(format!("{}: {outcome}, expected {}", case.name, case.outcome));
         }
         let status = case.status.map_or_else(|| "none".to_owned(), |status| status.to_string());
-        let says = match (says_drop, says_drop == case.is_early_drop) {
+        let report = match (is_drop_reported, is_drop_reported == case.is_early_drop) {
             (true, true) => "dropped",
             (false, true) => "ended",
             (true, false) => "dropped (wrong)",
             (false, false) => "ended (wrong)",
         };
-        writeln!(table, "| {} | `{outcome}` | {status} | {} | {says} |", case.name, case.bytes).unwrap();
+        writeln!(table, "| {} | `{outcome}` | {status} | {} | {report} |", case.name, case.bytes).unwrap();
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
     println!("{table}");
     let documented = include_str!("../src/tagging/outcomes.md");
-    assert_eq!(table, documented, "src/tagging/outcomes.md is out of date: it should be\n{table}");
+    assert_eq!(table, documented, "src/tagging/outcomes.md is out of date, expected\n{table}");
 }
 
-/// A service that panics before it returns a future leaves an event too.
+/// A service that panics before it returns a future still leaves an event.
 #[test]
-fn panic_within_call() {
+fn a_panic_in_call_is_on_the_event() {
     let recorder = Recorder::new();
     let mut service = EventLayer::new(recorder.clone()).layer(service_fn(
         |_: Request<()>| -> std::future::Ready<Result<Response<Body>, Infallible>> { panic!("the call panics") },
@@ -372,20 +373,20 @@ fn panic_within_call() {
     assert_eq!((event.outcome(), event.status()), (Outcome::Panicked, None));
 }
 
-/// A body that panics when it is looked at.
-struct Unsure {
-    panics: Arc<Mutex<Option<LooksAt>>>,
+/// A body whose methods panic.
+struct PanickingBody {
+    panics_in: Arc<Mutex<Option<BodyMethod>>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum LooksAt {
-    Length,
-    End,
-    /// The same once a frame was polled.
-    EndLater,
+enum BodyMethod {
+    SizeHint,
+    IsEndStream,
+    /// Panics in `is_end_stream` only after a frame was polled.
+    IsEndStreamAfterFrame,
 }
 
-impl http_body::Body for Unsure {
+impl http_body::Body for PanickingBody {
     type Data = Bytes;
     type Error = Infallible;
 
@@ -393,38 +394,38 @@ impl http_body::Body for Unsure {
         self: std::pin::Pin<&mut Self>,
         _: &mut std::task::Context<'_>,
     ) -> std::task::Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        *self.panics.lock().unwrap() = Some(LooksAt::End);
+        *self.panics_in.lock().unwrap() = Some(BodyMethod::IsEndStream);
         std::task::Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(b"some")))))
     }
 
     fn is_end_stream(&self) -> bool {
-        let panics = *self.panics.lock().unwrap();
-        assert_ne!(panics, Some(LooksAt::End), "it is not known");
+        let panics_in = *self.panics_in.lock().unwrap();
+        assert_ne!(panics_in, Some(BodyMethod::IsEndStream), "the end is unknown");
         false
     }
 
     fn size_hint(&self) -> http_body::SizeHint {
-        let panics = *self.panics.lock().unwrap();
-        assert_ne!(panics, Some(LooksAt::Length), "it is not known");
+        let panics_in = *self.panics_in.lock().unwrap();
+        assert_ne!(panics_in, Some(BodyMethod::SizeHint), "the size is unknown");
         http_body::SizeHint::default()
     }
 }
 
-/// The panic is caught around the future or body, which is dropped only then.
+/// The future or body is dropped only after the panic is caught, so the drop must not count as a cancellation.
 #[test]
-fn panic_of_a_body_that_is_looked_at() {
-    for looks_at in [LooksAt::Length, LooksAt::End, LooksAt::EndLater] {
-        let panics_at_head = looks_at != LooksAt::EndLater;
+fn a_panic_while_the_layer_inspects_the_body_is_on_the_event() {
+    for method in [BodyMethod::SizeHint, BodyMethod::IsEndStream, BodyMethod::IsEndStreamAfterFrame] {
+        let panics_at_head = method != BodyMethod::IsEndStreamAfterFrame;
         let recorder = Recorder::new();
         let mut service = EventLayer::new(recorder.clone()).layer(service_fn(move |_: Request<()>| {
-            std::future::ready(Ok::<_, Infallible>(Response::new(Unsure {
-                panics: Arc::new(Mutex::new(Some(looks_at))),
+            std::future::ready(Ok::<_, Infallible>(Response::new(PanickingBody {
+                panics_in: Arc::new(Mutex::new(Some(method))),
             })))
         }));
         let mut future = Box::pin(service.call(Request::new(())));
-        let answered = catch_unwind(AssertUnwindSafe(|| future.as_mut().now_or_never()));
-        assert_eq!(answered.is_err(), panics_at_head);
-        if let Ok(response) = answered {
+        let polled = catch_unwind(AssertUnwindSafe(|| future.as_mut().now_or_never()));
+        assert_eq!(polled.is_err(), panics_at_head);
+        if let Ok(response) = polled {
             let mut body = response.unwrap().unwrap().into_body();
             catch_unwind(AssertUnwindSafe(|| drop(body.frame().now_or_never()))).unwrap_err();
             drop(body);
@@ -434,23 +435,26 @@ fn panic_of_a_body_that_is_looked_at() {
     }
 }
 
-/// Servers look at a body between its frames. Their looking is no cancellation of the client's when it panics.
+/// Servers inspect a body between frames. A panic during that is not a cancellation by the client.
 #[test]
-fn panic_of_a_body_that_a_server_looks_at() {
-    for (panics, looks) in [
-        (LooksAt::End, (|body| _ = http_body::Body::is_end_stream(body)) as fn(&ResponseBody<Unsure>)),
-        (LooksAt::Length, |body| _ = http_body::Body::size_hint(body)),
+fn a_panic_while_the_server_inspects_the_body_is_not_a_cancellation() {
+    for (method, call) in [
+        (
+            BodyMethod::IsEndStream,
+            (|body| _ = http_body::Body::is_end_stream(body)) as fn(&ResponseBody<PanickingBody>),
+        ),
+        (BodyMethod::SizeHint, |body| _ = http_body::Body::size_hint(body)),
     ] {
         let recorder = Recorder::new();
-        let later = Arc::new(Mutex::new(None));
-        let of_body = Arc::clone(&later);
+        let panics_in = Arc::new(Mutex::new(None));
+        let in_body = Arc::clone(&panics_in);
         let mut service = EventLayer::new(recorder.clone()).layer(service_fn(move |_: Request<()>| {
-            std::future::ready(Ok::<_, Infallible>(Response::new(Unsure { panics: Arc::clone(&of_body) })))
+            std::future::ready(Ok::<_, Infallible>(Response::new(PanickingBody { panics_in: Arc::clone(&in_body) })))
         }));
         let body = service.call(Request::new(())).now_or_never().unwrap().unwrap().into_body();
-        *later.lock().unwrap() = Some(panics);
-        catch_unwind(AssertUnwindSafe(|| looks(&body))).unwrap_err();
+        *panics_in.lock().unwrap() = Some(method);
+        catch_unwind(AssertUnwindSafe(|| call(&body))).unwrap_err();
         drop(body);
-        assert_eq!(recorder.single().outcome(), Outcome::Panicked, "{panics:?}");
+        assert_eq!(recorder.single().outcome(), Outcome::Panicked, "{method:?}");
     }
 }

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Runs a Postgres server for tests and benchmarks in its own folder:
+# Manages a Postgres server for tests and benchmarks in a dedicated folder:
 #
 #   tests/postgres.sh start FOLDER    creates the server if needed, starts it, and prints its URL
-#   tests/postgres.sh stop FOLDER     stops it cleanly
-#   tests/postgres.sh kill FOLDER     stops it as a crash would
-#   tests/postgres.sh remove FOLDER   stops it and removes the folder
+#   tests/postgres.sh stop FOLDER     stops the server cleanly
+#   tests/postgres.sh kill FOLDER     simulates a crash
+#   tests/postgres.sh remove FOLDER   stops the server and removes the folder
 #
-# It listens on 127.0.0.1, on a free port that it keeps across restarts. If no Postgres is found, Debian's `postgresql` is
-# installed.
+# The server listens on 127.0.0.1, on a free port that stays the same across restarts. If Postgres is missing, Debian's
+# `postgresql` package is installed.
 set -euo pipefail
 
 fail() { printf 'tests/postgres.sh: %s\n' "$*" >&2; exit 1; }

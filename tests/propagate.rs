@@ -1,4 +1,4 @@
-//! Tags and trace ids on outgoing calls: what is sent, what is not, and for which request.
+//! Tests of the tags and trace IDs that are sent with outgoing calls.
 
 mod common;
 
@@ -233,7 +233,7 @@ async fn rolls_up_usage_and_cost_of_calls_to_the_request() {
         let (status, kind, body) = match headers["answer"].to_str().unwrap() {
             "gpt-4o" => (200, "json", tokens("gpt-4o", json!({})).into()),
             "routed" => (200, "json", tokens("openai/gpt-4o", json!({"cost": 0.5, "cost_details": {}})).into()),
-            "unknown" => (200, "json", tokens("gpt-nobody-knows", json!({})).into()),
+            "unknown" => (200, "json", tokens("unknown-model", json!({})).into()),
             "busy" => (429, "json", Body::from(r#"{"error": {"message": "slow down"}}"#)),
             _ => (200, "event-stream", Body::from_stream(endless)),
         };
@@ -286,7 +286,7 @@ async fn rolls_up_usage_and_cost_of_calls_to_the_request() {
     for (answers, expected) in [
         (&["gpt-4o"][..], is(Some([1000, 100]), "priced", "0.0035", catalog)),
         (&["routed"], is(Some([1000, 100]), "priced", "0.5", "provider")),
-        // A rejected call costs nothing, its retry does.
+        // A rejected call is free. Its retry is not.
         (&["busy", "gpt-4o", "routed"], is(Some([2000, 200]), "priced", "0.5035", "genai-prices 0.2.1 and provider")),
         (&["gpt-4o", "unknown"], is(Some([2000, 200]), "partial", "0.0035", catalog)),
         (&["unknown"], is(Some([1000, 100]), "unpriced_model", "", "")),
@@ -299,7 +299,7 @@ async fn rolls_up_usage_and_cost_of_calls_to_the_request() {
     ] {
         assert_eq!(event_of(answers, false).await, expected, "{answers:?}");
     }
-    // Each price source is listed once, however many calls there are.
+    // Each price source is listed once, regardless of the number of calls.
     let turns: &'static [&'static str] = ["gpt-4o", "routed"].repeat(300).leak();
     let both = "genai-prices 0.2.1 and provider";
     assert_eq!(event_of(turns, false).await, is(Some([600_000, 60_000]), "priced", "151.05", both));
@@ -346,11 +346,11 @@ async fn called_service_nests_under_the_step() {
 #[tokio::test]
 async fn work_after_the_response_still_belongs_to_the_request() {
     let recorder = Recorder::new();
-    let (kept, mut keeps) = tokio::sync::mpsc::unbounded_channel();
-    let app = Router::new().fallback(async move |tags: Tags| kept.send(tags.child("job:index")).unwrap());
+    let (sender, mut steps) = tokio::sync::mpsc::unbounded_channel();
+    let app = Router::new().fallback(async move |tags: Tags| sender.send(tags.child("job:index")).unwrap());
     body_of(app.layer(tagging(&recorder)).oneshot(inbound()).await.unwrap()).await;
     let event = recorder.wait_for(1).await.remove(0);
-    let step = keeps.recv().await.unwrap();
+    let step = steps.recv().await.unwrap();
     assert!(step.tags().is_finished());
     let outgoing = propagate::headers(&step, &Destination::new().dialect(Dialect::Majordomo).allow(["_user"]));
     assert_eq!(text(&outgoing, "x-majordomo-_user"), Some("Zoë"));
@@ -359,9 +359,9 @@ async fn work_after_the_response_still_belongs_to_the_request() {
     assert!(outgoing["traceparent"].to_str().unwrap().contains(event.trace().trace_id().as_str()));
 }
 
-/// `propagate::headers` serves clients that no layer wraps.
+/// `propagate::headers` is for clients that are not Tower services.
 #[tokio::test]
-async fn helper_supplies_headers_for_any_client() {
+async fn headers_function_works_with_any_client() {
     let (ours, theirs) = (Recorder::new(), Recorder::new());
     let next = next_service(&theirs).await;
     let client = hyper_client(false);
@@ -383,7 +383,7 @@ async fn helper_supplies_headers_for_any_client() {
 }
 
 #[tokio::test]
-async fn spawned_tasks_need_a_scope_to_know_the_request() {
+async fn spawned_tasks_need_a_scope_to_access_the_request() {
     let tags = tags_of([("_user", "ada")]);
     let step = tags.child("tool:search");
     let found = tags
@@ -435,7 +435,7 @@ async fn step_scopes_nest_and_a_different_request_hides_them() {
         .await;
 }
 
-/// Layers set the current request even if no sink wants its event.
+/// Layers set the current request even without a sink.
 #[tokio::test]
 async fn calls_belong_to_the_request_without_a_sink() {
     let metadata = || MetadataLayer::builder().sources(TagSources::portkey());
@@ -883,7 +883,7 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(1024) })]
 
     #[test]
-    fn our_own_sources_read_back_what_a_dialect_sends(tags in texts()) {
+    fn our_sources_read_back_the_tags_that_a_dialect_sends(tags in texts()) {
         let (expected, headers) = send_all(&tags, Dialect::Baggage);
         prop_assert_eq!(read(TagSources::new().baggage(true), headers), expected);
 

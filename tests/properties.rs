@@ -103,9 +103,10 @@ proptest! {
         }
     }
 
-    /// Each key has the value of the strongest scope that sets it, in whatever order the scopes were filled.
+    /// Each key has the value of the strongest scope that sets it, regardless of the order in which the scopes were
+    /// filled.
     #[test]
-    fn merge_takes_the_strongest(
+    fn merge_takes_the_strongest_scope(
         maps in vec(tags(), Scope::ALL.len()),
         order in Just((0..Scope::ALL.len()).collect::<Vec<_>>()).prop_shuffle(),
         legacy: bool,
@@ -123,9 +124,9 @@ proptest! {
                 expected.entry(key).or_insert((value, *scope));
             }
         }
-        let got: BTreeMap<&str, (&str, Scope)> =
+        let actual: BTreeMap<&str, (&str, Scope)> =
             effective.iter().zip(sources).map(|((key, value), scope)| (key, (value, scope))).collect();
-        prop_assert_eq!(got, expected);
+        prop_assert_eq!(actual, expected);
     }
 
     /// Adding tags to a scope is associative and idempotent, and the last value of a key wins.
@@ -170,17 +171,17 @@ proptest! {
             .overflow(overflow);
         let header = json!(members).to_string().into_bytes();
         let event = event(TagSources::portkey(), limits, &[("x-portkey-metadata", header)], None);
-        let got = as_map(event.metadata());
-        prop_assert!(got.len() <= count);
+        let actual = as_map(event.metadata());
+        prop_assert!(actual.len() <= count);
         prop_assert!(event.metadata().text_bytes() <= total_bytes);
-        for (key, value) in &got {
+        for (key, value) in &actual {
             prop_assert!(!key.is_empty() && key.chars().count() <= key_chars && value.chars().count() <= value_chars);
             prop_assert!(!key.contains(char::is_control) && !value.contains(char::is_control));
             let plain = |text: &str| text.replace(char::is_control, "");
-            let whole = members.iter().any(|(k, v)| plain(k).starts_with(key.as_str()) && plain(v).starts_with(value.as_str()));
-            prop_assert!(whole, "{key:?}: {value:?} is not a prefix of any tag that was sent");
+            let is_prefix = members.iter().any(|(k, v)| plain(k).starts_with(key.as_str()) && plain(v).starts_with(value.as_str()));
+            prop_assert!(is_prefix, "{key:?}: {value:?} is not a prefix of any tag that was sent");
         }
-        let unchanged = members.iter().all(|(key, value)| got.get(key) == Some(value));
+        let unchanged = members.iter().all(|(key, value)| actual.get(key) == Some(value));
         prop_assert_eq!(event.diagnostics().is_empty(), unchanged);
         prop_assert!(limits.check(event.metadata()).is_ok());
     }
@@ -223,7 +224,7 @@ proptest! {
         prop_assert_eq!(as_map(event.metadata()), tags);
     }
 
-    /// `user` is found in any JSON object, however it is split into chunks.
+    /// `user` is found in any JSON object, regardless of how it is split into chunks.
     #[test]
     fn user_is_found_in_any_body(
         mut body in prop::collection::btree_map("[a-z\"\\\\]{0,6}", json_value(), 0..6),
@@ -258,7 +259,7 @@ proptest! {
         prop_assert_eq!(event.request_body_bytes(), Some(bytes as u64));
     }
 
-    /// A `traceparent` is continued exactly if it follows the grammar.
+    /// A `traceparent` is continued if and only if it follows the grammar.
     #[test]
     fn valid_traceparents_are_continued(text in "(00|01|cc|ff|0)-(0{32}|[0-9a-fA-F]{31,33})-(0{16}|[0-9a-f]{15,17})-[0-9a-f]{1,3}(-[a-z]{0,3})?") {
         let parts: Vec<&str> = text.split('-').collect();

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Runs every test: with all features and with each one alone, doctests, stores, a collector, the oracle, examples, and
-# benchmarks. Needs Rust and installs what else is missing.
+# Runs all tests: with all features and with each feature alone, doctests, stores, a collector, the oracle, examples,
+# and benchmarks. Requires Rust and installs other missing dependencies.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export CARGO_TERM_COLOR=never
-# Builds start from scratch, so incremental data would only take space.
+# Builds start from scratch, so incremental data would only take up space.
 export CARGO_INCREMENTAL=0
-# The packages with benchmarks and feature tests reuse the crates that are compiled for the main package.
+# Lets the packages with benchmarks and feature tests reuse the crates that are compiled for the main package.
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target}
 
 step() { printf '\n== %s\n' "$*"; }
@@ -27,7 +27,7 @@ fi
 step "tests with all features"
 cargo test || fail "tests failed"
 
-# Every feature except `default` and `full`. The empty one runs the tests of the core.
+# All features except `default` and `full`. The empty string runs the tests of the core.
 features=$(cargo metadata --format-version 1 --no-deps --manifest-path tests/features/Cargo.toml | python3 -c '
 import json, sys
 print(*sorted(set(json.load(sys.stdin)["packages"][0]["features"]) - {"default"}))')

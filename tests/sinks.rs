@@ -1,4 +1,4 @@
-//! Sinks, and the counts that they report.
+//! Tests of sinks and of the counts that they report.
 
 mod common;
 
@@ -33,7 +33,7 @@ use tower_tagging::{
     usage::{Usage, UsageTap},
 };
 
-/// A tag that is hard to write: a control character, quotes, a line separator, and letters beyond Latin-1.
+/// A tag that is hard to encode: a control character, quotes, a line separator, and letters beyond Latin-1.
 const HOSTILE: &str = "a\n\"b\"\u{2028}東京";
 
 /// A gate that blocks a writer until the test opens it.
@@ -90,7 +90,7 @@ fn a_full_queue_drops_new_events_and_notifies_the_observer() {
     assert_balance(report);
     assert_eq!((report.accepted, report.delivered, report.in_flight()), (26, 0, 11));
     assert_eq!(report.dropped_for(DropReason::QueueFull), 15);
-    // At most once a minute, however many events are dropped.
+    // The observer is notified at most once a minute.
     assert_eq!(*notifications.lock().unwrap(), [("gated".to_owned(), 1)]);
     gate.open();
     let report = sink.delivery().shutdown_blocking(Duration::from_secs(10));
@@ -102,7 +102,7 @@ fn a_full_queue_drops_new_events_and_notifies_the_observer() {
 
 /// Returns `true` if the writer holds the only event.
 fn is_taken(sink: &Queued) -> bool {
-    // The length of the queue is not public. After a while, an event in flight is with the writer.
+    // The length of the queue is not public. After this delay, the writer holds the event.
     thread::sleep(Duration::from_millis(100));
     sink.delivery().report().sinks[0].in_flight() == 1
 }
@@ -144,9 +144,9 @@ fn shutdown_reports_what_is_left_at_the_deadline() {
 
 #[test]
 fn counts_events_of_writers_that_fail_or_panic() {
-    struct Moody(usize);
+    struct Flaky(usize);
 
-    impl BatchWriter for Moody {
+    impl BatchWriter for Flaky {
         fn write(&mut self, events: &[Arc<Event>]) -> Result<(), WriteError> {
             self.0 += 1;
             if self.0 == 1 {
@@ -157,7 +157,7 @@ fn counts_events_of_writers_that_fail_or_panic() {
         }
     }
 
-    let sink = Queued::builder("moody", Moody(0)).max_batch(10).max_delay(Duration::from_secs(60)).build();
+    let sink = Queued::builder("flaky", Flaky(0)).max_batch(10).max_delay(Duration::from_secs(60)).build();
     let layer = EventLayer::new(sink.clone());
     emit(&layer, 0..10);
     wait_until(|| sink.delivery().report().sinks[0].in_flight() == 0);
@@ -169,17 +169,17 @@ fn counts_events_of_writers_that_fail_or_panic() {
     assert_balance(report);
     assert_eq!(report.delivered, 23);
     assert_eq!(report.dropped_for(DropReason::WriteFailed), 5);
-    // One event of each batch. The others were written without it.
+    // One event of each batch is dropped. The others are written without it.
     assert_eq!(report.dropped_for(DropReason::Panicked), 2);
     assert_eq!(
         report.to_string(),
-        "moody: 30 accepted, 23 delivered, 5 dropped (write_failed), 2 dropped (panicked), 0 in flight, \
+        "flaky: 30 accepted, 23 delivered, 5 dropped (write_failed), 2 dropped (panicked), 0 in flight, \
          last error: the writer panicked"
     );
 }
 
 #[test]
-fn shutdown_completes_although_the_writer_panics_when_dropped() {
+fn shutdown_completes_even_if_the_writer_panics_when_dropped() {
     struct PanicsOnDrop;
 
     impl BatchWriter for PanicsOnDrop {
@@ -371,10 +371,10 @@ fn a_builder_accepts_sinks_of_any_kind() {
     let delivered: Vec<_> = report.sinks.iter().map(|sink| (sink.name.as_str(), sink.delivered)).collect();
     assert_eq!(delivered.iter().filter(|(name, _)| *name == "mock").count(), 4, "{delivered:?}");
     assert!(report.is_complete(), "{report}");
-    // Nothing would receive the usage.
+    // Without a sink, nothing would receive the usage.
     let usage = || TaggingLayer::builder().usage(UsageTap::new());
-    let refused = usage().build().unwrap_err();
-    assert!(refused.to_string().contains("nothing consumes its results"), "{refused}");
+    let error = usage().build().unwrap_err();
+    assert!(error.to_string().contains("nothing consumes its results"), "{error}");
     assert!(usage().sink(MockSink::new()).build().is_ok());
     assert!(TaggingLayer::builder().usage(UsageTap::new().roll_up()).build().is_ok());
 }
@@ -414,7 +414,7 @@ fn json_lines_are_appended_to_a_file() {
 }
 
 #[test]
-fn json_lines_start_after_a_line_that_a_killed_process_left() {
+fn json_lines_start_after_the_torn_line_of_a_killed_process() {
     let folder = TempFolder::new("torn-line");
     let path = folder.file("events.jsonl");
     std::fs::write(&path, "{\"torn").unwrap();
@@ -428,7 +428,7 @@ fn json_lines_start_after_a_line_that_a_killed_process_left() {
 }
 
 #[test]
-fn json_lines_survive_a_writer_that_fails_within_a_line() {
+fn json_lines_survive_a_write_error_within_a_line() {
     #[derive(Clone, Default)]
     struct Flaky(Arc<Mutex<(usize, Vec<u8>)>>);
 
@@ -466,7 +466,7 @@ fn json_lines_survive_a_writer_that_fails_within_a_line() {
     let report = layer.delivery().shutdown_blocking(Duration::from_secs(10));
     let report = report.sink("jsonl").unwrap();
     assert_balance(report);
-    // The disk was full for a moment only.
+    // The disk was full only for a moment.
     assert_eq!((report.delivered, report.retried), (6, 2));
     let text = String::from_utf8(flaky.0.lock().unwrap().1.clone()).unwrap();
     let whole = text.lines().filter(|line| serde_json::from_str::<Value>(line).is_ok()).count();
@@ -602,7 +602,7 @@ fn an_unusable_file_is_reported_with_its_path_and_the_operation() {
     assert_eq!(io::Error::from(error).kind(), io::ErrorKind::NotFound);
 }
 
-/// A sink as another crate would write it: an `async` task delivers the events.
+/// A sink as another crate would implement it, with an `async` task that delivers the events.
 struct Foreign {
     sender: mpsc::UnboundedSender<Arc<Event>>,
     state: Arc<ForeignState>,
@@ -615,7 +615,7 @@ struct ForeignState {
 }
 
 impl Foreign {
-    /// Starts a task that takes a while for each event, and can store all of them but `/3`.
+    /// Starts a task that takes some time for each event, and rejects `/3`.
     fn spawn() -> Self {
         let (sender, mut events) = mpsc::unbounded_channel::<Arc<Event>>();
         let state = Arc::new(ForeignState::default());
@@ -656,9 +656,9 @@ impl DeliverySource for ForeignState {
     }
 }
 
-/// On one thread, so a shutdown that blocks it would keep the task from delivering.
+/// Runs on one thread, so a shutdown that blocks it would keep the task from delivering.
 #[tokio::test]
-async fn a_foreign_sink_takes_part_in_counts_and_shutdown() {
+async fn a_foreign_sink_participates_in_reports_and_shutdown() {
     let mock = MockSink::new();
     let layer = EventLayer::new(Fanout::new().with(Foreign::spawn()).with(mock.clone()));
     let delivery = layer.delivery();

@@ -1,4 +1,5 @@
-//! The layers where users put them: each place compiles, runs, and gives one right event.
+//! The layers in typical stacks: axum, bare hyper, clients, upgrades, and next to tower-http's layers. Each request
+//! emits exactly one correct event.
 
 mod common;
 
@@ -85,7 +86,7 @@ async fn axum_router_layer_and_route_layer() {
 }
 
 #[tokio::test]
-async fn axum_without_the_layer_says_what_is_missing() {
+async fn the_tags_extractor_names_the_missing_layer() {
     let response = router().oneshot(request("/users/7")).await.unwrap();
     assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
     assert!(text(response).await.contains("Router::layer"));
@@ -94,7 +95,7 @@ async fn axum_without_the_layer_says_what_is_missing() {
 }
 
 #[tokio::test]
-async fn axum_head_is_completed() {
+async fn axum_head_request_is_completed() {
     let recorder = Recorder::new();
     let address = serve(router().layer(tagging(&recorder))).await;
     let client = Client::builder(TokioExecutor::new()).build_http::<Empty<Bytes>>();
@@ -105,9 +106,9 @@ async fn axum_head_is_completed() {
     assert_eq!(event.host(), Some(address.to_string().as_str()));
 }
 
-/// A client that fills the request's tags to their limit takes no room from those of the handler, and its values don't stay.
+/// A client that fills the tag limits cannot crowd out or override the tags of the handler.
 #[tokio::test]
-async fn a_client_can_not_keep_the_handlers_tags_out() {
+async fn a_client_cannot_crowd_out_the_tags_of_the_handler() {
     for limits in [Limits::default(), Limits::default().tags(3), Limits::default().tags(3).overflow(Overflow::Drop)] {
         let recorder = Recorder::new();
         let layer = TaggingLayer::builder()
@@ -119,23 +120,23 @@ async fn a_client_can_not_keep_the_handlers_tags_out() {
             tags.insert("_user", "ada");
             tags.insert("document_id", "42");
         };
-        let mut said = serde_json::json!({ "_user": "e" });
+        let mut metadata = serde_json::json!({ "_user": "e" });
         for number in 0..400 {
-            said[format!("key-{number}")] = "v".repeat(100).into();
+            metadata[format!("key-{number}")] = "v".repeat(100).into();
         }
-        let request = Request::get("/").header("x-portkey-metadata", said.to_string()).body(Body::empty()).unwrap();
+        let request = Request::get("/").header("x-portkey-metadata", metadata.to_string()).body(Body::empty()).unwrap();
         let response = Router::new().route("/", get(handler)).layer(layer).oneshot(request).await.unwrap();
         drop(response);
         let event = recorder.wait_for(1).await.remove(0);
         assert_eq!(event.metadata().get("_user"), Some("ada"), "{limits:?}");
         assert_eq!(event.metadata().get("document_id"), Some("42"), "{limits:?}");
-        assert!(event.diagnostics().len() > 60, "the client's own were over the limit");
+        assert!(event.diagnostics().len() > 60, "the client's tags exceeded the limit");
     }
 }
 
-/// Inside and outside of the layers that people have.
+/// The tagging layer works both inside and outside of common tower-http layers.
 #[tokio::test]
-async fn among_other_layers() {
+async fn works_with_tower_http_layers() {
     let timeout = || TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, Duration::from_millis(30));
     let others = || {
         ServiceBuilder::new()
@@ -161,10 +162,10 @@ async fn among_other_layers() {
         let events = recorder.wait_for(3).await;
         let ends: Vec<_> = events.iter().map(|event| (event.outcome(), event.status().map(|s| s.as_u16()))).collect();
         let expected = if ours_is_outside {
-            // What the client got.
+            // Outside, the event has the response that the client received.
             [(Outcome::Completed, Some(200)), (Outcome::Completed, Some(500)), (Outcome::Completed, Some(408))]
         } else {
-            // What the service did.
+            // Inside, the event has the result of the service.
             [(Outcome::Completed, Some(200)), (Outcome::Panicked, None), (Outcome::Cancelled, None)]
         };
         assert_eq!(ends, expected);
@@ -172,7 +173,7 @@ async fn among_other_layers() {
 }
 
 #[tokio::test]
-async fn compression_is_counted_on_its_side() {
+async fn body_bytes_are_compressed_only_outside_of_the_compression_layer() {
     let page = "tower-tagging ".repeat(1000);
     let plain = page.len() as u64;
     for ours_is_outside in [true, false] {
@@ -197,7 +198,7 @@ async fn compression_is_counted_on_its_side() {
 #[tokio::test]
 async fn bare_hyper_server_http1_and_http2() {
     let recorder = Recorder::new();
-    // hyper's own body on both sides: the request body is left alone.
+    // hyper's body types on both sides: the layer does not wrap the request body.
     let service = tagging(&recorder).without_request_body().layer(service_fn(async |request: Request<Incoming>| {
         let body = request.into_body().collect().await.unwrap().to_bytes();
         Ok::<_, Infallible>(Response::new(Full::new(body)))
@@ -224,13 +225,13 @@ async fn bare_hyper_server_http1_and_http2() {
     assert_eq!(versions, ["HTTP/1.1", "HTTP/2.0"]);
     for event in events {
         assert_eq!((event.outcome(), event.response_body_bytes()), (Outcome::Completed, 5));
-        assert_eq!(event.request_body_bytes(), None, "nothing counted it, which is not zero");
+        assert_eq!(event.request_body_bytes(), None, "the size is unknown, not zero");
         assert_eq!(event.host(), Some(address.to_string().as_str()));
     }
 }
 
 #[tokio::test]
-async fn client_stack_around_a_hyper_client() {
+async fn wraps_a_hyper_client() {
     let served = Recorder::new();
     let address = serve(router().layer(tagging(&served))).await;
     let called = Recorder::new();
@@ -246,14 +247,14 @@ async fn client_stack_around_a_hyper_client() {
     assert_eq!(called.outcome(), Outcome::Completed);
     assert_eq!(called.path(), "/users/7");
     assert_eq!(called.host(), Some(address.to_string().as_str()));
-    // The call is the parent of what it called.
+    // The client's span is the parent of the server's span.
     assert_eq!(served.trace().trace_id(), called.trace().trace_id());
     assert_eq!(served.trace().parent_span_id(), Some(called.trace().span_id().as_str()));
     assert_eq!(served.trace().client_trace_id(), Some("TRACE-1"));
 }
 
 #[tokio::test]
-async fn websocket_upgrade() {
+async fn websocket_is_upgraded() {
     let recorder = Recorder::new();
     let app = Router::new().route(
         "/ws",
@@ -271,9 +272,9 @@ async fn websocket_upgrade() {
     let mut socket = TcpStream::connect(address).await.unwrap();
     let request = "GET /ws HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n";
     socket.write_all(request.as_bytes()).await.unwrap();
-    let mut answer = Vec::new();
-    while !answer.ends_with(b"\r\n\r\n") {
-        answer.push(socket.read_u8().await.unwrap());
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(socket.read_u8().await.unwrap());
     }
     // The event is emitted while the socket is still open.
     let event = recorder.wait_for(1).await.remove(0);
@@ -296,9 +297,9 @@ async fn connect_is_upgraded() {
     assert_eq!(recorder.events().len(), 1);
 }
 
-/// Each layer alone.
+/// Each layer works on its own, and separately composed layers share the same tags.
 #[tokio::test]
-async fn single_layers() {
+async fn layers_work_alone_and_composed() {
     async fn answer(request: Request<()>) -> Result<Response<String>, Infallible> {
         let tags = request.extensions().get::<Tags>().unwrap();
         tags.insert("added", "by handler");
@@ -316,7 +317,7 @@ async fn single_layers() {
     let response = TraceIdLayer::new().layer(service_fn(answer)).oneshot(request()).await.unwrap();
     assert_eq!(response.headers()["x-portkey-trace-id"], "T1");
     let digest = "1f93603db53bfad5c92390f735d0cbb8";
-    assert_eq!(text(response).await, format!("1 {digest}"), "the trace id is the digest of the client's id");
+    assert_eq!(text(response).await, format!("1 {digest}"), "the trace ID is a digest of the client's ID");
 
     let recorder = Recorder::new();
     let layer = EventLayer::new(recorder.clone());
@@ -325,7 +326,7 @@ async fn single_layers() {
     assert_eq!(event.metadata(), &tags! { "added" => "by handler" });
     assert_eq!(trace_id, format!("1 {}", event.trace().trace_id()));
 
-    // Composed by hand, in either order, they meet in the same tags.
+    // Layers that are composed one by one share the same tags, in either order.
     for events_outside in [true, false] {
         let recorder = Recorder::new();
         let events = EventLayer::new(recorder.clone());
@@ -357,13 +358,13 @@ async fn nested_layers_emit_one_event() {
     let event = recorder.single();
     assert_eq!(event.metadata(), &tags! { "feature" => "search", "tenant" => "acme" });
     recorder.0.clear();
-    // Both watch the request body; one counts.
+    // Both layers wrap the request body, but only one counts it.
     assert_eq!(text(app.oneshot(request_of("/echo", "hello")).await.unwrap()).await, "hello");
     assert_eq!(recorder.single().request_body_bytes(), Some(5));
 }
 
 #[tokio::test]
-async fn no_sink_no_event() {
+async fn no_sink_receives_no_event() {
     let layer = TaggingLayer::builder().sink(Fanout::new()).build().unwrap();
     let delivery = layer.delivery();
     let app = router().layer(layer);
@@ -371,9 +372,10 @@ async fn no_sink_no_event() {
     assert!(delivery.report().sinks.iter().all(|sink| sink.accepted == 0));
 }
 
-/// Scopes from all four places that code can give them.
+/// Trusted scopes are set by the builder, a resolver, a request extension, or the handler. Later ones override earlier
+/// ones, and the client overrides none.
 #[tokio::test]
-async fn trusted_scopes() {
+async fn trusted_scopes_override_each_other_in_order() {
     let recorder = Recorder::new();
     let metadata_layer = MetadataLayer::builder()
         .sources(TagSources::all())
@@ -412,9 +414,9 @@ async fn trusted_scopes() {
     assert_eq!(counts.shadowed_total(), 2);
 }
 
-/// What a handler takes out is on no event: what the client said, and what lies under a trusted tag, which stays.
+/// Removing a tag in the handler removes the client's value from the event. A trusted value of the same key stays.
 #[tokio::test]
-async fn tags_that_are_taken_out() {
+async fn removed_tags_are_not_on_the_event() {
     let recorder = Recorder::new();
     let metadata_layer =
         MetadataLayer::builder().sources(TagSources::all()).scope(Scope::Workspace, tags! { "tenant" => "acme" });
@@ -432,13 +434,14 @@ async fn tags_that_are_taken_out() {
     assert!(event.diagnostics().is_empty());
 }
 
-/// Tags are read by whoever asks first: a handler, several sinks at once, or nobody. What is counted is the same.
+/// Tags are parsed on first access: by a handler, by several threads at once, or never. The counters agree in all
+/// cases.
 #[tokio::test]
-async fn tags_are_the_same_whoever_asks_first() {
-    /// Lets go of events unread.
-    struct Blind;
+async fn tags_and_counters_do_not_depend_on_the_first_reader() {
+    /// Drops events without reading them.
+    struct Discard;
 
-    impl BatchWriter for Blind {
+    impl BatchWriter for Discard {
         fn write(&mut self, _: &[Arc<Event>]) -> Result<(), WriteError> {
             Ok(())
         }
@@ -447,14 +450,14 @@ async fn tags_are_the_same_whoever_asks_first() {
     const HEADER: &str = r#"{"team": "spoofed", "long": "0123456789", "feature": "search"}"#;
     let limits = Limits::default().value_chars(6);
     let expected = tags! { "feature" => "search", "long" => "012345", "team" => "acme" };
-    for asks in [false, true] {
+    for handler_reads in [false, true] {
         let layer = || {
             let metadata = MetadataLayer::builder().sources(TagSources::portkey()).limits(limits);
             metadata.scope(Scope::Workspace, tags! { "team" => "acme" }).build().unwrap()
         };
         let handler = service_fn(move |request: Request<()>| {
             let tags = request.extensions().get::<Tags>().unwrap();
-            if asks {
+            if handler_reads {
                 assert_eq!(tags.get("team").unwrap(), "acme");
                 tags.insert("feature", "rewritten");
                 assert_eq!(tags.get("feature").unwrap(), "rewrit");
@@ -464,7 +467,7 @@ async fn tags_are_the_same_whoever_asks_first() {
         });
         let request = || Request::get("/").header("x-portkey-metadata", HEADER).body(()).unwrap();
 
-        // Several threads ask for the tags of one event.
+        // Several threads read the tags of one event.
         let recorder = MockSink::new();
         let metadata = layer();
         let events = EventLayer::new(recorder.clone());
@@ -482,10 +485,10 @@ async fn tags_are_the_same_whoever_asks_first() {
             "{notes:?}"
         );
 
-        // Nobody does: neither a sink that lets go of the event, nor one that is shut down.
+        // The sink does not read the tags: it either discards the event or is shut down.
         for is_shut_down in [false, true] {
             let metadata = layer();
-            let events = EventLayer::new(Queued::new("blind", Blind));
+            let events = EventLayer::new(Queued::new("discard", Discard));
             let delivery = events.delivery();
             if is_shut_down {
                 let _ = delivery.shutdown(Duration::from_secs(5)).await;
@@ -493,26 +496,27 @@ async fn tags_are_the_same_whoever_asks_first() {
             let service = ServiceBuilder::new().layer(events).layer(metadata.clone()).service(handler);
             service.oneshot(request()).await.unwrap();
             assert!(delivery.shutdown(Duration::from_secs(5)).await.sinks[0].in_flight() == 0);
-            assert_eq!(metadata.shadowed_total(), 1, "asks: {asks}, shut down: {is_shut_down}");
+            assert_eq!(metadata.shadowed_total(), 1, "handler reads: {handler_reads}, shut down: {is_shut_down}");
         }
     }
 }
 
-/// A client that hangs up while it sends can't be told from its answer, which nobody may have read.
+/// The response does not show that the client hung up during the upload, so the event has the error of the request
+/// body.
 #[tokio::test]
-async fn a_request_body_that_breaks_off_is_on_the_event() {
+async fn a_request_body_error_is_on_the_event() {
     let recorder = Recorder::new();
     let app = Router::new()
         .route("/", post(async |body: Bytes| body))
         .route(
-            "/told",
+            "/reported",
             post(async |tags: Tags, _: Result<Bytes, axum::extract::rejection::BytesRejection>| {
                 tags.set_error("the upload broke off");
             }),
         )
         .layer(tagging(&recorder));
     for (path, status, error) in
-        [("/", 400, "request body error: axum_core::error::Error"), ("/told", 200, "the upload broke off")]
+        [("/", 400, "request body error: axum_core::error::Error"), ("/reported", 200, "the upload broke off")]
     {
         let chunks = [Ok("{\"mod"), Err(std::io::Error::from(std::io::ErrorKind::ConnectionReset))];
         let body = Body::from_stream(futures_util::stream::iter(chunks));
@@ -524,9 +528,9 @@ async fn a_request_body_that_breaks_off_is_on_the_event() {
     }
 }
 
-/// What a prefix takes as tags is removed; a secret that it does not take goes on to the service.
+/// Headers that a prefix turns into tags are stripped. A credential is not a tag, so it is passed on to the service.
 #[tokio::test]
-async fn stripping_leaves_secrets_that_are_no_tags() {
+async fn stripping_keeps_credentials_that_are_not_tags() {
     let recorder = Recorder::new();
     let sources = TagSources::all().prefix("x-");
     let metadata = MetadataLayer::builder().sources(sources).strip_headers(StripHeaders::Dialects);
@@ -545,15 +549,15 @@ async fn stripping_leaves_secrets_that_are_no_tags() {
     assert_eq!(recorder.single().metadata(), &tags! { "tenant" => "acme" });
 }
 
-/// The `user` of a body, whatever its chunks; the service sees the body as it was.
+/// `user` is read from a chunked body, and the service receives the body unchanged.
 #[tokio::test]
-async fn user_in_the_request_body() {
+async fn reads_the_user_of_the_request_body() {
     let recorder = Recorder::new();
     let app = Router::new()
         .route(
             "/json",
             post(async |tags: Tags, Json(body): Json<Value>| {
-                // Once the body is read, the tag is there.
+                // The tag is set as soon as the body is read.
                 format!("{} {}", tags.get("_user").unwrap_or_default(), body["model"].as_str().unwrap())
             }),
         )
@@ -569,7 +573,7 @@ async fn user_in_the_request_body() {
         (r#"{"model":"gpt-4o","user":"ada"}"#, Some(r#"{"_user":"bob"}"#), "application/json", "bob gpt-4o"),
         (r#"{"model":"gpt-4o","messages":[{"user":"x"}]}"#, None, "application/json", " gpt-4o"),
     ];
-    for (body, header, content_type, answer) in cases {
+    for (body, header, content_type, expected) in cases {
         let chunks: Vec<_> = body.as_bytes().chunks(3).map(|chunk| Ok::<_, Infallible>(chunk.to_vec())).collect();
         let mut request = Request::post("/json")
             .header("content-type", content_type)
@@ -578,16 +582,16 @@ async fn user_in_the_request_body() {
         if let Some(header) = header {
             request.headers_mut().insert("x-portkey-metadata", header.parse().unwrap());
         }
-        assert_eq!(text(app.clone().oneshot(request).await.unwrap()).await, answer);
+        assert_eq!(text(app.clone().oneshot(request).await.unwrap()).await, expected);
         let event = recorder.single();
         assert_eq!(event.request_body_bytes(), Some(body.len() as u64));
         recorder.0.clear();
     }
 }
 
-/// A `user` that can't be taken as it stands is noted, in JSON and in a form.
+/// A `user` that is too long or not UTF-8 is reported in a diagnostic, for both JSON and forms.
 #[tokio::test]
-async fn a_user_that_is_no_text_or_too_long_is_noted() {
+async fn an_invalid_user_is_reported() {
     let recorder = Recorder::new();
     let app = Router::new().route("/", post(async |_: Bytes| ())).layer(tagging(&recorder));
     let long = "x".repeat(20_000);
@@ -613,9 +617,9 @@ async fn a_user_that_is_no_text_or_too_long_is_noted() {
     }
 }
 
-/// A layer within a nested router sees what the client asked for.
+/// A layer inside a nested router reports the full path of the request.
 #[tokio::test]
-async fn the_path_in_a_nested_router_is_the_whole_one() {
+async fn reports_the_full_path_in_a_nested_router() {
     let recorder = Recorder::new();
     let inner = Router::new().route("/", get(async || ())).route("/a/{id}", get(async || ())).layer(tagging(&recorder));
     let app = Router::new().nest("/api", inner);
@@ -627,9 +631,9 @@ async fn the_path_in_a_nested_router_is_the_whole_one() {
     }
 }
 
-/// RFC 9112, section 3.2.2, and RFC 9113, section 8.3.1.
+/// See RFC 9112, section 3.2.2, and RFC 9113, section 8.3.1.
 #[tokio::test]
-async fn the_target_says_the_host() {
+async fn the_host_of_the_target_overrides_the_header() {
     let recorder = Recorder::new();
     let app = Router::new().fallback(async || ()).layer(tagging(&recorder));
     for (target, host) in [("http://real.example:8080/p", "real.example:8080"), ("/p", "header.example")] {
@@ -641,7 +645,7 @@ async fn the_target_says_the_host() {
 }
 
 #[tokio::test]
-async fn rejections() {
+async fn strict_json_rejects_invalid_metadata() {
     let recorder = Recorder::new();
     let layer = TaggingLayer::builder()
         .metadata(MetadataLayer::builder().sources(TagSources::portkey().strict_json()))
@@ -659,9 +663,9 @@ async fn rejections() {
     assert_eq!((event.outcome(), event.status()), (Outcome::Rejected, Some(StatusCode::BAD_REQUEST)));
 }
 
-/// A rejection is one for the event layer outside too; a resolver that panics leaves an event.
+/// An outer event layer recognizes a rejection by an inner layer. A resolver that panics still leaves an event.
 #[tokio::test]
-async fn events_outside_of_other_layers() {
+async fn rejections_and_panics_of_inner_layers_are_on_the_event() {
     let recorder = Recorder::new();
     let strict = MetadataLayer::builder().sources(TagSources::portkey().strict_json()).build().unwrap();
     let layers = ServiceBuilder::new().layer(EventLayer::new(recorder.clone())).layer(strict);
@@ -683,9 +687,9 @@ fn request_of(path: &str, body: &'static str) -> Request<Body> {
     Request::post(path).body(Body::from(body)).unwrap()
 }
 
-/// Shadowed tags are counted where there are no events too.
+/// Shadowed tags are counted even without an event layer.
 #[tokio::test]
-async fn shadowed_without_events() {
+async fn counts_shadowed_tags_without_events() {
     let metadata =
         MetadataLayer::builder().sources(TagSources::portkey()).scope(Scope::Forced, tags! { "env" => "prod" });
     let layer = metadata.build().unwrap();
@@ -697,9 +701,9 @@ async fn shadowed_without_events() {
     assert_eq!(layer.shadowed_total(), 3);
 }
 
-/// Credentials in a URI are nobody's business, and extensions that are handed on silence no later request.
+/// Credentials in a URI are not reported. Extensions copied from an earlier request do not suppress a later event.
 #[tokio::test]
-async fn a_client_call_with_credentials_and_old_tags() {
+async fn a_client_call_hides_credentials_and_ignores_the_tags_of_an_earlier_call() {
     let recorder = Recorder::new();
     let layer = tagging(&recorder).without_request_body();
     let service = layer.layer(service_fn(async |_: Request<()>| Ok::<_, Infallible>(Response::new(String::new()))));
@@ -719,9 +723,9 @@ async fn a_client_call_with_credentials_and_old_tags() {
     assert_ne!(events[0].id(), events[1].id());
 }
 
-/// `Default` where the inner body is, and no bound on errors: what outer layers need of a body and a service.
+/// Bodies are `Default` if the inner body is, and errors need no bounds. Outer layers rely on both.
 #[test]
-fn bodies_and_errors_stay_usable() {
+fn bodies_are_default_and_errors_need_no_bounds() {
     struct NoTraits;
 
     fn is_default<B: Default>(body: B) -> B {
@@ -741,9 +745,9 @@ fn bodies_and_errors_stay_usable() {
     assert!(event.error().unwrap().contains("NoTraits"), "{:?}", event.error());
 }
 
-/// A service is polled ready and called as itself, never as a clone: `tower`'s contract.
+/// The layer calls the same service that it polled for readiness, not a clone, as the contract of [`Service`] requires.
 #[tokio::test]
-async fn readiness_is_kept() {
+async fn calls_the_service_that_was_polled_ready() {
     let recorder = Recorder::new();
     let layer = tagging(&recorder);
     type Watched = Request<tower_tagging::tagging::RequestBody<String>>;
@@ -758,9 +762,9 @@ async fn readiness_is_kept() {
     assert_eq!(recorder.single().outcome(), Outcome::Completed);
 }
 
-/// Tags that are set too late, and handles that outlive the request.
+/// A handle that outlives the request is finished, and tags set after that are ignored.
 #[tokio::test]
-async fn tags_after_the_end() {
+async fn ignores_tags_that_are_set_after_the_event() {
     let recorder = Recorder::new();
     let kept: Arc<std::sync::Mutex<Option<Tags>>> = Arc::default();
     let keep = Arc::clone(&kept);
@@ -784,7 +788,7 @@ async fn tags_after_the_end() {
 
 #[cfg(feature = "llm")]
 #[tokio::test]
-async fn receipts_say_what_became_of_the_tags_and_what_it_cost() {
+async fn receipts_report_tags_usage_and_cost() {
     use tower_tagging::usage::UsageTap;
 
     const STREAM: &str = "data: {\"model\":\"gpt-4o\",\"choices\":[{\"delta\":{\"content\":\"Hi\"}}]}\n\n\
@@ -832,7 +836,7 @@ async fn receipts_say_what_became_of_the_tags_and_what_it_cost() {
         }
         let event = recorder.wait_for(1 + usize::from(http2) * 2).await.pop().unwrap();
         assert_eq!(id, Some(event.id().to_string()));
-        // What is no call of an LLM has the first part, and no trailers.
+        // Other requests have the header fields of the receipt, but no trailers.
         let request = Request::get(format!("http://{address}/plain")).body(Full::default()).unwrap();
         let response = client.request(request).await.unwrap();
         assert_eq!(response.headers()["x-tagging-tags"], "2");

@@ -1,4 +1,4 @@
-//! Events in memory.
+//! Tests of `MemoryStore`.
 
 mod common;
 #[path = "common/events.rs"]

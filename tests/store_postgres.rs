@@ -1,4 +1,4 @@
-//! Events in a real Postgres server, which `tests/run.sh` starts.
+//! Tests of `PostgresStore` with a real Postgres server, which `tests/run.sh` starts.
 
 mod common;
 #[path = "common/events.rs"]
@@ -60,7 +60,7 @@ impl Database {
         Self { client: connect(&url).await, url }
     }
 
-    /// Creates a database with the tables.
+    /// Creates a database and its tables.
     async fn migrated(name: &str) -> (Self, PostgresStore) {
         let database = Self::new(name).await;
         let store = database.store();
@@ -80,7 +80,7 @@ impl Database {
         usize::try_from(self.number("SELECT count(*) FROM tagging_events").await).unwrap()
     }
 
-    /// Returns all rows as lines whose columns are separated by blanks.
+    /// Returns all rows as lines, with columns separated by spaces.
     async fn lines(&self, sql: &str) -> Vec<String> {
         let line = |row: Vec<Option<String>>| {
             let columns = row.into_iter().map(|value| value.unwrap_or_else(|| "NULL".to_owned()));
@@ -258,7 +258,7 @@ async fn replicas_migrate_at_the_same_time() {
 
 #[tokio::test]
 #[ignore = "needs Postgres: run by tests/run.sh"]
-async fn retries_what_an_operator_can_solve() {
+async fn retries_errors_that_an_operator_can_fix() {
     let database = Database::new("mend").await;
     let store = database.store();
     let events = events::events(3, |_, _| {});
@@ -276,9 +276,9 @@ async fn retries_what_an_operator_can_solve() {
     writer.write(&events).unwrap();
     assert_eq!(database.count().await, 3);
 
-    // No server at all.
-    let away = PostgresStore::from_url("postgres://nobody@127.0.0.1:1/none").unwrap();
-    let error = away.writer().write(&events).unwrap_err();
+    // Without a server.
+    let unreachable = PostgresStore::from_url("postgres://nobody@127.0.0.1:1/none").unwrap();
+    let error = unreachable.writer().write(&events).unwrap_err();
     assert_eq!(error.kind(), WriteErrorKind::Retryable, "{error}");
     let target = "cannot write to Postgres at 127.0.0.1:1/none: error connecting to server: ";
     assert!(error.to_string().contains(target), "{error}");
@@ -289,7 +289,7 @@ async fn retries_what_an_operator_can_solve() {
 
 #[tokio::test]
 #[ignore = "needs Postgres: run by tests/run.sh"]
-async fn rejects_what_cannot_be_stored() {
+async fn rejects_events_that_cannot_be_stored() {
     let (database, store) = Database::migrated("rejected").await;
     database.client.batch_execute("ALTER TABLE tagging_events ADD CHECK (error_message <> 'bad')").await.unwrap();
     let events = events::events(3, |number, tags| {
@@ -322,7 +322,7 @@ async fn finds_activated_keys_by_the_index() {
             store.activate_key(name).await.unwrap();
             store.activate_key(name).await.unwrap();
         }
-        // The writer indexes them as well.
+        // The writer indexes new events as well.
         write(&store, &events::events(1_000, tags));
         let query = r#"SELECT COUNT(*), SUM(total_cost) FROM tagging_events WHERE indexed_metadata @> '{"Feature": "document-review"}'"#;
         assert_eq!(database.lines(query).await, ["21 NULL"]);
@@ -359,7 +359,7 @@ async fn finds_activated_keys_by_the_index() {
 
 #[tokio::test]
 #[ignore = "needs Postgres: run by tests/run.sh"]
-async fn activation_under_load_loses_nothing() {
+async fn activation_under_load_loses_no_events() {
     let (database, store) = Database::migrated("load").await;
     let events = events::events(60_000, |_, tags| tags.insert("Feature", "search"));
     let stop = Arc::new(AtomicBool::new(false));
@@ -392,7 +392,7 @@ async fn activation_under_load_loses_nothing() {
     let mut written = 0;
     for replica in replicas {
         let (count, longest) = replica.join().unwrap();
-        println!("{count} written, the longest wait {longest:?}");
+        println!("{count} written, longest write {longest:?}");
         written += count;
         assert!(longest < Duration::from_secs(3), "a writer waited for {longest:?}");
     }
@@ -413,7 +413,7 @@ async fn replicas_count_the_same_keys() {
     for (at, batch) in events.chunks(700).enumerate() {
         writers[at % 2].write(batch).unwrap();
     }
-    // The writers store their counts without further events.
+    // The writers store their counts even if no further events arrive.
     tokio::time::sleep(Duration::from_millis(1_500)).await;
     let keys = store.list_keys().await.unwrap();
     drop(writers);
@@ -442,7 +442,7 @@ async fn deletes_many_events() {
         all.extend((1..=65).map(|days| event_at(day(days), |_, _| {})));
         write(&store, &all);
         assert_eq!(database.count().await, 7_065);
-        // The second of March 1970.
+        // March 2, 1970.
         assert_eq!(store.delete_before(day(60)).await.unwrap(), 59);
         assert_eq!(store.delete_before(day(60)).await.unwrap(), 0);
         assert_eq!(store.delete_before(SystemTime::UNIX_EPOCH - day(9).elapsed().unwrap()).await.unwrap(), 0);
@@ -454,7 +454,7 @@ async fn deletes_many_events() {
 
 #[tokio::test]
 #[ignore = "needs Postgres: run by tests/run.sh"]
-async fn stores_months_in_partitions() {
+async fn stores_each_month_in_a_partition() {
     let database = Database::new("partitions").await;
     let store = database.store().monthly_partitions();
     store.migrate().await.unwrap();
@@ -475,7 +475,7 @@ async fn stores_months_in_partitions() {
     names.sort();
     assert_eq!(names, ["tagging_events_y1970m01", "tagging_events_y1970m02", "tagging_events_y1970m03"]);
     assert_eq!(database.number("SELECT count(*) FROM tagging_events_y1970m01").await, 8);
-    // The writer creates a month again that was dropped.
+    // The writer recreates the partition of a month that was dropped.
     let mut writer = store.writer();
     writer.write(&[event_at(day(0), |_, _| {})]).unwrap();
     assert_eq!(store.delete_before(day(40)).await.unwrap(), 17);
@@ -491,7 +491,7 @@ async fn stores_months_in_partitions() {
 
 #[tokio::test]
 #[ignore = "needs Postgres: run by tests/run.sh"]
-async fn keeps_its_connection() {
+async fn reuses_its_connection() {
     let (database, store) = Database::migrated("kept").await;
     let events = events::events(100, |_, tags| tags.insert("team", "growth"));
     let mut writer = store.writer();
@@ -508,7 +508,7 @@ async fn keeps_its_connection() {
 
 #[tokio::test]
 #[ignore = "needs Postgres: run by tests/run.sh"]
-async fn reopens_a_connection_that_was_cut() {
+async fn reconnects_after_the_connection_is_closed() {
     let (database, store) = Database::migrated("cut").await;
     let events = events::events(100, |_, tags| tags.insert("team", "growth"));
     let mut writer = store.writer();
@@ -530,7 +530,7 @@ async fn reopens_a_connection_that_was_cut() {
 
 #[tokio::test]
 #[ignore = "needs Postgres: run by tests/run.sh"]
-async fn gives_up_on_a_server_that_does_not_answer() {
+async fn times_out_if_the_server_does_not_respond() {
     let (database, store) = Database::migrated("locked").await;
     let store = store.write_timeout(Duration::from_millis(300));
     let events = events::events(10, |_, _| {});
@@ -544,7 +544,7 @@ async fn gives_up_on_a_server_that_does_not_answer() {
     writer.write(&events).unwrap();
     assert_eq!(database.count().await, 10);
 
-    // A server that accepts connections and never answers.
+    // A server that accepts connections but never responds.
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("postgres://nobody@{}/none", listener.local_addr().unwrap());
     let silent = PostgresStore::from_url(&url).unwrap().connect_timeout(Duration::from_millis(200));
@@ -557,7 +557,7 @@ async fn gives_up_on_a_server_that_does_not_answer() {
 /// The price book runs on the writer's thread. Its panic loses only the price.
 #[tokio::test]
 #[ignore = "needs Postgres: run by tests/run.sh"]
-async fn stores_events_although_the_price_book_panics() {
+async fn stores_events_even_if_the_price_book_panics() {
     let (database, store) = Database::migrated("panics").await;
     common::expect_panics("a price book");
     let sink = MockSink::new();
@@ -571,7 +571,7 @@ async fn stores_events_although_the_price_book_panics() {
 
 #[tokio::test]
 #[ignore = "needs Postgres: run by tests/run.sh"]
-async fn hostile_values_affect_no_other_event() {
+async fn hostile_values_do_not_affect_other_events() {
     for partitioned in [false, true] {
         let database = Database::new("hostile").await;
         let store = if partitioned { database.store().monthly_partitions() } else { database.store() };
@@ -589,7 +589,7 @@ async fn hostile_values_affect_no_other_event() {
         let times =
             "SELECT min(requested_at) AT TIME ZONE 'UTC', max(requested_at) AT TIME ZONE 'UTC' FROM tagging_events";
         assert_eq!(database.lines(times).await, ["1970-01-01 00:00:00 9999-12-31 23:59:59.999999"]);
-        // An event with a time that RFC 3339 cannot express has no JSON.
+        // RFC 3339 cannot express the time of some events, so they have no JSON.
         for event in events.iter().filter(|event| event.metadata().get("time").is_none()) {
             let (row, expected) = (database.row(event).await, expected(event));
             for column in ["trace_id", "request_path", "outcome"] {
@@ -621,7 +621,7 @@ async fn queries_spend_in_both_key_cases() {
         let report = sink.delivery().shutdown(Duration::from_secs(10)).await;
         assert_eq!(report.sinks[0].delivered, 3);
 
-        // 86 tokens of fresh input at 2.50 dollars a million, 1,920 cached at half of it, 300 of output at 10.
+        // In dollars per million: 86 input tokens at 2.50, 1,920 cached tokens at 1.25, and 300 output tokens at 10.
         let by_feature = database.lines(&query("By feature")).await;
         assert_eq!(by_feature, ["search 2 4012 600 0.011230000", "chat 1 2006 300 0.005615000"]);
         // The client chose the tenant, and the workspace has an `Env`.

@@ -1,4 +1,4 @@
-//! The schema of the stores, and what is derived from it.
+//! Tests of the stores' schema and of the documentation that is generated from it.
 
 mod common;
 #[path = "common/events.rs"]
@@ -9,7 +9,7 @@ use std::{collections::HashSet, fmt::Write, fs, path::Path};
 use serde_json::Value;
 use tower_tagging::store::{ColumnKind, EventRow, SCHEMA};
 
-/// The table of columns in the documentation.
+/// Returns the table of columns for the documentation.
 fn columns_table() -> String {
     let mut table = String::from(
         "<!-- Generated from SCHEMA: UPDATE_DOCS=1 cargo test --test store_schema -->\n\n\
@@ -32,7 +32,7 @@ fn documents_each_column() {
         fs::write(&path, columns_table()).unwrap();
     }
     let documented = fs::read_to_string(&path).unwrap();
-    assert_eq!(documented, columns_table(), "src/docs/columns.md is stale: run this test with UPDATE_DOCS=1");
+    assert_eq!(documented, columns_table(), "src/docs/columns.md is out of date: run this test with UPDATE_DOCS=1");
 }
 
 #[test]
@@ -64,7 +64,7 @@ fn keeps_the_columns_that_users_query() {
     }
 }
 
-/// The members of a serialized row are its columns, and hold what the JSON of the event holds.
+/// A serialized row has one member per column, with the same values as the JSON of the event.
 #[test]
 fn fills_each_column_from_the_event() {
     let mut filled = HashSet::new();
@@ -79,12 +79,12 @@ fn fills_each_column_from_the_event() {
         filled.extend(members.map(|(name, _)| name.clone()));
     }
     for column in SCHEMA.iter().filter(|column| !column.is_generated() && column.name != "indexed_metadata") {
-        assert!(filled.contains(column.name), "no event of the tests has {}", column.name);
+        assert!(filled.contains(column.name), "no test event has a value for {}", column.name);
     }
 }
 
 #[test]
-fn limits_a_cost_to_a_million_dollars() {
+fn caps_costs_at_a_million_dollars() {
     let rows: Vec<_> = events::hostile_events().iter().map(|event| EventRow::from(&**event)).collect();
     assert_eq!(rows.iter().filter_map(|row| row.total_cost_nanos).max(), Some(1_000_000_000_000_000));
 }

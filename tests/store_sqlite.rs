@@ -1,4 +1,4 @@
-//! Events in SQLite.
+//! Tests of `SqliteStore`.
 
 mod common;
 #[path = "common/events.rs"]
@@ -77,7 +77,7 @@ impl TestStore for TestFile {
 
 store_suite!([], open);
 
-/// Creates an empty store in a folder, which is removed with the first value.
+/// Creates an empty store in a folder that is removed when the first value is dropped.
 fn store(name: &str) -> (TempFolder, PathBuf, SqliteStore) {
     let folder = TempFolder::new(&format!("sqlite-{name}"));
     let path = folder.file("events.db");
@@ -169,7 +169,10 @@ fn has_a_view_of_llm_calls() {
     let (_folder, path, store) = store("view");
     let events = events::varied_events();
     write(&store, &events);
-    write(&store, &events::events(1, |_, tags| tags.record_usage(Usage::tokens(7, 1).of("nobody", "unpriced"))));
+    write(
+        &store,
+        &events::events(1, |_, tags| tags.record_usage(Usage::tokens(7, 1).of("unknown-provider", "unpriced"))),
+    );
     let calls = events.iter().filter(|event| event.llm().is_some()).count();
     assert_eq!(number(&path, "SELECT count(*) FROM llm_requests"), i64::try_from(calls + 1).unwrap());
     let aliases = "SELECT count(*) FROM llm_requests WHERE cached_tokens IS cache_read_tokens
@@ -226,7 +229,7 @@ fn replicas_migrate_at_the_same_time() {
 }
 
 #[test]
-fn retries_what_an_operator_can_solve() {
+fn retries_errors_that_an_operator_can_fix() {
     let folder = TempFolder::new("sqlite-mend");
     let path = folder.file("events.db");
     let store = SqliteStore::open(&path).unwrap();
@@ -246,7 +249,7 @@ fn retries_what_an_operator_can_solve() {
 }
 
 #[test]
-fn rejects_what_cannot_be_stored() {
+fn rejects_events_that_cannot_be_stored() {
     let (_folder, path, store) = store("rejected");
     let db = Connection::open(&path).unwrap();
     db.execute_batch(
@@ -282,7 +285,7 @@ fn finds_activated_keys_by_the_index() {
         store.activate_key(name).unwrap();
         store.activate_key(name).unwrap();
     }
-    // The writer indexes them as well.
+    // The writer indexes new events as well.
     write(&store, &events::events(100, tags));
     let rare = "SELECT count(*) FROM tagging_events WHERE indexed_metadata->>'Feature' = 'rare'";
     assert_eq!(number(&path, rare), 260);
@@ -306,21 +309,21 @@ fn finds_activated_keys_by_the_index() {
 }
 
 #[test]
-fn activation_under_load_loses_nothing() {
+fn activation_under_load_loses_no_events() {
     let (_folder, path, store) = store("load");
     let events = events::events(20_000, |_, tags| tags.insert("Feature", "search"));
     let stop = Arc::new(AtomicBool::new(false));
-    let (stops, writes) = (Arc::clone(&stop), store.clone());
+    let (should_stop, writer_store) = (Arc::clone(&stop), store.clone());
     let writer = thread::spawn(move || {
-        let mut writer = writes.writer();
+        let mut writer = writer_store.writer();
         let mut written = 0;
         for batch in events.chunks(100) {
-            // A writer that did not get the lock tries again.
+            // Retries if the database is locked.
             while let Err(error) = writer.write(batch) {
                 assert_eq!(error.kind(), WriteErrorKind::Retryable, "{error}");
             }
             written += batch.len();
-            if stops.load(Ordering::Relaxed) && written >= 10_000 {
+            if should_stop.load(Ordering::Relaxed) && written >= 10_000 {
                 break;
             }
         }
@@ -356,7 +359,7 @@ fn deletes_many_events() {
 }
 
 #[test]
-fn hostile_values_affect_no_other_event() {
+fn hostile_values_do_not_affect_other_events() {
     let (_folder, path, store) = store("hostile");
     store.activate_key("'); DROP TABLE tagging_events; --").unwrap();
     store.activate_key("ordinary").unwrap();
@@ -374,13 +377,13 @@ fn hostile_values_affect_no_other_event() {
         ["1970-01-01T00:00:00.000000Z", "9999-12-31T23:59:59.999999Z"]
     );
     store.deactivate_key("'); DROP TABLE tagging_events; --").unwrap();
-    // These are more keys than a batch stores. The writer stores them when it ends.
+    // A batch stores only some of these keys. The writer stores the rest when it is dropped.
     let keys = store.list_keys().unwrap();
     assert!((4_000..=4_200).contains(&keys.len()), "{}", keys.len());
 }
 
 #[tokio::test]
-async fn spend_by_feature_in_both_cases() {
+async fn queries_spend_in_both_key_cases() {
     for (key_case, feature) in [(KeyCase::Title, "Feature"), (KeyCase::Lower, "feature")] {
         let (_folder, path, store) = store(feature);
         let sink = store.sink();
@@ -411,10 +414,10 @@ fn stores_recorded_usage() {
     assert_eq!(texts(&path, "PRAGMA journal_mode"), ["wal"]);
 }
 
-/// Events wait until the tables exist again.
+/// Events stay in the queue until the tables exist again.
 #[cfg(unix)]
 #[test]
-fn notices_a_file_that_was_removed() {
+fn recovers_after_the_file_is_removed() {
     use tower_tagging::sink::{Queued, RetryPolicy};
 
     let folder = TempFolder::new("removed");

@@ -1,6 +1,6 @@
-//! W3C Trace Context over HTTP/1: the headers that a handler receives are those that it sends to the next service.
+//! W3C Trace Context over HTTP/1. A handler receives the headers that it should send to the next service.
 //!
-//! The cases are those of the specification, level 2: <https://www.w3.org/TR/trace-context-2/>.
+//! The cases follow the specification, level 2: <https://www.w3.org/TR/trace-context-2/>.
 
 mod common;
 
@@ -17,13 +17,13 @@ use tower_tagging::TaggingLayer;
 const TRACE: &str = "12345678901234567890123456789012";
 const SPAN: &str = "1234567890123456";
 
-/// The headers that the handler of one request received.
-struct Onward {
+/// The headers that a handler received and would forward.
+struct Forwarded {
     traceparent: Vec<String>,
     tracestate: Vec<String>,
 }
 
-impl Onward {
+impl Forwarded {
     fn part(&self, at: usize) -> &str {
         self.traceparent[0].split('-').nth(at).unwrap()
     }
@@ -32,7 +32,7 @@ impl Onward {
         self.part(1)
     }
 
-    /// Returns the members of the list.
+    /// Returns the members of the `tracestate` list.
     fn members(&self) -> Vec<&str> {
         let members = self.tracestate.iter().flat_map(|value| value.split(','));
         members.map(|member| member.trim_matches([' ', '\t'])).filter(|member| !member.is_empty()).collect()
@@ -62,7 +62,7 @@ impl Service {
     }
 
     /// Sends a request with these header lines.
-    async fn send(&self, headers: &[(&str, &str)]) -> Onward {
+    async fn send(&self, headers: &[(&str, &str)]) -> Forwarded {
         let mut stream = TcpStream::connect(self.address).await.unwrap();
         let mut request = "GET / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n".to_owned();
         for (name, value) in headers {
@@ -74,32 +74,32 @@ impl Service {
         let (head, body) = response.split_once("\r\n\r\n").unwrap();
         assert!(head.starts_with("HTTP/1.1 200"), "{response}");
         let [traceparent, tracestate]: [Vec<String>; 2] = serde_json::from_str(body).unwrap();
-        let onward = Onward { traceparent, tracestate };
-        assert_eq!(onward.traceparent.len(), 1, "exactly one is passed on");
-        let parts: Vec<_> = onward.traceparent[0].split('-').collect();
+        let forwarded = Forwarded { traceparent, tracestate };
+        assert_eq!(forwarded.traceparent.len(), 1, "exactly one traceparent is forwarded");
+        let parts: Vec<_> = forwarded.traceparent[0].split('-').collect();
         let is_hex = |text: &str, length: usize| {
             text.len() == length && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
         };
         assert!(
             parts.len() == 4 && parts[0] == "00" && is_hex(parts[1], 32) && is_hex(parts[2], 16) && is_hex(parts[3], 2),
             "{}",
-            onward.traceparent[0]
+            forwarded.traceparent[0]
         );
-        assert_ne!(onward.part(2), SPAN, "our own span is the parent");
+        assert_ne!(forwarded.part(2), SPAN, "our own span is the parent");
         let event = self.recorder.0.events().pop().unwrap();
-        assert_eq!(event.trace().trace_id().as_str(), onward.trace_id());
-        assert_eq!(event.trace().span_id().as_str(), onward.part(2));
-        onward
+        assert_eq!(event.trace().trace_id().as_str(), forwarded.trace_id());
+        assert_eq!(event.trace().span_id().as_str(), forwarded.part(2));
+        forwarded
     }
 
-    async fn traceparent(&self, value: &str) -> Onward {
+    async fn traceparent(&self, value: &str) -> Forwarded {
         self.send(&[("traceparent", value), ("tracestate", "foo=1")]).await
     }
 
-    async fn tracestate(&self, value: &str) -> Onward {
-        let onward = self.send(&[("traceparent", &valid("00")), ("tracestate", value)]).await;
-        assert_eq!(onward.trace_id(), TRACE, "the tracestate does not affect the trace id");
-        onward
+    async fn tracestate(&self, value: &str) -> Forwarded {
+        let forwarded = self.send(&[("traceparent", &valid("00")), ("tracestate", value)]).await;
+        assert_eq!(forwarded.trace_id(), TRACE, "the tracestate does not affect the trace ID");
+        forwarded
     }
 }
 
@@ -122,10 +122,10 @@ async fn continues_a_valid_traceparent() {
         format!("\t{}\t ", valid("00")),
         format!("{} \t", valid("00")),
     ] {
-        let onward = service.traceparent(&value).await;
-        assert_eq!(onward.trace_id(), TRACE, "{value:?}");
-        assert_eq!(onward.members(), ["foo=1"], "{value:?}");
-        assert_eq!(onward.part(3), value.trim().split('-').nth(3).unwrap(), "the sampled flag is kept: {value:?}");
+        let forwarded = service.traceparent(&value).await;
+        assert_eq!(forwarded.trace_id(), TRACE, "{value:?}");
+        assert_eq!(forwarded.members(), ["foo=1"], "{value:?}");
+        assert_eq!(forwarded.part(3), value.trim().split('-').nth(3).unwrap(), "the sampled flag is kept: {value:?}");
     }
     for name in ["traceparent", "TraceParent", "TrAcEpArEnT", "TRACEPARENT"] {
         assert_eq!(service.send(&[(name, &valid("00"))]).await.trace_id(), TRACE, "{name}");
@@ -181,22 +181,22 @@ async fn an_invalid_traceparent_starts_a_new_trace() {
         format!("00_{TRACE}_{SPAN}_01"),
         format!("{}, {}", valid("00"), valid("00")),
     ] {
-        let onward = service.traceparent(&value).await;
-        assert_ne!(onward.trace_id(), TRACE, "{value:?}");
-        assert_ne!(onward.trace_id(), zeros, "{value:?}");
-        assert!(onward.tracestate.is_empty(), "a tracestate belongs to its traceparent: {value:?}");
+        let forwarded = service.traceparent(&value).await;
+        assert_ne!(forwarded.trace_id(), TRACE, "{value:?}");
+        assert_ne!(forwarded.trace_id(), zeros, "{value:?}");
+        assert!(forwarded.tracestate.is_empty(), "a tracestate belongs to its traceparent: {value:?}");
     }
     // Headers with similar names are ignored.
     for name in ["trace-parent", "trace.parent"] {
         assert_ne!(service.send(&[(name, &valid("00"))]).await.trace_id(), TRACE, "{name}");
     }
-    // Two headers are invalid, even if one or both are valid on their own.
+    // More than one header is invalid, even if each is valid on its own.
     let other = format!("00-{}-{SPAN}-01", TRACE.replace('1', "2"));
     for pair in [[valid("00"), other.clone()], [other.clone(), valid("00")], [valid("00"), valid("00")]] {
         let headers = [("traceparent", pair[0].as_str()), ("traceparent", pair[1].as_str()), ("tracestate", "foo=1")];
-        let onward = service.send(&headers).await;
-        assert!(!pair.iter().any(|value| value.contains(onward.trace_id())), "{pair:?}");
-        assert!(onward.tracestate.is_empty());
+        let forwarded = service.send(&headers).await;
+        assert!(!pair.iter().any(|value| value.contains(forwarded.trace_id())), "{pair:?}");
+        assert!(forwarded.tracestate.is_empty());
     }
 }
 
@@ -206,24 +206,24 @@ async fn a_request_without_a_traceparent_starts_a_new_trace() {
     let mut ids = HashSet::new();
     for _ in 0..5 {
         for headers in [&[][..], &[("tracestate", "foo=1")], &[("tracestate", "foo=1"), ("tracestate", "bar=2")]] {
-            let onward = service.send(headers).await;
-            assert!(onward.tracestate.is_empty(), "it belongs to no trace");
-            ids.insert(onward.trace_id().to_owned());
+            let forwarded = service.send(headers).await;
+            assert!(forwarded.tracestate.is_empty(), "it does not belong to a trace");
+            ids.insert(forwarded.trace_id().to_owned());
         }
     }
     assert_eq!(ids.len(), 15);
     // Every request of a trace has its own span.
     let mut spans = HashSet::new();
     for _ in 0..10 {
-        let onward = service.traceparent(&valid("00")).await;
-        assert_eq!(onward.trace_id(), TRACE);
-        spans.insert(onward.part(2).to_owned());
+        let forwarded = service.traceparent(&valid("00")).await;
+        assert_eq!(forwarded.trace_id(), TRACE);
+        spans.insert(forwarded.part(2).to_owned());
     }
     assert_eq!(spans.len(), 10);
 }
 
 #[tokio::test]
-async fn passes_on_a_valid_tracestate() {
+async fn forwards_a_valid_tracestate() {
     let service = Service::start().await;
     let allowed_key = "abcdefghijklmnopqrstuvwxyz0123456789_-*/";
     let allowed_value: String = (b' '..=b'~').map(char::from).filter(|letter| !",=".contains(*letter)).collect();
@@ -255,15 +255,15 @@ async fn passes_on_a_valid_tracestate() {
         format!("{}@{}=1", long(241), long(14)),
         format!("foo={}", long(256)),
     ] {
-        let onward = service.tracestate(&value).await;
+        let forwarded = service.tracestate(&value).await;
         let expected: Vec<_> =
             value.split(',').map(|member| member.trim_matches([' ', '\t'])).filter(|m| !m.is_empty()).collect();
-        assert_eq!(onward.members(), expected, "{value:?}");
-        assert_eq!(onward.tracestate.len(), 1, "{value:?}");
+        assert_eq!(forwarded.members(), expected, "{value:?}");
+        assert_eq!(forwarded.tracestate.len(), 1, "{value:?}");
     }
     for name in ["tracestate", "TraceState", "TrAcEsTaTe", "TRACESTATE"] {
-        let onward = service.send(&[("traceparent", &valid("00")), (name, "foo=1")]).await;
-        assert_eq!(onward.members(), ["foo=1"], "{name}");
+        let forwarded = service.send(&[("traceparent", &valid("00")), (name, "foo=1")]).await;
+        assert_eq!(forwarded.members(), ["foo=1"], "{name}");
     }
     // Several headers are joined into one list in their order, so that a service that copies one header loses nothing.
     for values in [
@@ -274,8 +274,8 @@ async fn passes_on_a_valid_tracestate() {
         let valid = valid("00");
         let mut headers = vec![("traceparent", valid.as_str())];
         headers.extend(values.iter().map(|value| ("tracestate", *value)));
-        let onward = service.send(&headers).await;
-        assert_eq!(onward.tracestate, ["foo=1,bar=2,rojo=1,congo=2,baz=3"], "{values:?}");
+        let forwarded = service.send(&headers).await;
+        assert_eq!(forwarded.tracestate, ["foo=1,bar=2,rojo=1,congo=2,baz=3"], "{values:?}");
     }
     // The first member of a repeated key is the newest.
     for (value, expected) in [("foo=1,foo=1", "foo=1"), ("foo=1,foo=2", "foo=1"), ("foo=1,bar=2,foo=3", "foo=1,bar=2")]
@@ -311,15 +311,15 @@ async fn drops_an_invalid_tracestate() {
         // Members.
         many.join(","),
     ] {
-        let onward = service.tracestate(&value).await;
-        assert!(onward.tracestate.is_empty(), "{value:?} was passed on as {:?}", onward.tracestate);
+        let forwarded = service.tracestate(&value).await;
+        assert!(forwarded.tracestate.is_empty(), "{value:?} was forwarded as {:?}", forwarded.tracestate);
         let event = service.recorder.0.events().pop().unwrap();
         let notes: Vec<_> = event.diagnostics().iter().map(|note| note.code().as_str()).collect();
         assert_eq!(notes, ["invalid_tracestate"], "{value:?}");
     }
     // Headers with similar names are ignored.
     for name in ["trace-state", "trace.state"] {
-        let onward = service.send(&[("traceparent", &valid("00")), (name, "foo=1")]).await;
-        assert!(onward.tracestate.is_empty(), "{name}");
+        let forwarded = service.send(&[("traceparent", &valid("00")), (name, "foo=1")]).await;
+        assert!(forwarded.tracestate.is_empty(), "{name}");
     }
 }

@@ -1,4 +1,4 @@
-//! LLM usage, as it is read out of exchanges in the shapes of every provider, whatever the frames and codings.
+//! LLM usage is read from the exchanges of every provider, regardless of framing and content coding.
 
 #![cfg(feature = "llm")]
 
@@ -45,12 +45,12 @@ struct Case {
     headers: Vec<(String, String)>,
     body: Vec<u8>,
     expect: Value,
-    /// Whether the request is believed when it says who serves it, as around a client.
-    trusts: bool,
+    /// `true` if the tap trusts_request the provider that the request names, as it does in a client stack.
+    trusts_request: bool,
 }
 
-fn headers(of: &Value) -> Vec<(String, String)> {
-    let pairs = of["headers"].as_array().into_iter().flatten();
+fn headers(message: &Value) -> Vec<(String, String)> {
+    let pairs = message["headers"].as_array().into_iter().flatten();
     pairs.map(|pair| (pair[0].as_str().unwrap().to_owned(), pair[1].as_str().unwrap().to_owned())).collect()
 }
 
@@ -73,7 +73,7 @@ fn case(value: &Value) -> Case {
         headers: headers(response),
         body,
         expect: value["expect"].clone(),
-        trusts: true,
+        trusts_request: true,
     }
 }
 
@@ -85,7 +85,7 @@ fn cases() -> Vec<Case> {
     texts.flat_map(|text| serde_json::from_str::<Vec<Value>>(&text).unwrap()).map(|value| case(&value)).collect()
 }
 
-/// Runs the exchange through a layer, with the response in these frames.
+/// Runs the exchange through `layer`, with the response body split into `frames`.
 fn exchange(layer: &TaggingLayer, case: &Case, coding: Option<&str>, frames: Vec<Bytes>) {
     let sent: Vec<u8> = frames.concat();
     let mut response = Response::builder().status(case.status);
@@ -101,7 +101,7 @@ fn exchange(layer: &TaggingLayer, case: &Case, coding: Option<&str>, frames: Vec
     let mut service = layer.layer(tower::service_fn(move |request: Request<_>| {
         let response = response.take().unwrap();
         async move {
-            // The request is read to its end, as a service would.
+            // Reads the request to its end, as a service would.
             let body: RequestBody<Full<Bytes>> = request.into_body();
             body.collect().await.unwrap();
             Ok::<_, Infallible>(response)
@@ -109,40 +109,41 @@ fn exchange(layer: &TaggingLayer, case: &Case, coding: Option<&str>, frames: Vec
     }));
     let response = service.call(case.request.clone()).now_or_never().unwrap().unwrap();
     let received = response.into_body().collect().now_or_never().unwrap().unwrap().to_bytes();
-    assert_eq!(received, sent, "{}: the client gets what the service sent", case.name);
+    assert_eq!(received, sent, "{}: the client receives what the service sent", case.name);
 }
 
-/// Runs the exchange with the response in these frames. Gives the event, if the client took all frames.
+/// Runs the exchange with the response body split into `frames`, and returns the event.
 fn run(case: &Case, coding: Option<&str>, frames: Vec<Bytes>) -> Value {
     let recorder = Recorder::new();
-    let tap = if case.trusts { UsageTap::new().trust_request() } else { UsageTap::new() };
+    let tap = if case.trusts_request { UsageTap::new().trust_request() } else { UsageTap::new() };
     let layer = TaggingLayer::builder().usage(tap).sink(recorder.0.clone()).build().unwrap();
     exchange(&layer, case, coding, frames);
-    // Checking the schema takes longer than all the rest: the whole bodies are enough for it.
+    // Validating the schema is slow, so only the tests with whole bodies do it.
     serde_json::to_value(&*recorder.0.single()).unwrap()
 }
 
-/// Of each event where it lay, and what it said, unless nobody looked.
+/// The address of each event, and its JSON if the writer serialized it.
 type Written = Vec<(usize, Option<Value>)>;
 
-/// Writes events down, or not, and lets them go, so that the next requests get them.
+/// Records events and drops them, so that later requests reuse their allocations.
 #[derive(Clone, Default)]
 struct Lines {
     written: Arc<Mutex<Written>>,
-    looks_away: Arc<AtomicBool>,
+    /// `true` if events are dropped unread.
+    skips_events: Arc<AtomicBool>,
 }
 
 impl BatchWriter for Lines {
     fn write(&mut self, events: &[Arc<Event>]) -> Result<(), WriteError> {
-        let looks = !self.looks_away.load(Ordering::SeqCst);
-        let line = |event: &Event| looks.then(|| serde_json::to_value(event).unwrap());
+        let reads = !self.skips_events.load(Ordering::SeqCst);
+        let line = |event: &Event| reads.then(|| serde_json::to_value(event).unwrap());
         self.written.lock().unwrap().extend(events.iter().map(|event| (Arc::as_ptr(event).addr(), line(event))));
         Ok(())
     }
 }
 
 impl Lines {
-    /// Waits until so many events were written, and a while longer for the last to come back.
+    /// Waits until `count` events were written, and a moment longer until the last one is recycled.
     fn wait_for(&self, count: usize) {
         let deadline = Instant::now() + Duration::from_secs(30);
         while self.written.lock().unwrap().len() < count {
@@ -153,7 +154,7 @@ impl Lines {
     }
 }
 
-/// What an event says of a case, but for ids and times.
+/// Returns the fields of an event that depend only on the case, so without IDs and times.
 fn timeless(event: &Value) -> Value {
     let mut llm = event["llm"].clone();
     if let Some(llm) = llm.as_object_mut() {
@@ -163,7 +164,7 @@ fn timeless(event: &Value) -> Value {
     json!([llm, event["metadata"], event["diagnostics"], event["error"], event["request"]["body_bytes"]])
 }
 
-/// A request that is no LLM call, and what its handler does.
+/// Sends a request that is not an LLM call to the given handler.
 fn respond(layer: &TaggingLayer, handle: fn(&Tags)) {
     let mut service = layer.layer(tower::service_fn(move |request: Request<RequestBody<Full<Bytes>>>| {
         handle(request.extensions().get::<Tags>().unwrap());
@@ -173,24 +174,24 @@ fn respond(layer: &TaggingLayer, handle: fn(&Tags)) {
 }
 
 #[test]
-fn a_recycled_event_tells_nothing_of_the_request_before() {
+fn a_recycled_event_has_no_data_of_an_earlier_request() {
     let lines = Lines::default();
     let sink = Queued::builder("lines", lines.clone()).max_delay(Duration::ZERO).build();
     let layer = TaggingLayer::builder().usage(UsageTap::new().trust_request()).sink(sink).build().unwrap();
     let mut expected = Vec::new();
     for (number, case) in cases().iter().enumerate() {
         let body = || vec![Bytes::from(case.body.clone())];
-        // Of some nobody asks.
-        lines.looks_away.store(true, Ordering::SeqCst);
+        // The sink does not read this event.
+        lines.skips_events.store(true, Ordering::SeqCst);
         exchange(&layer, case, None, body());
-        expected.push(json!("nothing"));
+        expected.push(json!("unread"));
         lines.wait_for(expected.len());
-        lines.looks_away.store(false, Ordering::SeqCst);
+        lines.skips_events.store(false, Ordering::SeqCst);
         exchange(&layer, case, None, body());
         expected.push(timeless(&run(case, None, body())));
         lines.wait_for(expected.len());
         match number % 3 {
-            // Nothing of an LLM, and what code recorded.
+            // A request without an LLM call, and one with recorded usage.
             0 => {
                 respond(&layer, |_| {});
                 expected.push(json!([null, {}, [], null, 0]));
@@ -204,11 +205,11 @@ fn a_recycled_event_tells_nothing_of_the_request_before() {
         lines.wait_for(expected.len());
     }
     let written = lines.written.lock().unwrap();
-    let places: HashSet<usize> = written.iter().map(|(place, _)| *place).collect();
-    assert!(places.len() < written.len() / 4, "{} places for {} events", places.len(), written.len());
+    let addresses: HashSet<usize> = written.iter().map(|(address, _)| *address).collect();
+    assert!(addresses.len() < written.len() / 4, "{} addresses for {} events", addresses.len(), written.len());
     for ((_, line), expected) in written.iter().zip(&expected) {
         match line {
-            None => assert_eq!(*expected, "nothing"),
+            None => assert_eq!(*expected, "unread"),
             Some(line) if *expected == "recorded" => {
                 assert_eq!(line["llm"]["usage_status"], "recorded");
                 assert_eq!(line["llm"]["usage"]["input_tokens"], 7);
@@ -220,13 +221,13 @@ fn a_recycled_event_tells_nothing_of_the_request_before() {
     }
 }
 
-/// The members that are not null.
+/// Returns the members that are not null.
 fn known(object: &Value) -> Map<String, Value> {
     let members = object.as_object().cloned().unwrap_or_default();
     members.into_iter().filter(|(_, value)| !value.is_null()).collect()
 }
 
-/// What of the event is not as the fixture expects.
+/// Returns the differences between the event and what the fixture expects.
 fn differences(case: &Case, event: &Value, how: &str) -> Vec<String> {
     let (llm, expect) = (&event["llm"], &case.expect);
     let keys = [
@@ -249,8 +250,10 @@ fn differences(case: &Case, event: &Value, how: &str) -> Vec<String> {
     if let Some(status) = expect.get("cost_status") {
         pairs.push(("cost_status", llm["cost_status"].clone(), status.clone()));
     }
-    let wrong = pairs.into_iter().filter(|(_, is, should)| is != should);
-    wrong.map(|(key, is, should)| format!("{} {how}: {key} is {is}, not {should}", case.name)).collect()
+    let wrong = pairs.into_iter().filter(|(_, actual, expected)| actual != expected);
+    wrong
+        .map(|(key, actual, expected)| format!("{} {how}: {key} is {actual}, expected {expected}", case.name))
+        .collect()
 }
 
 #[track_caller]
@@ -280,12 +283,12 @@ fn encode(coding: &str, body: &[u8]) -> Vec<u8> {
         }
         "zstd" => zstd::stream::encode_all(body, 3).unwrap(),
         "identity" => body.to_vec(),
-        other => panic!("{other}"),
+        other => panic!("unknown coding {other}"),
     }
 }
 
 #[test]
-fn every_fixture_is_read() {
+fn reads_every_fixture() {
     let cases = cases();
     assert!(cases.len() > 150);
     let read = |case: &Case| {
@@ -296,7 +299,7 @@ fn every_fixture_is_read() {
     assert_none(&cases.iter().flat_map(read).collect::<Vec<_>>());
 }
 
-/// The body in frames of these lengths, the rest in a last one.
+/// Splits the body into frames of these lengths, and one last frame with the rest.
 fn frames(body: &[u8], lengths: impl IntoIterator<Item = usize>) -> Vec<Bytes> {
     let mut rest = Bytes::copy_from_slice(body);
     let mut frames = Vec::new();
@@ -308,7 +311,7 @@ fn frames(body: &[u8], lengths: impl IntoIterator<Item = usize>) -> Vec<Bytes> {
 }
 
 #[test]
-fn frames_cut_at_any_byte_change_nothing() {
+fn splitting_frames_at_any_byte_changes_nothing() {
     let mut wrong = Vec::new();
     for case in &cases() {
         for at in 1..case.body.len() {
@@ -324,12 +327,12 @@ fn frames_cut_at_any_byte_change_nothing() {
 }
 
 #[test]
-fn codings_change_nothing() {
+fn content_codings_change_nothing() {
     let mut wrong = Vec::new();
     for case in &cases() {
         for coding in ["gzip", "deflate", "br", "zstd", "deflate, identity, gzip", "br, zstd, gzip"] {
             let body = encode(coding, &case.body);
-            let how = |what: &str| format!("{coding} {what}");
+            let how = |frames: &str| format!("{coding} {frames}");
             wrong.extend(differences(case, &run(case, Some(coding), frames(&body, [])), &how("whole")));
             let bytes = frames(&body, std::iter::repeat_n(1, body.len()));
             wrong.extend(differences(case, &run(case, Some(coding), bytes), &how("byte by byte")));
@@ -344,7 +347,7 @@ fn codings_change_nothing() {
     assert_none(&wrong);
 }
 
-/// A client that goes away after so many frames.
+/// Runs the exchange with a client that disconnects after `taken` frames, and returns the event.
 fn run_cancelled(case: &Case, frames: Vec<Bytes>, taken: usize) -> Value {
     let recorder = Recorder::new();
     let layer = TaggingLayer::builder().usage(UsageTap::new()).sink(recorder.0.clone()).build().unwrap();
@@ -367,7 +370,7 @@ fn run_cancelled(case: &Case, frames: Vec<Bytes>, taken: usize) -> Value {
 }
 
 #[test]
-fn a_stream_that_is_cut_off_gives_one_event_and_never_a_zero() {
+fn an_aborted_stream_emits_one_event_without_zero_counts() {
     for case in cases().iter().filter(|case| case.expect["stream"] == true && case.expect["usage_status"] == "reported")
     {
         let step = (case.body.len() / 40).max(1);
@@ -384,7 +387,7 @@ fn a_stream_that_is_cut_off_gives_one_event_and_never_a_zero() {
             );
             let status = llm["usage_status"].as_str().unwrap_or("none");
             match status {
-                // Nothing was seen, not even that it is a call of an LLM.
+                // The tap saw no data, so it has not even recognized an LLM call.
                 "none" => assert!(usage.is_empty()),
                 "absent" => assert_eq!((usage.len(), &llm["cost_usd"]), (0, &Value::Null), "{name} after {taken}"),
                 "partial" => {
@@ -401,7 +404,7 @@ fn a_stream_that_is_cut_off_gives_one_event_and_never_a_zero() {
                     assert!(["partial", "unpriced_model"].contains(&llm["cost_status"].as_str().unwrap()), "{llm:#}");
                 }
                 "reported" => assert_eq!(usage, whole, "{name} after {taken}"),
-                other => panic!("{other} in {name} after {taken}"),
+                other => panic!("unexpected status {other} in {name} after {taken}"),
             }
         }
     }
@@ -413,7 +416,7 @@ fn usd(text: &str) -> Money {
     text.parse().unwrap()
 }
 
-/// The event of a call with this answer.
+/// Returns the event of a call with this response.
 fn answered(path: &str, answer: &Value) -> Value {
     let body = answer.to_string().into_bytes();
     let case = Case {
@@ -423,13 +426,13 @@ fn answered(path: &str, answer: &Value) -> Value {
         headers: vec![("content-type".to_owned(), "application/json".to_owned())],
         body: body.clone(),
         expect: Value::Null,
-        trusts: false,
+        trusts_request: false,
     };
     run(&case, None, vec![body.into()])
 }
 
 #[test]
-fn the_bundled_prices_are_those_of_the_providers() {
+fn the_bundled_catalog_has_the_prices_of_the_providers() {
     let openai = answered(
         "/v1/chat/completions",
         &json!({"model": "gpt-4o-2024-08-06", "usage": {"prompt_tokens": 2006, "completion_tokens": 300,
@@ -459,12 +462,12 @@ fn the_bundled_prices_are_those_of_the_providers() {
 }
 
 #[test]
-fn no_price_is_no_cost_and_is_counted() {
+fn calls_without_a_price_have_no_cost_and_are_counted() {
     let recorder = Recorder::new();
     let tap = UsageTap::new();
     let layer = TaggingLayer::builder().usage(tap.clone()).sink(recorder.0.clone()).build().unwrap();
     let mut service = layer.layer(tower::service_fn(async |_: Request<RequestBody<Full<Bytes>>>| {
-        let body = r#"{"model":"nobody-knows-it","usage":{"prompt_tokens":1,"completion_tokens":2}}"#;
+        let body = r#"{"model":"unknown-model","usage":{"prompt_tokens":1,"completion_tokens":2}}"#;
         Ok::<_, Infallible>(
             Response::builder().header("content-type", "application/json").body(Full::<Bytes>::from(body)).unwrap(),
         )
@@ -497,7 +500,7 @@ fn a_client_cannot_make_its_calls_free_by_naming_a_provider() {
             headers: vec![("content-type".to_owned(), "application/json".to_owned())],
             body: body.into(),
             expect: Value::Null,
-            trusts: false,
+            trusts_request: false,
         };
         let llm = &run(&case, None, vec![body.into()])["llm"];
         assert_eq!((&llm["provider"], llm["cost_usd"].as_f64()), (&json!("openai"), Some(0.0035)), "{header}: {value}");
@@ -505,7 +508,7 @@ fn a_client_cannot_make_its_calls_free_by_naming_a_provider() {
 }
 
 #[test]
-fn price_books_lie_over_each_other_and_can_be_swapped() {
+fn price_books_can_be_layered_and_swapped() {
     let usage = Usage::tokens(1_000_000, 1_000_000).with(Unit::CacheReadTokens, 400_000);
     let query = |provider, model| PriceQuery::new(Some(provider), model, &usage);
     let rates = Rates::per_million(usd("2"), usd("8")).cache(usd("0.5"), usd("2.5"));
@@ -526,12 +529,12 @@ fn price_books_lie_over_each_other_and_can_be_swapped() {
     assert_eq!(shared.price(&query("openai", "gpt-4o")).unwrap().total, Money::from_nano_usd(1_000_000));
 
     assert!(CatalogPrices::from_json(b"[]", "empty").is_ok());
-    assert!(CatalogPrices::from_json(b"no JSON", "broken").is_err());
+    assert!(CatalogPrices::from_json(b"not JSON", "broken").is_err());
 }
 
-// What code records.
+// Usage and costs that handlers record.
 
-/// The event of a request whose handler does this.
+/// Returns the event of a request with this handler.
 fn recorded(path: &str, record: impl Fn(&Tags) + Clone) -> Value {
     let recorder = Recorder::new();
     let layer = TaggingLayer::builder().usage(UsageTap::new()).sink(recorder.0.clone()).build().unwrap();
@@ -545,7 +548,7 @@ fn recorded(path: &str, record: impl Fn(&Tags) + Clone) -> Value {
 }
 
 #[test]
-fn recorded_calls_add_up() {
+fn recorded_calls_are_added_up() {
     let event = recorded("/answer", |tags| {
         tags.record_usage(Usage::tokens(1_000, 100).with(Unit::CacheReadTokens, 10).of("openai", "gpt-4o"));
         tags.record_usage(Usage::tokens(2_000, 200).of("anthropic", "claude-sonnet-4-5"));
@@ -556,17 +559,17 @@ fn recorded_calls_add_up() {
         known(&llm["usage"]),
         *json!({"input_tokens": 3000, "output_tokens": 300, "cache_read_tokens": 10}).as_object().unwrap()
     );
-    // 990 x 2.5 + 10 x 1.25 + 100 x 10 dollars a million; 2000 x 3 + 200 x 15.
+    // In dollars per million: 990 x 2.5 + 10 x 1.25 + 100 x 10, and 2000 x 3 + 200 x 15.
     assert_eq!(llm["cost_usd"].as_f64(), Some(0.012_487_5));
 }
 
 #[test]
-fn anything_can_cost() {
+fn costs_of_any_unit_are_recorded() {
     let event = recorded("/rows", |tags| {
         tags.record_cost(ExtraCost::new(usd("0.25")).of("rows", 1_200.0));
         tags.record_cost(ExtraCost::new(usd("0.5")).of("rows", 300.0));
         tags.record_cost(ExtraCost::new(usd("0.000000001")));
-        // What is no number neither counts nor takes what does with it.
+        // NaN counts as zero, and sums saturate at the largest finite number.
         tags.record_cost(ExtraCost::new(usd("0")).of("rows", f64::NAN));
         tags.record_cost(ExtraCost::new(usd("0")).of("seconds", f64::MAX));
         tags.record_cost(ExtraCost::new(usd("0")).of("seconds", f64::MAX));
@@ -582,7 +585,7 @@ fn anything_can_cost() {
 }
 
 #[test]
-fn usage_of_no_model_has_the_price_that_is_recorded_or_none() {
+fn usage_without_a_model_has_only_a_recorded_cost() {
     let unpriced = recorded("/a", |tags| tags.record_usage(Usage::tokens(1, 2)));
     assert_eq!(
         (&unpriced["llm"]["cost_usd"], &unpriced["llm"]["cost_status"]),
@@ -593,15 +596,18 @@ fn usage_of_no_model_has_the_price_that_is_recorded_or_none() {
         tags.record_cost(ExtraCost::new(usd("0.1")));
     });
     assert_eq!((priced["llm"]["cost_usd"].as_f64(), &priced["llm"]["cost_status"]), (Some(0.1), &json!("priced")));
-    let partly = recorded("/a", |tags| {
+    let partial = recorded("/a", |tags| {
         tags.record_usage(Usage::tokens(1_000, 0).of("openai", "gpt-4o"));
-        tags.record_usage(Usage::tokens(1, 2).of("openai", "nobody-knows-it"));
+        tags.record_usage(Usage::tokens(1, 2).of("openai", "unknown-model"));
     });
-    assert_eq!((partly["llm"]["cost_usd"].as_f64(), &partly["llm"]["cost_status"]), (Some(0.0025), &json!("partial")));
+    assert_eq!(
+        (partial["llm"]["cost_usd"].as_f64(), &partial["llm"]["cost_status"]),
+        (Some(0.0025), &json!("partial"))
+    );
 }
 
 #[test]
-fn what_is_recorded_too_late_is_warned_of() {
+fn recording_after_the_response_logs_a_warning() {
     let log = Log::default();
     let writer = log.clone();
     let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
@@ -618,15 +624,15 @@ fn what_is_recorded_too_late_is_warned_of() {
         tags.record_cost(ExtraCost::new(usd("0.1")));
     });
     let text = log.take();
-    for what in ["usage", "cost"] {
+    for kind in ["usage", "cost"] {
         let warning = "WARN tower_tagging::tags: recorded after the response had ended: it is on no event";
-        assert_eq!(text.matches(&format!("{warning} kind=\"{what}\"")).count(), 1, "{text}");
+        assert_eq!(text.matches(&format!("{warning} kind=\"{kind}\"")).count(), 1, "{text}");
     }
 }
 
-/// What an SDK of Anthropic's counts has another meaning.
+/// Anthropic's SDKs report input tokens without cached tokens, which is easily recorded by mistake.
 #[test]
-fn recorded_counts_that_do_not_add_up_are_noted() {
+fn inconsistent_recorded_counts_are_reported() {
     let event = recorded("/a", |tags| {
         tags.record_usage(Usage::tokens(10, 10).with(Unit::CacheReadTokens, 900).of("openai", "gpt-4o"));
     });
@@ -645,7 +651,7 @@ fn clamps_the_cost_of_a_call_and_notes_the_original_amount() {
 }
 
 #[test]
-fn a_recorded_cost_comes_on_top_of_what_was_read() {
+fn a_recorded_cost_is_added_to_reported_usage() {
     let recorder = Recorder::new();
     let layer = TaggingLayer::builder().usage(UsageTap::new()).sink(recorder.0.clone()).build().unwrap();
     let mut service = layer.layer(tower::service_fn(async |request: Request<RequestBody<Full<Bytes>>>| {
@@ -665,9 +671,9 @@ fn a_recorded_cost_comes_on_top_of_what_was_read() {
     );
 }
 
-/// Who has prices of its own is told by a trusted tag; what is recorded by hand is priced by it too.
+/// A price book can price calls by a trusted tag, for both reported and recorded usage.
 #[test]
-fn a_price_book_knows_whose_call_it_is() {
+fn a_price_book_can_depend_on_trusted_tags() {
     let catalog = CatalogPrices::bundled();
     let prices = price_fn(move |query| match query.metadata.and_then(|tags| tags.get("plan")) {
         Some("own_key") => Some(Cost::custom(Money::default())),
@@ -702,7 +708,7 @@ fn a_price_book_knows_whose_call_it_is() {
 }
 
 #[test]
-fn a_price_book_that_panics_costs_nobody_an_event() {
+fn a_price_book_that_panics_does_not_lose_the_event() {
     std::panic::set_hook(Box::new(|_| ()));
     let recorder = Recorder::new();
     let tap = UsageTap::new().prices(price_fn(|_| panic!("on purpose")));
@@ -712,7 +718,7 @@ fn a_price_book_that_panics_costs_nobody_an_event() {
         let chunk =
             "data: {\"model\":\"gpt-4o\",\"choices\":[],\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":2}}\n\n";
         let frames = [Ok::<_, Infallible>(Frame::data(Bytes::from(chunk)))];
-        // A stream that must not be polled behind its end.
+        // This stream panics if it is polled after its end.
         let body = StreamBody::new(futures_util::stream::unfold(frames.into_iter(), async |mut frames| {
             Some((frames.next()?, frames))
         }));
@@ -728,7 +734,7 @@ fn a_price_book_that_panics_costs_nobody_an_event() {
 }
 
 #[test]
-fn a_capture_is_read_the_same_however_it_is_cut() {
+fn reads_captures_the_same_at_any_split() {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/captures");
     let mut streams = 0;
     for entry in std::fs::read_dir(folder).unwrap() {
@@ -751,7 +757,7 @@ fn a_capture_is_read_the_same_however_it_is_cut() {
                 headers: vec![("content-type".to_owned(), headers(response)[0].1.clone())],
                 body: body.into_bytes(),
                 expect: Value::Null,
-                trusts: false,
+                trusts_request: false,
             };
             let untimed = |mut event: Value| {
                 event["llm"]
@@ -777,20 +783,20 @@ fn a_capture_is_read_the_same_however_it_is_cut() {
 }
 
 #[test]
-fn other_requests_have_no_llm() {
+fn other_requests_are_not_llm_calls() {
     for path in ["/users", "/responses", "/api/chat", "/v1/responses/42"] {
         assert!(recorded(path, |_| ()).get("llm").is_none(), "{path}");
     }
 }
 
 #[test]
-fn attempts_are_priced_each_by_itself() {
+fn attempts_are_priced_separately() {
     let answer = |usage: Value| answered("/v1/messages", &json!({"model": "claude-sonnet-4-5", "usage": usage}));
     let attempt =
         |kind: &str, model: &str| json!({"type": kind, "model": model, "input_tokens": 100, "output_tokens": 10});
     let own = attempt("message", "claude-sonnet-4-5");
 
-    // Searches are counted for the whole alone, and cost 10 dollars a thousand.
+    // Searches are only counted for the whole call, and cost 10 dollars per thousand.
     let event = answer(json!({"input_tokens": 200, "output_tokens": 20, "server_tool_use": {"web_search_requests": 3},
         "iterations": [own, own]}));
     let llm = &event["llm"];
@@ -800,14 +806,14 @@ fn attempts_are_priced_each_by_itself() {
         *json!({"input_tokens": 200, "output_tokens": 20, "web_searches": 3}).as_object().unwrap()
     );
 
-    // Advice of a model without a price.
+    // An advisor model without a price.
     let event = answer(json!({"input_tokens": 100, "output_tokens": 10,
-        "iterations": [attempt("advisor_message", "nobody-knows-it"), own]}));
+        "iterations": [attempt("advisor_message", "unknown-model"), own]}));
     let llm = &event["llm"];
     assert_eq!((llm["cost_usd"].as_f64(), &llm["cost_status"]), (Some(0.000_45), &json!("partial")), "{llm:#}");
     assert_eq!(known(&llm["usage"]), *json!({"input_tokens": 200, "output_tokens": 20}).as_object().unwrap());
 
-    // More than are told apart are added to another of their model, and neither lost nor priced as something else.
+    // Attempts over the limit are added to another attempt with the same model. They are neither lost nor mispriced.
     let event = answer(json!({"input_tokens": 6500, "output_tokens": 650, "iterations": vec![own; 65]}));
     assert_eq!((event["llm"]["cost_usd"].as_f64(), &event["llm"]["cost_status"]), (Some(0.029_25), &json!("partial")));
     assert_eq!(details(&event), ["more than 64 iterations"]);
@@ -818,8 +824,8 @@ fn details(event: &Value) -> Vec<&str> {
 }
 
 #[test]
-fn attempts_make_up_the_whole() {
-    let m = |input: u64, output: u64| json!({"type": "message", "input_tokens": input, "output_tokens": output});
+fn attempts_add_up_to_the_whole() {
+    let message = |input: u64, output: u64| json!({"type": "message", "input_tokens": input, "output_tokens": output});
     let of_model = |model: &str, entry: Value| {
         let mut entry = entry;
         entry["model"] = json!(model);
@@ -839,59 +845,67 @@ fn attempts_make_up_the_whole() {
     (without_lifetime["type"], without_lifetime["cache_creation"]) = (json!("message"), Value::Null);
     let whole = |input: u64, output: u64| json!({"input_tokens": input, "output_tokens": output});
     let less = "iterations add up to less than the whole";
-    // Input, output, cost, and the note where it may not be all.
+    // The last columns are input, output, cost, and the diagnostic if the result may be incomplete.
     for (name, stop_reason, usage, input, output, cost, note) in [
-        // 100 x 3 + 90,000 x 0.3 + 10,000 x 6 + 10 x 15 dollars a million, wherever the cache is told of.
+        // In dollars per million: 100 x 3 + 90,000 x 0.3 + 10,000 x 6 + 10 x 15, wherever the cache is reported.
         ("whole", "end_turn", cached.clone(), 100_100, 10, 0.087_45, None),
         ("no lifetime", "end_turn", with(&cached, json!([without_lifetime])), 100_100, 10, 0.087_45, None),
-        ("no cache", "end_turn", with(&cached, json!([m(100, 10)])), 100_100, 10, 0.087_45, None),
-        // 1000 x 3 + 1000 x 15, and 500 x 5 + 25 of the advice.
+        ("no cache", "end_turn", with(&cached, json!([message(100, 10)])), 100_100, 10, 0.087_45, None),
+        // 1000 x 3 + 1000 x 15, and 500 x 5 + 25 for the advice.
         ("advice alone", "end_turn", with(&whole(1000, 1000), json!([advice])), 1500, 1001, 0.020_525, Some(less)),
-        ("of nothing", "end_turn", with(&whole(1000, 1000), json!([m(0, 0)])), 1000, 1000, 0.018, Some(less)),
-        ("of before", "end_turn", with(&whole(100, 500), json!([m(100, 10)])), 100, 500, 0.007_8, Some(less)),
+        ("empty attempt", "end_turn", with(&whole(1000, 1000), json!([message(0, 0)])), 1000, 1000, 0.018, Some(less)),
+        (
+            "earlier attempt",
+            "end_turn",
+            with(&whole(100, 500), json!([message(100, 10)])),
+            100,
+            500,
+            0.007_8,
+            Some(less),
+        ),
         (
             "a number as text",
             "end_turn",
             with(
                 &whole(1000, 10),
-                json!([{"type": "compaction", "input_tokens": "180000", "output_tokens": 1}, m(1000, 10)]),
+                json!([{"type": "compaction", "input_tokens": "180000", "output_tokens": 1}, message(1000, 10)]),
             ),
             1000,
             10,
             0.003_15,
             Some("iterations.0 cannot be read"),
         ),
-        ("none", "end_turn", with(&whole(1000, 10), json!([])), 1000, 10, 0.003_15, None),
-        ("asked for no output", "max_tokens", with(&whole(1000, 0), json!([m(1000, 0)])), 1000, 0, 0.003, None),
-        // Every model declined: what was said is billed, 412 x 1 + 30 x 5 and 535 x 5 + 50 x 25.
+        ("no attempts", "end_turn", with(&whole(1000, 10), json!([])), 1000, 10, 0.003_15, None),
+        ("no output requested", "max_tokens", with(&whole(1000, 0), json!([message(1000, 0)])), 1000, 0, 0.003, None),
+        // Every model declined. Output before the refusal is billed: 412 x 1 + 30 x 5, and 535 x 5 + 50 x 25.
         (
-            "declined, the last after some words",
+            "declined, the last after some output",
             "refusal",
-            with(&whole(412, 30), json!([of_model(opus, m(100_535, 0)), of_model(haiku, m(412, 30))])),
+            with(&whole(412, 30), json!([of_model(opus, message(100_535, 0)), of_model(haiku, message(412, 30))])),
             412,
             30,
             0.000_562,
             None,
         ),
         (
-            "declined, the first after some words",
+            "declined, the first after some output",
             "refusal",
-            with(&whole(100_412, 0), json!([of_model(opus, m(535, 50)), of_model(haiku, m(100_412, 0))])),
+            with(&whole(100_412, 0), json!([of_model(opus, message(535, 50)), of_model(haiku, message(100_412, 0))])),
             535,
             50,
             0.003_925,
             None,
         ),
         (
-            "declined once summarized",
+            "declined after compaction",
             "refusal",
-            with(&whole(200_000, 0), json!([summary, m(200_000, 0)])),
+            with(&whole(200_000, 0), json!([summary, message(200_000, 0)])),
             180_000,
             3500,
             0.592_5,
             None,
         ),
-        ("declined by itself", "refusal", with(&whole(412, 0), json!([m(412, 0)])), 412, 0, 0.0, None),
+        ("declined without output", "refusal", with(&whole(412, 0), json!([message(412, 0)])), 412, 0, 0.0, None),
     ] {
         let event = answered(
             "/v1/messages",
@@ -909,7 +923,7 @@ fn attempts_make_up_the_whole() {
 }
 
 #[test]
-fn what_a_provider_says_it_charges_comes_first() {
+fn a_cost_reported_by_the_provider_takes_precedence() {
     let charged = |provider: &'static str, usage: Value| {
         let answer = json!({"model": "gpt-4o", "stop_reason": "refusal", "usage": usage}).to_string();
         let recorder = Recorder::new();
@@ -935,9 +949,9 @@ fn what_a_provider_says_it_charges_comes_first() {
     assert_eq!(charged("openrouter", with("cost", json!(0.01))), reported(0.01));
     assert_eq!(charged("x-ai", with("cost_in_usd_ticks", json!(15_494))), reported(0.000_001_549));
     assert_eq!(charged("perplexity", with("cost", json!({"currency": "USD", "total_cost": 0.5}))), reported(0.5));
-    // Without a count, too.
+    // A cost without token counts is used too.
     assert_eq!(charged("perplexity", json!({"cost": {"total_cost": 0.5}})), reported(0.5));
-    // Not in another currency, nor of whoever writes such a member; and only Anthropic waives a refusal.
+    // Costs in another currency, and cost members of other providers, are ignored. Only Anthropic waives refusals.
     assert_eq!(charged("perplexity", with("cost", json!({"currency": "EUR", "total_cost": 0.5}))).1, None);
     assert_eq!(charged("openai", with("cost", json!({"currency": "USD", "total_cost": 0.5}))), by_catalog);
     assert_eq!(charged("openai", with("cost_in_usd_ticks", json!(1))), by_catalog);
@@ -945,7 +959,7 @@ fn what_a_provider_says_it_charges_comes_first() {
 }
 
 #[test]
-fn counts_that_do_not_add_up_are_noted_and_priced_cut() {
+fn inconsistent_counts_are_reported_and_clamped_for_pricing() {
     let event = answered(
         "/v1/chat/completions",
         &json!({"model": "gpt-4o", "usage": {"prompt_tokens": 10, "completion_tokens": -5, "total_tokens": 5,
@@ -953,7 +967,7 @@ fn counts_that_do_not_add_up_are_noted_and_priced_cut() {
     );
     let llm = &event["llm"];
     assert_eq!(known(&llm["usage"]), *json!({"input_tokens": 10, "cache_read_tokens": 40}).as_object().unwrap());
-    // Of the output there is no count that could be priced.
+    // The output has no valid count to price.
     assert_eq!((llm["cost_usd"].as_f64(), &llm["cost_status"]), (Some(0.000_012_5), &json!("partial")));
     let notes: Vec<_> =
         event["diagnostics"].as_array().unwrap().iter().map(|note| note["detail"].as_str().unwrap()).collect();
@@ -962,7 +976,7 @@ fn counts_that_do_not_add_up_are_noted_and_priced_cut() {
 }
 
 #[test]
-fn a_route_of_your_own_can_be_named() {
+fn a_custom_route_can_be_an_llm_endpoint() {
     let recorder = Recorder::new();
     let tap = UsageTap::new().endpoint(|head| {
         (head.uri.path() == "/ask")
@@ -983,7 +997,7 @@ fn a_route_of_your_own_can_be_named() {
     assert_eq!((&llm["request_model"], &llm["cost_status"]), (&json!("mistral-small-latest"), &json!("priced")));
 }
 
-/// The event of a stream whose chunks take a second each.
+/// Returns the event of a stream that takes one second per chunk.
 fn paced(path: &str, content_type: &'static str, chunks: Vec<String>) -> Arc<Event> {
     let clock = ManualClock::new();
     let recorder = Recorder::new();
@@ -1010,7 +1024,7 @@ fn paced(path: &str, content_type: &'static str, chunks: Vec<String>) -> Arc<Eve
 }
 
 #[test]
-fn the_first_token_is_the_first_content() {
+fn the_first_token_is_the_first_chunk_with_content() {
     let chunk = |content: &str| {
         format!("data: {{\"model\":\"gpt-4o\",\"choices\":[{{\"delta\":{{\"content\":\"{content}\"}}}}]}}\n\n")
     };
@@ -1024,11 +1038,11 @@ fn the_first_token_is_the_first_content() {
 }
 
 #[test]
-fn the_first_token_of_any_shape() {
+fn finds_the_first_token_in_every_format() {
     let (sse, lines) = ("text/event-stream", "application/x-ndjson");
     let gemini = "/v1beta/models/gemini-2.5-flash:streamGenerateContent";
     for (path, content_type, chunks, second) in [
-        // What repeats the request is no content.
+        // Echoed instructions are not content.
         (
             "/v1/responses",
             sse,
@@ -1049,7 +1063,7 @@ fn the_first_token_of_any_shape() {
             ],
             2,
         ),
-        // However documents are cut.
+        // Documents may be split anywhere.
         (
             gemini,
             "application/json",
@@ -1070,7 +1084,7 @@ fn the_first_token_of_any_shape() {
     }
 }
 
-/// A POST of JSON and its JSON answer, as a server sees it that believes nobody.
+/// Returns the LLM call on the event of a JSON exchange, for a server that does not trust its clients.
 fn answered_to(host: &str, path: &str, answer: &Value, tap: UsageTap) -> Value {
     let body = answer.to_string();
     let case = Case {
@@ -1080,7 +1094,7 @@ fn answered_to(host: &str, path: &str, answer: &Value, tap: UsageTap) -> Value {
         headers: vec![("content-type".to_owned(), "application/json".to_owned())],
         body: body.clone().into(),
         expect: Value::Null,
-        trusts: false,
+        trusts_request: false,
     };
     let recorder = Recorder::new();
     let layer = TaggingLayer::builder().usage(tap).sink(recorder.0.clone()).build().unwrap();
@@ -1088,14 +1102,14 @@ fn answered_to(host: &str, path: &str, answer: &Value, tap: UsageTap) -> Value {
     serde_json::to_value(&*recorder.0.single()).unwrap()["llm"].clone()
 }
 
-/// Others than Anthropic serve its API, under its path.
+/// Other providers serve Anthropic's API under the same path.
 #[test]
-fn messages_are_of_whose_model_answers() {
+fn the_model_decides_the_provider_of_messages() {
     for (model, provider) in [
         ("claude-sonnet-4-20250514", "anthropic"),
         ("deepseek-chat", "deepseek"),
         ("kimi-k2-0905-preview", "moonshotai"),
-        ("a-model-of-nobody", "anthropic"),
+        ("unknown-model", "anthropic"),
     ] {
         let answer = json!({"id":"m","type":"message","model":model,"usage":{"input_tokens":1000,"output_tokens":100}});
         let llm = answered_to("localhost", "/v1/messages", &answer, UsageTap::new());
@@ -1103,9 +1117,9 @@ fn messages_are_of_whose_model_answers() {
     }
 }
 
-/// Who forwards to one upstream knows who answers.
+/// A gateway with one upstream knows the provider of every response.
 #[test]
-fn the_upstream_is_who_serves() {
+fn the_upstream_decides_the_provider() {
     let answer = json!({"model":"gpt-oss-120b","usage":{"prompt_tokens":1000,"completion_tokens":100}});
     for (upstream, provider) in [
         ("https://api.cerebras.ai", "cerebras"),
@@ -1119,9 +1133,9 @@ fn the_upstream_is_who_serves() {
     }
 }
 
-/// Some call raw deflate what RFC 9110 wants within the frame of zlib.
+/// Some servers send raw deflate data, although RFC 9110 requires the zlib format.
 #[test]
-fn deflate_without_its_frame_is_read() {
+fn reads_raw_deflate() {
     for case in &cases() {
         let mut encoder = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::default());
         encoder.write_all(&case.body).unwrap();
@@ -1133,7 +1147,7 @@ fn deflate_without_its_frame_is_read() {
 }
 
 #[test]
-fn a_decompression_bomb_is_given_up() {
+fn gives_up_on_a_decompression_bomb() {
     for coding in ["gzip", "gzip, gzip"] {
         let body = encode(coding, &vec![b' '; 64 * 1024 * 1024]);
         let case = Case {
@@ -1143,16 +1157,16 @@ fn a_decompression_bomb_is_given_up() {
             headers: vec![("content-type".to_owned(), "application/json".to_owned())],
             body: body.clone(),
             expect: Value::Null,
-            trusts: false,
+            trusts_request: false,
         };
         let event = run(&case, Some(coding), vec![body.into()]);
         assert_eq!(event["llm"]["usage_status"], "unparsed", "{coding}");
     }
 }
 
-// Asking for usage.
+// Requesting usage.
 
-/// What the service gets, and what the client gets of this answer.
+/// Returns the request that the service receives, and the response body that the client receives.
 fn injected(request: Request<Full<Bytes>>, frames: Vec<Bytes>) -> (Request<Bytes>, Bytes) {
     let seen = Arc::new(Mutex::new(None));
     let keep = seen.clone();
@@ -1185,8 +1199,8 @@ fn post_json(path: &str, body: &str) -> Request<Full<Bytes>> {
 }
 
 #[test]
-fn usage_is_asked_for_and_hidden_whatever_the_frames() {
-    let shown =
+fn requests_usage_and_hides_it_from_the_client_at_any_split() {
+    let visible =
         ANSWER.replace("data: {\"choices\":[],\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":2}}\n\n", "");
     for at in 0..ANSWER.len() {
         let body = r#" {"model":"gpt-4o","stream":true,"messages":[]}"#;
@@ -1195,12 +1209,12 @@ fn usage_is_asked_for_and_hidden_whatever_the_frames() {
         assert_eq!(request.body(), expected);
         assert_eq!(request.headers()["content-length"], expected.len().to_string());
         assert!(!request.headers().contains_key("accept-encoding"));
-        assert_eq!(answer, shown, "cut at {at}");
+        assert_eq!(answer, visible, "cut at {at}");
     }
 }
 
 #[test]
-fn other_requests_pass_as_they_are() {
+fn passes_on_other_requests_unchanged() {
     let large = format!(r#"{{"stream":true,"messages":"{}"}}"#, "x".repeat(2048));
     for (path, body) in [
         ("/v1/chat/completions", r#"{"model":"gpt-4o","stream":false}"#),

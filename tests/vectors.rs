@@ -1,4 +1,4 @@
-//! The rules for tags and trace ids, as data in `vectors/metadata.json` and `vectors/trace.json`.
+//! The rules for tags and trace IDs, defined as data in `vectors/metadata.json` and `vectors/trace.json`.
 
 mod common;
 
@@ -23,7 +23,7 @@ fn cases(file: &str) -> Vec<Value> {
     cases
 }
 
-/// Returns a text, which may be written as a repetition.
+/// Returns a text, which the file may define as a repetition.
 fn text(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
@@ -104,21 +104,21 @@ fn builder(case: &Value) -> Result<MetadataLayerBuilder, Box<dyn std::error::Err
         None | Some("truncate") => Overflow::Truncate,
         Some("drop") => Overflow::Drop,
         Some("reject") => Overflow::Reject,
-        Some(word) => panic!("{word}"),
+        Some(word) => panic!("unknown overflow {word:?}"),
     });
     let mut builder = MetadataLayer::builder().sources(sources).limits(limits);
     if let Some(word) = case["precedence"].as_str() {
         builder = builder.precedence(word.parse()?);
     }
-    let fixed = scopes(&case["static_scopes"]);
+    let static_scopes = scopes(&case["static_scopes"]);
     for scope in Scope::ALL {
-        builder = builder.scope(*scope, fixed.get(*scope).clone());
+        builder = builder.scope(*scope, static_scopes.get(*scope).clone());
     }
     let resolved = scopes(&case["scopes"]);
     Ok(builder.resolver(move |_| resolved.clone()))
 }
 
-/// Runs a case for tags. The error describes the first deviation.
+/// Runs a case for tags. The error describes the first difference.
 async fn run_metadata(case: &Value) -> Result<(), String> {
     let expect = &case["expect"];
     let built = builder(case).and_then(|builder| {
@@ -132,17 +132,17 @@ async fn run_metadata(case: &Value) -> Result<(), String> {
         (Err(error), Some(expected)) if error.to_string().contains(expected) => return Ok(()),
         (Err(error), _) => return Err(format!("error: {error}")),
     };
-    let code_tags = metadata(&case["code_tags"]);
+    let handler_tags = metadata(&case["code_tags"]);
     let service = layer.layer(service_fn(move |request: Request<_>| {
         let _: &tower_tagging::tagging::RequestBody<String> = request.body();
-        request.extensions().get::<Tags>().unwrap().extend(&code_tags);
+        request.extensions().get::<Tags>().unwrap().extend(&handler_tags);
         async { Ok::<_, Infallible>(Response::new(String::new())) }
     }));
     let response = service.oneshot(request(case)).await.unwrap();
     let event = recorder.single();
     if let Some(status) = expect["status"].as_u64() {
-        let got = (u64::from(response.status().as_u16()), event.outcome());
-        return if got == (status, Outcome::Rejected) { Ok(()) } else { Err(format!("answered {got:?}")) };
+        let actual = (u64::from(response.status().as_u16()), event.outcome());
+        return if actual == (status, Outcome::Rejected) { Ok(()) } else { Err(format!("responded with {actual:?}")) };
     }
     if event.metadata() != &metadata(&expect["metadata"]) {
         return Err(format!("metadata {:?}", event.metadata()));
@@ -150,15 +150,15 @@ async fn run_metadata(case: &Value) -> Result<(), String> {
     if let Some(sources) = expect["sources"].as_object() {
         let expected: BTreeMap<_, _> =
             sources.iter().map(|(key, scope)| (key.as_str(), scope.as_str().unwrap())).collect();
-        let got: BTreeMap<_, _> = event.sources().map(|(key, scope)| (key, scope.as_str())).collect();
-        if got != expected {
-            return Err(format!("sources {got:?}"));
+        let actual: BTreeMap<_, _> = event.sources().map(|(key, scope)| (key, scope.as_str())).collect();
+        if actual != expected {
+            return Err(format!("sources {actual:?}"));
         }
     }
     let mut notes = event.diagnostics().to_vec();
     for expected in expect["diagnostics"].as_array().into_iter().flatten() {
-        let matches = |field: &str, got: Option<&str>| {
-            expected.get(field).is_none_or(|expected| expected.is_null() || Some(text(expected).as_str()) == got)
+        let matches = |field: &str, actual: Option<&str>| {
+            expected.get(field).is_none_or(|expected| expected.is_null() || Some(text(expected).as_str()) == actual)
         };
         let found = notes.iter().position(|note| {
             expected["code"] == note.code().as_str() && matches("key", note.key()) && matches("detail", note.detail())
@@ -171,7 +171,7 @@ async fn run_metadata(case: &Value) -> Result<(), String> {
     if notes.is_empty() { Ok(()) } else { Err(format!("unexpected diagnostics {notes:?}")) }
 }
 
-/// Runs a case for trace ids. The error describes the first deviation.
+/// Runs a case for trace IDs. The error describes the first difference.
 async fn run_trace(case: &Value) -> Result<(), String> {
     let expect = &case["expect"];
     let mut trace_ids = TraceIdLayer::new();
@@ -199,14 +199,14 @@ async fn run_trace(case: &Value) -> Result<(), String> {
     let event = common::json(&recorder.single());
     let trace = &event["trace"];
     let check = |field: &str, expected: &Value| -> Result<(), String> {
-        let got = &trace[field];
-        let id = got.as_str().unwrap_or_default();
-        let is_right = match expected.as_str() {
+        let actual = &trace[field];
+        let id = actual.as_str().unwrap_or_default();
+        let is_correct = match expected.as_str() {
             Some("<fresh>") => !id.is_empty() && !inbound.iter().any(|value| value.replace('-', "").contains(id)),
             _ if expected.is_object() => id == text(expected),
-            _ => got == expected,
+            _ => actual == expected,
         };
-        if is_right { Ok(()) } else { Err(format!("{field} is {got}, not {expected}")) }
+        if is_correct { Ok(()) } else { Err(format!("{field} is {actual}, expected {expected}")) }
     };
     let fields =
         ["trace_id", "client_trace_id", "span_id", "parent_span_id", "span_name", "span_path", "linked_trace_id"];

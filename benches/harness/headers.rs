@@ -1,4 +1,4 @@
-/// The headers of a client of an LLM API. Four of them can become tags.
+/// The headers of a typical LLM API client. Four of them can become tags.
 pub(crate) const HEADERS: [(&str, &str); 12] = [
     ("host", "api.example.com"),
     ("user-agent", "OpenAI/Python 2.30.0"),

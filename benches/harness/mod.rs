@@ -1,7 +1,7 @@
-//! Shared by the benches of layers: rows that run in their own processes and take turns, requests as a server passes them on,
-//! and exporters that discard their input.
+//! Helpers for the benchmarks of layers: rows that run in separate processes in turn, requests like those from a
+//! server, and exporters that discard their input.
 
-#![allow(dead_code, reason = "each bench uses only some of it")]
+#![allow(dead_code, reason = "each benchmark uses only some of it")]
 
 mod headers;
 
@@ -30,8 +30,8 @@ use opentelemetry_sdk::{
 };
 use tower::Service;
 
-/// The number of requests that are built first and then timed together. Few enough to stay in the cache, and for a consumer
-/// to keep up.
+/// The number of requests that are built first and then timed together. Few enough to stay in the cache, and for a
+/// consumer to keep up.
 pub(crate) const BURST: usize = 128;
 /// Room for all requests of a row, so that a slow consumer drops nothing.
 pub(crate) const QUEUE: usize = 65_536;
@@ -42,7 +42,8 @@ pub(crate) fn median(values: &mut [f64]) -> f64 {
     values[values.len() / 2]
 }
 
-/// Returns the smallest value. Disturbances only slow a round down, so the fastest one is closest to the cost of the code.
+/// Returns the smallest value. Disturbances only slow a round down, so the fastest one is closest to the cost of the
+/// code.
 pub(crate) fn fastest(values: &[f64]) -> f64 {
     values.iter().copied().fold(f64::INFINITY, f64::min)
 }
@@ -135,7 +136,8 @@ where
     while body.frame().now_or_never().expect("the body is available immediately").is_some() {}
 }
 
-/// Builds a request as hyper and axum pass it on: header values are slices of the buffer that was read from the connection.
+/// Builds a request as hyper and axum pass it on: header values are slices of the buffer that was read from the
+/// connection.
 pub(crate) fn request() -> Request<Full<Bytes>> {
     let mut buffer = Bytes::from(HEADERS.map(|(_, value)| value).concat());
     let mut request = Request::post("/v1/chat/completions?stream=false").body(Full::from("{}")).unwrap();

@@ -3,7 +3,7 @@
 //! | variable | meaning | default |
 //! |---|---|---|
 //! | `LISTEN` | address to listen on | `127.0.0.1:8787` |
-//! | `UPSTREAM` | base URL to forward requests to, `http` or `https` | the built-in demo provider answers |
+//! | `UPSTREAM` | base URL to forward requests to, `http` or `https` | the built-in demo provider responds |
 //! | `EVENTS` | path of a JSON Lines file to append events to, or `-` for standard output | `-` |
 //! | `STORE` | store for events: `sqlite:<path>`, a `postgres://` URL, or `none` | `sqlite:events.db` |
 //! | `SPOOL` | folder that keeps events until they are stored, so that even `kill -9` loses none | no spool |

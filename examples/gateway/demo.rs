@@ -1,5 +1,5 @@
-//! A demo provider with the APIs of OpenAI (chat completions), Anthropic (messages), and Gemini (generateContent), unary and
-//! streamed. Its usage objects look like the real ones and count one token per word.
+//! A demo provider with the APIs of OpenAI (chat completions), Anthropic (messages), and Gemini (generateContent),
+//! unary and streamed. Its usage objects look like the real ones and count one token per word.
 
 use std::{convert::Infallible, time::Duration};
 
@@ -15,7 +15,7 @@ use futures_util::{StreamExt, stream};
 use serde_json::{Value, json};
 
 const WORDS: [&str; 6] = ["Hello", " from", " the", " demo", " provider", "."];
-/// The time between two chunks of a stream.
+/// The delay before each chunk of a stream.
 const PACE: Duration = Duration::from_millis(20);
 
 pub(crate) fn router() -> Router {
@@ -137,7 +137,7 @@ async fn generate(Path(call): Path<String>, body: Bytes) -> Response {
         return error(StatusCode::BAD_REQUEST, "the body is not valid JSON");
     };
     let Some((model, method)) = call.split_once(':') else {
-        return error(StatusCode::NOT_FOUND, "the path names no method");
+        return error(StatusCode::NOT_FOUND, "the path does not name a method");
     };
     let prompt = input_tokens(&request["contents"]);
     let response = |text: &str, finish: Value, output: Option<usize>| {

@@ -4,8 +4,8 @@
 //! cargo run --example gateway --features full
 //! ```
 //!
-//! Without `UPSTREAM`, a built-in demo provider answers, so no server, key, or network is needed. Events go to standard
-//! output and messages for humans to standard error. `config.rs` lists the environment variables.
+//! Without `UPSTREAM`, a built-in demo provider responds, so no server, key, or network is needed. Events are written
+//! to standard output, and messages for humans to standard error. `config.rs` lists the environment variables.
 
 mod config;
 mod demo;
@@ -22,9 +22,9 @@ use tower_tagging::{
     usage::include_usage::InjectIncludeUsageLayer,
 };
 
-/// Time for open requests to end after a stop signal.
+/// The time that open requests have to end after a stop signal.
 const DRAIN: Duration = Duration::from_secs(10);
-/// Time for the delivery of events after that.
+/// The time for the delivery of events after that.
 const DELIVER: Duration = Duration::from_secs(10);
 
 fn main() -> ExitCode {

@@ -1,4 +1,5 @@
-//! Forwards requests to the upstream and streams both ways. Tunnels websockets, whose events describe only the handshake.
+//! Forwards requests to the upstream and streams both ways. Tunnels websockets, whose events describe only the
+//! handshake.
 
 use std::{convert::Infallible, error::Error, sync::Arc, time::Duration};
 
@@ -22,7 +23,7 @@ use hyper_util::{
 use serde_json::json;
 use tower_tagging::Tags;
 
-/// Time for the upstream to accept a connection.
+/// The time that the upstream has to accept a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 struct Upstream {
@@ -100,7 +101,7 @@ async fn forward(State(upstream): State<Arc<Upstream>>, request: Request) -> Res
             let body = if is_head && !head.headers.contains_key(header::CONTENT_LENGTH) {
                 Body::from_stream(futures_util::stream::empty::<Result<Bytes, Infallible>>())
             } else {
-                Body::new(body.map_err(record_break))
+                Body::new(body.map_err(record_body_error))
             };
             Response::from_parts(head, body)
         }
@@ -169,8 +170,8 @@ fn join_cookies(headers: &mut HeaderMap) {
 }
 
 /// Records on the event why the response body ended early. The layer itself sees only the type of the error.
-fn record_break(error: hyper::Error) -> hyper::Error {
-    // A handle that is moved into the body would live as long as the body.
+fn record_body_error(error: hyper::Error) -> hyper::Error {
+    // Looks up the current tags, because a handle that is moved into the body would live as long as the body.
     if let Some(tags) = Tags::current() {
         tags.set_error(format!("upstream_broke_off: {}", cause(&error)));
     }
@@ -196,7 +197,8 @@ fn target(base: &Uri, uri: &Uri) -> Result<Uri, Box<dyn Error>> {
     Ok(Uri::from_parts(parts)?)
 }
 
-/// Removes hop-by-hop headers (RFC 9110, section 7.6.1). Trace headers stay, even if the client lists them as hop-by-hop.
+/// Removes hop-by-hop headers (RFC 9110, section 7.6.1). Trace headers stay, even if the client lists them as
+/// hop-by-hop.
 fn remove_hop_by_hop(headers: &mut HeaderMap) {
     let named: Vec<HeaderName> = headers
         .get_all(header::CONNECTION)
@@ -214,7 +216,7 @@ fn remove_hop_by_hop(headers: &mut HeaderMap) {
     }
 }
 
-/// Answers in place of the upstream and records the reason on the event.
+/// Responds in place of the upstream, and records the reason on the event.
 fn failure(status: StatusCode, kind: &str, message: &str) -> Response {
     if let Some(tags) = Tags::current() {
         tags.set_error(format!("{kind}: {message}"));

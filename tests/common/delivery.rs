@@ -1,4 +1,4 @@
-//! Requests through a layer, and what its sinks report about them.
+//! Sends requests through a layer, and checks the reports of its sinks.
 
 use std::{
     convert::Infallible,

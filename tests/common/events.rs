@@ -72,7 +72,7 @@ pub(crate) fn recorded_event() -> Arc<Event> {
     events(1, record).remove(0)
 }
 
-/// Returns an event with a value for each column, read from JSON.
+/// Returns an event that is read from JSON and has a value for each column.
 pub(crate) fn event_of_every_column() -> Arc<Event> {
     let event = r#"{
         "schema": "tower-tagging/1",
@@ -179,7 +179,7 @@ pub(crate) async fn full_event() -> Arc<Event> {
 pub(crate) fn varied_events() -> Vec<Arc<Event>> {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let mut all = vec![runtime.block_on(full_event()), recorded_event(), event_of_every_column()];
-    all.extend(events(2, |_, tags| tags.set_error("no more")));
+    all.extend(events(2, |_, tags| tags.set_error("failed")));
     all
 }
 
@@ -277,12 +277,12 @@ fn expect_llm(row: &mut Value, llm: &Value, millis: impl Fn(&Value) -> Value) {
 
 type Handler = Box<dyn Fn(&Tags)>;
 
-/// Returns events that a database may refuse or misread, and an ordinary one before each.
+/// Returns events that a database may reject or misread, with an ordinary one before each.
 pub(crate) fn hostile_events() -> Vec<Arc<Event>> {
     let sink = MockSink::new();
     let layer = EventLayer::new(sink.clone()).usage(UsageTap::new());
     let long = "x".repeat(1024 * 1024);
-    let lone = String::from_utf8_lossy(b"lone \xed\xa0\x80 surrogate").into_owned();
+    let lone_surrogate = String::from_utf8_lossy(b"lone \xed\xa0\x80 surrogate").into_owned();
     let sql = "'); DROP TABLE tagging_events; --";
     let huge = Money::from_nano_usd(u64::MAX);
     let most = Unit::ALL.iter().fold(Usage::new(), |usage, unit| usage.with(*unit, u64::MAX));
@@ -296,7 +296,7 @@ pub(crate) fn hostile_events() -> Vec<Arc<Event>> {
         Box::new(|tags| tags.record_usage(Usage::tokens(1, 1).of("open\0ai", "\0"))),
         Box::new(|tags| tags.insert("NUL \0 key", "NUL \0 value, and the text \\u0000")),
         Box::new(|tags| tags.insert("\u{FFFD}", "\u{FFFD}\u{FFFF}\u{10FFFF}")),
-        Box::new(move |tags| tags.insert(&lone, &lone)),
+        Box::new(move |tags| tags.insert(&lone_surrogate, &lone_surrogate)),
         Box::new(move |tags| tags.insert(sql, sql)),
         Box::new(move |tags| tags.set_error(sql)),
         Box::new(|tags| tags.insert("\"", "\\\"'`$[0]{}")),
@@ -331,7 +331,7 @@ pub(crate) fn hostile_events() -> Vec<Arc<Event>> {
         emit(&layer.clone().clock(FixedClock(time)), 1, |_, tags| tags.insert("time", "absurd"));
     }
     let mut events = sink.events();
-    // A duplicate.
+    // Adds a duplicate.
     events.push(Arc::clone(&events[0]));
     events
 }

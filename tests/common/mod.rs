@@ -1,4 +1,4 @@
-//! What the tests share.
+//! Helpers that the tests share.
 
 #![allow(dead_code, reason = "each test uses its part")]
 
@@ -17,17 +17,17 @@ mod schema;
 
 static SCHEMA: LazyLock<Value> = LazyLock::new(|| serde_json::from_str(include_str!("../event.schema.json")).unwrap());
 
-/// Panics unless the text is an event by the schema.
+/// Panics unless the value is a valid event according to the schema.
 #[track_caller]
 pub(crate) fn assert_schema(event: &Value) {
     let problems = schema::violations(&SCHEMA, event);
     assert!(problems.is_empty(), "{problems:#?}\nin {event:#}");
-    // The schema leaves some texts open that the design does not.
+    // The format is stricter than the schema.
     let time = event["time"].as_str().unwrap();
     assert_eq!((time.len(), time.ends_with('Z')), (27, true), "not in UTC with microseconds: {time}");
 }
 
-/// The event as it is serialized, by the schema; and it is the same when it is read back.
+/// Serializes an event, and panics unless it matches the schema and survives a round trip.
 #[track_caller]
 pub(crate) fn json(event: &Event) -> Value {
     let text = serde_json::to_string(event).unwrap();
@@ -38,12 +38,12 @@ pub(crate) fn json(event: &Event) -> Value {
     value
 }
 
-/// What a subscriber of `tracing` writes.
+/// Collects the output of a `tracing` subscriber.
 #[derive(Clone, Default)]
 pub(crate) struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl Log {
-    /// What was written since it was last asked for.
+    /// Returns the output since the last call.
     pub(crate) fn take(&self) -> String {
         String::from_utf8(std::mem::take(&mut self.0.lock().unwrap())).unwrap()
     }
@@ -60,7 +60,7 @@ impl io::Write for Log {
     }
 }
 
-/// A [`MockSink`] whose events are checked against the schema when they are asked for.
+/// A [`MockSink`] that validates its events against the schema when they are read.
 #[derive(Clone, Default)]
 pub(crate) struct Recorder(pub(crate) MockSink);
 
@@ -126,12 +126,12 @@ impl Drop for TempFolder {
     }
 }
 
-/// The largest amount of memory that this process had so far, in bytes.
+/// Returns the peak resident memory of this process, in bytes.
 pub(crate) fn peak_memory() -> u64 {
     status_bytes("VmHWM:")
 }
 
-/// The memory that this process has now, in bytes.
+/// Returns the current resident memory of this process, in bytes.
 pub(crate) fn memory() -> u64 {
     status_bytes("VmRSS:")
 }
@@ -143,10 +143,10 @@ fn status_bytes(name: &str) -> u64 {
     kib * 1024
 }
 
-/// Keeps the panics that are part of a test, known by how their message begins, out of its output.
-pub(crate) fn expect_panics(beginning: &'static str) {
+/// Hides expected panics from the output of a test. Their messages start with `prefix`.
+pub(crate) fn expect_panics(prefix: &'static str) {
     std::panic::set_hook(Box::new(move |info| {
-        if !info.payload().downcast_ref::<&str>().is_some_and(|text| text.starts_with(beginning)) {
+        if !info.payload().downcast_ref::<&str>().is_some_and(|text| text.starts_with(prefix)) {
             eprintln!("{info}");
         }
     }));

@@ -1,4 +1,4 @@
-//! An OTLP collector over HTTP and gRPC that decodes requests, or refuses them.
+//! A mock OTLP collector over HTTP and gRPC that decodes or refuses requests.
 
 use std::{
     collections::BTreeMap,
@@ -37,7 +37,7 @@ pub(crate) struct Received {
     pub(crate) logs: Vec<LogRecord>,
     /// Number of compressed requests.
     pub(crate) compressed: usize,
-    /// Response to every request for spans and logs, in place of accepting it.
+    /// The response to all requests with spans or logs, if they are refused.
     pub(crate) refusal: Option<Refusal>,
 }
 
@@ -45,7 +45,7 @@ pub(crate) struct Received {
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Refusal {
     Http(u16),
-    /// The numeric code of gRPC.
+    /// The numeric gRPC status code.
     Grpc(u16),
 }
 
@@ -110,7 +110,7 @@ impl Receiver {
         format!("http://{}", self.address)
     }
 
-    /// Refuses all requests for spans and logs, or accepts them again.
+    /// Refuses all requests with spans or logs, or accepts them again.
     pub(crate) fn refuse(&self, refusal: Option<Refusal>) {
         self.received.lock().unwrap().refusal = refusal;
     }
@@ -269,7 +269,7 @@ fn refusal(State(received): &Shared) -> Option<Refusal> {
     received.lock().unwrap().refusal
 }
 
-/// Length of the prefix of a gRPC message: the compression flag and the length.
+/// The length of the prefix of a gRPC message, which is the compression flag and the message length.
 const GRPC_PREFIX: usize = 5;
 
 async fn grpc_traces(received: Shared, body: Bytes) -> Response {
@@ -284,7 +284,7 @@ async fn grpc_logs(received: Shared, body: Bytes) -> Response {
     grpc_response(logs(received, body.slice(GRPC_PREFIX..)).await)
 }
 
-/// Returns an empty message with the status OK, unless the response is an error of gRPC already.
+/// Returns an empty message with the status OK, unless the response already is a gRPC error.
 fn grpc_response(response: Response) -> Response {
     if response.headers().contains_key("grpc-status") {
         return response;

@@ -1,4 +1,4 @@
-//! The statements of `src/docs/queries.md`, and what they return for calls whose prices are known or unknown.
+//! The statements of `src/docs/queries.md`, and their expected results for calls with and without a known price.
 
 #![allow(dead_code, reason = "each test uses its part")]
 
@@ -23,15 +23,16 @@ pub(crate) fn query(database: &str, section: &str) -> String {
     statement.to_owned()
 }
 
-/// Calls with and without a price, and requests that are not LLM calls.
+/// Returns events of calls with and without a price, and of requests that are not LLM calls.
 ///
-/// One unit of cost is that of 2,006 input tokens and 300 output tokens of `gpt-4o`: 0.008015 US dollars.
+/// One unit of cost is the price of 2,006 input tokens and 300 output tokens of `gpt-4o`: 0.008015 US dollars.
 pub(crate) fn spending_events() -> Vec<Arc<Event>> {
     let now = SystemTime::now();
     let days = |days: u64| now - Duration::from_secs(60 * 60 * 24 * days);
     let priced =
         |tags: &Tags, units: u64| tags.record_usage(Usage::tokens(2_006 * units, 300 * units).of("openai", "gpt-4o"));
-    let unpriced = |tags: &Tags| tags.record_usage(Usage::tokens(1_000_000, 1).of("nobody", "unpriced-model"));
+    let unpriced =
+        |tags: &Tags| tags.record_usage(Usage::tokens(1_000_000, 1).of("unknown-provider", "unpriced-model"));
     let set = |tags: &Tags, feature: &str, team: &str, user: &str| {
         tags.insert("Feature", feature);
         tags.insert("Team", team);
@@ -68,24 +69,24 @@ pub(crate) fn spending_events() -> Vec<Arc<Event>> {
 /// The rows of a result, as text. `None` is `NULL`.
 pub(crate) type Rows = Vec<Vec<Option<String>>>;
 
-/// Panics unless all statements return what they should, for [`spending_events`] with the activated key `Feature`.
+/// Panics unless all statements return the expected rows for [`spending_events`], with the activated key `Feature`.
 pub(crate) fn check(database: &str, run: impl Fn(&str) -> Rows) {
     let rows = |section: &str, columns: &[usize], cost: usize| -> Vec<String> {
         let line = |row: Vec<Option<String>>| {
-            let shown = columns.iter().map(|at| row[*at].clone().unwrap_or_else(|| "NULL".to_owned()));
+            let values = columns.iter().map(|at| row[*at].clone().unwrap_or_else(|| "NULL".to_owned()));
             let cost: f64 = row[cost].as_ref().expect("a cost is never NULL").parse().unwrap();
             let units = cost / 0.008_015;
-            shown.chain([format!("{units:.3}")]).collect::<Vec<_>>().join(" ")
+            values.chain([format!("{units:.3}")]).collect::<Vec<_>>().join(" ")
         };
         run(&query(database, section)).into_iter().map(line).collect()
     };
     // Groups without a known cost rank last, in any order.
-    let check = |found: Vec<String>, ranked: &[&str], unknown: &[&str]| {
-        let (first, last) = found.split_at(ranked.len().min(found.len()));
-        assert_eq!(first, ranked, "{found:?}");
+    let check = |rows: Vec<String>, ranked: &[&str], unknown: &[&str]| {
+        let (first, last) = rows.split_at(ranked.len().min(rows.len()));
+        assert_eq!(first, ranked, "{rows:?}");
         let mut last = last.to_vec();
         last.sort();
-        assert_eq!(last, unknown, "{found:?}");
+        assert_eq!(last, unknown, "{rows:?}");
     };
 
     check(

@@ -1,11 +1,11 @@
 //! A validator for the part of JSON Schema that `event.schema.json` uses.
 //!
-//! A complete validator would be compiled with every example. This one panics on keywords that it does not support, so a
-//! change to the schema cannot weaken the tests unnoticed.
+//! A complete validator would be one more dependency to compile with every example. This one panics on unsupported
+//! keywords, so that a change to the schema cannot silently weaken the tests.
 
 use serde_json::{Map, Value};
 
-/// Returns one line per violation: the problem and the place of the value.
+/// Returns one line per violation, with the path of the value and the problem.
 pub(crate) fn violations(schema: &Value, value: &Value) -> Vec<String> {
     let mut found = Vec::new();
     check(schema, value, "$", &mut found);
@@ -62,7 +62,7 @@ fn check(schema: &Value, value: &Value, place: &str, found: &mut Vec<String>) {
     }
 }
 
-/// Returns the members of an object that `properties` does not list.
+/// Returns the members of an object that are not listed in `properties`.
 fn additional<'a>(schema: &Map<String, Value>, value: &'a Value) -> impl Iterator<Item = (&'a String, &'a Value)> {
     let is_listed = |name: &str| schema.get("properties").is_some_and(|properties| properties.get(name).is_some());
     value.as_object().into_iter().flatten().filter(move |(name, _)| !is_listed(name))

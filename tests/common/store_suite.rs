@@ -1,6 +1,7 @@
-//! The behavior that all stores share, as tests that run against each of them.
+//! Tests of the behavior that all stores share.
 //!
-//! [`store_suite!`] declares the tests. `MemoryStore` is the reference: other stores must return the same rows and keys.
+//! [`store_suite!`] declares the tests. `MemoryStore` is the reference, and other stores must return the same rows and
+//! keys.
 
 use std::{
     sync::Arc,
@@ -16,7 +17,7 @@ use uuid::Uuid;
 
 use crate::events::{self, distinct, event_at, hostile_events, varied_events};
 
-/// A store that waits for its results.
+/// A blocking interface to a store.
 pub(crate) trait TestStore {
     fn writer(&self) -> Box<dyn BatchWriter>;
     fn event(&self, id: Uuid) -> Option<EventRow>;
@@ -25,7 +26,7 @@ pub(crate) trait TestStore {
     fn list_keys(&self) -> Vec<KeyInfo>;
     fn delete_before(&self, time: SystemTime) -> u64;
 
-    /// Writes one batch with its own writer, which stores its statistics when it ends.
+    /// Writes one batch with a new writer, which stores its statistics when it is dropped.
     fn write(&self, events: &[Arc<Event>]) {
         self.writer().write(events).unwrap();
     }
@@ -57,13 +58,13 @@ impl TestStore for MemoryStore {
     }
 }
 
-/// Declares a test for each case, with these attributes. `$open` creates an empty store from the name of the test.
+/// Declares a test with the given attributes for each case. `$open` creates an empty store from the name of the test.
 macro_rules! store_suite {
     ($attributes:tt, $open:path) => {
         store_suite! { @each $attributes, $open:
             reads_back_equal_rows
-            stores_hostile_values_as_memory_does
-            ignores_events_that_it_has
+            stores_hostile_values_correctly
+            ignores_duplicate_events
             returns_the_latest_events_first
             deletes_events_before_a_time
             lists_and_counts_keys
@@ -113,7 +114,7 @@ pub(crate) fn reads_back_equal_rows(store: &dyn TestStore) {
     assert_eq!(store.event(Uuid::max()), None);
 }
 
-pub(crate) fn stores_hostile_values_as_memory_does(store: &dyn TestStore) {
+pub(crate) fn stores_hostile_values_correctly(store: &dyn TestStore) {
     let events = hostile_events();
     let memory = write_both(store, &[&events]);
     let expected = memory.latest(u32::MAX);
@@ -125,7 +126,7 @@ pub(crate) fn stores_hostile_values_as_memory_does(store: &dyn TestStore) {
     }
 }
 
-pub(crate) fn ignores_events_that_it_has(store: &dyn TestStore) {
+pub(crate) fn ignores_duplicate_events(store: &dyn TestStore) {
     let events = events::events(500, |_, tags| tags.insert("team", "growth"));
     let twice: Vec<_> = events.iter().chain(&events).cloned().collect();
     let memory = write_both(store, &[&events[..4], &events[..4], &twice, &events]);

@@ -1,4 +1,4 @@
-//! Shared by the tests of single features: a sink that needs no feature, and requests that need no runtime.
+//! Helpers for the tests of single features. They need neither features nor an async runtime.
 
 use std::{
     convert::Infallible,
@@ -22,7 +22,7 @@ use tower_tagging::{
     tagging::{RequestBody, TaggingLayerBuilder},
 };
 
-/// Keeps all events, as a sink and as a writer.
+/// A sink and writer that keeps all events.
 #[derive(Clone, Debug, Default)]
 pub struct Collector(Arc<Mutex<Vec<Arc<Event>>>>);
 
@@ -54,7 +54,7 @@ impl BatchWriter for Collector {
     }
 }
 
-/// Creates a builder of a layer that reads tags from all sources.
+/// Creates a builder for a layer that reads tags from all sources.
 pub fn tagging() -> TaggingLayerBuilder {
     TaggingLayer::builder().metadata(MetadataLayer::builder().sources(TagSources::all()))
 }
@@ -69,7 +69,7 @@ pub fn request() -> Request<Full<Bytes>> {
         .unwrap()
 }
 
-/// Serves the request. The service reads its body and answers as an LLM API does.
+/// Serves the request. The service reads the body and responds like an LLM API.
 pub fn serve(layer: &TaggingLayer, request: Request<Full<Bytes>>) -> Response<Bytes> {
     const ANSWER: &str = r#"{"model": "gpt-4o", "choices": [{"index": 0, "message": {"role": "assistant", "content": "Hi"}}],
         "usage": {"prompt_tokens": 1000, "completion_tokens": 100, "total_tokens": 1100}}"#;
@@ -80,7 +80,7 @@ pub fn serve(layer: &TaggingLayer, request: Request<Full<Bytes>>) -> Response<By
         let response = Response::builder().header("content-type", "application/json");
         Ok::<_, Infallible>(response.body(Full::<Bytes>::from(ANSWER)).unwrap())
     }));
-    let response = service.oneshot(request).now_or_never().expect("the service answers immediately").unwrap();
+    let response = service.oneshot(request).now_or_never().expect("the service responds immediately").unwrap();
     let (head, body) = response.into_parts();
     let body = body.collect().now_or_never().expect("the body is available immediately").unwrap().to_bytes();
     assert_eq!(body, ANSWER, "the body passes unchanged");

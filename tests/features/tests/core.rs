@@ -1,4 +1,4 @@
-//! The part of the crate that needs no feature. These tests run with every single feature as well.
+//! The part of the crate that does not need a feature. These tests also run with each single feature.
 
 use std::{
     io::{self, Write},
@@ -38,7 +38,7 @@ fn trusted_scopes_override_the_client() {
 }
 
 #[test]
-fn events_survive_json() {
+fn events_survive_a_json_round_trip() {
     let collector = Collector::default();
     serve(&tagging().sink(collector.clone()).build().unwrap(), request());
     let written = collector.single();
@@ -77,7 +77,7 @@ fn writes_json_lines() {
 
 #[cfg(not(feature = "llm"))]
 #[test]
-fn events_without_the_llm_feature_have_no_call() {
+fn events_have_no_llm_call_without_the_feature() {
     let collector = Collector::default();
     serve(&tagging().sink(collector.clone()).build().unwrap(), request());
     assert!(collector.single().get("llm").is_none_or(Value::is_null));

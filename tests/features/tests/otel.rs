@@ -1,4 +1,4 @@
-//! The feature `otel`, with an exporter of the user.
+//! The feature `otel`, with a custom exporter.
 
 use std::sync::{Arc, Mutex};
 

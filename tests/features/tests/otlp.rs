@@ -1,4 +1,4 @@
-//! The feature `otlp`, without a collector and without a runtime.
+//! The feature `otlp`, without a collector or a runtime.
 
 use std::{net::TcpListener, time::Duration};
 

@@ -23,7 +23,7 @@ fn frame(text: &str) -> Vec<u8> {
 }
 
 #[test]
-fn usage_of_a_compressed_response_is_read() {
+fn reads_the_usage_of_a_compressed_response() {
     let collector = Collector::default();
     let layer = tagging().usage(UsageTap::new()).sink(collector.clone()).build().unwrap();
     let service = layer.layer(service_fn(async |_: Request<RequestBody<Full<Bytes>>>| {
