@@ -105,7 +105,7 @@
 //! - **Memory is bounded** on every path.
 //! - **No global configuration**: sinks, clocks, and prices are values that you pass to a layer.
 //! - **Secrets are not tags.**
-//! - **No listener, no cost**: without a sink, no event is built.
+//! - **No listener, no cost**: without a sink or an observer, no event is built.
 //!
 #![cfg_attr(not(feature = "otel"), doc = "[`otel`]: https://docs.rs/tower-tagging/latest/tower_tagging/otel/")]
 #![cfg_attr(

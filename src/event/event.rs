@@ -35,18 +35,26 @@ pub struct Event {
     pub(super) facts: Facts,
     settled: OnceLock<Settled>,
     pub(super) unsettled: Mutex<Option<Box<dyn Settle>>>,
+    /// The approximate memory use of `settled` or `unsettled` when the event was finished, in bytes.
+    pub(super) content_bytes: usize,
     /// The pool that the event returns to after delivery.
     home: Option<Arc<Pool<Event>>>,
 }
 
 impl Event {
     pub(super) fn new(facts: Facts, settled: Settled) -> Self {
-        Self { facts, settled: settled.into(), ..Self::empty() }
+        Self { facts, content_bytes: settled.approximate_bytes(), settled: settled.into(), ..Self::empty() }
     }
 
     /// Creates an event that describes nothing yet.
     pub(super) fn empty() -> Self {
-        Self { facts: Facts::default(), settled: OnceLock::new(), unsettled: Mutex::new(None), home: None }
+        Self {
+            facts: Facts::default(),
+            settled: OnceLock::new(),
+            unsettled: Mutex::new(None),
+            content_bytes: 0,
+            home: None,
+        }
     }
 
     /// Creates an empty event that returns to a pool after delivery.
@@ -146,16 +154,22 @@ impl Event {
     }
 
     /// Returns the name of the API key that the caller used. Never the key itself.
+    ///
+    /// No layer of this crate sets it yet; see [`EventBuilder`](super::EventBuilder).
     pub fn api_key(&self) -> Option<&str> {
         self.facts.api_key.as_deref()
     }
 
     /// Returns the slug of the workspace that the API key belongs to.
+    ///
+    /// No layer of this crate sets it yet; see [`EventBuilder`](super::EventBuilder).
     pub fn workspace(&self) -> Option<&str> {
         self.facts.workspace.as_deref()
     }
 
     /// Returns the name of the provider credential that was used, if the service resolves provider credentials.
+    ///
+    /// No layer of this crate sets it yet; see [`EventBuilder`](super::EventBuilder).
     pub fn virtual_key(&self) -> Option<&str> {
         self.facts.virtual_key.as_deref()
     }
@@ -174,6 +188,8 @@ impl Event {
     }
 
     /// Returns the name of the limit rule that rejected the request.
+    ///
+    /// No layer of this crate sets it yet; see [`EventBuilder`](super::EventBuilder).
     pub fn limit_rule(&self) -> Option<&str> {
         self.facts.limit_rule.as_deref()
     }
@@ -222,8 +238,7 @@ impl Event {
 
     /// Returns the approximate memory use, in bytes.
     pub(crate) fn approximate_bytes(&self) -> usize {
-        let unsettled = lock(&self.unsettled).as_ref().map_or(0, |unsettled| unsettled.approximate_bytes());
-        size_of::<Self>() + self.facts.heap_bytes() + unsettled
+        size_of::<Self>() + self.facts.heap_bytes() + self.content_bytes
     }
 }
 

@@ -1,7 +1,9 @@
 use std::any::Any;
 
-use crate::metadata::{Diagnostic, Metadata, Scope};
-use crate::usage::LlmCall;
+use crate::{
+    metadata::{Diagnostic, Metadata, Scope},
+    usage::LlmCall,
+};
 
 use super::facts::Facts;
 
@@ -13,6 +15,20 @@ pub(crate) struct Settled {
     pub(crate) sources: Vec<Scope>,
     pub(crate) diagnostics: Vec<Diagnostic<'static>>,
     pub(crate) llm: Option<Box<LlmCall>>,
+}
+
+impl Settled {
+    /// Returns the approximate memory use, in bytes.
+    pub(crate) fn approximate_bytes(&self) -> usize {
+        let Self { metadata, sources, diagnostics, llm } = self;
+        let length = |text: Option<&str>| text.map_or(0, str::len);
+        let texts = diagnostics.iter().map(|note| length(note.key()) + length(note.detail())).sum::<usize>();
+        metadata.approximate_bytes()
+            + size_of_val(sources.as_slice())
+            + size_of_val(diagnostics.as_slice())
+            + texts
+            + llm.as_ref().map_or(0, |call| call.approximate_bytes())
+    }
 }
 
 /// The lazy step of one request: what was captured on the request path and is turned into [`Settled`] on first use.

@@ -74,9 +74,9 @@ codes! {
     ControlRemoved = "control_removed",
     /// A tag with an empty key was dropped.
     EmptyKey = "empty_key",
-    /// A trusted scope overrides a tag that the client sent.
+    /// A trusted scope overrides a tag that the client sent or the handler set.
     ///
-    /// The detail is the client's value.
+    /// The detail is the client's value, or else the handler's. There is one note per key.
     Shadowed = "shadowed",
     /// A header that is marked sensitive was ignored.
     SensitiveHeader = "sensitive_header",

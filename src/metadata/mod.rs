@@ -40,9 +40,9 @@
 //! | [`Precedence::Strict`], the default | `Fallback` | `Request` | `Handler` | `ApiKey` | `Workspace` | `Forced` |
 //! | [`Precedence::Legacy`] | `Fallback` | `Workspace` | `ApiKey` | `Request` | `Handler` | `Forced` |
 //!
-//! Clients can only set tags of the scope [`Request`](Scope::Request). If a stronger scope sets the same key, the client's
-//! tag is *shadowed*: the event has a [diagnostic](Diagnostic) with the client's value, and the layer
-//! [counts](crate::MetadataLayer::shadowed_total) it.
+//! Clients can only set tags of the scope [`Request`](Scope::Request). If a stronger trusted scope sets the same key,
+//! the client's tag is *shadowed*: the event has a [diagnostic](Diagnostic) with the client's value, and the layer
+//! [counts](crate::MetadataLayer::shadowed_total) it. The same applies to tags of the scope [`Handler`](Scope::Handler).
 //!
 //! The other scopes are trusted. Their tags come from the following places. If several set the same key in the same scope,
 //! the last one wins:

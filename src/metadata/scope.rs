@@ -31,7 +31,7 @@ impl Scope {
     pub const ALL: &'static [Self] =
         &[Self::Fallback, Self::Request, Self::Handler, Self::ApiKey, Self::Workspace, Self::Forced];
 
-    /// Returns `true` for the scopes that shadow tags of the client and the handler.
+    /// Returns `true` for the scopes that only the service's configuration and authentication set.
     pub const fn is_trusted(self) -> bool {
         !matches!(self, Self::Request | Self::Handler)
     }

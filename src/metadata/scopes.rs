@@ -63,9 +63,9 @@ impl Scopes {
         &mut self.maps[scope as usize]
     }
 
-    /// Returns `true` if a [trusted](Scope::is_trusted) scope has tags, which may shadow others.
-    pub(crate) fn has_trusted(&self) -> bool {
-        Scope::ALL.iter().any(|scope| scope.is_trusted() && !self.get(*scope).is_empty())
+    /// Returns `true` if a scope has tags that may shadow those of the client or the handler.
+    pub(crate) fn may_shadow(&self) -> bool {
+        [Scope::ApiKey, Scope::Workspace, Scope::Forced].iter().any(|scope| !self.get(*scope).is_empty())
     }
 
     /// Returns the approximate size in memory, in bytes.
@@ -80,11 +80,11 @@ mod tests {
     use crate::tags;
 
     #[test]
-    fn knows_trusted_scopes() {
+    fn only_trusted_scopes_may_shadow() {
         for scope in Scope::ALL {
             let scopes = Scopes::new().with(*scope, tags! { "k" => "v" });
-            assert_eq!(scopes.has_trusted(), scope.is_trusted(), "{scope}");
+            assert_eq!(scopes.may_shadow(), scope.is_trusted() && *scope != Scope::Fallback, "{scope}");
         }
-        assert!(!Scopes::new().has_trusted());
+        assert!(!Scopes::new().may_shadow());
     }
 }

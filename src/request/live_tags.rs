@@ -11,8 +11,8 @@ use super::tag_rules::TagRules;
 
 /// The tags of a request that has not ended: captured headers, the scopes that are read from them, and their merge.
 ///
-/// Reading and merging are put off until the service, a layer, or a sink asks for the result. A request whose tags nobody
-/// asks for pays for copying its headers only; the sink's thread does the rest.
+/// Reading and merging are put off until the service, a layer, or a sink asks for the result. If they do not, the request
+/// pays only for copying its headers, and the sink's thread does the rest.
 #[derive(Debug, Default)]
 pub(crate) struct LiveTags {
     /// The rules of the outermost layer. They stay for the next request, which usually has the same ones, because a
@@ -187,7 +187,7 @@ impl LiveTags {
     /// Counts the shadowed tags immediately, for a request that may have no event. Returns `false` if no scope could shadow
     /// a tag.
     pub(crate) fn count_shadowed(&mut self) -> bool {
-        if !self.has_trusted() {
+        if !self.may_shadow() {
             return false;
         }
         self.merged();
@@ -197,10 +197,10 @@ impl LiveTags {
         true
     }
 
-    fn has_trusted(&self) -> bool {
-        self.rules().is_some_and(TagRules::has_trusted)
-            || self.trusted.as_ref().is_some_and(Scopes::has_trusted)
-            || self.scopes.has_trusted()
+    fn may_shadow(&self) -> bool {
+        self.rules().is_some_and(TagRules::may_shadow)
+            || self.trusted.as_ref().is_some_and(Scopes::may_shadow)
+            || self.scopes.may_shadow()
     }
 
     /// Ends all changes. The shadowed tags are counted when the tags are settled, or dropped unread.
@@ -249,13 +249,11 @@ impl Drop for LiveTags {
     }
 }
 
-/// Returns the tags of the client and the service that a trusted scope overrides.
+/// Returns the tags of the client, or else of the handler, that a trusted scope overrides.
 fn shadowed<'t>(scopes: &'t Scopes, merged: &'t MergedTags) -> impl Iterator<Item = (&'t str, &'t str)> {
-    [Scope::Request, Scope::Handler].into_iter().flat_map(|scope| {
-        // Both sides are sorted by key, and the effective metadata contains the key of each tag.
-        let mut effective = merged.metadata.iter().zip(&merged.sources);
-        scopes.get(scope).iter().filter(move |(key, _)| {
-            effective.find(|((tag, _), _)| tag == key).is_some_and(|(_, source)| source.is_trusted())
-        })
+    let trusted = merged.metadata.iter().zip(&merged.sources).filter(|(_, source)| source.is_trusted());
+    trusted.filter_map(|((key, _), _)| {
+        let value = [Scope::Request, Scope::Handler].into_iter().find_map(|scope| scopes.get(scope).get(key))?;
+        Some((key, value))
     })
 }

@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use crate::{
     event::{Draft, Event, EventPoolOwner, Facts, Outcome},
-    metadata::{Diagnostic, Metadata, Scope, Scopes},
+    metadata::{Diagnostic, Scopes},
     trace::{IdGenerator, OnwardHeaders, RandomIds, TraceContext, TraceIdLayer},
 };
 
@@ -67,27 +67,6 @@ impl RequestState {
         }
     }
 
-    /// Calls `read` with the effective metadata.
-    pub(crate) fn metadata<T>(&mut self, read: impl FnOnce(&Metadata) -> T) -> T {
-        match (&mut self.open, &self.event) {
-            (Some(request), _) => read(&request.unsettled.tags.merged().metadata),
-            (None, Some(event)) => read(event.metadata()),
-            (None, None) => read(&Metadata::new()),
-        }
-    }
-
-    /// Returns the effective tags by the scope that set them.
-    pub(crate) fn effective_scopes(&mut self) -> Scopes {
-        match (&mut self.open, &self.event) {
-            (Some(request), _) => {
-                let merged = request.unsettled.tags.merged();
-                by_scope(&merged.metadata, merged.sources.iter().copied())
-            }
-            (None, Some(event)) => by_scope(event.metadata(), event.sources().map(|(_, scope)| scope)),
-            (None, None) => Scopes::new(),
-        }
-    }
-
     /// Returns the trace ids. Generates them if no layer has set any.
     pub(crate) fn trace(&mut self) -> TraceContext {
         if let Some(request) = &mut self.open {
@@ -95,14 +74,6 @@ impl RequestState {
             return request.facts().trace.clone();
         }
         self.event.as_ref().map_or_else(TraceContext::unset, |event| event.trace().clone())
-    }
-
-    pub(crate) fn diagnostics(&mut self) -> Vec<Diagnostic<'static>> {
-        match (&mut self.open, &self.event) {
-            (Some(request), _) => request.unsettled.tags.diagnostics(),
-            (None, Some(event)) => event.diagnostics().to_vec(),
-            (None, None) => Vec::new(),
-        }
     }
 
     /// Finishes the event, unless it is finished already. `complete` writes the facts about the end.
@@ -129,15 +100,6 @@ impl RequestState {
     pub(super) fn event(&self) -> Option<&Arc<Event>> {
         self.event.as_ref()
     }
-}
-
-/// Groups tags by the scope that set them.
-fn by_scope(metadata: &Metadata, sources: impl Iterator<Item = Scope>) -> Scopes {
-    let mut scopes = Scopes::new();
-    for ((key, value), scope) in metadata.iter().zip(sources) {
-        scopes.get_mut(scope).insert(key, value);
-    }
-    scopes
 }
 
 impl OpenRequest {

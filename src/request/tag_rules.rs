@@ -65,8 +65,8 @@ impl TagRules {
     }
 
     /// Returns `true` if tags of every request may shadow a client's tag.
-    pub(super) fn has_trusted(&self) -> bool {
-        self.shared.scopes.has_trusted()
+    pub(super) fn may_shadow(&self) -> bool {
+        self.shared.scopes.may_shadow()
     }
 
     /// Copies the headers that become tags.

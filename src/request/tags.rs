@@ -8,7 +8,6 @@ use std::{
 
 use uuid::Uuid;
 
-use crate::usage::{ExtraCost, LlmCall, Recorded, UsageRecord};
 use crate::{
     body::{RequestFields, UserNote},
     event::Event,
@@ -16,6 +15,7 @@ use crate::{
     sync::lock,
     text::truncated,
     trace::TraceContext,
+    usage::{ExtraCost, LlmCall, Recorded, UsageRecord},
 };
 
 use super::request_state::{OpenRequest, RequestState};
@@ -84,17 +84,37 @@ impl Tags {
 
     /// Returns the current effective metadata: all scopes, merged.
     pub fn metadata(&self) -> Metadata {
-        self.state().metadata(Metadata::clone)
+        self.read_metadata(Metadata::clone)
     }
 
     /// Returns the current effective value of a tag.
     pub fn get(&self, key: &str) -> Option<String> {
-        self.state().metadata(|metadata| metadata.get(key).map(str::to_owned))
+        self.read_metadata(|metadata| metadata.get(key).map(str::to_owned))
     }
 
     /// Returns the current effective tags by the scope that set them.
     pub(crate) fn effective_scopes(&self) -> Scopes {
-        self.state().effective_scopes()
+        let open = |request: &mut OpenRequest| {
+            let merged = request.unsettled.tags.merged();
+            by_scope(&merged.metadata, merged.sources.iter().copied())
+        };
+        self.read(open, |event| by_scope(event.metadata(), event.sources().map(|(_, scope)| scope)))
+    }
+
+    fn read_metadata<T: Default>(&self, read: impl Fn(&Metadata) -> T) -> T {
+        self.read(|request| read(&request.unsettled.tags.merged().metadata), |event| read(event.metadata()))
+    }
+
+    /// Reads the request, or its event once it has ended. The event is read without the lock, because its lazy step runs
+    /// user code, such as a price book, that may use this handle.
+    fn read<T: Default>(&self, open: impl FnOnce(&mut OpenRequest) -> T, finished: impl FnOnce(&Event) -> T) -> T {
+        let mut state = self.state();
+        if let Some(request) = state.open() {
+            return open(request);
+        }
+        let event = state.event().cloned();
+        drop(state);
+        event.map_or_else(T::default, |event| finished(&event))
     }
 
     /// Returns the id of the event, if an event layer has started one.
@@ -153,7 +173,7 @@ impl Tags {
 
     /// Returns the current diagnostics: tags that were truncated, coerced, dropped, or shadowed.
     pub fn diagnostics(&self) -> Vec<Diagnostic<'static>> {
-        self.state().diagnostics()
+        self.read(|request| request.unsettled.tags.diagnostics(), |event| event.diagnostics().to_vec())
     }
 
     /// Adds a diagnostic to the event. At most 64 are kept.
@@ -278,7 +298,7 @@ impl Tags {
             tracing::warn!(
                 target: "tower_tagging::tags",
                 kind,
-                "recorded after the response had ended: it is on no event"
+                "ignored: recorded after the response had ended"
             );
         }
     }
@@ -294,7 +314,7 @@ impl Tags {
     }
 
     pub(crate) fn state(&self) -> MutexGuard<'_, RequestState> {
-        // Only id generators and the `tracing` subscriber run under this lock. Both are documented not to panic.
+        // Id generators, samplers, and the `tracing` subscriber run under this lock. They are documented not to use `Tags`.
         lock(&self.shared.state)
     }
 
@@ -346,4 +366,13 @@ impl Tags {
             }
         }
     }
+}
+
+/// Groups tags by the scope that set them.
+fn by_scope(metadata: &Metadata, sources: impl Iterator<Item = Scope>) -> Scopes {
+    let mut scopes = Scopes::new();
+    for ((key, value), scope) in metadata.iter().zip(sources) {
+        scopes.get_mut(scope).insert(key, value);
+    }
+    scopes
 }

@@ -49,7 +49,11 @@ impl Isolated {
         self.sink.is_listening()
     }
 
+    /// Passes the event on, unless the sink discards it.
     pub(crate) fn emit(&self, event: Arc<Event>) {
+        if !self.sink.is_listening() {
+            return;
+        }
         let Tally { counts, panics_only, is_closed, .. } = &*self.tally;
         if !*panics_only {
             counts.accept();

@@ -1,10 +1,10 @@
 use std::{fmt, sync::Arc};
 
-use crate::usage::UsageTap;
 use crate::{
     event::{Clock, EventPoolOwner},
     sink::{Delivery, Fanout, Isolated, Sink},
     trace::IdGenerator,
+    usage::UsageTap,
 };
 
 use super::{events::Events, request_observer::RequestObserver, request_span::RequestSpan};
@@ -20,13 +20,24 @@ pub struct EventLayer {
 impl EventLayer {
     /// Creates a layer that emits to `sink`. Use [`sink`](Self::sink) to add others.
     pub fn new(sink: impl Sink) -> Self {
-        Self { events: Arc::new(Events::new(Isolated::new(sink))) }
+        Self { events: Arc::new(Events::new(Some(Isolated::new(sink)))) }
+    }
+
+    /// Creates a layer whose events only observers and callers see.
+    pub(super) fn without_sink() -> Self {
+        Self { events: Arc::new(Events::new(None)) }
     }
 
     /// Adds a sink.
     #[must_use]
     pub fn sink(self, sink: impl Sink) -> Self {
-        self.change(|events| events.sink = Isolated::new(Fanout::of([events.sink.clone(), Isolated::new(sink)])))
+        let sink = Isolated::new(sink);
+        self.change(|events| {
+            events.sink = Some(match events.sink.take() {
+                Some(others) => Isolated::new(Fanout::of([others, sink])),
+                None => sink,
+            });
+        })
     }
 
     /// Sets the clock.
@@ -58,7 +69,11 @@ impl EventLayer {
     /// Adds an observer of running requests. The scopes of earlier observers are around those of later ones.
     #[must_use]
     pub fn observer(self, observer: impl RequestObserver) -> Self {
-        self.change(|events| events.observers.push(Arc::new(observer)))
+        self.shared_observer(Arc::new(observer))
+    }
+
+    pub(super) fn shared_observer(self, observer: Arc<dyn RequestObserver>) -> Self {
+        self.change(|events| events.observers.add(observer))
     }
 
     /// Reads LLM usage from responses and prices it; see [`usage`](crate::usage).

@@ -5,30 +5,29 @@ use std::{
 
 use http::{header, request::Parts};
 
-use crate::usage::UsageTap;
 use crate::{
     event::{Clock, Event, EventPoolOwner, Facts, SystemClock},
     request::{OpenRequest, RequestState},
     sink::{Delivery, Isolated},
     text::header_text,
     trace::{IdGenerator, RandomIds},
+    usage::UsageTap,
 };
 
 use super::{
-    request_observer::RequestObserver,
-    request_scope::{Nested, RequestScope},
+    observers::{ObserverScopes, Observers},
     request_start::RequestStart,
 };
 
 /// The configuration of an [`EventLayer`](super::EventLayer).
 #[derive(Clone)]
 pub(super) struct Events {
-    pub(super) sink: Isolated,
+    /// `None` if only observers or callers use the events.
+    pub(super) sink: Option<Isolated>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) ids: Arc<dyn IdGenerator>,
     pub(super) pool: EventPoolOwner,
-    /// The outermost first.
-    pub(super) observers: Vec<Arc<dyn RequestObserver>>,
+    pub(super) observers: Observers,
     pub(super) sends_receipts: bool,
     pub(super) usage: Option<UsageTap>,
 }
@@ -41,13 +40,13 @@ pub(super) struct Start {
 }
 
 impl Events {
-    pub(super) fn new(sink: Isolated) -> Self {
+    pub(super) fn new(sink: Option<Isolated>) -> Self {
         Self {
             sink,
             clock: Arc::new(SystemClock),
             ids: Arc::new(RandomIds),
             pool: EventPoolOwner::new(),
-            observers: Vec::new(),
+            observers: Observers::default(),
             sends_receipts: false,
             usage: None,
         }
@@ -58,7 +57,7 @@ impl Events {
         if self.usage.as_ref().is_some_and(UsageTap::rolls_up) {
             return true;
         }
-        !self.observers.is_empty() || self.sink.is_listening()
+        !self.observers.is_empty() || self.sink.as_ref().is_some_and(Isolated::is_listening)
     }
 
     pub(super) fn now(&self) -> Instant {
@@ -97,19 +96,14 @@ impl Events {
         }
         request.ensure_trace(&*self.ids);
         let trace = &mut request.facts_mut().trace;
-        if let Some(is_sampled) = self.observers.iter().find_map(|observer| observer.is_sampled(trace)) {
+        if let Some(is_sampled) = self.observers.is_sampled(trace) {
             trace.set_sampled(is_sampled);
         }
     }
 
     /// Announces the request to the observers.
-    pub(super) fn observe(&self, request: &mut OpenRequest, head: &Parts) -> Option<Box<dyn RequestScope>> {
-        if self.observers.is_empty() {
-            return None;
-        }
-        self.ensure_trace(request);
-        let facts = request.facts();
-        let start = RequestStart {
+    pub(super) fn observe(&self, facts: &Facts, head: &Parts) -> ObserverScopes {
+        self.observers.begin(&RequestStart {
             time: facts.time,
             trace: &facts.trace,
             method: &facts.method,
@@ -118,50 +112,18 @@ impl Events {
             host: facts.host(),
             is_https: facts.is_https,
             headers: &head.headers,
-        };
-        let mut outer: Option<Box<dyn RequestScope>> = None;
-        for observer in &self.observers {
-            // The scopes so far are entered, so that spans of this observer become children of theirs.
-            let mut inner = None;
-            within(&mut outer, || inner = Some(observer.begin(&start)));
-            outer = match (outer, inner) {
-                (Some(outer), Some(inner)) => Some(Box::new(Nested { outer, inner })),
-                (outer, inner) => outer.or(inner),
-            };
-        }
-        outer
+        })
     }
 
     pub(super) fn emit(&self, event: Arc<Event>) {
-        for observer in &self.observers {
-            observer.end(&event);
+        self.observers.end(&event);
+        if let Some(sink) = &self.sink {
+            sink.emit(event);
         }
-        self.sink.emit(event);
     }
 
     pub(super) fn delivery(&self) -> Delivery {
-        let observers = self.observers.iter().map(|observer| observer.delivery());
-        let sinks = self.sink.is_listening().then(|| self.sink.delivery());
-        Delivery::join(sinks.into_iter().chain(observers))
-    }
-}
-
-/// Runs `code` within the scope, if there is one.
-#[inline]
-pub(super) fn within<T>(scope: &mut Option<Box<dyn RequestScope>>, code: impl FnOnce() -> T) -> T {
-    let Some(scope) = scope else { return code() };
-    let mut code = Some(code);
-    let mut result = None;
-    scope.run(&mut || {
-        if let Some(code) = code.take() {
-            result = Some(code());
-        }
-    });
-    match (result, code) {
-        (Some(result), _) => result,
-        // The scope did not call it.
-        (None, Some(code)) => code(),
-        (None, None) => unreachable!("a `RequestScope` must not catch panics"),
+        Delivery::join(self.sink.iter().map(Isolated::delivery).chain(self.observers.deliveries()))
     }
 }
 

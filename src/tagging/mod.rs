@@ -101,6 +101,7 @@ mod events;
 mod guard;
 mod metadata_layer;
 mod metadata_layer_builder;
+mod observers;
 mod pending;
 mod pending_call;
 mod pieces;

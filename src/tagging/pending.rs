@@ -13,15 +13,15 @@ use http::{HeaderMap, Method, Response, StatusCode, header, request::Parts};
 use http_body::Body;
 
 use crate::{
-    event::{Event, Outcome},
+    event::{Event, Facts, Outcome},
     request::{Entered, OpenRequest, Tags},
 };
 
 use super::{
-    events::{Events, Start, within},
+    events::{Events, Start},
+    observers::ObserverScopes,
     pending_call::PendingCall,
     receipt,
-    request_scope::RequestScope,
 };
 
 /// The guard of one request. It moves from the response future into the response body and emits the event exactly once: at
@@ -43,7 +43,7 @@ pub(super) struct Pending {
     content_length: u64,
     user_code: UserCode,
     call: PendingCall,
-    scope: Option<Box<dyn RequestScope>>,
+    scopes: ObserverScopes,
 }
 
 /// A flag that is set while user code runs: the service, its body, a resolver, or a hook. If it is still set when the guard
@@ -86,12 +86,7 @@ impl Elapsed {
 }
 
 impl Pending {
-    pub(super) fn new(
-        events: Arc<Events>,
-        start: Start,
-        method: &Method,
-        scope: Option<Box<dyn RequestScope>>,
-    ) -> Self {
+    pub(super) fn new(events: Arc<Events>, start: Start, method: &Method) -> Self {
         Self {
             tags: None,
             events,
@@ -106,8 +101,13 @@ impl Pending {
             content_length: UNKNOWN_LENGTH,
             user_code: UserCode::default(),
             call: PendingCall::default(),
-            scope,
+            scopes: ObserverScopes::default(),
         }
+    }
+
+    /// Announces the request to the observers.
+    pub(super) fn observe(&mut self, facts: &Facts, head: &Parts) {
+        self.scopes = self.events.observe(facts, head);
     }
 
     /// Returns `true` if user code decides whether a request is an LLM call.
@@ -149,9 +149,9 @@ impl Pending {
     /// Runs user code within the scopes of the observers.
     #[inline]
     pub(super) fn run<T>(&mut self, code: impl FnOnce() -> T) -> T {
-        let Self { user_code, scope, tags, .. } = self;
+        let Self { user_code, scopes, tags, .. } = self;
         user_code.run(|| {
-            within(scope, || {
+            scopes.run(|| {
                 let _current = tags.is_some().then_some(tags).map(Entered::new);
                 code()
             })
@@ -262,7 +262,7 @@ impl Pending {
     /// Emits and returns the event.
     fn finish_at(&mut self, duration: Duration, outcome: Outcome, error: Option<String>) -> Option<Arc<Event>> {
         let tags = self.tags.take()?;
-        self.scope = None;
+        self.scopes.close();
         let caller = self.call.caller(&tags);
         let event = tags.finish(|request| {
             self.call.end(&self.events, request, outcome, self.body_bytes > 0, duration);
@@ -301,7 +301,7 @@ impl Drop for Pending {
             Outcome::Cancelled
         };
         // Also for a request that was never armed.
-        self.scope = None;
+        self.scopes.close();
         self.finish(outcome, None);
     }
 }

@@ -8,11 +8,12 @@ use super::{request_scope::RequestScope, request_start::RequestStart};
 /// counts of active requests, quotas.
 ///
 /// Register one with [`EventLayer::observer`](crate::EventLayer::observer). The calls happen on the request path, also while
-/// a panic unwinds: they must not block or panic.
+/// a panic unwinds, so they must not block. A panic of an observer is caught; the request continues without it.
 pub trait RequestObserver: Send + Sync + 'static {
     /// Decides whether a trace that starts here is recorded. `None` leaves the decision to others; the default is to record.
     ///
-    /// It is called only if no [`TraceIdLayer`](crate::TraceIdLayer) has set the trace ids.
+    /// It is called only if no [`TraceIdLayer`](crate::TraceIdLayer) has set the trace ids. The tags of the request are locked
+    /// during the call: it must not use [`Tags`](crate::Tags).
     fn is_sampled(&self, trace: &TraceContext) -> Option<bool> {
         let _ = trace;
         None

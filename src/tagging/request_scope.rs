@@ -1,6 +1,8 @@
 /// The part of a request that a [`RequestObserver`](super::RequestObserver) follows.
 pub trait RequestScope: Send {
     /// Calls `poll` exactly once. It calls or polls the service, or polls the response body.
+    ///
+    /// `poll` does not panic: a panic of the service is passed on after this method has returned.
     fn run(&mut self, poll: &mut dyn FnMut());
 }
 

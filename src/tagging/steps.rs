@@ -3,6 +3,7 @@ use std::sync::Arc;
 use http::{HeaderName, HeaderValue, request::Parts};
 
 use crate::{
+    event::Facts,
     metadata::{Diagnostic, Scopes},
     request::{OpenRequest, RequestState, Tags},
     trace::{OnwardHeaders, TraceIdLayer},
@@ -89,10 +90,17 @@ impl<'a> Starting<'a> {
                 *onward = Some(request.read_trace(layer, &head.headers));
             }
             if let Some((events, start)) = claimed {
-                let scope = events.observe(request, head);
-                *pending = Some(Pending::new(Arc::clone(events), start, &head.method, scope));
+                if !events.observers.is_empty() {
+                    events.ensure_trace(request);
+                }
+                *pending = Some(Pending::new(Arc::clone(events), start, &head.method));
             }
         });
+        if let (Some(events), Some(pending)) = (events, pending)
+            && !events.observers.is_empty()
+        {
+            handle.read_facts(|facts| pending.observe(facts, head));
+        }
     }
 
     /// Detects whether the request is an LLM call.
@@ -159,6 +167,18 @@ impl Handle {
             (Some(state), _) => state.open().map(change),
             (None, Some(tags)) => tags.state().open().map(change),
             (None, None) => None,
+        }
+    }
+
+    /// Passes the facts so far to user code, which may use the handle.
+    fn read_facts(&mut self, read: impl FnOnce(&Facts)) {
+        let facts = match (&mut self.unshared, &self.shared) {
+            (Some(state), _) => return state.open().map_or((), |request| read(request.facts())),
+            (None, Some(tags)) => tags.state().open().map(|request| request.facts().clone()),
+            (None, None) => None,
+        };
+        if let Some(facts) = facts {
+            read(&facts);
         }
     }
 

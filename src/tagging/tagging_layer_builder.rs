@@ -1,17 +1,17 @@
 use std::{fmt, sync::Arc};
 
-use crate::usage::UsageTap;
 use crate::{
-    config_error::ConfigError,
+    config_error::{ConfigError, ConfigProblems},
     metadata::{Metadata, Scope},
-    sink::{Fanout, Sink},
+    sink::Sink,
     sources::TagSources,
     trace::{IdGenerator, TraceIdLayer, TraceSampler},
+    usage::UsageTap,
 };
 
 use super::{
-    event_layer::EventLayer, metadata_layer::MetadataLayer, metadata_layer_builder::MetadataLayerBuilder,
-    request_body_layer::RequestBodyLayer, request_observer::RequestObserver, steps::Steps, tagging_layer::TaggingLayer,
+    event_layer::EventLayer, metadata_layer_builder::MetadataLayerBuilder, request_body_layer::RequestBodyLayer,
+    request_observer::RequestObserver, steps::Steps, tagging_layer::TaggingLayer,
     without_request_body::WithoutRequestBody,
 };
 
@@ -24,6 +24,7 @@ pub struct TaggingLayerBuilder {
     metadata: MetadataLayerBuilder,
     trace_ids: TraceIdLayer,
     events: Option<EventLayer>,
+    observers: Vec<Arc<dyn RequestObserver>>,
     request_body: RequestBodyLayer,
     ids: Option<Arc<dyn IdGenerator>>,
     /// Used unless `trace_ids` has its own sampler.
@@ -84,7 +85,7 @@ impl TaggingLayerBuilder {
         self
     }
 
-    /// Sets how events are built and emitted, replacing earlier sinks and observers.
+    /// Sets how events are built and emitted, replacing earlier [sinks](Self::sink).
     pub fn events(mut self, events: EventLayer) -> Self {
         self.events = Some(events);
         self
@@ -101,7 +102,7 @@ impl TaggingLayerBuilder {
 
     /// Adds an observer of running requests; see [`EventLayer::observer`].
     pub fn observer(mut self, observer: impl RequestObserver) -> Self {
-        self.events = Some(self.events.unwrap_or_else(without_sink).observer(observer));
+        self.observers.push(Arc::new(observer));
         self
     }
 
@@ -136,13 +137,21 @@ impl TaggingLayerBuilder {
     /// Builds the layer.
     ///
     /// # Errors
-    /// [`ConfigError`] if an environment variable is invalid, if the tags of a [`scope`](Self::scope) exceed the limits, or if
-    /// nothing consumes the LLM usage that is read.
+    /// [`ConfigError`] lists every environment variable that is invalid, and says if the tags of a [`scope`](Self::scope)
+    /// exceed the limits, or if nothing consumes the LLM usage that is read.
     pub fn build(self) -> Result<TaggingLayer, ConfigError> {
-        let Self { metadata, mut trace_ids, mut events, request_body, ids, sampler, .. } = self;
-        if let Some(usage) = self.usage {
-            let for_roll_up = usage.rolls_up().then(without_sink);
-            events = Some(events.or(for_roll_up).ok_or_else(unused_usage)?.with_usage(usage));
+        let Self { metadata, mut trace_ids, mut events, observers, request_body, ids, sampler, usage } = self;
+        let mut problems = ConfigProblems::default();
+        let needs_no_sink = !observers.is_empty() || usage.as_ref().is_some_and(UsageTap::rolls_up);
+        events = events.or_else(|| needs_no_sink.then(EventLayer::without_sink));
+        for observer in observers {
+            events = events.map(|events| events.shared_observer(observer));
+        }
+        if usage.is_some() && events.is_none() {
+            problems.push(unused_usage());
+        }
+        if let Some(usage) = usage {
+            events = events.map(|events| events.with_usage(usage));
         }
         if let Some(sampler) = sampler.filter(|_| !trace_ids.has_sampler()) {
             trace_ids = trace_ids.shared_sampler(sampler);
@@ -151,8 +160,9 @@ impl TaggingLayerBuilder {
             trace_ids = trace_ids.shared_ids(Arc::clone(&ids));
             events = events.map(|events| events.shared_ids(ids));
         }
-        let metadata: MetadataLayer = metadata.build()?;
-        let steps = Steps { event: events, trace: Some(trace_ids), metadata: Some(metadata) };
+        let metadata = problems.take(metadata.build());
+        problems.into_result()?;
+        let steps = Steps { event: events, trace: Some(trace_ids), metadata };
         Ok(TaggingLayer { head: WithoutRequestBody::new(steps), request_body })
     }
 }
@@ -160,9 +170,4 @@ impl TaggingLayerBuilder {
 fn unused_usage() -> ConfigError {
     let advice = "add a sink, enable telemetry, or call `UsageTap::roll_up`";
     ConfigError::new(format!("a `UsageTap` is configured, but nothing consumes its results: {advice}"))
-}
-
-/// Creates an event layer whose events only observers and callers see.
-fn without_sink() -> EventLayer {
-    EventLayer::new(Fanout::new())
 }

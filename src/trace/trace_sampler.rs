@@ -6,7 +6,8 @@ use super::trace_context::TraceContext;
 ///
 /// The decision becomes the sampled flag of the `traceparent` that the service receives. It is made once per request, after
 /// the ids are known and before the service is called. Without a sampler, the flag of the client's `traceparent` is kept,
-/// and new traces are sampled.
+/// and new traces are sampled. The tags of the request are locked during the call: it must not block or use
+/// [`Tags`](crate::Tags).
 pub trait TraceSampler: Send + Sync + fmt::Debug + 'static {
     /// Returns `true` to record the trace.
     ///

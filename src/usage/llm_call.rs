@@ -87,6 +87,14 @@ impl LlmCall {
         }
     }
 
+    /// Returns the approximate memory use, in bytes.
+    pub(crate) fn approximate_bytes(&self) -> usize {
+        let names = [&self.provider, &self.request_model, &self.response_model, &self.response_id, &self.service_tier];
+        let texts = names.into_iter().chain([&self.error]).flatten().map(String::capacity).sum::<usize>();
+        let quantities = self.quantities.iter().map(|quantity| size_of::<Quantity>() + quantity.name().len());
+        size_of::<Self>() + texts + self.usage.as_ref().map_or(0, Usage::approximate_bytes) + quantities.sum::<usize>()
+    }
+
     /// Returns the id of the provider in the `genai-prices` catalog, such as `openai`, `anthropic`, or `google`.
     pub fn provider(&self) -> Option<&str> {
         self.provider.as_deref()
@@ -128,7 +136,7 @@ impl LlmCall {
 
     /// Returns the error that the provider reported inside a response, including responses with status 200.
     ///
-    /// The text is the error's type or code and its message, at most 256 characters.
+    /// The text is the error's type or code and its message, at most 256 characters. No layer of this crate sets it yet.
     pub fn error(&self) -> Option<&str> {
         self.error.as_deref()
     }
@@ -140,7 +148,7 @@ impl LlmCall {
 
     /// Returns the time spent in the LLM calls of the request.
     ///
-    /// This is the sum over rolled-up calls, otherwise the duration of the call itself.
+    /// This is the sum over rolled-up calls, otherwise the duration of the call itself. `None` if the usage was only recorded.
     pub fn duration(&self) -> Option<Duration> {
         self.duration
     }

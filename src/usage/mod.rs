@@ -69,7 +69,8 @@
 //! requests cost nothing. The wire formats of OpenAI (chat, responses, embeddings, images, completions, transcriptions,
 //! speech), Anthropic, Gemini and Vertex, Bedrock, Mistral, Cohere, Ollama, OpenRouter, DeepSeek, Moonshot, Groq, xAI,
 //! Perplexity, Azure, Databricks, Workers AI, MiniMax, Voyage, and compatible servers are read from JSON, server-sent
-//! events, NDJSON, streamed JSON arrays, and AWS event streams. Bodies may be coded with gzip, deflate, br, or zstd.
+//! events, NDJSON, streamed JSON arrays, and AWS event streams. Bodies may be coded with gzip, deflate, br, or
+//! zstd, which needs the feature `zstd`.
 //!
 //! The requested `model` and `service_tier` are read from JSON and multipart request bodies by
 //! [`RequestBodyLayer`](crate::tagging::RequestBodyLayer), which is part of [`TaggingLayer`](crate::TaggingLayer).
@@ -132,7 +133,7 @@
 //! # When it happens
 //!
 //! Bodies are read while they pass. A short, uncoded JSON body of up to 8 KiB is kept and read later. Reading it and
-//! pricing the call happen when [`Event::llm`](crate::Event::llm) is first called, usually on a sink's thread.
+//! pricing the call are part of the event's [lazy step](crate::Event#the-lazy-step), which usually runs on a sink's thread.
 //!
 //! # Limits
 //!

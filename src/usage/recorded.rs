@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use super::{
     cost_status::CostStatus, extra_cost::ExtraCost, llm_call::LlmCall, money::Money, price::Cost, quantity::Quantity,
     usage_record::UsageRecord,
@@ -13,6 +15,10 @@ pub(crate) struct Recorded {
     pub(super) calls: Vec<RecordedCall>,
     pub(super) money: Option<Money>,
     pub(super) quantities: Vec<Quantity>,
+    /// The number of calls that were read and priced for events of their own.
+    pub(super) rolled_up: u64,
+    /// The time spent in these calls.
+    pub(super) rolled_up_time: Option<Duration>,
 }
 
 /// One recorded LLM call.
@@ -66,6 +72,11 @@ impl Recorded {
             model: call.response_model.clone().or_else(|| call.request_model.clone()),
         };
         self.add(RecordedCall { record, known_cost: Some(KnownCost::of(call)) });
+        // A call that made calls itself counts as these.
+        self.rolled_up = self.rolled_up.saturating_add(call.calls.unwrap_or(1));
+        if let Some(duration) = call.duration {
+            self.rolled_up_time = Some(self.rolled_up_time.unwrap_or_default().saturating_add(duration));
+        }
         for quantity in &call.quantities {
             self.add_quantity(quantity.clone());
         }
@@ -119,17 +130,22 @@ impl Recorded {
 mod tests {
     use crate::usage::Usage;
 
-    use super::{Cost, CostStatus, ExtraCost, LlmCall, MAX_RECORDS, Money, Recorded};
+    use super::{Cost, CostStatus, Duration, ExtraCost, LlmCall, MAX_RECORDS, Money, Recorded};
 
     #[test]
     fn adds_to_the_last_call_of_the_same_kind_when_full() {
         let mut recorded = Recorded::default();
-        let priced = LlmCall::builder().usage(Usage::tokens(1, 0)).cost(Cost::custom(Money::from_nano_usd(5))).build();
+        let priced = LlmCall::builder()
+            .usage(Usage::tokens(1, 0))
+            .duration(Duration::from_secs(2))
+            .cost(Cost::custom(Money::from_nano_usd(5)))
+            .build();
         recorded.add_call(&priced);
         for _ in 0..MAX_RECORDS + 10 {
             recorded.add_usage(Usage::tokens(1, 0).into());
         }
-        recorded.add_call(&LlmCall::builder().usage(Usage::tokens(2, 0)).build());
+        recorded.add_call(&LlmCall::builder().usage(Usage::tokens(2, 0)).calls(3).build());
+        assert_eq!((recorded.rolled_up, recorded.rolled_up_time), (4, Some(Duration::from_secs(2))));
         assert_eq!(recorded.calls.len(), MAX_RECORDS);
         assert_eq!(recorded.calls.last().unwrap().record.usage.input_tokens(), Some(12));
         let first = recorded.calls.first().unwrap();

@@ -22,12 +22,15 @@ use super::{
 pub(super) fn settle(observation: Option<Observation>, request: &RequestFacts<'_>) -> Option<LlmCall> {
     let recorded = request.recorded;
     let observation = observation.filter(|observation| observation.is_llm_call(request) || !recorded.is_empty());
+    let is_observed = observation.is_some();
     let mut call = match observation {
         Some(observation) if recorded.calls.is_empty() => with_recorded_cost(observation.price(request), recorded),
         Some(observation) => with_recorded_usage(observation.describe(request), request),
         None if recorded.is_empty() => return None,
         None => with_recorded_usage(described_by_request(request), request),
     };
+    call.calls = (recorded.rolled_up > 0).then_some(recorded.rolled_up);
+    call.duration = recorded.rolled_up_time.or_else(|| is_observed.then_some(request.duration));
     call.output_tokens_per_second = output_rate(&call, request.duration);
     call.clamp_cost();
     Some(call)
@@ -67,7 +70,7 @@ fn with_recorded_cost(mut call: LlmCall, recorded: &Recorded) -> LlmCall {
 
 /// Replaces the usage and the cost of a call by the sum of the recorded calls.
 fn with_recorded_usage(mut call: LlmCall, request: &RequestFacts<'_>) -> LlmCall {
-    let Recorded { calls, money, quantities } = request.recorded;
+    let Recorded { calls, money, quantities, .. } = request.recorded;
     let mut sum = RecordedSum::new(*money);
     for recorded in calls {
         let record = &recorded.record;

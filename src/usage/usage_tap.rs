@@ -141,8 +141,8 @@ impl UsageTap {
 
     /// Returns the number of calls whose usage had no price, or none for a part of it.
     ///
-    /// Covers this tap and its clones. A call is counted when the usage of its event is first [read](crate::Event::llm), so
-    /// events whose usage no sink reads are not counted.
+    /// Covers this tap and its clones. A call is counted by the [lazy step](crate::Event#the-lazy-step) of its event, so events
+    /// that no sink reads are not counted.
     pub fn unpriced_total(&self) -> u64 {
         self.state.unpriced.load(Ordering::Relaxed)
     }

@@ -1,0 +1,101 @@
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
+    sync::Arc,
+};
+
+use crate::{event::Event, sink::Delivery, trace::TraceContext};
+
+use super::{
+    request_observer::RequestObserver,
+    request_scope::{Nested, RequestScope},
+    request_start::RequestStart,
+};
+
+/// The observers of an event layer, outermost first. A panic of one affects neither the request nor the others.
+#[derive(Clone, Default)]
+pub(super) struct Observers(Vec<Arc<dyn RequestObserver>>);
+
+/// The scopes that the observers opened for one request.
+#[derive(Default)]
+pub(super) struct ObserverScopes(Option<Box<dyn RequestScope>>);
+
+impl Observers {
+    pub(super) fn add(&mut self, observer: Arc<dyn RequestObserver>) {
+        self.0.push(observer);
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Returns the first decision of an observer.
+    pub(super) fn is_sampled(&self, trace: &TraceContext) -> Option<bool> {
+        self.0.iter().find_map(|observer| isolated(|| observer.is_sampled(trace)).flatten())
+    }
+
+    /// Announces a request.
+    pub(super) fn begin(&self, start: &RequestStart<'_>) -> ObserverScopes {
+        let mut outer = ObserverScopes::default();
+        for observer in &self.0 {
+            // The scopes so far are entered, so that spans of this observer become children of theirs.
+            let inner = outer.run(|| isolated(|| observer.begin(start)));
+            outer.0 = match (outer.0.take(), inner) {
+                (Some(outer), Some(inner)) => Some(Box::new(Nested { outer, inner })),
+                (outer, inner) => outer.or(inner),
+            };
+        }
+        outer
+    }
+
+    /// Passes the event to every observer.
+    pub(super) fn end(&self, event: &Arc<Event>) {
+        for observer in &self.0 {
+            isolated(|| observer.end(event));
+        }
+    }
+
+    pub(super) fn deliveries(&self) -> impl Iterator<Item = Delivery> {
+        self.0.iter().map(|observer| observer.delivery())
+    }
+}
+
+impl ObserverScopes {
+    /// Runs `code` within the scopes. Only a panic of `code` itself is passed on.
+    #[inline]
+    pub(super) fn run<T>(&mut self, code: impl FnOnce() -> T) -> T {
+        let Some(scope) = &mut self.0 else { return code() };
+        let mut code = Some(code);
+        let mut result = None;
+        isolated(|| {
+            scope.run(&mut || {
+                if let Some(code) = code.take() {
+                    result = Some(catch_unwind(AssertUnwindSafe(code)));
+                }
+            });
+        });
+        match (result, code) {
+            (Some(result), _) => result.unwrap_or_else(|panic| resume_unwind(panic)),
+            // The scope did not call it.
+            (None, Some(code)) => code(),
+            (None, None) => unreachable!("the result is set where `code` is taken"),
+        }
+    }
+
+    /// Closes the scopes.
+    pub(super) fn close(&mut self) {
+        if let Some(scope) = self.0.take() {
+            isolated(|| drop(scope));
+        }
+    }
+}
+
+impl Drop for ObserverScopes {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+/// Runs code of an observer. The panic hook has reported a panic.
+fn isolated<T>(code: impl FnOnce() -> T) -> Option<T> {
+    catch_unwind(AssertUnwindSafe(code)).ok()
+}
