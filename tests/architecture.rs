@@ -331,6 +331,22 @@ fn no_files_import_each_other_in_a_cycle() {
     assert!(cycles.is_empty(), "{} import cycles:\n{}", cycles.len(), cycles.join("\n"));
 }
 
+/// The declarations of an index file are not checked for cycles, so it must not contain code.
+#[test]
+fn index_files_contain_no_code() {
+    let with_code: Vec<_> = sources()
+        .into_iter()
+        .filter(|source| source.path.ends_with("mod.rs"))
+        .filter(|source| {
+            let mut words = source.text.split(|letter: char| !letter.is_alphanumeric() && letter != '_');
+            words
+                .any(|word| ["fn", "struct", "enum", "trait", "impl", "const", "static", "macro_rules"].contains(&word))
+        })
+        .map(|source| source.path.display().to_string())
+        .collect();
+    assert!(with_code.is_empty(), "index files with code: {with_code:?}");
+}
+
 #[test]
 fn files_are_short() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");

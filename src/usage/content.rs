@@ -8,7 +8,7 @@ pub(super) const MAX_CONTENT_BYTES: usize = 8 * 1024;
 /// Returns `true` if the text of a stream event has content: a member with the model's text, or an object such as a tool
 /// call, that is not empty.
 pub(super) fn has_content(text: &[u8]) -> bool {
-    let tables = wire::tables();
+    let tables = wire::merged_tables();
     (has_member(text, &tables.text_members, b"\"", b'"') || has_member(text, &tables.object_members, b"{", b'}'))
         && !tables.echoes.iter().any(|echo| echo.find(text).is_some())
 }
@@ -28,7 +28,7 @@ fn has_member(text: &[u8], names: &[Finder<'_>], begin: &[u8], end: u8) -> bool 
 /// Returns `true` if the bytes may contain a mark: the name of a count, the end of a stream, or an error. Events without one
 /// need not be read once the model is known.
 pub(super) fn may_report_usage(bytes: &[u8]) -> bool {
-    wire::tables().may_have_mark(bytes)
+    wire::merged_tables().may_have_mark(bytes)
 }
 
 #[cfg(test)]

@@ -21,7 +21,7 @@ impl LlmEndpoint {
     /// ```
     pub fn detect(head: &Parts) -> Option<Self> {
         let path = head.uri.path();
-        let (route, model) = wire::route(&head.method, path)?;
+        let (route, model) = wire::find_route(&head.method, path)?;
         let mut endpoint = Self::of_route(route);
         if let Some(deployment) = provider::azure_deployment(path).filter(|_| model.is_empty()) {
             endpoint.default_provider = Some("azure");

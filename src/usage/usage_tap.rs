@@ -51,7 +51,7 @@ impl UsageTap {
     /// Decodes that catalog once per process, which takes some tens of milliseconds, so that no request has to wait for it.
     pub fn new() -> Self {
         // No request should have to wait for these either.
-        wire::tables();
+        wire::merged_tables();
         let config = Config {
             prices: Some(Arc::new(CatalogPrices::bundled())),
             detect: None,

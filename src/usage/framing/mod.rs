@@ -2,81 +2,12 @@
 //!
 //! Every framing accepts a body that is cut at any byte.
 
-use std::time::Duration;
-
-use super::response_report::ResponseReport;
-
 mod coding;
 mod documents;
 mod event_stream;
+#[allow(clippy::module_inception, reason = "a type per file")]
+mod framing;
 mod json;
 mod sse;
 
-pub(super) use self::coding::ContentDecoder;
-use self::{documents::Documents, event_stream::EventStream, json::Json, sse::ServerSentEvents};
-
-/// A framing, with the state of the body being read.
-pub(super) enum Framing {
-    /// One JSON document.
-    Json(Json),
-    /// Several JSON documents: one per line, one after the other, or in an array.
-    Documents(Documents),
-    /// `text/event-stream`
-    Sse(Box<ServerSentEvents>),
-    /// `application/vnd.amazon.eventstream`
-    EventStream(EventStream),
-    /// A body that cannot be read.
-    Unreadable,
-}
-
-impl Framing {
-    /// Creates the framing for a media type, or [`Framing::Unreadable`]. `may_stream` means that a JSON body may hold several
-    /// documents.
-    pub(super) fn for_media_type(media_type: &[u8], may_stream: bool, max_value_bytes: usize) -> Self {
-        /// Media types with one document per line. The last one is that of Cohere v1.
-        const LINES: [&str; 4] =
-            ["application/x-ndjson", "application/jsonl", "application/ndjson", "application/stream+json"];
-        let is = |name: &str| media_type.eq_ignore_ascii_case(name.as_bytes());
-        if is("text/event-stream") {
-            Self::Sse(Box::new(ServerSentEvents::new(max_value_bytes)))
-        } else if is("application/vnd.amazon.eventstream") {
-            Self::EventStream(EventStream::new(max_value_bytes))
-        } else if LINES.into_iter().any(is) {
-            Self::Documents(Documents::lines(max_value_bytes))
-        } else if is("application/json") && may_stream {
-            Self::Documents(Documents::sequence(max_value_bytes))
-        } else if crate::media::is_json(media_type) || media_type.is_empty() || is("text/plain") {
-            // Some servers send JSON without the right media type.
-            Self::json(max_value_bytes)
-        } else {
-            Self::Unreadable
-        }
-    }
-
-    /// Creates the framing for a single JSON document.
-    pub(super) fn json(max_value_bytes: usize) -> Self {
-        Self::Json(Json::new(max_value_bytes))
-    }
-
-    /// Reads decoded bytes. `now` is the time since the request head.
-    pub(super) fn feed(&mut self, bytes: &[u8], report: &mut ResponseReport, now: Duration) {
-        match self {
-            Self::Json(json) => json.feed(bytes, report),
-            Self::Documents(documents) => documents.feed(bytes, report, now),
-            Self::Sse(events) => events.feed(bytes, report, now),
-            Self::EventStream(events) => events.feed(bytes, report, now),
-            Self::Unreadable => {}
-        }
-    }
-
-    /// Completes the report when the body is over.
-    pub(super) fn end(self, report: &mut ResponseReport, now: Duration) {
-        match self {
-            Self::Json(json) => json.end(report),
-            Self::Documents(documents) => documents.end(report),
-            Self::Sse(mut events) => events.end(report, now),
-            Self::EventStream(events) => events.end(report),
-            Self::Unreadable => {}
-        }
-    }
-}
+pub(super) use self::{coding::ContentDecoder, framing::Framing};

@@ -1,20 +1,12 @@
 //! Wire formats: the ways in which LLM APIs report what a call used.
 //!
-//! Each [`Format`] is one file that lists the request paths of an API, the members of its responses that are needed, and a
-//! function that normalizes its counts. [`FORMATS`] lists them all. To add one, see `src/docs/add_a_provider.md`.
+//! Each `Format` is one file that lists the request paths of an API, the members of its responses that are needed, and a
+//! function that normalizes its counts. `FORMATS` in `formats.rs` lists them all. To add
+//! one, see `src/docs/add_a_provider.md`.
 //!
-//! The members of all formats are merged into one set of [`Tables`], so that a response is searched once, whatever its
+//! The members of all formats are merged into one set of `Tables`, so that a response is searched once, whatever its
 //! format. Once it is complete, the first format whose `matches` accepts the counts normalizes them. The names of the counts
 //! decide, not the provider: proxies and compatible servers answer for models of one vendor in the format of another.
-
-use std::sync::LazyLock;
-
-use http::Method;
-
-use super::{
-    Operation, consistency::inconsistencies, normalized_usage::NormalizedUsage, response_report::ResponseReport,
-};
-use crate::body::json_scan::Roots;
 
 mod anthropic;
 mod bedrock_converse;
@@ -23,6 +15,7 @@ mod cohere;
 #[cfg(test)]
 mod example;
 mod format;
+mod formats;
 mod gemini;
 mod gemini_interactions;
 mod groq;
@@ -45,168 +38,8 @@ mod vertex;
 mod voyage;
 mod x_ai;
 
-use self::usage_reader::UsageReader;
 pub(super) use self::{
-    format::Format,
+    formats::{find_route, merged_tables, normalize, scanner},
     report_scanner::ReportScanner,
     route::{Certainty, Route},
-    tables::Tables,
 };
-
-/// All formats, in the order in which they are asked whether counts are theirs.
-///
-/// Formats that extend another one come before it.
-static FORMATS: &[&Format] = &[
-    &cohere::FORMAT,
-    &gemini::FORMAT,
-    &bedrock_converse::FORMAT,
-    &groq::FORMAT,
-    &perplexity::FORMAT,
-    &x_ai::FORMAT,
-    &mistral::FORMAT,
-    &openai_chat::FORMAT,
-    &anthropic::FORMAT,
-    &openai_responses::FORMAT,
-    &gemini_interactions::FORMAT,
-    &voyage::FORMAT,
-    &openai_audio::FORMAT,
-    &mistral_ocr::FORMAT,
-    &ollama::FORMAT,
-    &bedrock_invoke::FORMAT,
-    &vertex::FORMAT,
-    // Formats whose counts are in one of the formats above.
-    &hosted_models::FORMAT,
-    &openai_embeddings::FORMAT,
-    &openai_images::FORMAT,
-    #[cfg(test)]
-    &example::FORMAT,
-];
-
-static TABLES: LazyLock<Tables> = LazyLock::new(|| Tables::new(FORMATS));
-
-/// Returns what all formats want. The first call builds the tables.
-pub(super) fn tables() -> &'static Tables {
-    &TABLES
-}
-
-/// Creates a scanner for response documents.
-pub(super) fn scanner(roots: Roots, max_value_bytes: usize) -> ReportScanner {
-    ReportScanner::new(&TABLES, roots, max_value_bytes)
-}
-
-/// Returns the route of a request, and the part of its path that names the model (empty if none does).
-pub(super) fn route<'p>(method: &Method, path: &'p str) -> Option<(&'static Route, &'p str)> {
-    let path = path.strip_suffix('/').unwrap_or(path);
-    TABLES.route(method, path).filter(|(route, _)| route.certainty != Certainty::Excluded)
-}
-
-/// Normalizes what a response reported.
-pub(super) fn normalize(
-    provider: Option<&str>,
-    model: Option<&str>,
-    operation: Option<&Operation>,
-    response: &ResponseReport,
-) -> NormalizedUsage {
-    let normalized = NormalizedUsage::default();
-    let mut reader = UsageReader { provider, model, operation, response, report: &response.usage, normalized };
-    if let Some(format) = FORMATS.iter().find(|format| (format.matches)(&reader)) {
-        (format.read)(&mut reader);
-    }
-    if reader.normalized.usage.is_empty() {
-        reader.report = &response.metrics;
-        bedrock_invoke::read_metrics(&mut reader);
-    }
-    let mut normalized = reader.normalized;
-    normalized.inconsistencies.extend(inconsistencies(&normalized.usage));
-    normalized
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::HashMap;
-
-    use http::Method;
-
-    use super::{
-        FORMATS, TABLES,
-        pattern::{Pattern, RequestPath},
-        route,
-    };
-
-    /// Returns a path that a pattern matches.
-    fn sample(pattern: &str) -> String {
-        let path = pattern.strip_prefix('^').map_or_else(|| format!("/before{pattern}"), str::to_owned);
-        path.replace("**", "*").replace('*', "some-name").replace("v#", "v7").replace(['{', '}'], "")
-    }
-
-    #[test]
-    fn every_route_is_the_best_match_for_its_own_paths() {
-        for expected in FORMATS.iter().flat_map(|format| format.routes) {
-            let path = sample(expected.path);
-            let (found, _) = TABLES.route(&expected.method, &path).unwrap_or_else(|| panic!("nothing matches {path}"));
-            assert_eq!(found.path, expected.path, "{path}");
-        }
-    }
-
-    #[test]
-    fn no_two_routes_are_equally_specific_for_a_path() {
-        let routes = FORMATS.iter().flat_map(|format| format.routes);
-        let all: Vec<_> = routes.map(|route| (Pattern::new(route.path), route)).collect();
-        for (pattern, route) in &all {
-            let path = sample(route.path);
-            let rivals = all.iter().filter(|(other, other_route)| {
-                other_route.method == route.method
-                    && other.captures(&RequestPath::new(&path)).is_some()
-                    && other.specificity() == pattern.specificity()
-            });
-            assert_eq!(rivals.count(), 1, "{path} for {}", route.path);
-        }
-    }
-
-    #[test]
-    fn formats_agree_on_the_meaning_of_each_member() {
-        let mut meanings = HashMap::new();
-        for (path, field) in FORMATS.iter().flat_map(|format| format.wanted) {
-            let known = *meanings.entry(*path).or_insert(*field);
-            assert_eq!(known, *field, "{path}");
-            assert!(path.split('.').count() <= 5, "{path} is too deep");
-        }
-        let (arrays, objects): (Vec<_>, Vec<_>) = meanings
-            .keys()
-            .flat_map(|path| path.match_indices('.').map(|(end, _)| &path[..end]))
-            .partition(|path| path.ends_with("[]"));
-        for path in arrays {
-            assert!(!objects.contains(&path.trim_end_matches("[]")), "{path} is both an array and an object");
-        }
-        for path in meanings.keys().filter(|path| !path.ends_with("[]")) {
-            let prefix = format!("{path}.");
-            assert!(!meanings.keys().any(|other| other.starts_with(&prefix)), "{path} is both a value and an object");
-        }
-    }
-
-    #[test]
-    fn everything_that_must_be_read_has_a_mark() {
-        for format in FORMATS {
-            let has_mark = |name: &str| format.marks.iter().any(|mark| format!("\"{name}\"").contains(mark));
-            for (path, field) in format.wanted {
-                // Any member on the way can have the mark.
-                let is_found = path.split('.').any(|key| has_mark(key.trim_end_matches("[]")));
-                assert!(!field.is_mark() || is_found, "{path} has no mark");
-            }
-            for event in format.events {
-                assert!(!event.is_mark || has_mark(event.name), "{} has no mark", event.name);
-            }
-        }
-    }
-
-    #[test]
-    fn routes_name_the_model() {
-        let model = |path: &str| route(&Method::POST, path).map(|(_, model)| model.to_owned());
-        assert_eq!(model("/v1beta/models/gemini-2.5-pro:generateContent").as_deref(), Some("gemini-2.5-pro"));
-        assert_eq!(model("/model/anthropic.claude-v2:1/invoke").as_deref(), Some("anthropic.claude-v2:1"));
-        assert_eq!(model("/accounts/1/ai/run/@cf/meta/llama-3").as_deref(), Some("@cf/meta/llama-3"));
-        assert_eq!(model("/v1/chat/completions/").as_deref(), Some(""));
-        assert_eq!(model("/v1/publishers/anthropic/models/count-tokens:rawPredict"), None);
-        assert_eq!(model("/users"), None);
-    }
-}
