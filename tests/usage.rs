@@ -454,7 +454,7 @@ fn the_bundled_prices_are_those_of_the_providers() {
         let llm = &event["llm"];
         assert_eq!(llm["cost_usd"].as_f64(), Some(cost), "{llm:#}");
         assert_eq!(llm["cost_status"], "priced");
-        assert_eq!(llm["price_source"], "genai-prices 0.2.1");
+        assert_eq!(llm["price_source"], "genai-prices 0.2");
     }
 }
 
@@ -517,7 +517,7 @@ fn price_books_lie_over_each_other_and_can_be_swapped() {
         assert_eq!(overlay.price(&query("openai", alias)).unwrap().total, usd("9.4"), "{alias}");
     }
     let base = overlay.price(&query("openai", "gpt-4o-mini")).unwrap();
-    assert_eq!(&*base.source, "genai-prices 0.2.1");
+    assert_eq!(&*base.source, "genai-prices 0.2");
 
     let swap = SwapPrices::new(price_fn(|_| None));
     let shared = swap.clone();
@@ -661,7 +661,7 @@ fn a_recorded_cost_comes_on_top_of_what_was_read() {
     assert_eq!((llm["cost_usd"].as_f64(), &llm["cost_status"]), (Some(0.5035), &json!("priced")));
     assert_eq!(
         (&llm["quantities"], &llm["price_source"]),
-        (&json!({"rows": 7.0}), &json!("genai-prices 0.2.1 and custom"))
+        (&json!({"rows": 7.0}), &json!("genai-prices 0.2 and custom"))
     );
 }
 
@@ -931,7 +931,7 @@ fn what_a_provider_says_it_charges_comes_first() {
         usage
     };
     let reported = |cost: f64| (Some(cost), Some("provider".to_owned()));
-    let by_catalog = (Some(0.002_5), Some("genai-prices 0.2.1".to_owned()));
+    let by_catalog = (Some(0.002_5), Some("genai-prices 0.2".to_owned()));
     assert_eq!(charged("openrouter", with("cost", json!(0.01))), reported(0.01));
     assert_eq!(charged("x-ai", with("cost_in_usd_ticks", json!(15_494))), reported(0.000_001_549));
     assert_eq!(charged("perplexity", with("cost", json!({"currency": "USD", "total_cost": 0.5}))), reported(0.5));
