@@ -1,5 +1,3 @@
-use std::fmt;
-
 use super::trace_context::TraceContext;
 
 /// A decision whether the trace of a request is recorded.
@@ -7,7 +5,7 @@ use super::trace_context::TraceContext;
 /// The decision becomes the sampled flag of the `traceparent` that the service receives. It is made once per request, after
 /// the ids are known and before the service is called. Without a sampler, the flag of the client's `traceparent` is kept,
 /// and new traces are sampled.
-pub trait TraceSampler: Send + Sync + fmt::Debug + 'static {
+pub trait TraceSampler: Send + Sync + 'static {
     /// Returns `true` to record the trace.
     ///
     /// `parent` is the sampled flag of the client's `traceparent`, if the request continues the client's trace.
