@@ -279,7 +279,7 @@ async fn rolls_up_usage_and_cost_of_calls_to_the_request() {
             (usage, status, cost.unwrap_or_default(), source.unwrap_or_default())
         })
     };
-    let catalog = "genai-prices 0.2.1";
+    let catalog = "genai-prices 0.2";
     let is = |usage: Option<[u64; 2]>, status: &'static str, cost: &str, source: &str| {
         Some((usage, status, cost.to_owned(), source.to_owned()))
     };
@@ -287,7 +287,7 @@ async fn rolls_up_usage_and_cost_of_calls_to_the_request() {
         (&["gpt-4o"][..], is(Some([1000, 100]), "priced", "0.0035", catalog)),
         (&["routed"], is(Some([1000, 100]), "priced", "0.5", "provider")),
         // A rejected call is free. Its retry is not.
-        (&["busy", "gpt-4o", "routed"], is(Some([2000, 200]), "priced", "0.5035", "genai-prices 0.2.1 and provider")),
+        (&["busy", "gpt-4o", "routed"], is(Some([2000, 200]), "priced", "0.5035", "genai-prices 0.2 and provider")),
         (&["gpt-4o", "unknown"], is(Some([2000, 200]), "partial", "0.0035", catalog)),
         (&["unknown"], is(Some([1000, 100]), "unpriced_model", "", "")),
         (&["gpt-4o", "endless"], is(Some([1000, 100]), "partial", "0.0035", catalog)),
@@ -301,7 +301,7 @@ async fn rolls_up_usage_and_cost_of_calls_to_the_request() {
     }
     // Each price source is listed once, regardless of the number of calls.
     let turns: &'static [&'static str] = ["gpt-4o", "routed"].repeat(300).leak();
-    let both = "genai-prices 0.2.1 and provider";
+    let both = "genai-prices 0.2 and provider";
     assert_eq!(event_of(turns, false).await, is(Some([600_000, 60_000]), "priced", "151.05", both));
     for (answers, expected) in [
         (&["gpt-4o"][..], is(Some([1000, 100]), "priced", "0.0035", catalog)),

@@ -13,7 +13,7 @@ use axum::{
 use common::Recorder;
 use http::{HeaderMap, HeaderName, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Empty, Full, combinators::BoxBody};
-use hyper::body::{Bytes, Incoming};
+use hyper::body::{Body as _, Bytes, Incoming};
 use hyper_util::{
     client::legacy::Client,
     rt::{TokioExecutor, TokioIo},
@@ -36,6 +36,7 @@ use tower_tagging::{
     metadata::{Diagnostic, DiagnosticCode, Limits, Overflow, Scope, Scopes},
     sink::{BatchWriter, Fanout, MockSink, Queued, WriteError},
     sources::{StripHeaders, TagSources},
+    tagging::{RequestBody, RequestBodyService, Tagging},
     tags,
 };
 
@@ -228,6 +229,27 @@ async fn bare_hyper_server_http1_and_http2() {
         assert_eq!(event.request_body_bytes(), None, "the size is unknown, not zero");
         assert_eq!(event.host(), Some(address.to_string().as_str()));
     }
+}
+
+#[tokio::test]
+async fn services_are_constructed_from_their_layers() {
+    let recorder = Recorder::new();
+    let echo = service_fn(async |request: Request<RequestBody<Full<Bytes>>>| {
+        assert!(request.body().get_ref().size_hint().exact().is_some());
+        let body = request.into_body().collect().await.unwrap().to_bytes();
+        Ok::<_, Infallible>(Response::new(Full::new(body)))
+    });
+    let service = RequestBodyService::new(echo, RequestBodyService::layer());
+    let mut service = Tagging::new(service, Tagging::layer(recorder.clone()));
+    let response = service.call(Request::new(Full::from("hello"))).await.unwrap();
+    assert!(response.headers().contains_key("x-trace-id"));
+    assert_eq!(response.body().get_ref().unwrap().size_hint().exact(), Some(5));
+    assert_eq!(text(response).await, "hello");
+    assert_eq!(recorder.single().request_body_bytes(), Some(5));
+
+    let alone = Tagging::new(service.into_inner(), TraceIdLayer::new());
+    assert_eq!(text(alone.oneshot(Request::new(Full::from("again"))).await.unwrap()).await, "again");
+    assert_eq!(recorder.events().len(), 1);
 }
 
 #[tokio::test]
@@ -734,7 +756,7 @@ fn bodies_are_default_and_errors_need_no_bounds() {
 
     let body = is_default(tower_tagging::tagging::ResponseBody::<Full<Bytes>>::default());
     assert!(hyper::body::Body::is_end_stream(&body));
-    is_default(tower_tagging::tagging::RequestBody::<Full<Bytes>>::default());
+    is_default(RequestBody::<Full<Bytes>>::default());
     let recorder = Recorder::new();
     let service =
         tagging(&recorder).layer(service_fn(async |_: Request<_>| Err::<Response<String>, NoTraits>(NoTraits)));
@@ -750,7 +772,7 @@ fn bodies_are_default_and_errors_need_no_bounds() {
 async fn calls_the_service_that_was_polled_ready() {
     let recorder = Recorder::new();
     let layer = tagging(&recorder);
-    type Watched = Request<tower_tagging::tagging::RequestBody<String>>;
+    type Watched = Request<RequestBody<String>>;
     let (mock, mut handle) = tower_test::mock::pair::<Watched, Response<String>>();
     let mut service = layer.layer(mock);
     handle.allow(1);
@@ -769,7 +791,7 @@ async fn ignores_tags_that_are_set_after_the_event() {
     let kept: Arc<std::sync::Mutex<Option<Tags>>> = Arc::default();
     let keep = Arc::clone(&kept);
     let service = tagging(&recorder).layer(service_fn(move |request: Request<_>| {
-        let _: &tower_tagging::tagging::RequestBody<String> = request.body();
+        let _: &RequestBody<String> = request.body();
         *keep.lock().unwrap() = request.extensions().get::<Tags>().cloned();
         async { Ok::<_, Infallible>(Response::new(String::new())) }
     }));

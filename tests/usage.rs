@@ -457,7 +457,7 @@ fn the_bundled_catalog_has_the_prices_of_the_providers() {
         let llm = &event["llm"];
         assert_eq!(llm["cost_usd"].as_f64(), Some(cost), "{llm:#}");
         assert_eq!(llm["cost_status"], "priced");
-        assert_eq!(llm["price_source"], "genai-prices 0.2.1");
+        assert_eq!(llm["price_source"], "genai-prices 0.2");
     }
 }
 
@@ -520,7 +520,7 @@ fn price_books_can_be_layered_and_swapped() {
         assert_eq!(overlay.price(&query("openai", alias)).unwrap().total, usd("9.4"), "{alias}");
     }
     let base = overlay.price(&query("openai", "gpt-4o-mini")).unwrap();
-    assert_eq!(&*base.source, "genai-prices 0.2.1");
+    assert_eq!(&*base.source, "genai-prices 0.2");
 
     let swap = SwapPrices::new(price_fn(|_| None));
     let shared = swap.clone();
@@ -667,7 +667,7 @@ fn a_recorded_cost_is_added_to_reported_usage() {
     assert_eq!((llm["cost_usd"].as_f64(), &llm["cost_status"]), (Some(0.5035), &json!("priced")));
     assert_eq!(
         (&llm["quantities"], &llm["price_source"]),
-        (&json!({"rows": 7.0}), &json!("genai-prices 0.2.1 and custom"))
+        (&json!({"rows": 7.0}), &json!("genai-prices 0.2 and custom"))
     );
 }
 
@@ -945,7 +945,7 @@ fn a_cost_reported_by_the_provider_takes_precedence() {
         usage
     };
     let reported = |cost: f64| (Some(cost), Some("provider".to_owned()));
-    let by_catalog = (Some(0.002_5), Some("genai-prices 0.2.1".to_owned()));
+    let by_catalog = (Some(0.002_5), Some("genai-prices 0.2".to_owned()));
     assert_eq!(charged("openrouter", with("cost", json!(0.01))), reported(0.01));
     assert_eq!(charged("x-ai", with("cost_in_usd_ticks", json!(15_494))), reported(0.000_001_549));
     assert_eq!(charged("perplexity", with("cost", json!({"currency": "USD", "total_cost": 0.5}))), reported(0.5));

@@ -11,7 +11,6 @@
 //! A field counts only if its body is complete. Values of more than 16 KiB are reported as too long. Bodies with a content
 //! coding are not read.
 
-#[cfg(feature = "llm")]
 mod form_scanner;
 pub(crate) mod json_scan;
 mod request_field_reader;

@@ -1,8 +1,7 @@
 use http::HeaderMap;
 
-#[cfg(feature = "llm")]
-use super::form_scanner::{FormScanner, boundary};
 use super::{
+    form_scanner::{FormScanner, boundary},
     json_scan::{JsonScanner, Node, Roots, Want},
     request_fields::{RequestFields, UserNote, json_text},
 };
@@ -39,7 +38,6 @@ pub(crate) struct RequestFieldReader {
 enum Scanner {
     Json(JsonScanner<Field>),
     /// A multipart form, which clients send with files such as audio to transcribe.
-    #[cfg(feature = "llm")]
     Form(Box<FormScanner<Field>>),
 }
 
@@ -74,10 +72,7 @@ impl Scanner {
         if announces_json(headers) {
             return Some(Self::Json(JsonScanner::new(&WANTED, Roots::One, MAX_VALUE_BYTES)));
         }
-        #[cfg(feature = "llm")]
-        return Some(Self::Form(Box::new(FormScanner::new(boundary(headers)?, MAX_VALUE_BYTES))));
-        #[cfg(not(feature = "llm"))]
-        None
+        Some(Self::Form(Box::new(FormScanner::new(boundary(headers)?, MAX_VALUE_BYTES))))
     }
 
     fn feed(&mut self, chunk: &[u8], fields: &mut RequestFields) {
@@ -85,10 +80,10 @@ impl Scanner {
             Self::Json(scanner) => {
                 scanner.feed(chunk, &mut |field, value| set(fields, field, value, json_text));
             }
-            #[cfg(feature = "llm")]
             Self::Form(scanner) => {
                 let wanted = |name: &str| match WANTED.iter().find(|node| node.key == name)?.want {
                     Want::Value(field) => Some(field),
+                    #[cfg(feature = "llm")]
                     Want::Object(_) | Want::Array(..) => None,
                 };
                 scanner.feed(chunk, wanted, |field, value| set(fields, field, value, |text| Some(text.to_owned())));
@@ -99,7 +94,6 @@ impl Scanner {
     fn is_done(&self) -> bool {
         match self {
             Self::Json(scanner) => scanner.documents() > 0,
-            #[cfg(feature = "llm")]
             Self::Form(scanner) => scanner.is_done(),
         }
     }
@@ -174,7 +168,6 @@ mod tests {
         }
     }
 
-    #[cfg(feature = "llm")]
     #[test]
     fn reads_fields_of_multipart_forms() {
         let field = |name: &str, value: &str| {

@@ -1,13 +1,10 @@
-use std::{
-    fmt,
-    time::{Instant, SystemTime},
-};
+use std::time::{Instant, SystemTime};
 
 /// A source of time for the layers. The default is [`SystemClock`](super::SystemClock); tests use a clock that stands still.
 ///
 /// It is called on the request path, also from `Drop`: it must not block, panic, or use the request's
 /// [`Tags`](crate::Tags).
-pub trait Clock: fmt::Debug + Send + Sync + 'static {
+pub trait Clock: Send + Sync + 'static {
     /// Returns the time of day.
     fn now(&self) -> SystemTime;
 

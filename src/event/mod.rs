@@ -52,7 +52,6 @@
 
 mod clock;
 mod draft;
-#[allow(clippy::module_inception, reason = "each file is named after its type")]
 mod event;
 mod event_builder;
 mod facts;

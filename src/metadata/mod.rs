@@ -72,7 +72,6 @@ mod enforce;
 mod iter;
 mod limits;
 mod merge;
-#[allow(clippy::module_inception, reason = "the file is named after its type")]
 mod metadata;
 mod overflow;
 mod parse_precedence_error;

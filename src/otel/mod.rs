@@ -108,7 +108,6 @@ mod http_attributes;
 mod instruments;
 mod log_writer;
 mod metric_labels;
-#[expect(clippy::module_inception, reason = "the file is named after its type")]
 mod otel;
 mod otel_builder;
 mod otel_error;

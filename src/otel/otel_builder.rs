@@ -41,7 +41,7 @@ const METRIC_INTERVAL: Duration = Duration::from_secs(60);
 /// Builder of [`Otel`].
 ///
 /// Setters can be called in any order. Problems are collected and returned by [`build`](Self::build).
-#[must_use = "call `build` to create the `Otel`"]
+#[must_use = "a builder does nothing until `build` is called"]
 pub struct OtelBuilder {
     exporters: Exporters,
     pub(super) set_defaults: Option<SetDefaults>,

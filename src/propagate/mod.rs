@@ -92,15 +92,15 @@ mod hosts;
 mod left_out;
 mod left_out_reason;
 mod origin;
+mod propagate;
 mod propagate_layer;
 mod propagate_layer_builder;
 mod propagated;
-mod service;
 mod text;
 mod writer;
 
 pub use self::{
     destination::Destination, dialect::Dialect, headers::headers, left_out::LeftOut, left_out_reason::LeftOutReason,
-    origin::Origin, propagate_layer::PropagateLayer, propagate_layer_builder::PropagateLayerBuilder,
-    propagated::Propagated, service::Propagate,
+    origin::Origin, propagate::Propagate, propagate_layer::PropagateLayer,
+    propagate_layer_builder::PropagateLayerBuilder, propagated::Propagated,
 };

@@ -3,7 +3,7 @@ use crate::config_error::{ConfigError, ConfigProblems};
 use super::{destination::Destination, hosts::Hosts, propagate_layer::PropagateLayer};
 
 /// Builds a [`PropagateLayer`].
-#[must_use]
+#[must_use = "a builder does nothing until `build` is called"]
 #[derive(Clone, Debug, Default)]
 pub struct PropagateLayerBuilder {
     hosts: Hosts,

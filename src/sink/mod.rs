@@ -81,7 +81,6 @@ mod json_lines_writer;
 mod mock_sink;
 mod off_thread;
 mod queued;
-#[expect(clippy::module_inception, reason = "the file is named after its type")]
 mod sink;
 mod sink_health;
 mod sink_report;

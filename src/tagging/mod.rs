@@ -99,6 +99,7 @@
 mod event_layer;
 mod events;
 mod guard;
+mod head_only_tagging_layer;
 mod metadata_layer;
 mod metadata_layer_builder;
 mod observers;
@@ -116,16 +117,14 @@ mod request_start;
 mod response_body;
 mod response_future;
 mod steps;
-#[allow(clippy::module_inception, reason = "each file is named after its type")]
 mod tagging;
 mod tagging_layer;
 mod tagging_layer_builder;
-mod without_request_body;
 
 pub use self::{
-    event_layer::EventLayer, metadata_layer::MetadataLayer, metadata_layer_builder::MetadataLayerBuilder,
-    request_body::RequestBody, request_body_layer::RequestBodyLayer, request_body_service::RequestBodyService,
-    request_observer::RequestObserver, request_scope::RequestScope, request_start::RequestStart,
-    response_body::ResponseBody, response_future::ResponseFuture, tagging::Tagging, tagging_layer::TaggingLayer,
-    tagging_layer_builder::TaggingLayerBuilder, without_request_body::WithoutRequestBody,
+    event_layer::EventLayer, head_only_tagging_layer::HeadOnlyTaggingLayer, metadata_layer::MetadataLayer,
+    metadata_layer_builder::MetadataLayerBuilder, request_body::RequestBody, request_body_layer::RequestBodyLayer,
+    request_body_service::RequestBodyService, request_observer::RequestObserver, request_scope::RequestScope,
+    request_start::RequestStart, response_body::ResponseBody, response_future::ResponseFuture, tagging::Tagging,
+    tagging_layer::TaggingLayer, tagging_layer_builder::TaggingLayerBuilder,
 };

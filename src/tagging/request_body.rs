@@ -39,6 +39,21 @@ impl<B> RequestBody<B> {
     pub(super) fn new(inner: B, tags: Option<Tags>, reader: Option<RequestFieldReader>) -> Self {
         Self { inner, tags, reader }
     }
+
+    /// Returns a reference to the inner body.
+    pub fn get_ref(&self) -> &B {
+        &self.inner
+    }
+
+    /// Returns a mutable reference to the inner body. Frames that are read through it are not observed.
+    pub fn get_mut(&mut self) -> &mut B {
+        &mut self.inner
+    }
+
+    /// Returns the inner body. Its remaining frames are not observed.
+    pub fn into_inner(self) -> B {
+        self.inner
+    }
 }
 
 impl<B: Default> Default for RequestBody<B> {

@@ -15,15 +15,19 @@ pub struct RequestBodyService<S> {
     layer: RequestBodyLayer,
 }
 
-impl<S> RequestBodyService<S> {
-    /// Wraps a service with a default [`RequestBodyLayer`].
-    pub fn new(inner: S) -> Self {
-        RequestBodyLayer::new().layer(inner)
-    }
-
-    /// Returns a default [`RequestBodyLayer`].
+impl RequestBodyService<()> {
+    /// Returns a layer that counts bytes and reads `user`.
+    ///
+    /// This is the same as [`RequestBodyLayer::new`].
     pub fn layer() -> RequestBodyLayer {
         RequestBodyLayer::new()
+    }
+}
+
+impl<S> RequestBodyService<S> {
+    /// Wraps a service with the settings of a layer.
+    pub fn new(inner: S, layer: RequestBodyLayer) -> Self {
+        Self { inner, layer }
     }
 
     /// Returns a reference to the inner service.
@@ -46,7 +50,7 @@ impl<S> Layer<S> for RequestBodyLayer {
     type Service = RequestBodyService<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        RequestBodyService { inner, layer: *self }
+        RequestBodyService::new(inner, *self)
     }
 }
 

@@ -33,6 +33,18 @@ impl<B> ResponseBody<B> {
         Self { inner: None, guard: Guard::default(), receipt: None, has_ended: true }
     }
 
+    /// Returns a reference to the service's body, or `None` if the layer answered instead of the service.
+    pub fn get_ref(&self) -> Option<&B> {
+        self.inner.as_ref()
+    }
+
+    /// Returns a mutable reference to the service's body, or `None` if the layer answered instead of the service.
+    ///
+    /// Frames that are read through it are not observed.
+    pub fn get_mut(&mut self) -> Option<&mut B> {
+        self.inner.as_mut()
+    }
+
     /// Inspects the service's body, if there is one. That is user code.
     fn inspect<T>(&self, ask: impl FnOnce(&B) -> T) -> Option<T> {
         let inner = self.inner.as_ref()?;

@@ -1,17 +1,15 @@
-use std::{
-    sync::Arc,
-    task::{Context, Poll},
-};
+use std::task::{Context, Poll};
 
 use http::{Request, Response};
 use http_body::Body;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::trace::TraceIdLayer;
+use crate::{sink::Sink, trace::TraceIdLayer};
 
 use super::{
     event_layer::EventLayer,
+    head_only_tagging_layer::HeadOnlyTaggingLayer,
     metadata_layer::MetadataLayer,
     response_body::ResponseBody,
     response_future::ResponseFuture,
@@ -24,13 +22,32 @@ use super::{
 #[derive(Clone, Debug)]
 pub struct Tagging<S> {
     inner: S,
-    // Servers clone the service for each request.
-    steps: Arc<Steps>,
+    layer: HeadOnlyTaggingLayer,
+}
+
+impl Tagging<()> {
+    /// Returns a layer that gives every request trace ids and emits its event to `sink`, without tags.
+    ///
+    /// Use [`TaggingLayer::builder`](super::TaggingLayer::builder) to read tags as well.
+    pub fn layer(sink: impl Sink) -> HeadOnlyTaggingLayer {
+        let (trace, event) = (TraceIdLayer::new(), EventLayer::new(sink));
+        HeadOnlyTaggingLayer::new(Steps { trace: Some(trace), event: Some(event), metadata: None })
+    }
 }
 
 impl<S> Tagging<S> {
-    pub(super) fn new(inner: S, steps: impl Into<Arc<Steps>>) -> Self {
-        Self { inner, steps: steps.into() }
+    /// Wraps a service with the settings of a layer.
+    ///
+    /// ```
+    /// use tower_tagging::{EventLayer, sink::JsonLinesSink, tagging::Tagging};
+    ///
+    /// let service = tower::service_fn(|_: http::Request<String>| async {
+    ///     Ok::<_, std::convert::Infallible>(http::Response::new(String::from("hello")))
+    /// });
+    /// let service = Tagging::new(service, EventLayer::new(JsonLinesSink::stdout()));
+    /// ```
+    pub fn new(inner: S, layer: impl Into<HeadOnlyTaggingLayer>) -> Self {
+        Self { inner, layer: layer.into() }
     }
 
     /// Returns a reference to the inner service.
@@ -64,7 +81,7 @@ where
 
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
         let (mut head, body) = request.into_parts();
-        let Begun { mut guard, reply, rejection } = self.steps.begin(&mut head);
+        let Begun { mut guard, reply, rejection } = self.layer.steps.begin(&mut head);
         if let Some(reason) = rejection {
             return ResponseFuture::rejected(&reason, guard, reply);
         }
@@ -73,11 +90,19 @@ where
     }
 }
 
+impl<S> Layer<S> for HeadOnlyTaggingLayer {
+    type Service = Tagging<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        Tagging::new(inner, self.clone())
+    }
+}
+
 impl<S> Layer<S> for MetadataLayer {
     type Service = Tagging<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        Tagging::new(inner, Steps { metadata: Some(self.clone()), ..Steps::default() })
+        Tagging::new(inner, self.clone())
     }
 }
 
@@ -85,7 +110,7 @@ impl<S> Layer<S> for TraceIdLayer {
     type Service = Tagging<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        Tagging::new(inner, Steps { trace: Some(self.clone()), ..Steps::default() })
+        Tagging::new(inner, self.clone())
     }
 }
 
@@ -93,6 +118,6 @@ impl<S> Layer<S> for EventLayer {
     type Service = Tagging<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        Tagging::new(inner, Steps { event: Some(self.clone()), ..Steps::default() })
+        Tagging::new(inner, self.clone())
     }
 }

@@ -3,8 +3,8 @@ use tower_layer::Layer;
 use crate::sink::Delivery;
 
 use super::{
-    metadata_layer::MetadataLayer, request_body_layer::RequestBodyLayer, request_body_service::RequestBodyService,
-    tagging::Tagging, without_request_body::WithoutRequestBody,
+    head_only_tagging_layer::HeadOnlyTaggingLayer, metadata_layer::MetadataLayer, request_body_layer::RequestBodyLayer,
+    request_body_service::RequestBodyService, tagging::Tagging,
 };
 
 /// A layer that adds tags, trace ids, and one event per request; see the [module](super).
@@ -12,7 +12,7 @@ use super::{
 /// A clone shares configuration, sinks, and counts.
 #[derive(Clone, Debug)]
 pub struct TaggingLayer {
-    pub(super) head: WithoutRequestBody,
+    pub(super) head: HeadOnlyTaggingLayer,
     pub(super) request_body: RequestBodyLayer,
 }
 
@@ -20,7 +20,7 @@ impl TaggingLayer {
     /// Returns a layer that does the same but leaves the request body and its type alone.
     ///
     /// It counts no request bytes, and reads neither `user` nor the model of an LLM request from the body.
-    pub fn without_request_body(self) -> WithoutRequestBody {
+    pub fn without_request_body(self) -> HeadOnlyTaggingLayer {
         self.head
     }
 

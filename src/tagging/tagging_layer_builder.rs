@@ -10,9 +10,9 @@ use crate::{
 };
 
 use super::{
-    event_layer::EventLayer, metadata_layer_builder::MetadataLayerBuilder, request_body_layer::RequestBodyLayer,
+    event_layer::EventLayer, head_only_tagging_layer::HeadOnlyTaggingLayer,
+    metadata_layer_builder::MetadataLayerBuilder, request_body_layer::RequestBodyLayer,
     request_observer::RequestObserver, steps::Steps, tagging_layer::TaggingLayer,
-    without_request_body::WithoutRequestBody,
 };
 
 /// Builds a [`TaggingLayer`].
@@ -163,7 +163,7 @@ impl TaggingLayerBuilder {
         let metadata = problems.take(metadata.build());
         problems.into_result()?;
         let steps = Steps { event: events, trace: Some(trace_ids), metadata };
-        Ok(TaggingLayer { head: WithoutRequestBody::new(steps), request_body })
+        Ok(TaggingLayer { head: HeadOnlyTaggingLayer::new(steps), request_body })
     }
 }
 

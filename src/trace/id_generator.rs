@@ -1,4 +1,4 @@
-use std::{fmt, time::SystemTime};
+use std::time::SystemTime;
 
 use uuid::Uuid;
 
@@ -11,7 +11,7 @@ use super::{span_id::SpanId, trace_id::TraceId};
 ///
 /// The methods are called while a request is served, and when a response is dropped. They must not block, panic, or use the
 /// request's [`Tags`](crate::Tags).
-pub trait IdGenerator: fmt::Debug + Send + Sync + 'static {
+pub trait IdGenerator: Send + Sync + 'static {
     /// Returns the id of an event, which must be unique across all processes.
     ///
     /// `now` is the time at which the request head was received.

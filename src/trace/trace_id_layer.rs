@@ -1,11 +1,11 @@
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use http::HeaderName;
 
 use super::{id_generator::IdGenerator, random_ids::RandomIds, trace_policy::TracePolicy, trace_sampler::TraceSampler};
 
 /// Layer that gives every request trace ids. See the [module](super) documentation.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[must_use]
 pub struct TraceIdLayer {
     pub(super) policy: TracePolicy,
@@ -34,6 +34,16 @@ impl Default for TraceIdLayer {
             ids: Arc::new(RandomIds),
             sampler: None,
         }
+    }
+}
+
+impl fmt::Debug for TraceIdLayer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TraceIdLayer")
+            .field("policy", &self.policy)
+            .field("trace_headers", &self.trace_headers)
+            .field("reply", &self.reply)
+            .finish_non_exhaustive()
     }
 }
 

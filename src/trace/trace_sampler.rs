@@ -1,5 +1,3 @@
-use std::fmt;
-
 use super::trace_context::TraceContext;
 
 /// A decision whether the trace of a request is recorded.
@@ -8,7 +6,7 @@ use super::trace_context::TraceContext;
 /// the ids are known and before the service is called. Without a sampler, the flag of the client's `traceparent` is kept,
 /// and new traces are sampled. The tags of the request are locked during the call: it must not block or use
 /// [`Tags`](crate::Tags).
-pub trait TraceSampler: Send + Sync + fmt::Debug + 'static {
+pub trait TraceSampler: Send + Sync + 'static {
     /// Returns `true` to record the trace.
     ///
     /// `parent` is the sampled flag of the client's `traceparent`, if the request continues the client's trace.

@@ -10,9 +10,12 @@ use super::{money::Money, quantity::Quantity};
 /// let cost = ExtraCost::new(Money::from_nano_usd(1_500)).of("rows", 1_200.0);
 /// ```
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct ExtraCost {
-    pub(super) money: Money,
-    pub(super) quantity: Option<Quantity>,
+    /// The amount of money.
+    pub money: Money,
+    /// The thing that the money was spent on, and how much of it.
+    pub quantity: Option<Quantity>,
 }
 
 impl ExtraCost {

@@ -34,8 +34,9 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! The data types of this module are always available. [`UsageTap`], [`CatalogPrices`], and [`include_usage`] need the
-//! feature `llm`.
+//! The data types and price books of this module are always available. [`UsageTap`], [`CatalogPrices`], and
+//! [`include_usage`] need the feature `llm`. Price books only price events with this feature, since [`UsageTap::prices`] is
+//! the method that accepts them.
 //!
 //! # Record usage in code
 //!
@@ -153,7 +154,7 @@
 //!  "response_id":"chatcmpl-1","service_tier":"default","stream":true,"error":null,
 //!  "usage_status":"reported","usage":{"input_tokens":2006,"output_tokens":300,"cache_read_tokens":1920},
 //!  "cost_status":"priced","cost_usd":0.005615,"input_cost_usd":0.002615,"output_cost_usd":0.003,
-//!  "price_source":"genai-prices 0.2.1","calls":null,"duration_us":null,"first_token_us":412000,
+//!  "price_source":"genai-prices 0.2","calls":null,"duration_us":null,"first_token_us":412000,
 //!  "output_tokens_per_second":71.5,"quantities":{}}
 //! ```
 #![cfg_attr(
@@ -182,7 +183,6 @@ mod recorded;
 mod request_facts;
 mod settle;
 mod unit;
-#[allow(clippy::module_inception, reason = "each file is named after its type")]
 mod usage;
 mod usage_record;
 mod usage_status;

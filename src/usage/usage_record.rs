@@ -19,10 +19,28 @@ impl Usage {
     /// use tower_tagging::usage::Usage;
     ///
     /// let record = Usage::tokens(2_006, 300).of("openai", "gpt-4o");
+    /// assert_eq!(record.model(), Some("gpt-4o"));
     /// ```
     #[must_use]
     pub fn of(self, provider: impl Into<String>, model: impl Into<String>) -> UsageRecord {
         UsageRecord { usage: self, provider: Some(cut_name(provider.into())), model: Some(cut_name(model.into())) }
+    }
+}
+
+impl UsageRecord {
+    /// Returns the token counts.
+    pub fn usage(&self) -> &Usage {
+        &self.usage
+    }
+
+    /// Returns the id of the provider in the price catalog.
+    pub fn provider(&self) -> Option<&str> {
+        self.provider.as_deref()
+    }
+
+    /// Returns the model.
+    pub fn model(&self) -> Option<&str> {
+        self.model.as_deref()
     }
 }
 

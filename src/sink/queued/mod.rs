@@ -26,7 +26,6 @@ mod order;
 mod pipeline;
 mod queue;
 mod queue_full;
-#[expect(clippy::module_inception, reason = "the file is named after its type")]
 mod queued;
 mod queued_builder;
 mod retry_policy;

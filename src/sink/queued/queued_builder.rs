@@ -15,7 +15,7 @@ use super::{
 };
 
 /// Builds a [`Queued`] sink; created by [`Queued::builder`].
-#[must_use]
+#[must_use = "a builder does nothing until `build` is called"]
 pub struct QueuedBuilder<W> {
     writer: W,
     name: String,

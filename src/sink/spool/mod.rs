@@ -104,7 +104,6 @@ mod recovery;
 mod segment;
 mod segment_reader;
 mod segments;
-#[expect(clippy::module_inception, reason = "the file is named after its type")]
 mod spool;
 mod spool_builder;
 mod spool_error;

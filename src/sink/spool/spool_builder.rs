@@ -16,7 +16,7 @@ use super::{
 const MIN_BYTES: u64 = 64 * 1024;
 
 /// Builds a [`Spool`].
-#[must_use]
+#[must_use = "a builder does nothing until `build` is called"]
 #[derive(Clone, Debug)]
 pub struct SpoolBuilder {
     directory: PathBuf,

@@ -37,13 +37,13 @@
 //! ([`max_request_bytes`](InjectIncludeUsageLayer::max_request_bytes)). A larger one passes unchanged. Each event of the
 //! response is held back until it is complete, up to 64 KiB.
 
-mod future;
-mod layer;
+mod inject_include_usage;
+mod inject_include_usage_layer;
 mod request_body;
 mod response_body;
-mod service;
+mod response_future;
 
 pub use self::{
-    future::ResponseFuture, layer::InjectIncludeUsageLayer, request_body::RequestBody, response_body::ResponseBody,
-    service::InjectIncludeUsage,
+    inject_include_usage::InjectIncludeUsage, inject_include_usage_layer::InjectIncludeUsageLayer,
+    request_body::RequestBody, response_body::ResponseBody, response_future::ResponseFuture,
 };

@@ -27,6 +27,18 @@ impl<B, E> RequestBody<B, E> {
         Self { data: Bytes::new(), error: None, trailers: None, rest: Some(Box::pin(body)) }
     }
 
+    /// Returns a reference to the inner body, or `None` once it was read to its end.
+    pub fn get_ref(&self) -> Option<&B> {
+        self.rest.as_deref()
+    }
+
+    /// Returns a pinned reference to the inner body, or `None` once it was read to its end.
+    ///
+    /// The inner body does not contain data that was read ahead.
+    pub fn get_pin_mut(&mut self) -> Option<Pin<&mut B>> {
+        self.rest.as_mut().map(Pin::as_mut)
+    }
+
     /// Returns `true` if the body was read ahead to its end.
     pub(super) fn is_read(&self) -> bool {
         self.rest.is_none() && self.error.is_none()

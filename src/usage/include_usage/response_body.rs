@@ -39,6 +39,18 @@ impl<R> ResponseBody<R> {
     }
 }
 
+impl<R> ResponseBody<R> {
+    /// Returns a reference to the inner body.
+    pub fn get_ref(&self) -> &R {
+        &self.inner
+    }
+
+    /// Returns a mutable reference to the inner body. Frames that are read through it are not filtered.
+    pub fn get_mut(&mut self) -> &mut R {
+        &mut self.inner
+    }
+}
+
 impl<R: Default> Default for ResponseBody<R> {
     fn default() -> Self {
         Self::passing(R::default())

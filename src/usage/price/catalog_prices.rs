@@ -38,8 +38,9 @@ enum SharedCalculator {
     Loaded(Arc<Calculator>),
 }
 
-/// The source of bundled prices on events. `genai-prices` exposes neither its version nor the date of its data.
-const BUNDLED_SOURCE: &str = "genai-prices 0.2.1";
+/// The source of bundled prices on events. `genai-prices` exposes neither its version nor the date of its data, and Cargo
+/// may select any release of this minor version.
+const BUNDLED_SOURCE: &str = "genai-prices 0.2";
 
 impl CatalogPrices {
     /// Returns the catalog that is bundled with `genai-prices`.

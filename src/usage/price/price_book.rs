@@ -7,6 +7,9 @@ use super::{cost::Cost, price_query::PriceQuery};
 
 /// A source of prices.
 ///
+/// Events are priced by the book that `UsageTap::prices` sets, with the feature `llm`. Without it, a book can still be called
+/// directly.
+///
 /// To implement it with a closure, use [`price_fn`](super::price_fn).
 ///
 /// A price book is called on the thread that first reads the usage of an event, which is usually a sink's thread. It may be

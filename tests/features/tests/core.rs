@@ -5,6 +5,8 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+use http::{HeaderValue, Request};
+use http_body_util::Full;
 use serde_json::{Value, json};
 use tower_tagging::{
     Event, EventLayer,
@@ -24,6 +26,17 @@ fn emits_one_event_with_tags_and_trace_ids() {
     assert_eq!((&event["outcome"], &event["response"]["status"]), (&json!("completed"), &json!(200)));
     assert_eq!(event["response"]["body_bytes"], response.body().len());
     assert_eq!(event["trace"]["trace_id"].as_str().unwrap().len(), 32);
+}
+
+#[test]
+fn reads_the_user_of_multipart_forms() {
+    let collector = Collector::default();
+    let form = "--x\r\nContent-Disposition: form-data; name=\"user\"\r\n\r\nada\r\n--x--\r\n";
+    let (mut head, _) = request().into_parts();
+    head.headers.insert("content-type", HeaderValue::from_static("multipart/form-data; boundary=x"));
+    let request = Request::from_parts(head, Full::from(form));
+    serve(&tagging().sink(collector.clone()).build().unwrap(), request);
+    assert_eq!(collector.single()["metadata"]["_user"], "ada");
 }
 
 #[test]

@@ -5,33 +5,38 @@ use std::{
 
 use http::{Method, Request, Response, request::Parts};
 use http_body::Body;
+use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::media::announces_json;
 
 use super::{
-    future::{HeldRequest, ResponseFuture},
+    inject_include_usage_layer::InjectIncludeUsageLayer,
     request_body::RequestBody,
     response_body::ResponseBody,
+    response_future::{HeldRequest, ResponseFuture},
 };
-
-pub(super) const DEFAULT_MAX_REQUEST_BYTES: usize = 4 * 1024 * 1024;
 
 /// Middleware that asks OpenAI-compatible streams for their usage; see the [module](super).
 #[derive(Clone, Debug)]
 pub struct InjectIncludeUsage<S> {
     inner: S,
-    max_request_bytes: usize,
+    layer: InjectIncludeUsageLayer,
+}
+
+impl InjectIncludeUsage<()> {
+    /// Returns a layer that applies this middleware to request bodies of up to 4 MiB.
+    ///
+    /// This is the same as [`InjectIncludeUsageLayer::new`].
+    pub fn layer() -> InjectIncludeUsageLayer {
+        InjectIncludeUsageLayer::new()
+    }
 }
 
 impl<S> InjectIncludeUsage<S> {
-    /// Wraps a service, with the default limit of 4 MiB.
-    pub fn new(inner: S) -> Self {
-        Self::with_limit(inner, DEFAULT_MAX_REQUEST_BYTES)
-    }
-
-    pub(super) fn with_limit(inner: S, max_request_bytes: usize) -> Self {
-        Self { inner, max_request_bytes }
+    /// Wraps a service with the settings of a layer.
+    pub fn new(inner: S, layer: InjectIncludeUsageLayer) -> Self {
+        Self { inner, layer }
     }
 
     /// Returns a reference to the inner service.
@@ -47,6 +52,14 @@ impl<S> InjectIncludeUsage<S> {
     /// Returns the inner service.
     pub fn into_inner(self) -> S {
         self.inner
+    }
+}
+
+impl<S> Layer<S> for InjectIncludeUsageLayer {
+    type Service = InjectIncludeUsage<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        InjectIncludeUsage::new(inner, *self)
     }
 }
 
@@ -73,7 +86,7 @@ where
         // The future calls the service that was polled until ready, not a clone of it.
         let clone = self.inner.clone();
         let ready = mem::replace(&mut self.inner, clone);
-        ResponseFuture::reading(HeldRequest::new(ready, head, body, self.max_request_bytes))
+        ResponseFuture::reading(HeldRequest::new(ready, head, body, self.layer.max_request_bytes))
     }
 }
 

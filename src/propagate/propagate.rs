@@ -40,7 +40,7 @@ impl<S> Propagate<S> {
         &mut self.inner
     }
 
-    /// Consumes the middleware and returns the inner service.
+    /// Returns the inner service.
     pub fn into_inner(self) -> S {
         self.inner
     }
