@@ -63,7 +63,8 @@
 //! # Limits
 //!
 //! [`Limits`] bound the length and number of tags. Tags that exceed them are truncated, dropped, or rejected, and recorded
-//! as a diagnostic. An event has at most 64 diagnostics.
+//! as a diagnostic. An event has at most 64 diagnostics about reading its tags, one for each shadowed tag, and
+//! `more_diagnostics` with the number of those that were left out.
 
 mod diagnostic;
 mod diagnostic_code;

@@ -26,6 +26,7 @@
 //! };
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! // For tests. Depend on `opentelemetry_sdk` with the feature `testing` to use this exporter.
 //! let otel = Otel::builder()
 //!     .span_exporter(InMemorySpanExporter::default())
 //!     .tag_attributes(TagAttributes::new().deny(["card_number"]))

@@ -46,11 +46,13 @@
 //!   = help: for that trait implementation, expected `hyper::body::Incoming`, found `tower_tagging::tagging::RequestBody<hyper::body::Incoming>`
 //! ```
 //!
-//! There are two usual cases:
+//! There are three usual cases:
 //!
 //! - A hyper `service_fn` over `Request<Incoming>`: use [`TaggingLayer::without_request_body`], as below.
 //! - In a `ServiceBuilder`, an axum `from_fn` middleware directly inside of the layer: add the two with one `Router::layer`
 //!   each, this layer last.
+//! - `ServiceExt::ready` or `map_response` around the layer, where the compiler "cannot satisfy `_: HttpBody`": name the request,
+//!   as in `<_ as ServiceExt<Request<Body>>>::ready(&mut service)`.
 //!
 //! ```
 //! use tower::Layer;

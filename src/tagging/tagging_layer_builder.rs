@@ -168,6 +168,6 @@ impl TaggingLayerBuilder {
 }
 
 fn unused_usage() -> ConfigError {
-    let advice = "add a sink, enable telemetry, or call `UsageTap::roll_up`";
+    let advice = "add a sink or an observer (such as `Otel`), or call `UsageTap::roll_up`";
     ConfigError::new(format!("a `UsageTap` is configured, but nothing consumes its results: {advice}"))
 }
