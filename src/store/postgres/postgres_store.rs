@@ -9,10 +9,7 @@ use tokio_postgres::{
 };
 use uuid::Uuid;
 
-use crate::{
-    row::{EventRow, stored_time},
-    sink::Queued,
-};
+use crate::{row::EventRow, sink::Queued, time::whole_micros};
 
 use super::{
     super::{KeyInfo, StoreError, key_name::stored_key},
@@ -201,7 +198,7 @@ impl PostgresStore {
 }
 
 async fn delete_before(server: &Server, time: SystemTime) -> Result<u64, Failure> {
-    let time = stored_time(time);
+    let time = whole_micros(time);
     let mut session = server.open().await?;
     let mut total = match partitions::is_partitioned(&session).await? {
         None => return Err(Failure::NotMigrated),

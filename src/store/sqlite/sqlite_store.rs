@@ -7,10 +7,7 @@ use std::{
 use rusqlite::{Connection, params};
 use uuid::Uuid;
 
-use crate::{
-    row::{EventRow, stored_time},
-    sink::Queued,
-};
+use crate::{row::EventRow, sink::Queued, time::whole_micros};
 
 use super::{
     super::{KeyInfo, StoreError, key_name::stored_key, schema_sql::SCHEMA_VERSION},
@@ -192,7 +189,7 @@ fn delete_before(db: &Connection, time: SystemTime) -> rusqlite::Result<u64> {
         "DELETE FROM tagging_events WHERE rowid IN
              (SELECT rowid FROM tagging_events WHERE requested_at < ?1 ORDER BY requested_at LIMIT ?2)",
     )?;
-    let time = time_text(stored_time(time));
+    let time = time_text(whole_micros(time));
     let mut total = 0;
     loop {
         let start = Instant::now();
