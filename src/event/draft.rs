@@ -44,7 +44,9 @@ impl Draft {
 
     /// Completes the event. The lazy step runs when the first reader asks for its result.
     pub(crate) fn finish(mut self, unsettled: Box<dyn Settle>) -> Arc<Event> {
-        Arc::make_mut(&mut self.event).unsettled = Some(unsettled).into();
+        let event = Arc::make_mut(&mut self.event);
+        event.facts.round_times();
+        event.unsettled = Some(unsettled).into();
         self.event
     }
 }

@@ -7,11 +7,11 @@ use std::{
 use http::{Method, StatusCode, Version};
 use uuid::Uuid;
 
-use crate::usage::LlmCall;
 use crate::{
     metadata::{Diagnostic, Metadata, Scope},
     sync::lock,
     trace::TraceContext,
+    usage::LlmCall,
 };
 
 use super::{
@@ -25,6 +25,8 @@ use super::{
 ///
 /// An event never changes. Sinks receive it as an `Arc<Event>`; any code can [build](Self::builder) one, clone it,
 /// compare it, and convert it to and from JSON.
+///
+/// Times and durations are rounded down to microseconds, so that an event equals the event that is read back from its JSON.
 ///
 /// # The lazy step
 ///
@@ -40,7 +42,8 @@ pub struct Event {
 }
 
 impl Event {
-    pub(super) fn new(facts: Facts, settled: Settled) -> Self {
+    pub(super) fn new(mut facts: Facts, settled: Settled) -> Self {
+        facts.round_times();
         Self { facts, settled: settled.into(), ..Self::empty() }
     }
 
@@ -249,7 +252,7 @@ impl Clone for Event {
 }
 
 impl PartialEq for Event {
-    /// Compares all facts and results. Runs the [lazy step](Self#the-lazy-step) of both events.
+    /// Compares everything that a serialized event contains. Runs the [lazy step](Self#the-lazy-step) of both events.
     fn eq(&self, other: &Self) -> bool {
         self.facts == other.facts && self.settled() == other.settled()
     }

@@ -1,7 +1,9 @@
 use std::any::Any;
 
-use crate::metadata::{Diagnostic, Metadata, Scope};
-use crate::usage::LlmCall;
+use crate::{
+    metadata::{Diagnostic, Metadata, Scope},
+    usage::LlmCall,
+};
 
 use super::facts::Facts;
 

@@ -28,6 +28,7 @@ pub(super) fn settle(observation: Option<Observation>, request: &RequestFacts<'_
         None if recorded.is_empty() => return None,
         None => with_recorded_usage(described_by_request(request), request),
     };
+    call.round_times();
     call.output_tokens_per_second = output_rate(&call, request.duration);
     call.clamp_cost();
     Some(call)
@@ -67,7 +68,7 @@ fn with_recorded_cost(mut call: LlmCall, recorded: &Recorded) -> LlmCall {
 
 /// Replaces the usage and the cost of a call by the sum of the recorded calls.
 fn with_recorded_usage(mut call: LlmCall, request: &RequestFacts<'_>) -> LlmCall {
-    let Recorded { calls, money, quantities } = request.recorded;
+    let Recorded { calls, money, quantities, .. } = request.recorded;
     let mut sum = RecordedSum::new(*money);
     for recorded in calls {
         let record = &recorded.record;
