@@ -60,7 +60,7 @@ pub(super) fn spawn(
                 target: "tower_tagging::delivery",
                 sink = pipeline.name(),
                 %error,
-                "failed to start the delivery thread, all events will be dropped"
+                "cannot start the delivery thread, all events will be dropped"
             );
             pipeline.worker_ended();
         }
@@ -124,7 +124,8 @@ impl<'a> Batch<'a> {
 
 /// The result of writing a range of a batch.
 enum Attempt {
-    Written,
+    /// The number of events that were written.
+    Written(usize),
     Failed(Failure),
     /// No attempt was made, because the queue is closed and there is no time for one.
     OutOfTime,
@@ -179,7 +180,7 @@ impl<W: BatchWriter> Worker<'_, W> {
         let result = catch_unwind(AssertUnwindSafe(|| self.writer.write(events)));
         self.pipeline.health.set_busy(false);
         let failure = match result {
-            Ok(Ok(())) => return Attempt::Written,
+            Ok(Ok(())) => return Attempt::Written(events.len()),
             Ok(Err(error)) => Failure::from(error),
             Err(_) => Failure::panic(),
         };
@@ -223,8 +224,8 @@ impl<W: BatchWriter> Worker<'_, W> {
     fn settle(&mut self, attempt: Attempt, mut range: Range<usize>, batch: &mut Batch<'_>) {
         let counts = self.pipeline.counts();
         let failure = match attempt {
-            Attempt::Written => {
-                counts.deliver(range.len());
+            Attempt::Written(events) => {
+                counts.deliver(events);
                 return self.succeed();
             }
             Attempt::OutOfTime => return self.retry(range, None, batch),
