@@ -193,8 +193,9 @@ impl EventBuilder {
         self
     }
 
-    /// Adds tags to a scope. The [effective metadata](Event::metadata) is the merge of all scopes under
-    /// [`Precedence::Strict`].
+    /// Adds tags to a scope.
+    ///
+    /// The [effective metadata](Event::metadata) is the merge of all scopes under [`Precedence::Strict`].
     pub fn tags(mut self, scope: Scope, tags: Metadata) -> Self {
         self.scopes.add(scope, tags);
         self

@@ -11,7 +11,7 @@ use super::{
     stored::{stored_count, stored_metadata, stored_millis, stored_text, stored_time_after},
 };
 
-/// Flattens an event. `indexed_metadata` stays empty, because only a store knows which keys are activated.
+/// Flattens an event. `indexed_metadata` stays empty, because only stores have activated keys.
 impl From<&Event> for EventRow {
     fn from(event: &Event) -> Self {
         let mut row = Self::blank();

@@ -19,7 +19,7 @@ pub(super) const FIELDS: [&str; SCHEMA.len() + 1] = {
     fields
 };
 
-/// The values of [`FIELDS`], in their order. `None` stands for an unknown value.
+/// The values of [`FIELDS`], in their order. `None` is an unknown value.
 pub(super) type Values<'a> = [Option<&'a dyn FieldValue>; FIELDS.len()];
 
 /// Calls a function with the values of an event's fields.

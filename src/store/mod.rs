@@ -41,9 +41,9 @@
 //! primary key, so a second delivery changes nothing. Unknown values are `NULL`, never zero.
 //!
 //! The view `llm_requests` has one row per LLM call, like the table of this name in LLM gateways. It has all columns of
-//! `tagging_events` and the aliases `cached_tokens`, `cache_creation_tokens`, and `cache_creation_1h_tokens`. Its `total_cost` is 0
-//! where the cost is unknown, so that queries rank by cost without further conditions. `cost_status` shows which costs are
-//! known. Creating the tables fails if the database has another table with this name.
+//! `tagging_events` and the aliases `cached_tokens`, `cache_creation_tokens`, and `cache_creation_1h_tokens`. Its
+//! `total_cost` is 0 where the cost is unknown, so that queries rank by cost without further conditions. `cost_status`
+//! shows which costs are known. Creating the tables fails if the database has another table with this name.
 //!
 //! [`SCHEMA`] describes the columns in code:
 //!

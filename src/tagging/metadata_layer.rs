@@ -32,7 +32,9 @@ impl fmt::Debug for MetadataLayer {
 }
 
 impl MetadataLayer {
-    /// Returns the number of client tags that stronger scopes shadowed, over all requests of this layer and its clones.
+    /// Returns the number of client tags that stronger scopes shadowed.
+    ///
+    /// It covers all requests of this layer and its clones.
     ///
     /// They are counted when a sink reads or drops the event. Without an [`EventLayer`](crate::EventLayer) around this one,
     /// they are counted when the request arrives.

@@ -90,7 +90,9 @@ impl LlmCall {
         }
     }
 
-    /// Returns the id of the provider in the `genai-prices` catalog, such as `openai`, `anthropic`, or `google`.
+    /// Returns the id of the provider, such as `openai`, `anthropic`, or `google`.
+    ///
+    /// The ids are those of the `genai-prices` catalog.
     pub fn provider(&self) -> Option<&str> {
         self.provider.as_deref()
     }

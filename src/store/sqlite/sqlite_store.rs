@@ -82,7 +82,9 @@ impl SqliteStore {
         self
     }
 
-    /// Creates the tables, unless they exist. Several processes may call this at the same time.
+    /// Creates the tables, unless they exist.
+    ///
+    /// Several processes may call this at the same time.
     ///
     /// # Errors
     /// Returns [`StoreError::Newer`] if a newer version of the crate created the tables, and [`StoreError::Database`] if
@@ -102,7 +104,9 @@ impl SqliteStore {
         Queued::builder("sqlite", self.writer()).max_batch(2_000).build()
     }
 
-    /// Returns a writer for a [`Queued`] sink with other limits. It connects at its first batch.
+    /// Returns a writer for a [`Queued`] sink with other limits.
+    ///
+    /// It connects at its first batch.
     pub fn writer(&self) -> SqliteWriter {
         SqliteWriter::new(self.file.clone())
     }
@@ -122,7 +126,9 @@ impl SqliteStore {
         self.set_active("activate a metadata key in", name, true)
     }
 
-    /// Removes a key from `indexed_metadata`, and drops its index. Its tags stay in `raw_metadata`.
+    /// Removes a key from `indexed_metadata`, and drops its index.
+    ///
+    /// Its tags stay in `raw_metadata`.
     ///
     /// # Errors
     /// As [`activate_key`](Self::activate_key).
