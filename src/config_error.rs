@@ -36,7 +36,9 @@ impl ConfigError {
         self
     }
 
-    /// Returns all problems, each with its environment variable, if any, and a description.
+    /// Returns all problems.
+    ///
+    /// Each has a description and, if any, its environment variable.
     pub fn problems(&self) -> impl ExactSizeIterator<Item = (Option<&str>, &str)> {
         self.problems.iter().map(|problem| (problem.variable, problem.message.as_str()))
     }

@@ -48,7 +48,7 @@
 //! | [`store`] | events as rows: SQLite, Postgres, memory | [`store::MemoryStore`], `store::SqliteStore`, `store::PostgresStore` |
 //! | [`otel`] | spans, metrics, and logs | `otel::Otel` |
 //! | [`propagate`] | tags and trace ids on outgoing calls | `PropagateLayer` |
-//! | [`guide`] | production, trusted tags, testing, queries | |
+//! | [`guide`] | production, trusted tags, queries, limits, testing, adding a provider | |
 //!
 //! Handlers and inner layers use [`Tags`], the handle to the current request.
 //!

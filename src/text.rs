@@ -1,7 +1,8 @@
-//! Text: truncation, header values, and JSON string literals.
+//! Text: truncation, header values, HTTP versions, and JSON string literals.
 
 use std::{borrow::Cow, fmt};
 
+use http::Version;
 use serde::{Deserialize, Deserializer, de::Visitor};
 
 /// Maximum length of the name of a model, a provider, or a service tier, in characters.
@@ -23,6 +24,17 @@ pub(crate) fn cut_name(mut name: String) -> String {
     name.truncate(truncated(&name, MAX_NAME_CHARS).len());
     name.shrink_to_fit();
     name
+}
+
+/// Returns the name of an HTTP version, such as `HTTP/1.1`.
+pub(crate) fn http_version(version: Version) -> &'static str {
+    match version {
+        Version::HTTP_09 => "HTTP/0.9",
+        Version::HTTP_10 => "HTTP/1.0",
+        Version::HTTP_2 => "HTTP/2.0",
+        Version::HTTP_3 => "HTTP/3.0",
+        _ => "HTTP/1.1",
+    }
 }
 
 /// Returns a header value as text: UTF-8, or as a last resort Latin-1, in which case the second value is `true`.

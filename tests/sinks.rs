@@ -731,3 +731,31 @@ fn a_chained_delivery_is_closed_after_the_one_before_it() {
     let expected = ["close first", "close third", "wait first", "close second", "wait second", "wait third"];
     assert_eq!(*calls.lock().unwrap(), expected);
 }
+
+#[tokio::test]
+async fn an_event_of_a_layer_equals_the_event_read_from_its_json() {
+    let sink = MockSink::new();
+    let service = EventLayer::new(sink.clone()).layer(service_fn(|request: Request<String>| async move {
+        let tags = request.extensions().get::<Tags>().unwrap();
+        tags.insert("team", HOSTILE);
+        tags.record_usage(Usage::tokens(10, 20).of("openai", "gpt-4o"));
+        thread::sleep(Duration::from_nanos(1_500));
+        Ok::<_, Infallible>(Response::new("hello".to_owned()))
+    }));
+    let request = Request::get("https://example.com/chat").body(String::new()).unwrap();
+    drop(service.oneshot(request).await.unwrap());
+    let event = sink.single();
+    assert!(event.time_to_head().is_some() && event.llm().is_some());
+    let json = serde_json::to_string(&*event).unwrap();
+    assert_eq!(serde_json::from_str::<Event>(&json).unwrap(), *event);
+}
+
+#[test]
+fn json_names_an_invalid_status_and_accepts_a_null_call() {
+    let mut json = serde_json::to_value(Event::builder().build()).unwrap();
+    json["llm"] = Value::Null;
+    assert_eq!(serde_json::from_value::<Event>(json.clone()).unwrap().llm(), None);
+    json["response"]["status"] = 99.into();
+    let error = serde_json::from_value::<Event>(json).unwrap_err().to_string();
+    assert_eq!(error, "missing or invalid member `response.status` of the event");
+}

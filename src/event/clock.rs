@@ -1,6 +1,8 @@
 use std::time::{Instant, SystemTime};
 
-/// A source of time for the layers. The default is [`SystemClock`](super::SystemClock); tests use a clock that stands still.
+/// A source of time for the layers.
+///
+/// The default is [`SystemClock`](super::SystemClock). Tests use a clock that moves only when they advance it.
 ///
 /// It is called on the request path, also from `Drop`: it must not block, panic, or use the request's
 /// [`Tags`](crate::Tags).

@@ -45,6 +45,7 @@ impl Draft {
     /// Completes the event. The lazy step runs when the first reader asks for its result.
     pub(crate) fn finish(mut self, unsettled: Box<dyn Settle>) -> Arc<Event> {
         let event = Arc::make_mut(&mut self.event);
+        event.facts.round_times();
         event.content_bytes = unsettled.approximate_bytes();
         event.unsettled = Some(unsettled).into();
         self.event

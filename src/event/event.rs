@@ -7,11 +7,11 @@ use std::{
 use http::{Method, StatusCode, Version};
 use uuid::Uuid;
 
-use crate::usage::LlmCall;
 use crate::{
     metadata::{Diagnostic, Metadata, Scope},
     sync::lock,
     trace::TraceContext,
+    usage::LlmCall,
 };
 
 use super::{
@@ -25,6 +25,8 @@ use super::{
 ///
 /// An event never changes. Sinks receive it as an `Arc<Event>`; any code can [build](Self::builder) one, clone it,
 /// compare it, and convert it to and from JSON.
+///
+/// Times and durations are rounded down to microseconds, so that an event equals the one that is read from its JSON.
 ///
 /// # The lazy step
 ///
@@ -42,7 +44,8 @@ pub struct Event {
 }
 
 impl Event {
-    pub(super) fn new(facts: Facts, settled: Settled) -> Self {
+    pub(super) fn new(mut facts: Facts, settled: Settled) -> Self {
+        facts.round_times();
         Self { facts, content_bytes: settled.approximate_bytes(), settled: settled.into(), ..Self::empty() }
     }
 
@@ -69,7 +72,9 @@ impl Event {
         })
     }
 
-    /// Returns the id of the event, a UUIDv7. Stores use it to ignore duplicate deliveries.
+    /// Returns the id of the event, a UUIDv7.
+    ///
+    /// Stores use it to ignore duplicate deliveries.
     pub fn id(&self) -> Uuid {
         self.facts.id
     }
@@ -94,12 +99,16 @@ impl Event {
         &self.facts.path
     }
 
-    /// Returns the matched route template, such as `/users/{id}`, if the router provides one.
+    /// Returns the matched route template, such as `/users/{id}`.
+    ///
+    /// `None` if the router does not provide one.
     pub fn route(&self) -> Option<&str> {
         self.facts.route()
     }
 
-    /// Returns the host that the client asked for, including the port if the client named one.
+    /// Returns the host that the client requested.
+    ///
+    /// It includes the port if the client named one.
     ///
     /// The authority of the request target (HTTP/2, absolute form) takes precedence over the `Host` header, as
     /// [RFC 9112, section 3.2.2](https://www.rfc-editor.org/rfc/rfc9112#section-3.2.2) requires.
@@ -107,8 +116,9 @@ impl Event {
         self.facts.host()
     }
 
-    /// Returns `https` if the request URI says so, and `http` otherwise. Behind a proxy that terminates TLS, the URI has no
-    /// scheme.
+    /// Returns the scheme of the request URI, or `http` if it has none.
+    ///
+    /// The URI has no scheme if a proxy in front of the service terminates TLS.
     #[cfg(feature = "otel")]
     pub(crate) fn scheme(&self) -> &'static str {
         if self.facts.is_https { "https" } else { "http" }
@@ -119,7 +129,9 @@ impl Event {
         self.facts.version
     }
 
-    /// Returns the number of request body bytes that reached the service, without trailers.
+    /// Returns the number of request body bytes that reached the service.
+    ///
+    /// Trailers are not counted.
     ///
     /// `None` if they were not counted; see [`RequestBodyLayer`](crate::tagging::RequestBodyLayer).
     pub fn request_body_bytes(&self) -> Option<u64> {
@@ -167,7 +179,7 @@ impl Event {
         self.facts.workspace.as_deref()
     }
 
-    /// Returns the name of the provider credential that was used, if the service resolves provider credentials.
+    /// Returns the name of the provider credential that was used.
     ///
     /// No layer of this crate sets it yet; see [`EventBuilder`](super::EventBuilder).
     pub fn virtual_key(&self) -> Option<&str> {
@@ -179,7 +191,9 @@ impl Event {
         self.facts.outcome
     }
 
-    /// Returns the reason why the request was rejected, if the outcome is [`Outcome::Rejected`].
+    /// Returns the reason why the request was rejected.
+    ///
+    /// `None` unless the outcome is [`Outcome::Rejected`].
     ///
     /// It is the code of the [strict mode](crate::metadata::Overflow::Reject) that rejected the request, or the reason that
     /// a layer passed to [`Tags::reject`](crate::Tags::reject).
@@ -213,14 +227,17 @@ impl Event {
         self.sources().find(|(tag, _)| *tag == key).map(|(_, scope)| scope)
     }
 
-    /// Returns the key of each tag and the scope that set it, in the order of [`metadata`](Self::metadata).
+    /// Returns the key of each tag and the scope that set it.
+    ///
+    /// The order is that of [`metadata`](Self::metadata).
     pub fn sources(&self) -> impl ExactSizeIterator<Item = (&str, Scope)> {
         let Settled { metadata, sources, .. } = self.settled();
         metadata.iter().zip(sources).map(|((key, _), scope)| (key, *scope))
     }
 
-    /// Returns the notes on tags and headers that were truncated, coerced, dropped, or shadowed, and on counts that do not
-    /// add up.
+    /// Returns the notes on what was changed or dropped.
+    ///
+    /// They concern tags and headers that were truncated, coerced, dropped, or shadowed, and counts that do not add up.
     ///
     /// There are at most 64 notes from reading the request, plus one for each [shadowed] tag.
     ///
@@ -264,7 +281,7 @@ impl Clone for Event {
 }
 
 impl PartialEq for Event {
-    /// Compares all facts and results. Runs the [lazy step](Self#the-lazy-step) of both events.
+    /// Compares everything that a serialized event contains. Runs the [lazy step](Self#the-lazy-step) of both events.
     fn eq(&self, other: &Self) -> bool {
         self.facts == other.facts && self.settled() == other.settled()
     }

@@ -3,10 +3,10 @@ use std::time::{Duration, SystemTime};
 use http::{Method, StatusCode, Version};
 use uuid::Uuid;
 
-use crate::usage::LlmCall;
 use crate::{
     metadata::{Diagnostic, Metadata, Precedence, Scope, Scopes},
     trace::{IdGenerator, RandomIds, TraceContext},
+    usage::LlmCall,
 };
 
 use super::{Event, Outcome, facts::Facts, settle::Settled};
@@ -72,9 +72,9 @@ impl EventBuilder {
         self
     }
 
-    /// Sets the [time](Event::time), rounded down to a microsecond, the resolution of a serialized event.
+    /// Sets the [time](Event::time).
     pub fn time(mut self, time: SystemTime) -> Self {
-        self.facts.time = crate::time::whole_micros(time);
+        self.facts.time = time;
         self
     }
 
@@ -193,8 +193,9 @@ impl EventBuilder {
         self
     }
 
-    /// Adds tags to a scope. The [effective metadata](Event::metadata) is the merge of all scopes under
-    /// [`Precedence::Strict`].
+    /// Adds tags to a scope.
+    ///
+    /// The [effective metadata](Event::metadata) is the merge of all scopes under [`Precedence::Strict`].
     pub fn tags(mut self, scope: Scope, tags: Metadata) -> Self {
         self.scopes.add(scope, tags);
         self

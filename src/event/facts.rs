@@ -3,19 +3,22 @@ use std::time::{Duration, SystemTime};
 use http::{Method, StatusCode, Version};
 use uuid::Uuid;
 
-use crate::trace::TraceContext;
+use crate::{
+    time::{micros, whole_micros},
+    trace::TraceContext,
+};
 
 use super::Outcome;
 
 /// The plain facts of a request: everything on an event that needs no reading, merging, or pricing.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub(crate) struct Facts {
     pub(crate) id: Uuid,
     pub(crate) time: SystemTime,
     pub(crate) trace: TraceContext,
     pub(crate) method: Method,
     pub(crate) version: Version,
-    /// The scheme of the request URI is `https`. Not part of the serialized event.
+    /// The scheme of the request URI is `https`. Not part of the serialized event, nor compared.
     pub(crate) is_https: bool,
     pub(crate) path: String,
     /// Empty if unknown, as is `host`, so that the buffers can be recycled.
@@ -79,6 +82,15 @@ impl Facts {
         non_empty(&self.host)
     }
 
+    /// Rounds all times down to microseconds, the resolution of a serialized event.
+    pub(super) fn round_times(&mut self) {
+        let rounded = |time: Duration| Duration::from_micros(micros(time));
+        self.time = whole_micros(self.time);
+        self.time_to_head = self.time_to_head.map(rounded);
+        self.time_to_first_byte = self.time_to_first_byte.map(rounded);
+        self.duration = rounded(self.duration);
+    }
+
     /// Returns the memory that the facts use in addition to their own size, in bytes.
     pub(super) fn heap_bytes(&self) -> usize {
         let texts = self.path.capacity() + self.route.capacity() + self.host.capacity();
@@ -98,6 +110,49 @@ impl Facts {
         let trace = std::mem::replace(&mut self.trace, TraceContext::unset());
         let [path, route, host] = [&mut self.path, &mut self.route, &mut self.host].map(recycled);
         *self = Self { trace, path, route, host, ..Self::default() };
+    }
+}
+
+impl PartialEq for Facts {
+    /// Compares the facts that a serialized event contains.
+    fn eq(&self, other: &Self) -> bool {
+        // Without `..`, so that a new fact is not forgotten.
+        let Self {
+            id,
+            time,
+            trace,
+            method,
+            version,
+            is_https: _,
+            path,
+            route,
+            host,
+            request_body_bytes,
+            status,
+            response_body_bytes,
+            time_to_head,
+            time_to_first_byte,
+            duration,
+            api_key,
+            workspace,
+            virtual_key,
+            outcome,
+            rejection,
+            limit_rule,
+            error,
+        } = self;
+        let is_same_request = (id, time, trace, method, version)
+            == (&other.id, &other.time, &other.trace, &other.method, &other.version)
+            && (path, route, host, request_body_bytes)
+                == (&other.path, &other.route, &other.host, &other.request_body_bytes);
+        let is_same_response = (status, response_body_bytes) == (&other.status, &other.response_body_bytes)
+            && (time_to_head, time_to_first_byte, duration)
+                == (&other.time_to_head, &other.time_to_first_byte, &other.duration);
+        let is_same_caller =
+            (api_key, workspace, virtual_key) == (&other.api_key, &other.workspace, &other.virtual_key);
+        let is_same_end = (outcome, rejection, limit_rule, error)
+            == (&other.outcome, &other.rejection, &other.limit_rule, &other.error);
+        is_same_request && is_same_response && is_same_caller && is_same_end
     }
 }
 

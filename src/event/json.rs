@@ -16,8 +16,10 @@ use uuid::Uuid;
 
 use crate::{
     metadata::{Diagnostic, Metadata, Scope},
+    text::http_version,
     time::{micros, whole_micros},
     trace::TraceContext,
+    usage::LlmCall,
 };
 
 use super::{Event, Outcome, facts::Facts, settle::Settled};
@@ -71,20 +73,9 @@ impl Serialize for Request<'_> {
         object.serialize_field("path", &facts.path)?;
         object.serialize_field("route", &facts.route())?;
         object.serialize_field("host", &facts.host())?;
-        object.serialize_field("http_version", version_name(facts.version))?;
+        object.serialize_field("http_version", http_version(facts.version))?;
         object.serialize_field("body_bytes", &facts.request_body_bytes)?;
         object.end()
-    }
-}
-
-/// Returns the version as RFC 9110 writes it.
-fn version_name(version: Version) -> &'static str {
-    match version {
-        Version::HTTP_09 => "HTTP/0.9",
-        Version::HTTP_10 => "HTTP/1.0",
-        Version::HTTP_2 => "HTTP/2.0",
-        Version::HTTP_3 => "HTTP/3.0",
-        _ => "HTTP/1.1",
     }
 }
 
@@ -181,12 +172,7 @@ fn parse(members: Members) -> Result<Event, &'static str> {
         route: text(request.get("route")).unwrap_or_default().to_owned(),
         host: text(request.get("host")).unwrap_or_default().to_owned(),
         request_body_bytes: request.get("body_bytes").and_then(Value::as_u64),
-        status: match response.get("status").and_then(Value::as_u64) {
-            Some(status) => {
-                Some(u16::try_from(status).ok().and_then(|s| StatusCode::from_u16(s).ok()).ok_or("status")?)
-            }
-            None => None,
-        },
+        status: response.get("status").and_then(Value::as_u64).map(status).transpose()?,
         response_body_bytes: response.get("body_bytes").and_then(Value::as_u64).ok_or("response.body_bytes")?,
         time_to_head: duration(timing.get("head_us")),
         time_to_first_byte: duration(timing.get("first_byte_us")),
@@ -213,9 +199,9 @@ fn parse(members: Members) -> Result<Event, &'static str> {
         metadata,
         sources,
         diagnostics,
-        llm: match object.get("llm") {
-            Some(llm) => Some(Box::new(crate::usage::LlmCall::from_json(llm).ok_or("llm")?)),
-            None => None,
+        llm: match part("llm") {
+            Value::Null => None,
+            call => Some(Box::new(LlmCall::from_json(call).ok_or("llm")?)),
         },
     };
     Ok(Event::new(facts, settled))
@@ -223,6 +209,10 @@ fn parse(members: Members) -> Result<Event, &'static str> {
 
 fn text(value: Option<&Value>) -> Option<&str> {
     value?.as_str()
+}
+
+fn status(status: u64) -> Result<StatusCode, &'static str> {
+    u16::try_from(status).ok().and_then(|status| StatusCode::from_u16(status).ok()).ok_or("response.status")
 }
 
 fn duration(value: Option<&Value>) -> Option<Duration> {
@@ -236,6 +226,6 @@ fn time(value: Option<&Value>) -> Option<SystemTime> {
 fn version(name: &str) -> Version {
     [Version::HTTP_09, Version::HTTP_10, Version::HTTP_2, Version::HTTP_3]
         .into_iter()
-        .find(|version| version_name(*version) == name)
+        .find(|version| http_version(*version) == name)
         .unwrap_or(Version::HTTP_11)
 }

@@ -8,7 +8,9 @@ use std::{
 
 use super::Clock;
 
-/// A clock for tests that moves only when [`advance`](Self::advance) is called. Clones move together.
+/// A clock for tests that moves only when [`advance`](Self::advance) is called.
+///
+/// Clones move together.
 ///
 /// ```
 /// use std::time::Duration;
@@ -31,12 +33,12 @@ impl ManualClock {
     /// The time from the Unix epoch to 2026-01-01T00:00:00Z.
     const START: Duration = Duration::from_secs(1_767_225_600);
 
-    /// Creates a clock that stands at 2026-01-01T00:00:00Z.
+    /// Creates a clock that starts at 2026-01-01T00:00:00Z.
     pub fn new() -> Self {
         Self::at(SystemTime::UNIX_EPOCH + Self::START)
     }
 
-    /// Creates a clock that stands at `time`.
+    /// Creates a clock that starts at `time`.
     pub fn at(time: SystemTime) -> Self {
         Self { start: Instant::now(), start_time: time, elapsed_nanos: Arc::default() }
     }

@@ -1,8 +1,8 @@
 //! The event: the single record of a request.
 //!
 //! Every request through an [`EventLayer`](crate::EventLayer) produces exactly one [`Event`]. The sinks receive it as an
-//! `Arc<Event>` when the request has really ended: at the end of the response body, not at its head. The event records who
-//! made the request (effective metadata), where it belongs (trace ids), how it ended ([`Outcome`]), what it cost
+//! `Arc<Event>` when the request has really ended: at the end of the response body, not at its head. The event records
+//! the caller (effective metadata), the trace (trace ids), how the request ended ([`Outcome`]), what it cost
 //! ([`Event::llm`]), and what was truncated or dropped on the way in (diagnostics).
 //!
 //! ```

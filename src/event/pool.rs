@@ -8,7 +8,7 @@ use crate::sync::lock;
 /// of an event: `benches/layer` prints a row without the pool. Delivery threads therefore return events here. The most
 /// recently returned events are reused first, because they are most likely still in the cache.
 ///
-/// This file and the `recycle` methods are the only code that knows about reuse.
+/// This file and the `recycle` methods are the only code that depends on reuse.
 #[derive(Debug)]
 pub(crate) struct Pool<T> {
     /// `None` after the owner was dropped. Values hold a reference to their pool, so the pool must not hold them then.

@@ -96,6 +96,8 @@ codes! {
     UsageInconsistent = "usage_inconsistent",
     /// The cost of an LLM call exceeded one million US dollars and was clamped. The detail is the original amount.
     CostClamped = "cost_clamped",
+    /// A request recorded too many quantities with different names. The detail is the number of dropped ones.
+    TooManyQuantities = "too_many_quantities",
     /// Further diagnostics were dropped. The detail is their number.
     MoreDiagnostics = "more_diagnostics",
 }

@@ -60,7 +60,9 @@ pub struct OtelBuilder {
 }
 
 impl Otel {
-    /// Returns a builder that exports nothing until an exporter is set, and does not read the environment.
+    /// Returns a builder that does not read the environment.
+    ///
+    /// It exports nothing until an exporter is set.
     pub fn builder() -> OtelBuilder {
         let telemetry_sdk = Box::new(TelemetryResourceDetector);
         let resource =
@@ -137,7 +139,9 @@ impl OtelBuilder {
         self
     }
 
-    /// Records metrics with an existing provider, which the caller flushes and shuts down.
+    /// Records metrics with an existing provider.
+    ///
+    /// The caller flushes it and shuts it down.
     ///
     /// Replaces a [`metric_exporter`](Self::metric_exporter).
     pub fn meter_provider(mut self, provider: &impl MeterProvider) -> Self {
@@ -151,7 +155,9 @@ impl OtelBuilder {
         self
     }
 
-    /// Sets the resource that the telemetry describes. By default, the service is called `unknown_service`.
+    /// Sets the resource that the telemetry describes.
+    ///
+    /// By default, the service is called `unknown_service`.
     pub fn resource(mut self, resource: Resource) -> Self {
         self.resource = resource;
         self
@@ -171,25 +177,33 @@ impl OtelBuilder {
         self
     }
 
-    /// Sets the maximum number of attributes of a span or a log record. The default is 128.
+    /// Sets the maximum number of attributes of a span or a log record.
+    ///
+    /// The default is 128.
     pub fn max_attributes(mut self, count: usize) -> Self {
         self.limits.count = count;
         self
     }
 
-    /// Sets the maximum length of an attribute value, in characters. By default, it is unlimited.
+    /// Sets the maximum length of an attribute value, in characters.
+    ///
+    /// By default, it is unlimited.
     pub fn max_attribute_chars(mut self, chars: usize) -> Self {
         self.limits.value_chars = chars;
         self
     }
 
-    /// Sets the version of the GenAI conventions that names the attributes of LLM calls. The default is the newest one.
+    /// Sets the version of the GenAI conventions.
+    ///
+    /// It decides the names of the attributes of LLM calls. The default is the newest version.
     pub fn gen_ai_conventions(mut self, conventions: GenAiConventions) -> Self {
         self.conventions = conventions;
         self
     }
 
-    /// Describes outgoing requests: spans have the kind `CLIENT`, and metrics are named `http.client.…`.
+    /// Describes outgoing requests.
+    ///
+    /// Spans have the kind `CLIENT`, and metrics are named `http.client.…`.
     ///
     /// Use it with a layer that wraps an HTTP client.
     pub fn client(mut self) -> Self {

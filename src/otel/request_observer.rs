@@ -16,8 +16,9 @@ use super::{
 };
 
 impl EventLayer {
-    /// Exports each request as an OpenTelemetry span, with metrics and logs, in addition to the events for other sinks; see
-    /// [`otel`](crate::otel).
+    /// Exports each request as an OpenTelemetry span, with metrics and logs.
+    ///
+    /// The sink of the layer receives its events as before. See [`otel`](crate::otel).
     ///
     /// The service runs within the span's context, so that spans of the app become its children. If no layer around this
     /// one reads trace ids, new ones are generated, and the sampler of `otel` decides whether they are recorded. A
@@ -29,7 +30,9 @@ impl EventLayer {
 }
 
 impl TaggingLayerBuilder {
-    /// Exports each request as an OpenTelemetry span, with metrics and logs; see [`otel`](crate::otel).
+    /// Exports each request as an OpenTelemetry span, with metrics and logs.
+    ///
+    /// See [`otel`](crate::otel).
     ///
     /// The sampler of `otel` decides which traces are recorded, unless the trace ids have their own. No other sink is needed.
     pub fn otel(self, otel: &Otel) -> Self {

@@ -42,7 +42,9 @@ impl Default for Destination {
 }
 
 impl Destination {
-    /// Creates a destination that receives only the trace context (`traceparent` and `tracestate`).
+    /// Creates a destination that receives only the trace context.
+    ///
+    /// The trace context is `traceparent` and `tracestate`.
     pub fn new() -> Self {
         Self { sends_trace: true, allowed: Vec::new(), dialects: Vec::new() }
     }
@@ -52,7 +54,9 @@ impl Destination {
         Self::new().trace_context(false)
     }
 
-    /// Sets whether the trace context is sent: `traceparent`, `tracestate`, and the trace headers of the dialects.
+    /// Sets whether the trace context is sent.
+    ///
+    /// It consists of `traceparent`, `tracestate`, and the trace headers of the dialects.
     pub fn trace_context(mut self, sends: bool) -> Self {
         self.sends_trace = sends;
         self
@@ -86,7 +90,9 @@ impl Destination {
         self
     }
 
-    /// Returns the headers to send on behalf of a request or a step, and the tags that were left out of them.
+    /// Returns the headers to send on behalf of a request or a step.
+    ///
+    /// Also returns the tags that were left out of them.
     ///
     /// # Examples
     ///

@@ -6,7 +6,9 @@ use tower_service::Service;
 
 use super::propagate_layer::PropagateLayer;
 
-/// Middleware that sends the tags and trace context of the current request with outgoing calls.
+/// Middleware that adds tags and trace context to outgoing calls.
+///
+/// They are those of the current request.
 ///
 /// See the [module documentation](super) for an example.
 #[derive(Clone, Debug)]
@@ -16,7 +18,9 @@ pub struct Propagate<S> {
 }
 
 impl Propagate<()> {
-    /// Returns a layer that wraps clients with this middleware and sends the trace context to all hosts, and no tags.
+    /// Returns a layer that wraps clients with this middleware.
+    ///
+    /// It sends the trace context to all hosts, and no tags.
     ///
     /// This is the same as [`PropagateLayer::new`].
     pub fn layer() -> PropagateLayer {

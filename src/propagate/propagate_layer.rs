@@ -12,7 +12,9 @@ use crate::{
 
 use super::{hosts::Hosts, origin::Origin, propagated::Propagated};
 
-/// Layer that sends the tags and trace context of the current request with outgoing calls.
+/// Layer that adds tags and trace context to outgoing calls.
+///
+/// They are those of the current request.
 ///
 /// Wrap an HTTP client in it. The types of the request body, the response, and the error stay the same. Clones share
 /// their counts. See the [module documentation](super) for an example.

@@ -39,7 +39,9 @@ impl PropagateLayerBuilder {
         self
     }
 
-    /// Sets whether headers that an outgoing request already has are replaced, including `traceparent`.
+    /// Sets whether headers that an outgoing request already has are replaced.
+    ///
+    /// This includes `traceparent`.
     ///
     /// By default, they are kept.
     pub fn overwrite(mut self, overwrites: bool) -> Self {

@@ -8,6 +8,8 @@ use super::left_out::LeftOut;
 pub struct Propagated {
     /// The headers to send. Each has one value.
     pub headers: HeaderMap,
-    /// Tags on the allow-list that a dialect cannot represent, one entry for each dialect.
+    /// Tags on the allow-list that a dialect cannot represent.
+    ///
+    /// There is one entry for each dialect.
     pub left_out: Vec<LeftOut>,
 }

@@ -235,7 +235,9 @@ impl Tags {
         self.change(|request| request.fill_error(Some(error)));
     }
 
-    /// Sets [`Event::route`], truncated to 1,024 characters, for routers that do not provide the matched template.
+    /// Sets [`Event::route`], truncated to 1,024 characters.
+    ///
+    /// Use it with routers that do not provide the matched template.
     pub fn set_route(&self, route: &str) {
         self.change(|request| {
             let text = &mut request.facts_mut().route;
@@ -244,7 +246,9 @@ impl Tags {
         });
     }
 
-    /// Records the usage of an LLM call that no layer observes, such as a call that the handler makes through an SDK.
+    /// Records the usage of an LLM call that no layer observes.
+    ///
+    /// An example is a call that the handler makes through an SDK.
     ///
     /// Several records are added up, and each is priced on its own. The event names the last model. Recorded usage replaces
     /// the usage that was read from the response; the status is `recorded`. Usage without a model, as a plain

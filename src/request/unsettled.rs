@@ -57,6 +57,7 @@ impl Settle for Unsettled {
             None => settle_recorded(&request),
         };
         diagnostics.extend(llm.iter_mut().flat_map(LlmCall::take_diagnostics));
+        diagnostics.extend(self.recorded.diagnostic());
         Settled { metadata, sources, diagnostics, llm: llm.map(Box::new) }
     }
 

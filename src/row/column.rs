@@ -8,14 +8,18 @@ pub struct Column {
     pub name: &'static str,
     /// The kind of values that the column holds.
     pub kind: ColumnKind,
-    /// `true` if the column may be `NULL`, which means that the value is unknown or does not apply.
+    /// `true` if the column may be `NULL`.
+    ///
+    /// `NULL` means that the value is unknown or does not apply.
     pub nullable: bool,
     /// The description of the column, in Markdown.
     pub doc: &'static str,
 }
 
 impl Column {
-    /// Returns `true` if the database computes the column from another one, so that no row contains a value for it.
+    /// Returns `true` if the database computes the column from another one.
+    ///
+    /// No row contains a value for such a column.
     pub const fn is_generated(&self) -> bool {
         matches!(self.kind, ColumnKind::Dollars)
     }

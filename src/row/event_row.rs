@@ -113,7 +113,7 @@ event_row! {
         status_code: Option<u16>,
         /// Bytes of the response body.
         response_bytes: u64,
-        /// How the request ended: `completed`, `cancelled`, `failed`, `panicked`, `upgraded`, or `rejected`.
+        /// The outcome of the request: `completed`, `cancelled`, `failed`, `panicked`, `upgraded`, or `rejected`.
         outcome: String,
         /// The reason why the service was not called, if the outcome is `rejected`.
         rejection: Option<String>,
@@ -149,8 +149,8 @@ event_row! {
         llm_calls: Option<u64>,
         /// Milliseconds that the LLM calls of the request took in sum.
         llm_time_ms: Option<u32>,
-        /// Where the usage comes from: `reported`, `partial`, `absent`, `unparsed`, or `recorded`. `NULL` if the request was
-        /// not an LLM call.
+        /// The origin of the usage: `reported`, `partial`, `absent`, `unparsed`, or `recorded`. `NULL` if the request
+        /// was not an LLM call.
         usage_status: Option<String>,
         /// All input tokens, including cache reads and writes.
         input_tokens: Option<u64>,
@@ -172,8 +172,8 @@ event_row! {
         other_usage: BTreeMap<String, u64>,
         /// Amounts that code recorded in addition to tokens, by name, such as `{"rows": 12.5}`.
         quantities: BTreeMap<String, f64>,
-        /// How complete the cost is: `priced`, `partial`, `unpriced_model`, `no_usage`, or `off`. `NULL` if the request was
-        /// not an LLM call.
+        /// The completeness of the cost: `priced`, `partial`, `unpriced_model`, `no_usage`, or `off`. `NULL` if the request
+        /// was not an LLM call.
         cost_status: Option<String>,
         /// The cost of the request, in nano-dollars (10⁻⁹ US dollars).
         total_cost_nanos: Option<u64>,

@@ -1,11 +1,17 @@
-use crate::{event::Event, metadata::Metadata};
+use crate::{
+    event::Event,
+    metadata::Metadata,
+    text::http_version,
+    time::whole_micros,
+    usage::{LlmCall, Money, Operation, Unit, Usage},
+};
 
 use super::{
     EventRow,
-    stored::{stored_count, stored_metadata, stored_millis, stored_text, stored_time, stored_time_after},
+    stored::{stored_count, stored_metadata, stored_millis, stored_text, stored_time_after},
 };
 
-/// Flattens an event. `indexed_metadata` stays empty, because only a store knows which keys are activated.
+/// Flattens an event. `indexed_metadata` stays empty, because only stores have activated keys.
 impl From<&Event> for EventRow {
     fn from(event: &Event) -> Self {
         let mut row = Self::blank();
@@ -14,7 +20,7 @@ impl From<&Event> for EventRow {
         set_trace(&mut row, event);
         set_tags(&mut row, event);
         if let Some(call) = event.llm() {
-            llm::set_call(&mut row, call);
+            set_call(&mut row, call);
         }
         row
     }
@@ -26,12 +32,12 @@ fn owned(text: &str) -> String {
 
 fn set_request(row: &mut EventRow, event: &Event) {
     row.id = event.id();
-    row.requested_at = stored_time(event.time());
+    row.requested_at = whole_micros(event.time());
     event.method().as_str().clone_into(&mut row.request_method);
     row.request_path = owned(event.path());
     row.route = event.route().map(owned);
     row.host = event.host().map(owned);
-    row.http_version = format!("{:?}", event.http_version());
+    http_version(event.http_version()).clone_into(&mut row.http_version);
     row.request_bytes = event.request_body_bytes().map(stored_count);
     row.api_key = event.api_key().map(owned);
     row.workspace = event.workspace().map(owned);
@@ -84,58 +90,50 @@ fn without_nul(value: serde_json::Value) -> serde_json::Value {
     }
 }
 
-mod llm {
-    use crate::usage::{LlmCall, Money, Operation, Unit, Usage};
+/// Returns the cost, at most that of one call, so that sums over billions of rows fit a `bigint`.
+fn nanos(cost: Money) -> u64 {
+    cost.min(LlmCall::MAX_COST).nano_usd()
+}
 
-    use super::{EventRow, owned, stored_count, stored_millis};
+fn set_call(row: &mut EventRow, call: &LlmCall) {
+    row.time_to_first_token_ms = call.time_to_first_token().map(stored_millis);
+    row.provider = call.provider().map(owned);
+    row.operation = call.operation().map(Operation::as_str).map(owned);
+    row.model = call.response_model().or(call.request_model()).map(owned);
+    row.request_model = call.request_model().map(owned);
+    row.response_model = call.response_model().map(owned);
+    row.response_id = call.response_id().map(owned);
+    row.service_tier = call.service_tier().map(owned);
+    row.stream = Some(call.is_stream());
+    row.llm_error = call.error().map(owned);
+    row.llm_calls = call.calls().map(stored_count);
+    row.llm_time_ms = call.duration().map(stored_millis);
+    set_usage(row, call);
+    row.cost_status = Some(call.cost_status().as_str().to_owned());
+    row.total_cost_nanos = call.cost().map(nanos);
+    row.input_cost_nanos = call.input_cost().map(nanos);
+    row.output_cost_nanos = call.output_cost().map(nanos);
+    row.price_source = call.price_source().map(owned);
+}
 
-    /// The largest cost of one request: 1,000,000 US dollars. Sums over billions of rows fit a `bigint`.
-    const MAX_COST_NANOS: u64 = 1_000_000 * 1_000_000_000;
-
-    fn nanos(cost: Money) -> u64 {
-        cost.nano_usd().min(MAX_COST_NANOS)
-    }
-
-    pub(super) fn set_call(row: &mut EventRow, call: &LlmCall) {
-        row.time_to_first_token_ms = call.time_to_first_token().map(stored_millis);
-        row.provider = call.provider().map(owned);
-        row.operation = call.operation().map(Operation::as_str).map(owned);
-        row.model = call.response_model().or(call.request_model()).map(owned);
-        row.request_model = call.request_model().map(owned);
-        row.response_model = call.response_model().map(owned);
-        row.response_id = call.response_id().map(owned);
-        row.service_tier = call.service_tier().map(owned);
-        row.stream = Some(call.is_stream());
-        row.llm_error = call.error().map(owned);
-        row.llm_calls = call.calls().map(stored_count);
-        row.llm_time_ms = call.duration().map(stored_millis);
-        set_usage(row, call);
-        row.cost_status = Some(call.cost_status().as_str().to_owned());
-        row.total_cost_nanos = call.cost().map(nanos);
-        row.input_cost_nanos = call.input_cost().map(nanos);
-        row.output_cost_nanos = call.output_cost().map(nanos);
-        row.price_source = call.price_source().map(owned);
-    }
-
-    fn set_usage(row: &mut EventRow, call: &LlmCall) {
-        row.usage_status = Some(call.usage_status().as_str().to_owned());
-        for (unit, count) in call.usage().into_iter().flat_map(Usage::iter) {
-            let count = stored_count(count);
-            match unit {
-                Unit::InputTokens => row.input_tokens = Some(count),
-                Unit::OutputTokens => row.output_tokens = Some(count),
-                Unit::CacheReadTokens => row.cache_read_tokens = Some(count),
-                Unit::CacheWriteTokens => row.cache_write_tokens = Some(count),
-                Unit::CacheWrite1hTokens => row.cache_write_1h_tokens = Some(count),
-                Unit::ReasoningTokens => row.reasoning_tokens = Some(count),
-                Unit::InputAudioTokens => row.input_audio_tokens = Some(count),
-                Unit::OutputAudioTokens => row.output_audio_tokens = Some(count),
-                other => _ = row.other_usage.insert(other.as_str().to_owned(), count),
-            }
+fn set_usage(row: &mut EventRow, call: &LlmCall) {
+    row.usage_status = Some(call.usage_status().as_str().to_owned());
+    for (unit, count) in call.usage().into_iter().flat_map(Usage::iter) {
+        let count = stored_count(count);
+        match unit {
+            Unit::InputTokens => row.input_tokens = Some(count),
+            Unit::OutputTokens => row.output_tokens = Some(count),
+            Unit::CacheReadTokens => row.cache_read_tokens = Some(count),
+            Unit::CacheWriteTokens => row.cache_write_tokens = Some(count),
+            Unit::CacheWrite1hTokens => row.cache_write_1h_tokens = Some(count),
+            Unit::ReasoningTokens => row.reasoning_tokens = Some(count),
+            Unit::InputAudioTokens => row.input_audio_tokens = Some(count),
+            Unit::OutputAudioTokens => row.output_audio_tokens = Some(count),
+            other => _ = row.other_usage.insert(other.as_str().to_owned(), count),
         }
-        for quantity in call.quantities().iter().filter(|quantity| quantity.amount().is_finite()) {
-            let sum = row.quantities.entry(owned(quantity.name())).or_default();
-            *sum = (*sum + quantity.amount()).clamp(f64::MIN, f64::MAX);
-        }
+    }
+    for quantity in call.quantities().iter().filter(|quantity| quantity.amount().is_finite()) {
+        let sum = row.quantities.entry(owned(quantity.name())).or_default();
+        *sum = (*sum + quantity.amount()).clamp(f64::MIN, f64::MAX);
     }
 }

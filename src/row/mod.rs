@@ -11,7 +11,7 @@ mod from_event;
 mod stored;
 mod value;
 
-pub(crate) use self::stored::{stored_text, stored_time};
+pub(crate) use self::stored::stored_text;
 #[cfg(feature = "postgres")]
 pub(crate) use self::value::DecodeError;
 pub(crate) use self::value::Value;

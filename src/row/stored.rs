@@ -7,7 +7,7 @@ use std::{
 
 use crate::{
     metadata::Metadata,
-    time::{LAST_MICRO, micros_since_1970},
+    time::{LAST_MICRO, whole_micros},
 };
 
 /// Replaces NUL, which Postgres cannot store, by `U+FFFD`.
@@ -18,15 +18,10 @@ pub(crate) fn stored_text(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// Rounds down to microseconds, within the years 1970 to 9999.
-pub(crate) fn stored_time(time: SystemTime) -> SystemTime {
-    SystemTime::UNIX_EPOCH + Duration::from_micros(micros_since_1970(time))
-}
-
 /// Returns the time that is `duration` after a stored time.
 pub(super) fn stored_time_after(time: SystemTime, duration: Duration) -> SystemTime {
     let last = SystemTime::UNIX_EPOCH + Duration::from_micros(LAST_MICRO);
-    stored_time(time.checked_add(duration).unwrap_or(last))
+    whole_micros(time.checked_add(duration).unwrap_or(last))
 }
 
 /// Replaces NUL in keys and values. Shares the tags if there is none.

@@ -15,7 +15,9 @@ use super::{
     sink_report::SinkReport,
 };
 
-/// Sends events into a bounded `tokio::sync::mpsc` channel, for a task of your own to receive.
+/// Sends events into a bounded `tokio::sync::mpsc` channel.
+///
+/// Any task of the service can receive them.
 ///
 /// An event counts as delivered once the channel has accepted it. If the channel is full, the event is dropped as
 /// [`DropReason::QueueFull`]. If the receiver is gone, it is dropped as [`DropReason::Closed`].

@@ -12,7 +12,9 @@ use super::{
     sink_report::SinkReport,
 };
 
-/// The background half of sinks: counts to read at any time, and an orderly shutdown.
+/// The background half of sinks.
+///
+/// It reports counts at any time, and shuts down in order.
 ///
 /// Obtain one from [`EventLayer::delivery`](crate::EventLayer::delivery),
 /// [`TaggingLayer::delivery`](crate::TaggingLayer::delivery), or a [sink](super::Sink::delivery). Clones refer to the
@@ -40,7 +42,9 @@ impl Delivery {
         Self::default()
     }
 
-    /// Combines the deliveries of several sinks into one. They are shut down at the same time.
+    /// Combines the deliveries of several sinks into one.
+    ///
+    /// They are shut down at the same time.
     pub fn join(deliveries: impl IntoIterator<Item = Self>) -> Self {
         Self { sources: deliveries.into_iter().flat_map(|delivery| delivery.sources).collect() }
     }
@@ -77,7 +81,9 @@ impl Delivery {
         DeliveryReport::new(self.reports())
     }
 
-    /// Returns `true` if every sink keeps up with delivery, for the readiness route of a service.
+    /// Returns `true` if every sink keeps up with delivery.
+    ///
+    /// Use it in the readiness route of a service.
     ///
     /// A sink that has nothing to write is considered healthy. Otherwise, a service that gets no requests until it is
     /// ready would never notice that the destination is back. Dropped events do not count; see the
@@ -96,7 +102,9 @@ impl Delivery {
         self.reports().all(|report| report.health == SinkHealth::Healthy)
     }
 
-    /// Logs the counts of each sink as a `tracing` event with the target `tower_tagging::delivery`.
+    /// Logs the counts of each sink as a `tracing` event.
+    ///
+    /// The target is `tower_tagging::delivery`.
     ///
     /// Call this regularly, such as once a minute.
     pub fn log(&self) {
@@ -118,7 +126,9 @@ impl Delivery {
         }
     }
 
-    /// Stops accepting events, delivers those that are queued, and returns the final counts.
+    /// Stops accepting events and delivers those that are queued.
+    ///
+    /// Returns the final counts.
     ///
     /// Call this after the server has stopped. It returns when all sinks are done, after the timeout at the latest.
     /// The timeout covers all sinks together. Events that are left then are [in flight](SinkReport::in_flight).

@@ -95,7 +95,7 @@ const CHECK_INTERVAL: Duration = Duration::from_millis(5);
 /// # }
 /// ```
 pub trait DeliverySource: Send + Sync + 'static {
-    /// Returns the current counts, or `None` for a source that has no events of its own.
+    /// Returns the current counts, or `None` for a source without its own events.
     fn report(&self) -> Option<SinkReport>;
 
     /// Stops accepting events and starts to deliver those that are waiting. Returns immediately.

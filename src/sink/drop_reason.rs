@@ -16,7 +16,7 @@ pub enum DropReason {
     Rejected,
     /// Memory was full, and the spool had reached its size limit.
     SpoolFull,
-    /// Memory was full and the spool failed to write, or a spooled event could not be read back.
+    /// Memory was full and the spool could not write, or a spooled event could not be read back.
     SpoolFailed,
 }
 

@@ -4,7 +4,9 @@ use crate::event::Event;
 
 use super::sink::Sink;
 
-/// Creates a sink from a closure, which is called on the task that served the request.
+/// Creates a sink from a closure.
+///
+/// It is called on the task that served the request.
 ///
 /// The closure must obey the [contract of sinks](Sink#contract). In reports the sink is called `closure`.
 ///

@@ -15,7 +15,7 @@ use super::{
 /// Writes each event as one line of JSON ([JSON Lines](https://jsonlines.org)).
 ///
 /// A dedicated thread writes whole lines in batches. Lines never interleave, and requests never wait for a disk or a
-/// pipe. If a disk fills up in the middle of a line, the event is written again, as a whole and on a line of its own,
+/// pipe. If a disk fills up in the middle of a line, the event is written again, as a whole and on a separate line,
 /// once there is room.
 ///
 /// To choose other bounds, use [`JsonLinesWriter::queued`].

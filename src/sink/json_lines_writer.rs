@@ -59,7 +59,7 @@ impl<W: Write + Send + 'static> JsonLinesWriter<W> {
         self.lines.clear();
         self.line_ends.clear();
         if self.is_torn {
-            // The rest of a torn line stays on a line of its own.
+            // The rest of a torn line stays on a separate line.
             self.lines.push(b'\n');
         }
         for event in yielding_chunks(events) {

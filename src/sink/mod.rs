@@ -60,8 +60,8 @@
 //!
 //! # When sinks run
 //!
-//! [`Sink::emit`] runs on the request's task, once the request is [really over](crate::tagging). Everything behind
-//! [`Queued`] runs on its own thread. A sink that panics or fails never affects the response.
+//! [`Sink::emit`] runs on the request's task, once the request is [really over](crate::tagging). The writer of a
+//! [`Queued`] sink runs on a dedicated thread. A sink that panics or fails never affects the response.
 
 #[cfg(feature = "channel")]
 mod channel_sink;

@@ -4,7 +4,7 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum SinkHealth {
-    /// The sink delivers its events, as far as it knows.
+    /// The sink delivers its events.
     #[default]
     Healthy,
     /// Several writes in a row failed. The sink keeps retrying.

@@ -30,11 +30,15 @@ pub struct SinkReport {
     pub delivered: u64,
     /// Events that were dropped, by reason. Reasons that did not occur are absent.
     pub drops: BTreeMap<DropReason, u64>,
-    /// Events that were written again after a failure. An event counts once for each retry.
+    /// Events that were written again after a failure.
+    ///
+    /// An event counts once for each retry.
     pub retried: u64,
     /// Counts of the sink's spool.
     pub spool: SpoolReport,
-    /// Age of the oldest event that has not been delivered yet, measured from the end of its request.
+    /// Age of the oldest event that has not been delivered yet.
+    ///
+    /// It is measured from the end of its request.
     pub oldest_age: Option<Duration>,
     /// State of the delivery.
     pub health: SinkHealth,
@@ -58,7 +62,9 @@ impl SinkReport {
         self.drops.get(&reason).copied().unwrap_or(0)
     }
 
-    /// Returns the number of events that were accepted, but neither delivered nor dropped yet.
+    /// Returns the number of events that are in flight.
+    ///
+    /// They were accepted, but neither delivered nor dropped yet.
     pub fn in_flight(&self) -> u64 {
         self.accepted.saturating_sub(self.delivered).saturating_sub(self.dropped())
     }

@@ -10,7 +10,9 @@ pub struct SpoolReport {
     pub waiting: u64,
     /// Size of the spool on disk, in bytes.
     pub bytes: u64,
-    /// Damaged places in the spool's files, including a last record that was torn by a crash.
+    /// Damaged places in the spool's files.
+    ///
+    /// They include a last record that was torn by a crash.
     pub damaged: u64,
 }
 

@@ -1,10 +1,11 @@
-use std::time::SystemTime;
+use std::{borrow::Cow, time::SystemTime};
 
 use tracing_core::field::Value as FieldValue;
 
 use crate::{
     event::Event,
     row::{EventRow, SCHEMA, Value},
+    usage::Money,
 };
 
 /// The fields of a [`TracingSink`](super::TracingSink)'s events: a message, and the columns of [`SCHEMA`].
@@ -18,13 +19,14 @@ pub(super) const FIELDS: [&str; SCHEMA.len() + 1] = {
     fields
 };
 
-/// The values of [`FIELDS`], in their order. `None` stands for an unknown value.
+/// The values of [`FIELDS`], in their order. `None` is an unknown value.
 pub(super) type Values<'a> = [Option<&'a dyn FieldValue>; FIELDS.len()];
 
 /// Calls a function with the values of an event's fields.
 pub(super) fn with_values(event: &Event, record: impl FnOnce(Values<'_>)) {
     let row = EventRow::from(event);
-    let dollars = [row.total_cost_nanos, row.input_cost_nanos, row.output_cost_nanos].map(|nanos| nanos.map(dollars));
+    let dollars = |nanos: Option<u64>| nanos.map(|nanos| Money::from_nano_usd(nanos).usd());
+    let dollars = [row.total_cost_nanos, row.input_cost_nanos, row.output_cost_nanos].map(dollars);
     let values = row.values().map(Field::new);
     let (method, path, outcome) = (event.method(), event.path(), event.outcome());
     let message = format!("{method} {path} {outcome}");
@@ -38,30 +40,25 @@ pub(super) fn with_values(event: &Event, record: impl FnOnce(Values<'_>)) {
     record(fields);
 }
 
-#[allow(clippy::cast_precision_loss, reason = "dollars are for people; the exact amount is the field in nano-dollars")]
-fn dollars(nanos: u64) -> f64 {
-    nanos as f64 / 1e9
-}
-
-/// The value of a column as `tracing` records it.
-enum Field {
+/// The value of a column as `tracing` records it. Texts are borrowed from the row.
+enum Field<'a> {
     Unknown,
     Boolean(bool),
     Number(i64),
-    Text(String),
+    Text(Cow<'a, str>),
 }
 
-impl Field {
-    fn new(value: Value<'_>) -> Self {
+impl<'a> Field<'a> {
+    fn new(value: Value<'a>) -> Self {
         match value {
             Value::Null => Self::Unknown,
-            Value::Uuid(id) => Self::Text(id.to_string()),
-            Value::Time(time) => Self::Text(rfc3339(time)),
+            Value::Uuid(id) => Self::Text(id.to_string().into()),
+            Value::Time(time) => Self::Text(rfc3339(time).into()),
             Value::Boolean(value) => Self::Boolean(value),
             Value::Integer(number) => Self::Number(number.into()),
             Value::BigInt(number) => Self::Number(number),
             Value::Json(text) if ["{}", "[]"].contains(&&*text) => Self::Unknown,
-            Value::Text(text) | Value::Json(text) => Self::Text(text.into_owned()),
+            Value::Text(text) | Value::Json(text) => Self::Text(text),
         }
     }
 
@@ -70,7 +67,8 @@ impl Field {
             Self::Unknown => None,
             Self::Boolean(value) => Some(value),
             Self::Number(number) => Some(number),
-            Self::Text(text) => Some(text),
+            Self::Text(Cow::Borrowed(text)) => Some(text),
+            Self::Text(Cow::Owned(text)) => Some(text),
         }
     }
 }

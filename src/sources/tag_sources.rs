@@ -88,8 +88,8 @@ impl TagSources {
 
     /// Rejects requests whose JSON header is not a JSON object.
     ///
-    /// Without this, only a diagnostic is recorded. A rejected request gets status 400, with the reason in the header `x-tagging-rejection`, as with
-    /// [`Overflow::Reject`](crate::metadata::Overflow::Reject).
+    /// Without this, only a diagnostic is recorded. A rejected request gets status 400, with the reason in the header
+    /// `x-tagging-rejection`, as with [`Overflow::Reject`](crate::metadata::Overflow::Reject).
     pub fn strict_json(mut self) -> Self {
         self.strict_json = true;
         self

@@ -6,12 +6,20 @@ use std::time::SystemTime;
 pub struct KeyInfo {
     /// The key, as it is stored.
     pub name: String,
-    /// `true` if the key is activated, so that its tags are in `indexed_metadata` and have an index.
+    /// `true` if the key is activated.
+    ///
+    /// Its tags are then in `indexed_metadata` and have an index.
     pub is_active: bool,
-    /// The number of requests that were stored with a tag of this key, including requests that were deleted later.
+    /// The number of requests that were stored with a tag of this key.
+    ///
+    /// It includes requests that were deleted later.
     pub requests: u64,
-    /// The time of the latest of these requests. `None` if the key was activated before any request had it.
+    /// The time of the latest of these requests.
+    ///
+    /// `None` if the key was activated before any request had it.
     pub last_seen: Option<SystemTime>,
-    /// The approximate number of different values, with a standard error of 3 %. Values of deleted requests count too.
+    /// The approximate number of different values, with a standard error of 3 %.
+    ///
+    /// Values of deleted requests count too.
     pub distinct_values: u64,
 }

@@ -10,9 +10,10 @@ use uuid::Uuid;
 
 use crate::{
     event::Event,
-    row::{EventRow, stored_time},
+    row::EventRow,
     sink::{BatchWriter, Queued, WriteError},
     sync::lock,
+    time::whole_micros,
 };
 
 use super::{
@@ -130,7 +131,7 @@ impl MemoryStore {
 
     /// Deletes the events of requests that began before `time`, and returns their number.
     pub fn delete_before(&self, time: SystemTime) -> u64 {
-        let time = stored_time(time);
+        let time = whole_micros(time);
         let Tables { rows, ids, .. } = &mut *lock(&self.tables);
         let before = rows.len();
         rows.retain(|row| {

@@ -40,10 +40,10 @@
 //! The table `tagging_events` has one row per event, whether or not the request was an LLM call. The id of the event is the
 //! primary key, so a second delivery changes nothing. Unknown values are `NULL`, never zero.
 //!
-//! The view `llm_requests` has one row per LLM call, for users who know this table from an LLM gateway. It has all columns of
-//! the table and the aliases `cached_tokens`, `cache_creation_tokens`, and `cache_creation_1h_tokens`. Its `total_cost` is 0
-//! where the cost is unknown, so that queries rank by cost without further conditions. `cost_status` shows which costs are
-//! known. Creating the tables fails if the database has another table with this name.
+//! The view `llm_requests` has one row per LLM call, like the table of this name in LLM gateways. It has all columns of
+//! `tagging_events` and the aliases `cached_tokens`, `cache_creation_tokens`, and `cache_creation_1h_tokens`. Its
+//! `total_cost` is 0 where the cost is unknown, so that queries rank by cost without further conditions. `cost_status`
+//! shows which costs are known. Creating the tables fails if the database has another table with this name.
 //!
 //! [`SCHEMA`] describes the columns in code:
 //!
@@ -77,7 +77,10 @@
 //! Writers classify each error by its [kind](crate::sink::WriteErrorKind). Errors that an operator can solve are retryable:
 //! the server is unavailable, the disk is full, or the tables are missing. Batches with an event that the database refuses
 //! to store are rejected.
-#![doc = include_str!("../docs/queries.md")]
+//!
+//! # Queries
+//!
+//! See [`guide::queries`](crate::guide::queries) for SQL that reports usage and cost.
 
 mod active_keys;
 mod key_counts;

@@ -9,7 +9,7 @@ use crate::row::{Column, ColumnKind, SCHEMA};
 /// version.
 pub(super) const SCHEMA_VERSION: i32 = 1;
 
-/// The names that users of an LLM gateway know for token columns, and our columns.
+/// The names of token columns in the tables of LLM gateways, and our columns.
 const ALIASES: &[(&str, &str)] = &[
     ("cached_tokens", "cache_read_tokens"),
     ("cache_creation_tokens", "cache_write_tokens"),
@@ -23,16 +23,19 @@ pub(super) fn stored_columns() -> impl Iterator<Item = &'static Column> {
 
 /// Returns the definitions of all columns for `CREATE TABLE`.
 ///
-/// `generated` returns the expression of a dollar column, with the keywords after it.
+/// `dollars` returns the expression that converts a column of nano-dollars, and `storage` is the keyword for generated
+/// columns.
 pub(super) fn column_definitions(
     type_name: impl Fn(ColumnKind) -> &'static str,
-    generated: impl Fn(&str) -> String,
+    dollars: impl Fn(&str) -> String,
+    storage: &str,
 ) -> String {
     let definitions = SCHEMA.iter().map(|column| {
         let Column { name, kind, .. } = column;
         let type_name = type_name(*kind);
         if column.is_generated() {
-            format!("{name} {type_name} GENERATED ALWAYS AS ({}", generated(&format!("{name}_nanos")))
+            let expression = dollars(&format!("{name}_nanos"));
+            format!("{name} {type_name} GENERATED ALWAYS AS ({expression}) {storage}")
         } else {
             let not_null = if column.nullable { "" } else { " NOT NULL" };
             format!("{name} {type_name}{not_null}")

@@ -56,8 +56,9 @@ impl EventLayer {
         self.change(|events| events.ids = ids)
     }
 
-    /// Runs the service and its response body within a `tracing` span of this level, so that the app's own log lines carry
-    /// `trace_id`, `span_id`, `method`, and `path`.
+    /// Runs the service and its response body within a `tracing` span of this level.
+    ///
+    /// Log lines of the app then carry `trace_id`, `span_id`, `method`, and `path`.
     ///
     /// The span is named `request` and has the target `tower_tagging::request`. If no layer around this one reads trace ids,
     /// new ones are generated.
@@ -66,7 +67,9 @@ impl EventLayer {
         self.observer(RequestSpan(level))
     }
 
-    /// Adds an observer of running requests. The scopes of earlier observers are around those of later ones.
+    /// Adds an observer of running requests.
+    ///
+    /// The scopes of earlier observers are around those of later ones.
     #[must_use]
     pub fn observer(self, observer: impl RequestObserver) -> Self {
         self.shared_observer(Arc::new(observer))
@@ -107,7 +110,9 @@ impl EventLayer {
         self.events.delivery()
     }
 
-    /// Allocates each event instead of recycling delivered ones. Only for `benches/layer.rs`, which measures the pool.
+    /// Allocates each event instead of recycling delivered ones.
+    ///
+    /// Only for `benches/layer.rs`, which measures the pool.
     #[doc(hidden)]
     #[must_use]
     pub fn without_event_pool(self) -> Self {

@@ -10,6 +10,7 @@ use crate::{
     request::{OpenRequest, RequestState},
     sink::{Delivery, Isolated},
     text::header_text,
+    time::whole_micros,
     trace::{IdGenerator, RandomIds},
     usage::UsageTap,
 };
@@ -65,7 +66,7 @@ impl Events {
     }
 
     pub(super) fn start(&self) -> Start {
-        Start { instant: self.now(), time: self.clock.now() }
+        Start { instant: self.now(), time: whole_micros(self.clock.now()) }
     }
 
     pub(super) fn new_state(&self) -> RequestState {

@@ -32,8 +32,9 @@ impl fmt::Debug for MetadataLayer {
 }
 
 impl MetadataLayer {
-    /// Returns the number of shadowed tags over all requests of this layer and its clones; see
-    /// [`Shadowed`](crate::metadata::DiagnosticCode::Shadowed).
+    /// Returns the number of [shadowed](crate::metadata::DiagnosticCode::Shadowed) tags.
+    ///
+    /// It covers all requests of this layer and its clones.
     ///
     /// They are counted when a sink reads or drops the event. Without an [`EventLayer`](crate::EventLayer) around this one,
     /// they are counted when the request arrives.

@@ -82,8 +82,9 @@ impl MetadataLayerBuilder {
         self
     }
 
-    /// Inherits the effective tags of the request that makes the call ([`Tags::current`](crate::Tags::current)), each in the
-    /// scope that set it.
+    /// Inherits the effective tags of the request that makes the call.
+    ///
+    /// That request is [`Tags::current`](crate::Tags::current). Each tag keeps the scope that set it.
     ///
     /// Use this for a layer around a client, so that its events carry the tags of the inbound request. Tags that a resolver
     /// or an outer layer sets for the call itself take precedence, key by key.
@@ -92,8 +93,10 @@ impl MetadataLayerBuilder {
         self
     }
 
-    /// Reads the environment: replaces the sources with [`TagSources::from_env`], and sets the precedence from
-    /// `METADATA_PRECEDENCE` (`strict` or `legacy`) if that variable is set. [`build`](Self::build) reports invalid variables.
+    /// Sets the sources and the precedence from environment variables.
+    ///
+    /// The sources become those of [`TagSources::from_env`]. The precedence becomes that of `METADATA_PRECEDENCE` (`strict`
+    /// or `legacy`) if that variable is set. [`build`](Self::build) reports invalid variables.
     pub fn with_env(mut self) -> Self {
         self.sources = TagSources::from_env();
         if let Some(Some(precedence)) = self.problems.take(precedence_from_env()) {

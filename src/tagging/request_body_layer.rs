@@ -25,7 +25,9 @@ impl RequestBodyLayer {
         Self::default()
     }
 
-    /// Sets whether `user` is read. The model and service tier of an LLM request are read in any case if usage is.
+    /// Sets whether `user` is read.
+    ///
+    /// The model and service tier of an LLM request are read in any case if usage is.
     #[must_use]
     pub fn reads_user(mut self, reads: bool) -> Self {
         self.reads_user = reads;

@@ -4,8 +4,10 @@ use crate::{event::Event, sink::Delivery, trace::TraceContext};
 
 use super::{request_scope::RequestScope, request_start::RequestStart};
 
-/// Observes requests while they run, for telemetry that cannot wait for the event: the current span of a tracing system,
-/// counts of active requests, quotas.
+/// Observes requests while they run.
+///
+/// It is for telemetry that cannot wait for the event: the current span of a tracing system, counts of active requests,
+/// quotas.
 ///
 /// Register one with [`EventLayer::observer`](crate::EventLayer::observer). The calls happen on the request path, also while
 /// a panic unwinds, so they must not block. A panic of an observer is caught; the request continues without it.

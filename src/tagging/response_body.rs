@@ -11,8 +11,9 @@ use pin_project_lite::pin_project;
 use super::guard::Guard;
 
 pin_project! {
-    /// The response body of [`Tagging`](super::Tagging): the frames of the service's body, unchanged and unbuffered, and the
-    /// guard that emits the event at the end.
+    /// The response body of [`Tagging`](super::Tagging).
+    ///
+    /// It passes the frames of the service's body unchanged and unbuffered, and emits the event at the end.
     pub struct ResponseBody<B> {
         // `None` in a response that the layer created itself, which is empty.
         #[pin]

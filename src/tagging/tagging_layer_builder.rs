@@ -44,7 +44,9 @@ impl TaggingLayer {
         TaggingLayerBuilder::default()
     }
 
-    /// Creates a layer that reads everything that [`TagSources::from_env`] reads and emits events to `sink`.
+    /// Creates a layer that emits events to `sink`.
+    ///
+    /// It reads everything that [`TagSources::from_env`] reads.
     ///
     /// # Errors
     /// [`ConfigError`] names the environment variable and the problem with its value.

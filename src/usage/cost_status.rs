@@ -1,4 +1,4 @@
-/// Tells whether the cost of an LLM call is known, and whether it covers the whole call.
+/// The completeness of the cost of an LLM call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CostStatus {

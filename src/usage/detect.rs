@@ -9,7 +9,9 @@ use super::{
 };
 
 impl LlmEndpoint {
-    /// Detects the call by the method and path of a request. Returns `None` if they are not those of a known LLM API.
+    /// Detects the call by the method and path of a request.
+    ///
+    /// Returns `None` if they are not those of a known LLM API.
     ///
     /// ```
     /// use tower_tagging::usage::LlmEndpoint;

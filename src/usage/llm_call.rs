@@ -1,6 +1,9 @@
 use std::{sync::Arc, time::Duration};
 
-use crate::metadata::{Diagnostic, DiagnosticCode};
+use crate::{
+    metadata::{Diagnostic, DiagnosticCode},
+    time::micros,
+};
 
 use super::{
     cost_status::CostStatus, money::Money, operation::Operation, quantity::Quantity, usage::Usage,
@@ -95,7 +98,9 @@ impl LlmCall {
         size_of::<Self>() + texts + self.usage.as_ref().map_or(0, Usage::approximate_bytes) + quantities.sum::<usize>()
     }
 
-    /// Returns the id of the provider in the `genai-prices` catalog, such as `openai`, `anthropic`, or `google`.
+    /// Returns the id of the provider, such as `openai`, `anthropic`, or `google`.
+    ///
+    /// The ids are those of the `genai-prices` catalog.
     pub fn provider(&self) -> Option<&str> {
         self.provider.as_deref()
     }
@@ -212,6 +217,13 @@ impl LlmCall {
         inconsistencies
             .map(note(DiagnosticCode::UsageInconsistent))
             .chain(self.clamped.take().map(note(DiagnosticCode::CostClamped)))
+    }
+
+    /// Rounds times down to microseconds, the resolution of a serialized event.
+    pub(super) fn round_times(&mut self) {
+        for time in [&mut self.duration, &mut self.first_token].into_iter().flatten() {
+            *time = Duration::from_micros(micros(*time));
+        }
     }
 
     /// Clamps the cost to [`MAX_COST`](Self::MAX_COST), and notes the original amount.

@@ -138,6 +138,7 @@ impl LlmCallBuilder {
     #[must_use]
     pub fn build(mut self) -> LlmCall {
         self.call.clamp_cost();
+        self.call.round_times();
         self.call
     }
 }

@@ -22,7 +22,9 @@ pub struct LlmEndpoint {
 }
 
 impl LlmEndpoint {
-    /// Creates an endpoint of a provider, by its id in the `genai-prices` catalog: `openai`, `anthropic`, `google`, …
+    /// Creates an endpoint of a provider.
+    ///
+    /// The provider is an id of the `genai-prices` catalog: `openai`, `anthropic`, `google`, …
     pub fn new(provider: impl Into<Cow<'static, str>>, operation: Operation) -> Self {
         Self {
             operation,

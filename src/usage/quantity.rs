@@ -10,7 +10,9 @@ pub struct Quantity {
 }
 
 impl Quantity {
-    /// Creates a quantity. The name is truncated to 256 characters, and an amount that is not finite becomes 0.
+    /// Creates a quantity.
+    ///
+    /// The name is truncated to 256 characters, and an amount that is not finite becomes 0.
     pub fn new(name: impl Into<Cow<'static, str>>, amount: f64) -> Self {
         let name = match name.into() {
             Cow::Borrowed(name) => Cow::Borrowed(truncated(name, MAX_NAME_CHARS)),

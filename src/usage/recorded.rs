@@ -1,12 +1,14 @@
 use std::time::Duration;
 
+use crate::metadata::{Diagnostic, DiagnosticCode};
+
 use super::{
     cost_status::CostStatus, extra_cost::ExtraCost, llm_call::LlmCall, money::Money, price::Cost, quantity::Quantity,
     usage_record::UsageRecord,
 };
 
 /// Maximum number of recorded calls, and of quantities with different names. Later calls are added to the last of their
-/// kind, and later quantities are dropped.
+/// kind, and later quantities are dropped and counted.
 const MAX_RECORDS: usize = 256;
 
 /// The usage and the costs that code recorded for a request.
@@ -19,6 +21,8 @@ pub(crate) struct Recorded {
     pub(super) rolled_up: u64,
     /// The time spent in these calls.
     pub(super) rolled_up_time: Option<Duration>,
+    /// Quantities for whose names there was no room.
+    dropped_quantities: u64,
 }
 
 /// One recorded LLM call.
@@ -107,7 +111,15 @@ impl Recorded {
             sum.add(quantity.amount());
         } else if self.quantities.len() < MAX_RECORDS {
             self.quantities.push(quantity);
+        } else {
+            self.dropped_quantities += 1;
         }
+    }
+
+    /// Returns a diagnostic if quantities were dropped.
+    pub(crate) fn diagnostic(&self) -> Option<Diagnostic<'static>> {
+        let dropped = self.dropped_quantities;
+        (dropped > 0).then(|| Diagnostic::new(DiagnosticCode::TooManyQuantities).with_detail(dropped.to_string()))
     }
 
     /// Returns `true` if neither usage nor a cost was recorded.
@@ -158,10 +170,13 @@ mod tests {
     #[test]
     fn bounds_the_number_of_quantities() {
         let mut recorded = Recorded::default();
+        assert_eq!(recorded.diagnostic(), None);
         for index in 0..2 * MAX_RECORDS {
             recorded.add_cost(ExtraCost::new(Money::from_nano_usd(1)).of(format!("quantity {index}"), 1.0));
         }
         assert_eq!(recorded.quantities.len(), MAX_RECORDS);
+        let diagnostic = recorded.diagnostic().unwrap();
+        assert_eq!(diagnostic.to_string(), format!("too_many_quantities: {MAX_RECORDS}"));
         assert_eq!(recorded.money, Some(Money::from_nano_usd(2 * MAX_RECORDS as u64)));
     }
 }

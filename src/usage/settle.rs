@@ -31,6 +31,7 @@ pub(super) fn settle(observation: Option<Observation>, request: &RequestFacts<'_
     };
     call.calls = (recorded.rolled_up > 0).then_some(recorded.rolled_up);
     call.duration = recorded.rolled_up_time.or_else(|| is_observed.then_some(request.duration));
+    call.round_times();
     call.output_tokens_per_second = output_rate(&call, request.duration);
     call.clamp_cost();
     Some(call)

@@ -1,4 +1,4 @@
-/// Where the usage of an LLM call comes from, and whether it is complete.
+/// The origin and the completeness of the usage of an LLM call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum UsageStatus {

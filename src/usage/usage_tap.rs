@@ -45,8 +45,9 @@ impl Default for UsageTap {
 }
 
 impl UsageTap {
-    /// Creates a tap that reads the calls that [`LlmEndpoint::detect`] recognizes and prices them with
-    /// [`CatalogPrices::bundled`].
+    /// Creates a tap with the prices of [`CatalogPrices::bundled`].
+    ///
+    /// It reads the calls that [`LlmEndpoint::detect`] recognizes.
     ///
     /// Decodes that catalog once per process, which takes some tens of milliseconds, so that no request has to wait for it.
     pub fn new() -> Self {
@@ -84,8 +85,9 @@ impl UsageTap {
         self.with(|config| config.detect = Some(Arc::new(detect)))
     }
 
-    /// Trusts the provider that a request names by its host or by the headers `x-portkey-provider` and
-    /// `x-majordomo-provider`.
+    /// Trusts the provider that a request names.
+    ///
+    /// A request names it by its host, or by the headers `x-portkey-provider` and `x-majordomo-provider`.
     ///
     /// Use this for layers around a client, whose requests are your own, and for gateways that route by those headers. By
     /// default, these clues are used only if there are no others, because the client of a server can write anything there and
@@ -129,8 +131,9 @@ impl UsageTap {
         self.with(|config| config.upstream = Some(address))
     }
 
-    /// Sets the maximum size of a JSON value that is held until it is complete, such as the object of counts. 64 KiB by
-    /// default.
+    /// Sets the maximum size of a JSON value that is held until it is complete.
+    ///
+    /// Such a value is the object of counts. The default is 64 KiB.
     ///
     /// A longer value makes the usage `unparsed`. Bodies and events may have any size; the [module](super) lists what else
     /// is kept in memory.

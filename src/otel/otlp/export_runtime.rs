@@ -16,7 +16,7 @@ impl ExportRuntime {
     pub(super) fn start() -> Result<Arc<Self>, OtelError> {
         let runtime = Builder::new_multi_thread().worker_threads(1).thread_name("tagging otlp").enable_all().build();
         let runtime =
-            runtime.map_err(|error| OtelError::new(format!("failed to start the OTLP export thread: {error}")))?;
+            runtime.map_err(|error| OtelError::new(format!("cannot start the OTLP export thread: {error}")))?;
         Ok(Arc::new(Self { runtime: Some(runtime) }))
     }
 

@@ -44,7 +44,9 @@ impl OtlpExporter {
         Self { overrides: Overrides::default(), traces: None, metrics: None, logs: None }
     }
 
-    /// Sets the endpoint, such as `http://collector:4318`, and overrides the environment.
+    /// Sets the endpoint, such as `http://collector:4318`.
+    ///
+    /// Overrides the environment.
     ///
     /// Over HTTP, the path of the signal is appended (`/v1/traces`).
     pub fn endpoint(mut self, endpoint: impl Into<String>) -> Self {
@@ -64,13 +66,17 @@ impl OtlpExporter {
         self
     }
 
-    /// Enables or disables the export of metrics, and overrides `OTEL_METRICS_EXPORTER`.
+    /// Enables or disables the export of metrics.
+    ///
+    /// Overrides `OTEL_METRICS_EXPORTER`.
     pub fn metrics(mut self, is_enabled: bool) -> Self {
         self.metrics = Some(is_enabled);
         self
     }
 
-    /// Enables or disables the export of each event as a log record, and overrides `OTEL_LOGS_EXPORTER`.
+    /// Enables or disables the export of each event as a log record.
+    ///
+    /// Overrides `OTEL_LOGS_EXPORTER`.
     pub fn logs(mut self, is_enabled: bool) -> Self {
         self.logs = Some(is_enabled);
         self
@@ -117,7 +123,9 @@ fn build_missing<E>(
 }
 
 impl OtelBuilder {
-    /// Exports over OTLP every signal that has no other exporter, regardless of the order of the calls.
+    /// Exports over OTLP every signal that has no other exporter.
+    ///
+    /// The order of the calls does not matter.
     pub fn otlp(mut self, exporter: OtlpExporter) -> Self {
         self.set_defaults = Some(Box::new(|exporters| exporter.set(exporters)));
         self

@@ -15,7 +15,7 @@ pub(super) struct Bounds {
     pub(super) max_batch: usize,
     pub(super) max_delay: Duration,
     pub(super) overflow: Overflow,
-    /// How long a writer may be busy with one batch before its sink is reported as stalled.
+    /// The longest time for one batch, after which the sink is reported as stalled.
     pub(super) stalled_after: Duration,
 }
 

@@ -30,6 +30,8 @@ mod queued;
 mod queued_builder;
 mod retry_policy;
 mod spill;
+#[cfg(test)]
+mod test_backlog;
 mod worker;
 mod worker_health;
 mod write_error;

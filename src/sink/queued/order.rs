@@ -1,4 +1,4 @@
-/// Which events are older: those in memory, or those in the backlog.
+/// The relative age of the events in memory and those in the backlog.
 ///
 /// Events are delivered in the order of their arrival, although they wait in two places. That works because one place
 /// as a whole is older than the other:

@@ -23,9 +23,9 @@ use super::{
     worker_health::WorkerHealth,
 };
 
-/// How long writes are retried once the last sink is gone, without a shutdown.
+/// The time for which writes are retried once the last sink is dropped, without a shutdown.
 const UNATTENDED: Duration = Duration::from_secs(10);
-/// How long the worker waits before it reads again from a backlog that could not be read.
+/// The delay before the worker reads again from a backlog that could not be read.
 const UNREADABLE_DELAY: Duration = Duration::from_secs(1);
 
 /// Everything that both halves of a [`Queued`](super::Queued) share: requests push events, and one worker takes them.
@@ -38,7 +38,7 @@ pub(super) struct Pipeline {
     worker: Mutex<Option<JoinHandle<()>>>,
 }
 
-/// Where a batch comes from.
+/// The origin of a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Source {
     Memory,

@@ -310,3 +310,65 @@ impl Queue {
         true
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::VecDeque, sync::Arc, thread};
+
+    use super::{super::test_backlog::events, Bounds, DropReason, Duration, Entry, Instant, Overflow, Queue};
+
+    fn paths(buffer: VecDeque<Entry>) -> Vec<String> {
+        buffer.into_iter().map(|entry| entry.event.path().to_owned()).collect()
+    }
+
+    #[test]
+    fn displaces_the_oldest_events_when_full() {
+        let queue = Queue::new(Bounds { events: 2, overflow: Overflow::DropOldest, ..Bounds::default() }, None);
+        let mut dropped = Vec::new();
+        for event in events(4) {
+            dropped.extend(queue.push(event).err().into_iter().flat_map(|dropped| dropped.events));
+        }
+        assert_eq!(dropped.iter().map(|event| event.path()).collect::<Vec<_>>(), ["0", "1"]);
+        let mut buffer = VecDeque::new();
+        queue.take(&mut buffer);
+        assert_eq!(paths(buffer), ["2", "3"]);
+    }
+
+    #[test]
+    fn a_closed_queue_accepts_no_events_and_still_returns_those_in_memory() {
+        let queue = Queue::new(Bounds::default(), None);
+        let [first, second, third] = events(3).try_into().unwrap();
+        assert!(queue.push(first).is_ok());
+        queue.close(Instant::now());
+        let dropped = queue.push(second).unwrap_err();
+        assert_eq!((dropped.reason, dropped.events.len()), (DropReason::Closed, 1));
+        assert!(queue.accept().is_none());
+        assert_eq!(queue.counts.report("test").accepted, 3);
+
+        // The delay of a batch does not apply, and an event that was accepted before may still arrive.
+        assert!(queue.wait_for_batch(|| {}));
+        assert!(queue.hold(Arc::clone(&third)).is_ok());
+        let mut buffer = VecDeque::new();
+        queue.take(&mut buffer);
+        assert_eq!(paths(buffer), ["0", "2"]);
+        assert!(!queue.wait_for_batch(|| {}) && queue.pop_or_end().is_none());
+        assert!(queue.hold(third).is_err() && queue.wait_for_end(Instant::now()));
+    }
+
+    #[test]
+    fn a_full_batch_wakes_the_worker_before_the_delay_is_over() {
+        let max_delay = Duration::from_secs(3600);
+        let queue = Arc::new(Queue::new(Bounds { max_batch: 3, max_delay, ..Bounds::default() }, None));
+        let for_thread = Arc::clone(&queue);
+        let worker = thread::spawn(move || {
+            let mut buffer = VecDeque::new();
+            assert!(for_thread.wait_for_batch(|| {}));
+            for_thread.take(&mut buffer);
+            paths(buffer)
+        });
+        for event in events(3) {
+            assert!(queue.push(event).is_ok());
+        }
+        assert_eq!(worker.join().unwrap(), ["0", "1", "2"]);
+    }
+}

@@ -27,7 +27,9 @@ pub struct QueuedBuilder<W> {
 }
 
 impl Queued {
-    /// Creates a sink with a queue of 32,768 events and 64 MiB. A batch has up to 512 events and waits up to 50 ms.
+    /// Creates a sink with a queue of 32,768 events and 64 MiB.
+    ///
+    /// A batch has up to 512 events and waits up to 50 ms.
     pub fn new(name: impl Into<String>, writer: impl BatchWriter) -> Self {
         Self::builder(name, writer).build()
     }
@@ -113,8 +115,9 @@ impl<W> QueuedBuilder<W> {
         self
     }
 
-    /// Sets how long the writer may be busy with one batch before the sink is reported as
-    /// [stalled](crate::sink::SinkHealth::Stalled). The default is 30 seconds.
+    /// Sets how long the writer may be busy with one batch.
+    ///
+    /// After this time, the sink is reported as [stalled](crate::sink::SinkHealth::Stalled). The default is 30 seconds.
     ///
     /// A writer that hangs cannot be interrupted. It must set its own timeouts.
     pub fn stalled_after(mut self, time: Duration) -> Self {

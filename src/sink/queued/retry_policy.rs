@@ -2,8 +2,7 @@ use std::time::{Duration, Instant};
 
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 
-/// When a [`Queued`](super::Queued) sink retries [retryable](super::WriteError::retryable) writes, and when it gives
-/// up.
+/// The policy for retries of [retryable](super::WriteError::retryable) writes by a [`Queued`](super::Queued) sink.
 ///
 /// The delay doubles with each failure up to a maximum. A random part of up to the same length is added, so that many
 /// processes do not retry at the same moment. The delay keeps growing from one batch to the next until a batch is
@@ -39,7 +38,9 @@ impl RetryPolicy {
         }
     }
 
-    /// Sets the delay after the first failure, without the random part. The minimum is 1 ms.
+    /// Sets the delay after the first failure, without the random part.
+    ///
+    /// The minimum is 1 ms.
     pub fn min_delay(mut self, delay: Duration) -> Self {
         self.min_delay = delay.max(Duration::from_millis(1));
         self

@@ -128,3 +128,76 @@ impl Spill {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::VecDeque, sync::Arc};
+
+    use super::{
+        super::{
+            bounds::Bounds,
+            test_backlog::{TestBacklog, events},
+        },
+        Backlog, Order, Queue, Spill,
+    };
+
+    fn spill(max_events: usize, backlog: &Arc<TestBacklog>) -> Spill {
+        let backlog: Arc<dyn Backlog> = Arc::<TestBacklog>::clone(backlog);
+        let bounds = Bounds { events: max_events, ..Bounds::default() };
+        Spill::new(Arc::new(Queue::new(bounds, Some(Arc::clone(&backlog)))), backlog)
+    }
+
+    /// Empties memory and returns the paths of its events, oldest first.
+    fn memory(spill: &Spill) -> Vec<String> {
+        std::iter::from_fn(|| spill.queue.pop()).map(|event| event.path().to_owned()).collect()
+    }
+
+    #[test]
+    fn events_follow_those_that_wait_in_the_backlog() {
+        let backlog = TestBacklog::new(100);
+        let spill = spill(2, &backlog);
+        for event in events(5) {
+            spill.push(event).unwrap();
+        }
+        assert_eq!(backlog.paths(), ["2", "3", "4"]);
+        // Memory has room again, but older events are waiting.
+        let mut buffer = VecDeque::new();
+        spill.queue.take(&mut buffer);
+        assert_eq!(buffer.len(), 2);
+        spill.push(events(1).remove(0)).unwrap();
+        assert_eq!((backlog.paths().last().map(String::as_str), spill.queue.len()), (Some("0"), 0));
+    }
+
+    #[test]
+    fn spills_the_oldest_events_once_memory_is_newer() {
+        let backlog = TestBacklog::new(100);
+        let spill = spill(2, &backlog);
+        let mut events = events(6).into_iter();
+        for event in events.by_ref().take(2) {
+            spill.push(event).unwrap();
+        }
+        spill.spill_memory();
+        assert_eq!((backlog.paths(), spill.queue.len()), (vec!["0".to_owned(), "1".to_owned()], 0));
+        for event in events {
+            spill.push(event).unwrap();
+        }
+        // The backlog is not read past memory: together they are in order.
+        let order = [backlog.paths(), memory(&spill)].concat();
+        assert_eq!(order, ["0", "1", "2", "3", "4", "5"]);
+        assert_eq!(spill.queue.order(), Order::MemoryNewer);
+    }
+
+    #[test]
+    fn keeps_events_in_memory_that_the_backlog_refuses() {
+        let backlog = TestBacklog::new(1);
+        let spill = spill(3, &backlog);
+        for event in events(3) {
+            spill.push(event).unwrap();
+        }
+        spill.spill_memory();
+        assert_eq!(backlog.paths(), ["0"]);
+        // The refused event becomes the newest one.
+        assert_eq!(memory(&spill), ["2", "1"]);
+        assert_eq!(spill.queue.counts.report("test").dropped(), 0);
+    }
+}

@@ -16,12 +16,16 @@ impl WriteError {
         Self { written: 0, kind: WriteErrorKind::Final, source: source.into() }
     }
 
-    /// Creates a retryable error: no event was written, but the same batch may succeed later.
+    /// Creates a retryable error.
+    ///
+    /// No event was written, but the same batch may succeed later.
     pub fn retryable(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self { kind: WriteErrorKind::Retryable, ..Self::new(source) }
     }
 
-    /// Creates an error for a batch with an event that can never be stored. No event was written.
+    /// Creates an error for a batch with an event that can never be stored.
+    ///
+    /// No event was written.
     pub fn rejected(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self { kind: WriteErrorKind::Rejected, ..Self::new(source) }
     }

@@ -166,3 +166,93 @@ fn open_segment<'a>(
 fn is_permanent(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::UnexpectedEof)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, path::PathBuf};
+
+    use super::{
+        super::{fsync::Fsync, record, recovery::Recovered, segment::segment_path, syncer::Syncer},
+        *,
+    };
+
+    /// A log in a temporary directory, which is deleted on drop.
+    struct TestLog {
+        directory: PathBuf,
+        segments: Segments,
+    }
+
+    impl TestLog {
+        /// Writes segments with one event each.
+        fn new(name: &str, paths: &[&str]) -> Self {
+            let directory = std::env::temp_dir().join(format!("tower-tagging-cursor-{name}-{}", std::process::id()));
+            fs::create_dir_all(&directory).unwrap();
+            let recovered = Recovered::read(&directory, None).unwrap();
+            let syncer = Syncer::start(Fsync::Never, &directory).unwrap();
+            let segments = Segments::new(directory.clone(), 1024 * 1024, 1, recovered, syncer);
+            for path in paths {
+                let mut buffer = Vec::new();
+                record::begin(&mut buffer);
+                serde_json::to_writer(&mut buffer, &Event::builder().path(*path).build()).unwrap();
+                assert!(record::end(&mut buffer));
+                segments.append(&buffer).unwrap();
+            }
+            Self { directory, segments }
+        }
+
+        /// Returns the path of the file with the event at an index.
+        fn file(&self, index: u64) -> PathBuf {
+            segment_path(&self.directory, self.first().segment + index)
+        }
+
+        fn first(&self) -> Position {
+            Position::start_of(self.segments.at_or_after(0).unwrap().0.number)
+        }
+    }
+
+    impl Drop for TestLog {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.directory);
+        }
+    }
+
+    /// Reads to the end. Returns the paths of the events, with `!` for each damaged place.
+    fn read(cursor: &mut Cursor<'_>) -> Vec<String> {
+        let mut found = Vec::new();
+        while let Some(record) = cursor.next_record().unwrap() {
+            found.push(match record {
+                Record::Event(event) => event.path().to_owned(),
+                Record::Damaged => "!".to_owned(),
+            });
+        }
+        found
+    }
+
+    #[test]
+    fn reads_on_where_the_last_cursor_stopped() {
+        let log = TestLog::new("resume", &["a", "b", "c"]);
+        let mut open = None;
+        let mut cursor = Cursor::new(&log.segments, &mut open, log.first());
+        assert!(matches!(cursor.next_record(), Ok(Some(Record::Event(event))) if event.path() == "a"));
+        let position = cursor.position();
+        let mut cursor = Cursor::new(&log.segments, &mut open, position);
+        assert_eq!(read(&mut cursor), ["b", "c"]);
+        assert_eq!((cursor.damaged(), cursor.lost()), (0, 0));
+        // The end of the log is a position too.
+        let position = cursor.position();
+        assert_eq!(read(&mut Cursor::new(&log.segments, &mut open, position)), [""; 0]);
+    }
+
+    #[test]
+    fn counts_damaged_and_missing_records_as_lost_and_reads_the_others() {
+        let log = TestLog::new("damage", &["a", "b", "c", "d"]);
+        let mut bytes = fs::read(log.file(1)).unwrap();
+        *bytes.last_mut().unwrap() ^= 1;
+        fs::write(log.file(1), bytes).unwrap();
+        fs::remove_file(log.file(2)).unwrap();
+        let mut open = None;
+        let mut cursor = Cursor::new(&log.segments, &mut open, log.first());
+        assert_eq!(read(&mut cursor), ["a", "!", "d"]);
+        assert_eq!((cursor.damaged(), cursor.lost()), (2, 2));
+    }
+}

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-/// When a [`Spool`](super::Spool) flushes its files to the disk.
+/// The schedule on which a [`Spool`](super::Spool) flushes its files to the disk.
 ///
 /// Flushing protects against power failure, not against a killed process. See
 /// [When files are flushed](super#when-files-are-flushed).

@@ -19,7 +19,9 @@ impl Spool {
 }
 
 impl<W> QueuedBuilder<W> {
-    /// Stores events in a spool, either all of them or only those that do not fit in memory.
+    /// Stores events in a spool.
+    ///
+    /// Depending on the mode, these are all events or only those that do not fit in memory.
     ///
     /// See the [module documentation](crate::sink::spool) for the modes and guarantees.
     pub fn spool(self, spool: Spool) -> Self {

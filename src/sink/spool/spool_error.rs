@@ -40,7 +40,7 @@ impl SpoolError {
 
 impl fmt::Display for SpoolError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "failed to {} {}: {}", self.operation, self.path.display(), self.cause)
+        write!(f, "cannot {} {}: {}", self.operation, self.path.display(), self.cause)
     }
 }
 
@@ -67,12 +67,12 @@ mod tests {
     #[test]
     fn message_names_the_operation_the_path_and_the_cause() {
         let error = Spool::builder("/dev/null/spool").max_bytes(10).open().unwrap_err();
-        let expected = "failed to open spool /dev/null/spool: expected max_bytes of at least 65536, found 10";
+        let expected = "cannot open spool /dev/null/spool: expected max_bytes of at least 65536, found 10";
         assert_eq!(error.to_string(), expected);
         assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
         assert_eq!(io::Error::from(error).to_string(), expected);
         let error = Spool::open("/dev/null/spool").unwrap_err();
-        assert!(error.to_string().starts_with("failed to create directory /dev/null/spool: "), "{error}");
+        assert!(error.to_string().starts_with("cannot create directory /dev/null/spool: "), "{error}");
         assert_eq!(error.path(), "/dev/null/spool");
     }
 }

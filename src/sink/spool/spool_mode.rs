@@ -1,6 +1,6 @@
 use std::fmt;
 
-/// When a [`Spool`](super::Spool) stores an event.
+/// The events that a [`Spool`](super::Spool) stores.
 ///
 /// See [When an event is written](super#when-an-event-is-written).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

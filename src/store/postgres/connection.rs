@@ -20,7 +20,7 @@ use super::{
     server::{Server, Session},
 };
 
-/// How often the statistics of keys are added to the table.
+/// The interval at which the statistics of keys are added to the table.
 const FOLD_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The connection of a writer, if it is open, and the statistics that outlive it.

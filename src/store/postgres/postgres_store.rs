@@ -9,10 +9,7 @@ use tokio_postgres::{
 };
 use uuid::Uuid;
 
-use crate::{
-    row::{EventRow, stored_time},
-    sink::Queued,
-};
+use crate::{row::EventRow, sink::Queued, time::whole_micros};
 
 use super::{
     super::{KeyInfo, StoreError, key_name::stored_key},
@@ -54,7 +51,9 @@ pub struct PostgresStore {
 }
 
 impl PostgresStore {
-    /// Creates a store from the configuration of a server and a TLS connector. It does not connect yet.
+    /// Creates a store from the configuration of a server and a TLS connector.
+    ///
+    /// It does not connect yet.
     ///
     /// The connector is any `MakeTlsConnect`, such as the one of `tokio-postgres-rustls`, or [`NoTls`]. The tables are in the
     /// first schema of the `search_path`, which `config` may set in its options.
@@ -66,7 +65,9 @@ impl PostgresStore {
         Self { server: Server::new(config, tls), monthly_partitions: false }
     }
 
-    /// Creates a store from the URL of a server, or from `key=value` pairs, without TLS. It does not connect yet.
+    /// Creates a store from the URL of a server, or from `key=value` pairs, without TLS.
+    ///
+    /// It does not connect yet.
     ///
     /// # Errors
     /// Returns [`StoreError::Database`] if the text is not the address of a server.
@@ -105,7 +106,9 @@ impl PostgresStore {
         self
     }
 
-    /// Creates the tables, unless they exist. Any number of replicas may call this at the same time.
+    /// Creates the tables, unless they exist.
+    ///
+    /// Any number of replicas may call this at the same time.
     ///
     /// # Errors
     /// Returns [`StoreError::Newer`] if a newer version of the crate created the tables, and [`StoreError::TimedOut`] or
@@ -115,12 +118,16 @@ impl PostgresStore {
         migrate.await.map_err(self.error("create the tables in"))
     }
 
-    /// Returns a [`Queued`] sink named `postgres`, with batches of at most 2,000 events.
+    /// Returns a [`Queued`] sink named `postgres`.
+    ///
+    /// Its batches have at most 2,000 events.
     pub fn sink(&self) -> Queued {
         Queued::builder("postgres", self.writer()).max_batch(2_000).build()
     }
 
-    /// Returns a writer for a [`Queued`] sink with other limits. It connects at its first batch.
+    /// Returns a writer for a [`Queued`] sink with other limits.
+    ///
+    /// It connects at its first batch.
     pub fn writer(&self) -> PostgresWriter {
         PostgresWriter::new(self.server.clone())
     }
@@ -201,7 +208,7 @@ impl PostgresStore {
 }
 
 async fn delete_before(server: &Server, time: SystemTime) -> Result<u64, Failure> {
-    let time = stored_time(time);
+    let time = whole_micros(time);
     let mut session = server.open().await?;
     let mut total = match partitions::is_partitioned(&session).await? {
         None => return Err(Failure::NotMigrated),

@@ -19,10 +19,12 @@ use crate::{
 
 use super::{connection::Connection, server::Server};
 
-/// How long storing the last statistics of keys may take when the writer ends.
+/// The longest time for storing the last statistics of keys when the writer ends.
 const LAST_FOLD: Duration = Duration::from_secs(2);
 
-/// The [`BatchWriter`] of a [`PostgresStore`](super::PostgresStore). It copies each batch in binary, in one transaction.
+/// The [`BatchWriter`] of a [`PostgresStore`](super::PostgresStore).
+///
+/// It copies each batch in binary, in one transaction.
 ///
 /// It connects at its first batch, and reconnects after errors. The next attempt recognizes the events that an earlier one
 /// stored by their ids. Errors are [retryable](WriteError::retryable) if the server is unavailable, its disk is full, or a

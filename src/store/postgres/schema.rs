@@ -43,7 +43,7 @@ pub(super) async fn migrate(session: &mut Session, monthly_partitions: bool) -> 
 }
 
 fn create_tables(monthly_partitions: bool) -> String {
-    let columns = column_definitions(ColumnKind::postgres_type, |nanos| format!("{nanos} * 0.000000001) STORED"));
+    let columns = column_definitions(ColumnKind::postgres_type, |nanos| format!("{nanos} * 0.000000001"), "STORED");
     let view = create_view();
     let (primary_key, partition_by) =
         if monthly_partitions { ("id, requested_at", " PARTITION BY RANGE (requested_at)") } else { ("id", "") };

@@ -13,7 +13,7 @@ use super::super::StoreError;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// The size of a page. SQLite writes a large page in fewer pieces, and even a small batch writes at least four pages.
 const PAGE_BYTES: i64 = 8_192;
-/// How the errors begin that SQLite reports for missing or older tables.
+/// The beginnings of the errors that SQLite reports for missing or older tables.
 const NOT_MIGRATED: [&str; 3] = ["no such table: tagging_", "table tagging_events has no column", "no such column: "];
 
 /// The file of a store, and how to open it.

@@ -27,7 +27,7 @@ pub(super) fn migrate(db: &mut Connection) -> rusqlite::Result<i32> {
 }
 
 fn create_tables() -> String {
-    let columns = column_definitions(ColumnKind::sqlite_type, |nanos| format!("{nanos} / 1e9) VIRTUAL"));
+    let columns = column_definitions(ColumnKind::sqlite_type, |nanos| format!("{nanos} / 1e9"), "VIRTUAL");
     let view = create_view();
     format!(
         "CREATE TABLE tagging_events (

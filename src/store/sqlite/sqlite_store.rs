@@ -7,10 +7,7 @@ use std::{
 use rusqlite::{Connection, params};
 use uuid::Uuid;
 
-use crate::{
-    row::{EventRow, stored_time},
-    sink::Queued,
-};
+use crate::{row::EventRow, sink::Queued, time::whole_micros};
 
 use super::{
     super::{KeyInfo, StoreError, key_name::stored_key, schema_sql::SCHEMA_VERSION},
@@ -85,7 +82,9 @@ impl SqliteStore {
         self
     }
 
-    /// Creates the tables, unless they exist. Several processes may call this at the same time.
+    /// Creates the tables, unless they exist.
+    ///
+    /// Several processes may call this at the same time.
     ///
     /// # Errors
     /// Returns [`StoreError::Newer`] if a newer version of the crate created the tables, and [`StoreError::Database`] if
@@ -105,7 +104,9 @@ impl SqliteStore {
         Queued::builder("sqlite", self.writer()).max_batch(2_000).build()
     }
 
-    /// Returns a writer for a [`Queued`] sink with other limits. It connects at its first batch.
+    /// Returns a writer for a [`Queued`] sink with other limits.
+    ///
+    /// It connects at its first batch.
     pub fn writer(&self) -> SqliteWriter {
         SqliteWriter::new(self.file.clone())
     }
@@ -125,7 +126,9 @@ impl SqliteStore {
         self.set_active("activate a metadata key in", name, true)
     }
 
-    /// Removes a key from `indexed_metadata`, and drops its index. Its tags stay in `raw_metadata`.
+    /// Removes a key from `indexed_metadata`, and drops its index.
+    ///
+    /// Its tags stay in `raw_metadata`.
     ///
     /// # Errors
     /// As [`activate_key`](Self::activate_key).
@@ -192,7 +195,7 @@ fn delete_before(db: &Connection, time: SystemTime) -> rusqlite::Result<u64> {
         "DELETE FROM tagging_events WHERE rowid IN
              (SELECT rowid FROM tagging_events WHERE requested_at < ?1 ORDER BY requested_at LIMIT ?2)",
     )?;
-    let time = time_text(stored_time(time));
+    let time = time_text(whole_micros(time));
     let mut total = 0;
     loop {
         let start = Instant::now();

@@ -80,7 +80,7 @@ impl CatalogPrices {
         self.calculator().calculate(&request).ok()
     }
 
-    /// Returns the calculated price, and the name by which the catalog knows the model.
+    /// Returns the calculated price, and the name of the model in the catalog.
     fn find<'a>(&self, query: &PriceQuery<'a>, usage: &genai_prices::Usage) -> Option<(&'a str, PriceCalculation)> {
         let by_name = |name: &'a str| Some((name, self.calculate(query, name, usage)?));
         // Some versions are listed only by the name that they share.

@@ -6,7 +6,9 @@ use crate::{Metadata, usage::usage::Usage};
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct PriceQuery<'a> {
-    /// The id of the provider in the `genai-prices` catalog, such as `openai`, `anthropic`, `google`, or `aws`.
+    /// The id of the provider, such as `openai`, `anthropic`, `google`, or `aws`.
+    ///
+    /// The ids are those of the `genai-prices` catalog.
     pub provider: Option<&'a str>,
     /// The model, by the name in the response, or else the requested one.
     pub model: &'a str,
