@@ -171,7 +171,7 @@ async fn every_event_is_stored_once() {
     assert_eq!((first.accepted, first.dropped()), (EVENTS as u64, 0), "{first}");
     assert!(first.retried > 0 && first.spool.written > 0, "{first:?}");
     let in_memory = first.in_flight() - first.spool.waiting;
-    drop((layer, sink));
+    drop((layer, sink, delivery));
     tokio::time::sleep(Duration::from_secs(5)).await;
     let sink = start_sink();
     let deadline = Instant::now() + Duration::from_secs(60);
