@@ -209,6 +209,8 @@ pub mod include_usage;
 #[cfg(feature = "llm")]
 mod iterations;
 #[cfg(feature = "llm")]
+mod merge_counts;
+#[cfg(feature = "llm")]
 mod normalized_usage;
 #[cfg(feature = "llm")]
 mod observation;

@@ -80,12 +80,9 @@ fn has_unreported_searches(call: &LlmCall) -> bool {
 
 /// Sets the cost, and derives its status. `covers_all_usage` is `true` if every count was priced.
 fn set_cost(call: &mut LlmCall, cost: Cost, covers_all_usage: bool) {
-    let input = call.usage.as_ref().and_then(Usage::input_tokens);
     let output = call.usage.as_ref().and_then(Usage::output_tokens);
-    let has_totals = input.is_some() && output.is_some();
-    let is_consistent = call.inconsistencies.is_empty() || has_totals;
     let is_complete = matches!(call.usage_status, UsageStatus::Reported | UsageStatus::Absent);
-    let is_whole = is_complete && is_consistent && covers_all_usage;
+    let is_whole = is_complete && call.inconsistencies.is_empty() && covers_all_usage;
     call.cost_status = if is_whole { CostStatus::Priced } else { CostStatus::Partial };
     // A stream that ended early may have had output that was never reported.
     let is_output_unknown = call.usage_status == UsageStatus::Partial && output.is_none();

@@ -8,12 +8,10 @@ use super::{
     document::Document,
     field::{EventEffect, Field, UsageKind},
     header_report::HeaderReport,
+    merge_counts::merge_counts,
     tool_counts::ToolCounts,
     values::{name_text, without_arn},
 };
-
-/// Maximum number of counts in a report. Providers send about twenty.
-const MAX_COUNTS: usize = 64;
 
 /// Everything that a response has reported about the call so far, in the provider's own words.
 #[allow(clippy::struct_excessive_bools, reason = "each is an independent fact about the response")]
@@ -127,7 +125,7 @@ impl ResponseReport {
             Field::Count(name) | Field::Detail(name) => self.set_count(name, value),
             Field::InvocationMetrics => {
                 self.is_ending = true;
-                self.is_unparsed |= merge(&mut self.metrics, value).is_err();
+                self.is_unparsed |= merge_counts(&mut self.metrics, value).is_err();
             }
             Field::Duration => self.duration = serde_json::from_slice(value).ok(),
             Field::Event(event) => match event.effect {
@@ -162,7 +160,7 @@ impl ResponseReport {
                 self.is_ending = true;
             }
         }
-        self.is_unparsed |= merge(&mut self.usage, value).is_err();
+        self.is_unparsed |= merge_counts(&mut self.usage, value).is_err();
         if kind == UsageKind::Initial {
             // These count what was generated before the first event: a placeholder.
             self.usage.remove("output_tokens");
@@ -196,20 +194,4 @@ impl ResponseReport {
         let tier = fast_mode.or_else(|| text("service_tier")).or_else(|| text("serviceTier")).or_else(vertex_tier);
         self.service_tier = tier.map(|tier| cut_name(tier.to_owned())).or_else(|| self.headers.service_tier.take());
     }
-}
-
-/// Merges the members of a JSON object, which replace those with the same names. Skips members that are `null`.
-fn merge(into: &mut Map<String, Value>, object: &[u8]) -> Result<(), serde_json::Error> {
-    let Some(mut members) = serde_json::from_slice::<Option<Map<String, Value>>>(object)? else { return Ok(()) };
-    members.retain(|_, value| !value.is_null());
-    if into.is_empty() && members.len() <= MAX_COUNTS {
-        *into = members;
-        return Ok(());
-    }
-    for (name, value) in members {
-        if into.len() < MAX_COUNTS || into.contains_key(&name) {
-            into.insert(name, value);
-        }
-    }
-    Ok(())
 }

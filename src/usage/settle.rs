@@ -33,6 +33,9 @@ pub(super) fn settle(observation: Option<Observation>, request: &RequestFacts<'_
     call.duration = recorded.rolled_up_time.or_else(|| is_observed.then_some(request.duration));
     call.round_times();
     call.output_tokens_per_second = output_rate(&call, request.duration);
+    if call.cost_status == CostStatus::Priced && !call.inconsistencies.is_empty() {
+        call.cost_status = CostStatus::Partial;
+    }
     call.clamp_cost();
     Some(call)
 }

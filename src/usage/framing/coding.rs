@@ -60,12 +60,16 @@ impl Write for Output {
 
 impl ContentDecoder {
     /// Creates the decoder for a response with these headers, or returns `None` if a coding is not supported.
+    ///
+    /// A coding that is not registered, such as `none` or `utf-8`, is a mistake of a server that applies none.
     pub(in crate::usage) fn for_headers(headers: &HeaderMap) -> Option<Self> {
         let mut decoder = Self::default();
         for list in headers.get_all(header::CONTENT_ENCODING) {
             for name in list.to_str().ok()?.split(',').map(str::trim) {
-                if !name.is_empty() && !name.eq_ignore_ascii_case("identity") {
-                    decoder.codings.push(Coding { stream: Stream::new(name)?, bytes_out: 0 });
+                match Stream::new(name) {
+                    Some(stream) => decoder.codings.push(Coding { stream, bytes_out: 0 }),
+                    None if is_registered(name) => return None,
+                    None => {}
                 }
             }
         }
@@ -91,6 +95,26 @@ impl ContentDecoder {
             decode_piece(codings, piece, max_out, &mut output)
         })
     }
+}
+
+/// Returns `true` for registered codings that change the content
+/// (<https://www.iana.org/assignments/http-parameters/http-parameters.xhtml#content-coding>).
+fn is_registered(name: &str) -> bool {
+    const NAMES: [&str; 12] = [
+        "aes128gcm",
+        "br",
+        "compress",
+        "dcb",
+        "dcz",
+        "deflate",
+        "exi",
+        "gzip",
+        "pack200-gzip",
+        "x-compress",
+        "x-gzip",
+        "zstd",
+    ];
+    NAMES.iter().any(|registered| name.eq_ignore_ascii_case(registered))
 }
 
 /// Decodes a piece with one coding after the other.
@@ -215,7 +239,15 @@ mod tests {
     fn rejects_unknown_and_too_many_codings() {
         assert!(decoder("compress").is_none());
         assert!(decoder("gzip, gzip, gzip, gzip, gzip").is_none());
-        assert!(decoder("identity").unwrap().is_identity());
+        for names in ["identity", "none", "utf-8", "UTF-8, identity", "", " , ", "null"] {
+            assert!(decoder(names).unwrap().is_identity(), "{names}");
+        }
+        for name in ["br", "DEFLATE", "none, gzip"] {
+            assert!(!decoder(name).unwrap().is_identity(), "{name}");
+        }
+        for name in ["exi", "dcz", "aes128gcm", "Pack200-GZIP", "x-compress"] {
+            assert!(decoder(name).is_none(), "{name}");
+        }
         assert_eq!(decoder("zstd").is_some(), cfg!(feature = "zstd"));
     }
 }

@@ -82,12 +82,19 @@ pub(in crate::usage) fn normalize(
     if let Some(format) = FORMATS.iter().find(|format| (format.matches)(&reader)) {
         (format.read)(&mut reader);
     }
-    if reader.normalized.usage.is_empty() {
-        reader.report = &response.metrics;
-        bedrock_invoke::read_metrics(&mut reader);
+    if !response.metrics.is_empty() {
+        let mut metrics = reader.for_report(&response.metrics);
+        bedrock_invoke::read_metrics(&mut metrics);
+        reader.normalized.fill_in(metrics.normalized);
     }
     let mut normalized = reader.normalized;
+    if normalized.iterations.list.is_empty() {
+        normalized.count_excess_cache_as_input();
+    }
     normalized.inconsistencies.extend(inconsistencies(&normalized.usage));
+    if let (None, Some(output @ 1..)) = (normalized.usage.input_tokens(), normalized.usage.output_tokens()) {
+        normalized.inconsistencies.push(format!("output_tokens {output} without input_tokens"));
+    }
     normalized
 }
 

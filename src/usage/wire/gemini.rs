@@ -52,6 +52,7 @@ pub(super) struct CountNames {
     pub(super) tool: &'static str,
     pub(super) output: &'static str,
     pub(super) thoughts: &'static str,
+    pub(super) total: &'static str,
     pub(super) cached: &'static str,
     pub(super) input_details: &'static str,
     pub(super) tool_details: &'static str,
@@ -66,6 +67,7 @@ const GENERATE_CONTENT: CountNames = CountNames {
     tool: "toolUsePromptTokenCount",
     output: "candidatesTokenCount",
     thoughts: "thoughtsTokenCount",
+    total: "totalTokenCount",
     cached: "cachedContentTokenCount",
     input_details: "promptTokensDetails",
     tool_details: "toolUsePromptTokensDetails",
@@ -86,7 +88,8 @@ const OUTPUT: Modalities =
 const CACHED: Modalities =
     [Unit::CacheTextReadTokens, Unit::CacheAudioReadTokens, Unit::CacheImageReadTokens, Unit::CacheVideoReadTokens];
 
-/// Reads counts. Input excludes the results of tools, output excludes thoughts, and input includes what was cached.
+/// Reads counts. Input excludes the results of tools, and input includes what was cached. Output excludes thoughts,
+/// unless the total shows otherwise.
 pub(super) fn read_counts(reader: &mut UsageReader<'_>, names: &CountNames) {
     reader.set(Unit::InputTokens, &[names.input]);
     let tool = reader.count(&[names.tool]);
@@ -94,7 +97,9 @@ pub(super) fn read_counts(reader: &mut UsageReader<'_>, names: &CountNames) {
     reader.add(Unit::InputToolTokens, tool);
     reader.set(Unit::OutputTokens, &[names.output]);
     let thoughts = reader.count(&[names.thoughts]);
-    reader.add(Unit::OutputTokens, thoughts);
+    if !total_includes_thoughts_in_output(reader, names, thoughts) {
+        reader.add(Unit::OutputTokens, thoughts);
+    }
     reader.add(Unit::ReasoningTokens, thoughts);
     reader.set(Unit::CacheReadTokens, &[names.cached]);
     // Embeddings use a singular name.
@@ -103,6 +108,14 @@ pub(super) fn read_counts(reader: &mut UsageReader<'_>, names: &CountNames) {
     read_modalities(reader, names, input_details, &[INPUT]);
     read_modalities(reader, names, names.output_details, &[OUTPUT]);
     read_modalities(reader, names, names.tool_details, &[INPUT, TOOL]);
+}
+
+/// Returns `true` if the total shows that output includes thoughts, as it does on some compatible servers.
+fn total_includes_thoughts_in_output(reader: &mut UsageReader<'_>, names: &CountNames, thoughts: Option<u64>) -> bool {
+    let usage = &reader.normalized.usage;
+    let (input, output) = (usage.input_tokens().unwrap_or(0), usage.output_tokens().unwrap_or(0));
+    let is_part = thoughts.is_some_and(|thoughts| thoughts > 0 && thoughts <= output);
+    is_part && reader.count(&[names.total]) == Some(input.saturating_add(output))
 }
 
 fn read_modalities(reader: &mut UsageReader<'_>, names: &CountNames, key: &str, units: &[Modalities]) {

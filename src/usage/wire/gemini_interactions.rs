@@ -50,6 +50,7 @@ const NAMES: CountNames = CountNames {
     tool: "total_tool_use_tokens",
     output: "total_output_tokens",
     thoughts: "total_thought_tokens",
+    total: "total_tokens",
     cached: "total_cached_tokens",
     input_details: "input_tokens_by_modality",
     tool_details: "tool_use_tokens_by_modality",

@@ -37,21 +37,26 @@ impl<'a> UsageReader<'a> {
         self.report.get(key).is_some_and(Value::is_object)
     }
 
-    /// Returns the count at a path. Numbers that cannot be counts are noted as inconsistencies.
+    /// Returns the count at a path. Values that cannot be counts are noted as inconsistencies.
     pub(super) fn count(&mut self, path: &[&str]) -> Option<u64> {
         let (first, rest) = path.split_first()?;
         let mut value = self.report.get(*first)?;
         for key in rest {
             value = value.get(key)?;
         }
+        // Placeholders.
+        if value.is_null() || value == "" {
+            return None;
+        }
         self.number(value, || path.join("."))
     }
 
-    /// Returns a number as a count. Numbers that cannot be counts are noted as inconsistencies of `name`.
+    /// Returns a number, or a text of digits, as a count. Other values are noted as inconsistencies of `name`.
     pub(super) fn number(&mut self, value: &Value, name: impl Fn() -> String) -> Option<u64> {
         let count = match value {
             Value::Number(number) => number.as_u64().or_else(|| whole_number(number.as_f64()?)),
-            _ => return None,
+            Value::String(digits) => digits.parse().ok().filter(|_| digits.bytes().all(|byte| byte.is_ascii_digit())),
+            _ => None,
         };
         if count.is_none() {
             self.normalized.inconsistencies.push(format!("{} is {value}", name()));
