@@ -3,9 +3,11 @@
 use http::{HeaderMap, HeaderValue, header};
 
 /// Returns the media type without parameters, or an empty slice if the headers have no `Content-Type`.
+///
+/// Some proxies join several types with commas. The first one counts.
 pub(crate) fn media_type(headers: &HeaderMap) -> &[u8] {
     let content_type = headers.get(header::CONTENT_TYPE).map_or(&[][..], HeaderValue::as_bytes);
-    content_type.split(|byte| *byte == b';').next().unwrap_or(content_type).trim_ascii()
+    content_type.split(|byte| matches!(byte, b';' | b',')).next().unwrap_or(content_type).trim_ascii()
 }
 
 /// Returns `true` for `application/json` and for media types with the suffix `+json`.

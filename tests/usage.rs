@@ -874,16 +874,28 @@ fn attempts_add_up_to_the_whole() {
             Some(less),
         ),
         (
-            "a number as text",
+            "a text in place of a number",
             "end_turn",
             with(
                 &whole(1000, 10),
-                json!([{"type": "compaction", "input_tokens": "180000", "output_tokens": 1}, message(1000, 10)]),
+                json!([{"type": "compaction", "input_tokens": "many", "output_tokens": 1}, message(1000, 10)]),
             ),
             1000,
             10,
             0.003_15,
             Some("iterations.0 cannot be read"),
+        ),
+        (
+            "digits as text",
+            "end_turn",
+            with(
+                &whole(1000, 10),
+                json!([{"type": "compaction", "input_tokens": "180000", "output_tokens": 1}, message(1000, 10)]),
+            ),
+            181_000,
+            11,
+            0.543_165,
+            None,
         ),
         ("no attempts", "end_turn", with(&whole(1000, 10), json!([])), 1000, 10, 0.003_15, None),
         ("no output requested", "max_tokens", with(&whole(1000, 0), json!([message(1000, 0)])), 1000, 0, 0.003, None),
@@ -973,15 +985,15 @@ fn inconsistent_counts_are_reported_and_clamped_for_pricing() {
     let event = answered(
         "/v1/chat/completions",
         &json!({"model": "gpt-4o", "usage": {"prompt_tokens": 10, "completion_tokens": -5, "total_tokens": 5,
-            "prompt_tokens_details": {"cached_tokens": 40}}}),
+            "prompt_tokens_details": {"text_tokens": 40}}}),
     );
     let llm = &event["llm"];
-    assert_eq!(known(&llm["usage"]), *json!({"input_tokens": 10, "cache_read_tokens": 40}).as_object().unwrap());
+    assert_eq!(known(&llm["usage"]), *json!({"input_tokens": 10, "input_text_tokens": 40}).as_object().unwrap());
     // The output has no valid count to price.
-    assert_eq!((llm["cost_usd"].as_f64(), &llm["cost_status"]), (Some(0.000_012_5), &json!("partial")));
+    assert_eq!((llm["cost_usd"].as_f64(), &llm["cost_status"]), (Some(0.000_025), &json!("partial")));
     let notes: Vec<_> =
         event["diagnostics"].as_array().unwrap().iter().map(|note| note["detail"].as_str().unwrap()).collect();
-    assert_eq!(notes, ["completion_tokens is -5", "cache_read_tokens 40 over input_tokens 10"]);
+    assert_eq!(notes, ["completion_tokens is -5", "input_text_tokens 40 over input_tokens 10"]);
     assert!(event["diagnostics"].as_array().unwrap().iter().all(|note| note["code"] == "usage_inconsistent"));
 }
 

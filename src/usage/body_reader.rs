@@ -24,9 +24,9 @@ impl BodyReader {
         Self { decoder, framing, report: ResponseReport::new(headers), is_stream }
     }
 
-    /// Creates a reader for a complete JSON body without a content coding.
-    pub(super) fn json(headers: Option<Box<HeaderReport>>, max_value_bytes: usize) -> Self {
-        Self::new(ContentDecoder::default(), Framing::json(max_value_bytes), false, headers)
+    /// Creates a reader for a body without a content coding that is expected to be a JSON document.
+    pub(super) fn probably_json(headers: Option<Box<HeaderReport>>, max_value_bytes: usize) -> Self {
+        Self::new(ContentDecoder::default(), Framing::probably_json(max_value_bytes), false, headers)
     }
 
     /// Creates a reader for a body that it cannot read. `is_unparsed` means that its usage is lost.
@@ -53,8 +53,9 @@ impl BodyReader {
         if matches!(self.framing, Framing::Unreadable) {
             return;
         }
-        let Self { decoder, framing, report, .. } = self;
+        let Self { decoder, framing, report, is_stream } = self;
         let is_valid = decoder.decode(chunk, |bytes| framing.feed(bytes, report, now));
+        *is_stream = framing.is_stream();
         if !is_valid {
             // The output before the fault depends on how the body was cut, so none of it counts.
             self.give_up();

@@ -33,7 +33,7 @@ const PROMPT_COUNTS: [&str; 20] = [
 ///
 /// - Members that are `null` or empty texts are skipped.
 /// - Zeros do not replace counts unless the report corrects the prompt: some servers end a stream with a report of zeros.
-/// - A cache count that is replaced withdraws its parts.
+/// - A count of cache writes that is replaced by another one withdraws its parts.
 /// - Input that repeats the earlier input and cache counts as a sum changes none of them.
 ///
 /// A report that is not an object is a placeholder, such as `[]` or `""`, and is skipped.
@@ -54,7 +54,8 @@ pub(super) fn merge_counts(into: &mut Map<String, Value>, report: &[u8]) -> Resu
     if !corrects_prompt {
         members.retain(|name, value| !is_zero(value) || into.get(name).is_none_or(is_zero));
     }
-    if members.contains_key("cache_creation_input_tokens") {
+    let cache_writes = members.get("cache_creation_input_tokens");
+    if cache_writes.is_some() && cache_writes != into.get("cache_creation_input_tokens") {
         into.remove("cache_creation");
     }
     for (name, value) in members {
@@ -140,6 +141,8 @@ mod tests {
             "cache_creation": {"ephemeral_5m_input_tokens": 58352, "ephemeral_1h_input_tokens": 0}});
         let read = json!({"input_tokens": 2, "cache_creation_input_tokens": 0, "cache_read_input_tokens": 58352});
         assert_eq!(merged(&[start.clone(), read.clone()]), read);
+        let same = json!({"cache_creation_input_tokens": 58352, "output_tokens": 5});
+        assert_eq!(merged(&[start.clone(), same])["cache_creation"], start["cache_creation"]);
         let again = json!({"input_tokens": 2, "cache_creation_input_tokens": 7,
             "cache_creation": {"ephemeral_5m_input_tokens": 0, "ephemeral_1h_input_tokens": 7}});
         let merged = merged(&[start, again.clone()]);

@@ -34,6 +34,10 @@ impl Observation {
     }
 
     fn into_report(mut self, request: &RequestFacts<'_>) -> ReportedCall {
+        if self.has_response && !request.is_success {
+            // Errors are not billed, whatever their members are named.
+            self.report.discard_counts();
+        }
         self.report.resolve_service_tier();
         let fields = request.fields;
         let request_model = request.request_model(self.endpoint.model.as_deref());

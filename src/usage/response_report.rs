@@ -79,6 +79,12 @@ impl ResponseReport {
         };
     }
 
+    /// Discards all counts.
+    pub(super) fn discard_counts(&mut self) {
+        self.usage.clear();
+        self.metrics.clear();
+    }
+
     /// Takes a value of the current document, as it is written.
     ///
     /// Values count once their document is complete, and only if every document counts or this one has a mark. So the

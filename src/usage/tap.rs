@@ -6,7 +6,7 @@ use crate::media::media_type;
 
 use super::{
     body_reader::BodyReader,
-    framing::{ContentDecoder, Framing},
+    framing::{ContentDecoder, Framing, begins_as_sse},
     header_report::HeaderReport,
     response_report::ResponseReport,
 };
@@ -30,10 +30,10 @@ impl Tap {
         let framing = Framing::for_media_type(media_type, may_stream, max_value_bytes);
         let decoder = ContentDecoder::for_headers(headers);
         let headers = HeaderReport::read(headers);
-        if matches!(framing, Framing::Json(_)) && decoder.as_ref().is_some_and(ContentDecoder::is_identity) {
+        if framing.is_probably_json() && decoder.as_ref().is_some_and(ContentDecoder::is_identity) {
             return Self::Kept { body: std::mem::take(buffer), headers, max_value_bytes };
         }
-        let is_stream = !matches!(framing, Framing::Json(_) | Framing::Unreadable);
+        let is_stream = framing.is_stream();
         let is_readable = !matches!(framing, Framing::Unreadable);
         Self::Passing(Box::new(match decoder.filter(|_| is_readable) {
             Some(decoder) => BodyReader::new(decoder, framing, is_stream, headers),
@@ -67,7 +67,9 @@ impl Tap {
     /// Observes a chunk of the body. `now` is the time since the request head.
     pub(crate) fn feed(&mut self, chunk: &[u8], now: Duration) {
         match self {
-            Self::Kept { body, .. } if body.len() + chunk.len() <= MAX_KEPT_BYTES => body.extend_from_slice(chunk),
+            Self::Kept { body, .. } if body.len() + chunk.len() <= MAX_KEPT_BYTES && !begins_stream(body, chunk) => {
+                body.extend_from_slice(chunk);
+            }
             Self::Kept { .. } => {
                 let (reader, kept) = std::mem::take(self).into_reader();
                 *self = Self::Passing(reader);
@@ -82,7 +84,7 @@ impl Tap {
     fn into_reader(self) -> (Box<BodyReader>, Vec<u8>) {
         match self {
             Self::Kept { body, headers, max_value_bytes } => {
-                (Box::new(BodyReader::json(headers, max_value_bytes)), body)
+                (Box::new(BodyReader::probably_json(headers, max_value_bytes)), body)
             }
             Self::Passing(reader) => (reader, Vec::new()),
         }
@@ -93,7 +95,7 @@ impl Tap {
     pub(super) fn finish(self, is_complete: bool, now: Duration) -> (ResponseReport, bool, Vec<u8>) {
         match self {
             Self::Kept { body, headers, max_value_bytes } => {
-                let mut reader = BodyReader::json(headers, max_value_bytes);
+                let mut reader = BodyReader::probably_json(headers, max_value_bytes);
                 reader.read(&body, now);
                 let (report, is_stream) = reader.finish(is_complete, now);
                 (report, is_stream, body)
@@ -111,6 +113,11 @@ impl Default for Tap {
     fn default() -> Self {
         Self::Kept { body: Vec::new(), headers: None, max_value_bytes: 0 }
     }
+}
+
+/// Returns `true` if the first chunk of a body shows that it is a stream, whose events have times.
+fn begins_stream(body: &[u8], chunk: &[u8]) -> bool {
+    body.is_empty() && begins_as_sse(chunk)
 }
 
 /// Returns `true` for media types whose bodies never report usage, so nothing is lost if they cannot be read.

@@ -2,10 +2,12 @@ use std::time::Duration;
 
 use crate::{media, usage::response_report::ResponseReport};
 
-use super::{documents::Documents, event_stream::EventStream, json::Json, sse::ServerSentEvents};
+use super::{documents::Documents, event_stream::EventStream, json::Json, sse::ServerSentEvents, undecided::Undecided};
 
 /// A framing, with the state of the body being read.
 pub(in crate::usage) enum Framing {
+    /// The first bytes will show the framing.
+    Undecided(Undecided),
     /// One JSON document.
     Json(Json),
     /// Several JSON documents: one per line, one after the other, or in an array.
@@ -19,37 +21,68 @@ pub(in crate::usage) enum Framing {
 }
 
 impl Framing {
-    /// Creates the framing for a media type, or [`Framing::Unreadable`]. `may_stream` means that a JSON body may hold several
+    /// Creates the framing for a media type, or [`Framing::Unreadable`]. Where media types are often wrong, the first bytes
+    /// decide. `may_stream` means that a JSON body may hold several
     /// documents.
     pub(in crate::usage) fn for_media_type(media_type: &[u8], may_stream: bool, max_value_bytes: usize) -> Self {
         /// Media types with one document per line. The last one is that of Cohere v1.
         const LINES: [&str; 4] =
             ["application/x-ndjson", "application/jsonl", "application/ndjson", "application/stream+json"];
         let is = |name: &str| media_type.eq_ignore_ascii_case(name.as_bytes());
-        if is("text/event-stream") {
-            Self::Sse(Box::new(ServerSentEvents::new(max_value_bytes)))
-        } else if is("application/vnd.amazon.eventstream") {
+        if is("application/vnd.amazon.eventstream") {
             Self::EventStream(EventStream::new(max_value_bytes))
         } else if LINES.into_iter().any(is) {
             Self::Documents(Documents::lines(max_value_bytes))
-        } else if is("application/json") && may_stream {
-            Self::Documents(Documents::sequence(max_value_bytes))
+        } else if is("text/event-stream") {
+            Self::Undecided(Undecided::new(true, false, max_value_bytes))
         } else if media::is_json(media_type) || media_type.is_empty() || is("text/plain") {
-            // Some servers send JSON without the right media type.
-            Self::json(max_value_bytes)
+            Self::Undecided(Undecided::new(false, may_stream, max_value_bytes))
         } else {
             Self::Unreadable
         }
     }
 
+    /// Creates the framing for a body that is expected to be a single JSON document.
+    pub(in crate::usage) fn probably_json(max_value_bytes: usize) -> Self {
+        Self::Undecided(Undecided::new(false, false, max_value_bytes))
+    }
+
+    /// Returns `true` if the body is expected to be a single JSON document.
+    pub(in crate::usage) fn is_probably_json(&self) -> bool {
+        matches!(self, Self::Undecided(undecided) if !undecided.may_be_stream())
+    }
+
+    /// Returns `true` if the body is a stream, as far as is known.
+    pub(in crate::usage) fn is_stream(&self) -> bool {
+        match self {
+            Self::Undecided(undecided) => undecided.may_be_stream(),
+            Self::Documents(_) | Self::Sse(_) | Self::EventStream(_) => true,
+            Self::Json(_) | Self::Unreadable => false,
+        }
+    }
+
+    pub(super) fn sse(max_value_bytes: usize) -> Self {
+        Self::Sse(Box::new(ServerSentEvents::new(max_value_bytes)))
+    }
+
+    pub(super) fn documents(max_value_bytes: usize) -> Self {
+        Self::Documents(Documents::sequence(max_value_bytes))
+    }
+
     /// Creates the framing for a single JSON document.
-    pub(in crate::usage) fn json(max_value_bytes: usize) -> Self {
+    pub(super) fn json(max_value_bytes: usize) -> Self {
         Self::Json(Json::new(max_value_bytes))
     }
 
     /// Reads decoded bytes. `now` is the time since the request head.
     pub(in crate::usage) fn feed(&mut self, bytes: &[u8], report: &mut ResponseReport, now: Duration) {
         match self {
+            Self::Undecided(undecided) => {
+                if let Some((framing, head)) = undecided.decide(bytes) {
+                    *self = framing;
+                    self.feed(&head, report, now);
+                }
+            }
             Self::Json(json) => json.feed(bytes, report),
             Self::Documents(documents) => documents.feed(bytes, report, now),
             Self::Sse(events) => events.feed(bytes, report, now),
@@ -61,6 +94,11 @@ impl Framing {
     /// Completes the report when the body is over.
     pub(in crate::usage) fn end(self, report: &mut ResponseReport, now: Duration) {
         match self {
+            Self::Undecided(undecided) => {
+                let (mut framing, head) = undecided.end();
+                framing.feed(&head, report, now);
+                framing.end(report, now);
+            }
             Self::Json(json) => json.end(report),
             Self::Documents(documents) => documents.end(report),
             Self::Sse(mut events) => events.end(report, now),

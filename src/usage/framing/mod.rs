@@ -9,5 +9,6 @@ mod event_stream;
 mod framing;
 mod json;
 mod sse;
+mod undecided;
 
-pub(super) use self::{coding::ContentDecoder, framing::Framing};
+pub(super) use self::{coding::ContentDecoder, framing::Framing, undecided::begins_as_sse};

@@ -33,7 +33,7 @@ pub(in crate::usage) struct ServerSentEvents {
     text: Vec<u8>,
     /// The number of events that are still searched for the model.
     head_events_left: usize,
-    /// An event had data that is not a JSON document.
+    /// An event had data that is not a JSON document, or a line has no field.
     has_broken_event: bool,
 }
 
@@ -130,6 +130,8 @@ impl ServerSentEvents {
                 self.line = Line::Data { at_start: true };
             } else if !FIELD.starts_with(&self.name) {
                 self.line = Line::Other;
+                // Comments, and the fields `event`, `id`, and `retry`.
+                self.has_broken_event |= !matches!(self.name.first(), Some(b':' | b'e' | b'i' | b'r'));
             }
         }
         if let Line::Data { at_start } = &mut self.line
@@ -226,6 +228,7 @@ mod tests {
     #[test]
     fn reports_data_that_is_not_json() {
         assert!(read([&b"data: <html>\n\n"[..]].into_iter()).is_unparsed);
+        assert!(read([&b"<html>\n\n"[..]].into_iter()).is_unparsed);
         assert!(!read([&b": nothing but a comment\n\n"[..]].into_iter()).is_unparsed);
     }
 }
