@@ -322,6 +322,111 @@ fn frames(body: &[u8], lengths: impl IntoIterator<Item = usize>) -> Vec<Bytes> {
     frames
 }
 
+/// A chat completion whose body and media type need not fit each other.
+fn mislabeled(content_type: Option<&str>, status: u16, body: &str) -> Case {
+    let content_type = content_type.map(|value| ("content-type".to_owned(), value.to_owned()));
+    Case {
+        name: format!("{content_type:?} {body:?}"),
+        request: Request::post("/v1/chat/completions").body(Full::default()).unwrap(),
+        status,
+        headers: content_type.into_iter().collect(),
+        body: body.as_bytes().to_vec(),
+        expect: Value::Null,
+        trusts_request: false,
+    }
+}
+
+#[test]
+fn framing_follows_the_first_bytes() {
+    let json = r#"{"model":"gpt-4o","usage":{"prompt_tokens":120,"completion_tokens":30,"total_tokens":150}}"#;
+    let sse = |begin: &str| format!("{begin}data: {json}\n\ndata: [DONE]\n\n");
+    let bodies = [
+        (json.to_owned(), false),
+        (format!("\u{feff}{json}"), false),
+        (format!(" \r\n\t{json}\n"), false),
+        (sse(""), true),
+        (sse("\u{feff}"), true),
+        (sse("\r\n\n"), true),
+        (sse(": ping\n\n"), true),
+        (sse("event: chunk\n"), true),
+        (sse("id: 1\nretry: 5\n"), true),
+    ];
+    let media_types = [
+        None,
+        Some("text/plain; charset=utf-8"),
+        Some("application/json"),
+        Some("application/json, application/json"),
+        Some("application/vnd.api+json"),
+        Some("text/event-stream"),
+        Some("text/event-stream; charset=utf-8, text/event-stream"),
+    ];
+    for (body, is_stream) in &bodies {
+        for media_type in media_types {
+            let case = mislabeled(media_type, 200, body);
+            for at in 0..body.len().min(20) {
+                let event = run(&case, None, frames(&case.body, [at]));
+                let llm = &event["llm"];
+                let got = (&llm["usage_status"], &llm["usage"]["input_tokens"], &llm["stream"]);
+                assert_eq!(got, (&json!("reported"), &json!(120), &json!(is_stream)), "{} cut at {at}", case.name);
+            }
+            let frame_each = frames(&case.body, std::iter::repeat_n(1, body.len()));
+            assert_eq!(run(&case, None, frame_each)["llm"]["usage"]["output_tokens"], 30, "{}", case.name);
+        }
+    }
+    for body in ["<html>busy</html>", "upstream timed out", "dat", "{", "data: {\"usage\":\n\n"] {
+        for media_type in media_types {
+            let case = mislabeled(media_type, 200, body);
+            let status = run(&case, None, vec![body.to_owned().into()])["llm"]["usage_status"].take();
+            assert_eq!(status, "unparsed", "{}", case.name);
+        }
+    }
+    // Errors are not billed.
+    for status in [400, 429, 500] {
+        let event = run(&mislabeled(Some("application/json"), status, json), None, vec![json.into()]);
+        assert_eq!((&event["llm"]["usage_status"], &event["llm"]["cost_usd"]), (&json!("absent"), &Value::Null));
+    }
+}
+
+#[test]
+fn counts_are_read_as_far_as_they_are_counts() {
+    let answer = |usage: Value| answered("/v1/chat/completions", &json!({"model": "gpt-4o", "usage": usage}));
+    let counts = |event: &Value| {
+        let llm = &event["llm"];
+        (llm["usage"]["input_tokens"].as_u64(), llm["usage"]["output_tokens"].as_u64(), llm["cost_status"].clone())
+    };
+    for prompt in [json!("120"), json!(120.0), json!("0120")] {
+        let event = answer(json!({"prompt_tokens": prompt, "completion_tokens": "30"}));
+        assert_eq!(counts(&event), (Some(120), Some(30), json!("priced")), "{prompt}");
+        assert_eq!(event["diagnostics"], json!([]));
+    }
+    // A cost without its input covers only a part of the call.
+    for prompt in [json!("x"), json!(null), json!(""), json!(true), json!([1]), json!({}), json!(-1), json!("1e3")] {
+        let event = answer(json!({"prompt_tokens": prompt, "completion_tokens": 30}));
+        assert_eq!(counts(&event), (None, Some(30), json!("partial")), "{prompt}");
+        assert_eq!(event["diagnostics"][0]["code"], "usage_inconsistent", "{prompt}");
+    }
+    // Cached tokens that exceed the prompt are counted separately.
+    let event = answer(json!({"prompt_tokens": 100, "completion_tokens": 10, "total_tokens": 110,
+        "prompt_tokens_details": {"cached_tokens": 900}}));
+    assert_eq!(counts(&event), (Some(1000), Some(10), json!("priced")));
+    // Counts that do not add up are never fully priced.
+    let event = answer(json!({"prompt_tokens": 100, "completion_tokens": 10,
+        "completion_tokens_details": {"reasoning_tokens": 90}}));
+    assert_eq!(counts(&event), (Some(100), Some(10), json!("partial")));
+}
+
+#[test]
+fn the_total_shows_whether_output_includes_thoughts() {
+    for (total, output) in [(131, 74), (181, 124), (0, 124)] {
+        let usage = json!({"promptTokenCount": 57, "candidatesTokenCount": 74, "thoughtsTokenCount": 50,
+            "totalTokenCount": total});
+        let answer = json!({"modelVersion": "gemini-2.5-pro", "usageMetadata": usage});
+        let event = answered("/v1beta/models/gemini-2.5-pro:generateContent", &answer);
+        let usage = &event["llm"]["usage"];
+        assert_eq!((&usage["output_tokens"], &usage["reasoning_tokens"]), (&json!(output), &json!(50)), "{total}");
+    }
+}
+
 #[test]
 fn splitting_frames_at_any_byte_changes_nothing() {
     let mut wrong = Vec::new();
