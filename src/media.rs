@@ -16,8 +16,3 @@ pub(crate) fn is_json(media_type: &[u8]) -> bool {
         || media_type.split_last_chunk::<5>().is_some_and(|(_, suffix)| suffix.eq_ignore_ascii_case(b"+json"));
     media_type.eq_ignore_ascii_case(b"application/json") || has_suffix()
 }
-
-/// Returns `true` if the headers announce a JSON body without a content coding.
-pub(crate) fn announces_json(headers: &HeaderMap) -> bool {
-    is_json(media_type(headers)) && headers.get(header::CONTENT_ENCODING).is_none_or(|coding| coding == "identity")
-}

@@ -322,6 +322,62 @@ fn frames(body: &[u8], lengths: impl IntoIterator<Item = usize>) -> Vec<Bytes> {
     frames
 }
 
+/// Returns the event of a request with a coded body, which arrives in chunks of `size`. The service receives it unchanged.
+fn asked(content_type: &str, coding: &str, body: &[u8], size: usize) -> Value {
+    let recorder = Recorder::new();
+    let layer = TaggingLayer::builder().usage(UsageTap::new()).sink(recorder.0.clone()).build().unwrap();
+    let expected = Bytes::copy_from_slice(body);
+    let mut service = layer.layer(tower::service_fn(
+        move |request: Request<
+            RequestBody<StreamBody<futures_util::stream::Iter<std::vec::IntoIter<Result<Frame<Bytes>, Infallible>>>>>,
+        >| {
+            let received = request.into_body().collect().now_or_never().unwrap().unwrap().to_bytes();
+            assert_eq!(received, expected);
+            async { Ok::<_, Infallible>(Response::new(Full::<Bytes>::default())) }
+        },
+    ));
+    let chunks: Vec<_> = body.chunks(size).map(Bytes::copy_from_slice).collect();
+    let frames: Vec<_> = chunks.into_iter().map(|chunk| Ok::<_, Infallible>(Frame::data(chunk))).collect();
+    let request = Request::post("/v1/chat/completions")
+        .header("content-type", content_type)
+        .header("content-encoding", coding)
+        .body(StreamBody::new(futures_util::stream::iter(frames)))
+        .unwrap();
+    drop(service.call(request).now_or_never().unwrap().unwrap());
+    serde_json::to_value(&*recorder.0.single()).unwrap()
+}
+
+#[test]
+fn reads_coded_request_bodies() {
+    let json = json!({"messages": [{"content": "word ".repeat(3000)}], "model": "gpt-5.4", "user": "ada"}).to_string();
+    let field =
+        |name: &str, value: &str| format!("--x\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n");
+    let form = format!("{}{}--x--\r\n", field("model", "gpt-5.4"), field("user", "ada"));
+    for (content_type, body) in [("application/json", &json), ("multipart/form-data; boundary=x", &form)] {
+        for coding in ["zstd", "gzip", "br", "deflate", "gzip, br", "identity"] {
+            let coded = encode(coding, body.as_bytes());
+            for size in [1, 7, 1024, coded.len()] {
+                let event = asked(content_type, coding, &coded, size);
+                assert_eq!(event["metadata"]["_user"], "ada", "{content_type} {coding} {size}");
+                assert_eq!(event["llm"]["request_model"], "gpt-5.4", "{content_type} {coding} {size}");
+            }
+            let truncated = asked(content_type, coding, &coded[..coded.len() / 2], 1024);
+            assert_eq!(truncated["metadata"], json!({}), "{content_type} {coding}");
+        }
+    }
+    // Bodies that are not what they claim to be, that expand too much, or whose coding is not supported.
+    let bomb = format!("{{\"user\":\"ada\",\"a\":\"{}\"}}", "x".repeat(64 * 1024 * 1024));
+    for (coding, body) in [
+        ("gzip", json.clone().into_bytes()),
+        ("zstd", b"not zstd".to_vec()),
+        ("gzip", encode("gzip", bomb.as_bytes())),
+        ("compress", json.clone().into_bytes()),
+    ] {
+        assert_eq!(asked("application/json", coding, &body, 1024)["metadata"], json!({}), "{coding}");
+    }
+    assert_eq!(asked("application/json", "none", json.as_bytes(), 1024)["metadata"]["_user"], "ada");
+}
+
 /// A chat completion whose body and media type need not fit each other.
 fn mislabeled(content_type: Option<&str>, status: u16, body: &str) -> Case {
     let content_type = content_type.map(|value| ("content-type".to_owned(), value.to_owned()));

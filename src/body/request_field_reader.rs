@@ -1,12 +1,13 @@
 use http::HeaderMap;
 
 use super::{
+    ContentDecoder,
     form_scanner::{FormScanner, boundary},
     json_scan::{JsonScanner, Node, Roots, Want},
     request_fields::{RequestFields, UserNote, json_text},
 };
 use crate::{
-    media::announces_json,
+    media::{is_json, media_type},
     text::{cut_name, header_text},
 };
 
@@ -30,7 +31,10 @@ static WANTED: [Node<Field>; 4] = [
 
 /// Reads [`RequestFields`] from a body in chunks of any size.
 pub(crate) struct RequestFieldReader {
+    decoder: ContentDecoder,
     scanner: Scanner,
+    /// The body could not be decoded.
+    is_broken: bool,
     fields: RequestFields,
     reads_user: bool,
 }
@@ -42,21 +46,28 @@ enum Scanner {
 }
 
 impl RequestFieldReader {
-    /// Creates a reader for a body with these headers, or returns `None` if the format is not supported.
+    /// Creates a reader for a body with these headers, or returns `None` if the format or a content coding is not
+    /// supported.
     ///
     /// The `user` field is left out unless `reads_user` is set.
     pub(crate) fn for_headers(headers: &HeaderMap, reads_user: bool) -> Option<Self> {
         let scanner = Scanner::for_headers(headers)?;
-        Some(Self { scanner, fields: RequestFields::default(), reads_user })
+        let decoder = ContentDecoder::for_headers(headers)?;
+        Some(Self { decoder, scanner, is_broken: false, fields: RequestFields::default(), reads_user })
     }
 
     /// Reads the next chunk. Returns the fields once, when the body is complete.
     pub(crate) fn feed(&mut self, chunk: &[u8]) -> Option<RequestFields> {
-        if self.scanner.is_done() {
+        if self.is_broken || self.scanner.is_done() {
             return None;
         }
-        self.scanner.feed(chunk, &mut self.fields);
-        if !self.scanner.is_done() {
+        let Self { decoder, scanner, fields, .. } = self;
+        self.is_broken = !decoder.decode(chunk, |bytes| {
+            if !scanner.is_done() {
+                scanner.feed(bytes, fields);
+            }
+        });
+        if self.is_broken || !self.scanner.is_done() {
             return None;
         }
         let fields = std::mem::take(&mut self.fields);
@@ -69,7 +80,7 @@ impl RequestFieldReader {
 
 impl Scanner {
     fn for_headers(headers: &HeaderMap) -> Option<Self> {
-        if announces_json(headers) {
+        if is_json(media_type(headers)) {
             return Some(Self::Json(JsonScanner::new(&WANTED, Roots::One, MAX_VALUE_BYTES)));
         }
         Some(Self::Form(Box::new(FormScanner::new(boundary(headers)?, MAX_VALUE_BYTES))))

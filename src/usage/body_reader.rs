@@ -1,10 +1,8 @@
 use std::time::Duration;
 
-use super::{
-    framing::{ContentDecoder, Framing},
-    header_report::HeaderReport,
-    response_report::ResponseReport,
-};
+use crate::body::ContentDecoder;
+
+use super::{framing::Framing, header_report::HeaderReport, response_report::ResponseReport};
 
 /// Reads a response body as it passes.
 pub(crate) struct BodyReader {

@@ -2,11 +2,11 @@ use std::time::Duration;
 
 use http::HeaderMap;
 
-use crate::media::media_type;
+use crate::{body::ContentDecoder, media::media_type};
 
 use super::{
     body_reader::BodyReader,
-    framing::{ContentDecoder, Framing, begins_as_sse},
+    framing::{Framing, begins_as_sse},
     header_report::HeaderReport,
     response_report::ResponseReport,
 };

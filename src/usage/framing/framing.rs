@@ -2,12 +2,18 @@ use std::time::Duration;
 
 use crate::{media, usage::response_report::ResponseReport};
 
-use super::{documents::Documents, event_stream::EventStream, json::Json, sse::ServerSentEvents, undecided::Undecided};
+use super::{
+    documents::Documents,
+    event_stream::EventStream,
+    json::Json,
+    sse::ServerSentEvents,
+    undecided::{Decision, Undecided},
+};
 
 /// A framing, with the state of the body being read.
 pub(in crate::usage) enum Framing {
     /// The first bytes will show the framing.
-    Undecided(Undecided),
+    Undecided { undecided: Undecided, max_value_bytes: usize },
     /// One JSON document.
     Json(Json),
     /// Several JSON documents: one per line, one after the other, or in an array.
@@ -34,9 +40,9 @@ impl Framing {
         } else if LINES.into_iter().any(is) {
             Self::Documents(Documents::lines(max_value_bytes))
         } else if is("text/event-stream") {
-            Self::Undecided(Undecided::new(true, false, max_value_bytes))
+            Self::Undecided { undecided: Undecided::new(true, false), max_value_bytes }
         } else if media::is_json(media_type) || media_type.is_empty() || is("text/plain") {
-            Self::Undecided(Undecided::new(false, may_stream, max_value_bytes))
+            Self::Undecided { undecided: Undecided::new(false, may_stream), max_value_bytes }
         } else {
             Self::Unreadable
         }
@@ -44,42 +50,37 @@ impl Framing {
 
     /// Creates the framing for a body that is expected to be a single JSON document.
     pub(in crate::usage) fn probably_json(max_value_bytes: usize) -> Self {
-        Self::Undecided(Undecided::new(false, false, max_value_bytes))
+        Self::Undecided { undecided: Undecided::new(false, false), max_value_bytes }
     }
 
     /// Returns `true` if the body is expected to be a single JSON document.
     pub(in crate::usage) fn is_probably_json(&self) -> bool {
-        matches!(self, Self::Undecided(undecided) if !undecided.may_be_stream())
+        matches!(self, Self::Undecided { undecided, .. } if !undecided.may_be_stream())
     }
 
     /// Returns `true` if the body is a stream, as far as is known.
     pub(in crate::usage) fn is_stream(&self) -> bool {
         match self {
-            Self::Undecided(undecided) => undecided.may_be_stream(),
+            Self::Undecided { undecided, .. } => undecided.may_be_stream(),
             Self::Documents(_) | Self::Sse(_) | Self::EventStream(_) => true,
             Self::Json(_) | Self::Unreadable => false,
         }
     }
 
-    pub(super) fn sse(max_value_bytes: usize) -> Self {
-        Self::Sse(Box::new(ServerSentEvents::new(max_value_bytes)))
-    }
-
-    pub(super) fn documents(max_value_bytes: usize) -> Self {
-        Self::Documents(Documents::sequence(max_value_bytes))
-    }
-
-    /// Creates the framing for a single JSON document.
-    pub(super) fn json(max_value_bytes: usize) -> Self {
-        Self::Json(Json::new(max_value_bytes))
+    fn decided(decision: &Decision, max_value_bytes: usize) -> Self {
+        match decision {
+            Decision::Json => Self::Json(Json::new(max_value_bytes)),
+            Decision::Documents => Self::Documents(Documents::sequence(max_value_bytes)),
+            Decision::Sse => Self::Sse(Box::new(ServerSentEvents::new(max_value_bytes))),
+        }
     }
 
     /// Reads decoded bytes. `now` is the time since the request head.
     pub(in crate::usage) fn feed(&mut self, bytes: &[u8], report: &mut ResponseReport, now: Duration) {
         match self {
-            Self::Undecided(undecided) => {
-                if let Some((framing, head)) = undecided.decide(bytes) {
-                    *self = framing;
+            Self::Undecided { undecided, max_value_bytes } => {
+                if let Some((decision, head)) = undecided.decide(bytes) {
+                    *self = Self::decided(&decision, *max_value_bytes);
                     self.feed(&head, report, now);
                 }
             }
@@ -94,8 +95,9 @@ impl Framing {
     /// Completes the report when the body is over.
     pub(in crate::usage) fn end(self, report: &mut ResponseReport, now: Duration) {
         match self {
-            Self::Undecided(undecided) => {
-                let (mut framing, head) = undecided.end();
+            Self::Undecided { undecided, max_value_bytes } => {
+                let (decision, head) = undecided.end();
+                let mut framing = Self::decided(&decision, max_value_bytes);
                 framing.feed(&head, report, now);
                 framing.end(report, now);
             }

@@ -2,7 +2,6 @@
 //!
 //! Every framing accepts a body that is cut at any byte.
 
-mod coding;
 mod documents;
 mod event_stream;
 #[allow(clippy::module_inception, reason = "a type per file")]
@@ -11,4 +10,4 @@ mod json;
 mod sse;
 mod undecided;
 
-pub(super) use self::{coding::ContentDecoder, framing::Framing, undecided::begins_as_sse};
+pub(super) use self::{framing::Framing, undecided::begins_as_sse};

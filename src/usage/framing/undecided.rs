@@ -1,5 +1,3 @@
-use super::framing::Framing;
-
 /// A body whose media type leaves its framing open, before the first bytes that show it.
 ///
 /// Servers and proxies often leave out the media type, or send JSON as an event stream and the other way around.
@@ -11,7 +9,13 @@ pub(in crate::usage) struct Undecided {
     announces_sse: bool,
     /// A JSON body may hold several documents.
     may_stream: bool,
-    max_value_bytes: usize,
+}
+
+/// The framing that the first bytes show.
+pub(super) enum Decision {
+    Json,
+    Documents,
+    Sse,
 }
 
 /// What the first bytes of a body show.
@@ -27,8 +31,8 @@ enum Evidence {
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 impl Undecided {
-    pub(super) fn new(announces_sse: bool, may_stream: bool, max_value_bytes: usize) -> Self {
-        Self { head: Vec::new(), is_at_start: true, announces_sse, may_stream, max_value_bytes }
+    pub(super) fn new(announces_sse: bool, may_stream: bool) -> Self {
+        Self { head: Vec::new(), is_at_start: true, announces_sse, may_stream }
     }
 
     /// Returns `true` if the body is expected to be a stream.
@@ -37,7 +41,7 @@ impl Undecided {
     }
 
     /// Reads a chunk. Returns the framing and the bytes to feed to it, once they are known.
-    pub(super) fn decide(&mut self, bytes: &[u8]) -> Option<(Framing, Vec<u8>)> {
+    pub(super) fn decide(&mut self, bytes: &[u8]) -> Option<(Decision, Vec<u8>)> {
         self.head.extend_from_slice(bytes);
         if self.is_at_start {
             if let Some(rest) = self.head.strip_prefix(BYTE_ORDER_MARK) {
@@ -50,27 +54,27 @@ impl Undecided {
         let space = self.head.len() - self.head.trim_ascii_start().len();
         self.head.drain(..space);
         let evidence = evidence(&self.head);
-        (evidence != Evidence::None).then(|| (self.framing(evidence), std::mem::take(&mut self.head)))
+        (evidence != Evidence::None).then(|| (self.decision(evidence), std::mem::take(&mut self.head)))
     }
 
     /// Returns the framing of a body that ended before its first bytes showed one, and the bytes to feed to it.
-    pub(super) fn end(mut self) -> (Framing, Vec<u8>) {
+    pub(super) fn end(mut self) -> (Decision, Vec<u8>) {
         let head = std::mem::take(&mut self.head);
-        (self.framing(Evidence::None), head)
+        (self.decision(Evidence::None), head)
     }
 
-    fn framing(&self, evidence: Evidence) -> Framing {
+    fn decision(&self, evidence: Evidence) -> Decision {
         let is_sse = match evidence {
             Evidence::Sse => true,
             Evidence::Json => false,
             Evidence::None | Evidence::Other => self.announces_sse,
         };
         if is_sse {
-            Framing::sse(self.max_value_bytes)
+            Decision::Sse
         } else if self.may_stream {
-            Framing::documents(self.max_value_bytes)
+            Decision::Documents
         } else {
-            Framing::json(self.max_value_bytes)
+            Decision::Json
         }
     }
 }

@@ -3,12 +3,12 @@ use std::{
     task::{Context, Poll},
 };
 
-use http::{Method, Request, Response, request::Parts};
+use http::{HeaderMap, Method, Request, Response, header, request::Parts};
 use http_body::Body;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::media::announces_json;
+use crate::media::{is_json, media_type};
 
 use super::{
     inject_include_usage_layer::InjectIncludeUsageLayer,
@@ -92,4 +92,9 @@ where
 
 fn is_candidate(head: &Parts) -> bool {
     head.method == Method::POST && head.uri.path().ends_with("/completions") && announces_json(&head.headers)
+}
+
+/// Returns `true` if the headers announce a JSON body without a content coding.
+fn announces_json(headers: &HeaderMap) -> bool {
+    is_json(media_type(headers)) && headers.get(header::CONTENT_ENCODING).is_none_or(|coding| coding == "identity")
 }

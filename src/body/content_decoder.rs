@@ -16,7 +16,7 @@ const FREE_BYTES: u64 = 1024 * 1024;
 ///
 /// The size of the output and its ratio to the input are bounded, so a decompression bomb is given up early.
 #[derive(Default)]
-pub(in crate::usage) struct ContentDecoder {
+pub(crate) struct ContentDecoder {
     /// The codings, of which the one applied last comes first (RFC 9110, section 8.4).
     codings: Vec<Coding>,
     bytes_in: u64,
@@ -59,10 +59,10 @@ impl Write for Output {
 }
 
 impl ContentDecoder {
-    /// Creates the decoder for a response with these headers, or returns `None` if a coding is not supported.
+    /// Creates the decoder for a message with these headers, or returns `None` if a coding is not supported.
     ///
     /// A coding that is not registered, such as `none` or `utf-8`, is a mistake of a server that applies none.
-    pub(in crate::usage) fn for_headers(headers: &HeaderMap) -> Option<Self> {
+    pub(crate) fn for_headers(headers: &HeaderMap) -> Option<Self> {
         let mut decoder = Self::default();
         for list in headers.get_all(header::CONTENT_ENCODING) {
             for name in list.to_str().ok()?.split(',').map(str::trim) {
@@ -78,12 +78,12 @@ impl ContentDecoder {
     }
 
     /// Returns `true` if the body has no coding.
-    pub(in crate::usage) fn is_identity(&self) -> bool {
+    pub(crate) fn is_identity(&self) -> bool {
         self.codings.is_empty()
     }
 
     /// Decodes a chunk. Returns `false` if the input is invalid or the output too large.
-    pub(in crate::usage) fn decode(&mut self, chunk: &[u8], mut output: impl FnMut(&[u8])) -> bool {
+    pub(crate) fn decode(&mut self, chunk: &[u8], mut output: impl FnMut(&[u8])) -> bool {
         if self.is_identity() {
             output(chunk);
             return true;
