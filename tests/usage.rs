@@ -444,6 +444,59 @@ fn framing_follows_the_first_bytes() {
 }
 
 #[test]
+fn errors_inside_a_successful_response_are_reported() {
+    let sse = |events: &[&str]| events.iter().map(|event| format!("data: {event}\n\n")).collect::<String>();
+    let start = r#"{"type":"message_start","message":{"id":"m","model":"claude-haiku-4-5","usage":{"input_tokens":9,"output_tokens":1}}}"#;
+    let overloaded = r#"{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}"#;
+    let stop = r#"{"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":{"output_tokens":5}}"#;
+    let chat = r#"{"id":"c","model":"gpt-4o","choices":[{"delta":{"content":"Hi"}}]}"#;
+    let failed = r#"{"type":"response.failed","response":{"id":"r","model":"gpt-5","error":{"code":"server_error","message":"broke"}}}"#;
+    let (json_type, sse_type) = ("application/json", "text/event-stream");
+    for (path, content_type, body, expected) in [
+        (
+            "/v1/chat/completions",
+            json_type,
+            r#"{"error":{"type":"rate_limit","message":"slow"}}"#.into(),
+            Some("rate_limit: slow"),
+        ),
+        ("/v1/chat/completions", json_type, r#"{"error":"no model"}"#.into(), Some("no model")),
+        ("/v1/chat/completions", sse_type, r#"{"error":{"code":500}}"#.into(), Some("500")),
+        ("/v1/chat/completions", sse_type, sse(&[chat, r#"{"error":{"message":"reset"}}"#]), Some("reset")),
+        ("/v1/messages", sse_type, sse(&[start, overloaded]), Some("overloaded_error: Overloaded")),
+        ("/v1/messages", sse_type, sse(&[start]), Some("the stream ended before its last event")),
+        ("/v1/messages", json_type, overloaded.into(), Some("overloaded_error: Overloaded")),
+        ("/v1/responses", sse_type, sse(&[failed]), Some("server_error: broke")),
+        ("/v1/responses", sse_type, sse(&[r#"{"type":"error","code":"x","message":"y"}"#]), Some("error")),
+        (
+            "/api/chat",
+            "application/x-ndjson",
+            "{\"model\":\"m\"}\n{\"error\":\"out of memory\"}\n".into(),
+            Some("out of memory"),
+        ),
+        ("/v1/messages", sse_type, sse(&[start, stop, r#"{"type":"message_stop"}"#]), None),
+        (
+            "/v1/chat/completions",
+            json_type,
+            r#"{"model":"gpt-4o","error":null,"usage":{"prompt_tokens":1}}"#.into(),
+            None,
+        ),
+        ("/v1/chat/completions", sse_type, sse(&[chat, "[DONE]"]), None),
+    ] {
+        let case = Case {
+            request: Request::post(path).body(Full::default()).unwrap(),
+            ..mislabeled(Some(content_type), 200, &body)
+        };
+        let event = run(&case, None, vec![body.clone().into()]);
+        assert_eq!(event["llm"]["error"].as_str(), expected, "{path} {body}");
+        // A client that hangs up does not cause an error.
+        if expected == Some("the stream ended before its last event") {
+            let event = run_cancelled(&case, vec![body.clone().into(), "data: ".into()], 1);
+            assert_eq!(event["llm"]["error"], Value::Null);
+        }
+    }
+}
+
+#[test]
 fn counts_are_read_as_far_as_they_are_counts() {
     let answer = |usage: Value| answered("/v1/chat/completions", &json!({"model": "gpt-4o", "usage": usage}));
     let counts = |event: &Value| {

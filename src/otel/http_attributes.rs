@@ -82,7 +82,14 @@ pub(super) fn error_status(event: &Event, is_client: bool) -> Option<u16> {
     event.status().map(|status| status.as_u16()).filter(|status| *status >= if is_client { 400 } else { 500 })
 }
 
-/// Returns the `error.type` of a failed request: the status if it is an error, or else the outcome.
+/// Returns the error that an LLM provider reported in a response whose status is not an error.
+pub(super) fn llm_error(event: &Event) -> Option<&str> {
+    let is_error_status = event.status().is_some_and(|status| status.as_u16() >= 400);
+    event.llm()?.error().filter(|_| !is_error_status)
+}
+
+/// Returns the `error.type` of a failed request: the status if it is an error, or else the outcome. An error of the LLM
+/// provider in a successful response has no low-cardinality name.
 pub(super) fn error_type(event: &Event, is_client: bool) -> Option<String> {
     let status = || error_status(event, is_client).map(|status| status.to_string());
     let outcome = || Some(event.outcome().as_str().to_owned());
@@ -90,7 +97,7 @@ pub(super) fn error_type(event: &Event, is_client: bool) -> Option<String> {
         Outcome::Failed | Outcome::Panicked => outcome(),
         // The response was already an error when the client disconnected.
         Outcome::Cancelled => status().or_else(outcome),
-        _ => status(),
+        _ => status().or_else(|| llm_error(event).map(|_| "_OTHER".to_owned())),
     }
 }
 

@@ -49,7 +49,8 @@
 //! - Tags become attributes as [`TagAttributes`] maps them.
 //! - The id that the client sent is `tower_tagging.client_trace_id`.
 //! - Diagnostics become span events.
-//! - The status is an error if the response status is 500 or higher, if the service returned an error, or if it panicked.
+//! - The status is an error if the response status is 500 or higher, if the service returned an error, if it panicked, or if
+//!   an LLM provider reported an error in the response.
 //!
 //! The span's context is active while the service runs and while the response body is polled. Spans that the handler
 //! starts, through the OpenTelemetry API or through `tracing-opentelemetry`, are its children. A spawned task needs the

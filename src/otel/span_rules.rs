@@ -81,13 +81,15 @@ impl SpanRules {
         let is_error = match event.outcome() {
             Outcome::Failed | Outcome::Panicked => true,
             Outcome::Cancelled if self.is_client => true,
+            _ if http_attributes::llm_error(event).is_some() => true,
             _ => http_attributes::error_status(event, self.is_client).is_some(),
         };
         if !is_error {
             return Status::Unset;
         }
-        // The status code is an attribute already. Only the handler's own error adds information.
-        Status::error(event.error().map(str::to_owned).unwrap_or_default())
+        // The status code is an attribute already. Only the errors of the handler and the provider add information.
+        let error = event.error().or_else(|| http_attributes::llm_error(event));
+        Status::error(error.map(str::to_owned).unwrap_or_default())
     }
 }
 

@@ -121,6 +121,8 @@ pub(super) enum EventEffect {
     Ends,
     /// The call failed.
     Fails,
+    /// The call failed, and the counts are final once this event is complete.
+    EndsFailed,
 }
 
 impl StreamEvent {

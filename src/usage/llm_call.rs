@@ -141,7 +141,7 @@ impl LlmCall {
 
     /// Returns the error that the provider reported inside a response, including responses with status 200.
     ///
-    /// The text is the error's type or code and its message, at most 256 characters. No layer of this crate sets it yet.
+    /// The text is the error's type or code and its message, at most 256 characters.
     pub fn error(&self) -> Option<&str> {
         self.error.as_deref()
     }

@@ -70,7 +70,8 @@
 //! requests cost nothing. The wire formats of OpenAI (chat, responses, embeddings, images, completions, transcriptions,
 //! speech), Anthropic, Gemini and Vertex, Bedrock, Mistral, Cohere, Ollama, OpenRouter, DeepSeek, Moonshot, Groq, xAI,
 //! Perplexity, Azure, Databricks, Workers AI, MiniMax, Voyage, and compatible servers are read from JSON, server-sent
-//! events, NDJSON, streamed JSON arrays, and AWS event streams. Bodies may be coded with gzip, deflate, br, or
+//! events, NDJSON, streamed JSON arrays, and AWS event streams. Where the media type is missing, `text/plain`, JSON, or that of
+//! server-sent events, the first bytes of the body decide. Bodies may be coded with gzip, deflate, br, or
 //! zstd, which needs the feature `zstd`.
 //!
 //! The requested `model` and `service_tier` are read from JSON and multipart request bodies by
@@ -218,6 +219,8 @@ mod observation;
 mod observed_response;
 #[cfg(feature = "llm")]
 mod provider;
+#[cfg(feature = "llm")]
+mod provider_error;
 #[cfg(feature = "llm")]
 mod reported_call;
 #[cfg(feature = "llm")]

@@ -38,6 +38,7 @@ impl Observation {
             // Errors are not billed, whatever their members are named.
             self.report.discard_counts();
         }
+        let error = self.error(request);
         self.report.resolve_service_tier();
         let fields = request.fields;
         let request_model = request.request_model(self.endpoint.model.as_deref());
@@ -55,11 +56,20 @@ impl Observation {
             response_model: self.report.model.take(),
             response_id: self.report.id.take(),
             operation: Some(self.endpoint.operation),
+            error,
             first_token: self.report.first_token,
             inconsistencies: normalized.inconsistencies,
             ..LlmCall::unknown()
         };
         ReportedCall { call, report: self.report, iterations: normalized.iterations, is_waived: normalized.is_waived }
+    }
+
+    /// Returns the error that the response contains, or that a stream ended before its last event.
+    fn error(&self, request: &RequestFacts<'_>) -> Option<String> {
+        let report = &self.report;
+        let lacks_end = self.is_stream && self.has_ended && self.has_body && report.announces_end && !report.is_final;
+        let is_cut = || (request.is_success && lacks_end).then(|| "the stream ended before its last event".to_owned());
+        report.error.clone().or_else(is_cut)
     }
 
     /// Returns the provider that serves the call.
@@ -88,13 +98,13 @@ impl Observation {
     fn usage_status(&self, has_usage: bool, request: &RequestFacts<'_>) -> UsageStatus {
         let report = &self.report;
         if has_usage {
-            let is_complete = report.is_final && !report.is_unparsed && !(self.is_stream && report.is_error);
+            let is_complete = report.is_final && !report.is_unparsed && !(self.is_stream && report.error.is_some());
             return if is_complete { UsageStatus::Reported } else { UsageStatus::Partial };
         }
         // Transcriptions are plain text if the client asks for it.
         let may_be_text = self.endpoint.operation == Operation::Transcription;
         let should_be_readable =
-            request.is_success && self.has_ended && self.has_body && !report.is_error && !may_be_text;
+            request.is_success && self.has_ended && self.has_body && report.error.is_none() && !may_be_text;
         if report.is_unparsed && should_be_readable { UsageStatus::Unparsed } else { UsageStatus::Absent }
     }
 }

@@ -9,6 +9,7 @@ use super::{
     field::{EventEffect, Field, UsageKind},
     header_report::HeaderReport,
     merge_counts::merge_counts,
+    provider_error::{UNKNOWN_ERROR, error_text},
     tool_counts::ToolCounts,
     values::{name_text, without_arn},
 };
@@ -37,7 +38,8 @@ pub(crate) struct ResponseReport {
     is_ending: bool,
     /// The format marks its end, so a body that ends without the mark is incomplete.
     pub(super) announces_end: bool,
-    pub(super) is_error: bool,
+    /// The error that the response contains.
+    pub(super) error: Option<String>,
     /// An Anthropic model declined to answer.
     pub(super) is_refused: bool,
     /// The response could not be read, or not to its end.
@@ -71,7 +73,7 @@ impl ResponseReport {
     pub(super) fn discard_body(&mut self) {
         *self = Self {
             is_unparsed: true,
-            is_error: self.is_error,
+            error: self.error.take(),
             first_token: self.first_token,
             metrics: std::mem::take(&mut self.metrics),
             headers: std::mem::take(&mut self.headers),
@@ -137,7 +139,11 @@ impl ResponseReport {
             Field::Event(event) => match event.effect {
                 EventEffect::AnnouncesEnd => self.announces_end = true,
                 EventEffect::Ends => self.is_ending = true,
-                EventEffect::Fails => self.is_error = true,
+                EventEffect::Fails => self.set_error(UNKNOWN_ERROR.to_owned()),
+                EventEffect::EndsFailed => {
+                    self.is_ending = true;
+                    self.set_error(UNKNOWN_ERROR.to_owned());
+                }
                 EventEffect::EchoesRequest | EventEffect::Counts => {}
             },
             Field::Done => self.is_ending |= value == b"true",
@@ -149,9 +155,19 @@ impl ResponseReport {
             }
             Field::ServedBy(provider) => self.served_by = self.served_by.or(Some(provider)),
             Field::UpstreamName => self.names_upstream = true,
-            // Some servers always send the member.
-            Field::Error => self.is_error |= !matches!(value, b"null" | b"\"\"" | b"{}" | b"false"),
+            Field::Error => {
+                if let Some(error) = error_text(value) {
+                    self.set_error(error);
+                }
+            }
             Field::Tool(_) | Field::EventType | Field::Ignored | Field::DocumentEnd => {}
+        }
+    }
+
+    /// Sets the error, unless a more informative one is known.
+    pub(super) fn set_error(&mut self, error: String) {
+        if self.error.as_deref().is_none_or(|known| known == UNKNOWN_ERROR) {
+            self.error = Some(error);
         }
     }
 

@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use crate::{
     body::json_scan::Roots,
-    usage::{content::has_content, response_report::ResponseReport, wire::scanner},
+    usage::{content::has_content, provider_error::described, response_report::ResponseReport, wire::scanner},
 };
 
 /// Largest frame that is read, in bytes. Bedrock's events take a few hundred bytes, and the format allows 16 MiB.
@@ -68,7 +68,12 @@ impl EventStream {
         let payload = body.get(PRELUDE_BYTES + headers_len..)?;
         match text_header(headers, ":message-type") {
             Some(b"event") | None => {}
-            Some(_) => report.is_error = true,
+            Some(_) => {
+                let kind = text_header(headers, ":exception-type").or_else(|| text_header(headers, ":error-code"));
+                let kind = kind.map(|kind| String::from_utf8_lossy(kind).into_owned());
+                let message = serde_json::from_slice::<Exception>(payload).ok().and_then(|exception| exception.message);
+                report.set_error(described(kind, message));
+            }
         }
         // `InvokeModel` wraps the model's own events.
         let wrapped = serde_json::from_slice::<Wrapped<'_>>(payload).ok().and_then(|wrapped| wrapped.bytes);
@@ -87,6 +92,12 @@ impl EventStream {
     pub(super) fn end(&self, report: &mut ResponseReport) {
         report.is_unparsed |= !self.frame.is_empty() && report.usage.is_empty();
     }
+}
+
+#[derive(Deserialize)]
+struct Exception {
+    #[serde(alias = "Message")]
+    message: Option<String>,
 }
 
 #[derive(Deserialize)]

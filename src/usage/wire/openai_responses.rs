@@ -51,6 +51,7 @@ pub(super) const FORMAT: Format = Format {
         ("response.tools[].type", Field::Tool(ToolField::ToolType)),
         ("response.tools[].model", Field::Tool(ToolField::ToolModel)),
         ("response.tool_usage", Field::Detail("tool_usage")),
+        ("response.error", Field::Error),
         ("error", Field::Error),
     ],
     events: &[
@@ -59,7 +60,7 @@ pub(super) const FORMAT: Format = Format {
         StreamEvent::new("response.queued", EventEffect::EchoesRequest),
         StreamEvent::new("response.completed", EventEffect::Ends),
         StreamEvent::new("response.incomplete", EventEffect::Ends),
-        StreamEvent::new("response.failed", EventEffect::Ends),
+        StreamEvent::new("response.failed", EventEffect::EndsFailed),
         StreamEvent::new("error", EventEffect::Fails),
     ],
     marks: &["\"usage", "\"error\""],
