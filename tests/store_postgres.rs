@@ -494,12 +494,16 @@ async fn stores_each_month_in_a_partition() {
 async fn reuses_its_connection() {
     let (database, store) = Database::migrated("kept").await;
     let events = events::events(100, |_, tags| tags.insert("team", "growth"));
+    let open = "SELECT pid::text FROM pg_stat_activity
+                WHERE application_name = 'tower-tagging' AND datname = current_database()";
+    // The server notices with a delay that the connection of the migration is closed.
+    while !database.lines(open).await.is_empty() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
     let mut writer = store.writer();
     let mut seen = BTreeSet::new();
     for batch in events.chunks(10) {
         writer.write(batch).unwrap();
-        let open = "SELECT pid::text FROM pg_stat_activity
-                    WHERE application_name = 'tower-tagging' AND datname = current_database()";
         seen.extend(database.lines(open).await);
     }
     assert_eq!(seen.len(), 1, "{seen:?}");
