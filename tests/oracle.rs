@@ -28,6 +28,8 @@ use tower_tagging::{
 
 /// Intended differences, with their reasons.
 const KNOWN: &[(&str, &str)] = &[
+    ("outside", "cached tokens exceed the input: the package reduces them, this crate counts them in addition"),
+    ("total", "the total shows that output includes thoughts"),
     ("extract", "a required count is missing: the package rejects the report, this crate reads the other counts"),
     (
         "saturated",
@@ -123,6 +125,17 @@ fn reason(case: &Value, ours: &Ours) -> Option<&'static str> {
         .any(|part| report["cache_creation"][part].as_u64().is_some());
     if has_parts && report["cache_creation_input_tokens"].is_null() {
         return Some("parts");
+    }
+    let count = |counts: &Value, unit: &str| counts[unit].as_f64().unwrap_or(0.0);
+    let our_usage = Value::from(ours.usage.clone());
+    let cached = count(theirs, "cache_read_tokens") + count(theirs, "cache_write_tokens");
+    let their_input = count(theirs, "input_tokens");
+    if cached > their_input && count(&our_usage, "input_tokens") == their_input + cached {
+        return Some("outside");
+    }
+    let thoughts = count(theirs, "output_reasoning_tokens");
+    if thoughts > 0.0 && count(&our_usage, "output_tokens") == count(theirs, "output_tokens") - thoughts {
+        return Some("total");
     }
     if pair == "cohere:tokens" && report["billed_units"].is_object() {
         return Some("billed");
