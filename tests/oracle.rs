@@ -126,7 +126,7 @@ fn reason(case: &Value, ours: &Ours) -> Option<&'static str> {
     if has_parts && report["cache_creation_input_tokens"].is_null() {
         return Some("parts");
     }
-    let count = |counts: &Value, unit: &str| counts[unit].as_f64().unwrap_or(0.0);
+    let count = |counts: &Value, unit: &str| counts[unit].as_u64().unwrap_or(0);
     let our_usage = Value::from(ours.usage.clone());
     let cached = count(theirs, "cache_read_tokens") + count(theirs, "cache_write_tokens");
     let their_input = count(theirs, "input_tokens");
@@ -134,7 +134,7 @@ fn reason(case: &Value, ours: &Ours) -> Option<&'static str> {
         return Some("outside");
     }
     let thoughts = count(theirs, "output_reasoning_tokens");
-    if thoughts > 0.0 && count(&our_usage, "output_tokens") == count(theirs, "output_tokens") - thoughts {
+    if thoughts > 0 && count(&our_usage, "output_tokens") + thoughts == count(theirs, "output_tokens") {
         return Some("total");
     }
     if pair == "cohere:tokens" && report["billed_units"].is_object() {
