@@ -322,20 +322,19 @@ fn frames(body: &[u8], lengths: impl IntoIterator<Item = usize>) -> Vec<Bytes> {
     frames
 }
 
+/// The frames of a request body.
+type Chunks = futures_util::stream::Iter<std::vec::IntoIter<Result<Frame<Bytes>, Infallible>>>;
+
 /// Returns the event of a request with a coded body, which arrives in chunks of `size`. The service receives it unchanged.
 fn asked(content_type: &str, coding: &str, body: &[u8], size: usize) -> Value {
     let recorder = Recorder::new();
     let layer = TaggingLayer::builder().usage(UsageTap::new()).sink(recorder.0.clone()).build().unwrap();
     let expected = Bytes::copy_from_slice(body);
-    let mut service = layer.layer(tower::service_fn(
-        move |request: Request<
-            RequestBody<StreamBody<futures_util::stream::Iter<std::vec::IntoIter<Result<Frame<Bytes>, Infallible>>>>>,
-        >| {
-            let received = request.into_body().collect().now_or_never().unwrap().unwrap().to_bytes();
-            assert_eq!(received, expected);
-            async { Ok::<_, Infallible>(Response::new(Full::<Bytes>::default())) }
-        },
-    ));
+    let mut service = layer.layer(tower::service_fn(move |request: Request<RequestBody<StreamBody<Chunks>>>| {
+        let received = request.into_body().collect().now_or_never().unwrap().unwrap().to_bytes();
+        assert_eq!(received, expected);
+        async { Ok::<_, Infallible>(Response::new(Full::<Bytes>::default())) }
+    }));
     let chunks: Vec<_> = body.chunks(size).map(Bytes::copy_from_slice).collect();
     let frames: Vec<_> = chunks.into_iter().map(|chunk| Ok::<_, Infallible>(Frame::data(chunk))).collect();
     let request = Request::post("/v1/chat/completions")
@@ -445,7 +444,7 @@ fn framing_follows_the_first_bytes() {
 
 #[test]
 fn errors_inside_a_successful_response_are_reported() {
-    let sse = |events: &[&str]| events.iter().map(|event| format!("data: {event}\n\n")).collect::<String>();
+    let sse = |events: &[&str]| format!("data: {}\n\n", events.join("\n\ndata: "));
     let start = r#"{"type":"message_start","message":{"id":"m","model":"claude-haiku-4-5","usage":{"input_tokens":9,"output_tokens":1}}}"#;
     let overloaded = r#"{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}"#;
     let stop = r#"{"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":{"output_tokens":5}}"#;
@@ -1068,6 +1067,12 @@ fn attempts_add_up_to_the_whole() {
     let mut without_lifetime = cached.clone();
     (without_lifetime["type"], without_lifetime["cache_creation"]) = (json!("message"), Value::Null);
     let whole = |input: u64, output: u64| json!({"input_tokens": input, "output_tokens": output});
+    let with_first = |input: Value| {
+        with(
+            &whole(1000, 10),
+            json!([{"type": "compaction", "input_tokens": input, "output_tokens": 1}, message(1000, 10)]),
+        )
+    };
     let less = "iterations add up to less than the whole";
     // The last columns are input, output, cost, and the diagnostic if the result may be incomplete.
     for (name, stop_reason, usage, input, output, cost, note) in [
@@ -1087,30 +1092,8 @@ fn attempts_add_up_to_the_whole() {
             0.007_8,
             Some(less),
         ),
-        (
-            "a text in place of a number",
-            "end_turn",
-            with(
-                &whole(1000, 10),
-                json!([{"type": "compaction", "input_tokens": "many", "output_tokens": 1}, message(1000, 10)]),
-            ),
-            1000,
-            10,
-            0.003_15,
-            Some("iterations.0 cannot be read"),
-        ),
-        (
-            "digits as text",
-            "end_turn",
-            with(
-                &whole(1000, 10),
-                json!([{"type": "compaction", "input_tokens": "180000", "output_tokens": 1}, message(1000, 10)]),
-            ),
-            181_000,
-            11,
-            0.543_165,
-            None,
-        ),
+        ("a text", "end_turn", with_first(json!("many")), 1000, 10, 0.003_15, Some("iterations.0 cannot be read")),
+        ("digits", "end_turn", with_first(json!("180000")), 181_000, 11, 0.543_165, None),
         ("no attempts", "end_turn", with(&whole(1000, 10), json!([])), 1000, 10, 0.003_15, None),
         ("no output requested", "max_tokens", with(&whole(1000, 0), json!([message(1000, 0)])), 1000, 0, 0.003, None),
         // Every model declined. Output before the refusal is billed: 412 x 1 + 30 x 5, and 535 x 5 + 50 x 25.

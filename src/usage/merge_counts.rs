@@ -131,7 +131,11 @@ mod tests {
             json!(false),
         ] {
             assert_eq!(merged(&[chat.clone(), placeholder.clone()]), chat, "{placeholder}");
-            assert_eq!(merged(&[placeholder.clone(), chat.clone()]), merged(&[chat.clone()]), "{placeholder}");
+            assert_eq!(
+                merged(&[placeholder.clone(), chat.clone()]),
+                merged(std::slice::from_ref(&chat)),
+                "{placeholder}"
+            );
         }
     }
 
