@@ -99,7 +99,7 @@ impl ServerSentEvents {
 
     /// Completes the report when the stream is over, with or without the blank line that should end the last event.
     pub(super) fn end(&mut self, report: &mut ResponseReport, now: Duration) {
-        // A last line that has not got to its field.
+        // The stream ended within the name of a field.
         self.has_broken_event |= self.line == Line::Start && !self.name.is_empty();
         self.end_event(report, now);
         report.is_unparsed |= self.has_broken_event && report.usage.is_empty();
