@@ -49,6 +49,14 @@ impl Tap {
         }
     }
 
+    /// Returns `true` once the stream's own end marker was seen.
+    pub(crate) fn has_end_marker(&self) -> bool {
+        match self {
+            Self::Kept { .. } => false,
+            Self::Passing(reader) => reader.has_end_marker(),
+        }
+    }
+
     /// Reads no more, because some part of the body cannot be read.
     pub(crate) fn give_up(&mut self) {
         let (mut reader, _) = std::mem::take(self).into_reader();
