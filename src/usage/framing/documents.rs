@@ -152,7 +152,10 @@ mod tests {
                 for size in 1..=text.len() {
                     let report = read(Documents::lines(1024), &text.as_bytes().chunks(size).collect::<Vec<_>>());
                     assert_eq!(report.usage.get("eval_count"), Some(&7.into()), "{text} in chunks of {size}");
-                    assert!(report.is_final && !report.is_unparsed && report.has_end_marker, "{text} in chunks of {size}");
+                    assert!(
+                        report.is_final && !report.is_unparsed && report.has_end_marker,
+                        "{text} in chunks of {size}"
+                    );
                     assert_eq!(report.model.as_deref(), Some("m"), "{text} in chunks of {size}");
                 }
             }

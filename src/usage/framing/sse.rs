@@ -33,8 +33,8 @@ pub(in crate::usage) struct ServerSentEvents {
     start: Vec<u8>,
     /// The beginning of its data.
     text: Vec<u8>,
-    /// A line of the current event is too long to be kept.
-    has_long_line: bool,
+    /// The length of the longest line of the current event.
+    longest_line: usize,
     /// The number of documents in earlier events.
     documents: usize,
     /// The number of events that are still searched for the model.
@@ -48,9 +48,7 @@ enum Line {
     /// The field is not known yet.
     Start,
     /// Data. A space after the colon does not belong to it.
-    Data {
-        at_start: bool,
-    },
+    Data { at_start: bool },
     /// A comment, or the field `event`, `id`, or `retry`.
     Other,
     /// A line without a field.
@@ -72,7 +70,7 @@ impl ServerSentEvents {
             has_data: false,
             start: Vec::new(),
             text: Vec::new(),
-            has_long_line: false,
+            longest_line: 0,
             documents: 0,
             head_events_left: HEAD_EVENTS,
             has_lost_part: false,
@@ -159,7 +157,7 @@ impl ServerSentEvents {
         const FIELD: &[u8] = b"data:";
         let mut part = part;
         self.line_bytes += part.len();
-        self.has_long_line |= self.line_bytes > MAX_CONTENT_BYTES;
+        self.longest_line = self.longest_line.max(self.line_bytes);
         if self.line == Line::Start {
             let wanted = FIELD.len() - self.name.len();
             let (name, after) = part.split_at(wanted.min(part.len()));
@@ -225,12 +223,12 @@ impl ServerSentEvents {
             self.scanner.restart();
             report.clear_document();
         }
-        self.has_long_line = false;
+        self.longest_line = 0;
     }
 
     /// Returns `true` if something that could not be read may have reported usage.
     fn may_have_reported(&self, text: &[u8]) -> bool {
-        self.documents == 0 || self.has_long_line || may_report_usage(text)
+        self.documents == 0 || self.longest_line > MAX_CONTENT_BYTES || may_report_usage(text)
     }
 }
 
@@ -314,11 +312,15 @@ mod tests {
     fn keep_alives_of_line_ends_change_nothing() {
         for ends in ["\n", "\r", "\r\n", "\n\r", "\n\n\r\r\n"] {
             let ends = ends.repeat(5);
-            let stream = format!("{ends}data: {{\"usage\":\r\ndata: {{\"prompt_tokens\":3}}}}\r\n\r\n{ends}data: [DONE]\n\n");
+            let stream =
+                format!("{ends}data: {{\"usage\":\r\ndata: {{\"prompt_tokens\":3}}}}\r\n\r\n{ends}data: [DONE]\n\n");
             for size in 1..=stream.len() {
                 let report = read(stream.as_bytes().chunks(size));
                 assert_eq!(report.usage["prompt_tokens"], 3, "{ends:?} in chunks of {size}");
-                assert!(report.is_final && report.has_end_marker && !report.is_unparsed, "{ends:?} in chunks of {size}");
+                assert!(
+                    report.is_final && report.has_end_marker && !report.is_unparsed,
+                    "{ends:?} in chunks of {size}"
+                );
             }
         }
     }
