@@ -634,6 +634,107 @@ fn an_aborted_stream_emits_one_event_without_zero_counts() {
 }
 
 #[test]
+fn a_background_response_counts_once() {
+    let recorder = Recorder::new();
+    let layer = TaggingLayer::builder().usage(UsageTap::new()).sink(recorder.0.clone()).build().unwrap();
+    let response = |id: &str, status: &str, members: &str| {
+        format!(r#"{{"id":"{id}","object":"response","status":"{status}","model":"gpt-4o-2024-08-06"{members}}}"#)
+    };
+    let usage = r#""usage":{"input_tokens":1000,"output_tokens":200,"total_tokens":1200}"#;
+    let done = |id: &str, status: &str| response(id, status, &format!(r#","background":true,{usage}"#));
+    let stream = |id: &str| {
+        let created = response(id, "queued", r#","background":true,"usage":null"#);
+        format!(
+            "data: {{\"type\":\"response.created\",\"response\":{created}}}\n\n\
+             data: {{\"type\":\"response.completed\",\"response\":{}}}\n\n",
+            done(id, "completed")
+        )
+    };
+    let pending = |id: &str, status: &str| response(id, status, r#","background":true,"usage":null"#);
+    let partly = response("r1", "in_progress", &format!(r#","background":true,{usage}"#));
+    let (json_type, sse) = ("application/json", "text/event-stream");
+    for (method, path, media_type, body, expected) in [
+        ("POST", "/v1/responses", json_type, pending("r1", "queued"), Some("absent")),
+        ("GET", "/v1/responses/r1", json_type, pending("r1", "in_progress"), None),
+        ("GET", "/v1/responses/r1", json_type, partly, None),
+        ("GET", "/v1/responses/r1", json_type, done("r1", "completed"), Some("reported")),
+        ("GET", "/v1/responses/r1", json_type, done("r1", "completed"), None),
+        ("GET", "/v1/responses/r1?stream=true", sse, stream("r1"), None),
+        // Other paths of the same API.
+        ("GET", "/openai/v1/responses/r2/", json_type, done("r2", "incomplete"), Some("reported")),
+        ("GET", "/openai/responses/r2?api-version=1", json_type, done("r2", "incomplete"), None),
+        ("GET", "/proxy/v1/responses/r3?stream=true", sse, stream("r3"), Some("reported")),
+        ("GET", "/responses/r3", json_type, done("r3", "completed"), None),
+        ("POST", "/v1/responses/r4/cancel", json_type, done("r4", "cancelled"), Some("reported")),
+        ("GET", "/v1/responses/r4", json_type, done("r4", "cancelled"), None),
+        // A stream reports the usage to the request that started the call.
+        ("POST", "/v1/responses", sse, stream("r5"), Some("reported")),
+        ("GET", "/v1/responses/r5", json_type, done("r5", "completed"), None),
+        // The request that started this call reported its usage.
+        (
+            "GET",
+            "/v1/responses/r6",
+            json_type,
+            response("r6", "completed", &format!(r#","background":false,{usage}"#)),
+            None,
+        ),
+        ("GET", "/v1/responses/r6", json_type, response("r6", "completed", &format!(",{usage}")), None),
+        // Not a response.
+        ("GET", "/v1/responses/r7/input_items", json_type, done("r7", "completed"), None),
+        ("DELETE", "/v1/responses/r7", json_type, done("r7", "completed"), None),
+    ] {
+        let case = Case {
+            request: Request::builder().method(method).uri(path).body(Full::default()).unwrap(),
+            ..mislabeled(Some(media_type), 200, &body)
+        };
+        exchange(&layer, &case, None, vec![body.clone().into()]);
+        let llm = json_of(&recorder.single())["llm"].take();
+        recorder.0.clear();
+        assert_eq!(llm["usage_status"].as_str(), expected, "{method} {path}: {body}");
+        if expected == Some("reported") {
+            assert_eq!((&llm["cost_usd"], &llm["operation"]), (&json!(0.0045), &json!("responses")), "{method} {path}");
+        }
+    }
+}
+
+#[test]
+fn a_transcription_in_plain_text_is_not_read() {
+    let usage = r#"{"model":"gpt-4o-transcribe","usage":{"type":"tokens","input_tokens":9,"output_tokens":9}}"#;
+    let sse = format!("data: {usage}\n\n");
+    for path in ["/v1/audio/transcriptions", "/v1/audio/translations", "/openai/deployments/w/audio/transcriptions"] {
+        for media_type in ["text/plain", "text/plain; charset=utf-8", "TEXT/plain", "text/vtt", "application/x-subrip"]
+        {
+            for body in [usage, &sse, "{", "data: x", "Hello", ""] {
+                let case = Case {
+                    request: Request::post(path).body(Full::default()).unwrap(),
+                    ..mislabeled(Some(media_type), 200, body)
+                };
+                let llm = run(&case, None, vec![body.to_owned().into()])["llm"].take();
+                assert_eq!(
+                    (&llm["usage_status"], &llm["stream"]),
+                    (&json!("absent"), &json!(false)),
+                    "{path} {media_type} {body}"
+                );
+                assert_eq!(
+                    (&llm["response_model"], &llm["cost_usd"]),
+                    (&Value::Null, &Value::Null),
+                    "{media_type} {body}"
+                );
+            }
+        }
+        for (media_type, body) in [(Some("application/json"), usage), (Some("text/event-stream"), &sse), (None, usage)]
+        {
+            let case = Case {
+                request: Request::post(path).body(Full::default()).unwrap(),
+                ..mislabeled(media_type, 200, body)
+            };
+            let llm = run(&case, None, vec![body.to_owned().into()])["llm"].take();
+            assert_eq!(llm["usage_status"], "reported", "{path} {media_type:?}");
+        }
+    }
+}
+
+#[test]
 fn a_stream_whose_end_marker_was_seen_is_completed() {
     let event = |kind: &str, data: &str| format!("event: {kind}\ndata: {data}\n\n");
     let chat = r#"{"model":"gpt-4o","choices":[{"delta":{"content":"Hi"}}]}"#;

@@ -42,6 +42,10 @@ pub(crate) struct ResponseReport {
     pub(super) has_end_marker: bool,
     /// The error that the response contains.
     pub(super) error: Option<String>,
+    /// The call runs in the background.
+    pub(super) is_background: bool,
+    /// The call is not over.
+    pub(super) is_pending: bool,
     /// An Anthropic model declined to answer.
     pub(super) is_refused: bool,
     /// The response could not be read, or not to its end.
@@ -140,6 +144,8 @@ impl ResponseReport {
                 self.end();
                 self.is_unparsed |= merge_counts(&mut self.metrics, value).is_err();
             }
+            Field::Background => self.is_background = value == b"true",
+            Field::Status => self.is_pending = matches!(value, b"\"queued\"" | b"\"in_progress\""),
             Field::Duration => self.duration = serde_json::from_slice(value).ok(),
             Field::Event(event) => match event.effect {
                 EventEffect::AnnouncesEnd => self.announces_end = true,
