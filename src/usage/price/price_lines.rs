@@ -131,7 +131,7 @@ mod tests {
         let long = "m".repeat(1_000);
         derived(&lines, &[PriceQuery::new(None, &long, &usage)]);
         assert_eq!(lines.lines.lock().unwrap().len(), 0);
-        for model in 0..MAX_LINES + 1 {
+        for model in 0..=MAX_LINES {
             derived(&lines, &[PriceQuery::new(None, &model.to_string(), &usage)]);
         }
         assert_eq!(lines.lines.lock().unwrap().len(), 1);
@@ -160,7 +160,7 @@ mod tests {
             let catalog = CatalogPrices::bundled();
             let [first, _, third] = [(); 3].map(|()| catalog.price(&query));
             let nanos = |cost: &crate::usage::Cost| {
-                [Some(cost.total), cost.input, cost.output].map(|part| part.map(|money| money.nano_usd()))
+                [Some(cost.total), cost.input, cost.output].map(|part| part.map(crate::usage::Money::nano_usd))
             };
             let Some((first, third)) = first.as_ref().map(nanos).zip(third.as_ref().map(nanos)) else {
                 assert_eq!(first, third, "{provider} {model}");

@@ -59,7 +59,7 @@ const MARK: [u8; 3] = [0xef, 0xbb, 0xbf];
 const DONE: &[u8] = b"[DONE]";
 
 impl ServerSentEvents {
-    pub(super) fn new(max_value_bytes: usize) -> Self {
+    pub(in crate::usage::framing) fn new(max_value_bytes: usize) -> Self {
         Self {
             scanner: scanner(Roots::One, max_value_bytes),
             mark: 0,
@@ -77,7 +77,7 @@ impl ServerSentEvents {
         }
     }
 
-    pub(super) fn feed(&mut self, chunk: &[u8], report: &mut ResponseReport, now: Duration) {
+    pub(in crate::usage::framing) fn feed(&mut self, chunk: &[u8], report: &mut ResponseReport, now: Duration) {
         if self.can_skip(chunk, report) {
             return;
         }
@@ -116,7 +116,7 @@ impl ServerSentEvents {
     }
 
     /// Completes the report when the stream is over, with or without the blank line that should end the last event.
-    pub(super) fn end(&mut self, report: &mut ResponseReport, now: Duration) {
+    pub(in crate::usage::framing) fn end(&mut self, report: &mut ResponseReport, now: Duration) {
         // The stream ended within the name of a field.
         self.has_lost_part |= self.line == Line::Start && !self.name.is_empty();
         if self.line == Line::Broken {
@@ -127,7 +127,7 @@ impl ServerSentEvents {
     }
 
     /// Returns `true` if the data of the current event is the end marker of OpenAI's format so far.
-    pub(super) fn is_at_done(&self) -> bool {
+    pub(in crate::usage::framing) fn is_at_done(&self) -> bool {
         self.has_data && self.start.trim_ascii_end() == DONE
     }
 
@@ -245,90 +245,4 @@ fn has_long_line(chunk: &[u8]) -> bool {
 fn extend_within(buffer: &mut Vec<u8>, bytes: &[u8], max_bytes: usize) {
     let room = max_bytes.saturating_sub(buffer.len());
     buffer.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::{MAX_CONTENT_BYTES, ResponseReport, ServerSentEvents};
-
-    fn read<'c, I: IntoIterator<Item = &'c [u8]>>(chunks: I) -> ResponseReport {
-        let (mut events, mut report) = (ServerSentEvents::new(1024), ResponseReport::default());
-        for chunk in chunks {
-            events.feed(chunk, &mut report, Duration::from_secs(1));
-        }
-        events.end(&mut report, Duration::from_secs(2));
-        report
-    }
-
-    const STREAM: &str = "\u{feff}: comment\r\nevent: a\rdata: {\"id\":\"1\",\"model\":\"m\"}\r\n\r\n\
-        data:{\"choices\":[{\"delta\":{\"content\":\"Hi\"}}]}\n\n\
-        data: {\"choices\":[],\ndata: \"usage\":{\"prompt_tokens\":3}}\n\ndata: [DONE]\n\n";
-
-    #[test]
-    fn reads_the_same_however_the_stream_is_cut() {
-        for size in 1..=STREAM.len() {
-            let report = read(STREAM.as_bytes().chunks(size));
-            assert_eq!(report.model.as_deref(), Some("m"), "chunks of {size}");
-            assert_eq!(report.usage["prompt_tokens"], 3, "chunks of {size}");
-            assert!(report.is_final && !report.is_unparsed, "chunks of {size}");
-            assert_eq!(report.first_token, Some(Duration::from_secs(1)), "chunks of {size}");
-        }
-    }
-
-    #[test]
-    fn reads_a_last_event_without_a_blank_line() {
-        let report = read([&b"data: {\"usage\":{\"prompt_tokens\":3}}"[..]]);
-        assert_eq!(report.usage["prompt_tokens"], 3);
-    }
-
-    #[test]
-    fn a_broken_event_counts_the_same_however_the_stream_is_cut() {
-        let start = "data: {\"model\":\"m\",\"choices\":[{\"delta\":{\"content\":\"Hi\"}}]}\n\n";
-        let long = format!("data: {{\"content\":\"{}\n\n", "x".repeat(MAX_CONTENT_BYTES));
-        for (broken, is_unparsed) in [
-            ("data: {\"usage\":{\"prompt_tokens\":3\n\n", true),
-            ("data: {\"usage\":\ndata: {\"prompt_tokens\n\n", true),
-            ("{\"usage\":{\"prompt_tokens\":3}}\n\n", true),
-            ("data: {\"choices\":[{\"delta\":{\"con\n\n", false),
-            ("data: oops\n\n", false),
-            ("oops\n\n", false),
-            (&long, true),
-        ] {
-            for end in ["data: [DONE]\n\n", "data: {\"choices\":[]}\n\n", ": end\n\n"] {
-                let stream = [start, broken, end].concat();
-                let whole = [start.as_bytes(), broken.as_bytes(), end.as_bytes()];
-                assert_eq!(read(whole).is_unparsed, is_unparsed, "{broken} and {end} in whole events");
-                for size in (1..=stream.len()).step_by(stream.len() / 64) {
-                    let report = read(stream.as_bytes().chunks(size));
-                    assert_eq!(report.is_unparsed, is_unparsed, "{broken} and {end} in chunks of {size}");
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn keep_alives_of_line_ends_change_nothing() {
-        for ends in ["\n", "\r", "\r\n", "\n\r", "\n\n\r\r\n"] {
-            let ends = ends.repeat(5);
-            let stream =
-                format!("{ends}data: {{\"usage\":\r\ndata: {{\"prompt_tokens\":3}}}}\r\n\r\n{ends}data: [DONE]\n\n");
-            for size in 1..=stream.len() {
-                let report = read(stream.as_bytes().chunks(size));
-                assert_eq!(report.usage["prompt_tokens"], 3, "{ends:?} in chunks of {size}");
-                assert!(
-                    report.is_final && report.has_end_marker && !report.is_unparsed,
-                    "{ends:?} in chunks of {size}"
-                );
-            }
-        }
-    }
-
-    #[test]
-    fn reports_data_that_is_not_json() {
-        assert!(read([&b"data: <html>\n\n"[..]].into_iter()).is_unparsed);
-        assert!(read([&b"<html>\n\n"[..]].into_iter()).is_unparsed);
-        assert!(!read([&b": nothing but a comment\n\n"[..]].into_iter()).is_unparsed);
-    }
 }
