@@ -207,10 +207,11 @@ fn assert_spans_equal(received: &Received, events: &[Arc<Event>]) {
         let kind = match event.path() {
             "/broken" => Some("503"),
             "/panic" => Some("panicked"),
-            "/endless" => Some("cancelled"),
             _ => None,
         };
         assert_eq!(attribute("error.type"), kind, "{name}");
+        assert_eq!(attribute("tower_tagging.cancelled"), Some("true").filter(|_| event.path() == "/endless"), "{name}");
+        assert_eq!(attribute("tower_tagging.parent_span_id"), None, "{name}");
     }
 }
 
@@ -261,7 +262,13 @@ async fn spans_metrics_and_logs_equal_the_events() {
     assert!(of_tenant.is_some(), "{durations:?}");
     assert!(durations.keys().all(|labels| !labels.contains("growth") && !labels.contains("/users/7")), "{durations:?}");
     let active = receiver.points("http.server.active_requests");
-    assert!(active.len() >= 9 && active.values().all(|count| *count == 0.0), "{active:?}");
+    let methods: Vec<_> = active.keys().map(String::as_str).collect();
+    let expected = ["GET", "POST", "_OTHER"].map(|method| format!("http.request.method={method},url.scheme=http"));
+    assert_eq!(methods, expected, "a series for each method that was used");
+    assert!(active.values().all(|count| *count == 0.0), "{active:?}");
+    let failed = |labels: &&String| labels.contains("error.type=");
+    assert_eq!(durations.keys().filter(failed).count(), 2, "{durations:?}");
+    assert!(durations.keys().any(|labels| labels.contains("tower_tagging.cancelled=true")), "{durations:?}");
     let tokens = receiver.sums("gen_ai.client.token.usage");
     assert_eq!(tokens.len(), 2, "{tokens:?}");
     for (kind, count) in [("input", 2006.0), ("output", 300.0)] {

@@ -1,3 +1,5 @@
+#[cfg(feature = "otel")]
+use std::any::Any;
 use std::{
     fmt,
     sync::{Arc, Mutex, OnceLock},
@@ -251,6 +253,12 @@ impl Event {
     /// `None` unless the request was recognized as a call of an LLM API, or the handler recorded usage or a cost.
     pub fn llm(&self) -> Option<&LlmCall> {
         self.settled().llm.as_deref()
+    }
+
+    /// Returns the first value of a type that observers attached to the request and that satisfies a condition.
+    #[cfg(feature = "otel")]
+    pub(crate) fn attachment<T: Any + Send + Sync>(&self, is_wanted: impl Fn(&T) -> bool) -> Option<&T> {
+        self.facts.attachments.iter().filter_map(|value| value.downcast_ref()).find(|value| is_wanted(value))
     }
 
     /// Returns the approximate memory use, in bytes.

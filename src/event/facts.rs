@@ -1,4 +1,8 @@
-use std::time::{Duration, SystemTime};
+use std::{
+    any::Any,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use http::{Method, StatusCode, Version};
 use uuid::Uuid;
@@ -37,7 +41,15 @@ pub(crate) struct Facts {
     pub(crate) rejection: Option<Box<str>>,
     pub(crate) limit_rule: Option<Box<str>>,
     pub(crate) error: Option<String>,
+    /// The data that observers keep about the request. Not part of the serialized event, nor compared.
+    pub(crate) attachments: Attachments,
 }
+
+/// The data of observers, one value each.
+pub(crate) type Attachments = Vec<Arc<dyn Any + Send + Sync>>;
+
+/// The approximate size of an attachment, in bytes.
+const ATTACHMENT_BYTES: usize = 512;
 
 /// Maximum capacity of a text buffer that is recycled, in bytes.
 const MAX_RECYCLED_BYTES: usize = 4096;
@@ -67,6 +79,7 @@ impl Default for Facts {
             rejection: None,
             limit_rule: None,
             error: None,
+            attachments: Vec::new(),
         }
     }
 }
@@ -96,7 +109,12 @@ impl Facts {
         let texts = self.path.capacity() + self.route.capacity() + self.host.capacity();
         let names = [&self.api_key, &self.workspace, &self.virtual_key, &self.rejection, &self.limit_rule];
         let names: usize = names.into_iter().flatten().map(|name| name.len()).sum();
-        texts + names + self.error.as_ref().map_or(0, String::len) + self.trace.tracestate().map_or(0, str::len)
+        let attachments = self.attachments.len() * ATTACHMENT_BYTES;
+        texts
+            + names
+            + attachments
+            + self.error.as_ref().map_or(0, String::len)
+            + self.trace.tracestate().map_or(0, str::len)
     }
 
     /// Resets everything except the text buffers, which are cleared and kept unless they grew large.
@@ -109,7 +127,9 @@ impl Facts {
         self.trace.unset_ids();
         let trace = std::mem::replace(&mut self.trace, TraceContext::unset());
         let [path, route, host] = [&mut self.path, &mut self.route, &mut self.host].map(recycled);
-        *self = Self { trace, path, route, host, ..Self::default() };
+        self.attachments.clear();
+        let attachments = std::mem::take(&mut self.attachments);
+        *self = Self { trace, path, route, host, attachments, ..Self::default() };
     }
 }
 
@@ -140,6 +160,7 @@ impl PartialEq for Facts {
             rejection,
             limit_rule,
             error,
+            attachments: _,
         } = self;
         let is_same_request = (id, time, trace, method, version)
             == (&other.id, &other.time, &other.trace, &other.method, &other.version)

@@ -68,6 +68,6 @@ pub use self::manual_clock::ManualClock;
 pub use self::{clock::Clock, event::Event, event_builder::EventBuilder, outcome::Outcome, system_clock::SystemClock};
 pub(crate) use self::{
     draft::{Draft, EventPool, EventPoolOwner},
-    facts::Facts,
+    facts::{Attachments, Facts},
     settle::{Settle, Settled},
 };

@@ -1,3 +1,5 @@
+#[cfg(feature = "otel")]
+use std::any::Any;
 use std::{
     fmt,
     sync::{
@@ -169,6 +171,20 @@ impl Tags {
     /// call this inside of the `TraceIdLayer`.
     pub fn trace(&self) -> TraceContext {
         self.state().trace()
+    }
+
+    /// Returns the data of an observer that is attached to the request, or attaches new data. Returns `None` once the request
+    /// has ended.
+    #[cfg(feature = "otel")]
+    pub(crate) fn attachment<T: Any + Send + Sync + Default>(&self) -> Option<Arc<T>> {
+        let mut state = self.state();
+        let attachments = &mut state.open()?.facts_mut().attachments;
+        let found = attachments.iter().find_map(|value| Arc::clone(value).downcast::<T>().ok());
+        Some(found.unwrap_or_else(|| {
+            let new = Arc::new(T::default());
+            attachments.push(Arc::clone(&new) as Arc<dyn Any + Send + Sync>);
+            new
+        }))
     }
 
     /// Returns the current diagnostics: tags that were truncated, coerced, dropped, or shadowed.

@@ -68,6 +68,21 @@ impl Delivery {
         Self { sources: sources.cloned().collect() }
     }
 
+    /// Warns of the events that are waiting in memory, because nothing waits for their delivery.
+    pub(crate) fn warn_of_undelivered(&self) {
+        for sink in self.reports() {
+            let undelivered = sink.in_flight().saturating_sub(sink.spool.waiting);
+            if undelivered > 0 {
+                tracing::warn!(
+                    target: "tower_tagging::delivery",
+                    sink = sink.name,
+                    undelivered,
+                    "dropped without `Delivery::shutdown`, these events are lost if the process exits now"
+                );
+            }
+        }
+    }
+
     pub(crate) fn is_none(&self) -> bool {
         self.sources.is_empty()
     }

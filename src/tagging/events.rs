@@ -31,7 +31,13 @@ pub(super) struct Events {
     pub(super) observers: Observers,
     pub(super) sends_receipts: bool,
     pub(super) usage: Option<UsageTap>,
+    pub(super) excludes: Option<Exclusion>,
+    /// The deliveries of other layers, which are shut down together with this one.
+    pub(super) others: Delivery,
 }
+
+/// A predicate that selects the requests without an event.
+pub(super) type Exclusion = Arc<dyn Fn(&Parts) -> bool + Send + Sync>;
 
 /// The start of a request.
 #[derive(Clone, Copy)]
@@ -50,6 +56,8 @@ impl Events {
             observers: Observers::default(),
             sends_receipts: false,
             usage: None,
+            excludes: None,
+            others: Delivery::none(),
         }
     }
 
@@ -59,6 +67,11 @@ impl Events {
             return true;
         }
         !self.observers.is_empty() || self.sink.as_ref().is_some_and(Isolated::is_listening)
+    }
+
+    /// Returns `false` for requests without an event. Runs user code if there is a predicate.
+    pub(super) fn includes(&self, head: &Parts) -> bool {
+        self.excludes.as_ref().is_none_or(|excludes| !excludes(head))
     }
 
     pub(super) fn now(&self) -> Instant {
@@ -103,16 +116,20 @@ impl Events {
     }
 
     /// Announces the request to the observers.
-    pub(super) fn observe(&self, facts: &Facts, head: &Parts) -> ObserverScopes {
-        self.observers.begin(&RequestStart {
-            time: facts.time,
-            trace: &facts.trace,
-            method: &facts.method,
-            path: &facts.path,
-            route: facts.route(),
-            host: facts.host(),
-            is_https: facts.is_https,
+    pub(super) fn observe(&self, facts: &mut Facts, head: &Parts) -> ObserverScopes {
+        let non_empty = |text: &'_ str| !text.is_empty();
+        let Facts { time, trace, method, path, route, host, is_https, attachments, .. } = facts;
+        self.observers.begin(&mut RequestStart {
+            time: *time,
+            trace,
+            method,
+            path,
+            route: Some(route.as_str()).filter(|route| non_empty(route)),
+            host: Some(host.as_str()).filter(|host| non_empty(host)),
+            is_https: *is_https,
             headers: &head.headers,
+            extensions: &head.extensions,
+            attachments,
         })
     }
 
@@ -124,7 +141,8 @@ impl Events {
     }
 
     pub(super) fn delivery(&self) -> Delivery {
-        Delivery::join(self.sink.iter().map(Isolated::delivery).chain(self.observers.deliveries()))
+        let own = self.sink.iter().map(Isolated::delivery).chain(self.observers.deliveries());
+        Delivery::join(own.chain([self.others.clone()]))
     }
 }
 

@@ -3,7 +3,7 @@ use std::{
     sync::Arc,
 };
 
-use crate::{event::Event, sink::Delivery, trace::TraceContext};
+use crate::{event::Event, request::Tags, sink::Delivery, trace::TraceContext};
 
 use super::{
     request_observer::RequestObserver,
@@ -34,7 +34,7 @@ impl Observers {
     }
 
     /// Announces a request.
-    pub(super) fn begin(&self, start: &RequestStart<'_>) -> ObserverScopes {
+    pub(super) fn begin(&self, start: &mut RequestStart<'_>) -> ObserverScopes {
         let mut outer = ObserverScopes::default();
         for observer in &self.0 {
             // The scopes so far are entered, so that spans of this observer become children of theirs.
@@ -51,6 +51,13 @@ impl Observers {
     pub(super) fn end(&self, event: &Arc<Event>) {
         for observer in &self.0 {
             isolated(|| observer.end(event));
+        }
+    }
+
+    /// Announces that the cost of a call was added to the request that made it.
+    pub(super) fn rolled_up(&self, caller: &Tags, event: &Event) {
+        for observer in &self.0 {
+            isolated(|| observer.rolled_up(caller, event));
         }
     }
 

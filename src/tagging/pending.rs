@@ -106,7 +106,7 @@ impl Pending {
     }
 
     /// Announces the request to the observers.
-    pub(super) fn observe(&mut self, facts: &Facts, head: &Parts) {
+    pub(super) fn observe(&mut self, facts: &mut Facts, head: &Parts) {
         self.scopes = self.events.observe(facts, head);
     }
 
@@ -277,7 +277,7 @@ impl Pending {
             request.fill_error(error);
         })?;
         if let Some(caller) = caller {
-            PendingCall::roll_up(&caller, &event);
+            PendingCall::roll_up(&caller, &event, &self.events.observers);
         }
         let for_receipt = self.sends_receipt().then(|| Arc::clone(&event));
         self.events.emit(event);

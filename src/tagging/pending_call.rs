@@ -12,7 +12,7 @@ use crate::{
     usage::{LlmEndpoint, ObservedCall, UsageTap},
 };
 
-use super::{events::Events, pieces};
+use super::{events::Events, observers::Observers, pieces};
 
 /// The observation of a request that is an LLM call.
 #[derive(Default)]
@@ -96,13 +96,14 @@ impl PendingCall {
     }
 
     /// Records the call on the request that made it.
-    pub(super) fn roll_up(caller: &Tags, event: &Event) {
+    pub(super) fn roll_up(caller: &Tags, event: &Event, observers: &Observers) {
         // A failed call without usage is not billed. The cost of a call whose response was dropped is unknown.
         let may_be_billed = event.status().map_or(event.outcome() == Outcome::Cancelled, |status| status.is_success());
         if let Some(call) = event.llm()
             && (may_be_billed || call.usage().is_some() || call.cost().is_some())
         {
             caller.record_call(call);
+            observers.rolled_up(caller, event);
         }
     }
 }

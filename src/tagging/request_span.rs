@@ -6,7 +6,7 @@ use super::{request_observer::RequestObserver, request_scope::RequestScope, requ
 pub(super) struct RequestSpan(pub(super) Level);
 
 impl RequestObserver for RequestSpan {
-    fn begin(&self, request: &RequestStart<'_>) -> Box<dyn RequestScope> {
+    fn begin(&self, request: &mut RequestStart<'_>) -> Box<dyn RequestScope> {
         // The level of a span is part of its static call site.
         macro_rules! span {
             ($level:ident) => {

@@ -16,6 +16,19 @@ pub(crate) struct OnwardHeaders {
 }
 
 impl OnwardHeaders {
+    /// Returns the change for a request that an outer layer has written a `traceparent` into. Returns `None` if there is
+    /// none.
+    pub(crate) fn again(headers: &HeaderMap) -> Option<Self> {
+        let this = Self { reply: None, tracestate: Tracestate::Unchanged, replaces_traceparent: true };
+        headers.contains_key(TRACEPARENT).then_some(this)
+    }
+
+    /// Replaces the `tracestate` of the request by that of the trace.
+    pub(crate) fn with_tracestate_of(self, trace: &TraceContext) -> Self {
+        let list = trace.tracestate().and_then(|list| HeaderValue::from_str(list).ok());
+        Self { tracestate: list.map_or(Tracestate::Dropped(None), Tracestate::Joined), ..self }
+    }
+
     /// Writes our `traceparent` into the request for the service. Returns the header for the response.
     pub(crate) fn write(self, trace: &TraceContext, headers: &mut HeaderMap) -> Option<(HeaderName, HeaderValue)> {
         match self.tracestate {

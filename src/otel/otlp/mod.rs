@@ -1,6 +1,7 @@
 //! Export over OTLP: exporters, TLS, and the environment variables that configure them.
 
 mod certificates;
+mod destination;
 mod export_runtime;
 mod http_client;
 mod on_runtime;

@@ -7,8 +7,8 @@ use opentelemetry_otlp::{
 use crate::otel::otel_error::OtelError;
 
 use super::{
-    certificates::Certificates, export_runtime::ExportRuntime, http_client::HttpClient, on_runtime::OnRuntime,
-    otlp_protocol::OtlpProtocol, signal::Signal,
+    certificates::Certificates, destination::Destination, export_runtime::ExportRuntime, http_client::HttpClient,
+    on_runtime::OnRuntime, otlp_protocol::OtlpProtocol, signal::Signal,
 };
 
 /// The overrides of the environment that all signals share.
@@ -46,7 +46,9 @@ macro_rules! signal_exporter {
                 }
             };
             let exporter = exporter.map_err(|error| OtelError::new(error.to_string()))?;
-            Ok(OnRuntime::new(exporter, runtime))
+            let destination = Destination::of($signal, protocol, overrides.endpoint.as_deref());
+            destination.check_port();
+            Ok(OnRuntime::new(exporter, runtime, destination))
         }
     };
 }

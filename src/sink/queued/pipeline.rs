@@ -143,6 +143,10 @@ impl Pipeline {
         true
     }
 
+    pub(super) fn is_closed(&self) -> bool {
+        self.queue.is_closed()
+    }
+
     /// Closes the queue after the last sink is gone.
     pub(super) fn abandon(&self) {
         self.queue.close(Instant::now() + UNATTENDED);

@@ -34,6 +34,14 @@ const MAX_ERROR_CHARS: usize = 256;
 /// The reason that events are dropped without a last attempt.
 const OUT_OF_TIME: &str = "no time was left for another attempt";
 
+/// The start of the names of delivery threads.
+const THREAD_PREFIX: &str = "tagging ";
+
+/// Returns `true` on a thread that delivers events.
+pub(super) fn is_delivery_thread() -> bool {
+    thread::current().name().is_some_and(|name| name.starts_with(THREAD_PREFIX))
+}
+
 /// Starts the thread that writes the events of a pipeline.
 pub(super) fn spawn(
     pipeline: &Arc<Pipeline>,
@@ -53,7 +61,7 @@ pub(super) fn spawn(
         }
         .run();
     };
-    match thread::Builder::new().name(format!("tagging {}", pipeline.name())).spawn(run) {
+    match thread::Builder::new().name(format!("{THREAD_PREFIX}{}", pipeline.name())).spawn(run) {
         Ok(thread) => pipeline.worker_started(thread),
         Err(error) => {
             tracing::error!(

@@ -1,0 +1,229 @@
+use std::{
+    fmt, mem,
+    sync::{
+        Arc,
+        atomic::{AtomicU8, Ordering::Relaxed},
+    },
+};
+
+use http::header;
+use opentelemetry::{
+    Context, KeyValue,
+    global::BoxedTracer,
+    trace::{Link, Span, SpanBuilder, SpanContext, SpanKind, TraceContextExt, TraceFlags, Tracer},
+};
+
+use crate::{
+    Event,
+    headers::PORTKEY_PARENT_SPAN_ID,
+    request::Tags,
+    tagging::RequestStart,
+    text::truncated,
+    trace::{SpanId, TraceContext, TraceId, TraceSampler},
+};
+
+use super::{
+    forwarded::Forwarded,
+    http_attributes::{self, method_name},
+    local_parent::{current_span, is_in_span_with_otel_fields, kind_within_current},
+    peer_address::peer_address,
+    request_span::RequestSpan,
+    sampler::Sampler,
+    span_context::{self, span_context},
+};
+
+/// Maximum length of a `user-agent`, in characters.
+const MAX_USER_AGENT_CHARS: usize = 512;
+
+/// The number of requests that are checked for spans of another version of `opentelemetry`.
+const CHECKED_REQUESTS: u8 = 64;
+
+/// The part of an `Otel` that starts the spans of requests.
+#[derive(Default)]
+pub(super) struct SpanStarter {
+    pub(super) is_client: bool,
+    /// Ignores the current span of the process.
+    pub(super) ignores_current: bool,
+    pub(super) trusts_forwarded: bool,
+    /// The kind of spans within a span of the process, instead of the one that is detected.
+    pub(super) nested_kind: Option<SpanKind>,
+    pub(super) sampler: Option<Sampler>,
+    /// The tracer of the app's provider.
+    pub(super) tracer: Option<BoxedTracer>,
+    pub(super) checked: AtomicU8,
+}
+
+impl SpanStarter {
+    /// Starts the span of a request. Returns the context in which the request runs, and `true` if its scheme is `https`.
+    pub(super) fn start(self: &Arc<Self>, request: &mut RequestStart<'_>) -> (Context, bool) {
+        let local = self.adopt_current(request);
+        let (has_local_parent, linked) = (local.is_some(), local.flatten());
+        let forwarded = if self.trusts_forwarded { Forwarded::read(request.headers) } else { Forwarded::default() };
+        let user_agent = request.headers.get(header::USER_AGENT).filter(|_| !self.is_client);
+        let user_agent = user_agent.and_then(|value| value.to_str().ok());
+        let mut span = RequestSpan {
+            starter: Arc::clone(self),
+            kind: self.kind(has_local_parent),
+            has_local_parent,
+            linked,
+            context: None,
+            peer: peer_address(request.extensions).filter(|_| !self.is_client),
+            user_agent: user_agent.map(|text| truncated(text, MAX_USER_AGENT_CHARS).into()),
+            forwarded,
+        };
+        let is_https = span.forwarded.is_https.unwrap_or(request.is_https);
+        if let Some(tracer) = &self.tracer {
+            span.context = Some(start_by(tracer, &span, is_https, request));
+        }
+        let context = match &span.context {
+            Some(context) => context.clone(),
+            None => span_context::context_of(request.trace),
+        };
+        let is_empty = !has_local_parent
+            && span.context.is_none()
+            && span.peer.is_none()
+            && span.user_agent.is_none()
+            && span.forwarded.is_empty();
+        if !is_empty {
+            request.attachments.push(Arc::new(span));
+        }
+        (context, is_https)
+    }
+
+    /// Returns the span that was started for the request of an event, if it has data that the event lacks.
+    pub(super) fn span_of<'e>(self: &Arc<Self>, event: &'e Event) -> Option<&'e RequestSpan> {
+        event.attachment(|span: &RequestSpan| Arc::ptr_eq(&span.starter, self))
+    }
+
+    /// Returns `true` if the span of an event is recorded.
+    pub(super) fn is_recorded(self: &Arc<Self>, event: &Event) -> bool {
+        let started = self.span_of(event).and_then(|span| span.context.as_ref());
+        started.map_or_else(|| event.trace().sampled(), |context| context.span().is_recording())
+    }
+
+    fn kind(&self, has_local_parent: bool) -> SpanKind {
+        match &self.nested_kind {
+            _ if self.is_client => SpanKind::Client,
+            _ if !has_local_parent => SpanKind::Server,
+            Some(kind) => kind.clone(),
+            None => kind_within_current(),
+        }
+    }
+
+    /// Continues the trace at the current span. Returns `None` unless that is a span of this process. The inner value is the
+    /// span that the client named as the parent, if it belongs to another trace.
+    fn adopt_current(&self, request: &mut RequestStart<'_>) -> Option<Option<SpanContext>> {
+        if self.ignores_current {
+            return None;
+        }
+        let Some(current) = current_span() else {
+            self.check_version();
+            return None;
+        };
+        let trace_id = TraceId::from_bytes(current.trace_id().to_bytes())?;
+        let parent = SpanId::from_bytes(current.span_id().to_bytes())?;
+        let trace = &mut *request.trace;
+        let is_same_trace = *trace.trace_id() == trace_id;
+        if let Some(named) = trace.w3c_parent() {
+            // The headers name the same span, or one that is closer to the request.
+            if current.is_remote() || (self.is_client && is_same_trace && *named != parent && !is_own_span(*named)) {
+                return None;
+            }
+        }
+        let linked = trace.w3c_parent().filter(|_| !is_same_trace).map(|named| remote_span(trace, *named));
+        let keeps_parent = request.headers.contains_key(PORTKEY_PARENT_SPAN_ID);
+        let flags = current.trace_flags();
+        trace.continue_at(trace_id, parent, flags.to_u8(), keeps_parent);
+        let tracestate = current.trace_state().header();
+        if !tracestate.is_empty() {
+            trace.set_tracestate(&tracestate);
+        }
+        if let Some(sampler) = self.sampler.as_ref().filter(|_| self.tracer.is_none()) {
+            let is_sampled = sampler.is_sampled(trace, Some(flags.is_sampled()));
+            *trace = mem::replace(trace, TraceContext::unset()).with_sampled(is_sampled);
+        }
+        // A span of another process is the parent of a request as if its headers had named it.
+        (!current.is_remote()).then_some(linked)
+    }
+
+    /// Warns once if the app seems to use another version of `opentelemetry`, whose spans are not visible here.
+    fn check_version(&self) {
+        if self.is_client || self.checked.load(Relaxed) >= CHECKED_REQUESTS {
+            return;
+        }
+        let is_suspicious = is_in_span_with_otel_fields();
+        let checked = self.checked.fetch_add(1, Relaxed);
+        if is_suspicious && checked < CHECKED_REQUESTS {
+            self.checked.store(CHECKED_REQUESTS, Relaxed);
+            tracing::warn!(
+                target: "tower_tagging::otel",
+                "the current `tracing` span has OpenTelemetry fields, but no span of `opentelemetry` 0.33 is current: the app \
+                 may use another version of `opentelemetry`, see \"Versions\" in the docs of `tower_tagging::otel`"
+            );
+        }
+    }
+}
+
+/// Returns `true` if a span is that of the request on whose behalf a call is made.
+fn is_own_span(id: SpanId) -> bool {
+    Tags::current().is_some_and(|tags| *tags.trace().span_id() == id)
+}
+
+/// Returns the span context of a span in the trace of the request.
+fn remote_span(trace: &TraceContext, id: SpanId) -> SpanContext {
+    SpanContext::new(
+        opentelemetry::trace::TraceId::from_bytes(trace.trace_id().to_bytes()),
+        opentelemetry::trace::SpanId::from_bytes(id.to_bytes()),
+        TraceFlags::new(trace.flags()),
+        true,
+        span_context::trace_state(trace),
+    )
+}
+
+/// Starts a span by the app's tracer, which chooses its ids, and decides whether it is recorded.
+fn start_by(tracer: &BoxedTracer, span: &RequestSpan, is_https: bool, request: &mut RequestStart<'_>) -> Context {
+    let current = Context::current();
+    let parent = if span.has_local_parent {
+        current
+    } else {
+        let parent = request.trace.w3c_parent().map(|parent| remote_span(request.trace, *parent));
+        current.with_remote_span_context(parent.unwrap_or(SpanContext::NONE))
+    };
+    let builder = SpanBuilder::from_name(http_attributes::span_name(request.method, request.route))
+        .with_kind(span.kind.clone())
+        .with_start_time(request.time)
+        .with_attributes(initial_attributes(is_https, request))
+        .with_links(span.linked.clone().map(Link::with_context).into_iter().collect());
+    let started = tracer.build_with_context(builder, &parent);
+    let ids = started.span_context().clone();
+    let trace_id = TraceId::from_bytes(ids.trace_id().to_bytes());
+    // A provider that was shut down starts a span without ids.
+    if let (Some(trace_id), Some(span_id)) = (trace_id, SpanId::from_bytes(ids.span_id().to_bytes())) {
+        request.trace.set_span(trace_id, span_id);
+        request.trace.set_sampled(ids.is_sampled());
+        let tracestate = ids.trace_state().header();
+        if request.trace.tracestate().unwrap_or_default() != tracestate {
+            request.trace.set_tracestate(&tracestate);
+        }
+        return parent.with_span(started);
+    }
+    parent.with_remote_span_context(span_context(request.trace))
+}
+
+/// The names of the attributes that a span of a provider has from its start, so that samplers see them.
+pub(super) const INITIAL_ATTRIBUTES: [&str; 3] = ["http.request.method", "url.path", "url.scheme"];
+
+fn initial_attributes(is_https: bool, request: &RequestStart<'_>) -> [KeyValue; 3] {
+    let [method, path, scheme] = INITIAL_ATTRIBUTES;
+    [
+        KeyValue::new(method, method_name(request.method)),
+        KeyValue::new(path, request.path.to_owned()),
+        KeyValue::new(scheme, if is_https { "https" } else { "http" }),
+    ]
+}
+
+impl fmt::Debug for SpanStarter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SpanStarter").field("is_client", &self.is_client).finish_non_exhaustive()
+    }
+}
