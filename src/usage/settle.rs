@@ -21,7 +21,7 @@ use super::{
 /// Recorded usage replaces observed usage. A recorded cost alone is added to the observed call.
 pub(super) fn settle(observation: Option<Observation>, request: &RequestFacts<'_>) -> Option<LlmCall> {
     let recorded = request.recorded;
-    let observation = observation.filter(|observation| observation.is_llm_call(request) || !recorded.is_empty());
+    let observation = observation.filter(|observation| observation.is_llm_call(request));
     let is_observed = observation.is_some();
     let mut call = match observation {
         Some(observation) if recorded.calls.is_empty() => with_recorded_cost(observation.price(request), recorded),
