@@ -6,7 +6,7 @@ use std::sync::{
 use http::Method;
 use opentelemetry::{KeyValue, metrics::Meter};
 
-use super::http_attributes::METHODS;
+use super::methods::METHODS;
 
 /// The values of `url.scheme`, by whether the scheme is `https`.
 const SCHEMES: [&str; 2] = ["http", "https"];

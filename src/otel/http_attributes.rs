@@ -1,18 +1,13 @@
 //! The attributes of the [HTTP semantic conventions](https://opentelemetry.io/docs/specs/semconv/http/http-spans/), which
 //! are stable.
 
-use std::borrow::Cow;
-
-use http::{Method, Version};
+use http::Version;
 use opentelemetry::KeyValue;
 use uuid::Uuid;
 
 use crate::{Event, event::Outcome};
 
-use super::{attribute_list::AttributeList, request_span::RequestSpan};
-
-/// Methods that are reported under their own name: those of RFC 9110, and PATCH.
-pub(super) const METHODS: [&str; 9] = ["GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH", "TRACE", "CONNECT"];
+use super::{attribute_list::AttributeList, methods::method_name, request_span::RequestSpan};
 
 /// The attribute of a request whose client, or caller, did not wait for the whole response.
 pub(super) const CANCELLED: &str = "tower_tagging.cancelled";
@@ -99,11 +94,6 @@ fn add_event(event: &Event, list: &mut AttributeList) {
     }
 }
 
-/// Returns the name of a method, or `_OTHER` if it is not one of [`METHODS`].
-pub(super) fn method_name(method: &Method) -> &'static str {
-    METHODS.iter().find(|name| **name == method.as_str()).copied().unwrap_or("_OTHER")
-}
-
 /// Returns the status if it is an error: from 500 for a server, from 400 for a client.
 pub(super) fn error_status(event: &Event, is_client: bool) -> Option<u16> {
     event.status().map(|status| status.as_u16()).filter(|status| *status >= if is_client { 400 } else { 500 })
@@ -156,16 +146,6 @@ pub(super) fn scheme(event: &Event, span: Option<&RequestSpan>) -> &'static str 
         Some(true) => "https",
         Some(false) => "http",
         None => event.scheme(),
-    }
-}
-
-/// Returns the name of a request's span: the method and the route, but never the path.
-pub(super) fn span_name(method: &Method, route: Option<&str>) -> Cow<'static, str> {
-    let method = method_name(method);
-    let method = if method == "_OTHER" { "HTTP" } else { method };
-    match route {
-        Some(route) => Cow::Owned(format!("{method} {route}")),
-        None => Cow::Borrowed(method),
     }
 }
 

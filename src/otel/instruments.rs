@@ -8,7 +8,7 @@ use opentelemetry::{
 use crate::{Event, event::Outcome};
 
 use super::{
-    gen_ai::GenAiInstruments, http_attributes, metric_labels::MetricLabels, request_span::RequestSpan,
+    gen_ai::GenAiInstruments, http_attributes, methods, metric_labels::MetricLabels, request_span::RequestSpan,
     span_rules::SpanRules, span_starter::SpanStarter,
 };
 
@@ -74,7 +74,7 @@ impl Instruments {
 
     fn http_labels(&self, event: &Event, span: Option<&RequestSpan>, error_type: Option<&str>) -> Vec<KeyValue> {
         let mut labels = Vec::with_capacity(8);
-        labels.push(KeyValue::new("http.request.method", http_attributes::method_name(event.method())));
+        labels.push(KeyValue::new("http.request.method", methods::method_name(event.method())));
         let version = http_attributes::protocol_version(event.http_version());
         labels.push(KeyValue::new("network.protocol.version", version));
         labels.extend(event.route().map(|route| KeyValue::new("http.route", route.to_owned())));

@@ -112,6 +112,7 @@ mod http_attributes;
 mod instruments;
 mod local_parent;
 mod log_writer;
+mod methods;
 mod metric_labels;
 mod otel;
 mod otel_builder;

@@ -5,13 +5,13 @@ use opentelemetry::{
     trace::{SpanContext, SpanKind},
 };
 
-use super::{forwarded::Forwarded, span_starter::SpanStarter};
+use super::forwarded::Forwarded;
 
 /// The part of a request's span that is known at the start of the request and is not part of the event.
 #[derive(Debug)]
 pub(super) struct RequestSpan {
-    /// The `Otel` that started the span. A layer can have several.
-    pub(super) starter: Arc<SpanStarter>,
+    /// The identity of the `Otel` that started the span. A layer can have several.
+    pub(super) owner: Arc<()>,
     pub(super) kind: SpanKind,
     /// The parent is a span of this process.
     pub(super) has_local_parent: bool,

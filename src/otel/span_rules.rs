@@ -13,7 +13,7 @@ use super::{
     attribute_list::AttributeList,
     gen_ai,
     gen_ai_conventions::GenAiConventions,
-    http_attributes,
+    http_attributes, methods,
     request_span::RequestSpan,
     span_context::span_context,
     span_starter::{INITIAL_ATTRIBUTES, SpanStarter},
@@ -105,7 +105,7 @@ impl SpanRules {
     fn name(&self, event: &Event) -> Cow<'static, str> {
         let call_name = || gen_ai::span_name(event.llm()?).map(Cow::Owned);
         let name = if self.is_client { call_name() } else { None };
-        name.unwrap_or_else(|| http_attributes::span_name(event.method(), event.route()))
+        name.unwrap_or_else(|| methods::span_name(event.method(), event.route()))
     }
 
     /// Returns a diagnostic as an event of the span, without the key and the detail of a tag that is not exported.

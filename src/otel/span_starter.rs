@@ -24,8 +24,8 @@ use crate::{
 
 use super::{
     forwarded::Forwarded,
-    http_attributes::{self, method_name},
     local_parent::{current_span, is_in_span_with_otel_fields, kind_within_current},
+    methods::{method_name, span_name},
     peer_address::peer_address,
     request_span::RequestSpan,
     sampler::Sampler,
@@ -50,19 +50,21 @@ pub(super) struct SpanStarter {
     pub(super) sampler: Option<Sampler>,
     /// The tracer of the app's provider.
     pub(super) tracer: Option<BoxedTracer>,
-    pub(super) checked: AtomicU8,
+    checked: AtomicU8,
+    /// Recognizes the spans that were started here.
+    identity: Arc<()>,
 }
 
 impl SpanStarter {
     /// Starts the span of a request. Returns the context in which the request runs, and `true` if its scheme is `https`.
-    pub(super) fn start(self: &Arc<Self>, request: &mut RequestStart<'_>) -> (Context, bool) {
+    pub(super) fn start(&self, request: &mut RequestStart<'_>) -> (Context, bool) {
         let local = self.adopt_current(request);
         let (has_local_parent, linked) = (local.is_some(), local.flatten());
         let forwarded = if self.trusts_forwarded { Forwarded::read(request.headers) } else { Forwarded::default() };
         let user_agent = request.headers.get(header::USER_AGENT).filter(|_| !self.is_client);
         let user_agent = user_agent.and_then(|value| value.to_str().ok());
         let mut span = RequestSpan {
-            starter: Arc::clone(self),
+            owner: Arc::clone(&self.identity),
             kind: self.kind(has_local_parent),
             has_local_parent,
             linked,
@@ -91,12 +93,12 @@ impl SpanStarter {
     }
 
     /// Returns the span that was started for the request of an event, if it has data that the event lacks.
-    pub(super) fn span_of<'e>(self: &Arc<Self>, event: &'e Event) -> Option<&'e RequestSpan> {
-        event.attachment(|span: &RequestSpan| Arc::ptr_eq(&span.starter, self))
+    pub(super) fn span_of<'e>(&self, event: &'e Event) -> Option<&'e RequestSpan> {
+        event.attachment(|span: &RequestSpan| Arc::ptr_eq(&span.owner, &self.identity))
     }
 
     /// Returns `true` if the span of an event is recorded.
-    pub(super) fn is_recorded(self: &Arc<Self>, event: &Event) -> bool {
+    pub(super) fn is_recorded(&self, event: &Event) -> bool {
         let started = self.span_of(event).and_then(|span| span.context.as_ref());
         started.map_or_else(|| event.trace().sampled(), |context| context.span().is_recording())
     }
@@ -183,13 +185,14 @@ fn remote_span(trace: &TraceContext, id: SpanId) -> SpanContext {
 /// Starts a span by the app's tracer, which chooses its ids, and decides whether it is recorded.
 fn start_by(tracer: &BoxedTracer, span: &RequestSpan, is_https: bool, request: &mut RequestStart<'_>) -> Context {
     let current = Context::current();
-    let parent = if span.has_local_parent {
-        current
-    } else {
-        let parent = request.trace.w3c_parent().map(|parent| remote_span(request.trace, *parent));
-        current.with_remote_span_context(parent.unwrap_or(SpanContext::NONE))
+    let parent = match request.trace.w3c_parent() {
+        _ if span.has_local_parent => current,
+        Some(parent) => current.with_remote_span_context(remote_span(request.trace, *parent)),
+        // Samplers take any active span for a parent, even one that is not valid.
+        None if current.has_active_span() => Context::new(),
+        None => current,
     };
-    let builder = SpanBuilder::from_name(http_attributes::span_name(request.method, request.route))
+    let builder = SpanBuilder::from_name(span_name(request.method, request.route))
         .with_kind(span.kind.clone())
         .with_start_time(request.time)
         .with_attributes(initial_attributes(is_https, request))
