@@ -59,6 +59,12 @@ if [ ! -x "$COLLECTOR/agent" ]; then
     chmod +x "$COLLECTOR/agent"
 fi
 ROTEL_AGENT="$COLLECTOR/agent" cargo test --test otel -- --ignored || fail "tests with the collector failed"
+# Apps with their own telemetry, in the crate's version of OpenTelemetry and in another one.
+for app in otel_0_33 otel_0_31; do
+    printf -- '-- the app %s\n' "$app"
+    ROTEL_AGENT="$COLLECTOR/agent" cargo run -q --locked --manifest-path "tests/apps/$app/Cargo.toml" ||
+        fail "the app $app does not produce one trace"
+done
 
 step "usage and prices compared with the Python package genai-prices"
 ORACLE=$CARGO_TARGET_DIR/oracle
