@@ -48,8 +48,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let own = tracing_subscriber::filter::filter_fn(|metadata| metadata.target().starts_with("otel_tracing"));
     tracing_subscriber::registry().with(layer.with_filter(own)).init();
 
-    // Spans of requests.
-    let otel = Otel::builder().span_exporter(Printer).build()?;
+    // Spans of requests, by the same provider.
+    let otel = Otel::builder().tracer_provider(&provider).build()?;
     let tagging = TaggingLayer::builder().otel(&otel).build()?.without_request_body();
     let delivery = tagging.delivery();
     let service = tagging.layer(tower::service_fn(|_: http::Request<String>| async {

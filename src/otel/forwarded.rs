@@ -129,7 +129,7 @@ mod tests {
                 of("2001:db8:cafe::17", "", Some(false)),
             ),
             (&[("forwarded", "for=192.0.2.43, for=198.51.100.17;proto=https")], of("192.0.2.43", "", None)),
-            (&[("forwarded", "host=\"a,b;c\";for=\"192.0.2.1:80\"")], of("192.0.2.1", "", None)),
+            (&[("forwarded", "host=\"a,b;c\";for=\"192.0.2.1:80\"")], of("192.0.2.1", "a,b;c", None)),
             (&[("forwarded", "for=\"192\\.0.2.1\"")], of("192.0.2.1", "", None)),
             // A hidden address is not an address.
             (&[("forwarded", "for=unknown"), ("x-forwarded-for", "192.0.2.7")], of("192.0.2.7", "", None)),

@@ -1,5 +1,7 @@
 //! A mock OTLP collector over HTTP and gRPC that decodes or refuses requests.
 
+#![allow(dead_code, reason = "each test uses its part")]
+
 use std::{
     collections::BTreeMap,
     net::SocketAddr,
