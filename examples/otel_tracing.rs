@@ -10,7 +10,7 @@ use tower::{Layer, ServiceExt};
 use tower_tagging::{
     TaggingLayer,
     otel::{
-        Otel,
+        Otel, RequestIds,
         opentelemetry::trace::TracerProvider,
         opentelemetry_sdk::{
             error::OTelSdkResult,
@@ -42,7 +42,8 @@ async fn look_up(user: &str) -> usize {
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     // Spans of the app.
-    let provider = SdkTracerProvider::builder().with_simple_exporter(Printer).build();
+    let provider =
+        SdkTracerProvider::builder().with_simple_exporter(Printer).with_id_generator(RequestIds::new()).build();
     let layer = tracing_opentelemetry::layer().with_tracer(provider.tracer("app"));
     // Excludes the spans of libraries.
     let own = tracing_subscriber::filter::filter_fn(|metadata| metadata.target().starts_with("otel_tracing"));

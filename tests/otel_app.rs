@@ -22,7 +22,7 @@ use tower_tagging::{
     Event, EventLayer, MetadataLayer, TaggingLayer, Tags,
     event::Outcome,
     otel::{
-        Otel, OtelBuilder, OtlpExporter, OtlpProtocol,
+        Otel, OtelBuilder, OtlpExporter, OtlpProtocol, RequestIds,
         opentelemetry::{
             Context, KeyValue,
             trace::{
@@ -31,7 +31,7 @@ use tower_tagging::{
             },
         },
         opentelemetry_sdk::{
-            Resource,
+            self, Resource,
             error::OTelSdkResult,
             metrics::{
                 InMemoryMetricExporter, PeriodicReader, SdkMeterProvider,
@@ -39,7 +39,7 @@ use tower_tagging::{
             },
             trace::{
                 InMemorySpanExporter, Sampler, SamplingDecision, SamplingResult, SdkTracerProvider, ShouldSample,
-                SpanData, SpanExporter,
+                SpanData, SpanExporter, SpanProcessor,
             },
         },
     },
@@ -456,6 +456,59 @@ async fn the_sampler_of_the_apps_provider_decides() {
         let spans = setup.app.exporter.get_finished_spans().unwrap();
         assert_eq!(spans.len(), usize::from(is_sampled));
         assert!(spans.iter().all(|span| attribute(span, "sampler").is_some()));
+    }
+}
+
+/// Starts a span of its own whenever a span starts.
+#[derive(Debug)]
+struct StartsSpans(SdkTracerProvider);
+
+impl SpanProcessor for StartsSpans {
+    fn on_start(&self, _: &mut opentelemetry_sdk::trace::Span, _: &Context) {
+        self.0.tracer("processor").start_with_context("other", &Context::new()).end();
+    }
+
+    fn on_end(&self, _: SpanData) {}
+
+    fn force_flush(&self) -> OTelSdkResult {
+        Ok(())
+    }
+
+    fn shutdown_with_timeout(&self, _: Duration) -> OTelSdkResult {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn spans_of_a_provider_have_the_ids_that_the_layer_has_read() {
+    let root = "00-0af7651916cd43dd8448eb211c80319c-00f067aa0ba902b7-01";
+    for (headers, span_id) in [
+        (&[("x-portkey-trace-id", "0af76519-16cd-43dd-8448-eb211c80319c")][..], None),
+        (&[("x-portkey-trace-id", TRACE), ("x-portkey-span-id", SPAN)], Some(SPAN)),
+        (&[("traceparent", root)], None),
+        (&[("x-portkey-trace-id", "checkout-17")], None),
+    ] {
+        let [exporter, others] = [(); 2].map(|()| InMemorySpanExporter::default());
+        let builder = || SdkTracerProvider::builder().with_id_generator(RequestIds::new());
+        let of_processor = builder().with_simple_exporter(others.clone()).build();
+        let provider =
+            builder().with_span_processor(StartsSpans(of_processor)).with_simple_exporter(exporter.clone()).build();
+        let setup = Setup::new(App { exporter, provider }, Export::AppsProvider, |builder| builder);
+        send(with_ids(&setup.layer).layer(service_fn(onward)), get_with(headers)).await;
+        let event = setup.finish();
+        let ids = setup.app.span("GET").span_context;
+        assert_eq!(ids.trace_id().to_string(), event.trace().trace_id().as_str(), "{headers:?}");
+        assert_eq!(ids.span_id().to_string(), event.trace().span_id().as_str(), "{headers:?}");
+        assert!(span_id.is_none_or(|id| event.trace().span_id().as_str() == id), "{headers:?}");
+        // Without a provider, the trace id is the same.
+        let plain = Setup::new(App::new(), Export::OwnExporter, |builder| builder);
+        send(with_ids(&plain.layer).layer(service_fn(onward)), get_with(headers)).await;
+        assert_eq!(event.trace().trace_id(), plain.finish().trace().trace_id(), "{headers:?}");
+        // Spans that are started at the same time have ids of their own.
+        let others = others.get_finished_spans().unwrap();
+        assert_eq!(others.len(), 1);
+        assert_ne!(others[0].span_context.span_id(), ids.span_id(), "{headers:?}");
+        assert_ne!(others[0].span_context.trace_id(), ids.trace_id(), "{headers:?}");
     }
 }
 

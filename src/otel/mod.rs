@@ -121,6 +121,7 @@ mod otel_error;
 mod otlp;
 mod parse_conventions_error;
 mod peer_address;
+mod request_ids;
 mod request_observer;
 mod request_span;
 mod sampler;
@@ -139,5 +140,5 @@ pub use opentelemetry_sdk;
 pub use self::otlp::{OtlpExporter, OtlpProtocol};
 pub use self::{
     gen_ai_conventions::GenAiConventions, otel::Otel, otel_builder::OtelBuilder, otel_error::OtelError,
-    parse_conventions_error::ParseConventionsError, tag_attributes::TagAttributes,
+    parse_conventions_error::ParseConventionsError, request_ids::RequestIds, tag_attributes::TagAttributes,
 };

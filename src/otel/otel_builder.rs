@@ -129,8 +129,9 @@ impl OtelBuilder {
     /// effect. The span is started when the request arrives, so that handlers can add attributes to it through
     /// `Context::current().span()`. It is ended on a dedicated thread, with the times of the event.
     ///
-    /// The provider chooses the span id, and the trace id if the request names no parent. The event has the same ids. So a
-    /// trace id that the client sent in a header other than `traceparent` is only the
+    /// The provider chooses the span id, and the trace id if the request names no parent. The event has the same ids. With the
+    /// id generator [`RequestIds`](super::RequestIds), they are those that the layer has read or generated. With another
+    /// generator, a trace id that the client sent in a header other than `traceparent` is only the
     /// [`client_trace_id`](crate::trace::TraceContext::client_trace_id).
     ///
     /// The caller flushes the provider and shuts it down, after the [delivery](crate::sink::Delivery::shutdown) of the layer.
@@ -138,11 +139,12 @@ impl OtelBuilder {
     /// Replaces a [`span_exporter`](Self::span_exporter).
     ///
     /// ```
-    /// use tower_tagging::otel::{Otel, opentelemetry_sdk::{Resource, trace::SdkTracerProvider}};
+    /// use tower_tagging::otel::{Otel, RequestIds, opentelemetry_sdk::{Resource, trace::SdkTracerProvider}};
     ///
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// let resource = Resource::builder().with_service_name("shop").build();
-    /// let provider = SdkTracerProvider::builder().with_resource(resource).build();
+    /// let provider =
+    ///     SdkTracerProvider::builder().with_resource(resource).with_id_generator(RequestIds::new()).build();
     /// let otel = Otel::builder().tracer_provider(&provider).build()?;
     /// # let _ = otel;
     /// # Ok(())

@@ -27,6 +27,7 @@ use super::{
     local_parent::{current_span, is_in_span_with_otel_fields, kind_within_current},
     methods::{method_name, span_name},
     peer_address::peer_address,
+    request_ids::RequestIds,
     request_span::RequestSpan,
     sampler::Sampler,
     span_context::{self, span_context},
@@ -197,7 +198,9 @@ fn start_by(tracer: &BoxedTracer, span: &RequestSpan, is_https: bool, request: &
         .with_start_time(request.time)
         .with_attributes(initial_attributes(is_https, request))
         .with_links(span.linked.clone().map(Link::with_context).into_iter().collect());
-    let started = tracer.build_with_context(builder, &parent);
+    let own = span_context(request.trace);
+    let trace_id = (!parent.span().span_context().is_valid()).then(|| own.trace_id());
+    let started = RequestIds::with(trace_id, own.span_id(), || tracer.build_with_context(builder, &parent));
     let ids = started.span_context().clone();
     let trace_id = TraceId::from_bytes(ids.trace_id().to_bytes());
     // A provider that was shut down starts a span without ids.
