@@ -66,7 +66,7 @@
 //! | `postgres` | `store::PostgresStore`: events in Postgres |
 //! | `spool` | `sink::Spool`: events on disk that survive an outage and a killed process |
 //! | `channel` | `sink::ChannelSink`: events in a bounded `tokio::sync::mpsc` channel |
-//! | `otel` | `otel::Otel`: spans, metrics, and logs to OpenTelemetry exporters that you supply |
+//! | `otel` | `otel::Otel`: spans, metrics, and logs to OpenTelemetry providers and exporters that you supply |
 //! | `otlp` | `otel`, and the OTLP exporters with TLS |
 //! | `test-util` | `sink::MockSink`, `event::ManualClock`, `trace::SequentialIds` |
 //! | `full` | all of them |
