@@ -521,6 +521,103 @@ async fn a_provider_that_was_shut_down_affects_no_request() {
     assert_eq!(sent.trim(), event.trace().traceparent());
 }
 
+/// A layer can export to several destinations.
+#[tokio::test]
+async fn several_exporters_of_a_layer_describe_the_same_span() {
+    for first in [Export::OwnExporter, Export::AppsProvider] {
+        for outer in [Outer::None, Outer::ServerTracing] {
+            let setup = Setup::new(App::new(), first, |builder| builder);
+            let second = InMemorySpanExporter::default();
+            let otel = Otel::builder().span_exporter(second.clone()).build().unwrap();
+            let layer = TaggingLayer::builder().events(setup.layer.clone()).otel(&otel).build().unwrap();
+            let recorded = Arc::new(Mutex::new(false));
+            let seen = Arc::clone(&recorded);
+            let handler = service_fn(move |request: Request<RequestBody<String>>| {
+                *seen.lock().unwrap() = Context::current().span().is_recording();
+                onward(request)
+            });
+            let sent = within(&setup.app, outer, Context::new(), send(layer.layer(handler), get_with(&[]))).await.1;
+            assert!(Sink::delivery(&otel).shutdown_blocking(Duration::from_secs(10)).is_complete());
+            let event = setup.finish();
+            let case = format!("{first:?} {outer:?}");
+            let (first_span, second) = (setup.app.span("GET"), second.get_finished_spans().unwrap());
+            assert_eq!(second.len(), 1, "{case}");
+            assert_eq!(first_span.span_context.span_id().to_string(), event.trace().span_id().as_str(), "{case}");
+            assert_eq!(sent.trim(), event.trace().traceparent(), "{case}");
+            for (one, other) in [
+                (first_span.span_context.span_id(), second[0].span_context.span_id()),
+                (first_span.parent_span_id, second[0].parent_span_id),
+            ] {
+                assert_eq!(one, other, "{case}");
+            }
+            assert_eq!(first_span.span_kind, second[0].span_kind, "{case}");
+            assert_eq!(*recorded.lock().unwrap(), first == Export::AppsProvider, "{case}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_second_provider_of_a_layer_gets_a_span_within_the_first() {
+    let setup = Setup::new(App::new(), Export::AppsProvider, |builder| builder);
+    let second = App::new();
+    let otel = Otel::builder().tracer_provider(&second.provider).build().unwrap();
+    let layer = TaggingLayer::builder().events(setup.layer.clone()).otel(&otel).build().unwrap();
+    send(layer.layer(service_fn(onward)), get_with(&[])).await;
+    assert!(Sink::delivery(&otel).shutdown_blocking(Duration::from_secs(10)).is_complete());
+    let event = setup.finish();
+    let (outer, inner) = (setup.app.span("GET"), second.span("GET"));
+    assert_eq!(outer.span_context.span_id().to_string(), event.trace().span_id().as_str());
+    assert_eq!(inner.parent_span_id, outer.span_context.span_id());
+    assert_eq!((&outer.span_kind, &inner.span_kind), (&SpanKind::Server, &SpanKind::Internal));
+    assert_eq!(attribute(&inner, "tower_tagging.outcome").as_deref(), Some("completed"));
+}
+
+/// The `tracing` span of the layer shows the ids of the event, whatever the order of the builder's calls.
+#[tokio::test]
+async fn the_tracing_span_is_within_the_span_of_the_request() {
+    use tracing::instrument::WithSubscriber;
+
+    for export in [Export::OwnExporter, Export::AppsProvider] {
+        for is_first in [true, false] {
+            let app = App::new();
+            let builder = match export {
+                Export::OwnExporter => Otel::builder().span_exporter(app.exporter.clone()),
+                Export::AppsProvider => Otel::builder().tracer_provider(&app.provider),
+            };
+            let otel = builder.build().unwrap();
+            let recorder = Recorder::new();
+            let layer = EventLayer::new(recorder.clone());
+            let layer = if is_first {
+                layer.span(tracing::Level::INFO).otel(&otel)
+            } else {
+                layer.otel(&otel).span(tracing::Level::INFO)
+            };
+            send(layer.layer(service_fn(onward)), get_with(&[])).with_subscriber(app.dispatch()).await;
+            assert!(layer.delivery().shutdown_blocking(Duration::from_secs(10)).is_complete());
+            let event = recorder.single();
+            let (outer, inner) = (app.span("GET"), app.span("request"));
+            assert_eq!(outer.span_context.span_id().to_string(), event.trace().span_id().as_str());
+            assert_eq!(inner.parent_span_id, outer.span_context.span_id(), "{export:?} {is_first}");
+            let trace_id = event.trace().trace_id().as_str();
+            assert_eq!(attribute(&inner, "trace_id").as_deref(), Some(trace_id), "{export:?} {is_first}");
+        }
+    }
+}
+
+/// Children of the request would otherwise lack their parent.
+#[tokio::test]
+async fn a_span_whose_event_is_dropped_is_exported_without_details() {
+    let setup = Setup::new(App::new(), Export::AppsProvider, |builder| builder);
+    let report = setup.layer.delivery().shutdown_blocking(Duration::from_secs(10));
+    assert!(report.is_complete(), "{report}");
+    send(with_ids(&setup.layer).layer(service_fn(onward)), get_with(&[])).await;
+    drop(setup.recorder);
+    drop(setup.layer);
+    let span = setup.app.span("GET");
+    assert_eq!(attribute(&span, "url.path").as_deref(), Some("/orders/7"));
+    assert_eq!(attribute(&span, "tower_tagging.outcome"), None);
+}
+
 /// The layers of an app, outermost last, as `Router::layer` adds them.
 #[tokio::test]
 async fn a_request_has_one_server_span_whatever_the_order_of_the_layers() {

@@ -24,3 +24,14 @@ pub(super) struct RequestSpan {
     pub(super) user_agent: Option<Box<str>>,
     pub(super) forwarded: Forwarded,
 }
+
+impl RequestSpan {
+    /// Returns `true` if the event describes the span completely.
+    pub(super) fn is_plain(&self) -> bool {
+        !self.has_local_parent
+            && self.context.is_none()
+            && self.peer.is_none()
+            && self.user_agent.is_none()
+            && self.forwarded.is_empty()
+    }
+}

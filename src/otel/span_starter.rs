@@ -59,38 +59,73 @@ pub(super) struct SpanStarter {
 impl SpanStarter {
     /// Starts the span of a request. Returns the context in which the request runs, and `true` if its scheme is `https`.
     pub(super) fn start(&self, request: &mut RequestStart<'_>) -> (Context, bool) {
-        let local = self.adopt_current(request);
-        let (has_local_parent, linked) = (local.is_some(), local.flatten());
-        let forwarded = if self.trusts_forwarded { Forwarded::read(request.headers) } else { Forwarded::default() };
-        let user_agent = request.headers.get(header::USER_AGENT).filter(|_| !self.is_client);
-        let user_agent = user_agent.and_then(|value| value.to_str().ok());
-        let mut span = RequestSpan {
-            owner: Arc::clone(&self.identity),
-            kind: self.kind(has_local_parent),
-            has_local_parent,
-            linked,
-            context: None,
-            peer: peer_address(request.extensions).filter(|_| !self.is_client),
-            user_agent: user_agent.map(|text| truncated(text, MAX_USER_AGENT_CHARS).into()),
-            forwarded,
-        };
+        let own = span_context(request.trace);
+        let is_own = |current: SpanContext| (current.trace_id(), current.span_id()) == (own.trace_id(), own.span_id());
+        let is_started = current_span().is_some_and(is_own);
+        let mut span = if is_started { self.same_span(request) } else { self.new_span(request) };
         let is_https = span.forwarded.is_https.unwrap_or(request.is_https);
-        if let Some(tracer) = &self.tracer {
-            span.context = Some(start_by(tracer, &span, is_https, request));
-        }
-        let context = match &span.context {
-            Some(context) => context.clone(),
+        let context = match &self.tracer {
+            Some(tracer) => {
+                let context = start_by(tracer, &span, is_https, request);
+                if !is_started {
+                    adopt_ids(&context, request.trace);
+                }
+                span.context = Some(context.clone());
+                context
+            }
+            None if is_started => Context::current(),
             None => span_context::context_of(request.trace),
         };
-        let is_empty = !has_local_parent
-            && span.context.is_none()
-            && span.peer.is_none()
-            && span.user_agent.is_none()
-            && span.forwarded.is_empty();
-        if !is_empty {
+        if !span.is_plain() {
             request.attachments.push(Arc::new(span));
         }
         (context, is_https)
+    }
+
+    /// Describes a new span.
+    fn new_span(&self, request: &mut RequestStart<'_>) -> RequestSpan {
+        let local = self.adopt_current(request);
+        let has_local_parent = local.is_some();
+        RequestSpan {
+            kind: self.kind(has_local_parent),
+            has_local_parent,
+            linked: local.flatten(),
+            ..self.sender(request)
+        }
+    }
+
+    /// Describes the span that another `Otel` of the same layer has started. A second provider gets a span within it.
+    fn same_span(&self, request: &RequestStart<'_>) -> RequestSpan {
+        let sender = self.sender(request);
+        if self.tracer.is_some() {
+            let kind = if self.is_client { SpanKind::Client } else { SpanKind::Internal };
+            return RequestSpan { kind, has_local_parent: true, ..sender };
+        }
+        match request.attachments.iter().find_map(|value| value.downcast_ref::<RequestSpan>()) {
+            Some(RequestSpan { kind, has_local_parent, linked, .. }) => RequestSpan {
+                kind: kind.clone(),
+                has_local_parent: *has_local_parent,
+                linked: linked.clone(),
+                ..sender
+            },
+            None => sender,
+        }
+    }
+
+    /// Describes the sender of the request.
+    fn sender(&self, request: &RequestStart<'_>) -> RequestSpan {
+        let user_agent = request.headers.get(header::USER_AGENT).filter(|_| !self.is_client);
+        let user_agent = user_agent.and_then(|value| value.to_str().ok());
+        RequestSpan {
+            owner: Arc::clone(&self.identity),
+            kind: self.kind(false),
+            has_local_parent: false,
+            linked: None,
+            context: None,
+            peer: peer_address(request.extensions).filter(|_| !self.is_client),
+            user_agent: user_agent.map(|text| truncated(text, MAX_USER_AGENT_CHARS).into()),
+            forwarded: if self.trusts_forwarded { Forwarded::read(request.headers) } else { Forwarded::default() },
+        }
     }
 
     /// Returns the span that was started for the request of an event, if it has data that the event lacks.
@@ -184,7 +219,7 @@ fn remote_span(trace: &TraceContext, id: SpanId) -> SpanContext {
 }
 
 /// Starts a span by the app's tracer, which chooses its ids, and decides whether it is recorded.
-fn start_by(tracer: &BoxedTracer, span: &RequestSpan, is_https: bool, request: &mut RequestStart<'_>) -> Context {
+fn start_by(tracer: &BoxedTracer, span: &RequestSpan, is_https: bool, request: &RequestStart<'_>) -> Context {
     let current = Context::current();
     let parent = match request.trace.w3c_parent() {
         _ if span.has_local_parent => current,
@@ -201,19 +236,27 @@ fn start_by(tracer: &BoxedTracer, span: &RequestSpan, is_https: bool, request: &
     let own = span_context(request.trace);
     let trace_id = (!parent.span().span_context().is_valid()).then(|| own.trace_id());
     let started = RequestIds::with(trace_id, own.span_id(), || tracer.build_with_context(builder, &parent));
-    let ids = started.span_context().clone();
-    let trace_id = TraceId::from_bytes(ids.trace_id().to_bytes());
-    // A provider that was shut down starts a span without ids.
-    if let (Some(trace_id), Some(span_id)) = (trace_id, SpanId::from_bytes(ids.span_id().to_bytes())) {
-        request.trace.set_span(trace_id, span_id);
-        request.trace.set_sampled(ids.is_sampled());
-        let tracestate = ids.trace_state().header();
-        if request.trace.tracestate().unwrap_or_default() != tracestate {
-            request.trace.set_tracestate(&tracestate);
-        }
-        return parent.with_span(started);
+    if started.span_context().is_valid() {
+        parent.with_span(started)
+    } else {
+        // The provider was shut down.
+        parent.with_remote_span_context(own)
     }
-    parent.with_remote_span_context(span_context(request.trace))
+}
+
+/// Gives the request the ids of its span.
+fn adopt_ids(context: &Context, trace: &mut TraceContext) {
+    let span = context.span();
+    let ids = span.span_context();
+    let trace_id = TraceId::from_bytes(ids.trace_id().to_bytes());
+    if let (Some(trace_id), Some(span_id)) = (trace_id, SpanId::from_bytes(ids.span_id().to_bytes())) {
+        trace.set_span(trace_id, span_id);
+        trace.set_sampled(ids.is_sampled());
+        let tracestate = ids.trace_state().header();
+        if trace.tracestate().unwrap_or_default() != tracestate {
+            trace.set_tracestate(&tracestate);
+        }
+    }
 }
 
 /// The names of the attributes that a span of a provider has from its start, so that samplers see them.

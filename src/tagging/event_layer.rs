@@ -66,11 +66,13 @@ impl EventLayer {
     ///
     /// Log lines of the app then carry `trace_id`, `span_id`, `method`, and `path`.
     ///
+    /// It is within the scopes of all observers. Later calls replace the level.
+    ///
     /// The span is named `request` and has the target `tower_tagging::request`. If no layer around this one reads trace ids,
     /// new ones are generated.
     #[must_use]
     pub fn span(self, level: tracing::Level) -> Self {
-        self.observer(RequestSpan(level))
+        self.change(|events| events.observers.set_span(RequestSpan(level)))
     }
 
     /// Adds an observer of running requests.

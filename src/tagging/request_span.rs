@@ -3,6 +3,7 @@ use tracing::{Level, Span};
 use super::{request_observer::RequestObserver, request_scope::RequestScope, request_start::RequestStart};
 
 /// Runs each request within a `tracing` span; see [`EventLayer::span`](super::EventLayer::span).
+#[derive(Clone, Copy)]
 pub(super) struct RequestSpan(pub(super) Level);
 
 impl RequestObserver for RequestSpan {
