@@ -56,6 +56,12 @@ pub(super) struct SpanStarter {
     identity: Arc<()>,
 }
 
+/// The current span of the process, at which the trace continues.
+struct LocalParent {
+    /// The span that the client named as the parent, if it belongs to another trace.
+    linked: Option<SpanContext>,
+}
+
 impl SpanStarter {
     /// Starts the span of a request. Returns the context in which the request runs, and `true` if its scheme is `https`.
     pub(super) fn start(&self, request: &mut RequestStart<'_>) -> (Context, bool) {
@@ -89,7 +95,7 @@ impl SpanStarter {
         RequestSpan {
             kind: self.kind(has_local_parent),
             has_local_parent,
-            linked: local.flatten(),
+            linked: local.and_then(|parent| parent.linked),
             ..self.sender(request)
         }
     }
@@ -148,9 +154,8 @@ impl SpanStarter {
         }
     }
 
-    /// Continues the trace at the current span. Returns `None` unless that is a span of this process. The inner value is the
-    /// span that the client named as the parent, if it belongs to another trace.
-    fn adopt_current(&self, request: &mut RequestStart<'_>) -> Option<Option<SpanContext>> {
+    /// Continues the trace at the current span. Returns `None` unless that is a span of this process.
+    fn adopt_current(&self, request: &mut RequestStart<'_>) -> Option<LocalParent> {
         if self.ignores_current {
             return None;
         }
@@ -181,7 +186,7 @@ impl SpanStarter {
             *trace = mem::replace(trace, TraceContext::unset()).with_sampled(is_sampled);
         }
         // A span of another process is the parent of a request as if its headers had named it.
-        (!current.is_remote()).then_some(linked)
+        (!current.is_remote()).then_some(LocalParent { linked })
     }
 
     /// Warns once if the app seems to use another version of `opentelemetry`, whose spans are not visible here.
