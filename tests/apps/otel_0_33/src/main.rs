@@ -24,14 +24,14 @@ async fn order(State(clients): State<Clients>) -> String {
     load_order(&clients).await
 }
 
-/// The layers of the app, from the outside.
+/// The outermost layer of the app.
 #[derive(Clone, Copy, Debug)]
-enum Order {
-    TaggingOutside,
+enum Outermost {
+    Tagging,
     /// The span of the `TraceLayer` is the root of the trace.
-    TraceLayerOutside,
+    TraceLayer,
     /// As before, and the app declares that its span is that of the server.
-    ServerTraceLayerOutside,
+    ServerTraceLayer,
 }
 
 #[tokio::main]
@@ -45,14 +45,14 @@ async fn main() {
     let subscriber = tracing_subscriber::registry()
         .with(tracing_opentelemetry::layer().with_tracer(provider.tracer("shop")).with_filter(only_of_the_app()));
     tracing::subscriber::set_global_default(subscriber).unwrap();
-    for order in [Order::TaggingOutside, Order::TraceLayerOutside, Order::ServerTraceLayerOutside] {
-        run(order, &collector, &provider).await;
-        println!("{order:?}: one trace");
+    for outermost in [Outermost::Tagging, Outermost::TraceLayer, Outermost::ServerTraceLayer] {
+        run(outermost, &collector, &provider).await;
+        println!("{outermost:?} outside: one trace");
     }
     tokio::task::spawn_blocking(move || provider.shutdown().unwrap()).await.unwrap();
 }
 
-async fn run(order: Order, collector: &Collector, provider: &SdkTracerProvider) {
+async fn run(outermost: Outermost, collector: &Collector, provider: &SdkTracerProvider) {
     let otel = Otel::builder().tracer_provider(provider).client().build().unwrap();
     let around_client = TaggingLayer::builder()
         .metadata(MetadataLayer::builder().inherit_tags())
@@ -68,7 +68,7 @@ async fn run(order: Order, collector: &Collector, provider: &SdkTracerProvider) 
     let clients = Clients { upstream: start_upstream().await, client };
 
     let routes = Router::new().route("/orders/{id}", get(self::order)).with_state(clients);
-    let is_server = matches!(order, Order::ServerTraceLayerOutside);
+    let is_server = matches!(outermost, Outermost::ServerTraceLayer);
     let trace_layer = TraceLayer::new_for_http().make_span_with(move |_: &http::Request<_>| {
         if is_server {
             tracing::info_span!("http_request", otel.kind = "server")
@@ -76,9 +76,9 @@ async fn run(order: Order, collector: &Collector, provider: &SdkTracerProvider) 
             tracing::info_span!("http_request")
         }
     });
-    let app = match order {
-        Order::TaggingOutside => routes.layer(trace_layer).layer(tagging),
-        Order::TraceLayerOutside | Order::ServerTraceLayerOutside => routes.layer(tagging).layer(trace_layer),
+    let app = match outermost {
+        Outermost::Tagging => routes.layer(trace_layer).layer(tagging),
+        Outermost::TraceLayer | Outermost::ServerTraceLayer => routes.layer(tagging).layer(trace_layer),
     };
     send(serve(app).await).await;
 
@@ -86,9 +86,9 @@ async fn run(order: Order, collector: &Collector, provider: &SdkTracerProvider) 
     assert!(report.is_complete(), "{report}");
     let flushed = provider.clone();
     tokio::task::spawn_blocking(move || flushed.force_flush().unwrap()).await.unwrap();
-    let (outer, inner) = match order {
-        Order::TaggingOutside => ("GET /orders/{id}", "http_request"),
-        Order::TraceLayerOutside | Order::ServerTraceLayerOutside => ("http_request", "GET /orders/{id}"),
+    let (outer, inner) = match outermost {
+        Outermost::Tagging => ("GET /orders/{id}", "http_request"),
+        Outermost::TraceLayer | Outermost::ServerTraceLayer => ("http_request", "GET /orders/{id}"),
     };
     let spans = collector.spans(5).await;
     spans.check(&[
