@@ -125,6 +125,16 @@ impl OpenRequest {
         layer.read(headers, facts.time, &mut facts.trace, self.unsettled.tags.early_notes())
     }
 
+    /// Continues the trace of the request that makes this one.
+    pub(crate) fn continue_trace(
+        &mut self,
+        layer: &TraceIdLayer,
+        caller: &TraceContext,
+        headers: &HeaderMap,
+    ) -> OnwardHeaders {
+        layer.continue_trace(caller, headers, &mut self.draft.facts_mut().trace)
+    }
+
     /// Sets the error unless there is one: the text that a handler recorded says more than an error type.
     pub(crate) fn fill_error(&mut self, error: Option<String>) {
         let facts = self.facts_mut();

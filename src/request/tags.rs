@@ -4,6 +4,7 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
+    time::Instant,
 };
 
 use uuid::Uuid;
@@ -171,6 +172,14 @@ impl Tags {
         self.state().trace()
     }
 
+    /// Returns the trace for calls that this request makes: at its own span, or at the active OpenTelemetry span within it.
+    pub(crate) fn trace_of_calls(&self) -> TraceContext {
+        let trace = self.trace();
+        #[cfg(feature = "otel")]
+        let trace = trace.at_active_span();
+        trace
+    }
+
     /// Returns the current diagnostics: tags that were truncated, coerced, dropped, or shadowed.
     pub fn diagnostics(&self) -> Vec<Diagnostic<'static>> {
         self.read(|request| request.unsettled.tags.diagnostics(), |event| event.diagnostics().to_vec())
@@ -278,7 +287,12 @@ impl Tags {
     /// Unlike [`record_usage`](Self::record_usage), this does not price the usage again. `UsageTap::roll_up` calls it
     /// automatically.
     pub fn record_call(&self, call: &LlmCall) {
-        self.record("call", |recorded| recorded.add_call(call));
+        self.record("call", |recorded| recorded.add_call(call, None));
+    }
+
+    /// Records an LLM call that started at this time.
+    pub(crate) fn record_call_since(&self, start: Instant, call: &LlmCall) {
+        self.record("call", |recorded| recorded.add_call(call, Some(start)));
     }
 
     /// Records a cost: of rows, seconds, bytes, or of a call whose price you know.

@@ -82,9 +82,10 @@ impl MetadataLayerBuilder {
         self
     }
 
-    /// Inherits the effective tags of the request that makes the call.
+    /// Inherits the effective tags and the trace of the request that makes the call.
     ///
-    /// That request is [`Tags::current`](crate::Tags::current). Each tag keeps the scope that set it.
+    /// That request is [`Tags::current`](crate::Tags::current). Each tag keeps the scope that set it. The call becomes a child
+    /// span of the current [`Step`](crate::Step), or else of the request, unless it has a `traceparent` of another trace.
     ///
     /// Use this for a layer around a client, so that its events carry the tags of the inbound request. Tags that a resolver
     /// or an outer layer sets for the call itself take precedence, key by key.

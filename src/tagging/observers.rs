@@ -3,6 +3,8 @@ use std::{
     sync::Arc,
 };
 
+use sync_wrapper::SyncWrapper;
+
 use crate::{event::Event, sink::Delivery, trace::TraceContext};
 
 use super::{
@@ -16,8 +18,10 @@ use super::{
 pub(super) struct Observers(Vec<Arc<dyn RequestObserver>>);
 
 /// The scopes that the observers opened for one request.
+///
+/// Scopes are only used through exclusive references, so the response body can be `Sync` although they are not.
 #[derive(Default)]
-pub(super) struct ObserverScopes(Option<Box<dyn RequestScope>>);
+pub(super) struct ObserverScopes(Option<SyncWrapper<Box<dyn RequestScope>>>);
 
 impl Observers {
     pub(super) fn add(&mut self, observer: Arc<dyn RequestObserver>) {
@@ -40,8 +44,11 @@ impl Observers {
             // The scopes so far are entered, so that spans of this observer become children of theirs.
             let inner = outer.run(|| isolated(|| observer.begin(start)));
             outer.0 = match (outer.0.take(), inner) {
-                (Some(outer), Some(inner)) => Some(Box::new(Nested { outer, inner })),
-                (outer, inner) => outer.or(inner),
+                (Some(outer), Some(inner)) => {
+                    let nested: Box<dyn RequestScope> = Box::new(Nested { outer: outer.into_inner(), inner });
+                    Some(SyncWrapper::new(nested))
+                }
+                (outer, inner) => outer.or(inner.map(SyncWrapper::new)),
             };
         }
         outer
@@ -63,7 +70,7 @@ impl ObserverScopes {
     /// Runs `code` within the scopes. Only a panic of `code` itself is passed on.
     #[inline]
     pub(super) fn run<T>(&mut self, code: impl FnOnce() -> T) -> T {
-        let Some(scope) = &mut self.0 else { return code() };
+        let Some(scope) = self.0.as_mut().map(SyncWrapper::get_mut) else { return code() };
         let mut code = Some(code);
         let mut result = None;
         isolated(|| {

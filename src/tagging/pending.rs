@@ -277,7 +277,7 @@ impl Pending {
             request.fill_error(error);
         })?;
         if let Some(caller) = caller {
-            PendingCall::roll_up(&caller, &event);
+            PendingCall::roll_up(&caller, &event, self.start);
         }
         let for_receipt = self.sends_receipt().then(|| Arc::clone(&event));
         self.events.emit(event);

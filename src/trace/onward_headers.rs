@@ -1,7 +1,7 @@
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::headers::{TRACEPARENT, TRACESTATE};
+use crate::headers::{PORTKEY_PARENT_SPAN_ID, TRACEPARENT, TRACESTATE};
 
 use super::{trace_context::TraceContext, traceparent::TRACE_ID, tracestate::Tracestate};
 
@@ -13,6 +13,8 @@ pub(crate) struct OnwardHeaders {
     pub(super) tracestate: Tracestate,
     /// The request has exactly one `traceparent`, which can be overwritten.
     pub(super) replaces_traceparent: bool,
+    /// The request names another parent explicitly. Services that read it give it precedence over `traceparent`.
+    pub(super) replaces_parent_span_id: bool,
 }
 
 impl OnwardHeaders {
@@ -22,6 +24,11 @@ impl OnwardHeaders {
             Tracestate::Unchanged => {}
             Tracestate::Joined(list) => _ = headers.insert(TRACESTATE, list),
             Tracestate::Dropped(_) => _ = headers.remove(TRACESTATE),
+        }
+        if self.replaces_parent_span_id
+            && let Ok(value) = HeaderValue::from_str(trace.span_id().as_str())
+        {
+            headers.insert(PORTKEY_PARENT_SPAN_ID, value);
         }
         // Both headers share one buffer: the `traceparent` contains the trace id.
         let bytes = Bytes::from_owner(trace.w3c().to_header());
