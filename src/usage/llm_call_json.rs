@@ -8,8 +8,8 @@ use serde_json::Value;
 use crate::time::micros;
 
 use super::{
-    cost_status::CostStatus, llm_call::LlmCall, money::Money, operation::Operation, quantity::Quantity, unit::Unit,
-    usage::Usage, usage_status::UsageStatus,
+    cost_status::CostStatus, llm_call::LlmCall, model_calls::ModelCalls, money::Money, operation::Operation,
+    quantity::Quantity, unit::Unit, usage::Usage, usage_status::UsageStatus,
 };
 
 struct Quantities<'a>(&'a [Quantity]);
@@ -22,7 +22,7 @@ impl Serialize for Quantities<'_> {
 
 impl Serialize for LlmCall {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut object = serializer.serialize_struct("LlmCall", 20)?;
+        let mut object = serializer.serialize_struct("LlmCall", 20 + usize::from(!self.models.is_empty()))?;
         object.serialize_field("provider", &self.provider)?;
         object.serialize_field("operation", &self.operation.as_ref().map(Operation::as_str))?;
         object.serialize_field("request_model", &self.request_model)?;
@@ -39,6 +39,9 @@ impl Serialize for LlmCall {
         object.serialize_field("output_cost_usd", &self.output_cost)?;
         object.serialize_field("price_source", &self.price_source.as_deref())?;
         object.serialize_field("calls", &self.calls)?;
+        if !self.models.is_empty() {
+            object.serialize_field("models", &self.models)?;
+        }
         object.serialize_field("duration_us", &self.duration.map(micros))?;
         object.serialize_field("first_token_us", &self.first_token.map(micros))?;
         object.serialize_field("output_tokens_per_second", &self.output_tokens_per_second)?;
@@ -78,6 +81,7 @@ impl LlmCall {
             output_cost: money("output_cost_usd"),
             price_source: text("price_source").map(Arc::from),
             calls: number("calls"),
+            models: models(value),
             duration: number("duration_us").map(Duration::from_micros),
             first_token: number("first_token_us").map(Duration::from_micros),
             output_tokens_per_second: value.get("output_tokens_per_second").and_then(Value::as_f64),
@@ -91,6 +95,11 @@ fn usage(call: &Value) -> Option<Usage> {
     let counts = call.get("usage")?.as_object()?;
     let known = Unit::ALL.iter().filter_map(|unit| Some((*unit, counts.get(unit.as_str())?.as_u64()?)));
     Some(known.fold(Usage::new(), |usage, (unit, count)| usage.with(unit, count)))
+}
+
+fn models(call: &Value) -> Vec<ModelCalls> {
+    let models = call.get("models").and_then(Value::as_array).into_iter().flatten();
+    models.filter_map(ModelCalls::from_json).collect()
 }
 
 fn quantities(call: &Value) -> Vec<Quantity> {

@@ -174,6 +174,7 @@ mod llm_call;
 mod llm_call_builder;
 mod llm_call_json;
 mod llm_endpoint;
+mod model_calls;
 mod money;
 mod observed_call;
 mod operation;
@@ -181,12 +182,14 @@ mod parse_money_error;
 mod price;
 mod quantity;
 mod recorded;
+mod recorded_call;
 mod request_facts;
 mod settle;
 mod unit;
 mod usage;
 mod usage_record;
 mod usage_status;
+mod waits;
 
 // Reading of responses, and pricing by the catalog.
 #[cfg(feature = "llm")]
@@ -249,6 +252,7 @@ pub use self::{
     llm_call::LlmCall,
     llm_call_builder::LlmCallBuilder,
     llm_endpoint::LlmEndpoint,
+    model_calls::ModelCalls,
     money::Money,
     operation::Operation,
     parse_money_error::ParseMoneyError,

@@ -9,7 +9,8 @@ use super::{
     llm_call::LlmCall,
     money::Money,
     price::{Cost, PriceQuery, joined_sources, price_or_none},
-    recorded::{KnownCost, Recorded, RecordedCall},
+    recorded::Recorded,
+    recorded_call::{RecordedCall, RolledUp},
     request_facts::RequestFacts,
     usage::Usage,
     usage_record::UsageRecord,
@@ -30,9 +31,11 @@ pub(super) fn settle(observation: Option<Observation>, request: &RequestFacts<'_
         None => with_recorded_usage(described_by_request(request), request),
     };
     call.calls = (recorded.rolled_up > 0).then_some(recorded.rolled_up);
-    call.duration = recorded.rolled_up_time.or_else(|| is_observed.then_some(request.duration));
+    call.models = recorded.models();
+    call.duration = recorded.rolled_up_time().or_else(|| is_observed.then_some(request.duration));
     call.round_times();
-    call.output_tokens_per_second = output_rate(&call, request.duration);
+    let rate = output_rate(&call, request.duration);
+    call.output_tokens_per_second = call.output_tokens_per_second.or(rate);
     if call.cost_status == CostStatus::Priced && !call.inconsistencies.is_empty() {
         call.cost_status = CostStatus::Partial;
     }
@@ -76,6 +79,7 @@ fn with_recorded_cost(mut call: LlmCall, recorded: &Recorded) -> LlmCall {
 fn with_recorded_usage(mut call: LlmCall, request: &RequestFacts<'_>) -> LlmCall {
     let Recorded { calls, money, quantities, .. } = request.recorded;
     let mut sum = RecordedSum::new(*money);
+    request.recorded.describe(&mut call);
     for recorded in calls {
         let record = &recorded.record;
         call.inconsistencies.extend(inconsistencies(&record.usage));
@@ -89,7 +93,7 @@ fn with_recorded_usage(mut call: LlmCall, request: &RequestFacts<'_>) -> LlmCall
     call.cost = sum.total();
     call.input_cost = sum.part(|cost| cost.input);
     call.output_cost = sum.part(|cost| cost.output);
-    call.usage_status = UsageStatus::Recorded;
+    call.usage_status = calls.iter().map(|call| call.status).reduce(UsageStatus::and).unwrap_or(UsageStatus::Recorded);
     call.usage = (!sum.usage.is_empty()).then_some(sum.usage);
     call
 }
@@ -119,17 +123,17 @@ impl RecordedSum {
 
     fn add(&mut self, call: &RecordedCall, request: &RequestFacts<'_>) {
         self.usage.add_all(&call.record.usage);
-        match &call.known_cost {
-            Some(known_cost) => self.add_known_cost(known_cost),
+        match &call.rolled_up {
+            Some(rolled_up) => self.add_rolled_up(rolled_up),
             None => self.price(&call.record, request),
         }
     }
 
-    fn add_known_cost(&mut self, KnownCost { status, cost }: &KnownCost) {
-        self.costs.extend(cost.clone());
-        self.has_unpriced_calls |= *status == CostStatus::UnpricedModel;
-        self.has_partial_costs |= *status == CostStatus::Partial;
-        self.has_calls_without_usage |= *status == CostStatus::NoUsage;
+    fn add_rolled_up(&mut self, call: &RolledUp) {
+        self.costs.extend(call.cost.clone());
+        self.has_unpriced_calls |= call.has_unpriced_calls;
+        self.has_partial_costs |= call.has_partial_costs;
+        self.has_calls_without_usage |= call.has_calls_without_usage;
     }
 
     fn price(&mut self, record: &UsageRecord, request: &RequestFacts<'_>) {
@@ -189,6 +193,7 @@ impl RecordedSum {
             (true, _) if is_incomplete => CostStatus::Partial,
             (true, _) => CostStatus::Priced,
             (false, true) => CostStatus::UnpricedModel,
+            (false, false) if self.has_partial_costs => CostStatus::Partial,
             (false, false) if self.usage.is_empty() => CostStatus::NoUsage,
             (false, false) => CostStatus::Off,
         }
@@ -260,14 +265,14 @@ mod tests {
         let mut recorded = Recorded::default();
         let parts = |input: &str, output: &str| cost("3").parts(input.parse().unwrap(), output.parse().unwrap());
         for cost in [parts("1", "2"), parts("2", "1").source("provider")] {
-            recorded.add_call(&LlmCall::builder().usage(Usage::tokens(1, 1)).cost(cost).build());
+            recorded.add_call(&LlmCall::builder().usage(Usage::tokens(1, 1)).cost(cost).build(), None);
         }
         let call = settled(&recorded).unwrap();
         assert_eq!((call.cost_status(), call.price_source()), (CostStatus::Priced, Some("custom and provider")));
         let dollars = [call.cost(), call.input_cost(), call.output_cost()].map(|amount| amount.unwrap().to_string());
         assert_eq!(dollars, ["6", "3", "3"]);
 
-        recorded.add_call(&LlmCall::builder().build());
+        recorded.add_call(&LlmCall::builder().build(), None);
         assert_eq!(settled(&recorded).unwrap().cost_status(), CostStatus::Partial);
     }
 
