@@ -19,6 +19,9 @@ use crate::{
     usage::{ExtraCost, LlmCall, Recorded, UsageRecord},
 };
 
+#[cfg(feature = "llm")]
+use crate::usage::Usage;
+
 use super::request_state::{OpenRequest, RequestState};
 
 /// A handle to the tags, trace ids, and event of a request.
@@ -265,7 +268,7 @@ impl Tags {
     /// `UsageTap`.
     ///
     /// Counts have the meaning that [`Usage`](crate::usage::Usage) documents, which may differ from the SDK's: Anthropic, for
-    /// instance, reports cache reads and writes separately from the input. Parts that exceed their whole are reported as a
+    /// instance, reports cache reads and writes separately from the input. `record_response` converts them. Parts that exceed their whole are reported as a
     /// diagnostic.
     ///
     /// Usage that is recorded after the response has ended is lost; a `tracing` warning with the target
@@ -280,6 +283,25 @@ impl Tags {
     pub fn record_usage(&self, usage: impl Into<UsageRecord>) {
         let usage = usage.into();
         self.record("usage", |recorded| recorded.add_usage(usage));
+    }
+
+    /// Records the usage that the response to an LLM call reports, for a call that no layer observes.
+    ///
+    /// The body is JSON or a stream of server-sent events, as the provider sent it; the first bytes decide. It is read as
+    /// [`Usage::from_response`](crate::usage::Usage::from_response) and [`from_sse`](crate::usage::Usage::from_sse) do, with
+    /// the conventions of the provider, which is its id in the price catalog. The rest is as for
+    /// [`record_usage`](Self::record_usage). If the body reports no usage, or cannot be read, the usage status of the event is
+    /// `absent` or `unparsed`.
+    ///
+    /// ```
+    /// use tower_tagging::Tags;
+    ///
+    /// let tags = Tags::new();
+    /// tags.record_response("openai", r#"{"model":"gpt-4o","usage":{"prompt_tokens":2006,"completion_tokens":300}}"#);
+    /// ```
+    #[cfg(feature = "llm")]
+    pub fn record_response(&self, provider: impl Into<String>, body: impl AsRef<[u8]>) {
+        self.record_usage(Usage::from_response(provider, body));
     }
 
     /// Records an LLM call that has its own event: its usage, and its cost as it was priced there.

@@ -30,6 +30,9 @@ pub(crate) struct Recorded {
 impl Recorded {
     /// Records usage that has not been priced.
     pub(crate) fn add_usage(&mut self, record: UsageRecord) {
+        if let Some(reported) = &record.reported {
+            self.last_call = Some(Box::new(reported.call().clone()));
+        }
         self.add(RecordedCall::by_code(record));
     }
 
@@ -75,7 +78,7 @@ impl Recorded {
         call.request_model = call.request_model.take().or_else(|| last.request_model.clone());
         call.service_tier = call.service_tier.take().or_else(|| last.service_tier.clone());
         call.stream |= last.stream;
-        if self.calls.len() == 1 && self.rolled_up == last.calls.unwrap_or(1) {
+        if self.calls.len() == 1 && self.rolled_up <= last.calls.unwrap_or(1) {
             call.response_id = call.response_id.take().or_else(|| last.response_id.clone());
             call.first_token = call.first_token.or(last.first_token);
             call.output_tokens_per_second = last.output_tokens_per_second;

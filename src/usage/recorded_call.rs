@@ -27,7 +27,7 @@ pub(super) struct RolledUp {
 impl RecordedCall {
     /// Creates a call whose usage code recorded.
     pub(super) fn by_code(record: UsageRecord) -> Self {
-        Self { record, status: UsageStatus::Recorded, rolled_up: None }
+        Self { status: record.status(), record, rolled_up: None }
     }
 
     /// Creates a call that was read and priced for an event of its own.
@@ -52,6 +52,7 @@ impl RecordedCall {
             usage: call.usage.clone().unwrap_or_default(),
             provider: call.provider.clone(),
             model: call.response_model.clone(),
+            reported: None,
         };
         Self { record, status: call.usage_status, rolled_up: Some(rolled_up) }
     }
@@ -67,6 +68,8 @@ impl RecordedCall {
     /// Adds another call. Both were rolled up, or both were recorded by code.
     pub(super) fn add(&mut self, other: Self) {
         self.record.usage.add_all(&other.record.usage);
+        // The sum is not what a response reported.
+        self.record.reported = None;
         self.status = self.status.and(other.status);
         if let (Some(sum), Some(call)) = (&mut self.rolled_up, other.rolled_up) {
             sum.calls = sum.calls.saturating_add(call.calls);

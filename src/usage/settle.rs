@@ -82,7 +82,10 @@ fn with_recorded_usage(mut call: LlmCall, request: &RequestFacts<'_>) -> LlmCall
     request.recorded.describe(&mut call);
     for recorded in calls {
         let record = &recorded.record;
-        call.inconsistencies.extend(inconsistencies(&record.usage));
+        match &record.reported {
+            Some(reported) => call.inconsistencies.extend(reported.call().inconsistencies.iter().cloned()),
+            None => call.inconsistencies.extend(inconsistencies(&record.usage)),
+        }
         call.provider = record.provider.clone().or_else(|| call.provider.take());
         call.response_model = record.model.clone().or_else(|| call.response_model.take());
         sum.add(recorded, request);
@@ -138,6 +141,11 @@ impl RecordedSum {
 
     fn price(&mut self, record: &UsageRecord, request: &RequestFacts<'_>) {
         let Some((tap, book)) = request.pricing() else { return };
+        if let Some(reported) = &record.reported {
+            let call = LlmCall { response_model: record.model.clone(), ..reported.call().clone() };
+            let priced = RecordedCall::of(&reported.price_as(call, request));
+            return priced.rolled_up.iter().for_each(|call| self.add_rolled_up(call));
+        }
         let Some(model) = record.model.as_deref() else {
             // A recorded cost is taken to be the cost of usage without a model.
             self.has_unpriced_calls |= self.money.is_none();

@@ -21,6 +21,20 @@ impl Observation {
     }
 }
 
+/// Has no value, since no response is read.
+#[derive(Debug)]
+pub(super) struct ReportedCall(Infallible);
+
+impl ReportedCall {
+    pub(super) fn call(&self) -> &LlmCall {
+        match self.0 {}
+    }
+
+    pub(super) fn price_as(&self, _call: LlmCall, _request: &RequestFacts<'_>) -> LlmCall {
+        match self.0 {}
+    }
+}
+
 /// A response that is not observed.
 #[derive(Default)]
 pub(super) struct ObservedResponse;
