@@ -20,15 +20,18 @@ use super::{
 /// Returns the LLM call of a request, or `None` if there is neither a call nor a recorded usage or cost.
 ///
 /// Recorded usage replaces observed usage. A recorded cost alone is added to the observed call.
-pub(super) fn settle(observation: Option<Observation>, request: &RequestFacts<'_>) -> Option<LlmCall> {
-    let recorded = request.recorded;
+pub(super) fn settle(
+    observation: Option<Observation>,
+    recorded: &Recorded,
+    request: &RequestFacts<'_>,
+) -> Option<LlmCall> {
     let observation = observation.filter(|observation| observation.is_llm_call(request) || !recorded.is_empty());
     let is_observed = observation.is_some();
     let mut call = match observation {
         Some(observation) if recorded.calls.is_empty() => with_recorded_cost(observation.price(request), recorded),
-        Some(observation) => with_recorded_usage(observation.describe(request), request),
+        Some(observation) => with_recorded_usage(observation.describe(request), recorded, request),
         None if recorded.is_empty() => return None,
-        None => with_recorded_usage(described_by_request(request), request),
+        None => with_recorded_usage(described_by_request(request), recorded, request),
     };
     call.calls = (recorded.rolled_up > 0).then_some(recorded.rolled_up);
     call.models = recorded.models();
@@ -54,8 +57,8 @@ fn described_by_request(request: &RequestFacts<'_>) -> LlmCall {
 }
 
 /// Returns the LLM call of a request without an observed call, if code recorded usage or a cost.
-pub(crate) fn settle_recorded(request: &RequestFacts<'_>) -> Option<LlmCall> {
-    settle(None, request)
+pub(crate) fn settle_recorded(recorded: &Recorded, request: &RequestFacts<'_>) -> Option<LlmCall> {
+    settle(None, recorded, request)
 }
 
 /// Adds a recorded cost to an observed call.
@@ -76,10 +79,10 @@ fn with_recorded_cost(mut call: LlmCall, recorded: &Recorded) -> LlmCall {
 }
 
 /// Replaces the usage and the cost of a call by the sum of the recorded calls.
-fn with_recorded_usage(mut call: LlmCall, request: &RequestFacts<'_>) -> LlmCall {
-    let Recorded { calls, money, quantities, .. } = request.recorded;
+fn with_recorded_usage(mut call: LlmCall, recorded: &Recorded, request: &RequestFacts<'_>) -> LlmCall {
+    let Recorded { calls, money, quantities, .. } = recorded;
     let mut sum = RecordedSum::new(*money);
-    request.recorded.describe(&mut call);
+    recorded.describe(&mut call);
     for recorded in calls {
         let record = &recorded.record;
         match &record.reported {
@@ -233,7 +236,6 @@ mod tests {
         let (fields, metadata) = (RequestFields::default(), Metadata::new());
         let request = RequestFacts {
             tap: None,
-            recorded,
             fields: &fields,
             time: UNIX_EPOCH,
             host: "",
@@ -242,7 +244,7 @@ mod tests {
             duration: Duration::from_secs(1),
             metadata: &metadata,
         };
-        settle(None, &request)
+        settle(None, recorded, &request)
     }
 
     fn cost(dollars: &str) -> Cost {
