@@ -77,6 +77,11 @@ impl ContentDecoder {
         (decoder.codings.len() <= MAX_CODINGS).then_some(decoder)
     }
 
+    /// Returns `true` if a message with these headers has no coding.
+    pub(crate) fn is_unneeded(headers: &HeaderMap) -> bool {
+        Self::for_headers(headers).is_some_and(|decoder| decoder.is_identity())
+    }
+
     /// Returns `true` if the body has no coding.
     pub(crate) fn is_identity(&self) -> bool {
         self.codings.is_empty()

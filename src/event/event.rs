@@ -208,6 +208,18 @@ impl Event {
         self.facts.limit_rule.as_deref()
     }
 
+    /// Returns `true` if the request counts as an error.
+    ///
+    /// That is a status from 400, the outcome [`Failed`](Outcome::Failed) or [`Panicked`](Outcome::Panicked), or an
+    /// [error of the LLM provider](crate::usage::LlmCall::error) inside a successful response. A client that disconnects
+    /// does not cause an error. The stores, their queries, and telemetry for clients use this definition. Telemetry for
+    /// servers follows OpenTelemetry, by which a status from 400 to 499 is not an error of the server.
+    pub fn is_error(&self) -> bool {
+        let has_error_status = self.status().is_some_and(|status| status.as_u16() >= 400);
+        let is_broken = matches!(self.outcome(), Outcome::Failed | Outcome::Panicked);
+        has_error_status || is_broken || self.llm().is_some_and(|call| call.error().is_some())
+    }
+
     /// Returns the error of the request.
     ///
     /// It is the text that a handler [recorded](crate::Tags::set_error), or else the kind of error that the request body,

@@ -221,3 +221,41 @@ impl EventBuilder {
         Event::new(self.facts, settled)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::usage::LlmCall;
+
+    #[test]
+    fn an_error_is_a_bad_status_a_broken_request_or_an_error_of_the_provider() {
+        let broken = LlmCall::builder().error("overloaded").build();
+        let fine = LlmCall::builder().build();
+        for (outcome, status, call, is_error) in [
+            (Outcome::Completed, Some(200), None, false),
+            (Outcome::Completed, Some(399), Some(&fine), false),
+            (Outcome::Completed, Some(400), None, true),
+            (Outcome::Completed, Some(599), None, true),
+            (Outcome::Completed, Some(200), Some(&broken), true),
+            (Outcome::Upgraded, Some(101), None, false),
+            (Outcome::Rejected, Some(429), None, true),
+            (Outcome::Failed, None, None, true),
+            (Outcome::Failed, Some(200), Some(&fine), true),
+            (Outcome::Panicked, Some(200), None, true),
+            // A client that disconnects.
+            (Outcome::Cancelled, None, None, false),
+            (Outcome::Cancelled, Some(200), Some(&fine), false),
+            (Outcome::Cancelled, Some(200), Some(&broken), true),
+            (Outcome::Cancelled, Some(500), None, true),
+        ] {
+            let mut builder = Event::builder().outcome(outcome);
+            if let Some(status) = status {
+                builder = builder.status(StatusCode::from_u16(status).unwrap());
+            }
+            if let Some(call) = call {
+                builder = builder.llm(call.clone());
+            }
+            assert_eq!(builder.build().is_error(), is_error, "{outcome} {status:?}");
+        }
+    }
+}

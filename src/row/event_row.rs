@@ -121,6 +121,8 @@ event_row! {
         limit_rule: Option<String>,
         /// The error that the handler recorded, or else the kind of error that the service or a body returned.
         error_message: Option<String>,
+        /// `true` if the request [counts as an error](crate::Event::is_error).
+        is_error: bool,
         /// The name of the API key that the caller used, never the key itself.
         api_key: Option<String>,
         /// The slug of the workspace that the API key belongs to.

@@ -55,6 +55,7 @@ fn set_result(row: &mut EventRow, event: &Event) {
     row.rejection = event.rejection().map(owned);
     row.limit_rule = event.limit_rule().map(owned);
     row.error_message = event.error().map(owned);
+    row.is_error = event.is_error();
 }
 
 fn set_trace(row: &mut EventRow, event: &Event) {

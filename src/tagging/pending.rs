@@ -297,6 +297,9 @@ impl Drop for Pending {
             Outcome::Completed
         } else if self.user_code.has_panicked() || thread::panicking() {
             Outcome::Panicked
+        } else if self.call.has_end_marker() {
+            // SDKs hang up as soon as they have read the marker.
+            Outcome::Completed
         } else {
             Outcome::Cancelled
         };

@@ -72,6 +72,11 @@ impl PendingCall {
         }
     }
 
+    /// Returns `true` once the end marker of the LLM stream was seen.
+    pub(super) fn has_end_marker(&mut self) -> bool {
+        self.observed.as_mut().and_then(|observed| observed.tap()).is_some_and(|tap| tap.has_end_marker())
+    }
+
     /// Hands the observation over to the event.
     pub(super) fn end(
         &mut self,

@@ -39,6 +39,11 @@ impl BodyReader {
         self.is_stream && self.report.first_token.is_none()
     }
 
+    /// Returns `true` once the stream's own end marker was seen.
+    pub(super) fn has_end_marker(&self) -> bool {
+        self.framing.has_end_marker(&self.report)
+    }
+
     /// Reads no more, because some part of the body cannot be read.
     pub(super) fn give_up(&mut self) {
         self.framing = Framing::Unreadable;

@@ -44,6 +44,7 @@ impl LlmEndpoint {
             model: None,
             stream: route.streams,
             is_tentative: route.certainty == Certainty::Tentative,
+            is_retrieval: route.certainty == Certainty::Retrieval,
         }
     }
 }

@@ -21,6 +21,10 @@ pub(super) enum Field {
     InvocationMetrics,
     /// The length of transcribed audio, in seconds.
     Duration,
+    /// `true` if the call runs in the background, so that the response to its own request has no counts yet.
+    Background,
+    /// The status of the answer.
+    Status,
     /// The type of a stream event. Scanners replace it by [`Field::Event`].
     EventType,
     /// A stream event of a known type.

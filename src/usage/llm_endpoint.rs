@@ -19,6 +19,8 @@ pub struct LlmEndpoint {
     pub(super) stream: Option<bool>,
     /// Other services may have the same path. Without a sign of an LLM in the request or response, this is not a call.
     pub(super) is_tentative: bool,
+    /// The request retrieves the result of an earlier call.
+    pub(super) is_retrieval: bool,
 }
 
 impl LlmEndpoint {
@@ -34,6 +36,7 @@ impl LlmEndpoint {
             model: None,
             stream: None,
             is_tentative: false,
+            is_retrieval: false,
         }
     }
 

@@ -81,9 +81,12 @@
 //! The requested `model` and `service_tier` are read from JSON and multipart request bodies by
 //! [`RequestBodyLayer`](crate::tagging::RequestBodyLayer), which is part of [`TaggingLayer`](crate::TaggingLayer).
 //!
-//! Only calls that ask a model for something are read. Fetching a response that OpenAI produced in the background
-//! (`GET /v1/responses/{id}`) is not one of them, since it can be fetched any number of times. To read it anyway, name it
-//! in [`UsageTap::endpoint`], and use [`LlmCall::response_id`] to drop duplicates.
+//! Only calls that ask a model for something are read, with one exception. A response that OpenAI produces in the background
+//! reports its usage only when it is retrieved (`GET /v1/responses/{id}`), possibly many times. Its first result counts as an
+//! LLM call, and the other retrievals do not. Each tap remembers the last 16,384 results. If several processes retrieve the
+//! same response, use [`LlmCall::response_id`] to drop duplicates.
+//!
+//! Plain-text transcriptions are never read, since they contain what somebody said.
 //!
 //! # What the counts mean
 //!
@@ -196,6 +199,8 @@ mod usage_status;
 mod waits;
 
 // Reading of responses, and pricing by the catalog.
+#[cfg(feature = "llm")]
+mod background_calls;
 #[cfg(feature = "llm")]
 mod body_reader;
 #[cfg(feature = "llm")]

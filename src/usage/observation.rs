@@ -18,9 +18,20 @@ pub(super) struct Observation {
 }
 
 impl Observation {
-    /// Returns `false` if the path may belong to something else, and neither request nor response mentions a model or usage.
-    pub(super) fn is_llm_call(&self, request: &RequestFacts<'_>) -> bool {
-        !self.endpoint.is_tentative || self.report.is_llm() || request.fields.model.is_some()
+    /// Returns `true` if the request is an LLM call, or if code recorded a call on it and does not contradict the path.
+    ///
+    /// Some paths may belong to something else. Their requests are calls only if request or response mention a model or
+    /// usage, or code recorded a call. A result that is retrieved counts at most once, and only if the call ran in the
+    /// background: the response to any other call reported its usage already.
+    pub(super) fn is_llm_call(&self, is_recorded: bool, request: &RequestFacts<'_>) -> bool {
+        let report = &self.report;
+        let has_result = report.is_background && !report.is_pending && !report.usage.is_empty() && request.is_success;
+        let is_first = has_result && request.tap.is_none_or(|tap| tap.is_first_report(report.id.as_deref()));
+        if self.endpoint.is_retrieval {
+            return is_first;
+        }
+        let is_certain = !self.endpoint.is_tentative || is_recorded;
+        is_certain || report.is_llm() || request.fields.model.is_some()
     }
 
     /// Returns the call as the provider reported it, without a price.

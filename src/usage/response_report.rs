@@ -38,8 +38,14 @@ pub(crate) struct ResponseReport {
     is_ending: bool,
     /// The format marks its end, so a body that ends without the mark is incomplete.
     pub(super) announces_end: bool,
+    /// The stream's own end marker was seen. Clients may hang up from here on.
+    pub(super) has_end_marker: bool,
     /// The error that the response contains.
     pub(super) error: Option<String>,
+    /// The call runs in the background.
+    pub(super) is_background: bool,
+    /// The call is not over.
+    pub(super) is_pending: bool,
     /// An Anthropic model declined to answer.
     pub(super) is_refused: bool,
     /// The response could not be read, or not to its end.
@@ -118,7 +124,10 @@ impl ResponseReport {
         }
         // An answer may end before its counts are reported.
         let has_counts = !(self.usage.is_empty() && self.metrics.is_empty());
-        self.is_final |= std::mem::take(&mut self.is_ending) && has_counts;
+        let is_ending = std::mem::take(&mut self.is_ending) && has_counts;
+        self.is_final |= is_ending;
+        // Gemini has no other end marker than the finish reason and the counts of its last chunk.
+        self.has_end_marker |= is_ending && document.values().any(|(field, _)| field == Field::MarkedFinishReason);
         document.clear();
         self.document = document;
     }
@@ -132,21 +141,23 @@ impl ResponseReport {
             Field::Usage(kind) => self.apply_usage(kind, value),
             Field::Count(name) | Field::Detail(name) => self.set_count(name, value),
             Field::InvocationMetrics => {
-                self.is_ending = true;
+                self.end();
                 self.is_unparsed |= merge_counts(&mut self.metrics, value).is_err();
             }
+            Field::Background => self.is_background = value == b"true",
+            Field::Status => self.is_pending = matches!(value, b"\"queued\"" | b"\"in_progress\""),
             Field::Duration => self.duration = serde_json::from_slice(value).ok(),
             Field::Event(event) => match event.effect {
                 EventEffect::AnnouncesEnd => self.announces_end = true,
-                EventEffect::Ends => self.is_ending = true,
+                EventEffect::Ends => self.end(),
                 EventEffect::Fails => self.set_error(UNKNOWN_ERROR.to_owned()),
                 EventEffect::EndsFailed => {
-                    self.is_ending = true;
+                    self.end();
                     self.set_error(UNKNOWN_ERROR.to_owned());
                 }
                 EventEffect::EchoesRequest | EventEffect::Counts => {}
             },
-            Field::Done => self.is_ending |= value == b"true",
+            Field::Done if value == b"true" => self.end(),
             Field::UsageOnly => self.is_ending = true,
             Field::FinishReason | Field::MarkedFinishReason => self.is_ending |= value != b"null",
             Field::StopReason => {
@@ -160,8 +171,14 @@ impl ResponseReport {
                     self.set_error(error);
                 }
             }
-            Field::Tool(_) | Field::EventType | Field::Ignored | Field::DocumentEnd => {}
+            Field::Done | Field::Tool(_) | Field::EventType | Field::Ignored | Field::DocumentEnd => {}
         }
+    }
+
+    /// Notes that the current document marks the end of the stream.
+    fn end(&mut self) {
+        self.is_ending = true;
+        self.has_end_marker = true;
     }
 
     /// Sets the error, unless a more informative one is known.

@@ -25,7 +25,7 @@ pub(super) fn settle(
     recorded: &Recorded,
     request: &RequestFacts<'_>,
 ) -> Option<LlmCall> {
-    let observation = observation.filter(|observation| observation.is_llm_call(request) || !recorded.is_empty());
+    let observation = observation.filter(|observation| observation.is_llm_call(!recorded.is_empty(), request));
     let is_observed = observation.is_some();
     let mut call = match observation {
         Some(observation) if recorded.calls.is_empty() => with_recorded_cost(observation.price(request), recorded),

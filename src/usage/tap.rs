@@ -8,6 +8,8 @@ use super::{
     body_reader::BodyReader,
     framing::{Framing, begins_as_sse},
     header_report::HeaderReport,
+    llm_endpoint::LlmEndpoint,
+    operation::Operation,
     response_report::ResponseReport,
 };
 
@@ -23,11 +25,19 @@ pub(crate) enum Tap {
 }
 
 impl Tap {
-    /// Creates the tap for a response with these headers. It takes `buffer` if it keeps the body. `may_stream` means that a
-    /// JSON body may hold several documents.
-    pub(super) fn new(headers: &HeaderMap, may_stream: bool, max_value_bytes: usize, buffer: &mut Vec<u8>) -> Self {
+    /// Creates the tap for a response with these headers. It takes `buffer` if it keeps the body.
+    pub(super) fn new(
+        headers: &HeaderMap,
+        endpoint: &LlmEndpoint,
+        max_value_bytes: usize,
+        buffer: &mut Vec<u8>,
+    ) -> Self {
         let media_type = media_type(headers);
-        let framing = Framing::for_media_type(media_type, may_stream, max_value_bytes);
+        let is_transcript = endpoint.operation == Operation::Transcription && is_text(media_type);
+        let framing = match endpoint.stream {
+            _ if is_transcript => Framing::Unreadable,
+            may_stream => Framing::for_media_type(media_type, may_stream == Some(true), max_value_bytes),
+        };
         let decoder = ContentDecoder::for_headers(headers);
         let headers = HeaderReport::read(headers);
         if framing.is_probably_json() && decoder.as_ref().is_some_and(ContentDecoder::is_identity) {
@@ -37,7 +47,7 @@ impl Tap {
         let is_readable = !matches!(framing, Framing::Unreadable);
         Self::Passing(Box::new(match decoder.filter(|_| is_readable) {
             Some(decoder) => BodyReader::new(decoder, framing, is_stream, headers),
-            None => BodyReader::unreadable(is_stream, headers, !carries_no_usage(media_type)),
+            None => BodyReader::unreadable(is_stream, headers, !(is_transcript || carries_no_usage(media_type))),
         }))
     }
 
@@ -46,6 +56,14 @@ impl Tap {
         match self {
             Self::Kept { .. } => false,
             Self::Passing(reader) => reader.awaits_first_token(),
+        }
+    }
+
+    /// Returns `true` once the stream's own end marker was seen.
+    pub(crate) fn has_end_marker(&self) -> bool {
+        match self {
+            Self::Kept { .. } => false,
+            Self::Passing(reader) => reader.has_end_marker(),
         }
     }
 
@@ -120,6 +138,14 @@ fn begins_stream(body: &[u8], chunk: &[u8]) -> bool {
     body.is_empty() && begins_as_sse(chunk)
 }
 
+/// Returns `true` for texts, such as subtitles, but not for server-sent events.
+fn is_text(media_type: &[u8]) -> bool {
+    const SUBTITLES: [&str; 2] = ["application/x-subrip", "application/ttml+xml"];
+    let is_event_stream = media_type.eq_ignore_ascii_case(b"text/event-stream");
+    let is_text = media_type.get(..5).is_some_and(|begin| begin.eq_ignore_ascii_case(b"text/")) && !is_event_stream;
+    is_text || SUBTITLES.iter().any(|name| media_type.eq_ignore_ascii_case(name.as_bytes()))
+}
+
 /// Returns `true` for media types whose bodies never report usage, so nothing is lost if they cannot be read.
 fn carries_no_usage(media_type: &[u8]) -> bool {
     [&b"audio/"[..], b"image/", b"video/"]
@@ -139,7 +165,8 @@ mod tests {
     fn read(content_type: &str, chunks: &[&str]) -> (ResponseReport, bool) {
         let mut headers = HeaderMap::new();
         headers.insert(header::CONTENT_TYPE, content_type.parse().unwrap());
-        let mut tap = Tap::new(&headers, false, 1024, &mut Vec::new());
+        let endpoint = LlmEndpoint::new("acme", Operation::Chat);
+        let mut tap = Tap::new(&headers, &endpoint, 1024, &mut Vec::new());
         for chunk in chunks {
             tap.feed(chunk.as_bytes(), Duration::from_secs(1));
         }

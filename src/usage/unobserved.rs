@@ -8,7 +8,7 @@ use super::{llm_call::LlmCall, llm_endpoint::LlmEndpoint, request_facts::Request
 pub(super) struct Observation(Infallible);
 
 impl Observation {
-    pub(super) fn is_llm_call(&self, _request: &RequestFacts<'_>) -> bool {
+    pub(super) fn is_llm_call(&self, _is_recorded: bool, _request: &RequestFacts<'_>) -> bool {
         match self.0 {}
     }
 

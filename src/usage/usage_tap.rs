@@ -8,7 +8,9 @@ use std::{
 
 use http::{Response, Uri, request::Parts};
 
-use super::{CatalogPrices, LlmEndpoint, PriceBook, provider::ProviderCatalog, tap::Tap, wire};
+use super::{
+    CatalogPrices, LlmEndpoint, PriceBook, background_calls::BackgroundCalls, provider::ProviderCatalog, tap::Tap, wire,
+};
 
 type DetectEndpoint = dyn Fn(&Parts) -> Option<LlmEndpoint> + Send + Sync;
 
@@ -36,6 +38,7 @@ struct Config {
 struct State {
     unpriced: AtomicU64,
     catalog: ProviderCatalog,
+    background_calls: BackgroundCalls,
 }
 
 impl Default for UsageTap {
@@ -188,7 +191,7 @@ impl UsageTap {
 
     /// Creates the tap for a response. It takes `buffer` if it keeps the body.
     pub(crate) fn tap<B>(&self, endpoint: &LlmEndpoint, response: &Response<B>, buffer: &mut Vec<u8>) -> Tap {
-        Tap::new(response.headers(), endpoint.stream == Some(true), self.config.max_value_bytes, buffer)
+        Tap::new(response.headers(), endpoint, self.config.max_value_bytes, buffer)
     }
 
     pub(super) fn catalog(&self) -> &ProviderCatalog {
@@ -197,6 +200,11 @@ impl UsageTap {
 
     pub(super) fn book(&self) -> Option<&dyn PriceBook> {
         self.config.prices.as_deref()
+    }
+
+    /// Returns `true` the first time that the usage of a background call with this id is reported.
+    pub(super) fn is_first_report(&self, id: Option<&str>) -> bool {
+        id.is_none_or(|id| self.state.background_calls.insert(id))
     }
 
     pub(super) fn count_unpriced(&self) {

@@ -58,4 +58,8 @@ impl Tap {
     pub(crate) fn give_up(&mut self) {
         match self.0 {}
     }
+
+    pub(crate) fn has_end_marker(&self) -> bool {
+        match self.0 {}
+    }
 }

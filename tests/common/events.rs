@@ -206,6 +206,9 @@ pub(crate) fn expected(event: &Event) -> Value {
         "status_code": json["response"]["status"],
         "response_bytes": json["response"]["body_bytes"],
         "error_message": json["error"],
+        "is_error": json["response"]["status"].as_u64() >= Some(400)
+            || ["failed", "panicked"].contains(&json["outcome"].as_str().unwrap())
+            || json["llm"]["error"].is_string(),
         "raw_metadata": json["metadata"],
         "indexed_metadata": null,
         "metadata_sources": json["sources"],

@@ -7,7 +7,8 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use tower_tagging::{Event, Tags, metadata::Scope, tags, usage::Usage};
+use http::StatusCode;
+use tower_tagging::{Event, Tags, event::Outcome, metadata::Scope, tags, usage::Usage};
 
 use crate::events::priced_events_at;
 
@@ -63,7 +64,24 @@ pub(crate) fn spending_events() -> Vec<Arc<Event>> {
     }));
     events.extend(priced_events_at(now, 4, |_, tags| set(tags, "document-review", "growth", "ada")));
     events.extend(priced_events_at(now, 2, |_, tags| set(tags, "static", "web", "visitor")));
+    events.extend(routed_events(now));
     events
+}
+
+/// Returns requests with a route that ended in different ways. None of them is an LLM call.
+fn routed_events(time: SystemTime) -> impl Iterator<Item = Arc<Event>> {
+    let builder = |outcome| Event::builder().time(time).outcome(outcome).route("/ask");
+    let builders = [
+        builder(Outcome::Completed).status(StatusCode::OK),
+        builder(Outcome::Completed).status(StatusCode::NOT_FOUND),
+        builder(Outcome::Completed).status(StatusCode::INTERNAL_SERVER_ERROR),
+        builder(Outcome::Rejected).status(StatusCode::TOO_MANY_REQUESTS),
+        builder(Outcome::Failed),
+        builder(Outcome::Panicked).status(StatusCode::OK),
+        builder(Outcome::Cancelled).status(StatusCode::OK),
+        builder(Outcome::Cancelled),
+    ];
+    builders.into_iter().map(|builder| Arc::new(builder.build()))
 }
 
 /// The rows of a result, as text. `None` is `NULL`.
@@ -109,4 +127,6 @@ pub(crate) fn check(database: &str, run: impl Fn(&str) -> Rows) {
     check(rows("One feature, by the index", &[0], 1), &["3 3.000"], &[]);
     check(rows("By tenant and day", &[0], 2), &["acme 3.000", "NULL 1.000"], &[]);
     check(rows("By tenant, except where the client chose it", &[0, 1], 2), &["acme 3 3.000"], &[]);
+    let errors = run(&query(database, "Errors by route")).remove(0);
+    assert_eq!(errors, ["/ask", "8", "5"].map(|text| Some(text.to_owned())));
 }

@@ -3,7 +3,7 @@ use std::time::Duration;
 use crate::{
     body::json_scan::Roots,
     usage::{
-        content::{MAX_CONTENT_BYTES, has_content, may_report_usage},
+        content::{MAX_CONTENT_BYTES, has_content},
         response_report::ResponseReport,
         wire::{ReportScanner, scanner},
     },
@@ -17,39 +17,65 @@ pub(in crate::usage) struct Documents {
     scanner: ReportScanner,
     /// Each document is a line.
     are_lines: bool,
+    /// The last byte was a line feed.
+    at_line_start: bool,
+    /// A line is not a document.
+    has_broken_line: bool,
     /// The beginning of the current document, until the first content.
     text: Vec<u8>,
 }
 
 impl Documents {
     /// Creates a reader for documents that are one line each.
+    ///
+    /// A line that is not a document does not affect other lines. Documents of several lines are read too, unless one of
+    /// their lines begins with a brace.
     pub(super) fn lines(max_value_bytes: usize) -> Self {
-        Self { scanner: scanner(Roots::Many, max_value_bytes), are_lines: true, text: Vec::new() }
+        Self { are_lines: true, ..Self::sequence(max_value_bytes) }
     }
 
     /// Creates a reader for documents that follow each other or are in an array.
     pub(super) fn sequence(max_value_bytes: usize) -> Self {
-        Self { are_lines: false, ..Self::lines(max_value_bytes) }
+        Self {
+            scanner: scanner(Roots::Many, max_value_bytes),
+            are_lines: false,
+            at_line_start: true,
+            has_broken_line: false,
+            text: Vec::new(),
+        }
     }
 
     pub(super) fn feed(&mut self, bytes: &[u8], report: &mut ResponseReport, now: Duration) {
-        if !self.can_skip(bytes, report) {
-            let are_lines = self.are_lines;
-            self.scanner.feed(bytes, report, |report| !are_lines || !report.has_head());
+        if self.are_lines {
+            for line in bytes.split_inclusive(|byte| *byte == b'\n') {
+                self.line_part(line, report);
+            }
+        } else {
+            self.scanner.feed(bytes, report, |_| true);
         }
         if report.first_token.is_none() {
             self.look_for_content(bytes, report, now);
         }
     }
 
-    /// Returns `true` for whole lines, none of which reports usage.
-    fn can_skip(&self, bytes: &[u8], report: &ResponseReport) -> bool {
-        self.are_lines
-            && self.scanner.is_between_documents()
-            && bytes.ends_with(b"\n")
-            && report.has_head()
-            && report.first_token.is_some()
-            && !may_report_usage(bytes)
+    /// Reads a part of a line.
+    fn line_part(&mut self, part: &[u8], report: &mut ResponseReport) {
+        let begins_document = self.at_line_start && part.starts_with(b"{");
+        if begins_document && !self.scanner.is_between_documents() {
+            self.skip_broken(report);
+        }
+        self.scanner.feed(part, report, |report| !report.has_head());
+        self.at_line_start = part.ends_with(b"\n");
+        if self.at_line_start && self.scanner.is_broken() {
+            self.skip_broken(report);
+        }
+    }
+
+    /// Starts over after something that is not a document.
+    fn skip_broken(&mut self, report: &mut ResponseReport) {
+        self.has_broken_line = true;
+        self.scanner.restart();
+        report.clear_document();
     }
 
     fn look_for_content(&mut self, bytes: &[u8], report: &mut ResponseReport, now: Duration) {
@@ -66,8 +92,10 @@ impl Documents {
     }
 
     pub(super) fn end(&self, report: &mut ResponseReport) {
-        let is_empty = self.scanner.documents() == 0 && report.usage.is_empty();
-        report.is_unparsed |= self.scanner.is_broken() || is_empty;
+        let is_incomplete = self.scanner.documents() == 0 || !self.scanner.is_between_documents();
+        report.is_unparsed |= (is_incomplete || self.has_broken_line) && report.usage.is_empty();
+        // Nothing after this point was read.
+        report.is_unparsed |= !self.are_lines && self.scanner.is_broken();
     }
 }
 
@@ -97,6 +125,60 @@ mod tests {
                 assert_eq!(report.usage["eval_count"], 7, "{text} in chunks of {size}");
                 assert!(report.is_final && !report.is_unparsed && report.first_token.is_some());
             }
+        }
+    }
+
+    #[test]
+    fn a_broken_line_does_not_affect_the_others_however_the_body_is_cut() {
+        let good = ["{\"model\":\"m\",\"response\":\"Hi\"}", "{\"done\":true,\"eval_count\":7}"];
+        let broken = [
+            "not json",
+            "warning: low memory {",
+            "\"text\"",
+            "]}",
+            "{\"response\":\"cut",
+            "{\"response\":{\"a\":[1,",
+            "{\"response\":",
+            "{",
+            "{\"eval_count\":9",
+            "",
+            "\r",
+        ];
+        for line in broken {
+            for at in 0..2 {
+                let mut lines = good.to_vec();
+                lines.insert(at, line);
+                let text = format!("{}\n", lines.join("\n"));
+                for size in 1..=text.len() {
+                    let report = read(Documents::lines(1024), &text.as_bytes().chunks(size).collect::<Vec<_>>());
+                    assert_eq!(report.usage.get("eval_count"), Some(&7.into()), "{text} in chunks of {size}");
+                    assert!(
+                        report.is_final && !report.is_unparsed && report.has_end_marker,
+                        "{text} in chunks of {size}"
+                    );
+                    assert_eq!(report.model.as_deref(), Some("m"), "{text} in chunks of {size}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn usage_that_may_be_in_a_broken_line_is_unparsed() {
+        for last in ["{\"done\":true,\"eval_count\":7", "{\"done\":true,\"eval_count\":7\n", "oops\n", "oops"] {
+            let text = format!("{{\"model\":\"m\"}}\n{last}");
+            for size in 1..=text.len() {
+                let report = read(Documents::lines(1024), &text.as_bytes().chunks(size).collect::<Vec<_>>());
+                assert!(report.is_unparsed && report.usage.is_empty(), "{text} in chunks of {size}");
+            }
+        }
+    }
+
+    #[test]
+    fn reads_documents_of_several_lines() {
+        let text = "{\n  \"model\": \"m\",\n  \"eval_count\": 7,\n  \"message\": {\n    \"a\": 1\n  }\n}\n";
+        for size in 1..=text.len() {
+            let report = read(Documents::lines(1024), &text.as_bytes().chunks(size).collect::<Vec<_>>());
+            assert_eq!(report.usage["eval_count"], 7, "chunks of {size}");
         }
     }
 

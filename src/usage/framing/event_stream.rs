@@ -81,7 +81,10 @@ impl EventStream {
         let document = unwrapped.as_deref().unwrap_or(payload);
         scanner(Roots::One, self.max_value_bytes).feed(document, report, |_| true);
         report.clear_document();
-        report.is_final |= text_header(headers, ":event-type") == Some(b"metadata");
+        if text_header(headers, ":event-type") == Some(b"metadata") {
+            report.is_final = true;
+            report.has_end_marker = true;
+        }
         if report.first_token.is_none() && has_content(document) {
             report.first_token = Some(now);
         }

@@ -67,6 +67,11 @@ impl Framing {
         }
     }
 
+    /// Returns `true` once the stream's own end marker was seen.
+    pub(in crate::usage) fn has_end_marker(&self, report: &ResponseReport) -> bool {
+        report.has_end_marker || matches!(self, Self::Sse(events) if events.is_at_done())
+    }
+
     fn decided(decision: &Decision, max_value_bytes: usize) -> Self {
         match decision {
             Decision::Json => Self::Json(Json::new(max_value_bytes)),

@@ -23,18 +23,24 @@ pub(in crate::usage) struct ServerSentEvents {
     /// The last byte was a carriage return. A line feed after it belongs to the same line end.
     after_return: bool,
     line: Line,
-    /// The first bytes of the current line, until its field is known.
+    /// The first bytes of the current line, until its field is known, or the beginning of a line without one.
     name: Vec<u8>,
+    /// The length of the current line so far.
+    line_bytes: usize,
     /// The current event has data.
     has_data: bool,
     /// The first bytes of its data.
     start: Vec<u8>,
-    /// Its data, until the first content.
+    /// The beginning of its data.
     text: Vec<u8>,
+    /// The length of the longest line of the current event.
+    longest_line: usize,
+    /// The number of documents in earlier events.
+    documents: usize,
     /// The number of events that are still searched for the model.
     head_events_left: usize,
-    /// An event had data that is not a JSON document, or a line has no field.
-    has_broken_event: bool,
+    /// A part of the stream that may have reported usage could not be read.
+    has_lost_part: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -42,10 +48,11 @@ enum Line {
     /// The field is not known yet.
     Start,
     /// Data. A space after the colon does not belong to it.
-    Data {
-        at_start: bool,
-    },
+    Data { at_start: bool },
+    /// A comment, or the field `event`, `id`, or `retry`.
     Other,
+    /// A line without a field.
+    Broken,
 }
 
 const MARK: [u8; 3] = [0xef, 0xbb, 0xbf];
@@ -59,11 +66,14 @@ impl ServerSentEvents {
             after_return: false,
             line: Line::Start,
             name: Vec::new(),
+            line_bytes: 0,
             has_data: false,
             start: Vec::new(),
             text: Vec::new(),
+            longest_line: 0,
+            documents: 0,
             head_events_left: HEAD_EVENTS,
-            has_broken_event: false,
+            has_lost_part: false,
         }
     }
 
@@ -85,6 +95,14 @@ impl ServerSentEvents {
                 rest = after;
                 continue;
             }
+            if self.is_between_events() && is_line_end(*byte) {
+                // A keep-alive may consist of line ends only.
+                let line_ends = rest.iter().position(|byte| !is_line_end(*byte)).unwrap_or(rest.len());
+                let (line_ends, after) = rest.split_at(line_ends);
+                self.after_return = line_ends.ends_with(b"\r");
+                rest = after;
+                continue;
+            }
             let end = memchr2(b'\n', b'\r', rest);
             let (part, from_end) = rest.split_at(end.unwrap_or(rest.len()));
             self.line_part(part, report);
@@ -100,20 +118,35 @@ impl ServerSentEvents {
     /// Completes the report when the stream is over, with or without the blank line that should end the last event.
     pub(super) fn end(&mut self, report: &mut ResponseReport, now: Duration) {
         // The stream ended within the name of a field.
-        self.has_broken_event |= self.line == Line::Start && !self.name.is_empty();
+        self.has_lost_part |= self.line == Line::Start && !self.name.is_empty();
+        if self.line == Line::Broken {
+            self.end_line(report, now);
+        }
         self.end_event(report, now);
-        report.is_unparsed |= self.has_broken_event && report.usage.is_empty();
+        report.is_unparsed |= self.has_lost_part && report.usage.is_empty();
+    }
+
+    /// Returns `true` if the data of the current event is the end marker of OpenAI's format so far.
+    pub(super) fn is_at_done(&self) -> bool {
+        self.has_data && self.start.trim_ascii_end() == DONE
     }
 
     /// Returns `true` for whole events, none of which reports usage or the end of the stream.
+    ///
+    /// The result is the same as if they were read: broken events without a mark do not count, except for very long ones.
     fn can_skip(&self, chunk: &[u8], report: &ResponseReport) -> bool {
-        let is_at_boundary = self.line == Line::Start && self.name.is_empty() && !self.has_data && !self.after_return;
-        is_at_boundary
+        self.is_between_events()
+            && !self.after_return
             && self.mark == MARK.len()
             && !self.wants_head(report)
             && report.first_token.is_some()
             && (chunk.ends_with(b"\n\n") || chunk.ends_with(b"\r\n\r\n"))
+            && !has_long_line(chunk)
             && !may_report_usage(chunk)
+    }
+
+    fn is_between_events(&self) -> bool {
+        self.line == Line::Start && self.name.is_empty() && !self.has_data
     }
 
     fn wants_head(&self, report: &ResponseReport) -> bool {
@@ -123,6 +156,8 @@ impl ServerSentEvents {
     fn line_part(&mut self, part: &[u8], report: &mut ResponseReport) {
         const FIELD: &[u8] = b"data:";
         let mut part = part;
+        self.line_bytes += part.len();
+        self.longest_line = self.longest_line.max(self.line_bytes);
         if self.line == Line::Start {
             let wanted = FIELD.len() - self.name.len();
             let (name, after) = part.split_at(wanted.min(part.len()));
@@ -131,71 +166,92 @@ impl ServerSentEvents {
             if self.name == FIELD {
                 self.line = Line::Data { at_start: true };
             } else if !FIELD.starts_with(&self.name) {
-                self.line = Line::Other;
-                // Comments, and the fields `event`, `id`, and `retry`.
-                self.has_broken_event |= !matches!(self.name.first(), Some(b':' | b'e' | b'i' | b'r'));
+                let has_field = matches!(self.name.first(), Some(b':' | b'e' | b'i' | b'r'));
+                self.line = if has_field { Line::Other } else { Line::Broken };
             }
         }
-        if let Line::Data { at_start } = &mut self.line
-            && !part.is_empty()
-        {
-            let data = if std::mem::take(at_start) { part.strip_prefix(b" ").unwrap_or(part) } else { part };
-            self.data(data, report);
+        if part.is_empty() {
+            return;
+        }
+        match &mut self.line {
+            Line::Data { at_start } => {
+                let data = if std::mem::take(at_start) { part.strip_prefix(b" ").unwrap_or(part) } else { part };
+                self.data(data, report);
+            }
+            Line::Broken => extend_within(&mut self.name, part, MAX_CONTENT_BYTES),
+            Line::Start | Line::Other => {}
         }
     }
 
     fn end_line(&mut self, report: &mut ResponseReport, now: Duration) {
-        if self.line == Line::Start && self.name.is_empty() {
-            self.end_event(report, now);
-        } else if matches!(self.line, Line::Data { .. }) {
+        match self.line {
+            Line::Start if self.name.is_empty() => self.end_event(report, now),
             // The next line may continue the data.
-            self.data(b"\n", report);
+            Line::Data { .. } => self.data(b"\n", report),
+            Line::Broken => self.has_lost_part |= self.may_have_reported(&self.name),
+            Line::Start | Line::Other => {}
         }
         self.line = Line::Start;
+        self.line_bytes = 0;
         self.name.clear();
     }
 
     fn data(&mut self, data: &[u8], report: &mut ResponseReport) {
         self.has_data = true;
-        let room = (DONE.len() + 1).saturating_sub(self.start.len());
-        self.start.extend(data.trim_ascii_start().iter().take(room));
-        if report.first_token.is_none() {
-            let room = MAX_CONTENT_BYTES.saturating_sub(self.text.len());
-            self.text.extend(data.iter().take(room));
-        }
+        extend_within(&mut self.start, data.trim_ascii_start(), DONE.len() + 1);
+        extend_within(&mut self.text, data, MAX_CONTENT_BYTES);
         let wants_head = self.wants_head(report);
         self.scanner.feed(data, report, |_| wants_head);
     }
 
     fn end_event(&mut self, report: &mut ResponseReport, now: Duration) {
-        if !std::mem::take(&mut self.has_data) {
-            return;
-        }
-        self.head_events_left = self.head_events_left.saturating_sub(1);
-        if self.start.trim_ascii_end() == DONE {
-            report.is_final = true;
-        } else if self.scanner.documents() == 0 && !self.start.is_empty() {
-            self.has_broken_event = true;
-        }
-        if report.first_token.is_none() {
-            if has_content(&self.text) {
-                report.first_token = Some(now);
-                self.text = Vec::new();
-            } else {
-                self.text.clear();
+        if std::mem::take(&mut self.has_data) {
+            self.head_events_left = self.head_events_left.saturating_sub(1);
+            let is_document = self.scanner.documents() > self.documents;
+            if self.start.trim_ascii_end() == DONE {
+                report.is_final = true;
+                report.has_end_marker = true;
+            } else if !is_document && !self.start.is_empty() {
+                self.has_lost_part |= self.may_have_reported(&self.text);
             }
+            if report.first_token.is_none() && has_content(&self.text) {
+                report.first_token = Some(now);
+            }
+            self.start.clear();
+            self.text.clear();
+            self.documents = self.scanner.documents();
+            self.scanner.restart();
+            report.clear_document();
         }
-        self.start.clear();
-        self.scanner.restart();
-        report.clear_document();
+        self.longest_line = 0;
     }
+
+    /// Returns `true` if something that could not be read may have reported usage.
+    fn may_have_reported(&self, text: &[u8]) -> bool {
+        self.documents == 0 || self.longest_line > MAX_CONTENT_BYTES || may_report_usage(text)
+    }
+}
+
+fn is_line_end(byte: u8) -> bool {
+    matches!(byte, b'\n' | b'\r')
+}
+
+/// Returns `true` if a line of the chunk is too long to be kept.
+fn has_long_line(chunk: &[u8]) -> bool {
+    chunk.len() > MAX_CONTENT_BYTES && chunk.split(|byte| is_line_end(*byte)).any(|line| line.len() > MAX_CONTENT_BYTES)
+}
+
+/// Appends bytes up to a total length.
+fn extend_within(buffer: &mut Vec<u8>, bytes: &[u8], max_bytes: usize) {
+    let room = max_bytes.saturating_sub(buffer.len());
+    buffer.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
 }
 
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
-    use super::{ResponseReport, ServerSentEvents};
+    use super::{MAX_CONTENT_BYTES, ResponseReport, ServerSentEvents};
 
     fn read<'c, I: IntoIterator<Item = &'c [u8]>>(chunks: I) -> ResponseReport {
         let (mut events, mut report) = (ServerSentEvents::new(1024), ResponseReport::default());
@@ -225,6 +281,48 @@ mod tests {
     fn reads_a_last_event_without_a_blank_line() {
         let report = read([&b"data: {\"usage\":{\"prompt_tokens\":3}}"[..]]);
         assert_eq!(report.usage["prompt_tokens"], 3);
+    }
+
+    #[test]
+    fn a_broken_event_counts_the_same_however_the_stream_is_cut() {
+        let start = "data: {\"model\":\"m\",\"choices\":[{\"delta\":{\"content\":\"Hi\"}}]}\n\n";
+        let long = format!("data: {{\"content\":\"{}\n\n", "x".repeat(MAX_CONTENT_BYTES));
+        for (broken, is_unparsed) in [
+            ("data: {\"usage\":{\"prompt_tokens\":3\n\n", true),
+            ("data: {\"usage\":\ndata: {\"prompt_tokens\n\n", true),
+            ("{\"usage\":{\"prompt_tokens\":3}}\n\n", true),
+            ("data: {\"choices\":[{\"delta\":{\"con\n\n", false),
+            ("data: oops\n\n", false),
+            ("oops\n\n", false),
+            (&long, true),
+        ] {
+            for end in ["data: [DONE]\n\n", "data: {\"choices\":[]}\n\n", ": end\n\n"] {
+                let stream = [start, broken, end].concat();
+                let whole = [start.as_bytes(), broken.as_bytes(), end.as_bytes()];
+                assert_eq!(read(whole).is_unparsed, is_unparsed, "{broken} and {end} in whole events");
+                for size in (1..=stream.len()).step_by(stream.len() / 64) {
+                    let report = read(stream.as_bytes().chunks(size));
+                    assert_eq!(report.is_unparsed, is_unparsed, "{broken} and {end} in chunks of {size}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn keep_alives_of_line_ends_change_nothing() {
+        for ends in ["\n", "\r", "\r\n", "\n\r", "\n\n\r\r\n"] {
+            let ends = ends.repeat(5);
+            let stream =
+                format!("{ends}data: {{\"usage\":\r\ndata: {{\"prompt_tokens\":3}}}}\r\n\r\n{ends}data: [DONE]\n\n");
+            for size in 1..=stream.len() {
+                let report = read(stream.as_bytes().chunks(size));
+                assert_eq!(report.usage["prompt_tokens"], 3, "{ends:?} in chunks of {size}");
+                assert!(
+                    report.is_final && report.has_end_marker && !report.is_unparsed,
+                    "{ends:?} in chunks of {size}"
+                );
+            }
+        }
     }
 
     #[test]

@@ -3,12 +3,15 @@ use std::{
     task::{Context, Poll},
 };
 
-use http::{HeaderMap, Method, Request, Response, header, request::Parts};
+use http::{HeaderMap, Method, Request, Response, request::Parts};
 use http_body::Body;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::media::{is_json, media_type};
+use crate::{
+    body::ContentDecoder,
+    media::{is_json, media_type},
+};
 
 use super::{
     inject_include_usage_layer::InjectIncludeUsageLayer,
@@ -96,5 +99,5 @@ fn is_candidate(head: &Parts) -> bool {
 
 /// Returns `true` if the headers announce a JSON body without a content coding.
 fn announces_json(headers: &HeaderMap) -> bool {
-    is_json(media_type(headers)) && headers.get(header::CONTENT_ENCODING).is_none_or(|coding| coding == "identity")
+    is_json(media_type(headers)) && ContentDecoder::is_unneeded(headers)
 }

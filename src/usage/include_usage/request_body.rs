@@ -7,7 +7,6 @@ use std::{
 use bytes::{Buf, Bytes, BytesMut};
 use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
-use serde::{Deserialize, Deserializer, de::IgnoredAny};
 
 /// Request body of [`InjectIncludeUsage`](super::InjectIncludeUsage).
 ///
@@ -123,45 +122,5 @@ impl<B: Body> Body for RequestBody<B, B::Error> {
             hint.set_upper(upper.saturating_add(data));
         }
         hint
-    }
-}
-
-#[derive(Deserialize)]
-struct StreamRequest {
-    #[serde(default)]
-    stream: Option<bool>,
-    /// `true` if the member exists, with any value.
-    #[serde(default, deserialize_with = "exists", rename = "stream_options")]
-    has_stream_options: bool,
-}
-
-fn exists<'de, D: Deserializer<'de>>(value: D) -> Result<bool, D::Error> {
-    IgnoredAny::deserialize(value).map(|_| true)
-}
-
-/// Returns the body with a request for usage, or `None` if it is not a stream or already has `stream_options`.
-pub(super) fn with_include_usage(body: &[u8]) -> Option<Bytes> {
-    const MEMBER: &[u8] = br#""stream_options":{"include_usage":true},"#;
-    let request: StreamRequest = serde_json::from_slice(body).ok()?;
-    if request.stream != Some(true) || request.has_stream_options {
-        return None;
-    }
-    let (open, members) = body.split_at_checked(body.iter().position(|byte| *byte == b'{')? + 1)?;
-    Some([open, MEMBER, members].concat().into())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::with_include_usage;
-
-    #[test]
-    fn adds_the_member_to_streams_without_options() {
-        let body = with_include_usage(br#" {"stream":true,"model":"gpt-4o"}"#).unwrap();
-        assert_eq!(body, &br#" {"stream_options":{"include_usage":true},"stream":true,"model":"gpt-4o"}"#[..]);
-        for body in
-            [r#"{"stream":false}"#, r#"{"stream":true,"stream_options":null}"#, "[true]", "", r#"{"stream":true"#]
-        {
-            assert_eq!(with_include_usage(body.as_bytes()), None, "{body}");
-        }
     }
 }

@@ -11,12 +11,9 @@ use http_body::Body;
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-use crate::media::media_type;
+use crate::{body::ContentDecoder, media::media_type};
 
-use super::{
-    request_body::{RequestBody, with_include_usage},
-    response_body::ResponseBody,
-};
+use super::{request_body::RequestBody, response_body::ResponseBody, stream_options::with_include_usage};
 
 pin_project! {
     /// Response future of [`InjectIncludeUsage`](super::InjectIncludeUsage).
@@ -122,11 +119,13 @@ impl<S, B: Body> HeldRequest<S, B, B::Error> {
 }
 
 /// Wraps a response. The chunk of usage is hidden only in responses that can be read.
-fn wrap_response<R>(response: Response<R>, hides_usage: bool) -> Response<ResponseBody<R>> {
+fn wrap_response<R: Body>(response: Response<R>, hides_usage: bool) -> Response<ResponseBody<R>> {
     let (mut head, body) = response.into_parts();
-    let is_stream = media_type(&head.headers).eq_ignore_ascii_case(b"text/event-stream");
-    let coding = head.headers.get(header::CONTENT_ENCODING).map_or(&[][..], HeaderValue::as_bytes);
-    if !(hides_usage && is_stream && matches!(coding, b"" | b"identity")) {
+    let media_type = media_type(&head.headers);
+    // Some servers leave out the type. Bodies of a known length are not streams.
+    let has_no_type = media_type.is_empty() && !head.headers.contains_key(header::CONTENT_LENGTH);
+    let is_stream = has_no_type || media_type.eq_ignore_ascii_case(b"text/event-stream");
+    if !(hides_usage && is_stream && ContentDecoder::is_unneeded(&head.headers)) {
         return Response::from_parts(head, ResponseBody::passing(body));
     }
     head.headers.remove(header::CONTENT_LENGTH);

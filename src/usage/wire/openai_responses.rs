@@ -2,6 +2,7 @@
 //!
 //! <https://platform.openai.com/docs/api-reference/responses>
 
+use http::Method;
 use serde_json::Value;
 
 use super::{format::Format, route::Route, usage_reader::UsageReader};
@@ -24,6 +25,15 @@ pub(super) const FORMAT: Format = Format {
         Route::certain("/openai/responses/compact", Operation::Responses, "openai"),
         Route::certain("/codex/responses/compact", Operation::Responses, "openai"),
         Route::tentative("^/responses/compact", Operation::Responses, "openai"),
+        // The result of a call in the background.
+        Route::retrieval(Method::GET, "/v1/responses/*", Operation::Responses, "openai"),
+        Route::retrieval(Method::GET, "/openai/responses/*", Operation::Responses, "openai"),
+        Route::retrieval(Method::GET, "/v#/responses/*", Operation::Responses, "openai"),
+        Route::retrieval(Method::GET, "^/responses/*", Operation::Responses, "openai"),
+        Route::retrieval(Method::POST, "/v1/responses/*/cancel", Operation::Responses, "openai"),
+        Route::retrieval(Method::POST, "/openai/responses/*/cancel", Operation::Responses, "openai"),
+        Route::retrieval(Method::POST, "/v#/responses/*/cancel", Operation::Responses, "openai"),
+        Route::retrieval(Method::POST, "^/responses/*/cancel", Operation::Responses, "openai"),
         // Perplexity's name for responses.
         Route::tentative("/v1/agent", Operation::Responses, "openai"),
         Route::certain("/serving-endpoints/responses", Operation::Responses, "databricks"),
@@ -42,6 +52,8 @@ pub(super) const FORMAT: Format = Format {
         ("tools[].type", Field::Tool(ToolField::ToolType)),
         ("tools[].model", Field::Tool(ToolField::ToolModel)),
         ("tool_usage", Field::Detail("tool_usage")),
+        ("background", Field::Background),
+        ("status", Field::Status),
         ("response.id", Field::Id),
         ("response.model", Field::Model),
         ("response.service_tier", Field::ServiceTier),
@@ -51,6 +63,8 @@ pub(super) const FORMAT: Format = Format {
         ("response.tools[].type", Field::Tool(ToolField::ToolType)),
         ("response.tools[].model", Field::Tool(ToolField::ToolModel)),
         ("response.tool_usage", Field::Detail("tool_usage")),
+        ("response.background", Field::Background),
+        ("response.status", Field::Status),
         ("response.error", Field::Error),
         ("error", Field::Error),
     ],

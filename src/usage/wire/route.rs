@@ -36,6 +36,9 @@ pub(in crate::usage) enum Certainty {
     Certain,
     /// Other services may have such paths too. The call counts only if the request or the response shows an LLM.
     Tentative,
+    /// The result of an earlier call is retrieved. It is an LLM call only if it is the first to report the usage of a call in
+    /// the background.
+    Retrieval,
     /// A call to an LLM API that does not run a model.
     Excluded,
 }
@@ -64,6 +67,16 @@ impl Route {
     /// Creates a `GET` route that other services may have too.
     pub(super) const fn tentative_get(path: &'static str, operation: Operation, provider: &'static str) -> Self {
         Self::with_method(Method::GET, path, operation, Some(provider), Certainty::Tentative, None)
+    }
+
+    /// Creates a route that retrieves the result of an earlier call.
+    pub(super) const fn retrieval(
+        method: Method,
+        path: &'static str,
+        operation: Operation,
+        provider: &'static str,
+    ) -> Self {
+        Self::with_method(method, path, operation, Some(provider), Certainty::Retrieval, None)
     }
 
     /// Creates a `POST` route of an LLM API that does not run a model.
