@@ -55,6 +55,7 @@ mod draft;
 mod event;
 mod event_builder;
 mod facts;
+pub(crate) mod grpc;
 mod json;
 #[cfg(feature = "test-util")]
 mod manual_clock;

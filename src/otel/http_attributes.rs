@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::{Event, event::Outcome};
 
-use super::attribute_list::AttributeList;
+use super::{attribute_list::AttributeList, rpc};
 
 /// Methods that are reported under their own name: those of RFC 9110, and PATCH.
 pub(super) const METHODS: [&str; 9] = ["GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH", "TRACE", "CONNECT"];
@@ -93,6 +93,9 @@ pub(super) fn llm_error(event: &Event) -> Option<&str> {
 pub(super) fn error_type(event: &Event, is_client: bool) -> Option<String> {
     let status = || error_status(event, is_client).map(|status| status.to_string());
     let outcome = || Some(event.outcome().as_str().to_owned());
+    if event.grpc_status().is_some() && event.outcome() != Outcome::Panicked {
+        return rpc::error(event, is_client).map(str::to_owned);
+    }
     match event.outcome() {
         Outcome::Failed | Outcome::Panicked => outcome(),
         // The response was already an error when the client disconnected.

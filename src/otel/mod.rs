@@ -117,6 +117,7 @@ mod otel_error;
 mod otlp;
 mod parse_conventions_error;
 mod request_observer;
+mod rpc;
 mod sampler;
 mod span_context;
 mod span_rules;

@@ -10,7 +10,7 @@ use crate::{Event, event::Outcome, metadata::Diagnostic, text::truncated};
 
 use super::{
     attribute_limits::AttributeLimits, attribute_list::AttributeList, gen_ai, gen_ai_conventions::GenAiConventions,
-    http_attributes, span_context::span_context, tag_attributes::TagAttributes,
+    http_attributes, rpc, span_context::span_context, tag_attributes::TagAttributes,
 };
 
 /// The rules by which events become spans and log records.
@@ -28,6 +28,7 @@ impl SpanRules {
     pub(super) fn attributes(&self, event: &Event) -> (Vec<KeyValue>, u32) {
         let mut attributes = AttributeList::new(self.limits);
         http_attributes::add_attributes(event, self.is_client, &mut attributes);
+        rpc::add_attributes(event, &mut attributes);
         gen_ai::add_attributes(event, self.conventions, &mut attributes);
         // Last, so that a client's tags cannot replace or displace other attributes.
         for (key, value) in event.metadata() {
@@ -80,6 +81,7 @@ impl SpanRules {
     fn status(&self, event: &Event) -> Status {
         let is_error = match event.outcome() {
             Outcome::Failed | Outcome::Panicked => true,
+            _ if rpc::error(event, self.is_client).is_some() => true,
             Outcome::Cancelled if self.is_client => true,
             _ if http_attributes::llm_error(event).is_some() => true,
             _ => http_attributes::error_status(event, self.is_client).is_some(),
@@ -95,6 +97,9 @@ impl SpanRules {
 
 /// Returns the name of the span: the method and the route, but never the path.
 fn name(event: &Event) -> Cow<'static, str> {
+    if let Some(name) = rpc::span_name(event) {
+        return Cow::Owned(name);
+    }
     let method = http_attributes::method_name(event.method());
     let method = if method == "_OTHER" { "HTTP" } else { method };
     match event.route() {

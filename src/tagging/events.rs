@@ -16,6 +16,7 @@ use crate::{
 };
 
 use super::{
+    grpc,
     observers::{ObserverScopes, Observers},
     request_start::RequestStart,
 };
@@ -137,8 +138,13 @@ pub(super) fn describe_route(head: &Parts, request: &mut OpenRequest) {
     {
         request.facts_mut().route.push_str(route.as_str());
     }
-    #[cfg(not(feature = "axum"))]
-    let _ = (head, request);
+    if let Some(route) = grpc::route_of(head) {
+        let facts = request.facts_mut();
+        facts.is_grpc = true;
+        if facts.route.is_empty() {
+            facts.route.push_str(route);
+        }
+    }
 }
 
 /// Returns the path that the client asked for. Within a nested axum router, the URI is shorter.

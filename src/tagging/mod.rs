@@ -83,6 +83,11 @@
 //! | the response is 101, or 2xx to CONNECT | `upgraded`, at the response head |
 //! | a strict mode answers instead of the service, or a layer calls [`Tags::reject`](crate::Tags::reject) | `rejected` |
 //!
+//! For gRPC, the `grpc-status` in the trailers, or in the headers of a response without a body, decides: `UNKNOWN`,
+//! `DEADLINE_EXCEEDED`, `UNIMPLEMENTED`, `INTERNAL`, `UNAVAILABLE`, and `DATA_LOSS` are `failed`, `CANCELLED` is `cancelled`, and
+//! all others are `completed`. [`Event::error`](crate::Event::error) is the name of the status and its message. If the router
+//! provides no route, the route is the path, `/package.Service/Method`.
+//!
 //! Some clients disconnect once they have what they need, before the body ends: the OpenAI SDK for Python, and those built on
 //! it, disconnect at `data: [DONE]`. If the service ends the body later, the outcome is `cancelled`. The usage status of the
 //! LLM call is `reported` if the whole answer was seen.
@@ -100,6 +105,7 @@
 
 mod event_layer;
 mod events;
+mod grpc;
 mod guard;
 mod head_only_tagging_layer;
 mod metadata_layer;

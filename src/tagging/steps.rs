@@ -97,7 +97,8 @@ impl<'a> Starting<'a> {
                 if !events.observers.is_empty() {
                     events.ensure_trace(request);
                 }
-                *pending = Some(Pending::new(Arc::clone(events), start, &head.method));
+                let new = pending.insert(Pending::new(Arc::clone(events), start, &head.method));
+                new.expect_grpc(request.facts().is_grpc);
             }
         });
         if let (Some(events), Some(pending)) = (events, pending)
