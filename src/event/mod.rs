@@ -63,6 +63,7 @@ mod outcome;
 mod pool;
 mod settle;
 mod system_clock;
+mod work;
 
 #[cfg(feature = "test-util")]
 pub use self::manual_clock::ManualClock;
@@ -71,4 +72,5 @@ pub(crate) use self::{
     draft::{Draft, EventPool, EventPoolOwner},
     facts::Facts,
     settle::{Settle, Settled},
+    work::WORK,
 };

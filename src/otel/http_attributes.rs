@@ -13,7 +13,9 @@ pub(super) const METHODS: [&str; 9] = ["GET", "POST", "PUT", "DELETE", "HEAD", "
 
 /// Adds the attributes of a request and of the event itself.
 pub(super) fn add_attributes(event: &Event, is_client: bool, list: &mut AttributeList) {
-    add_request(event, is_client, list);
+    if !event.is_work() {
+        add_request(event, is_client, list);
+    }
     add_response(event, is_client, list);
     add_event(event, list);
 }

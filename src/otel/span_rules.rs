@@ -49,7 +49,14 @@ impl SpanRules {
             span_context: span_context(event.trace()),
             parent_span_id: parent.map_or(SpanId::INVALID, |id| SpanId::from_bytes(id.to_bytes())),
             parent_span_is_remote: parent.is_some(),
-            span_kind: if self.is_client { SpanKind::Client } else { SpanKind::Server },
+            span_kind: if event.is_work() {
+                // Work that continues a trace consumes what another span produced.
+                if parent.is_some() { SpanKind::Consumer } else { SpanKind::Internal }
+            } else if self.is_client {
+                SpanKind::Client
+            } else {
+                SpanKind::Server
+            },
             name: name(event),
             start_time: event.time(),
             end_time: event.time().checked_add(event.duration()).unwrap_or(event.time()),
@@ -97,6 +104,9 @@ impl SpanRules {
 
 /// Returns the name of the span: the method and the route, but never the path.
 fn name(event: &Event) -> Cow<'static, str> {
+    if event.is_work() {
+        return Cow::Owned(event.path().to_owned());
+    }
     if let Some(name) = rpc::span_name(event) {
         return Cow::Owned(name);
     }

@@ -152,6 +152,14 @@ impl OpenRequest {
         self.facts_mut().rejection.get_or_insert_with(|| reason.into());
     }
 
+    /// Takes back a rejection.
+    pub(crate) fn accept(&mut self) {
+        self.is_rejected = false;
+        if self.facts().rejection.is_some() {
+            self.facts_mut().rejection = None;
+        }
+    }
+
     /// Captures the tags of the request. Returns the reason if it is rejected.
     pub(crate) fn begin_tags(
         &mut self,

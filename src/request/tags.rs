@@ -235,6 +235,11 @@ impl Tags {
         self.change(|request| request.reject(truncated(reason, MAX_TEXT_CHARS)));
     }
 
+    /// Takes back a rejection by a strict mode, for work that runs nevertheless.
+    pub(crate) fn accept(&self) {
+        self.change(OpenRequest::accept);
+    }
+
     /// Sets [`Event::error`], truncated to 1,024 characters. The last call wins.
     pub fn set_error(&self, error: impl Into<String>) {
         let mut error = error.into();

@@ -97,6 +97,10 @@
 //!
 #![doc = include_str!("outcomes.md")]
 //!
+//! # Work without a request
+//!
+//! [`Tags::work`](crate::Tags::work) gives queue messages, jobs, and commands the same handle, sinks, and event; see [`Work`].
+//!
 //! # Extending the layers
 //!
 //! - [`RequestObserver`] follows requests while they run: spans, counts of active requests.
@@ -128,11 +132,15 @@ mod steps;
 mod tagging;
 mod tagging_layer;
 mod tagging_layer_builder;
+mod work;
+mod work_future;
+mod work_guard;
 
 pub use self::{
     event_layer::EventLayer, head_only_tagging_layer::HeadOnlyTaggingLayer, metadata_layer::MetadataLayer,
     metadata_layer_builder::MetadataLayerBuilder, request_body::RequestBody, request_body_layer::RequestBodyLayer,
     request_body_service::RequestBodyService, request_observer::RequestObserver, request_scope::RequestScope,
     request_start::RequestStart, response_body::ResponseBody, response_future::ResponseFuture, tagging::Tagging,
-    tagging_layer::TaggingLayer, tagging_layer_builder::TaggingLayerBuilder,
+    tagging_layer::TaggingLayer, tagging_layer_builder::TaggingLayerBuilder, work::Work, work_future::WorkFuture,
+    work_guard::WorkGuard,
 };

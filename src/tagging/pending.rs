@@ -261,6 +261,11 @@ impl Pending {
         receipt::trailers(&event).map(Box::new)
     }
 
+    /// Records the end of work that has no response.
+    pub(super) fn end(&mut self, outcome: Outcome, error: Option<String>) {
+        self.finish(outcome, error);
+    }
+
     /// Records that a layer answers with `status` instead of the service.
     pub(super) fn reject(&mut self, status: StatusCode) {
         self.status = Some(status);
