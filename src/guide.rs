@@ -3,6 +3,9 @@
 #[doc = include_str!("docs/in_production.md")]
 pub mod in_production {}
 
+#[doc = include_str!("docs/cookbook.md")]
+pub mod cookbook {}
+
 #[doc = include_str!("docs/outgoing_calls.md")]
 pub mod outgoing_calls {}
 

@@ -49,7 +49,7 @@
 //! | [`otel`] | spans, metrics, and logs | `otel::Otel` |
 //! | [`propagate`] | tags and trace ids on outgoing calls | `PropagateLayer` |
 //! | [`client`] | clients whose calls are tagged and observed | `client::TaggedClient`, `client::ReqwestClient` |
-//! | [`guide`] | production, trusted tags, queries, limits, testing, adding a provider | |
+//! | [`guide`] | cookbook, outgoing calls, gRPC, production, trusted tags, queries, limits, testing, adding a provider | |
 //!
 //! Handlers and inner layers use [`Tags`], the handle to the current request.
 //!

@@ -29,6 +29,13 @@ use super::{
 ///
 /// Times and durations are rounded down to microseconds, so that an event equals the one that is read from its JSON.
 ///
+/// # Getters, JSON, and columns
+///
+/// The getters are flat where the JSON is nested. [`is_error`](Self::is_error) and [`is_work`](Self::is_work) are computed from
+/// others. A column in milliseconds or nano-dollars has the value of the JSON in that unit; see [`store`](crate::store).
+///
+#[doc = include_str!("../docs/event_fields.md")]
+///
 /// # The lazy step
 ///
 /// On the request path, headers and response bodies are only captured. The first call of [`metadata`](Self::metadata),

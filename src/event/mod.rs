@@ -32,6 +32,8 @@
 //!
 //! # JSON
 //!
+//! [`Event`] has a table of all members with their getters and the columns of the stores.
+//!
 //! `serde_json::to_string(&event)` follows the schema `tower-tagging/1`, and `serde_json::from_str::<Event>` reads it back.
 //! Times are UTC in RFC 3339 format with microseconds. Durations are integer microseconds. Money is in US dollars with at
 //! most nine decimals. Unknown values are `null`, never zero. Minor versions may add fields but never rename them.

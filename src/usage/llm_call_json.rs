@@ -111,7 +111,7 @@ fn quantities(call: &Value) -> Vec<Quantity> {
 mod tests {
     use std::time::Duration;
 
-    use crate::usage::{Cost, LlmCall, Money, Operation, Quantity, Unit, Usage};
+    use crate::usage::{Cost, LlmCall, ModelCalls, Money, Operation, Quantity, Unit, Usage};
 
     #[test]
     fn reads_what_it_writes() {
@@ -132,6 +132,16 @@ mod tests {
             .time_to_first_token(Duration::from_micros(50))
             .output_tokens_per_second(60.5)
             .build();
+        let of_model = ModelCalls {
+            provider: Some("openai".to_owned()),
+            operation: Some(Operation::Embeddings),
+            model: Some("text-embedding-3-small".to_owned()),
+            calls: 2,
+            input_tokens: Some(10),
+            output_tokens: None,
+            cost: Some(Money::from_nano_usd(30)),
+        };
+        let full = LlmCall { models: vec![of_model], ..full };
         for call in [full, LlmCall::builder().build()] {
             let json = serde_json::to_value(&call).unwrap();
             assert_eq!(LlmCall::from_json(&json).as_ref(), Some(&call), "{json}");

@@ -103,7 +103,11 @@ pub(crate) fn event_of_every_column() -> Arc<Event> {
                 "web_searches": 9, "citation_tokens": 10
             },
             "cost_status": "partial", "cost_usd": 3e-9, "input_cost_usd": 1e-9,
-            "output_cost_usd": 2e-9, "price_source": "custom", "calls": 2, "duration_us": 2999000,
+            "output_cost_usd": 2e-9, "price_source": "custom", "calls": 2,
+            "models": [{
+                "provider": "openai", "operation": "chat", "model": "gpt-4o-2024-08-06", "calls": 2,
+                "input_tokens": 1, "output_tokens": 2, "cost_usd": 3e-9
+            }], "duration_us": 2999000,
             "first_token_us": 2500000, "output_tokens_per_second": 4.0, "quantities": {"rows": 12.5}
         }
     }"#;
