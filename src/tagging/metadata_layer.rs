@@ -3,9 +3,9 @@ use std::{fmt, sync::Arc};
 use http::{HeaderMap, request::Parts};
 
 use crate::{
-    metadata::{Limits, Precedence, Scopes},
+    metadata::Scopes,
     request::{Step, TagRules, Tags},
-    sources::{StripHeaders, TagSources},
+    sources::StripHeaders,
     trace::TraceContext,
 };
 
@@ -60,13 +60,6 @@ impl MetadataLayer {
     /// they are counted when the request arrives.
     pub fn shadowed_total(&self) -> u64 {
         self.rules.shadowed_total()
-    }
-
-    /// Creates a layer around a client that only inherits tags.
-    #[cfg(feature = "propagate")]
-    pub(super) fn inheriting() -> Self {
-        let rules = TagRules::new(TagSources::new(), Limits::default(), Precedence::default(), Scopes::new());
-        Self { rules, strip: StripHeaders::default(), resolver: None, inherits: true }
     }
 
     /// Removes the headers that the service must not see.

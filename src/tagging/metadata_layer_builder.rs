@@ -38,6 +38,13 @@ impl MetadataLayer {
     pub fn builder() -> MetadataLayerBuilder {
         MetadataLayerBuilder::default()
     }
+
+    /// Creates a layer around a client that only inherits tags.
+    #[cfg(feature = "propagate")]
+    pub(super) fn inheriting() -> Self {
+        let rules = TagRules::new(TagSources::new(), Limits::default(), Precedence::default(), Scopes::new());
+        Self { rules, strip: StripHeaders::default(), resolver: None, inherits: true }
+    }
 }
 
 impl MetadataLayerBuilder {
