@@ -5,6 +5,7 @@
 //! ```
 //!
 //! - a chunk without usage, with and without the tap
+//! - a stream of line ends only, as degenerate keep-alives are, next to as many bytes of chunks
 //! - reading and pricing a JSON response of 4 KiB, which happens on the first access to the event's LLM call, usually
 //!   on the sink's thread
 //! - a stream of 2,000 chunks through a real hyper server and client
@@ -42,6 +43,15 @@ fn main() {
         "| a chunk without usage | {without:.0} ns | {with:.0} ns | {:.0} ns and {allocations:.4} allocations added |",
         with - without
     );
+    for (name, line_ends) in [("LF", "\n"), ("CR", "\r"), ("CRLF", "\r\n"), ("mixed", "\n\r\r\n")] {
+        let [normal, degenerate] = degenerate(rounds, line_ends);
+        println!(
+            "| 1 MiB of chunks, and of line ends ({name}) | {:.0} µs | {:.0} µs | × {:.2} |",
+            normal / 1000.0,
+            degenerate / 1000.0,
+            degenerate / normal
+        );
+    }
     let [read, again] = unary(rounds * 10, UsageTap::new().without_prices());
     println!(
         "| reading a JSON response of 4 KiB, off the request path | | {:.1} µs | {again:.0} ns when read again |",
@@ -150,6 +160,33 @@ fn chunks(rounds: usize) -> [f64; 3] {
     let [mut without, mut with] = times;
     let more = (allocations[1] - allocations[0]) as f64 / (rounds * (CHUNKS - 20)) as f64;
     [median(&mut without), median(&mut with), more]
+}
+
+/// Returns nanoseconds for 1 MiB of normal chunks, and of line ends in chunks of the same size.
+fn degenerate(rounds: usize, line_ends: &str) -> [f64; 2] {
+    const BYTES: usize = 1024 * 1024;
+    let normal: Vec<Bytes> = (0..)
+        .map(chunk)
+        .scan(0, |sum, chunk| {
+            *sum += chunk.len();
+            (*sum <= BYTES).then_some(chunk)
+        })
+        .collect();
+    let fill = |chunk: &Bytes| Bytes::from(line_ends.repeat(chunk.len() / line_ends.len() + 1)).slice(..chunk.len());
+    let streams: [Arc<[Bytes]>; 2] = [normal.clone().into(), normal.iter().map(fill).collect()];
+    let mut times = [Vec::new(), Vec::new()];
+    for _ in 0..rounds / 10 + 1 {
+        for (times, chunks) in times.iter_mut().zip(&streams) {
+            let mut service = layer(true).layer(tower::service_fn(|_: Request<Full<Bytes>>| {
+                std::future::ready(Ok::<_, Infallible>(answer(chunks)))
+            }));
+            let body = service.call(request()).now_or_never().unwrap().unwrap().into_body();
+            let start = Instant::now();
+            body.collect().now_or_never().unwrap().unwrap();
+            times.push(start.elapsed().as_nanos() as f64);
+        }
+    }
+    times.map(|mut times| median(&mut times))
 }
 
 /// Returns nanoseconds for the first and the second read of the usage in a JSON response of 4 KiB.

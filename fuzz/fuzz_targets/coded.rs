@@ -9,5 +9,5 @@ fuzz_target!(|data: &[u8]| {
     let mut body = data;
     let coding = CODINGS[usize::from(control(&mut body)) % CODINGS.len()];
     let cuts = Cuts::read(&mut body);
-    exchange("/v1/chat/completions", "text/event-stream", Some(coding), &cuts, body);
+    exchange("/v1/chat/completions", Some("text/event-stream"), Some(coding), &cuts, body);
 });

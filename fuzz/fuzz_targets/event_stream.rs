@@ -28,7 +28,7 @@ fuzz_target!(|data: &[u8]| {
         3 => body.truncate(at),
         _ => {}
     }
-    exchange(PATHS[usize::from(flags & 1)], "application/vnd.amazon.eventstream", None, &cuts, &body);
+    exchange(PATHS[usize::from(flags & 1)], Some("application/vnd.amazon.eventstream"), None, &cuts, &body);
 });
 
 /// Builds a frame from a line. The low three bits of the first byte select its kind: an event of one of the types (0 to 5), an

@@ -6,5 +6,5 @@ use tower_tagging_fuzz::{Cuts, exchange};
 fuzz_target!(|data: &[u8]| {
     let mut body = data;
     let cuts = Cuts::read(&mut body);
-    exchange("/v1/models/m:streamGenerateContent", "application/json", None, &cuts, body);
+    exchange("/v1/models/m:streamGenerateContent", Some("application/json"), None, &cuts, body);
 });

@@ -9,5 +9,5 @@ fuzz_target!(|data: &[u8]| {
     let mut body = data;
     let path = PATHS[usize::from(control(&mut body)) % PATHS.len()];
     let cuts = Cuts::read(&mut body);
-    exchange(path, "text/event-stream", None, &cuts, body);
+    exchange(path, Some("text/event-stream"), None, &cuts, body);
 });

@@ -66,7 +66,7 @@ impl Cuts {
 ///
 /// # Panics
 /// Panics unless the client receives the body unchanged and both events agree.
-pub fn exchange(path: &str, content_type: &str, coding: Option<&str>, cuts: &Cuts, body: &[u8]) {
+pub fn exchange(path: &str, content_type: Option<&str>, coding: Option<&str>, cuts: &Cuts, body: &[u8]) {
     let whole = run(path, content_type, coding, vec![Bytes::copy_from_slice(body)]);
     let frames = cuts.frames(body);
     let lengths: Vec<_> = frames.iter().map(Bytes::len).collect();
@@ -75,15 +75,35 @@ pub fn exchange(path: &str, content_type: &str, coding: Option<&str>, cuts: &Cut
     assert_eq!(whole, cut, "the event differs when split into {lengths:?}: {body:?}");
 }
 
-/// Returns the `llm` member of the event without its timing.
-fn run(path: &str, content_type: &str, coding: Option<&str>, frames: Vec<Bytes>) -> Map<String, Value> {
+/// Runs the exchange with the whole body for each of the media types.
+///
+/// # Panics
+/// Panics unless the client receives the body unchanged and all events agree.
+pub fn exchange_as(path: &str, content_types: &[Option<&str>], body: &[u8]) {
+    let events = content_types.iter().map(|content_type| {
+        let event = run(path, *content_type, None, vec![Bytes::copy_from_slice(body)]);
+        (content_type, event)
+    });
+    let events: Vec<_> = events.collect();
+    for pair in events.windows(2) {
+        let ((first_type, first), (second_type, second)) = (&pair[0], &pair[1]);
+        let body = String::from_utf8_lossy(body);
+        assert_eq!(first, second, "the event differs for {first_type:?} and {second_type:?}: {body:?}");
+    }
+}
+
+/// Returns the `llm` member of the event without its timing. Empty if there is none.
+fn run(path: &str, content_type: Option<&str>, coding: Option<&str>, frames: Vec<Bytes>) -> Map<String, Value> {
     static TAP: LazyLock<UsageTap> = LazyLock::new(UsageTap::new);
     let (sink, clock) = (MockSink::new(), ManualClock::new());
     let events = EventLayer::new(sink.clone()).clock(clock.clone());
     let layer = TaggingLayer::builder().usage(TAP.clone()).events(events).build().unwrap();
 
     let sent = frames.concat();
-    let mut response = Response::builder().header("content-type", content_type);
+    let mut response = Response::builder();
+    if let Some(content_type) = content_type {
+        response = response.header("content-type", content_type);
+    }
     if let Some(coding) = coding {
         response = response.header("content-encoding", coding);
     }
@@ -103,11 +123,16 @@ fn run(path: &str, content_type: &str, coding: Option<&str>, frames: Vec<Bytes>)
 
     let text = serde_json::to_string(&*sink.single()).unwrap();
     let mut event: Value = serde_json::from_str(&text).unwrap();
-    let Value::Object(mut llm) = event["llm"].take() else { panic!("not an LLM call: {text}") };
+    // Some paths are calls only if the response shows it.
+    let mut llm = match event["llm"].take() {
+        Value::Object(llm) => llm,
+        _ => return Map::new(),
+    };
     if llm["usage_status"] == "absent" {
         let counts = llm["usage"].as_object().into_iter().flatten();
         assert!(counts.filter(|(_, count)| !count.is_null()).count() == 0, "absent usage has counts: {text}");
     }
+    llm.remove("duration_us");
     llm.remove("first_token_us");
     llm.remove("output_tokens_per_second");
     llm

@@ -5,7 +5,12 @@ use genai_prices::{Calculator, PriceCalculation, PriceRequest, UsageKey};
 use crate::usage::{money::Money, unit::Unit, usage::Usage};
 
 use super::{
-    catalog_error::CatalogError, cost::Cost, model_version::without_date, price_book::PriceBook,
+    catalog_error::CatalogError,
+    cost::Cost,
+    model_version::without_date,
+    price_book::PriceBook,
+    price_line::{PriceLine, TokenCounts},
+    price_lines::PriceLines,
     price_query::PriceQuery,
 };
 
@@ -30,6 +35,7 @@ use super::{
 pub struct CatalogPrices {
     calculator: SharedCalculator,
     source: Arc<str>,
+    lines: Arc<PriceLines>,
 }
 
 #[derive(Clone)]
@@ -47,7 +53,7 @@ impl CatalogPrices {
     ///
     /// The first call in a process decodes the catalog, which takes tens of milliseconds.
     pub fn bundled() -> Self {
-        Self { calculator: SharedCalculator::Bundled(Calculator::bundled()), source: BUNDLED_SOURCE.into() }
+        Self::new(SharedCalculator::Bundled(Calculator::bundled()), BUNDLED_SOURCE.into())
     }
 
     /// Reads a catalog, such as a newer release of the bundled one.
@@ -59,7 +65,17 @@ impl CatalogPrices {
     /// Returns an error if the data is not valid JSON or not a valid catalog.
     pub fn from_json(json: &[u8], source: impl Into<Arc<str>>) -> Result<Self, CatalogError> {
         let calculator = Calculator::from_json(json).map_err(CatalogError::new)?;
-        Ok(Self { calculator: SharedCalculator::Loaded(Arc::new(calculator)), source: source.into() })
+        Ok(Self::new(SharedCalculator::Loaded(Arc::new(calculator)), source.into()))
+    }
+
+    fn new(calculator: SharedCalculator, source: Arc<str>) -> Self {
+        Self { calculator, source, lines: Arc::default() }
+    }
+
+    /// Returns `true` if there is a line for such calls.
+    #[cfg(test)]
+    pub(super) fn has_line(&self, query: &PriceQuery<'_>) -> bool {
+        TokenCounts::of(query.usage).is_some_and(|tokens| self.lines.get(query, tokens, || None).is_some())
     }
 
     fn calculator(&self) -> &Calculator {
@@ -88,6 +104,27 @@ impl CatalogPrices {
         by_name(query.model).or_else(by_undated_name)
     }
 
+    /// Returns the cost by the line of the model, or `None` if the catalog itself must price the call.
+    fn price_by_line(&self, query: &PriceQuery<'_>) -> Option<Cost> {
+        let tokens = TokenCounts::of(query.usage).filter(|_| token_factor(query) <= 1.0)?;
+        let line = self.lines.get(query, tokens, || self.derive_line(query, tokens))?;
+        let [input, output, total] = line.nano_dollars(tokens)?.map(Money::from_nano_usd);
+        (total > Money::ZERO).then(|| Cost {
+            total,
+            input: Some(input),
+            output: Some(output),
+            source: Arc::clone(&self.source),
+        })
+    }
+
+    fn derive_line(&self, query: &PriceQuery<'_>, tokens: TokenCounts) -> Option<PriceLine> {
+        PriceLine::derive(tokens, |tokens| {
+            let usage = tokens.iter().fold(Usage::new(), |usage, (unit, count)| usage.with(unit, count));
+            let (_, price) = self.find(query, &catalog_usage(&usage))?;
+            Some([price.input_price, price.output_price, price.total_price])
+        })
+    }
+
     /// Returns `true` if the model is free, for any usage.
     fn is_free(&self, query: &PriceQuery<'_>, model: &str) -> bool {
         let mut usage = genai_prices::Usage::new();
@@ -106,6 +143,9 @@ impl fmt::Debug for CatalogPrices {
 
 impl PriceBook for CatalogPrices {
     fn price(&self, query: &PriceQuery<'_>) -> Option<Cost> {
+        if let Some(cost) = self.price_by_line(query) {
+            return Some(cost);
+        }
         let (name, price) = self.find(query, &catalog_usage(query.usage))?;
         if price.total_price == 0.0 && has_no_used_tokens(query.usage) && !self.is_free(query, name) {
             // The model is priced by tokens alone, so the price of its seconds or pages is unknown.
@@ -199,5 +239,11 @@ mod tests {
         assert!((dollars(&fast) / usual - 6.0).abs() < 1e-9);
         let fast_in_the_us = PriceQuery { inference_geo: Some("us"), ..fast };
         assert!((dollars(&fast_in_the_us) / usual - 6.6).abs() < 1e-9);
+        // The catalog's price has been cached.
+        let in_the_us = PriceQuery { inference_geo: Some("us"), ..query };
+        for _ in 0..3 {
+            assert!((dollars(&query) / usual - 1.0).abs() < 1e-9);
+            assert!((dollars(&in_the_us) / usual - 1.1).abs() < 1e-9);
+        }
     }
 }

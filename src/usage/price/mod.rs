@@ -9,6 +9,10 @@ mod model_version;
 mod overlay_prices;
 mod price_book;
 mod price_fn;
+#[cfg(feature = "llm")]
+mod price_line;
+#[cfg(feature = "llm")]
+mod price_lines;
 mod price_query;
 mod rates;
 mod swap_prices;
