@@ -28,7 +28,7 @@ impl SpanExporter for Printer {
     fn export(&self, batch: Vec<SpanData>) -> impl Future<Output = OTelSdkResult> + Send {
         for span in batch {
             let context = &span.span_context;
-            println!("{} span {} under {}: {}", context.trace_id(), context.span_id(), span.parent_span_id, span.name);
+            eprintln!("{} span {} under {}: {}", context.trace_id(), context.span_id(), span.parent_span_id, span.name);
         }
         std::future::ready(Ok(()))
     }
@@ -61,7 +61,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     drop(service.oneshot(request).await?);
 
     let report = delivery.shutdown(Duration::from_secs(5)).await;
-    println!("{report}");
+    eprintln!("{report}");
     provider.shutdown()?;
     Ok(())
 }

@@ -22,6 +22,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("sink", &["row", "event", "usage", "trace", "metadata"]),
     ("propagate", &["request", "trace", "metadata"]),
     ("tagging", &["request", "sink", "event", "usage", "trace", "sources", "metadata", "body"]),
+    ("client", &["tagging", "propagate", "request"]),
     ("otel", &["tagging", "request", "sink", "event", "usage", "trace", "metadata"]),
     ("store", &["sink", "row", "event", "usage", "trace", "metadata"]),
     ("guide", &[]),

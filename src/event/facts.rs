@@ -24,12 +24,15 @@ pub(crate) struct Facts {
     pub(crate) version: Version,
     /// The scheme of the request URI is `https`. Not part of the serialized event, nor compared.
     pub(crate) is_https: bool,
+    /// The request is a gRPC call. Not part of the serialized event, nor compared.
+    pub(crate) is_grpc: bool,
     pub(crate) path: String,
     /// Empty if unknown, as is `host`, so that the buffers can be recycled.
     pub(crate) route: String,
     pub(crate) host: String,
     pub(crate) request_body_bytes: Option<u64>,
     pub(crate) status: Option<StatusCode>,
+    pub(crate) grpc_status: Option<u16>,
     pub(crate) response_body_bytes: u64,
     pub(crate) time_to_head: Option<Duration>,
     pub(crate) time_to_first_byte: Option<Duration>,
@@ -63,11 +66,13 @@ impl Default for Facts {
             method: Method::GET,
             version: Version::HTTP_11,
             is_https: false,
+            is_grpc: false,
             path: String::new(),
             route: String::new(),
             host: String::new(),
             request_body_bytes: None,
             status: None,
+            grpc_status: None,
             response_body_bytes: 0,
             time_to_head: None,
             time_to_first_byte: None,
@@ -93,6 +98,14 @@ impl Facts {
     /// Returns the host that the client asked for.
     pub(crate) fn host(&self) -> Option<&str> {
         non_empty(&self.host)
+    }
+
+    /// Takes back that the request is a gRPC call, with the route that its path would be: any client can claim that.
+    pub(crate) fn forget_grpc(&mut self) {
+        self.is_grpc = false;
+        if self.route == self.path {
+            self.route.clear();
+        }
     }
 
     /// Rounds all times down to microseconds, the resolution of a serialized event.
@@ -144,11 +157,13 @@ impl PartialEq for Facts {
             method,
             version,
             is_https: _,
+            is_grpc: _,
             path,
             route,
             host,
             request_body_bytes,
             status,
+            grpc_status,
             response_body_bytes,
             time_to_head,
             time_to_first_byte,
@@ -166,7 +181,8 @@ impl PartialEq for Facts {
             == (&other.id, &other.time, &other.trace, &other.method, &other.version)
             && (path, route, host, request_body_bytes)
                 == (&other.path, &other.route, &other.host, &other.request_body_bytes);
-        let is_same_response = (status, response_body_bytes) == (&other.status, &other.response_body_bytes)
+        let is_same_response = (status, grpc_status, response_body_bytes)
+            == (&other.status, &other.grpc_status, &other.response_body_bytes)
             && (time_to_head, time_to_first_byte, duration)
                 == (&other.time_to_head, &other.time_to_first_byte, &other.duration);
         let is_same_caller =

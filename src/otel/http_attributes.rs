@@ -7,14 +7,16 @@ use uuid::Uuid;
 
 use crate::{Event, event::Outcome};
 
-use super::{attribute_list::AttributeList, methods::method_name, request_span::RequestSpan};
+use super::{attribute_list::AttributeList, methods::method_name, request_span::RequestSpan, rpc};
 
 /// The attribute of a request whose client, or caller, did not wait for the whole response.
 pub(super) const CANCELLED: &str = "tower_tagging.cancelled";
 
 /// Adds the attributes of a request and of the event itself.
 pub(super) fn add_attributes(event: &Event, span: Option<&RequestSpan>, is_client: bool, list: &mut AttributeList) {
-    add_request(event, span, is_client, list);
+    if !event.is_work() {
+        add_request(event, span, is_client, list);
+    }
     if let Some(span) = span {
         add_sender(span, list);
     }
@@ -110,6 +112,9 @@ pub(super) fn llm_error(event: &Event) -> Option<&str> {
 /// response was one already.
 pub(super) fn error_type(event: &Event, is_client: bool) -> Option<String> {
     let status = || error_status(event, is_client).map(|status| status.to_string());
+    if event.grpc_status().is_some() && event.outcome() != Outcome::Panicked {
+        return rpc::error(event, is_client).map(str::to_owned);
+    }
     match event.outcome() {
         Outcome::Failed | Outcome::Panicked => Some(event.outcome().as_str().to_owned()),
         _ => status().or_else(|| llm_error(event).map(|_| "_OTHER".to_owned())),

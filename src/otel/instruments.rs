@@ -61,15 +61,21 @@ impl Instruments {
         let mut labels = self.http_labels(event, span, error_type.as_deref());
         let first_tag = labels.len();
         self.labels.add_tags(event, &mut labels);
-        self.duration.record(event.duration().as_secs_f64(), &labels);
-        if let Some(bytes) = event.request_body_bytes() {
-            self.request_size.record(bytes, &labels);
-        }
-        if event.status().is_some() {
-            self.response_size.record(event.response_body_bytes(), &labels);
+        if !event.is_work() {
+            self.record_http(event, &labels);
         }
         let tags = labels.get(first_tag..).unwrap_or_default();
         self.gen_ai.record(event, &self.labels, tags, error_type.as_deref());
+    }
+
+    fn record_http(&self, event: &Event, labels: &[KeyValue]) {
+        self.duration.record(event.duration().as_secs_f64(), labels);
+        if let Some(bytes) = event.request_body_bytes() {
+            self.request_size.record(bytes, labels);
+        }
+        if event.status().is_some() {
+            self.response_size.record(event.response_body_bytes(), labels);
+        }
     }
 
     fn http_labels(&self, event: &Event, span: Option<&RequestSpan>, error_type: Option<&str>) -> Vec<KeyValue> {

@@ -11,7 +11,7 @@
 //! let tagging = TaggingLayer::builder().with_env().otel(&otel).build()?;
 //! let delivery = tagging.delivery();
 //! // … serve requests through the layer, then flush:
-//! println!("{}", delivery.shutdown_blocking(Duration::from_secs(5)));
+//! eprintln!("{}", delivery.shutdown_blocking(Duration::from_secs(5)));
 //! # Ok(())
 //! # }
 //! ```
@@ -248,6 +248,7 @@ mod peer_address;
 mod request_ids;
 mod request_observer;
 mod request_span;
+mod rpc;
 mod sampler;
 mod span_context;
 mod span_rules;

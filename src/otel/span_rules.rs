@@ -2,7 +2,7 @@ use std::{borrow::Cow, sync::Arc, time::SystemTime};
 
 use opentelemetry::{
     InstrumentationScope, KeyValue,
-    trace::{Event as SpanEvent, Link, SpanId, SpanKind, SpanRef, Status, TraceContextExt},
+    trace::{Event as SpanEvent, Link, SpanId, SpanRef, Status, TraceContextExt},
 };
 use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanLinks};
 
@@ -15,8 +15,9 @@ use super::{
     gen_ai_conventions::GenAiConventions,
     http_attributes, methods,
     request_span::RequestSpan,
+    rpc,
     span_context::span_context,
-    span_starter::{INITIAL_ATTRIBUTES, SpanStarter},
+    span_starter::{INITIAL_ATTRIBUTES, SpanStarter, kind},
     tag_attributes::TagAttributes,
 };
 
@@ -36,6 +37,7 @@ impl SpanRules {
     pub(super) fn attributes(&self, event: &Event) -> (Vec<KeyValue>, u32) {
         let mut attributes = AttributeList::new(self.limits);
         http_attributes::add_attributes(event, self.starter.span_of(event), self.is_client, &mut attributes);
+        rpc::add_attributes(event, &mut attributes);
         gen_ai::add_attributes(event, self.conventions, &mut attributes);
         // Last, so that a client's tags cannot replace or displace other attributes.
         for (key, value) in event.metadata() {
@@ -61,8 +63,7 @@ impl SpanRules {
             parent_span_is_remote: parent.is_some() && !span.is_some_and(|span| span.has_local_parent),
             span_kind: match span {
                 Some(span) => span.kind.clone(),
-                None if self.is_client => SpanKind::Client,
-                None => SpanKind::Server,
+                None => kind(self.is_client, event.is_work(), parent.is_some()),
             },
             name: self.name(event),
             start_time: event.time(),
@@ -105,7 +106,13 @@ impl SpanRules {
     fn name(&self, event: &Event) -> Cow<'static, str> {
         let call_name = || gen_ai::span_name(event.llm()?).map(Cow::Owned);
         let name = if self.is_client { call_name() } else { None };
-        name.unwrap_or_else(|| methods::span_name(event.method(), event.route()))
+        if let Some(name) = name.or_else(|| rpc::span_name(event).map(Cow::Owned)) {
+            return name;
+        }
+        if event.is_work() {
+            return Cow::Owned(event.path().to_owned());
+        }
+        methods::span_name(event.method(), event.route())
     }
 
     /// Returns a diagnostic as an event of the span, without the key and the detail of a tag that is not exported.
@@ -127,6 +134,7 @@ impl SpanRules {
     fn status(&self, event: &Event) -> Status {
         let is_error = match event.outcome() {
             Outcome::Failed | Outcome::Panicked => true,
+            _ if rpc::error(event, self.is_client).is_some() => true,
             _ if http_attributes::llm_error(event).is_some() => true,
             _ => http_attributes::error_status(event, self.is_client).is_some(),
         };

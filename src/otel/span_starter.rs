@@ -15,6 +15,7 @@ use opentelemetry::{
 
 use crate::{
     Event,
+    event::is_work,
     headers::PORTKEY_PARENT_SPAN_ID,
     request::Tags,
     tagging::RequestStart,
@@ -93,7 +94,7 @@ impl SpanStarter {
         let local = self.adopt_current(request);
         let has_local_parent = local.is_some();
         RequestSpan {
-            kind: self.kind(has_local_parent),
+            kind: self.kind(request, has_local_parent),
             has_local_parent,
             linked: local.and_then(|parent| parent.linked),
             ..self.sender(request)
@@ -124,7 +125,7 @@ impl SpanStarter {
         let user_agent = user_agent.and_then(|value| value.to_str().ok());
         RequestSpan {
             owner: Arc::clone(&self.identity),
-            kind: self.kind(false),
+            kind: self.kind(request, false),
             has_local_parent: false,
             linked: None,
             context: None,
@@ -145,11 +146,14 @@ impl SpanStarter {
         started.map_or_else(|| event.trace().sampled(), |context| context.span().is_recording())
     }
 
-    fn kind(&self, has_local_parent: bool) -> SpanKind {
+    fn kind(&self, request: &RequestStart<'_>, has_local_parent: bool) -> SpanKind {
+        let is_work = is_work(request.method, request.path);
         match &self.nested_kind {
-            _ if self.is_client => SpanKind::Client,
-            _ if !has_local_parent => SpanKind::Server,
+            _ if self.is_client || !has_local_parent => {
+                kind(self.is_client, is_work, request.trace.w3c_parent().is_some())
+            }
             Some(kind) => kind.clone(),
+            None if is_work => SpanKind::Internal,
             None => kind_within_current(),
         }
     }
@@ -207,6 +211,17 @@ impl SpanStarter {
     }
 }
 
+/// Returns the kind of a span without a parent in this process.
+pub(super) fn kind(is_client: bool, is_work: bool, has_parent: bool) -> SpanKind {
+    match () {
+        // Work that continues a trace consumes what another span produced.
+        () if is_work && has_parent => SpanKind::Consumer,
+        () if is_work => SpanKind::Internal,
+        () if is_client => SpanKind::Client,
+        () => SpanKind::Server,
+    }
+}
+
 /// Returns `true` if a span is that of the request on whose behalf a call is made.
 fn is_own_span(id: SpanId) -> bool {
     Tags::current().is_some_and(|tags| *tags.trace().span_id() == id)
@@ -233,10 +248,13 @@ fn start_by(tracer: &BoxedTracer, span: &RequestSpan, is_https: bool, request: &
         None if current.has_active_span() => Context::new(),
         None => current,
     };
-    let builder = SpanBuilder::from_name(span_name(request.method, request.route))
+    let is_work = is_work(request.method, request.path);
+    let name = if is_work { request.path.to_owned().into() } else { span_name(request.method, request.route) };
+    let attributes = if is_work { Vec::new() } else { initial_attributes(is_https, request).to_vec() };
+    let builder = SpanBuilder::from_name(name)
         .with_kind(span.kind.clone())
         .with_start_time(request.time)
-        .with_attributes(initial_attributes(is_https, request))
+        .with_attributes(attributes)
         .with_links(span.linked.clone().map(Link::with_context).into_iter().collect());
     let own = span_context(request.trace);
     let trace_id = (!parent.span().span_context().is_valid()).then(|| own.trace_id());

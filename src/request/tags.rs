@@ -6,6 +6,7 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
+    time::Instant,
 };
 
 use uuid::Uuid;
@@ -19,6 +20,9 @@ use crate::{
     trace::TraceContext,
     usage::{ExtraCost, LlmCall, Recorded, UsageRecord},
 };
+
+#[cfg(feature = "llm")]
+use crate::usage::Usage;
 
 use super::request_state::{OpenRequest, RequestState};
 
@@ -187,6 +191,14 @@ impl Tags {
         }))
     }
 
+    /// Returns the trace for calls that this request makes: at its own span, or at the active OpenTelemetry span within it.
+    pub(crate) fn trace_of_calls(&self) -> TraceContext {
+        let trace = self.trace();
+        #[cfg(feature = "otel")]
+        let trace = trace.at_active_span();
+        trace
+    }
+
     /// Returns the current diagnostics: tags that were truncated, coerced, dropped, or shadowed.
     pub fn diagnostics(&self) -> Vec<Diagnostic<'static>> {
         self.read(|request| request.unsettled.tags.diagnostics(), |event| event.diagnostics().to_vec())
@@ -239,6 +251,11 @@ impl Tags {
         self.change(|request| request.reject(truncated(reason, MAX_TEXT_CHARS)));
     }
 
+    /// Takes back a rejection by a strict mode, for work that runs nevertheless.
+    pub(crate) fn accept(&self) {
+        self.change(OpenRequest::accept);
+    }
+
     /// Sets [`Event::error`], truncated to 1,024 characters. The last call wins.
     pub fn set_error(&self, error: impl Into<String>) {
         let mut error = error.into();
@@ -272,7 +289,7 @@ impl Tags {
     /// `UsageTap`.
     ///
     /// Counts have the meaning that [`Usage`](crate::usage::Usage) documents, which may differ from the SDK's: Anthropic, for
-    /// instance, reports cache reads and writes separately from the input. Parts that exceed their whole are reported as a
+    /// instance, reports cache reads and writes separately from the input. `record_response` converts them. Parts that exceed their whole are reported as a
     /// diagnostic.
     ///
     /// Usage that is recorded after the response has ended is lost; a `tracing` warning with the target
@@ -289,12 +306,36 @@ impl Tags {
         self.record("usage", |recorded| recorded.add_usage(usage));
     }
 
+    /// Records the usage that the response to an LLM call reports, for a call that no layer observes.
+    ///
+    /// The body is JSON or a stream of server-sent events, as the provider sent it; the first bytes decide. It is read as
+    /// [`Usage::from_response`](crate::usage::Usage::from_response) and [`from_sse`](crate::usage::Usage::from_sse) do, with
+    /// the conventions of the provider, which is its id in the price catalog. The rest is as for
+    /// [`record_usage`](Self::record_usage). If the body reports no usage, or cannot be read, the usage status of the event is
+    /// `absent` or `unparsed`.
+    ///
+    /// ```
+    /// use tower_tagging::Tags;
+    ///
+    /// let tags = Tags::new();
+    /// tags.record_response("openai", r#"{"model":"gpt-4o","usage":{"prompt_tokens":2006,"completion_tokens":300}}"#);
+    /// ```
+    #[cfg(feature = "llm")]
+    pub fn record_response(&self, provider: impl Into<String>, body: impl AsRef<[u8]>) {
+        self.record_usage(Usage::from_response(provider, body));
+    }
+
     /// Records an LLM call that has its own event: its usage, and its cost as it was priced there.
     ///
     /// Unlike [`record_usage`](Self::record_usage), this does not price the usage again. `UsageTap::roll_up` calls it
     /// automatically.
     pub fn record_call(&self, call: &LlmCall) {
-        self.record("call", |recorded| recorded.add_call(call));
+        self.record("call", |recorded| recorded.add_call(call, None));
+    }
+
+    /// Records an LLM call that started at this time.
+    pub(crate) fn record_call_since(&self, start: Instant, call: &LlmCall) {
+        self.record("call", |recorded| recorded.add_call(call, Some(start)));
     }
 
     /// Records a cost: of rows, seconds, bytes, or of a call whose price you know.

@@ -41,6 +41,9 @@ pub struct JsonLinesSink {
 
 impl JsonLinesSink {
     /// Creates a sink that writes to standard output.
+    ///
+    /// `tracing_subscriber::fmt` also writes there by default: send its logs to standard error, with
+    /// `.with_writer(std::io::stderr)`, so that every line is an event.
     pub fn stdout() -> Self {
         Self::writer(io::stdout())
     }

@@ -6,7 +6,7 @@ use std::{
 use http::{header, request::Parts};
 
 use crate::{
-    event::{Clock, Event, EventPoolOwner, Facts, SystemClock},
+    event::{Clock, Event, EventPoolOwner, Facts, SystemClock, WORK},
     request::{OpenRequest, RequestState},
     sink::{Delivery, Isolated},
     text::header_text,
@@ -16,8 +16,10 @@ use crate::{
 };
 
 use super::{
+    grpc,
     observers::{ObserverScopes, Observers},
     request_start::RequestStart,
+    work::WorkName,
 };
 
 /// The configuration of an [`EventLayer`](super::EventLayer).
@@ -93,6 +95,11 @@ impl Events {
         facts.method = head.method.clone();
         facts.version = head.version;
         facts.is_https = head.uri.scheme() == Some(&http::uri::Scheme::HTTPS);
+        if let Some(WorkName(name)) = work_name(head) {
+            facts.path.push_str(name);
+            facts.route.push_str(name);
+            return;
+        }
         facts.path.push_str(path(head));
         // The request target takes precedence: RFC 9112, section 3.2.2, and RFC 9113, section 8.3.1.
         if let Some(authority) = head.uri.authority() {
@@ -155,8 +162,18 @@ pub(super) fn describe_route(head: &Parts, request: &mut OpenRequest) {
     {
         request.facts_mut().route.push_str(route.as_str());
     }
-    #[cfg(not(feature = "axum"))]
-    let _ = (head, request);
+    if let Some(route) = grpc::route_of(head) {
+        let facts = request.facts_mut();
+        facts.is_grpc = true;
+        if facts.route.is_empty() {
+            facts.route.push_str(route);
+        }
+    }
+}
+
+/// Returns the name of the work that the head stands for.
+fn work_name(head: &Parts) -> Option<&WorkName> {
+    if head.method == *WORK { head.extensions.get() } else { None }
 }
 
 /// Returns the path that the client asked for. Within a nested axum router, the URI is shorter.

@@ -19,6 +19,7 @@ use crate::{
 
 use super::{
     events::{Events, Start},
+    grpc::{self, GrpcResult},
     observers::ObserverScopes,
     pending_call::PendingCall,
     receipt,
@@ -35,6 +36,8 @@ pub(super) struct Pending {
     is_connect: bool,
     /// The response has no body, whatever the service's body contains: HEAD, 204, 304.
     is_bodyless: bool,
+    is_grpc: bool,
+    grpc_result: Option<Box<GrpcResult>>,
     status: Option<StatusCode>,
     time_to_head: Elapsed,
     time_to_first_byte: Elapsed,
@@ -94,6 +97,8 @@ impl Pending {
             is_head: method == Method::HEAD,
             is_connect: method == Method::CONNECT,
             is_bodyless: false,
+            is_grpc: false,
+            grpc_result: None,
             status: None,
             time_to_head: Elapsed::NONE,
             time_to_first_byte: Elapsed::NONE,
@@ -103,6 +108,11 @@ impl Pending {
             call: PendingCall::default(),
             scopes: ObserverScopes::default(),
         }
+    }
+
+    /// Sets whether the request is a gRPC call.
+    pub(super) fn expect_grpc(&mut self, is_grpc: bool) {
+        self.is_grpc = is_grpc;
     }
 
     /// Announces the request to the observers.
@@ -195,10 +205,23 @@ impl Pending {
             .or(exact_length)
             .unwrap_or(UNKNOWN_LENGTH);
         self.call.begin(&self.events, response);
+        if self.is_grpc {
+            self.grpc_head(response);
+        }
         if status == StatusCode::SWITCHING_PROTOCOLS || (self.is_connect && status.is_success()) {
             self.finish_at(now, Outcome::Upgraded, None);
         } else if has_ended {
             self.finish_at(now, Outcome::Completed, None);
+        }
+    }
+
+    /// Records the head of the response to a gRPC call.
+    fn grpc_head<B>(&mut self, response: &Response<B>) {
+        self.grpc_result = GrpcResult::read(response.headers()).map(Box::new);
+        self.is_grpc = grpc::is_grpc(response.headers()) || response.status().is_server_error();
+        if grpc::has_trailers(response.headers()) {
+            // The response ends with its trailers, whatever the length of its data.
+            self.content_length = UNKNOWN_LENGTH;
         }
     }
 
@@ -224,8 +247,11 @@ impl Pending {
         self.trailers(event)
     }
 
-    /// Records the end of the body. Returns the trailers of the receipt.
-    pub(super) fn complete(&mut self) -> Option<Box<HeaderMap>> {
+    /// Records the end of the body, with its trailers. Returns the trailers of the receipt.
+    pub(super) fn complete(&mut self, trailers: Option<&HeaderMap>) -> Option<Box<HeaderMap>> {
+        if self.is_grpc && self.grpc_result.is_none() {
+            self.grpc_result = trailers.and_then(GrpcResult::read).map(Box::new);
+        }
         let event = self.finish(Outcome::Completed, None);
         self.trailers(event)
     }
@@ -233,6 +259,11 @@ impl Pending {
     fn trailers(&self, event: Option<Arc<Event>>) -> Option<Box<HeaderMap>> {
         let event = event.filter(|_| self.sends_receipt())?;
         receipt::trailers(&event).map(Box::new)
+    }
+
+    /// Records the end of work that has no response.
+    pub(super) fn end(&mut self, outcome: Outcome, error: Option<String>) {
+        self.finish(outcome, error);
     }
 
     /// Records that a layer answers with `status` instead of the service.
@@ -261,6 +292,13 @@ impl Pending {
 
     /// Emits and returns the event.
     fn finish_at(&mut self, duration: Duration, outcome: Outcome, error: Option<String>) -> Option<Arc<Event>> {
+        let result = self.grpc_result.take();
+        let (grpc_status, outcome, error) = match result {
+            Some(result) if matches!(outcome, Outcome::Completed | Outcome::Cancelled) => {
+                (Some(result.status), result.outcome(), error.or(result.error))
+            }
+            result => (result.map(|result| result.status), outcome, error),
+        };
         let tags = self.tags.take()?;
         self.scopes.close();
         let caller = self.call.caller(&tags);
@@ -269,6 +307,10 @@ impl Pending {
             self.events.ensure_trace(request);
             let facts = request.facts_mut();
             facts.status = self.status;
+            facts.grpc_status = grpc_status;
+            if facts.is_grpc && !self.is_grpc && self.status.is_some() {
+                facts.forget_grpc();
+            }
             facts.time_to_head = self.time_to_head.get();
             facts.time_to_first_byte = self.time_to_first_byte.get();
             facts.response_body_bytes = self.body_bytes;
@@ -277,7 +319,7 @@ impl Pending {
             request.fill_error(error);
         })?;
         if let Some(caller) = caller {
-            PendingCall::roll_up(&caller, &event, &self.events.observers);
+            PendingCall::roll_up(&caller, &event, self.start, &self.events.observers);
         }
         let for_receipt = self.sends_receipt().then(|| Arc::clone(&event));
         self.events.emit(event);

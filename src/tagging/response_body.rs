@@ -95,10 +95,10 @@ impl<B: Body> Body for ResponseBody<B> {
         let (Poll::Ready(mut frame), has_ended) = polled else { return Poll::Pending };
         let Some(pending) = this.guard.pending() else { return Poll::Ready(frame) };
         let receipt = match &frame {
-            None => pending.complete(),
+            None => pending.complete(None),
             Some(Ok(frame)) => match frame.data_ref() {
                 Some(data) => pending.data(data, has_ended),
-                None => pending.complete(),
+                None => pending.complete(frame.trailers_ref()),
             },
             Some(Err(_)) => {
                 pending.fail::<B::Error>("response body");

@@ -4,7 +4,7 @@ use http::{HeaderName, HeaderValue, request::Parts};
 
 use crate::{
     event::Facts,
-    metadata::{Diagnostic, Scopes},
+    metadata::Diagnostic,
     request::{OpenRequest, RequestState, Tags},
     trace::{OnwardHeaders, TraceIdLayer},
 };
@@ -13,7 +13,7 @@ use super::{
     event_layer::EventLayer,
     events::{Events, describe_route},
     guard::Guard,
-    metadata_layer::MetadataLayer,
+    metadata_layer::{Caller, MetadataLayer},
     pending::Pending,
 };
 
@@ -61,7 +61,8 @@ struct Starting<'a> {
     handle: Handle,
     /// No outer layer set the tags.
     is_new: bool,
-    inherited: Option<Scopes>,
+    /// The request that makes this one, if this layer is around a client.
+    caller: Option<Caller>,
     pending: Option<Pending>,
     onward: Option<OnwardHeaders>,
     /// An observer replaced the trace ids.
@@ -73,7 +74,7 @@ impl<'a> Starting<'a> {
     fn new(steps: &'a Steps, events: Option<&'a Arc<Events>>, head: &'a mut Parts) -> Self {
         // Tags of a request that has ended belong to another request, whose extensions were passed on.
         let existing = head.extensions.get::<Tags>().filter(|tags| !tags.is_finished()).cloned();
-        let inherited = steps.metadata.as_ref().and_then(|layer| layer.inherited(existing.as_ref()));
+        let caller = steps.metadata.as_ref().and_then(|layer| layer.caller(existing.as_ref()));
         let is_new = existing.is_none();
         let new_state = || events.map_or_else(RequestState::detached, |events| events.new_state());
         let handle = Handle { unshared: is_new.then(new_state), shared: existing };
@@ -83,7 +84,7 @@ impl<'a> Starting<'a> {
             head,
             handle,
             is_new,
-            inherited,
+            caller,
             pending: None,
             onward: None,
             is_trace_replaced: false,
@@ -93,7 +94,7 @@ impl<'a> Starting<'a> {
 
     /// Starts the event, reads the trace ids, and announces the request to the observers.
     fn begin_event(&mut self) {
-        let Self { steps, events, head, handle, pending, onward, .. } = self;
+        let Self { steps, events, head, handle, caller, pending, onward, .. } = self;
         let start = events.map(|events| events.start());
         handle.change(|request| {
             let claimed = events.zip(start).filter(|_| request.claim());
@@ -104,13 +105,17 @@ impl<'a> Starting<'a> {
             if let Some(layer) = &steps.trace
                 && request.facts().trace.is_unset()
             {
-                *onward = Some(request.read_trace(layer, &head.headers));
+                *onward = Some(match caller.as_ref().and_then(|caller| caller.trace_for(&head.headers)) {
+                    Some(caller) => request.continue_trace(layer, caller, &head.headers),
+                    None => request.read_trace(layer, &head.headers),
+                });
             }
             if let Some((events, start)) = claimed {
                 if !events.observers.is_empty() {
                     events.ensure_trace(request);
                 }
-                *pending = Some(Pending::new(Arc::clone(events), start, &head.method));
+                let new = pending.insert(Pending::new(Arc::clone(events), start, &head.method));
+                new.expect_grpc(request.facts().is_grpc);
             }
         });
         if let (Some(events), Some(pending)) = (events, pending)
@@ -136,8 +141,8 @@ impl<'a> Starting<'a> {
     /// Captures the tags and sets the trusted ones.
     fn begin_tags(&mut self) {
         let Some(layer) = &self.steps.metadata else { return };
-        let Self { head, handle, inherited, pending, .. } = self;
-        let inherited = inherited.take();
+        let Self { head, handle, caller, pending, .. } = self;
+        let inherited = caller.take().map(|caller| caller.scopes());
         let trusted = match pending {
             Some(pending) if layer.has_resolver() => {
                 // The resolver is user code: it runs without the lock, and its panic belongs to the request.

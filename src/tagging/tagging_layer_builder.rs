@@ -16,6 +16,8 @@ use super::{
     metadata_layer_builder::MetadataLayerBuilder, request_body_layer::RequestBodyLayer,
     request_observer::RequestObserver, steps::Steps, tagging_layer::TaggingLayer,
 };
+#[cfg(feature = "propagate")]
+use super::{metadata_layer::MetadataLayer, tagging_layer::client_usage};
 
 /// Builds a [`TaggingLayer`].
 ///
@@ -46,6 +48,31 @@ impl TaggingLayer {
     /// Creates a builder.
     pub fn builder() -> TaggingLayerBuilder {
         TaggingLayerBuilder::default()
+    }
+
+    /// Creates a builder for a layer around a client, whose calls belong to the current request.
+    ///
+    /// It [inherits](MetadataLayerBuilder::inherit_tags) tags and trace, adds no header to responses, and with the feature
+    /// `llm` [rolls up](crate::usage::UsageTap::roll_up) usage and cost, with
+    /// [`trust_request`](crate::usage::UsageTap::trust_request). Add a sink or telemetry to give each call its own event or
+    /// span:
+    ///
+    /// ```
+    /// use tower_tagging::{TaggingLayer, client::TaggedClient, sink::JsonLinesSink};
+    /// # let client = ();
+    ///
+    /// let tagging = TaggingLayer::client_builder().sink(JsonLinesSink::writer(std::io::stderr())).build()?;
+    /// let client = TaggedClient::new(client).tagging(tagging);
+    /// # Ok::<(), tower_tagging::ConfigError>(())
+    /// ```
+    #[cfg(feature = "propagate")]
+    pub fn client_builder() -> TaggingLayerBuilder {
+        TaggingLayerBuilder {
+            metadata: MetadataLayer::builder().inherit_tags(),
+            trace_ids: TraceIdLayer::new().without_response_header(),
+            usage: client_usage(),
+            ..TaggingLayerBuilder::default()
+        }
     }
 
     /// Creates a layer that emits events to `sink`.
