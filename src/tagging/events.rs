@@ -19,7 +19,7 @@ use super::{
     grpc,
     observers::{ObserverScopes, Observers},
     request_start::RequestStart,
-    work::WorkName,
+    work_name::WorkName,
 };
 
 /// The configuration of an [`EventLayer`](super::EventLayer).

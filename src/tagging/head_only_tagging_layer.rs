@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use crate::{sink::Delivery, trace::TraceIdLayer};
 
-use super::{event_layer::EventLayer, metadata_layer::MetadataLayer, steps::Steps, tagging_layer::TaggingLayer};
+use super::{event_layer::EventLayer, metadata_layer::MetadataLayer, steps::Steps};
 
 /// A [`TaggingLayer`](super::TaggingLayer) that leaves the request body and its type alone.
 ///
@@ -28,20 +28,6 @@ impl HeadOnlyTaggingLayer {
     /// Returns the part of this layer that reads and merges tags, for its counts.
     pub fn metadata_layer(&self) -> Option<&MetadataLayer> {
         self.steps.metadata.as_ref()
-    }
-}
-
-impl From<TaggingLayer> for HeadOnlyTaggingLayer {
-    /// Returns the layer without the part that observes request bodies.
-    fn from(layer: TaggingLayer) -> Self {
-        layer.without_request_body()
-    }
-}
-
-impl From<&TaggingLayer> for HeadOnlyTaggingLayer {
-    /// Returns a clone without the part that observes request bodies.
-    fn from(layer: &TaggingLayer) -> Self {
-        layer.head.clone()
     }
 }
 

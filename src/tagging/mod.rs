@@ -135,6 +135,7 @@ mod tagging_layer_builder;
 mod work;
 mod work_future;
 mod work_guard;
+mod work_name;
 
 pub use self::{
     event_layer::EventLayer, head_only_tagging_layer::HeadOnlyTaggingLayer, metadata_layer::MetadataLayer,

@@ -51,6 +51,20 @@ impl TaggingLayer {
     }
 }
 
+impl From<TaggingLayer> for HeadOnlyTaggingLayer {
+    /// Returns the layer without the part that observes request bodies.
+    fn from(layer: TaggingLayer) -> Self {
+        layer.without_request_body()
+    }
+}
+
+impl From<&TaggingLayer> for HeadOnlyTaggingLayer {
+    /// Returns a clone without the part that observes request bodies.
+    fn from(layer: &TaggingLayer) -> Self {
+        layer.head.clone()
+    }
+}
+
 /// Returns the tap for a layer around a client, or `None` without the feature `llm`.
 #[cfg(feature = "propagate")]
 pub(super) fn client_usage() -> Option<UsageTap> {

@@ -14,7 +14,7 @@ use crate::{
 
 use super::{
     guard::Guard, head_only_tagging_layer::HeadOnlyTaggingLayer, steps::Begun, work_future::WorkFuture,
-    work_guard::WorkGuard,
+    work_guard::WorkGuard, work_name::WorkName,
 };
 
 /// Maximum length of the name of work, in characters.
@@ -78,10 +78,6 @@ pub struct Work {
     tags: Vec<(String, String)>,
     scopes: Scopes,
 }
-
-/// The name of work, in the extensions of the request head that stands for it.
-#[derive(Clone)]
-pub(super) struct WorkName(pub(super) Box<str>);
 
 impl fmt::Debug for Work {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
