@@ -605,6 +605,40 @@ async fn the_tracing_span_is_within_the_span_of_the_request() {
     }
 }
 
+/// Work that is not an HTTP request has no attributes of HTTP.
+#[tokio::test]
+async fn the_span_of_work_continues_at_the_producer_or_within_the_process() {
+    for export in [Export::OwnExporter, Export::AppsProvider] {
+        for (outer, header, kind) in [
+            (Outer::None, None, SpanKind::Internal),
+            (Outer::None, Some(traceparent(TRACE, SPAN)), SpanKind::Consumer),
+            (Outer::Tracing, None, SpanKind::Internal),
+            (Outer::Api, Some(traceparent(TRACE, SPAN)), SpanKind::Internal),
+        ] {
+            let setup = Setup::new(App::new(), export, |builder| builder);
+            let work = Tags::work("consume invoices");
+            let work = match &header {
+                Some(header) => work.header(http::HeaderName::from_static("traceparent"), header),
+                None => work,
+            };
+            // It starts at the call.
+            let run = async { work.run(&with_ids(&setup.layer), |_| async { Ok::<_, Infallible>(()) }).await };
+            let (parent, result) = within(&setup.app, outer, Context::new(), run).await;
+            assert!(result.is_ok());
+            let event = setup.finish();
+            let span = setup.app.span("consume invoices");
+            let case = format!("{export:?} {outer:?} {header:?}");
+            assert_eq!(span.span_kind, kind, "{case}");
+            assert_eq!(span.span_context.span_id().to_string(), event.trace().span_id().as_str(), "{case}");
+            let expected = parent.map(|(_, id)| id).or_else(|| header.map(|_| SPAN.to_owned()));
+            assert_eq!(event.trace().parent_span_id().map(str::to_owned), expected, "{case}");
+            assert_eq!(attribute(&span, "tower_tagging.outcome").as_deref(), Some("completed"), "{case}");
+            let of_http = |name: &str| name.starts_with("http.") || name.starts_with("url.");
+            assert!(!span.attributes.iter().any(|attribute| of_http(attribute.key.as_str())), "{case}: {span:#?}");
+        }
+    }
+}
+
 /// Children of the request would otherwise lack their parent.
 #[tokio::test]
 async fn a_span_whose_event_is_dropped_is_exported_without_details() {
