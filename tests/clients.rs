@@ -241,8 +241,10 @@ fn answer(model: &str) -> Value {
     json!({"id": format!("id-{model}"), "model": model, "choices": [], "usage": usage})
 }
 
-fn chunk(content: &Value) -> Result<Bytes, BoxError> {
-    Ok(format!("data: {content}\n\n").into())
+type Chunk = Result<Bytes, BoxError>;
+
+fn chunk(content: &Value) -> Bytes {
+    format!("data: {content}\n\n").into()
 }
 
 /// Answers as the header `answer` of the call asks. Each answer takes two seconds of the clock, streams one more to their
@@ -263,14 +265,14 @@ fn provider(
                 let clock = clock.clone();
                 stream::once(async move {
                     clock.advance(Duration::from_secs(1));
-                    chunk(&delta)
+                    Chunk::Ok(chunk(&delta))
                 })
             };
             let done = stream::iter([Ok("data: [DONE]\n\n".into())]);
             let (status, body) = match kind.as_str() {
                 "busy" => (429, Body::from(r#"{"error":{"message":"slow down"}}"#)),
                 "failed" => (200, Body::from(r#"{"model":"gpt-4o","error":{"message":"overloaded"}}"#)),
-                "stream" => (200, Body::from_stream(first.chain(stream::iter([chunk(&usage)])).chain(done))),
+                "stream" => (200, Body::from_stream(first.chain(stream::iter([Ok(chunk(&usage))])).chain(done))),
                 "stream without usage" => (200, Body::from_stream(first.chain(done))),
                 "endless" => (200, Body::from_stream(first.chain(stream::pending()))),
                 model => (200, Body::from(answer(model).to_string())),
@@ -413,34 +415,35 @@ async fn a_single_call_keeps_what_is_known() {
 #[tokio::test]
 async fn several_calls_are_distinguished_by_model() {
     type Kind = (&'static str, &'static str, u64, Option<u64>, &'static str);
-    let chat: Kind = ("chat", "gpt-4o", 1, Some(1000), "0.0035");
-    let embeddings: Kind = ("embeddings", "text-embedding-3-small", 1, Some(1000), "0.00002");
-    let twice: Kind = ("chat", "gpt-4o", 2, Some(2000), "0.007");
-    let unknown: Kind = ("chat", "gpt-4o", 1, None, "");
-    let cases: [(&'static [(&str, &str)], UsageStatus, CostStatus, &[Kind]); 5] = [
+    const CHAT_CALL: Kind = ("chat", "gpt-4o", 1, Some(1000), "0.0035");
+    const EMBEDDING: Kind = ("embeddings", "text-embedding-3-small", 1, Some(1000), "0.00002");
+    const TWICE: Kind = ("chat", "gpt-4o", 2, Some(2000), "0.007");
+    const UNKNOWN: Kind = ("chat", "gpt-4o", 1, None, "");
+    type Case = (&'static [(&'static str, &'static str)], UsageStatus, CostStatus, &'static [Kind]);
+    let cases: [Case; 5] = [
         (
             &[(CHAT, "gpt-4o"), (EMBEDDINGS, "text-embedding-3-small")],
             UsageStatus::Reported,
             CostStatus::Priced,
-            &[chat, embeddings],
+            &[CHAT_CALL, EMBEDDING],
         ),
         (
             &[(EMBEDDINGS, "text-embedding-3-small"), (CHAT, "gpt-4o"), (CHAT, "stream")],
             UsageStatus::Reported,
             CostStatus::Priced,
-            &[embeddings, twice],
+            &[EMBEDDING, TWICE],
         ),
         (
             &[(EMBEDDINGS, "text-embedding-3-small"), (CHAT, "endless")],
             UsageStatus::Partial,
             CostStatus::Partial,
-            &[embeddings, unknown],
+            &[EMBEDDING, UNKNOWN],
         ),
         (
             &[(CHAT, "stream without usage"), (EMBEDDINGS, "text-embedding-3-small")],
             UsageStatus::Partial,
             CostStatus::Partial,
-            &[unknown, embeddings],
+            &[UNKNOWN, EMBEDDING],
         ),
         (
             &[(CHAT, "stream without usage"), (CHAT, "stream without usage")],

@@ -2,7 +2,6 @@
 
 mod common;
 #[path = "common/events.rs"]
-#[allow(dead_code, reason = "other tests use the rest")]
 mod events;
 
 use std::{collections::BTreeSet, fmt::Write, fs, path::Path, time::Duration};

@@ -125,7 +125,7 @@ fn attribute(span: &SpanData, name: &str) -> Option<String> {
 async fn the_status_determines_outcome_and_error() {
     for place in [Place::Headers, Place::Trailers, Place::TrailersAfterLength] {
         for is_client in [false, true] {
-            for (code, name) in NAMES.into_iter().enumerate() {
+            for (code, name) in (0..).zip(NAMES) {
                 let case = format!("{name} in {place:?}, client: {is_client}");
                 let status = code.to_string();
                 let respond = move || response(place, &status, Some("sorry%2C caf%C3%A9"));
@@ -136,7 +136,7 @@ async fn the_status_determines_outcome_and_error() {
                     _ if is_server_error => Outcome::Failed,
                     _ => Outcome::Completed,
                 };
-                assert_eq!((event.outcome(), event.grpc_status()), (outcome, Some(code as u16)), "{case}");
+                assert_eq!((event.outcome(), event.grpc_status()), (outcome, Some(code)), "{case}");
                 let error = (code > 0).then(|| format!("{name}: sorry, café"));
                 assert_eq!(event.error(), error.as_deref(), "{case}");
                 assert_eq!(event.is_error(), code > 1, "{case}");

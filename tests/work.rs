@@ -15,7 +15,10 @@ use futures_util::FutureExt;
 use http::{HeaderMap, Response};
 use opentelemetry::trace::{SpanId, SpanKind, Status};
 use opentelemetry_sdk::{
-    metrics::{InMemoryMetricExporter, PeriodicReader, SdkMeterProvider, data::ResourceMetrics},
+    metrics::{
+        InMemoryMetricExporter, PeriodicReader, SdkMeterProvider,
+        data::{Metric, ResourceMetrics, ScopeMetrics},
+    },
     trace::InMemorySpanExporter,
 };
 use serde_json::json;
@@ -190,7 +193,7 @@ async fn usage_and_calls_belong_to_the_work() {
         Ok::<_, Infallible>(Response::builder().header("content-type", "application/json").body(body).unwrap())
     });
     let client = TaggedClient::new(provider);
-    let work = Tags::work("summarize").run(&layer(&recorder), |tags| async move {
+    let work = Tags::work("summarize").run(layer(&recorder), |tags| async move {
         let call = http::Request::post("http://provider.test/v1/chat/completions").body(String::new()).unwrap();
         let body = client.send(call).await?.into_body();
         http_body_util::BodyExt::collect(body).await?;
@@ -280,7 +283,7 @@ async fn spans_and_metrics_are_not_those_of_http() {
     meters.force_flush().unwrap();
     let metrics = metrics.get_finished_metrics().unwrap();
     let scopes = metrics.iter().flat_map(ResourceMetrics::scope_metrics);
-    let names: Vec<_> = scopes.flat_map(|scope| scope.metrics()).map(|metric| metric.name()).collect();
+    let names: Vec<_> = scopes.flat_map(ScopeMetrics::metrics).map(Metric::name).collect();
     assert!(
         names.contains(&"gen_ai.client.token.usage") && !names.contains(&"http.server.request.duration"),
         "{names:?}"

@@ -29,18 +29,19 @@ pub struct TaggedClient<S> {
 impl<S> TaggedClient<S> {
     /// Wraps a client. Calls send the trace context, and no tags.
     pub fn new(client: S) -> Self {
-        Self::with_layers(client, TaggingLayer::around_client(), PropagateLayer::new())
+        Self::with_layers(client, TaggingLayer::around_client(), &PropagateLayer::new())
     }
 
-    fn with_layers(client: S, tagging: TaggingLayer, propagate: PropagateLayer) -> Self {
+    fn with_layers(client: S, tagging: TaggingLayer, propagate: &PropagateLayer) -> Self {
         Self { service: tagging.layer(propagate.layer(client)), tagging }
     }
 
     /// Sets the tags that each host receives.
+    #[allow(clippy::needless_pass_by_value, reason = "a builder method consumes what it sets")]
     pub fn propagate(self, layer: PropagateLayer) -> Self {
         let Self { service, tagging } = self;
         let client = service.into_inner().into_inner().into_inner();
-        Self::with_layers(client, tagging, layer)
+        Self::with_layers(client, tagging, &layer)
     }
 
     /// Sets the layer that observes calls, for instance to give each call its own event or span.

@@ -47,11 +47,11 @@ pub(crate) fn service_and_method(path: &str) -> Option<(&str, &str)> {
 
 #[cfg(test)]
 mod tests {
-    use super::{NAMES, is_server_error, service_and_method, status_name};
+    use super::{is_server_error, service_and_method, status_name};
 
     #[test]
     fn six_codes_are_errors_of_a_server() {
-        let errors: Vec<u16> = (0..=NAMES.len() as u16).filter(|status| is_server_error(*status)).collect();
+        let errors: Vec<u16> = (0..18).filter(|status| is_server_error(*status)).collect();
         assert_eq!(errors, [2, 4, 12, 13, 14, 15, 17], "17 is not defined, so it is UNKNOWN");
         assert_eq!((status_name(0), status_name(16), status_name(u16::MAX)), ("OK", "UNAUTHENTICATED", "UNKNOWN"));
     }

@@ -27,6 +27,7 @@ use super::{
 
 /// The guard of one request. It moves from the response future into the response body and emits the event exactly once: at
 /// the end, on an error, or on drop.
+#[allow(clippy::struct_excessive_bools, reason = "each is an independent fact about the request")]
 pub(super) struct Pending {
     /// `None` before the request is armed, and once the event is emitted.
     tags: Option<Tags>,

@@ -67,6 +67,7 @@ impl From<&TaggingLayer> for HeadOnlyTaggingLayer {
 
 /// Returns the tap for a layer around a client, or `None` without the feature `llm`.
 #[cfg(feature = "propagate")]
+#[allow(clippy::unnecessary_wraps, reason = "`None` without the feature `llm`")]
 pub(super) fn client_usage() -> Option<UsageTap> {
     #[cfg(feature = "llm")]
     return Some(UsageTap::new().trust_request().roll_up());

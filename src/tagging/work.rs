@@ -153,13 +153,12 @@ impl Work {
         let layer = layer.into();
         let mut head = self.head();
         let Begun { guard, .. } = layer.steps.begin(&mut head);
-        let (tags, guard) = match head.extensions.remove::<Tags>() {
-            Some(tags) => (tags, guard),
+        let (tags, guard) = if let Some(tags) = head.extensions.remove::<Tags>() {
+            (tags, guard)
+        } else {
             // The layer has no part that is switched on.
-            None => {
-                let tags = Tags::new();
-                (tags.clone(), Guard::new(None, &tags, true))
-            }
+            let tags = Tags::new();
+            (tags.clone(), Guard::new(None, &tags, true))
         };
         tags.accept();
         tags.extend(self.tags);
