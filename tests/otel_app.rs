@@ -622,7 +622,7 @@ async fn the_span_of_work_continues_at_the_producer_or_within_the_process() {
                 None => work,
             };
             // It starts at the call.
-            let run = async { work.run(&with_ids(&setup.layer), |_| async { Ok::<_, Infallible>(()) }).await };
+            let run = async { work.run(with_ids(&setup.layer), |_| async { Ok::<_, Infallible>(()) }).await };
             let (parent, result) = within(&setup.app, outer, Context::new(), run).await;
             assert!(result.is_ok());
             let event = setup.finish();
