@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use common::TempFolder;
+use common::{TempFolder, delivery::wait_until};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 use http_body_util::{BodyExt, Full, StreamBody, combinators::BoxBody};
 use hyper::body::{Bytes, Frame, Incoming};
@@ -719,6 +719,59 @@ async fn second_signal_stops_without_draining() {
     assert_eq!(events.len(), 1);
     assert_eq!(events[0]["outcome"], "cancelled");
     assert!(request.await.unwrap());
+}
+
+fn signal(child: &Child, name: &str) {
+    assert!(Command::new("kill").args([name, &child.id().to_string()]).status().unwrap().success());
+}
+
+/// As `logrotate` does: it renames the file, and may send a signal.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn reopens_its_file_after_log_rotation_and_on_sighup() {
+    let gateway = Gateway::start("rotation", &[]);
+    let file = gateway.folder.file("events.jsonl");
+    let lines = |path: &Path| std::fs::read_to_string(path).unwrap_or_default().lines().count();
+    for (round, is_signaled) in [false, true, true, false].into_iter().enumerate() {
+        gateway.send(chat(&[])).await;
+        wait_until(|| lines(&file) == 1);
+        let old = gateway.folder.file(&format!("events.jsonl.{round}"));
+        std::fs::rename(&file, &old).unwrap();
+        if is_signaled {
+            signal(gateway.child.as_ref().unwrap(), "-HUP");
+            wait_until(|| file.exists());
+        }
+    }
+    gateway.send(chat(&[])).await;
+    for round in 0..4 {
+        assert_eq!(lines(&gateway.folder.file(&format!("events.jsonl.{round}"))), 1);
+    }
+    // A path that cannot be opened is reported, and the gateway keeps running.
+    wait_until(|| lines(&file) == 1);
+    std::fs::rename(&file, gateway.folder.file("last.jsonl")).unwrap();
+    std::fs::create_dir(&file).unwrap();
+    signal(gateway.child.as_ref().unwrap(), "-HUP");
+    gateway.send(chat(&[])).await;
+    std::fs::remove_dir(&file).unwrap();
+    let (output, events) = gateway.stop();
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success() && text.contains("6 accepted, 6 delivered"), "{text}");
+    assert!(text.contains("gateway: EVENTS: cannot reopen "), "{text}");
+    assert_eq!(events.len(), 1);
+}
+
+/// Without a file, SIGHUP means that the terminal was closed.
+#[test]
+fn drains_on_sighup_without_a_file() {
+    let mut child = command(&[("EVENTS", "-")]).spawn().unwrap();
+    let mut line = String::new();
+    let mut byte = [0];
+    while !line.ends_with('\n') && child.stderr.as_mut().unwrap().read(&mut byte).unwrap() == 1 {
+        line.push(byte[0].into());
+    }
+    signal(&child, "-HUP");
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    assert!(String::from_utf8(output.stderr).unwrap().contains("gateway: stopping"));
 }
 
 /// Messages for humans go to standard error.

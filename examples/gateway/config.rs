@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | `LISTEN` | address to listen on | `127.0.0.1:8787` |
 //! | `UPSTREAM` | base URL to forward requests to, `http` or `https` | the built-in demo provider responds |
-//! | `EVENTS` | path of a JSON Lines file to append events to, or `-` for standard output | `-` |
+//! | `EVENTS` | path of a JSON Lines file to append events to, or `-` for standard output. SIGHUP reopens the file | `-` |
 //! | `STORE` | store for events: `sqlite:<path>`, a `postgres://` URL, or `none` | `sqlite:events.db` |
 //! | `SPOOL` | folder that keeps events until they are stored, so that even `kill -9` loses none | no spool |
 //! | `METADATA_KEY_CASE` | case of keys from prefixed headers: `lower` (`user-id`) or `title` (`User-Id`) | `lower` |
@@ -32,6 +32,8 @@ pub(crate) struct Config {
     pub(crate) listen: SocketAddr,
     pub(crate) upstream: Option<Uri>,
     pub(crate) tagging: Option<TaggingLayer>,
+    /// The sink of the JSON Lines file, if there is one.
+    pub(crate) events: Option<JsonLinesSink>,
     pub(crate) includes_usage: bool,
 }
 
@@ -43,9 +45,12 @@ impl Config {
             .parse()
             .map_err(|_| format!("LISTEN: invalid address {listen:?}: expected one such as 127.0.0.1:8787"))?;
         let upstream = variable("UPSTREAM")?.map(|url| parse_upstream(&url)).transpose()?;
-        let tagging = match variable("TAGGING")?.as_deref() {
-            None | Some("on") => Some(tagging(upstream.as_ref())?),
-            Some("off") => None,
+        let (tagging, events) = match variable("TAGGING")?.as_deref() {
+            None | Some("on") => {
+                let (layer, events) = tagging(upstream.as_ref())?;
+                (Some(layer), events)
+            }
+            Some("off") => (None, None),
             Some(word) => return Err(format!("TAGGING: invalid value {word:?}: expected \"on\" or \"off\"")),
         };
         let includes_usage = match variable("INCLUDE_USAGE")?.as_deref() {
@@ -53,7 +58,7 @@ impl Config {
             Some("on") => true,
             Some(word) => return Err(format!("INCLUDE_USAGE: invalid value {word:?}: expected \"on\" or \"off\"")),
         };
-        Ok(Self { listen, upstream, tagging, includes_usage })
+        Ok(Self { listen, upstream, tagging, events, includes_usage })
     }
 }
 
@@ -83,17 +88,16 @@ fn parse_upstream(url: &str) -> Result<Uri, String> {
     if is_http && has_host && has_valid_port && is_base { Ok(uri) } else { Err(invalid()) }
 }
 
-fn tagging(upstream: Option<&Uri>) -> Result<TaggingLayer, String> {
-    let sink = match variable("EVENTS")?.as_deref() {
-        None | Some("-") => JsonLinesSink::stdout(),
-        Some(path) => JsonLinesSink::file(path).map_err(|error| format!("EVENTS: {error}"))?,
-    };
+/// Returns the layer, and the sink of the JSON Lines file, if there is one.
+fn tagging(upstream: Option<&Uri>) -> Result<(TaggingLayer, Option<JsonLinesSink>), String> {
+    let path = variable("EVENTS")?.filter(|path| path != "-");
+    let events = path.map(JsonLinesSink::file).transpose().map_err(|error| format!("EVENTS: {error}"))?;
     let mut metadata = MetadataLayer::builder().with_env().strip_headers(StripHeaders::Dialects);
     if let Some(path) = variable("SCOPES")? {
         let keys = Keys::read(&path).map_err(|error| format!("SCOPES: {path}: {error}"))?;
         metadata = metadata.resolver(move |head| keys.scopes(head));
     }
-    let mut sinks = Fanout::new().with(sink);
+    let mut sinks = Fanout::new().with(events.clone().unwrap_or_else(JsonLinesSink::stdout));
     if let Some(store) = store()? {
         sinks = sinks.with(store);
     }
@@ -103,7 +107,7 @@ fn tagging(upstream: Option<&Uri>) -> Result<TaggingLayer, String> {
         usage = usage.upstream(upstream.clone());
     }
     let layer = TaggingLayer::builder().metadata(metadata).usage(usage).events(EventLayer::new(sinks)).build();
-    layer.map_err(|error| error.to_string())
+    layer.map(|layer| (layer, events)).map_err(|error| error.to_string())
 }
 
 /// Opens the store, if one is configured, and creates its tables if needed.
