@@ -116,6 +116,7 @@ mod otel_error;
 #[cfg(feature = "otlp")]
 mod otlp;
 mod parse_conventions_error;
+mod rejections;
 mod request_observer;
 mod sampler;
 mod span_context;

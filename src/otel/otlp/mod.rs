@@ -2,6 +2,8 @@
 
 mod certificates;
 mod export_runtime;
+mod grpc_exporter;
+mod grpc_settings;
 mod http_client;
 mod on_runtime;
 mod otlp_exporter;

@@ -243,6 +243,10 @@ impl<W: BatchWriter> Worker<'_, W> {
                 self.succeed();
                 self.isolate(range, &failure, batch);
             }
+            WriteErrorKind::PartlyRejected => {
+                self.succeed();
+                self.accept_partly(range.len(), &failure);
+            }
             WriteErrorKind::Retryable => {
                 self.fail(&failure);
                 self.retry(range, Some(&failure), batch);
@@ -295,6 +299,30 @@ impl<W: BatchWriter> Worker<'_, W> {
         if let Some(dead_letters) = &self.dead_letters {
             dead_letters.emit(Arc::clone(event));
         }
+    }
+
+    /// Counts events of which the destination dropped some.
+    fn accept_partly(&self, events: usize, failure: &Failure) {
+        let rejected = failure.rejected.min(events);
+        self.pipeline.counts().drop_for(DropReason::Rejected, rejected);
+        self.pipeline.counts().deliver(events - rejected);
+        if rejected == 0 {
+            tracing::warn!(
+                target: "tower_tagging::delivery",
+                sink = self.pipeline.name(),
+                error = %failure,
+                "destination accepted events with a warning"
+            );
+            return;
+        }
+        tracing::error!(
+            target: "tower_tagging::delivery",
+            sink = self.pipeline.name(),
+            dropped = rejected,
+            reason = DropReason::Rejected.as_str(),
+            error = %failure,
+            "events were dropped"
+        );
     }
 
     /// Retries, spills, or drops a range and all that comes after it.
