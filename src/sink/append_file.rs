@@ -1,11 +1,13 @@
 use std::{
-    fs::{self, File, Metadata, OpenOptions},
+    fs::{self, File, OpenOptions},
     io::{self, ErrorKind, Read, Seek},
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
 };
 
 use crate::sync::lock;
+
+use super::file_identity::{has_no_name, is_at};
 
 /// A path that is opened for appending, again and again.
 ///
@@ -122,39 +124,12 @@ impl AppendFile {
 
     /// Returns `true` if the path means the file that is open. Paths that are not regular files always do.
     fn is_current(&self) -> bool {
-        let Ok(own) = self.file.metadata() else { return true };
-        match fs::metadata(&self.path.path) {
-            Ok(found) => !own.is_file() || is_same_file(&own, &found),
-            // Any other error gives no reason to leave a file that is open.
-            Err(error) => !matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) || !own.is_file(),
-        }
+        self.file.metadata().is_ok_and(|own| !own.is_file()) || is_at(&self.file, &self.path.path)
     }
 }
 
 fn append(path: &Path) -> io::Result<File> {
     OpenOptions::new().create(true).append(true).open(path)
-}
-
-#[cfg(unix)]
-fn is_same_file(one: &Metadata, other: &Metadata) -> bool {
-    use std::os::unix::fs::MetadataExt;
-    (one.dev(), one.ino()) == (other.dev(), other.ino())
-}
-
-/// Without a stable number of a file, only a path without a file is recognized.
-#[cfg(not(unix))]
-fn is_same_file(_: &Metadata, _: &Metadata) -> bool {
-    true
-}
-
-#[cfg(unix)]
-fn has_no_name(metadata: &Metadata) -> bool {
-    std::os::unix::fs::MetadataExt::nlink(metadata) == 0
-}
-
-#[cfg(not(unix))]
-fn has_no_name(_: &Metadata) -> bool {
-    false
 }
 
 #[cfg(all(test, unix))]

@@ -72,6 +72,7 @@ mod delivery_report;
 mod delivery_source;
 mod drop_reason;
 mod fanout;
+mod file_identity;
 mod filter;
 mod from_fn;
 mod isolated;
