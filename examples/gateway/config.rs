@@ -15,7 +15,7 @@
 //! | `INCLUDE_USAGE` | `on` requests usage for OpenAI streams if the client did not, and hides it from the client | `off` |
 //! | `TAGGING` | `off` runs the bare proxy, for comparison | `on` |
 
-use std::{env, fmt, fs, net::SocketAddr};
+use std::{env, fmt, fs, net::SocketAddr, sync::Arc};
 
 use http::Uri;
 use tower_tagging::{
@@ -31,10 +31,17 @@ use crate::keys::Keys;
 pub(crate) struct Config {
     pub(crate) listen: SocketAddr,
     pub(crate) upstream: Option<Uri>,
-    pub(crate) tagging: Option<TaggingLayer>,
+    pub(crate) tagging: Option<Tagging>,
+    pub(crate) includes_usage: bool,
+}
+
+/// The layer, and what the gateway shares with it.
+pub(crate) struct Tagging {
+    pub(crate) layer: TaggingLayer,
     /// The sink of the JSON Lines file, if there is one.
     pub(crate) events: Option<JsonLinesSink>,
-    pub(crate) includes_usage: bool,
+    /// The known API keys, if there are any.
+    pub(crate) keys: Option<Arc<Keys>>,
 }
 
 impl Config {
@@ -45,12 +52,9 @@ impl Config {
             .parse()
             .map_err(|_| format!("LISTEN: invalid address {listen:?}: expected one such as 127.0.0.1:8787"))?;
         let upstream = variable("UPSTREAM")?.map(|url| parse_upstream(&url)).transpose()?;
-        let (tagging, events) = match variable("TAGGING")?.as_deref() {
-            None | Some("on") => {
-                let (layer, events) = tagging(upstream.as_ref())?;
-                (Some(layer), events)
-            }
-            Some("off") => (None, None),
+        let tagging = match variable("TAGGING")?.as_deref() {
+            None | Some("on") => Some(tagging(upstream.as_ref())?),
+            Some("off") => None,
             Some(word) => return Err(format!("TAGGING: invalid value {word:?}: expected \"on\" or \"off\"")),
         };
         let includes_usage = match variable("INCLUDE_USAGE")?.as_deref() {
@@ -58,7 +62,7 @@ impl Config {
             Some("on") => true,
             Some(word) => return Err(format!("INCLUDE_USAGE: invalid value {word:?}: expected \"on\" or \"off\"")),
         };
-        Ok(Self { listen, upstream, tagging, events, includes_usage })
+        Ok(Self { listen, upstream, tagging, includes_usage })
     }
 }
 
@@ -88,14 +92,15 @@ fn parse_upstream(url: &str) -> Result<Uri, String> {
     if is_http && has_host && has_valid_port && is_base { Ok(uri) } else { Err(invalid()) }
 }
 
-/// Returns the layer, and the sink of the JSON Lines file, if there is one.
-fn tagging(upstream: Option<&Uri>) -> Result<(TaggingLayer, Option<JsonLinesSink>), String> {
+fn tagging(upstream: Option<&Uri>) -> Result<Tagging, String> {
     let path = variable("EVENTS")?.filter(|path| path != "-");
     let events = path.map(JsonLinesSink::file).transpose().map_err(|error| format!("EVENTS: {error}"))?;
     let mut metadata = MetadataLayer::builder().with_env().strip_headers(StripHeaders::Dialects);
+    let mut keys = None;
     if let Some(path) = variable("SCOPES")? {
-        let keys = Keys::read(&path).map_err(|error| format!("SCOPES: {path}: {error}"))?;
-        metadata = metadata.resolver(move |head| keys.scopes(head));
+        let read = Arc::new(Keys::read(&path).map_err(|error| format!("SCOPES: {error}"))?);
+        keys = Some(Arc::clone(&read));
+        metadata = metadata.resolver(move |head| read.scopes(head));
     }
     let mut sinks = Fanout::new().with(events.clone().unwrap_or_else(JsonLinesSink::stdout));
     if let Some(store) = store()? {
@@ -107,7 +112,8 @@ fn tagging(upstream: Option<&Uri>) -> Result<(TaggingLayer, Option<JsonLinesSink
         usage = usage.upstream(upstream.clone());
     }
     let layer = TaggingLayer::builder().metadata(metadata).usage(usage).events(EventLayer::new(sinks)).build();
-    layer.map(|layer| (layer, events)).map_err(|error| error.to_string())
+    let layer = layer.map_err(|error| error.to_string())?;
+    Ok(Tagging { layer, events, keys })
 }
 
 /// Opens the store, if one is configured, and creates its tables if needed.

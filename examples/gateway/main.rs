@@ -15,9 +15,10 @@ mod proxy;
 use std::{future::IntoFuture, process::ExitCode, time::Duration};
 
 use axum::{Router, serve::ListenerExt};
-use config::Config;
+use config::{Config, Tagging};
 use tokio::{net::TcpListener, runtime::Runtime};
 use tower_tagging::{
+    TaggingLayer,
     sink::{Delivery, JsonLinesSink, SinkReport},
     usage::include_usage::InjectIncludeUsageLayer,
 };
@@ -47,19 +48,23 @@ fn main() -> ExitCode {
 }
 
 fn run(config: Config) -> std::io::Result<()> {
-    let delivery = config.tagging.as_ref().map_or_else(Delivery::none, tower_tagging::TaggingLayer::delivery);
+    let (layer, events, keys) = match config.tagging {
+        Some(Tagging { layer, events, keys }) => (Some(layer), events, keys),
+        None => (None, None, None),
+    };
+    let delivery = layer.as_ref().map_or_else(Delivery::none, TaggingLayer::delivery);
     let app = match &config.upstream {
-        Some(upstream) => proxy::router(upstream.clone()),
+        Some(upstream) => proxy::router(upstream.clone(), keys),
         None => demo::router(),
     };
-    let app = match config.tagging {
+    let app = match layer {
         // Wraps the tagging layer, which must see the usage that is hidden from the client.
         Some(tagging) if config.includes_usage => app.layer(tagging).layer(InjectIncludeUsageLayer::new()),
         Some(tagging) => app.layer(tagging),
         None => app,
     };
     let runtime = Runtime::new()?;
-    runtime.block_on(serve(app, config.listen, config.upstream.as_ref(), config.events))?;
+    runtime.block_on(serve(app, config.listen, config.upstream.as_ref(), events))?;
     // Drops requests that did not end in time. Their events have the outcome `cancelled`.
     runtime.shutdown_timeout(Duration::from_secs(1));
     let report = delivery.shutdown_blocking(DELIVER);
