@@ -176,7 +176,7 @@ fn join_cookies(headers: &mut HeaderMap) {
     }
 }
 
-/// Records on the event why the response body ended early. The layer itself sees only the type of the error.
+/// Records on the event why the response body ended early, with a code. The layer itself records only the message.
 fn record_body_error(error: hyper::Error) -> hyper::Error {
     // Looks up the current tags, because a handle that is moved into the body would live as long as the body.
     if let Some(tags) = Tags::current() {
