@@ -145,7 +145,8 @@ impl BatchWriter for Script {
 fn a_writer_can_report_what_a_destination_rejected() {
     let partly = |events| WriteError::partly_rejected(events, "two are too old");
     // The results, the delivered and rejected events of 10, and the sizes of the batches.
-    let cases: [(Vec<WriteError>, (u64, u64, u64), Vec<usize>); 7] = [
+    type Case = (Vec<WriteError>, (u64, u64, u64), Vec<usize>);
+    let cases: [Case; 7] = [
         (vec![partly(3)], (7, 3, 0), vec![10]),
         (vec![partly(10)], (0, 10, 0), vec![10]),
         (vec![partly(11)], (0, 10, 0), vec![10]),

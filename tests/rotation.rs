@@ -48,108 +48,109 @@ fn deliver(sink: &JsonLinesSink, numbers: std::ops::Range<usize>) {
 /// A change of the files. Gets the path of the sink's file, and a path for the old file.
 type Rotate = fn(&Path, &Path);
 
+/// How a file is rotated, the lines of the file, and those of the old file.
+const ROTATIONS: &[(&str, Rotate, &[&str], &[&str])] = &[
+    ("renamed", |file, old| fs::rename(file, old).unwrap(), &["/2", "/3"], &["/0", "/1"]),
+    (
+        "renamed and created",
+        |file, old| {
+            fs::rename(file, old).unwrap();
+            fs::write(file, "").unwrap();
+        },
+        &["/2", "/3"],
+        &["/0", "/1"],
+    ),
+    (
+        "created by another program that writes to it",
+        |file, old| {
+            fs::rename(file, old).unwrap();
+            fs::write(file, "hello\n").unwrap();
+        },
+        &["!", "/2", "/3"],
+        &["/0", "/1"],
+    ),
+    (
+        "created with a torn line",
+        |file, old| {
+            fs::rename(file, old).unwrap();
+            fs::write(file, "{\"torn").unwrap();
+        },
+        &["!", "/2", "/3"],
+        &["/0", "/1"],
+    ),
+    (
+        "replaced by another file in one step",
+        |file, old| {
+            fs::write(old, "hello\n").unwrap();
+            fs::rename(old, file).unwrap();
+        },
+        &["!", "/2", "/3"],
+        &[],
+    ),
+    ("removed", |file, _| fs::remove_file(file).unwrap(), &["/2", "/3"], &[]),
+    ("removed with its folder", |file, _| fs::remove_dir_all(file.parent().unwrap()).unwrap(), &["/2", "/3"], &[]),
+    (
+        "removed with two folders",
+        |file, _| fs::remove_dir_all(file.parent().unwrap().parent().unwrap()).unwrap(),
+        &["/2", "/3"],
+        &[],
+    ),
+    (
+        "renamed with its folder",
+        |file, old| {
+            fs::rename(file.parent().unwrap(), old.with_extension("folder")).unwrap();
+            fs::hard_link(old.with_extension("folder").join("events.jsonl"), old).unwrap();
+        },
+        &["/2", "/3"],
+        &["/0", "/1"],
+    ),
+    (
+        "copied and truncated",
+        |file, old| {
+            fs::copy(file, old).unwrap();
+            fs::OpenOptions::new().write(true).open(file).unwrap().set_len(0).unwrap();
+        },
+        &["/2", "/3"],
+        &["/0", "/1"],
+    ),
+    (
+        "linked to another name, which keeps the file",
+        |file, old| fs::hard_link(file, old).unwrap(),
+        &["/0", "/1", "/2", "/3"],
+        &["/0", "/1", "/2", "/3"],
+    ),
+    (
+        "replaced by a link to the old file",
+        |file, old| {
+            fs::rename(file, old).unwrap();
+            symlink(old, file).unwrap();
+        },
+        &["/0", "/1", "/2", "/3"],
+        &["/0", "/1", "/2", "/3"],
+    ),
+    (
+        "replaced by a link to a file that does not exist",
+        |file, old| {
+            fs::rename(file, old.with_extension("1")).unwrap();
+            symlink(old, file).unwrap();
+        },
+        &["/2", "/3"],
+        &["/2", "/3"],
+    ),
+    (
+        "replaced by a device",
+        |file, old| {
+            fs::rename(file, old).unwrap();
+            symlink("/dev/null", file).unwrap();
+        },
+        &[],
+        &["/0", "/1"],
+    ),
+];
+
 #[test]
 fn events_after_a_rotation_are_in_the_file_that_has_the_path() {
-    // How the file is rotated, the lines of the file, and those of the old file.
-    let cases: &[(&str, Rotate, &[&str], &[&str])] = &[
-        ("renamed", |file, old| fs::rename(file, old).unwrap(), &["/2", "/3"], &["/0", "/1"]),
-        (
-            "renamed and created",
-            |file, old| {
-                fs::rename(file, old).unwrap();
-                fs::write(file, "").unwrap();
-            },
-            &["/2", "/3"],
-            &["/0", "/1"],
-        ),
-        (
-            "created by another program that writes to it",
-            |file, old| {
-                fs::rename(file, old).unwrap();
-                fs::write(file, "hello\n").unwrap();
-            },
-            &["!", "/2", "/3"],
-            &["/0", "/1"],
-        ),
-        (
-            "created with a torn line",
-            |file, old| {
-                fs::rename(file, old).unwrap();
-                fs::write(file, "{\"torn").unwrap();
-            },
-            &["!", "/2", "/3"],
-            &["/0", "/1"],
-        ),
-        (
-            "replaced by another file in one step",
-            |file, old| {
-                fs::write(old, "hello\n").unwrap();
-                fs::rename(old, file).unwrap();
-            },
-            &["!", "/2", "/3"],
-            &[],
-        ),
-        ("removed", |file, _| fs::remove_file(file).unwrap(), &["/2", "/3"], &[]),
-        ("removed with its folder", |file, _| fs::remove_dir_all(file.parent().unwrap()).unwrap(), &["/2", "/3"], &[]),
-        (
-            "removed with two folders",
-            |file, _| fs::remove_dir_all(file.parent().unwrap().parent().unwrap()).unwrap(),
-            &["/2", "/3"],
-            &[],
-        ),
-        (
-            "renamed with its folder",
-            |file, old| {
-                fs::rename(file.parent().unwrap(), old.with_extension("folder")).unwrap();
-                fs::hard_link(old.with_extension("folder").join("events.jsonl"), old).unwrap();
-            },
-            &["/2", "/3"],
-            &["/0", "/1"],
-        ),
-        (
-            "copied and truncated",
-            |file, old| {
-                fs::copy(file, old).unwrap();
-                fs::OpenOptions::new().write(true).open(file).unwrap().set_len(0).unwrap();
-            },
-            &["/2", "/3"],
-            &["/0", "/1"],
-        ),
-        (
-            "linked to another name, which keeps the file",
-            |file, old| fs::hard_link(file, old).unwrap(),
-            &["/0", "/1", "/2", "/3"],
-            &["/0", "/1", "/2", "/3"],
-        ),
-        (
-            "replaced by a link to the old file",
-            |file, old| {
-                fs::rename(file, old).unwrap();
-                symlink(old, file).unwrap();
-            },
-            &["/0", "/1", "/2", "/3"],
-            &["/0", "/1", "/2", "/3"],
-        ),
-        (
-            "replaced by a link to a file that does not exist",
-            |file, old| {
-                fs::rename(file, old.with_extension("1")).unwrap();
-                symlink(old, file).unwrap();
-            },
-            &["/2", "/3"],
-            &["/2", "/3"],
-        ),
-        (
-            "replaced by a device",
-            |file, old| {
-                fs::rename(file, old).unwrap();
-                symlink("/dev/null", file).unwrap();
-            },
-            &[],
-            &["/0", "/1"],
-        ),
-    ];
-    for (name, rotate, new_lines, old_lines) in cases {
+    for (name, rotate, new_lines, old_lines) in ROTATIONS {
         let folder = TempFolder::new("rotation");
         let file = folder.file("logs/app/events.jsonl");
         let old = folder.file("old.jsonl");

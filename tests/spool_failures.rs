@@ -209,7 +209,8 @@ fn a_directory_that_cannot_be_written_is_reported_at_once_and_used_again_once_it
 #[test]
 fn a_directory_that_was_removed_is_created_again_with_the_events_of_the_open_file() {
     // How files are removed. The directory is usable all the time.
-    let removals: &[(&str, fn(&Path))] = &[
+    type Removal = (&'static str, fn(&Path));
+    let removals: &[Removal] = &[
         ("the directory", remove),
         ("its parent", |path| remove(path.parent().unwrap())),
         ("its content", |path| {

@@ -319,7 +319,7 @@ async fn stores_no_event_if_the_type_of_a_column_was_changed() {
         let (database, store) = Database::migrated("retyped").await;
         let change = format!("DROP VIEW llm_requests; ALTER TABLE tagging_events ALTER {column} TYPE {kind}");
         database.client.batch_execute(&change).await.unwrap();
-        let result = store.writer().write(&events::events(3, |_, tags| _ = tags.insert("team", "a")));
+        let result = store.writer().write(&events::events(3, |_, tags| tags.insert("team", "a")));
         let error = result.expect_err(&format!("{column} {kind}"));
         assert_eq!((error.kind(), error.written()), (expected, 0), "{column} {kind}: {error}");
         assert_eq!(database.count().await, 0);

@@ -55,7 +55,7 @@ macro_rules! set_exporter {
                     if let Some(endpoint) = overrides.http_endpoint($signal) {
                         builder = builder.with_endpoint(endpoint);
                     }
-                    let exporter = builder.with_http_client(client).build().map_err(invalid)?;
+                    let exporter = builder.with_http_client(client).build().map_err(|error| invalid(&error))?;
                     exporters.$set(OnRuntime::new(exporter, runtime), rejections);
                 }
             }
@@ -90,11 +90,11 @@ pub(super) fn set_metric_exporter(
             builder.with_http_client(HttpClient::from_env(Signal::Metrics)?).build()
         }
     };
-    exporters.set_metrics(OnRuntime::new(exporter.map_err(invalid)?, runtime));
+    exporters.set_metrics(OnRuntime::new(exporter.map_err(|error| invalid(&error))?, runtime));
     Ok(())
 }
 
-fn invalid(error: opentelemetry_otlp::ExporterBuildError) -> OtelError {
+fn invalid(error: &opentelemetry_otlp::ExporterBuildError) -> OtelError {
     OtelError::new(error.to_string())
 }
 
