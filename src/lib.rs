@@ -142,6 +142,7 @@ pub mod otel;
 pub mod propagate;
 mod request;
 mod row;
+mod short_text;
 pub mod sink;
 pub mod sources;
 pub mod store;

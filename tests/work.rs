@@ -122,7 +122,7 @@ fn the_end_determines_the_outcome() {
                 assert!(AssertUnwindSafe(work).catch_unwind().now_or_never().unwrap().is_err());
             },
             Outcome::Panicked,
-            None,
+            Some("panic: bug"),
         ),
         (
             "a panic before the future",
@@ -131,7 +131,7 @@ fn the_end_determines_the_outcome() {
                 assert!(catch_unwind(AssertUnwindSafe(|| drop(run()))).is_err());
             },
             Outcome::Panicked,
-            None,
+            Some("panic: bug"),
         ),
         (
             "dropped",
@@ -150,7 +150,7 @@ fn the_end_determines_the_outcome() {
                 assert!(catch_unwind(AssertUnwindSafe(|| guard.enter(|| panic!("bug")))).is_err());
             },
             Outcome::Panicked,
-            None,
+            Some("panic: bug"),
         ),
         (
             "an error that the code describes",

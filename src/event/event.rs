@@ -248,8 +248,13 @@ impl Event {
 
     /// Returns the error of the request.
     ///
-    /// It is the text that a handler [recorded](crate::Tags::set_error), or else the kind of error that the request body,
-    /// the service, or the response body returned. If a request body breaks off, the handler may still answer; then the
+    /// It is the text that a handler [recorded](crate::Tags::set_error), or else the message of a panic (`panic: …`) or of
+    /// the error of a body (`response body error: …`), without control characters and truncated to 1,024 characters. The
+    /// message is that of the innermost [source](std::error::Error::source). It is known for boxed errors,
+    /// [`io::Error`](std::io::Error), text, and with the feature `axum` for `axum::Error`. For other types, and for errors
+    /// of the service, it is the name of the type.
+    ///
+    /// If a request body breaks off, the handler may still answer; then the
     /// request has both an error and the outcome [`Completed`](Outcome::Completed).
     pub fn error(&self) -> Option<&str> {
         self.facts.error.as_deref()

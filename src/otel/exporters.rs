@@ -10,7 +10,9 @@ use opentelemetry_sdk::{
 
 use crate::sink::{BatchWriter, Queued};
 
-use super::{end_spans::EndSpans, log_writer::LogWriter, span_rules::SpanRules, span_writer::SpanWriter};
+use super::{
+    end_spans::EndSpans, log_writer::LogWriter, rejections::Rejections, span_rules::SpanRules, span_writer::SpanWriter,
+};
 
 /// Longest time that a span or a log record waits for its batch to fill.
 const MAX_DELAY: Duration = Duration::from_secs(1);
@@ -64,19 +66,29 @@ impl Exporters {
     }
 
     pub(super) fn set_spans(&mut self, exporter: impl SpanExporter + 'static) {
+        self.set_recorded_spans(exporter, Rejections::default());
+    }
+
+    /// Sets an exporter of spans that records what the collector rejects.
+    pub(super) fn set_recorded_spans(&mut self, exporter: impl SpanExporter + 'static, rejections: Rejections) {
         self.spans = Some(Spans::Exporter(Box::new(move |rules, resource| {
             let mut exporter = exporter;
             exporter.set_resource(resource);
-            let writer = SpanWriter::new(exporter, Arc::clone(rules));
+            let writer = SpanWriter::new(exporter, Arc::clone(rules), rejections);
             queued_spans(writer)
         })));
     }
 
     pub(super) fn set_logs(&mut self, exporter: impl LogExporter + 'static) {
+        self.set_recorded_logs(exporter, Rejections::default());
+    }
+
+    /// Sets an exporter of log records that records what the collector rejects.
+    pub(super) fn set_recorded_logs(&mut self, exporter: impl LogExporter + 'static, rejections: Rejections) {
         self.logs = Some(Box::new(move |rules, resource| {
             let mut exporter = exporter;
             exporter.set_resource(resource);
-            let writer = LogWriter::new(exporter, Arc::clone(rules));
+            let writer = LogWriter::new(exporter, Arc::clone(rules), rejections);
             Queued::builder("otel logs", writer).max_delay(MAX_DELAY).build()
         }));
     }

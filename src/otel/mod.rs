@@ -245,6 +245,7 @@ mod otel_error;
 mod otlp;
 mod parse_conventions_error;
 mod peer_address;
+mod rejections;
 mod request_ids;
 mod request_observer;
 mod request_span;

@@ -1,7 +1,8 @@
 #[cfg(feature = "otel")]
 use std::any::Any;
 use std::{
-    fmt,
+    fmt::{self, Write},
+    ops::Range,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -15,6 +16,7 @@ use crate::{
     body::{RequestFields, UserNote},
     event::Event,
     metadata::{Diagnostic, DiagnosticCode, Metadata, Scope, Scopes},
+    short_text::ShortText,
     sync::lock,
     text::truncated,
     trace::TraceContext,
@@ -130,17 +132,36 @@ impl Tags {
 
     /// Sets a tag in the scope [`Handler`](Scope::Handler), which overrides the client's value. Trusted scopes override both.
     ///
-    /// Values that exceed the [`Limits`](crate::metadata::Limits) are truncated or dropped, with a diagnostic. The client's
+    /// The value is anything with a text, such as a string or a number. Values that exceed the [`Limits`](crate::metadata::Limits) are truncated or dropped, with a diagnostic. The client's
     /// tags do not count against these limits.
-    pub fn insert(&self, key: impl AsRef<str>, value: impl AsRef<str>) {
-        self.extend([(key, value)]);
+    ///
+    /// ```
+    /// use tower_tagging::{Tags, tags};
+    ///
+    /// let tags = Tags::new();
+    /// tags.insert("documents", 42);
+    /// tags.insert("cached", true);
+    /// tags.insert("feature", "search");
+    /// assert_eq!(tags.metadata(), tags! { "cached" => "true", "documents" => "42", "feature" => "search" });
+    /// ```
+    pub fn insert(&self, key: impl AsRef<str>, value: impl fmt::Display) {
+        // Both are the caller's code and may use this handle, so they run before the lock.
+        let (key, value) = (key.as_ref(), ShortText::of(value));
+        self.change(|request| request.unsettled.tags.set([(key, value.as_str())]));
     }
 
     /// Sets several tags; see [`insert`](Self::insert).
-    pub fn extend<K: AsRef<str>, V: AsRef<str>>(&self, tags: impl IntoIterator<Item = (K, V)>) {
-        // The iterator and `as_ref` are the caller's code and may use this handle, so they run before the lock.
-        let tags: Vec<_> = tags.into_iter().collect();
-        let tags: Vec<_> = tags.iter().map(|(key, value)| (key.as_ref(), value.as_ref())).collect();
+    pub fn extend<K: AsRef<str>, V: fmt::Display>(&self, tags: impl IntoIterator<Item = (K, V)>) {
+        // The iterator, the keys, and the values are the caller's code and may use this handle, so they run before the lock.
+        let mut values = String::new();
+        let mut add_value = |value: V| {
+            let start = values.len();
+            let _ = write!(values, "{value}");
+            start..values.len()
+        };
+        let tags: Vec<_> = tags.into_iter().map(|(key, value)| (key, add_value(value))).collect();
+        let value = |range: &Range<usize>| values.get(range.clone()).unwrap_or_default();
+        let tags: Vec<_> = tags.iter().map(|(key, range)| (key.as_ref(), value(range))).collect();
         self.change(|request| request.unsettled.tags.set(tags));
     }
 

@@ -121,7 +121,7 @@ event_row! {
         rejection: Option<String>,
         /// The name of the limit rule that rejected the request.
         limit_rule: Option<String>,
-        /// The error that the handler recorded, or else the kind of error that the service or a body returned.
+        /// The error that the handler recorded, or else the panic or the error that the service or a body returned.
         error_message: Option<String>,
         /// `true` if the request [counts as an error](crate::Event::is_error).
         is_error: bool,

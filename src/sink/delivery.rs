@@ -100,7 +100,8 @@ impl Delivery {
     ///
     /// Use it in the readiness route of a service.
     ///
-    /// A sink that has nothing to write is considered healthy. Otherwise, a service that gets no requests until it is
+    /// A sink whose spool cannot be written or read is not healthy, and each call tries again. Otherwise, a sink that has
+    /// nothing to write is considered healthy. If it were not, a service that gets no requests until it is
     /// ready would never notice that the destination is back. Dropped events do not count; see the
     /// [report](Self::report).
     ///

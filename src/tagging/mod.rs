@@ -107,6 +107,7 @@
 //! - [`Tags::reject`](crate::Tags::reject) and [`Tags::diagnose`](crate::Tags::diagnose) let other layers report what they do
 //!   on the event.
 
+mod error_text;
 mod event_layer;
 mod events;
 mod grpc;

@@ -1,5 +1,6 @@
 use std::{
-    any::type_name,
+    any::Any,
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -18,6 +19,7 @@ use crate::{
 };
 
 use super::{
+    error_text::panic_text,
     events::{Events, Start},
     grpc::{self, GrpcResult},
     observers::ObserverScopes,
@@ -56,13 +58,13 @@ pub(super) struct Pending {
 struct UserCode(AtomicBool);
 
 impl UserCode {
-    /// Runs `code`. The flag remains set if it panics.
+    /// Runs `code`. The flag remains set if it panics. The caller resumes the panic.
     #[inline]
-    fn run<T>(&self, code: impl FnOnce() -> T) -> T {
+    fn run<T>(&self, code: impl FnOnce() -> T) -> thread::Result<T> {
         self.0.store(true, Ordering::Relaxed);
-        let result = code();
+        let result = catch_unwind(AssertUnwindSafe(code))?;
         self.0.store(false, Ordering::Relaxed);
-        result
+        Ok(result)
     }
 
     fn has_panicked(&self) -> bool {
@@ -161,18 +163,28 @@ impl Pending {
     #[inline]
     pub(super) fn run<T>(&mut self, code: impl FnOnce() -> T) -> T {
         let Self { user_code, scopes, tags, .. } = self;
-        user_code.run(|| {
+        let result = user_code.run(|| {
             scopes.run(|| {
                 let _current = tags.is_some().then_some(tags).map(Entered::new);
                 code()
             })
-        })
+        });
+        result.unwrap_or_else(|panic| self.resume(panic))
     }
 
     /// Runs user code that needs no scope, such as `Body::size_hint`.
     #[inline]
     pub(super) fn inspect<T>(&self, code: impl FnOnce() -> T) -> T {
-        self.user_code.run(code)
+        self.user_code.run(code).unwrap_or_else(|panic| self.resume(panic))
+    }
+
+    /// Records the message of a panic, and lets the panic continue.
+    #[cold]
+    fn resume(&self, panic: Box<dyn Any + Send>) -> ! {
+        if let (Some(tags), Some(text)) = (&self.tags, panic_text(&*panic)) {
+            tags.fill_error(text);
+        }
+        resume_unwind(panic)
     }
 
     pub(super) fn sends_receipt(&self) -> bool {
@@ -274,9 +286,9 @@ impl Pending {
         self.finish(Outcome::Rejected, None);
     }
 
-    /// Records an error of the service or its body; `origin` names which.
-    pub(super) fn fail<E>(&mut self, origin: &str) {
-        self.finish(Outcome::Failed, Some(error_of::<E>(origin)));
+    /// Records an error of the service or its body.
+    pub(super) fn fail(&mut self, error: String) {
+        self.finish(Outcome::Failed, Some(error));
     }
 
     fn has_sent_all(&self) -> bool {
@@ -326,11 +338,6 @@ impl Pending {
         self.events.emit(event);
         for_receipt
     }
-}
-
-/// Describes an error by its origin and type name: nothing else is known about a type without bounds.
-pub(super) fn error_of<E>(origin: &str) -> String {
-    format!("{origin} error: {}", type_name::<E>())
 }
 
 impl Drop for Pending {

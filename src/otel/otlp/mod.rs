@@ -3,6 +3,8 @@
 mod certificates;
 mod destination;
 mod export_runtime;
+mod grpc_exporter;
+mod grpc_settings;
 mod http_client;
 mod on_runtime;
 mod otlp_exporter;

@@ -6,13 +6,13 @@ use std::{
     time::Duration,
 };
 
-use opentelemetry_otlp::{LogExporter, MetricExporter, SpanExporter};
+use opentelemetry_otlp::MetricExporter;
 use opentelemetry_sdk::{
     Resource,
     error::OTelSdkResult,
-    logs::LogBatch,
+    logs::{LogBatch, LogExporter},
     metrics::{Temporality, data::ResourceMetrics, exporter::PushMetricExporter},
-    trace::SpanData,
+    trace::{SpanData, SpanExporter},
 };
 use pin_project_lite::pin_project;
 
@@ -54,7 +54,7 @@ impl<E> OnRuntime<E> {
     }
 }
 
-impl opentelemetry_sdk::trace::SpanExporter for OnRuntime<SpanExporter> {
+impl<E: SpanExporter> SpanExporter for OnRuntime<E> {
     fn export(&self, batch: Vec<SpanData>) -> impl Future<Output = OTelSdkResult> + Send {
         self.run(self.exporter.export(batch))
     }
@@ -68,7 +68,7 @@ impl opentelemetry_sdk::trace::SpanExporter for OnRuntime<SpanExporter> {
     }
 }
 
-impl opentelemetry_sdk::logs::LogExporter for OnRuntime<LogExporter> {
+impl<E: LogExporter> LogExporter for OnRuntime<E> {
     fn export(&self, batch: LogBatch<'_>) -> impl Future<Output = OTelSdkResult> + Send {
         self.run(self.exporter.export(batch))
     }

@@ -27,6 +27,20 @@ pub(crate) trait Backlog: Send + Sync + fmt::Debug {
     /// Removes the first `events` of the last batch that was read.
     fn commit(&self, events: usize);
 
+    /// Returns `false` if the last event was refused, although there was room for it. It costs little.
+    fn is_writable(&self) -> bool;
+
+    /// Returns the current problem, such as "spool directory /spool is not writable (no space left on device)".
+    ///
+    /// It is `None` again once the backlog can be used.
+    fn problem(&self) -> Option<String>;
+
+    /// Looks for problems without an event, and tries again what failed.
+    fn check(&self);
+
+    /// Returns how often the backlog became writable again. It costs little.
+    fn recoveries(&self) -> u64;
+
     /// Returns the current counts.
     fn report(&self) -> SpoolReport;
 }

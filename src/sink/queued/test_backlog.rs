@@ -61,6 +61,20 @@ impl Backlog for TestBacklog {
         lock(&self.events).drain(..events);
     }
 
+    fn is_writable(&self) -> bool {
+        true
+    }
+
+    fn problem(&self) -> Option<String> {
+        None
+    }
+
+    fn check(&self) {}
+
+    fn recoveries(&self) -> u64 {
+        0
+    }
+
     fn report(&self) -> SpoolReport {
         SpoolReport { waiting: self.waiting(), ..SpoolReport::default() }
     }
