@@ -162,7 +162,7 @@
 //!  "response_id":"chatcmpl-1","service_tier":"default","stream":true,"error":null,
 //!  "usage_status":"reported","usage":{"input_tokens":2006,"output_tokens":300,"cache_read_tokens":1920},
 //!  "cost_status":"priced","cost_usd":0.005615,"input_cost_usd":0.002615,"output_cost_usd":0.003,
-//!  "price_source":"genai-prices 0.2","calls":null,"duration_us":null,"first_token_us":412000,
+//!  "price_source":"genai-prices 0.2","calls":null,"duration_us":4608000,"first_token_us":412000,
 //!  "output_tokens_per_second":71.5,"quantities":{}}
 //! ```
 #![cfg_attr(

@@ -5,6 +5,9 @@ pub enum UsageStatus {
     /// The provider reported the usage.
     Reported,
     /// The stream ended before the provider reported its final usage. The counts are those reported until then.
+    ///
+    /// For the sum of several calls: the counts of one are missing. For a call whose response was dropped, the counts may be
+    /// missing altogether.
     Partial,
     /// The provider did not report any usage.
     Absent,
