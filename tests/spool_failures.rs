@@ -451,7 +451,7 @@ ssize_t write(int fd, const void *data, size_t length) {
 }
 
 static int open_file(const char *path, int flags, int mode) {
-    int error = is_log(path) && (flags & O_CREAT) ? failure("open") : 0;
+    int error = is_log(path) ? failure(flags & O_CREAT ? "open" : "read") : 0;
     if (error) { errno = error; return -1; }
     return syscall(SYS_openat, AT_FDCWD, path, flags, mode);
 }
@@ -517,6 +517,25 @@ fn errors_of_the_disk_are_reported_and_end() {
             found.sort();
             assert_eq!((found, next.spool.damaged), (if call == "write" { paths(0..9) } else { paths(3..9) }, 0));
         }
+        // Events of an earlier process cannot be read for a while.
+        let path = folder.join("spool-read");
+        let sink = always(&path, &Destination::default());
+        emit(&EventLayer::new(sink.clone()), 0..3);
+        let _ = sink.delivery().shutdown_blocking(Duration::from_secs(20));
+        drop(sink);
+        let destination = Destination::up();
+        let builder = builder(&path, SpoolMode::Always, &destination);
+        fs::write(folder.join("read"), "13").unwrap();
+        let sink = builder.build();
+        wait_until(|| report(&sink).health == SinkHealth::SpoolFailed);
+        let expected = format!(
+            "spool directory {} is not readable (permission denied); 3 events are waiting in it",
+            path.display()
+        );
+        assert_eq!(report(&sink).last_error.as_deref(), Some(expected.as_str()));
+        fs::remove_file(folder.join("read")).unwrap();
+        wait_until(|| report(&sink).in_flight() == 0 && sink.delivery().is_healthy());
+        assert_eq!(destination.written(), paths(0..3));
         return;
     }
     let folder = TempFolder::new("spool-disk");

@@ -83,18 +83,18 @@ impl SinkReport {
         self.in_flight().saturating_sub(self.spool.waiting)
     }
 
-    /// Sets the health and the error of a spool that cannot be used.
-    pub(super) fn set_spool_problem(&mut self, problem: &str) {
+    /// Sets the health and the error of a spool that cannot be used, and the number of events that are affected.
+    pub(super) fn set_spool_problem(&mut self, problem: &str, events: u64, place: &str) {
         if matches!(self.health, SinkHealth::Healthy | SinkHealth::Unavailable) {
             self.health = SinkHealth::SpoolFailed;
         }
-        let held = match self.in_memory() {
-            1 => "1 event is held in memory only".to_owned(),
-            count => format!("{count} events are held in memory only"),
+        let affected = match events {
+            1 => format!("1 event is {place}"),
+            count => format!("{count} events are {place}"),
         };
         // A long path does not hide the number.
-        let problem = truncated(problem, MAX_ERROR_CHARS - held.len() - 2);
-        self.last_error = Some(format!("{problem}; {held}"));
+        let problem = truncated(problem, MAX_ERROR_CHARS.saturating_sub(affected.len() + 2));
+        self.last_error = Some(format!("{problem}; {affected}"));
     }
 
     /// Returns `true` if the sink delivered every event that it accepted.

@@ -5,6 +5,13 @@ use crate::{
     sink::{drop_reason::DropReason, spool_report::SpoolReport},
 };
 
+/// The reason that a backlog cannot be used.
+#[derive(Debug)]
+pub(crate) enum Problem {
+    NotWritable(String),
+    NotReadable(String),
+}
+
 /// A place for the events of a queue that do not fit into memory, such as a log on disk.
 pub(crate) trait Backlog: Send + Sync + fmt::Debug {
     /// Returns `true` if every event goes to the backlog, not only those that do not fit into memory.
@@ -33,7 +40,7 @@ pub(crate) trait Backlog: Send + Sync + fmt::Debug {
     /// Returns the current problem, such as "spool directory /spool is not writable (no space left on device)".
     ///
     /// It is `None` again once the backlog can be used.
-    fn problem(&self) -> Option<String>;
+    fn problem(&self) -> Option<Problem>;
 
     /// Looks for problems without an event, and tries again what failed.
     fn check(&self);

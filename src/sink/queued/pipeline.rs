@@ -13,7 +13,7 @@ use crate::{
 };
 
 use super::{
-    backlog::Backlog,
+    backlog::{Backlog, Problem},
     bounds::Bounds,
     drop_notifier::{DropNotifier, Observer},
     memory::Entry,
@@ -186,8 +186,14 @@ impl DeliverySource for Pipeline {
         report.oldest_age = self.health.oldest_age();
         report.health = self.health.get(is_closed);
         report.last_error = self.health.last_error();
-        if let Some(problem) = backlog.and_then(Backlog::problem) {
-            report.set_spool_problem(&problem);
+        match backlog.and_then(Backlog::problem) {
+            Some(Problem::NotWritable(text)) => {
+                report.set_spool_problem(&text, report.in_memory(), "held in memory only");
+            }
+            Some(Problem::NotReadable(text)) => {
+                report.set_spool_problem(&text, report.spool.waiting, "waiting in it");
+            }
+            None => {}
         }
         Some(report)
     }

@@ -9,7 +9,7 @@ use crate::{
     sync::lock,
 };
 
-use super::backlog::Backlog;
+use super::backlog::{Backlog, Problem};
 
 /// A backlog for tests that keeps a limited number of events in memory.
 #[derive(Debug)]
@@ -65,7 +65,7 @@ impl Backlog for TestBacklog {
         true
     }
 
-    fn problem(&self) -> Option<String> {
+    fn problem(&self) -> Option<Problem> {
         None
     }
 

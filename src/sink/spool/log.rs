@@ -10,7 +10,10 @@ use std::{
 
 use crate::{
     event::Event,
-    sink::{DropReason, SpoolReport, queued::backlog::Backlog},
+    sink::{
+        DropReason, SpoolReport,
+        queued::backlog::{Backlog, Problem},
+    },
     sync::lock,
 };
 
@@ -253,7 +256,7 @@ impl Backlog for Log {
         self.health.is_writable()
     }
 
-    fn problem(&self) -> Option<String> {
+    fn problem(&self) -> Option<Problem> {
         self.health.problem(self.directory.path())
     }
 

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::sync::lock;
+use crate::{sink::queued::backlog::Problem, sync::lock};
 
 /// The shortest time between two log lines about the same kind of problem.
 const LOG_PERIOD: Duration = Duration::from_secs(10);
@@ -16,13 +16,13 @@ const LOG_PERIOD: Duration = Duration::from_secs(10);
 /// The problems of a log, and their end.
 #[derive(Debug, Default)]
 pub(super) struct SpoolHealth {
-    writes: Problem,
-    reads: Problem,
+    writes: Trouble,
+    reads: Trouble,
     recoveries: AtomicU64,
 }
 
 #[derive(Debug, Default)]
-struct Problem {
+struct Trouble {
     is_present: AtomicBool,
     state: Mutex<State>,
 }
@@ -45,11 +45,10 @@ impl SpoolHealth {
     }
 
     /// Returns the current problem in words.
-    pub(super) fn problem(&self, directory: &Path) -> Option<String> {
-        let text =
-            |verb: &str, cause: String| format!("spool directory {} is not {verb} ({cause})", directory.display());
-        let writes = self.writes.cause().map(|cause| text("writable", cause));
-        writes.or_else(|| self.reads.cause().map(|cause| text("readable", cause)))
+    pub(super) fn problem(&self, directory: &Path) -> Option<Problem> {
+        let text = |verb: &str, cause: &str| format!("spool directory {} is not {verb} ({cause})", directory.display());
+        let writes = self.writes.cause().map(|cause| Problem::NotWritable(text("writable", &cause)));
+        writes.or_else(|| Some(Problem::NotReadable(text("readable", &self.reads.cause()?))))
     }
 
     pub(super) fn write_failed(&self, directory: &Path, error: &io::Error) {
@@ -94,7 +93,7 @@ impl SpoolHealth {
     }
 }
 
-impl Problem {
+impl Trouble {
     /// Records the cause. Returns `true` if the problem should be logged.
     fn begin(&self, cause: String) -> bool {
         let mut state = lock(&self.state);
@@ -137,22 +136,23 @@ mod tests {
     #[test]
     fn words_problems_and_counts_recoveries() {
         let (health, directory) = (SpoolHealth::default(), Path::new("/spool"));
-        assert_eq!(health.problem(directory), None);
+        assert!(health.problem(directory).is_none());
         health.wrote(directory);
         assert_eq!(health.recoveries(), 0, "nothing had failed");
         health.read_failed(directory, &io::Error::other("Odd"));
-        assert_eq!(health.problem(directory).unwrap(), "spool directory /spool is not readable (odd)");
+        let expected = "spool directory /spool is not readable (odd)";
+        assert!(matches!(health.problem(directory), Some(Problem::NotReadable(text)) if text == expected));
         health.write_failed(directory, &io::Error::from_raw_os_error(28));
         health.write_failed(directory, &io::Error::from_raw_os_error(28));
         if cfg!(target_os = "linux") {
             let expected = "spool directory /spool is not writable (no space left on device)";
-            assert_eq!(health.problem(directory).unwrap(), expected);
+            assert!(matches!(health.problem(directory), Some(Problem::NotWritable(text)) if text == expected));
         }
         assert!(!health.is_writable());
         health.wrote(directory);
         health.wrote(directory);
         assert_eq!((health.recoveries(), health.is_writable()), (1, true));
         health.read(directory);
-        assert_eq!(health.problem(directory), None);
+        assert!(health.problem(directory).is_none());
     }
 }
