@@ -83,7 +83,7 @@
 //! The parent of a request's span is the first of these:
 //!
 //! 1. The current span of this process, if there is one: of the OpenTelemetry API, or of `tracing` with
-//!    `tracing-opentelemetry`. An outer layer has started it, and its trace is the one that the app's other spans are in. If
+//!    `tracing-opentelemetry`, unless its context activation is switched off. An outer layer has started it, and its trace is the one that the app's other spans are in. If
 //!    the client's `traceparent` names another trace, the span has a link to it, and the event has it as
 //!    [`linked_trace_id`](crate::trace::TraceContext::linked_trace_id).
 //!    [`adopt_current_span`](OtelBuilder::adopt_current_span) turns this off.
