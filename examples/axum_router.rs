@@ -31,7 +31,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let tagging = TaggingLayer::builder()
         .metadata(
             MetadataLayer::builder()
-                .sources(TagSources::all().allow_list("x-user-id=_user, x-tenant=tenant"))
+                .sources(TagSources::new().allow_list("x-user-id=_user, x-tenant=tenant, x-env=env"))
                 .scope(Scope::Workspace, tags! { "env" => "prod" }),
         )
         .sink(JsonLinesSink::stdout())
@@ -55,10 +55,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
     for path in ["/documents/42", "/health"] {
         let request = http::Request::get(format!("http://{address}{path}"))
             .header("x-user-id", "ada")
-            .header("x-portkey-metadata", r#"{"feature": "search", "env": "spoofed"}"#)
+            // Does not override the trusted tag.
+            .header("x-env", "spoofed")
             .body(Empty::new())?;
         let response = client.request(request).await?;
-        let trace_id = response.headers().get("x-portkey-trace-id").cloned();
+        let trace_id = response.headers().get("x-trace-id").cloned();
         let body = response.into_body().collect().await?.to_bytes();
         eprintln!("{path}: {:?}, trace {trace_id:?}", String::from_utf8_lossy(&body));
     }

@@ -135,7 +135,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     std::fs::create_dir_all(&folder)?;
     let file = folder.join("events.db").to_string_lossy().into_owned();
     let statuses = [serve(&file).await?, serve(&file).await?];
-    println!("first process: {:?}\nnext process: {:?}", statuses[0], statuses[1]);
+    eprintln!("first process: {:?}\nnext process: {:?}", statuses[0], statuses[1]);
     std::fs::remove_dir_all(folder)?;
     assert_eq!(statuses, [[200, 200, 200, 429, 429], [429; 5]]);
     Ok(())

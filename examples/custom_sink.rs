@@ -65,7 +65,7 @@ impl Webhook {
             while let Some(event) = events.recv().await {
                 // Stands in for a request to another service.
                 tokio::time::sleep(Duration::from_millis(5)).await;
-                println!("webhook: {}", event.path());
+                eprintln!("webhook: {}", event.path());
                 shared.counts.deliver(1);
             }
         });
@@ -109,7 +109,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         // A closure receives only the requests that did not complete.
         .with(Filter::new(
             |event: &Event| event.outcome() != Outcome::Completed,
-            sink::from_fn(|event| println!("{} {}", event.path(), event.outcome())),
+            sink::from_fn(|event| eprintln!("{} {}", event.path(), event.outcome())),
         ));
     let tagging = TaggingLayer::builder()
         .metadata(MetadataLayer::builder().sources(TagSources::new().allow_list("x-tenant=tenant")))
@@ -129,7 +129,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     drop(service.oneshot(http::Request::get("/abandoned").body(String::new())?).await?);
 
     let report = delivery.shutdown(Duration::from_secs(5)).await;
-    println!("{report}\n{:?}", totals.lock().unwrap_or_else(PoisonError::into_inner));
+    eprintln!("{report}\n{:?}", totals.lock().unwrap_or_else(PoisonError::into_inner));
     assert!(report.is_complete());
     Ok(())
 }

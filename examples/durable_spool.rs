@@ -64,9 +64,9 @@ async fn process(folder: &Path, server: &Arc<BillingServer>, requests: usize) ->
         let request = http::Request::get("/").header("x-tenant", "acme").body(String::new())?;
         drop(service.clone().oneshot(request).await?);
     }
-    println!("ready: {}", delivery.is_healthy());
+    eprintln!("ready: {}", delivery.is_healthy());
     let report = delivery.shutdown(Duration::from_secs(5)).await;
-    println!("{report}");
+    eprintln!("{report}");
     Ok(())
 }
 
@@ -75,14 +75,14 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let folder = std::env::temp_dir().join(format!("tower-tagging-spool-{}", std::process::id()));
     let server = Arc::new(BillingServer::default());
 
-    println!("the billing server is down during 1000 requests");
+    eprintln!("the billing server is down during 1000 requests");
     process(&folder, &server, 1000).await?;
 
-    println!("the server is up for the next process");
+    eprintln!("the server is up for the next process");
     server.is_up.store(true, SeqCst);
     process(&folder, &server, 1).await?;
 
-    println!("{} invoices", server.invoices.load(SeqCst));
+    eprintln!("{} invoices", server.invoices.load(SeqCst));
     assert_eq!(server.invoices.load(SeqCst), 1001);
     std::fs::remove_dir_all(folder)?;
     Ok(())

@@ -32,15 +32,15 @@ async fn main() -> Result<(), Box<dyn Error>> {
             .header("traceparent", format!("00-0af7651916cd43dd8448eb211c8031{id:02}-b7ad6b7169203331-01"))
             .body(axum::body::Body::empty())?;
         let response = app.clone().oneshot(request).await?;
-        println!("{} in trace {:?}", response.status(), response.headers()["x-trace-id"]);
+        eprintln!("{} in trace {:?}", response.status(), response.headers()["x-trace-id"]);
         axum::body::to_bytes(response.into_body(), 1024).await?;
     }
 
     let endpoint = std::env::var("OTEL_EXPORTER_OTLP_ENDPOINT").unwrap_or_else(|_| "http://localhost:4318".to_owned());
     let report = delivery.shutdown(Duration::from_secs(3)).await;
     match report.sink("otel spans") {
-        Some(spans) if spans.is_complete() => println!("exported {} spans to {endpoint}", spans.delivered),
-        _ => println!("no collector accepted the spans at {endpoint}:\n{report}"),
+        Some(spans) if spans.is_complete() => eprintln!("exported {} spans to {endpoint}", spans.delivered),
+        _ => eprintln!("no collector accepted the spans at {endpoint}:\n{report}"),
     }
     Ok(())
 }

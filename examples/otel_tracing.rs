@@ -10,7 +10,7 @@ use tower::{Layer, ServiceExt};
 use tower_tagging::{
     TaggingLayer,
     otel::{
-        Otel,
+        Otel, RequestIds,
         opentelemetry::trace::TracerProvider,
         opentelemetry_sdk::{
             error::OTelSdkResult,
@@ -28,7 +28,7 @@ impl SpanExporter for Printer {
     fn export(&self, batch: Vec<SpanData>) -> impl Future<Output = OTelSdkResult> + Send {
         for span in batch {
             let context = &span.span_context;
-            println!("{} span {} under {}: {}", context.trace_id(), context.span_id(), span.parent_span_id, span.name);
+            eprintln!("{} span {} under {}: {}", context.trace_id(), context.span_id(), span.parent_span_id, span.name);
         }
         std::future::ready(Ok(()))
     }
@@ -42,14 +42,15 @@ async fn look_up(user: &str) -> usize {
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     // Spans of the app.
-    let provider = SdkTracerProvider::builder().with_simple_exporter(Printer).build();
+    let provider =
+        SdkTracerProvider::builder().with_simple_exporter(Printer).with_id_generator(RequestIds::new()).build();
     let layer = tracing_opentelemetry::layer().with_tracer(provider.tracer("app"));
     // Excludes the spans of libraries.
     let own = tracing_subscriber::filter::filter_fn(|metadata| metadata.target().starts_with("otel_tracing"));
     tracing_subscriber::registry().with(layer.with_filter(own)).init();
 
-    // Spans of requests.
-    let otel = Otel::builder().span_exporter(Printer).build()?;
+    // Spans of requests, by the same provider.
+    let otel = Otel::builder().tracer_provider(&provider).build()?;
     let tagging = TaggingLayer::builder().otel(&otel).build()?.without_request_body();
     let delivery = tagging.delivery();
     let service = tagging.layer(tower::service_fn(|_: http::Request<String>| async {
@@ -60,7 +61,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     drop(service.oneshot(request).await?);
 
     let report = delivery.shutdown(Duration::from_secs(5)).await;
-    println!("{report}");
+    eprintln!("{report}");
     provider.shutdown()?;
     Ok(())
 }

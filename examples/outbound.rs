@@ -69,7 +69,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
             .allow_as("_user", "user_id"),
     };
 
-    let tagging = TaggingLayer::builder().metadata(MetadataLayer::builder().sources(TagSources::all())).build()?;
+    let tagging = TaggingLayer::builder().metadata(MetadataLayer::builder().sources(TagSources::portkey())).build()?;
     let service = serve(Router::new().fallback(post(answer)).with_state(provider).layer(tagging)).await?;
 
     let request = http::Request::post(service)
@@ -82,7 +82,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     let headers = received.recv().await.ok_or("the provider received nothing")?;
     for (name, value) in &headers {
-        println!("{name}: {}", String::from_utf8_lossy(value.as_bytes()));
+        eprintln!("{name}: {}", String::from_utf8_lossy(value.as_bytes()));
     }
     assert_eq!(headers["x-portkey-metadata"], r#"{"feature":"search","user_id":"Zo\u00eb"}"#);
     assert_eq!(headers["x-majordomo-span-path"], "agent:answer/llm:rewrite_query");

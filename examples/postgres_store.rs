@@ -63,14 +63,14 @@ async fn main() -> Result<(), Box<dyn Error>> {
     for message in client.simple_query(SPEND_BY_FEATURE).await? {
         if let tokio_postgres::SimpleQueryMessage::Row(row) = message {
             let columns = ["feature", "requests", "input_tokens", "output_tokens", "total_cost"];
-            println!("{}", columns.map(|name| format!("{name} {}", row.get(name).unwrap_or("NULL"))).join(", "));
+            eprintln!("{}", columns.map(|name| format!("{name} {}", row.get(name).unwrap_or("NULL"))).join(", "));
         }
     }
     drop(client);
     connection.await??;
 
     for key in store.list_keys().await? {
-        println!("{}: {} requests, about {} values", key.name, key.requests, key.distinct_values);
+        eprintln!("{}: {} requests, about {} values", key.name, key.requests, key.distinct_values);
     }
     Ok(())
 }

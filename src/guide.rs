@@ -3,6 +3,15 @@
 #[doc = include_str!("docs/in_production.md")]
 pub mod in_production {}
 
+#[doc = include_str!("docs/cookbook.md")]
+pub mod cookbook {}
+
+#[doc = include_str!("docs/outgoing_calls.md")]
+pub mod outgoing_calls {}
+
+#[doc = include_str!("docs/grpc.md")]
+pub mod grpc {}
+
 #[doc = include_str!("docs/trusted_tags.md")]
 pub mod trusted_tags {}
 

@@ -48,7 +48,8 @@
 //! | [`store`] | events as rows: SQLite, Postgres, memory | [`store::MemoryStore`], `store::SqliteStore`, `store::PostgresStore` |
 //! | [`otel`] | spans, metrics, and logs | `otel::Otel` |
 //! | [`propagate`] | tags and trace ids on outgoing calls | `PropagateLayer` |
-//! | [`guide`] | production, trusted tags, queries, limits, testing, adding a provider | |
+//! | [`client`] | clients whose calls are tagged and observed | `client::TaggedClient`, `client::ReqwestClient` |
+//! | [`guide`] | cookbook, outgoing calls, gRPC, production, trusted tags, queries, limits, testing, adding a provider | |
 //!
 //! Handlers and inner layers use [`Tags`], the handle to the current request.
 //!
@@ -62,11 +63,12 @@
 //! | `llm` | `usage::UsageTap`: reads LLM token usage from responses and prices it |
 //! | `zstd` | `llm`, and responses with the content coding zstd (compiles a C library) |
 //! | `propagate` | `propagate`: tags and trace ids on outgoing calls |
+//! | `reqwest` | `propagate`, and `client::ReqwestClient` for reqwest 0.13 |
 //! | `sqlite` | `store::SqliteStore`: events in an SQLite file |
 //! | `postgres` | `store::PostgresStore`: events in Postgres |
 //! | `spool` | `sink::Spool`: events on disk that survive an outage and a killed process |
 //! | `channel` | `sink::ChannelSink`: events in a bounded `tokio::sync::mpsc` channel |
-//! | `otel` | `otel::Otel`: spans, metrics, and logs to OpenTelemetry exporters that you supply |
+//! | `otel` | `otel::Otel`: spans, metrics, and logs to OpenTelemetry providers and exporters that you supply |
 //! | `otlp` | `otel`, and the OTLP exporters with TLS |
 //! | `test-util` | `sink::MockSink`, `event::ManualClock`, `trace::SequentialIds` |
 //! | `full` | all of them |
@@ -90,7 +92,7 @@
 //! exactly once; see [when the event is emitted](tagging#when-the-event-is-emitted).
 //!
 //! Modules only use modules above them in this list: leaves (text, media types, time), `body`, `metadata`, `sources`, `trace`,
-//! `usage`, `event`, `row`, `request`, `sink`, `propagate`, `tagging`, `otel`, `store`. A test enforces it.
+//! `usage`, `event`, `row`, `request`, `sink`, `propagate`, `tagging`, `client`, `otel`, `store`. A test enforces it.
 //!
 //! # Guarantees
 //!
@@ -112,6 +114,7 @@
     not(feature = "propagate"),
     doc = "[`propagate`]: https://docs.rs/tower-tagging/latest/tower_tagging/propagate/"
 )]
+#![cfg_attr(not(feature = "propagate"), doc = "[`client`]: https://docs.rs/tower-tagging/latest/tower_tagging/client/")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(
     not(test),
@@ -126,6 +129,8 @@
 #![deny(clippy::print_stderr, clippy::print_stdout, reason = "a library writes to sinks, not to the terminal")]
 
 mod body;
+#[cfg(feature = "propagate")]
+pub mod client;
 mod config_error;
 pub mod event;
 mod headers;
@@ -137,6 +142,7 @@ pub mod otel;
 pub mod propagate;
 mod request;
 mod row;
+mod short_text;
 pub mod sink;
 pub mod sources;
 pub mod store;

@@ -19,6 +19,29 @@ pub(crate) fn truncated(text: &str, max_chars: usize) -> &str {
     }
 }
 
+/// Formats a value without control characters, up to a number of characters.
+pub(crate) fn bounded(value: &dyn fmt::Display, max_chars: usize) -> String {
+    struct Bounded {
+        text: String,
+        left: usize,
+    }
+
+    impl fmt::Write for Bounded {
+        fn write_str(&mut self, part: &str) -> fmt::Result {
+            for letter in part.chars().filter(|letter| !letter.is_control()) {
+                self.left = self.left.checked_sub(1).ok_or(fmt::Error)?;
+                self.text.push(letter);
+            }
+            Ok(())
+        }
+    }
+
+    let mut bounded = Bounded { text: String::new(), left: max_chars };
+    // An error ends the text.
+    let _ = fmt::write(&mut bounded, format_args!("{value}"));
+    bounded.text
+}
+
 /// Truncates a name to [`MAX_NAME_CHARS`] and releases the memory beyond it.
 pub(crate) fn cut_name(mut name: String) -> String {
     name.truncate(truncated(&name, MAX_NAME_CHARS).len());

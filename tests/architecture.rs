@@ -22,13 +22,14 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("sink", &["row", "event", "usage", "trace", "metadata"]),
     ("propagate", &["request", "trace", "metadata"]),
     ("tagging", &["request", "sink", "event", "usage", "trace", "sources", "metadata", "body"]),
+    ("client", &["tagging", "propagate", "request"]),
     ("otel", &["tagging", "request", "sink", "event", "usage", "trace", "metadata"]),
     ("store", &["sink", "row", "event", "usage", "trace", "metadata"]),
     ("guide", &[]),
 ];
 
 /// Modules that have no dependencies within the crate. Every module may use them.
-const LEAVES: &[&str] = &["config_error", "headers", "media", "sync", "text", "time"];
+const LEAVES: &[&str] = &["config_error", "headers", "media", "short_text", "sync", "text", "time"];
 
 /// Maximum number of lines of a file.
 const MAX_LINES: usize = 500;

@@ -123,6 +123,17 @@ fn a_request_allocates_at_most_a_few_times() {
 }
 
 #[test]
+fn a_tag_that_a_handler_replaces_allocates_nothing() {
+    let tags = tower_tagging::Tags::new();
+    let insert = || {
+        tags.insert("team", "growth");
+        tags.insert("documents", 42);
+    };
+    insert();
+    assert_eq!(allocation_counter::measure(insert).count_total, 0);
+}
+
+#[test]
 fn a_streamed_chunk_allocates_nothing() {
     const CHUNKS: usize = 1000;
     let mut service = EventLayer::new(queued()).layer(service_fn(async |_: Request<Full<Bytes>>| {

@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use common::TempFolder;
+use common::{TempFolder, delivery::wait_until};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 use http_body_util::{BodyExt, Full, StreamBody, combinators::BoxBody};
 use hyper::body::{Bytes, Frame, Incoming};
@@ -440,6 +440,110 @@ async fn precedence_decides_between_trusted_scopes_and_the_client() {
     }
 }
 
+/// The same rules decide what authenticates a caller and what is forwarded.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_known_key_authenticates_and_is_not_forwarded() {
+    let folder = TempFolder::new("gateway-known-keys");
+    let path = folder.file("scopes.json");
+    let keys = json!({"api_keys": {
+        "gw-1": {"metadata": {"tenant": "acme"}}, "gw-2": {"metadata": {"tenant": "umbrella"}},
+        "123": {"metadata": {"tenant": "short"}}, "gw,3": {"metadata": {"tenant": "comma"}}
+    }});
+    std::fs::write(&path, keys.to_string()).unwrap();
+    let response = json!({"status": 200, "headers": [["content-type", "text/plain"]], "body": "hello"});
+    let (base, received) = upstream(response).await;
+    let gateway = Gateway::start("known-keys", &[("UPSTREAM", &base), ("SCOPES", path.to_str().unwrap())]);
+    type Headers<'a> = &'a [(&'a str, &'a str)];
+    // The headers of a request, the tenant, and the headers that are forwarded.
+    let cases: &[(Headers<'_>, Option<&str>, Headers<'_>)] = &[
+        (&[("authorization", "Bearer gw-1")], Some("acme"), &[]),
+        (&[("authorization", "bearer gw-1")], Some("acme"), &[]),
+        (&[("authorization", "BEARER   gw-1  ")], Some("acme"), &[]),
+        (&[("authorization", "Bearer\tgw-1")], Some("acme"), &[]),
+        (&[("authorization", "Bearer \t gw-1\t")], Some("acme"), &[]),
+        (&[("authorization", "gw-1")], Some("acme"), &[]),
+        (&[("authorization", "Bearer, gw-1")], Some("acme"), &[]),
+        (&[("authorization", "Bearer sk-own, Bearer gw-1")], Some("acme"), &[]),
+        (&[("authorization", "Bearer gw,3")], Some("comma"), &[]),
+        (&[("x-portkey-api-key", "gw-1")], Some("acme"), &[]),
+        (&[("x-majordomo-key", "Bearer gw-1")], Some("acme"), &[]),
+        (&[("x-api-key", "gw-1")], Some("acme"), &[]),
+        (&[("api-key", "gw-1")], Some("acme"), &[]),
+        (&[("x-goog-api-key", "gw-1")], Some("acme"), &[]),
+        // Keys for the upstream.
+        (&[("authorization", "Bearer sk-own")], None, &[("authorization", "Bearer sk-own")]),
+        (&[("authorization", "Bearer\tsk-own")], None, &[("authorization", "Bearer\tsk-own")]),
+        (&[("authorization", "Basic Z3ctMTo=")], None, &[("authorization", "Basic Z3ctMTo=")]),
+        (&[("authorization", "Bearer gw-10")], None, &[("authorization", "Bearer gw-10")]),
+        (&[("authorization", "Bearer GW-1")], None, &[("authorization", "Bearer GW-1")]),
+        (&[("authorization", "Bearer")], None, &[("authorization", "Bearer")]),
+        (&[("authorization", "")], None, &[("authorization", "")]),
+        (
+            &[("x-api-key", "sk-ant"), ("x-goog-api-key", "g")],
+            None,
+            &[("x-api-key", "sk-ant"), ("x-goog-api-key", "g")],
+        ),
+        // The dialects' headers are never forwarded, even with a key that is not known.
+        (&[("x-portkey-api-key", "unknown"), ("x-majordomo-key", "unknown")], None, &[]),
+        // Several values and headers.
+        (
+            &[("authorization", "Bearer sk-own"), ("authorization", "Bearer gw-1")],
+            Some("acme"),
+            &[("authorization", "Bearer sk-own")],
+        ),
+        (
+            &[("authorization", "Bearer gw-1"), ("authorization", "Bearer sk-own"), ("authorization", "Bearer gw-2")],
+            Some("acme"),
+            &[("authorization", "Bearer sk-own")],
+        ),
+        (
+            &[("x-portkey-api-key", "gw-2"), ("authorization", "Bearer sk-own")],
+            Some("umbrella"),
+            &[("authorization", "Bearer sk-own")],
+        ),
+        (&[("authorization", "Bearer gw-1"), ("x-portkey-api-key", "gw-2")], Some("umbrella"), &[]),
+        (&[("x-portkey-api-key", "unknown"), ("x-portkey-api-key", "gw-2")], Some("umbrella"), &[]),
+        (&[("x-portkey-api-key", "unknown"), ("authorization", "Bearer gw-1")], Some("acme"), &[]),
+        (&[("authorization", "Bearer gw-1"), ("x-api-key", "sk-ant")], Some("acme"), &[("x-api-key", "sk-ant")]),
+        // A known key is not forwarded in any header for credentials, but only the headers above authenticate.
+        (&[("helicone-auth", "Bearer gw-1"), ("x-auth-token", "gw-2")], None, &[]),
+        (
+            &[("proxy-authorization", "Bearer gw-1"), ("x-secret", "gw-2"), ("x-other", "ok")],
+            None,
+            &[("x-other", "ok")],
+        ),
+        // A header that is not for credentials may have the same value as a key.
+        (&[("x-number", "123"), ("x-api-key", "123")], Some("short"), &[("x-number", "123")]),
+    ];
+    for (headers, _, _) in cases {
+        assert_eq!(gateway.send(chat(headers)).await.status(), 200, "{headers:?}");
+    }
+    // Bytes that are not ASCII.
+    let mut request = chat(&[]);
+    for value in [&b"Bearer gw-1, Bearer \xff"[..], b"Bearer \xe9"] {
+        request.headers_mut().append("authorization", HeaderValue::from_bytes(value).unwrap());
+    }
+    gateway.send(request).await;
+    let (output, events) = gateway.stop();
+    let received = std::mem::take(&mut *received.lock().unwrap());
+    assert_eq!((events.len(), received.len()), (cases.len() + 1, cases.len() + 1), "{output:?}");
+    let common = ["accept", "content-type", "content-length", "host", "traceparent"];
+    for (((headers, tenant, forwarded), event), (_, found, _)) in cases.iter().zip(&events).zip(&received) {
+        assert_eq!(event["metadata"]["tenant"].as_str(), *tenant, "{headers:?}");
+        let found: Vec<_> = found
+            .iter()
+            .filter(|(name, _)| !common.contains(&name.as_str()))
+            .map(|(name, value)| (name.as_str(), value.to_str().unwrap()))
+            .collect();
+        assert_eq!(found, *forwarded, "{headers:?}");
+    }
+    assert_eq!(events.last().unwrap()["metadata"]["tenant"], "acme");
+    let values: Vec<_> = received.last().unwrap().1.get_all("authorization").iter().collect();
+    assert_eq!(values, [&HeaderValue::from_bytes(b"Bearer \xe9").unwrap()]);
+    let events = json!(events).to_string();
+    assert!(["gw-1", "gw-2", "sk-own", "sk-ant"].iter().all(|key| !events.contains(key)), "events have no keys");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn allow_listed_and_prefixed_headers_become_tags() {
     let env = [("HEADERS_TO_METADATA", "X-User-Id, x-tenant=tenant"), ("METADATA_PREFIXES", "x-tag-, x-label-")];
@@ -721,6 +825,59 @@ async fn second_signal_stops_without_draining() {
     assert!(request.await.unwrap());
 }
 
+fn signal(child: &Child, name: &str) {
+    assert!(Command::new("kill").args([name, &child.id().to_string()]).status().unwrap().success());
+}
+
+/// As `logrotate` does: it renames the file, and may send a signal.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn reopens_its_file_after_log_rotation_and_on_sighup() {
+    let gateway = Gateway::start("rotation", &[]);
+    let file = gateway.folder.file("events.jsonl");
+    let lines = |path: &Path| std::fs::read_to_string(path).unwrap_or_default().lines().count();
+    for (round, is_signaled) in [false, true, true, false].into_iter().enumerate() {
+        gateway.send(chat(&[])).await;
+        wait_until(|| lines(&file) == 1);
+        let old = gateway.folder.file(&format!("events.jsonl.{round}"));
+        std::fs::rename(&file, &old).unwrap();
+        if is_signaled {
+            signal(gateway.child.as_ref().unwrap(), "-HUP");
+            wait_until(|| file.exists());
+        }
+    }
+    gateway.send(chat(&[])).await;
+    for round in 0..4 {
+        assert_eq!(lines(&gateway.folder.file(&format!("events.jsonl.{round}"))), 1);
+    }
+    // A path that cannot be opened is reported, and the gateway keeps running.
+    wait_until(|| lines(&file) == 1);
+    std::fs::rename(&file, gateway.folder.file("last.jsonl")).unwrap();
+    std::fs::create_dir(&file).unwrap();
+    signal(gateway.child.as_ref().unwrap(), "-HUP");
+    gateway.send(chat(&[])).await;
+    std::fs::remove_dir(&file).unwrap();
+    let (output, events) = gateway.stop();
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success() && text.contains("6 accepted, 6 delivered"), "{text}");
+    assert!(text.contains("gateway: EVENTS: cannot reopen "), "{text}");
+    assert_eq!(events.len(), 1);
+}
+
+/// Without a file, SIGHUP means that the terminal was closed.
+#[test]
+fn drains_on_sighup_without_a_file() {
+    let mut child = command(&[("EVENTS", "-")]).spawn().unwrap();
+    let mut line = String::new();
+    let mut byte = [0];
+    while !line.ends_with('\n') && child.stderr.as_mut().unwrap().read(&mut byte).unwrap() == 1 {
+        line.push(byte[0].into());
+    }
+    signal(&child, "-HUP");
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    assert!(String::from_utf8(output.stderr).unwrap().contains("gateway: stopping"));
+}
+
 /// Messages for humans go to standard error.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn writes_events_to_standard_output() {
@@ -806,6 +963,78 @@ fn rejects_invalid_variables_with_one_line() {
     let output = command(&[("LISTEN", &address)]).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8(output.stderr).unwrap().contains(&address));
+}
+
+/// A key may be anywhere in the file by mistake, and even in the variable.
+#[test]
+fn errors_about_the_key_file_never_quote_it() {
+    const SECRET: &str = "sk-live-S3cr3t";
+    let folder = TempFolder::new("gateway-key-file");
+    let path = folder.file("scopes.json");
+    let long = format!("{SECRET}{}", "x".repeat(200));
+    // The content of the file, and the error.
+    let cases = [
+        // Keys that can never match.
+        (json!({"api_keys": {"": {}}}).to_string(), "API key 1 is empty"),
+        (
+            json!({"api_keys": {format!("a {SECRET}"): {}}}).to_string(),
+            "API key 1 can never match: expected visible ASCII",
+        ),
+        (json!({"api_keys": {format!("{SECRET} "): {}}}).to_string(), "API key 1 can never match"),
+        (json!({"api_keys": {format!("Bearer {SECRET}"): {}}}).to_string(), "API key 1 can never match"),
+        (json!({"api_keys": {format!("\t{SECRET}"): {}}}).to_string(), "API key 1 can never match"),
+        (json!({"api_keys": {format!("{SECRET}\n"): {}}}).to_string(), "API key 1 can never match"),
+        (json!({"api_keys": {format!("{SECRET}\u{0}"): {}}}).to_string(), "API key 1 can never match"),
+        (json!({"api_keys": {format!("{SECRET}\u{7f}"): {}}}).to_string(), "API key 1 can never match"),
+        (json!({"api_keys": {"ok": {}, format!("{SECRET}é"): {}}}).to_string(), "API key 2 can never match"),
+        (json!({"api_keys": {format!("{SECRET}\u{feff}"): {}}}).to_string(), "API key 1 can never match"),
+        // Keys in the wrong place.
+        (json!(SECRET).to_string(), "the file is not an object"),
+        (json!({SECRET: {}}).to_string(), "the file has members other than workspaces and api_keys"),
+        (json!({"api_keys": SECRET}).to_string(), "api_keys is not an object"),
+        (json!({"api_keys": [SECRET]}).to_string(), "api_keys is not an object"),
+        (json!({"api_keys": {"a": SECRET}}).to_string(), "API key 1 is not an object"),
+        (
+            json!({"api_keys": {"a": {SECRET: 1}}}).to_string(),
+            "API key 1 has members other than workspace and metadata",
+        ),
+        (json!({"api_keys": {"a": {"workspace": SECRET}}}).to_string(), "API key 1: unknown workspace"),
+        (json!({"api_keys": {"a": {"metadata": SECRET}}}).to_string(), "metadata is not an object"),
+        (json!({"api_keys": {"a": {"metadata": {SECRET: 1}}}}).to_string(), "API key 1: tag 1 is not a string"),
+        (json!({"api_keys": {"a": {"metadata": {"k": [SECRET]}}}}).to_string(), "API key 1: tag 1 is not a string"),
+        (json!({"api_keys": {"a": {"metadata": {"k": &long}}}}).to_string(), "API key 1: value_truncated in a tag"),
+        (json!({"api_keys": {"a": {"metadata": {&long: "v"}}}}).to_string(), "API key 1: key_truncated in a tag"),
+        (json!({"workspaces": {SECRET: SECRET}}).to_string(), "workspace 1 is not an object"),
+        (json!({"workspaces": {SECRET: {SECRET: {}}}}).to_string(), "workspace 1 has members other than metadata"),
+        (json!({"workspaces": {SECRET: {"metadata": {"k": 1}}}}).to_string(), "workspace 1: tag 1 is not a string"),
+        (json!({"workspaces": [SECRET]}).to_string(), "workspaces is not an object"),
+        // What is not JSON, or twice in it.
+        (SECRET.to_owned(), "invalid JSON at line 1 column 1"),
+        (format!("{{\"api_keys\": {SECRET}}}"), "invalid JSON at line 1 column 14"),
+        (format!("{{\"api_keys\": {{\"{SECRET}\": {{}}}} {SECRET}"), "invalid JSON at line 1"),
+        (format!("{{\"api_keys\": {{\"{SECRET}\\q\": {{}}}}}}"), "invalid JSON at line 1"),
+        (format!("api_keys:\n  {SECRET}:\n    workspace: acme\n"), "invalid JSON at line 1 column 1"),
+        (format!("{{\"api_keys\": {{\"{SECRET}\": {{}}, \"{SECRET}\": {{}}}}}}"), "duplicate name before line 1"),
+        (format!("{{\"api_keys\": {{\"{SECRET}\": {{}}, \"sk\\u002dlive-S3cr3t\": {{}}}}}}"), "duplicate name before"),
+    ];
+    let refused = |value: &str| {
+        let output = command(&[("SCOPES", value)]).output().unwrap();
+        let errors = String::from_utf8(output.stderr).unwrap();
+        assert_eq!((output.status.code(), errors.lines().count()), (Some(2), 1), "{errors}");
+        assert!(errors.starts_with("gateway: SCOPES: ") && !errors.contains("S3cr3t"), "{errors}");
+        errors
+    };
+    for (text, expected) in &cases {
+        std::fs::write(&path, text).unwrap();
+        let errors = refused(path.to_str().unwrap());
+        assert!(errors.contains(&format!("{}: {expected}", path.display())), "{text}: {errors}");
+    }
+    std::fs::write(&path, [b"{\"sk-live-S3cr3t\": \"".as_slice(), b"\xff\"}"].concat()).unwrap();
+    assert!(refused(path.to_str().unwrap()).contains("cannot read the file: "));
+    // The key, or the content of the file, in place of its path.
+    for value in [SECRET.to_owned(), json!({"api_keys": {SECRET: {}}}).to_string(), format!("/no/such/{SECRET}")] {
+        assert!(refused(&value).contains("SCOPES: cannot read the file: "));
+    }
 }
 
 /// Every request whose client received the whole response is stored exactly once.

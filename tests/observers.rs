@@ -72,7 +72,7 @@ impl RequestObserver for Observer {
         None
     }
 
-    fn begin(&self, request: &RequestStart<'_>) -> Box<dyn RequestScope> {
+    fn begin(&self, request: &mut RequestStart<'_>) -> Box<dyn RequestScope> {
         self.fail_in(Fault::Begin);
         self.log(&format!("begin {}", request.path));
         Box::new(Scope(self.clone()))
@@ -151,7 +151,7 @@ impl RequestScope for NoScope {
 }
 
 impl RequestObserver for ReadsTags {
-    fn begin(&self, _request: &RequestStart<'_>) -> Box<dyn RequestScope> {
+    fn begin(&self, _request: &mut RequestStart<'_>) -> Box<dyn RequestScope> {
         self.0.lock().unwrap().push(Tags::current().and_then(|tags| tags.get("team")));
         Box::new(NoScope)
     }

@@ -207,10 +207,11 @@ fn assert_spans_equal(received: &Received, events: &[Arc<Event>]) {
         let kind = match event.path() {
             "/broken" => Some("503"),
             "/panic" => Some("panicked"),
-            "/endless" => Some("cancelled"),
             _ => None,
         };
         assert_eq!(attribute("error.type"), kind, "{name}");
+        assert_eq!(attribute("tower_tagging.cancelled"), Some("true").filter(|_| event.path() == "/endless"), "{name}");
+        assert_eq!(attribute("tower_tagging.parent_span_id"), None, "{name}");
     }
 }
 
@@ -261,7 +262,13 @@ async fn spans_metrics_and_logs_equal_the_events() {
     assert!(of_tenant.is_some(), "{durations:?}");
     assert!(durations.keys().all(|labels| !labels.contains("growth") && !labels.contains("/users/7")), "{durations:?}");
     let active = receiver.points("http.server.active_requests");
-    assert!(active.len() >= 9 && active.values().all(|count| *count == 0.0), "{active:?}");
+    let methods: Vec<_> = active.keys().map(String::as_str).collect();
+    let expected = ["GET", "POST", "_OTHER"].map(|method| format!("http.request.method={method},url.scheme=http"));
+    assert_eq!(methods, expected, "a series for each method that was used");
+    assert!(active.values().all(|count| *count == 0.0), "{active:?}");
+    let failed = |labels: &&String| labels.contains("error.type=");
+    assert_eq!(durations.keys().filter(failed).count(), 2, "{durations:?}");
+    assert!(durations.keys().any(|labels| labels.contains("tower_tagging.cancelled=true")), "{durations:?}");
     let tokens = receiver.sums("gen_ai.client.token.usage");
     assert_eq!(tokens.len(), 2, "{tokens:?}");
     for (kind, count) in [("input", 2006.0), ("output", 300.0)] {
@@ -1014,4 +1021,64 @@ fn fate_of(refusal: Refusal) -> [Fate; 2] {
     let report = delivery.shutdown_blocking(Duration::from_secs(60));
     assert_eq!(report.is_complete(), !fates.iter().any(|fate| *fate != Fate::Retried), "{refusal:?}: {report}");
     fates
+}
+
+/// Spans over gRPC have an exporter of our own, which reads the same variables.
+#[test]
+fn spans_over_grpc_obey_the_environment() {
+    if is_alone() {
+        return match Otel::from_env() {
+            Ok(otel) => {
+                let layer = EventLayer::new(sink::from_fn(|_| {})).otel(&otel);
+                send_one(&layer);
+                let report = layer.delivery().shutdown_blocking(Duration::from_secs(2));
+                println!("complete: {}, {report}", report.is_complete());
+            }
+            Err(error) => println!("refused: {error}"),
+        };
+    }
+    let run = |variables: &[(&str, &str)]| {
+        let protocol = [
+            ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"),
+            ("OTEL_METRICS_EXPORTER", "none"),
+            ("OTEL_LOGS_EXPORTER", "otlp"),
+        ];
+        run_alone("spans_over_grpc_obey_the_environment", &[&protocol, variables].concat())
+    };
+    let receiver = Receiver::start();
+    let (url, address) = (receiver.url(), receiver.address.to_string());
+    let headers = ("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Bearer%20secret, x-scope = shop ,,broken,bad name=1");
+    let output = run(&[("OTEL_EXPORTER_OTLP_ENDPOINT", &url), headers]);
+    assert!(output.contains("complete: true"), "{output}");
+    receiver.with(|received| {
+        assert_eq!((received.spans.len(), received.logs.len(), received.compressed), (1, 1, 0));
+        assert_eq!(received.headers["authorization"], "Bearer secret");
+        assert_eq!(received.headers["x-scope"], "shop");
+        assert!(received.headers["user-agent"].to_str().unwrap().starts_with("tower-tagging/"));
+        assert_eq!(received.spans[0].1["telemetry.sdk.language"], "rust", "the resource is exported");
+    });
+    // The variable of the signal wins. Without a scheme, a flag decides on TLS.
+    let unscheme =
+        [("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1"), ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", &address)];
+    let insecure = [unscheme[0], unscheme[1], ("OTEL_EXPORTER_OTLP_INSECURE", "True"), ("OTEL_LOGS_EXPORTER", "none")];
+    let output = run(&insecure);
+    assert!(output.contains("complete: true"), "{output}");
+    let output = run(&[unscheme[0], unscheme[1], ("OTEL_LOGS_EXPORTER", "none")]);
+    assert!(output.contains("complete: false"), "a plain server does not speak TLS: {output}");
+    // Problems have the name of the variable.
+    for (name, value, expected) in [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://[", "invalid OTEL_EXPORTER_OTLP_ENDPOINT \"http://[\": expected a URL"),
+        (
+            "OTEL_EXPORTER_OTLP_LOGS_TIMEOUT",
+            "soon",
+            "invalid OTEL_EXPORTER_OTLP_LOGS_TIMEOUT \"soon\": expected a number",
+        ),
+    ] {
+        let output = run(&[(name, value)]);
+        assert!(output.contains("refused: ") && output.contains(expected), "{name}: {output}");
+    }
+    // The error has the code, and the reason.
+    let output = run(&[("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")]);
+    assert!(output.contains("export failed with gRPC code: Unavailable: "), "{output}");
+    assert!(output.contains("Connection refused"), "{output}");
 }

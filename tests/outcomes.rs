@@ -307,7 +307,8 @@ async fn reported_outcome(case: &Case) -> Outcome {
     };
     // Allows for timers that fire slightly early.
     assert!(event.duration() + Duration::from_millis(10) >= at_least, "{}: {:?}", case.name, event.duration());
-    assert_eq!(event.error().is_some(), case.outcome == Outcome::Failed, "{}", case.name);
+    let has_error = matches!(case.outcome, Outcome::Failed | Outcome::Panicked);
+    assert_eq!(event.error().is_some(), has_error, "{}", case.name);
     let report = delivery.report();
     assert_eq!((report.sinks[0].accepted, report.sinks[0].delivered), (1, 1), "{}", case.name);
     event.outcome()

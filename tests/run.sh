@@ -37,6 +37,13 @@ for feature in "" $features; do
         fail "tests failed with features \"$feature\""
 done
 
+# Each package has only the dependencies that the docs list, or a published program. `check` does without dev-dependencies.
+for app in reqwest async_openai hyper_tls tonic third_party; do
+    step "app $app"
+    cargo check -q --manifest-path "tests/apps/$app/Cargo.toml" || fail "the app $app does not compile as documented"
+    cargo test -q --manifest-path "tests/apps/$app/Cargo.toml" || fail "tests of the app $app failed"
+done
+
 step "stores on a real Postgres"
 POSTGRES=$(mktemp -d /tmp/tower-tagging-postgres.XXXXXX)
 trap 'bash tests/postgres.sh remove "$POSTGRES"' EXIT
@@ -59,6 +66,12 @@ if [ ! -x "$COLLECTOR/agent" ]; then
     chmod +x "$COLLECTOR/agent"
 fi
 ROTEL_AGENT="$COLLECTOR/agent" cargo test --test otel -- --ignored || fail "tests with the collector failed"
+# Apps with their own telemetry, in the crate's version of OpenTelemetry and in another one.
+for app in otel_0_33 otel_0_31; do
+    printf -- '-- the app %s\n' "$app"
+    ROTEL_AGENT="$COLLECTOR/agent" cargo run -q --locked --manifest-path "tests/apps/$app/Cargo.toml" ||
+        fail "the app $app does not produce one trace"
+done
 
 step "usage and prices compared with the Python package genai-prices"
 ORACLE=$CARGO_TARGET_DIR/oracle
@@ -78,7 +91,7 @@ ORACLE_CASES="$ORACLE/cases" cargo test --test oracle -- --ignored --nocapture |
     fail "usage or prices differ from those of genai-prices"
 
 step examples
-for example in axum_router hyper_server unit_test custom_sink budget durable_spool outbound postgres_store otel_collector otel_tracing; do
+for example in axum_router hyper_server unit_test custom_sink budget durable_spool outbound queue postgres_store otel_collector otel_tracing; do
     printf -- '-- %s\n' "$example"
     cargo run -q --example "$example" --features full || fail "the example $example failed"
 done

@@ -307,6 +307,27 @@ async fn rejects_events_that_cannot_be_stored() {
 
 #[tokio::test]
 #[ignore = "needs Postgres: run by tests/run.sh"]
+async fn stores_no_event_if_the_type_of_a_column_was_changed() {
+    for (column, kind, expected) in [
+        ("status_code", "bigint", WriteErrorKind::Retryable),
+        ("status_code", "smallint", WriteErrorKind::Rejected),
+        ("response_bytes", "integer", WriteErrorKind::Rejected),
+        ("request_path", "varchar(1)", WriteErrorKind::Rejected),
+        ("raw_metadata", "json", WriteErrorKind::Rejected),
+        ("requested_at", "date", WriteErrorKind::Rejected),
+    ] {
+        let (database, store) = Database::migrated("retyped").await;
+        let change = format!("DROP VIEW llm_requests; ALTER TABLE tagging_events ALTER {column} TYPE {kind}");
+        database.client.batch_execute(&change).await.unwrap();
+        let result = store.writer().write(&events::events(3, |_, tags| tags.insert("team", "a")));
+        let error = result.expect_err(&format!("{column} {kind}"));
+        assert_eq!((error.kind(), error.written()), (expected, 0), "{column} {kind}: {error}");
+        assert_eq!(database.count().await, 0);
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs Postgres: run by tests/run.sh"]
 async fn finds_activated_keys_by_the_index() {
     for partitioned in [false, true] {
         let database = Database::new("activate").await;

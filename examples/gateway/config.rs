@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | `LISTEN` | address to listen on | `127.0.0.1:8787` |
 //! | `UPSTREAM` | base URL to forward requests to, `http` or `https` | the built-in demo provider responds |
-//! | `EVENTS` | path of a JSON Lines file to append events to, or `-` for standard output | `-` |
+//! | `EVENTS` | path of a JSON Lines file to append events to, or `-` for standard output. SIGHUP reopens the file | `-` |
 //! | `STORE` | store for events: `sqlite:<path>`, a `postgres://` URL, or `none` | `sqlite:events.db` |
 //! | `SPOOL` | folder that keeps events until they are stored, so that even `kill -9` loses none | no spool |
 //! | `METADATA_KEY_CASE` | case of keys from prefixed headers: `lower` (`user-id`) or `title` (`User-Id`) | `lower` |
@@ -15,7 +15,7 @@
 //! | `INCLUDE_USAGE` | `on` requests usage for OpenAI streams if the client did not, and hides it from the client | `off` |
 //! | `TAGGING` | `off` runs the bare proxy, for comparison | `on` |
 
-use std::{env, fmt, fs, net::SocketAddr};
+use std::{env, fmt, fs, net::SocketAddr, sync::Arc};
 
 use http::Uri;
 use tower_tagging::{
@@ -31,8 +31,17 @@ use crate::keys::Keys;
 pub(crate) struct Config {
     pub(crate) listen: SocketAddr,
     pub(crate) upstream: Option<Uri>,
-    pub(crate) tagging: Option<TaggingLayer>,
+    pub(crate) tagging: Option<Tagging>,
     pub(crate) includes_usage: bool,
+}
+
+/// The layer, and what the gateway shares with it.
+pub(crate) struct Tagging {
+    pub(crate) layer: TaggingLayer,
+    /// The sink of the JSON Lines file, if there is one.
+    pub(crate) events: Option<JsonLinesSink>,
+    /// The known API keys, if there are any.
+    pub(crate) keys: Option<Arc<Keys>>,
 }
 
 impl Config {
@@ -83,17 +92,17 @@ fn parse_upstream(url: &str) -> Result<Uri, String> {
     if is_http && has_host && has_valid_port && is_base { Ok(uri) } else { Err(invalid()) }
 }
 
-fn tagging(upstream: Option<&Uri>) -> Result<TaggingLayer, String> {
-    let sink = match variable("EVENTS")?.as_deref() {
-        None | Some("-") => JsonLinesSink::stdout(),
-        Some(path) => JsonLinesSink::file(path).map_err(|error| format!("EVENTS: {error}"))?,
-    };
+fn tagging(upstream: Option<&Uri>) -> Result<Tagging, String> {
+    let path = variable("EVENTS")?.filter(|path| path != "-");
+    let events = path.map(JsonLinesSink::file).transpose().map_err(|error| format!("EVENTS: {error}"))?;
     let mut metadata = MetadataLayer::builder().with_env().strip_headers(StripHeaders::Dialects);
+    let mut keys = None;
     if let Some(path) = variable("SCOPES")? {
-        let keys = Keys::read(&path).map_err(|error| format!("SCOPES: {path}: {error}"))?;
-        metadata = metadata.resolver(move |head| keys.scopes(head));
+        let read = Arc::new(Keys::read(&path).map_err(|error| format!("SCOPES: {error}"))?);
+        keys = Some(Arc::clone(&read));
+        metadata = metadata.resolver(move |head| read.scopes(head));
     }
-    let mut sinks = Fanout::new().with(sink);
+    let mut sinks = Fanout::new().with(events.clone().unwrap_or_else(JsonLinesSink::stdout));
     if let Some(store) = store()? {
         sinks = sinks.with(store);
     }
@@ -103,7 +112,8 @@ fn tagging(upstream: Option<&Uri>) -> Result<TaggingLayer, String> {
         usage = usage.upstream(upstream.clone());
     }
     let layer = TaggingLayer::builder().metadata(metadata).usage(usage).events(EventLayer::new(sinks)).build();
-    layer.map_err(|error| error.to_string())
+    let layer = layer.map_err(|error| error.to_string())?;
+    Ok(Tagging { layer, events, keys })
 }
 
 /// Opens the store, if one is configured, and creates its tables if needed.

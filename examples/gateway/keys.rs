@@ -5,7 +5,7 @@ use std::{
     fmt, fs,
 };
 
-use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, request::Parts};
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 use tower_tagging::{
@@ -22,32 +22,45 @@ use tower_tagging::{
 /// }
 /// ```
 ///
-/// The key of a request is the first known one in `x-portkey-api-key`, `x-majordomo-key`, and `authorization: Bearer`.
-/// `authorization` is forwarded to the upstream unchanged. The other two headers are not forwarded.
+/// A key is visible ASCII without spaces, because a request cannot send any other one.
+///
+/// The key of a request is the first known one in [`KEY_HEADERS`]. A value may have a scheme in any case, followed by spaces
+/// or tabs, such as `Bearer`. All values of a header count, also those that a client joined by commas.
+///
+/// A header value with a known key is not forwarded to the upstream, in these headers or in others for credentials. Other
+/// values of `authorization` and of the providers' key headers are credentials for the upstream, and are forwarded
+/// unchanged. Headers of the gateway's own dialects are never forwarded.
 pub(crate) struct Keys {
     scopes: HashMap<String, Scopes>,
 }
 
+/// The headers in which SDKs send keys: first those that are meant for gateways.
+const KEY_HEADERS: [&str; 6] =
+    ["x-portkey-api-key", "x-majordomo-key", "authorization", "x-api-key", "api-key", "x-goog-api-key"];
+
 impl Keys {
     /// Reads the file.
     ///
-    /// Errors never quote the file, because an API key may be anywhere in it by mistake.
+    /// Errors never quote the file, because an API key may be anywhere in it by mistake. They quote the path only if it is
+    /// the path of a file, because the variable may contain a key by mistake, too.
     pub(crate) fn read(path: &str) -> Result<Self, String> {
-        let text = fs::read_to_string(path).map_err(|error| error.to_string())?;
+        let text = fs::read_to_string(path).map_err(|error| format!("cannot read the file: {error}"))?;
+        Self::parse(&text).map_err(|error| format!("{path}: {error}"))
+    }
+
+    fn parse(text: &str) -> Result<Self, String> {
         let at = |error: &serde_json::Error| format!("line {} column {}", error.line(), error.column());
-        let file: Value = serde_json::from_str(&text).map_err(|error| format!("invalid JSON at {}", at(&error)))?;
+        let file: Value = serde_json::from_str(text).map_err(|error| format!("invalid JSON at {}", at(&error)))?;
         let file = object("the file", &file, &["workspaces", "api_keys"])?;
         let mut workspaces = HashMap::new();
-        for (name, entry) in members("workspaces", file.get("workspaces"))? {
-            let place = format!("workspace {name:?}");
+        for (number, (name, entry)) in members("workspaces", file.get("workspaces"))?.enumerate() {
+            let place = format!("workspace {}", number + 1);
             workspaces.insert(name.as_str(), metadata(&place, object(&place, entry, &["metadata"])?)?);
         }
         let mut scopes = HashMap::new();
         for (number, (key, entry)) in members("api_keys", file.get("api_keys"))?.enumerate() {
             let place = format!("API key {}", number + 1);
-            if key.is_empty() {
-                return Err(format!("{place} is empty"));
-            }
+            check_key(key).map_err(|problem| format!("{place} {problem}"))?;
             let entry = object(&place, entry, &["workspace", "metadata"])?;
             let mut key_scopes = Scopes::new().with(Scope::ApiKey, metadata(&place, entry)?);
             if let Some(name) = entry.get("workspace") {
@@ -58,19 +71,56 @@ impl Keys {
             scopes.insert(key.clone(), key_scopes);
         }
         // JSON parsers use the last of two equal names, which would silently ignore the tags of the first.
-        serde_json::from_str::<Unique>(&text).map_err(|error| format!("duplicate name before {}", at(&error)))?;
+        serde_json::from_str::<Unique>(text).map_err(|error| format!("duplicate name before {}", at(&error)))?;
         Ok(Self { scopes })
     }
 
     /// Returns the trusted tags of the caller.
     pub(crate) fn scopes(&self, head: &Parts) -> Scopes {
-        let header = |name| head.headers.get(name).and_then(|value| value.to_str().ok());
-        let bearer = header("authorization").and_then(|value| {
-            let (scheme, token) = value.split_once(' ')?;
-            scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
-        });
-        let keys = [header("x-portkey-api-key"), header("x-majordomo-key"), bearer];
-        keys.into_iter().flatten().find_map(|key| self.scopes.get(key)).cloned().unwrap_or_default()
+        let values = KEY_HEADERS.iter().flat_map(|name| head.headers.get_all(*name));
+        values.into_iter().find_map(|value| self.find(value)).cloned().unwrap_or_default()
+    }
+
+    /// Removes every value with a known key from headers for credentials.
+    pub(crate) fn strip(&self, headers: &mut HeaderMap) {
+        let has_key = |name: &HeaderName| headers.get_all(name).iter().any(|value| self.find(value).is_some());
+        let names: Vec<HeaderName> =
+            headers.keys().filter(|name| is_for_credentials(name.as_str()) && has_key(name)).cloned().collect();
+        for name in names {
+            let others: Vec<_> =
+                headers.get_all(&name).iter().filter(|value| self.find(value).is_none()).cloned().collect();
+            headers.remove(&name);
+            for value in others {
+                headers.append(&name, value);
+            }
+        }
+    }
+
+    /// Returns the trusted tags of the first known key in a header value.
+    fn find(&self, value: &HeaderValue) -> Option<&Scopes> {
+        let whole = value.as_bytes();
+        std::iter::once(whole).chain(whole.split(|byte| *byte == b',')).find_map(|part| {
+            let part = part.trim_ascii();
+            let token = part.iter().position(|byte| matches!(byte, b' ' | b'\t')).map(|end| part[end..].trim_ascii());
+            [Some(part), token].into_iter().flatten().find_map(|key| self.scopes.get(std::str::from_utf8(key).ok()?))
+        })
+    }
+}
+
+/// Returns `true` for the name of a header that may hold a key, also in the dialects of other gateways. The length of a body
+/// is not a key, even if it looks like one.
+fn is_for_credentials(name: &str) -> bool {
+    ["auth", "key", "token", "secret", "credential", "password"].iter().any(|word| name.contains(word))
+}
+
+/// Rejects a key that no request can send, or that no lookup can find.
+fn check_key(key: &str) -> Result<(), &'static str> {
+    if key.is_empty() {
+        Err("is empty")
+    } else if key.bytes().all(|byte| byte.is_ascii_graphic()) {
+        Ok(())
+    } else {
+        Err("can never match: expected visible ASCII characters without spaces")
     }
 }
 
@@ -131,9 +181,10 @@ fn members<'a>(place: &str, value: Option<&'a Value>) -> Result<impl Iterator<It
 /// Returns the tags of a workspace or key, which must be within the limits.
 fn metadata(place: &str, entry: &Map<String, Value>) -> Result<Metadata, String> {
     let mut metadata = Metadata::new();
-    for (key, value) in members("metadata", entry.get("metadata"))? {
-        metadata.insert(key, value.as_str().ok_or_else(|| format!("{place}: tag {key:?} is not a string"))?);
+    for (number, (key, value)) in members("metadata", entry.get("metadata"))?.enumerate() {
+        metadata.insert(key, value.as_str().ok_or_else(|| format!("{place}: tag {} is not a string", number + 1))?);
     }
-    Limits::default().check(&metadata).map_err(|error| format!("{place}: {error}"))?;
+    // The diagnostic's other parts quote the tag.
+    Limits::default().check(&metadata).map_err(|error| format!("{place}: {} in a tag", error.code()))?;
     Ok(metadata)
 }

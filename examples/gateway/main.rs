@@ -15,10 +15,11 @@ mod proxy;
 use std::{future::IntoFuture, process::ExitCode, time::Duration};
 
 use axum::{Router, serve::ListenerExt};
-use config::Config;
+use config::{Config, Tagging};
 use tokio::{net::TcpListener, runtime::Runtime};
 use tower_tagging::{
-    sink::{Delivery, SinkReport},
+    TaggingLayer,
+    sink::{Delivery, JsonLinesSink, SinkReport},
     usage::include_usage::InjectIncludeUsageLayer,
 };
 
@@ -47,19 +48,23 @@ fn main() -> ExitCode {
 }
 
 fn run(config: Config) -> std::io::Result<()> {
-    let delivery = config.tagging.as_ref().map_or_else(Delivery::none, tower_tagging::TaggingLayer::delivery);
+    let (layer, events, keys) = match config.tagging {
+        Some(Tagging { layer, events, keys }) => (Some(layer), events, keys),
+        None => (None, None, None),
+    };
+    let delivery = layer.as_ref().map_or_else(Delivery::none, TaggingLayer::delivery);
     let app = match &config.upstream {
-        Some(upstream) => proxy::router(upstream.clone()),
+        Some(upstream) => proxy::router(upstream.clone(), keys),
         None => demo::router(),
     };
-    let app = match config.tagging {
+    let app = match layer {
         // Wraps the tagging layer, which must see the usage that is hidden from the client.
         Some(tagging) if config.includes_usage => app.layer(tagging).layer(InjectIncludeUsageLayer::new()),
         Some(tagging) => app.layer(tagging),
         None => app,
     };
     let runtime = Runtime::new()?;
-    runtime.block_on(serve(app, config.listen, config.upstream.as_ref()))?;
+    runtime.block_on(serve(app, config.listen, config.upstream.as_ref(), events))?;
     // Drops requests that did not end in time. Their events have the outcome `cancelled`.
     runtime.shutdown_timeout(Duration::from_secs(1));
     let report = delivery.shutdown_blocking(DELIVER);
@@ -72,7 +77,13 @@ fn run(config: Config) -> std::io::Result<()> {
     }
 }
 
-async fn serve(app: Router, listen: std::net::SocketAddr, upstream: Option<&http::Uri>) -> std::io::Result<()> {
+async fn serve(
+    app: Router,
+    listen: std::net::SocketAddr,
+    upstream: Option<&http::Uri>,
+    events: Option<JsonLinesSink>,
+) -> std::io::Result<()> {
+    let mut signals = StopSignals::listen(events)?;
     let listener = TcpListener::bind(listen)
         .await
         .map_err(|error| std::io::Error::new(error.kind(), format!("LISTEN: {listen}: {error}")))?;
@@ -92,7 +103,6 @@ async fn serve(app: Router, listen: std::net::SocketAddr, upstream: Option<&http
          -H 'x-portkey-metadata: {{\"_user\":\"ada\",\"team\":\"growth\"}}' \
          -d '{{\"model\":\"gpt-4o\",\"messages\":[{{\"role\":\"user\",\"content\":\"Say hello\"}}]}}'"
     );
-    let mut signals = StopSignals::listen()?;
     // Counts the stop signals.
     let (signaled, mut stop) = tokio::sync::watch::channel(0_u32);
     tokio::spawn(async move {
@@ -121,36 +131,67 @@ async fn serve(app: Router, listen: std::net::SocketAddr, upstream: Option<&http
     }
 }
 
-/// A stream of stop signals: Ctrl-C and SIGTERM.
+/// A stream of stop signals: Ctrl-C, SIGTERM, and the SIGHUP of a terminal that is closed.
+///
+/// With a JSON Lines file, SIGHUP reopens the file instead of stopping the gateway.
 struct StopSignals {
     #[cfg(unix)]
     interrupt: tokio::signal::unix::Signal,
     #[cfg(unix)]
     terminate: tokio::signal::unix::Signal,
+    #[cfg(unix)]
+    hang_up: tokio::signal::unix::Signal,
+    #[cfg(unix)]
+    events: Option<JsonLinesSink>,
 }
 
 impl StopSignals {
-    fn listen() -> std::io::Result<Self> {
-        #[cfg(unix)]
+    #[cfg(unix)]
+    fn listen(events: Option<JsonLinesSink>) -> std::io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
         Ok(Self {
-            #[cfg(unix)]
             interrupt: signal(SignalKind::interrupt())?,
-            #[cfg(unix)]
             terminate: signal(SignalKind::terminate())?,
+            hang_up: signal(SignalKind::hangup())?,
+            events,
         })
     }
 
+    #[cfg(not(unix))]
+    fn listen(_: Option<JsonLinesSink>) -> std::io::Result<Self> {
+        Ok(Self {})
+    }
+
+    #[cfg(unix)]
     async fn next(&mut self) {
-        #[cfg(unix)]
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
+        loop {
+            tokio::select! {
+                _ = self.interrupt.recv() => return,
+                _ = self.terminate.recv() => return,
+                _ = self.hang_up.recv() => match &self.events {
+                    Some(events) => reopen(events.clone()).await,
+                    None => return,
+                },
+            }
         }
-        #[cfg(not(unix))]
+    }
+
+    #[cfg(not(unix))]
+    async fn next(&mut self) {
         if tokio::signal::ctrl_c().await.is_err() {
             // No signal can arrive.
             std::future::pending::<()>().await;
         }
+    }
+}
+
+/// Opens the file of the events again, after log rotation has renamed it.
+#[cfg(unix)]
+async fn reopen(events: JsonLinesSink) {
+    // Opening a file may block.
+    match tokio::task::spawn_blocking(move || events.reopen()).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => eprintln!("gateway: EVENTS: {error}"),
+        Err(error) => eprintln!("gateway: EVENTS: {error}"),
     }
 }

@@ -23,15 +23,19 @@ use hyper_util::{
 use serde_json::json;
 use tower_tagging::Tags;
 
+use crate::keys::Keys;
+
 /// The time that the upstream has to accept a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 struct Upstream {
     base: Uri,
     client: Client<HttpsConnector<HttpConnector>, Body>,
+    /// The API keys that authenticate callers of the gateway, which the upstream must not see.
+    keys: Option<Arc<Keys>>,
 }
 
-pub(crate) fn router(base: Uri) -> Router {
+pub(crate) fn router(base: Uri, keys: Option<Arc<Keys>>) -> Router {
     let mut tcp = HttpConnector::new();
     tcp.set_nodelay(true);
     tcp.enforce_http(false);
@@ -39,7 +43,7 @@ pub(crate) fn router(base: Uri) -> Router {
     let connector = HttpsConnectorBuilder::new().with_webpki_roots().https_or_http().enable_http1().wrap_connector(tcp);
     let client = Client::builder(TokioExecutor::new()).pool_timer(TokioTimer::new()).build(connector);
     // Axum clones the state several times per request.
-    Router::new().fallback(forward).with_state(Arc::new(Upstream { base, client }))
+    Router::new().fallback(forward).with_state(Arc::new(Upstream { base, client, keys }))
 }
 
 async fn forward(State(upstream): State<Arc<Upstream>>, request: Request) -> Response {
@@ -66,6 +70,9 @@ async fn forward(State(upstream): State<Arc<Upstream>>, request: Request) -> Res
     head.extensions.clear();
     let accepts_trailers = accepts_trailers(&head.headers);
     remove_hop_by_hop(&mut head.headers);
+    if let Some(keys) = &upstream.keys {
+        keys.strip(&mut head.headers);
+    }
     if accepts_trailers {
         head.headers.insert(header::TE, HeaderValue::from_static("trailers"));
     }
@@ -169,7 +176,7 @@ fn join_cookies(headers: &mut HeaderMap) {
     }
 }
 
-/// Records on the event why the response body ended early. The layer itself sees only the type of the error.
+/// Records on the event why the response body ended early, with a code. The layer itself records only the message.
 fn record_body_error(error: hyper::Error) -> hyper::Error {
     // Looks up the current tags, because a handle that is moved into the body would live as long as the body.
     if let Some(tags) = Tags::current() {

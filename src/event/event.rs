@@ -1,3 +1,5 @@
+#[cfg(feature = "otel")]
+use std::any::Any;
 use std::{
     fmt,
     sync::{Arc, Mutex, OnceLock},
@@ -17,6 +19,7 @@ use crate::{
 use super::{
     Outcome,
     facts::Facts,
+    grpc,
     pool::{Pool, Recycle},
     settle::{Settle, Settled},
 };
@@ -27,6 +30,13 @@ use super::{
 /// compare it, and convert it to and from JSON.
 ///
 /// Times and durations are rounded down to microseconds, so that an event equals the one that is read from its JSON.
+///
+/// # Getters, JSON, and columns
+///
+/// The getters are flat where the JSON is nested. [`is_error`](Self::is_error) and [`is_work`](Self::is_work) are computed from
+/// others. A column in milliseconds or nano-dollars has the value of the JSON in that unit; see [`store`](crate::store).
+///
+#[doc = include_str!("../docs/event_fields.md")]
 ///
 /// # The lazy step
 ///
@@ -143,6 +153,21 @@ impl Event {
         self.facts.status
     }
 
+    /// Returns the status code of a gRPC call, from the trailers or headers of the response.
+    ///
+    /// `None` if the request is not a gRPC call, or ended without a status. The codes are those of the
+    /// [specification](https://grpc.github.io/grpc/core/md_doc_statuscodes.html); `0` is `OK`.
+    pub fn grpc_status(&self) -> Option<u16> {
+        self.facts.grpc_status
+    }
+
+    /// Returns the service and the method of a gRPC call.
+    #[cfg(feature = "otel")]
+    pub(crate) fn rpc(&self) -> Option<(&str, &str)> {
+        let is_grpc = self.facts.is_grpc || self.facts.grpc_status.is_some();
+        grpc::service_and_method(self.path()).filter(|_| is_grpc)
+    }
+
     /// Returns the number of response body bytes that left the layer, without trailers.
     ///
     /// If an outer layer compresses, the client receives a different number.
@@ -217,13 +242,19 @@ impl Event {
     pub fn is_error(&self) -> bool {
         let has_error_status = self.status().is_some_and(|status| status.as_u16() >= 400);
         let is_broken = matches!(self.outcome(), Outcome::Failed | Outcome::Panicked);
-        has_error_status || is_broken || self.llm().is_some_and(|call| call.error().is_some())
+        let has_grpc_error = self.grpc_status().is_some_and(|status| status > grpc::CANCELLED);
+        has_error_status || has_grpc_error || is_broken || self.llm().is_some_and(|call| call.error().is_some())
     }
 
     /// Returns the error of the request.
     ///
-    /// It is the text that a handler [recorded](crate::Tags::set_error), or else the kind of error that the request body,
-    /// the service, or the response body returned. If a request body breaks off, the handler may still answer; then the
+    /// It is the text that a handler [recorded](crate::Tags::set_error), or else the message of a panic (`panic: …`) or of
+    /// the error of a body (`response body error: …`), without control characters and truncated to 1,024 characters. The
+    /// message is that of the innermost [source](std::error::Error::source). It is known for boxed errors,
+    /// [`io::Error`](std::io::Error), text, and with the feature `axum` for `axum::Error`. For other types, and for errors
+    /// of the service, it is the name of the type.
+    ///
+    /// If a request body breaks off, the handler may still answer; then the
     /// request has both an error and the outcome [`Completed`](Outcome::Completed).
     pub fn error(&self) -> Option<&str> {
         self.facts.error.as_deref()
@@ -263,6 +294,12 @@ impl Event {
     /// `None` unless the request was recognized as a call of an LLM API, or the handler recorded usage or a cost.
     pub fn llm(&self) -> Option<&LlmCall> {
         self.settled().llm.as_deref()
+    }
+
+    /// Returns the first value of a type that observers attached to the request and that satisfies a condition.
+    #[cfg(feature = "otel")]
+    pub(crate) fn attachment<T: Any + Send + Sync>(&self, is_wanted: impl Fn(&T) -> bool) -> Option<&T> {
+        self.facts.attachments.iter().filter_map(|value| value.downcast_ref()).find(|value| is_wanted(value))
     }
 
     /// Returns the approximate memory use, in bytes.

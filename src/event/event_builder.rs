@@ -126,6 +126,12 @@ impl EventBuilder {
         self
     }
 
+    /// Sets the [gRPC status](Event::grpc_status).
+    pub fn grpc_status(mut self, status: u16) -> Self {
+        self.facts.grpc_status = Some(status);
+        self
+    }
+
     /// Sets the number of [response body bytes](Event::response_body_bytes).
     pub fn response_body_bytes(mut self, bytes: u64) -> Self {
         self.facts.response_body_bytes = bytes;

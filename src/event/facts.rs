@@ -1,4 +1,8 @@
-use std::time::{Duration, SystemTime};
+use std::{
+    any::Any,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use http::{Method, StatusCode, Version};
 use uuid::Uuid;
@@ -20,12 +24,15 @@ pub(crate) struct Facts {
     pub(crate) version: Version,
     /// The scheme of the request URI is `https`. Not part of the serialized event, nor compared.
     pub(crate) is_https: bool,
+    /// The request is a gRPC call. Not part of the serialized event, nor compared.
+    pub(crate) is_grpc: bool,
     pub(crate) path: String,
     /// Empty if unknown, as is `host`, so that the buffers can be recycled.
     pub(crate) route: String,
     pub(crate) host: String,
     pub(crate) request_body_bytes: Option<u64>,
     pub(crate) status: Option<StatusCode>,
+    pub(crate) grpc_status: Option<u16>,
     pub(crate) response_body_bytes: u64,
     pub(crate) time_to_head: Option<Duration>,
     pub(crate) time_to_first_byte: Option<Duration>,
@@ -37,7 +44,15 @@ pub(crate) struct Facts {
     pub(crate) rejection: Option<Box<str>>,
     pub(crate) limit_rule: Option<Box<str>>,
     pub(crate) error: Option<String>,
+    /// The data that observers keep about the request. Not part of the serialized event, nor compared.
+    pub(crate) attachments: Attachments,
 }
+
+/// The data of observers, one value each.
+pub(crate) type Attachments = Vec<Arc<dyn Any + Send + Sync>>;
+
+/// The approximate size of an attachment, in bytes.
+const ATTACHMENT_BYTES: usize = 512;
 
 /// Maximum capacity of a text buffer that is recycled, in bytes.
 const MAX_RECYCLED_BYTES: usize = 4096;
@@ -51,11 +66,13 @@ impl Default for Facts {
             method: Method::GET,
             version: Version::HTTP_11,
             is_https: false,
+            is_grpc: false,
             path: String::new(),
             route: String::new(),
             host: String::new(),
             request_body_bytes: None,
             status: None,
+            grpc_status: None,
             response_body_bytes: 0,
             time_to_head: None,
             time_to_first_byte: None,
@@ -67,6 +84,7 @@ impl Default for Facts {
             rejection: None,
             limit_rule: None,
             error: None,
+            attachments: Vec::new(),
         }
     }
 }
@@ -80,6 +98,14 @@ impl Facts {
     /// Returns the host that the client asked for.
     pub(crate) fn host(&self) -> Option<&str> {
         non_empty(&self.host)
+    }
+
+    /// Takes back that the request is a gRPC call, with the route that its path would be: any client can claim that.
+    pub(crate) fn forget_grpc(&mut self) {
+        self.is_grpc = false;
+        if self.route == self.path {
+            self.route.clear();
+        }
     }
 
     /// Rounds all times down to microseconds, the resolution of a serialized event.
@@ -96,7 +122,12 @@ impl Facts {
         let texts = self.path.capacity() + self.route.capacity() + self.host.capacity();
         let names = [&self.api_key, &self.workspace, &self.virtual_key, &self.rejection, &self.limit_rule];
         let names: usize = names.into_iter().flatten().map(|name| name.len()).sum();
-        texts + names + self.error.as_ref().map_or(0, String::len) + self.trace.tracestate().map_or(0, str::len)
+        let attachments = self.attachments.len() * ATTACHMENT_BYTES;
+        texts
+            + names
+            + attachments
+            + self.error.as_ref().map_or(0, String::len)
+            + self.trace.tracestate().map_or(0, str::len)
     }
 
     /// Resets everything except the text buffers, which are cleared and kept unless they grew large.
@@ -109,7 +140,9 @@ impl Facts {
         self.trace.unset_ids();
         let trace = std::mem::replace(&mut self.trace, TraceContext::unset());
         let [path, route, host] = [&mut self.path, &mut self.route, &mut self.host].map(recycled);
-        *self = Self { trace, path, route, host, ..Self::default() };
+        self.attachments.clear();
+        let attachments = std::mem::take(&mut self.attachments);
+        *self = Self { trace, path, route, host, attachments, ..Self::default() };
     }
 }
 
@@ -124,11 +157,13 @@ impl PartialEq for Facts {
             method,
             version,
             is_https: _,
+            is_grpc: _,
             path,
             route,
             host,
             request_body_bytes,
             status,
+            grpc_status,
             response_body_bytes,
             time_to_head,
             time_to_first_byte,
@@ -140,12 +175,14 @@ impl PartialEq for Facts {
             rejection,
             limit_rule,
             error,
+            attachments: _,
         } = self;
         let is_same_request = (id, time, trace, method, version)
             == (&other.id, &other.time, &other.trace, &other.method, &other.version)
             && (path, route, host, request_body_bytes)
                 == (&other.path, &other.route, &other.host, &other.request_body_bytes);
-        let is_same_response = (status, response_body_bytes) == (&other.status, &other.response_body_bytes)
+        let is_same_response = (status, grpc_status, response_body_bytes)
+            == (&other.status, &other.grpc_status, &other.response_body_bytes)
             && (time_to_head, time_to_first_byte, duration)
                 == (&other.time_to_head, &other.time_to_first_byte, &other.duration);
         let is_same_caller =

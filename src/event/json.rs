@@ -83,8 +83,12 @@ struct Response<'a>(&'a Event);
 
 impl Serialize for Response<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut object = serializer.serialize_struct("Response", 2)?;
+        let grpc_status = self.0.facts.grpc_status;
+        let mut object = serializer.serialize_struct("Response", 2 + usize::from(grpc_status.is_some()))?;
         object.serialize_field("status", &self.0.facts.status.map(|status| status.as_u16()))?;
+        if let Some(status) = grpc_status {
+            object.serialize_field("grpc_status", &status)?;
+        }
         object.serialize_field("body_bytes", &self.0.facts.response_body_bytes)?;
         object.end()
     }
@@ -173,6 +177,7 @@ fn parse(members: Members) -> Result<Event, &'static str> {
         host: text(request.get("host")).unwrap_or_default().to_owned(),
         request_body_bytes: request.get("body_bytes").and_then(Value::as_u64),
         status: response.get("status").and_then(Value::as_u64).map(status).transpose()?,
+        grpc_status: response.get("grpc_status").and_then(Value::as_u64).and_then(|status| status.try_into().ok()),
         response_body_bytes: response.get("body_bytes").and_then(Value::as_u64).ok_or("response.body_bytes")?,
         time_to_head: duration(timing.get("head_us")),
         time_to_first_byte: duration(timing.get("first_byte_us")),

@@ -32,6 +32,8 @@
 //!
 //! # JSON
 //!
+//! [`Event`] has a table of all members with their getters and the columns of the stores.
+//!
 //! `serde_json::to_string(&event)` follows the schema `tower-tagging/1`, and `serde_json::from_str::<Event>` reads it back.
 //! Times are UTC in RFC 3339 format with microseconds. Durations are integer microseconds. Money is in US dollars with at
 //! most nine decimals. Unknown values are `null`, never zero. Minor versions may add fields but never rename them.
@@ -55,6 +57,7 @@ mod draft;
 mod event;
 mod event_builder;
 mod facts;
+pub(crate) mod grpc;
 mod json;
 #[cfg(feature = "test-util")]
 mod manual_clock;
@@ -62,12 +65,17 @@ mod outcome;
 mod pool;
 mod settle;
 mod system_clock;
+mod work;
+
+#[cfg(feature = "otel")]
+pub(crate) use self::work::is_work;
 
 #[cfg(feature = "test-util")]
 pub use self::manual_clock::ManualClock;
 pub use self::{clock::Clock, event::Event, event_builder::EventBuilder, outcome::Outcome, system_clock::SystemClock};
 pub(crate) use self::{
     draft::{Draft, EventPool, EventPoolOwner},
-    facts::Facts,
+    facts::{Attachments, Facts},
     settle::{Settle, Settled},
+    work::WORK,
 };

@@ -2,13 +2,20 @@ use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 
 use crate::sink::{WriteError, WriteErrorKind};
 
+use super::rejections::Rejections;
+
 /// Converts the result of an export, and decides whether the batch is retried, split, or dropped.
-pub(super) fn export_result(result: OTelSdkResult) -> Result<(), WriteError> {
-    result.map_err(|error| match kind(&error) {
-        WriteErrorKind::Rejected => WriteError::rejected(error),
-        WriteErrorKind::Final => WriteError::new(error),
-        WriteErrorKind::Retryable => WriteError::retryable(error),
-    })
+pub(super) fn export_result(result: OTelSdkResult, rejections: &Rejections) -> Result<(), WriteError> {
+    // Also discards what an attempt recorded that failed in the end.
+    let partial_success = rejections.take();
+    match result {
+        Ok(()) => partial_success.map_or(Ok(()), Err),
+        Err(error) => Err(match kind(&error) {
+            WriteErrorKind::Rejected => WriteError::rejected(error),
+            WriteErrorKind::Retryable => WriteError::retryable(error),
+            _ => WriteError::new(error),
+        }),
+    }
 }
 
 /// Classifies an error by the [OTLP specification](https://opentelemetry.io/docs/specs/otlp/#failures).

@@ -1,6 +1,6 @@
 use std::{sync::Arc, time::Duration};
 
-use opentelemetry::metrics::Meter;
+use opentelemetry::{global::BoxedTracer, metrics::Meter};
 use opentelemetry_sdk::{
     Resource,
     logs::LogExporter,
@@ -8,9 +8,11 @@ use opentelemetry_sdk::{
     trace::SpanExporter,
 };
 
-use crate::sink::Queued;
+use crate::sink::{BatchWriter, Queued};
 
-use super::{log_writer::LogWriter, span_rules::SpanRules, span_writer::SpanWriter};
+use super::{
+    end_spans::EndSpans, log_writer::LogWriter, rejections::Rejections, span_rules::SpanRules, span_writer::SpanWriter,
+};
 
 /// Longest time that a span or a log record waits for its batch to fill.
 const MAX_DELAY: Duration = Duration::from_secs(1);
@@ -21,9 +23,30 @@ type StartProvider = Box<dyn FnOnce(&Resource, Option<Duration>) -> SdkMeterProv
 /// The configured destination of each signal. Threads start when the [`Otel`](super::Otel) is built.
 #[derive(Default)]
 pub(super) struct Exporters {
-    pub(super) spans: Option<StartQueue>,
+    pub(super) spans: Option<Spans>,
     pub(super) logs: Option<StartQueue>,
     pub(super) metrics: Option<Metrics>,
+}
+
+/// The destination of spans.
+pub(super) enum Spans {
+    Exporter(StartQueue),
+    /// A tracer whose provider the user flushes.
+    Tracer(BoxedTracer),
+}
+
+impl Spans {
+    /// Starts the queue of the spans.
+    pub(super) fn start(self, rules: &Arc<SpanRules>, resource: &Resource) -> Queued {
+        match self {
+            Self::Exporter(start) => start(rules, resource),
+            Self::Tracer(_) => queued_spans(EndSpans(Arc::clone(rules))),
+        }
+    }
+}
+
+fn queued_spans(writer: impl BatchWriter) -> Queued {
+    Queued::builder("otel spans", writer).max_delay(MAX_DELAY).build()
 }
 
 /// The destination of metrics.
@@ -35,20 +58,37 @@ pub(super) enum Metrics {
 }
 
 impl Exporters {
+    /// Returns `true` if an exporter is started here, so that its telemetry needs a resource.
+    pub(super) fn need_resource(&self) -> bool {
+        matches!(self.spans, Some(Spans::Exporter(_)))
+            || self.logs.is_some()
+            || matches!(self.metrics, Some(Metrics::Provider(_)))
+    }
+
     pub(super) fn set_spans(&mut self, exporter: impl SpanExporter + 'static) {
-        self.spans = Some(Box::new(move |rules, resource| {
+        self.set_recorded_spans(exporter, Rejections::default());
+    }
+
+    /// Sets an exporter of spans that records what the collector rejects.
+    pub(super) fn set_recorded_spans(&mut self, exporter: impl SpanExporter + 'static, rejections: Rejections) {
+        self.spans = Some(Spans::Exporter(Box::new(move |rules, resource| {
             let mut exporter = exporter;
             exporter.set_resource(resource);
-            let writer = SpanWriter::new(exporter, Arc::clone(rules));
-            Queued::builder("otel spans", writer).max_delay(MAX_DELAY).build()
-        }));
+            let writer = SpanWriter::new(exporter, Arc::clone(rules), rejections);
+            queued_spans(writer)
+        })));
     }
 
     pub(super) fn set_logs(&mut self, exporter: impl LogExporter + 'static) {
+        self.set_recorded_logs(exporter, Rejections::default());
+    }
+
+    /// Sets an exporter of log records that records what the collector rejects.
+    pub(super) fn set_recorded_logs(&mut self, exporter: impl LogExporter + 'static, rejections: Rejections) {
         self.logs = Some(Box::new(move |rules, resource| {
             let mut exporter = exporter;
             exporter.set_resource(resource);
-            let writer = LogWriter::new(exporter, Arc::clone(rules));
+            let writer = LogWriter::new(exporter, Arc::clone(rules), rejections);
             Queued::builder("otel logs", writer).max_delay(MAX_DELAY).build()
         }));
     }

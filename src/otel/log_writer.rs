@@ -22,7 +22,7 @@ use crate::{
     sync::lock,
 };
 
-use super::{export_error::export_result, span_rules::SpanRules};
+use super::{export_error::export_result, rejections::Rejections, span_rules::SpanRules};
 
 type Records = Arc<Mutex<Vec<(SdkLogRecord, InstrumentationScope)>>>;
 
@@ -48,6 +48,7 @@ impl LogProcessor for CollectRecords {
 pub(super) struct LogWriter<E> {
     exporter: E,
     rules: Arc<SpanRules>,
+    rejections: Rejections,
     logger: SdkLogger,
     records: Records,
     /// Loggers are disabled when their provider is dropped.
@@ -55,11 +56,11 @@ pub(super) struct LogWriter<E> {
 }
 
 impl<E: LogExporter + 'static> LogWriter<E> {
-    pub(super) fn new(exporter: E, rules: Arc<SpanRules>) -> Self {
+    pub(super) fn new(exporter: E, rules: Arc<SpanRules>, rejections: Rejections) -> Self {
         let records = Records::default();
         let provider = SdkLoggerProvider::builder().with_log_processor(CollectRecords(Arc::clone(&records))).build();
         let logger = provider.logger_with_scope(rules.scope.clone());
-        Self { exporter, rules, logger, records, _provider: provider }
+        Self { exporter, rules, rejections, logger, records, _provider: provider }
     }
 
     fn emit(&self, event: &Event) {
@@ -93,7 +94,7 @@ impl<E: LogExporter + 'static> BatchWriter for LogWriter<E> {
         }
         let records = mem::take(&mut *lock(&self.records));
         let batch: Vec<_> = records.iter().map(|(record, scope)| (record, scope)).collect();
-        export_result(block_on(self.exporter.export(LogBatch::new(&batch))))
+        export_result(block_on(self.exporter.export(LogBatch::new(&batch))), &self.rejections)
     }
 }
 

@@ -6,7 +6,7 @@ use crate::{
     trace::TraceSampler,
 };
 
-use super::{active_requests::ActiveRequests, delivery_metrics::ObservedDeliveries, sampler::Sampler};
+use super::{active_requests::ActiveRequests, delivery_metrics::ObservedDeliveries, span_starter::SpanStarter};
 
 /// Reports requests as OpenTelemetry spans, metrics, and logs.
 ///
@@ -19,21 +19,42 @@ pub struct Otel {
 
 struct Inner {
     queue: Queued,
+    /// The delivery of the queues that `queue` passes events to.
+    outlets: Delivery,
     delivery: Delivery,
     observed: ObservedDeliveries,
     active: Arc<ActiveRequests>,
-    sampler: Option<Sampler>,
+    starter: Arc<SpanStarter>,
+    signals: Signals,
+}
+
+/// The signals that are exported.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Signals {
+    pub(super) spans: bool,
+    pub(super) metrics: bool,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        // The queue itself warns of its own events.
+        if !self.queue.is_closed() {
+            self.outlets.warn_of_undelivered();
+        }
+    }
 }
 
 impl Otel {
     pub(super) fn new(
         queue: Queued,
+        outlets: Delivery,
         delivery: Delivery,
         observed: ObservedDeliveries,
         active: Arc<ActiveRequests>,
-        sampler: Option<Sampler>,
+        starter: Arc<SpanStarter>,
+        signals: Signals,
     ) -> Self {
-        Self { inner: Arc::new(Inner { queue, delivery, observed, active, sampler }) }
+        Self { inner: Arc::new(Inner { queue, outlets, delivery, observed, active, starter, signals }) }
     }
 
     /// Adds another sink's delivery to the `tower_tagging.delivery.…` metrics.
@@ -48,7 +69,15 @@ impl Otel {
     /// [`TaggingLayerBuilder::otel`](crate::tagging::TaggingLayerBuilder::otel) installs it automatically. Returns `None` if
     /// no sampler is configured. The caller's sampled flag then decides, and traces that start here are sampled.
     pub fn sampler(&self) -> Option<impl TraceSampler + use<>> {
-        self.inner.sampler.clone()
+        self.inner.starter.sampler.clone()
+    }
+
+    pub(super) fn signals(&self) -> Signals {
+        self.inner.signals
+    }
+
+    pub(super) fn starter(&self) -> &Arc<SpanStarter> {
+        &self.inner.starter
     }
 
     pub(super) fn active_requests(&self) -> &Arc<ActiveRequests> {

@@ -1,14 +1,15 @@
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, mem, sync::Arc, time::Duration};
 
 use opentelemetry::{
-    InstrumentationScope,
+    InstrumentationScope, Key,
+    global::BoxedTracer,
     metrics::{Meter, MeterProvider},
+    trace::{SpanKind, Tracer, TracerProvider, noop::NoopTracer},
 };
 use opentelemetry_sdk::{
     Resource,
     logs::LogExporter,
     metrics::{SdkMeterProvider, exporter::PushMetricExporter},
-    resource::TelemetryResourceDetector,
     trace::{ShouldSample, SpanExporter},
 };
 
@@ -20,15 +21,16 @@ use super::{
     delivery_metrics::ObservedDeliveries,
     distribute::Distribute,
     environment,
-    exporters::{Exporters, Metrics},
+    exporters::{Exporters, Metrics, Spans},
     flush::FlushMetrics,
     gen_ai_conventions::GenAiConventions,
     instruments::Instruments,
     metric_labels::MetricLabels,
-    otel::Otel,
+    otel::{Otel, Signals},
     otel_error::OtelError,
     sampler::Sampler,
     span_rules::SpanRules,
+    span_starter::SpanStarter,
     tag_attributes::TagAttributes,
 };
 
@@ -47,12 +49,13 @@ pub struct OtelBuilder {
     pub(super) set_defaults: Option<SetDefaults>,
     /// `None` if the SDK reads the interval from the environment.
     metric_interval: Option<Duration>,
-    resource: Resource,
+    /// `None` if the SDK reads it from the environment.
+    resource: Option<Resource>,
     sampler: Option<Arc<dyn ShouldSample>>,
     tags: TagAttributes,
     limits: AttributeLimits,
     conventions: GenAiConventions,
-    is_client: bool,
+    starter: SpanStarter,
     labels: Vec<String>,
     max_label_values: usize,
     is_disabled: bool,
@@ -60,29 +63,26 @@ pub struct OtelBuilder {
 }
 
 impl Otel {
-    /// Returns a builder that does not read the environment.
+    /// Returns a builder that exports nothing until an exporter or a provider is set.
     ///
-    /// It exports nothing until an exporter is set.
+    /// It reads only the [resource](OtelBuilder::resource) from the environment.
     pub fn builder() -> OtelBuilder {
-        let telemetry_sdk = Box::new(TelemetryResourceDetector);
-        let resource =
-            Resource::builder_empty().with_detector(telemetry_sdk).with_service_name("unknown_service").build();
-        OtelBuilder::new(resource)
+        OtelBuilder::new()
     }
 }
 
 impl OtelBuilder {
-    fn new(resource: Resource) -> Self {
+    fn new() -> Self {
         Self {
             exporters: Exporters::default(),
             set_defaults: None,
             metric_interval: Some(METRIC_INTERVAL),
-            resource,
+            resource: None,
             sampler: None,
             tags: TagAttributes::new(),
             limits: AttributeLimits::default(),
             conventions: GenAiConventions::default(),
-            is_client: false,
+            starter: SpanStarter::default(),
             labels: Vec::new(),
             max_label_values: 100,
             is_disabled: false,
@@ -103,7 +103,7 @@ impl OtelBuilder {
     ///
     /// Setters override these values. Invalid values are reported by [`build`](Self::build).
     pub fn from_env() -> Self {
-        let mut builder = Self::new(Resource::builder().build());
+        let mut builder = Self::new();
         match AttributeLimits::from_env() {
             Ok(limits) => builder.limits = limits,
             Err(error) => builder.problems.push(error),
@@ -120,6 +120,44 @@ impl OtelBuilder {
     /// It is called on a dedicated thread, outside of any async runtime.
     pub fn span_exporter(mut self, exporter: impl SpanExporter + 'static) -> Self {
         self.exporters.set_spans(exporter);
+        self
+    }
+
+    /// Creates spans with an existing provider, such as the one of the app.
+    ///
+    /// The provider's resource, sampler, id generator, limits, and processors apply. [`sampler`](Self::sampler) has no
+    /// effect. The span is started when the request arrives, so that handlers can add attributes to it through
+    /// `Context::current().span()`. It is ended on a dedicated thread, with the times of the event.
+    ///
+    /// The provider chooses the span id, and the trace id if the request names no parent. The event has the same ids. With the
+    /// id generator [`RequestIds`](super::RequestIds), they are those that the layer has read or generated. With another
+    /// generator, a trace id that the client sent in a header other than `traceparent` is only the
+    /// [`client_trace_id`](crate::trace::TraceContext::client_trace_id).
+    ///
+    /// The caller flushes the provider and shuts it down, after the [delivery](crate::sink::Delivery::shutdown) of the layer.
+    ///
+    /// Replaces a [`span_exporter`](Self::span_exporter).
+    ///
+    /// ```
+    /// use tower_tagging::otel::{Otel, RequestIds, opentelemetry_sdk::{Resource, trace::SdkTracerProvider}};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let resource = Resource::builder().with_service_name("shop").build();
+    /// let provider =
+    ///     SdkTracerProvider::builder().with_resource(resource).with_id_generator(RequestIds::new()).build();
+    /// let otel = Otel::builder().tracer_provider(&provider).build()?;
+    /// # let _ = otel;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn tracer_provider<P>(mut self, provider: &P) -> Self
+    where
+        P: TracerProvider,
+        P::Tracer: Send + Sync + 'static,
+        <P::Tracer as Tracer>::Span: Send + Sync + 'static,
+    {
+        let tracer = BoxedTracer::new(Box::new(provider.tracer_with_scope(scope())));
+        self.exporters.spans = Some(Spans::Tracer(tracer));
         self
     }
 
@@ -157,9 +195,13 @@ impl OtelBuilder {
 
     /// Sets the resource that the telemetry describes.
     ///
-    /// By default, the service is called `unknown_service`.
+    /// The default is what the SDK reads from `OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES`. If neither names the service,
+    /// `build` logs a warning.
+    ///
+    /// Spans that a [`tracer_provider`](Self::tracer_provider) exports and metrics that a
+    /// [`meter_provider`](Self::meter_provider) exports have the resource of that provider instead.
     pub fn resource(mut self, resource: Resource) -> Self {
-        self.resource = resource;
+        self.resource = Some(resource);
         self
     }
 
@@ -207,7 +249,34 @@ impl OtelBuilder {
     ///
     /// Use it with a layer that wraps an HTTP client.
     pub fn client(mut self) -> Self {
-        self.is_client = true;
+        self.starter.is_client = true;
+        self
+    }
+
+    /// Sets whether the current span of the process becomes the parent of the request's span. The default is `true`.
+    ///
+    /// See [how spans nest](super#nesting).
+    pub fn adopt_current_span(mut self, is_adopted: bool) -> Self {
+        self.starter.ignores_current = !is_adopted;
+        self
+    }
+
+    /// Sets the kind of a request's span within a span of the process.
+    ///
+    /// By default, the kind is detected, so that a request has one span of the kind `SERVER`. See
+    /// [how spans nest](super#nesting). Spans of [clients](Self::client) always have the kind `CLIENT`.
+    pub fn nested_span_kind(mut self, kind: SpanKind) -> Self {
+        self.starter.nested_kind = Some(kind);
+        self
+    }
+
+    /// Reads the client's address, the host, and the scheme from the headers that proxies add.
+    ///
+    /// These are `Forwarded` ([RFC 7239](https://www.rfc-editor.org/rfc/rfc7239)), `X-Forwarded-For`, `X-Forwarded-Host`, and
+    /// `X-Forwarded-Proto`. The first entry of a list is used. Clients can send these headers too, so use this only behind a
+    /// proxy that removes or replaces them.
+    pub fn trust_forwarded_headers(mut self) -> Self {
+        self.starter.trusts_forwarded = true;
         self
     }
 
@@ -237,21 +306,30 @@ impl OtelBuilder {
         } else if let Some(set) = self.set_defaults.take() {
             self.problems.extend(set(&mut self.exporters).err());
         }
-        OtelError::join(std::mem::take(&mut self.problems))?;
+        OtelError::join(mem::take(&mut self.problems))?;
         Ok(self.start())
     }
 
-    fn start(self) -> Otel {
+    fn start(mut self) -> Otel {
+        if let Some(Spans::Tracer(tracer)) = &mut self.exporters.spans {
+            let none = BoxedTracer::new(Box::new(NoopTracer::new()));
+            self.starter.tracer = Some(mem::replace(tracer, none));
+        } else {
+            self.starter.sampler = self.sampler.map(Sampler);
+        }
+        let resource = self.resource.unwrap_or_else(|| default_resource(&self.exporters));
+        let starter = Arc::new(self.starter);
         let rules = Arc::new(SpanRules {
-            is_client: self.is_client,
+            is_client: starter.is_client,
             tags: self.tags,
             conventions: self.conventions,
             limits: self.limits,
             scope: scope(),
+            starter: Arc::clone(&starter),
         });
-        let spans = self.exporters.spans.map(|start| start(&rules, &self.resource));
-        let logs = self.exporters.logs.map(|start| start(&rules, &self.resource));
-        let (meter, provider) = start_metrics(self.exporters.metrics, &self.resource, self.metric_interval);
+        let spans = self.exporters.spans.map(|spans| spans.start(&rules, &resource));
+        let logs = self.exporters.logs.map(|start| start(&rules, &resource));
+        let (meter, provider) = start_metrics(self.exporters.metrics, &resource, self.metric_interval);
         let active = Arc::<ActiveRequests>::default();
         let observed = ObservedDeliveries::default();
         let instruments = meter.map(|meter| {
@@ -265,12 +343,14 @@ impl OtelBuilder {
         });
         let outlets = [&spans, &logs].into_iter().flatten().map(Sink::delivery);
         let outlets = Delivery::join(outlets);
-        let queue = Queued::new("otel", Distribute { instruments, spans, logs });
-        let delivery = queue.delivery().chain(outlets);
+        let signals = Signals { spans: spans.is_some(), metrics: instruments.is_some() };
+        let name = if instruments.is_some() { "otel metrics" } else { "otel events" };
+        let queue = Queued::new(name, Distribute { instruments, spans, logs, starter: Arc::clone(&starter) });
+        let delivery = queue.delivery().chain(outlets.clone());
         observed.add(&delivery);
         let flush = provider.map(|provider| Delivery::new(FlushMetrics(provider)));
         let delivery = Delivery::join([delivery].into_iter().chain(flush));
-        Otel::new(queue, delivery, observed, active, self.sampler.map(Sampler))
+        Otel::new(queue, outlets, delivery, observed, active, starter, signals)
     }
 }
 
@@ -299,6 +379,20 @@ fn start_metrics(
             (Some(provider.meter_with_scope(scope())), Some(provider))
         }
     }
+}
+
+/// Returns the resource that the environment describes. Warns if telemetry is exported under an unknown name.
+fn default_resource(exporters: &Exporters) -> Resource {
+    let resource = Resource::builder().build();
+    let name = resource.get(&Key::from_static_str("service.name"));
+    let is_unknown = name.is_none_or(|name| name.as_str().starts_with("unknown_service"));
+    if is_unknown && exporters.need_resource() {
+        tracing::warn!(
+            target: "tower_tagging::otel",
+            "telemetry is exported without the name of the service: set OTEL_SERVICE_NAME or call `OtelBuilder::resource`"
+        );
+    }
+    resource
 }
 
 /// Returns the library that produces the telemetry.

@@ -4,6 +4,7 @@ use opentelemetry::Context;
 
 use crate::{
     event::Event,
+    request::Tags,
     sink::{Delivery, Sink},
     tagging::{EventLayer, RequestObserver, RequestScope, RequestStart, TaggingLayerBuilder},
     trace::{TraceContext, TraceSampler},
@@ -11,8 +12,8 @@ use crate::{
 
 use super::{
     active_requests::{ActiveRequests, ActiveSlot},
-    otel::Otel,
-    span_context::context_of,
+    gen_ai::ExportedCalls,
+    otel::{Otel, Signals},
 };
 
 impl EventLayer {
@@ -49,6 +50,19 @@ impl RequestObserver for Otel {
         self.emit(Arc::clone(event));
     }
 
+    fn rolled_up(&self, caller: &Tags, event: &Event) {
+        let Signals { spans, metrics } = self.signals();
+        let (Some(call), true) = (event.llm(), spans || metrics) else { return };
+        if let Some(exported) = caller.attachment::<ExportedCalls>() {
+            if metrics {
+                exported.add_measured(call);
+            }
+            if spans {
+                exported.set_have_spans();
+            }
+        }
+    }
+
     fn delivery(&self) -> Delivery {
         Sink::delivery(self)
     }
@@ -57,10 +71,11 @@ impl RequestObserver for Otel {
         self.sampler().map(|sampler| sampler.is_sampled(trace, None))
     }
 
-    fn begin(&self, request: &RequestStart<'_>) -> Box<dyn RequestScope> {
+    fn begin(&self, request: &mut RequestStart<'_>) -> Box<dyn RequestScope> {
+        let (context, is_https) = self.starter().start(request);
         let active = Arc::clone(self.active_requests());
-        let slot = active.enter(request.method, request.is_https);
-        Box::new(ActiveRequest { context: context_of(request.trace), active, slot })
+        let slot = active.enter(request.method, is_https);
+        Box::new(ActiveRequest { context, active, slot })
     }
 }
 

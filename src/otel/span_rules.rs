@@ -1,16 +1,24 @@
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::Arc, time::SystemTime};
 
 use opentelemetry::{
     InstrumentationScope, KeyValue,
-    trace::{Event as SpanEvent, SpanId, SpanKind, Status},
+    trace::{Event as SpanEvent, Link, SpanId, SpanRef, Status, TraceContextExt},
 };
 use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanLinks};
 
 use crate::{Event, event::Outcome, metadata::Diagnostic, text::truncated};
 
 use super::{
-    attribute_limits::AttributeLimits, attribute_list::AttributeList, gen_ai, gen_ai_conventions::GenAiConventions,
-    http_attributes, span_context::span_context, tag_attributes::TagAttributes,
+    attribute_limits::AttributeLimits,
+    attribute_list::AttributeList,
+    gen_ai,
+    gen_ai_conventions::GenAiConventions,
+    http_attributes, methods,
+    request_span::RequestSpan,
+    rpc,
+    span_context::span_context,
+    span_starter::{INITIAL_ATTRIBUTES, SpanStarter, kind},
+    tag_attributes::TagAttributes,
 };
 
 /// The rules by which events become spans and log records.
@@ -21,13 +29,15 @@ pub(super) struct SpanRules {
     pub(super) conventions: GenAiConventions,
     pub(super) limits: AttributeLimits,
     pub(super) scope: InstrumentationScope,
+    pub(super) starter: Arc<SpanStarter>,
 }
 
 impl SpanRules {
     /// Returns the attributes of an event, and how many of them did not fit.
     pub(super) fn attributes(&self, event: &Event) -> (Vec<KeyValue>, u32) {
         let mut attributes = AttributeList::new(self.limits);
-        http_attributes::add_attributes(event, self.is_client, &mut attributes);
+        http_attributes::add_attributes(event, self.starter.span_of(event), self.is_client, &mut attributes);
+        rpc::add_attributes(event, &mut attributes);
         gen_ai::add_attributes(event, self.conventions, &mut attributes);
         // Last, so that a client's tags cannot replace or displace other attributes.
         for (key, value) in event.metadata() {
@@ -42,23 +52,67 @@ impl SpanRules {
     pub(super) fn span(&self, event: &Event) -> SpanData {
         let (attributes, dropped_attributes_count) = self.attributes(event);
         let mut events = SpanEvents::default();
-        events.events.extend(event.diagnostics().iter().map(|diagnostic| self.diagnostic(event, diagnostic)));
+        events.events.extend(self.events(event));
         let parent = event.trace().w3c_parent();
+        let span = self.starter.span_of(event);
+        let mut links = SpanLinks::default();
+        links.links.extend(span.and_then(|span| span.linked.clone()).map(Link::with_context));
         SpanData {
             span_context: span_context(event.trace()),
             parent_span_id: parent.map_or(SpanId::INVALID, |id| SpanId::from_bytes(id.to_bytes())),
-            parent_span_is_remote: parent.is_some(),
-            span_kind: if self.is_client { SpanKind::Client } else { SpanKind::Server },
-            name: name(event),
+            parent_span_is_remote: parent.is_some() && !span.is_some_and(|span| span.has_local_parent),
+            span_kind: match span {
+                Some(span) => span.kind.clone(),
+                None => kind(self.is_client, event.is_work(), parent.is_some()),
+            },
+            name: self.name(event),
             start_time: event.time(),
-            end_time: event.time().checked_add(event.duration()).unwrap_or(event.time()),
+            end_time: end_time(event),
             attributes,
             dropped_attributes_count,
             events,
-            links: SpanLinks::default(),
+            links,
             status: self.status(event),
             instrumentation_scope: self.scope.clone(),
         }
+    }
+
+    /// Ends the span that the app's provider started for the request.
+    pub(super) fn end(&self, event: &Event) {
+        let Some(RequestSpan { context: Some(context), .. }) = self.starter.span_of(event) else { return };
+        let span = context.span();
+        if span.is_recording() {
+            self.complete(event, &span);
+        }
+        span.end_with_timestamp(end_time(event));
+    }
+
+    fn complete(&self, event: &Event, span: &SpanRef<'_>) {
+        span.update_name(self.name(event));
+        let (attributes, _) = self.attributes(event);
+        span.set_attributes(attributes.into_iter().filter(|new| !INITIAL_ATTRIBUTES.contains(&new.key.as_str())));
+        for SpanEvent { name, timestamp, attributes, .. } in self.events(event) {
+            span.add_event_with_timestamp(name, timestamp, attributes);
+        }
+        span.set_status(self.status(event));
+    }
+
+    /// Returns the diagnostics as events of the span.
+    fn events(&self, event: &Event) -> impl Iterator<Item = SpanEvent> {
+        event.diagnostics().iter().map(|diagnostic| self.diagnostic(event, diagnostic))
+    }
+
+    /// Returns the name of the span. Calls of an LLM are named after the operation and the model.
+    fn name(&self, event: &Event) -> Cow<'static, str> {
+        let call_name = || gen_ai::span_name(event.llm()?).map(Cow::Owned);
+        let name = if self.is_client { call_name() } else { None };
+        if let Some(name) = name.or_else(|| rpc::span_name(event).map(Cow::Owned)) {
+            return name;
+        }
+        if event.is_work() {
+            return Cow::Owned(event.path().to_owned());
+        }
+        methods::span_name(event.method(), event.route())
     }
 
     /// Returns a diagnostic as an event of the span, without the key and the detail of a tag that is not exported.
@@ -75,12 +129,12 @@ impl SpanRules {
         SpanEvent::new("tower_tagging.diagnostic", event.time(), attributes, 0)
     }
 
-    /// Returns the status by the HTTP semantic conventions: an error of the client is not an error of the server. For a
-    /// server, a client that disconnects is not an error either.
+    /// Returns the status by the HTTP semantic conventions: an error of the client is not an error of the server. A request
+    /// that was cancelled is not an error either.
     fn status(&self, event: &Event) -> Status {
         let is_error = match event.outcome() {
             Outcome::Failed | Outcome::Panicked => true,
-            Outcome::Cancelled if self.is_client => true,
+            _ if rpc::error(event, self.is_client).is_some() => true,
             _ if http_attributes::llm_error(event).is_some() => true,
             _ => http_attributes::error_status(event, self.is_client).is_some(),
         };
@@ -93,12 +147,6 @@ impl SpanRules {
     }
 }
 
-/// Returns the name of the span: the method and the route, but never the path.
-fn name(event: &Event) -> Cow<'static, str> {
-    let method = http_attributes::method_name(event.method());
-    let method = if method == "_OTHER" { "HTTP" } else { method };
-    match event.route() {
-        Some(route) => Cow::Owned(format!("{method} {route}")),
-        None => Cow::Borrowed(method),
-    }
+fn end_time(event: &Event) -> SystemTime {
+    event.time().checked_add(event.duration()).unwrap_or(event.time())
 }

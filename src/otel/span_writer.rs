@@ -8,17 +8,18 @@ use crate::{
     sink::{BatchWriter, WriteError, yielding_chunks},
 };
 
-use super::{export_error::export_result, span_rules::SpanRules};
+use super::{export_error::export_result, rejections::Rejections, span_rules::SpanRules};
 
 /// Writes events to an exporter as spans.
 pub(super) struct SpanWriter<E: SpanExporter> {
     exporter: E,
     rules: Arc<SpanRules>,
+    rejections: Rejections,
 }
 
 impl<E: SpanExporter> SpanWriter<E> {
-    pub(super) fn new(exporter: E, rules: Arc<SpanRules>) -> Self {
-        Self { exporter, rules }
+    pub(super) fn new(exporter: E, rules: Arc<SpanRules>, rejections: Rejections) -> Self {
+        Self { exporter, rules, rejections }
     }
 }
 
@@ -26,7 +27,7 @@ impl<E: SpanExporter + 'static> BatchWriter for SpanWriter<E> {
     fn write(&mut self, events: &[Arc<Event>]) -> Result<(), WriteError> {
         let mut spans = Vec::with_capacity(events.len());
         spans.extend(yielding_chunks(events).map(|event| self.rules.span(event)));
-        export_result(block_on(self.exporter.export(spans)))
+        export_result(block_on(self.exporter.export(spans)), &self.rejections)
     }
 }
 

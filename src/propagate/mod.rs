@@ -55,7 +55,9 @@
 //! - `tracestate` is forwarded unchanged.
 //!
 //! The two headers are written as a pair. An outgoing request that already has a different `traceparent` keeps its pair.
-//! A request that a proxy forwards has the `traceparent` of our own span, and is updated to the one of the current step.
+//! A request that a proxy forwards has the `traceparent` of our own span, and is updated to the one of the current step. If
+//! the destination receives no trace context, that `traceparent` is removed. The same applies to an
+//! `x-portkey-parent-span-id` that names our own span.
 //!
 //! Other existing headers are kept unless [`overwrite`](PropagateLayerBuilder::overwrite) is set. The layer does not
 //! remove tags from requests that a proxy forwards. Use [`StripHeaders`](crate::sources::StripHeaders) for that.
@@ -83,8 +85,6 @@
 //! these tags with the reasons, and [`PropagateLayer::left_out_total`] counts them. Tags are written in the order of the
 //! allow-list until a limit is reached.
 
-#[cfg(feature = "otel")]
-mod active_span;
 mod destination;
 mod dialect;
 mod headers;

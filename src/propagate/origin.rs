@@ -3,9 +3,6 @@ use crate::{
     trace::TraceContext,
 };
 
-#[cfg(feature = "otel")]
-use super::active_span::active_span_in;
-
 /// The request, or the step of one, that an outgoing call is made for.
 ///
 /// Functions that take an `impl Into<Origin>` accept [`Tags`] and [`Step`], by value or by reference.
@@ -32,12 +29,7 @@ impl From<&Tags> for Origin {
 
 impl From<Tags> for Origin {
     fn from(tags: Tags) -> Self {
-        let trace = tags.trace();
-        #[cfg(feature = "otel")]
-        let trace = match active_span_in(&trace) {
-            Some(span_id) => trace.at(span_id),
-            None => trace,
-        };
+        let trace = tags.trace_of_calls();
         Self { tags, trace }
     }
 }

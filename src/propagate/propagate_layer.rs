@@ -6,7 +6,7 @@ use std::sync::{
 use http::{Extensions, HeaderMap, HeaderValue, Uri};
 
 use crate::{
-    headers::{TRACEPARENT, TRACESTATE},
+    headers::{PORTKEY_PARENT_SPAN_ID, TRACEPARENT, TRACESTATE},
     request::{Step, Tags},
 };
 
@@ -19,8 +19,9 @@ use super::{hosts::Hosts, origin::Origin, propagated::Propagated};
 /// Wrap an HTTP client in it. The types of the request body, the response, and the error stay the same. Clones share
 /// their counts. See the [module documentation](super) for an example.
 ///
-/// If the client has its own [`TaggingLayer`](crate::TaggingLayer), place this layer outside of it. The call is then part
-/// of the request's trace. Inside of it, this layer would send the tags of the call instead.
+/// If the client has its own [`TaggingLayer`](crate::TaggingLayer), place this layer inside of it, and let that layer
+/// [inherit](crate::tagging::MetadataLayerBuilder::inherit_tags) tags and trace. The next service then nests under the
+/// call's own span. [`TaggedClient`](crate::client::TaggedClient) has this order.
 #[derive(Clone, Debug, Default)]
 pub struct PropagateLayer {
     hosts: Arc<Hosts>,
@@ -51,13 +52,28 @@ impl PropagateLayer {
     /// Adds the headers for the request's destination.
     pub(super) fn write(&self, uri: &Uri, extensions: &Extensions, headers: &mut HeaderMap) {
         let Some(origin) = origin(extensions) else { return };
-        let is_own = |value: &HeaderValue| *value == origin.tags.trace().traceparent();
-        let writes_pair = self.overwrites || headers.get(TRACEPARENT).is_none_or(is_own);
+        let request_trace = origin.tags.trace();
+        let is_own = headers.get(TRACEPARENT).map(|value| *value == request_trace.traceparent());
+        let has_own_parent =
+            headers.get(PORTKEY_PARENT_SPAN_ID).is_some_and(|value| request_trace.is_parent_span(value));
+        let writes_pair = self.overwrites || is_own != Some(false);
+        let parent = HeaderValue::from_str(origin.trace.span_id().as_str());
         let Propagated { headers: ours, left_out } = self.hosts.destination(uri, headers).propagate(origin);
         self.left_out.fetch_add(u64::try_from(left_out.len()).unwrap_or(u64::MAX), Ordering::Relaxed);
-        if writes_pair && ours.contains_key(TRACEPARENT) {
-            // An existing `tracestate` belongs to a different `traceparent`, or to none.
+        let sends_pair = ours.contains_key(TRACEPARENT);
+        // An existing `tracestate` belongs to a different `traceparent`, or to none.
+        if writes_pair && (sends_pair || is_own == Some(true)) {
             headers.remove(TRACESTATE);
+        }
+        if is_own == Some(true) && !sends_pair {
+            headers.remove(TRACEPARENT);
+        }
+        if has_own_parent {
+            // It has precedence over `traceparent`, so both must name the same span.
+            match parent {
+                Ok(parent) if sends_pair => _ = headers.insert(PORTKEY_PARENT_SPAN_ID, parent),
+                _ => _ = headers.remove(PORTKEY_PARENT_SPAN_ID),
+            }
         }
         for (name, value) in &ours {
             let may_write = match name {

@@ -125,6 +125,16 @@ impl OpenRequest {
         layer.read(headers, facts.time, &mut facts.trace, self.unsettled.tags.early_notes())
     }
 
+    /// Continues the trace of the request that makes this one.
+    pub(crate) fn continue_trace(
+        &mut self,
+        layer: &TraceIdLayer,
+        caller: &TraceContext,
+        headers: &HeaderMap,
+    ) -> OnwardHeaders {
+        layer.continue_trace(caller, headers, &mut self.draft.facts_mut().trace)
+    }
+
     /// Sets the error unless there is one: the text that a handler recorded says more than an error type.
     pub(crate) fn fill_error(&mut self, error: Option<String>) {
         let facts = self.facts_mut();
@@ -140,6 +150,14 @@ impl OpenRequest {
     pub(crate) fn reject(&mut self, reason: &str) {
         self.is_rejected = true;
         self.facts_mut().rejection.get_or_insert_with(|| reason.into());
+    }
+
+    /// Takes back a rejection.
+    pub(crate) fn accept(&mut self) {
+        self.is_rejected = false;
+        if self.facts().rejection.is_some() {
+            self.facts_mut().rejection = None;
+        }
     }
 
     /// Captures the tags of the request. Returns the reason if it is rejected.

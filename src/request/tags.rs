@@ -1,9 +1,13 @@
+#[cfg(feature = "otel")]
+use std::any::Any;
 use std::{
-    fmt,
+    fmt::{self, Write},
+    ops::Range,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
+    time::Instant,
 };
 
 use uuid::Uuid;
@@ -12,11 +16,15 @@ use crate::{
     body::{RequestFields, UserNote},
     event::Event,
     metadata::{Diagnostic, DiagnosticCode, Metadata, Scope, Scopes},
+    short_text::ShortText,
     sync::lock,
     text::truncated,
     trace::TraceContext,
     usage::{ExtraCost, LlmCall, Recorded, UsageRecord},
 };
+
+#[cfg(feature = "llm")]
+use crate::usage::Usage;
 
 use super::request_state::{OpenRequest, RequestState};
 
@@ -124,17 +132,36 @@ impl Tags {
 
     /// Sets a tag in the scope [`Handler`](Scope::Handler), which overrides the client's value. Trusted scopes override both.
     ///
-    /// Values that exceed the [`Limits`](crate::metadata::Limits) are truncated or dropped, with a diagnostic. The client's
+    /// The value is anything with a text, such as a string or a number. Values that exceed the [`Limits`](crate::metadata::Limits) are truncated or dropped, with a diagnostic. The client's
     /// tags do not count against these limits.
-    pub fn insert(&self, key: impl AsRef<str>, value: impl AsRef<str>) {
-        self.extend([(key, value)]);
+    ///
+    /// ```
+    /// use tower_tagging::{Tags, tags};
+    ///
+    /// let tags = Tags::new();
+    /// tags.insert("documents", 42);
+    /// tags.insert("cached", true);
+    /// tags.insert("feature", "search");
+    /// assert_eq!(tags.metadata(), tags! { "cached" => "true", "documents" => "42", "feature" => "search" });
+    /// ```
+    pub fn insert(&self, key: impl AsRef<str>, value: impl fmt::Display) {
+        // Both are the caller's code and may use this handle, so they run before the lock.
+        let (key, value) = (key.as_ref(), ShortText::of(value));
+        self.change(|request| request.unsettled.tags.set([(key, value.as_str())]));
     }
 
     /// Sets several tags; see [`insert`](Self::insert).
-    pub fn extend<K: AsRef<str>, V: AsRef<str>>(&self, tags: impl IntoIterator<Item = (K, V)>) {
-        // The iterator and `as_ref` are the caller's code and may use this handle, so they run before the lock.
-        let tags: Vec<_> = tags.into_iter().collect();
-        let tags: Vec<_> = tags.iter().map(|(key, value)| (key.as_ref(), value.as_ref())).collect();
+    pub fn extend<K: AsRef<str>, V: fmt::Display>(&self, tags: impl IntoIterator<Item = (K, V)>) {
+        // The iterator, the keys, and the values are the caller's code and may use this handle, so they run before the lock.
+        let mut values = String::new();
+        let mut add_value = |value: V| {
+            let start = values.len();
+            let _ = write!(values, "{value}");
+            start..values.len()
+        };
+        let tags: Vec<_> = tags.into_iter().map(|(key, value)| (key, add_value(value))).collect();
+        let value = |range: &Range<usize>| values.get(range.clone()).unwrap_or_default();
+        let tags: Vec<_> = tags.iter().map(|(key, range)| (key.as_ref(), value(range))).collect();
         self.change(|request| request.unsettled.tags.set(tags));
     }
 
@@ -169,6 +196,28 @@ impl Tags {
     /// call this inside of the `TraceIdLayer`.
     pub fn trace(&self) -> TraceContext {
         self.state().trace()
+    }
+
+    /// Returns the data of an observer that is attached to the request, or attaches new data. Returns `None` once the request
+    /// has ended.
+    #[cfg(feature = "otel")]
+    pub(crate) fn attachment<T: Any + Send + Sync + Default>(&self) -> Option<Arc<T>> {
+        let mut state = self.state();
+        let attachments = &mut state.open()?.facts_mut().attachments;
+        let found = attachments.iter().find_map(|value| Arc::clone(value).downcast::<T>().ok());
+        Some(found.unwrap_or_else(|| {
+            let new = Arc::new(T::default());
+            attachments.push(Arc::clone(&new) as Arc<dyn Any + Send + Sync>);
+            new
+        }))
+    }
+
+    /// Returns the trace for calls that this request makes: at its own span, or at the active OpenTelemetry span within it.
+    pub(crate) fn trace_of_calls(&self) -> TraceContext {
+        let trace = self.trace();
+        #[cfg(feature = "otel")]
+        let trace = trace.at_active_span();
+        trace
     }
 
     /// Returns the current diagnostics: tags that were truncated, coerced, dropped, or shadowed.
@@ -223,6 +272,11 @@ impl Tags {
         self.change(|request| request.reject(truncated(reason, MAX_TEXT_CHARS)));
     }
 
+    /// Takes back a rejection by a strict mode, for work that runs nevertheless.
+    pub(crate) fn accept(&self) {
+        self.change(OpenRequest::accept);
+    }
+
     /// Sets [`Event::error`], truncated to 1,024 characters. The last call wins.
     pub fn set_error(&self, error: impl Into<String>) {
         let mut error = error.into();
@@ -256,7 +310,7 @@ impl Tags {
     /// `UsageTap`.
     ///
     /// Counts have the meaning that [`Usage`](crate::usage::Usage) documents, which may differ from the SDK's: Anthropic, for
-    /// instance, reports cache reads and writes separately from the input. Parts that exceed their whole are reported as a
+    /// instance, reports cache reads and writes separately from the input. `record_response` converts them. Parts that exceed their whole are reported as a
     /// diagnostic.
     ///
     /// Usage that is recorded after the response has ended is lost; a `tracing` warning with the target
@@ -273,12 +327,36 @@ impl Tags {
         self.record("usage", |recorded| recorded.add_usage(usage));
     }
 
+    /// Records the usage that the response to an LLM call reports, for a call that no layer observes.
+    ///
+    /// The body is JSON or a stream of server-sent events, as the provider sent it; the first bytes decide. It is read as
+    /// [`Usage::from_response`](crate::usage::Usage::from_response) and [`from_sse`](crate::usage::Usage::from_sse) do, with
+    /// the conventions of the provider, which is its id in the price catalog. The rest is as for
+    /// [`record_usage`](Self::record_usage). If the body reports no usage, or cannot be read, the usage status of the event is
+    /// `absent` or `unparsed`.
+    ///
+    /// ```
+    /// use tower_tagging::Tags;
+    ///
+    /// let tags = Tags::new();
+    /// tags.record_response("openai", r#"{"model":"gpt-4o","usage":{"prompt_tokens":2006,"completion_tokens":300}}"#);
+    /// ```
+    #[cfg(feature = "llm")]
+    pub fn record_response(&self, provider: impl Into<String>, body: impl AsRef<[u8]>) {
+        self.record_usage(Usage::from_response(provider, body));
+    }
+
     /// Records an LLM call that has its own event: its usage, and its cost as it was priced there.
     ///
     /// Unlike [`record_usage`](Self::record_usage), this does not price the usage again. `UsageTap::roll_up` calls it
     /// automatically.
     pub fn record_call(&self, call: &LlmCall) {
-        self.record("call", |recorded| recorded.add_call(call));
+        self.record("call", |recorded| recorded.add_call(call, None));
+    }
+
+    /// Records an LLM call that started at this time.
+    pub(crate) fn record_call_since(&self, start: Instant, call: &LlmCall) {
+        self.record("call", |recorded| recorded.add_call(call, Some(start)));
     }
 
     /// Records a cost: of rows, seconds, bytes, or of a call whose price you know.

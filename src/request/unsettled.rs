@@ -43,7 +43,6 @@ impl Settle for Unsettled {
         let (MergedTags { metadata, sources }, mut diagnostics) = self.tags.settle();
         let request = RequestFacts {
             tap: self.tap.as_ref(),
-            recorded: &self.recorded,
             fields: &self.fields,
             time: facts.time,
             host: &facts.host,
@@ -53,8 +52,8 @@ impl Settle for Unsettled {
             metadata: &metadata,
         };
         let mut llm = match &mut self.call {
-            Some(call) => call.settle(&request),
-            None => settle_recorded(&request),
+            Some(call) => call.settle(&self.recorded, &request),
+            None => settle_recorded(&self.recorded, &request),
         };
         diagnostics.extend(llm.iter_mut().flat_map(LlmCall::take_diagnostics));
         diagnostics.extend(self.recorded.diagnostic());

@@ -111,6 +111,8 @@ event_row! {
         request_bytes: Option<u64>,
         /// The status of the response. `NULL` if there was no response head.
         status_code: Option<u16>,
+        /// The status code of a gRPC call; `0` is `OK`. `NULL` if the request is not one, or ended without a status.
+        grpc_status: Option<u16>,
         /// Bytes of the response body.
         response_bytes: u64,
         /// The outcome of the request: `completed`, `cancelled`, `failed`, `panicked`, `upgraded`, or `rejected`.
@@ -119,7 +121,7 @@ event_row! {
         rejection: Option<String>,
         /// The name of the limit rule that rejected the request.
         limit_rule: Option<String>,
-        /// The error that the handler recorded, or else the kind of error that the service or a body returned.
+        /// The error that the handler recorded, or else the panic or the error that the service or a body returned.
         error_message: Option<String>,
         /// `true` if the request [counts as an error](crate::Event::is_error).
         is_error: bool,

@@ -50,6 +50,7 @@ fn set_result(row: &mut EventRow, event: &Event) {
     row.time_to_head_ms = event.time_to_head().map(stored_millis);
     row.time_to_first_byte_ms = event.time_to_first_byte().map(stored_millis);
     row.status_code = event.status().map(|status| status.as_u16());
+    row.grpc_status = event.grpc_status();
     row.response_bytes = stored_count(event.response_body_bytes());
     event.outcome().as_str().clone_into(&mut row.outcome);
     row.rejection = event.rejection().map(owned);

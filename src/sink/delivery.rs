@@ -68,6 +68,21 @@ impl Delivery {
         Self { sources: sources.cloned().collect() }
     }
 
+    /// Warns of the events that are waiting in memory, because nothing waits for their delivery.
+    pub(crate) fn warn_of_undelivered(&self) {
+        for sink in self.reports() {
+            let undelivered = sink.in_flight().saturating_sub(sink.spool.waiting);
+            if undelivered > 0 {
+                tracing::warn!(
+                    target: "tower_tagging::delivery",
+                    sink = sink.name,
+                    undelivered,
+                    "dropped without `Delivery::shutdown`, these events are lost if the process exits now"
+                );
+            }
+        }
+    }
+
     pub(crate) fn is_none(&self) -> bool {
         self.sources.is_empty()
     }
@@ -85,7 +100,8 @@ impl Delivery {
     ///
     /// Use it in the readiness route of a service.
     ///
-    /// A sink that has nothing to write is considered healthy. Otherwise, a service that gets no requests until it is
+    /// A sink whose spool cannot be written or read is not healthy, and each call tries again. Otherwise, a sink that has
+    /// nothing to write is considered healthy. If it were not, a service that gets no requests until it is
     /// ready would never notice that the destination is back. Dropped events do not count; see the
     /// [report](Self::report).
     ///

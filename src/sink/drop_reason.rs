@@ -12,7 +12,7 @@ pub enum DropReason {
     WriteFailed,
     /// The sink or its writer panicked.
     Panicked,
-    /// The writer can never store this event.
+    /// The writer or its destination can never store this event.
     Rejected,
     /// Memory was full, and the spool had reached its size limit.
     SpoolFull,

@@ -13,7 +13,7 @@ use super::{delivery::Delivery, isolated::Isolated, sink::Sink};
 ///
 /// let sinks = Fanout::new()
 ///     .with(JsonLinesSink::stdout())
-///     .with(sink::from_fn(|event| println!("{}", event.outcome())));
+///     .with(sink::from_fn(|event| eprintln!("{}", event.outcome())));
 /// let layer = EventLayer::new(sinks);
 /// ```
 #[derive(Clone, Default)]

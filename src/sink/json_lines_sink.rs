@@ -1,6 +1,5 @@
 use std::{
-    fs::{self, File, OpenOptions},
-    io::{self, Read, Seek, Write},
+    io::{self, Write},
     path::Path,
     sync::Arc,
 };
@@ -8,17 +7,16 @@ use std::{
 use crate::event::Event;
 
 use super::{
-    delivery::Delivery, json_lines_error::JsonLinesError, json_lines_writer::JsonLinesWriter, queued::Queued,
-    sink::Sink,
+    append_file::AppendPath, delivery::Delivery, json_lines_error::JsonLinesError, json_lines_file::JsonLinesFile,
+    json_lines_writer::JsonLinesWriter, queued::Queued, sink::Sink,
 };
 
 /// Writes each event as one line of JSON ([JSON Lines](https://jsonlines.org)).
 ///
 /// A dedicated thread writes whole lines in batches. Lines never interleave, and requests never wait for a disk or a
-/// pipe. If a disk fills up in the middle of a line, the event is written again, as a whole and on a separate line,
-/// once there is room.
+/// pipe.
 ///
-/// To choose other bounds, use [`JsonLinesWriter::queued`].
+/// To choose other bounds, use [`JsonLinesFile::queued`] or [`JsonLinesWriter::queued`].
 ///
 /// ```
 /// use std::time::Duration;
@@ -34,13 +32,41 @@ use super::{
 /// # Ok(())
 /// # }
 /// ```
+///
+/// # Log rotation
+///
+/// A sink on a [file](Self::file) checks its path before each batch. If the file was renamed, removed, or replaced by
+/// another one, the batch goes to the file that now has the path. It is created if needed, and so is its folder. No
+/// signal and no restart is necessary:
+///
+/// | rotation | events |
+/// |---|---|
+/// | the file is renamed (the default of `logrotate`) | none is lost. A batch that is being written goes to the renamed file, so compress it later (`delaycompress`) |
+/// | the file is removed | a batch that is being written is written again |
+/// | the file is copied and truncated (`copytruncate`) | lines that are written between the copy and the truncation are lost |
+///
+/// While the path cannot be opened, events wait in the queue, and the sink becomes
+/// [unavailable](super::SinkHealth::Unavailable).
+///
+/// Files are told apart by device and inode number on Unix. On other systems, only a path without a file is recognized;
+/// call [`reopen`](Self::reopen) after other rotations.
+///
+/// # Torn lines
+///
+/// A full disk or a killed process can leave part of a line in the file. The event of a full disk is written again as a
+/// whole, on a separate line, once there is room. A reader should skip a line that is not valid JSON, and wait for the
+/// rest of a last line without a line feed.
 #[derive(Clone, Debug)]
 pub struct JsonLinesSink {
     queued: Queued,
+    path: Option<Arc<AppendPath>>,
 }
 
 impl JsonLinesSink {
     /// Creates a sink that writes to standard output.
+    ///
+    /// `tracing_subscriber::fmt` also writes there by default: send its logs to standard error, with
+    /// `.with_writer(std::io::stderr)`, so that every line is an event.
     pub fn stdout() -> Self {
         Self::writer(io::stdout())
     }
@@ -48,27 +74,35 @@ impl JsonLinesSink {
     /// Creates a sink that appends to a file. The file is created if it does not exist.
     ///
     /// If the last line of the file is incomplete, because an earlier process was killed, the first event starts on a
-    /// new line.
+    /// new line. See [Log rotation](Self#log-rotation) for files that are renamed or removed.
     ///
     /// # Errors
     ///
     /// Returns an error if the file cannot be opened for appending.
     pub fn file(path: impl AsRef<Path>) -> Result<Self, JsonLinesError> {
-        let path = path.as_ref();
-        let file = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(path)
-            .map_err(|error| JsonLinesError::new("open for appending", path, error))?;
-        let writer = JsonLinesWriter::for_file(file, path, ends_within_line(path));
-        Ok(Self { queued: writer.queued().build() })
+        let file = JsonLinesFile::open(path)?;
+        let path = Some(Arc::clone(file.path()));
+        Ok(Self { queued: file.queued().build(), path })
     }
 
     /// Creates a sink that writes to any writer, which does not need to be buffered.
     ///
     /// Each batch is written in one piece and flushed.
     pub fn writer(writer: impl Write + Send + 'static) -> Self {
-        Self { queued: JsonLinesWriter::new(writer).queued().build() }
+        Self { queued: JsonLinesWriter::new(writer).queued().build(), path: None }
+    }
+
+    /// Opens the file again, for example on SIGHUP. The next batch is written to it.
+    ///
+    /// On Unix, this is only necessary if the new file has to exist before the next event. Does nothing for a sink
+    /// without a file. It blocks for as long as the system takes to open the file.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the file cannot be opened for appending. The sink then keeps using the current file.
+    pub fn reopen(&self) -> Result<(), JsonLinesError> {
+        let Some(path) = &self.path else { return Ok(()) };
+        path.reopen().map_err(|error| JsonLinesError::new("reopen", path.as_path(), error))
     }
 }
 
@@ -84,18 +118,4 @@ impl Sink for JsonLinesSink {
     fn name(&self) -> &str {
         self.queued.name()
     }
-}
-
-/// Returns `true` if a regular file ends without a line feed.
-fn ends_within_line(path: &Path) -> bool {
-    // Opening a pipe would block until it has a writer.
-    if !fs::metadata(path).is_ok_and(|metadata| metadata.is_file()) {
-        return false;
-    }
-    let mut last = [b'\n'];
-    let read = File::open(path).and_then(|mut file| {
-        file.seek(io::SeekFrom::End(-1))?;
-        file.read_exact(&mut last)
-    });
-    read.is_ok() && last != [b'\n']
 }

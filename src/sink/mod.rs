@@ -5,7 +5,7 @@
 //!
 //! | sink | feature | purpose |
 //! |---|---|---|
-//! | [`JsonLinesSink`] | | one line of JSON for each event, to stdout, a file, or any writer |
+//! | [`JsonLinesSink`] | | one line of JSON for each event, to stdout, any writer, or a file, which may be rotated |
 //! | [`TracingSink`] | | one `tracing` event for each request |
 //! | [`Queued`] | | batches for a [`BatchWriter`] of your own, on a dedicated thread |
 //! | [`from_fn`] | | a closure, called on the request's task |
@@ -63,6 +63,7 @@
 //! [`Sink::emit`] runs on the request's task, once the request is [really over](crate::tagging). The writer of a
 //! [`Queued`] sink runs on a dedicated thread. A sink that panics or fails never affects the response.
 
+mod append_file;
 #[cfg(feature = "channel")]
 mod channel_sink;
 mod counts;
@@ -71,12 +72,15 @@ mod delivery_report;
 mod delivery_source;
 mod drop_reason;
 mod fanout;
+mod file_identity;
 mod filter;
 mod from_fn;
 mod isolated;
 mod json_lines_error;
+mod json_lines_file;
 mod json_lines_sink;
 mod json_lines_writer;
+mod line_batch;
 #[cfg(feature = "test-util")]
 mod mock_sink;
 mod off_thread;
@@ -111,6 +115,7 @@ pub use self::{
     filter::Filter,
     from_fn::{FromFn, from_fn},
     json_lines_error::JsonLinesError,
+    json_lines_file::JsonLinesFile,
     json_lines_sink::JsonLinesSink,
     json_lines_writer::JsonLinesWriter,
     queued::{BatchWriter, QueueFull, Queued, QueuedBuilder, RetryPolicy, WriteError, WriteErrorKind},

@@ -9,6 +9,10 @@ pub enum SinkHealth {
     Healthy,
     /// Several writes in a row failed. The sink keeps retrying.
     Unavailable,
+    /// The spool cannot be written or read. Events that it does not accept are held in memory only.
+    ///
+    /// The [`last_error`](super::SinkReport::last_error) has the cause. The sink keeps trying.
+    SpoolFailed,
     /// The writer has been busy with one batch for [too long](super::QueuedBuilder::stalled_after).
     Stalled,
     /// The sink does not accept events anymore.
@@ -21,6 +25,7 @@ impl SinkHealth {
         match self {
             Self::Healthy => "healthy",
             Self::Unavailable => "unavailable",
+            Self::SpoolFailed => "spool_failed",
             Self::Stalled => "stalled",
             Self::Stopped => "stopped",
         }

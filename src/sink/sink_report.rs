@@ -1,6 +1,11 @@
 use std::{collections::BTreeMap, fmt, time::Duration};
 
+use crate::text::truncated;
+
 use super::{drop_reason::DropReason, sink_health::SinkHealth, spool_report::SpoolReport};
+
+/// The longest error text in reports, in characters.
+pub(super) const MAX_ERROR_CHARS: usize = 256;
 
 /// A snapshot of what happened to the events of one sink.
 ///
@@ -43,6 +48,8 @@ pub struct SinkReport {
     /// State of the delivery.
     pub health: SinkHealth,
     /// The most recent write error, truncated to 256 characters.
+    ///
+    /// While the spool cannot be used, it is the error of the spool instead, with the number of events in memory.
     pub last_error: Option<String>,
 }
 
@@ -69,6 +76,27 @@ impl SinkReport {
         self.accepted.saturating_sub(self.delivered).saturating_sub(self.dropped())
     }
 
+    /// Returns the number of events in flight that are in memory only, not in the [spool](Self::spool).
+    ///
+    /// They are lost if the process is killed.
+    pub fn in_memory(&self) -> u64 {
+        self.in_flight().saturating_sub(self.spool.waiting)
+    }
+
+    /// Sets the health and the error of a spool that cannot be used, and the number of events that are affected.
+    pub(super) fn set_spool_problem(&mut self, problem: &str, events: u64, place: &str) {
+        if matches!(self.health, SinkHealth::Healthy | SinkHealth::Unavailable) {
+            self.health = SinkHealth::SpoolFailed;
+        }
+        let affected = match events {
+            1 => format!("1 event is {place}"),
+            count => format!("{count} events are {place}"),
+        };
+        // A long path does not hide the number.
+        let problem = truncated(problem, MAX_ERROR_CHARS.saturating_sub(affected.len() + 2));
+        self.last_error = Some(format!("{problem}; {affected}"));
+    }
+
     /// Returns `true` if the sink delivered every event that it accepted.
     pub fn is_complete(&self) -> bool {
         self.accepted == self.delivered
@@ -91,10 +119,11 @@ impl fmt::Display for SinkReport {
         if self.spool.waiting > 0 {
             write!(f, " ({} in the spool)", self.spool.waiting)?;
         }
-        if matches!(self.health, SinkHealth::Unavailable | SinkHealth::Stalled) {
+        let is_limited = matches!(self.health, SinkHealth::Unavailable | SinkHealth::SpoolFailed | SinkHealth::Stalled);
+        if is_limited {
             write!(f, ", {}", self.health)?;
         }
-        if let Some(error) = self.last_error.as_ref().filter(|_| !self.is_complete()) {
+        if let Some(error) = self.last_error.as_ref().filter(|_| is_limited || !self.is_complete()) {
             write!(f, ", last error: {error}")?;
         }
         Ok(())

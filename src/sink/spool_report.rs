@@ -7,6 +7,8 @@ pub struct SpoolReport {
     /// Events that an earlier process left in the spool. They count as accepted.
     pub recovered: u64,
     /// Events that are waiting in the spool. They are included in the events in flight.
+    ///
+    /// While the directory is gone and cannot be created again, no event is.
     pub waiting: u64,
     /// Size of the spool on disk, in bytes.
     pub bytes: u64,

@@ -2,6 +2,8 @@ use http::HeaderName;
 
 use crate::config_error::{ConfigError, ConfigProblems};
 
+use super::secret::Secret;
+
 /// The headers that become tags under a name of the operator's choice.
 #[derive(Clone, Debug, Default)]
 pub(super) struct AllowList {
@@ -39,11 +41,9 @@ impl AllowList {
 }
 
 impl Entry {
-    /// Returns the error for a header that holds a secret.
-    pub(super) fn secret_error(&self) -> ConfigError {
-        let advice = "call `TagSources::allow_secret` to allow it";
-        let message = format!("header \"{}\" holds a secret and cannot become a tag: {advice}", self.name);
-        attributed(ConfigError::new(message), self.variable)
+    /// Returns the error for a header that holds a secret, or that may hold one.
+    pub(super) fn secret_error(&self, secret: Secret) -> ConfigError {
+        attributed(secret.error(&self.name), self.variable)
     }
 }
 

@@ -5,7 +5,12 @@ use crate::{
     headers::{MAJORDOMO_PREFIX, PORTKEY_METADATA},
 };
 
-use super::{allow_list::AllowList, key_case::KeyCase, prefix::Prefix, secret::is_secret};
+use super::{
+    allow_list::AllowList,
+    key_case::KeyCase,
+    prefix::Prefix,
+    secret::{Secret, is_credential},
+};
 
 /// The places that request tags are read from. See the [module](super) documentation.
 ///
@@ -80,7 +85,7 @@ impl TagSources {
         self
     }
 
-    /// Reads a header that holds a JSON object.
+    /// Reads a header that holds a JSON object. It must not be a header for [credentials](Self::allow_secret).
     pub fn json_header(mut self, name: HeaderName) -> Self {
         self.json_header = Some(name);
         self
@@ -125,11 +130,20 @@ impl TagSources {
         self
     }
 
-    /// Allows a header that holds a secret on the [allow-list](Self::allow_list).
+    /// Allows a header that holds a secret, or whose name suggests it, to become a tag.
     ///
-    /// Without this, the allow-list must not contain `authorization`, `proxy-authorization`, `cookie`, `set-cookie`,
-    /// `x-api-key`, `api-key`, `x-portkey-api-key`, `x-majordomo-key`, `x-goog-api-key`, `x-amz-security-token`, and
-    /// `x-auth-token`. Values that are [marked sensitive](http::HeaderValue::is_sensitive) are ignored.
+    /// Without this:
+    ///
+    /// - The [allow-list](Self::allow_list) must not contain headers for credentials of HTTP (`authorization`, `cookie`),
+    ///   providers (`x-api-key`, `api-key`, `x-goog-api-key`, `ocp-apim-subscription-key`, `x-amz-security-token`), gateways
+    ///   (`x-portkey-api-key`, `x-majordomo-key`, `helicone-auth`, `cf-aig-authorization`, `x-litellm-api-key`), and proxies
+    ///   that authenticate users. Neither must it contain names with `secret`, `token`, `password`, `passwd`, `credential`,
+    ///   `auth`, `api-key`, or `subscription-key`.
+    /// - A header for credentials does not become a tag because of its [prefix](Self::prefix). Neither does a header whose
+    ///   name ends with `api-key` or `subscription-key`. Other words do not matter, because they are part of a tag's key.
+    /// - Values that are [marked sensitive](http::HeaderValue::is_sensitive) are ignored.
+    ///
+    /// Keys of tags in JSON or baggage are not checked.
     pub fn allow_secret(mut self, name: HeaderName) -> Self {
         self.secrets.push(name);
         self
@@ -146,13 +160,21 @@ impl TagSources {
     /// # Errors
     ///
     /// Returns an error that lists all invalid prefixes, allow-list entries, and environment variables, and all headers on
-    /// the allow-list that hold secrets.
+    /// the allow-list that hold [secrets](Self::allow_secret).
     pub fn check(&self) -> Result<(), ConfigError> {
         let mut problems = self.problems.clone();
         for entry in self.allow_list.entries() {
-            if is_secret(&entry.name) && !self.secrets.contains(&entry.name) {
-                problems.push(entry.secret_error());
+            if let Some(secret) = Secret::of(&entry.name)
+                && !self.secrets.contains(&entry.name)
+            {
+                problems.push(entry.secret_error(secret));
             }
+        }
+        if let Some(name) = &self.json_header
+            && is_credential(name)
+            && !self.secrets.contains(name)
+        {
+            problems.push(Secret::Credential.error(name));
         }
         problems.into_result()
     }

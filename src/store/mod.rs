@@ -76,7 +76,7 @@
 //!
 //! Writers classify each error by its [kind](crate::sink::WriteErrorKind). Errors that an operator can solve are retryable:
 //! the server is unavailable, the disk is full, or the tables are missing. Batches with an event that the database refuses
-//! to store are rejected.
+//! to store are rejected. Rows are also rejected if the type of a column was changed; see `PostgresWriter`.
 //!
 //! # Queries
 //!

@@ -1,5 +1,7 @@
 use std::{fmt, sync::Arc};
 
+use http::request::Parts;
+
 use crate::{
     event::{Clock, EventPoolOwner},
     sink::{Delivery, Fanout, Isolated, Sink},
@@ -7,7 +9,11 @@ use crate::{
     usage::UsageTap,
 };
 
-use super::{events::Events, request_observer::RequestObserver, request_span::RequestSpan};
+use super::{
+    events::{Events, Exclusion},
+    request_observer::RequestObserver,
+    request_span::RequestSpan,
+};
 
 /// A layer that emits exactly one [`Event`](crate::Event) per request to a [`Sink`].
 ///
@@ -60,11 +66,13 @@ impl EventLayer {
     ///
     /// Log lines of the app then carry `trace_id`, `span_id`, `method`, and `path`.
     ///
+    /// It is within the scopes of all observers. Later calls replace the level.
+    ///
     /// The span is named `request` and has the target `tower_tagging::request`. If no layer around this one reads trace ids,
     /// new ones are generated.
     #[must_use]
     pub fn span(self, level: tracing::Level) -> Self {
-        self.observer(RequestSpan(level))
+        self.change(|events| events.observers.set_span(RequestSpan(level)))
     }
 
     /// Adds an observer of running requests.
@@ -77,6 +85,41 @@ impl EventLayer {
 
     pub(super) fn shared_observer(self, observer: Arc<dyn RequestObserver>) -> Self {
         self.change(|events| events.observers.add(observer))
+    }
+
+    /// Excludes requests from events, and so from the sinks, observers, spans, and metrics of this layer.
+    ///
+    /// Tags and trace ids are available as before. Requests that any of several predicates selects are excluded. Without a
+    /// predicate, nothing is checked.
+    ///
+    /// ```
+    /// use tower_tagging::{EventLayer, sink::JsonLinesSink};
+    ///
+    /// let layer = EventLayer::new(JsonLinesSink::stdout())
+    ///     .exclude(|request| ["/health", "/metrics"].contains(&request.uri.path()));
+    /// ```
+    ///
+    /// Within an axum router, `request.extensions` contains the `MatchedPath` and the `OriginalUri`.
+    #[must_use]
+    pub fn exclude(self, is_excluded: impl Fn(&Parts) -> bool + Send + Sync + 'static) -> Self {
+        self.exclude_by(Arc::new(is_excluded))
+    }
+
+    pub(super) fn exclude_by(self, is_excluded: Exclusion) -> Self {
+        self.change(|events| {
+            events.excludes = Some(match events.excludes.take() {
+                Some(other) => Arc::new(move |head| other(head) || is_excluded(head)),
+                None => is_excluded,
+            });
+        })
+    }
+
+    /// Includes another delivery in [that of this layer](Self::delivery), such as the one of a layer around a client.
+    ///
+    /// One shutdown then delivers the events of both.
+    #[must_use]
+    pub fn also_deliver(self, delivery: Delivery) -> Self {
+        self.change(|events| events.others = Delivery::join([std::mem::take(&mut events.others), delivery]))
     }
 
     /// Reads LLM usage from responses and prices it; see [`usage`](crate::usage).

@@ -6,7 +6,7 @@ use std::{
 use http::{header, request::Parts};
 
 use crate::{
-    event::{Clock, Event, EventPoolOwner, Facts, SystemClock},
+    event::{Clock, Event, EventPoolOwner, Facts, SystemClock, WORK},
     request::{OpenRequest, RequestState},
     sink::{Delivery, Isolated},
     text::header_text,
@@ -16,8 +16,10 @@ use crate::{
 };
 
 use super::{
+    grpc,
     observers::{ObserverScopes, Observers},
     request_start::RequestStart,
+    work_name::WorkName,
 };
 
 /// The configuration of an [`EventLayer`](super::EventLayer).
@@ -31,7 +33,13 @@ pub(super) struct Events {
     pub(super) observers: Observers,
     pub(super) sends_receipts: bool,
     pub(super) usage: Option<UsageTap>,
+    pub(super) excludes: Option<Exclusion>,
+    /// The deliveries of other layers, which are shut down together with this one.
+    pub(super) others: Delivery,
 }
+
+/// A predicate that selects the requests without an event.
+pub(super) type Exclusion = Arc<dyn Fn(&Parts) -> bool + Send + Sync>;
 
 /// The start of a request.
 #[derive(Clone, Copy)]
@@ -50,6 +58,8 @@ impl Events {
             observers: Observers::default(),
             sends_receipts: false,
             usage: None,
+            excludes: None,
+            others: Delivery::none(),
         }
     }
 
@@ -59,6 +69,11 @@ impl Events {
             return true;
         }
         !self.observers.is_empty() || self.sink.as_ref().is_some_and(Isolated::is_listening)
+    }
+
+    /// Returns `false` for requests without an event. Runs user code if there is a predicate.
+    pub(super) fn includes(&self, head: &Parts) -> bool {
+        self.excludes.as_ref().is_none_or(|excludes| !excludes(head))
     }
 
     pub(super) fn now(&self) -> Instant {
@@ -80,6 +95,11 @@ impl Events {
         facts.method = head.method.clone();
         facts.version = head.version;
         facts.is_https = head.uri.scheme() == Some(&http::uri::Scheme::HTTPS);
+        if let Some(WorkName(name)) = work_name(head) {
+            facts.path.push_str(name);
+            facts.route.push_str(name);
+            return;
+        }
         facts.path.push_str(path(head));
         // The request target takes precedence: RFC 9112, section 3.2.2, and RFC 9113, section 8.3.1.
         if let Some(authority) = head.uri.authority() {
@@ -103,16 +123,20 @@ impl Events {
     }
 
     /// Announces the request to the observers.
-    pub(super) fn observe(&self, facts: &Facts, head: &Parts) -> ObserverScopes {
-        self.observers.begin(&RequestStart {
-            time: facts.time,
-            trace: &facts.trace,
-            method: &facts.method,
-            path: &facts.path,
-            route: facts.route(),
-            host: facts.host(),
-            is_https: facts.is_https,
+    pub(super) fn observe(&self, facts: &mut Facts, head: &Parts) -> ObserverScopes {
+        let non_empty = |text: &'_ str| !text.is_empty();
+        let Facts { time, trace, method, path, route, host, is_https, attachments, .. } = facts;
+        self.observers.begin(&mut RequestStart {
+            time: *time,
+            trace,
+            method,
+            path,
+            route: Some(route.as_str()).filter(|route| non_empty(route)),
+            host: Some(host.as_str()).filter(|host| non_empty(host)),
+            is_https: *is_https,
             headers: &head.headers,
+            extensions: &head.extensions,
+            attachments,
         })
     }
 
@@ -124,7 +148,8 @@ impl Events {
     }
 
     pub(super) fn delivery(&self) -> Delivery {
-        Delivery::join(self.sink.iter().map(Isolated::delivery).chain(self.observers.deliveries()))
+        let own = self.sink.iter().map(Isolated::delivery).chain(self.observers.deliveries());
+        Delivery::join(own.chain([self.others.clone()]))
     }
 }
 
@@ -137,8 +162,18 @@ pub(super) fn describe_route(head: &Parts, request: &mut OpenRequest) {
     {
         request.facts_mut().route.push_str(route.as_str());
     }
-    #[cfg(not(feature = "axum"))]
-    let _ = (head, request);
+    if let Some(route) = grpc::route_of(head) {
+        let facts = request.facts_mut();
+        facts.is_grpc = true;
+        if facts.route.is_empty() {
+            facts.route.push_str(route);
+        }
+    }
+}
+
+/// Returns the name of the work that the head stands for.
+fn work_name(head: &Parts) -> Option<&WorkName> {
+    if head.method == *WORK { head.extensions.get() } else { None }
 }
 
 /// Returns the path that the client asked for. Within a nested axum router, the URI is shorter.

@@ -4,12 +4,32 @@ use http::{HeaderMap, request::Parts};
 
 use crate::{
     metadata::Scopes,
-    request::{TagRules, Tags},
+    request::{Step, TagRules, Tags},
     sources::StripHeaders,
+    trace::TraceContext,
 };
 
 /// A closure that returns the trusted tags of a request.
 pub(super) type Resolver = Arc<dyn Fn(&Parts) -> Scopes + Send + Sync>;
+
+/// The request that makes the call which a layer around a client observes.
+pub(super) struct Caller {
+    tags: Tags,
+    /// The trace at the step or span that makes the call.
+    trace: TraceContext,
+}
+
+impl Caller {
+    /// Returns the trace of the caller, if a call with these headers continues it.
+    pub(super) fn trace_for(&self, headers: &HeaderMap) -> Option<&TraceContext> {
+        self.tags.trace().continues_into(headers).then_some(&self.trace)
+    }
+
+    /// Returns the effective tags of the caller, by scope.
+    pub(super) fn scopes(&self) -> Scopes {
+        self.tags.effective_scopes()
+    }
+}
 
 /// A layer that reads, merges, and limits the tags of each request; see [`metadata`](mod@crate::metadata).
 ///
@@ -51,13 +71,16 @@ impl MetadataLayer {
         self.resolver.is_some()
     }
 
-    /// Returns the tags of the request that makes this one, if the layer inherits them. `existing` are the tags that this
-    /// request already has.
-    pub(super) fn inherited(&self, existing: Option<&Tags>) -> Option<Scopes> {
-        let caller = self.inherits.then(Tags::current)??;
+    /// Returns the request that makes this one, if the layer inherits its tags. `existing` are the tags that this request
+    /// already has.
+    pub(super) fn caller(&self, existing: Option<&Tags>) -> Option<Caller> {
+        let tags = self.inherits.then(Tags::current)??;
         // A layer around the same request has read its tags.
-        let is_other = existing.is_none_or(|existing| !existing.is_of_same_request(&caller));
-        is_other.then(|| caller.effective_scopes())
+        if existing.is_some_and(|existing| existing.is_of_same_request(&tags)) {
+            return None;
+        }
+        let trace = Step::current().map_or_else(|| tags.trace_of_calls(), |step| step.trace().clone());
+        Some(Caller { tags, trace })
     }
 
     /// Returns the trusted tags of a request: inherited tags, overridden by the resolver, overridden by the extension of an

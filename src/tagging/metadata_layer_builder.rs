@@ -38,6 +38,13 @@ impl MetadataLayer {
     pub fn builder() -> MetadataLayerBuilder {
         MetadataLayerBuilder::default()
     }
+
+    /// Creates a layer around a client that only inherits tags.
+    #[cfg(feature = "propagate")]
+    pub(super) fn inheriting() -> Self {
+        let rules = TagRules::new(TagSources::new(), Limits::default(), Precedence::default(), Scopes::new());
+        Self { rules, strip: StripHeaders::default(), resolver: None, inherits: true }
+    }
 }
 
 impl MetadataLayerBuilder {
@@ -82,9 +89,10 @@ impl MetadataLayerBuilder {
         self
     }
 
-    /// Inherits the effective tags of the request that makes the call.
+    /// Inherits the effective tags and the trace of the request that makes the call.
     ///
-    /// That request is [`Tags::current`](crate::Tags::current). Each tag keeps the scope that set it.
+    /// That request is [`Tags::current`](crate::Tags::current). Each tag keeps the scope that set it. The call becomes a child
+    /// span of the current [`Step`](crate::Step), or else of the request, unless it has a `traceparent` of another trace.
     ///
     /// Use this for a layer around a client, so that its events carry the tags of the inbound request. Tags that a resolver
     /// or an outer layer sets for the call itself take precedence, key by key.

@@ -83,6 +83,11 @@
 //! | the response is 101, or 2xx to CONNECT | `upgraded`, at the response head |
 //! | a strict mode answers instead of the service, or a layer calls [`Tags::reject`](crate::Tags::reject) | `rejected` |
 //!
+//! For gRPC, the `grpc-status` in the trailers, or in the headers of a response without a body, decides: `UNKNOWN`,
+//! `DEADLINE_EXCEEDED`, `UNIMPLEMENTED`, `INTERNAL`, `UNAVAILABLE`, and `DATA_LOSS` are `failed`, `CANCELLED` is `cancelled`, and
+//! all others are `completed`. [`Event::error`](crate::Event::error) is the name of the status and its message. If the router
+//! provides no route, the route is the path, `/package.Service/Method`.
+//!
 //! Some clients disconnect once they have what they need, before the body ends: the OpenAI SDK for Python, and those built on
 //! it, disconnect at `data: [DONE]`. If the service ends the body later, the outcome is `cancelled`. The usage status of the
 //! LLM call is `reported` if the whole answer was seen.
@@ -92,14 +97,20 @@
 //!
 #![doc = include_str!("outcomes.md")]
 //!
+//! # Work without a request
+//!
+//! [`Tags::work`](crate::Tags::work) gives queue messages, jobs, and commands the same handle, sinks, and event; see [`Work`].
+//!
 //! # Extending the layers
 //!
 //! - [`RequestObserver`] follows requests while they run: spans, counts of active requests.
 //! - [`Tags::reject`](crate::Tags::reject) and [`Tags::diagnose`](crate::Tags::diagnose) let other layers report what they do
 //!   on the event.
 
+mod error_text;
 mod event_layer;
 mod events;
+mod grpc;
 mod guard;
 mod head_only_tagging_layer;
 mod metadata_layer;
@@ -122,11 +133,16 @@ mod steps;
 mod tagging;
 mod tagging_layer;
 mod tagging_layer_builder;
+mod work;
+mod work_future;
+mod work_guard;
+mod work_name;
 
 pub use self::{
     event_layer::EventLayer, head_only_tagging_layer::HeadOnlyTaggingLayer, metadata_layer::MetadataLayer,
     metadata_layer_builder::MetadataLayerBuilder, request_body::RequestBody, request_body_layer::RequestBodyLayer,
     request_body_service::RequestBodyService, request_observer::RequestObserver, request_scope::RequestScope,
     request_start::RequestStart, response_body::ResponseBody, response_future::ResponseFuture, tagging::Tagging,
-    tagging_layer::TaggingLayer, tagging_layer_builder::TaggingLayerBuilder,
+    tagging_layer::TaggingLayer, tagging_layer_builder::TaggingLayerBuilder, work::Work, work_future::WorkFuture,
+    work_guard::WorkGuard,
 };

@@ -1,5 +1,6 @@
 use std::{
-    any::type_name,
+    any::Any,
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -18,7 +19,9 @@ use crate::{
 };
 
 use super::{
+    error_text::panic_text,
     events::{Events, Start},
+    grpc::{self, GrpcResult},
     observers::ObserverScopes,
     pending_call::PendingCall,
     receipt,
@@ -26,6 +29,7 @@ use super::{
 
 /// The guard of one request. It moves from the response future into the response body and emits the event exactly once: at
 /// the end, on an error, or on drop.
+#[allow(clippy::struct_excessive_bools, reason = "each is an independent fact about the request")]
 pub(super) struct Pending {
     /// `None` before the request is armed, and once the event is emitted.
     tags: Option<Tags>,
@@ -35,6 +39,8 @@ pub(super) struct Pending {
     is_connect: bool,
     /// The response has no body, whatever the service's body contains: HEAD, 204, 304.
     is_bodyless: bool,
+    is_grpc: bool,
+    grpc_result: Option<Box<GrpcResult>>,
     status: Option<StatusCode>,
     time_to_head: Elapsed,
     time_to_first_byte: Elapsed,
@@ -52,13 +58,13 @@ pub(super) struct Pending {
 struct UserCode(AtomicBool);
 
 impl UserCode {
-    /// Runs `code`. The flag remains set if it panics.
+    /// Runs `code`. The flag remains set if it panics. The caller resumes the panic.
     #[inline]
-    fn run<T>(&self, code: impl FnOnce() -> T) -> T {
+    fn run<T>(&self, code: impl FnOnce() -> T) -> thread::Result<T> {
         self.0.store(true, Ordering::Relaxed);
-        let result = code();
+        let result = catch_unwind(AssertUnwindSafe(code))?;
         self.0.store(false, Ordering::Relaxed);
-        result
+        Ok(result)
     }
 
     fn has_panicked(&self) -> bool {
@@ -94,6 +100,8 @@ impl Pending {
             is_head: method == Method::HEAD,
             is_connect: method == Method::CONNECT,
             is_bodyless: false,
+            is_grpc: false,
+            grpc_result: None,
             status: None,
             time_to_head: Elapsed::NONE,
             time_to_first_byte: Elapsed::NONE,
@@ -105,8 +113,13 @@ impl Pending {
         }
     }
 
+    /// Sets whether the request is a gRPC call.
+    pub(super) fn expect_grpc(&mut self, is_grpc: bool) {
+        self.is_grpc = is_grpc;
+    }
+
     /// Announces the request to the observers.
-    pub(super) fn observe(&mut self, facts: &Facts, head: &Parts) {
+    pub(super) fn observe(&mut self, facts: &mut Facts, head: &Parts) {
         self.scopes = self.events.observe(facts, head);
     }
 
@@ -150,18 +163,28 @@ impl Pending {
     #[inline]
     pub(super) fn run<T>(&mut self, code: impl FnOnce() -> T) -> T {
         let Self { user_code, scopes, tags, .. } = self;
-        user_code.run(|| {
+        let result = user_code.run(|| {
             scopes.run(|| {
                 let _current = tags.is_some().then_some(tags).map(Entered::new);
                 code()
             })
-        })
+        });
+        result.unwrap_or_else(|panic| self.resume(panic))
     }
 
     /// Runs user code that needs no scope, such as `Body::size_hint`.
     #[inline]
     pub(super) fn inspect<T>(&self, code: impl FnOnce() -> T) -> T {
-        self.user_code.run(code)
+        self.user_code.run(code).unwrap_or_else(|panic| self.resume(panic))
+    }
+
+    /// Records the message of a panic, and lets the panic continue.
+    #[cold]
+    fn resume(&self, panic: Box<dyn Any + Send>) -> ! {
+        if let (Some(tags), Some(text)) = (&self.tags, panic_text(&*panic)) {
+            tags.fill_error(text);
+        }
+        resume_unwind(panic)
     }
 
     pub(super) fn sends_receipt(&self) -> bool {
@@ -195,10 +218,23 @@ impl Pending {
             .or(exact_length)
             .unwrap_or(UNKNOWN_LENGTH);
         self.call.begin(&self.events, response);
+        if self.is_grpc {
+            self.grpc_head(response);
+        }
         if status == StatusCode::SWITCHING_PROTOCOLS || (self.is_connect && status.is_success()) {
             self.finish_at(now, Outcome::Upgraded, None);
         } else if has_ended {
             self.finish_at(now, Outcome::Completed, None);
+        }
+    }
+
+    /// Records the head of the response to a gRPC call.
+    fn grpc_head<B>(&mut self, response: &Response<B>) {
+        self.grpc_result = GrpcResult::read(response.headers()).map(Box::new);
+        self.is_grpc = grpc::is_grpc(response.headers()) || response.status().is_server_error();
+        if grpc::has_trailers(response.headers()) {
+            // The response ends with its trailers, whatever the length of its data.
+            self.content_length = UNKNOWN_LENGTH;
         }
     }
 
@@ -224,8 +260,11 @@ impl Pending {
         self.trailers(event)
     }
 
-    /// Records the end of the body. Returns the trailers of the receipt.
-    pub(super) fn complete(&mut self) -> Option<Box<HeaderMap>> {
+    /// Records the end of the body, with its trailers. Returns the trailers of the receipt.
+    pub(super) fn complete(&mut self, trailers: Option<&HeaderMap>) -> Option<Box<HeaderMap>> {
+        if self.is_grpc && self.grpc_result.is_none() {
+            self.grpc_result = trailers.and_then(GrpcResult::read).map(Box::new);
+        }
         let event = self.finish(Outcome::Completed, None);
         self.trailers(event)
     }
@@ -235,6 +274,11 @@ impl Pending {
         receipt::trailers(&event).map(Box::new)
     }
 
+    /// Records the end of work that has no response.
+    pub(super) fn end(&mut self, outcome: Outcome, error: Option<String>) {
+        self.finish(outcome, error);
+    }
+
     /// Records that a layer answers with `status` instead of the service.
     pub(super) fn reject(&mut self, status: StatusCode) {
         self.status = Some(status);
@@ -242,9 +286,9 @@ impl Pending {
         self.finish(Outcome::Rejected, None);
     }
 
-    /// Records an error of the service or its body; `origin` names which.
-    pub(super) fn fail<E>(&mut self, origin: &str) {
-        self.finish(Outcome::Failed, Some(error_of::<E>(origin)));
+    /// Records an error of the service or its body.
+    pub(super) fn fail(&mut self, error: String) {
+        self.finish(Outcome::Failed, Some(error));
     }
 
     fn has_sent_all(&self) -> bool {
@@ -261,6 +305,13 @@ impl Pending {
 
     /// Emits and returns the event.
     fn finish_at(&mut self, duration: Duration, outcome: Outcome, error: Option<String>) -> Option<Arc<Event>> {
+        let result = self.grpc_result.take();
+        let (grpc_status, outcome, error) = match result {
+            Some(result) if matches!(outcome, Outcome::Completed | Outcome::Cancelled) => {
+                (Some(result.status), result.outcome(), error.or(result.error))
+            }
+            result => (result.map(|result| result.status), outcome, error),
+        };
         let tags = self.tags.take()?;
         self.scopes.close();
         let caller = self.call.caller(&tags);
@@ -269,6 +320,10 @@ impl Pending {
             self.events.ensure_trace(request);
             let facts = request.facts_mut();
             facts.status = self.status;
+            facts.grpc_status = grpc_status;
+            if facts.is_grpc && !self.is_grpc && self.status.is_some() {
+                facts.forget_grpc();
+            }
             facts.time_to_head = self.time_to_head.get();
             facts.time_to_first_byte = self.time_to_first_byte.get();
             facts.response_body_bytes = self.body_bytes;
@@ -277,17 +332,12 @@ impl Pending {
             request.fill_error(error);
         })?;
         if let Some(caller) = caller {
-            PendingCall::roll_up(&caller, &event);
+            PendingCall::roll_up(&caller, &event, self.start, &self.events.observers);
         }
         let for_receipt = self.sends_receipt().then(|| Arc::clone(&event));
         self.events.emit(event);
         for_receipt
     }
-}
-
-/// Describes an error by its origin and type name: nothing else is known about a type without bounds.
-pub(super) fn error_of<E>(origin: &str) -> String {
-    format!("{origin} error: {}", type_name::<E>())
 }
 
 impl Drop for Pending {

@@ -1,6 +1,7 @@
 use std::{
+    borrow::Cow,
     panic::{AssertUnwindSafe, catch_unwind},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use bytes::Buf;
@@ -12,7 +13,7 @@ use crate::{
     usage::{LlmEndpoint, ObservedCall, UsageTap},
 };
 
-use super::{events::Events, pieces};
+use super::{events::Events, observers::Observers, pieces};
 
 /// The observation of a request that is an LLM call.
 #[derive(Default)]
@@ -101,13 +102,16 @@ impl PendingCall {
     }
 
     /// Records the call on the request that made it.
-    pub(super) fn roll_up(caller: &Tags, event: &Event) {
+    pub(super) fn roll_up(caller: &Tags, event: &Event, start: Instant, observers: &Observers) {
         // A failed call without usage is not billed. The cost of a call whose response was dropped is unknown.
         let may_be_billed = event.status().map_or(event.outcome() == Outcome::Cancelled, |status| status.is_success());
         if let Some(call) = event.llm()
             && (may_be_billed || call.usage().is_some() || call.cost().is_some())
         {
-            caller.record_call(call);
+            let is_cancelled = event.outcome() == Outcome::Cancelled;
+            let call = if is_cancelled { Cow::Owned(call.cut_off()) } else { Cow::Borrowed(call) };
+            caller.record_call_since(start, &call);
+            observers.rolled_up(caller, event);
         }
     }
 }

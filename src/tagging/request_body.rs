@@ -10,7 +10,7 @@ use pin_project_lite::pin_project;
 
 use crate::{body::RequestFieldReader, request::Tags};
 
-use super::{pending::error_of, pieces};
+use super::{error_text::error_text, pieces};
 
 /// Passes a data frame to the reader. Stops reading if the frame cannot be inspected.
 fn read(reader: &mut Option<RequestFieldReader>, data: &impl Buf, tags: &Tags) {
@@ -69,7 +69,7 @@ impl<B> fmt::Debug for RequestBody<B> {
     }
 }
 
-impl<B: Body> Body for RequestBody<B> {
+impl<B: Body<Error: 'static>> Body for RequestBody<B> {
     type Data = B::Data;
     type Error = B::Error;
 
@@ -87,7 +87,7 @@ impl<B: Body> Body for RequestBody<B> {
                 }
             }
             // The handler may answer normally although the client disconnected.
-            (Some(Err(_)), Some(tags)) => tags.fill_error(error_of::<B::Error>("request body")),
+            (Some(Err(error)), Some(tags)) => tags.fill_error(error_text("request body", error)),
             _ => {}
         }
         Poll::Ready(frame)

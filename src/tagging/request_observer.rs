@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use crate::{event::Event, sink::Delivery, trace::TraceContext};
+use crate::{event::Event, request::Tags, sink::Delivery, trace::TraceContext};
 
 use super::{request_scope::RequestScope, request_start::RequestStart};
 
@@ -23,7 +23,13 @@ pub trait RequestObserver: Send + Sync + 'static {
 
     /// Called once per request, before the service. The returned scope is dropped when the request ends, immediately before
     /// its event is emitted.
-    fn begin(&self, request: &RequestStart<'_>) -> Box<dyn RequestScope>;
+    fn begin(&self, request: &mut RequestStart<'_>) -> Box<dyn RequestScope>;
+
+    /// Called when the usage and cost of an LLM call were added to the request that made it; see
+    /// `UsageTap::roll_up`. The event is that of the call.
+    fn rolled_up(&self, caller: &Tags, event: &Event) {
+        let _ = (caller, event);
+    }
 
     /// Called once per request with its event, immediately before the event is emitted to the sinks.
     fn end(&self, event: &Arc<Event>) {

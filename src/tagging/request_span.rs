@@ -3,10 +3,11 @@ use tracing::{Level, Span};
 use super::{request_observer::RequestObserver, request_scope::RequestScope, request_start::RequestStart};
 
 /// Runs each request within a `tracing` span; see [`EventLayer::span`](super::EventLayer::span).
+#[derive(Clone, Copy)]
 pub(super) struct RequestSpan(pub(super) Level);
 
 impl RequestObserver for RequestSpan {
-    fn begin(&self, request: &RequestStart<'_>) -> Box<dyn RequestScope> {
+    fn begin(&self, request: &mut RequestStart<'_>) -> Box<dyn RequestScope> {
         // The level of a span is part of its static call site.
         macro_rules! span {
             ($level:ident) => {

@@ -1,17 +1,20 @@
 use std::time::SystemTime;
 
-use http::{HeaderMap, Method};
+use http::{Extensions, HeaderMap, Method};
 
-use crate::trace::TraceContext;
+use crate::{event::Attachments, trace::TraceContext};
 
 /// The facts about a request that are known at its start.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 #[non_exhaustive]
 pub struct RequestStart<'a> {
     /// The time at which the request head was received.
     pub time: SystemTime,
     /// The trace ids of the request.
-    pub trace: &'a TraceContext,
+    ///
+    /// An observer may replace them, for example to continue a trace of the process. Later observers, the service, and the
+    /// event get the new ids.
+    pub trace: &'a mut TraceContext,
     /// The request method.
     pub method: &'a Method,
     /// The request path without the query string.
@@ -24,4 +27,9 @@ pub struct RequestStart<'a> {
     pub is_https: bool,
     /// The request headers.
     pub headers: &'a HeaderMap,
+    /// The request extensions.
+    pub extensions: &'a Extensions,
+    /// Data that observers keep on the event.
+    #[cfg_attr(not(feature = "otel"), allow(dead_code, reason = "only `otel` keeps data"))]
+    pub(crate) attachments: &'a mut Attachments,
 }

@@ -8,7 +8,7 @@ use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
-use super::guard::Guard;
+use super::{error_text::error_text, guard::Guard};
 
 pin_project! {
     /// The response body of [`Tagging`](super::Tagging).
@@ -66,7 +66,7 @@ impl<B> fmt::Debug for ResponseBody<B> {
     }
 }
 
-impl<B: Body> Body for ResponseBody<B> {
+impl<B: Body<Error: 'static>> Body for ResponseBody<B> {
     type Data = B::Data;
     type Error = B::Error;
 
@@ -95,13 +95,13 @@ impl<B: Body> Body for ResponseBody<B> {
         let (Poll::Ready(mut frame), has_ended) = polled else { return Poll::Pending };
         let Some(pending) = this.guard.pending() else { return Poll::Ready(frame) };
         let receipt = match &frame {
-            None => pending.complete(),
+            None => pending.complete(None),
             Some(Ok(frame)) => match frame.data_ref() {
                 Some(data) => pending.data(data, has_ended),
-                None => pending.complete(),
+                None => pending.complete(frame.trailers_ref()),
             },
-            Some(Err(_)) => {
-                pending.fail::<B::Error>("response body");
+            Some(Err(error)) => {
+                pending.fail(error_text("response body", error));
                 None
             }
         };

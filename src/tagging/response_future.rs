@@ -11,7 +11,7 @@ use pin_project_lite::pin_project;
 
 use crate::metadata::Diagnostic;
 
-use super::{guard::Guard, response_body::ResponseBody};
+use super::{error_text::error_kind, guard::Guard, response_body::ResponseBody};
 
 pin_project! {
     /// The response future of [`Tagging`](super::Tagging).
@@ -72,7 +72,7 @@ where
                 Ok(response) => response,
                 Err(error) => {
                     if let Some(pending) = guard.pending() {
-                        pending.fail::<E>("service");
+                        pending.fail(error_kind::<E>("service"));
                     }
                     return Poll::Ready(Err(error));
                 }
@@ -90,10 +90,10 @@ where
     }
 }
 
-/// Inserts the response header that carries the trace id.
+/// Adds the response header that carries the trace id, unless the service has set it.
 fn write_reply<B>(response: &mut Response<B>, reply: Option<(HeaderName, HeaderValue)>) {
     if let Some((name, value)) = reply {
-        response.headers_mut().insert(name, value);
+        response.headers_mut().entry(name).or_insert(value);
     }
 }
 

@@ -4,7 +4,7 @@ use http::{HeaderName, HeaderValue, request::Parts};
 
 use crate::{
     event::Facts,
-    metadata::{Diagnostic, Scopes},
+    metadata::Diagnostic,
     request::{OpenRequest, RequestState, Tags},
     trace::{OnwardHeaders, TraceIdLayer},
 };
@@ -13,7 +13,7 @@ use super::{
     event_layer::EventLayer,
     events::{Events, describe_route},
     guard::Guard,
-    metadata_layer::MetadataLayer,
+    metadata_layer::{Caller, MetadataLayer},
     pending::Pending,
 };
 
@@ -37,7 +37,11 @@ pub(super) struct Begun {
 impl Steps {
     /// Prepares a request for the service.
     pub(super) fn begin(&self, head: &mut Parts) -> Begun {
-        let events = self.event.as_ref().map(|layer| &layer.events).filter(|events| events.is_listening());
+        let events = self
+            .event
+            .as_ref()
+            .map(|layer| &layer.events)
+            .filter(|events| events.is_listening() && events.includes(head));
         if events.is_none() && self.trace.is_none() && self.metadata.is_none() {
             return Begun::default();
         }
@@ -57,9 +61,12 @@ struct Starting<'a> {
     handle: Handle,
     /// No outer layer set the tags.
     is_new: bool,
-    inherited: Option<Scopes>,
+    /// The request that makes this one, if this layer is around a client.
+    caller: Option<Caller>,
     pending: Option<Pending>,
     onward: Option<OnwardHeaders>,
+    /// An observer replaced the trace ids.
+    is_trace_replaced: bool,
     rejection: Option<Box<Diagnostic<'static>>>,
 }
 
@@ -67,16 +74,27 @@ impl<'a> Starting<'a> {
     fn new(steps: &'a Steps, events: Option<&'a Arc<Events>>, head: &'a mut Parts) -> Self {
         // Tags of a request that has ended belong to another request, whose extensions were passed on.
         let existing = head.extensions.get::<Tags>().filter(|tags| !tags.is_finished()).cloned();
-        let inherited = steps.metadata.as_ref().and_then(|layer| layer.inherited(existing.as_ref()));
+        let caller = steps.metadata.as_ref().and_then(|layer| layer.caller(existing.as_ref()));
         let is_new = existing.is_none();
         let new_state = || events.map_or_else(RequestState::detached, |events| events.new_state());
         let handle = Handle { unshared: is_new.then(new_state), shared: existing };
-        Self { steps, events, head, handle, is_new, inherited, pending: None, onward: None, rejection: None }
+        Self {
+            steps,
+            events,
+            head,
+            handle,
+            is_new,
+            caller,
+            pending: None,
+            onward: None,
+            is_trace_replaced: false,
+            rejection: None,
+        }
     }
 
     /// Starts the event, reads the trace ids, and announces the request to the observers.
     fn begin_event(&mut self) {
-        let Self { steps, events, head, handle, pending, onward, .. } = self;
+        let Self { steps, events, head, handle, caller, pending, onward, .. } = self;
         let start = events.map(|events| events.start());
         handle.change(|request| {
             let claimed = events.zip(start).filter(|_| request.claim());
@@ -87,19 +105,23 @@ impl<'a> Starting<'a> {
             if let Some(layer) = &steps.trace
                 && request.facts().trace.is_unset()
             {
-                *onward = Some(request.read_trace(layer, &head.headers));
+                *onward = Some(match caller.as_ref().and_then(|caller| caller.trace_for(&head.headers)) {
+                    Some(caller) => request.continue_trace(layer, caller, &head.headers),
+                    None => request.read_trace(layer, &head.headers),
+                });
             }
             if let Some((events, start)) = claimed {
                 if !events.observers.is_empty() {
                     events.ensure_trace(request);
                 }
-                *pending = Some(Pending::new(Arc::clone(events), start, &head.method));
+                let new = pending.insert(Pending::new(Arc::clone(events), start, &head.method));
+                new.expect_grpc(request.facts().is_grpc);
             }
         });
         if let (Some(events), Some(pending)) = (events, pending)
             && !events.observers.is_empty()
         {
-            handle.read_facts(|facts| pending.observe(facts, head));
+            self.is_trace_replaced = handle.observe(|facts| pending.observe(facts, head));
         }
     }
 
@@ -119,8 +141,8 @@ impl<'a> Starting<'a> {
     /// Captures the tags and sets the trusted ones.
     fn begin_tags(&mut self) {
         let Some(layer) = &self.steps.metadata else { return };
-        let Self { head, handle, inherited, pending, .. } = self;
-        let inherited = inherited.take();
+        let Self { head, handle, caller, pending, .. } = self;
+        let inherited = caller.take().map(|caller| caller.scopes());
         let trusted = match pending {
             Some(pending) if layer.has_resolver() => {
                 // The resolver is user code: it runs without the lock, and its panic belongs to the request.
@@ -136,10 +158,19 @@ impl<'a> Starting<'a> {
 
     /// Writes the outgoing headers and shares the tags with the service.
     fn finish(mut self) -> Begun {
-        let Self { head, handle, onward, .. } = &mut self;
+        let Self { head, handle, onward, is_trace_replaced, .. } = &mut self;
+        if *is_trace_replaced && onward.is_none() {
+            // An outer layer has written its headers. Those for the service are written again.
+            *onward = OnwardHeaders::again(&head.headers);
+        }
         // Last, so that the client's headers and tags have been read.
         let reply = onward.take().and_then(|onward| {
-            handle.change(|request| onward.write(&request.facts().trace, &mut head.headers)).flatten()
+            let write = |request: &mut OpenRequest| {
+                let trace = &request.facts().trace;
+                let onward = if *is_trace_replaced { onward.with_tracestate_of(trace) } else { onward };
+                onward.write(trace, &mut head.headers)
+            };
+            handle.change(write).flatten()
         });
         let tags = self.handle.share().clone();
         if let Some(pending) = &mut self.pending {
@@ -170,16 +201,31 @@ impl Handle {
         }
     }
 
-    /// Passes the facts so far to user code, which may use the handle.
-    fn read_facts(&mut self, read: impl FnOnce(&Facts)) {
-        let facts = match (&mut self.unshared, &self.shared) {
-            (Some(state), _) => return state.open().map_or((), |request| read(request.facts())),
-            (None, Some(tags)) => tags.state().open().map(|request| request.facts().clone()),
-            (None, None) => None,
+    /// Passes the facts so far to observers, which may use the handle. Returns `true` if they replaced the trace ids.
+    fn observe(&mut self, observe: impl FnOnce(&mut Facts)) -> bool {
+        let ids = |facts: &Facts| (*facts.trace.trace_id(), *facts.trace.span_id());
+        let (mut facts, tags) = match (&mut self.unshared, &self.shared) {
+            (Some(state), _) => {
+                let Some(request) = state.open() else { return false };
+                let before = ids(request.facts());
+                observe(request.facts_mut());
+                return ids(request.facts()) != before;
+            }
+            (None, Some(tags)) => match tags.state().open().map(|request| request.facts().clone()) {
+                Some(facts) => (facts, tags),
+                None => return false,
+            },
+            (None, None) => return false,
         };
-        if let Some(facts) = facts {
-            read(&facts);
+        let before = ids(&facts);
+        observe(&mut facts);
+        let is_replaced = ids(&facts) != before;
+        if let Some(request) = tags.state().open() {
+            let current = request.facts_mut();
+            current.attachments = facts.attachments;
+            current.trace = facts.trace;
         }
+        is_replaced
     }
 
     /// Returns the handle for user code.

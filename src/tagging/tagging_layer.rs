@@ -1,7 +1,11 @@
 use tower_layer::Layer;
 
 use crate::sink::Delivery;
+#[cfg(feature = "propagate")]
+use crate::{trace::TraceIdLayer, usage::UsageTap};
 
+#[cfg(feature = "propagate")]
+use super::{event_layer::EventLayer, steps::Steps};
 use super::{
     head_only_tagging_layer::HeadOnlyTaggingLayer, metadata_layer::MetadataLayer, request_body_layer::RequestBodyLayer,
     request_body_service::RequestBodyService, tagging::Tagging,
@@ -17,6 +21,18 @@ pub struct TaggingLayer {
 }
 
 impl TaggingLayer {
+    /// Creates a layer for a client that reports to the request that makes its calls: it inherits tags and trace, and rolls up
+    /// usage.
+    #[cfg(feature = "propagate")]
+    pub(crate) fn around_client() -> Self {
+        let steps = Steps {
+            event: client_usage().map(|usage| EventLayer::without_sink().with_usage(usage)),
+            trace: Some(TraceIdLayer::new().without_response_header()),
+            metadata: Some(MetadataLayer::inheriting()),
+        };
+        Self { head: HeadOnlyTaggingLayer::new(steps), request_body: RequestBodyLayer::new() }
+    }
+
     /// Returns a layer that does the same but leaves the request body and its type alone.
     ///
     /// It counts no request bytes, and reads neither `user` nor the model of an LLM request from the body.
@@ -33,6 +49,30 @@ impl TaggingLayer {
     pub fn metadata_layer(&self) -> Option<&MetadataLayer> {
         self.head.metadata_layer()
     }
+}
+
+impl From<TaggingLayer> for HeadOnlyTaggingLayer {
+    /// Returns the layer without the part that observes request bodies.
+    fn from(layer: TaggingLayer) -> Self {
+        layer.without_request_body()
+    }
+}
+
+impl From<&TaggingLayer> for HeadOnlyTaggingLayer {
+    /// Returns a clone without the part that observes request bodies.
+    fn from(layer: &TaggingLayer) -> Self {
+        layer.head.clone()
+    }
+}
+
+/// Returns the tap for a layer around a client, or `None` without the feature `llm`.
+#[cfg(feature = "propagate")]
+#[allow(clippy::unnecessary_wraps, reason = "`None` without the feature `llm`")]
+pub(super) fn client_usage() -> Option<UsageTap> {
+    #[cfg(feature = "llm")]
+    return Some(UsageTap::new().trust_request().roll_up());
+    #[cfg(not(feature = "llm"))]
+    None
 }
 
 impl<S> Layer<S> for TaggingLayer {

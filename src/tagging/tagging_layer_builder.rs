@@ -1,19 +1,23 @@
 use std::{fmt, sync::Arc};
 
+use http::request::Parts;
+
 use crate::{
     config_error::{ConfigError, ConfigProblems},
     metadata::{Metadata, Scope},
-    sink::Sink,
+    sink::{Delivery, Sink},
     sources::TagSources,
     trace::{IdGenerator, TraceIdLayer, TraceSampler},
     usage::UsageTap,
 };
 
 use super::{
-    event_layer::EventLayer, head_only_tagging_layer::HeadOnlyTaggingLayer,
+    event_layer::EventLayer, events::Exclusion, head_only_tagging_layer::HeadOnlyTaggingLayer,
     metadata_layer_builder::MetadataLayerBuilder, request_body_layer::RequestBodyLayer,
     request_observer::RequestObserver, steps::Steps, tagging_layer::TaggingLayer,
 };
+#[cfg(feature = "propagate")]
+use super::{metadata_layer::MetadataLayer, tagging_layer::client_usage};
 
 /// Builds a [`TaggingLayer`].
 ///
@@ -30,6 +34,8 @@ pub struct TaggingLayerBuilder {
     /// Used unless `trace_ids` has its own sampler.
     sampler: Option<Arc<dyn TraceSampler>>,
     usage: Option<UsageTap>,
+    excludes: Vec<Exclusion>,
+    others: Vec<Delivery>,
 }
 
 impl fmt::Debug for TaggingLayerBuilder {
@@ -42,6 +48,31 @@ impl TaggingLayer {
     /// Creates a builder.
     pub fn builder() -> TaggingLayerBuilder {
         TaggingLayerBuilder::default()
+    }
+
+    /// Creates a builder for a layer around a client, whose calls belong to the current request.
+    ///
+    /// It [inherits](MetadataLayerBuilder::inherit_tags) tags and trace, adds no header to responses, and with the feature
+    /// `llm` [rolls up](crate::usage::UsageTap::roll_up) usage and cost, with
+    /// [`trust_request`](crate::usage::UsageTap::trust_request). Add a sink or telemetry to give each call its own event or
+    /// span:
+    ///
+    /// ```
+    /// use tower_tagging::{TaggingLayer, client::TaggedClient, sink::JsonLinesSink};
+    /// # let client = ();
+    ///
+    /// let tagging = TaggingLayer::client_builder().sink(JsonLinesSink::writer(std::io::stderr())).build()?;
+    /// let client = TaggedClient::new(client).tagging(tagging);
+    /// # Ok::<(), tower_tagging::ConfigError>(())
+    /// ```
+    #[cfg(feature = "propagate")]
+    pub fn client_builder() -> TaggingLayerBuilder {
+        TaggingLayerBuilder {
+            metadata: MetadataLayer::builder().inherit_tags(),
+            trace_ids: TraceIdLayer::new().without_response_header(),
+            usage: client_usage(),
+            ..TaggingLayerBuilder::default()
+        }
     }
 
     /// Creates a layer that emits events to `sink`.
@@ -108,6 +139,31 @@ impl TaggingLayerBuilder {
         self
     }
 
+    /// Excludes requests from events, and so from sinks, observers, spans, and metrics; see [`EventLayer::exclude`].
+    ///
+    /// ```
+    /// use tower_tagging::{TaggingLayer, sink::JsonLinesSink};
+    ///
+    /// let tagging = TaggingLayer::builder()
+    ///     .sink(JsonLinesSink::stdout())
+    ///     .exclude(|request| request.uri.path() == "/health")
+    ///     .build()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn exclude(mut self, is_excluded: impl Fn(&Parts) -> bool + Send + Sync + 'static) -> Self {
+        self.excludes.push(Arc::new(is_excluded));
+        self
+    }
+
+    /// Includes another delivery in [that of this layer](TaggingLayer::delivery), such as the one of a layer around a
+    /// client.
+    ///
+    /// One shutdown then delivers the events of both.
+    pub fn also_deliver(mut self, delivery: Delivery) -> Self {
+        self.others.push(delivery);
+        self
+    }
+
     /// Sets the sampler of trace ids, unless [`trace_ids`](Self::trace_ids) sets another.
     pub fn sampler(mut self, sampler: impl TraceSampler) -> Self {
         self.sampler = Some(Arc::new(sampler));
@@ -142,15 +198,33 @@ impl TaggingLayerBuilder {
     /// [`ConfigError`] lists every environment variable that is invalid, and says if the tags of a [`scope`](Self::scope)
     /// exceed the limits, or if nothing consumes the LLM usage that is read.
     pub fn build(self) -> Result<TaggingLayer, ConfigError> {
-        let Self { metadata, mut trace_ids, mut events, observers, request_body, ids, sampler, usage } = self;
+        let Self {
+            metadata,
+            mut trace_ids,
+            mut events,
+            observers,
+            request_body,
+            ids,
+            sampler,
+            usage,
+            excludes,
+            others,
+        } = self;
         let mut problems = ConfigProblems::default();
         let needs_no_sink = !observers.is_empty() || usage.as_ref().is_some_and(UsageTap::rolls_up);
-        events = events.or_else(|| needs_no_sink.then(EventLayer::without_sink));
+        if usage.is_some() && events.is_none() && !needs_no_sink {
+            problems.push(unused_usage());
+        }
+        // The delivery of another layer needs an event layer to be part of.
+        events = events.or_else(|| (needs_no_sink || !others.is_empty()).then(EventLayer::without_sink));
         for observer in observers {
             events = events.map(|events| events.shared_observer(observer));
         }
-        if usage.is_some() && events.is_none() {
-            problems.push(unused_usage());
+        for is_excluded in excludes {
+            events = events.map(|events| events.exclude_by(is_excluded));
+        }
+        for delivery in others {
+            events = events.map(|events| events.also_deliver(delivery));
         }
         if let Some(usage) = usage {
             events = events.map(|events| events.with_usage(usage));

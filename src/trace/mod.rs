@@ -53,12 +53,20 @@
 //! and of a repeated key only the first member is kept. A list that is not valid is dropped and recorded as a diagnostic.
 //! [`TraceContext::tracestate`] returns the list for calls that the service makes.
 //!
+//! # The request that the service sees
+//!
+//! `traceparent` and, if the client sent it, `x-portkey-parent-span-id` name our span as the parent, so that calls of a proxy
+//! that forwards the headers nest under it.
+//!
 //! # Clients that are not trusted
 //!
 //! With [`TracePolicy::Restart`], all ids are new, and the client's trace id becomes the
 //! [`linked_trace_id`](TraceContext::linked_trace_id).
 
+#[cfg(feature = "otel")]
+mod active_span;
 mod client_text;
+mod continuation;
 mod headers;
 mod hex_id;
 mod id_generator;

@@ -58,10 +58,11 @@ impl TraceIdLayer {
             reply: self.reply_header(&found),
             tracestate,
             replaces_traceparent: found.traceparent.is_some() && !found.repeats_traceparent,
+            replaces_parent_span_id: found.portkey_parent_span_id.is_some(),
         }
     }
 
-    fn reply_header(&self, found: &TraceHeaders<'_>) -> Option<HeaderName> {
+    pub(super) fn reply_header(&self, found: &TraceHeaders<'_>) -> Option<HeaderName> {
         match &self.reply {
             Reply::Never => None,
             Reply::Header(name) => Some(name.clone()),

@@ -4,8 +4,6 @@ use std::sync::Arc;
 
 use crate::text::truncated;
 
-#[cfg(all(feature = "otel", feature = "propagate"))]
-use super::span_id::SpanId;
 use super::{
     client_text::{MAX_CHARS, readable},
     id_generator::IdGenerator,
@@ -26,12 +24,6 @@ impl TraceContext {
             span_path: path_to(self.span_path(), name),
             ..self.clone()
         }
-    }
-
-    /// Returns the trace at another span of this request, for calls made within that span.
-    #[cfg(all(feature = "otel", feature = "propagate"))]
-    pub(crate) fn at(self, span_id: SpanId) -> Self {
-        Self { span_id, ..self }
     }
 }
 

@@ -11,6 +11,8 @@ use super::{
     traceparent::{SAMPLED, Traceparent},
     tracestate,
 };
+#[cfg(feature = "otel")]
+use super::{id_generator::IdGenerator, random_ids::RandomIds};
 
 /// The trace ids of one request.
 ///
@@ -232,6 +234,52 @@ impl TraceContext {
             Some(Parent::W3c(id)) => Some(id),
             Some(Parent::Explicit(_)) | None => None,
         })
+    }
+
+    /// Returns the parent that the client named, unless it is a W3C id.
+    #[cfg(feature = "otel")]
+    pub(crate) fn explicit_parent_span_id(&self) -> Option<&str> {
+        match self.parent.as_ref()? {
+            Parent::W3c(id) => self.remote_parent.map(|_| id.as_str()),
+            Parent::Explicit(id) => Some(id),
+        }
+    }
+
+    /// Continues the trace of a span that is the parent of this request's own span.
+    ///
+    /// A client's trace that differs is kept as the [linked](Self::linked_trace_id) one. `keeps_parent` keeps the parent
+    /// that the client named explicitly as the [reported](Self::parent_span_id) one.
+    #[cfg(feature = "otel")]
+    pub(crate) fn continue_at(&mut self, trace_id: TraceId, parent: SpanId, flags: u8, keeps_parent: bool) {
+        if self.trace_id != trace_id {
+            if self.source != TraceSource::Generated && self.linked_trace_id.is_none() {
+                self.linked_trace_id = Some(self.client_trace_id().unwrap_or(self.trace_id.as_str()).into());
+            }
+            self.trace_id = trace_id;
+            self.tracestate = None;
+        }
+        if keeps_parent && self.parent.is_some() {
+            self.remote_parent = Some(parent);
+        } else {
+            (self.parent, self.remote_parent) = (Some(Parent::W3c(parent)), None);
+        }
+        self.flags = flags;
+        // No span is its own parent.
+        if self.span_id == parent {
+            self.span_id = RandomIds.span_id();
+        }
+    }
+
+    /// Replaces the ids of this request's own span.
+    #[cfg(feature = "otel")]
+    pub(crate) fn set_span(&mut self, trace_id: TraceId, span_id: SpanId) {
+        (self.trace_id, self.span_id) = (trace_id, span_id);
+    }
+
+    /// Replaces the `tracestate`, unless the list violates W3C Trace Context.
+    #[cfg(feature = "otel")]
+    pub(crate) fn set_tracestate(&mut self, list: &str) {
+        self.tracestate = tracestate::normalized(list).map(Arc::from);
     }
 
     /// Returns the W3C flags that version 00 defines.

@@ -71,7 +71,7 @@ impl TraceIdLayer {
 
     /// Sets the response header for the trace id.
     ///
-    /// It replaces a header of the service with the same name.
+    /// A header of the service with the same name is left unchanged.
     ///
     /// The default is `x-portkey-trace-id` if any header of the request starts with `x-portkey-`, or else `x-trace-id`.
     pub fn response_header(mut self, name: HeaderName) -> Self {

@@ -5,6 +5,8 @@ pub enum CostStatus {
     /// The cost covers all usage.
     Priced,
     /// The cost covers a part: the usage is partial, or one of several calls has no price.
+    ///
+    /// A call whose response was dropped before it reported usage has this status without a cost.
     Partial,
     /// The model has no known price, or the catalog cannot price these counts.
     UnpricedModel,

@@ -6,8 +6,8 @@ use crate::{
 };
 
 use super::{
-    cost_status::CostStatus, money::Money, operation::Operation, quantity::Quantity, usage::Usage,
-    usage_status::UsageStatus,
+    cost_status::CostStatus, model_calls::ModelCalls, money::Money, operation::Operation, quantity::Quantity,
+    usage::Usage, usage_status::UsageStatus,
 };
 
 /// The LLM call of a request: model, usage, cost, and timing; see [`Event::llm`](crate::Event::llm).
@@ -46,6 +46,7 @@ pub struct LlmCall {
     pub(super) price_source: Option<Arc<str>>,
     pub(super) quantities: Vec<Quantity>,
     pub(super) calls: Option<u64>,
+    pub(super) models: Vec<ModelCalls>,
     pub(super) duration: Option<Duration>,
     pub(super) first_token: Option<Duration>,
     pub(super) output_tokens_per_second: Option<f64>,
@@ -82,6 +83,7 @@ impl LlmCall {
             price_source: None,
             quantities: Vec::new(),
             calls: None,
+            models: Vec::new(),
             duration: None,
             first_token: None,
             output_tokens_per_second: None,
@@ -95,7 +97,12 @@ impl LlmCall {
         let names = [&self.provider, &self.request_model, &self.response_model, &self.response_id, &self.service_tier];
         let texts = names.into_iter().chain([&self.error]).flatten().map(String::capacity).sum::<usize>();
         let quantities = self.quantities.iter().map(|quantity| size_of::<Quantity>() + quantity.name().len());
-        size_of::<Self>() + texts + self.usage.as_ref().map_or(0, Usage::approximate_bytes) + quantities.sum::<usize>()
+        let models = self.models.iter().map(|of| size_of::<ModelCalls>() + of.heap_bytes()).sum::<usize>();
+        size_of::<Self>()
+            + models
+            + texts
+            + self.usage.as_ref().map_or(0, Usage::approximate_bytes)
+            + quantities.sum::<usize>()
     }
 
     /// Returns the id of the provider, such as `openai`, `anthropic`, or `google`.
@@ -147,13 +154,27 @@ impl LlmCall {
     }
 
     /// Returns the number of LLM calls that the request made, if calls were rolled up to the request.
+    ///
+    /// Then the operation, provider, and models of this call are those of the last one, and [`models`](Self::models)
+    /// distinguishes them. The response id, the time to the first token (from the start of the call), and the rate are known
+    /// only if there was a single call. The errors of calls are on their own events and spans, and do not make the request an
+    /// error.
     pub fn calls(&self) -> Option<u64> {
         self.calls
     }
 
-    /// Returns the time spent in the LLM calls of the request.
+    /// Returns the rolled-up calls by provider, operation, and model, in the order of their first call.
     ///
-    /// This is the sum over rolled-up calls, otherwise the duration of the call itself. `None` if the usage was only recorded.
+    /// At most 256 kinds are distinguished. Empty unless calls were rolled up.
+    pub fn models(&self) -> &[ModelCalls] {
+        &self.models
+    }
+
+    /// Returns the time spent waiting for the LLM calls of the request.
+    ///
+    /// If calls were rolled up, this is the time in which at least one of them ran; the rest of the event's
+    /// [`duration`](crate::Event::duration) is the latency of the service itself. Otherwise, it is the duration of the call
+    /// itself. `None` if the usage was only recorded.
     pub fn duration(&self) -> Option<Duration> {
         self.duration
     }
@@ -217,6 +238,18 @@ impl LlmCall {
         inconsistencies
             .map(note(DiagnosticCode::UsageInconsistent))
             .chain(self.clamped.take().map(note(DiagnosticCode::CostClamped)))
+    }
+
+    /// Returns the call with the statuses of one whose response was dropped: what it used beyond the known counts is unknown.
+    pub(crate) fn cut_off(&self) -> Self {
+        let mut call = self.clone();
+        if call.usage_status == UsageStatus::Absent {
+            call.usage_status = UsageStatus::Partial;
+        }
+        if call.cost_status == CostStatus::NoUsage {
+            call.cost_status = CostStatus::Partial;
+        }
+        call
     }
 
     /// Rounds times down to microseconds, the resolution of a serialized event.

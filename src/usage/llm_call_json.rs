@@ -8,8 +8,8 @@ use serde_json::Value;
 use crate::time::micros;
 
 use super::{
-    cost_status::CostStatus, llm_call::LlmCall, money::Money, operation::Operation, quantity::Quantity, unit::Unit,
-    usage::Usage, usage_status::UsageStatus,
+    cost_status::CostStatus, llm_call::LlmCall, model_calls::ModelCalls, money::Money, operation::Operation,
+    quantity::Quantity, unit::Unit, usage::Usage, usage_status::UsageStatus,
 };
 
 struct Quantities<'a>(&'a [Quantity]);
@@ -22,7 +22,7 @@ impl Serialize for Quantities<'_> {
 
 impl Serialize for LlmCall {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut object = serializer.serialize_struct("LlmCall", 20)?;
+        let mut object = serializer.serialize_struct("LlmCall", 20 + usize::from(!self.models.is_empty()))?;
         object.serialize_field("provider", &self.provider)?;
         object.serialize_field("operation", &self.operation.as_ref().map(Operation::as_str))?;
         object.serialize_field("request_model", &self.request_model)?;
@@ -39,6 +39,9 @@ impl Serialize for LlmCall {
         object.serialize_field("output_cost_usd", &self.output_cost)?;
         object.serialize_field("price_source", &self.price_source.as_deref())?;
         object.serialize_field("calls", &self.calls)?;
+        if !self.models.is_empty() {
+            object.serialize_field("models", &self.models)?;
+        }
         object.serialize_field("duration_us", &self.duration.map(micros))?;
         object.serialize_field("first_token_us", &self.first_token.map(micros))?;
         object.serialize_field("output_tokens_per_second", &self.output_tokens_per_second)?;
@@ -78,6 +81,7 @@ impl LlmCall {
             output_cost: money("output_cost_usd"),
             price_source: text("price_source").map(Arc::from),
             calls: number("calls"),
+            models: models(value),
             duration: number("duration_us").map(Duration::from_micros),
             first_token: number("first_token_us").map(Duration::from_micros),
             output_tokens_per_second: value.get("output_tokens_per_second").and_then(Value::as_f64),
@@ -93,6 +97,11 @@ fn usage(call: &Value) -> Option<Usage> {
     Some(known.fold(Usage::new(), |usage, (unit, count)| usage.with(unit, count)))
 }
 
+fn models(call: &Value) -> Vec<ModelCalls> {
+    let models = call.get("models").and_then(Value::as_array).into_iter().flatten();
+    models.filter_map(ModelCalls::from_json).collect()
+}
+
 fn quantities(call: &Value) -> Vec<Quantity> {
     let amounts = call.get("quantities").and_then(Value::as_object).into_iter().flatten();
     amounts.filter_map(|(name, amount)| Some(Quantity::new(name.clone(), amount.as_f64()?))).collect()
@@ -102,7 +111,7 @@ fn quantities(call: &Value) -> Vec<Quantity> {
 mod tests {
     use std::time::Duration;
 
-    use crate::usage::{Cost, LlmCall, Money, Operation, Quantity, Unit, Usage};
+    use crate::usage::{Cost, LlmCall, ModelCalls, Money, Operation, Quantity, Unit, Usage};
 
     #[test]
     fn reads_what_it_writes() {
@@ -123,6 +132,16 @@ mod tests {
             .time_to_first_token(Duration::from_micros(50))
             .output_tokens_per_second(60.5)
             .build();
+        let of_model = ModelCalls {
+            provider: Some("openai".to_owned()),
+            operation: Some(Operation::Embeddings),
+            model: Some("text-embedding-3-small".to_owned()),
+            calls: 2,
+            input_tokens: Some(10),
+            output_tokens: None,
+            cost: Some(Money::from_nano_usd(30)),
+        };
+        let full = LlmCall { models: vec![of_model], ..full };
         for call in [full, LlmCall::builder().build()] {
             let json = serde_json::to_value(&call).unwrap();
             assert_eq!(LlmCall::from_json(&json).as_ref(), Some(&call), "{json}");

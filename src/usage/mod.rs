@@ -40,15 +40,19 @@
 //!
 //! # Record usage in code
 //!
-//! A handler that calls a provider through an SDK records the usage with
-//! [`Tags::record_usage`](crate::Tags::record_usage). It replaces what was read from the response.
-//! [`Tags::record_cost`](crate::Tags::record_cost) adds the cost of anything else:
+//! Calls through a [client](crate::client) of this crate are recorded automatically. For other calls, such as those of an
+//! SDK with its own client, `Tags::record_response` reads the usage from the provider's response, with the provider's
+//! conventions. [`Tags::record_usage`](crate::Tags::record_usage) takes counts. Both replace what was read from the response
+//! of the request itself. [`Tags::record_cost`](crate::Tags::record_cost) adds the cost of anything else:
 //!
 //! ```
-//! use tower_tagging::usage::{ExtraCost, Money, Unit, Usage};
+//! use tower_tagging::{Tags, usage::{ExtraCost, Money, Unit, Usage}};
 //!
-//! let usage = Usage::tokens(2_006, 300).with(Unit::CacheReadTokens, 1_920).of("openai", "gpt-4o");
-//! let rows = ExtraCost::new(Money::from_nano_usd(1_500)).of("rows", 1_200.0);
+//! let tags = Tags::new();
+//! # #[cfg(feature = "llm")]
+//! tags.record_response("openai", r#"{"model":"gpt-4o","usage":{"prompt_tokens":2006,"completion_tokens":300}}"#);
+//! tags.record_usage(Usage::tokens(2_006, 300).with(Unit::CacheReadTokens, 1_920).of("openai", "gpt-4o"));
+//! tags.record_cost(ExtraCost::new(Money::from_nano_usd(1_500)).of("rows", 1_200.0));
 //! ```
 //!
 //! # Customize prices
@@ -158,7 +162,7 @@
 //!  "response_id":"chatcmpl-1","service_tier":"default","stream":true,"error":null,
 //!  "usage_status":"reported","usage":{"input_tokens":2006,"output_tokens":300,"cache_read_tokens":1920},
 //!  "cost_status":"priced","cost_usd":0.005615,"input_cost_usd":0.002615,"output_cost_usd":0.003,
-//!  "price_source":"genai-prices 0.2","calls":null,"duration_us":null,"first_token_us":412000,
+//!  "price_source":"genai-prices 0.2","calls":null,"duration_us":4608000,"first_token_us":412000,
 //!  "output_tokens_per_second":71.5,"quantities":{}}
 //! ```
 #![cfg_attr(
@@ -177,6 +181,7 @@ mod llm_call;
 mod llm_call_builder;
 mod llm_call_json;
 mod llm_endpoint;
+mod model_calls;
 mod money;
 mod observed_call;
 mod operation;
@@ -184,12 +189,14 @@ mod parse_money_error;
 mod price;
 mod quantity;
 mod recorded;
+mod recorded_call;
 mod request_facts;
 mod settle;
 mod unit;
 mod usage;
 mod usage_record;
 mod usage_status;
+mod waits;
 
 // Reading of responses, and pricing by the catalog.
 #[cfg(feature = "llm")]
@@ -208,6 +215,8 @@ mod document;
 mod field;
 #[cfg(feature = "llm")]
 mod framing;
+#[cfg(feature = "llm")]
+mod from_response;
 #[cfg(feature = "llm")]
 mod header_report;
 #[cfg(feature = "llm")]
@@ -254,6 +263,7 @@ pub use self::{
     llm_call::LlmCall,
     llm_call_builder::LlmCallBuilder,
     llm_endpoint::LlmEndpoint,
+    model_calls::ModelCalls,
     money::Money,
     operation::Operation,
     parse_money_error::ParseMoneyError,
@@ -269,7 +279,7 @@ pub(crate) use self::{
 };
 
 #[cfg(feature = "llm")]
-use self::{observation::Observation, observed_response::ObservedResponse, tap::Tap};
+use self::{observation::Observation, observed_response::ObservedResponse, reported_call::ReportedCall, tap::Tap};
 #[cfg(feature = "llm")]
 pub use self::{
     price::{CatalogError, CatalogPrices},
@@ -280,6 +290,6 @@ pub use self::{
 pub(crate) use self::without_llm::UsageTap;
 #[cfg(not(feature = "llm"))]
 use self::{
-    unobserved::{Observation, ObservedResponse},
+    unobserved::{Observation, ObservedResponse, ReportedCall},
     without_llm::Tap,
 };

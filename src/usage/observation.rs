@@ -23,14 +23,14 @@ impl Observation {
     /// Some paths may belong to something else. Their requests are calls only if request or response mention a model or
     /// usage, or code recorded a call. A result that is retrieved counts at most once, and only if the call ran in the
     /// background: the response to any other call reported its usage already.
-    pub(super) fn is_llm_call(&self, request: &RequestFacts<'_>) -> bool {
+    pub(super) fn is_llm_call(&self, is_recorded: bool, request: &RequestFacts<'_>) -> bool {
         let report = &self.report;
         let has_result = report.is_background && !report.is_pending && !report.usage.is_empty() && request.is_success;
         let is_first = has_result && request.tap.is_none_or(|tap| tap.is_first_report(report.id.as_deref()));
         if self.endpoint.is_retrieval {
             return is_first;
         }
-        let is_certain = !self.endpoint.is_tentative || !request.recorded.is_empty();
+        let is_certain = !self.endpoint.is_tentative || is_recorded;
         is_certain || report.is_llm() || request.fields.model.is_some()
     }
 

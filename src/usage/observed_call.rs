@@ -1,7 +1,8 @@
 use std::time::Duration;
 
 use super::{
-    ObservedResponse, Tap, llm_call::LlmCall, llm_endpoint::LlmEndpoint, request_facts::RequestFacts, settle::settle,
+    ObservedResponse, Tap, llm_call::LlmCall, llm_endpoint::LlmEndpoint, recorded::Recorded,
+    request_facts::RequestFacts, settle::settle,
 };
 
 /// An LLM call while it is observed.
@@ -51,7 +52,7 @@ impl ObservedCall {
     }
 
     /// Reads and prices the call.
-    pub(crate) fn settle(&mut self, request: &RequestFacts<'_>) -> Option<LlmCall> {
-        settle(self.response.take(request.duration), request)
+    pub(crate) fn settle(&mut self, recorded: &Recorded, request: &RequestFacts<'_>) -> Option<LlmCall> {
+        settle(self.response.take(request.duration), recorded, request)
     }
 }

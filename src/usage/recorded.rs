@@ -1,86 +1,51 @@
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::metadata::{Diagnostic, DiagnosticCode};
 
 use super::{
-    cost_status::CostStatus, extra_cost::ExtraCost, llm_call::LlmCall, money::Money, price::Cost, quantity::Quantity,
-    usage_record::UsageRecord,
+    extra_cost::ExtraCost, llm_call::LlmCall, model_calls::ModelCalls, money::Money, quantity::Quantity,
+    recorded_call::RecordedCall, usage_record::UsageRecord, waits::Waits,
 };
 
-/// Maximum number of recorded calls, and of quantities with different names. Later calls are added to the last of their
-/// kind, and later quantities are dropped and counted.
+/// Maximum number of recorded calls, and of quantities with different names. Later calls are added to the last that was
+/// recorded in the same way, and later quantities are dropped and counted.
 const MAX_RECORDS: usize = 256;
 
 /// The usage and the costs that code recorded for a request.
 #[derive(Debug, Default)]
 pub(crate) struct Recorded {
+    /// Rolled-up calls of the same kind are added up.
     pub(super) calls: Vec<RecordedCall>,
     pub(super) money: Option<Money>,
     pub(super) quantities: Vec<Quantity>,
     /// The number of calls that were read and priced for events of their own.
     pub(super) rolled_up: u64,
-    /// The time spent in these calls.
-    pub(super) rolled_up_time: Option<Duration>,
+    /// The last of these calls.
+    last_call: Option<Box<LlmCall>>,
+    waits: Waits,
     /// Quantities for whose names there was no room.
     dropped_quantities: u64,
-}
-
-/// One recorded LLM call.
-#[derive(Debug)]
-pub(super) struct RecordedCall {
-    pub(super) record: UsageRecord,
-    /// The cost, if the call was priced for an event of its own.
-    pub(super) known_cost: Option<KnownCost>,
-}
-
-/// The cost that another event has for the same call.
-#[derive(Debug)]
-pub(super) struct KnownCost {
-    pub(super) status: CostStatus,
-    pub(super) cost: Option<Cost>,
-}
-
-impl KnownCost {
-    fn of(call: &LlmCall) -> Self {
-        let source = || call.price_source.clone().unwrap_or_else(|| "custom".into());
-        let cost = call.cost.map(|total| Cost {
-            input: call.input_cost,
-            output: call.output_cost,
-            ..Cost::custom(total).source(source())
-        });
-        Self { status: call.cost_status, cost }
-    }
-
-    fn add(&mut self, other: Self) {
-        self.cost = match (self.cost.take(), other.cost) {
-            (Some(one), Some(other)) => Some(one.plus(&other)),
-            (one, other) => one.or(other),
-        };
-        if self.status != other.status {
-            self.status = CostStatus::Partial;
-        }
-    }
 }
 
 impl Recorded {
     /// Records usage that has not been priced.
     pub(crate) fn add_usage(&mut self, record: UsageRecord) {
-        self.add(RecordedCall { record, known_cost: None });
+        if let Some(reported) = &record.reported {
+            self.last_call = Some(Box::new(reported.call().clone()));
+        }
+        self.add(RecordedCall::by_code(record));
     }
 
-    /// Records a call that was read and priced for an event of its own.
-    pub(crate) fn add_call(&mut self, call: &LlmCall) {
-        let record = UsageRecord {
-            usage: call.usage.clone().unwrap_or_default(),
-            provider: call.provider.clone(),
-            model: call.response_model.clone().or_else(|| call.request_model.clone()),
-        };
-        self.add(RecordedCall { record, known_cost: Some(KnownCost::of(call)) });
-        // A call that made calls itself counts as these.
+    /// Records a call that was read and priced for an event of its own. `start` is its start, if known.
+    pub(crate) fn add_call(&mut self, call: &LlmCall, start: Option<Instant>) {
+        self.add(RecordedCall::of(call));
         self.rolled_up = self.rolled_up.saturating_add(call.calls.unwrap_or(1));
-        if let Some(duration) = call.duration {
-            self.rolled_up_time = Some(self.rolled_up_time.unwrap_or_default().saturating_add(duration));
+        match (start, call.duration) {
+            (Some(start), Some(duration)) if call.calls.is_none() => self.waits.add_interval(start, start + duration),
+            (_, Some(duration)) => self.waits.add(duration),
+            (_, None) => {}
         }
+        self.last_call = Some(Box::new(call.clone()));
         for quantity in &call.quantities {
             self.add_quantity(quantity.clone());
         }
@@ -95,15 +60,39 @@ impl Recorded {
     }
 
     fn add(&mut self, call: RecordedCall) {
-        let is_full = self.calls.len() >= MAX_RECORDS;
-        let is_same_kind = |other: &&mut RecordedCall| other.known_cost.is_some() == call.known_cost.is_some();
-        let Some(last) = self.calls.iter_mut().rev().find(is_same_kind).filter(|_| is_full) else {
-            return self.calls.push(call);
-        };
-        last.record.usage.add_all(&call.record.usage);
-        if let (Some(sum), Some(known_cost)) = (&mut last.known_cost, call.known_cost) {
-            sum.add(known_cost);
+        if let Some(sum) = self.calls.iter_mut().find(|other| other.is_same_kind(&call)) {
+            return sum.add(call);
         }
+        let is_full = self.calls.len() >= MAX_RECORDS;
+        let is_same_way = |other: &&mut RecordedCall| other.rolled_up.is_some() == call.rolled_up.is_some();
+        match self.calls.iter_mut().rev().find(is_same_way).filter(|_| is_full) {
+            Some(last) => last.add(call),
+            None => self.calls.push(call),
+        }
+    }
+
+    /// Fills in what the last rolled-up call reported. Its id and times describe the request only if it is the only call.
+    pub(super) fn describe(&self, call: &mut LlmCall) {
+        let Some(last) = &self.last_call else { return };
+        call.operation = call.operation.take().or_else(|| last.operation.clone());
+        call.request_model = call.request_model.take().or_else(|| last.request_model.clone());
+        call.service_tier = call.service_tier.take().or_else(|| last.service_tier.clone());
+        call.stream |= last.stream;
+        if self.calls.len() == 1 && self.rolled_up <= last.calls.unwrap_or(1) {
+            call.response_id = call.response_id.take().or_else(|| last.response_id.clone());
+            call.first_token = call.first_token.or(last.first_token);
+            call.output_tokens_per_second = last.output_tokens_per_second;
+        }
+    }
+
+    /// Returns the time spent waiting for rolled-up calls.
+    pub(super) fn rolled_up_time(&self) -> Option<Duration> {
+        self.waits.total()
+    }
+
+    /// Returns the rolled-up calls by model.
+    pub(super) fn models(&self) -> Vec<ModelCalls> {
+        self.calls.iter().filter_map(RecordedCall::models).collect()
     }
 
     fn add_quantity(&mut self, quantity: Quantity) {
@@ -129,42 +118,62 @@ impl Recorded {
 
     /// Returns the approximate heap memory, in bytes.
     pub(crate) fn approximate_bytes(&self) -> usize {
-        let calls = self.calls.iter().map(|RecordedCall { record, .. }| {
-            let names = [&record.provider, &record.model].into_iter().flatten().map(String::capacity).sum::<usize>();
-            size_of::<RecordedCall>() + names + record.usage.approximate_bytes()
-        });
+        let calls = self.calls.iter().map(RecordedCall::approximate_bytes);
+        let last = self.last_call.iter().map(|call| call.approximate_bytes());
         let quantities = self.quantities.iter().map(|quantity| size_of::<Quantity>() + quantity.name().len());
-        calls.chain(quantities).sum()
+        calls.chain(last).chain(quantities).sum()
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::usage::Usage;
+    use crate::usage::{Cost, Usage};
 
-    use super::{Cost, CostStatus, Duration, ExtraCost, LlmCall, MAX_RECORDS, Money, Recorded};
+    use super::{Duration, ExtraCost, LlmCall, MAX_RECORDS, Money, Recorded};
 
-    #[test]
-    fn adds_to_the_last_call_of_the_same_kind_when_full() {
-        let mut recorded = Recorded::default();
-        let priced = LlmCall::builder()
+    fn call(model: &str) -> LlmCall {
+        let cost = Cost::custom(Money::from_nano_usd(5));
+        LlmCall::builder()
+            .response_model(model)
             .usage(Usage::tokens(1, 0))
             .duration(Duration::from_secs(2))
-            .cost(Cost::custom(Money::from_nano_usd(5)))
-            .build();
-        recorded.add_call(&priced);
+            .cost(cost)
+            .build()
+    }
+
+    #[test]
+    fn adds_up_calls_of_the_same_kind() {
+        let mut recorded = Recorded::default();
+        for model in ["a", "b", "a"] {
+            recorded.add_call(&call(model), None);
+        }
+        recorded.add_usage(Usage::tokens(7, 0).into());
+        recorded.add_usage(Usage::tokens(8, 0).into());
+        assert_eq!((recorded.rolled_up, recorded.rolled_up_time()), (3, Some(Duration::from_secs(6))));
+        let inputs: Vec<_> = recorded.calls.iter().map(|call| call.record.usage.input_tokens().unwrap()).collect();
+        assert_eq!(inputs, [2, 1, 7, 8], "recorded usage is priced one by one");
+        let models: Vec<_> = recorded.models().into_iter().map(|of| (of.model.unwrap(), of.calls, of.cost)).collect();
+        let nanos = |amount| Some(Money::from_nano_usd(amount));
+        assert_eq!(models, [("a".to_owned(), 2, nanos(10)), ("b".to_owned(), 1, nanos(5))]);
+    }
+
+    #[test]
+    fn adds_to_the_last_call_of_the_same_way_when_full() {
+        let mut recorded = Recorded::default();
+        recorded.add_call(&call("first"), None);
         for _ in 0..MAX_RECORDS + 10 {
             recorded.add_usage(Usage::tokens(1, 0).into());
         }
-        recorded.add_call(&LlmCall::builder().usage(Usage::tokens(2, 0)).calls(3).build());
-        assert_eq!((recorded.rolled_up, recorded.rolled_up_time), (4, Some(Duration::from_secs(2))));
+        let of_calls = LlmCall::builder().usage(Usage::tokens(2, 0)).calls(3).build();
+        recorded.add_call(&of_calls, None);
+        assert_eq!((recorded.rolled_up, recorded.rolled_up_time()), (4, Some(Duration::from_secs(2))));
         assert_eq!(recorded.calls.len(), MAX_RECORDS);
         assert_eq!(recorded.calls.last().unwrap().record.usage.input_tokens(), Some(12));
         let first = recorded.calls.first().unwrap();
         assert_eq!(first.record.usage.input_tokens(), Some(3));
-        let known_cost = first.known_cost.as_ref().unwrap();
-        assert_eq!(known_cost.status, CostStatus::Partial);
-        assert_eq!(known_cost.cost.as_ref().unwrap().total, Money::from_nano_usd(5));
+        let rolled_up = first.rolled_up.as_ref().unwrap();
+        assert!(rolled_up.has_calls_without_usage && !rolled_up.has_unpriced_calls);
+        assert_eq!(rolled_up.cost.as_ref().unwrap().total, Money::from_nano_usd(5));
     }
 
     #[test]

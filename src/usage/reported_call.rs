@@ -17,6 +17,7 @@ use super::{
 };
 
 /// An LLM call as the provider reported it, and what its price depends on.
+#[derive(Debug)]
 pub(super) struct ReportedCall {
     pub(super) call: LlmCall,
     pub(super) report: ResponseReport,
@@ -27,14 +28,25 @@ pub(super) struct ReportedCall {
 }
 
 impl ReportedCall {
+    /// Returns the call without a price.
+    pub(super) fn call(&self) -> &LlmCall {
+        &self.call
+    }
+
     /// Prices the call: by the cost that the provider reported, or else by the price book.
-    pub(super) fn price(self, request: &RequestFacts<'_>) -> LlmCall {
-        let Self { mut call, report, iterations, is_waived } = self;
+    pub(super) fn price(mut self, request: &RequestFacts<'_>) -> LlmCall {
+        let call = std::mem::replace(&mut self.call, LlmCall::unknown());
+        self.price_as(call, request)
+    }
+
+    /// Prices a call with the same response.
+    pub(super) fn price_as(&self, mut call: LlmCall, request: &RequestFacts<'_>) -> LlmCall {
+        let Self { report, iterations, is_waived, .. } = self;
         let Some((tap, book)) = request.pricing() else {
             call.cost_status = CostStatus::Off;
             return call;
         };
-        if let Some(cost) = reported_cost(call.provider.as_deref(), &report, call.stream) {
+        if let Some(cost) = reported_cost(call.provider.as_deref(), report, call.stream) {
             set_cost(&mut call, cost, true);
             return call;
         }
@@ -48,14 +60,14 @@ impl ReportedCall {
             time: request.time,
             metadata: request.metadata,
         };
-        let CostBreakdown { cost, covers_all_usage } = billable.price(book, usage, &iterations);
+        let CostBreakdown { cost, covers_all_usage } = billable.price(book, usage, iterations);
         let covers_all_usage = covers_all_usage && !has_unreported_searches(&call);
         if cost.is_none() || !covers_all_usage {
             tap.count_unpriced();
         }
         match cost {
             Some(cost) => {
-                let cost = if is_waived { waived(cost) } else { cost };
+                let cost = if *is_waived { waived(cost) } else { cost };
                 set_cost(&mut call, cost, covers_all_usage && iterations.problem.is_none());
             }
             None => call.cost_status = CostStatus::UnpricedModel,

@@ -2,7 +2,7 @@ use std::time::{Duration, SystemTime};
 
 use crate::{Metadata, body::request_fields::RequestFields};
 
-use super::{UsageTap, price::PriceBook, recorded::Recorded};
+use super::{UsageTap, price::PriceBook};
 
 /// The facts about a request that its LLM call is settled with.
 #[cfg_attr(not(feature = "llm"), allow(dead_code, reason = "some facts only matter to observed responses"))]
@@ -10,8 +10,6 @@ use super::{UsageTap, price::PriceBook, recorded::Recorded};
 pub(crate) struct RequestFacts<'a> {
     /// The configuration of reading and pricing.
     pub(crate) tap: Option<&'a UsageTap>,
-    /// The usage and the costs that code recorded.
-    pub(crate) recorded: &'a Recorded,
     /// The fields of the request body.
     pub(crate) fields: &'a RequestFields,
     pub(crate) time: SystemTime,

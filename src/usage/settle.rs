@@ -9,7 +9,8 @@ use super::{
     llm_call::LlmCall,
     money::Money,
     price::{Cost, PriceQuery, joined_sources, price_or_none},
-    recorded::{KnownCost, Recorded, RecordedCall},
+    recorded::Recorded,
+    recorded_call::{RecordedCall, RolledUp},
     request_facts::RequestFacts,
     usage::Usage,
     usage_record::UsageRecord,
@@ -19,20 +20,25 @@ use super::{
 /// Returns the LLM call of a request, or `None` if there is neither a call nor a recorded usage or cost.
 ///
 /// Recorded usage replaces observed usage. A recorded cost alone is added to the observed call.
-pub(super) fn settle(observation: Option<Observation>, request: &RequestFacts<'_>) -> Option<LlmCall> {
-    let recorded = request.recorded;
-    let observation = observation.filter(|observation| observation.is_llm_call(request));
+pub(super) fn settle(
+    observation: Option<Observation>,
+    recorded: &Recorded,
+    request: &RequestFacts<'_>,
+) -> Option<LlmCall> {
+    let observation = observation.filter(|observation| observation.is_llm_call(!recorded.is_empty(), request));
     let is_observed = observation.is_some();
     let mut call = match observation {
         Some(observation) if recorded.calls.is_empty() => with_recorded_cost(observation.price(request), recorded),
-        Some(observation) => with_recorded_usage(observation.describe(request), request),
+        Some(observation) => with_recorded_usage(observation.describe(request), recorded, request),
         None if recorded.is_empty() => return None,
-        None => with_recorded_usage(described_by_request(request), request),
+        None => with_recorded_usage(described_by_request(request), recorded, request),
     };
     call.calls = (recorded.rolled_up > 0).then_some(recorded.rolled_up);
-    call.duration = recorded.rolled_up_time.or_else(|| is_observed.then_some(request.duration));
+    call.models = recorded.models();
+    call.duration = recorded.rolled_up_time().or_else(|| is_observed.then_some(request.duration));
     call.round_times();
-    call.output_tokens_per_second = output_rate(&call, request.duration);
+    let rate = output_rate(&call, request.duration);
+    call.output_tokens_per_second = call.output_tokens_per_second.or(rate);
     if call.cost_status == CostStatus::Priced && !call.inconsistencies.is_empty() {
         call.cost_status = CostStatus::Partial;
     }
@@ -51,8 +57,8 @@ fn described_by_request(request: &RequestFacts<'_>) -> LlmCall {
 }
 
 /// Returns the LLM call of a request without an observed call, if code recorded usage or a cost.
-pub(crate) fn settle_recorded(request: &RequestFacts<'_>) -> Option<LlmCall> {
-    settle(None, request)
+pub(crate) fn settle_recorded(recorded: &Recorded, request: &RequestFacts<'_>) -> Option<LlmCall> {
+    settle(None, recorded, request)
 }
 
 /// Adds a recorded cost to an observed call.
@@ -73,12 +79,16 @@ fn with_recorded_cost(mut call: LlmCall, recorded: &Recorded) -> LlmCall {
 }
 
 /// Replaces the usage and the cost of a call by the sum of the recorded calls.
-fn with_recorded_usage(mut call: LlmCall, request: &RequestFacts<'_>) -> LlmCall {
-    let Recorded { calls, money, quantities, .. } = request.recorded;
+fn with_recorded_usage(mut call: LlmCall, recorded: &Recorded, request: &RequestFacts<'_>) -> LlmCall {
+    let Recorded { calls, money, quantities, .. } = recorded;
     let mut sum = RecordedSum::new(*money);
+    recorded.describe(&mut call);
     for recorded in calls {
         let record = &recorded.record;
-        call.inconsistencies.extend(inconsistencies(&record.usage));
+        match &record.reported {
+            Some(reported) => call.inconsistencies.extend(reported.call().inconsistencies.iter().cloned()),
+            None => call.inconsistencies.extend(inconsistencies(&record.usage)),
+        }
         call.provider = record.provider.clone().or_else(|| call.provider.take());
         call.response_model = record.model.clone().or_else(|| call.response_model.take());
         sum.add(recorded, request);
@@ -89,7 +99,7 @@ fn with_recorded_usage(mut call: LlmCall, request: &RequestFacts<'_>) -> LlmCall
     call.cost = sum.total();
     call.input_cost = sum.part(|cost| cost.input);
     call.output_cost = sum.part(|cost| cost.output);
-    call.usage_status = UsageStatus::Recorded;
+    call.usage_status = calls.iter().map(|call| call.status).reduce(UsageStatus::and).unwrap_or(UsageStatus::Recorded);
     call.usage = (!sum.usage.is_empty()).then_some(sum.usage);
     call
 }
@@ -119,21 +129,26 @@ impl RecordedSum {
 
     fn add(&mut self, call: &RecordedCall, request: &RequestFacts<'_>) {
         self.usage.add_all(&call.record.usage);
-        match &call.known_cost {
-            Some(known_cost) => self.add_known_cost(known_cost),
+        match &call.rolled_up {
+            Some(rolled_up) => self.add_rolled_up(rolled_up),
             None => self.price(&call.record, request),
         }
     }
 
-    fn add_known_cost(&mut self, KnownCost { status, cost }: &KnownCost) {
-        self.costs.extend(cost.clone());
-        self.has_unpriced_calls |= *status == CostStatus::UnpricedModel;
-        self.has_partial_costs |= *status == CostStatus::Partial;
-        self.has_calls_without_usage |= *status == CostStatus::NoUsage;
+    fn add_rolled_up(&mut self, call: &RolledUp) {
+        self.costs.extend(call.cost.clone());
+        self.has_unpriced_calls |= call.has_unpriced_calls;
+        self.has_partial_costs |= call.has_partial_costs;
+        self.has_calls_without_usage |= call.has_calls_without_usage;
     }
 
     fn price(&mut self, record: &UsageRecord, request: &RequestFacts<'_>) {
         let Some((tap, book)) = request.pricing() else { return };
+        if let Some(reported) = &record.reported {
+            let call = LlmCall { response_model: record.model.clone(), ..reported.call().clone() };
+            let priced = RecordedCall::of(&reported.price_as(call, request));
+            return priced.rolled_up.iter().for_each(|call| self.add_rolled_up(call));
+        }
         let Some(model) = record.model.as_deref() else {
             // A recorded cost is taken to be the cost of usage without a model.
             self.has_unpriced_calls |= self.money.is_none();
@@ -189,6 +204,7 @@ impl RecordedSum {
             (true, _) if is_incomplete => CostStatus::Partial,
             (true, _) => CostStatus::Priced,
             (false, true) => CostStatus::UnpricedModel,
+            (false, false) if self.has_partial_costs => CostStatus::Partial,
             (false, false) if self.usage.is_empty() => CostStatus::NoUsage,
             (false, false) => CostStatus::Off,
         }
@@ -220,7 +236,6 @@ mod tests {
         let (fields, metadata) = (RequestFields::default(), Metadata::new());
         let request = RequestFacts {
             tap: None,
-            recorded,
             fields: &fields,
             time: UNIX_EPOCH,
             host: "",
@@ -229,7 +244,7 @@ mod tests {
             duration: Duration::from_secs(1),
             metadata: &metadata,
         };
-        settle(None, &request)
+        settle(None, recorded, &request)
     }
 
     fn cost(dollars: &str) -> Cost {
@@ -260,14 +275,14 @@ mod tests {
         let mut recorded = Recorded::default();
         let parts = |input: &str, output: &str| cost("3").parts(input.parse().unwrap(), output.parse().unwrap());
         for cost in [parts("1", "2"), parts("2", "1").source("provider")] {
-            recorded.add_call(&LlmCall::builder().usage(Usage::tokens(1, 1)).cost(cost).build());
+            recorded.add_call(&LlmCall::builder().usage(Usage::tokens(1, 1)).cost(cost).build(), None);
         }
         let call = settled(&recorded).unwrap();
         assert_eq!((call.cost_status(), call.price_source()), (CostStatus::Priced, Some("custom and provider")));
         let dollars = [call.cost(), call.input_cost(), call.output_cost()].map(|amount| amount.unwrap().to_string());
         assert_eq!(dollars, ["6", "3", "3"]);
 
-        recorded.add_call(&LlmCall::builder().build());
+        recorded.add_call(&LlmCall::builder().build(), None);
         assert_eq!(settled(&recorded).unwrap().cost_status(), CostStatus::Partial);
     }
 

@@ -8,7 +8,7 @@ use super::{llm_call::LlmCall, llm_endpoint::LlmEndpoint, request_facts::Request
 pub(super) struct Observation(Infallible);
 
 impl Observation {
-    pub(super) fn is_llm_call(&self, _request: &RequestFacts<'_>) -> bool {
+    pub(super) fn is_llm_call(&self, _is_recorded: bool, _request: &RequestFacts<'_>) -> bool {
         match self.0 {}
     }
 
@@ -17,6 +17,20 @@ impl Observation {
     }
 
     pub(super) fn price(self, _request: &RequestFacts<'_>) -> LlmCall {
+        match self.0 {}
+    }
+}
+
+/// Has no value, since no response is read.
+#[derive(Debug)]
+pub(super) struct ReportedCall(Infallible);
+
+impl ReportedCall {
+    pub(super) fn call(&self) -> &LlmCall {
+        match self.0 {}
+    }
+
+    pub(super) fn price_as(&self, _call: LlmCall, _request: &RequestFacts<'_>) -> LlmCall {
         match self.0 {}
     }
 }

@@ -104,11 +104,15 @@ impl UsageTap {
     ///
     /// Use this for layers around a client, so that the event of an inbound request shows the cost of all calls that it made.
     /// That request is [`Tags::current`] at the start of the call. Calls count until the request is over, and each is priced
-    /// on its own. Usage is read when the call ends, on the thread that ends it.
+    /// on its own. Usage is read when the call ends, on the thread that ends it. A [`TaggedClient`](crate::client::TaggedClient)
+    /// does this by default.
+    ///
+    /// The event shows a single call as the call's own event would, and several calls by [model](crate::usage::LlmCall::models).
+    /// The [duration](crate::usage::LlmCall::duration) is the time spent waiting for them.
     ///
     /// The layer does not need a sink for that. With a sink or telemetry, each call also has its own event, so a sum over all
-    /// events counts it twice. Failed calls that were not billed are left out. The cost of a cancelled call is unknown, so the
-    /// cost of the request is `partial`.
+    /// events counts it twice. Failed calls that were not billed are left out. What a call whose response was dropped used is
+    /// unknown, so the usage and the cost of the request are `partial`. The error of a call is not an error of the request.
     ///
     /// ```
     /// use tower_tagging::{TaggingLayer, usage::UsageTap};

@@ -87,7 +87,7 @@ pub(crate) fn event_of_every_column() -> Arc<Event> {
             "method": "POST", "path": "/v1/chat/completions", "route": "/v1/{endpoint}/completions",
             "host": "api.example.com", "http_version": "HTTP/2.0", "body_bytes": 69
         },
-        "response": {"status": 429, "body_bytes": 580},
+        "response": {"status": 429, "grpc_status": 8, "body_bytes": 580},
         "timing": {"head_us": 1250999, "first_byte_us": 2000000, "duration_us": 3000001},
         "api_key": "ci", "workspace": "acme", "virtual_key": "openai-eu",
         "outcome": "rejected", "rejection": "budget", "limit_rule": "team-month", "error": "the budget is spent",
@@ -103,7 +103,11 @@ pub(crate) fn event_of_every_column() -> Arc<Event> {
                 "web_searches": 9, "citation_tokens": 10
             },
             "cost_status": "partial", "cost_usd": 3e-9, "input_cost_usd": 1e-9,
-            "output_cost_usd": 2e-9, "price_source": "custom", "calls": 2, "duration_us": 2999000,
+            "output_cost_usd": 2e-9, "price_source": "custom", "calls": 2,
+            "models": [{
+                "provider": "openai", "operation": "chat", "model": "gpt-4o-2024-08-06", "calls": 2,
+                "input_tokens": 1, "output_tokens": 2, "cost_usd": 3e-9
+            }], "duration_us": 2999000,
             "first_token_us": 2500000, "output_tokens_per_second": 4.0, "quantities": {"rows": 12.5}
         }
     }"#;
@@ -204,9 +208,11 @@ pub(crate) fn expected(event: &Event) -> Value {
         "http_version": request["http_version"],
         "request_bytes": request["body_bytes"],
         "status_code": json["response"]["status"],
+        "grpc_status": json["response"]["grpc_status"],
         "response_bytes": json["response"]["body_bytes"],
         "error_message": json["error"],
         "is_error": json["response"]["status"].as_u64() >= Some(400)
+            || json["response"]["grpc_status"].as_u64() > Some(1)
             || ["failed", "panicked"].contains(&json["outcome"].as_str().unwrap())
             || json["llm"]["error"].is_string(),
         "raw_metadata": json["metadata"],

@@ -1,5 +1,7 @@
 //! A mock OTLP collector over HTTP and gRPC that decodes or refuses requests.
 
+#![allow(dead_code, reason = "each test uses its part")]
+
 use std::{
     collections::BTreeMap,
     net::SocketAddr,
@@ -19,8 +21,9 @@ use axum::{
 use http_body_util::{BodyExt, Full};
 use opentelemetry_proto::tonic::{
     collector::{
-        logs::v1::ExportLogsServiceRequest, metrics::v1::ExportMetricsServiceRequest,
-        trace::v1::ExportTraceServiceRequest,
+        logs::v1::{ExportLogsPartialSuccess, ExportLogsServiceRequest, ExportLogsServiceResponse},
+        metrics::v1::ExportMetricsServiceRequest,
+        trace::v1::{ExportTracePartialSuccess, ExportTraceServiceRequest, ExportTraceServiceResponse},
     },
     common::v1::{AnyValue, KeyValue, any_value::Value},
     logs::v1::LogRecord,
@@ -39,6 +42,31 @@ pub(crate) struct Received {
     pub(crate) compressed: usize,
     /// The response to all requests with spans or logs, if they are refused.
     pub(crate) refusal: Option<Refusal>,
+    /// The part of each request with spans or logs that is rejected.
+    pub(crate) partial: Option<Partial>,
+    /// The headers of the latest request with spans over gRPC.
+    pub(crate) headers: HeaderMap,
+}
+
+/// A partial success.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Partial {
+    pub(crate) rejected: i64,
+    pub(crate) message: String,
+    /// Responds in JSON over HTTP.
+    pub(crate) is_json: bool,
+}
+
+impl Partial {
+    /// Returns the response over HTTP. `json_name` is the name of the count in JSON.
+    fn response(&self, json_name: &str, message: &impl Message) -> Response {
+        if self.is_json {
+            let partial = serde_json::json!({json_name: self.rejected.to_string(), "errorMessage": self.message});
+            let body = serde_json::json!({"partialSuccess": partial}).to_string();
+            return ([(CONTENT_TYPE, "application/json; charset=utf-8")], body).into_response();
+        }
+        ([(CONTENT_TYPE, "application/x-protobuf")], message.encode_to_vec()).into_response()
+    }
 }
 
 /// An error response.
@@ -113,6 +141,11 @@ impl Receiver {
     /// Refuses all requests with spans or logs, or accepts them again.
     pub(crate) fn refuse(&self, refusal: Option<Refusal>) {
         self.received.lock().unwrap().refusal = refusal;
+    }
+
+    /// Rejects part of each request with spans or logs.
+    pub(crate) fn reject(&self, partial: Option<Partial>) {
+        self.received.lock().unwrap().partial = partial;
     }
 
     pub(crate) fn with<T>(&self, read: impl FnOnce(&Received) -> T) -> T {
@@ -245,7 +278,10 @@ async fn traces(received: Shared, body: Bytes) -> Response {
         let spans = group.scope_spans.into_iter().flat_map(|scope| scope.spans);
         received.spans.extend(spans.map(|span| (span, resource.clone())));
     }
-    StatusCode::OK.into_response()
+    let Some(partial) = received.partial.clone() else { return StatusCode::OK.into_response() };
+    let success =
+        ExportTracePartialSuccess { rejected_spans: partial.rejected, error_message: partial.message.clone() };
+    partial.response("rejectedSpans", &ExportTraceServiceResponse { partial_success: Some(success) })
 }
 
 async fn metrics(received: Shared, body: Bytes) -> Response {
@@ -261,8 +297,12 @@ async fn logs(received: Shared, body: Bytes) -> Response {
     }
     let request = ExportLogsServiceRequest::decode(plain(&received, &body)).unwrap();
     let groups = request.resource_logs.into_iter().flat_map(|group| group.scope_logs);
-    received.lock().unwrap().logs.extend(groups.flat_map(|scope| scope.log_records));
-    StatusCode::OK.into_response()
+    let mut received = received.lock().unwrap();
+    received.logs.extend(groups.flat_map(|scope| scope.log_records));
+    let Some(partial) = received.partial.clone() else { return StatusCode::OK.into_response() };
+    let success =
+        ExportLogsPartialSuccess { rejected_log_records: partial.rejected, error_message: partial.message.clone() };
+    partial.response("rejectedLogRecords", &ExportLogsServiceResponse { partial_success: Some(success) })
 }
 
 fn refusal(State(received): &Shared) -> Option<Refusal> {
@@ -272,25 +312,29 @@ fn refusal(State(received): &Shared) -> Option<Refusal> {
 /// The length of the prefix of a gRPC message, which is the compression flag and the message length.
 const GRPC_PREFIX: usize = 5;
 
-async fn grpc_traces(received: Shared, body: Bytes) -> Response {
-    grpc_response(traces(received, body.slice(GRPC_PREFIX..)).await)
+async fn grpc_traces(received: Shared, headers: HeaderMap, body: Bytes) -> Response {
+    received.lock().unwrap().headers = headers;
+    grpc_response(traces(received, body.slice(GRPC_PREFIX..)).await).await
 }
 
 async fn grpc_metrics(received: Shared, body: Bytes) -> Response {
-    grpc_response(metrics(received, body.slice(GRPC_PREFIX..)).await)
+    grpc_response(metrics(received, body.slice(GRPC_PREFIX..)).await).await
 }
 
 async fn grpc_logs(received: Shared, body: Bytes) -> Response {
-    grpc_response(logs(received, body.slice(GRPC_PREFIX..)).await)
+    grpc_response(logs(received, body.slice(GRPC_PREFIX..)).await).await
 }
 
-/// Returns an empty message with the status OK, unless the response already is a gRPC error.
-fn grpc_response(response: Response) -> Response {
+/// Returns the message with the status OK, unless the response already is a gRPC error.
+async fn grpc_response(response: Response) -> Response {
     if response.headers().contains_key("grpc-status") {
         return response;
     }
     let trailers = HeaderMap::from_iter([(HeaderName::from_static("grpc-status"), HeaderValue::from_static("0"))]);
-    let message = Full::new(Bytes::from_static(&[0; GRPC_PREFIX]));
-    let body = Body::new(message.with_trailers(std::future::ready(Some(Ok(trailers)))));
+    let message = response.into_body().collect().await.unwrap().to_bytes();
+    let mut frame = vec![0];
+    frame.extend_from_slice(&u32::try_from(message.len()).unwrap().to_be_bytes());
+    frame.extend_from_slice(&message);
+    let body = Body::new(Full::new(Bytes::from(frame)).with_trailers(std::future::ready(Some(Ok(trailers)))));
     ([(CONTENT_TYPE, "application/grpc")], body).into_response()
 }

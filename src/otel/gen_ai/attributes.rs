@@ -3,19 +3,41 @@ use opentelemetry::KeyValue;
 use crate::{
     Event,
     otel::{attribute_list::AttributeList, gen_ai_conventions::GenAiConventions},
-    usage::{LlmCall, Unit},
+    usage::{LlmCall, Unit, Usage},
 };
 
+use super::exported_calls::ExportedCalls;
 use super::names::{operation_name, provider_attributes, provider_name, system_name};
 
 /// Adds the attributes of the event's LLM call, if it has one.
 ///
 /// Names without a convention, such as those of the cost, begin with `tower_tagging.`.
 pub(in crate::otel) fn add_attributes(event: &Event, conventions: GenAiConventions, list: &mut AttributeList) {
-    if let Some(call) = event.llm() {
+    let Some(call) = event.llm() else { return };
+    if event.attachment(ExportedCalls::have_spans).is_some() {
+        add_rolled_up(call, list);
+    } else {
         add_call(call, conventions, list);
         add_usage(call, conventions, list);
         add_cost(call, list);
+    }
+}
+
+/// Adds the sums over calls that have their own spans, under names that differ from those of the calls. A sum over all spans
+/// then counts each call once.
+fn add_rolled_up(call: &LlmCall, list: &mut AttributeList) {
+    for (name, count) in [
+        ("tower_tagging.rolled_up.calls", call.calls()),
+        ("tower_tagging.rolled_up.input_tokens", call.usage().and_then(Usage::input_tokens)),
+        ("tower_tagging.rolled_up.output_tokens", call.usage().and_then(Usage::output_tokens)),
+    ] {
+        if let Some(count) = count {
+            list.number(name, count);
+        }
+    }
+    list.fixed("tower_tagging.rolled_up.cost.status", call.cost_status().as_str());
+    if let Some(cost) = call.cost() {
+        list.push(KeyValue::new("tower_tagging.rolled_up.cost.usd", cost.usd()));
     }
 }
 

@@ -8,10 +8,13 @@ use opentelemetry::{
 use crate::{
     Event,
     otel::{gen_ai_conventions::GenAiConventions, metric_labels::MetricLabels},
-    usage::{LlmCall, Usage},
+    usage::LlmCall,
 };
 
-use super::names::{operation_name, provider_attributes, provider_name};
+use super::{
+    exported_calls::{Amounts, ExportedCalls},
+    names::{operation_name, provider_attributes, provider_name},
+};
 
 /// Bucket boundaries in seconds, as the
 /// [conventions](https://opentelemetry.io/docs/specs/semconv/gen-ai/gen-ai-metrics/) recommend.
@@ -70,21 +73,23 @@ impl GenAiInstruments {
         error_type: Option<&str>,
     ) {
         let Some(call) = event.llm() else { return };
+        let exported = event.attachment(|_: &ExportedCalls| true);
+        let measured = exported.map(ExportedCalls::measured).unwrap_or_default();
+        let (input, output, cost) = measured.rest_of(call);
+        if measured != Amounts::default() && (input, output, cost) == (None, None, None) {
+            return;
+        }
         let mut of_call = tags.to_vec();
         self.add_labels(call, labels, &mut of_call);
         let mut of_duration = of_call.clone();
         of_duration.extend(error_type.map(|kind| KeyValue::new("error.type", kind.to_owned())));
         self.duration.record(event.duration().as_secs_f64(), &of_duration);
-        if let Some(cost) = call.cost() {
+        if let Some(cost) = cost {
             of_call.push(KeyValue::new("currency", "USD"));
             self.cost.add(cost.usd(), &of_call);
             of_call.pop();
         }
-        let counts = [
-            ("input", call.usage().and_then(Usage::input_tokens)),
-            ("output", call.usage().and_then(Usage::output_tokens)),
-        ];
-        for (kind, count) in counts {
+        for (kind, count) in [("input", input), ("output", output)] {
             if let Some(count) = count {
                 of_call.push(KeyValue::new("gen_ai.token.type", kind));
                 self.tokens.record(count, &of_call);

@@ -1,4 +1,16 @@
-use crate::{otel::gen_ai_conventions::GenAiConventions, usage::Operation};
+use crate::{
+    otel::gen_ai_conventions::GenAiConventions,
+    usage::{LlmCall, Operation},
+};
+
+/// Returns the name of a call's span, such as `chat gpt-4o`: the operation, and the requested model if it is known.
+pub(in crate::otel) fn span_name(call: &LlmCall) -> Option<String> {
+    let operation = operation_name(call.operation()?);
+    Some(match call.request_model() {
+        Some(model) => format!("{operation} {model}"),
+        None => operation.to_owned(),
+    })
+}
 
 /// Returns the attribute names of the provider: the current one and the old one.
 pub(super) fn provider_attributes(conventions: GenAiConventions) -> (Option<&'static str>, Option<&'static str>) {

@@ -8,8 +8,11 @@ use hyper_util::{
     rt::{TokioExecutor, TokioTimer},
 };
 use opentelemetry_http::HttpError;
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse;
+use prost::Message;
+use serde_json::Value;
 
-use crate::otel::otel_error::OtelError;
+use crate::otel::{otel_error::OtelError, rejections::Rejections};
 
 use super::{certificates::Certificates, signal::Signal};
 
@@ -26,6 +29,7 @@ const MAX_RESPONSE_BYTES: usize = 1024 * 1024;
 pub(super) struct HttpClient {
     client: Client<Connector, Full<Bytes>>,
     timeout: Duration,
+    rejections: Rejections,
 }
 
 impl HttpClient {
@@ -38,11 +42,13 @@ impl HttpClient {
             .enable_http1()
             .build();
         let client = Client::builder(TokioExecutor::new()).pool_timer(TokioTimer::new()).build(connector);
-        let timeout = match signal.setting("TIMEOUT") {
-            Some(millis) => millis.value.parse().map_err(|_| millis.invalid("expected a number of milliseconds"))?,
-            None => 10_000,
-        };
-        Ok(Self { client, timeout: Duration::from_millis(timeout) })
+        let timeout = Duration::from_millis(signal.timeout()?);
+        Ok(Self { client, timeout, rejections: Rejections::default() })
+    }
+
+    /// Records what the collector rejects of the spans or log records.
+    pub(super) fn record_rejections(self, rejections: Rejections) -> Self {
+        Self { rejections, ..self }
     }
 
     async fn send(self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
@@ -52,10 +58,34 @@ impl HttpClient {
             let body = Limited::new(body, MAX_RESPONSE_BYTES).collect().await?.to_bytes();
             Ok::<_, HttpError>(Response::from_parts(head, body))
         };
-        tokio::time::timeout(self.timeout, exchange)
+        let response = tokio::time::timeout(self.timeout, exchange)
             .await
-            .map_err(|_| HttpError::from(format!("no response from the collector within {:?}", self.timeout)))?
+            .map_err(|_| HttpError::from(format!("no response from the collector within {:?}", self.timeout)))??;
+        if response.status().is_success()
+            && let Some((rejected, message)) = partial_success(&response)
+        {
+            self.rejections.record(rejected, &message);
+        }
+        Ok(response)
     }
+}
+
+/// Returns the number of rejected spans or log records of a response, and the reason.
+fn partial_success(response: &Response<Bytes>) -> Option<(i64, String)> {
+    let media_type = response.headers().get(http::header::CONTENT_TYPE).map_or(&b""[..], |value| value.as_bytes());
+    // A response should have the format of its request. Some collectors always send JSON.
+    if media_type.get(..16).is_some_and(|start| start.eq_ignore_ascii_case(b"application/json")) {
+        let response: Value = serde_json::from_slice(response.body()).ok()?;
+        let partial = response.get("partialSuccess")?;
+        // 64-bit integers are text in the JSON of protobuf.
+        let count = |value: &Value| value.as_i64().or_else(|| value.as_str()?.parse().ok());
+        let rejected = ["rejectedSpans", "rejectedLogRecords"].iter().find_map(|name| partial.get(name));
+        let message = partial.get("errorMessage").and_then(Value::as_str).unwrap_or_default();
+        return Some((rejected.and_then(count).unwrap_or_default(), message.to_owned()));
+    }
+    // On the wire, this is the same message as that of log records.
+    let partial = ExportTraceServiceResponse::decode(response.body().clone()).ok()?.partial_success?;
+    Some((partial.rejected_spans, partial.error_message))
 }
 
 impl opentelemetry_http::HttpClient for HttpClient {

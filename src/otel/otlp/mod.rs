@@ -1,7 +1,10 @@
 //! Export over OTLP: exporters, TLS, and the environment variables that configure them.
 
 mod certificates;
+mod destination;
 mod export_runtime;
+mod grpc_exporter;
+mod grpc_settings;
 mod http_client;
 mod on_runtime;
 mod otlp_exporter;

@@ -6,23 +6,24 @@ use std::{
     time::Duration,
 };
 
-use opentelemetry_otlp::{LogExporter, MetricExporter, SpanExporter};
+use opentelemetry_otlp::MetricExporter;
 use opentelemetry_sdk::{
     Resource,
     error::OTelSdkResult,
-    logs::LogBatch,
+    logs::{LogBatch, LogExporter},
     metrics::{Temporality, data::ResourceMetrics, exporter::PushMetricExporter},
-    trace::SpanData,
+    trace::{SpanData, SpanExporter},
 };
 use pin_project_lite::pin_project;
 
-use super::export_runtime::ExportRuntime;
+use super::{destination::Destination, export_runtime::ExportRuntime};
 
 /// An exporter whose futures run within the export runtime, on whichever thread they are polled.
 #[derive(Debug)]
 pub(super) struct OnRuntime<E> {
     exporter: E,
     runtime: Arc<ExportRuntime>,
+    destination: Destination,
 }
 
 pin_project! {
@@ -30,29 +31,30 @@ pin_project! {
         #[pin]
         future: F,
         runtime: Arc<ExportRuntime>,
+        destination: Destination,
     }
 }
 
-impl<F: Future> Future for Within<F> {
-    type Output = F::Output;
+impl<F: Future<Output = OTelSdkResult>> Future for Within<F> {
+    type Output = OTelSdkResult;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        this.runtime.within(|| this.future.poll(context))
+        this.runtime.within(|| this.future.poll(context)).map_err(|error| this.destination.describe(error))
     }
 }
 
 impl<E> OnRuntime<E> {
-    pub(super) fn new(exporter: E, runtime: &Arc<ExportRuntime>) -> Self {
-        Self { exporter, runtime: Arc::clone(runtime) }
+    pub(super) fn new(exporter: E, runtime: &Arc<ExportRuntime>, destination: Destination) -> Self {
+        Self { exporter, runtime: Arc::clone(runtime), destination }
     }
 
-    fn run<F: Future>(&self, future: F) -> Within<F> {
-        Within { future, runtime: Arc::clone(&self.runtime) }
+    fn run<F: Future<Output = OTelSdkResult>>(&self, future: F) -> Within<F> {
+        Within { future, runtime: Arc::clone(&self.runtime), destination: self.destination.clone() }
     }
 }
 
-impl opentelemetry_sdk::trace::SpanExporter for OnRuntime<SpanExporter> {
+impl<E: SpanExporter> SpanExporter for OnRuntime<E> {
     fn export(&self, batch: Vec<SpanData>) -> impl Future<Output = OTelSdkResult> + Send {
         self.run(self.exporter.export(batch))
     }
@@ -66,7 +68,7 @@ impl opentelemetry_sdk::trace::SpanExporter for OnRuntime<SpanExporter> {
     }
 }
 
-impl opentelemetry_sdk::logs::LogExporter for OnRuntime<LogExporter> {
+impl<E: LogExporter> LogExporter for OnRuntime<E> {
     fn export(&self, batch: LogBatch<'_>) -> impl Future<Output = OTelSdkResult> + Send {
         self.run(self.exporter.export(batch))
     }

@@ -4,7 +4,7 @@ use super::{
     export_runtime::ExportRuntime,
     otlp_protocol::OtlpProtocol,
     signal::Signal,
-    signal_exporter::{Overrides, log_exporter, metric_exporter, span_exporter},
+    signal_exporter::{Overrides, set_log_exporter, set_metric_exporter, set_span_exporter},
 };
 
 /// Export over OTLP to an OpenTelemetry collector, configured by the environment.
@@ -29,6 +29,13 @@ use super::{
 ///
 /// `OTEL_TRACES_EXPORTER`, `OTEL_METRICS_EXPORTER`, and `OTEL_LOGS_EXPORTER` are `otlp` or `none`. Traces and metrics are
 /// exported by default, and logs are not.
+///
+/// # Partial success
+///
+/// A collector can accept a batch and [reject](https://opentelemetry.io/docs/specs/otlp/#partial-success) some of its
+/// spans or log records. These count as dropped ([`Rejected`](crate::sink::DropReason::Rejected)), none is sent again, and
+/// the collector's message is the [`last_error`](crate::sink::SinkReport::last_error) of the sink. A warning without
+/// rejections is also a `last_error`. Exporters that you supply report only success or failure.
 #[derive(Clone, Debug)]
 #[must_use = "pass it to `OtelBuilder::otlp`"]
 pub struct OtlpExporter {
@@ -89,37 +96,29 @@ impl OtlpExporter {
         }
         let Self { overrides, traces, metrics, logs } = self;
         let runtime = ExportRuntime::start()?;
-        let spans =
-            build_missing(exporters.spans.is_none(), Signal::Traces, traces, || span_exporter(&runtime, &overrides));
-        let metrics = build_missing(exporters.metrics.is_none(), Signal::Metrics, metrics, || {
-            metric_exporter(&runtime, &overrides)
-        });
-        let logs = build_missing(exporters.logs.is_none(), Signal::Logs, logs, || log_exporter(&runtime, &overrides));
-        match (spans, metrics, logs) {
-            (Ok(spans), Ok(metrics), Ok(logs)) => {
-                spans.into_iter().for_each(|exporter| exporters.set_spans(exporter));
-                metrics.into_iter().for_each(|exporter| exporters.set_metrics(exporter));
-                logs.into_iter().for_each(|exporter| exporters.set_logs(exporter));
-                Ok(())
-            }
-            (spans, metrics, logs) => OtelError::join([spans.err(), metrics.err(), logs.err()].into_iter().flatten()),
-        }
+        let results = [
+            is_missing(exporters.spans.is_none(), Signal::Traces, traces)
+                .and_then(|is_missing| set_if(is_missing, || set_span_exporter(&runtime, &overrides, exporters))),
+            is_missing(exporters.metrics.is_none(), Signal::Metrics, metrics)
+                .and_then(|is_missing| set_if(is_missing, || set_metric_exporter(&runtime, &overrides, exporters))),
+            is_missing(exporters.logs.is_none(), Signal::Logs, logs)
+                .and_then(|is_missing| set_if(is_missing, || set_log_exporter(&runtime, &overrides, exporters))),
+        ];
+        OtelError::join(results.into_iter().filter_map(Result::err))
     }
 }
 
-/// Builds the exporter of a signal that has none, unless the signal is disabled.
-fn build_missing<E>(
-    is_missing: bool,
-    signal: Signal,
-    choice: Option<bool>,
-    build: impl FnOnce() -> Result<E, OtelError>,
-) -> Result<Option<E>, OtelError> {
-    let is_enabled = match choice {
-        _ if !is_missing => false,
-        Some(choice) => choice,
-        None => signal.is_enabled()?,
-    };
-    is_enabled.then(build).transpose()
+/// Returns `true` if a signal has no exporter yet and is enabled.
+fn is_missing(has_none: bool, signal: Signal, choice: Option<bool>) -> Result<bool, OtelError> {
+    match choice {
+        _ if !has_none => Ok(false),
+        Some(choice) => Ok(choice),
+        None => signal.is_enabled(),
+    }
+}
+
+fn set_if(is_missing: bool, set: impl FnOnce() -> Result<(), OtelError>) -> Result<(), OtelError> {
+    if is_missing { set() } else { Ok(()) }
 }
 
 impl OtelBuilder {

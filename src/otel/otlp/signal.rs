@@ -69,6 +69,16 @@ impl Signal {
         }
     }
 
+    /// Reads the timeout of an export, in milliseconds. The default is 10 seconds.
+    ///
+    /// # Errors
+    /// Returns an error for a value that is not a number.
+    pub(super) fn timeout(self) -> Result<u64, OtelError> {
+        self.setting("TIMEOUT").map_or(Ok(10_000), |millis| {
+            millis.value.parse().map_err(|_| millis.invalid("expected a number of milliseconds"))
+        })
+    }
+
     /// Reads the variable `OTEL_EXPORTER_OTLP_<SIGNAL>_<name>`, or else `OTEL_EXPORTER_OTLP_<name>`.
     pub(super) fn setting(self, name: &str) -> Option<Setting> {
         let own = format!("OTEL_EXPORTER_OTLP_{}_{name}", self.word());

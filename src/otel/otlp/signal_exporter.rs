@@ -4,11 +4,12 @@ use opentelemetry_otlp::{
     LogExporter, MetricExporter, Protocol, SpanExporter, WithExportConfig, WithHttpConfig, WithTonicConfig,
 };
 
-use crate::otel::otel_error::OtelError;
+use crate::otel::{exporters::Exporters, otel_error::OtelError, rejections::Rejections};
 
 use super::{
-    certificates::Certificates, export_runtime::ExportRuntime, http_client::HttpClient, on_runtime::OnRuntime,
-    otlp_protocol::OtlpProtocol, signal::Signal,
+    certificates::Certificates, destination::Destination, export_runtime::ExportRuntime, grpc_exporter::GrpcExporter,
+    grpc_settings::GrpcSettings, http_client::HttpClient, on_runtime::OnRuntime, otlp_protocol::OtlpProtocol,
+    signal::Signal,
 };
 
 /// The overrides of the environment that all signals share.
@@ -18,42 +19,90 @@ pub(super) struct Overrides {
     pub(super) protocol: Option<OtlpProtocol>,
 }
 
-macro_rules! signal_exporter {
-    ($name:ident, $exporter:ident, $signal:expr) => {
-        /// Builds the exporter of the signal.
+impl Overrides {
+    /// Checks the settings that the exporters ignore if they are invalid, and returns the protocol of a signal.
+    fn protocol(&self, signal: Signal) -> Result<OtlpProtocol, OtelError> {
+        signal.check_compression()?;
+        self.protocol.map_or_else(|| signal.protocol(), Ok)
+    }
+
+    /// Returns the URL for a signal over HTTP.
+    fn http_endpoint(&self, signal: Signal) -> Option<String> {
+        let endpoint = self.endpoint.as_ref()?.trim_end_matches('/');
+        Some(format!("{endpoint}{}", signal.path()))
+    }
+}
+
+macro_rules! set_exporter {
+    ($name:ident, $exporter:ident, $signal:expr, $grpc:ident, $set:ident) => {
+        /// Builds and sets the exporter of the signal.
         pub(super) fn $name(
             runtime: &Arc<ExportRuntime>,
             overrides: &Overrides,
-        ) -> Result<OnRuntime<$exporter>, OtelError> {
-            $signal.check_compression()?;
-            let protocol = overrides.protocol.map_or_else(|| $signal.protocol(), Ok)?;
-            let exporter = match protocol {
+            exporters: &mut Exporters,
+        ) -> Result<(), OtelError> {
+            let rejections = Rejections::default();
+            let protocol = overrides.protocol($signal)?;
+            let destination = Destination::of($signal, protocol, overrides.endpoint.as_deref());
+            destination.check_port();
+            match protocol {
                 OtlpProtocol::Grpc => {
-                    let tls = Certificates::from_env($signal)?.for_grpc();
-                    let mut builder = $exporter::builder().with_tonic().with_tls_config(tls);
-                    if let Some(endpoint) = &overrides.endpoint {
-                        builder = builder.with_endpoint(endpoint);
-                    }
-                    runtime.within(|| builder.build())
+                    let endpoint = overrides.endpoint.as_deref();
+                    let settings = runtime.within(|| GrpcSettings::from_env($signal, endpoint))?;
+                    let exporter = GrpcExporter::$grpc(settings, rejections.clone());
+                    exporters.$set(OnRuntime::new(exporter, runtime, destination), rejections);
                 }
                 OtlpProtocol::HttpProtobuf => {
+                    let client = HttpClient::from_env($signal)?.record_rejections(rejections.clone());
                     let mut builder = $exporter::builder().with_http().with_protocol(Protocol::HttpBinary);
-                    if let Some(endpoint) = &overrides.endpoint {
-                        let endpoint = endpoint.trim_end_matches('/');
-                        builder = builder.with_endpoint(format!("{endpoint}{}", $signal.path()));
+                    if let Some(endpoint) = overrides.http_endpoint($signal) {
+                        builder = builder.with_endpoint(endpoint);
                     }
-                    builder.with_http_client(HttpClient::from_env($signal)?).build()
+                    let exporter = builder.with_http_client(client).build().map_err(|error| invalid(&error))?;
+                    exporters.$set(OnRuntime::new(exporter, runtime, destination), rejections);
                 }
-            };
-            let exporter = exporter.map_err(|error| OtelError::new(error.to_string()))?;
-            Ok(OnRuntime::new(exporter, runtime))
+            }
+            Ok(())
         }
     };
 }
 
-signal_exporter!(span_exporter, SpanExporter, Signal::Traces);
-signal_exporter!(metric_exporter, MetricExporter, Signal::Metrics);
-signal_exporter!(log_exporter, LogExporter, Signal::Logs);
+set_exporter!(set_span_exporter, SpanExporter, Signal::Traces, spans, set_recorded_spans);
+set_exporter!(set_log_exporter, LogExporter, Signal::Logs, logs, set_recorded_logs);
+
+/// Builds and sets the exporter of metrics.
+pub(super) fn set_metric_exporter(
+    runtime: &Arc<ExportRuntime>,
+    overrides: &Overrides,
+    exporters: &mut Exporters,
+) -> Result<(), OtelError> {
+    let protocol = overrides.protocol(Signal::Metrics)?;
+    let destination = Destination::of(Signal::Metrics, protocol, overrides.endpoint.as_deref());
+    destination.check_port();
+    let exporter = match protocol {
+        OtlpProtocol::Grpc => {
+            let tls = Certificates::from_env(Signal::Metrics)?.for_grpc();
+            let mut builder = MetricExporter::builder().with_tonic().with_tls_config(tls);
+            if let Some(endpoint) = &overrides.endpoint {
+                builder = builder.with_endpoint(endpoint);
+            }
+            runtime.within(|| builder.build())
+        }
+        OtlpProtocol::HttpProtobuf => {
+            let mut builder = MetricExporter::builder().with_http().with_protocol(Protocol::HttpBinary);
+            if let Some(endpoint) = overrides.http_endpoint(Signal::Metrics) {
+                builder = builder.with_endpoint(endpoint);
+            }
+            builder.with_http_client(HttpClient::from_env(Signal::Metrics)?).build()
+        }
+    };
+    exporters.set_metrics(OnRuntime::new(exporter.map_err(|error| invalid(&error))?, runtime, destination));
+    Ok(())
+}
+
+fn invalid(error: &opentelemetry_otlp::ExporterBuildError) -> OtelError {
+    OtelError::new(error.to_string())
+}
 
 #[cfg(test)]
 mod tests {

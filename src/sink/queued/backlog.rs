@@ -5,6 +5,13 @@ use crate::{
     sink::{drop_reason::DropReason, spool_report::SpoolReport},
 };
 
+/// The reason that a backlog cannot be used.
+#[derive(Debug)]
+pub(crate) enum Problem {
+    NotWritable(String),
+    NotReadable(String),
+}
+
 /// A place for the events of a queue that do not fit into memory, such as a log on disk.
 pub(crate) trait Backlog: Send + Sync + fmt::Debug {
     /// Returns `true` if every event goes to the backlog, not only those that do not fit into memory.
@@ -26,6 +33,20 @@ pub(crate) trait Backlog: Send + Sync + fmt::Debug {
 
     /// Removes the first `events` of the last batch that was read.
     fn commit(&self, events: usize);
+
+    /// Returns `false` if the last event was refused, although there was room for it. It costs little.
+    fn is_writable(&self) -> bool;
+
+    /// Returns the current problem, such as "spool directory /spool is not writable (no space left on device)".
+    ///
+    /// It is `None` again once the backlog can be used.
+    fn problem(&self) -> Option<Problem>;
+
+    /// Looks for problems without an event, and tries again what failed.
+    fn check(&self);
+
+    /// Returns how often the backlog became writable again. It costs little.
+    fn recoveries(&self) -> u64;
 
     /// Returns the current counts.
     fn report(&self) -> SpoolReport;

@@ -13,7 +13,7 @@ use crate::{
 };
 
 use super::{
-    backlog::Backlog,
+    backlog::{Backlog, Problem},
     bounds::Bounds,
     drop_notifier::{DropNotifier, Observer},
     memory::Entry,
@@ -143,6 +143,10 @@ impl Pipeline {
         true
     }
 
+    pub(super) fn is_closed(&self) -> bool {
+        self.queue.is_closed()
+    }
+
     /// Closes the queue after the last sink is gone.
     pub(super) fn abandon(&self) {
         self.queue.close(Instant::now() + UNATTENDED);
@@ -158,6 +162,9 @@ impl Pipeline {
         // Reports are exact once the queue has ended.
         self.drop_notifier.notify(&self.name);
         self.health.set_oldest(None);
+        if let Some(spill) = &self.spill {
+            spill.backlog().check();
+        }
         while let Some(event) = self.queue.pop_or_end() {
             if !self.spill.as_ref().is_some_and(|spill| spill.spill(&event)) {
                 self.counts().drop_for(DropReason::Closed, 1);
@@ -168,11 +175,26 @@ impl Pipeline {
 
 impl DeliverySource for Pipeline {
     fn report(&self) -> Option<SinkReport> {
+        let is_closed = self.queue.is_closed();
+        let backlog = self.spill.as_ref().map(Spill::backlog);
+        if let Some(backlog) = backlog.filter(|_| !is_closed) {
+            // A problem shows before the next event, and so does its end.
+            backlog.check();
+        }
         let mut report = self.counts().report(&self.name);
-        report.spool = self.spill.as_ref().map(|spill| spill.backlog().report()).unwrap_or_default();
+        report.spool = backlog.map(Backlog::report).unwrap_or_default();
         report.oldest_age = self.health.oldest_age();
-        report.health = self.health.get(self.queue.is_closed());
+        report.health = self.health.get(is_closed);
         report.last_error = self.health.last_error();
+        match backlog.and_then(Backlog::problem) {
+            Some(Problem::NotWritable(text)) => {
+                report.set_spool_problem(&text, report.in_memory(), "held in memory only");
+            }
+            Some(Problem::NotReadable(text)) => {
+                report.set_spool_problem(&text, report.spool.waiting, "waiting in it");
+            }
+            None => {}
+        }
         Some(report)
     }
 

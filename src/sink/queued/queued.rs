@@ -5,7 +5,7 @@ use crate::{
     sink::{delivery::Delivery, sink::Sink},
 };
 
-use super::pipeline::Pipeline;
+use super::{pipeline::Pipeline, worker::is_delivery_thread};
 
 /// A sink with a bounded queue and a thread that passes batches to a [`BatchWriter`](super::BatchWriter).
 ///
@@ -17,8 +17,8 @@ use super::pipeline::Pipeline;
 /// | returns [`WriteError::rejected`](super::WriteError::rejected), or panics | are written in smaller and smaller batches until the responsible event is alone. That event is dropped and passed to the [dead-letter sink](super::QueuedBuilder::dead_letters) |
 /// | returns [`WriteError::new`](super::WriteError::new) | are dropped |
 ///
-/// Clones share the queue. When the last clone is dropped, the thread writes what is queued and ends.
-/// [`Delivery::shutdown`] does the same and waits for it.
+/// Clones share the queue. When the last clone is dropped, the thread writes what is queued and ends. A warning is logged if
+/// events are waiting then, because they are lost if the process exits. [`Delivery::shutdown`] waits for the thread.
 ///
 /// ```
 /// use std::{sync::Arc, time::Duration};
@@ -53,6 +53,10 @@ struct Handle {
 
 impl Drop for Handle {
     fn drop(&mut self) {
+        // A worker that ends drops the sinks that its writer passes events to, and they have their own shutdown.
+        if !self.pipeline.is_closed() && !is_delivery_thread() {
+            self.delivery.warn_of_undelivered();
+        }
         self.pipeline.abandon();
     }
 }
@@ -61,6 +65,14 @@ impl Queued {
     /// Creates a sink for a pipeline whose worker has been started.
     pub(super) fn from_pipeline(pipeline: Arc<Pipeline>, delivery: Delivery) -> Self {
         Self { handle: Arc::new(Handle { pipeline, delivery }) }
+    }
+}
+
+#[cfg(feature = "otel")]
+impl Queued {
+    /// Returns `true` once the delivery was shut down.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.handle.pipeline.is_closed()
     }
 }
 

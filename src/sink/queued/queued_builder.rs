@@ -127,6 +127,8 @@ impl<W> QueuedBuilder<W> {
 
     /// Sets a sink for the events that the writer [rejects](super::WriteError::rejected) or panics at.
     ///
+    /// It does not get events that a destination rejects [without naming them](super::WriteError::partly_rejected).
+    ///
     /// ```
     /// use std::{sync::Arc, time::Duration};
     /// use tower_tagging::{EventLayer, event::Event, sink::{BatchWriter, JsonLinesWriter, Queued, WriteError}};

@@ -80,9 +80,9 @@ impl Spill {
         self.spill_present();
     }
 
-    /// Spills what has arrived in memory, if memory is the newer place.
+    /// Spills what has arrived in memory, if memory is the newer place, or only holds events that the backlog refused.
     pub(super) fn keep_memory_free(&self) {
-        if self.queue.order() == Order::MemoryNewer {
+        if self.queue.order() == Order::MemoryNewer || self.backlog.takes_all() {
             self.spill_present();
         }
     }
@@ -108,7 +108,8 @@ impl Spill {
     fn spill_some(&self, max: usize) -> bool {
         let _spilling = lock(&self.spilling);
         for _ in 0..max {
-            if self.backlog.is_full() {
+            // An event that the backlog refuses would lose its place.
+            if self.backlog.is_full() || !self.backlog.is_writable() {
                 return false;
             }
             let Some(event) = self.queue.pop() else { return false };

@@ -9,7 +9,7 @@ use crate::{
     sync::lock,
 };
 
-use super::backlog::Backlog;
+use super::backlog::{Backlog, Problem};
 
 /// A backlog for tests that keeps a limited number of events in memory.
 #[derive(Debug)]
@@ -59,6 +59,20 @@ impl Backlog for TestBacklog {
 
     fn commit(&self, events: usize) {
         lock(&self.events).drain(..events);
+    }
+
+    fn is_writable(&self) -> bool {
+        true
+    }
+
+    fn problem(&self) -> Option<Problem> {
+        None
+    }
+
+    fn check(&self) {}
+
+    fn recoveries(&self) -> u64 {
+        0
     }
 
     fn report(&self) -> SpoolReport {

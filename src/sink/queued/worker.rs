@@ -9,7 +9,7 @@ use std::{
 
 use crate::{
     event::{Event, EventPool},
-    sink::{drop_reason::DropReason, isolated::Isolated},
+    sink::{drop_reason::DropReason, isolated::Isolated, sink_report::MAX_ERROR_CHARS},
     text::truncated,
 };
 
@@ -28,11 +28,17 @@ use super::{
 const SPILL_INTERVAL: Duration = Duration::from_millis(20);
 /// The longest delay between attempts once the queue is closed and its last events drain.
 const MAX_CLOSING_DELAY: Duration = Duration::from_millis(200);
-/// The longest error text in reports, in characters.
-const MAX_ERROR_CHARS: usize = 256;
 
 /// The reason that events are dropped without a last attempt.
 const OUT_OF_TIME: &str = "no time was left for another attempt";
+
+/// The start of the names of delivery threads.
+const THREAD_PREFIX: &str = "tagging ";
+
+/// Returns `true` on a thread that delivers events.
+pub(super) fn is_delivery_thread() -> bool {
+    thread::current().name().is_some_and(|name| name.starts_with(THREAD_PREFIX))
+}
 
 /// Starts the thread that writes the events of a pipeline.
 pub(super) fn spawn(
@@ -53,7 +59,7 @@ pub(super) fn spawn(
         }
         .run();
     };
-    match thread::Builder::new().name(format!("tagging {}", pipeline.name())).spawn(run) {
+    match thread::Builder::new().name(format!("{THREAD_PREFIX}{}", pipeline.name())).spawn(run) {
         Ok(thread) => pipeline.worker_started(thread),
         Err(error) => {
             tracing::error!(
@@ -93,8 +99,8 @@ struct Batch<'a> {
     /// The events that are still to be written.
     ranges: Bisection,
     first_attempt: Option<Instant>,
-    /// The backlog refused an event of the batch.
-    spill_failed: bool,
+    /// The recoveries of the backlog by the time it refused an event of the batch.
+    refused: Option<u64>,
     /// The events from this index on were left to the backlog.
     left: Option<usize>,
 }
@@ -102,11 +108,16 @@ struct Batch<'a> {
 impl<'a> Batch<'a> {
     fn new(events: &'a [Arc<Event>], source: Source) -> Self {
         let ranges = Bisection::new(events.len());
-        Self { events, source, ranges, first_attempt: None, spill_failed: false, left: None }
+        Self { events, source, ranges, first_attempt: None, refused: None, left: None }
     }
 
     fn get(&self, range: Range<usize>) -> &'a [Arc<Event>] {
         self.events.get(range).unwrap_or_default()
+    }
+
+    /// Returns `true` if the backlog refused the batch and is writable again.
+    fn is_refused_no_more(&self, spill: &Spill) -> bool {
+        self.refused.is_some_and(|recoveries| recoveries != spill.backlog().recoveries())
     }
 
     /// Spills the events from an index on, and all of memory after them.
@@ -117,7 +128,7 @@ impl<'a> Batch<'a> {
             spill.spill_memory();
             return Next::Spill(self.events.len());
         }
-        self.spill_failed = true;
+        self.refused = Some(spill.backlog().recoveries());
         Next::Retry(start + spilled)
     }
 }
@@ -207,7 +218,11 @@ impl<W: BatchWriter> Worker<'_, W> {
                 }
                 None => {
                     if let Some(spill) = self.pipeline.spill() {
+                        spill.backlog().check();
                         spill.keep_memory_free();
+                        if batch.is_refused_no_more(spill) && self.may_spill(spill) {
+                            return false;
+                        }
                     }
                     queue.pause(left.min(SPILL_INTERVAL));
                 }
@@ -217,7 +232,10 @@ impl<W: BatchWriter> Worker<'_, W> {
 
     /// Returns the spill if the batch is, or can be made, safe on disk.
     fn usable_spill(&self, batch: &Batch<'_>) -> Option<&Spill> {
-        self.pipeline.spill().filter(|_| batch.source == Source::Backlog || !batch.spill_failed)
+        let is_usable = |spill: &&Spill| {
+            batch.source == Source::Backlog || batch.refused.is_none() || batch.is_refused_no_more(spill)
+        };
+        self.pipeline.spill().filter(is_usable)
     }
 
     /// Counts what an attempt has settled, and decides on the rest of its range.
@@ -242,6 +260,10 @@ impl<W: BatchWriter> Worker<'_, W> {
             WriteErrorKind::Rejected => {
                 self.succeed();
                 self.isolate(range, &failure, batch);
+            }
+            WriteErrorKind::PartlyRejected => {
+                self.succeed();
+                self.accept_partly(range.len(), &failure);
             }
             WriteErrorKind::Retryable => {
                 self.fail(&failure);
@@ -297,6 +319,30 @@ impl<W: BatchWriter> Worker<'_, W> {
         }
     }
 
+    /// Counts events of which the destination dropped some.
+    fn accept_partly(&self, events: usize, failure: &Failure) {
+        let rejected = failure.rejected.min(events);
+        self.pipeline.counts().drop_for(DropReason::Rejected, rejected);
+        self.pipeline.counts().deliver(events - rejected);
+        if rejected == 0 {
+            tracing::warn!(
+                target: "tower_tagging::delivery",
+                sink = self.pipeline.name(),
+                error = %failure,
+                "destination accepted events with a warning"
+            );
+            return;
+        }
+        tracing::error!(
+            target: "tower_tagging::delivery",
+            sink = self.pipeline.name(),
+            dropped = rejected,
+            reason = DropReason::Rejected.as_str(),
+            error = %failure,
+            "events were dropped"
+        );
+    }
+
     /// Retries, spills, or drops a range and all that comes after it.
     fn retry(&self, range: Range<usize>, failure: Option<&Failure>, batch: &mut Batch<'_>) {
         match self.next(range.start, batch) {
@@ -329,7 +375,8 @@ impl<W: BatchWriter> Worker<'_, W> {
 
     /// Returns `true` if the destination is unavailable, and the backlog has no events that would be overtaken.
     fn may_spill(&self, spill: &Spill) -> bool {
-        self.circuit.is_open() && spill.backlog().waiting() == 0
+        // If every event belongs into the backlog, its safety comes before the order.
+        self.circuit.is_open() && (spill.backlog().waiting() == 0 || spill.backlog().takes_all())
     }
 
     fn is_out_of_time(&self, batch: &Batch<'_>) -> bool {
@@ -445,7 +492,7 @@ mod tests {
         let events = events(5);
         let mut batch = Batch::new(&events, Source::Memory);
         let next = batch.spill_rest(1, pipeline.spill().unwrap());
-        assert!(matches!(next, Next::Retry(3)) && batch.spill_failed);
+        assert!(matches!(next, Next::Retry(3)) && batch.refused.is_some());
         assert_eq!(backlog.paths(), ["1", "2"]);
     }
 }

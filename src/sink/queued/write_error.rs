@@ -6,6 +6,7 @@ use super::write_error_kind::WriteErrorKind;
 #[derive(Debug)]
 pub struct WriteError {
     written: usize,
+    rejected: usize,
     kind: WriteErrorKind,
     source: Box<dyn Error + Send + Sync>,
 }
@@ -13,7 +14,7 @@ pub struct WriteError {
 impl WriteError {
     /// Creates a final error: no event was written, and another attempt would not help.
     pub fn new(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        Self { written: 0, kind: WriteErrorKind::Final, source: source.into() }
+        Self { written: 0, rejected: 0, kind: WriteErrorKind::Final, source: source.into() }
     }
 
     /// Creates a retryable error.
@@ -30,6 +31,14 @@ impl WriteError {
         Self { kind: WriteErrorKind::Rejected, ..Self::new(source) }
     }
 
+    /// Creates an error for a batch that the destination accepted except for some events.
+    ///
+    /// `events` of them were dropped, and it is not known which. The others count as delivered, and none is written
+    /// again. With 0, all count as delivered, and the error is a warning.
+    pub fn partly_rejected(events: usize, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self { kind: WriteErrorKind::PartlyRejected, rejected: events, ..Self::new(source) }
+    }
+
     /// Sets how many events were written before the error, counted from the first.
     #[must_use]
     pub fn after(mut self, written: usize) -> Self {
@@ -40,6 +49,11 @@ impl WriteError {
     /// Returns how many events were written, counted from the first.
     pub fn written(&self) -> usize {
         self.written
+    }
+
+    /// Returns how many events the destination [rejected](Self::partly_rejected) of a batch that it accepted.
+    pub fn rejected_events(&self) -> usize {
+        self.rejected
     }
 
     /// Returns what to do with the other events.

@@ -8,4 +8,7 @@ pub enum WriteErrorKind {
     Retryable,
     /// Find the event that can never be stored, by writing smaller batches, and drop only that one.
     Rejected,
+    /// Drop as many events as the destination [rejected](super::WriteError::partly_rejected), and write none again,
+    /// because it accepted the others.
+    PartlyRejected,
 }

@@ -1,4 +1,4 @@
-use std::{fs::File, io, sync::Arc};
+use std::{io, sync::Arc};
 
 use crate::event::Event;
 
@@ -154,7 +154,7 @@ fn open_segment<'a>(
     let current = if let Some(current) = open.take().filter(is_there) {
         current
     } else {
-        let file = File::open(segments.path(segment.number))?;
+        let file = segments.open_for_reading(segment.number)?;
         OpenSegment { number: segment.number, reader: SegmentReader::new(file, offset, segment.length) }
     };
     let reader = &mut open.insert(current).reader;

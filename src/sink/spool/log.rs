@@ -1,17 +1,19 @@
 use std::{
     cell::Cell,
-    fs::{self, File, OpenOptions, TryLockError},
     io,
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicU64, Ordering::SeqCst},
+        atomic::{AtomicBool, AtomicU64, Ordering::SeqCst},
     },
 };
 
 use crate::{
     event::Event,
-    sink::{DropReason, SpoolReport, queued::backlog::Backlog},
+    sink::{
+        DropReason, SpoolReport,
+        queued::backlog::{Backlog, Problem},
+    },
     sync::lock,
 };
 
@@ -22,8 +24,10 @@ use super::{
     position::Position,
     record,
     recovery::Recovered,
-    segments::Segments,
+    segments::{Refused, Segments},
+    spool_directory::SpoolDirectory,
     spool_error::SpoolError,
+    spool_health::SpoolHealth,
     spool_mode::SpoolMode,
     syncer::Syncer,
 };
@@ -59,8 +63,10 @@ pub(super) struct Log {
     reader: Mutex<Reader>,
     recovered: u64,
     damaged: AtomicU64,
-    /// Locked for as long as the log is open.
-    _lock: File,
+    health: SpoolHealth,
+    directory: SpoolDirectory,
+    /// The directory is gone and cannot be created, so that files that are still open do not survive the process.
+    is_detached: AtomicBool,
 }
 
 /// The state of the one thread that reads batches.
@@ -79,13 +85,13 @@ struct Reader {
 impl Log {
     pub(super) fn open(config: LogConfig) -> Result<Self, SpoolError> {
         let LogConfig { directory, mode, fsync, max_bytes, segment_bytes } = config;
-        fs::create_dir_all(&directory).map_err(SpoolError::context("create directory", &directory))?;
-        let lock_file = lock_directory(&directory)?;
-        let (checkpoint, position) = Checkpoint::open(&directory)?;
-        let recovered = Recovered::read(&directory, position)?;
+        let directory = SpoolDirectory::open(&directory)?;
+        let path = directory.path();
+        let (checkpoint, position) = Checkpoint::open(path)?;
+        let recovered = Recovered::read(path, position)?;
         let Recovered { committed, damaged, .. } = recovered;
-        let syncer = Syncer::start(fsync, &directory)?;
-        let segments = Segments::new(directory, max_bytes, segment_bytes, recovered, syncer);
+        let syncer = Syncer::start(fsync, path)?;
+        let segments = Segments::new(path.to_owned(), max_bytes, segment_bytes, recovered, syncer);
         segments.delete(&segments.retire(committed));
         Ok(Self {
             mode,
@@ -93,26 +99,77 @@ impl Log {
             segments,
             reader: Mutex::new(Reader { checkpoint, committed, ends: Vec::new(), scanned: committed, open: None }),
             damaged: AtomicU64::new(damaged),
-            _lock: lock_file,
+            health: SpoolHealth::default(),
+            directory,
+            is_detached: AtomicBool::new(false),
         })
     }
-}
 
-/// Locks a directory against other processes until the file is dropped.
-fn lock_directory(directory: &Path) -> Result<File, SpoolError> {
-    let path = directory.join("lock");
-    let file = OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(&path)
-        .map_err(SpoolError::context("open", &path))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::Error(error)) => Err(SpoolError::new("lock", &path, error)),
-        Err(TryLockError::WouldBlock) => {
-            let reason = "the spool is already open, use a separate directory for each sink and process";
-            Err(SpoolError::new("lock", &path, io::Error::new(io::ErrorKind::ResourceBusy, reason)))
+    /// Appends a record, once its directory is certainly there.
+    fn append_record(&self, record: &[u8]) -> Result<(), Refused> {
+        // A directory that could not be restored is tried again for each record.
+        if self.directory.is_check_due() || !self.health.is_writable() {
+            self.restore().map_err(Refused::Failed)?;
+        }
+        self.segments.append(record)
+    }
+
+    /// Creates the directory again if it was removed, renamed, or replaced, with the files that are still open.
+    ///
+    /// Delivered events stay delivered for the next process. Events in segments that are complete, and therefore not
+    /// open, are lost with the directory.
+    fn restore(&self) -> Result<(), SpoolError> {
+        let result = if self.is_attached() { Ok(()) } else { self.create_again() };
+        self.is_detached.store(result.is_err(), SeqCst);
+        result
+    }
+
+    fn is_attached(&self) -> bool {
+        self.directory.is_present() && self.segments.is_open_file_present()
+    }
+
+    fn create_again(&self) -> Result<(), SpoolError> {
+        let mut reader = lock(&self.reader);
+        // Another thread may have done it meanwhile.
+        let locked = if self.directory.is_present() { None } else { Some(self.directory.create()?) };
+        if locked.is_none() && self.segments.is_open_file_present() {
+            return Ok(());
+        }
+        let path = self.directory.path();
+        if self.segments.has_foreign_segments().map_err(SpoolError::context("list directory", path))? {
+            let reason = "the directory has events of another process";
+            return Err(SpoolError::new("use", path, io::Error::new(io::ErrorKind::ResourceBusy, reason)));
+        }
+        let (mut checkpoint, _) = Checkpoint::open(path)?;
+        checkpoint.write(reader.committed).map_err(SpoolError::context("write to", path))?;
+        if let Some(restored) = self.segments.restore_open_file(reader.committed)? {
+            reader.open.take_if(|open| open.number() == restored);
+        }
+        reader.checkpoint = checkpoint;
+        if let Some(locked) = locked {
+            self.directory.adopt(locked);
+        }
+        drop(reader);
+        tracing::warn!(
+            target: "tower_tagging::delivery",
+            directory = %path.display(),
+            waiting = self.segments.waiting(),
+            "spool directory was removed and is created again, events in its complete files may be lost"
+        );
+        Ok(())
+    }
+
+    /// Records the result of a write.
+    fn note_write<T>(&self, result: Result<T, SpoolError>) -> Option<T> {
+        match result {
+            Ok(value) => {
+                self.health.wrote(self.directory.path());
+                Some(value)
+            }
+            Err(error) => {
+                self.health.write_failed(self.directory.path(), error.cause());
+                None
+            }
         }
     }
 }
@@ -137,11 +194,17 @@ impl Backlog for Log {
         let mut buffer = BUFFER.take();
         record::begin(&mut buffer);
         let is_encoded = serde_json::to_writer(&mut buffer, event).is_ok() && record::end(&mut buffer);
-        let result = if is_encoded { self.segments.append(&buffer) } else { Err(DropReason::SpoolFailed) };
+        let result = if is_encoded { Some(self.append_record(&buffer)) } else { None };
         if buffer.capacity() <= MAX_KEPT_BYTES {
             BUFFER.set(buffer);
         }
-        result
+        match result {
+            Some(Err(Refused::Full)) => Err(DropReason::SpoolFull),
+            Some(Err(Refused::Failed(error))) => self.note_write(Err(error)).ok_or(DropReason::SpoolFailed),
+            Some(Ok(())) => self.note_write(Ok(())).ok_or(DropReason::SpoolFailed),
+            // The event is too long for any spool.
+            None => Err(DropReason::SpoolFailed),
+        }
     }
 
     fn read(&self, batch: &mut Vec<Arc<Event>>, max: usize) -> u64 {
@@ -152,15 +215,14 @@ impl Backlog for Log {
         while batch.len() < max && cursor.bytes() < MAX_BATCH_BYTES {
             match cursor.next_record() {
                 Ok(Some(Record::Event(event))) => {
+                    self.health.read(self.directory.path());
                     batch.push(event);
                     ends.push(cursor.position());
                 }
                 Ok(Some(Record::Damaged)) => {}
                 Ok(None) => break,
                 Err(error) => {
-                    let path = self.segments.path(cursor.position().segment);
-                    let path = path.display();
-                    tracing::debug!(target: "tower_tagging::delivery", %path, %error, "spool read failed, retrying");
+                    self.health.read_failed(self.directory.path(), &error);
                     break;
                 }
             }
@@ -190,11 +252,31 @@ impl Backlog for Log {
         self.segments.delete(&retired);
     }
 
+    fn is_writable(&self) -> bool {
+        self.health.is_writable()
+    }
+
+    fn problem(&self) -> Option<Problem> {
+        self.health.problem(self.directory.path())
+    }
+
+    fn check(&self) {
+        match self.restore() {
+            Err(error) => drop(self.note_write::<()>(Err(error))),
+            Ok(()) if !self.health.is_writable() => drop(self.note_write(self.segments.probe())),
+            Ok(()) => {}
+        }
+    }
+
+    fn recoveries(&self) -> u64 {
+        self.health.recoveries()
+    }
+
     fn report(&self) -> SpoolReport {
         SpoolReport {
             written: self.segments.written(),
             recovered: self.recovered,
-            waiting: self.segments.waiting(),
+            waiting: if self.is_detached.load(SeqCst) { 0 } else { self.segments.waiting() },
             bytes: self.segments.bytes(),
             damaged: self.damaged.load(SeqCst),
         }

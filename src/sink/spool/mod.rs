@@ -37,7 +37,7 @@
 //! | mode | an event is written | cost to a request | lost on `kill -9` |
 //! |---|---|---|---|
 //! | [`OnOverflow`](SpoolMode::OnOverflow) | when memory is full, or while the destination is unavailable | none, unless the request finds memory full: then about 10 µs for each of up to 32 events | the events in memory |
-//! | [`Always`](SpoolMode::Always) | before the client receives the end of the response | one write to the page cache, about 10 µs | nothing: the next process delivers the event |
+//! | [`Always`](SpoolMode::Always) | before the client receives the end of the response | one write to the page cache, about 10 µs | nothing: the next process delivers the event, unless [the spool could not be written](#when-the-spool-cannot-be-written) |
 //!
 //! Delivery is *at least once*. A process that is killed after a batch was delivered and before that was recorded leaves
 //! events that the next process delivers again. The [event id](crate::Event::id) identifies duplicates. The stores of
@@ -65,11 +65,31 @@
 //! A damaged record, for example one that was cut off by a crash, is skipped and
 //! [counted](super::SpoolReport::damaged). Its marker locates the next record.
 //!
+//! # When the spool cannot be written
+//!
+//! A full disk, missing permissions, or a directory that was removed or replaced can make the spool unusable while the
+//! service runs. Requests are not affected, and events that the spool does not accept stay in memory. **Until the spool can
+//! be written again, [`Always`](SpoolMode::Always) promises no more than a queue in memory**: a killed process loses the
+//! events that are [in memory](super::SinkReport::in_memory). When memory is full as well, events are dropped as
+//! [`SpoolFailed`](super::DropReason::SpoolFailed).
+//!
+//! - The first failure is logged as a warning, and so is the end.
+//! - [`Delivery::is_healthy`](super::Delivery::is_healthy) returns `false`, the health of the sink is
+//!   [`SpoolFailed`](super::SinkHealth::SpoolFailed), and [`last_error`](super::SinkReport::last_error) has the cause and the
+//!   number of events in memory, such as `spool directory /var/lib/app is not writable (no space left on device); 242 events
+//!   are held in memory only`. A report checks the directory, so a problem shows before the next event.
+//! - Each event, each report, and a sink whose destination is unavailable try again. In the mode `Always`, events in memory
+//!   then move to the spool.
+//!
+//! A directory that was removed or renamed is created again at once, and a warning is logged. Events of the file that is
+//! written to are copied to the new directory. Undelivered events in older files are lost. They are dropped as `SpoolFailed`
+//! when they are due. If another process has used the new directory meanwhile, it must deliver its events before this one
+//! can use the directory.
+//!
 //! # Limits
 //!
-//! When the files reach [`max_bytes`](SpoolBuilder::max_bytes), or when the disk accepts no more data, events stay in
-//! memory. When memory is full as well, they are dropped as [`SpoolFull`](super::DropReason::SpoolFull) or
-//! [`SpoolFailed`](super::DropReason::SpoolFailed).
+//! When the files reach [`max_bytes`](SpoolBuilder::max_bytes), events stay in memory. When memory is full as well, they are
+//! dropped as [`SpoolFull`](super::DropReason::SpoolFull).
 //!
 //! Each thread that writes to a spool keeps one encoding buffer of at most 64 KiB in a thread-local. The buffer holds no
 //! configuration and no events between writes.
@@ -106,7 +126,9 @@ mod segment_reader;
 mod segments;
 mod spool;
 mod spool_builder;
+mod spool_directory;
 mod spool_error;
+mod spool_health;
 mod spool_mode;
 mod syncer;
 

@@ -47,7 +47,7 @@ impl Recovered {
 }
 
 /// Returns the numbers of all segments in a directory, lowest first.
-fn segment_numbers(directory: &Path) -> io::Result<Vec<u64>> {
+pub(super) fn segment_numbers(directory: &Path) -> io::Result<Vec<u64>> {
     let mut numbers = Vec::new();
     for entry in fs::read_dir(directory)? {
         numbers.extend(entry?.file_name().to_str().and_then(segment_number));

@@ -1,7 +1,4 @@
-use std::{
-    fs::File,
-    io::{self, Read, Seek, SeekFrom},
-};
+use std::{fs::File, io};
 
 use super::record::{self, Parsed};
 
@@ -88,14 +85,27 @@ impl SegmentReader {
         self.start = 0;
         let held = self.buffer.len();
         let target = needed.max(CHUNK_BYTES.min(self.left()));
-        self.file.seek(SeekFrom::Start(self.offset + held as u64))?;
         self.buffer.resize(target, 0);
-        let result = self.file.read_exact(self.buffer.get_mut(held..).unwrap_or_default());
+        let rest = self.buffer.get_mut(held..).unwrap_or_default();
+        let result = read_exact_at(&self.file, rest, self.offset + held as u64);
         if result.is_err() {
             self.buffer.truncate(held);
         }
         result
     }
+}
+
+/// Reads at a position. The file may be shared with the thread that appends to it, which moves its own position.
+#[cfg(unix)]
+fn read_exact_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+    std::os::unix::fs::FileExt::read_exact_at(file, buffer, offset)
+}
+
+#[cfg(not(unix))]
+fn read_exact_at(mut file: &File, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+    use std::io::{Read, Seek, SeekFrom};
+    file.seek(SeekFrom::Start(offset))?;
+    file.read_exact(buffer)
 }
 
 #[cfg(test)]

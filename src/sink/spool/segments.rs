@@ -1,19 +1,19 @@
 use std::{
     collections::VecDeque,
     fs::{self, File, OpenOptions},
-    io::{ErrorKind, Write},
-    path::PathBuf,
+    io::{self, ErrorKind, Seek, SeekFrom, Write},
+    path::{Path, PathBuf},
     sync::{
         Arc, Mutex,
         atomic::{AtomicU64, Ordering::SeqCst},
     },
 };
 
-use crate::{sink::DropReason, sync::lock};
+use crate::{sink::file_identity::is_at, sync::lock};
 
 use super::{
     position::Position,
-    recovery::Recovered,
+    recovery::{Recovered, segment_numbers},
     segment::{Segment, segment_path},
     spool_error::SpoolError,
     syncer::Syncer,
@@ -24,6 +24,17 @@ const RETIRE_BYTES: u64 = 1024 * 1024;
 
 /// A lower bound of the size of any record, in bytes.
 const MIN_RECORD_BYTES: u64 = 256;
+
+/// The number of bytes that are written to find out if a disk has room again.
+const PROBE: [u8; 4096] = [0; 4096];
+
+/// The reason that a record was not appended.
+#[derive(Debug)]
+pub(super) enum Refused {
+    /// The log has reached its size limit.
+    Full,
+    Failed(SpoolError),
+}
 
 /// The files of the log and the counts of their content.
 ///
@@ -114,21 +125,17 @@ impl Segments {
     }
 
     /// Appends a complete record.
-    pub(super) fn append(&self, record: &[u8]) -> Result<(), DropReason> {
+    pub(super) fn append(&self, record: &[u8]) -> Result<(), Refused> {
         let length = record.len() as u64;
         let mut state = lock(&self.state);
         if self.bytes() + length > self.max_bytes {
-            return Err(DropReason::SpoolFull);
+            return Err(Refused::Full);
         }
         if state.list.back().is_some_and(|last| last.length > 0 && last.length + length > self.segment_bytes) {
             state.open = None;
         }
         let result = self.open_file(&mut state).and_then(|file| self.write(&mut state, &file, record));
-        if let Err(error) = result {
-            drop(state);
-            tracing::debug!(target: "tower_tagging::delivery", %error, "spool write failed");
-            return Err(DropReason::SpoolFailed);
-        }
+        result.map_err(Refused::Failed)?;
         self.bytes.fetch_add(length, SeqCst);
         self.written.fetch_add(1, SeqCst);
         self.waiting.fetch_add(1, SeqCst);
@@ -144,12 +151,7 @@ impl Segments {
         }
         let number = state.next_number;
         let path = self.path(number);
-        let file = OpenOptions::new()
-            .create_new(true)
-            .append(true)
-            .open(&path)
-            .map_err(SpoolError::context("create", &path))?;
-        let file = Arc::new(file);
+        let file = Arc::new(create_segment(&path).map_err(SpoolError::context("create", &path))?);
         state.next_number += 1;
         state.list.push_back(Segment { number, length: 0, records: 0 });
         state.open = Some(Arc::clone(&file));
@@ -167,8 +169,15 @@ impl Segments {
             last.records += 1;
             return Ok(());
         };
-        // Part of the record may have been written. If it cannot be removed, a new segment is started, and the reader
-        // skips the remains.
+        let number = last.number;
+        // Part of the record may have been written.
+        self.cut(state, file);
+        Err(SpoolError::new("write to", &self.path(number), error))
+    }
+
+    /// Removes bytes after the last record. If that fails, a new segment is started, and the reader skips the remains.
+    fn cut(&self, state: &mut State, file: &File) {
+        let Some(last) = state.list.back_mut() else { return };
         if file.set_len(last.length).is_err() {
             state.open = None;
             if let Ok(metadata) = file.metadata() {
@@ -176,8 +185,72 @@ impl Segments {
                 last.length = metadata.len();
             }
         }
-        let number = last.number;
-        Err(SpoolError::new("write to", &self.path(number), error))
+    }
+
+    /// Tries to write, without an effect on the content.
+    pub(super) fn probe(&self) -> Result<(), SpoolError> {
+        let mut state = lock(&self.state);
+        let file = self.open_file(&mut state)?;
+        let result = (&*file).write_all(&PROBE);
+        self.cut(&mut state, &file);
+        result.map_err(SpoolError::context("write to", &self.directory))
+    }
+
+    /// Returns `false` if the file that records are appended to was removed or renamed.
+    pub(super) fn is_open_file_present(&self) -> bool {
+        let state = lock(&self.state);
+        match (&state.open, state.list.back()) {
+            (Some(file), Some(last)) => is_at(file, &self.path(last.number)),
+            _ => true,
+        }
+    }
+
+    /// Writes the last segment to a new file if its own was removed or renamed, and appends to that from now on.
+    ///
+    /// Returns the number of the segment if its file was replaced. A reader must open it again.
+    pub(super) fn restore_open_file(&self, committed: Position) -> Result<Option<u64>, SpoolError> {
+        let mut state = lock(&self.state);
+        let (Some(file), Some(last)) = (state.open.clone(), state.list.back().copied()) else { return Ok(None) };
+        let path = self.path(last.number);
+        let is_delivered =
+            last.number < committed.segment || (last.number == committed.segment && last.length <= committed.offset);
+        if is_at(&file, &path) {
+            return Ok(None);
+        }
+        if is_delivered {
+            state.open = None;
+            return Ok(None);
+        }
+        let restored = Arc::new(copy(&file, &path).map_err(SpoolError::context("restore", &path))?);
+        state.open = Some(Arc::clone(&restored));
+        self.syncer.opened(restored);
+        Ok(Some(last.number))
+    }
+
+    /// Returns `true` if the directory has a segment that another process wrote.
+    pub(super) fn has_foreign_segments(&self) -> io::Result<bool> {
+        let state = lock(&self.state);
+        let last = state.list.back().map(|last| last.number);
+        let is_foreign = |number: u64| match &state.open {
+            Some(file) if Some(number) == last => !is_at(file, &self.path(number)),
+            _ => state.list.iter().all(|segment| segment.number != number),
+        };
+        Ok(segment_numbers(&self.directory)?.into_iter().any(is_foreign))
+    }
+
+    /// Opens a segment for reading.
+    pub(super) fn open_for_reading(&self, number: u64) -> io::Result<File> {
+        #[cfg(unix)]
+        {
+            let state = lock(&self.state);
+            if let (Some(file), Some(last)) = (&state.open, state.list.back())
+                && last.number == number
+            {
+                // Without a name, the file can still be read as long as it is open.
+                return file.try_clone();
+            }
+        }
+        File::open(self.path(number))
     }
 
     /// Subtracts records that were delivered or lost.
@@ -211,6 +284,24 @@ impl Segments {
     pub(super) fn delete(&self, retired: &[u64]) {
         for number in retired {
             let _ = fs::remove_file(self.path(*number));
+        }
+    }
+}
+
+/// Creates the file of a segment. It can also be read, so that its content survives the removal of its name.
+fn create_segment(path: &Path) -> io::Result<File> {
+    OpenOptions::new().create_new(true).read(true).append(true).open(path)
+}
+
+/// Copies a file to a new path, completely or not at all.
+fn copy(mut from: &File, path: &Path) -> io::Result<File> {
+    from.seek(SeekFrom::Start(0))?;
+    let mut to = create_segment(path)?;
+    match io::copy(&mut from, &mut to) {
+        Ok(_) => Ok(to),
+        Err(error) => {
+            let _ = fs::remove_file(path);
+            Err(error)
         }
     }
 }

@@ -24,6 +24,11 @@ impl SpoolError {
         move |cause| Self::new(operation, path, cause)
     }
 
+    /// Returns the underlying I/O error.
+    pub(super) fn cause(&self) -> &io::Error {
+        &self.cause
+    }
+
     /// Returns the file or directory that the failed operation was applied to.
     pub fn path(&self) -> &Path {
         &self.path

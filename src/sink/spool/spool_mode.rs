@@ -10,6 +10,9 @@ pub enum SpoolMode {
     #[default]
     OnOverflow,
     /// Stores every event before the client receives the end of the response.
+    ///
+    /// If the spool [cannot be written](super#when-the-spool-cannot-be-written), the response is sent nevertheless, and the
+    /// event is held in memory only.
     Always,
 }
 

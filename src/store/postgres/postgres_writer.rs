@@ -29,6 +29,14 @@ const LAST_FOLD: Duration = Duration::from_secs(2);
 /// It connects at its first batch, and reconnects after errors. The next attempt recognizes the events that an earlier one
 /// stored by their ids. Errors are [retryable](WriteError::retryable) if the server is unavailable, its disk is full, or a
 /// table is missing. Events that the server refuses to store are [rejected](WriteError::rejected).
+///
+/// # Types of columns
+///
+/// Do not change the type of a column of `tagging_events`. The writer sends binary values of the types in
+/// [`SCHEMA`](crate::store::SCHEMA). Of another type, the server refuses them: rows are rejected, one by one, or the batch is
+/// retried until the [policy](crate::sink::RetryPolicy) gives up. A type without a check of its length, such as `numeric`,
+/// may even store a wrong value. To read a column as another type, use a view. Columns of your own, with a default or
+/// nullable, do no harm.
 pub struct PostgresWriter {
     server: Server,
     worker: Option<Worker>,

@@ -1,0 +1,108 @@
+use super::{
+    cost_status::CostStatus, llm_call::LlmCall, model_calls::ModelCalls, operation::Operation, price::Cost,
+    usage_record::UsageRecord, usage_status::UsageStatus,
+};
+
+/// A recorded LLM call, or several of the same kind.
+#[derive(Debug)]
+pub(super) struct RecordedCall {
+    pub(super) record: UsageRecord,
+    pub(super) status: UsageStatus,
+    /// The calls that were read and priced for events of their own. `None` if code recorded the usage.
+    pub(super) rolled_up: Option<RolledUp>,
+}
+
+/// The part of a recorded call that another event has too.
+#[derive(Debug)]
+pub(super) struct RolledUp {
+    pub(super) calls: u64,
+    operation: Option<Operation>,
+    request_model: Option<String>,
+    pub(super) cost: Option<Cost>,
+    pub(super) has_unpriced_calls: bool,
+    pub(super) has_partial_costs: bool,
+    pub(super) has_calls_without_usage: bool,
+}
+
+impl RecordedCall {
+    /// Creates a call whose usage code recorded.
+    pub(super) fn by_code(record: UsageRecord) -> Self {
+        Self { status: record.status(), record, rolled_up: None }
+    }
+
+    /// Creates a call that was read and priced for an event of its own.
+    pub(super) fn of(call: &LlmCall) -> Self {
+        let source = || call.price_source.clone().unwrap_or_else(|| "custom".into());
+        let cost = call.cost.map(|total| Cost {
+            input: call.input_cost,
+            output: call.output_cost,
+            ..Cost::custom(total).source(source())
+        });
+        let rolled_up = RolledUp {
+            // A call that made calls itself counts as these.
+            calls: call.calls.unwrap_or(1),
+            operation: call.operation.clone(),
+            request_model: call.request_model.clone(),
+            cost,
+            has_unpriced_calls: call.cost_status == CostStatus::UnpricedModel,
+            has_partial_costs: call.cost_status == CostStatus::Partial,
+            has_calls_without_usage: call.cost_status == CostStatus::NoUsage,
+        };
+        let record = UsageRecord {
+            usage: call.usage.clone().unwrap_or_default(),
+            provider: call.provider.clone(),
+            model: call.response_model.clone(),
+            reported: None,
+        };
+        Self { record, status: call.usage_status, rolled_up: Some(rolled_up) }
+    }
+
+    /// Returns `true` if both calls were rolled up, and had the same provider, operation, and models.
+    pub(super) fn is_same_kind(&self, other: &Self) -> bool {
+        let kind = |call: &RolledUp| (call.operation.clone(), call.request_model.clone());
+        let (Some(one), Some(two)) = (&self.rolled_up, &other.rolled_up) else { return false };
+        (&self.record.provider, &self.record.model) == (&other.record.provider, &other.record.model)
+            && kind(one) == kind(two)
+    }
+
+    /// Adds another call. Both were rolled up, or both were recorded by code.
+    pub(super) fn add(&mut self, other: Self) {
+        self.record.usage.add_all(&other.record.usage);
+        // The sum is not what a response reported.
+        self.record.reported = None;
+        self.status = self.status.and(other.status);
+        if let (Some(sum), Some(call)) = (&mut self.rolled_up, other.rolled_up) {
+            sum.calls = sum.calls.saturating_add(call.calls);
+            sum.cost = match (sum.cost.take(), call.cost) {
+                (Some(one), Some(other)) => Some(one.plus(&other)),
+                (one, other) => one.or(other),
+            };
+            sum.has_unpriced_calls |= call.has_unpriced_calls;
+            sum.has_partial_costs |= call.has_partial_costs;
+            sum.has_calls_without_usage |= call.has_calls_without_usage;
+        }
+    }
+
+    /// Returns the calls by model, if they were rolled up.
+    pub(super) fn models(&self) -> Option<ModelCalls> {
+        let rolled_up = self.rolled_up.as_ref()?;
+        let usage = &self.record.usage;
+        Some(ModelCalls {
+            provider: self.record.provider.clone(),
+            operation: rolled_up.operation.clone(),
+            model: self.record.model.clone().or_else(|| rolled_up.request_model.clone()),
+            calls: rolled_up.calls,
+            input_tokens: usage.input_tokens(),
+            output_tokens: usage.output_tokens(),
+            cost: rolled_up.cost.as_ref().map(|cost| cost.total),
+        })
+    }
+
+    /// Returns the approximate memory, in bytes.
+    pub(super) fn approximate_bytes(&self) -> usize {
+        let request_model = self.rolled_up.as_ref().and_then(|call| call.request_model.as_ref());
+        let names = [self.record.provider.as_ref(), self.record.model.as_ref(), request_model];
+        let names: usize = names.into_iter().flatten().map(String::capacity).sum();
+        size_of::<Self>() + names + self.record.usage.approximate_bytes()
+    }
+}

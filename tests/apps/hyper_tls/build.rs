@@ -1,0 +1,3 @@
+fn main() {
+    snippet::extract("../../../src/docs/outgoing_calls.md", "hyper-util with TLS");
+}

@@ -1,0 +1,3 @@
+fn main() {
+    snippet::extract("../../../src/docs/grpc.md", "tonic");
+}

@@ -1,0 +1,230 @@
+//! Tests of gRPC calls: their status is in the trailers or headers of a response with status 200.
+
+mod common;
+
+use std::{convert::Infallible, sync::Arc};
+
+use bytes::Bytes;
+use common::Recorder;
+use futures_util::stream;
+use http::{HeaderMap, HeaderValue, Request, Response};
+use http_body::Frame;
+use http_body_util::{BodyExt, Full, StreamBody, combinators::BoxBody};
+use opentelemetry::{KeyValue, trace::Status};
+use opentelemetry_sdk::trace::{InMemorySpanExporter, SpanData};
+use tower::{Layer, ServiceExt, service_fn};
+use tower_tagging::{Event, TaggingLayer, event::Outcome, otel::Otel};
+
+const PATH: &str = "/grpc.health.v1.Health/Check";
+const NAMES: [&str; 17] = [
+    "OK",
+    "CANCELLED",
+    "UNKNOWN",
+    "INVALID_ARGUMENT",
+    "DEADLINE_EXCEEDED",
+    "NOT_FOUND",
+    "ALREADY_EXISTS",
+    "PERMISSION_DENIED",
+    "RESOURCE_EXHAUSTED",
+    "FAILED_PRECONDITION",
+    "ABORTED",
+    "OUT_OF_RANGE",
+    "UNIMPLEMENTED",
+    "INTERNAL",
+    "UNAVAILABLE",
+    "DATA_LOSS",
+    "UNAUTHENTICATED",
+];
+
+type Body = BoxBody<Bytes, Infallible>;
+
+/// The place of the status in a response.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Place {
+    /// The response has no body.
+    Headers,
+    Trailers,
+    /// The response declares the length of its data before the trailers.
+    TrailersAfterLength,
+    /// The body ends without trailers.
+    Nowhere,
+}
+
+fn status_headers(status: &str, message: Option<&str>) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    headers.insert("grpc-status", HeaderValue::from_str(status).unwrap());
+    if let Some(message) = message {
+        headers.insert("grpc-message", HeaderValue::from_str(message).unwrap());
+    }
+    headers
+}
+
+fn response(place: Place, status: &str, message: Option<&str>) -> Response<Body> {
+    let headers = status_headers(status, message);
+    let data = || Frame::data(Bytes::from_static(b"\0\0\0\0\x02\x08\x01"));
+    let frames = match place {
+        Place::Headers => {
+            let mut response = Response::new(Full::default().boxed());
+            *response.headers_mut() = headers;
+            response.headers_mut().insert("content-type", HeaderValue::from_static("application/grpc"));
+            return response;
+        }
+        Place::Trailers | Place::TrailersAfterLength => vec![data(), Frame::trailers(headers)],
+        Place::Nowhere => vec![data()],
+    };
+    let body = StreamBody::new(stream::iter(frames.into_iter().map(Ok::<_, Infallible>))).boxed();
+    let builder = Response::builder().header("content-type", "application/grpc");
+    let builder = if place == Place::TrailersAfterLength { builder.header("content-length", 7) } else { builder };
+    builder.body(body).unwrap()
+}
+
+fn call(path: &str, media: &str) -> Request<Full<Bytes>> {
+    Request::post(path).header("content-type", media).body(Full::default()).unwrap()
+}
+
+/// Sends a call through the layer, reads at most `frames` frames, and returns the event and the span.
+async fn observed(
+    request: Request<Full<Bytes>>,
+    is_client: bool,
+    frames: usize,
+    respond: impl Fn() -> Response<Body> + Clone + Send + 'static,
+) -> (Arc<Event>, SpanData) {
+    let (recorder, exporter) = (Recorder::new(), InMemorySpanExporter::default());
+    let otel = Otel::builder().span_exporter(exporter.clone());
+    let otel = if is_client { otel.client() } else { otel }.build().unwrap();
+    let tagging = TaggingLayer::builder().sink(recorder.clone()).otel(&otel).build().unwrap();
+    let expected = respond();
+    let service = tagging.clone().layer(service_fn(async |_: Request<_>| Ok::<_, Infallible>(respond())));
+    let mut body = service.oneshot(request).await.unwrap().into_body();
+    let mut expected = expected.into_body();
+    for _ in 0..frames {
+        let (frame, expected) = (body.frame().await, expected.frame().await);
+        let parts = |frame: Option<Result<Frame<Bytes>, Infallible>>| {
+            frame.map(|frame| frame.unwrap().into_data().map_err(|frame| frame.into_trailers().unwrap()))
+        };
+        let frame = parts(frame);
+        assert_eq!(frame, parts(expected), "the response is unchanged");
+        if frame.is_none() {
+            break;
+        }
+    }
+    drop(body);
+    assert!(tagging.delivery().shutdown(std::time::Duration::from_secs(5)).await.is_complete());
+    let span = exporter.get_finished_spans().unwrap().remove(0);
+    (recorder.single(), span)
+}
+
+fn attribute(span: &SpanData, name: &str) -> Option<String> {
+    let found: Option<&KeyValue> = span.attributes.iter().find(|attribute| attribute.key.as_str() == name);
+    found.map(|attribute| attribute.value.to_string())
+}
+
+/// [The conventions](https://opentelemetry.io/docs/specs/semconv/rpc/grpc/#grpc-status): for a client, every status except `OK`
+/// is an error; for a server, those that are not the client's fault.
+#[tokio::test]
+async fn the_status_determines_outcome_and_error() {
+    for place in [Place::Headers, Place::Trailers, Place::TrailersAfterLength] {
+        for is_client in [false, true] {
+            for (code, name) in (0..).zip(NAMES) {
+                let case = format!("{name} in {place:?}, client: {is_client}");
+                let status = code.to_string();
+                let respond = move || response(place, &status, Some("sorry%2C caf%C3%A9"));
+                let (event, span) = observed(call(PATH, "application/grpc"), is_client, usize::MAX, respond).await;
+                let is_server_error = [2, 4, 12, 13, 14, 15].contains(&code);
+                let outcome = match code {
+                    1 => Outcome::Cancelled,
+                    _ if is_server_error => Outcome::Failed,
+                    _ => Outcome::Completed,
+                };
+                assert_eq!((event.outcome(), event.grpc_status()), (outcome, Some(code)), "{case}");
+                let error = (code > 0).then(|| format!("{name}: sorry, café"));
+                assert_eq!(event.error(), error.as_deref(), "{case}");
+                assert_eq!(event.is_error(), code > 1, "{case}");
+                assert_eq!(event.status().unwrap().as_u16(), 200, "{case}");
+                let is_error = is_server_error || (is_client && code > 0);
+                assert_eq!(matches!(span.status, Status::Error { .. }), is_error, "{case}: {:?}", span.status);
+                assert_eq!(attribute(&span, "error.type").as_deref(), is_error.then_some(name), "{case}");
+                assert_eq!(attribute(&span, "rpc.grpc.status_code"), Some(code.to_string()), "{case}");
+            }
+        }
+    }
+}
+
+/// The route and the name of the span are those of the method, although no router provides them.
+#[tokio::test]
+async fn the_path_is_the_route() {
+    for (path, media, expected) in [
+        (PATH, "application/grpc", Some(("grpc.health.v1.Health", "Check"))),
+        (PATH, "application/grpc+proto", Some(("grpc.health.v1.Health", "Check"))),
+        (PATH, "Application/GRPC; charset=utf-8", Some(("grpc.health.v1.Health", "Check"))),
+        (PATH, "application/grpc-web+proto", Some(("grpc.health.v1.Health", "Check"))),
+        ("/Greeter/SayHello", "application/grpc", Some(("Greeter", "SayHello"))),
+        (PATH, "application/json", None),
+        ("/", "application/grpc", None),
+        ("/a/b/c", "application/grpc", None),
+        ("/only-one", "application/grpc", None),
+    ] {
+        let respond = || response(Place::Trailers, "0", None);
+        let (event, span) = observed(call(path, media), false, usize::MAX, respond).await;
+        assert_eq!(event.route(), expected.map(|_| path), "{media} {path}");
+        assert_eq!(attribute(&span, "rpc.system").as_deref(), expected.map(|_| "grpc"), "{media} {path}");
+        let names = attribute(&span, "rpc.service").zip(attribute(&span, "rpc.method"));
+        let expected_names = expected.map(|(service, method)| (service.to_owned(), method.to_owned()));
+        assert_eq!(names, expected_names, "{media} {path}");
+        let name = expected.map_or_else(|| "POST".to_owned(), |(service, method)| format!("{service}/{method}"));
+        assert_eq!(span.name, name, "{media} {path}");
+        assert_eq!(event.grpc_status(), expected.map(|_| 0), "{media} {path}");
+    }
+}
+
+/// A client that only claims to make a gRPC call cannot invent routes.
+#[tokio::test]
+async fn a_service_that_does_not_speak_grpc_has_no_such_route() {
+    let respond = || {
+        let mut response = Response::new(Full::from("not found").boxed());
+        *response.status_mut() = http::StatusCode::NOT_FOUND;
+        response
+    };
+    let (event, span) = observed(call("/random.Name/X", "application/grpc"), false, usize::MAX, respond).await;
+    assert_eq!((event.route(), event.grpc_status()), (None, None));
+    assert_eq!((&*span.name, attribute(&span, "rpc.service")), ("POST", None));
+}
+
+/// A call that ends without its status has none.
+#[tokio::test]
+async fn a_call_without_a_status_is_described_by_its_end() {
+    let ended = || response(Place::Nowhere, "", None);
+    let (event, _) = observed(call(PATH, "application/grpc"), false, usize::MAX, ended).await;
+    assert_eq!((event.outcome(), event.grpc_status(), event.error()), (Outcome::Completed, None, None));
+    assert_eq!(event.route(), Some(PATH));
+    for place in [Place::Trailers, Place::TrailersAfterLength] {
+        // The client leaves before the trailers.
+        let respond = move || response(place, "0", None);
+        let (event, _) = observed(call(PATH, "application/grpc"), false, 1, respond).await;
+        assert_eq!((event.outcome(), event.grpc_status()), (Outcome::Cancelled, None), "{place:?}");
+        // The trailers are the end, whether or not the body is polled again.
+        let respond = move || response(place, "0", None);
+        let (event, _) = observed(call(PATH, "application/grpc"), false, 2, respond).await;
+        assert_eq!((event.outcome(), event.grpc_status()), (Outcome::Completed, Some(0)), "{place:?}");
+    }
+}
+
+#[tokio::test]
+async fn unusual_statuses_are_unknown() {
+    for (text, status, error) in [
+        ("17", 17, "UNKNOWN"),
+        ("abc", 2, "UNKNOWN"),
+        ("-1", 2, "UNKNOWN"),
+        ("99999999", 2, "UNKNOWN"),
+        ("", 2, "UNKNOWN"),
+    ] {
+        let respond = move || response(Place::Trailers, text, None);
+        let (event, _) = observed(call(PATH, "application/grpc"), false, usize::MAX, respond).await;
+        assert_eq!((event.grpc_status(), event.error()), (Some(status), Some(error)), "{text:?}");
+        assert_eq!(event.outcome(), Outcome::Failed, "{text:?}");
+    }
+    let long = "x".repeat(5000);
+    let respond = move || response(Place::Headers, "5", Some(&long));
+    let (event, _) = observed(call(PATH, "application/grpc"), false, usize::MAX, respond).await;
+    assert_eq!(event.error().unwrap().len(), "NOT_FOUND: ".len() + 1000);
+}
