@@ -319,6 +319,7 @@ fn another_process_that_uses_the_new_directory_is_left_alone() {
     emit(&layer, 6..8);
     // A batch counts as delivered a moment before it is committed.
     wait_until(|| (report(&sink).spool.waiting, report(&sink).in_memory()) == (2, 0));
+    let _ = sink.delivery().shutdown_blocking(Duration::from_secs(20));
 }
 
 #[test]
@@ -351,6 +352,8 @@ fn failures_and_their_ends_are_logged_once() {
         let is_logged = |line: &&str| line.contains(message) && format!("{line} ").contains(&directory);
         assert_eq!(text.lines().filter(is_logged).count(), 1, "{message}: {text}");
     }
+    // A sink that runs would create the directory again after the test.
+    let _ = sink.delivery().shutdown_blocking(Duration::from_secs(20));
 }
 
 #[test]
