@@ -19,7 +19,7 @@ use opentelemetry_sdk::{
         InMemoryMetricExporter, PeriodicReader, SdkMeterProvider,
         data::{Metric, ResourceMetrics, ScopeMetrics},
     },
-    trace::InMemorySpanExporter,
+    trace::{InMemorySpanExporter, SdkTracerProvider},
 };
 use serde_json::json;
 use tower::service_fn;
@@ -288,4 +288,21 @@ async fn spans_and_metrics_are_not_those_of_http() {
         names.contains(&"gen_ai.client.token.usage") && !names.contains(&"http.server.request.duration"),
         "{names:?}"
     );
+}
+
+/// The app's own provider starts the span, with the name and kind of work.
+#[tokio::test]
+async fn the_provider_of_the_app_starts_spans_of_work() {
+    let exporter = InMemorySpanExporter::default();
+    let provider = SdkTracerProvider::builder().with_simple_exporter(exporter.clone()).build();
+    let otel = Otel::builder().tracer_provider(&provider).build().unwrap();
+    let tagging = TaggingLayer::builder().otel(&otel).build().unwrap();
+    Tags::work("consume invoices").headers(&headers()).start(&tagging).complete();
+    Tags::work("nightly report").start(&tagging).complete();
+    assert!(tagging.delivery().shutdown(Duration::from_secs(10)).await.is_complete());
+    let spans = exporter.get_finished_spans().unwrap();
+    let found: Vec<_> = spans.iter().map(|span| (&*span.name, span.span_kind.clone())).collect();
+    assert_eq!(found, [("consume invoices", SpanKind::Consumer), ("nightly report", SpanKind::Internal)]);
+    let names = spans.iter().flat_map(|span| &span.attributes).map(|attribute| attribute.key.as_str());
+    assert!(names.clone().all(|name| !name.starts_with("http.") && !name.starts_with("url.")));
 }

@@ -67,9 +67,6 @@ mod settle;
 mod system_clock;
 mod work;
 
-#[cfg(feature = "otel")]
-pub(crate) use self::work::is_work;
-
 #[cfg(feature = "test-util")]
 pub use self::manual_clock::ManualClock;
 pub use self::{clock::Clock, event::Event, event_builder::EventBuilder, outcome::Outcome, system_clock::SystemClock};
@@ -77,5 +74,5 @@ pub(crate) use self::{
     draft::{Draft, EventPool, EventPoolOwner},
     facts::{Attachments, Facts},
     settle::{Settle, Settled},
-    work::WORK,
+    work::{WORK, is_work},
 };

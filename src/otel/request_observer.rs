@@ -74,7 +74,7 @@ impl RequestObserver for Otel {
     fn begin(&self, request: &mut RequestStart<'_>) -> Box<dyn RequestScope> {
         let (context, is_https) = self.starter().start(request);
         let active = Arc::clone(self.active_requests());
-        let slot = active.enter(request.method, is_https);
+        let slot = (!request.is_work()).then(|| active.enter(request.method, is_https));
         Box::new(ActiveRequest { context, active, slot })
     }
 }
@@ -83,7 +83,8 @@ impl RequestObserver for Otel {
 struct ActiveRequest {
     context: Context,
     active: Arc<ActiveRequests>,
-    slot: ActiveSlot,
+    /// `None` for work, which is not an HTTP request.
+    slot: Option<ActiveSlot>,
 }
 
 impl RequestScope for ActiveRequest {
@@ -95,6 +96,8 @@ impl RequestScope for ActiveRequest {
 
 impl Drop for ActiveRequest {
     fn drop(&mut self) {
-        self.active.leave(self.slot);
+        if let Some(slot) = self.slot {
+            self.active.leave(slot);
+        }
     }
 }

@@ -15,7 +15,6 @@ use opentelemetry::{
 
 use crate::{
     Event,
-    event::is_work,
     headers::PORTKEY_PARENT_SPAN_ID,
     request::Tags,
     tagging::RequestStart,
@@ -147,7 +146,7 @@ impl SpanStarter {
     }
 
     fn kind(&self, request: &RequestStart<'_>, has_local_parent: bool) -> SpanKind {
-        let is_work = is_work(request.method, request.path);
+        let is_work = request.is_work();
         match &self.nested_kind {
             _ if self.is_client || !has_local_parent => {
                 kind(self.is_client, is_work, request.trace.w3c_parent().is_some())
@@ -248,7 +247,7 @@ fn start_by(tracer: &BoxedTracer, span: &RequestSpan, is_https: bool, request: &
         None if current.has_active_span() => Context::new(),
         None => current,
     };
-    let is_work = is_work(request.method, request.path);
+    let is_work = request.is_work();
     let name = if is_work { request.path.to_owned().into() } else { span_name(request.method, request.route) };
     let attributes = if is_work { Vec::new() } else { initial_attributes(is_https, request).to_vec() };
     let builder = SpanBuilder::from_name(name)

@@ -2,7 +2,10 @@ use std::time::SystemTime;
 
 use http::{Extensions, HeaderMap, Method};
 
-use crate::{event::Attachments, trace::TraceContext};
+use crate::{
+    event::{Attachments, is_work},
+    trace::TraceContext,
+};
 
 /// The facts about a request that are known at its start.
 #[derive(Debug)]
@@ -32,4 +35,11 @@ pub struct RequestStart<'a> {
     /// Data that observers keep on the event.
     #[cfg_attr(not(feature = "otel"), allow(dead_code, reason = "only `otel` keeps data"))]
     pub(crate) attachments: &'a mut Attachments,
+}
+
+impl RequestStart<'_> {
+    /// Returns `true` for [work](super::Work) that is not an HTTP request. Its path and route are its name.
+    pub fn is_work(&self) -> bool {
+        is_work(self.method, self.path)
+    }
 }
