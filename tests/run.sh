@@ -37,11 +37,11 @@ for feature in "" $features; do
         fail "tests failed with features \"$feature\""
 done
 
-# Each package has only the dependencies that the docs list, or a published program. `check` does without dev-dependencies.
+# Each package has only the dependencies that the docs list, or a published program. `build` does without dev-dependencies.
 for app in reqwest async_openai hyper_tls tonic third_party; do
     step "app $app"
-    cargo check -q --manifest-path "tests/apps/$app/Cargo.toml" || fail "the app $app does not compile as documented"
-    cargo test -q --manifest-path "tests/apps/$app/Cargo.toml" || fail "tests of the app $app failed"
+    cargo build -q --locked --manifest-path "tests/apps/$app/Cargo.toml" || fail "the app $app does not compile as documented"
+    cargo test -q --locked --manifest-path "tests/apps/$app/Cargo.toml" || fail "tests of the app $app failed"
 done
 
 step "stores on a real Postgres"

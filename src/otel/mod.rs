@@ -65,7 +65,8 @@
 //!   LLM, in a layer around a [client](OtelBuilder::client), is named after the operation and the model (`chat gpt-4o`).
 //! - The attributes follow the [HTTP semantic conventions](https://opentelemetry.io/docs/specs/semconv/http/http-spans/).
 //!   `client.address` and `network.peer.address` need axum's `ConnectInfo<SocketAddr>`, or a `SocketAddr`, in the request
-//!   extensions. Behind a proxy, use [`trust_forwarded_headers`](OtelBuilder::trust_forwarded_headers). LLM calls add attributes of the [GenAI conventions](https://opentelemetry.io/docs/specs/semconv/gen-ai/) in the
+//!   extensions. Behind a proxy, use [`trust_forwarded_headers`](OtelBuilder::trust_forwarded_headers).
+//! - LLM calls add attributes of the [GenAI conventions](https://opentelemetry.io/docs/specs/semconv/gen-ai/) in the
 //!   [selected version](GenAiConventions), and the cost as `tower_tagging.cost.usd`.
 //! - Tags become attributes as [`TagAttributes`] maps them.
 //! - The id that the client sent is `tower_tagging.client_trace_id`.
@@ -83,9 +84,9 @@
 //! The parent of a request's span is the first of these:
 //!
 //! 1. The current span of this process, if there is one: of the OpenTelemetry API, or of `tracing` with
-//!    `tracing-opentelemetry`, unless its context activation is switched off. An outer layer has started it, and its trace is the one that the app's other spans are in. If
-//!    the client's `traceparent` names another trace, the span has a link to it, and the event has it as
-//!    [`linked_trace_id`](crate::trace::TraceContext::linked_trace_id).
+//!    `tracing-opentelemetry`, unless its context activation is switched off. An outer layer has started it, and its trace
+//!    is the one that the app's other spans are in. If the client's `traceparent` names another trace, the span has a link
+//!    to it, and the event has it as [`linked_trace_id`](crate::trace::TraceContext::linked_trace_id).
 //!    [`adopt_current_span`](OtelBuilder::adopt_current_span) turns this off.
 //! 2. The span that the client named in `traceparent`.
 //!
@@ -130,8 +131,8 @@
 //! started without `tracing` counts as one of the kind `SERVER`.
 //! [`nested_span_kind`](OtelBuilder::nested_span_kind) sets the kind instead.
 //!
-//! gRPC requests are reported as HTTP requests. To report a `grpc-status`, call
-//! [`Tags::set_error`](crate::Tags::set_error) in the handler.
+//! Spans of gRPC calls have the `rpc.…` attributes in addition, and their `grpc-status` determines the status of the span; see
+//! [`guide::grpc`](crate::guide::grpc).
 //!
 //! # Metrics
 //!

@@ -43,10 +43,12 @@ impl OnwardHeaders {
             Tracestate::Joined(list) => _ = headers.insert(TRACESTATE, list),
             Tracestate::Dropped(_) => _ = headers.remove(TRACESTATE),
         }
+        // The header may have been stripped since.
         if self.replaces_parent_span_id
+            && let Some(place) = headers.get_mut(PORTKEY_PARENT_SPAN_ID)
             && let Ok(value) = HeaderValue::from_str(trace.span_id().as_str())
         {
-            headers.insert(PORTKEY_PARENT_SPAN_ID, value);
+            *place = value;
         }
         // Both headers share one buffer: the `traceparent` contains the trace id.
         let bytes = Bytes::from_owner(trace.w3c().to_header());
