@@ -212,3 +212,17 @@ async fn a_response_without_a_model_can_be_given_one() {
     assert_eq!(named.model(), Some("gpt-4o"));
     assert_eq!(named.usage().get(Unit::InputTokens), Some(1));
 }
+
+/// These models search the web in every chat, bill that, and do not report it.
+#[tokio::test]
+async fn searches_that_are_not_reported_make_the_cost_partial() {
+    for (model, status) in [
+        ("gpt-4o-search-preview", CostStatus::Partial),
+        ("gpt-4o-mini-search-preview-2025-03-11", CostStatus::Partial),
+        ("gpt-4o", CostStatus::Priced),
+    ] {
+        let body = format!(r#"{{"model":"{model}","usage":{{"prompt_tokens":10,"completion_tokens":5}}}}"#);
+        let event = event_of(move |tags| tags.record_response("openai", &body)).await;
+        assert_eq!(event.llm().unwrap().cost_status(), status, "{model}");
+    }
+}

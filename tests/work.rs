@@ -306,3 +306,12 @@ async fn the_provider_of_the_app_starts_spans_of_work() {
     let names = spans.iter().flat_map(|span| &span.attributes).map(|attribute| attribute.key.as_str());
     assert!(names.clone().all(|name| !name.starts_with("http.") && !name.starts_with("url.")));
 }
+
+/// A predicate looks at requests, so it cannot select work by accident.
+#[test]
+fn work_is_not_excluded() {
+    let sink = common::Recorder::new();
+    let tagging = TaggingLayer::builder().sink(sink.clone()).exclude(|_| true).build().unwrap();
+    Tags::work("consume invoices").start(&tagging).complete();
+    assert_eq!(sink.single().route(), Some("consume invoices"));
+}

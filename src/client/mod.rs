@@ -37,15 +37,16 @@
 //!
 //! # When it happens
 //!
-//! The current request is read when the future of a call is first polled. In a spawned task there is none, unless the task
-//! runs within [`Tags::scope`](crate::Tags::scope). Usage is added to the request when the body of the response ends or is
+//! The current request is read when the call starts: when the future of [`TaggedClient::send`] is first polled, or by the method
+//! `call` of the service. In a spawned task there is none, unless the task runs within
+//! [`Tags::scope`](crate::Tags::scope). Usage is added to the request when the body of the response ends or is
 //! dropped, so read it before the request ends.
 //!
 //! # Errors of calls
 //!
 //! A call that fails, or whose response contains an error of the provider ([`LlmCall::error`](crate::usage::LlmCall::error)),
-//! does not make the request an error. The handler decides that by its own response. If the request made a single call, its
-//! error is part of the request's [`llm`](crate::Event::llm).
+//! does not make the request an error. The handler decides that by its own response. The error is on the event and the span
+//! of the call, if it has one.
 //!
 //! [`PropagateLayer`]: crate::PropagateLayer
 

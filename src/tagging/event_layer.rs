@@ -100,6 +100,7 @@ impl EventLayer {
     /// ```
     ///
     /// Within an axum router, `request.extensions` contains the `MatchedPath` and the `OriginalUri`.
+    /// [Work](super::Work) is never excluded: it has no path.
     #[must_use]
     pub fn exclude(self, is_excluded: impl Fn(&Parts) -> bool + Send + Sync + 'static) -> Self {
         self.exclude_by(Arc::new(is_excluded))

@@ -73,7 +73,7 @@ impl Events {
 
     /// Returns `false` for requests without an event. Runs user code if there is a predicate.
     pub(super) fn includes(&self, head: &Parts) -> bool {
-        self.excludes.as_ref().is_none_or(|excludes| !excludes(head))
+        self.excludes.as_ref().is_none_or(|excludes| work_name(head).is_some() || !excludes(head))
     }
 
     pub(super) fn now(&self) -> Instant {

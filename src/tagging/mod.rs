@@ -77,6 +77,7 @@
 //! |---|---|
 //! | the body ends: `None`, trailers, a frame after which `is_end_stream()` is true, or all bytes of `Content-Length` | `completed` |
 //! | the body is dropped earlier, but the request is HEAD, or the status 204 or 304 | `completed` |
+//! | the body is dropped after the end marker of an LLM stream, such as `data: [DONE]`, and a [`UsageTap`](crate::usage) reads it | `completed` |
 //! | the future or the body is dropped before the end | `cancelled` |
 //! | the service or the body returns an error | `failed` |
 //! | the service or the body panics | `panicked` |
@@ -89,8 +90,7 @@
 //! provides no route, the route is the path, `/package.Service/Method`.
 //!
 //! Some clients disconnect once they have what they need, before the body ends: the OpenAI SDK for Python, and those built on
-//! it, disconnect at `data: [DONE]`. If the service ends the body later, the outcome is `cancelled`. The usage status of the
-//! LLM call is `reported` if the whole answer was seen.
+//! it, disconnect at `data: [DONE]`. Without a `UsageTap`, which recognizes that marker, the outcome is `cancelled`.
 //!
 //! The following table was measured over real connections, next to what tower-http's `OnEarlyDropLayer` reports for the same
 //! requests. A test runs every row (`cargo test --all-features --test outcomes`):

@@ -13,7 +13,8 @@ use super::{error_text::error_text, guard::Guard};
 pin_project! {
     /// The response body of [`Tagging`](super::Tagging).
     ///
-    /// It passes the frames of the service's body unchanged and unbuffered, and emits the event at the end.
+    /// It passes the frames of the service's body unchanged and unbuffered, and emits the event at the end. The errors of that
+    /// body must be `'static`, as they are for every body that is itself `'static`: the event has their message.
     pub struct ResponseBody<B> {
         // `None` in a response that the layer created itself, which is empty.
         #[pin]

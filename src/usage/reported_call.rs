@@ -85,7 +85,7 @@ fn waived(cost: Cost) -> Cost {
 fn has_unreported_searches(call: &LlmCall) -> bool {
     let model = call.response_model.as_deref().or(call.request_model.as_deref()).unwrap_or_default();
     matches!(call.provider.as_deref(), Some("openai" | "azure"))
-        && call.operation == Some(Operation::Chat)
+        && call.operation.as_ref().is_none_or(|operation| *operation == Operation::Chat)
         && ["-search-preview", "-search-api"].iter().any(|name| model.contains(name))
         && call.usage.as_ref().is_none_or(|usage| usage.get(Unit::WebSearches).is_none())
 }

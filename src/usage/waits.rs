@@ -6,7 +6,7 @@ const MAX_INTERVALS: usize = 64;
 /// The time that a request spent waiting for its calls. Time in which several calls run at once counts once.
 #[derive(Debug, Default)]
 pub(super) struct Waits {
-    /// Disjoint intervals in the order of their end.
+    /// Disjoint intervals in the order of time.
     intervals: Vec<(Instant, Instant)>,
     /// The time outside of `intervals`. `None` if no time is known.
     other: Option<Duration>,
@@ -18,16 +18,18 @@ impl Waits {
         self.other = Some(self.other.unwrap_or_default().saturating_add(time));
     }
 
-    /// Adds the time of a call. Calls are added when they end.
-    pub(super) fn add_interval(&mut self, mut start: Instant, end: Instant) {
-        while let Some((other, _)) = self.intervals.pop_if(|(_, other_end)| *other_end >= start) {
-            start = start.min(other);
+    /// Adds the time of a call. Calls are added at about the time when they end, in any order.
+    pub(super) fn add_interval(&mut self, mut start: Instant, mut end: Instant) {
+        let first = self.intervals.partition_point(|(_, other_end)| *other_end < start);
+        let after = self.intervals.partition_point(|(other_start, _)| *other_start <= end);
+        for (other_start, other_end) in self.intervals.drain(first..after.max(first)) {
+            (start, end) = (start.min(other_start), end.max(other_end));
         }
-        if self.intervals.len() == MAX_INTERVALS {
+        self.intervals.insert(first, (start, end));
+        if self.intervals.len() > MAX_INTERVALS {
             let (first_start, first_end) = self.intervals.remove(0);
             self.add(first_end.saturating_duration_since(first_start));
         }
-        self.intervals.push((start, end));
     }
 
     /// Returns the total time, or `None` if no time is known.
@@ -65,6 +67,12 @@ mod tests {
             (&[(2, 10), (0, 12)], Some(12)),
             (&[(0, 5), (6, 8), (1, 10), (20, 21)], Some(11)),
             (&[(5, 5)], Some(0)),
+            // Calls that are added after one that ended later.
+            (&[(0, 12), (0, 10)], Some(12)),
+            (&[(20, 25), (5, 10)], Some(10)),
+            (&[(20, 25), (5, 10), (8, 22)], Some(20)),
+            (&[(20, 25), (5, 10), (10, 20)], Some(20)),
+            (&[(0, 30), (5, 10)], Some(30)),
         ] {
             assert_eq!(total(intervals), expected, "{intervals:?}");
         }
