@@ -299,6 +299,15 @@ fn encode(coding: &str, body: &[u8]) -> Vec<u8> {
     }
 }
 
+/// Streams of real providers are not taken for broken ones.
+#[test]
+fn fixtures_without_an_error_report_none() {
+    for case in cases().iter().filter(|case| case.status == 200 && case.expect["usage_status"] == "reported") {
+        let event = run(case, None, vec![case.body.clone().into()]);
+        assert_eq!(event["llm"]["error"], Value::Null, "{}", case.name);
+    }
+}
+
 #[test]
 fn reads_every_fixture() {
     let cases = cases();
@@ -491,6 +500,60 @@ fn errors_inside_a_successful_response_are_reported() {
         if expected == Some("the stream ended before its last event") {
             let event = run_cancelled(&case, vec![body.clone().into(), "data: ".into()], 1);
             assert_eq!(event["llm"]["error"], Value::Null);
+        }
+    }
+}
+
+/// A stream that ends before it has reported the end of the answer was cut off by the provider, even if the status is 200.
+#[test]
+fn a_stream_that_lacks_its_last_event_is_an_error() {
+    let sse = |events: &[&str]| events.iter().map(|event| format!("data: {event}\n\n")).collect::<String>();
+    let lines = |lines: &[&str]| lines.iter().map(|line| format!("{line}\n")).collect::<String>();
+    let delta = r#"{"model":"gpt-4o","choices":[{"delta":{"content":"Hi"},"finish_reason":null}]}"#;
+    let spaced = r#"{"model":"gpt-4o", "choices": [{"delta": {"content": "Hi"}, "finish_reason": null}]}"#;
+    let stop = r#"{"model":"gpt-4o","choices":[{"delta":{},"finish_reason":"stop"}]}"#;
+    let spaced_stop = r#"{"model":"gpt-4o","choices":[{"delta":{},"finish_reason" :  "length"}]}"#;
+    let unfinished = r#"{"model":"gpt-4o","choices":[{"delta":{"content":"Hi"}}]}"#;
+    let usage = r#"{"model":"gpt-4o","choices":[],"usage":{"prompt_tokens":3,"completion_tokens":2}}"#;
+    let created = r#"{"type":"response.created","response":{"id":"r","model":"gpt-5","status":"in_progress"}}"#;
+    let text = r#"{"type":"response.output_text.delta","delta":"Hi"}"#;
+    let incomplete = r#"{"type":"response.incomplete","response":{"id":"r","model":"gpt-5","usage":null}}"#;
+    let message_start = r#"{"type":"message-start","id":"1","delta":{"message":{"role":"assistant"}}}"#;
+    let message_end = r#"{"type":"message-end","delta":{"finish_reason":"COMPLETE"}}"#;
+    let ollama = r#"{"model":"llama3","message":{"content":"Hi"},"done":false}"#;
+    let (sse_type, lines_type) = ("text/event-stream", "application/x-ndjson");
+    let chat = "/v1/chat/completions";
+    for (path, media_type, body, is_cut) in [
+        (chat, sse_type, sse(&[delta]), true),
+        (chat, sse_type, sse(&[spaced, spaced, spaced]), true),
+        (chat, sse_type, sse(&[delta, stop]), false),
+        (chat, sse_type, sse(&[delta, delta, spaced_stop]), false),
+        (chat, sse_type, sse(&[delta, delta, "[DONE]"]), false),
+        (chat, sse_type, sse(&[delta, delta, usage]), false),
+        // Nothing shows that this server reports the end.
+        (chat, sse_type, sse(&[unfinished, unfinished]), false),
+        ("/v1/responses", sse_type, sse(&[created, text]), true),
+        ("/v1/responses", sse_type, sse(&[created, text, incomplete]), false),
+        ("/v2/chat", sse_type, sse(&[message_start]), true),
+        ("/v2/chat", sse_type, sse(&[message_start, message_end]), false),
+        ("/api/chat", lines_type, lines(&[ollama, ollama]), true),
+        ("/api/chat", lines_type, lines(&[ollama, ollama, r#"{"model":"llama3","done":true}"#]), false),
+    ] {
+        let case = Case {
+            request: Request::post(path)
+                .header("content-type", "application/json")
+                .body(Full::from(r#"{"model":"m","stream":true}"#))
+                .unwrap(),
+            ..mislabeled(Some(media_type), 200, &body)
+        };
+        let events = body.split_inclusive('\n').map(|part| Bytes::from(part.to_owned())).collect();
+        let bytes = frames(&case.body, std::iter::repeat_n(1, case.body.len()));
+        for frames in [vec![body.clone().into()], events, bytes] {
+            let (whole, cancelled) =
+                (run(&case, None, frames.clone()), run_cancelled(&case, frames.clone(), frames.len()));
+            let expected = is_cut.then_some("the stream ended before its last event");
+            assert_eq!(whole["llm"]["error"].as_str(), expected, "{path} in {} frames: {body}", frames.len());
+            assert_eq!(cancelled["llm"]["error"], Value::Null, "the client disconnected: {body}");
         }
     }
 }

@@ -310,7 +310,7 @@ async fn the_provider_of_the_app_starts_spans_of_work() {
 /// A predicate looks at requests, so it cannot select work by accident.
 #[test]
 fn work_is_not_excluded() {
-    let sink = common::Recorder::new();
+    let sink = Recorder::new();
     let tagging = TaggingLayer::builder().sink(sink.clone()).exclude(|_| true).build().unwrap();
     Tags::work("consume invoices").start(&tagging).complete();
     assert_eq!(sink.single().route(), Some("consume invoices"));

@@ -71,7 +71,7 @@ impl BodyReader {
     pub(super) fn finish(self, is_complete: bool, now: Duration) -> (ResponseReport, bool) {
         let Self { framing, mut report, is_stream, .. } = self;
         framing.end(&mut report, now);
-        report.is_final |= is_complete && !report.announces_end;
+        report.is_final |= is_complete && (!report.announces_end || report.has_finished);
         if !is_stream {
             report.first_token = None;
         }

@@ -15,6 +15,8 @@ pub(super) struct Document {
     /// The fields and the lengths of their values. `None` stands for a value that was too long.
     values: Vec<(Field, Option<usize>)>,
     pub(super) has_mark: bool,
+    /// The answer is not finished yet, so its end will be reported.
+    pub(super) announces_end: bool,
     pub(super) tools: ToolCounts,
 }
 
@@ -26,9 +28,11 @@ impl Document {
             self.values.reserve(16);
             self.text.reserve(256);
         }
-        self.has_mark |= field.is_mark();
+        let is_placeholder = field.is_stated_once() && value == Some(b"null");
+        self.has_mark |= field.is_mark() && !is_placeholder;
+        self.announces_end |= field == Field::FinishReason && is_placeholder;
         let count = || self.values.iter().filter(|(other, _)| *other == field).count();
-        let is_repeated = field.is_stated_once() && (value == Some(b"null") || count() > 0);
+        let is_repeated = is_placeholder || (field.is_stated_once() && count() > 0);
         let is_one_of_many = matches!(field, Field::Model) && count() >= MAX_MODELS;
         if self.values.len() < MAX_VALUES && !is_repeated && !is_one_of_many {
             self.values.push((field, value.map(<[u8]>::len)));
@@ -52,6 +56,7 @@ impl Document {
         self.text.shrink_to(MAX_KEPT_TEXT);
         self.values.clear();
         self.has_mark = false;
+        self.announces_end = false;
         self.tools = ToolCounts::default();
     }
 }

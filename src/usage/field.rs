@@ -31,10 +31,12 @@ pub(super) enum Field {
     Event(&'static StreamEvent),
     /// `true` in the last document of a stream.
     Done,
-    /// The reason for which an answer ended.
+    /// The reason for which an answer ended. Every document of a stream has it, and it is `null` in all but the last ones.
     FinishReason,
-    /// Like [`Field::FinishReason`], for a member that is a mark.
-    MarkedFinishReason,
+    /// The reason for which an answer ended, in the last document of a stream.
+    LastFinishReason,
+    /// The reason for which there is no answer.
+    BlockReason,
     /// The reason for which an answer ended, in Anthropic's words, which include `refusal`.
     StopReason,
     /// An empty list of choices: the last chunk of a stream has usage and nothing else.
@@ -59,15 +61,15 @@ impl Field {
     /// The text of every such member contains one of the marks of its format.
     pub(super) fn is_mark(self) -> bool {
         match self {
-            Self::Usage(_) | Self::Count(_) | Self::MarkedFinishReason | Self::Error => true,
+            Self::Usage(_) | Self::Count(_) | Self::FinishReason | Self::LastFinishReason | Self::Error => true,
             Self::Event(event) => event.is_mark,
             _ => false,
         }
     }
 
-    /// Returns `true` if the first value in a document stands for all of them.
+    /// Returns `true` if the first value in a document stands for all of them, and `null` for none.
     pub(super) fn is_stated_once(self) -> bool {
-        matches!(self, Self::FinishReason | Self::MarkedFinishReason | Self::Ignored)
+        matches!(self, Self::FinishReason | Self::LastFinishReason | Self::BlockReason | Self::Ignored)
     }
 }
 
@@ -117,7 +119,7 @@ pub(super) struct StreamEvent {
 pub(super) enum EventEffect {
     /// The stream will announce its end, so an end of the body without that event is premature.
     AnnouncesEnd,
-    /// The event repeats the request, so its text is not content.
+    /// Like [`Self::AnnouncesEnd`]. The event also repeats the request, so its text is not content.
     EchoesRequest,
     /// The event carries counts.
     Counts,

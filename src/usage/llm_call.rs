@@ -148,7 +148,8 @@ impl LlmCall {
 
     /// Returns the error that the provider reported inside a response, including responses with status 200.
     ///
-    /// The text is the error's type or code and its message, at most 256 characters.
+    /// The text is the error's type or code and its message, at most 256 characters. A stream that ends before its last event
+    /// is an error too, unless the client disconnected.
     pub fn error(&self) -> Option<&str> {
         self.error.as_deref()
     }

@@ -95,7 +95,8 @@
 //! added up. Unknown counts are absent, never zero, and [`UsageStatus`] gives the reason. Contradictions are reported as
 //! the diagnostic `usage_inconsistent`.
 //!
-//! A stream that breaks off has the status `partial`, with the counts that were reported until then.
+//! A stream that breaks off has the status `partial`, with the counts that were reported until then. If the provider ended it,
+//! the call has an [error](LlmCall::error).
 //!
 //! Some providers count several runs of models within one call:
 //!

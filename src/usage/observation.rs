@@ -78,7 +78,8 @@ impl Observation {
     /// Returns the error that the response contains, or that a stream ended before its last event.
     fn error(&self, request: &RequestFacts<'_>) -> Option<String> {
         let report = &self.report;
-        let lacks_end = self.is_stream && self.has_ended && self.has_body && report.announces_end && !report.is_final;
+        let is_incomplete = report.announces_end && !report.is_final && !report.has_finished;
+        let lacks_end = self.is_stream && self.has_ended && self.has_body && is_incomplete;
         let is_cut = || (request.is_success && lacks_end).then(|| "the stream ended before its last event".to_owned());
         report.error.clone().or_else(is_cut)
     }

@@ -38,6 +38,8 @@ pub(crate) struct ResponseReport {
     is_ending: bool,
     /// The format marks its end, so a body that ends without the mark is incomplete.
     pub(super) announces_end: bool,
+    /// The end of the answer was reported. Its counts may follow.
+    pub(super) has_finished: bool,
     /// The stream's own end marker was seen. Clients may hang up from here on.
     pub(super) has_end_marker: bool,
     /// The error that the response contains.
@@ -116,6 +118,7 @@ impl ResponseReport {
         }
         let mut document = std::mem::take(&mut self.document);
         self.tools.merge(std::mem::take(&mut document.tools));
+        self.announces_end |= document.announces_end;
         for (field, value) in document.values() {
             match value {
                 Some(value) => self.apply(field, value),
@@ -127,7 +130,7 @@ impl ResponseReport {
         let is_ending = std::mem::take(&mut self.is_ending) && has_counts;
         self.is_final |= is_ending;
         // Gemini has no other end marker than the finish reason and the counts of its last chunk.
-        self.has_end_marker |= is_ending && document.values().any(|(field, _)| field == Field::MarkedFinishReason);
+        self.has_end_marker |= is_ending && document.values().any(|(field, _)| field == Field::LastFinishReason);
         document.clear();
         self.document = document;
     }
@@ -148,20 +151,21 @@ impl ResponseReport {
             Field::Status => self.is_pending = matches!(value, b"\"queued\"" | b"\"in_progress\""),
             Field::Duration => self.duration = serde_json::from_slice(value).ok(),
             Field::Event(event) => match event.effect {
-                EventEffect::AnnouncesEnd => self.announces_end = true,
+                EventEffect::AnnouncesEnd | EventEffect::EchoesRequest => self.announces_end = true,
                 EventEffect::Ends => self.end(),
                 EventEffect::Fails => self.set_error(UNKNOWN_ERROR.to_owned()),
                 EventEffect::EndsFailed => {
                     self.end();
                     self.set_error(UNKNOWN_ERROR.to_owned());
                 }
-                EventEffect::EchoesRequest | EventEffect::Counts => {}
+                EventEffect::Counts => {}
             },
             Field::Done if value == b"true" => self.end(),
+            Field::Done => self.announces_end = true,
             Field::UsageOnly => self.is_ending = true,
-            Field::FinishReason | Field::MarkedFinishReason => self.is_ending |= value != b"null",
+            Field::FinishReason | Field::LastFinishReason | Field::BlockReason => self.finish(value),
             Field::StopReason => {
-                self.is_ending |= value != b"null";
+                self.finish(value);
                 self.is_refused |= value == b"\"refusal\"";
             }
             Field::ServedBy(provider) => self.served_by = self.served_by.or(Some(provider)),
@@ -171,13 +175,26 @@ impl ResponseReport {
                     self.set_error(error);
                 }
             }
-            Field::Done | Field::Tool(_) | Field::EventType | Field::Ignored | Field::DocumentEnd => {}
+            Field::Tool(_) | Field::EventType | Field::Ignored | Field::DocumentEnd => {}
         }
+    }
+
+    /// Notes that the current document gives the reason for which the answer ended, unless it is `null`.
+    fn finish(&mut self, reason: &[u8]) {
+        let has_finished = reason != b"null";
+        self.is_ending |= has_finished;
+        self.has_finished |= has_finished;
     }
 
     /// Notes that the current document marks the end of the stream.
     fn end(&mut self) {
         self.is_ending = true;
+        self.mark_end();
+    }
+
+    /// Notes that the stream's own end marker was seen.
+    pub(super) fn mark_end(&mut self) {
+        self.has_finished = true;
         self.has_end_marker = true;
     }
 

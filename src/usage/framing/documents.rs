@@ -64,7 +64,7 @@ impl Documents {
         if begins_document && !self.scanner.is_between_documents() {
             self.skip_broken(report);
         }
-        self.scanner.feed(part, report, |report| !report.has_head());
+        self.scanner.feed(part, report, |_| true);
         self.at_line_start = part.ends_with(b"\n");
         if self.at_line_start && self.scanner.is_broken() {
             self.skip_broken(report);

@@ -81,9 +81,13 @@ impl EventStream {
         let document = unwrapped.as_deref().unwrap_or(payload);
         scanner(Roots::One, self.max_value_bytes).feed(document, report, |_| true);
         report.clear_document();
-        if text_header(headers, ":event-type") == Some(b"metadata") {
-            report.is_final = true;
-            report.has_end_marker = true;
+        match text_header(headers, ":event-type") {
+            Some(b"messageStart") => report.announces_end = true,
+            Some(b"metadata") => {
+                report.is_final = true;
+                report.mark_end();
+            }
+            _ => {}
         }
         if report.first_token.is_none() && has_content(document) {
             report.first_token = Some(now);

@@ -34,7 +34,10 @@ pub(super) const FORMAT: Format = Format {
         ("response.meta.billed_units", Field::Detail("billed_units")),
         ("response.meta.tokens", Field::Detail("tokens")),
     ],
-    events: &[StreamEvent::marked("message-end", EventEffect::Ends)],
+    events: &[
+        StreamEvent::new("message-start", EventEffect::AnnouncesEnd),
+        StreamEvent::marked("message-end", EventEffect::Ends),
+    ],
     marks: &["\"usage", "\"message"],
     text_members: &["text", "tool_plan"],
     matches: |reader| reader.has_object("billed_units") || reader.has_object("tokens"),

@@ -17,6 +17,8 @@ pub(in crate::usage) struct Format {
     /// Texts, one of which occurs in every document of a stream that reports counts, an end, or an error. Documents without
     /// a mark are skipped once the model is known.
     pub(super) marks: &'static [&'static str],
+    /// The names of members that are marks unless their value is `null`.
+    pub(super) marks_unless_null: &'static [&'static str],
     /// The members with the text of an answer, by which the first token is recognized.
     pub(super) text_members: &'static [&'static str],
     /// The objects with other content of an answer, such as tool calls.
@@ -34,6 +36,7 @@ impl Format {
         wanted: &[],
         events: &[],
         marks: &[],
+        marks_unless_null: &[],
         text_members: &[],
         object_members: &[],
         matches: |_| false,

@@ -21,10 +21,10 @@ pub(super) const FORMAT: Format = Format {
         ("responseId", Field::Id),
         ("modelVersion", Field::Model),
         ("usageMetadata", Field::Usage(UsageKind::Running)),
-        ("candidates[].finishReason", Field::MarkedFinishReason),
+        ("candidates[].finishReason", Field::LastFinishReason),
         ("candidates[].groundingMetadata.webSearchQueries", Field::Tool(ToolField::Queries)),
         ("candidates[].groundingMetadata.imageSearchQueries", Field::Tool(ToolField::Queries)),
-        ("promptFeedback.blockReason", Field::FinishReason),
+        ("promptFeedback.blockReason", Field::BlockReason),
         // Gemini Code Assist wraps its answer.
         ("response.modelVersion", Field::Model),
         ("response.usageMetadata", Field::Usage(UsageKind::Running)),

@@ -21,7 +21,10 @@ pub(super) const FORMAT: Format = Format {
         Route::tentative("/v1/conversations/**/restart", Operation::Chat, "mistral"),
     ],
     wanted: &[("outputs[].model", Field::Model)],
-    events: &[StreamEvent::new("conversation.response.done", EventEffect::Ends)],
+    events: &[
+        StreamEvent::new("conversation.response.started", EventEffect::AnnouncesEnd),
+        StreamEvent::new("conversation.response.done", EventEffect::Ends),
+    ],
     matches: |reader| is_chat(reader) && reader.has_any(&["connector_tokens", "prompt_audio_seconds"]),
     read,
     ..Format::EMPTY

@@ -41,6 +41,7 @@ pub(super) const FORMAT: Format = Format {
         ("error", Field::Error),
     ],
     marks: &["\"usage", "[DONE]", "\"error\""],
+    marks_unless_null: &["\"finish_reason\""],
     text_members: &["content", "text", "reasoning_content", "reasoning", "arguments", "refusal"],
     matches: is_chat,
     read,

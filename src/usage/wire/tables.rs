@@ -22,6 +22,8 @@ pub(in crate::usage) struct Tables {
     ///
     /// A packed search for all marks takes half the time of one `memmem` search per mark.
     marks: Option<Searcher>,
+    /// The number of marks that count with any value. They come first.
+    mark_count: usize,
     pub(in crate::usage) text_members: Vec<Finder<'static>>,
     pub(in crate::usage) object_members: Vec<Finder<'static>>,
     pub(in crate::usage) echoes: Vec<Finder<'static>>,
@@ -49,9 +51,12 @@ impl Tables {
         }
         let events: Vec<_> = formats.iter().flat_map(|format| format.events).collect();
         let echoes = events.iter().filter(|event| event.effect == EventEffect::EchoesRequest);
+        let marks = distinct(formats, |format| format.marks);
+        let marks_unless_null = distinct(formats, |format| format.marks_unless_null);
         Self {
             wanted: nodes(tree),
-            marks: Searcher::new(distinct(formats, |format| format.marks)),
+            mark_count: marks.len(),
+            marks: Searcher::new(marks.into_iter().chain(marks_unless_null)),
             text_members: quoted(&distinct(formats, |format| format.text_members)),
             object_members: quoted(&distinct(formats, |format| format.object_members)),
             echoes: quoted(&echoes.map(|event| event.name).collect::<Vec<_>>()),
@@ -63,7 +68,14 @@ impl Tables {
 
     /// Returns `true` if the bytes may contain a mark: the name of a count, the end of a stream, or an error.
     pub(in crate::usage) fn may_have_mark(&self, bytes: &[u8]) -> bool {
-        self.marks.as_ref().is_none_or(|marks| marks.find(bytes).is_some())
+        let is_null = |end: usize| {
+            let rest = bytes.get(end..).and_then(|rest| rest.strip_prefix(b":")).unwrap_or_default();
+            rest.trim_ascii_start().starts_with(b"null")
+        };
+        self.marks.as_ref().is_none_or(|marks| {
+            let mut found = marks.find_iter(bytes);
+            found.any(|mark| mark.pattern().as_usize() < self.mark_count || !is_null(mark.end()))
+        })
     }
 
     /// Returns the field of a stream event, given the JSON text of its type.

@@ -210,7 +210,7 @@ impl ServerSentEvents {
             let is_document = self.scanner.documents() > self.documents;
             if self.start.trim_ascii_end() == DONE {
                 report.is_final = true;
-                report.has_end_marker = true;
+                report.mark_end();
             } else if !is_document && !self.start.is_empty() {
                 self.has_lost_part |= self.may_have_reported(&self.text);
             }
