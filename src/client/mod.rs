@@ -9,7 +9,7 @@
 //! | | by default |
 //! |---|---|
 //! | trace | the call is a child span of the request and sends its `traceparent` |
-//! | tags | sent to the hosts that a [`PropagateLayer`] allows |
+//! | tags | sent to the hosts that a [`PropagateLayer`] allows, and to hosts that these redirect to if the inner client follows redirects |
 //! | usage and cost | read from the response (feature `llm`), and added to the event of the request |
 //! | events of the calls | none; see [`TaggedClient::tagging`] |
 //!

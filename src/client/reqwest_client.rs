@@ -15,7 +15,9 @@ use super::{reqwest_transport::ReqwestTransport, tagged_client::TaggedClient};
 /// It is also a Tower service from [`reqwest::Request`] to [`reqwest::Response`], so it accepts layers such as
 /// `tower::retry`. A layer that retries and is outside of this client gives each attempt its own span and cost.
 ///
-/// Redirects that reqwest follows are part of the call. Response bodies are observed after reqwest has decoded them.
+/// Redirects that reqwest follows are part of the call. reqwest sends the headers of the call to the new host, too, including
+/// tags that are [allowed](Self::propagate) only for the first one. To prevent that, build the client with
+/// [`Policy::none`](reqwest::redirect::Policy::none). Response bodies are observed after reqwest has decoded them.
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct ReqwestClient {

@@ -9,9 +9,8 @@
 //! | prefixed headers | [`prefix`](TagSources::prefix) | rest of the name, see [`KeyCase`] | first value of the header |
 //! | allow-list | [`allow_list`](TagSources::allow_list) | header name in lowercase, or a name of your choice | first value of the header |
 //! | W3C `baggage` | [`baggage`](TagSources::baggage) | as in the member | percent-decoded, without properties |
+//! | field `user` of the body | [`body_user`](TagSources::body_user) | `_user` | as text, also if the tag is empty |
 //!
-//! The `user` field of the request body is the weakest source. [`RequestBodyLayer`](crate::tagging::RequestBodyLayer) reads
-//! it.
 //!
 //! In the JSON header, strings are used as they are, and numbers and booleans become text. Arrays and objects become
 //! compact JSON text. A `null` does not become a tag. Header values that are not valid UTF-8 are read as Latin-1.

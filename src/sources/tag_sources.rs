@@ -27,6 +27,7 @@ pub struct TagSources {
     pub(super) allow_list: AllowList,
     pub(super) secrets: Vec<HeaderName>,
     pub(super) baggage: bool,
+    body_user: bool,
     problems: ConfigProblems,
 }
 
@@ -36,9 +37,9 @@ impl TagSources {
         Self::default()
     }
 
-    /// Creates sources for the Portkey dialect: JSON in `x-portkey-metadata`.
+    /// Creates sources for the Portkey dialect: JSON in `x-portkey-metadata`, and `user` in the [body](Self::body_user).
     pub fn portkey() -> Self {
-        Self { json_header: Some(PORTKEY_METADATA), ..Self::default() }
+        Self { json_header: Some(PORTKEY_METADATA), body_user: true, ..Self::default() }
     }
 
     /// Creates sources for the Majordomo dialect: `x-majordomo-…` headers.
@@ -46,7 +47,7 @@ impl TagSources {
         Self { prefixes: vec![Prefix::known(MAJORDOMO_PREFIX)], ..Self::default() }
     }
 
-    /// Creates sources for both dialects and W3C `baggage`.
+    /// Creates sources for both dialects, W3C `baggage`, and `user` in the [body](Self::body_user).
     pub fn all() -> Self {
         Self { prefixes: vec![Prefix::known(MAJORDOMO_PREFIX)], baggage: true, ..Self::portkey() }
     }
@@ -153,6 +154,20 @@ impl TagSources {
     pub fn baggage(mut self, read: bool) -> Self {
         self.baggage = read;
         self
+    }
+
+    /// Sets whether the field `user` of a request body fills the tag `_user`, if that is missing or empty.
+    ///
+    /// OpenAI's API has that field in JSON bodies, and in multipart forms. It is read by
+    /// [`RequestBodyLayer`](crate::tagging::RequestBodyLayer), which is part of [`TaggingLayer`](crate::TaggingLayer).
+    pub fn body_user(mut self, read: bool) -> Self {
+        self.body_user = read;
+        self
+    }
+
+    /// Returns `true` if the field `user` of a request body becomes a tag.
+    pub(crate) fn reads_body_user(&self) -> bool {
+        self.body_user
     }
 
     /// Checks the configuration. Building a layer performs the same check.

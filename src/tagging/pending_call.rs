@@ -105,11 +105,11 @@ impl PendingCall {
     pub(super) fn roll_up(caller: &Tags, event: &Event, start: Instant, observers: &Observers) {
         // A failed call without usage is not billed. The cost of a call whose response was dropped is unknown.
         let may_be_billed = event.status().map_or(event.outcome() == Outcome::Cancelled, |status| status.is_success());
-        if let Some(call) = event.llm()
+        if let Some(call) = event.llm().filter(|call| !call.is_pending())
             && (may_be_billed || call.usage().is_some() || call.cost().is_some())
         {
-            let is_cancelled = event.outcome() == Outcome::Cancelled;
-            let call = if is_cancelled { Cow::Owned(call.cut_off()) } else { Cow::Borrowed(call) };
+            let is_whole = event.outcome() == Outcome::Completed;
+            let call = if is_whole { Cow::Borrowed(call) } else { Cow::Owned(call.cut_off()) };
             caller.record_call_since(start, &call);
             observers.rolled_up(caller, event);
         }

@@ -2,6 +2,8 @@
 ///
 /// It counts their bytes. It also fills the tag `_user` if that is missing or empty: from the top-level `user` of a JSON body
 /// or the field `user` of a multipart form, as the OpenAI API has them. `_user` is set once the service has read the body.
+/// Within a [`TaggingLayer`](crate::TaggingLayer), [`TagSources::body_user`](crate::TagSources::body_user) decides whether
+/// it does.
 ///
 /// Place it inside of a layer that creates [`Tags`](crate::Tags); without them it does nothing. Frames reach the service
 /// unchanged, one by one, and at most 16 KiB of a body are copied at a time. A body that breaks off sets the event's

@@ -11,13 +11,13 @@ use crate::{
     usage::UsageTap,
 };
 
+#[cfg(feature = "propagate")]
+use super::tagging_layer::client_usage;
 use super::{
     event_layer::EventLayer, events::Exclusion, head_only_tagging_layer::HeadOnlyTaggingLayer,
-    metadata_layer_builder::MetadataLayerBuilder, request_body_layer::RequestBodyLayer,
+    metadata_layer::MetadataLayer, metadata_layer_builder::MetadataLayerBuilder, request_body_layer::RequestBodyLayer,
     request_observer::RequestObserver, steps::Steps, tagging_layer::TaggingLayer,
 };
-#[cfg(feature = "propagate")]
-use super::{metadata_layer::MetadataLayer, tagging_layer::client_usage};
 
 /// Builds a [`TaggingLayer`].
 ///
@@ -238,6 +238,8 @@ impl TaggingLayerBuilder {
         }
         let metadata = problems.take(metadata.build());
         problems.into_result()?;
+        let is_source = metadata.as_ref().is_some_and(MetadataLayer::reads_body_user);
+        let request_body = request_body.reads_user(request_body.reads_user && is_source);
         let steps = Steps { event: events, trace: Some(trace_ids), metadata };
         Ok(TaggingLayer { head: HeadOnlyTaggingLayer::new(steps), request_body })
     }

@@ -67,7 +67,8 @@ const MAX_NAME_CHARS: usize = 256;
 /// | [`error`](crate::Event::error) | the text of the error, at most 1,024 characters |
 ///
 /// Headers are read by the layer as those of a request: tags by its sources, and the trace by `traceparent`, so that the work
-/// continues the trace of the producer. Send the trace context with the message by
+/// continues the trace of the producer. Without one, it starts a trace, also within a request. Send the trace context with
+/// the message by
 /// `propagate::headers(&tags, &Destination::new())`. A strict mode of the layer does not reject work; its diagnostics are on
 /// the event.
 #[derive(Clone)]

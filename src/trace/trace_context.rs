@@ -184,7 +184,8 @@ impl TraceContext {
         self.span_path.as_deref()
     }
 
-    /// Returns the client's trace id if [`TracePolicy::Restart`](super::TracePolicy::Restart) replaced it.
+    /// Returns the client's trace id if it was replaced: by [`TracePolicy::Restart`](super::TracePolicy::Restart), or by the
+    /// trace of a span that was current when the request arrived (feature `otel`).
     pub fn linked_trace_id(&self) -> Option<&str> {
         self.linked_trace_id.as_deref()
     }

@@ -39,7 +39,8 @@ impl Usage {
 
     /// Reads usage from a stream of server-sent events; see [`from_response`](Self::from_response).
     ///
-    /// A stream without its last event has the status [`Partial`](UsageStatus::Partial).
+    /// A stream without its last event has the status [`Partial`](UsageStatus::Partial) if it has reported counts, and
+    /// otherwise [`Absent`](UsageStatus::Absent).
     ///
     /// ```
     /// use tower_tagging::usage::Usage;

@@ -54,6 +54,8 @@ pub struct LlmCall {
     pub(super) inconsistencies: Vec<String>,
     /// The reason why the cost is not the computed one.
     pub(super) clamped: Option<String>,
+    /// The call runs in the background, and its usage will be reported by another response.
+    pub(super) is_pending: bool,
 }
 
 impl LlmCall {
@@ -89,7 +91,13 @@ impl LlmCall {
             output_tokens_per_second: None,
             inconsistencies: Vec::new(),
             clamped: None,
+            is_pending: false,
         }
+    }
+
+    /// Returns `true` if the call runs in the background, so that another response will report its usage.
+    pub(crate) fn is_pending(&self) -> bool {
+        self.is_pending
     }
 
     /// Returns the approximate memory use, in bytes.

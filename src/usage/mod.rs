@@ -95,8 +95,8 @@
 //! added up. Unknown counts are absent, never zero, and [`UsageStatus`] gives the reason. Contradictions are reported as
 //! the diagnostic `usage_inconsistent`.
 //!
-//! A stream that breaks off has the status `partial`, with the counts that were reported until then. If the provider ended it,
-//! the call has an [error](LlmCall::error).
+//! A stream that breaks off has the status `partial`, with the counts that were reported until then, or `absent` if there were
+//! none. If the provider ended it, the call has an [error](LlmCall::error).
 //!
 //! Some providers count several runs of models within one call:
 //!
@@ -191,6 +191,7 @@ mod price;
 mod quantity;
 mod recorded;
 mod recorded_call;
+mod recorded_sum;
 mod request_facts;
 mod settle;
 mod unit;

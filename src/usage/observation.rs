@@ -70,6 +70,7 @@ impl Observation {
             error,
             first_token: self.report.first_token,
             inconsistencies: normalized.inconsistencies,
+            is_pending: self.report.is_background && self.report.is_pending,
             ..LlmCall::unknown()
         };
         ReportedCall { call, report: self.report, iterations: normalized.iterations, is_waived: normalized.is_waived }

@@ -20,8 +20,10 @@ pub(crate) struct Recorded {
     pub(super) quantities: Vec<Quantity>,
     /// The number of calls that were read and priced for events of their own.
     pub(super) rolled_up: u64,
-    /// The last of these calls.
+    /// The last call, as far as it is known.
     last_call: Option<Box<LlmCall>>,
+    /// A call was a stream.
+    has_stream: bool,
     waits: Waits,
     /// Quantities for whose names there was no room.
     dropped_quantities: u64,
@@ -30,9 +32,14 @@ pub(crate) struct Recorded {
 impl Recorded {
     /// Records usage that has not been priced.
     pub(crate) fn add_usage(&mut self, record: UsageRecord) {
-        if let Some(reported) = &record.reported {
-            self.last_call = Some(Box::new(reported.call().clone()));
-        }
+        self.set_last(match &record.reported {
+            Some(reported) => reported.call().clone(),
+            None => LlmCall {
+                provider: record.provider.clone(),
+                response_model: record.model.clone(),
+                ..LlmCall::unknown()
+            },
+        });
         self.add(RecordedCall::by_code(record));
     }
 
@@ -45,7 +52,7 @@ impl Recorded {
             (_, Some(duration)) => self.waits.add(duration),
             (_, None) => {}
         }
-        self.last_call = Some(Box::new(call.clone()));
+        self.set_last(call.clone());
         for quantity in &call.quantities {
             self.add_quantity(quantity.clone());
         }
@@ -57,6 +64,11 @@ impl Recorded {
         if let Some(quantity) = cost.quantity {
             self.add_quantity(quantity);
         }
+    }
+
+    fn set_last(&mut self, call: LlmCall) {
+        self.has_stream |= call.stream;
+        self.last_call = Some(Box::new(call));
     }
 
     fn add(&mut self, call: RecordedCall) {
@@ -71,13 +83,15 @@ impl Recorded {
         }
     }
 
-    /// Fills in what the last rolled-up call reported. Its id and times describe the request only if it is the only call.
+    /// Describes the request by the last call. Its id and times describe the request only if it is the only call.
     pub(super) fn describe(&self, call: &mut LlmCall) {
         let Some(last) = &self.last_call else { return };
+        call.provider = last.provider.clone().or_else(|| call.provider.take());
+        call.response_model = last.response_model.clone().or_else(|| call.response_model.take());
         call.operation = call.operation.take().or_else(|| last.operation.clone());
         call.request_model = call.request_model.take().or_else(|| last.request_model.clone());
         call.service_tier = call.service_tier.take().or_else(|| last.service_tier.clone());
-        call.stream |= last.stream;
+        call.stream |= self.has_stream;
         if self.calls.len() == 1 && self.rolled_up <= last.calls.unwrap_or(1) {
             call.response_id = call.response_id.take().or_else(|| last.response_id.clone());
             call.first_token = call.first_token.or(last.first_token);

@@ -57,12 +57,16 @@ impl RecordedCall {
         Self { record, status: call.usage_status, rolled_up: Some(rolled_up) }
     }
 
-    /// Returns `true` if both calls were rolled up, and had the same provider, operation, and models.
+    /// Returns `true` if both calls were rolled up, and had the same provider, operation, and model.
     pub(super) fn is_same_kind(&self, other: &Self) -> bool {
-        let kind = |call: &RolledUp| (call.operation.clone(), call.request_model.clone());
         let (Some(one), Some(two)) = (&self.rolled_up, &other.rolled_up) else { return false };
-        (&self.record.provider, &self.record.model) == (&other.record.provider, &other.record.model)
-            && kind(one) == kind(two)
+        self.record.provider == other.record.provider && one.operation == two.operation && self.model() == other.model()
+    }
+
+    /// Returns the model that answered, or else the requested one.
+    fn model(&self) -> Option<&str> {
+        let requested = || self.rolled_up.as_ref()?.request_model.as_deref();
+        self.record.model.as_deref().or_else(requested)
     }
 
     /// Adds another call. Both were rolled up, or both were recorded by code.
@@ -90,7 +94,7 @@ impl RecordedCall {
         Some(ModelCalls {
             provider: self.record.provider.clone(),
             operation: rolled_up.operation.clone(),
-            model: self.record.model.clone().or_else(|| rolled_up.request_model.clone()),
+            model: self.model().map(str::to_owned),
             calls: rolled_up.calls,
             input_tokens: usage.input_tokens(),
             output_tokens: usage.output_tokens(),

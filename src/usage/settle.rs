@@ -3,18 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{
-    Observation,
-    consistency::{inconsistencies, saturated},
-    cost_status::CostStatus,
-    llm_call::LlmCall,
-    money::Money,
-    price::{Cost, PriceQuery, joined_sources, price_or_none},
-    recorded::Recorded,
-    recorded_call::{RecordedCall, RolledUp},
-    request_facts::RequestFacts,
-    usage::Usage,
-    usage_record::UsageRecord,
-    usage_status::UsageStatus,
+    Observation, consistency::inconsistencies, cost_status::CostStatus, llm_call::LlmCall, recorded::Recorded,
+    recorded_sum::RecordedSum, request_facts::RequestFacts, usage_status::UsageStatus,
 };
 
 /// Returns the LLM call of a request, or `None` if there is neither a call nor a recorded usage or cost.
@@ -89,8 +79,8 @@ fn with_recorded_usage(mut call: LlmCall, recorded: &Recorded, request: &Request
             Some(reported) => call.inconsistencies.extend(reported.call().inconsistencies.iter().cloned()),
             None => call.inconsistencies.extend(inconsistencies(&record.usage)),
         }
-        call.provider = record.provider.clone().or_else(|| call.provider.take());
-        call.response_model = record.model.clone().or_else(|| call.response_model.take());
+        call.provider = call.provider.take().or_else(|| record.provider.clone());
+        call.response_model = call.response_model.take().or_else(|| record.model.clone());
         sum.add(recorded, request);
     }
     call.quantities.clone_from(quantities);
@@ -102,113 +92,6 @@ fn with_recorded_usage(mut call: LlmCall, recorded: &Recorded, request: &Request
     call.usage_status = calls.iter().map(|call| call.status).reduce(UsageStatus::and).unwrap_or(UsageStatus::Recorded);
     call.usage = (!sum.usage.is_empty()).then_some(sum.usage);
     call
-}
-
-/// The sum of the recorded calls of a request.
-struct RecordedSum {
-    usage: Usage,
-    costs: Vec<Cost>,
-    /// The recorded cost, which is not attributed to a call.
-    money: Option<Money>,
-    has_unpriced_calls: bool,
-    has_partial_costs: bool,
-    has_calls_without_usage: bool,
-}
-
-impl RecordedSum {
-    fn new(money: Option<Money>) -> Self {
-        Self {
-            usage: Usage::new(),
-            costs: Vec::new(),
-            money,
-            has_unpriced_calls: false,
-            has_partial_costs: false,
-            has_calls_without_usage: false,
-        }
-    }
-
-    fn add(&mut self, call: &RecordedCall, request: &RequestFacts<'_>) {
-        self.usage.add_all(&call.record.usage);
-        match &call.rolled_up {
-            Some(rolled_up) => self.add_rolled_up(rolled_up),
-            None => self.price(&call.record, request),
-        }
-    }
-
-    fn add_rolled_up(&mut self, call: &RolledUp) {
-        self.costs.extend(call.cost.clone());
-        self.has_unpriced_calls |= call.has_unpriced_calls;
-        self.has_partial_costs |= call.has_partial_costs;
-        self.has_calls_without_usage |= call.has_calls_without_usage;
-    }
-
-    fn price(&mut self, record: &UsageRecord, request: &RequestFacts<'_>) {
-        let Some((tap, book)) = request.pricing() else { return };
-        if let Some(reported) = &record.reported {
-            let call = LlmCall { response_model: record.model.clone(), ..reported.call().clone() };
-            let priced = RecordedCall::of(&reported.price_as(call, request));
-            return priced.rolled_up.iter().for_each(|call| self.add_rolled_up(call));
-        }
-        let Some(model) = record.model.as_deref() else {
-            // A recorded cost is taken to be the cost of usage without a model.
-            self.has_unpriced_calls |= self.money.is_none();
-            return;
-        };
-        let usage = saturated(&record.usage);
-        let query = PriceQuery {
-            provider: record.provider.as_deref(),
-            model,
-            requested_model: None,
-            usage: &usage,
-            service_tier: None,
-            inference_geo: None,
-            time: request.time,
-            metadata: Some(request.metadata),
-        };
-        if let Some(cost) = price_or_none(book, &query) {
-            self.costs.push(cost);
-        } else {
-            self.has_unpriced_calls = true;
-            tap.count_unpriced();
-        }
-    }
-
-    fn has_cost(&self) -> bool {
-        self.money.is_some() || !self.costs.is_empty()
-    }
-
-    fn total(&self) -> Option<Money> {
-        let sum = self.costs.iter().map(|cost| cost.total).sum::<Money>();
-        self.has_cost().then(|| sum + self.money.unwrap_or_default())
-    }
-
-    /// Returns the sum of a part of all costs, if it is known of each.
-    fn part(&self, part: impl Fn(&Cost) -> Option<Money>) -> Option<Money> {
-        if self.money.is_some() || self.costs.is_empty() {
-            return None;
-        }
-        let parts: Option<Vec<Money>> = self.costs.iter().map(part).collect();
-        parts.map(|parts| parts.into_iter().sum())
-    }
-
-    fn price_source(&self) -> Option<Arc<str>> {
-        if self.money.is_some() {
-            return Some(Arc::from("custom"));
-        }
-        joined_sources(&self.costs.iter().map(|cost| &cost.source).collect::<Vec<_>>())
-    }
-
-    fn cost_status(&self) -> CostStatus {
-        let is_incomplete = self.has_unpriced_calls || self.has_calls_without_usage || self.has_partial_costs;
-        match (self.has_cost(), self.has_unpriced_calls) {
-            (true, _) if is_incomplete => CostStatus::Partial,
-            (true, _) => CostStatus::Priced,
-            (false, true) => CostStatus::UnpricedModel,
-            (false, false) if self.has_partial_costs => CostStatus::Partial,
-            (false, false) if self.usage.is_empty() => CostStatus::NoUsage,
-            (false, false) => CostStatus::Off,
-        }
-    }
 }
 
 /// Returns the output tokens per second of a stream, from its first content to the end of the request.
@@ -226,7 +109,7 @@ mod tests {
     use crate::{
         Metadata,
         body::request_fields::RequestFields,
-        usage::{ExtraCost, Unit},
+        usage::{Cost, ExtraCost, Money, Unit, Usage},
     };
 
     use super::*;

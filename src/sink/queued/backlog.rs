@@ -7,6 +7,7 @@ use crate::{
 
 /// The reason that a backlog cannot be used.
 #[derive(Debug)]
+#[cfg_attr(not(feature = "spool"), allow(dead_code, reason = "only spools have problems"))]
 pub(crate) enum Problem {
     NotWritable(String),
     NotReadable(String),
