@@ -235,10 +235,16 @@ impl Event {
 
     /// Returns `true` if the request counts as an error.
     ///
-    /// That is a status from 400, the outcome [`Failed`](Outcome::Failed) or [`Panicked`](Outcome::Panicked), or an
-    /// [error of the LLM provider](crate::usage::LlmCall::error) inside a successful response. A client that disconnects
-    /// does not cause an error. The stores, their queries, and telemetry for clients use this definition. Telemetry for
-    /// servers follows OpenTelemetry, by which a status from 400 to 499 is not an error of the server.
+    /// That is one of:
+    ///
+    /// - a status from 400
+    /// - a [gRPC status](Self::grpc_status) other than `OK` and `CANCELLED`
+    /// - the outcome [`Failed`](Outcome::Failed) or [`Panicked`](Outcome::Panicked)
+    /// - an [error of the LLM provider](crate::usage::LlmCall::error) inside a successful response
+    ///
+    /// A client that disconnects does not cause an error. The stores, their queries, and telemetry for clients use this
+    /// definition. Telemetry for servers follows OpenTelemetry, by which a status from 400 to 499 is not an error of the
+    /// server, and neither is a gRPC status such as `NOT_FOUND`.
     pub fn is_error(&self) -> bool {
         let has_error_status = self.status().is_some_and(|status| status.as_u16() >= 400);
         let is_broken = matches!(self.outcome(), Outcome::Failed | Outcome::Panicked);
