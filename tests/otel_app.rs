@@ -999,6 +999,71 @@ async fn calls_that_are_rolled_up_count_once() {
     }
 }
 
+/// A call counts as one operation, even if its tokens and its cost are unknown or zero.
+#[tokio::test]
+async fn a_call_is_one_operation_whatever_it_reports() {
+    let chat = |usage: serde_json::Value| {
+        json!({"id": "chatcmpl-1", "object": "chat.completion", "model": "gpt-4o-2024-08-06", "choices": [], "usage": usage})
+            .to_string()
+    };
+    let usage = |input: u64, output: u64| {
+        chat(json!({"prompt_tokens": input, "completion_tokens": output, "total_tokens": input + output}))
+    };
+    let chunk = json!({"id": "chatcmpl-1", "object": "chat.completion.chunk", "model": "gpt-4o-2024-08-06",
+        "choices": [{"index": 0, "delta": {"content": "hi"}, "finish_reason": "stop"}]});
+    for (case, media, body) in [
+        ("usage", "application/json", usage(1000, 200)),
+        ("no output", "application/json", usage(1000, 0)),
+        ("nothing", "application/json", usage(0, 0)),
+        ("only input", "application/json", chat(json!({"prompt_tokens": 1000}))),
+        ("no usage", "application/json", chat(json!(null))),
+        ("stream without usage", "text/event-stream", format!("data: {chunk}\n\ndata: [DONE]\n\n")),
+    ] {
+        // Whether the layer around the client exports metrics, the number of calls, and the number of operations.
+        for (is_exported, calls, expected) in [(true, 1, 1.0), (true, 3, 3.0), (false, 1, 1.0), (false, 3, 1.0)] {
+            let reader = InMemoryMetricExporter::default();
+            let meters = SdkMeterProvider::builder()
+                .with_reader(PeriodicReader::builder(reader.clone()).with_interval(Duration::from_secs(3600)).build())
+                .build();
+            let server = Otel::builder().meter_provider(&meters).build().unwrap();
+            let client = Otel::builder().meter_provider(&meters).client().build().unwrap();
+            let around_client = TaggingLayer::builder().usage(UsageTap::new().trust_request().roll_up());
+            let around_client = if is_exported { around_client.otel(&client) } else { around_client };
+            let around_client = around_client.build().unwrap();
+            let delivery = around_client.delivery();
+            let layer =
+                TaggingLayer::builder().otel(&server).usage(UsageTap::new()).also_deliver(delivery).build().unwrap();
+            let body = body.clone();
+            let llm = around_client.layer(service_fn(move |request: Request<RequestBody<String>>| {
+                let body = body.clone();
+                async move {
+                    request.into_body().collect().await.unwrap();
+                    Ok::<_, Infallible>(Response::builder().header("content-type", media).body(body).unwrap())
+                }
+            }));
+            let handler = service_fn(move |_: Request<RequestBody<String>>| {
+                let llm = llm.clone();
+                async move {
+                    for _ in 0..calls {
+                        let call = Request::post("https://api.openai.com/v1/chat/completions")
+                            .header("content-type", "application/json")
+                            .body(json!({"model": "gpt-4o", "stream": media != "application/json"}).to_string())
+                            .unwrap();
+                        llm.clone().oneshot(call).await.unwrap().into_body().collect().await.unwrap();
+                    }
+                    Ok::<_, Infallible>(Response::new(String::new()))
+                }
+            });
+            send(layer.clone().layer(handler), get_with(&[])).await;
+            let report = layer.delivery().shutdown_blocking(Duration::from_secs(10));
+            assert!(report.is_complete(), "{report}");
+            meters.force_flush().unwrap();
+            let operations: f64 = sums(&reader, "gen_ai.client.operation.duration").iter().map(|(_, sum)| sum).sum();
+            assert_about(operations, expected, &format!("{case}, {calls} calls, exported: {is_exported}"));
+        }
+    }
+}
+
 /// The names of spans of calls, and their statuses when the caller does not read the whole response.
 #[tokio::test]
 async fn spans_of_calls_are_named_after_the_operation_and_the_model() {
