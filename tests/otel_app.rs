@@ -837,6 +837,50 @@ async fn a_call_has_no_client_address() {
     assert_eq!(attribute(&app.span("GET"), "user_agent.original"), None);
 }
 
+/// Headers that a proxy passes on describe the request of its client, not its own call.
+#[tokio::test]
+async fn forwarded_headers_do_not_describe_a_call() {
+    for headers in [
+        &[
+            ("x-forwarded-for", "203.0.113.195"),
+            ("x-forwarded-host", "shop.example:8443"),
+            ("x-forwarded-proto", "https"),
+        ][..],
+        &[("forwarded", "for=203.0.113.195;host=shop.example;proto=https")],
+        &[("x-forwarded-proto", "https")],
+    ] {
+        for export in [Export::OwnExporter, Export::AppsProvider] {
+            let reader = InMemoryMetricExporter::default();
+            let meters = SdkMeterProvider::builder()
+                .with_reader(PeriodicReader::builder(reader.clone()).with_interval(Duration::from_secs(3600)).build())
+                .build();
+            let setup = Setup::new(App::new(), export, |builder| {
+                builder.client().trust_forwarded_headers().meter_provider(&meters)
+            });
+            let mut request = Request::get("http://upstream:8080/");
+            for (name, value) in headers {
+                request = request.header(*name, *value);
+            }
+            send(with_ids(&setup.layer).layer(service_fn(onward)), request.body(String::new()).unwrap()).await;
+            setup.finish();
+            let span = setup.app.span("GET");
+            let case = format!("{headers:?} {export:?}");
+            for (name, expected) in [
+                ("server.address", Some("upstream")),
+                ("server.port", Some("8080")),
+                ("url.scheme", Some("http")),
+                ("url.full", Some("http://upstream:8080/")),
+                ("client.address", None),
+            ] {
+                assert_eq!(attribute(&span, name).as_deref(), expected, "{case} {name}");
+            }
+            meters.force_flush().unwrap();
+            let metrics = format!("{:?}", reader.get_finished_metrics().unwrap());
+            assert!(metrics.contains("\"http\"") && !metrics.contains("\"https\""), "{case}: {metrics}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn excluded_requests_have_tags_but_no_event_span_or_metric() {
     for by_layer in [false, true] {
