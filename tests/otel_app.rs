@@ -1279,7 +1279,8 @@ fn a_protocol_that_does_not_fit_its_port_is_reported() {
             let exporter = OtlpExporter::from_env().endpoint(format!("http://127.0.0.1:{port}")).protocol(protocol);
             drop(Otel::builder().otlp(exporter).build().unwrap());
         });
-        let hints = output.contains("the port of the OTLP endpoint does not fit the protocol");
+        let hints =
+            output.contains("the port of the OTLP endpoint does not fit the protocol") && output.contains("hint=");
         assert_eq!(hints, !fits, "{protocol:?} {port}: {output}");
         let names_both = output.contains(&format!("endpoint=\"http://127.0.0.1:{port}\""))
             && output.contains(&format!("protocol={:?}", protocol.as_str()));
