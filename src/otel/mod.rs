@@ -147,7 +147,8 @@
 //! | `tower_tagging.label.overflows` | label values beyond the limit |
 //!
 //! Tags are labels only if you [select them](OtelBuilder::metric_labels). Labels whose values clients choose, such as tags
-//! and model names, have at most [100 values](OtelBuilder::max_label_values). Further values are recorded as `__other__`.
+//! and model names, have at most [100 values](OtelBuilder::max_label_values). `http.route` has at most 1,000, unless that number
+//! is set higher. Further values are recorded as `__other__`.
 //! For a layer that wraps a client, [`OtelBuilder::client`] names the instruments `http.client.…`.
 //!
 //! Tokens and costs of a call are recorded once. If the layer around the client exports metrics, the request that the call

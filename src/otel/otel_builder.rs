@@ -290,7 +290,8 @@ impl OtelBuilder {
 
     /// Sets the maximum number of values of each label. The default is 100.
     ///
-    /// Further values are recorded as `__other__` and counted by `tower_tagging.label.overflows`.
+    /// Further values are recorded as `__other__` and counted by `tower_tagging.label.overflows`. `http.route` has at least 1,000
+    /// values, because most routes are templates of the app's router.
     pub fn max_label_values(mut self, values: usize) -> Self {
         self.max_label_values = values;
         self
