@@ -1346,3 +1346,173 @@ fn warns_once_of_spans_that_another_version_of_opentelemetry_may_have_started() 
         assert_eq!(found, warnings, "{output}");
     }
 }
+
+/// Memory and the number of series are bounded, whatever sets the routes.
+#[test]
+fn the_routes_of_metrics_are_capped() {
+    for (max, routes, expected) in [(100, 900, 900), (100, 1500, 1000), (1200, 1500, 1200)] {
+        let reader = InMemoryMetricExporter::default();
+        let meters = SdkMeterProvider::builder()
+            .with_view(|_: &opentelemetry_sdk::metrics::Instrument| {
+                opentelemetry_sdk::metrics::Stream::builder().with_cardinality_limit(10_000).build().ok()
+            })
+            .with_reader(PeriodicReader::builder(reader.clone()).with_interval(Duration::from_secs(3600)).build())
+            .build();
+        let otel = Otel::builder().meter_provider(&meters).max_label_values(max).build().unwrap();
+        for route in 0..routes {
+            otel.emit(Arc::new(Event::builder().route(format!("/a.B/{route}")).build()));
+        }
+        let report = Sink::delivery(&otel).shutdown_blocking(Duration::from_secs(10));
+        assert!(report.is_complete(), "{report}");
+        meters.force_flush().unwrap();
+        let series = sums(&reader, "http.server.request.duration");
+        let (other, named): (Vec<_>, Vec<_>) =
+            series.iter().partition(|(labels, _)| labels.contains("http.route=__other__"));
+        assert_eq!(named.len(), expected, "{max} {routes}");
+        let rest: f64 = other.iter().map(|(_, count)| count).sum();
+        #[allow(clippy::cast_precision_loss, reason = "small numbers")]
+        let expected_rest = (routes - expected) as f64;
+        assert_about(rest, expected_rest, &format!("{max} {routes}"));
+    }
+}
+
+/// The place of an `Otel` that is only a sink.
+#[derive(Clone, Copy, Debug)]
+enum Place {
+    Sink,
+    Filter,
+    Fanout,
+    Observed,
+}
+
+impl Place {
+    /// Returns a layer that passes its events to the `Otel`.
+    fn layer(self, otel: &Otel) -> TaggingLayer {
+        let builder = TaggingLayer::builder();
+        match self {
+            Self::Sink => builder.sink(otel.clone()),
+            Self::Filter => builder.sink(sink::Filter::new(|_: &Event| true, otel.clone())),
+            Self::Fanout => builder.sink(sink::Fanout::new().with(sink::from_fn(|_| {})).with(otel.clone())),
+            Self::Observed => builder.otel(otel),
+        }
+        .build()
+        .unwrap()
+    }
+}
+
+/// An `Otel` that is only a sink has not started the span of a request.
+#[tokio::test]
+async fn a_sink_creates_the_spans_of_its_events() {
+    let named = [("traceparent", &*traceparent(TRACE, SPAN))];
+    for place in [Place::Sink, Place::Filter, Place::Fanout, Place::Observed] {
+        for (headers, is_client, kind) in
+            [(&[][..], false, SpanKind::Server), (&named, false, SpanKind::Server), (&named, true, SpanKind::Client)]
+        {
+            for has_request_ids in [true, false] {
+                let exporter = InMemorySpanExporter::default();
+                let provider = SdkTracerProvider::builder().with_simple_exporter(exporter.clone());
+                let provider = match has_request_ids {
+                    true => provider.with_id_generator(RequestIds::new()).build(),
+                    false => provider.build(),
+                };
+                let otel = Otel::builder().tracer_provider(&provider);
+                let otel = if is_client { otel.client() } else { otel }.build().unwrap();
+                let tagging = place.layer(&otel);
+                let service = tagging.layer(service_fn(async |request: Request<RequestBody<String>>| {
+                    request.extensions().get::<Tags>().unwrap().insert("team", "blue");
+                    Ok::<_, Infallible>(Response::builder().status(503).body(String::new()).unwrap())
+                }));
+                let before = std::time::SystemTime::now();
+                send(service, get_with(headers)).await;
+                let report = tagging.delivery().shutdown_blocking(Duration::from_secs(10));
+                let case = format!("{place:?} {headers:?} {kind:?} {has_request_ids}");
+                let spans = report.sink("otel spans").unwrap();
+                assert_eq!((spans.delivered, spans.dropped()), (1, 0), "{case}: {report}");
+                let spans = exporter.get_finished_spans().unwrap();
+                let [span] = &spans[..] else { panic!("{case}: {spans:#?}") };
+                assert_eq!((&*span.name, &span.span_kind), ("GET", &kind), "{case}");
+                assert!(
+                    before <= span.start_time + Duration::from_micros(1) && span.start_time <= span.end_time,
+                    "{case}"
+                );
+                assert_eq!(span.status, Status::error(""), "{case}");
+                if headers.is_empty() {
+                    assert_eq!(span.parent_span_id, SpanId::INVALID, "{case}");
+                } else {
+                    assert_eq!(span.parent_span_id.to_string(), SPAN, "{case}");
+                    assert_eq!(span.span_context.trace_id().to_string(), TRACE, "{case}");
+                }
+                for (name, expected) in [
+                    ("http.response.status_code", "503"),
+                    ("url.path", "/orders/7"),
+                    ("metadata.team", "blue"),
+                    ("tower_tagging.outcome", "completed"),
+                ] {
+                    assert_eq!(attribute(span, name).as_deref(), Some(expected), "{case} {name}");
+                }
+                let mut names: Vec<_> = span.attributes.iter().map(|attribute| attribute.key.as_str()).collect();
+                names.sort_unstable();
+                let all = names.len();
+                names.dedup();
+                assert_eq!(names.len(), all, "{case}: {names:?}");
+            }
+        }
+    }
+}
+
+/// The span of an event has its times, its ids, and its diagnostics.
+#[test]
+fn a_span_that_a_sink_creates_equals_the_event() {
+    let exporter = InMemorySpanExporter::default();
+    let provider = SdkTracerProvider::builder()
+        .with_simple_exporter(exporter.clone())
+        .with_id_generator(RequestIds::new())
+        .build();
+    let otel = Otel::builder().tracer_provider(&provider).build().unwrap();
+    let recorder = Recorder::new();
+    let both = sink::Fanout::new().with(recorder.clone()).with(otel.clone());
+    let tagging = TaggingLayer::builder()
+        .metadata(MetadataLayer::builder().sources(tower_tagging::TagSources::portkey()))
+        .sink(both)
+        .build()
+        .unwrap();
+    let service = tagging.layer(service_fn(onward));
+    for headers in [&[][..], &[("x-portkey-metadata", "[1]")], &[("x-portkey-trace-id", "order 7")]] {
+        drop(service.clone().oneshot(get_with(headers)).now_or_never().unwrap().unwrap());
+    }
+    assert!(tagging.delivery().shutdown_blocking(Duration::from_secs(10)).is_complete());
+    let (spans, events) = (exporter.get_finished_spans().unwrap(), recorder.events());
+    assert_eq!((spans.len(), events.len()), (3, 3));
+    for (span, event) in spans.iter().zip(&events) {
+        assert_eq!(span.span_context.trace_id().to_string(), event.trace().trace_id().as_str());
+        assert_eq!(span.span_context.span_id().to_string(), event.trace().span_id().as_str());
+        assert_eq!((span.start_time, span.end_time), (event.time(), event.time() + event.duration()));
+        assert_eq!(span.events.events.len(), event.diagnostics().len());
+    }
+}
+
+/// An event without a span is not delivered. A span that is not sampled is no loss.
+#[tokio::test]
+async fn events_for_which_a_provider_creates_no_span_count_as_dropped() {
+    for place in [Place::Sink, Place::Filter, Place::Fanout] {
+        for (is_shut_down, dropped) in [(true, 1), (false, 0)] {
+            let app = App::with_sampler(Sampler::AlwaysOff);
+            if is_shut_down {
+                app.provider.shutdown().unwrap();
+            }
+            let otel = Otel::builder().tracer_provider(&app.provider).build().unwrap();
+            let tagging = place.layer(&otel);
+            send(tagging.clone().layer(service_fn(onward)), get_with(&[])).await;
+            let report = tagging.delivery().shutdown_blocking(Duration::from_secs(10));
+            let spans = report.sink("otel spans").unwrap();
+            let case = format!("{place:?} {is_shut_down}: {report}");
+            assert_eq!(
+                (spans.delivered, spans.dropped_for(sink::DropReason::Rejected)),
+                (1 - dropped, dropped),
+                "{case}"
+            );
+            let reason = "the tracer provider creates no spans";
+            assert_eq!(spans.last_error.as_ref().is_some_and(|error| error.contains(reason)), is_shut_down, "{case}");
+        }
+    }
+}

@@ -156,6 +156,13 @@
 //!
 //! `examples/otel` in the repository has a Grafana dashboard for these metrics, and a collector to try it with.
 //!
+//! # As a sink
+//!
+//! An [`Otel`] is also a [`Sink`](crate::sink::Sink), for instance within a [`Filter`](crate::sink::Filter). It then sees only the
+//! events: the service does not run within the span, and a [provider](OtelBuilder::tracer_provider) creates the span once the
+//! request has ended, with its times. The span has the ids of the event only with the id generator [`RequestIds`]. If the
+//! provider creates no span, because it was shut down, the event counts as dropped.
+//!
 //! # Delivery
 //!
 //! Spans and logs go through [`Queued`](crate::sink::Queued) sinks, so an unavailable collector does not slow requests down.

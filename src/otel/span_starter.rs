@@ -229,7 +229,7 @@ fn is_own_span(id: SpanId) -> bool {
 }
 
 /// Returns the span context of a span in the trace of the request.
-fn remote_span(trace: &TraceContext, id: SpanId) -> SpanContext {
+pub(super) fn remote_span(trace: &TraceContext, id: SpanId) -> SpanContext {
     SpanContext::new(
         opentelemetry::trace::TraceId::from_bytes(trace.trace_id().to_bytes()),
         opentelemetry::trace::SpanId::from_bytes(id.to_bytes()),
