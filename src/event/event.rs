@@ -19,7 +19,7 @@ use crate::{
 use super::{
     Outcome,
     facts::Facts,
-    grpc,
+    grpc::{self, GrpcMethod},
     pool::{Pool, Recycle},
     settle::{Settle, Settled},
 };
@@ -111,6 +111,8 @@ impl Event {
 
     /// Returns the matched route template, such as `/users/{id}`.
     ///
+    /// For a gRPC call, it is the path, if the service [has the method](crate::guide::grpc#routes).
+    ///
     /// `None` if the router does not provide one.
     pub fn route(&self) -> Option<&str> {
         self.facts.route()
@@ -161,11 +163,17 @@ impl Event {
         self.facts.grpc_status
     }
 
-    /// Returns the service and the method of a gRPC call.
+    /// Returns the service and the method of a gRPC call. For a server, `None` unless it has the method: its clients can
+    /// invent names.
     #[cfg(feature = "otel")]
-    pub(crate) fn rpc(&self) -> Option<(&str, &str)> {
-        let is_grpc = self.facts.is_grpc || self.facts.grpc_status.is_some();
-        grpc::service_and_method(self.path()).filter(|_| is_grpc)
+    pub(crate) fn rpc(&self, is_client: bool) -> Option<(&str, &str)> {
+        let is_named = match self.facts.grpc {
+            GrpcMethod::Known => true,
+            GrpcMethod::Claimed => is_client,
+            // The event was read from JSON, or the request is not a gRPC call.
+            GrpcMethod::None => self.grpc_status().is_some_and(|status| is_client || status != grpc::UNIMPLEMENTED),
+        };
+        grpc::service_and_method(grpc::method_path(self.path()).filter(|_| is_named)?)
     }
 
     /// Returns the number of response body bytes that left the layer, without trailers.

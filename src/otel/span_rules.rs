@@ -38,7 +38,7 @@ impl SpanRules {
     pub(super) fn attributes(&self, event: &Event) -> (Vec<KeyValue>, u32) {
         let mut attributes = AttributeList::new(self.limits);
         http_attributes::add_attributes(event, self.starter.span_of(event), self.is_client, &mut attributes);
-        rpc::add_attributes(event, &mut attributes);
+        rpc::add_attributes(event, self.is_client, &mut attributes);
         gen_ai::add_attributes(event, self.conventions, &mut attributes);
         // Last, so that a client's tags cannot replace or displace other attributes.
         for (key, value) in event.metadata() {
@@ -135,7 +135,7 @@ impl SpanRules {
     fn name(&self, event: &Event) -> Cow<'static, str> {
         let call_name = || gen_ai::span_name(event.llm()?).map(Cow::Owned);
         let name = if self.is_client { call_name() } else { None };
-        if let Some(name) = name.or_else(|| rpc::span_name(event).map(Cow::Owned)) {
+        if let Some(name) = name.or_else(|| rpc::span_name(event, self.is_client).map(Cow::Owned)) {
             return name;
         }
         if event.is_work() {
