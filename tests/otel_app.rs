@@ -1411,10 +1411,8 @@ async fn a_sink_creates_the_spans_of_its_events() {
             for has_request_ids in [true, false] {
                 let exporter = InMemorySpanExporter::default();
                 let provider = SdkTracerProvider::builder().with_simple_exporter(exporter.clone());
-                let provider = match has_request_ids {
-                    true => provider.with_id_generator(RequestIds::new()).build(),
-                    false => provider.build(),
-                };
+                let provider =
+                    if has_request_ids { provider.with_id_generator(RequestIds::new()) } else { provider }.build();
                 let otel = Otel::builder().tracer_provider(&provider);
                 let otel = if is_client { otel.client() } else { otel }.build().unwrap();
                 let tagging = place.layer(&otel);

@@ -24,12 +24,10 @@ const NO_STATUS: &str = "UNKNOWN: the call ended without a status";
 /// A gRPC call, as far as its response was observed.
 #[derive(Default)]
 pub(super) struct GrpcCall {
-    /// The response is one of gRPC.
-    is_grpc: bool,
-    /// The response has the HTTP status of all responses of gRPC.
-    is_ok: bool,
-    /// The response ends with trailers.
-    has_trailers: bool,
+    /// The response is one of gRPC, with the HTTP status that all of them have.
+    is_answer: bool,
+    /// The status must be in the trailers unless it is in the headers.
+    needs_status: bool,
     /// The response has ended, but its status is missing.
     lacks_status: bool,
     result: Option<GrpcResult>,
@@ -47,28 +45,29 @@ impl GrpcCall {
     pub(super) fn head<B>(&mut self, response: &Response<B>) -> bool {
         let headers = response.headers();
         self.result = GrpcResult::read(headers);
-        self.is_grpc = self.result.is_some() || is_grpc(headers);
-        self.is_ok = response.status() == StatusCode::OK;
-        self.has_trailers = has_trailers(headers);
-        self.has_trailers
+        let is_ok = response.status() == StatusCode::OK;
+        let has_trailers = has_trailers(headers);
+        self.is_answer = is_ok && (self.result.is_some() || is_grpc(headers));
+        self.needs_status = is_ok && has_trailers;
+        has_trailers
     }
 
     /// Reads the trailers.
     pub(super) fn trailers(&mut self, trailers: &HeaderMap) {
-        if self.is_grpc && self.result.is_none() {
+        if self.result.is_none() {
             self.result = GrpcResult::read(trailers);
         }
     }
 
     /// Records that the whole response was sent.
     pub(super) fn end(&mut self) {
-        self.lacks_status = self.is_ok && self.has_trailers && self.result.is_none();
+        self.lacks_status = self.needs_status && self.result.is_none();
     }
 
     /// Returns `true` if the response shows that the service has the method.
     pub(super) fn has_method(&self) -> bool {
         let is_unimplemented = self.result.as_ref().is_some_and(|result| result.status == grpc::UNIMPLEMENTED);
-        self.is_grpc && self.is_ok && !is_unimplemented
+        self.is_answer && !is_unimplemented
     }
 
     /// Returns the status, the outcome, and the error of a request whose HTTP exchange ended with this outcome and error.
