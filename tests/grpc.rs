@@ -243,6 +243,7 @@ enum End {
     Unimplemented,
 }
 
+type Answer = Box<dyn Fn() -> Response<Body> + Send + Sync>;
 type AnyError = Box<dyn std::error::Error + Send + Sync>;
 
 /// A method is known once the service has answered a call of it. Until then, a call without an answer has no route.
@@ -352,7 +353,7 @@ async fn a_response_without_a_status_is_a_failed_call() {
         let body = StreamBody::new(stream::iter(frames.into_iter().map(Ok::<_, Infallible>))).boxed();
         Response::builder().header("content-type", "application/grpc").body(body).unwrap()
     };
-    let answers: [(&str, Box<dyn Fn() -> Response<Body> + Send + Sync>, bool); 11] = [
+    let answers: [(&str, Answer, bool); 11] = [
         ("no trailers", Box::new(|| response(Place::Nowhere, "", None)), true),
         ("other trailers", Box::new(trailers), true),
         ("no body", Box::new(move || empty(&[("content-type", "application/grpc")])), true),
