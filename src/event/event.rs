@@ -19,7 +19,7 @@ use crate::{
 use super::{
     Outcome,
     facts::Facts,
-    grpc::{self, GrpcMethod},
+    grpc,
     pool::{Pool, Recycle},
     settle::{Settle, Settled},
 };
@@ -168,10 +168,12 @@ impl Event {
     #[cfg(feature = "otel")]
     pub(crate) fn rpc(&self, is_client: bool) -> Option<(&str, &str)> {
         let is_named = match self.facts.grpc {
-            GrpcMethod::Known => true,
-            GrpcMethod::Claimed => is_client,
+            grpc::GrpcMethod::Known => true,
+            grpc::GrpcMethod::Claimed => is_client,
             // The event was read from JSON, or the request is not a gRPC call.
-            GrpcMethod::None => self.grpc_status().is_some_and(|status| is_client || status != grpc::UNIMPLEMENTED),
+            grpc::GrpcMethod::None => {
+                self.grpc_status().is_some_and(|status| is_client || status != grpc::UNIMPLEMENTED)
+            }
         };
         grpc::service_and_method(grpc::method_path(self.path()).filter(|_| is_named)?)
     }
