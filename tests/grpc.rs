@@ -4,16 +4,19 @@ mod common;
 
 use std::{convert::Infallible, sync::Arc};
 
+use axum::{Router, routing::post};
 use bytes::Bytes;
 use common::Recorder;
-use futures_util::stream;
+use futures_util::{FutureExt, stream};
 use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body::Frame;
 use http_body_util::{BodyExt, Full, StreamBody, combinators::BoxBody};
 use opentelemetry::{KeyValue, trace::Status};
 use opentelemetry_sdk::trace::{InMemorySpanExporter, SpanData};
 use tower::{Layer, ServiceExt, service_fn};
-use tower_tagging::{Event, TaggingLayer, event::Outcome, otel::Otel};
+use tower_tagging::{
+    Event, MetadataLayer, TagSources, TaggingLayer, Tags, event::Outcome, otel::Otel, tagging::RequestBody,
+};
 
 const PATH: &str = "/grpc.health.v1.Health/Check";
 const NAMES: [&str; 17] = [
@@ -177,31 +180,239 @@ async fn the_path_is_the_route() {
     }
 }
 
-/// A client that only claims to make a gRPC call cannot invent routes.
-#[tokio::test]
-async fn a_service_that_does_not_speak_grpc_has_no_such_route() {
-    let respond = || {
-        let mut response = Response::new(Full::from("not found").boxed());
-        *response.status_mut() = http::StatusCode::NOT_FOUND;
-        response
-    };
-    let (event, span) = observed(call("/random.Name/X", "application/grpc"), false, usize::MAX, respond).await;
-    assert_eq!((event.route(), event.grpc_status()), (None, None));
-    assert_eq!((&*span.name, attribute(&span, "rpc.service")), ("POST", None));
+/// Creates a response with a body that is not empty.
+fn plain(status: u16, headers: &[(&str, &str)]) -> Response<Body> {
+    let builder = headers.iter().fold(Response::builder(), |builder, (name, value)| builder.header(*name, *value));
+    builder.status(status).body(Full::from("sorry").boxed()).unwrap()
 }
 
-/// A call that ends without its status has none.
+/// A client that only claims to make a gRPC call cannot invent routes. Its own calls are named nevertheless.
 #[tokio::test]
-async fn a_call_without_a_status_is_described_by_its_end() {
-    let ended = || response(Place::Nowhere, "", None);
-    let (event, _) = observed(call(PATH, "application/grpc"), false, usize::MAX, ended).await;
-    assert_eq!((event.outcome(), event.grpc_status(), event.error()), (Outcome::Completed, None, None));
-    assert_eq!(event.route(), Some(PATH));
-    for place in [Place::Trailers, Place::TrailersAfterLength] {
+async fn a_method_that_the_service_does_not_have_is_not_a_route() {
+    const GRPC: (&str, &str) = ("content-type", "application/grpc");
+    let answers: [fn() -> Response<Body>; 12] = [
+        || plain(404, &[]),
+        || plain(404, &[GRPC]),
+        || plain(200, &[("content-type", "text/html")]),
+        || plain(200, &[]),
+        || plain(204, &[GRPC]),
+        || plain(500, &[("content-type", "text/plain")]),
+        || plain(502, &[]),
+        || plain(503, &[GRPC]),
+        || plain(503, &[GRPC, ("grpc-status", "14")]),
+        // The fallback of tonic.
+        || response(Place::Headers, "12", None),
+        || response(Place::Trailers, "12", Some("no such method")),
+        || response(Place::TrailersAfterLength, "12", None),
+    ];
+    for (case, answer) in answers.into_iter().enumerate() {
+        for media in ["application/grpc", "application/grpc+proto", "application/grpc-web"] {
+            let (event, span) = observed(call("/random.Name/X", media), false, usize::MAX, answer).await;
+            assert_eq!(event.route(), None, "{case} {media}");
+            assert_eq!((&*span.name, attribute(&span, "rpc.service")), ("POST", None), "{case} {media}");
+            assert_eq!(
+                (attribute(&span, "rpc.method"), attribute(&span, "http.route")),
+                (None, None),
+                "{case} {media}"
+            );
+            let (event, span) = observed(call("/random.Name/X", media), true, usize::MAX, answer).await;
+            assert_eq!((event.route(), &*span.name), (None, "random.Name/X"), "{case} {media}");
+            assert_eq!(attribute(&span, "rpc.service").as_deref(), Some("random.Name"), "{case} {media}");
+        }
+    }
+    // Any other status is an answer of the method.
+    for status in (0..18).filter(|status| *status != 12) {
+        let status = status.to_string();
+        for place in [Place::Headers, Place::Trailers] {
+            let status = status.clone();
+            let respond = move || response(place, &status, None);
+            let (event, _) = observed(call(PATH, "application/grpc"), false, usize::MAX, respond).await;
+            assert_eq!(event.route(), Some(PATH), "{place:?}");
+        }
+    }
+}
+
+/// The end of a call without a response of the method.
+#[derive(Clone, Copy, Debug)]
+enum End {
+    ClientLeaves,
+    ServiceFails,
+    Unavailable,
+    Rejected,
+    RejectedByCode,
+    Unimplemented,
+}
+
+type Answer = Box<dyn Fn() -> Response<Body> + Send + Sync>;
+type AnyError = Box<dyn std::error::Error + Send + Sync>;
+
+/// A method is known once the service has answered a call of it. Until then, a call without an answer has no route.
+#[tokio::test]
+async fn calls_without_an_answer_have_the_route_of_a_method_that_is_known() {
+    for end in
+        [End::ClientLeaves, End::ServiceFails, End::Unavailable, End::Rejected, End::RejectedByCode, End::Unimplemented]
+    {
+        let recorder = Recorder::new();
+        let tagging = TaggingLayer::builder()
+            .metadata(MetadataLayer::builder().sources(TagSources::portkey().strict_json()))
+            .sink(recorder.clone())
+            .build()
+            .unwrap();
+        let service = tagging.layer(service_fn(move |request: Request<RequestBody<Full<Bytes>>>| async move {
+            if request.headers().contains_key("works") {
+                return Ok::<_, AnyError>(response(Place::Trailers, "0", None));
+            }
+            match end {
+                End::ClientLeaves => std::future::pending().await,
+                End::ServiceFails => Err("connection refused".into()),
+                End::RejectedByCode => {
+                    request.extensions().get::<Tags>().unwrap().reject("no_credit");
+                    Ok(response(Place::Headers, "7", None))
+                }
+                End::Unimplemented => Ok(response(Place::Headers, "12", None)),
+                End::Unavailable | End::Rejected => Ok(plain(503, &[])),
+            }
+        }));
+        let send = async |path: &str, works: bool| {
+            let mut call = call(path, "application/grpc");
+            if works {
+                call.headers_mut().insert("works", HeaderValue::from_static("yes"));
+            } else if matches!(end, End::Rejected) {
+                call.headers_mut().insert("x-portkey-metadata", HeaderValue::from_static("[1]"));
+            }
+            // A client that leaves drops the future.
+            if let Some(Ok(response)) = service.clone().oneshot(call).now_or_never() {
+                response.into_body().collect().await.unwrap();
+            }
+            recorder.events().last().unwrap().route().map(str::to_owned)
+        };
+        assert_eq!(send("/a.B/C", false).await, None, "{end:?}");
+        assert_eq!(send("/a.B/C", true).await.as_deref(), Some("/a.B/C"), "{end:?}");
+        assert_eq!(send("/a.B/C", false).await.as_deref(), Some("/a.B/C"), "{end:?}");
+        assert_eq!(send("/a.B/Other", false).await, None, "{end:?}");
+    }
+}
+
+/// axum's template of a tonic service is `/package.Service/{*rest}`.
+#[tokio::test]
+async fn the_path_replaces_the_template_of_a_router() {
+    const TEMPLATE: &str = "/grpc.health.v1.Health/{*rest}";
+    for (status, media, sets_route, expected) in [
+        ("0", "application/grpc", false, PATH),
+        ("5", "application/grpc", false, PATH),
+        ("13", "application/grpc+proto", false, PATH),
+        ("12", "application/grpc", false, TEMPLATE),
+        ("0", "application/json", false, TEMPLATE),
+        ("0", "application/grpc", true, "chosen"),
+        ("12", "application/grpc", true, "chosen"),
+    ] {
+        for place in [Place::Headers, Place::Trailers] {
+            let recorder = Recorder::new();
+            let tagging = TaggingLayer::builder().sink(recorder.clone()).build().unwrap();
+            let handler = async move |tags: Tags| {
+                if sets_route {
+                    tags.set_route("chosen");
+                }
+                response(place, status, None)
+            };
+            let app = Router::new().route(TEMPLATE, post(handler)).layer(tagging);
+            let response = app.oneshot(call(PATH, media).map(axum::body::Body::new)).await.unwrap();
+            response.into_body().collect().await.unwrap();
+            assert_eq!(recorder.single().route(), Some(expected), "{status} {media} {place:?}");
+        }
+    }
+}
+
+/// Within a nested router, the path has no prefix.
+#[tokio::test]
+async fn the_prefix_of_a_nested_router_is_not_part_of_the_route() {
+    for (status, expected) in [("0", Some(PATH)), ("12", None)] {
+        let recorder = Recorder::new();
+        let tagging = TaggingLayer::builder().sink(recorder.clone()).build().unwrap();
+        let service = tagging
+            .layer(service_fn(async move |_: Request<_>| Ok::<_, Infallible>(response(Place::Trailers, status, None))));
+        let app = Router::new().nest_service("/api", service);
+        let path = format!("/api{PATH}");
+        let response = app.oneshot(call(&path, "application/grpc").map(axum::body::Body::new)).await.unwrap();
+        response.into_body().collect().await.unwrap();
+        let event = recorder.single();
+        let route = event.route().filter(|route| !route.contains('{'));
+        assert_eq!((event.path(), route), (&*path, expected), "{status}");
+    }
+}
+
+/// A client fails a call whose response ends without a status: https://grpc.github.io/grpc/core/md_doc_statuscodes.html.
+#[tokio::test]
+async fn a_response_without_a_status_is_a_failed_call() {
+    const ERROR: &str = "UNKNOWN: the call ended without a status";
+    let empty = |headers: &[(&str, &str)]| plain(200, headers).map(|_| Full::default().boxed());
+    let trailers = || {
+        let mut trailers = HeaderMap::new();
+        trailers.insert("x-checksum", HeaderValue::from_static("7"));
+        let frames = [Frame::data(Bytes::from_static(b"abc")), Frame::trailers(trailers)];
+        let body = StreamBody::new(stream::iter(frames.into_iter().map(Ok::<_, Infallible>))).boxed();
+        Response::builder().header("content-type", "application/grpc").body(body).unwrap()
+    };
+    let answers: [(&str, Answer, bool); 11] = [
+        ("no trailers", Box::new(|| response(Place::Nowhere, "", None)), true),
+        ("other trailers", Box::new(trailers), true),
+        ("no body", Box::new(move || empty(&[("content-type", "application/grpc")])), true),
+        ("sized", Box::new(|| plain(200, &[("content-type", "application/grpc")])), true),
+        (
+            "length",
+            Box::new(|| plain(200, &[("content-type", "application/grpc+proto"), ("content-length", "5")])),
+            true,
+        ),
+        // The status is in the body.
+        ("web", Box::new(|| plain(200, &[("content-type", "application/grpc-web")])), false),
+        ("web text", Box::new(|| plain(200, &[("content-type", "application/grpc-web-text+proto")])), false),
+        // The status is in the headers.
+        ("only trailers", Box::new(|| response(Place::Headers, "0", None)), false),
+        // These are not responses of gRPC.
+        ("html", Box::new(|| plain(200, &[("content-type", "text/html")])), false),
+        ("no type", Box::new(|| plain(200, &[])), false),
+        ("unavailable", Box::new(|| plain(503, &[("content-type", "application/grpc")])), false),
+    ];
+    for (case, respond, fails) in answers {
+        let respond = Arc::new(respond);
+        for is_client in [false, true] {
+            let respond = Arc::clone(&respond);
+            let (event, span) =
+                observed(call(PATH, "application/grpc"), is_client, usize::MAX, move || respond()).await;
+            let outcome = if fails { Outcome::Failed } else { Outcome::Completed };
+            assert_eq!((event.outcome(), event.error()), (outcome, fails.then_some(ERROR)), "{case}");
+            if fails {
+                assert_eq!((event.grpc_status(), event.route()), (None, Some(PATH)), "{case}");
+                assert_eq!(span.status, Status::error(ERROR), "{case}");
+                assert!(event.is_error(), "{case}");
+            }
+        }
+    }
+    // Only a POST is a call.
+    for method in ["HEAD", "GET"] {
+        let mut request = call(PATH, "application/grpc");
+        *request.method_mut() = method.parse().unwrap();
+        let ended = || response(Place::Nowhere, "", None);
+        let (event, _) = observed(request, false, usize::MAX, ended).await;
+        assert_eq!((event.outcome(), event.error(), event.route()), (Outcome::Completed, None, None), "{method}");
+    }
+}
+
+/// The trailers are the end of a call.
+#[tokio::test]
+async fn a_call_ends_with_its_trailers() {
+    for place in [Place::Trailers, Place::TrailersAfterLength, Place::Nowhere] {
         // The client leaves before the trailers.
         let respond = move || response(place, "0", None);
         let (event, _) = observed(call(PATH, "application/grpc"), false, 1, respond).await;
-        assert_eq!((event.outcome(), event.grpc_status()), (Outcome::Cancelled, None), "{place:?}");
+        assert_eq!(
+            (event.outcome(), event.grpc_status(), event.error()),
+            (Outcome::Cancelled, None, None),
+            "{place:?}"
+        );
+        if place == Place::Nowhere {
+            continue;
+        }
         // The trailers are the end, whether or not the body is polled again.
         let respond = move || response(place, "0", None);
         let (event, _) = observed(call(PATH, "application/grpc"), false, 2, respond).await;

@@ -837,6 +837,50 @@ async fn a_call_has_no_client_address() {
     assert_eq!(attribute(&app.span("GET"), "user_agent.original"), None);
 }
 
+/// Headers that a proxy passes on describe the request of its client, not its own call.
+#[tokio::test]
+async fn forwarded_headers_do_not_describe_a_call() {
+    for headers in [
+        &[
+            ("x-forwarded-for", "203.0.113.195"),
+            ("x-forwarded-host", "shop.example:8443"),
+            ("x-forwarded-proto", "https"),
+        ][..],
+        &[("forwarded", "for=203.0.113.195;host=shop.example;proto=https")],
+        &[("x-forwarded-proto", "https")],
+    ] {
+        for export in [Export::OwnExporter, Export::AppsProvider] {
+            let reader = InMemoryMetricExporter::default();
+            let meters = SdkMeterProvider::builder()
+                .with_reader(PeriodicReader::builder(reader.clone()).with_interval(Duration::from_secs(3600)).build())
+                .build();
+            let setup = Setup::new(App::new(), export, |builder| {
+                builder.client().trust_forwarded_headers().meter_provider(&meters)
+            });
+            let mut request = Request::get("http://upstream:8080/");
+            for (name, value) in headers {
+                request = request.header(*name, *value);
+            }
+            send(with_ids(&setup.layer).layer(service_fn(onward)), request.body(String::new()).unwrap()).await;
+            setup.finish();
+            let span = setup.app.span("GET");
+            let case = format!("{headers:?} {export:?}");
+            for (name, expected) in [
+                ("server.address", Some("upstream")),
+                ("server.port", Some("8080")),
+                ("url.scheme", Some("http")),
+                ("url.full", Some("http://upstream:8080/")),
+                ("client.address", None),
+            ] {
+                assert_eq!(attribute(&span, name).as_deref(), expected, "{case} {name}");
+            }
+            meters.force_flush().unwrap();
+            let metrics = format!("{:?}", reader.get_finished_metrics().unwrap());
+            assert!(metrics.contains("\"http\"") && !metrics.contains("\"https\""), "{case}: {metrics}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn excluded_requests_have_tags_but_no_event_span_or_metric() {
     for by_layer in [false, true] {
@@ -995,6 +1039,71 @@ async fn calls_that_are_rolled_up_count_once() {
             assert_eq!(spans.iter().filter(|span| span.name == "chat gpt-4o").count(), 2, "{case}: {spans:#?}");
         } else {
             assert_about(sum("gen_ai.usage.input_tokens"), input, &case);
+        }
+    }
+}
+
+/// A call counts as one operation, even if its tokens and its cost are unknown or zero.
+#[tokio::test]
+async fn a_call_is_one_operation_whatever_it_reports() {
+    let chat = |usage: serde_json::Value| {
+        json!({"id": "chatcmpl-1", "object": "chat.completion", "model": "gpt-4o-2024-08-06", "choices": [], "usage": usage})
+            .to_string()
+    };
+    let usage = |input: u64, output: u64| {
+        chat(json!({"prompt_tokens": input, "completion_tokens": output, "total_tokens": input + output}))
+    };
+    let chunk = json!({"id": "chatcmpl-1", "object": "chat.completion.chunk", "model": "gpt-4o-2024-08-06",
+        "choices": [{"index": 0, "delta": {"content": "hi"}, "finish_reason": "stop"}]});
+    for (case, media, body) in [
+        ("usage", "application/json", usage(1000, 200)),
+        ("no output", "application/json", usage(1000, 0)),
+        ("nothing", "application/json", usage(0, 0)),
+        ("only input", "application/json", chat(json!({"prompt_tokens": 1000}))),
+        ("no usage", "application/json", chat(json!(null))),
+        ("stream without usage", "text/event-stream", format!("data: {chunk}\n\ndata: [DONE]\n\n")),
+    ] {
+        // Whether the layer around the client exports metrics, the number of calls, and the number of operations.
+        for (is_exported, calls, expected) in [(true, 1, 1.0), (true, 3, 3.0), (false, 1, 1.0), (false, 3, 1.0)] {
+            let reader = InMemoryMetricExporter::default();
+            let meters = SdkMeterProvider::builder()
+                .with_reader(PeriodicReader::builder(reader.clone()).with_interval(Duration::from_secs(3600)).build())
+                .build();
+            let server = Otel::builder().meter_provider(&meters).build().unwrap();
+            let client = Otel::builder().meter_provider(&meters).client().build().unwrap();
+            let around_client = TaggingLayer::builder().usage(UsageTap::new().trust_request().roll_up());
+            let around_client = if is_exported { around_client.otel(&client) } else { around_client };
+            let around_client = around_client.build().unwrap();
+            let delivery = around_client.delivery();
+            let layer =
+                TaggingLayer::builder().otel(&server).usage(UsageTap::new()).also_deliver(delivery).build().unwrap();
+            let body = body.clone();
+            let llm = around_client.layer(service_fn(move |request: Request<RequestBody<String>>| {
+                let body = body.clone();
+                async move {
+                    request.into_body().collect().await.unwrap();
+                    Ok::<_, Infallible>(Response::builder().header("content-type", media).body(body).unwrap())
+                }
+            }));
+            let handler = service_fn(move |_: Request<RequestBody<String>>| {
+                let llm = llm.clone();
+                async move {
+                    for _ in 0..calls {
+                        let call = Request::post("https://api.openai.com/v1/chat/completions")
+                            .header("content-type", "application/json")
+                            .body(json!({"model": "gpt-4o", "stream": media != "application/json"}).to_string())
+                            .unwrap();
+                        llm.clone().oneshot(call).await.unwrap().into_body().collect().await.unwrap();
+                    }
+                    Ok::<_, Infallible>(Response::new(String::new()))
+                }
+            });
+            send(layer.clone().layer(handler), get_with(&[])).await;
+            let report = layer.delivery().shutdown_blocking(Duration::from_secs(10));
+            assert!(report.is_complete(), "{report}");
+            meters.force_flush().unwrap();
+            let operations: f64 = sums(&reader, "gen_ai.client.operation.duration").iter().map(|(_, sum)| sum).sum();
+            assert_about(operations, expected, &format!("{case}, {calls} calls, exported: {is_exported}"));
         }
     }
 }
@@ -1170,7 +1279,8 @@ fn a_protocol_that_does_not_fit_its_port_is_reported() {
             let exporter = OtlpExporter::from_env().endpoint(format!("http://127.0.0.1:{port}")).protocol(protocol);
             drop(Otel::builder().otlp(exporter).build().unwrap());
         });
-        let hints = output.contains("the port of the OTLP endpoint does not fit the protocol");
+        let hints =
+            output.contains("the port of the OTLP endpoint does not fit the protocol") && output.contains("hint=");
         assert_eq!(hints, !fits, "{protocol:?} {port}: {output}");
         let names_both = output.contains(&format!("endpoint=\"http://127.0.0.1:{port}\""))
             && output.contains(&format!("protocol={:?}", protocol.as_str()));
@@ -1234,5 +1344,173 @@ fn warns_once_of_spans_that_another_version_of_opentelemetry_may_have_started() 
         });
         let found = output.matches("may use another version of `opentelemetry`").count();
         assert_eq!(found, warnings, "{output}");
+    }
+}
+
+/// Memory and the number of series are bounded, whatever sets the routes.
+#[test]
+fn the_routes_of_metrics_are_capped() {
+    for (max, routes, expected) in [(100, 900, 900), (100, 1500, 1000), (1200, 1500, 1200)] {
+        let reader = InMemoryMetricExporter::default();
+        let meters = SdkMeterProvider::builder()
+            .with_view(|_: &opentelemetry_sdk::metrics::Instrument| {
+                opentelemetry_sdk::metrics::Stream::builder().with_cardinality_limit(10_000).build().ok()
+            })
+            .with_reader(PeriodicReader::builder(reader.clone()).with_interval(Duration::from_secs(3600)).build())
+            .build();
+        let otel = Otel::builder().meter_provider(&meters).max_label_values(max).build().unwrap();
+        for route in 0..routes {
+            otel.emit(Arc::new(Event::builder().route(format!("/a.B/{route}")).build()));
+        }
+        let report = Sink::delivery(&otel).shutdown_blocking(Duration::from_secs(10));
+        assert!(report.is_complete(), "{report}");
+        meters.force_flush().unwrap();
+        let series = sums(&reader, "http.server.request.duration");
+        let (other, named): (Vec<_>, Vec<_>) =
+            series.iter().partition(|(labels, _)| labels.contains("http.route=__other__"));
+        assert_eq!(named.len(), expected, "{max} {routes}");
+        let rest: f64 = other.iter().map(|(_, count)| count).sum();
+        #[allow(clippy::cast_precision_loss, reason = "small numbers")]
+        let expected_rest = (routes - expected) as f64;
+        assert_about(rest, expected_rest, &format!("{max} {routes}"));
+    }
+}
+
+/// The place of an `Otel` that is only a sink.
+#[derive(Clone, Copy, Debug)]
+enum Place {
+    Sink,
+    Filter,
+    Fanout,
+    Observed,
+}
+
+impl Place {
+    /// Returns a layer that passes its events to the `Otel`.
+    fn layer(self, otel: &Otel) -> TaggingLayer {
+        let builder = TaggingLayer::builder();
+        match self {
+            Self::Sink => builder.sink(otel.clone()),
+            Self::Filter => builder.sink(sink::Filter::new(|_: &Event| true, otel.clone())),
+            Self::Fanout => builder.sink(sink::Fanout::new().with(sink::from_fn(|_| {})).with(otel.clone())),
+            Self::Observed => builder.otel(otel),
+        }
+        .build()
+        .unwrap()
+    }
+}
+
+/// An `Otel` that is only a sink has not started the span of a request.
+#[tokio::test]
+async fn a_sink_creates_the_spans_of_its_events() {
+    let named = [("traceparent", &*traceparent(TRACE, SPAN))];
+    for place in [Place::Sink, Place::Filter, Place::Fanout, Place::Observed] {
+        for (headers, is_client, kind) in
+            [(&[][..], false, SpanKind::Server), (&named, false, SpanKind::Server), (&named, true, SpanKind::Client)]
+        {
+            for has_request_ids in [true, false] {
+                let exporter = InMemorySpanExporter::default();
+                let provider = SdkTracerProvider::builder().with_simple_exporter(exporter.clone());
+                let provider =
+                    if has_request_ids { provider.with_id_generator(RequestIds::new()) } else { provider }.build();
+                let otel = Otel::builder().tracer_provider(&provider);
+                let otel = if is_client { otel.client() } else { otel }.build().unwrap();
+                let tagging = place.layer(&otel);
+                let service = tagging.layer(service_fn(async |request: Request<RequestBody<String>>| {
+                    request.extensions().get::<Tags>().unwrap().insert("team", "blue");
+                    Ok::<_, Infallible>(Response::builder().status(503).body(String::new()).unwrap())
+                }));
+                let before = std::time::SystemTime::now();
+                send(service, get_with(headers)).await;
+                let report = tagging.delivery().shutdown_blocking(Duration::from_secs(10));
+                let case = format!("{place:?} {headers:?} {kind:?} {has_request_ids}");
+                let spans = report.sink("otel spans").unwrap();
+                assert_eq!((spans.delivered, spans.dropped()), (1, 0), "{case}: {report}");
+                let spans = exporter.get_finished_spans().unwrap();
+                let [span] = &spans[..] else { panic!("{case}: {spans:#?}") };
+                assert_eq!((&*span.name, &span.span_kind), ("GET", &kind), "{case}");
+                assert!(
+                    before <= span.start_time + Duration::from_micros(1) && span.start_time <= span.end_time,
+                    "{case}"
+                );
+                assert_eq!(span.status, Status::error(""), "{case}");
+                if headers.is_empty() {
+                    assert_eq!(span.parent_span_id, SpanId::INVALID, "{case}");
+                } else {
+                    assert_eq!(span.parent_span_id.to_string(), SPAN, "{case}");
+                    assert_eq!(span.span_context.trace_id().to_string(), TRACE, "{case}");
+                }
+                for (name, expected) in [
+                    ("http.response.status_code", "503"),
+                    ("url.path", "/orders/7"),
+                    ("metadata.team", "blue"),
+                    ("tower_tagging.outcome", "completed"),
+                ] {
+                    assert_eq!(attribute(span, name).as_deref(), Some(expected), "{case} {name}");
+                }
+                let mut names: Vec<_> = span.attributes.iter().map(|attribute| attribute.key.as_str()).collect();
+                names.sort_unstable();
+                let all = names.len();
+                names.dedup();
+                assert_eq!(names.len(), all, "{case}: {names:?}");
+            }
+        }
+    }
+}
+
+/// The span of an event has its times, its ids, and its diagnostics.
+#[test]
+fn a_span_that_a_sink_creates_equals_the_event() {
+    let exporter = InMemorySpanExporter::default();
+    let provider = SdkTracerProvider::builder()
+        .with_simple_exporter(exporter.clone())
+        .with_id_generator(RequestIds::new())
+        .build();
+    let otel = Otel::builder().tracer_provider(&provider).build().unwrap();
+    let recorder = Recorder::new();
+    let both = sink::Fanout::new().with(recorder.clone()).with(otel.clone());
+    let tagging = TaggingLayer::builder()
+        .metadata(MetadataLayer::builder().sources(tower_tagging::TagSources::portkey()))
+        .sink(both)
+        .build()
+        .unwrap();
+    let service = tagging.layer(service_fn(onward));
+    for headers in [&[][..], &[("x-portkey-metadata", "[1]")], &[("x-portkey-trace-id", "order 7")]] {
+        drop(service.clone().oneshot(get_with(headers)).now_or_never().unwrap().unwrap());
+    }
+    assert!(tagging.delivery().shutdown_blocking(Duration::from_secs(10)).is_complete());
+    let (spans, events) = (exporter.get_finished_spans().unwrap(), recorder.events());
+    assert_eq!((spans.len(), events.len()), (3, 3));
+    for (span, event) in spans.iter().zip(&events) {
+        assert_eq!(span.span_context.trace_id().to_string(), event.trace().trace_id().as_str());
+        assert_eq!(span.span_context.span_id().to_string(), event.trace().span_id().as_str());
+        assert_eq!((span.start_time, span.end_time), (event.time(), event.time() + event.duration()));
+        assert_eq!(span.events.events.len(), event.diagnostics().len());
+    }
+}
+
+/// An event without a span is not delivered. A span that is not sampled is no loss.
+#[tokio::test]
+async fn events_for_which_a_provider_creates_no_span_count_as_dropped() {
+    for place in [Place::Sink, Place::Filter, Place::Fanout] {
+        for (is_shut_down, dropped) in [(true, 1), (false, 0)] {
+            let app = App::with_sampler(Sampler::AlwaysOff);
+            if is_shut_down {
+                app.provider.shutdown().unwrap();
+            }
+            let otel = Otel::builder().tracer_provider(&app.provider).build().unwrap();
+            let tagging = place.layer(&otel);
+            send(tagging.clone().layer(service_fn(onward)), get_with(&[])).await;
+            let report = tagging.delivery().shutdown_blocking(Duration::from_secs(10));
+            let spans = report.sink("otel spans").unwrap();
+            let case = format!("{place:?} {is_shut_down}: {report}");
+            assert_eq!(
+                (spans.delivered, spans.dropped_for(sink::DropReason::Rejected)),
+                (1 - dropped, dropped),
+                "{case}"
+            );
+            let reason = "the tracer provider creates no spans";
+            assert_eq!(spans.last_error.as_ref().is_some_and(|error| error.contains(reason)), is_shut_down, "{case}");
+        }
     }
 }

@@ -507,8 +507,8 @@ fn errors_inside_a_successful_response_are_reported() {
 /// A stream that ends before it has reported the end of the answer was cut off by the provider, even if the status is 200.
 #[test]
 fn a_stream_that_lacks_its_last_event_is_an_error() {
-    let sse = |events: &[&str]| events.iter().map(|event| format!("data: {event}\n\n")).collect::<String>();
-    let lines = |lines: &[&str]| lines.iter().map(|line| format!("{line}\n")).collect::<String>();
+    let sse = |events: &[&str]| format!("data: {}\n\n", events.join("\n\ndata: "));
+    let lines = |lines: &[&str]| lines.join("\n") + "\n";
     let delta = r#"{"model":"gpt-4o","choices":[{"delta":{"content":"Hi"},"finish_reason":null}]}"#;
     let spaced = r#"{"model":"gpt-4o", "choices": [{"delta": {"content": "Hi"}, "finish_reason": null}]}"#;
     let stop = r#"{"model":"gpt-4o","choices":[{"delta":{},"finish_reason":"stop"}]}"#;

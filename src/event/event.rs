@@ -111,6 +111,8 @@ impl Event {
 
     /// Returns the matched route template, such as `/users/{id}`.
     ///
+    /// For a gRPC call, it is the path, if the service [has the method](crate::guide::grpc#routes).
+    ///
     /// `None` if the router does not provide one.
     pub fn route(&self) -> Option<&str> {
         self.facts.route()
@@ -161,11 +163,19 @@ impl Event {
         self.facts.grpc_status
     }
 
-    /// Returns the service and the method of a gRPC call.
+    /// Returns the service and the method of a gRPC call. For a server, `None` unless it has the method: its clients can
+    /// invent names.
     #[cfg(feature = "otel")]
-    pub(crate) fn rpc(&self) -> Option<(&str, &str)> {
-        let is_grpc = self.facts.is_grpc || self.facts.grpc_status.is_some();
-        grpc::service_and_method(self.path()).filter(|_| is_grpc)
+    pub(crate) fn rpc(&self, is_client: bool) -> Option<(&str, &str)> {
+        let is_named = match self.facts.grpc {
+            grpc::GrpcMethod::Known => true,
+            grpc::GrpcMethod::Claimed => is_client,
+            // The event was read from JSON, or the request is not a gRPC call.
+            grpc::GrpcMethod::None => {
+                self.grpc_status().is_some_and(|status| is_client || status != grpc::UNIMPLEMENTED)
+            }
+        };
+        grpc::service_and_method(grpc::method_path(self.path()).filter(|_| is_named)?)
     }
 
     /// Returns the number of response body bytes that left the layer, without trailers.
@@ -235,10 +245,16 @@ impl Event {
 
     /// Returns `true` if the request counts as an error.
     ///
-    /// That is a status from 400, the outcome [`Failed`](Outcome::Failed) or [`Panicked`](Outcome::Panicked), or an
-    /// [error of the LLM provider](crate::usage::LlmCall::error) inside a successful response. A client that disconnects
-    /// does not cause an error. The stores, their queries, and telemetry for clients use this definition. Telemetry for
-    /// servers follows OpenTelemetry, by which a status from 400 to 499 is not an error of the server.
+    /// That is one of:
+    ///
+    /// - a status from 400
+    /// - a [gRPC status](Self::grpc_status) other than `OK` and `CANCELLED`
+    /// - the outcome [`Failed`](Outcome::Failed) or [`Panicked`](Outcome::Panicked)
+    /// - an [error of the LLM provider](crate::usage::LlmCall::error) inside a successful response
+    ///
+    /// A client that disconnects does not cause an error. The stores, their queries, and telemetry for clients use this
+    /// definition. Telemetry for servers follows OpenTelemetry, by which a status from 400 to 499 is not an error of the
+    /// server, and neither is a gRPC status such as `NOT_FOUND`.
     pub fn is_error(&self) -> bool {
         let has_error_status = self.status().is_some_and(|status| status.as_u16() >= 400);
         let is_broken = matches!(self.outcome(), Outcome::Failed | Outcome::Panicked);

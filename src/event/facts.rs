@@ -12,7 +12,7 @@ use crate::{
     trace::TraceContext,
 };
 
-use super::Outcome;
+use super::{Outcome, grpc::GrpcMethod};
 
 /// The plain facts of a request: everything on an event that needs no reading, merging, or pricing.
 #[derive(Clone, Debug)]
@@ -24,11 +24,13 @@ pub(crate) struct Facts {
     pub(crate) version: Version,
     /// The scheme of the request URI is `https`. Not part of the serialized event, nor compared.
     pub(crate) is_https: bool,
-    /// The request is a gRPC call. Not part of the serialized event, nor compared.
-    pub(crate) is_grpc: bool,
+    /// Not part of the serialized event, nor compared.
+    pub(crate) grpc: GrpcMethod,
     pub(crate) path: String,
     /// Empty if unknown, as is `host`, so that the buffers can be recycled.
     pub(crate) route: String,
+    /// Code has set the route, so it is final. Not part of the serialized event, nor compared.
+    pub(crate) is_route_set: bool,
     pub(crate) host: String,
     pub(crate) request_body_bytes: Option<u64>,
     pub(crate) status: Option<StatusCode>,
@@ -66,9 +68,10 @@ impl Default for Facts {
             method: Method::GET,
             version: Version::HTTP_11,
             is_https: false,
-            is_grpc: false,
+            grpc: GrpcMethod::None,
             path: String::new(),
             route: String::new(),
+            is_route_set: false,
             host: String::new(),
             request_body_bytes: None,
             status: None,
@@ -98,14 +101,6 @@ impl Facts {
     /// Returns the host that the client asked for.
     pub(crate) fn host(&self) -> Option<&str> {
         non_empty(&self.host)
-    }
-
-    /// Takes back that the request is a gRPC call, with the route that its path would be: any client can claim that.
-    pub(crate) fn forget_grpc(&mut self) {
-        self.is_grpc = false;
-        if self.route == self.path {
-            self.route.clear();
-        }
     }
 
     /// Rounds all times down to microseconds, the resolution of a serialized event.
@@ -157,7 +152,8 @@ impl PartialEq for Facts {
             method,
             version,
             is_https: _,
-            is_grpc: _,
+            grpc: _,
+            is_route_set: _,
             path,
             route,
             host,

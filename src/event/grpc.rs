@@ -3,6 +3,19 @@
 pub(crate) const OK: u16 = 0;
 pub(crate) const CANCELLED: u16 = 1;
 pub(crate) const UNKNOWN: u16 = 2;
+pub(crate) const UNIMPLEMENTED: u16 = 12;
+
+/// The method that a request names, if it has the form of a gRPC call. Any client can send such a request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum GrpcMethod {
+    /// The request is not a gRPC call.
+    #[default]
+    None,
+    /// Only the client names the method.
+    Claimed,
+    /// The service has the method.
+    Known,
+}
 
 const NAMES: [&str; 17] = [
     "OK",
@@ -45,9 +58,16 @@ pub(crate) fn service_and_method(path: &str) -> Option<(&str, &str)> {
     (is_name(service) && is_name(method)).then_some((service, method))
 }
 
+/// Returns the last part of a path, `/package.Service/Method`, without the prefix of a nested router.
+pub(crate) fn method_path(path: &str) -> Option<&str> {
+    let method_at = path.rfind('/')?;
+    let service_at = path.get(..method_at)?.rfind('/')?;
+    path.get(service_at..).filter(|path| service_and_method(path).is_some())
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{is_server_error, service_and_method, status_name};
+    use super::{is_server_error, method_path, service_and_method, status_name};
 
     #[test]
     fn six_codes_are_errors_of_a_server() {
@@ -61,6 +81,16 @@ mod tests {
         assert_eq!(service_and_method("/grpc.health.v1.Health/Check"), Some(("grpc.health.v1.Health", "Check")));
         for path in ["", "/", "//", "/a", "/a/", "//b", "/a/b/c", "a/b", "*"] {
             assert_eq!(service_and_method(path), None, "{path}");
+        }
+    }
+
+    #[test]
+    fn the_prefix_of_a_nested_router_is_not_part_of_a_method() {
+        for path in ["/a.B/C", "/grpc/a.B/C", "/v1/grpc/a.B/C", "//a.B/C"] {
+            assert_eq!(method_path(path), Some("/a.B/C"), "{path}");
+        }
+        for path in ["", "/", "//", "/a", "/a/", "//b", "a/b", "/a//b"] {
+            assert_eq!(method_path(path), None, "{path}");
         }
     }
 }

@@ -83,7 +83,7 @@ impl Instruments {
         labels.push(KeyValue::new("http.request.method", methods::method_name(event.method())));
         let version = http_attributes::protocol_version(event.http_version());
         labels.push(KeyValue::new("network.protocol.version", version));
-        labels.extend(event.route().map(|route| KeyValue::new("http.route", route.to_owned())));
+        labels.extend(event.route().map(|route| self.labels.route(route)));
         let status = event.status().map(|status| i64::from(status.as_u16()));
         labels.extend(status.map(|status| KeyValue::new("http.response.status_code", status)));
         labels.extend(error_type.map(|kind| KeyValue::new("error.type", kind.to_owned())));

@@ -14,6 +14,8 @@ use super::tag_attributes::TagAttributes;
 
 /// Value of a label beyond the limit.
 const OTHER: &str = "__other__";
+/// Number of routes that are always distinguished: most of them are templates of the app's router.
+const MIN_ROUTES: usize = 1000;
 /// Maximum length of a label value, in characters.
 const MAX_CHARS: usize = 128;
 
@@ -56,21 +58,30 @@ impl MetricLabels {
 
     /// Returns a label, with the value `__other__` if the label already has the maximum number of values.
     pub(super) fn capped(&self, name: &str, value: &str) -> KeyValue {
+        self.within(self.max_values, name, value)
+    }
+
+    /// Returns the label of a route. The paths of gRPC calls are routes too, and handlers can set any route.
+    pub(super) fn route(&self, route: &str) -> KeyValue {
+        self.within(self.max_values.max(MIN_ROUTES), "http.route", route)
+    }
+
+    fn within(&self, max_values: usize, name: &str, value: &str) -> KeyValue {
         let value = truncated(value, MAX_CHARS);
-        if self.is_within_limit(name, value) {
+        if self.is_within_limit(max_values, name, value) {
             return KeyValue::new(name.to_owned(), value.to_owned());
         }
         self.overflows.add(1, &[]);
         KeyValue::new(name.to_owned(), OTHER)
     }
 
-    fn is_within_limit(&self, name: &str, value: &str) -> bool {
+    fn is_within_limit(&self, max_values: usize, name: &str, value: &str) -> bool {
         let mut seen = lock(&self.seen);
         if !seen.contains_key(name) {
             seen.insert(name.to_owned(), HashSet::new());
         }
         seen.get_mut(name).is_some_and(|values| {
-            values.contains(value) || (values.len() < self.max_values && values.insert(value.to_owned()))
+            values.contains(value) || (values.len() < max_values && values.insert(value.to_owned()))
         })
     }
 }

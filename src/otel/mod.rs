@@ -147,13 +147,21 @@
 //! | `tower_tagging.label.overflows` | label values beyond the limit |
 //!
 //! Tags are labels only if you [select them](OtelBuilder::metric_labels). Labels whose values clients choose, such as tags
-//! and model names, have at most [100 values](OtelBuilder::max_label_values). Further values are recorded as `__other__`.
+//! and model names, have at most [100 values](OtelBuilder::max_label_values). `http.route` has at most 1,000, unless that number
+//! is set higher. Further values are recorded as `__other__`.
 //! For a layer that wraps a client, [`OtelBuilder::client`] names the instruments `http.client.…`.
 //!
 //! Tokens and costs of a call are recorded once. If the layer around the client exports metrics, the request that the call
 //! is rolled up to adds only what it has in addition.
 //!
 //! `examples/otel` in the repository has a Grafana dashboard for these metrics, and a collector to try it with.
+//!
+//! # As a sink
+//!
+//! An [`Otel`] is also a [`Sink`](crate::sink::Sink), for instance within a [`Filter`](crate::sink::Filter). It then sees only the
+//! events: the service does not run within the span, and a [provider](OtelBuilder::tracer_provider) creates the span once the
+//! request has ended, with its times. The span has the ids of the event only with the id generator [`RequestIds`]. If the
+//! provider creates no span, because it was shut down, the event counts as dropped.
 //!
 //! # Delivery
 //!

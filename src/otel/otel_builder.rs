@@ -274,7 +274,7 @@ impl OtelBuilder {
     ///
     /// These are `Forwarded` ([RFC 7239](https://www.rfc-editor.org/rfc/rfc7239)), `X-Forwarded-For`, `X-Forwarded-Host`, and
     /// `X-Forwarded-Proto`. The first entry of a list is used. Clients can send these headers too, so use this only behind a
-    /// proxy that removes or replaces them.
+    /// proxy that removes or replaces them. Outgoing requests of a [client](Self::client) are described without them.
     pub fn trust_forwarded_headers(mut self) -> Self {
         self.starter.trusts_forwarded = true;
         self
@@ -290,7 +290,8 @@ impl OtelBuilder {
 
     /// Sets the maximum number of values of each label. The default is 100.
     ///
-    /// Further values are recorded as `__other__` and counted by `tower_tagging.label.overflows`.
+    /// Further values are recorded as `__other__` and counted by `tower_tagging.label.overflows`. `http.route` has at least 1,000
+    /// values, because most routes are templates of the app's router.
     pub fn max_label_values(mut self, values: usize) -> Self {
         self.max_label_values = values;
         self

@@ -5,19 +5,23 @@ use crate::{Event, event::grpc};
 use super::attribute_list::AttributeList;
 
 /// Adds the attributes of a gRPC call.
-pub(super) fn add_attributes(event: &Event, list: &mut AttributeList) {
-    let Some((service, method)) = event.rpc() else { return };
-    list.fixed("rpc.system", "grpc");
-    list.text("rpc.service", service);
-    list.text("rpc.method", method);
+pub(super) fn add_attributes(event: &Event, is_client: bool, list: &mut AttributeList) {
+    let names = event.rpc(is_client);
+    if names.is_some() || event.grpc_status().is_some() {
+        list.fixed("rpc.system", "grpc");
+    }
+    if let Some((service, method)) = names {
+        list.text("rpc.service", service);
+        list.text("rpc.method", method);
+    }
     if let Some(status) = event.grpc_status() {
         list.number("rpc.grpc.status_code", status.into());
     }
 }
 
 /// Returns the name of the span of a gRPC call: `package.Service/Method`.
-pub(super) fn span_name(event: &Event) -> Option<String> {
-    let (service, method) = event.rpc()?;
+pub(super) fn span_name(event: &Event, is_client: bool) -> Option<String> {
+    let (service, method) = event.rpc(is_client)?;
     Some(format!("{service}/{method}"))
 }
 

@@ -1,8 +1,8 @@
 use std::{borrow::Cow, sync::Arc, time::SystemTime};
 
 use opentelemetry::{
-    InstrumentationScope, KeyValue,
-    trace::{Event as SpanEvent, Link, SpanId, SpanRef, Status, TraceContextExt},
+    Context, InstrumentationScope, KeyValue,
+    trace::{Event as SpanEvent, Link, Span, SpanBuilder, SpanId, SpanRef, Status, TraceContextExt, Tracer},
 };
 use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanLinks};
 
@@ -14,10 +14,11 @@ use super::{
     gen_ai,
     gen_ai_conventions::GenAiConventions,
     http_attributes, methods,
+    request_ids::RequestIds,
     request_span::RequestSpan,
     rpc,
     span_context::span_context,
-    span_starter::{INITIAL_ATTRIBUTES, SpanStarter, kind},
+    span_starter::{INITIAL_ATTRIBUTES, SpanStarter, kind, remote_span},
     tag_attributes::TagAttributes,
 };
 
@@ -37,7 +38,7 @@ impl SpanRules {
     pub(super) fn attributes(&self, event: &Event) -> (Vec<KeyValue>, u32) {
         let mut attributes = AttributeList::new(self.limits);
         http_attributes::add_attributes(event, self.starter.span_of(event), self.is_client, &mut attributes);
-        rpc::add_attributes(event, &mut attributes);
+        rpc::add_attributes(event, self.is_client, &mut attributes);
         gen_ai::add_attributes(event, self.conventions, &mut attributes);
         // Last, so that a client's tags cannot replace or displace other attributes.
         for (key, value) in event.metadata() {
@@ -77,14 +78,42 @@ impl SpanRules {
         }
     }
 
-    /// Ends the span that the app's provider started for the request.
-    pub(super) fn end(&self, event: &Event) {
-        let Some(RequestSpan { context: Some(context), .. }) = self.starter.span_of(event) else { return };
+    /// Ends the span that the app's provider started for the request. Returns `false` if the provider creates no spans.
+    pub(super) fn end(&self, event: &Event) -> bool {
+        let Some(RequestSpan { context: Some(context), .. }) = self.starter.span_of(event) else {
+            return self.create(event);
+        };
         let span = context.span();
         if span.is_recording() {
             self.complete(event, &span);
         }
         span.end_with_timestamp(end_time(event));
+        true
+    }
+
+    /// Creates the span of an event by the app's provider, with the times of the event. This is for an `Otel` that is only a
+    /// sink, so that it has not started the span.
+    fn create(&self, event: &Event) -> bool {
+        let Some(tracer) = &self.starter.tracer else { return false };
+        let SpanData { span_kind, name, start_time, end_time, attributes, events, links, status, .. } =
+            self.span(event);
+        let builder = SpanBuilder::from_name(name)
+            .with_kind(span_kind)
+            .with_start_time(start_time)
+            .with_attributes(attributes)
+            .with_events(events.events)
+            .with_links(links.links);
+        let trace = event.trace();
+        let parent = match trace.w3c_parent() {
+            Some(parent) => Context::new().with_remote_span_context(remote_span(trace, *parent)),
+            None => Context::new(),
+        };
+        let own = span_context(trace);
+        let trace_id = trace.w3c_parent().is_none().then(|| own.trace_id());
+        let mut span = RequestIds::with(trace_id, own.span_id(), || tracer.build_with_context(builder, &parent));
+        span.set_status(status);
+        span.end_with_timestamp(end_time);
+        span.span_context().is_valid()
     }
 
     fn complete(&self, event: &Event, span: &SpanRef<'_>) {
@@ -106,7 +135,7 @@ impl SpanRules {
     fn name(&self, event: &Event) -> Cow<'static, str> {
         let call_name = || gen_ai::span_name(event.llm()?).map(Cow::Owned);
         let name = if self.is_client { call_name() } else { None };
-        if let Some(name) = name.or_else(|| rpc::span_name(event).map(Cow::Owned)) {
+        if let Some(name) = name.or_else(|| rpc::span_name(event, self.is_client).map(Cow::Owned)) {
             return name;
         }
         if event.is_work() {

@@ -122,6 +122,8 @@ impl SpanStarter {
     fn sender(&self, request: &RequestStart<'_>) -> RequestSpan {
         let user_agent = request.headers.get(header::USER_AGENT).filter(|_| !self.is_client);
         let user_agent = user_agent.and_then(|value| value.to_str().ok());
+        // A proxy passes on headers that describe the request of its client, not its own call.
+        let reads_forwarded = self.trusts_forwarded && !self.is_client;
         RequestSpan {
             owner: Arc::clone(&self.identity),
             kind: self.kind(request, false),
@@ -130,7 +132,7 @@ impl SpanStarter {
             context: None,
             peer: peer_address(request.extensions).filter(|_| !self.is_client),
             user_agent: user_agent.map(|text| truncated(text, MAX_USER_AGENT_CHARS).into()),
-            forwarded: if self.trusts_forwarded { Forwarded::read(request.headers) } else { Forwarded::default() },
+            forwarded: if reads_forwarded { Forwarded::read(request.headers) } else { Forwarded::default() },
         }
     }
 
@@ -227,7 +229,7 @@ fn is_own_span(id: SpanId) -> bool {
 }
 
 /// Returns the span context of a span in the trace of the request.
-fn remote_span(trace: &TraceContext, id: SpanId) -> SpanContext {
+pub(super) fn remote_span(trace: &TraceContext, id: SpanId) -> SpanContext {
     SpanContext::new(
         opentelemetry::trace::TraceId::from_bytes(trace.trace_id().to_bytes()),
         opentelemetry::trace::SpanId::from_bytes(id.to_bytes()),

@@ -294,7 +294,9 @@ impl Tags {
     /// Use it with routers that do not provide the matched template.
     pub fn set_route(&self, route: &str) {
         self.change(|request| {
-            let text = &mut request.facts_mut().route;
+            let facts = request.facts_mut();
+            facts.is_route_set = true;
+            let text = &mut facts.route;
             text.clear();
             text.push_str(truncated(route, MAX_TEXT_CHARS));
         });

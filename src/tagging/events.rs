@@ -6,10 +6,13 @@ use std::{
 use http::{header, request::Parts};
 
 use crate::{
-    event::{Clock, Event, EventPoolOwner, Facts, SystemClock, WORK},
+    event::{
+        Clock, Event, EventPoolOwner, Facts, SystemClock, WORK,
+        grpc::{GrpcMethod, method_path},
+    },
     request::{OpenRequest, RequestState},
     sink::{Delivery, Isolated},
-    text::header_text,
+    text::{header_text, truncated},
     time::whole_micros,
     trace::{IdGenerator, RandomIds},
     usage::UsageTap,
@@ -17,6 +20,7 @@ use crate::{
 
 use super::{
     grpc,
+    known_methods::KnownMethods,
     observers::{ObserverScopes, Observers},
     request_start::RequestStart,
     work_name::WorkName,
@@ -34,9 +38,13 @@ pub(super) struct Events {
     pub(super) sends_receipts: bool,
     pub(super) usage: Option<UsageTap>,
     pub(super) excludes: Option<Exclusion>,
+    methods: KnownMethods,
     /// The deliveries of other layers, which are shut down together with this one.
     pub(super) others: Delivery,
 }
+
+/// Maximum length of a route that is a path, in characters.
+const MAX_ROUTE_CHARS: usize = 1024;
 
 /// A predicate that selects the requests without an event.
 pub(super) type Exclusion = Arc<dyn Fn(&Parts) -> bool + Send + Sync>;
@@ -59,6 +67,7 @@ impl Events {
             sends_receipts: false,
             usage: None,
             excludes: None,
+            methods: KnownMethods::default(),
             others: Delivery::none(),
         }
     }
@@ -140,6 +149,24 @@ impl Events {
         })
     }
 
+    /// Decides whether the path of a request that looks like a gRPC call is a method of the service, and so its route.
+    /// Otherwise, clients could invent routes.
+    pub(super) fn settle_method(&self, facts: &mut Facts, is_answered: bool) {
+        let Facts { path, route, is_route_set, grpc, rejection, .. } = facts;
+        let Some(method) = method_path(path) else { return };
+        if is_answered && rejection.is_none() {
+            self.methods.add(method);
+        } else if !self.methods.contains(method) {
+            return;
+        }
+        *grpc = GrpcMethod::Known;
+        // The route of a router may contain the method as a wildcard.
+        if !*is_route_set {
+            route.clear();
+            route.push_str(truncated(method, MAX_ROUTE_CHARS));
+        }
+    }
+
     pub(super) fn emit(&self, event: Arc<Event>) {
         self.observers.end(&event);
         if let Some(sink) = &self.sink {
@@ -162,12 +189,8 @@ pub(super) fn describe_route(head: &Parts, request: &mut OpenRequest) {
     {
         request.facts_mut().route.push_str(route.as_str());
     }
-    if let Some(route) = grpc::route_of(head) {
-        let facts = request.facts_mut();
-        facts.is_grpc = true;
-        if facts.route.is_empty() {
-            facts.route.push_str(route);
-        }
+    if grpc::is_call(head) {
+        request.facts_mut().grpc = GrpcMethod::Claimed;
     }
 }
 

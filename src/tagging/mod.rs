@@ -86,8 +86,9 @@
 //!
 //! For gRPC, the `grpc-status` in the trailers, or in the headers of a response without a body, decides: `UNKNOWN`,
 //! `DEADLINE_EXCEEDED`, `UNIMPLEMENTED`, `INTERNAL`, `UNAVAILABLE`, and `DATA_LOSS` are `failed`, `CANCELLED` is `cancelled`, and
-//! all others are `completed`. [`Event::error`](crate::Event::error) is the name of the status and its message. If the router
-//! provides no route, the route is the path, `/package.Service/Method`.
+//! all others are `completed`. A response that ends without a status is `failed`. [`Event::error`](crate::Event::error) is the
+//! name of the status and its message. The route is the path, `/package.Service/Method`, if the service has the method. See
+//! [`guide::grpc`](crate::guide::grpc).
 //!
 //! Some clients disconnect once they have what they need, before the body ends: the OpenAI SDK for Python, and those built on
 //! it, disconnect at `data: [DONE]`. Without a `UsageTap`, which recognizes that marker, the outcome is `cancelled`.
@@ -113,6 +114,7 @@ mod events;
 mod grpc;
 mod guard;
 mod head_only_tagging_layer;
+mod known_methods;
 mod metadata_layer;
 mod metadata_layer_builder;
 mod observers;

@@ -21,7 +21,7 @@ use crate::{
 use super::{
     error_text::panic_text,
     events::{Events, Start},
-    grpc::{self, GrpcResult},
+    grpc::GrpcCall,
     observers::ObserverScopes,
     pending_call::PendingCall,
     receipt,
@@ -39,8 +39,8 @@ pub(super) struct Pending {
     is_connect: bool,
     /// The response has no body, whatever the service's body contains: HEAD, 204, 304.
     is_bodyless: bool,
-    is_grpc: bool,
-    grpc_result: Option<Box<GrpcResult>>,
+    /// `None` unless the request has the form of a gRPC call.
+    grpc: Option<Box<GrpcCall>>,
     status: Option<StatusCode>,
     time_to_head: Elapsed,
     time_to_first_byte: Elapsed,
@@ -100,8 +100,7 @@ impl Pending {
             is_head: method == Method::HEAD,
             is_connect: method == Method::CONNECT,
             is_bodyless: false,
-            is_grpc: false,
-            grpc_result: None,
+            grpc: None,
             status: None,
             time_to_head: Elapsed::NONE,
             time_to_first_byte: Elapsed::NONE,
@@ -113,9 +112,9 @@ impl Pending {
         }
     }
 
-    /// Sets whether the request is a gRPC call.
-    pub(super) fn expect_grpc(&mut self, is_grpc: bool) {
-        self.is_grpc = is_grpc;
+    /// Observes the response as that of a gRPC call.
+    pub(super) fn expect_grpc(&mut self) {
+        self.grpc = Some(Box::default());
     }
 
     /// Announces the request to the observers.
@@ -218,24 +217,22 @@ impl Pending {
             .or(exact_length)
             .unwrap_or(UNKNOWN_LENGTH);
         self.call.begin(&self.events, response);
-        if self.is_grpc {
-            self.grpc_head(response);
+        if self.grpc.as_mut().is_some_and(|call| call.head(response)) {
+            self.content_length = UNKNOWN_LENGTH;
         }
         if status == StatusCode::SWITCHING_PROTOCOLS || (self.is_connect && status.is_success()) {
             self.finish_at(now, Outcome::Upgraded, None);
         } else if has_ended {
-            self.finish_at(now, Outcome::Completed, None);
+            self.end_response(now);
         }
     }
 
-    /// Records the head of the response to a gRPC call.
-    fn grpc_head<B>(&mut self, response: &Response<B>) {
-        self.grpc_result = GrpcResult::read(response.headers()).map(Box::new);
-        self.is_grpc = grpc::is_grpc(response.headers()) || response.status().is_server_error();
-        if grpc::has_trailers(response.headers()) {
-            // The response ends with its trailers, whatever the length of its data.
-            self.content_length = UNKNOWN_LENGTH;
+    /// Records that the whole response was sent.
+    fn end_response(&mut self, now: Duration) -> Option<Arc<Event>> {
+        if let Some(call) = &mut self.grpc {
+            call.end();
         }
+        self.finish_at(now, Outcome::Completed, None)
     }
 
     /// Records a data frame. `has_ended` is `true` for the last one. Returns the trailers of the receipt at the end.
@@ -256,16 +253,19 @@ impl Pending {
         if !is_over {
             return None;
         }
-        let event = self.finish_at(now, Outcome::Completed, None);
+        let event = self.end_response(now);
         self.trailers(event)
     }
 
     /// Records the end of the body, with its trailers. Returns the trailers of the receipt.
     pub(super) fn complete(&mut self, trailers: Option<&HeaderMap>) -> Option<Box<HeaderMap>> {
-        if self.is_grpc && self.grpc_result.is_none() {
-            self.grpc_result = trailers.and_then(GrpcResult::read).map(Box::new);
+        if self.is_over() {
+            return None;
         }
-        let event = self.finish(Outcome::Completed, None);
+        if let (Some(call), Some(trailers)) = (&mut self.grpc, trailers) {
+            call.trailers(trailers);
+        }
+        let event = self.end_response(self.elapsed());
         self.trailers(event)
     }
 
@@ -305,12 +305,11 @@ impl Pending {
 
     /// Emits and returns the event.
     fn finish_at(&mut self, duration: Duration, outcome: Outcome, error: Option<String>) -> Option<Arc<Event>> {
-        let result = self.grpc_result.take();
-        let (grpc_status, outcome, error) = match result {
-            Some(result) if matches!(outcome, Outcome::Completed | Outcome::Cancelled) => {
-                (Some(result.status), result.outcome(), error.or(result.error))
-            }
-            result => (result.map(|result| result.status), outcome, error),
+        let call = self.grpc.take();
+        let has_method = call.as_ref().map(|call| call.has_method());
+        let (grpc_status, outcome, error) = match call {
+            Some(call) => call.finish(outcome, error),
+            None => (None, outcome, error),
         };
         let tags = self.tags.take()?;
         self.scopes.close();
@@ -321,8 +320,8 @@ impl Pending {
             let facts = request.facts_mut();
             facts.status = self.status;
             facts.grpc_status = grpc_status;
-            if facts.is_grpc && !self.is_grpc && self.status.is_some() {
-                facts.forget_grpc();
+            if let Some(has_method) = has_method {
+                self.events.settle_method(facts, has_method && outcome != Outcome::Rejected);
             }
             facts.time_to_head = self.time_to_head.get();
             facts.time_to_first_byte = self.time_to_first_byte.get();

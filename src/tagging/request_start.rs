@@ -23,6 +23,8 @@ pub struct RequestStart<'a> {
     /// The request path without the query string.
     pub path: &'a str,
     /// The matched route template, if the router provides one.
+    ///
+    /// The route of a gRPC call is known only at its end.
     pub route: Option<&'a str>,
     /// The host that the client asked for.
     pub host: Option<&'a str>,

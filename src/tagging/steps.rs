@@ -3,7 +3,7 @@ use std::sync::Arc;
 use http::{HeaderName, HeaderValue, request::Parts};
 
 use crate::{
-    event::Facts,
+    event::{Facts, grpc::GrpcMethod},
     metadata::Diagnostic,
     request::{OpenRequest, RequestState, Tags},
     trace::{OnwardHeaders, TraceIdLayer},
@@ -115,7 +115,9 @@ impl<'a> Starting<'a> {
                     events.ensure_trace(request);
                 }
                 let new = pending.insert(Pending::new(Arc::clone(events), start, &head.method));
-                new.expect_grpc(request.facts().is_grpc);
+                if request.facts().grpc == GrpcMethod::Claimed {
+                    new.expect_grpc();
+                }
             }
         });
         if let (Some(events), Some(pending)) = (events, pending)

@@ -80,6 +80,11 @@ fn routed_events(time: SystemTime) -> impl Iterator<Item = Arc<Event>> {
         builder(Outcome::Panicked).status(StatusCode::OK),
         builder(Outcome::Cancelled).status(StatusCode::OK),
         builder(Outcome::Cancelled),
+        builder(Outcome::Completed).status(StatusCode::OK).grpc_status(0),
+        builder(Outcome::Cancelled).status(StatusCode::OK).grpc_status(1),
+        builder(Outcome::Completed).status(StatusCode::OK).grpc_status(5),
+        builder(Outcome::Completed).status(StatusCode::OK).grpc_status(16),
+        builder(Outcome::Failed).status(StatusCode::OK).grpc_status(13),
     ];
     builders.into_iter().map(|builder| Arc::new(builder.build()))
 }
@@ -128,5 +133,5 @@ pub(crate) fn check(database: &str, run: impl Fn(&str) -> Rows) {
     check(rows("By tenant and day", &[0], 2), &["acme 3.000", "NULL 1.000"], &[]);
     check(rows("By tenant, except where the client chose it", &[0, 1], 2), &["acme 3 3.000"], &[]);
     let errors = run(&query(database, "Errors by route")).remove(0);
-    assert_eq!(errors, ["/ask", "8", "5"].map(|text| Some(text.to_owned())));
+    assert_eq!(errors, ["/ask", "13", "8"].map(|text| Some(text.to_owned())));
 }

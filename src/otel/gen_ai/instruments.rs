@@ -12,7 +12,7 @@ use crate::{
 };
 
 use super::{
-    exported_calls::{Amounts, ExportedCalls},
+    exported_calls::ExportedCalls,
     names::{operation_name, provider_attributes, provider_name},
 };
 
@@ -75,21 +75,18 @@ impl GenAiInstruments {
         let Some(call) = event.llm() else { return };
         let exported = event.attachment(|_: &ExportedCalls| true);
         let measured = exported.map(ExportedCalls::measured).unwrap_or_default();
-        let (input, output, cost) = measured.rest_of(call);
-        if measured != Amounts::default() && (input, output, cost) == (None, None, None) {
-            return;
-        }
+        let Some(rest) = measured.rest_of(call) else { return };
         let mut of_call = tags.to_vec();
         self.add_labels(call, labels, &mut of_call);
         let mut of_duration = of_call.clone();
         of_duration.extend(error_type.map(|kind| KeyValue::new("error.type", kind.to_owned())));
         self.duration.record(event.duration().as_secs_f64(), &of_duration);
-        if let Some(cost) = cost {
+        if let Some(cost) = rest.cost {
             of_call.push(KeyValue::new("currency", "USD"));
             self.cost.add(cost.usd(), &of_call);
             of_call.pop();
         }
-        for (kind, count) in [("input", input), ("output", output)] {
+        for (kind, count) in [("input", rest.input_tokens), ("output", rest.output_tokens)] {
             if let Some(count) = count {
                 of_call.push(KeyValue::new("gen_ai.token.type", kind));
                 self.tokens.record(count, &of_call);

@@ -3,7 +3,7 @@ use std::{fmt, sync::Arc};
 use http::Uri;
 use opentelemetry_sdk::error::OTelSdkError;
 
-use super::{otlp_protocol::OtlpProtocol, signal::Signal};
+use super::otlp_protocol::OtlpProtocol;
 
 /// The endpoint and the protocol of an exporter, for errors.
 #[derive(Clone, Debug)]
@@ -13,11 +13,9 @@ pub(super) struct Destination {
 }
 
 impl Destination {
-    /// Finds the endpoint: the one that was set, that of the environment, or the default.
-    pub(super) fn of(signal: Signal, protocol: OtlpProtocol, endpoint: Option<&str>) -> Self {
-        let endpoint = endpoint.map(str::to_owned).or_else(|| signal.setting("ENDPOINT").map(|setting| setting.value));
-        let endpoint = endpoint.unwrap_or_else(|| format!("http://localhost:{}", protocol.default_port()));
-        Self { endpoint: without_credentials(&endpoint).into(), protocol }
+    /// Creates a destination whose endpoint is described without credentials.
+    pub(super) fn new(protocol: OtlpProtocol, endpoint: &str) -> Self {
+        Self { endpoint: without_credentials(endpoint).into(), protocol }
     }
 
     /// Warns if the port is the usual one of another protocol.
@@ -27,7 +25,8 @@ impl Destination {
                 target: "tower_tagging::otel",
                 endpoint = &*self.endpoint,
                 protocol = self.protocol.as_str(),
-                "the port of the OTLP endpoint does not fit the protocol: {hint}"
+                hint,
+                "the port of the OTLP endpoint does not fit the protocol"
             );
         }
     }
@@ -83,7 +82,7 @@ fn without_credentials(url: &str) -> String {
 mod tests {
     use opentelemetry_sdk::error::OTelSdkError;
 
-    use super::{Destination, OtlpProtocol, Signal};
+    use super::{Destination, OtlpProtocol};
 
     #[test]
     fn an_error_names_the_endpoint_and_the_protocol_and_hints_at_the_usual_port() {
@@ -115,7 +114,7 @@ mod tests {
                 "OTLP over http/protobuf to https://otlp.example/v1/traces",
             ),
         ] {
-            let destination = Destination::of(Signal::Traces, protocol, Some(endpoint));
+            let destination = Destination::new(protocol, endpoint);
             let error = destination.describe(OTelSdkError::InternalFailure("network error".to_owned()));
             assert_eq!(error.to_string(), format!("Operation failed: network error ({expected})"));
         }

@@ -13,7 +13,6 @@ use crate::otel::otel_error::OtelError;
 
 use super::{certificates::Certificates, setting::Setting, signal::Signal};
 
-const DEFAULT_ENDPOINT: &str = "http://localhost:4317";
 const USER_AGENT: &str = concat!("tower-tagging/", env!("CARGO_PKG_VERSION"));
 
 /// The connection of an exporter over gRPC, and what it sends with each request.
@@ -34,11 +33,11 @@ impl std::fmt::Debug for Metadata {
 }
 
 impl GrpcSettings {
-    /// Reads the variables of the signal. `endpoint` overrides them. Connects when the first request is sent.
+    /// Reads the variables of the signal, except for its endpoint. Connects when the first request is sent.
     ///
     /// # Errors
     /// Returns an error for an invalid endpoint, timeout, or certificate.
-    pub(super) fn from_env(signal: Signal, endpoint: Option<&str>) -> Result<Self, OtelError> {
+    pub(super) fn from_env(signal: Signal, endpoint: &Setting) -> Result<Self, OtelError> {
         let timeout = Duration::from_millis(signal.timeout()?);
         let tls = Certificates::from_env(signal)?.for_grpc();
         let endpoint = endpoint_of(signal, endpoint)?.timeout(timeout);
@@ -62,13 +61,7 @@ impl GrpcSettings {
 
 /// Returns the endpoint. One without a scheme uses TLS, unless `OTEL_EXPORTER_OTLP_INSECURE` is true:
 /// <https://opentelemetry.io/docs/specs/otel/protocol/exporter/>.
-fn endpoint_of(signal: Signal, endpoint: Option<&str>) -> Result<Endpoint, OtelError> {
-    let setting = match endpoint {
-        Some(url) => Setting { variable: "endpoint".to_owned(), value: url.to_owned() },
-        None => signal
-            .setting("ENDPOINT")
-            .unwrap_or_else(|| Setting { variable: "endpoint".to_owned(), value: DEFAULT_ENDPOINT.to_owned() }),
-    };
+fn endpoint_of(signal: Signal, setting: &Setting) -> Result<Endpoint, OtelError> {
     let has_scheme = setting.value.split_once("://").is_some_and(|(scheme, _)| !scheme.contains(['/', '?', '#']));
     let is_insecure = || signal.setting("INSECURE").is_some_and(|flag| flag.value.eq_ignore_ascii_case("true"));
     let url = match has_scheme {

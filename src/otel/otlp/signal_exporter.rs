@@ -9,7 +9,7 @@ use crate::otel::{exporters::Exporters, otel_error::OtelError, rejections::Rejec
 use super::{
     certificates::Certificates, destination::Destination, export_runtime::ExportRuntime, grpc_exporter::GrpcExporter,
     grpc_settings::GrpcSettings, http_client::HttpClient, on_runtime::OnRuntime, otlp_protocol::OtlpProtocol,
-    signal::Signal,
+    setting::Setting, signal::Signal,
 };
 
 /// The overrides of the environment that all signals share.
@@ -24,6 +24,13 @@ impl Overrides {
     fn protocol(&self, signal: Signal) -> Result<OtlpProtocol, OtelError> {
         signal.check_compression()?;
         self.protocol.map_or_else(|| signal.protocol(), Ok)
+    }
+
+    /// Returns the endpoint of a signal: the one that was set, that of the environment, or the default of the protocol.
+    fn endpoint(&self, signal: Signal, protocol: OtlpProtocol) -> Setting {
+        let unnamed = |value: String| Setting { variable: "endpoint".to_owned(), value };
+        let chosen = self.endpoint.clone().map(unnamed).or_else(|| signal.setting("ENDPOINT"));
+        chosen.unwrap_or_else(|| unnamed(format!("http://localhost:{}", protocol.default_port())))
     }
 
     /// Returns the URL for a signal over HTTP.
@@ -43,12 +50,12 @@ macro_rules! set_exporter {
         ) -> Result<(), OtelError> {
             let rejections = Rejections::default();
             let protocol = overrides.protocol($signal)?;
-            let destination = Destination::of($signal, protocol, overrides.endpoint.as_deref());
+            let endpoint = overrides.endpoint($signal, protocol);
+            let destination = Destination::new(protocol, &endpoint.value);
             destination.check_port();
             match protocol {
                 OtlpProtocol::Grpc => {
-                    let endpoint = overrides.endpoint.as_deref();
-                    let settings = runtime.within(|| GrpcSettings::from_env($signal, endpoint))?;
+                    let settings = runtime.within(|| GrpcSettings::from_env($signal, &endpoint))?;
                     let exporter = GrpcExporter::$grpc(settings, rejections.clone());
                     exporters.$set(OnRuntime::new(exporter, runtime, destination), rejections);
                 }
@@ -77,7 +84,7 @@ pub(super) fn set_metric_exporter(
     exporters: &mut Exporters,
 ) -> Result<(), OtelError> {
     let protocol = overrides.protocol(Signal::Metrics)?;
-    let destination = Destination::of(Signal::Metrics, protocol, overrides.endpoint.as_deref());
+    let destination = Destination::new(protocol, &overrides.endpoint(Signal::Metrics, protocol).value);
     destination.check_port();
     let exporter = match protocol {
         OtlpProtocol::Grpc => {
