@@ -246,7 +246,7 @@ proptest! {
                 break;
             }
         }
-        let event = event(TagSources::new(), Limits::default(), &[], Some(chunks));
+        let event = event(TagSources::new().body_user(true), Limits::default(), &[], Some(chunks));
         prop_assert_eq!(event.metadata().get("_user"), user.as_deref());
         prop_assert_eq!(event.request_body_bytes(), Some(text.len() as u64));
     }
