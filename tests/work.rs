@@ -183,13 +183,14 @@ impl fmt::Display for Odd {
 
 #[test]
 fn the_text_of_an_error_is_bounded_and_cannot_harm_the_work() {
+    type Create = fn() -> Odd;
     common::expect_panics("expected: ");
     let type_name = "work error: work::Odd";
-    let cases: [(&str, fn() -> Odd, String); 8] = [
+    let cases: [(&str, Create, String); 8] = [
         ("panics", || Odd(|_| panic!("expected: panic")), type_name.to_owned()),
         (
             "panics after a text",
-            || Odd(|f| f.write_str("text").and_then(|()| panic!("expected: late panic"))),
+            || Odd(|f| f.write_str("text").map(|()| panic!("expected: late panic"))),
             type_name.to_owned(),
         ),
         ("returns an error", || Odd(|_| Err(fmt::Error)), type_name.to_owned()),
