@@ -863,19 +863,69 @@ async fn reopens_its_file_after_log_rotation_and_on_sighup() {
     assert_eq!(events.len(), 1);
 }
 
-/// Without a file, SIGHUP means that the terminal was closed.
+/// Without a file, the gateway leaves SIGHUP as it was: it ends a process, unless `nohup` ignores it.
+#[cfg(target_os = "linux")]
 #[test]
-fn drains_on_sighup_without_a_file() {
-    let mut child = command(&[("EVENTS", "-")]).spawn().unwrap();
-    let mut line = String::new();
-    let mut byte = [0];
-    while !line.ends_with('\n') && child.stderr.as_mut().unwrap().read(&mut byte).unwrap() == 1 {
-        line.push(byte[0].into());
+fn leaves_sighup_alone_without_a_file() {
+    use std::os::unix::process::ExitStatusExt;
+
+    for is_ignored in [false, true] {
+        // The tests themselves may run under `nohup`.
+        let wrapper: &[&str] = if is_ignored { &["nohup"] } else { &["env", "--default-signal=HUP"] };
+        let mut child = through(wrapper, &command(&[("EVENTS", "-")])).spawn().unwrap();
+        read_until(&mut child, "gateway: http://");
+        signal(&child, "-HUP");
+        if is_ignored {
+            signal(&child, "-TERM");
+        }
+        let output = child.wait_with_output().unwrap();
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.signal(), (!is_ignored).then_some(1), "ignored: {is_ignored}, {text}");
+        assert_eq!((output.status.success(), text.contains("gateway: stopping")), (is_ignored, is_ignored), "{text}");
     }
+}
+
+/// With a file, SIGHUP reopens it, also under `nohup`.
+#[cfg(target_os = "linux")]
+#[test]
+fn reopens_its_file_on_sighup_under_nohup() {
+    let folder = TempFolder::new("gateway-nohup");
+    let file = folder.file("events.jsonl");
+    let mut child = through(&["nohup"], &command(&[("EVENTS", file.to_str().unwrap())])).spawn().unwrap();
+    read_until(&mut child, "gateway: http://");
+    std::fs::rename(&file, folder.file("old.jsonl")).unwrap();
     signal(&child, "-HUP");
-    let output = child.wait_with_output().unwrap();
-    assert!(output.status.success(), "{output:?}");
-    assert!(String::from_utf8(output.stderr).unwrap().contains("gateway: stopping"));
+    wait_until(|| file.exists());
+    signal(&child, "-TERM");
+    assert!(child.wait_with_output().unwrap().status.success());
+}
+
+/// Returns a command that runs another one through a program that changes the effect of SIGHUP and becomes the other one.
+#[cfg(target_os = "linux")]
+fn through(wrapper: &[&str], inner: &Command) -> Command {
+    let mut command = Command::new(wrapper[0]);
+    command.args(&wrapper[1..]).arg(inner.get_program()).args(inner.get_args());
+    for (name, value) in inner.get_envs() {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+/// Reads standard error up to the end of a line that contains a text.
+#[cfg(target_os = "linux")]
+fn read_until(child: &mut Child, text: &str) {
+    let (mut line, mut byte) = (Vec::new(), [0]);
+    while child.stderr.as_mut().unwrap().read(&mut byte).unwrap() == 1 {
+        line.push(byte[0]);
+        if byte[0] == b'\n' && String::from_utf8_lossy(&line).contains(text) {
+            return;
+        }
+    }
+    panic!("{}", String::from_utf8_lossy(&line));
 }
 
 /// Messages for humans go to standard error.

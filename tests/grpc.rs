@@ -434,8 +434,25 @@ async fn unusual_statuses_are_unknown() {
         assert_eq!((event.grpc_status(), event.error()), (Some(status), Some(error)), "{text:?}");
         assert_eq!(event.outcome(), Outcome::Failed, "{text:?}");
     }
-    let long = "x".repeat(5000);
-    let respond = move || response(Place::Headers, "5", Some(&long));
-    let (event, _) = observed(call(PATH, "application/grpc"), false, usize::MAX, respond).await;
-    assert_eq!(event.error().unwrap().len(), "NOT_FOUND: ".len() + 1000);
+}
+
+/// The message is text of the server, which may contain anything.
+#[tokio::test]
+async fn messages_are_bounded_and_have_no_control_characters() {
+    for (message, expected) in [
+        ("x".repeat(5000), format!("NOT_FOUND: {}", "x".repeat(1024))),
+        ("%C3%A9".repeat(1100), format!("NOT_FOUND: {}", "é".repeat(1024))),
+        ("%0A".repeat(2000) + "end", "NOT_FOUND: end".to_owned()),
+        ("a%0D%0Ab%00c%1B[31md%7F%C2%85e".to_owned(), "NOT_FOUND: abc[31mde".to_owned()),
+        ("%0A%00".to_owned(), "NOT_FOUND".to_owned()),
+        (String::new(), "NOT_FOUND".to_owned()),
+        ("%zz %FF 100%".to_owned(), "NOT_FOUND: %zz \u{FFFD} 100%".to_owned()),
+    ] {
+        for place in [Place::Headers, Place::Trailers] {
+            let text = message.clone();
+            let respond = move || response(place, "5", Some(&text));
+            let (event, _) = observed(call(PATH, "application/grpc"), false, usize::MAX, respond).await;
+            assert_eq!(event.error(), Some(&*expected), "{message:?}");
+        }
+    }
 }

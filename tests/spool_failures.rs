@@ -11,7 +11,7 @@ use std::{
     path::{Path, PathBuf},
     process::Command,
     sync::{
-        Arc, Mutex,
+        Arc, Condvar, Mutex,
         atomic::{AtomicBool, Ordering::SeqCst},
     },
     thread,
@@ -322,6 +322,239 @@ fn another_process_that_uses_the_new_directory_is_left_alone() {
     let _ = sink.delivery().shutdown_blocking(Duration::from_secs(20));
 }
 
+/// Returns the last segment in a directory.
+fn last_segment(path: &Path) -> PathBuf {
+    let files = fs::read_dir(path).unwrap().map(|file| file.unwrap().path());
+    files.filter(|file| file.extension().is_some_and(|extension| extension == "log")).max().unwrap()
+}
+
+#[test]
+fn a_problem_with_reading_ends_when_there_is_nothing_to_read() {
+    // What the operator does about a file that cannot be read, and how many of three events are delivered after that. The
+    // path is the one of the file, which was moved to the other path.
+    let repairs: &[(&str, Change, usize)] = &[
+        ("removes the directory", |file, _| remove(file.parent().unwrap()), 0),
+        ("removes the file", |file, _| fs::remove_dir(file).unwrap(), 0),
+        (
+            "restores the file",
+            |file, other| {
+                fs::remove_dir(file).unwrap();
+                fs::rename(other, file).unwrap();
+            },
+            3,
+        ),
+        (
+            "restores a file that is cut off",
+            |file, other| {
+                fs::remove_dir(file).unwrap();
+                let bytes = fs::read(other).unwrap();
+                fs::write(file, &bytes[..bytes.len() / 2]).unwrap();
+            },
+            0,
+        ),
+        (
+            "restores a file without content",
+            |file, _| {
+                fs::remove_dir(file).unwrap();
+                fs::write(file, "").unwrap();
+            },
+            0,
+        ),
+        (
+            "restores a damaged file",
+            |file, other| {
+                fs::remove_dir(file).unwrap();
+                fs::write(file, vec![0xFF; fs::read(other).unwrap().len()]).unwrap();
+            },
+            0,
+        ),
+    ];
+    let mut sinks = Vec::new();
+    for (number, (name, repair, delivered)) in repairs.iter().enumerate() {
+        let folder = TempFolder::new(&format!("spool-unreadable-{number}"));
+        let (path, other) = (folder.file("spool"), folder.file("other"));
+        let sink = always(&path, &Destination::default());
+        emit(&EventLayer::new(sink.clone()), 0..3);
+        let _ = sink.delivery().shutdown_blocking(Duration::from_secs(20));
+        drop(sink);
+        let destination = Destination::up();
+        let builder = builder(&path, SpoolMode::Always, &destination);
+        let file = last_segment(&path);
+        fs::rename(&file, &other).unwrap();
+        fs::create_dir(&file).unwrap();
+        let sink = builder.build();
+        wait_until(|| report(&sink).health == SinkHealth::SpoolFailed);
+        let error = report(&sink).last_error.unwrap();
+        assert!(error.ends_with("is not readable (is a directory); 3 events are waiting in it"), "{name}: {error}");
+        repair(&file, &other);
+        sinks.push((name, folder, sink, destination, *delivered));
+    }
+    for (name, _folder, sink, destination, delivered) in sinks {
+        wait_until(|| report(&sink).in_flight() == 0 && sink.delivery().is_healthy());
+        let end = report(&sink);
+        assert_balance(&end);
+        assert_eq!((end.health, destination.written()), (SinkHealth::Healthy, paths(0..delivered)), "{name}: {end}");
+        assert_eq!(end.dropped_for(DropReason::SpoolFailed), 3 - delivered as u64, "{name}: {end}");
+        // New events are delivered.
+        emit(&EventLayer::new(sink.clone()), 3..5);
+        wait_until(|| report(&sink).in_flight() == 0);
+        assert_eq!(destination.written()[delivered..], paths(3..5), "{name}");
+        let _ = sink.delivery().shutdown_blocking(Duration::from_secs(20));
+    }
+}
+
+/// A file without events cannot be read, and all events in other files are delivered.
+#[test]
+fn a_file_without_events_that_cannot_be_read_is_no_problem() {
+    for content in ["", "not a record"] {
+        let folder = TempFolder::new("spool-no-events");
+        let path = folder.file("spool");
+        let sink = always(&path, &Destination::default());
+        emit(&EventLayer::new(sink.clone()), 0..3);
+        let _ = sink.delivery().shutdown_blocking(Duration::from_secs(20));
+        drop(sink);
+        let file = last_segment(&path);
+        let number = file.file_stem().unwrap().to_str().unwrap().parse::<u64>().unwrap() + 1;
+        let next = path.join(format!("{number:020}.log"));
+        fs::write(&next, content).unwrap();
+        let destination = Destination::up();
+        let builder = builder(&path, SpoolMode::Always, &destination);
+        let _ = fs::remove_file(&next);
+        fs::create_dir(&next).unwrap();
+        let sink = builder.build();
+        wait_until(|| report(&sink).in_flight() == 0 && sink.delivery().is_healthy());
+        assert_eq!(destination.written(), paths(0..3));
+        let _ = sink.delivery().shutdown_blocking(Duration::from_secs(20));
+    }
+}
+
+/// A destination that is up, and blocks until it is opened.
+#[derive(Clone, Default)]
+struct Blocking {
+    destination: Destination,
+    is_writing: Arc<AtomicBool>,
+    gate: Arc<(Mutex<bool>, Condvar)>,
+}
+
+impl Blocking {
+    fn open(&self) {
+        *self.gate.0.lock().unwrap() = true;
+        self.gate.1.notify_all();
+    }
+}
+
+impl BatchWriter for Blocking {
+    fn write(&mut self, events: &[Arc<Event>]) -> Result<(), WriteError> {
+        self.is_writing.store(true, SeqCst);
+        drop(self.gate.1.wait_while(self.gate.0.lock().unwrap(), |is_open| !*is_open).unwrap());
+        self.destination.write(events)
+    }
+}
+
+/// Returns a sink whose worker is writing, with ten events in its spool, and removes the directory.
+fn removed_while_writing(path: &Path, capacity: usize) -> (Queued, EventLayer, Blocking) {
+    let blocking = Blocking { destination: Destination::up(), ..Blocking::default() };
+    let spool = Spool::builder(path).mode(SpoolMode::Always).open().unwrap();
+    let sink = Queued::builder("billing", blocking.clone()).capacity(capacity).spool(spool).build();
+    let layer = EventLayer::new(sink.clone());
+    emit(&layer, 0..5);
+    wait_until(|| blocking.is_writing.load(SeqCst));
+    emit(&layer, 5..10);
+    remove(path);
+    (sink, layer, blocking)
+}
+
+fn has_segment(path: &Path) -> bool {
+    fs::read_dir(path).is_ok_and(|files| {
+        files.into_iter().any(|file| file.unwrap().path().extension().is_some_and(|extension| extension == "log"))
+    })
+}
+
+/// Requests and reports do not copy files.
+#[test]
+fn the_worker_restores_the_events_of_a_directory_that_was_removed() {
+    for events in [10..10, 10..11, 10..500] {
+        let folder = TempFolder::new("spool-by-worker");
+        let path = folder.file("spool");
+        let (sink, layer, blocking) = removed_while_writing(&path, 1000);
+        assert!(!sink.delivery().is_healthy());
+        emit(&layer, events.clone());
+        let removed = report(&sink);
+        assert_balance(&removed);
+        assert_eq!((removed.health, removed.dropped()), (SinkHealth::SpoolFailed, 0), "{removed}");
+        assert_eq!((removed.spool.waiting, removed.in_memory()), (0, events.end as u64), "{removed}");
+        let error = removed.last_error.unwrap();
+        let expected = format!(
+            "spool directory {} is not writable (the directory was removed or replaced); {} events are held in memory only",
+            path.display(),
+            events.end
+        );
+        assert_eq!(error, expected);
+        assert!(!has_segment(&path), "a request copied the file");
+        blocking.open();
+        wait_until(|| report(&sink).in_flight() == 0 && sink.delivery().is_healthy());
+        assert_eq!(blocking.destination.sorted(), paths(0..events.end));
+        let end = sink.delivery().shutdown_blocking(Duration::from_secs(20)).sinks[0].clone();
+        assert_balance(&end);
+        assert_eq!((end.delivered, end.dropped()), (events.end as u64, 0), "{end}");
+        drop((sink, layer));
+        assert_eq!(delivered_by_the_next_process(&path).0, [""; 0]);
+    }
+}
+
+/// Without the worker, the directory is restored by a request that finds memory full, or by the shutdown.
+#[test]
+fn no_event_of_a_removed_directory_is_lost_while_the_worker_is_busy() {
+    for (capacity, events) in [(4, 10..200), (1000, 10..20)] {
+        let folder = TempFolder::new("spool-busy-worker");
+        let path = folder.file("spool");
+        let (sink, layer, blocking) = removed_while_writing(&path, capacity);
+        emit(&layer, events.clone());
+        let end = sink.delivery().shutdown_blocking(Duration::from_millis(50)).sinks[0].clone();
+        assert_balance(&end);
+        assert_eq!((end.dropped(), end.in_memory(), end.delivered), (0, 0, 0), "{end}");
+        assert_eq!(end.spool.waiting, events.end as u64, "{end}");
+        assert!(has_segment(&path));
+        blocking.open();
+        let _ = sink.delivery().shutdown_blocking(Duration::from_secs(20));
+        let written = blocking.destination.sorted();
+        drop((sink, layer));
+        let found = [written, delivered_by_the_next_process(&path).0].concat();
+        assert_eq!(found.len(), events.end, "each event is delivered once");
+        let mut found = found;
+        found.sort_by_key(|path| path[1..].parse::<usize>().unwrap());
+        assert_eq!(found, paths(0..events.end));
+    }
+}
+
+/// Many threads append, and look at the sink, while its directory is removed again and again.
+#[test]
+fn events_are_delivered_once_while_their_directory_is_removed() {
+    let folder = TempFolder::new("spool-removed-often");
+    let path = folder.file("spool");
+    let destination = Destination::default();
+    let retry = RetryPolicy::new().min_delay(Duration::from_millis(1)).max_delay(Duration::from_millis(4));
+    let spool = Spool::builder(&path).mode(SpoolMode::Always).open().unwrap();
+    let sink = Queued::builder("billing", destination.clone()).retry(retry).spool(spool).build();
+    thread::scope(|scope| {
+        for thread in 0..4 {
+            let layer = EventLayer::new(sink.clone());
+            scope.spawn(move || emit(&layer, thread * 500..(thread + 1) * 500));
+        }
+        for round in 1..=20 {
+            wait_until(|| has_segment(&path) && report(&sink).accepted >= round * 50);
+            assert_balance(&report(&sink));
+            remove(&path);
+        }
+    });
+    wait_until(|| report(&sink).in_memory() == 0 && report(&sink).spool.waiting == 2000);
+    destination.set_up();
+    wait_until(|| report(&sink).in_flight() == 0);
+    assert_eq!(destination.sorted(), paths(0..2000));
+    let end = sink.delivery().shutdown_blocking(Duration::from_secs(20)).sinks[0].clone();
+    assert_eq!((end.delivered, end.dropped(), end.spool.damaged), (2000, 0, 0), "{end}");
+}
+
 #[test]
 fn failures_and_their_ends_are_logged_once() {
     let folder = TempFolder::new("spool-logged");
@@ -423,6 +656,18 @@ const FAILING_CALLS: &str = r#"
 #include <sys/syscall.h>
 #include <unistd.h>
 
+/* Writes as much as a full disk has room for: up to a file size. Records the call in a file if there is none. */
+static size_t room(int fd, size_t length, int limit) {
+    long size = lseek(fd, 0, SEEK_END);
+    if (size < limit) return length < (size_t)(limit - size) ? length : (size_t)(limit - size);
+    char path[4096];
+    snprintf(path, sizeof path, "%s/refused", getenv("FAILURES"));
+    int file = syscall(SYS_openat, AT_FDCWD, path, O_WRONLY | O_CREAT | O_APPEND, 0600);
+    syscall(SYS_write, file, "x", 1);
+    syscall(SYS_close, file);
+    return 0;
+}
+
 /* The number in a control file, or 0. */
 static int failure(const char *call) {
     char path[4096], digits[16] = {0};
@@ -449,6 +694,9 @@ ssize_t write(int fd, const void *data, size_t length) {
         /* Part of the data is written before a disk is full. */
         if (error && length > 100) return syscall(SYS_write, fd, data, 100);
         if (error) { errno = error; return -1; }
+        int limit = is_log(path) ? failure("room") : 0;
+        if (limit) length = room(fd, length, limit);
+        if (!length) { errno = ENOSPC; return -1; }
     }
     return syscall(SYS_write, fd, data, length);
 }
@@ -541,18 +789,78 @@ fn errors_of_the_disk_are_reported_and_end() {
         assert_eq!(destination.written(), paths(0..3));
         return;
     }
+    run_with_failing_calls("errors_of_the_disk_are_reported_and_end", CHILD);
+}
+
+/// Runs a test in a process of its own in which calls fail. A variable has the folder for the control files.
+#[cfg(target_os = "linux")]
+fn run_with_failing_calls(test: &str, variable: &str) {
     let folder = TempFolder::new("spool-disk");
     let (source, library) = (folder.file("calls.c"), folder.file("calls.so"));
     fs::write(&source, FAILING_CALLS).unwrap();
     let compiled = Command::new("cc").args(["-shared", "-fPIC", "-o"]).args([&library, &source]).status();
     assert!(compiled.expect("a C compiler is needed, as for dependencies").success());
     let output = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "errors_of_the_disk_are_reported_and_end", "--nocapture"])
-        .env(CHILD, folder.path())
+        .args(["--exact", test, "--nocapture"])
+        .env(variable, folder.path())
         .env("FAILURES", folder.path())
         .env("LD_PRELOAD", &library)
         .output()
         .unwrap();
     let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success() && text.contains("1 passed"), "{text}");
+}
+
+/// Returns an event whose record has about a number of kibibytes.
+#[cfg(target_os = "linux")]
+fn event_of_size(number: usize, kibibytes: usize) -> Arc<Event> {
+    let tags = (0..kibibytes * 8).map(|tag| (format!("tag-{tag}"), "x".repeat(112)));
+    let tags = tags.collect::<tower_tagging::Metadata>();
+    Arc::new(Event::builder().path(format!("/{number}")).tags(tower_tagging::Scope::Request, tags).build())
+}
+
+/// There is room for some events, but not for those that are refused.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_disk_that_is_almost_full_stays_failed_and_costs_little() {
+    const CHILD: &str = "TOWER_TAGGING_TEST_ALMOST_FULL";
+    let Some(folder) = std::env::var_os(CHILD) else {
+        return run_with_failing_calls("a_disk_that_is_almost_full_stays_failed_and_costs_little", CHILD);
+    };
+    let folder = PathBuf::from(folder);
+    // The room on the disk, in bytes, and the sizes of the events.
+    for (round, (room, sizes)) in
+        [(5_000, vec![8]), (9_000, vec![12, 16, 12]), (20_000, vec![32]), (100, vec![1, 8, 1])].into_iter().enumerate()
+    {
+        let path = folder.join(format!("spool-{round}"));
+        let destination = Destination::default();
+        let delay = Duration::from_millis(20);
+        let retry = RetryPolicy::new().min_delay(delay).max_delay(Duration::from_secs(60));
+        let sink = builder(&path, SpoolMode::Always, &destination).retry(retry).build();
+        fs::write(folder.join("room"), room.to_string()).unwrap();
+        let _ = fs::remove_file(folder.join("refused"));
+        for (number, size) in sizes.iter().enumerate() {
+            sink.emit(event_of_size(number, *size));
+        }
+        // The worker, and each report, look for room.
+        wait_until(|| {
+            assert!(!sink.delivery().is_healthy(), "round {round}");
+            fs::metadata(folder.join("refused")).map_or(0, |file| file.len()) >= 30
+        });
+        let full = report(&sink);
+        assert_balance(&full);
+        let events = sizes.len() as u64;
+        assert_eq!((full.health, full.in_memory(), full.dropped()), (SinkHealth::SpoolFailed, events, 0), "{full}");
+        // Each is an attempt to write to the destination.
+        assert!(full.retried <= 12 * events, "round {round}: {full}");
+        assert!(full.last_error.as_ref().unwrap().contains("is not writable (no space left on device)"), "{full}");
+        fs::remove_file(folder.join("room")).unwrap();
+        wait_until(|| report(&sink).in_memory() == 0);
+        assert_eq!(report(&sink).spool.waiting, events);
+        let _ = sink.delivery().shutdown_blocking(Duration::from_secs(20));
+        drop(sink);
+        let (mut found, next) = delivered_by_the_next_process(&path);
+        found.sort();
+        assert_eq!((found, next.spool.damaged), (paths(0..sizes.len()), 0), "round {round}");
+    }
 }

@@ -571,6 +571,46 @@ async fn stripping_keeps_credentials_that_are_not_tags() {
     assert_eq!(recorder.single().metadata(), &tags! { "tenant" => "acme" });
 }
 
+/// A credential that was allowed to become a tag is stripped like any other header of its source, and no other credential is.
+#[tokio::test]
+async fn stripping_removes_credentials_that_are_tags() {
+    const CREDENTIALS: [&str; 4] = ["x-api-key", "x-goog-api-key", "x-acme-api-key", "x-acme-subscription-key"];
+    let cases: [(&[&str], &str, StripHeaders, &str); 6] = [
+        (&[], "", StripHeaders::Dialects, "x-api-key x-goog-api-key x-acme-api-key x-acme-subscription-key"),
+        (&["x-api-key"], "", StripHeaders::Dialects, "x-goog-api-key x-acme-api-key x-acme-subscription-key"),
+        (&["x-acme-api-key", "x-goog-api-key"], "", StripHeaders::Dialects, "x-api-key x-acme-subscription-key"),
+        (&CREDENTIALS, "", StripHeaders::Dialects, ""),
+        (&CREDENTIALS, "", StripHeaders::Nothing, "x-api-key x-goog-api-key x-acme-api-key x-acme-subscription-key"),
+        (
+            &["authorization"],
+            "authorization",
+            StripHeaders::DialectsAndAllowList,
+            "x-api-key x-goog-api-key x-acme-api-key x-acme-subscription-key",
+        ),
+    ];
+    for (allowed, list, strip, expected) in cases {
+        let recorder = Recorder::new();
+        let mut sources = TagSources::new().prefix("x-").allow_list(list);
+        for name in allowed {
+            sources = sources.allow_secret(HeaderName::from_static(name));
+        }
+        let metadata = MetadataLayer::builder().sources(sources).strip_headers(strip);
+        let layer = TaggingLayer::builder().metadata(metadata).sink(recorder.clone()).build().unwrap();
+        let app = Router::new().fallback(async |headers: HeaderMap| {
+            let found = ["authorization"].into_iter().chain(CREDENTIALS).filter(|name| headers.contains_key(*name));
+            found.collect::<Vec<_>>().join(" ")
+        });
+        let mut request = Request::get("/");
+        for name in CREDENTIALS {
+            request = request.header(name, "secret");
+        }
+        let request = request.body(Body::empty()).unwrap();
+        assert_eq!(text(app.layer(layer).oneshot(request).await.unwrap()).await, expected, "{allowed:?}, {strip:?}");
+        let tags = recorder.single().metadata().len();
+        assert_eq!(tags, allowed.iter().filter(|name| name.starts_with("x-")).count(), "{allowed:?}");
+    }
+}
+
 /// `user` is read from a chunked body, and the service receives the body unchanged.
 #[tokio::test]
 async fn reads_the_user_of_the_request_body() {

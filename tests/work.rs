@@ -4,7 +4,7 @@ mod common;
 
 use std::{
     convert::Infallible,
-    io,
+    fmt, io,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
     time::Duration,
@@ -169,6 +169,57 @@ fn the_end_determines_the_outcome() {
         let event = event_of(run);
         assert_eq!((event.outcome(), event.error()), (outcome, error), "{case}");
         assert_eq!(event.is_error(), matches!(outcome, Outcome::Failed | Outcome::Panicked), "{case}");
+    }
+}
+
+/// An error that is formatted by a function.
+struct Odd(fn(&mut fmt::Formatter<'_>) -> fmt::Result);
+
+impl fmt::Display for Odd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        (self.0)(f)
+    }
+}
+
+#[test]
+fn the_text_of_an_error_is_bounded_and_cannot_harm_the_work() {
+    type Create = fn() -> Odd;
+    common::expect_panics("expected: ");
+    let type_name = "work error: work::Odd";
+    let cases: [(&str, Create, String); 8] = [
+        ("panics", || Odd(|_| panic!("expected: panic")), type_name.to_owned()),
+        (
+            "panics after a text",
+            || Odd(|f| f.write_str("text").map(|()| panic!("expected: late panic"))),
+            type_name.to_owned(),
+        ),
+        ("returns an error", || Odd(|_| Err(fmt::Error)), type_name.to_owned()),
+        ("is empty", || Odd(|_| Ok(())), type_name.to_owned()),
+        ("is long", || Odd(|f| f.write_str(&"é".repeat(5_000))), "é".repeat(1024)),
+        (
+            "has no end",
+            || {
+                Odd(|f| {
+                    loop {
+                        f.write_str("and so on, ")?;
+                    }
+                })
+            },
+            "and so on, ".repeat(100).chars().take(1024).collect(),
+        ),
+        ("has control characters", || Odd(|f| f.write_str("a\r\nb\0\u{1b}[31m\u{85}c")), "ab[31mc".to_owned()),
+        ("is plain", || Odd(|f| f.write_str("disk gone")), "disk gone".to_owned()),
+    ];
+    for (case, error, expected) in cases {
+        let of_future = event_of(|layer| {
+            let work = Tags::work("job").run(layer, |_| async { Err::<(), _>(error()) });
+            // The output arrives, whatever its text does.
+            assert!(work.now_or_never().unwrap().is_err(), "{case}");
+        });
+        let of_guard = event_of(|layer| Tags::work("job").start(layer).fail(error()));
+        for event in [of_future, of_guard] {
+            assert_eq!((event.outcome(), event.error()), (Outcome::Failed, Some(&*expected)), "{case}");
+        }
     }
 }
 

@@ -131,18 +131,18 @@ async fn serve(
     }
 }
 
-/// A stream of stop signals: Ctrl-C, SIGTERM, and the SIGHUP of a terminal that is closed.
+/// A stream of stop signals: Ctrl-C and SIGTERM.
 ///
-/// With a JSON Lines file, SIGHUP reopens the file instead of stopping the gateway.
+/// With a JSON Lines file, SIGHUP reopens the file. Without one, SIGHUP keeps the effect with which the process was started:
+/// `nohup` ignores it.
 struct StopSignals {
     #[cfg(unix)]
     interrupt: tokio::signal::unix::Signal,
     #[cfg(unix)]
     terminate: tokio::signal::unix::Signal,
+    /// The signal to reopen a file, and the sink that writes to it.
     #[cfg(unix)]
-    hang_up: tokio::signal::unix::Signal,
-    #[cfg(unix)]
-    events: Option<JsonLinesSink>,
+    reopen: Option<(tokio::signal::unix::Signal, JsonLinesSink)>,
 }
 
 impl StopSignals {
@@ -152,8 +152,10 @@ impl StopSignals {
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
-            hang_up: signal(SignalKind::hangup())?,
-            events,
+            reopen: match events {
+                Some(events) => Some((signal(SignalKind::hangup())?, events)),
+                None => None,
+            },
         })
     }
 
@@ -168,10 +170,7 @@ impl StopSignals {
             tokio::select! {
                 _ = self.interrupt.recv() => return,
                 _ = self.terminate.recv() => return,
-                _ = self.hang_up.recv() => match &self.events {
-                    Some(events) => reopen(events.clone()).await,
-                    None => return,
-                },
+                events = hung_up(&mut self.reopen) => reopen(events).await,
             }
         }
     }
@@ -183,6 +182,17 @@ impl StopSignals {
             std::future::pending::<()>().await;
         }
     }
+}
+
+/// Waits for the signal to reopen a file. Without a file, waits forever.
+#[cfg(unix)]
+async fn hung_up(reopen: &mut Option<(tokio::signal::unix::Signal, JsonLinesSink)>) -> JsonLinesSink {
+    if let Some((signal, events)) = reopen
+        && signal.recv().await.is_some()
+    {
+        return events.clone();
+    }
+    std::future::pending().await
 }
 
 /// Opens the file of the events again, after log rotation has renamed it.

@@ -12,7 +12,6 @@ use super::{
     captured::{Captured, Source},
     header_value::text_of,
     json,
-    secret::is_credential,
     strip_headers::StripHeaders,
     tag_sources::TagSources,
 };
@@ -28,7 +27,7 @@ impl TagSources {
             for name in headers.keys() {
                 if prefix.rest_of(name.as_str()).is_some()
                     && self.json_header.as_ref() != Some(name)
-                    && (!is_credential(name) || self.secrets.contains(name))
+                    && !self.is_refused_credential(name)
                     && let Some(first) = headers.get(name)
                     && self.may_read(name, first, captured)
                 {
@@ -105,8 +104,8 @@ impl TagSources {
         text.starts_with("x-portkey-")
             || text.starts_with("x-majordomo")
             || self.json_header.as_ref() == Some(name)
-            // A secret does not become a tag, and the service may need it.
-            || (self.prefixes.iter().any(|prefix| prefix.matches(text)) && !is_credential(name))
+            // A secret that does not become a tag may be for the service.
+            || (self.prefixes.iter().any(|prefix| prefix.matches(text)) && !self.is_refused_credential(name))
             || (strip == StripHeaders::DialectsAndAllowList && self.allow_list.contains(name))
     }
 }

@@ -11,6 +11,7 @@ pub enum StripHeaders {
     ///
     /// These are `x-portkey-*`, `x-majordomo*`, the [JSON header](super::TagSources::json_header), and all headers with a
     /// [prefix](super::TagSources::prefix), except those that hold secrets.
+    /// A secret that [became a tag](super::TagSources::allow_secret) because of its prefix is removed too.
     ///
     /// A [`TraceIdLayer`](crate::TraceIdLayer) reads some of these headers, so apply it outside the layer that removes
     /// them. [`TaggingLayer`](crate::TaggingLayer) does so.

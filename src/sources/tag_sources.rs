@@ -186,12 +186,16 @@ impl TagSources {
             }
         }
         if let Some(name) = &self.json_header
-            && is_credential(name)
-            && !self.secrets.contains(name)
+            && self.is_refused_credential(name)
         {
             problems.push(Secret::Credential.error(name));
         }
         problems.into_result()
+    }
+
+    /// Returns `true` if a header holds credentials and is not opted in.
+    pub(super) fn is_refused_credential(&self, name: &HeaderName) -> bool {
+        is_credential(name) && !self.secrets.contains(name)
     }
 
     /// Returns `true` if a request may be rejected because of its headers.

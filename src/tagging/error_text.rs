@@ -1,8 +1,9 @@
-//! The texts of errors and panics, as far as their types are known.
+//! The texts of errors and panics, as far as their types are known, within bounds.
 
 use std::{
     any::{Any, type_name},
     error::Error,
+    fmt::Display,
     io,
     panic::{AssertUnwindSafe, catch_unwind},
 };
@@ -29,6 +30,12 @@ pub(super) fn error_text<E: 'static>(origin: &str, error: &E) -> String {
         Some(message) => format!("{origin} error: {message}"),
         None => error_kind::<E>(origin),
     }
+}
+
+/// Describes an error by its text, or by the name of its type if it has none, or panics while it is formatted.
+pub(super) fn display_text<E: Display>(origin: &str, error: &E) -> String {
+    let text = catch_unwind(AssertUnwindSafe(|| text_of(error))).ok().flatten();
+    text.unwrap_or_else(|| error_kind::<E>(origin))
 }
 
 /// Describes a panic by its message, or returns `None` if it has none.
@@ -81,6 +88,7 @@ fn innermost(error: &(dyn Error + 'static)) -> Option<String> {
     causes.iter().rev().find_map(text_of)
 }
 
-fn text_of(error: impl std::fmt::Display) -> Option<String> {
+/// Returns a text without control characters, up to the maximum length, or `None` if it is empty.
+pub(super) fn text_of(error: impl Display) -> Option<String> {
     Some(bounded(&error, MAX_CHARS)).filter(|text| !text.is_empty())
 }

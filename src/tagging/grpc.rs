@@ -6,17 +6,15 @@ use percent_encoding::percent_decode;
 use crate::{
     event::{Outcome, grpc},
     media::media_type,
-    text::truncated,
 };
+
+use super::error_text::text_of;
 
 const STATUS: HeaderName = HeaderName::from_static("grpc-status");
 const MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 
 /// The start of the media types of gRPC.
 const GRPC: &[u8] = b"application/grpc";
-
-/// Maximum length of a message, in characters.
-const MAX_MESSAGE_CHARS: usize = 1000;
 
 /// The error of a response that ended without the status of the call, for which clients report `UNKNOWN`.
 const NO_STATUS: &str = "UNKNOWN: the call ended without a status";
@@ -110,9 +108,9 @@ impl GrpcResult {
         let message = headers.get(MESSAGE).map(|message| percent_decode(message.as_bytes()).decode_utf8_lossy());
         let error = (status != grpc::OK).then(|| {
             let name = grpc::status_name(status);
-            match message.as_deref().map(|message| truncated(message, MAX_MESSAGE_CHARS)) {
-                Some(message) if !message.is_empty() => format!("{name}: {message}"),
-                _ => name.to_owned(),
+            match message.and_then(text_of) {
+                Some(message) => format!("{name}: {message}"),
+                None => name.to_owned(),
             }
         });
         Some(Self { status, error })

@@ -13,8 +13,8 @@ use crate::{
 };
 
 use super::{
-    guard::Guard, head_only_tagging_layer::HeadOnlyTaggingLayer, steps::Begun, work_future::WorkFuture,
-    work_guard::WorkGuard, work_name::WorkName,
+    error_text::display_text, guard::Guard, head_only_tagging_layer::HeadOnlyTaggingLayer, steps::Begun,
+    work_future::WorkFuture, work_guard::WorkGuard, work_name::WorkName,
 };
 
 /// Maximum length of the name of work, in characters.
@@ -64,7 +64,7 @@ const MAX_NAME_CHARS: usize = 256;
 /// | [`method`](crate::Event::method) | `WORK` |
 /// | [`status`](crate::Event::status) | `None` |
 /// | [`outcome`](crate::Event::outcome) | `completed`; `failed` for an error; `panicked`; `cancelled` if the future or guard is dropped before its end |
-/// | [`error`](crate::Event::error) | the text of the error, at most 1,024 characters |
+/// | [`error`](crate::Event::error) | the text of the error without control characters, at most 1,024 characters; if there is none, the name of its type |
 ///
 /// Headers are read by the layer as those of a request: tags by its sources, and the trace by `traceparent`, so that the work
 /// continues the trace of the producer. Without one, it starts a trace, also within a request. Send the trace context with
@@ -141,7 +141,7 @@ impl Work {
         let mut guard = self.start(layer);
         let tags = guard.tags().clone();
         let future = guard.enter(|| work(tags));
-        WorkFuture::new(future, guard, |result| result.as_ref().err().map(ToString::to_string))
+        WorkFuture::new(future, guard, |result| result.as_ref().err().map(|error| display_text("work", error)))
     }
 
     /// Starts the work and runs a future for it, whose end makes the outcome `completed`.

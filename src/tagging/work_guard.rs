@@ -1,11 +1,8 @@
 use std::fmt::{self, Display};
 
-use crate::{event::Outcome, request::Tags, text::truncated};
+use crate::{event::Outcome, request::Tags};
 
-use super::guard::Guard;
-
-/// Maximum length of an error, in characters.
-const MAX_ERROR_CHARS: usize = 1024;
+use super::{error_text::display_text, guard::Guard};
 
 /// Work that has started; see [`Work::start`](super::Work::start).
 ///
@@ -56,12 +53,13 @@ impl WorkGuard {
     }
 
     /// Ends the work as `failed`, and emits its event.
+    ///
+    /// The error is at most 1,024 characters of its text, without control characters.
     pub fn fail(mut self, error: impl Display) {
-        self.end(Outcome::Failed, Some(error.to_string()));
+        self.end(Outcome::Failed, Some(display_text("work", &error)));
     }
 
     pub(super) fn end(&mut self, outcome: Outcome, error: Option<String>) {
-        let error = error.map(|error| truncated(&error, MAX_ERROR_CHARS).to_owned());
         if let Some(pending) = self.guard.pending() {
             pending.end(outcome, error);
         }

@@ -25,7 +25,12 @@ pub(crate) trait Backlog: Send + Sync + fmt::Debug {
     fn is_full(&self) -> bool;
 
     /// Appends an event. Several threads may call this at the same time.
+    ///
+    /// It costs little. An event is refused while a [repair](Self::repair) is due.
     fn append(&self, event: &Event) -> Result<(), DropReason>;
+
+    /// Appends an event, after a repair if one is due. This is for the worker, and for events that would be dropped otherwise.
+    fn repair_and_append(&self, event: &Event) -> Result<(), DropReason>;
 
     /// Appends the oldest events to a batch, and returns how many were lost to damage on the way.
     ///
@@ -43,8 +48,14 @@ pub(crate) trait Backlog: Send + Sync + fmt::Debug {
     /// It is `None` again once the backlog can be used.
     fn problem(&self) -> Option<Problem>;
 
-    /// Looks for problems without an event, and tries again what failed.
+    /// Looks for problems without an event. It costs little.
     fn check(&self);
+
+    /// Returns `true` if a problem was found since the last [`repair`](Self::repair) began. It costs little.
+    fn is_repair_due(&self) -> bool;
+
+    /// Tries again what failed. This may copy files, so that it is for the worker.
+    fn repair(&self);
 
     /// Returns how often the backlog became writable again. It costs little.
     fn recoveries(&self) -> u64;

@@ -106,7 +106,8 @@ impl Pipeline {
     /// `buffer` is reused from call to call.
     pub(super) fn next_batch(&self, batch: &mut Vec<Arc<Event>>, buffer: &mut VecDeque<Entry>) -> Option<Source> {
         loop {
-            if !self.queue.wait_for_batch(|| self.health.set_oldest(None)) {
+            let repair = || self.spill.iter().for_each(Spill::repair);
+            if !self.queue.wait_for_batch(|| self.health.set_oldest(None), repair) {
                 return None;
             }
             if let Some(spill) = &self.spill {
@@ -163,7 +164,7 @@ impl Pipeline {
         self.drop_notifier.notify(&self.name);
         self.health.set_oldest(None);
         if let Some(spill) = &self.spill {
-            spill.backlog().check();
+            spill.backlog().repair();
         }
         while let Some(event) = self.queue.pop_or_end() {
             if !self.spill.as_ref().is_some_and(|spill| spill.spill(&event)) {
@@ -178,8 +179,11 @@ impl DeliverySource for Pipeline {
         let is_closed = self.queue.is_closed();
         let backlog = self.spill.as_ref().map(Spill::backlog);
         if let Some(backlog) = backlog.filter(|_| !is_closed) {
-            // A problem shows before the next event, and so does its end.
+            // A problem shows before the next event. The worker ends it.
             backlog.check();
+            if backlog.is_repair_due() {
+                self.queue.wake_worker();
+            }
         }
         let mut report = self.counts().report(&self.name);
         report.spool = backlog.map(Backlog::report).unwrap_or_default();
@@ -206,6 +210,7 @@ impl DeliverySource for Pipeline {
         if !self.queue.wait_for_end(deadline) {
             // The writer hangs. Events that it has not been given are safe on disk.
             if let Some(spill) = &self.spill {
+                spill.backlog().repair();
                 spill.spill_memory();
             }
             return;

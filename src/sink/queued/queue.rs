@@ -139,7 +139,7 @@ impl Queue {
         Ok(())
     }
 
-    /// Wakes the worker if there is something to do, after the backlog has grown.
+    /// Wakes the worker if there is something to do, after the backlog has grown or a repair became due.
     pub(super) fn wake_worker(&self) {
         self.wake(self.lock());
     }
@@ -147,7 +147,7 @@ impl Queue {
     fn wake(&self, mut state: MutexGuard<'_, QueueState>) {
         let wakes = match state.worker {
             WorkerState::Busy => false,
-            WorkerState::Gathering => self.has_batch(&state),
+            WorkerState::Gathering => self.has_batch(&state) || self.is_repair_due(),
             WorkerState::Idle => true,
         };
         if wakes {
@@ -163,6 +163,10 @@ impl Queue {
 
     fn backlog_len(&self) -> u64 {
         self.backlog.as_ref().map_or(0, |backlog| backlog.waiting())
+    }
+
+    fn is_repair_due(&self) -> bool {
+        self.backlog.as_ref().is_some_and(|backlog| backlog.is_repair_due())
     }
 
     fn has_batch(&self, state: &QueueState) -> bool {
@@ -192,15 +196,16 @@ impl Queue {
 
     /// Sleeps until a batch is due. Returns `false` once the queue is closed and empty.
     ///
-    /// Calls `on_empty`, under the lock, whenever no events are waiting.
-    pub(super) fn wait_for_batch(&self, on_empty: impl Fn()) -> bool {
-        let mut state = self.lock();
+    /// Calls `on_empty`, under the lock, whenever no events are waiting, and `repair`, without the lock, whenever a repair of
+    /// the backlog is due.
+    pub(super) fn wait_for_batch(&self, on_empty: impl Fn(), repair: impl Fn()) -> bool {
+        let mut state = self.lock_repaired(self.lock(), &repair);
         while self.waiting(&state) == 0 {
             on_empty();
             if !state.phase.is_open() {
                 return false;
             }
-            state = self.sleep(state, WorkerState::Idle, None);
+            state = self.lock_repaired(self.sleep(state, WorkerState::Idle, None), &repair);
         }
         // A delay too long for an `Instant` means no deadline.
         let due = Instant::now().checked_add(self.bounds.max_delay);
@@ -209,9 +214,23 @@ impl Queue {
             if left.is_some_and(|left| left.is_zero()) {
                 break;
             }
-            state = self.sleep(state, WorkerState::Gathering, left);
+            state = self.lock_repaired(self.sleep(state, WorkerState::Gathering, left), &repair);
         }
         true
+    }
+
+    /// Releases the lock for repairs that are due.
+    fn lock_repaired<'a>(
+        &'a self,
+        mut state: MutexGuard<'a, QueueState>,
+        repair: impl Fn(),
+    ) -> MutexGuard<'a, QueueState> {
+        while self.is_repair_due() {
+            drop(state);
+            repair();
+            state = self.lock();
+        }
+        state
     }
 
     /// Moves a batch of the oldest events into an empty buffer, unless those in the backlog are older.
@@ -225,11 +244,11 @@ impl Queue {
         }
     }
 
-    /// Sleeps for a time, or until memory holds a batch, or the queue is closed.
+    /// Sleeps for a time, or until memory holds a batch, a repair of the backlog is due, or the queue is closed.
     pub(super) fn wait_for_memory(&self, time: Duration) {
         let until = Instant::now() + time;
         let mut state = self.lock();
-        while state.memory.len() < self.bounds.max_batch && state.phase.is_open() {
+        while state.memory.len() < self.bounds.max_batch && state.phase.is_open() && !self.is_repair_due() {
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 break;
@@ -346,12 +365,12 @@ mod tests {
         assert_eq!(queue.counts.report("test").accepted, 3);
 
         // The delay of a batch does not apply, and an event that was accepted before may still arrive.
-        assert!(queue.wait_for_batch(|| {}));
+        assert!(queue.wait_for_batch(|| {}, || {}));
         assert!(queue.hold(Arc::clone(&third)).is_ok());
         let mut buffer = VecDeque::new();
         queue.take(&mut buffer);
         assert_eq!(paths(buffer), ["0", "2"]);
-        assert!(!queue.wait_for_batch(|| {}) && queue.pop_or_end().is_none());
+        assert!(!queue.wait_for_batch(|| {}, || {}) && queue.pop_or_end().is_none());
         assert!(queue.hold(third).is_err() && queue.wait_for_end(Instant::now()));
     }
 
@@ -362,7 +381,7 @@ mod tests {
         let for_thread = Arc::clone(&queue);
         let worker = thread::spawn(move || {
             let mut buffer = VecDeque::new();
-            assert!(for_thread.wait_for_batch(|| {}));
+            assert!(for_thread.wait_for_batch(|| {}, || {}));
             for_thread.take(&mut buffer);
             paths(buffer)
         });

@@ -39,14 +39,14 @@ impl Spill {
     }
 
     /// Appends an event to the backlog, or keeps it in memory if the backlog refuses it.
-    fn push_to_backlog(&self, event: Arc<Event>) -> Result<(), DropReason> {
-        match self.append(&event) {
-            Ok(()) => {
-                EventPool::give_back(event);
-                Ok(())
-            }
-            Err(reason) => self.queue.hold(event).map_err(|_| reason),
+    fn push_to_backlog(&self, mut event: Arc<Event>) -> Result<(), DropReason> {
+        if self.append(&event).is_err() {
+            let Err(refused) = self.queue.hold(event) else { return Ok(()) };
+            self.append_at_last(&refused)?;
+            event = refused;
         }
+        EventPool::give_back(event);
+        Ok(())
     }
 
     /// Adds an event to memory, or appends it to the backlog if memory is full.
@@ -60,7 +60,14 @@ impl Spill {
                 Err(event) => event,
             };
         }
-        self.append(&event)
+        self.append_at_last(&event)
+    }
+
+    /// Appends an event for which memory has no room.
+    fn append_at_last(&self, event: &Event) -> Result<(), DropReason> {
+        self.backlog.repair_and_append(event)?;
+        self.queue.wake_worker();
+        Ok(())
     }
 
     fn append(&self, event: &Event) -> Result<(), DropReason> {
@@ -69,9 +76,15 @@ impl Spill {
         Ok(())
     }
 
-    /// Appends an event to the backlog. Returns `false` if the backlog refuses it.
+    /// Appends an event to the backlog, which is repaired if necessary. Returns `false` if the backlog refuses it.
     pub(super) fn spill(&self, event: &Event) -> bool {
-        self.backlog.append(event).is_ok()
+        self.backlog.repair_and_append(event).is_ok()
+    }
+
+    /// Repairs the backlog, and spills what it has refused.
+    pub(super) fn repair(&self) {
+        self.backlog.repair();
+        self.keep_memory_free();
     }
 
     /// Makes memory the newer place, and spills it as far as there is room.
@@ -113,7 +126,7 @@ impl Spill {
                 return false;
             }
             let Some(event) = self.queue.pop() else { return false };
-            if !self.spill(&event) {
+            if self.backlog.append(&event).is_err() {
                 self.put_back(event);
                 return false;
             }
@@ -124,8 +137,10 @@ impl Spill {
 
     /// Puts an event back that the backlog refused. It becomes the newest one; its old place may be taken.
     fn put_back(&self, event: Arc<Event>) {
-        if self.queue.hold(event).is_err() {
-            self.queue.counts.drop_for(DropReason::SpoolFailed, 1);
+        if let Err(event) = self.queue.hold(event)
+            && let Err(reason) = self.append_at_last(&event)
+        {
+            self.queue.counts.drop_for(reason, 1);
         }
     }
 }

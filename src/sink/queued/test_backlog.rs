@@ -52,6 +52,10 @@ impl Backlog for TestBacklog {
         Ok(())
     }
 
+    fn repair_and_append(&self, event: &Event) -> Result<(), DropReason> {
+        self.append(event)
+    }
+
     fn read(&self, batch: &mut Vec<Arc<Event>>, max: usize) -> u64 {
         batch.extend(lock(&self.events).iter().take(max).cloned());
         0
@@ -70,6 +74,12 @@ impl Backlog for TestBacklog {
     }
 
     fn check(&self) {}
+
+    fn is_repair_due(&self) -> bool {
+        false
+    }
+
+    fn repair(&self) {}
 
     fn recoveries(&self) -> u64 {
         0

@@ -3,7 +3,7 @@ use std::{
     io,
     path::PathBuf,
     sync::{
-        Arc, Mutex,
+        Arc, Mutex, MutexGuard, TryLockError,
         atomic::{AtomicBool, AtomicU64, Ordering::SeqCst},
     },
 };
@@ -43,6 +43,9 @@ thread_local! {
 /// Maximum capacity of the buffer that a thread keeps for the next event, in bytes.
 const MAX_KEPT_BYTES: usize = 64 * 1024;
 
+/// The fewest bytes that are written to find out if a disk has room again.
+const MIN_PROBE_BYTES: u64 = 4096;
+
 /// A batch ends when its events take this many bytes on disk.
 const MAX_BATCH_BYTES: usize = 8 * 1024 * 1024;
 
@@ -65,8 +68,12 @@ pub(super) struct Log {
     damaged: AtomicU64,
     health: SpoolHealth,
     directory: SpoolDirectory,
-    /// The directory is gone and cannot be created, so that files that are still open do not survive the process.
+    /// The directory is gone, so that files that are still open do not survive the process.
     is_detached: AtomicBool,
+    /// A problem was found that the worker has not tried to end.
+    is_repair_due: AtomicBool,
+    /// The length of the longest record that was refused since the last write, in bytes.
+    refused_bytes: AtomicU64,
 }
 
 /// The state of the one thread that reads batches.
@@ -102,52 +109,100 @@ impl Log {
             health: SpoolHealth::default(),
             directory,
             is_detached: AtomicBool::new(false),
+            is_repair_due: AtomicBool::new(false),
+            refused_bytes: AtomicU64::new(0),
         })
     }
 
-    /// Appends a record, once its directory is certainly there.
-    fn append_record(&self, record: &[u8]) -> Result<(), Refused> {
-        // A directory that could not be restored is tried again for each record.
-        if self.directory.is_check_due() || !self.health.is_writable() {
-            self.restore().map_err(Refused::Failed)?;
+    /// Encodes and appends an event. See [`restore`](Self::restore) for `may_copy`.
+    fn write(&self, event: &Event, may_copy: bool) -> Result<(), DropReason> {
+        if self.is_full() {
+            return Err(DropReason::SpoolFull);
         }
-        self.segments.append(record)
+        let mut buffer = BUFFER.take();
+        record::begin(&mut buffer);
+        let is_encoded = serde_json::to_writer(&mut buffer, event).is_ok() && record::end(&mut buffer);
+        let result = if is_encoded { Some(self.append_record(&buffer, may_copy)) } else { None };
+        if buffer.capacity() <= MAX_KEPT_BYTES {
+            BUFFER.set(buffer);
+        }
+        match result {
+            Some(Ok(())) => {
+                self.note_write();
+                Ok(())
+            }
+            Some(Err(refused)) => Err(self.note_refusal(refused)),
+            // The event is too long for any spool.
+            None => Err(DropReason::SpoolFailed),
+        }
+    }
+
+    /// Appends a record, once its directory is certainly there.
+    fn append_record(&self, record: &[u8], may_copy: bool) -> Result<(), Refused> {
+        // A directory that could not be restored is tried again for each record.
+        if self.directory.is_check_due() || !self.health.is_writable() || self.is_detached.load(SeqCst) {
+            self.restore(may_copy)?;
+        }
+        let result = self.segments.append(record);
+        if let Err(Refused::Failed(_)) = &result {
+            self.refused_bytes.fetch_max(record.len() as u64, SeqCst);
+        }
+        result
     }
 
     /// Creates the directory again if it was removed, renamed, or replaced, with the files that are still open.
     ///
     /// Delivered events stay delivered for the next process. Events in segments that are complete, and therefore not
-    /// open, are lost with the directory.
-    fn restore(&self) -> Result<(), SpoolError> {
-        let result = if self.is_attached() { Ok(()) } else { self.create_again() };
-        self.is_detached.store(result.is_err(), SeqCst);
-        result
+    /// open, are lost with the directory. Without `may_copy`, a directory that cannot be restored at little cost is left to
+    /// the next repair.
+    fn restore(&self, may_copy: bool) -> Result<(), Refused> {
+        if !may_copy && self.is_detached.load(SeqCst) && self.is_repair_due.load(SeqCst) {
+            return Err(Refused::Detached);
+        }
+        if !self.is_attached() {
+            // Requests keep their events in memory meanwhile.
+            self.is_detached.store(true, SeqCst);
+            if let Err(refused) = self.create_again(may_copy) {
+                if matches!(refused, Refused::Detached) {
+                    self.health.detached(self.directory.path());
+                    self.is_repair_due.store(true, SeqCst);
+                }
+                return Err(refused);
+            }
+        }
+        self.is_detached.store(false, SeqCst);
+        Ok(())
     }
 
     fn is_attached(&self) -> bool {
         self.directory.is_present() && self.segments.is_open_file_present()
     }
 
-    fn create_again(&self) -> Result<(), SpoolError> {
-        let mut reader = lock(&self.reader);
+    fn create_again(&self, may_copy: bool) -> Result<(), Refused> {
+        let reader = if may_copy { Some(lock(&self.reader)) } else { try_lock(&self.reader) };
+        // The worker reads, or restores the directory.
+        let Some(mut reader) = reader else { return Err(Refused::Detached) };
         // Another thread may have done it meanwhile.
-        let locked = if self.directory.is_present() { None } else { Some(self.directory.create()?) };
-        if locked.is_none() && self.segments.is_open_file_present() {
+        if self.is_attached() {
             return Ok(());
         }
+        let locked = if self.directory.is_present() { None } else { Some(self.directory.create()?) };
         let path = self.directory.path();
         if self.segments.has_foreign_segments().map_err(SpoolError::context("list directory", path))? {
             let reason = "the directory has events of another process";
-            return Err(SpoolError::new("use", path, io::Error::new(io::ErrorKind::ResourceBusy, reason)));
+            return Err(SpoolError::new("use", path, io::Error::new(io::ErrorKind::ResourceBusy, reason)).into());
         }
         let (mut checkpoint, _) = Checkpoint::open(path)?;
         checkpoint.write(reader.committed).map_err(SpoolError::context("write to", path))?;
-        if let Some(restored) = self.segments.restore_open_file(reader.committed)? {
-            reader.open.take_if(|open| open.number() == restored);
-        }
         reader.checkpoint = checkpoint;
         if let Some(locked) = locked {
             self.directory.adopt(locked);
+        }
+        if !may_copy && self.segments.has_removed_records(reader.committed) {
+            return Err(Refused::Detached);
+        }
+        if let Some(restored) = self.segments.restore_open_file(reader.committed)? {
+            reader.open.take_if(|open| open.number() == restored);
         }
         drop(reader);
         tracing::warn!(
@@ -159,18 +214,22 @@ impl Log {
         Ok(())
     }
 
-    /// Records the result of a write.
-    fn note_write<T>(&self, result: Result<T, SpoolError>) -> Option<T> {
-        match result {
-            Ok(value) => {
-                self.health.wrote(self.directory.path());
-                Some(value)
-            }
-            Err(error) => {
-                self.health.write_failed(self.directory.path(), error.cause());
-                None
-            }
+    /// Records that a write has succeeded.
+    fn note_write(&self) {
+        if !self.health.is_writable() {
+            self.refused_bytes.store(0, SeqCst);
         }
+        self.health.wrote(self.directory.path());
+    }
+
+    /// Records that a write was refused.
+    fn note_refusal(&self, refused: Refused) -> DropReason {
+        match refused {
+            Refused::Full => return DropReason::SpoolFull,
+            Refused::Detached => {}
+            Refused::Failed(error) => self.health.write_failed(self.directory.path(), error.cause()),
+        }
+        DropReason::SpoolFailed
     }
 }
 
@@ -188,23 +247,11 @@ impl Backlog for Log {
     }
 
     fn append(&self, event: &Event) -> Result<(), DropReason> {
-        if self.is_full() {
-            return Err(DropReason::SpoolFull);
-        }
-        let mut buffer = BUFFER.take();
-        record::begin(&mut buffer);
-        let is_encoded = serde_json::to_writer(&mut buffer, event).is_ok() && record::end(&mut buffer);
-        let result = if is_encoded { Some(self.append_record(&buffer)) } else { None };
-        if buffer.capacity() <= MAX_KEPT_BYTES {
-            BUFFER.set(buffer);
-        }
-        match result {
-            Some(Err(Refused::Full)) => Err(DropReason::SpoolFull),
-            Some(Err(Refused::Failed(error))) => self.note_write(Err(error)).ok_or(DropReason::SpoolFailed),
-            Some(Ok(())) => self.note_write(Ok(())).ok_or(DropReason::SpoolFailed),
-            // The event is too long for any spool.
-            None => Err(DropReason::SpoolFailed),
-        }
+        self.write(event, false)
+    }
+
+    fn repair_and_append(&self, event: &Event) -> Result<(), DropReason> {
+        self.write(event, true)
     }
 
     fn read(&self, batch: &mut Vec<Arc<Event>>, max: usize) -> u64 {
@@ -212,20 +259,23 @@ impl Backlog for Log {
         let Reader { committed, ends, scanned, open, .. } = &mut *guard;
         ends.clear();
         let mut cursor = Cursor::new(&self.segments, open, *committed);
-        while batch.len() < max && cursor.bytes() < MAX_BATCH_BYTES {
+        let result = loop {
+            if batch.len() >= max || cursor.bytes() >= MAX_BATCH_BYTES {
+                break Ok(());
+            }
             match cursor.next_record() {
                 Ok(Some(Record::Event(event))) => {
-                    self.health.read(self.directory.path());
                     batch.push(event);
                     ends.push(cursor.position());
                 }
                 Ok(Some(Record::Damaged)) => {}
-                Ok(None) => break,
-                Err(error) => {
-                    self.health.read_failed(self.directory.path(), &error);
-                    break;
-                }
+                Ok(None) => break Ok(()),
+                Err(error) => break Err(error),
             }
+        };
+        match result {
+            Ok(()) => self.health.read(self.directory.path()),
+            Err(error) => self.health.read_failed(self.directory.path(), &error),
         }
         *scanned = cursor.position();
         let lost = cursor.lost();
@@ -245,6 +295,10 @@ impl Backlog for Log {
         // If this fails, the next process delivers the events again.
         let _ = reader.checkpoint.write(position);
         self.segments.subtract_waiting(events.min(reader.ends.len()) as u64);
+        if self.segments.waiting() == 0 {
+            // No event needs the file that could not be read.
+            self.health.read(self.directory.path());
+        }
         reader.ends.clear();
         let retired = self.segments.retire(position);
         reader.open.take_if(|open| retired.contains(&open.number()));
@@ -261,10 +315,33 @@ impl Backlog for Log {
     }
 
     fn check(&self) {
-        match self.restore() {
-            Err(error) => drop(self.note_write::<()>(Err(error))),
-            Ok(()) if !self.health.is_writable() => drop(self.note_write(self.segments.probe())),
+        match self.restore(false) {
+            Err(refused) => {
+                let _ = self.note_refusal(refused);
+            }
+            // The worker tries to write.
+            Ok(()) if !self.health.is_writable() => self.is_repair_due.store(true, SeqCst),
             Ok(()) => {}
+        }
+    }
+
+    fn is_repair_due(&self) -> bool {
+        self.is_repair_due.load(SeqCst)
+    }
+
+    fn repair(&self) {
+        self.is_repair_due.store(false, SeqCst);
+        let bytes = self.refused_bytes.load(SeqCst).max(MIN_PROBE_BYTES);
+        let result = match self.restore(true) {
+            Ok(()) if self.health.is_writable() => return,
+            Ok(()) => self.segments.probe(bytes).map_err(Refused::Failed),
+            Err(refused) => Err(refused),
+        };
+        match result {
+            Ok(()) => self.note_write(),
+            Err(refused) => {
+                let _ = self.note_refusal(refused);
+            }
         }
     }
 
@@ -280,6 +357,15 @@ impl Backlog for Log {
             bytes: self.segments.bytes(),
             damaged: self.damaged.load(SeqCst),
         }
+    }
+}
+
+/// Returns `None` if the lock is held.
+fn try_lock<T>(mutex: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
+    match mutex.try_lock() {
+        Ok(guard) => Some(guard),
+        Err(TryLockError::Poisoned(guard)) => Some(guard.into_inner()),
+        Err(TryLockError::WouldBlock) => None,
     }
 }
 

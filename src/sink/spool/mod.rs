@@ -79,10 +79,12 @@
 //!   number of events in memory, such as `spool directory /var/lib/app is not writable (no space left on device); 242 events
 //!   are held in memory only`. A report checks the directory, so a problem shows before the next event.
 //! - Each event, each report, and a sink whose destination is unavailable try again. In the mode `Always`, events in memory
-//!   then move to the spool.
+//!   then move to the spool. A full disk is usable again once it has room for the longest event that was refused.
+//! - A file that cannot be read is reported too, until it is read, or until no event in it is waiting.
 //!
-//! A directory that was removed or renamed is created again at once, and a warning is logged. Events of the file that is
-//! written to are copied to the new directory. Undelivered events in older files are lost. They are dropped as `SpoolFailed`
+//! A directory that was removed or renamed is created again, and a warning is logged. The delivery thread copies the
+//! undelivered events of the file that is written to. Until it has done so, requests keep their events in memory. If memory is
+//! full, a request copies them itself, so that no event is dropped. Undelivered events in older files are lost. They are dropped as `SpoolFailed`
 //! when they are due. If another process has used the new directory meanwhile, it must deliver its events before this one
 //! can use the directory.
 //!

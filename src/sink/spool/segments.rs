@@ -1,7 +1,7 @@
 use std::{
     collections::VecDeque,
     fs::{self, File, OpenOptions},
-    io::{self, ErrorKind, Seek, SeekFrom, Write},
+    io::{self, ErrorKind, Read, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex,
@@ -25,15 +25,20 @@ const RETIRE_BYTES: u64 = 1024 * 1024;
 /// A lower bound of the size of any record, in bytes.
 const MIN_RECORD_BYTES: u64 = 256;
 
-/// The number of bytes that are written to find out if a disk has room again.
-const PROBE: [u8; 4096] = [0; 4096];
-
 /// The reason that a record was not appended.
 #[derive(Debug)]
 pub(super) enum Refused {
     /// The log has reached its size limit.
     Full,
+    /// The directory is gone. The worker restores it, because files have to be copied.
+    Detached,
     Failed(SpoolError),
+}
+
+impl From<SpoolError> for Refused {
+    fn from(error: SpoolError) -> Self {
+        Self::Failed(error)
+    }
 }
 
 /// The files of the log and the counts of their content.
@@ -187,13 +192,13 @@ impl Segments {
         }
     }
 
-    /// Tries to write, without an effect on the content.
-    pub(super) fn probe(&self) -> Result<(), SpoolError> {
+    /// Tries to write a number of bytes, without an effect on the content.
+    pub(super) fn probe(&self, bytes: u64) -> Result<(), SpoolError> {
         let mut state = lock(&self.state);
         let file = self.open_file(&mut state)?;
-        let result = (&*file).write_all(&PROBE);
+        let result = io::copy(&mut io::repeat(0).take(bytes), &mut &*file);
         self.cut(&mut state, &file);
-        result.map_err(SpoolError::context("write to", &self.directory))
+        result.map(drop).map_err(SpoolError::context("write to", &self.directory))
     }
 
     /// Returns `false` if the file that records are appended to was removed or renamed.
@@ -208,23 +213,53 @@ impl Segments {
     /// Writes the last segment to a new file if its own was removed or renamed, and appends to that from now on.
     ///
     /// Returns the number of the segment if its file was replaced. A reader must open it again.
+    ///
+    /// The lock is not held while the file is copied, because requests would wait for it.
     pub(super) fn restore_open_file(&self, committed: Position) -> Result<Option<u64>, SpoolError> {
-        let mut state = lock(&self.state);
-        let (Some(file), Some(last)) = (state.open.clone(), state.list.back().copied()) else { return Ok(None) };
+        let Some((file, last)) = self.removed_file(committed) else { return Ok(None) };
         let path = self.path(last.number);
-        let is_delivered =
-            last.number < committed.segment || (last.number == committed.segment && last.length <= committed.offset);
-        if is_at(&file, &path) {
-            return Ok(None);
+        let failed = SpoolError::context("restore", &path);
+        let restored = match create_segment(&path) {
+            Ok(restored) => Arc::new(restored),
+            Err(error) => return Err(failed(error)),
+        };
+        let result = copy(&file, &restored, 0, last.length).and_then(|()| {
+            let mut state = lock(&self.state);
+            let segment = state.list.iter().find(|segment| segment.number == last.number);
+            // Few records were appended meanwhile, if any.
+            copy(&file, &restored, last.length, segment.map_or(last.length, |segment| segment.length))?;
+            if state.open.as_ref().is_some_and(|open| Arc::ptr_eq(open, &file)) {
+                state.open = Some(Arc::clone(&restored));
+                self.syncer.opened(Arc::clone(&restored));
+            }
+            Ok(())
+        });
+        if let Err(error) = result {
+            let _ = fs::remove_file(&path);
+            return Err(failed(error));
         }
-        if is_delivered {
-            state.open = None;
-            return Ok(None);
-        }
-        let restored = Arc::new(copy(&file, &path).map_err(SpoolError::context("restore", &path))?);
-        state.open = Some(Arc::clone(&restored));
-        self.syncer.opened(restored);
         Ok(Some(last.number))
+    }
+
+    /// Returns `true` if the last segment has records after the position whose file was removed or renamed.
+    pub(super) fn has_removed_records(&self, committed: Position) -> bool {
+        self.removed_file(committed).is_some()
+    }
+
+    /// Returns the last segment and its file if that was removed or renamed, and has records after the position.
+    ///
+    /// If it has none, it is not appended to anymore.
+    fn removed_file(&self, committed: Position) -> Option<(Arc<File>, Segment)> {
+        let mut state = lock(&self.state);
+        let (file, last) = (state.open.clone()?, state.list.back().copied()?);
+        if is_at(&file, &self.path(last.number)) {
+            return None;
+        }
+        if last.number < committed.segment || (last.number == committed.segment && last.length <= committed.offset) {
+            state.open = None;
+            return None;
+        }
+        Some((file, last))
     }
 
     /// Returns `true` if the directory has a segment that another process wrote.
@@ -293,15 +328,12 @@ fn create_segment(path: &Path) -> io::Result<File> {
     OpenOptions::new().create_new(true).read(true).append(true).open(path)
 }
 
-/// Copies a file to a new path, completely or not at all.
-fn copy(mut from: &File, path: &Path) -> io::Result<File> {
-    from.seek(SeekFrom::Start(0))?;
-    let mut to = create_segment(path)?;
-    match io::copy(&mut from, &mut to) {
-        Ok(_) => Ok(to),
-        Err(error) => {
-            let _ = fs::remove_file(path);
-            Err(error)
-        }
+/// Appends the bytes of a file from one offset to another to a second file.
+fn copy(mut from: &File, mut to: &File, start: u64, end: u64) -> io::Result<()> {
+    from.seek(SeekFrom::Start(start))?;
+    let length = end - start;
+    match io::copy(&mut from.take(length), &mut to)? {
+        copied if copied == length => Ok(()),
+        _ => Err(ErrorKind::UnexpectedEof.into()),
     }
 }

@@ -62,6 +62,13 @@ impl SpoolHealth {
         }
     }
 
+    /// Records that the directory is gone, unless the cause of a problem with writing is known.
+    pub(super) fn detached(&self, directory: &Path) {
+        if self.is_writable() {
+            self.write_failed(directory, &io::Error::other("the directory was removed or replaced"));
+        }
+    }
+
     pub(super) fn wrote(&self, directory: &Path) {
         if self.is_writable() {
             return;
