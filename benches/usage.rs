@@ -165,17 +165,12 @@ fn chunks(rounds: usize) -> [f64; 3] {
 /// Returns nanoseconds for 1 MiB of normal chunks, and of line ends in chunks of the same size.
 fn degenerate(rounds: usize, line_ends: &str) -> [f64; 2] {
     const BYTES: usize = 1024 * 1024;
-    let normal: Vec<Bytes> = (0..)
-        .map(chunk)
-        .scan(0, |sum, chunk| {
-            *sum += chunk.len();
-            (*sum <= BYTES).then_some(chunk)
-        })
-        .collect();
+    let count = BYTES / chunk(1000).len();
+    let normal: Vec<Bytes> = (0..count).map(chunk).collect();
     let fill = |chunk: &Bytes| Bytes::from(line_ends.repeat(chunk.len() / line_ends.len() + 1)).slice(..chunk.len());
     let streams: [Arc<[Bytes]>; 2] = [normal.clone().into(), normal.iter().map(fill).collect()];
     let mut times = [Vec::new(), Vec::new()];
-    for _ in 0..rounds / 10 + 1 {
+    for _ in 0..=rounds / 10 {
         for (times, chunks) in times.iter_mut().zip(&streams) {
             let mut service = layer(true).layer(tower::service_fn(|_: Request<Full<Bytes>>| {
                 std::future::ready(Ok::<_, Infallible>(answer(chunks)))

@@ -241,6 +241,12 @@ fn answer(model: &str) -> Value {
     json!({"id": format!("id-{model}"), "model": model, "choices": [], "usage": usage})
 }
 
+/// A response that runs in the background.
+fn background(status: &str) -> Value {
+    let usage = if status == "completed" { json!({"input_tokens": 1000, "output_tokens": 100}) } else { Value::Null };
+    json!({"id": "r", "object": "response", "background": true, "status": status, "model": "gpt-4o", "usage": usage})
+}
+
 type Chunk = Result<Bytes, BoxError>;
 
 fn chunk(content: &Value) -> Bytes {
@@ -275,6 +281,8 @@ fn provider(
                 "stream" => (200, Body::from_stream(first.chain(stream::iter([Ok(chunk(&usage))])).chain(done))),
                 "stream without usage" => (200, Body::from_stream(first.chain(done))),
                 "endless" => (200, Body::from_stream(first.chain(stream::pending()))),
+                "broken stream" => (200, Body::from_stream(first.chain(stream::iter([Err("reset".into())])))),
+                "queued" | "in_progress" | "completed" => (200, Body::from(background(&kind).to_string())),
                 model => (200, Body::from(answer(model).to_string())),
             };
             let media =
@@ -294,7 +302,8 @@ async fn with_calls(calls: &'static [(&'static str, &'static str)], at_once: boo
         let client = client.clone();
         async move {
             let call = async |(path, answer): (&str, &str)| {
-                let mut call = Request::post(format!("http://provider.test{path}"));
+                let method = if path.starts_with(RESULT) { "GET" } else { "POST" };
+                let mut call = Request::builder().method(method).uri(format!("http://provider.test{path}"));
                 call = call.header("answer", answer).header("content-type", "application/json");
                 let model = if answer.contains('-') { answer } else { "gpt-4o" };
                 let body = json!({"model": model, "stream": answer.contains("stream") || answer == "endless"});
@@ -307,7 +316,7 @@ async fn with_calls(calls: &'static [(&'static str, &'static str)], at_once: boo
                 if answer == "endless" {
                     body.frame().await.unwrap().unwrap();
                 } else {
-                    body.collect().await.unwrap();
+                    assert_eq!(body.collect().await.is_err(), answer.starts_with("broken"));
                 }
             };
             match calls {
@@ -325,6 +334,7 @@ async fn with_calls(calls: &'static [(&'static str, &'static str)], at_once: boo
 
 const CHAT: &str = "/v1/chat/completions";
 const EMBEDDINGS: &str = "/v1/embeddings";
+const RESULT: &str = "/v1/responses/r";
 
 #[tokio::test]
 async fn a_single_call_keeps_what_is_known() {
@@ -351,8 +361,14 @@ async fn a_single_call_keeps_what_is_known() {
         seconds: 2,
     };
     let stream = || Expected { id: Some("id-stream"), stream: true, first_token: Some(3), seconds: 3, ..base };
-    let cases: [(&'static [(&str, &str)], Expected); 8] = [
+    let cases: [(&'static [(&str, &str)], Expected); 10] = [
         (&[(CHAT, "gpt-4o")], Expected { ..base }),
+        (&[(CHAT, "broken stream")], Expected { usage: UsageStatus::Partial, cost: CostStatus::Partial, ..stream() }),
+        // The result of a call in the background counts, and neither its start nor its polls.
+        (
+            &[("/v1/responses", "queued"), (RESULT, "in_progress"), (RESULT, "completed"), (RESULT, "completed")],
+            Expected { operation: "responses", id: Some("r"), ..base },
+        ),
         (
             &[(EMBEDDINGS, "text-embedding-3-small")],
             Expected {
@@ -470,6 +486,42 @@ async fn several_calls_are_distinguished_by_model() {
         let kinds: Vec<_> = kinds.iter().map(|kind| (kind.0, kind.1, kind.2, kind.3, kind.4.to_owned())).collect();
         assert_eq!(found, kinds, "{calls:?}");
     }
+}
+
+#[tokio::test]
+async fn the_last_call_describes_the_request() {
+    for (calls, models) in [
+        (&[(CHAT, "gpt-4o"), (CHAT, "gpt-4o-mini"), (CHAT, "gpt-4o")][..], &["gpt-4o", "gpt-4o-mini"][..]),
+        (&[(CHAT, "gpt-4o-mini"), (CHAT, "stream"), (CHAT, "gpt-4o")], &["gpt-4o-mini", "gpt-4o"]),
+        // A call without a response has only a requested model.
+        (&[(CHAT, "not awaited"), (CHAT, "gpt-4o")], &["gpt-4o"]),
+    ] {
+        let event = with_calls(calls, false).await;
+        let llm = event.llm().unwrap();
+        let described = (llm.request_model(), llm.response_model(), llm.provider());
+        assert_eq!(described, (Some("gpt-4o"), Some("gpt-4o"), Some("openai")), "{calls:?}");
+        assert_eq!(llm.is_stream(), calls.iter().any(|(_, answer)| *answer == "stream"), "{calls:?}");
+        let found: Vec<_> = llm.models().iter().map(|of| of.model.as_deref().unwrap()).collect();
+        assert_eq!(found, models, "{calls:?}");
+    }
+}
+
+/// Usage that code records needs the prices of a tap. Without them, the cost of other calls is not that of the request.
+#[tokio::test]
+async fn usage_without_prices_makes_the_cost_partial() {
+    let client = TaggedClient::new(provider(ManualClock::new()));
+    let event = event_of(inbound(), move |_| {
+        let client = client.clone();
+        async move {
+            let call = Request::post(format!("http://provider.test{CHAT}")).header("answer", "gpt-4o");
+            client.send(call.body(Full::default()).unwrap()).await.unwrap().into_body().collect().await.unwrap();
+            Tags::current().unwrap().record_response("openai", answer("gpt-4o").to_string());
+        }
+    })
+    .await;
+    let llm = event.llm().unwrap();
+    assert_eq!((llm.cost_status(), llm.usage().unwrap().input_tokens()), (CostStatus::Partial, Some(2000)));
+    assert_eq!(llm.cost().unwrap().to_string(), "0.0035");
 }
 
 /// The time of calls that run at once counts once, so that the rest of the duration is the service's own.
