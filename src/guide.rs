@@ -1,4 +1,8 @@
 //! Guides that span several modules.
+#![cfg_attr(
+    not(all(feature = "otel", feature = "propagate")),
+    allow(rustdoc::broken_intra_doc_links, reason = "the guides link to modules that need features")
+)]
 
 #[doc = include_str!("docs/in_production.md")]
 pub mod in_production {}
