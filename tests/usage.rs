@@ -337,7 +337,9 @@ type Chunks = futures_util::stream::Iter<std::vec::IntoIter<Result<Frame<Bytes>,
 /// Returns the event of a request with a coded body, which arrives in chunks of `size`. The service receives it unchanged.
 fn asked(content_type: &str, coding: &str, body: &[u8], size: usize) -> Value {
     let recorder = Recorder::new();
-    let layer = TaggingLayer::builder().usage(UsageTap::new()).sink(recorder.0.clone()).build().unwrap();
+    let sources = TagSources::new().body_user(true);
+    let layer =
+        TaggingLayer::builder().sources(sources).usage(UsageTap::new()).sink(recorder.0.clone()).build().unwrap();
     let expected = Bytes::copy_from_slice(body);
     let mut service = layer.layer(tower::service_fn(move |request: Request<RequestBody<StreamBody<Chunks>>>| {
         let received = request.into_body().collect().now_or_never().unwrap().unwrap().to_bytes();
