@@ -34,7 +34,7 @@ pub(super) fn is_in_span_with_otel_fields() -> bool {
     ["otel.kind", "otel.name", "otel.status_code"].into_iter().any(|field| declares(field) == Some(true))
 }
 
-/// Returns whether the call site of the current `tracing` span has a field, or `None` if there is no such span.
+/// Returns `true` if the call site of the current `tracing` span has a field, or `None` without a current span.
 fn declares(field: &str) -> Option<bool> {
     dispatcher::get_default(|dispatch| {
         let current = dispatch.current_span();

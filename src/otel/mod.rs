@@ -217,7 +217,7 @@
 //! TraceContextPropagator::new().inject_context(&context, &mut HeaderInjector(request.headers_mut()));
 //! ```
 //!
-//! The tests build an app with version 0.31 in this way and one with 0.33, and check their traces behind a collector.
+//! The tests build an app with version 0.31 in this way and one with 0.33, and check the traces that a collector receives.
 //!
 //! A process cannot find out which versions of a crate it contains. `cargo tree -i opentelemetry` reports an ambiguity if
 //! there are two. As a hint, a warning is logged once if a request arrives within a `tracing` span that has fields such as

@@ -48,7 +48,7 @@ use super::{
 /// While the path cannot be opened, events wait in the queue, and the sink becomes
 /// [unavailable](super::SinkHealth::Unavailable).
 ///
-/// Files are told apart by device and inode number on Unix. On other systems, only a path without a file is recognized;
+/// Files are distinguished by device and inode number on Unix. On other systems, only a path without a file is recognized;
 /// call [`reopen`](Self::reopen) after other rotations.
 ///
 /// # Torn lines

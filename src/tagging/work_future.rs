@@ -12,7 +12,7 @@ use crate::event::Outcome;
 use super::work_guard::WorkGuard;
 
 pin_project! {
-    /// A future that runs as work of its own; see [`Work::run`](super::Work::run) and [`Work::scope`](super::Work::scope).
+    /// A future that runs as separate work; see [`Work::run`](super::Work::run) and [`Work::scope`](super::Work::scope).
     ///
     /// Dropping it before its end makes the outcome `cancelled`.
     #[must_use = "futures do nothing unless polled"]

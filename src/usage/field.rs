@@ -35,7 +35,7 @@ pub(super) enum Field {
     FinishReason,
     /// The reason for which an answer ended, in the last document of a stream.
     LastFinishReason,
-    /// The reason for which there is no answer.
+    /// The reason why the model did not answer.
     BlockReason,
     /// The reason for which an answer ended, in Anthropic's words, which include `refusal`.
     StopReason,

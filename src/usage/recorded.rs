@@ -43,7 +43,7 @@ impl Recorded {
         self.add(RecordedCall::by_code(record));
     }
 
-    /// Records a call that was read and priced for an event of its own. `start` is its start, if known.
+    /// Records a call that was read and priced for a separate event. `start` is its start, if known.
     pub(crate) fn add_call(&mut self, call: &LlmCall, start: Option<Instant>) {
         self.add(RecordedCall::of(call));
         self.rolled_up = self.rolled_up.saturating_add(call.calls.unwrap_or(1));

@@ -30,7 +30,7 @@ impl RecordedCall {
         Self { status: record.status(), record, rolled_up: None }
     }
 
-    /// Creates a call that was read and priced for an event of its own.
+    /// Creates a call that was read and priced for a separate event.
     pub(super) fn of(call: &LlmCall) -> Self {
         let source = || call.price_source.clone().unwrap_or_else(|| "custom".into());
         let cost = call.cost.map(|total| Cost {

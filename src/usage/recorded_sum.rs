@@ -22,7 +22,7 @@ pub(super) struct RecordedSum {
     has_unpriced_calls: bool,
     has_partial_costs: bool,
     has_calls_without_usage: bool,
-    /// There are no prices for some usage that code recorded.
+    /// Some recorded usage could not be priced, because pricing is off.
     has_usage_without_prices: bool,
 }
 

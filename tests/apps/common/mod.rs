@@ -1,4 +1,4 @@
-//! The parts that the apps share: a collector with a receiver behind it, a provider of LLMs, clients, and the checks.
+//! The parts that the apps share: a collector that forwards to a receiver, a provider of LLMs, clients, and the checks.
 
 use std::{
     collections::{HashMap, HashSet},
