@@ -1,4 +1,4 @@
-//! What handlers, bodies, and panics leave on the event and on the response.
+//! Tests of the effects that handlers, bodies, and panics have on the event and the response.
 
 mod common;
 

@@ -460,7 +460,7 @@ async fn the_sampler_of_the_apps_provider_decides() {
     }
 }
 
-/// Starts a span of its own whenever a span starts.
+/// Starts another span whenever a span starts.
 #[derive(Debug)]
 struct StartsSpans(SdkTracerProvider);
 

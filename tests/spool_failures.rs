@@ -792,7 +792,7 @@ fn errors_of_the_disk_are_reported_and_end() {
     run_with_failing_calls("errors_of_the_disk_are_reported_and_end", CHILD);
 }
 
-/// Runs a test in a process of its own in which calls fail. A variable has the folder for the control files.
+/// Runs a test in a separate process, in which calls fail. A variable has the folder for the control files.
 #[cfg(target_os = "linux")]
 fn run_with_failing_calls(test: &str, variable: &str) {
     let folder = TempFolder::new("spool-disk");

@@ -102,7 +102,7 @@ impl AppendFile {
     ///
     /// # Errors
     ///
-    /// Returns an error if there is no file to write to. The old file is not used anymore, because the program that moved it
+    /// Returns an error if no file can be opened. The old file is not used anymore, because the program that moved it
     /// expects no more lines in it.
     pub(super) fn follow(&mut self) -> io::Result<Start> {
         let replacement = lock(&self.path.replacement).take();

@@ -28,8 +28,7 @@ pub(in crate::usage) enum Framing {
 
 impl Framing {
     /// Creates the framing for a media type, or [`Framing::Unreadable`]. Where media types are often wrong, the first bytes
-    /// decide. `may_stream` means that a JSON body may hold several
-    /// documents.
+    /// decide. `may_stream` means that a JSON body may hold several documents.
     pub(in crate::usage) fn for_media_type(media_type: &[u8], may_stream: bool, max_value_bytes: usize) -> Self {
         /// Media types with one document per line. The last one is that of Cohere v1.
         const LINES: [&str; 4] =

@@ -118,7 +118,7 @@ mod tests {
         ];
         let lines = PriceLines::default();
         assert_eq!(derived(&lines, &[query; 1]), 0);
-        assert_eq!(derived(&lines, &others), 0, "each has a line of its own");
+        assert_eq!(derived(&lines, &others), 0, "each has a separate line");
         assert_eq!(derived(&lines, &[query; 3]), 1);
         assert_eq!(derived(&lines, &[PriceQuery { time: time + Duration::from_secs(899), ..query }; 3]), 0);
         assert_eq!(derived(&lines, &others), others.len());
