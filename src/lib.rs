@@ -140,6 +140,8 @@ pub mod metadata;
 pub mod otel;
 #[cfg(feature = "propagate")]
 pub mod propagate;
+#[cfg(feature = "registry")]
+pub mod registry;
 mod request;
 mod row;
 mod short_text;

@@ -70,6 +70,7 @@ mod diagnostic;
 mod diagnostic_code;
 mod diagnostics;
 mod enforce;
+mod filtered_tag;
 mod iter;
 mod limits;
 mod merge;
@@ -79,12 +80,13 @@ mod parse_precedence_error;
 mod precedence;
 mod scope;
 mod scopes;
+mod tag_filter;
 mod tag_table;
 mod tag_writer;
 
 pub use self::{
-    diagnostic::Diagnostic, diagnostic_code::DiagnosticCode, iter::Iter, limits::Limits, metadata::Metadata,
-    overflow::Overflow, parse_precedence_error::ParsePrecedenceError, precedence::Precedence, scope::Scope,
-    scopes::Scopes,
+    diagnostic::Diagnostic, diagnostic_code::DiagnosticCode, filtered_tag::FilteredTag, iter::Iter, limits::Limits,
+    metadata::Metadata, overflow::Overflow, parse_precedence_error::ParsePrecedenceError, precedence::Precedence,
+    scope::Scope, scopes::Scopes, tag_filter::TagFilter,
 };
 pub(crate) use self::{diagnostics::Diagnostics, tag_writer::TagWriter};

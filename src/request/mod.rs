@@ -2,25 +2,34 @@
 //!
 //! [`Unsettled`] is the one lazy step: see its documentation.
 
+mod caller;
+mod candidate;
 mod current;
 #[cfg(feature = "axum")]
 mod extract;
+mod identity;
 mod live_tags;
 #[cfg(feature = "axum")]
 mod missing_tags;
+mod rejection;
 mod request_state;
+mod settled_tags;
 mod step;
 mod tag_rules;
 mod tags;
 mod unsettled;
+mod verdict;
 mod with_tags;
 
 pub(crate) use self::current::Entered;
 #[cfg(feature = "axum")]
 pub use self::missing_tags::MissingTags;
 pub use self::tags::Tags;
+pub use self::{
+    caller::Caller, candidate::Candidate, identity::Identity, rejection::Rejection, settled_tags::SettledTags,
+    step::Step, verdict::Verdict, with_tags::WithTags,
+};
 pub(crate) use self::{
     request_state::{OpenRequest, RequestState},
     tag_rules::TagRules,
 };
-pub use self::{step::Step, with_tags::WithTags};

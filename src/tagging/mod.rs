@@ -108,6 +108,7 @@
 //! - [`Tags::reject`](crate::Tags::reject) and [`Tags::diagnose`](crate::Tags::diagnose) let other layers report what they do
 //!   on the event.
 
+mod admission;
 mod error_text;
 mod event_layer;
 mod events;
@@ -140,11 +141,13 @@ mod work_future;
 mod work_guard;
 mod work_name;
 
+pub use crate::request::{Caller, Candidate, Identity, Rejection, SettledTags, Verdict};
+
 pub use self::{
-    event_layer::EventLayer, head_only_tagging_layer::HeadOnlyTaggingLayer, metadata_layer::MetadataLayer,
-    metadata_layer_builder::MetadataLayerBuilder, request_body::RequestBody, request_body_layer::RequestBodyLayer,
-    request_body_service::RequestBodyService, request_observer::RequestObserver, request_scope::RequestScope,
-    request_start::RequestStart, response_body::ResponseBody, response_future::ResponseFuture, tagging::Tagging,
-    tagging_layer::TaggingLayer, tagging_layer_builder::TaggingLayerBuilder, work::Work, work_future::WorkFuture,
-    work_guard::WorkGuard,
+    admission::Admission, event_layer::EventLayer, head_only_tagging_layer::HeadOnlyTaggingLayer,
+    metadata_layer::MetadataLayer, metadata_layer_builder::MetadataLayerBuilder, request_body::RequestBody,
+    request_body_layer::RequestBodyLayer, request_body_service::RequestBodyService, request_observer::RequestObserver,
+    request_scope::RequestScope, request_start::RequestStart, response_body::ResponseBody,
+    response_future::ResponseFuture, tagging::Tagging, tagging_layer::TaggingLayer,
+    tagging_layer_builder::TaggingLayerBuilder, work::Work, work_future::WorkFuture, work_guard::WorkGuard,
 };

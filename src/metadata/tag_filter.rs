@@ -1,0 +1,32 @@
+use std::{borrow::Cow, fmt};
+
+use super::{filtered_tag::FilteredTag, scope::Scope};
+
+/// Decides which tags of a caller are kept, and rewrites their keys and values.
+///
+/// A filter belongs to one caller, which an [`Admission`](crate::tagging::Admission) identifies. It is called for each tag
+/// that a client or a handler sets, before the tag is limited and merged. Often that happens on a sink's thread, so a filter
+/// must not depend on the current task.
+pub trait TagFilter: fmt::Debug + Send + Sync {
+    /// Filters one tag.
+    ///
+    /// The scope is [`Scope::Request`] for tags of a client, and [`Scope::Handler`] for those of the service.
+    fn filter<'t>(&self, scope: Scope, key: &'t str, value: &'t str) -> FilteredTag<'t>;
+
+    /// Rewrites another text of the event that may contain data of the client.
+    ///
+    /// These are the client's trace id, the name and path of its span, the path of the request, details of diagnostics,
+    /// and errors.
+    fn screen<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        Cow::Borrowed(text)
+    }
+
+    /// Returns `true` if a reader could take `key` for `trusted`, the key of a trusted tag.
+    ///
+    /// Such a tag of a client or handler is [shadowed](super::DiagnosticCode::Shadowed) like one with the same key. The two
+    /// keys are never equal.
+    fn is_look_alike(&self, key: &str, trusted: &str) -> bool {
+        let _ = (key, trusted);
+        false
+    }
+}

@@ -1,0 +1,4 @@
+mod claims;
+mod otherwise;
+
+pub use self::{claims::Claims, otherwise::Otherwise};

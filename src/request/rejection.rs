@@ -1,0 +1,60 @@
+use std::borrow::Cow;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+
+/// The answer to a request that is not admitted.
+///
+/// The outcome of its event is [`Rejected`](crate::event::Outcome::Rejected), with the reason.
+///
+/// ```
+/// use http::StatusCode;
+/// use tower_tagging::tagging::Rejection;
+///
+/// let rejection = Rejection::new(StatusCode::UNAUTHORIZED, "expired_key")
+///     .with_body("application/problem+json", r#"{"title":"The API key has expired","status":401}"#);
+/// ```
+#[derive(Clone, Debug)]
+pub struct Rejection {
+    pub(crate) status: StatusCode,
+    pub(crate) reason: Cow<'static, str>,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+}
+
+impl Rejection {
+    /// Creates an answer without a body. The reason is a short code such as `expired_key`, for the event.
+    pub fn new(status: StatusCode, reason: impl Into<Cow<'static, str>>) -> Self {
+        Self { status, reason: reason.into(), headers: HeaderMap::new(), body: Bytes::new() }
+    }
+
+    /// Sets a response header.
+    #[must_use]
+    pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.insert(name, value);
+        self
+    }
+
+    /// Sets the body and its media type.
+    #[must_use]
+    pub fn with_body(self, media_type: &'static str, body: impl Into<Bytes>) -> Self {
+        let mut rejection = self.with_header(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
+        rejection.body = body.into();
+        rejection
+    }
+
+    /// Returns the status.
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// Returns the reason on the event.
+    pub fn reason(&self) -> &str {
+        &self.reason
+    }
+
+    /// Returns the body.
+    pub fn body(&self) -> &Bytes {
+        &self.body
+    }
+}
