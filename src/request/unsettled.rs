@@ -4,7 +4,7 @@ use crate::{
     usage::{LlmCall, ObservedCall, Recorded, RequestFacts, UsageTap, settle_recorded},
 };
 
-use super::live_tags::{LiveTags, MergedTags};
+use super::live_tags::{FinalTags, LiveTags, MergedTags};
 
 /// Everything about a request that the lazy step turns into the contents of its event.
 ///
@@ -40,7 +40,7 @@ impl Unsettled {
 
 impl Settle for Unsettled {
     fn settle(&mut self, facts: &Facts) -> Settled {
-        let (MergedTags { metadata, sources }, mut diagnostics) = self.tags.settle();
+        let mut tags = self.tags.settle();
         let request = RequestFacts {
             tap: self.tap.as_ref(),
             fields: &self.fields,
@@ -49,14 +49,19 @@ impl Settle for Unsettled {
             path: &facts.path,
             is_success: facts.status.is_some_and(|status| status.is_success()),
             duration: facts.duration,
-            metadata: &metadata,
+            metadata: tags.metadata(),
         };
         let mut llm = match &mut self.call {
             Some(call) => call.settle(&self.recorded, &request),
             None => settle_recorded(&self.recorded, &request),
         };
-        diagnostics.extend(llm.iter_mut().flat_map(LlmCall::take_diagnostics));
-        diagnostics.extend(self.recorded.diagnostic());
+        if let (Some(call), Some(caller)) = (&mut llm, self.tags.caller()) {
+            call.change_error(|error| caller.screen(error).into_owned());
+        }
+        self.tags.report(&tags, llm.as_ref().and_then(LlmCall::cost));
+        tags.diagnostics.extend(llm.iter_mut().flat_map(LlmCall::take_diagnostics));
+        tags.diagnostics.extend(self.recorded.diagnostic());
+        let FinalTags { tags: MergedTags { metadata, sources, .. }, diagnostics, .. } = tags;
         Settled { metadata, sources, diagnostics, llm: llm.map(Box::new) }
     }
 
