@@ -13,7 +13,7 @@ use axum::{Router, body::Body, routing::post};
 use common::Recorder;
 use http::{Request, Response, StatusCode, request::Parts};
 use http_body_util::{BodyExt, Channel};
-use hyper::body::{Body as _, Bytes};
+use hyper::body::Bytes;
 use serde_json::json;
 use tower::{Service, ServiceExt};
 use tower_tagging::{
@@ -133,7 +133,7 @@ impl Governed {
         (status, String::from_utf8(body.into()).unwrap())
     }
 
-    fn event(&self) -> Event {
+    fn event(&self) -> Arc<Event> {
         self.recorder.single()
     }
 }
@@ -226,7 +226,7 @@ async fn screens_every_text_of_the_event() {
     assert_eq!(response.headers()["x-portkey-trace-id"], "trace-hunter2");
     response.into_body().collect().await.unwrap();
     let event = recorder.single();
-    let json = serde_json::to_value(&event).unwrap();
+    let json = serde_json::to_value(&*event).unwrap();
     assert_eq!(json["trace"]["client_trace_id"], "trace-[secret]");
     assert_eq!(json["trace"]["span_path"], "agent/[secret]");
     assert_eq!(json["error"], "failed with [secret]");

@@ -187,9 +187,10 @@ impl OpenRequest {
 
     /// Sets the caller of the request, and reads its tags. Returns the reason if the request is rejected because of them.
     pub(crate) fn identify(&mut self, identity: Identity) -> Option<Diagnostic<'static>> {
-        let Identity { api_key, workspace, virtual_key, scopes, limits, caller, notes, .. } = identity;
+        let Identity { api_key, workspace, virtual_key, provider, scopes, limits, caller, notes, .. } = identity;
         let facts = self.facts_mut();
         (facts.api_key, facts.workspace, facts.virtual_key) = (api_key, workspace, virtual_key);
+        self.unsettled.provider = provider;
         let rejection = self.unsettled.tags.identify(caller, limits, scopes);
         for note in notes {
             self.unsettled.tags.note(note);

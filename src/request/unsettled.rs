@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use crate::{
     body::RequestFields,
     event::{Facts, Settle, Settled},
@@ -15,6 +17,8 @@ pub(crate) struct Unsettled {
     pub(crate) tags: LiveTags,
     /// The fields of the request body.
     pub(crate) fields: RequestFields,
+    /// The provider that serves the call, if an admission chose one.
+    pub(crate) provider: Option<Arc<str>>,
     /// The usage and costs that code recorded.
     pub(crate) recorded: Recorded,
     /// The observed LLM call.
@@ -47,6 +51,7 @@ impl Settle for Unsettled {
             time: facts.time,
             host: &facts.host,
             path: &facts.path,
+            provider: self.provider.as_deref(),
             is_success: facts.status.is_some_and(|status| status.is_success()),
             duration: facts.duration,
             metadata: tags.metadata(),
@@ -77,6 +82,7 @@ impl Settle for Unsettled {
             call.recycle();
             self.spare_call = Some(call);
         }
+        self.provider = None;
         self.recorded = Recorded::default();
         self.fields = RequestFields::default();
     }

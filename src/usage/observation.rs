@@ -88,7 +88,7 @@ impl Observation {
     /// Returns the provider that serves the call.
     fn provider(&self, tap: &UsageTap, model: Option<&str>, request: &RequestFacts<'_>) -> Option<String> {
         let clues = ProviderClues {
-            named: self.endpoint.provider.as_deref(),
+            named: request.provider.or(self.endpoint.provider.as_deref()),
             path_owner: self.endpoint.default_provider,
             hint: self.endpoint.hint.as_deref(),
             model,

@@ -1,0 +1,42 @@
+use crate::usage::Money;
+
+/// The requests that carry a tag, since the process or the contract that names the tag has started.
+///
+/// ```
+/// # use tower_tagging::registry::TagCoverage;
+/// fn print(coverage: &TagCoverage) {
+///     let percent = coverage.share_of_requests().unwrap_or_default() * 100.0;
+///     println!("{}: {percent:.1} % of {} requests", coverage.key, coverage.requests);
+/// }
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TagCoverage {
+    /// The key of the tag.
+    pub key: String,
+    /// The number of requests.
+    pub requests: u64,
+    /// The number of requests whose effective metadata has a value for the tag that is not empty.
+    pub requests_with_tag: u64,
+    /// The known cost of the requests.
+    pub cost: Money,
+    /// The known cost of the requests that carry the tag.
+    pub cost_with_tag: Money,
+}
+
+impl TagCoverage {
+    /// Returns the share of requests that carry the tag, from 0 to 1. `None` without requests.
+    pub fn share_of_requests(&self) -> Option<f64> {
+        share(self.requests_with_tag, self.requests)
+    }
+
+    /// Returns the share of the known cost that carries the tag, from 0 to 1. `None` without a cost.
+    pub fn share_of_cost(&self) -> Option<f64> {
+        share(self.cost_with_tag.nano_usd(), self.cost.nano_usd())
+    }
+}
+
+#[allow(clippy::cast_precision_loss, reason = "a share needs no more than 52 bits")]
+fn share(part: u64, whole: u64) -> Option<f64> {
+    (whole > 0).then(|| part as f64 / whole as f64)
+}
