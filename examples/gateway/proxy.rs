@@ -6,7 +6,8 @@ use std::{convert::Infallible, error::Error, sync::Arc, time::Duration};
 use axum::{
     Json, Router,
     body::Body,
-    extract::{Request, State},
+    extract::Request,
+    middleware::{Next, from_fn},
     response::{IntoResponse, Response},
 };
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header, uri::PathAndQuery};
@@ -21,37 +22,63 @@ use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
 };
 use serde_json::json;
-use tower_tagging::Tags;
-
-use crate::keys::Keys;
+use tower_tagging::{
+    Tags,
+    registry::{Registry, VirtualKey},
+};
 
 /// The time that the upstream has to accept a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 struct Upstream {
-    base: Uri,
     client: Client<HttpsConnector<HttpConnector>, Body>,
     /// The API keys that authenticate callers of the gateway, which the upstream must not see.
-    keys: Option<Arc<Keys>>,
+    registry: Option<Registry>,
 }
 
-pub(crate) fn router(base: Uri, keys: Option<Arc<Keys>>) -> Router {
+/// Creates a router that forwards each request: to the provider of its virtual key, or else to `base`. Without a base,
+/// `demo` answers requests without a virtual key.
+pub(crate) fn router(base: Option<Uri>, registry: Option<Registry>, demo: Router) -> Router {
     let mut tcp = HttpConnector::new();
     tcp.set_nodelay(true);
     tcp.enforce_http(false);
     tcp.set_connect_timeout(Some(CONNECT_TIMEOUT));
     let connector = HttpsConnectorBuilder::new().with_webpki_roots().https_or_http().enable_http1().wrap_connector(tcp);
     let client = Client::builder(TokioExecutor::new()).pool_timer(TokioTimer::new()).build(connector);
-    // Axum clones the state several times per request.
-    Router::new().fallback(forward).with_state(Arc::new(Upstream { base, client, keys }))
+    let upstream = Arc::new(Upstream { client, registry });
+    let Some(base) = base else {
+        let forward_or_next = async move |request: Request, next: Next| match virtual_key(&request) {
+            Some(key) => forward_to(&upstream, &key, request).await,
+            None => next.run(request).await,
+        };
+        return demo.layer(from_fn(forward_or_next));
+    };
+    let base = Arc::new(base);
+    Router::new().fallback(async move |request: Request| match virtual_key(&request) {
+        Some(key) => forward_to(&upstream, &key, request).await,
+        None => forward(&upstream, &base, None, request).await,
+    })
 }
 
-async fn forward(State(upstream): State<Arc<Upstream>>, request: Request) -> Response {
+/// Returns the virtual key that the request names and may use.
+fn virtual_key(request: &Request) -> Option<Arc<VirtualKey>> {
+    request.extensions().get().cloned()
+}
+
+async fn forward_to(upstream: &Upstream, key: &VirtualKey, request: Request) -> Response {
+    match key.url().parse() {
+        Ok(base) => forward(upstream, &base, Some(key), request).await,
+        // The registry has checked the URL.
+        Err(_) => failure(StatusCode::BAD_GATEWAY, "invalid_base_url", "the URL of the virtual key is invalid"),
+    }
+}
+
+async fn forward(upstream: &Upstream, base: &Uri, key: Option<&VirtualKey>, request: Request) -> Response {
     let (mut head, body) = request.into_parts();
     if head.method == http::Method::CONNECT {
         return failure(StatusCode::METHOD_NOT_ALLOWED, "no_tunnels", "CONNECT is not supported");
     }
-    match target(&upstream.base, &head.uri) {
+    match target(base, &head.uri) {
         Ok(uri) => head.uri = uri,
         Err(error) => return failure(StatusCode::BAD_REQUEST, "invalid_target", &error.to_string()),
     }
@@ -70,8 +97,11 @@ async fn forward(State(upstream): State<Arc<Upstream>>, request: Request) -> Res
     head.extensions.clear();
     let accepts_trailers = accepts_trailers(&head.headers);
     remove_hop_by_hop(&mut head.headers);
-    if let Some(keys) = &upstream.keys {
-        keys.strip(&mut head.headers);
+    if let Some(registry) = &upstream.registry {
+        registry.strip_credentials(&mut head.headers);
+    }
+    if let Some(key) = key {
+        key.authorize(&mut head.headers);
     }
     if accepts_trailers {
         head.headers.insert(header::TE, HeaderValue::from_static("trailers"));

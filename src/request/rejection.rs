@@ -22,12 +22,13 @@ pub struct Rejection {
     pub(crate) reason: Cow<'static, str>,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
+    pub(crate) notes: Vec<Diagnostic<'static>>,
 }
 
 impl Rejection {
     /// Creates an answer without a body. The reason is a short code such as `expired_key`, for the event.
     pub fn new(status: StatusCode, reason: impl Into<Cow<'static, str>>) -> Self {
-        Self { status, reason: reason.into(), headers: HeaderMap::new(), body: Bytes::new() }
+        Self { status, reason: reason.into(), headers: HeaderMap::new(), body: Bytes::new(), notes: Vec::new() }
     }
 
     /// Creates the answer to a request that is rejected because of its tags: status 400, with the reason in a header.
@@ -59,6 +60,13 @@ impl Rejection {
         let mut rejection = self.with_header(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
         rejection.body = body.into();
         rejection
+    }
+
+    /// Adds a diagnostic to the event.
+    #[must_use]
+    pub fn with_note(mut self, note: Diagnostic<'static>) -> Self {
+        self.notes.push(note);
+        self
     }
 
     /// Returns the status.

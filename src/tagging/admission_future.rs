@@ -53,8 +53,11 @@ where
         Self { state: State::Reading { reading: Some(Box::new(reading)) } }
     }
 
-    pub(super) fn rejected(tags: &Tags, rejection: Box<Rejection>) -> Self {
+    pub(super) fn rejected(tags: &Tags, mut rejection: Box<Rejection>) -> Self {
         tags.reject(&rejection.reason);
+        for note in std::mem::take(&mut rejection.notes) {
+            tags.diagnose(note);
+        }
         Self { state: State::Rejected { rejection: Some(rejection) } }
     }
 }

@@ -4,7 +4,7 @@ use http::request::Parts;
 use tower_layer::Layer;
 
 use crate::{
-    request::{Caller, Rejection, Tags},
+    request::{Caller, Rejection, Tags, Verdict},
     sink::Delivery,
 };
 
@@ -115,10 +115,13 @@ impl AdmissionLayer {
 
 /// Asks the rules of the caller.
 pub(super) fn decide(tags: &Tags, caller: Arc<dyn Caller>, may_learn_user: bool) -> Decision {
-    use crate::request::Verdict;
     match tags.check(&*caller, may_learn_user) {
         Verdict::ReadBody if may_learn_user => Decision::ReadBody(caller),
         Verdict::Admit | Verdict::ReadBody => Decision::Call,
+        Verdict::Report(notes) => {
+            notes.into_iter().for_each(|note| tags.diagnose(note));
+            Decision::Call
+        }
         Verdict::Reject(rejection) => Decision::Reject(rejection),
     }
 }
