@@ -1,15 +1,56 @@
 //! Callers, the tags that they carry, and the tags that they may set.
 
+mod access;
+mod build;
+mod callers;
 mod claims;
+mod closest;
+mod config;
 #[cfg(feature = "schema")]
 mod contract;
+mod file_set;
+#[cfg(feature = "jwt")]
+mod jwt_settings;
+mod key_counters;
+#[cfg(feature = "jwt")]
+mod key_set_location;
+mod keys;
 mod login;
 mod names;
+mod principal;
+mod principal_status;
+mod problem;
+mod quote;
+mod registry;
+mod registry_builder;
+mod registry_report;
+mod registry_status;
 mod screening;
+mod shared;
+mod snapshot;
+mod source;
+mod virtual_keys;
+mod watcher;
 
-pub use self::claims::{Claims, Otherwise};
 #[cfg(feature = "schema")]
 pub use self::contract::{Contract, ContractMode, SchemaError, Violation, ViolationKind};
-pub use self::login::{LoginClaims, PeerIdentity, SpiffeTags, TagMapping};
-pub use self::names::{KeyStyle, Names, NamesBuilder};
-pub use self::screening::{Screening, ScreeningAction, ScreeningBuilder, ScreeningKind};
+pub use self::{
+    access::{ErrorStyle, UnknownKeys},
+    callers::{Permission, Permissions, RegisteredKey, Workspace},
+    claims::{Claims, Otherwise},
+    config::{ConfigFormat, ConfigProblem},
+    key_counters::KeyCounters,
+    keys::{ApiKey, KeySecret, SecretDigest},
+    login::{LoginClaims, PeerIdentity, SpiffeTags, TagMapping},
+    names::{KeyStyle, Names, NamesBuilder},
+    principal::Principal,
+    principal_status::PrincipalStatus,
+    registry::Registry,
+    registry_builder::RegistryBuilder,
+    registry_report::RegistryReport,
+    registry_status::RegistryStatus,
+    screening::{Screening, ScreeningAction, ScreeningBuilder, ScreeningKind},
+    virtual_keys::{Credential, VirtualKey, VirtualKeyStatus},
+};
+#[cfg(feature = "jwt")]
+pub use self::{jwt_settings::JwtSettings, key_set_location::KeySetLocation};

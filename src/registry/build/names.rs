@@ -1,0 +1,22 @@
+use super::super::{
+    problem::Problems,
+    quote::{may_be_secret, quoted},
+};
+
+/// Checks the names of a section, which are sorted.
+pub(super) fn check<T>(section: &str, items: &[T], name_of: impl Fn(&T) -> &str, problems: &mut Problems) {
+    let mut last = None;
+    for item in items {
+        let name = name_of(item);
+        if last == Some(name) {
+            problems.add(&[section, name], format!("{} is defined twice", quoted(name)));
+        }
+        last = Some(name);
+        if name.trim().is_empty() || name.chars().any(char::is_control) {
+            problems.add(&[section, name], "expected a name of visible characters");
+        } else if may_be_secret(name) {
+            let message = "the name looks like a secret: expected a name that events may show";
+            problems.add(&[section, name], message);
+        }
+    }
+}

@@ -1,0 +1,29 @@
+use std::fmt;
+
+/// A problem of a configuration file.
+///
+/// Its text has the form that editors and terminals recognize: `gateway.toml:12:5: unknown key "workspce": did you mean
+/// "workspace"?`. It never quotes a value, because the value may be a secret that is in the wrong place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ConfigProblem {
+    /// The path of the file, if any.
+    pub file: Option<String>,
+    /// The line, counted from 1.
+    pub line: usize,
+    /// The column in characters, counted from 1.
+    pub column: usize,
+    /// The place in the configuration, such as `api_keys.web.workspace`. Empty for errors of syntax.
+    pub path: String,
+    /// The problem.
+    pub message: String,
+}
+
+impl fmt::Display for ConfigProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(file) = &self.file {
+            write!(f, "{file}:")?;
+        }
+        write!(f, "{}:{}: {}", self.line, self.column, self.message)
+    }
+}

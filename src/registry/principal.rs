@@ -1,0 +1,246 @@
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::SystemTime,
+};
+
+use http::{HeaderName, request::Parts};
+
+use crate::{
+    Metadata,
+    metadata::{Limits, Scopes},
+};
+
+#[cfg(feature = "schema")]
+use super::contract::Contract;
+use super::{
+    access::{ErrorStyle, UnknownKeys},
+    callers::Permissions,
+    claims::Claims,
+    key_counters::LiveCounters,
+    login::{LoginClaims, PeerIdentity},
+    names::Names,
+    principal_status::PrincipalStatus,
+    screening::Screening,
+    snapshot::{CallerRules, KeyEntry, Snapshot, WorkspaceEntry},
+    virtual_keys::VirtualKey,
+};
+
+/// The caller of a request, as a [`Registry`](super::Registry) identified it.
+///
+/// A principal belongs to the state of the registry at the time of the request. A reload does not change it. Cloning
+/// increments a reference count.
+#[derive(Clone)]
+pub struct Principal {
+    snapshot: Arc<Snapshot>,
+    status: PrincipalStatus,
+    /// The position of the key.
+    key: Option<usize>,
+    /// The position of the header in `key_headers`, and of the value in the header.
+    found: Option<(usize, usize)>,
+}
+
+impl Principal {
+    pub(crate) fn new(snapshot: Arc<Snapshot>, head: &Parts, now: SystemTime) -> Self {
+        let has_ended = |end: Option<SystemTime>| end.is_some_and(|end| end <= now);
+        let found = snapshot.find_key(&head.headers).and_then(|found| {
+            let key = snapshot.keys.get(found.secret.key)?;
+            let status = if key.disabled {
+                PrincipalStatus::Disabled
+            } else if has_ended(key.expires_at) || has_ended(found.secret.expires_at) {
+                PrincipalStatus::Expired
+            } else {
+                PrincipalStatus::Known
+            };
+            Some((status, found.secret.key, (found.header, found.value)))
+        });
+        match found {
+            Some((status, key, found)) => Self { snapshot, status, key: Some(key), found: Some(found) },
+            None if snapshot.has_gateway_key(&head.headers) => Self::without_key(snapshot, PrincipalStatus::Unknown),
+            None => Self::without_key(snapshot, PrincipalStatus::Missing),
+        }
+    }
+
+    fn without_key(snapshot: Arc<Snapshot>, status: PrincipalStatus) -> Self {
+        Self { snapshot, status, key: None, found: None }
+    }
+
+    /// Returns the result of looking for the key.
+    pub fn status(&self) -> PrincipalStatus {
+        self.status
+    }
+
+    /// Returns the name of the key, also if it has expired or is disabled.
+    pub fn api_key(&self) -> Option<&str> {
+        self.api_key_name().map(|name| &**name)
+    }
+
+    /// Returns the slug of the key's workspace.
+    pub fn workspace(&self) -> Option<&str> {
+        self.workspace_slug().map(|slug| &**slug)
+    }
+
+    /// Returns the name of the key's workspace for display.
+    pub fn workspace_name(&self) -> Option<&str> {
+        self.workspace_entry().map(|workspace| workspace.display_name.as_deref().unwrap_or(&workspace.slug))
+    }
+
+    /// Returns the rights in the admin API. They are empty unless the status is [`PrincipalStatus::Known`].
+    pub fn permissions(&self) -> Permissions {
+        let key = self.key().filter(|_| self.status == PrincipalStatus::Known);
+        key.map(|key| key.permissions).unwrap_or_default()
+    }
+
+    /// Returns the trusted tags of the key and its workspace, and the defaults of the contracts.
+    ///
+    /// Of several contracts with a default for the same tag, that of the key wins, then that of the workspace.
+    pub fn scopes(&self) -> &Scopes {
+        &self.rules().scopes
+    }
+
+    /// Returns [`scopes`](Self::scopes), and the trusted tags from headers of the operator's proxy, from
+    /// [`LoginClaims`], and from [`PeerIdentity`].
+    pub fn scopes_of(&self, head: &Parts) -> Scopes {
+        let mut scopes = self.scopes().clone();
+        self.snapshot.access.add_trusted(head, &mut scopes);
+        if let Some(LoginClaims(claims)) = head.extensions.get() {
+            self.snapshot.login.read(claims, &mut scopes);
+        }
+        if let Some((rules, peer)) = self.snapshot.spiffe.as_ref().zip(head.extensions.get::<PeerIdentity>()) {
+            rules.read(peer, &mut scopes);
+        }
+        scopes
+    }
+
+    /// Returns the forced tags of a key with
+    /// [`forced_override`](super::RegisteredKey::forced_override). A client's value for them counts only if it is not
+    /// empty.
+    ///
+    /// The same tags are in [`scopes`](Self::scopes) under [`Scope::Fallback`](crate::Scope::Fallback).
+    pub fn fallback_if_empty(&self) -> &Metadata {
+        const NONE: &Metadata = &Metadata::new();
+        self.key().map_or(NONE, |key| &key.fallback_if_empty)
+    }
+
+    /// Returns the tags that the client may set. `None` if it may set all.
+    pub fn claims(&self) -> Option<&Claims> {
+        self.key()?.claims.as_ref()
+    }
+
+    /// Returns the contracts that apply: the global one, that of the workspace, and that of the key.
+    #[cfg(feature = "schema")]
+    pub fn contracts(&self) -> &[Arc<Contract>] {
+        &self.rules().contracts
+    }
+
+    /// Returns the limits of the workspace. `None` leaves those of the layer.
+    pub fn limits(&self) -> Option<Limits> {
+        self.workspace_entry()?.limits
+    }
+
+    /// Returns the header of the key, and the position of its value among the values of the header.
+    pub fn key_header(&self) -> Option<(&HeaderName, usize)> {
+        let (header, value) = self.found?;
+        Some((&self.snapshot.access.key_headers.get(header)?.name, value))
+    }
+
+    /// Returns a virtual key, whether or not the caller may use it.
+    pub fn virtual_key(&self, slug: &str) -> Option<&VirtualKey> {
+        self.snapshot.virtual_key(slug)
+    }
+
+    /// Returns `true` if the caller may use a virtual key: its API key is valid, and its workspace is one of the virtual
+    /// key's.
+    pub fn may_use(&self, virtual_key: &VirtualKey) -> bool {
+        let workspace = self.workspace().filter(|_| self.status == PrincipalStatus::Known);
+        workspace.is_some_and(|slug| virtual_key.is_for_workspace(slug))
+    }
+
+    /// Counts a request of the key and of its workspace.
+    pub fn count_request(&self) {
+        self.count(1, |counters| &counters.requests);
+    }
+
+    /// Counts tags of the client that trusted tags shadow.
+    pub fn count_shadowed(&self, tags: u64) {
+        self.count(tags, |counters| &counters.shadowed);
+    }
+
+    /// Counts tags of the client that the claims do not allow.
+    pub fn count_denied_claims(&self, tags: u64) {
+        self.count(tags, |counters| &counters.denied_claims);
+    }
+
+    /// Counts a request that is rejected.
+    pub fn count_rejected(&self) {
+        self.count(1, |counters| &counters.rejected);
+    }
+
+    fn count(&self, number: u64, counter: impl Fn(&LiveCounters) -> &AtomicU64) {
+        counter(&self.rules().counters).fetch_add(number, Ordering::Relaxed);
+        if let Some(workspace) = self.workspace_entry() {
+            counter(&workspace.counters).fetch_add(number, Ordering::Relaxed);
+        }
+    }
+
+    /// Returns the rules for the keys of tags.
+    pub fn names(&self) -> &Names {
+        &self.snapshot.names
+    }
+
+    /// Returns the secrets and personal data that are removed from tags.
+    pub fn screening(&self) -> &Screening {
+        &self.snapshot.screening
+    }
+
+    /// Returns the treatment of callers without a known key.
+    pub fn unknown_keys(&self) -> UnknownKeys {
+        self.snapshot.access.unknown_keys
+    }
+
+    /// Returns the form of the answers to rejected requests.
+    pub fn error_style(&self) -> ErrorStyle {
+        self.snapshot.access.errors
+    }
+
+    /// Returns `true` if the registry has virtual keys. Otherwise, headers that name one have no effect.
+    pub fn has_virtual_keys(&self) -> bool {
+        !self.snapshot.virtual_keys.is_empty()
+    }
+
+    /// Returns the name of the key, shared.
+    pub(crate) fn api_key_name(&self) -> Option<&Arc<str>> {
+        self.key().map(|key| &key.name)
+    }
+
+    /// Returns the slug of the workspace, shared.
+    pub(crate) fn workspace_slug(&self) -> Option<&Arc<str>> {
+        self.workspace_entry().map(|workspace| &workspace.slug)
+    }
+
+    fn key(&self) -> Option<&KeyEntry> {
+        self.snapshot.keys.get(self.key?)
+    }
+
+    fn workspace_entry(&self) -> Option<&WorkspaceEntry> {
+        self.snapshot.workspaces.get(self.key()?.workspace?)
+    }
+
+    fn rules(&self) -> &CallerRules {
+        self.key().map_or(&self.snapshot.anonymous, |key| &key.rules)
+    }
+}
+
+impl fmt::Debug for Principal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Principal")
+            .field("status", &self.status)
+            .field("api_key", &self.api_key())
+            .field("workspace", &self.workspace())
+            .field("permissions", &self.permissions())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,211 @@
+use std::{
+    collections::BTreeMap,
+    fmt,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use http::{HeaderMap, request::Parts};
+
+use crate::ConfigError;
+
+#[cfg(feature = "jwt")]
+use super::jwt_settings::JwtSettings;
+use super::{
+    build::build,
+    config::{self, ConfigFormat, ConfigProblem},
+    principal::Principal,
+    problem::Problems,
+    registry_builder::RegistryBuilder,
+    registry_report::RegistryReport,
+    registry_status::RegistryStatus,
+    shared::Shared,
+    snapshot::Snapshot,
+    source::{Source, load_file, read_file},
+    virtual_keys::VirtualKeyStatus,
+    watcher,
+};
+
+/// The API keys, workspaces, and virtual keys of a service.
+///
+/// See the [module](crate::registry) for its sources. Clones are handles of the same registry.
+#[derive(Clone)]
+pub struct Registry {
+    shared: Arc<Shared>,
+}
+
+impl Registry {
+    /// Creates a builder.
+    pub fn builder() -> RegistryBuilder {
+        RegistryBuilder::default()
+    }
+
+    /// Loads a configuration file: JSON if its extension is `json`, and TOML otherwise.
+    ///
+    /// Relative paths in the file start at its folder.
+    ///
+    /// # Errors
+    ///
+    /// Returns every problem of the file, with line and column.
+    pub fn from_file(path: impl Into<PathBuf>) -> Result<Self, ConfigError> {
+        let path = path.into();
+        let snapshot = load_file(&path, None)?;
+        Ok(Self::with(snapshot, Source::File(path)))
+    }
+
+    /// Loads a configuration in TOML.
+    ///
+    /// # Errors
+    ///
+    /// Returns every problem of the text, with line and column.
+    pub fn from_toml(text: &str) -> Result<Self, ConfigError> {
+        Ok(Self::with(config::load(text, ConfigFormat::Toml, None, None)?, Source::Code))
+    }
+
+    /// Loads a configuration in JSON, with the same keys as in TOML. Times are texts such as `"2027-06-30T00:00:00Z"`.
+    ///
+    /// # Errors
+    ///
+    /// Returns every problem of the text, with line and column.
+    pub fn from_json(text: &str) -> Result<Self, ConfigError> {
+        Ok(Self::with(config::load(text, ConfigFormat::Json, None, None)?, Source::Code))
+    }
+
+    /// Returns every problem of a configuration, in the order of the text.
+    pub fn check(text: &str, format: ConfigFormat) -> Vec<ConfigProblem> {
+        config::check(text, format, None)
+    }
+
+    /// Returns every problem of a configuration file, in the order of its text.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the file cannot be read.
+    pub fn check_file(path: impl AsRef<Path>) -> Result<Vec<ConfigProblem>, ConfigError> {
+        let path = path.as_ref().to_owned();
+        Ok(config::check(&read_file(&path)?, ConfigFormat::of(&path), Some(&path)))
+    }
+
+    pub(crate) fn with(snapshot: Snapshot, source: Source) -> Self {
+        Self { shared: Shared::new(snapshot, source) }
+    }
+
+    /// Identifies the caller of a request. Takes no lock and does not allocate.
+    pub fn principal(&self, head: &Parts) -> Principal {
+        self.principal_at(head, SystemTime::now())
+    }
+
+    /// Identifies the caller of a request at a time, which decides about keys that expire.
+    pub fn principal_at(&self, head: &Parts, now: SystemTime) -> Principal {
+        Principal::new(self.shared.current(), head, now)
+    }
+
+    /// Removes every value that is a known key from the headers for credentials, before a proxy forwards a request.
+    ///
+    /// Headers for credentials are the headers in which keys are looked for, and those whose name contains `auth`, `key`,
+    /// `token`, `secret`, `credential`, or `password`. Keys that have expired or are disabled are known, too. All other
+    /// values stay as they were received.
+    pub fn strip_credentials(&self, headers: &mut HeaderMap) {
+        self.shared.current().strip_keys(headers);
+    }
+
+    /// Loads the file again.
+    ///
+    /// # Errors
+    ///
+    /// Returns every problem of the file. The previous state then stays in force. A registry from code returns an error:
+    /// use [`replace`](Self::replace).
+    pub fn reload(&self) -> Result<(), ConfigError> {
+        watcher::reload(&self.shared)
+    }
+
+    /// Replaces the state by a definition from code.
+    ///
+    /// # Errors
+    ///
+    /// Returns every problem of the definition. The previous state then stays in force.
+    pub fn replace(&self, definition: RegistryBuilder) -> Result<(), ConfigError> {
+        self.shared.update(|previous| snapshot_of(definition, Some(previous)))
+    }
+
+    /// Looks for changes of the file at an interval, on a thread that ends with the last handle of the registry.
+    ///
+    /// The contents are compared, including those of the files with the secrets of virtual keys. A broken file leaves the
+    /// previous state in force. The reason is in [`status`](Self::status), and is logged once.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the registry is not from a file, or if the thread cannot be started.
+    pub fn watch(&self, interval: Duration) -> Result<(), ConfigError> {
+        watcher::watch(&self.shared, interval)
+    }
+
+    /// Returns the source, and how current the state is.
+    pub fn status(&self) -> RegistryStatus {
+        self.shared.status(SystemTime::now())
+    }
+
+    /// Returns the counts of all callers.
+    pub fn report(&self) -> RegistryReport {
+        let snapshot = self.shared.current();
+        let keys = snapshot.keys.iter().map(|key| (key.name.to_string(), key.rules.counters.read()));
+        let workspaces = snapshot.workspaces.iter();
+        let workspaces = workspaces.map(|workspace| (workspace.slug.to_string(), workspace.counters.read()));
+        RegistryReport {
+            keys: keys.collect(),
+            workspaces: workspaces.collect(),
+            anonymous: snapshot.anonymous.counters.read(),
+        }
+    }
+
+    /// Returns the sections of the file that the registry does not read, such as `limits`.
+    pub fn ignored_sections(&self) -> Vec<String> {
+        self.shared.current().ignored_sections.iter().cloned().collect()
+    }
+
+    /// Sets the status of a virtual key, until it is set again. Returns `false` if there is no such virtual key.
+    ///
+    /// The status stays when the registry is reloaded.
+    pub fn set_virtual_key_status(&self, slug: &str, status: VirtualKeyStatus) -> bool {
+        let snapshot = self.shared.current();
+        snapshot.virtual_key(slug).map(|key| key.set_status(status)).is_some()
+    }
+
+    /// Returns the status of every virtual key at a time, by its slug.
+    pub fn virtual_key_statuses(&self, now: SystemTime) -> BTreeMap<String, VirtualKeyStatus> {
+        let snapshot = self.shared.current();
+        snapshot.virtual_keys.iter().map(|key| (key.slug.clone(), key.status_at(now))).collect()
+    }
+
+    /// Returns the settings for tokens.
+    #[cfg(feature = "jwt")]
+    pub fn jwt_settings(&self) -> Option<JwtSettings> {
+        self.shared.current().jwt.clone()
+    }
+}
+
+impl RegistryBuilder {
+    /// Builds the registry.
+    ///
+    /// # Errors
+    ///
+    /// Returns every problem, each with its place: `api_keys.web.workspace: unknown workspace "acmee"`.
+    pub fn build(self) -> Result<Registry, ConfigError> {
+        Ok(Registry::with(snapshot_of(self, None)?, Source::Code))
+    }
+}
+
+/// Validates a definition from code.
+pub(crate) fn snapshot_of(definition: RegistryBuilder, previous: Option<&Snapshot>) -> Result<Snapshot, ConfigError> {
+    let mut problems = Problems::default();
+    let snapshot = build(definition, previous, &mut problems);
+    problems.into_result().map(|()| snapshot)
+}
+
+impl fmt::Debug for Registry {
+    /// Writes the status. Keys, digests, and credentials are not part of it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Registry").field("status", &self.status()).finish_non_exhaustive()
+    }
+}

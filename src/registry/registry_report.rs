@@ -1,0 +1,15 @@
+use std::collections::BTreeMap;
+
+use super::key_counters::KeyCounters;
+
+/// The counts of all callers. They continue when a registry is reloaded.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RegistryReport {
+    /// The counts of each API key, by its name.
+    pub keys: BTreeMap<String, KeyCounters>,
+    /// The counts of each workspace, by its slug.
+    pub workspaces: BTreeMap<String, KeyCounters>,
+    /// The counts of callers without a known key.
+    pub anonymous: KeyCounters,
+}

@@ -1,0 +1,128 @@
+//! The state that all handles of a registry share.
+
+use std::{
+    sync::{Arc, Mutex, mpsc::Sender},
+    time::{Duration, SystemTime},
+};
+
+use arc_swap::ArcSwap;
+
+use crate::{ConfigError, sync::lock};
+
+use super::{registry_status::RegistryStatus, snapshot::Snapshot, source::Source};
+
+/// The state that all handles of a registry share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    current: ArcSwap<Snapshot>,
+    pub(crate) source: Source,
+    /// Held while a source is read, so that an older state never replaces a newer one.
+    updating: Mutex<()>,
+    history: Mutex<History>,
+    /// Background work ends when these are dropped.
+    guards: Mutex<Vec<Sender<()>>>,
+}
+
+#[derive(Debug)]
+struct History {
+    loaded_at: SystemTime,
+    /// The time at which the source was last found to be as the state is.
+    confirmed_at: SystemTime,
+    last_error: Option<String>,
+    /// The last error that was logged.
+    logged: Option<String>,
+    reloads: u64,
+}
+
+impl Shared {
+    pub(crate) fn new(snapshot: Snapshot, source: Source) -> Arc<Self> {
+        let now = SystemTime::now();
+        let history = History { loaded_at: now, confirmed_at: now, last_error: None, logged: None, reloads: 0 };
+        Arc::new(Self {
+            current: ArcSwap::from_pointee(snapshot),
+            source,
+            updating: Mutex::default(),
+            history: Mutex::new(history),
+            guards: Mutex::default(),
+        })
+    }
+
+    pub(crate) fn current(&self) -> Arc<Snapshot> {
+        self.current.load_full()
+    }
+
+    /// Replaces the state. After an error, the old state stays in force, and the error is in the status.
+    pub(crate) fn update(
+        &self,
+        load: impl FnOnce(&Snapshot) -> Result<Snapshot, ConfigError>,
+    ) -> Result<(), ConfigError> {
+        let _turn = lock(&self.updating);
+        match load(&self.current.load()) {
+            Ok(snapshot) => {
+                self.current.store(Arc::new(snapshot));
+                let mut history = lock(&self.history);
+                history.loaded_at = SystemTime::now();
+                history.reloads += 1;
+                history.confirm();
+                Ok(())
+            }
+            Err(error) => {
+                self.fail(&error.to_string());
+                Err(error)
+            }
+        }
+    }
+
+    /// Records that the source is unchanged.
+    pub(crate) fn confirm(&self) {
+        lock(&self.history).confirm();
+    }
+
+    /// Records that the source cannot be read. Each distinct error is logged once.
+    pub(crate) fn fail(&self, error: &str) {
+        let mut history = lock(&self.history);
+        history.last_error = Some(error.to_owned());
+        if history.logged.as_deref() != Some(error) {
+            history.logged = Some(error.to_owned());
+            drop(history);
+            let source = self.source.name();
+            tracing::warn!(
+                target: "tower_tagging::registry", source, error,
+                "the registry is not reloaded, its previous state stays in force"
+            );
+        }
+    }
+
+    pub(crate) fn has_failed(&self) -> bool {
+        lock(&self.history).last_error.is_some()
+    }
+
+    /// Keeps a sender until the last handle is dropped.
+    pub(crate) fn keep(&self, guard: Sender<()>) {
+        lock(&self.guards).push(guard);
+    }
+
+    pub(crate) fn status(&self, now: SystemTime) -> RegistryStatus {
+        let snapshot = self.current.load();
+        let history = lock(&self.history);
+        let age = now.duration_since(history.confirmed_at).unwrap_or_default();
+        RegistryStatus {
+            source: self.source.name(),
+            loaded_at: history.loaded_at,
+            age: if matches!(self.source, Source::Code) { Duration::ZERO } else { age },
+            last_error: history.last_error.clone(),
+            keys: snapshot.keys.len(),
+            workspaces: snapshot.workspaces.len(),
+            virtual_keys: snapshot.virtual_keys.len(),
+            reloads: history.reloads,
+        }
+    }
+}
+
+impl History {
+    fn confirm(&mut self) {
+        self.confirmed_at = SystemTime::now();
+        self.last_error = None;
+        self.logged = None;
+    }
+}

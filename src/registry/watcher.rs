@@ -1,0 +1,61 @@
+//! The reload of a file.
+
+use std::{
+    sync::{
+        Arc, Weak,
+        mpsc::{self, Receiver, RecvTimeoutError},
+    },
+    thread,
+    time::Duration,
+};
+
+use crate::ConfigError;
+
+use super::{
+    shared::Shared,
+    source::{Source, load_file, read_file},
+};
+
+/// Loads the file again.
+pub(crate) fn reload(shared: &Shared) -> Result<(), ConfigError> {
+    match &shared.source {
+        Source::File(path) => shared.update(|previous| load_file(path, Some(previous))),
+        Source::Code => Err(ConfigError::new("the registry is not from a file: use `Registry::replace`")),
+    }
+}
+
+/// Starts a thread that reloads the file when it changes.
+pub(crate) fn watch(shared: &Arc<Shared>, interval: Duration) -> Result<(), ConfigError> {
+    if !matches!(shared.source, Source::File(_)) {
+        return Err(ConfigError::new("only a registry from a file can be watched"));
+    }
+    let (guard, dropped) = mpsc::channel();
+    let weak = Arc::downgrade(shared);
+    thread::Builder::new()
+        .name("tagging-registry".to_owned())
+        .spawn(move || run(&weak, &dropped, interval))
+        .map_err(|error| ConfigError::new(format!("cannot start a thread that watches the file ({error})")))?;
+    shared.keep(guard);
+    Ok(())
+}
+
+fn run(shared: &Weak<Shared>, dropped: &Receiver<()>, interval: Duration) {
+    // The sender never sends. It is dropped with the last handle.
+    while dropped.recv_timeout(interval.max(Duration::from_millis(1))) == Err(RecvTimeoutError::Timeout) {
+        let Some(shared) = shared.upgrade() else { return };
+        look(&shared);
+    }
+}
+
+/// Reloads the file if it has changed, or could not be loaded the last time.
+fn look(shared: &Shared) {
+    let Source::File(path) = &shared.source else { return };
+    match read_file(path) {
+        Err(error) => shared.fail(&error.to_string()),
+        Ok(text) if shared.has_failed() || shared.current().files.has_changed(&text) => {
+            // The error is in the status.
+            let _ = reload(shared);
+        }
+        Ok(_) => shared.confirm(),
+    }
+}
