@@ -78,6 +78,10 @@ codes! {
     ///
     /// The detail is the client's value, or else the handler's. There is one note per key.
     Shadowed = "shadowed",
+    /// A header chose a value that the caller's claim does not contain. The detail is that value.
+    ///
+    /// The first value of the claim was used.
+    NotInClaim = "not_in_claim",
     /// A header that is marked sensitive was ignored.
     SensitiveHeader = "sensitive_header",
     /// A header with a trace or span id was ignored.
