@@ -94,6 +94,10 @@ codes! {
     PossibleTypo = "possible_typo",
     /// A header that only the operator's proxy sets was ignored, because the request has different values of it.
     AmbiguousHeader = "ambiguous_header",
+    /// A header chose a value that the caller's claim does not contain. The detail is that value.
+    ///
+    /// The first value of the claim was used.
+    NotInClaim = "not_in_claim",
     /// A header that is marked sensitive was ignored.
     SensitiveHeader = "sensitive_header",
     /// A header with a trace or span id was ignored.
