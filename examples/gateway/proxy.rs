@@ -6,8 +6,8 @@ use std::{convert::Infallible, error::Error, sync::Arc, time::Duration};
 use axum::{
     Json, Router,
     body::Body,
-    extract::Request,
-    middleware::{Next, from_fn},
+    extract::{Request, State},
+    middleware::{Next, from_fn_with_state},
     response::{IntoResponse, Response},
 };
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header, uri::PathAndQuery};
@@ -31,6 +31,8 @@ use tower_tagging::{
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 struct Upstream {
+    /// The upstream of requests without a virtual key.
+    base: Option<Uri>,
     client: Client<HttpsConnector<HttpConnector>, Body>,
     /// The API keys that authenticate callers of the gateway, which the upstream must not see.
     registry: Option<Registry>,
@@ -45,35 +47,46 @@ pub(crate) fn router(base: Option<Uri>, registry: Option<Registry>, demo: Router
     tcp.set_connect_timeout(Some(CONNECT_TIMEOUT));
     let connector = HttpsConnectorBuilder::new().with_webpki_roots().https_or_http().enable_http1().wrap_connector(tcp);
     let client = Client::builder(TokioExecutor::new()).pool_timer(TokioTimer::new()).build(connector);
-    let upstream = Arc::new(Upstream { client, registry });
-    let Some(base) = base else {
-        let forward_or_next = async move |request: Request, next: Next| match virtual_key(&request) {
-            Some(key) => forward_to(&upstream, &key, request).await,
-            None => next.run(request).await,
-        };
-        return demo.layer(from_fn(forward_or_next));
-    };
-    let base = Arc::new(base);
-    Router::new().fallback(async move |request: Request| match virtual_key(&request) {
+    let has_base = base.is_some();
+    // Axum clones the state several times per request.
+    let upstream = Arc::new(Upstream { base, client, registry });
+    if has_base {
+        Router::new().fallback(forward).with_state(upstream)
+    } else {
+        demo.layer(from_fn_with_state(upstream, forward_or_answer))
+    }
+}
+
+async fn forward(State(upstream): State<Arc<Upstream>>, request: Request) -> Response {
+    match (virtual_key(&request), &upstream.base) {
+        (Some(key), _) => forward_to(&upstream, &key, request).await,
+        (None, Some(base)) => forward_under(&upstream, base, None, request).await,
+        (None, None) => failure(StatusCode::BAD_GATEWAY, "no_upstream", "the request names no virtual key"),
+    }
+}
+
+/// Forwards requests with a virtual key. The demo provider answers others.
+async fn forward_or_answer(State(upstream): State<Arc<Upstream>>, request: Request, next: Next) -> Response {
+    match virtual_key(&request) {
         Some(key) => forward_to(&upstream, &key, request).await,
-        None => forward(&upstream, &base, None, request).await,
-    })
+        None => next.run(request).await,
+    }
 }
 
 /// Returns the virtual key that the request names and may use.
-fn virtual_key(request: &Request) -> Option<Arc<VirtualKey>> {
+fn virtual_key(request: &Request) -> Option<VirtualKey> {
     request.extensions().get().cloned()
 }
 
 async fn forward_to(upstream: &Upstream, key: &VirtualKey, request: Request) -> Response {
     match key.url().parse() {
-        Ok(base) => forward(upstream, &base, Some(key), request).await,
+        Ok(base) => forward_under(upstream, &base, Some(key), request).await,
         // The registry has checked the URL.
         Err(_) => failure(StatusCode::BAD_GATEWAY, "invalid_base_url", "the URL of the virtual key is invalid"),
     }
 }
 
-async fn forward(upstream: &Upstream, base: &Uri, key: Option<&VirtualKey>, request: Request) -> Response {
+async fn forward_under(upstream: &Upstream, base: &Uri, key: Option<&VirtualKey>, request: Request) -> Response {
     let (mut head, body) = request.into_parts();
     if head.method == http::Method::CONNECT {
         return failure(StatusCode::METHOD_NOT_ALLOWED, "no_tunnels", "CONNECT is not supported");

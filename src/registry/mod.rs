@@ -1,6 +1,7 @@
 //! Callers, the tags that they carry, and the tags that they may set.
 
 mod access;
+mod admission;
 mod build;
 mod callers;
 mod claims;
@@ -8,6 +9,8 @@ mod closest;
 mod config;
 #[cfg(feature = "schema")]
 mod contract;
+#[cfg(feature = "schema")]
+mod coverage;
 mod file_set;
 #[cfg(feature = "jwt")]
 mod jwt_settings;
@@ -32,10 +35,9 @@ mod source;
 mod virtual_keys;
 mod watcher;
 
-#[cfg(feature = "schema")]
-pub use self::contract::{Contract, ContractMode, SchemaError, Violation, ViolationKind};
 pub use self::{
     access::{ErrorStyle, UnknownKeys},
+    admission::RegistryLayer,
     callers::{Permission, Permissions, RegisteredKey, Workspace},
     claims::{Claims, Otherwise},
     config::{ConfigFormat, ConfigProblem},
@@ -51,6 +53,11 @@ pub use self::{
     registry_status::RegistryStatus,
     screening::{Screening, ScreeningAction, ScreeningBuilder, ScreeningKind},
     virtual_keys::{Credential, VirtualKey, VirtualKeyStatus},
+};
+#[cfg(feature = "schema")]
+pub use self::{
+    contract::{Contract, ContractMode, SchemaError, Violation, ViolationKind},
+    coverage::TagCoverage,
 };
 #[cfg(feature = "jwt")]
 pub use self::{jwt_settings::JwtSettings, key_set_location::KeySetLocation};

@@ -10,6 +10,8 @@ use http::{HeaderMap, request::Parts};
 
 use crate::ConfigError;
 
+#[cfg(feature = "schema")]
+use super::coverage::TagCoverage;
 #[cfg(feature = "jwt")]
 use super::jwt_settings::JwtSettings;
 use super::{
@@ -144,6 +146,15 @@ impl Registry {
     /// Returns the source, and how current the state is.
     pub fn status(&self) -> RegistryStatus {
         self.shared.status(SystemTime::now())
+    }
+
+    /// Returns the coverage of every tag that a contract names, ordered by key.
+    ///
+    /// Requests are counted when a sink reads or drops their events, so the counts are complete after the
+    /// [shutdown](crate::sink::Delivery::shutdown) of the delivery. They continue when the registry is reloaded.
+    #[cfg(feature = "schema")]
+    pub fn coverage(&self) -> Vec<TagCoverage> {
+        self.shared.current().coverage.report()
     }
 
     /// Returns the counts of all callers.

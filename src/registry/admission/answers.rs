@@ -72,9 +72,7 @@ fn portkey(refusal: &Refusal) -> Rejection {
         let message = format!("{detail}. Error Code: {code}");
         json!({"status": "failure", "message": message, "error": {"message": message, "code": code}})
     };
-    let typed = |kind: &str, code: Option<&str>| {
-        json!({"error": {"message": detail, "type": kind, "param": null, "code": code}})
-    };
+    let typed = |kind: &str, code: Option<&str>| json!({"error": {"message": detail, "type": kind, "param": null, "code": code}});
     let (status, body) = match refusal {
         Refusal::UnknownKey | Refusal::DisabledKey | Refusal::InvalidToken(_) => (401, coded("03")),
         Refusal::ExpiredKey => (401, coded("01")),

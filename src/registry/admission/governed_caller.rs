@@ -76,7 +76,7 @@ impl GovernedCaller {
             Cow::Borrowed(_) => None,
             Cow::Owned(value) => Some(value),
         });
-        if let Cow::Owned(key) = screening.screen_key(&tag.key) {
+        if let Cow::Owned(key) = screening.screen(&tag.key) {
             tag.key = Cow::Owned(key);
         }
         match screened {
@@ -141,9 +141,9 @@ impl Caller for GovernedCaller {
         if candidate.may_learn_user && !has_user && concerns_user() {
             return Verdict::ReadBody;
         }
-        let notes = notes(reported.iter().chain(&rejected));
+        let notes: Vec<_> = notes(reported.iter().chain(&rejected)).into_values().collect();
         if rejected.is_empty() {
-            return Verdict::Report(notes.into_values().collect());
+            return Verdict::Report(notes);
         }
         let rules = rejected.into_iter().map(|Violation { key, kind, expected, .. }| BrokenRule {
             key,
@@ -151,7 +151,7 @@ impl Caller for GovernedCaller {
             expected,
         });
         let rejection = self.answer(&Refusal::Contract(rules.collect()));
-        Verdict::Reject(Box::new(notes.into_values().fold(rejection, Rejection::with_note)))
+        Verdict::Reject(Box::new(notes.into_iter().fold(rejection, Rejection::with_note)))
     }
 
     fn reject(&self, reason: &Diagnostic<'_>) -> Option<Rejection> {
@@ -166,15 +166,14 @@ impl Caller for GovernedCaller {
         if tags.shadowed > 0 {
             self.principal.count_shadowed(tags.shadowed as u64);
         }
+        #[cfg(feature = "schema")]
         self.principal.count_coverage(tags.metadata, tags.cost);
     }
 }
 
 /// Returns one note per key and rule.
 #[cfg(feature = "schema")]
-fn notes<'v>(
-    violations: impl Iterator<Item = &'v Violation>,
-) -> BTreeMap<(&'v str, &'v str), Diagnostic<'static>> {
+fn notes<'v>(violations: impl Iterator<Item = &'v Violation>) -> BTreeMap<(&'v str, &'v str), Diagnostic<'static>> {
     let note = |violation: &Violation| {
         let is_missing = violation.kind == ViolationKind::Missing;
         let code = if is_missing { DiagnosticCode::ContractMissing } else { DiagnosticCode::ContractInvalid };

@@ -5,6 +5,6 @@ mod governed_caller;
 mod refusal;
 mod registry_admission;
 mod registry_layer;
+mod trusted_tags;
 
-pub(crate) use self::refusal::Refusal;
 pub use self::registry_layer::RegistryLayer;

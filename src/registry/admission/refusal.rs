@@ -73,6 +73,10 @@ impl Refusal {
 impl BrokenRule {
     fn text(&self) -> String {
         let Self { key, is_missing, expected } = self;
-        if *is_missing { format!("the tag {key:?} is missing") } else { format!("the tag {key:?} is invalid: {expected}") }
+        if *is_missing {
+            format!("the tag {key:?} is missing")
+        } else {
+            format!("the tag {key:?} is invalid: {expected}")
+        }
     }
 }

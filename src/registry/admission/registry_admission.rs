@@ -17,6 +17,7 @@ use super::{
     answers::answer,
     governed_caller::GovernedCaller,
     refusal::Refusal,
+    trusted_tags::TrustedTags,
 };
 
 const VIRTUAL_KEY: HeaderName = HeaderName::from_static("x-portkey-virtual-key");
@@ -30,7 +31,7 @@ impl Admission for Registry {
         identity.api_key = principal.api_key_name().cloned();
         identity.workspace = principal.workspace_slug().cloned();
         identity.limits = principal.limits();
-        let trusted = principal.trusted_tags(head, now);
+        let trusted = TrustedTags::read(&principal, head, now);
         identity.scopes = trusted.scopes;
         identity.notes = trusted.notes;
         let mut refusal = refusal(&principal, trusted.has_token).or(trusted.refusal);
@@ -38,9 +39,10 @@ impl Admission for Registry {
             match virtual_key(&principal, &head.headers, now) {
                 Ok(None) => {}
                 Ok(Some(key)) => {
-                    identity.virtual_key = Some(Arc::clone(&key.slug));
-                    identity.provider = Some(Arc::clone(&key.provider));
-                    head.extensions.insert(Arc::clone(key));
+                    identity.virtual_key = Some(key.slug().into());
+                    identity.provider = Some(key.provider_name().into());
+                    let key = key.clone();
+                    head.extensions.insert(key);
                 }
                 Err(error) => refusal = Some(error),
             }
@@ -73,7 +75,7 @@ fn virtual_key<'p>(
     principal: &'p Principal,
     headers: &HeaderMap,
     now: SystemTime,
-) -> Result<Option<&'p Arc<VirtualKey>>, Refusal> {
+) -> Result<Option<&'p VirtualKey>, Refusal> {
     // Without virtual keys, the headers mean nothing.
     if principal.snapshot().virtual_keys.is_empty() {
         return Ok(None);
@@ -92,9 +94,8 @@ fn virtual_key<'p>(
 
 /// Returns the slug that a request names: `x-portkey-virtual-key: slug` or `x-portkey-provider: @slug`.
 fn slug(headers: &HeaderMap) -> Option<String> {
-    let text = |name: &HeaderName| {
-        headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).trim().to_owned())
-    };
+    let text =
+        |name: &HeaderName| headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).trim().to_owned());
     let named = text(&VIRTUAL_KEY).filter(|slug| !slug.is_empty());
     named.or_else(|| text(&PROVIDER)?.strip_prefix('@').map(str::to_owned))
 }

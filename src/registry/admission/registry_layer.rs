@@ -12,8 +12,8 @@ use super::super::registry::Registry;
 /// A [`TaggingLayer`] whose callers a [`Registry`] identifies and restricts.
 ///
 /// The [module](crate::registry) describes what happens to a request, and in which order. Handlers find the
-/// [`Principal`](crate::registry::Principal) in the request extensions, and gateways the `Arc<VirtualKey>` that the request
-/// named.
+/// [`Principal`](crate::registry::Principal) in the request extensions, and gateways the
+/// [`VirtualKey`](crate::registry::VirtualKey) that the request named.
 ///
 /// ```
 /// use axum::{Router, routing::get};

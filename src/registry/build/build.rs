@@ -1,3 +1,5 @@
+#[cfg(feature = "schema")]
+use super::super::coverage::Coverage;
 use super::{
     super::{problem::Problems, registry_builder::RegistryBuilder, snapshot::Snapshot},
     access, api_keys, rules, virtual_keys, workspaces,
@@ -15,7 +17,16 @@ pub(crate) fn build(builder: RegistryBuilder, previous: Option<&Snapshot>, probl
     let workspaces = workspaces::check(builder.workspaces, &anonymous, previous, problems);
     let keys = api_keys::check(builder.api_keys, &anonymous, &workspaces, previous, problems);
     let virtual_keys = virtual_keys::check(builder.virtual_keys, &workspaces, previous, problems);
+    #[cfg(feature = "schema")]
+    let coverage = {
+        let of_keys = keys.entries.iter().flat_map(|key| &*key.rules.contracts);
+        let of_workspaces = workspaces.iter().flat_map(|workspace| &*workspace.rules.contracts);
+        let contracts = anonymous.contracts.iter().chain(of_workspaces).chain(of_keys);
+        Coverage::new(contracts.flat_map(|contract| contract.keys()), previous.map(|previous| &previous.coverage))
+    };
     Snapshot {
+        #[cfg(feature = "schema")]
+        coverage,
         keys: keys.entries,
         secrets: keys.secrets,
         workspaces: workspaces.into_iter().map(|workspace| workspace.entry).collect(),

@@ -28,14 +28,20 @@ pub(crate) struct KeyCoverage {
 
 impl Coverage {
     /// Creates counts for these tags. Those that `previous` has go on.
-    pub(crate) fn new<'k>(keys: impl IntoIterator<Item = &'k str>, previous: Option<&Self>) -> Self {
-        let counts = |key: &str| previous.and_then(|previous| previous.get(key)).unwrap_or_default();
-        Self { keys: keys.into_iter().map(|key| (key.into(), counts(key))).collect() }
+    pub(crate) fn new<'k, K: IntoIterator<Item = &'k str>>(keys: K, previous: Option<&Self>) -> Self {
+        let mut coverage = Self::default();
+        for key in keys {
+            if coverage.get(key).is_none() {
+                let counts = previous.and_then(|previous| previous.get(key)).cloned();
+                coverage.keys.insert(key.into(), counts.unwrap_or_default());
+            }
+        }
+        coverage
     }
 
     /// Returns the counts of a tag.
-    pub(crate) fn get(&self, key: &str) -> Option<Arc<KeyCoverage>> {
-        self.keys.get(key).cloned()
+    pub(crate) fn get(&self, key: &str) -> Option<&Arc<KeyCoverage>> {
+        self.keys.get(key)
     }
 
     /// Returns the counts of all tags, ordered by key.

@@ -1,3 +1,4 @@
+mod scopes;
 mod screening;
 mod screening_action;
 mod screening_builder;

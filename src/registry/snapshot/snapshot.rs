@@ -1,5 +1,7 @@
 use std::collections::BTreeSet;
 
+#[cfg(feature = "schema")]
+use super::super::coverage::Coverage;
 #[cfg(feature = "jwt")]
 use super::super::jwt_settings::JwtSettings;
 use super::{
@@ -28,6 +30,9 @@ pub(crate) struct Snapshot {
     pub(crate) virtual_keys: Vec<VirtualKey>,
     /// The rules for callers without a known key.
     pub(crate) anonymous: CallerRules,
+    /// The counts of the tags that contracts name.
+    #[cfg(feature = "schema")]
+    pub(crate) coverage: Coverage,
     pub(crate) access: CheckedAccess,
     pub(crate) names: Names,
     pub(crate) screening: Screening,

@@ -1,0 +1,67 @@
+use std::time::SystemTime;
+
+use http::request::Parts;
+
+use crate::{
+    Metadata,
+    metadata::{Diagnostic, DiagnosticCode, Scopes},
+    text::header_text,
+};
+
+use super::{
+    super::{
+        login::{LoginClaims, PeerIdentity},
+        principal::Principal,
+        snapshot::CheckedHeader,
+    },
+    refusal::Refusal,
+};
+
+/// The trusted tags of a request, from the key and everything else that the operator trusts.
+///
+/// Of several sources for the same key and scope, the last one wins: the key and its workspace, headers of the operator's own
+/// proxy, verified claims of the login, the verified identity of the TLS client, and a signed token.
+#[derive(Default)]
+pub(super) struct TrustedTags {
+    pub(super) scopes: Scopes,
+    pub(super) notes: Vec<Diagnostic<'static>>,
+    /// The request has a valid token.
+    pub(super) has_token: bool,
+    /// The reason to refuse the request because of its token.
+    pub(super) refusal: Option<Refusal>,
+}
+
+impl TrustedTags {
+    pub(super) fn read(principal: &Principal, head: &Parts, _now: SystemTime) -> Self {
+        let snapshot = principal.snapshot();
+        let mut trusted = Self::default();
+        for header in &snapshot.access.trusted_headers {
+            trusted.add_header(header, head);
+        }
+        if let Some(LoginClaims(claims)) = head.extensions.get() {
+            trusted.notes.extend(snapshot.login.read_request(claims, &head.headers, &mut trusted.scopes));
+        }
+        if let Some((rules, peer)) = snapshot.spiffe.as_ref().zip(head.extensions.get::<PeerIdentity>()) {
+            rules.read(peer, &mut trusted.scopes);
+        }
+        // Those of the key were screened when the registry was loaded.
+        let found = snapshot.screening.screen_scopes(trusted.scopes);
+        trusted.scopes = principal.scopes().clone();
+        trusted.scopes.add_all(&found);
+        trusted
+    }
+
+    /// Adds the tag of a header that only the operator's proxy sets. The proxy sets one value, so others are not its own.
+    fn add_header(&mut self, CheckedHeader { name, key, scope }: &CheckedHeader, head: &Parts) {
+        let mut values = head.headers.get_all(name).iter();
+        let Some(first) = values.next() else { return };
+        if values.any(|other| other != first) {
+            self.notes.push(Diagnostic::new(DiagnosticCode::AmbiguousHeader).with_key(name.as_str().to_owned()));
+            return;
+        }
+        let text = header_text(first.as_bytes()).0;
+        if !text.is_empty() {
+            self.scopes.add(*scope, Metadata::from([(key.as_str(), &*text)]));
+        }
+    }
+}
