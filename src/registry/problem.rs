@@ -48,17 +48,8 @@ impl Problems {
         self.0.push(problem);
     }
 
-    /// Adds the problems of an error at a path.
-    pub(crate) fn add_error(&mut self, path: &[&str], error: &ConfigError) {
-        error.problems().for_each(|(_, message)| self.add(path, message));
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Problem> {
-        self.0.iter()
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
     }
 
     pub(crate) fn into_vec(self) -> Vec<Problem> {

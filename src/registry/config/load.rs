@@ -1,27 +1,121 @@
 use std::path::Path;
 
-use crate::ConfigError;
+use crate::{ConfigError, config_error::ConfigProblems};
 
 use super::{
-    super::{registry_builder::RegistryBuilder, snapshot::Snapshot},
+    super::{
+        build::build,
+        file_set::FileSet,
+        problem::{Problem, Problems},
+        registry_builder::RegistryBuilder,
+        snapshot::Snapshot,
+    },
     config_format::ConfigFormat,
     config_problem::ConfigProblem,
+    json_text,
+    node::Node,
+    place::Place,
+    position::Lines,
+    read_settings::SECTIONS,
+    reader::Reader,
+    toml_text,
 };
 
-/// Loads a configuration.
+/// Loads a configuration. Relative paths start at the folder of the file.
 pub(crate) fn load(
     text: &str,
     format: ConfigFormat,
     file: Option<&Path>,
     previous: Option<&Snapshot>,
 ) -> Result<Snapshot, ConfigError> {
-    let _ = (text, format, file);
-    let mut problems = super::super::problem::Problems::default();
-    Ok(super::super::build::build(RegistryBuilder::default(), previous, &mut problems))
+    read(text, format, file, previous).map_err(|problems| {
+        let mut error = ConfigProblems::default();
+        problems.iter().for_each(|problem| error.push(ConfigError::new(problem.to_string())));
+        error.into_result().err().unwrap_or_else(|| ConfigError::new("invalid configuration"))
+    })
 }
 
 /// Returns every problem of a configuration.
 pub(crate) fn check(text: &str, format: ConfigFormat, file: Option<&Path>) -> Vec<ConfigProblem> {
-    let _ = (text, format, file);
-    Vec::new()
+    read(text, format, file, None).err().unwrap_or_default()
+}
+
+fn read(
+    text: &str,
+    format: ConfigFormat,
+    file: Option<&Path>,
+    previous: Option<&Snapshot>,
+) -> Result<Snapshot, Vec<ConfigProblem>> {
+    let lines = Lines::new(text);
+    let (root, syntax) = match format {
+        ConfigFormat::Toml => toml_text::parse(text),
+        ConfigFormat::Json => json_text::parse(text, &lines),
+    };
+    let mut reader = Reader { problems: Problems::default(), folder: file.and_then(Path::parent), files: Vec::new() };
+    let mut definition = reader.definition(&root);
+    let mut problems = reader.problems.into_vec();
+    let snapshot = if syntax.is_empty() {
+        definition.files = FileSet::read(text, reader.files);
+        let mut found = Problems::default();
+        let snapshot = build(definition, previous, &mut found);
+        let found = found.into_vec();
+        let found: Vec<Problem> = found.into_iter().filter(|problem| !is_consequence(problem, &problems)).collect();
+        problems.extend(found);
+        Some(snapshot)
+    } else {
+        // What the parser made of a line with an error may cause further problems.
+        let line = |problem: &Problem| lines.position(start(problem, &root)).0;
+        let broken: Vec<usize> = syntax.iter().map(line).collect();
+        problems.retain(|problem| !broken.contains(&line(problem)));
+        problems.extend(syntax);
+        None
+    };
+    match snapshot {
+        Some(snapshot) if problems.is_empty() => Ok(snapshot),
+        _ => Err(positioned(problems, &root, &lines, file)),
+    }
+}
+
+impl Reader<'_> {
+    fn definition(&mut self, root: &Node<'_>) -> RegistryBuilder {
+        let mut builder = RegistryBuilder::default();
+        let place = Place::root(root);
+        let root = place.table(SECTIONS, &mut self.problems);
+        self.callers(&root, &mut builder);
+        self.settings(&root, &mut builder);
+        if let Some(place) = root.get("jwt") {
+            #[cfg(feature = "jwt")]
+            {
+                builder.jwt = self.jwt(&place);
+            }
+            #[cfg(not(feature = "jwt"))]
+            place.fail(&mut self.problems, "tokens need the feature `jwt` of the crate `tower-tagging`");
+        }
+        builder
+    }
+}
+
+/// Returns `true` if a problem is reported because a value could not be read.
+fn is_consequence(problem: &Problem, unread: &[Problem]) -> bool {
+    unread.iter().any(|unread| unread.path.starts_with(&problem.path))
+}
+
+/// Returns the place of a problem in bytes.
+fn start(problem: &Problem, root: &Node<'_>) -> usize {
+    problem.span.clone().unwrap_or_else(|| root.locate(&problem.path)).start
+}
+
+/// Adds lines and columns, and sorts by them.
+fn positioned(problems: Vec<Problem>, root: &Node<'_>, lines: &Lines<'_>, file: Option<&Path>) -> Vec<ConfigProblem> {
+    let file = file.map(|file| file.display().to_string());
+    let mut problems: Vec<ConfigProblem> = problems
+        .into_iter()
+        .map(|problem| {
+            let (line, column) = lines.position(start(&problem, root));
+            let path = problem.path_text();
+            ConfigProblem { file: file.clone(), line, column, path, message: problem.message }
+        })
+        .collect();
+    problems.sort_by_key(|problem| (problem.line, problem.column));
+    problems
 }

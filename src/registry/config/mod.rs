@@ -2,7 +2,18 @@
 
 mod config_format;
 mod config_problem;
+mod json_text;
 mod load;
+mod node;
+mod place;
+mod position;
+mod read_callers;
+#[cfg(feature = "jwt")]
+mod read_jwt;
+mod read_settings;
+mod reader;
+mod timestamp;
+mod toml_text;
 
 pub(crate) use self::load::{check, load};
 pub use self::{config_format::ConfigFormat, config_problem::ConfigProblem};

@@ -1,0 +1,140 @@
+//! Values that several sections have.
+
+use std::path::{Path, PathBuf};
+
+use crate::{
+    Metadata, Scope,
+    metadata::{Limits, Overflow},
+};
+
+#[cfg(feature = "schema")]
+use super::super::contract::{Contract, ContractMode};
+use super::{
+    super::{login::TagMapping, problem::Problems},
+    place::Place,
+};
+
+/// The problems so far, and the files that the configuration refers to.
+pub(super) struct Reader<'f> {
+    pub(super) problems: Problems,
+    /// The folder at which relative paths start.
+    pub(super) folder: Option<&'f Path>,
+    pub(super) files: Vec<PathBuf>,
+}
+
+const SCOPES: &[(&str, Scope)] = &[
+    ("fallback", Scope::Fallback),
+    ("api_key", Scope::ApiKey),
+    ("workspace", Scope::Workspace),
+    ("forced", Scope::Forced),
+];
+
+const OVERFLOWS: &[(&str, Overflow)] =
+    &[("truncate", Overflow::Truncate), ("drop", Overflow::Drop), ("reject", Overflow::Reject)];
+
+#[cfg(feature = "schema")]
+const MODES: &[(&str, ContractMode)] =
+    &[("off", ContractMode::Off), ("report", ContractMode::Report), ("reject", ContractMode::Reject)];
+
+impl Reader<'_> {
+    pub(super) fn owned_text(&mut self, place: Option<Place<'_>>) -> Option<String> {
+        place?.text(&mut self.problems).map(str::to_owned)
+    }
+
+    pub(super) fn texts(&mut self, place: Option<Place<'_>>) -> Vec<String> {
+        let Some(place) = place else { return Vec::new() };
+        let items = place.list(&mut self.problems);
+        items.iter().filter_map(|item| item.text(&mut self.problems)).map(str::to_owned).collect()
+    }
+
+    pub(super) fn metadata(&mut self, place: Option<Place<'_>>) -> Metadata {
+        let mut metadata = Metadata::new();
+        let Some(place) = place else { return metadata };
+        for tag in place.any_table(&mut self.problems).iter() {
+            if let Some(value) = tag.text(&mut self.problems) {
+                metadata.insert(tag.name(), value);
+            }
+        }
+        metadata
+    }
+
+    /// Reads the path of a file.
+    pub(super) fn path(&mut self, place: &Place<'_>) -> Option<PathBuf> {
+        let path = place.text(&mut self.problems)?;
+        let path = self.folder.map_or_else(|| PathBuf::from(path), |folder| folder.join(path));
+        self.files.push(path.clone());
+        Some(path)
+    }
+
+    /// Reads `{ key = "tenant_id", scope = "workspace" }`.
+    pub(super) fn trusted_tag(&mut self, place: &Place<'_>) -> Option<(String, Scope)> {
+        let table = place.table(&["key", "scope"], &mut self.problems);
+        let key = table.require("key", &mut self.problems);
+        let scope = table.require("scope", &mut self.problems);
+        let key = self.owned_text(key);
+        let scope = scope.and_then(|scope| scope.choice(SCOPES, &mut self.problems));
+        key.zip(scope)
+    }
+
+    /// Reads `{ "/org/id" = { key = "tenant_id", scope = "workspace" } }`.
+    pub(super) fn tag_mapping(&mut self, place: Option<Place<'_>>) -> TagMapping {
+        let mut mapping = TagMapping::new();
+        let Some(place) = place else { return mapping };
+        for claim in place.any_table(&mut self.problems).iter() {
+            let Some((key, scope)) = self.trusted_tag(&claim) else { continue };
+            match mapping.clone().with(claim.name(), &key, scope) {
+                Ok(extended) => mapping = extended,
+                Err(error) => claim.fail_with(&mut self.problems, &error),
+            }
+        }
+        mapping
+    }
+
+    pub(super) fn limits(&mut self, place: &Place<'_>) -> Limits {
+        const KEYS: &[&str] = &["key_chars", "overflow", "tags", "total_bytes", "value_chars"];
+        let table = place.table(KEYS, &mut self.problems);
+        let mut limits = Limits::default();
+        let setters: [(&str, fn(Limits, usize) -> Limits); 4] = [
+            ("value_chars", Limits::value_chars),
+            ("key_chars", Limits::key_chars),
+            ("total_bytes", Limits::total_bytes),
+            ("tags", Limits::tags),
+        ];
+        for (name, set) in setters {
+            if let Some(count) = table.get(name).and_then(|place| place.count(&mut self.problems)) {
+                limits = set(limits, count);
+            }
+        }
+        let overflow = table.get("overflow").and_then(|place| place.choice(OVERFLOWS, &mut self.problems));
+        overflow.map_or(limits, |overflow| limits.overflow(overflow))
+    }
+
+    #[cfg(feature = "schema")]
+    pub(super) fn contract(&mut self, place: Option<Place<'_>>) -> Option<Contract> {
+        let place = place?;
+        let table = place.table(&["mode", "schema"], &mut self.problems);
+        let mode = table.get("mode").map(|mode| mode.choice(MODES, &mut self.problems));
+        let schema = table.require("schema", &mut self.problems)?;
+        let result = Contract::new(mode.flatten().unwrap_or_default(), &schema.node.to_json());
+        let errors = match result {
+            // The mode was wrong.
+            Ok(contract) => return Some(contract).filter(|_| mode != Some(None)),
+            Err(errors) => errors,
+        };
+        for error in errors {
+            let steps = error.pointer.split('/').skip(1).map(|step| step.replace("~1", "/").replace("~0", "~"));
+            let path: Vec<String> = schema.path().into_iter().chain(steps).collect();
+            let path: Vec<&str> = path.iter().map(String::as_str).collect();
+            self.problems.add(&path, error.to_string());
+        }
+        None
+    }
+
+    /// Reports a contract, which needs a feature.
+    #[cfg(not(feature = "schema"))]
+    pub(super) fn contract(&mut self, place: Option<Place<'_>>) {
+        if let Some(place) = place {
+            place.fail(&mut self.problems, "contracts need the feature `schema` of the crate `tower-tagging`");
+        }
+    }
+}
