@@ -84,9 +84,30 @@ mod tests {
         });
         let claims = document.as_object().unwrap();
         for pointer in [
-            "/foo", "/foo/0", "/", "/a~1b", "/c%d", "/e^f", "/g|h", "/i\\j", "/k\"l", "/ ", "/m~0n", "/~01", "/list/0/1",
+            "/foo",
+            "/foo/0",
+            "/",
+            "/a~1b",
+            "/c%d",
+            "/e^f",
+            "/g|h",
+            "/i\\j",
+            "/k\"l",
+            "/ ",
+            "/m~0n",
+            "/~01",
+            "/list/0/1",
             // Not found:
-            "/foo/2", "/foo/-", "/foo/00", "/foo/01", "/foo/+1", "/foo/bar", "/foo/0/x", "/nope", "/foo/", "//",
+            "/foo/2",
+            "/foo/-",
+            "/foo/00",
+            "/foo/01",
+            "/foo/+1",
+            "/foo/bar",
+            "/foo/0/x",
+            "/nope",
+            "/foo/",
+            "//",
         ] {
             let found = JsonPointer::parse(pointer).unwrap().find(claims);
             assert_eq!(found, document.pointer(pointer), "{pointer}");

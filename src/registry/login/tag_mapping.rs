@@ -86,13 +86,7 @@ impl TagMapping {
         self.add(pointer, key, scope, Some(header))
     }
 
-    fn add(
-        mut self,
-        pointer: &str,
-        key: &str,
-        scope: Scope,
-        choice: Option<HeaderName>,
-    ) -> Result<Self, ConfigError> {
+    fn add(mut self, pointer: &str, key: &str, scope: Scope, choice: Option<HeaderName>) -> Result<Self, ConfigError> {
         let pointer = JsonPointer::parse(pointer)?;
         let target = TagTarget::new(key, scope, &format!("the claim \"{pointer}\""))?;
         if self.rules.iter().any(|rule| rule.pointer == pointer && rule.target.key == target.key) {
