@@ -319,8 +319,11 @@ fn ignores_keys_that_are_not_for_signatures_or_too_weak() {
     ] {
         assert!(!accepts(jwk.clone()), "{jwk}");
     }
-    let weak = TestKey::read("rsa_1024", Algorithm::RS256);
-    let error = verifier().jwks(jwks(&[weak.jwk()])).build().unwrap_err().to_string();
+    // 1,024 bits, and 2,048 bits of which the first half is zero.
+    let modulus = "x".repeat(171);
+    assert!(!accepts(with("n", json!(modulus))));
+    let weak = with("n", json!(format!("{}{modulus}", "A".repeat(172))));
+    let error = verifier().jwks(jwks(&[weak])).build().unwrap_err().to_string();
     assert!(error.contains("none of the 1 keys"), "{error}");
 }
 

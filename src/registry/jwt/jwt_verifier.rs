@@ -55,7 +55,7 @@ impl JwtVerifier {
     ///
     /// # Errors
     ///
-    /// Returns the reason why the token is refused. If its key is unknown, the keys are read again soon.
+    /// Returns the reason why the token is refused. If its key may be a new one, the keys are read again soon.
     pub fn verify(&self, token: &str, now: SystemTime) -> Result<Map<String, Value>, JwtError> {
         let shared = &*self.shared;
         let token = Token::parse(token)?;
@@ -63,15 +63,17 @@ impl JwtVerifier {
             .filter(|algorithm| shared.algorithms.contains(algorithm))
             .ok_or(JwtError::AlgorithmNotAllowed)?;
         let keys = shared.keys.current();
-        let key = keys.find(algorithm, token.key_id.as_deref()).inspect_err(|error| {
-            if *error == JwtError::UnknownKey
-                && let Some(refresher) = &shared.refresher
-            {
-                refresher.want();
+        let key = keys.find(algorithm, token.key_id.as_deref());
+        let verified = key.and_then(|key| {
+            let is_valid = key.verifies(algorithm, token.signed, &token.signature);
+            if is_valid { Ok(()) } else { Err(JwtError::BadSignature) }
+        });
+        if let Err(error) = verified {
+            // Without a key id, a new key shows only in its signatures.
+            if error == JwtError::UnknownKey || token.key_id.is_none() {
+                shared.refresh_soon();
             }
-        })?;
-        if !key.verifies(algorithm, token.signed, &token.signature) {
-            return Err(JwtError::BadSignature);
+            return Err(error);
         }
         let claims = token.claims()?;
         shared.rules.check(&claims, now)?;
@@ -139,6 +141,14 @@ impl JwtVerifier {
     /// its runtime, or within `spawn_blocking`.
     pub fn wait_for_keys(&self, timeout: Duration) -> bool {
         self.shared.keys.wait(timeout)
+    }
+}
+
+impl Shared {
+    fn refresh_soon(&self) {
+        if let Some(refresher) = &self.refresher {
+            refresher.want();
+        }
     }
 }
 

@@ -120,7 +120,7 @@ impl JwtVerifierBuilder {
         self
     }
 
-    /// Sets the interval at which a URL is fetched at most if tokens name unknown keys, or the last fetch failed.
+    /// Sets the interval at which a URL is fetched at most if the key of a token may be a new one, or the last fetch failed.
     ///
     /// The default is 30 seconds, and the minimum one second.
     pub fn early_refresh_interval(mut self, interval: Duration) -> Self {

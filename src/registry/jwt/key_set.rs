@@ -51,7 +51,7 @@ impl KeySet {
         self.keys.len()
     }
 
-    /// Returns the key for a token with this key id.
+    /// Returns the key for a token with this key id. A token without one needs a single key that fits.
     pub(super) fn find(&self, algorithm: JwtAlgorithm, id: Option<&str>) -> Result<&VerificationKey, JwtError> {
         let Some(id) = id else {
             let mut fitting = self.keys.iter().filter(|key| key.fits(algorithm));

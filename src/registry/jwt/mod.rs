@@ -39,7 +39,7 @@
 //! - [`jwks`](JwtVerifierBuilder::jwks): text. [`JwtVerifier::set_jwks`] replaces it.
 //! - [`jwks_file`](JwtVerifierBuilder::jwks_file): a file. It is read again when it changes.
 //! - [`jwks_url`](JwtVerifierBuilder::jwks_url): a URL, such as the `jwks_uri` of an OpenID provider. A background thread
-//!   fetches it every five minutes, and earlier if a token names an unknown key, but at most every 30 seconds.
+//!   fetches it every five minutes, and earlier if the key of a token may be a new one, but at most every 30 seconds.
 //!
 //! If a file is broken or a URL unavailable, the last keys stay in force. [`JwtVerifier::status`] reports their age and the
 //! last error.
