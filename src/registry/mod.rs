@@ -13,6 +13,8 @@ mod contract;
 mod coverage;
 mod file_set;
 #[cfg(feature = "jwt")]
+pub mod jwt;
+#[cfg(feature = "jwt")]
 mod jwt_settings;
 mod key_counters;
 #[cfg(feature = "jwt")]
@@ -60,4 +62,4 @@ pub use self::{
     coverage::TagCoverage,
 };
 #[cfg(feature = "jwt")]
-pub use self::{jwt_settings::JwtSettings, key_set_location::KeySetLocation};
+pub use self::jwt::{JwksStatus, JwtAlgorithm, JwtError, JwtVerifier, JwtVerifierBuilder};
