@@ -15,6 +15,8 @@ mod file_set;
 #[cfg(feature = "jwt")]
 pub mod jwt;
 #[cfg(feature = "jwt")]
+mod jwt_definition;
+#[cfg(feature = "jwt")]
 mod jwt_settings;
 mod key_counters;
 #[cfg(feature = "jwt")]
@@ -37,6 +39,8 @@ mod source;
 mod virtual_keys;
 mod watcher;
 
+#[cfg(feature = "jwt")]
+pub use self::jwt::{JwksStatus, JwtAlgorithm, JwtError, JwtVerifier, JwtVerifierBuilder};
 pub use self::{
     access::{ErrorStyle, UnknownKeys},
     admission::RegistryLayer,
@@ -61,5 +65,3 @@ pub use self::{
     contract::{Contract, ContractMode, SchemaError, Violation, ViolationKind},
     coverage::TagCoverage,
 };
-#[cfg(feature = "jwt")]
-pub use self::jwt::{JwksStatus, JwtAlgorithm, JwtError, JwtVerifier, JwtVerifierBuilder};

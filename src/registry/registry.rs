@@ -13,7 +13,7 @@ use crate::ConfigError;
 #[cfg(feature = "schema")]
 use super::coverage::TagCoverage;
 #[cfg(feature = "jwt")]
-use super::jwt_settings::JwtSettings;
+use super::jwt::JwtVerifier;
 use super::{
     build::build,
     config::{self, ConfigFormat, ConfigProblem},
@@ -189,10 +189,10 @@ impl Registry {
         snapshot.virtual_keys.iter().map(|key| (key.slug.clone(), key.status_at(now))).collect()
     }
 
-    /// Returns the settings for tokens.
+    /// Returns the verifier of tokens, for its [status](JwtVerifier::status).
     #[cfg(feature = "jwt")]
-    pub fn jwt_settings(&self) -> Option<JwtSettings> {
-        self.shared.current().jwt.clone()
+    pub fn jwt_verifier(&self) -> Option<JwtVerifier> {
+        self.shared.current().tokens.as_ref().map(|tokens| tokens.verifier.clone())
     }
 }
 

@@ -11,13 +11,13 @@ use crate::{
     usage::UsageTap,
 };
 
-#[cfg(feature = "propagate")]
-use super::tagging_layer::client_usage;
 use super::{
     event_layer::EventLayer, events::Exclusion, head_only_tagging_layer::HeadOnlyTaggingLayer,
-    metadata_layer::MetadataLayer, metadata_layer_builder::MetadataLayerBuilder, request_body_layer::RequestBodyLayer,
+    metadata_layer_builder::MetadataLayerBuilder, request_body_layer::RequestBodyLayer,
     request_observer::RequestObserver, steps::Steps, tagging_layer::TaggingLayer,
 };
+#[cfg(feature = "propagate")]
+use super::{metadata_layer::MetadataLayer, tagging_layer::client_usage};
 
 /// Builds a [`TaggingLayer`].
 ///

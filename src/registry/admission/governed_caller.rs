@@ -4,8 +4,11 @@ use std::collections::BTreeMap;
 
 use crate::{
     metadata::{Diagnostic, DiagnosticCode, FilteredTag, Scope, TagFilter},
-    tagging::{Caller, Candidate, Rejection, SettledTags, Verdict},
+    tagging::{Caller, Rejection, SettledTags},
 };
+
+#[cfg(feature = "schema")]
+use crate::tagging::{Candidate, Verdict};
 
 #[cfg(feature = "schema")]
 use super::{

@@ -7,7 +7,7 @@ pub(crate) enum Refusal {
     ExpiredKey,
     DisabledKey,
     #[cfg_attr(not(feature = "jwt"), allow(dead_code, reason = "only tokens are invalid"))]
-    InvalidToken(&'static str),
+    InvalidToken(String),
     /// The tag that the caller may not set.
     Claim(String),
     #[cfg_attr(not(feature = "schema"), allow(dead_code, reason = "only contracts are violated"))]

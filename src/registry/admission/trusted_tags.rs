@@ -8,6 +8,8 @@ use crate::{
     text::header_text,
 };
 
+#[cfg(feature = "jwt")]
+use super::super::snapshot::TokenRules;
 use super::{
     super::{
         login::{LoginClaims, PeerIdentity},
@@ -32,7 +34,7 @@ pub(super) struct TrustedTags {
 }
 
 impl TrustedTags {
-    pub(super) fn read(principal: &Principal, head: &Parts, _now: SystemTime) -> Self {
+    pub(super) fn read(principal: &Principal, head: &Parts, now: SystemTime) -> Self {
         let snapshot = principal.snapshot();
         let mut trusted = Self::default();
         for header in &snapshot.access.trusted_headers {
@@ -44,11 +46,30 @@ impl TrustedTags {
         if let Some((rules, peer)) = snapshot.spiffe.as_ref().zip(head.extensions.get::<PeerIdentity>()) {
             rules.read(peer, &mut trusted.scopes);
         }
+        #[cfg(feature = "jwt")]
+        trusted.add_token(principal, head, now);
+        #[cfg(not(feature = "jwt"))]
+        let _ = now;
         // Those of the key were screened when the registry was loaded.
         let found = snapshot.screening.screen_scopes(trusted.scopes);
         trusted.scopes = principal.scopes().clone();
         trusted.scopes.add_all(&found);
         trusted
+    }
+
+    /// Adds the tags of a signed token. A token of another issuer may be for an upstream, and is ignored.
+    #[cfg(feature = "jwt")]
+    fn add_token(&mut self, principal: &Principal, head: &Parts, now: SystemTime) {
+        let Some(TokenRules { verifier, .. }) = &principal.snapshot().tokens else { return };
+        let tokens = head.headers.get_all(http::header::AUTHORIZATION).iter().filter_map(bearer);
+        let Some(token) = tokens.into_iter().find(|token| verifier.is_addressed_by(token)) else { return };
+        match verifier.verify(token, now) {
+            Ok(claims) => {
+                self.has_token = true;
+                self.notes.extend(verifier.tags().read_request(&claims, &head.headers, &mut self.scopes));
+            }
+            Err(error) => self.refusal = Some(Refusal::InvalidToken(error.to_string())),
+        }
     }
 
     /// Adds the tag of a header that only the operator's proxy sets. The proxy sets one value, so others are not its own.
@@ -64,4 +85,12 @@ impl TrustedTags {
             self.scopes.add(*scope, Metadata::from([(key.as_str(), &*text)]));
         }
     }
+}
+
+/// Returns the token of a header value with the scheme `Bearer`, in any case
+/// ([RFC 6750, section 2.1](https://www.rfc-editor.org/rfc/rfc6750#section-2.1)).
+#[cfg(feature = "jwt")]
+fn bearer(value: &http::HeaderValue) -> Option<&str> {
+    let (scheme, token) = value.to_str().ok()?.trim().split_once([' ', '\t'])?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }

@@ -25,12 +25,12 @@ use super::{json_pointer::JsonPointer, tag_target::TagTarget};
 /// | missing, `null` | no tag |
 ///
 /// If several claims set the same key in the same scope, the last one in the order of configuration wins.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct TagMapping {
     rules: Vec<Rule>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 struct Rule {
     pointer: JsonPointer,
     target: TagTarget,

@@ -3,7 +3,7 @@ use std::collections::BTreeSet;
 #[cfg(feature = "schema")]
 use super::super::coverage::Coverage;
 #[cfg(feature = "jwt")]
-use super::super::jwt_settings::JwtSettings;
+use super::token_rules::TokenRules;
 use super::{
     super::{
         file_set::FileSet,
@@ -39,7 +39,7 @@ pub(crate) struct Snapshot {
     pub(crate) login: TagMapping,
     pub(crate) spiffe: Option<SpiffeTags>,
     #[cfg(feature = "jwt")]
-    pub(crate) jwt: Option<JwtSettings>,
+    pub(crate) tokens: Option<TokenRules>,
     pub(crate) ignored_sections: BTreeSet<String>,
     /// The files of a configuration file.
     pub(crate) files: FileSet,
