@@ -13,23 +13,27 @@ pub(crate) fn closest<'k>(name: &str, known: impl IntoIterator<Item = &'k str>) 
     near.min_by_key(|(edits, _)| *edits).map(|(_, known)| known)
 }
 
-/// Returns the number of insertions, deletions, and replacements between two names (Levenshtein).
+/// Returns the number of insertions, deletions, replacements, and swaps of neighbors between two names.
+///
+/// This is the optimal string alignment distance.
 fn distance(name: &[char], known: &str) -> usize {
-    let mut row: Vec<usize> = (0..=name.len()).collect();
+    let mut above: Vec<usize> = (0..=name.len()).collect();
+    let (mut before_above, mut before) = (Vec::new(), None);
     for (at, letter) in known.chars().enumerate() {
-        let (mut diagonal, mut left) = (at, at + 1);
-        let cells = row.iter_mut();
-        for (cell, own) in cells.skip(1).zip(name) {
-            let above = *cell;
-            let replaced = diagonal + usize::from(*own != letter);
-            *cell = replaced.min(above + 1).min(left + 1);
-            (diagonal, left) = (above, *cell);
+        let mut row = vec![at + 1];
+        let cell = |row: &[usize], at: usize| row.get(at).copied().unwrap_or(usize::MAX - 1);
+        for (at, own) in name.iter().enumerate() {
+            let replaced = cell(&above, at) + usize::from(*own != letter);
+            let mut edits = replaced.min(cell(&above, at + 1) + 1).min(cell(&row, at) + 1);
+            let neighbor = at.checked_sub(1).filter(|left| name.get(*left) == Some(&letter) && before == Some(*own));
+            if let Some(left) = neighbor {
+                edits = edits.min(cell(&before_above, left) + 1);
+            }
+            row.push(edits);
         }
-        if let Some(first) = row.first_mut() {
-            *first = at + 1;
-        }
+        (before_above, above, before) = (above, row, Some(letter));
     }
-    row.last().copied().unwrap_or_default()
+    above.last().copied().unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -45,6 +49,7 @@ mod tests {
             ("secret", Some("secrets")),
             ("meta", None),
             ("forcd", Some("forced")),
+            ("froced", Some("forced")),
             ("", None),
             ("x", None),
         ] {

@@ -1,6 +1,6 @@
 use http::HeaderName;
 
-use crate::{TagSources, metadata::Limits, tags};
+use crate::{Metadata, TagSources, metadata::Limits};
 
 use super::super::{
     access::{Access, TrustedHeader},
@@ -60,7 +60,7 @@ fn check_trusted_headers(headers: Vec<TrustedHeader>, problems: &mut Problems) -
             let message = "expected a trusted scope: \"fallback\", \"api_key\", \"workspace\", or \"forced\"";
             problems.add(&[&path[..], &["scope"]].concat(), message);
         }
-        if Limits::default().check(&tags! { &key => "" }).is_err() {
+        if Limits::default().check(&Metadata::from([(key.as_str(), "")])).is_err() {
             problems.add(&[&path[..], &["key"]].concat(), "expected the key of a tag: 1 to 128 characters");
         }
         checked.push(CheckedHeader { name, key, scope });
