@@ -1121,7 +1121,7 @@ async fn virtual_keys_choose_the_upstream_and_its_credential() {
     let [(uri, headers, _)] = &openai_received.lock().unwrap()[..] else { panic!("{output:?}") };
     assert_eq!(
         (uri.as_str(), headers["authorization"].to_str().ok()),
-        ("/base/v1/chat/completions", Some("Bearer sk-openai-provider"))
+        ("/base/v1/chat/completions?trace=no", Some("Bearer sk-openai-provider"))
     );
     assert_eq!(
         (&headers["x-own"], headers.contains_key("x-portkey-virtual-key")),
@@ -1152,10 +1152,10 @@ async fn loads_a_changed_configuration_file() {
     let send = async || assert_eq!(gateway.send(chat(&[("authorization", "gw-1")])).await.status(), 200);
     send().await;
     std::fs::write(&path, "{").unwrap();
-    signal(gateway.child.as_ref().unwrap(), "HUP");
+    signal(gateway.child.as_ref().unwrap(), "-HUP");
     send().await;
     std::fs::write(&path, config("two")).unwrap();
-    signal(gateway.child.as_ref().unwrap(), "HUP");
+    signal(gateway.child.as_ref().unwrap(), "-HUP");
     let events_file = gateway.folder.file("events.jsonl");
     let last_team = || {
         let text = std::fs::read_to_string(&events_file).unwrap_or_default();

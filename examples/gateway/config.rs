@@ -128,6 +128,8 @@ fn registry(path: &str) -> Result<Registry, String> {
 
 /// Checks the configuration file. The error has one line per problem, with line and column.
 fn check_config(path: &str) -> Result<(), String> {
+    // The error does not quote the path, because the variable may contain a key by mistake.
+    fs::metadata(path).map_err(|error| format!("CONFIG: cannot read the file: {error}"))?;
     let problems = Registry::check_file(path).map_err(|error| format!("CONFIG: {error}"))?;
     if problems.is_empty() {
         return Ok(());
