@@ -53,13 +53,12 @@ impl Reader<'_> {
         workspace.name = self.owned_text(table.get("name"));
         workspace.metadata = self.metadata(table.get("metadata"));
         workspace.limits = table.get("limits").map(|place| self.limits(&place));
-        let contract = self.contract(table.get("contract"));
         #[cfg(feature = "schema")]
         {
-            workspace.contract = contract;
+            workspace.contract = self.contract(table.get("contract"));
         }
         #[cfg(not(feature = "schema"))]
-        let () = contract;
+        self.refuse_contract(table.get("contract"));
         workspace
     }
 
@@ -82,13 +81,12 @@ impl Reader<'_> {
             key.permissions = items.iter().filter_map(|item| item.choice(&choices, &mut self.problems)).collect();
         }
         key.claims = table.get("claims").and_then(|claims| self.claims(&claims));
-        let contract = self.contract(table.get("contract"));
         #[cfg(feature = "schema")]
         {
-            key.contract = contract;
+            key.contract = self.contract(table.get("contract"));
         }
         #[cfg(not(feature = "schema"))]
-        let () = contract;
+        self.refuse_contract(table.get("contract"));
         key
     }
 

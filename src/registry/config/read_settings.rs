@@ -47,13 +47,12 @@ impl Reader<'_> {
     pub(super) fn settings(&mut self, root: &Table<'_>, builder: &mut RegistryBuilder) {
         builder.ignored_sections =
             IGNORED.iter().filter(|name| root.get(name).is_some()).map(|name| (*name).to_owned()).collect();
-        let contract = self.contract(root.get("contract"));
         #[cfg(feature = "schema")]
         {
-            builder.contract = contract;
+            builder.contract = self.contract(root.get("contract"));
         }
         #[cfg(not(feature = "schema"))]
-        let () = contract;
+        self.refuse_contract(root.get("contract"));
         if let Some(place) = root.get("access") {
             self.access(&place, builder);
         }
