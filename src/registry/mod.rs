@@ -17,6 +17,8 @@ mod key_set_location;
 mod keys;
 mod login;
 mod names;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod principal;
 mod principal_status;
 mod problem;
@@ -34,6 +36,8 @@ mod watcher;
 
 #[cfg(feature = "schema")]
 pub use self::contract::{Contract, ContractMode, SchemaError, Violation, ViolationKind};
+#[cfg(feature = "postgres")]
+pub use self::postgres::PostgresRegistry;
 pub use self::{
     access::{ErrorStyle, UnknownKeys},
     callers::{Permission, Permissions, RegisteredKey, Workspace},

@@ -87,8 +87,8 @@ impl Registry {
         Ok(config::check(&read_file(&path)?, ConfigFormat::of(&path), Some(&path)))
     }
 
-    pub(crate) fn with(snapshot: Snapshot, source: Source) -> Self {
-        Self { shared: Shared::new(snapshot, source) }
+    fn with(snapshot: Snapshot, source: Source) -> Self {
+        Self::from(Shared::new(snapshot, source))
     }
 
     /// Identifies the caller of a request. Takes no lock and does not allocate.
@@ -110,7 +110,9 @@ impl Registry {
         self.shared.current().strip_keys(headers);
     }
 
-    /// Loads the file again.
+    /// Loads the source again.
+    ///
+    /// A file is loaded before this returns. The tables of a database are read soon after.
     ///
     /// # Errors
     ///
@@ -185,6 +187,12 @@ impl Registry {
     }
 }
 
+impl From<Arc<Shared>> for Registry {
+    fn from(shared: Arc<Shared>) -> Self {
+        Self { shared }
+    }
+}
+
 impl RegistryBuilder {
     /// Builds the registry.
     ///
@@ -197,7 +205,7 @@ impl RegistryBuilder {
 }
 
 /// Validates a definition from code.
-pub(crate) fn snapshot_of(definition: RegistryBuilder, previous: Option<&Snapshot>) -> Result<Snapshot, ConfigError> {
+fn snapshot_of(definition: RegistryBuilder, previous: Option<&Snapshot>) -> Result<Snapshot, ConfigError> {
     let mut problems = Problems::default();
     let snapshot = build(definition, previous, &mut problems);
     problems.into_result().map(|()| snapshot)

@@ -32,18 +32,19 @@ const VIRTUAL_KEY: &[&str] = &["base_url", "expires_at", "provider", "secret_env
 const OTHERWISE: &[(&str, Otherwise)] = &[("drop", Otherwise::Drop), ("reject", Otherwise::Reject)];
 
 impl Reader<'_> {
+    /// Adds the callers to a definition.
     pub(super) fn callers(&mut self, root: &Table<'_>, builder: &mut RegistryBuilder) {
         if let Some(section) = root.get("workspaces") {
             let table = section.any_table(&mut self.problems);
-            builder.workspaces = table.iter().map(|place| self.workspace(&place)).collect();
+            builder.workspaces.extend(table.iter().map(|place| self.workspace(&place)));
         }
         if let Some(section) = root.get("api_keys") {
             let table = section.any_table(&mut self.problems);
-            builder.api_keys = table.iter().map(|place| self.api_key(&place)).collect();
+            builder.api_keys.extend(table.iter().map(|place| self.api_key(&place)));
         }
         if let Some(section) = root.get("virtual_keys") {
             let table = section.any_table(&mut self.problems);
-            builder.virtual_keys = table.iter().map(|place| self.virtual_key(&place)).collect();
+            builder.virtual_keys.extend(table.iter().map(|place| self.virtual_key(&place)));
         }
     }
 
