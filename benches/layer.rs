@@ -29,6 +29,7 @@ use std::{
 
 use http::{Request, Response};
 use http_body_util::Full;
+
 use hyper::body::{Body, Bytes};
 use tower::{Layer, Service, ServiceBuilder};
 use tower_http::{
@@ -38,6 +39,10 @@ use tower_http::{
 use tower_tagging::{
     EventLayer, MetadataLayer, Sink, TaggingLayer,
     metadata::{Scope, Scopes},
+    registry::{
+        Contract, ContractMode, Names, RegisteredKey, Registry, RegistryLayer, Screening, ScreeningAction,
+        ScreeningKind, SecretDigest, Workspace,
+    },
     sink::{BatchWriter, JsonLinesWriter, Queued, WriteError},
     sources::TagSources,
     tags,
@@ -58,6 +63,7 @@ const ROWS: &[(&str, &str)] = &[
     ("ours-headers-json", "ours, headers only, written as JSON"),
     ("ours-full", "ours, full (JSON header, traceparent, 3 scopes), written as JSON"),
     ("ours-full-no-pool", "the same, without recycled events"),
+    ("ours-governed", "ours, full, and a registry: key, aliases, screening, a contract of 5 tags, all checked"),
     ("otel-tower", "opentelemetry-instrumentation-tower, spans"),
     ("otel-tower-metrics", "opentelemetry-instrumentation-tower, spans and metrics"),
     ("tower-otel", "tower-otel"),
@@ -176,6 +182,25 @@ fn run_row(row: &str, bursts: usize) {
                 bursts,
             );
         }
+        "ours-governed" => {
+            let registry = registry();
+            ours(
+                json(),
+                |sink| {
+                    let tagging = TaggingLayer::builder()
+                        .metadata(
+                            MetadataLayer::builder()
+                                .sources(TagSources::portkey())
+                                .scope(Scope::Fallback, tags! { "region" => "eu" }),
+                        )
+                        .events(events(sink, row))
+                        .build()
+                        .unwrap();
+                    RegistryLayer::new(registry, tagging).layer(service)
+                },
+                bursts,
+            );
+        }
         "otel-tower" | "otel-tower-metrics" => {
             if row == "otel-tower-metrics" {
                 opentelemetry::global::set_meter_provider(meter_provider());
@@ -213,6 +238,39 @@ fn run_row(row: &str, bursts: usize) {
         "chunk" => measure_chunks(bursts),
         _ => panic!("unknown row {row:?}"),
     }
+}
+
+/// Creates a registry with 1,000 keys. The key of a request is in `x-session-id`, so that all rows have the same headers.
+fn registry() -> Registry {
+    let schema = serde_json::json!({
+        "type": "object", "additionalProperties": true, "required": ["_user", "environment", "tenant"],
+        "properties": {
+            "_user": {"type": "string", "minLength": 1},
+            "environment": {"type": "string", "enum": ["production", "staging", "development"]},
+            "feature": {"type": "string", "maxLength": 32},
+            "team": {"type": "string"},
+            "tenant": {"type": "string"}
+        }
+    });
+    let names = Names::builder().alias("user_id", "_user").alias("userId", "_user").alias("x-user-id", "_user");
+    let screening = Screening::builder()
+        .kind(ScreeningKind::Secrets, ScreeningAction::Mask)
+        .kind(ScreeningKind::Emails, ScreeningAction::Mask)
+        .kind(ScreeningKind::Cards, ScreeningAction::Mask);
+    let registry = Registry::builder()
+        .key_headers(["x-session-id"])
+        .names(names.build().unwrap())
+        .screening(screening.build().unwrap())
+        .contract(Contract::new(ContractMode::Reject, &schema).unwrap())
+        .workspace(Workspace::new("acme").metadata(tags! { "tenant" => "acme", "env" => "prod" }));
+    let key = |at: usize| {
+        let secret = if at == 500 { "sess-0192837465".to_owned() } else { format!("sk-{at}") };
+        RegisteredKey::new(format!("key-{at}"))
+            .workspace("acme")
+            .secret(SecretDigest::of(secret))
+            .metadata(tags! { "team" => "growth", "key" => "key-7" })
+    };
+    (0..1000).map(key).fold(registry, |registry, key| registry.api_key(key)).build().unwrap()
 }
 
 /// Creates the event layer of a row. Rows whose names end in `-no-pool` allocate every event.

@@ -37,7 +37,10 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    eprintln!("The API key {name:?}, which is not shown again:\n\n    {}\n\nFor the configuration file:\n", key.expose());
+    eprintln!(
+        "The API key {name:?}, which is not shown again:\n\n    {}\n\nFor the configuration file:\n",
+        key.expose()
+    );
     println!("[api_keys.{}]", toml_key(name));
     println!("secrets = [{{ sha256 = \"{}\" }}]", key.sha256());
     println!("# workspace = \"acme\"");

@@ -24,6 +24,8 @@ mod key_set_location;
 mod keys;
 mod login;
 mod names;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod principal;
 mod principal_status;
 mod problem;
@@ -36,11 +38,15 @@ mod screening;
 mod shared;
 mod snapshot;
 mod source;
+#[cfg(feature = "schema")]
+mod tag_policy;
 mod virtual_keys;
 mod watcher;
 
 #[cfg(feature = "jwt")]
 pub use self::jwt::{JwksStatus, JwtAlgorithm, JwtError, JwtVerifier, JwtVerifierBuilder};
+#[cfg(feature = "postgres")]
+pub use self::postgres::PostgresRegistry;
 pub use self::{
     access::{ErrorStyle, UnknownKeys},
     admission::RegistryLayer,
@@ -64,4 +70,5 @@ pub use self::{
 pub use self::{
     contract::{Contract, ContractMode, SchemaError, Violation, ViolationKind},
     coverage::TagCoverage,
+    tag_policy::TagPolicy,
 };

@@ -65,3 +65,9 @@ impl Problems {
         problems.into_result()
     }
 }
+
+impl From<Vec<Problem>> for Problems {
+    fn from(problems: Vec<Problem>) -> Self {
+        Self(problems)
+    }
+}

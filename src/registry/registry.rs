@@ -89,8 +89,8 @@ impl Registry {
         Ok(config::check(&read_file(&path)?, ConfigFormat::of(&path), Some(&path)))
     }
 
-    pub(crate) fn with(snapshot: Snapshot, source: Source) -> Self {
-        Self { shared: Shared::new(snapshot, source) }
+    fn with(snapshot: Snapshot, source: Source) -> Self {
+        Self::from(Shared::new(snapshot, source))
     }
 
     /// Identifies the caller of a request. Takes no lock and does not allocate.
@@ -112,7 +112,9 @@ impl Registry {
         self.shared.current().strip_keys(headers);
     }
 
-    /// Loads the file again.
+    /// Loads the source again.
+    ///
+    /// A file is loaded before this returns. The tables of a database are read soon after.
     ///
     /// # Errors
     ///
@@ -196,6 +198,12 @@ impl Registry {
     }
 }
 
+impl From<Arc<Shared>> for Registry {
+    fn from(shared: Arc<Shared>) -> Self {
+        Self { shared }
+    }
+}
+
 impl RegistryBuilder {
     /// Builds the registry.
     ///
@@ -208,7 +216,7 @@ impl RegistryBuilder {
 }
 
 /// Validates a definition from code.
-pub(crate) fn snapshot_of(definition: RegistryBuilder, previous: Option<&Snapshot>) -> Result<Snapshot, ConfigError> {
+fn snapshot_of(definition: RegistryBuilder, previous: Option<&Snapshot>) -> Result<Snapshot, ConfigError> {
     let mut problems = Problems::default();
     let snapshot = build(definition, previous, &mut problems);
     problems.into_result().map(|()| snapshot)

@@ -2,8 +2,6 @@ use std::collections::BTreeSet;
 
 use crate::metadata::Scope;
 
-#[cfg(feature = "schema")]
-use super::contract::Contract;
 use super::{
     access::{Access, ErrorStyle, TrustedHeader, UnknownKeys},
     callers::{RegisteredKey, Workspace},
@@ -12,6 +10,11 @@ use super::{
     names::Names,
     screening::Screening,
     virtual_keys::VirtualKey,
+};
+#[cfg(feature = "schema")]
+use super::{
+    contract::{Contract, ContractMode},
+    tag_policy::TagPolicy,
 };
 #[cfg(feature = "jwt")]
 use super::{jwt::JwtVerifier, jwt_definition::JwtDefinition};
@@ -36,12 +39,14 @@ pub struct RegistryBuilder {
     pub(crate) api_keys: Vec<RegisteredKey>,
     pub(crate) virtual_keys: Vec<VirtualKey>,
     pub(crate) access: Access,
-    pub(crate) names: Names,
-    pub(crate) screening: Screening,
+    pub(crate) names: Option<Names>,
+    pub(crate) screening: Option<Screening>,
     pub(crate) login: TagMapping,
     pub(crate) spiffe: Option<SpiffeTags>,
     #[cfg(feature = "schema")]
     pub(crate) contract: Option<Contract>,
+    #[cfg(feature = "schema")]
+    pub(crate) policy: Option<(TagPolicy, ContractMode)>,
     #[cfg(feature = "jwt")]
     pub(crate) jwt: Option<JwtDefinition>,
     /// The sections of a file that other modules read.
@@ -76,15 +81,23 @@ impl RegistryBuilder {
         self
     }
 
+    /// Sets the tags that an organization agreed on: a contract for all requests, in addition to the others, and the names
+    /// and the screening of the policy, unless the builder sets its own.
+    #[cfg(feature = "schema")]
+    pub fn policy(mut self, policy: TagPolicy, mode: ContractMode) -> Self {
+        self.policy = Some((policy, mode));
+        self
+    }
+
     /// Sets the rules for the keys of tags.
     pub fn names(mut self, names: Names) -> Self {
-        self.names = names;
+        self.names = Some(names);
         self
     }
 
     /// Sets the secrets and personal data that are removed from tags.
     pub fn screening(mut self, screening: Screening) -> Self {
-        self.screening = screening;
+        self.screening = Some(screening);
         self
     }
 

@@ -1,7 +1,8 @@
 //! The state that all handles of a registry share.
 
 use std::{
-    sync::{Arc, Mutex, mpsc::Sender},
+    any::Any,
+    sync::{Arc, Mutex},
     time::{Duration, SystemTime},
 };
 
@@ -20,7 +21,7 @@ pub(crate) struct Shared {
     updating: Mutex<()>,
     history: Mutex<History>,
     /// Background work ends when these are dropped.
-    guards: Mutex<Vec<Sender<()>>>,
+    guards: Mutex<Vec<Box<dyn Any + Send>>>,
 }
 
 #[derive(Debug)]
@@ -93,12 +94,8 @@ impl Shared {
         }
     }
 
-    pub(crate) fn has_failed(&self) -> bool {
-        lock(&self.history).last_error.is_some()
-    }
-
-    /// Keeps a sender until the last handle is dropped.
-    pub(crate) fn keep(&self, guard: Sender<()>) {
+    /// Keeps a value until the last handle is dropped.
+    pub(crate) fn keep(&self, guard: Box<dyn Any + Send>) {
         lock(&self.guards).push(guard);
     }
 

@@ -1,4 +1,9 @@
+#[cfg(feature = "postgres")]
+use std::sync::Arc;
 use std::{fs, path::PathBuf};
+
+#[cfg(feature = "postgres")]
+use tokio::sync::Notify;
 
 use crate::ConfigError;
 
@@ -12,6 +17,13 @@ use super::{
 pub(crate) enum Source {
     Code,
     File(PathBuf),
+    #[cfg(feature = "postgres")]
+    Database {
+        /// The name of the server, without secrets.
+        name: Arc<str>,
+        /// Wakes the task that reads the tables.
+        changed: Arc<Notify>,
+    },
 }
 
 impl Source {
@@ -20,6 +32,8 @@ impl Source {
         match self {
             Self::Code => "code".to_owned(),
             Self::File(path) => path.display().to_string(),
+            #[cfg(feature = "postgres")]
+            Self::Database { name, .. } => name.to_string(),
         }
     }
 }

@@ -20,6 +20,11 @@ use super::{
 pub(crate) fn reload(shared: &Shared) -> Result<(), ConfigError> {
     match &shared.source {
         Source::File(path) => shared.update(|previous| load_file(path, Some(previous))),
+        #[cfg(feature = "postgres")]
+        Source::Database { changed, .. } => {
+            changed.notify_one();
+            Ok(())
+        }
         Source::Code => Err(ConfigError::new("the registry is not from a file: use `Registry::replace`")),
     }
 }
@@ -35,7 +40,7 @@ pub(crate) fn watch(shared: &Arc<Shared>, interval: Duration) -> Result<(), Conf
         .name("tagging-registry".to_owned())
         .spawn(move || run(&weak, &dropped, interval))
         .map_err(|error| ConfigError::new(format!("cannot start a thread that watches the file ({error})")))?;
-    shared.keep(guard);
+    shared.keep(Box::new(guard));
     Ok(())
 }
 
@@ -47,12 +52,14 @@ fn run(shared: &Weak<Shared>, dropped: &Receiver<()>, interval: Duration) {
     }
 }
 
-/// Reloads the file if it has changed, or could not be loaded the last time.
+/// Reloads the file if it differs from the one that is in force.
+///
+/// A file that could not be loaded is tried again, because a file that it refers to may exist by now.
 fn look(shared: &Shared) {
     let Source::File(path) = &shared.source else { return };
     match read_file(path) {
         Err(error) => shared.fail(&error.to_string()),
-        Ok(text) if shared.has_failed() || shared.current().files.has_changed(&text) => {
+        Ok(text) if shared.current().files.has_changed(&text) => {
             // The error is in the status.
             let _ = reload(shared);
         }

@@ -96,6 +96,8 @@ mod sketch;
 mod sqlite;
 mod store_error;
 
+#[cfg(all(feature = "postgres", feature = "registry"))]
+pub(crate) use self::postgres::{Failure, Server, Session};
 #[cfg(feature = "postgres")]
 pub use self::postgres::{PostgresStore, PostgresWriter};
 #[cfg(feature = "sqlite")]

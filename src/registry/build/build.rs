@@ -1,5 +1,7 @@
 #[cfg(feature = "schema")]
 use super::super::coverage::Coverage;
+#[cfg(feature = "schema")]
+use super::policy;
 #[cfg(feature = "jwt")]
 use super::tokens;
 use super::{
@@ -10,15 +12,24 @@ use super::{
 /// Validates a definition. Counters and the states of virtual keys continue those of the previous snapshot.
 ///
 /// The snapshot must not be used if there are problems.
-pub(crate) fn build(builder: RegistryBuilder, previous: Option<&Snapshot>, problems: &mut Problems) -> Snapshot {
+pub(crate) fn build(
+    #[cfg_attr(not(feature = "schema"), allow(unused_mut, reason = "a policy changes it"))]
+    mut builder: RegistryBuilder,
+    previous: Option<&Snapshot>,
+    problems: &mut Problems,
+) -> Snapshot {
     let counters = previous.map(|previous| previous.anonymous.counters.clone());
     let mut anonymous = rules::empty(counters.unwrap_or_default());
     #[cfg(feature = "schema")]
-    rules::add_contract(&mut anonymous, builder.contract);
+    {
+        policy::apply(&mut builder, &mut anonymous, problems);
+        rules::add_contract(&mut anonymous, builder.contract);
+    }
+    let (names, screening) = (builder.names.unwrap_or_default(), builder.screening.unwrap_or_default());
     let workspaces = workspaces::check(builder.workspaces, &anonymous, previous, problems);
     let mut keys = api_keys::check(builder.api_keys, &anonymous, &workspaces, previous, problems);
     for rules in keys.entries.iter_mut().map(|key| &mut key.rules).chain([&mut anonymous]) {
-        rules.scopes = builder.screening.screen_scopes(std::mem::take(&mut rules.scopes));
+        rules.scopes = screening.screen_scopes(std::mem::take(&mut rules.scopes));
     }
     let virtual_keys = virtual_keys::check(builder.virtual_keys, &workspaces, previous, problems);
     #[cfg(feature = "schema")]
@@ -37,8 +48,8 @@ pub(crate) fn build(builder: RegistryBuilder, previous: Option<&Snapshot>, probl
         virtual_keys,
         anonymous,
         access: access::check(builder.access, problems),
-        names: builder.names,
-        screening: builder.screening,
+        names,
+        screening,
         login: builder.login,
         spiffe: builder.spiffe,
         #[cfg(feature = "jwt")]

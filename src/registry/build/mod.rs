@@ -5,6 +5,8 @@ mod api_keys;
 mod build;
 mod names;
 mod own_tags;
+#[cfg(feature = "schema")]
+mod policy;
 mod rules;
 #[cfg(feature = "jwt")]
 mod tokens;

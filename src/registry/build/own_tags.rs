@@ -12,7 +12,7 @@ use super::super::{problem::Problems, quote::quoted};
 /// Checks that tags are within the limits.
 pub(super) fn check_limits(limits: Option<Limits>, tags: &Metadata, path: &[&str], problems: &mut Problems) {
     if let Err(problem) = limits.unwrap_or_default().check(tags) {
-        let key = problem.key().map(|key| format!("tag {}", quoted(key))).unwrap_or_else(|| "a tag".to_owned());
+        let key = problem.key().map_or_else(|| "a tag".to_owned(), |key| format!("tag {}", quoted(key)));
         let inner: Vec<&str> = path.iter().copied().chain(key_in(&problem, tags)).collect();
         problems.add(&inner, format!("{key} is not within the limits ({})", problem.code()));
     }

@@ -1,10 +1,13 @@
-use crate::{Metadata, metadata::Scope};
+#[cfg(feature = "schema")]
+use crate::Metadata;
+use crate::metadata::Scope;
 
 #[cfg(feature = "schema")]
 use super::own_tags::OwnTags;
 use super::{
     super::{
         callers::Workspace,
+        closest::closest,
         problem::Problems,
         quote::quoted,
         snapshot::{CallerRules, Snapshot, WorkspaceEntry},
@@ -16,6 +19,7 @@ use super::{
 pub(super) struct CheckedWorkspace {
     pub(super) entry: WorkspaceEntry,
     pub(super) rules: CallerRules,
+    #[cfg(feature = "schema")]
     pub(super) metadata: Metadata,
 }
 
@@ -64,6 +68,7 @@ fn check_one(
             counters,
         },
         rules,
+        #[cfg(feature = "schema")]
         metadata: workspace.metadata,
     }
 }
@@ -76,5 +81,3 @@ pub(super) fn find(workspaces: &[CheckedWorkspace], slug: &str) -> Result<usize,
         format!("unknown workspace {}{}", quoted(slug), hint.unwrap_or_default())
     })
 }
-
-use super::super::closest::closest;

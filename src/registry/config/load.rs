@@ -1,4 +1,4 @@
-use std::path::Path;
+use std::{collections::HashSet, path::Path};
 
 use crate::{ConfigError, config_error::ConfigProblems};
 
@@ -42,6 +42,27 @@ pub(crate) fn check(text: &str, format: ConfigFormat, file: Option<&Path>) -> Ve
     read(text, format, file, None).err().unwrap_or_default()
 }
 
+/// Loads workspaces, API keys, and virtual keys in JSON in addition to a definition.
+#[cfg(feature = "postgres")]
+pub(crate) fn load_callers(
+    json: &str,
+    mut definition: RegistryBuilder,
+    previous: Option<&Snapshot>,
+) -> Result<Snapshot, ConfigError> {
+    let (root, syntax) = json_text::parse(json, &Lines::new(json));
+    let mut reader = Reader { problems: Problems::default(), folder: None, files: Vec::new() };
+    syntax.into_iter().for_each(|problem| reader.problems.push(problem));
+    let place = Place::root(&root);
+    let table = place.table(CALLERS, &mut reader.problems);
+    reader.callers(&table, &mut definition);
+    definition.files = FileSet::read(json, reader.files);
+    let mut problems = reader.problems.into_vec();
+    let mut found = Problems::default();
+    let snapshot = build(definition, previous, &mut found);
+    add_causes(&mut problems, found.into_vec());
+    Problems::from(problems).into_result().map(|()| snapshot)
+}
+
 fn read(
     text: &str,
     format: ConfigFormat,
@@ -60,14 +81,12 @@ fn read(
         definition.files = FileSet::read(text, reader.files);
         let mut found = Problems::default();
         let snapshot = build(definition, previous, &mut found);
-        let found = found.into_vec();
-        let found: Vec<Problem> = found.into_iter().filter(|problem| !is_consequence(problem, &problems)).collect();
-        problems.extend(found);
+        add_causes(&mut problems, found.into_vec());
         Some(snapshot)
     } else {
         // What the parser made of a line with an error may cause further problems.
         let line = |problem: &Problem| lines.position(start(problem, &root)).0;
-        let broken: Vec<usize> = syntax.iter().map(line).collect();
+        let broken: HashSet<usize> = syntax.iter().map(line).collect();
         problems.retain(|problem| !broken.contains(&line(problem)));
         problems.extend(syntax);
         None
@@ -77,6 +96,10 @@ fn read(
         _ => Err(positioned(problems, &root, &lines, file)),
     }
 }
+
+/// The sections with callers.
+#[cfg(feature = "postgres")]
+const CALLERS: &[&str] = &["api_keys", "virtual_keys", "workspaces"];
 
 impl Reader<'_> {
     fn definition(&mut self, root: &Node<'_>) -> RegistryBuilder {
@@ -97,9 +120,13 @@ impl Reader<'_> {
     }
 }
 
-/// Returns `true` if a problem is reported because a value could not be read.
-fn is_consequence(problem: &Problem, unread: &[Problem]) -> bool {
-    unread.iter().any(|unread| unread.path.starts_with(&problem.path))
+/// Adds the problems that are not reported just because a value could not be read.
+fn add_causes(unread: &mut Vec<Problem>, found: Vec<Problem>) {
+    let parts = |problem: &Problem| {
+        (0..=problem.path.len()).filter_map(|end| Some(problem.path.get(..end)?.to_vec())).collect::<Vec<_>>()
+    };
+    let explained: HashSet<Vec<String>> = unread.iter().flat_map(parts).collect();
+    unread.extend(found.into_iter().filter(|problem| !explained.contains(&problem.path)));
 }
 
 /// Returns the place of a problem in bytes.

@@ -15,5 +15,7 @@ mod reader;
 mod timestamp;
 mod toml_text;
 
+#[cfg(feature = "postgres")]
+pub(crate) use self::load::load_callers;
 pub(crate) use self::load::{check, load};
 pub use self::{config_format::ConfigFormat, config_problem::ConfigProblem};

@@ -2,6 +2,7 @@
 
 use std::{borrow::Cow, ops::Range};
 
+#[cfg(feature = "schema")]
 use serde_json::{Map, Number, Value as Json};
 
 /// A value and its place in the text, in bytes.
@@ -20,6 +21,7 @@ pub(super) enum Value<'t> {
     Time(String),
     /// `None` if the number is too large.
     Integer(Option<i64>),
+    #[cfg_attr(not(feature = "schema"), expect(dead_code, reason = "only schemas have such numbers"))]
     Float(f64),
     Boolean(bool),
     List(Vec<Node<'t>>),
@@ -78,6 +80,7 @@ impl Node<'_> {
     }
 
     /// Returns the value as JSON.
+    #[cfg(feature = "schema")]
     pub(super) fn to_json(&self) -> Json {
         match &self.value {
             Value::Null | Value::Integer(None) => Json::Null,

@@ -32,18 +32,19 @@ const VIRTUAL_KEY: &[&str] = &["base_url", "expires_at", "provider", "secret_env
 const OTHERWISE: &[(&str, Otherwise)] = &[("drop", Otherwise::Drop), ("reject", Otherwise::Reject)];
 
 impl Reader<'_> {
+    /// Adds the callers to a definition.
     pub(super) fn callers(&mut self, root: &Table<'_>, builder: &mut RegistryBuilder) {
         if let Some(section) = root.get("workspaces") {
             let table = section.any_table(&mut self.problems);
-            builder.workspaces = table.iter().map(|place| self.workspace(&place)).collect();
+            builder.workspaces.extend(table.iter().map(|place| self.workspace(&place)));
         }
         if let Some(section) = root.get("api_keys") {
             let table = section.any_table(&mut self.problems);
-            builder.api_keys = table.iter().map(|place| self.api_key(&place)).collect();
+            builder.api_keys.extend(table.iter().map(|place| self.api_key(&place)));
         }
         if let Some(section) = root.get("virtual_keys") {
             let table = section.any_table(&mut self.problems);
-            builder.virtual_keys = table.iter().map(|place| self.virtual_key(&place)).collect();
+            builder.virtual_keys.extend(table.iter().map(|place| self.virtual_key(&place)));
         }
     }
 
@@ -53,13 +54,12 @@ impl Reader<'_> {
         workspace.name = self.owned_text(table.get("name"));
         workspace.metadata = self.metadata(table.get("metadata"));
         workspace.limits = table.get("limits").map(|place| self.limits(&place));
-        let contract = self.contract(table.get("contract"));
         #[cfg(feature = "schema")]
         {
-            workspace.contract = contract;
+            workspace.contract = self.contract(table.get("contract"));
         }
         #[cfg(not(feature = "schema"))]
-        let () = contract;
+        self.refuse_contract(table.get("contract"));
         workspace
     }
 
@@ -82,13 +82,12 @@ impl Reader<'_> {
             key.permissions = items.iter().filter_map(|item| item.choice(&choices, &mut self.problems)).collect();
         }
         key.claims = table.get("claims").and_then(|claims| self.claims(&claims));
-        let contract = self.contract(table.get("contract"));
         #[cfg(feature = "schema")]
         {
-            key.contract = contract;
+            key.contract = self.contract(table.get("contract"));
         }
         #[cfg(not(feature = "schema"))]
-        let () = contract;
+        self.refuse_contract(table.get("contract"));
         key
     }
 

@@ -47,21 +47,20 @@ impl Reader<'_> {
     pub(super) fn settings(&mut self, root: &Table<'_>, builder: &mut RegistryBuilder) {
         builder.ignored_sections =
             IGNORED.iter().filter(|name| root.get(name).is_some()).map(|name| (*name).to_owned()).collect();
-        let contract = self.contract(root.get("contract"));
         #[cfg(feature = "schema")]
         {
-            builder.contract = contract;
+            builder.contract = self.contract(root.get("contract"));
         }
         #[cfg(not(feature = "schema"))]
-        let () = contract;
+        self.refuse_contract(root.get("contract"));
         if let Some(place) = root.get("access") {
             self.access(&place, builder);
         }
         if let Some(names) = root.get("names").and_then(|place| self.names(&place)) {
-            builder.names = names;
+            builder.names = Some(names);
         }
         if let Some(screening) = root.get("screening").and_then(|place| self.screening(&place)) {
-            builder.screening = screening;
+            builder.screening = Some(screening);
         }
         if let Some(place) = root.get("login") {
             let tags = place.table(&["tags"], &mut self.problems).get("tags");

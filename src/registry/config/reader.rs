@@ -93,18 +93,12 @@ impl Reader<'_> {
     pub(super) fn limits(&mut self, place: &Place<'_>) -> Limits {
         const KEYS: &[&str] = &["key_chars", "overflow", "tags", "total_bytes", "value_chars"];
         let table = place.table(KEYS, &mut self.problems);
+        let mut count = |name: &str| table.get(name).and_then(|place| place.count(&mut self.problems));
         let mut limits = Limits::default();
-        let setters: [(&str, fn(Limits, usize) -> Limits); 4] = [
-            ("value_chars", Limits::value_chars),
-            ("key_chars", Limits::key_chars),
-            ("total_bytes", Limits::total_bytes),
-            ("tags", Limits::tags),
-        ];
-        for (name, set) in setters {
-            if let Some(count) = table.get(name).and_then(|place| place.count(&mut self.problems)) {
-                limits = set(limits, count);
-            }
-        }
+        limits = count("value_chars").map_or(limits, |chars| limits.value_chars(chars));
+        limits = count("key_chars").map_or(limits, |chars| limits.key_chars(chars));
+        limits = count("total_bytes").map_or(limits, |bytes| limits.total_bytes(bytes));
+        limits = count("tags").map_or(limits, |tags| limits.tags(tags));
         let overflow = table.get("overflow").and_then(|place| place.choice(OVERFLOWS, &mut self.problems));
         overflow.map_or(limits, |overflow| limits.overflow(overflow))
     }
@@ -132,7 +126,7 @@ impl Reader<'_> {
 
     /// Reports a contract, which needs a feature.
     #[cfg(not(feature = "schema"))]
-    pub(super) fn contract(&mut self, place: Option<Place<'_>>) {
+    pub(super) fn refuse_contract(&mut self, place: Option<Place<'_>>) {
         if let Some(place) = place {
             place.fail(&mut self.problems, "contracts need the feature `schema` of the crate `tower-tagging`");
         }

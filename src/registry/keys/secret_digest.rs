@@ -31,8 +31,7 @@ impl SecretDigest {
 
     /// Returns the first eight bytes, by which digests are found.
     pub(crate) fn bucket(&self) -> u64 {
-        let [a, b, c, d, e, f, g, h, ..] = self.0;
-        u64::from_be_bytes([a, b, c, d, e, f, g, h])
+        self.0.first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes))
     }
 }
 

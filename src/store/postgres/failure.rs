@@ -11,7 +11,7 @@ use super::super::{StoreError, schema_sql::SCHEMA_VERSION};
 
 /// The reason why an operation failed, without the name of the operation.
 #[derive(Debug)]
-pub(super) enum Failure {
+pub(crate) enum Failure {
     NotMigrated,
     Newer { found: i32 },
     TimedOut(Duration),
@@ -21,7 +21,7 @@ pub(super) enum Failure {
 
 impl Failure {
     /// Adds the operation and its target.
-    pub(super) fn during(self, operation: &str, server: &str) -> StoreError {
+    pub(crate) fn during(self, operation: &str, server: &str) -> StoreError {
         let operation = || format!("{operation} {server}");
         match self {
             Self::NotMigrated => StoreError::NotMigrated,

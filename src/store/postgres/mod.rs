@@ -10,4 +10,9 @@ mod rows;
 mod schema;
 mod server;
 
+#[cfg(feature = "registry")]
+pub(crate) use self::{
+    failure::Failure,
+    server::{Server, Session},
+};
 pub use self::{postgres_store::PostgresStore, postgres_writer::PostgresWriter};

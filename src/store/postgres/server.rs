@@ -1,8 +1,8 @@
-use std::{ops::Deref, pin::Pin, sync::Arc, time::Duration};
+use std::{future::poll_fn, ops::Deref, pin::Pin, sync::Arc, time::Duration};
 
 use tokio::{task::JoinHandle, time::timeout};
 use tokio_postgres::{
-    Client, Config, Error, Socket,
+    AsyncMessage, Client, Config, Error, Socket,
     config::Host,
     tls::{MakeTlsConnect, TlsConnect},
 };
@@ -13,9 +13,12 @@ type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 /// A client, and the future that drives its connection.
 type Opened = (Client, BoxFuture<'static, Result<(), Error>>);
 
+/// Called with everything that the server sends without being asked.
+type OnMessage = Box<dyn FnMut(AsyncMessage) + Send>;
+
 /// Opens connections with any TLS implementation.
 trait Connect: Send + Sync {
-    fn connect<'a>(&'a self, config: &'a Config) -> BoxFuture<'a, Result<Opened, Error>>;
+    fn connect<'a>(&'a self, config: &'a Config, on_message: OnMessage) -> BoxFuture<'a, Result<Opened, Error>>;
 }
 
 impl<T> Connect for T
@@ -23,27 +26,33 @@ where
     T: MakeTlsConnect<Socket, Stream: Send, TlsConnect: Send> + Clone + Send + Sync + 'static,
     <T::TlsConnect as TlsConnect<Socket>>::Future: Send,
 {
-    fn connect<'a>(&'a self, config: &'a Config) -> BoxFuture<'a, Result<Opened, Error>> {
+    fn connect<'a>(&'a self, config: &'a Config, mut on_message: OnMessage) -> BoxFuture<'a, Result<Opened, Error>> {
         Box::pin(async move {
-            let (client, connection) = config.connect(self.clone()).await?;
-            Ok((client, Box::pin(connection) as _))
+            let (client, mut connection) = config.connect(self.clone()).await?;
+            let driver = async move {
+                while let Some(message) = poll_fn(|context| connection.poll_message(context)).await {
+                    on_message(message?);
+                }
+                Ok(())
+            };
+            Ok((client, Box::pin(driver) as _))
         })
     }
 }
 
 /// The address of a server, and how to connect to it.
 #[derive(Clone)]
-pub(super) struct Server {
+pub(crate) struct Server {
     config: Config,
     connect: Arc<dyn Connect>,
     /// The name of the server in errors, without secrets.
-    pub(super) name: Arc<str>,
-    pub(super) connect_timeout: Duration,
-    pub(super) write_timeout: Duration,
+    pub(crate) name: Arc<str>,
+    pub(crate) connect_timeout: Duration,
+    pub(crate) write_timeout: Duration,
 }
 
 impl Server {
-    pub(super) fn new<T>(mut config: Config, tls: T) -> Self
+    pub(crate) fn new<T>(mut config: Config, tls: T) -> Self
     where
         T: MakeTlsConnect<Socket, Stream: Send, TlsConnect: Send> + Clone + Send + Sync + 'static,
         <T::TlsConnect as TlsConnect<Socket>>::Future: Send,
@@ -60,9 +69,19 @@ impl Server {
         }
     }
 
-    pub(super) async fn open(&self) -> Result<Session, Failure> {
+    pub(crate) async fn open(&self) -> Result<Session, Failure> {
+        self.open_with(|_| {}).await
+    }
+
+    /// Opens a connection, and calls a function with everything that the server sends without being asked, such as
+    /// notifications. The function is dropped when the connection ends.
+    pub(crate) async fn open_with(
+        &self,
+        on_message: impl FnMut(AsyncMessage) + Send + 'static,
+    ) -> Result<Session, Failure> {
         let timed_out = |_| Failure::TimedOut(self.connect_timeout);
-        let opened = timeout(self.connect_timeout, self.connect.connect(&self.config)).await;
+        let connecting = self.connect.connect(&self.config, Box::new(on_message));
+        let opened = timeout(self.connect_timeout, connecting).await;
         let (client, connection) = opened.map_err(timed_out)??;
         // The client reports the errors of the connection as well.
         let task = tokio::spawn(async move { drop(connection.await) });
@@ -99,8 +118,8 @@ fn name(config: &Config) -> String {
 }
 
 /// A connection. Dropping it closes the connection, and the server rolls back what was not committed.
-pub(super) struct Session {
-    pub(super) client: Client,
+pub(crate) struct Session {
+    pub(crate) client: Client,
     task: JoinHandle<()>,
 }
 
