@@ -46,6 +46,7 @@
 //! | [`usage`] | LLM token usage and cost | `usage::UsageTap` |
 //! | [`sink`] | where events go, and the accounting of their delivery | [`Sink`], [`sink::Queued`] |
 //! | [`store`] | events as rows: SQLite, Postgres, memory | [`store::MemoryStore`], `store::SqliteStore`, `store::PostgresStore` |
+//! | [`registry`] | API keys, workspaces, contracts, claims, screening | `registry::Registry`, `registry::RegistryLayer` |
 //! | [`otel`] | spans, metrics, and logs | `otel::Otel` |
 //! | [`propagate`] | tags and trace ids on outgoing calls | `PropagateLayer` |
 //! | [`client`] | clients whose calls are tagged and observed | `client::TaggedClient`, `client::ReqwestClient` |
@@ -67,6 +68,9 @@
 //! | `reqwest` | `propagate`, and `client::ReqwestClient` for reqwest 0.13 |
 //! | `sqlite` | `store::SqliteStore`: events in an SQLite file |
 //! | `postgres` | `store::PostgresStore`: events in Postgres |
+//! | `registry` | `registry::Registry`: API keys, workspaces, claims, screening, and virtual keys |
+//! | `schema` | `registry`, and `registry::Contract`: JSON Schema for the tags of every request |
+//! | `jwt` | `registry`, and `registry::JwtVerifier`: the claims of signed tokens as trusted tags |
 //! | `spool` | `sink::Spool`: events on disk that survive an outage and a killed process |
 //! | `channel` | `sink::ChannelSink`: events in a bounded `tokio::sync::mpsc` channel |
 //! | `otel` | `otel::Otel`: spans, metrics, and logs to OpenTelemetry providers and exporters that you supply |
@@ -77,9 +81,9 @@
 //! # Architecture
 //!
 //! ```text
-//!  request head ─► trace ids ─► trusted tags (resolver, extensions) ─► headers captured ─► your service
-//!                                                                                              │
-//!  client ◄── frames, unchanged ◄── response body, observed (bytes, first byte, LLM usage) ◄───┘
+//!  request head ─► trace ids ─► trusted tags (registry, resolver) ─► headers captured ─► [contract] ─► your service
+//!                                                                                                           │
+//!  client ◄── frames, unchanged ◄── response body, observed (bytes, first byte, LLM usage) ◄────────────────┘
 //!                                              │ once: end, error, or drop
 //!                                              ▼
 //!                    Event ─► Sink ─► queue ─► batch writer (JSONL, OTLP, SQLite, Postgres)
@@ -93,7 +97,7 @@
 //! exactly once; see [when the event is emitted](tagging#when-the-event-is-emitted).
 //!
 //! Modules only use modules above them in this list: leaves (text, media types, time), `body`, `metadata`, `sources`, `trace`,
-//! `usage`, `event`, `row`, `request`, `sink`, `propagate`, `tagging`, `client`, `otel`, `store`. A test enforces it.
+//! `usage`, `event`, `row`, `request`, `sink`, `propagate`, `tagging`, `client`, `otel`, `store`, `registry`. A test enforces it.
 //!
 //! # Guarantees
 //!
@@ -116,6 +120,10 @@
     doc = "[`propagate`]: https://docs.rs/tower-tagging/latest/tower_tagging/propagate/"
 )]
 #![cfg_attr(not(feature = "propagate"), doc = "[`client`]: https://docs.rs/tower-tagging/latest/tower_tagging/client/")]
+#![cfg_attr(
+    not(feature = "registry"),
+    doc = "[`registry`]: https://docs.rs/tower-tagging/latest/tower_tagging/registry/"
+)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(
     not(test),
