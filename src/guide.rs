@@ -7,6 +7,9 @@
 #[doc = include_str!("docs/in_production.md")]
 pub mod in_production {}
 
+#[doc = include_str!("docs/use_cases.md")]
+pub mod use_cases {}
+
 #[doc = include_str!("docs/cookbook.md")]
 pub mod cookbook {}
 

@@ -49,9 +49,10 @@
 //! | [`otel`] | spans, metrics, and logs | `otel::Otel` |
 //! | [`propagate`] | tags and trace ids on outgoing calls | `PropagateLayer` |
 //! | [`client`] | clients whose calls are tagged and observed | `client::TaggedClient`, `client::ReqwestClient` |
-//! | [`guide`] | cookbook, outgoing calls, gRPC, production, trusted tags, queries, limits, testing, adding a provider | |
+//! | [`guide`] | use cases, cookbook, outgoing calls, gRPC, production, trusted tags, queries, limits, testing, adding a provider | |
 //!
-//! Handlers and inner layers use [`Tags`], the handle to the current request.
+//! Handlers and inner layers use [`Tags`], the handle to the current request. [`Session`] and [`AgentRun`] set the tags of
+//! conversations and agents.
 //!
 //! # Features
 //!
@@ -163,7 +164,7 @@ pub use self::{
     config_error::ConfigError,
     event::Event,
     metadata::{Metadata, Scope},
-    request::{Step, Tags, WithTags},
+    request::{AgentRun, Session, Step, Tags, WithTags},
     sink::Sink,
     sources::TagSources,
     tagging::{EventLayer, MetadataLayer, TaggingLayer},

@@ -26,6 +26,7 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
 };
+use tower_tagging::registry::{ApiKey, SecretDigest};
 
 /// The program, built once for all tests.
 static PROGRAM: LazyLock<PathBuf> = LazyLock::new(|| {
@@ -54,7 +55,8 @@ fn command(env: &[(&str, &str)]) -> Command {
     for name in [
         "UPSTREAM",
         "EVENTS",
-        "SCOPES",
+        "CONFIG",
+        "CONFIG_CHECK",
         "HEADERS_TO_METADATA",
         "METADATA_PREFIXES",
         "METADATA_PRECEDENCE",
@@ -409,23 +411,29 @@ async fn include_usage_puts_the_usage_of_streams_on_events() {
     assert_eq!(answers, [0, 1, 0, 1], "only clients that requested usage receive the extra chunk");
 }
 
-const SCOPES: &str = r#"{
-    "workspaces": {"acme": {"metadata": {"tenant": "acme", "env": "prod"}}},
-    "api_keys": {"gw-1": {"workspace": "acme", "metadata": {"team": "growth"}}}
-}"#;
+/// Returns the definition of an API key in a configuration file.
+fn api_key(key: &str, rest: Value) -> Value {
+    let mut definition = json!({"secrets": [{"sha256": SecretDigest::of(key).to_string()}]});
+    definition.as_object_mut().unwrap().extend(rest.as_object().unwrap().clone());
+    definition
+}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn precedence_decides_between_trusted_scopes_and_the_client() {
-    let folder = TempFolder::new("gateway-scopes-file");
-    std::fs::write(folder.file("scopes.json"), SCOPES).unwrap();
-    let path = folder.file("scopes.json");
+    let folder = TempFolder::new("gateway-config-file");
+    let path = folder.file("gateway.json");
+    let config = json!({
+        "workspaces": {"acme": {"metadata": {"tenant": "acme", "env": "prod"}}},
+        "api_keys": {"web": api_key("gw-1", json!({"workspace": "acme", "metadata": {"team": "growth"}}))}
+    });
+    std::fs::write(&path, config.to_string()).unwrap();
     let spoof = ("x-portkey-metadata", r#"{"env": "dev", "team": "spoofed", "own": "1"}"#);
     for (precedence, tags) in [
         ("strict", json!({"env": "prod", "own": "1", "team": "growth", "tenant": "acme"})),
         ("legacy", json!({"env": "dev", "own": "1", "team": "spoofed", "tenant": "acme"})),
     ] {
-        let env = [("SCOPES", path.to_str().unwrap()), ("METADATA_PRECEDENCE", precedence)];
-        let gateway = Gateway::start(&format!("scopes-{precedence}"), &env);
+        let env = [("CONFIG", path.to_str().unwrap()), ("METADATA_PRECEDENCE", precedence)];
+        let gateway = Gateway::start(&format!("config-{precedence}"), &env);
         for key in [("x-portkey-api-key", "gw-1"), ("x-majordomo-key", "gw-1"), ("authorization", "Bearer gw-1")] {
             assert_eq!(gateway.send(chat(&[spoof, key])).await.status(), 200);
         }
@@ -433,6 +441,7 @@ async fn precedence_decides_between_trusted_scopes_and_the_client() {
         let (_, events) = gateway.stop();
         for event in &events[..3] {
             assert_eq!(event["metadata"], tags, "{precedence}");
+            assert_eq!((&event["api_key"], &event["workspace"]), (&json!("web"), &json!("acme")));
             let shadowed = event["diagnostics"].as_array().unwrap().len();
             assert_eq!(shadowed, if precedence == "strict" { 2 } else { 0 });
         }
@@ -444,15 +453,14 @@ async fn precedence_decides_between_trusted_scopes_and_the_client() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_known_key_authenticates_and_is_not_forwarded() {
     let folder = TempFolder::new("gateway-known-keys");
-    let path = folder.file("scopes.json");
-    let keys = json!({"api_keys": {
-        "gw-1": {"metadata": {"tenant": "acme"}}, "gw-2": {"metadata": {"tenant": "umbrella"}},
-        "123": {"metadata": {"tenant": "short"}}, "gw,3": {"metadata": {"tenant": "comma"}}
-    }});
-    std::fs::write(&path, keys.to_string()).unwrap();
+    let path = folder.file("gateway.json");
+    let keys = [("gw-1", "acme"), ("gw-2", "umbrella"), ("123", "short"), ("gw,3", "comma")];
+    let keys = keys.map(|(key, tenant)| (tenant.to_owned(), api_key(key, json!({"metadata": {"tenant": tenant}}))));
+    let config = json!({"api_keys": serde_json::Map::from_iter(keys)});
+    std::fs::write(&path, config.to_string()).unwrap();
     let response = json!({"status": 200, "headers": [["content-type", "text/plain"]], "body": "hello"});
     let (base, received) = upstream(response).await;
-    let gateway = Gateway::start("known-keys", &[("UPSTREAM", &base), ("SCOPES", path.to_str().unwrap())]);
+    let gateway = Gateway::start("known-keys", &[("UPSTREAM", &base), ("CONFIG", path.to_str().unwrap())]);
     type Headers<'a> = &'a [(&'a str, &'a str)];
     // The headers of a request, the tenant, and the headers that are forwarded.
     let cases: &[(Headers<'_>, Option<&str>, Headers<'_>)] = &[
@@ -954,19 +962,6 @@ async fn writes_events_to_standard_output() {
 #[test]
 fn rejects_invalid_variables_with_one_line() {
     let folder = TempFolder::new("gateway-bad");
-    let file = |name: &str, text: &str| {
-        std::fs::write(folder.file(name), text).unwrap();
-        folder.file(name).to_str().unwrap().to_owned()
-    };
-    let long = "x".repeat(200);
-    let over = file("over.json", &json!({"workspaces": {"w": {"metadata": {"k": long}}}}).to_string());
-    let lost = file("lost.json", r#"{"api_keys": {"secret-key": {"workspace": "nowhere"}}}"#);
-    let broken = file("broken.json", "{");
-    let misplaced = file("misplaced.json", r#"{"secret-key": {}}"#);
-    let keyless = file("keyless.json", r#"{"api_keys": {"": {}}}"#);
-    let twice =
-        file("twice.json", r#"{"api_keys": {"secret-key": {"metadata": {"tenant": "acme"}}, "secret-key": {}}}"#);
-    let list = file("list.json", r#"[{}, {"secret-key": ["acme"]}]"#);
     for (name, value) in [
         ("LISTEN", "nowhere"),
         ("UPSTREAM", "ftp://example.com"),
@@ -978,14 +973,9 @@ fn rejects_invalid_variables_with_one_line() {
         ("UPSTREAM", "http://example.com#part"),
         ("STORE", "postgres://"),
         ("EVENTS", "/no/such/folder/events.jsonl"),
-        ("SCOPES", "/no/such/file.json"),
-        ("SCOPES", &over),
-        ("SCOPES", &lost),
-        ("SCOPES", &broken),
-        ("SCOPES", &misplaced),
-        ("SCOPES", &list),
-        ("SCOPES", &keyless),
-        ("SCOPES", &twice),
+        ("CONFIG", "/no/such/file.toml"),
+        ("CONFIG_CHECK", "maybe"),
+        ("CONFIG_CHECK", "1"),
         ("HEADERS_TO_METADATA", "x-ok, authorization"),
         ("HEADERS_TO_METADATA", "x ok"),
         ("HEADERS_TO_METADATA", "x-ok=a=b"),
@@ -999,7 +989,7 @@ fn rejects_invalid_variables_with_one_line() {
         let errors = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(2), "{name}={value}: {errors}");
         assert_eq!(errors.lines().count(), 1, "{errors}");
-        assert!(errors.contains(name) && !errors.contains("secret-key"), "{errors}");
+        assert!(errors.contains(name), "{errors}");
     }
     // A file cannot hold both JSON lines and a database.
     let both = folder.file("both").display().to_string();
@@ -1015,76 +1005,171 @@ fn rejects_invalid_variables_with_one_line() {
     assert!(String::from_utf8(output.stderr).unwrap().contains(&address));
 }
 
+/// `CONFIG_CHECK` and the start of the gateway report every problem of the file.
+#[test]
+fn reports_every_problem_of_the_configuration_file() {
+    let folder = TempFolder::new("gateway-problems");
+    let path = folder.file("gateway.toml");
+    let text =
+        "[api_keys.web]\nworkspce = \"acme\"\nsecrets = [{ sha256 = \"abc\" }]\n\n[access]\nunknown_keys = \"deny\"\n";
+    std::fs::write(&path, text).unwrap();
+    let path = path.to_str().unwrap();
+    for env in [&[("CONFIG", path)][..], &[("CONFIG", path), ("CONFIG_CHECK", "1")]] {
+        let output = command(env).output().unwrap();
+        let errors = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{errors}");
+        let places: Vec<_> = errors.lines().map(|line| line.split(": ").nth(1).unwrap().to_owned()).collect();
+        assert_eq!(places, [format!("{path}:2:1"), format!("{path}:3:23"), format!("{path}:6:16")], "{errors}");
+        assert!(errors.contains("did you mean \"workspace\"?"), "{errors}");
+    }
+    std::fs::write(path, "").unwrap();
+    let output = command(&[("CONFIG", path), ("CONFIG_CHECK", "1")]).output().unwrap();
+    assert_eq!((output.status.code(), &*output.stdout), (Some(0), format!("{path}: no problems\n").as_bytes()));
+}
+
 /// A key may be anywhere in the file by mistake, and even in the variable.
 #[test]
-fn errors_about_the_key_file_never_quote_it() {
-    const SECRET: &str = "sk-live-S3cr3t";
-    let folder = TempFolder::new("gateway-key-file");
-    let path = folder.file("scopes.json");
-    let long = format!("{SECRET}{}", "x".repeat(200));
-    // The content of the file, and the error.
-    let cases = [
-        // Keys that can never match.
-        (json!({"api_keys": {"": {}}}).to_string(), "API key 1 is empty"),
-        (
-            json!({"api_keys": {format!("a {SECRET}"): {}}}).to_string(),
-            "API key 1 can never match: expected visible ASCII",
-        ),
-        (json!({"api_keys": {format!("{SECRET} "): {}}}).to_string(), "API key 1 can never match"),
-        (json!({"api_keys": {format!("Bearer {SECRET}"): {}}}).to_string(), "API key 1 can never match"),
-        (json!({"api_keys": {format!("\t{SECRET}"): {}}}).to_string(), "API key 1 can never match"),
-        (json!({"api_keys": {format!("{SECRET}\n"): {}}}).to_string(), "API key 1 can never match"),
-        (json!({"api_keys": {format!("{SECRET}\u{0}"): {}}}).to_string(), "API key 1 can never match"),
-        (json!({"api_keys": {format!("{SECRET}\u{7f}"): {}}}).to_string(), "API key 1 can never match"),
-        (json!({"api_keys": {"ok": {}, format!("{SECRET}é"): {}}}).to_string(), "API key 2 can never match"),
-        (json!({"api_keys": {format!("{SECRET}\u{feff}"): {}}}).to_string(), "API key 1 can never match"),
-        // Keys in the wrong place.
-        (json!(SECRET).to_string(), "the file is not an object"),
-        (json!({SECRET: {}}).to_string(), "the file has members other than workspaces and api_keys"),
-        (json!({"api_keys": SECRET}).to_string(), "api_keys is not an object"),
-        (json!({"api_keys": [SECRET]}).to_string(), "api_keys is not an object"),
-        (json!({"api_keys": {"a": SECRET}}).to_string(), "API key 1 is not an object"),
-        (
-            json!({"api_keys": {"a": {SECRET: 1}}}).to_string(),
-            "API key 1 has members other than workspace and metadata",
-        ),
-        (json!({"api_keys": {"a": {"workspace": SECRET}}}).to_string(), "API key 1: unknown workspace"),
-        (json!({"api_keys": {"a": {"metadata": SECRET}}}).to_string(), "metadata is not an object"),
-        (json!({"api_keys": {"a": {"metadata": {SECRET: 1}}}}).to_string(), "API key 1: tag 1 is not a string"),
-        (json!({"api_keys": {"a": {"metadata": {"k": [SECRET]}}}}).to_string(), "API key 1: tag 1 is not a string"),
-        (json!({"api_keys": {"a": {"metadata": {"k": &long}}}}).to_string(), "API key 1: value_truncated in a tag"),
-        (json!({"api_keys": {"a": {"metadata": {&long: "v"}}}}).to_string(), "API key 1: key_truncated in a tag"),
-        (json!({"workspaces": {SECRET: SECRET}}).to_string(), "workspace 1 is not an object"),
-        (json!({"workspaces": {SECRET: {SECRET: {}}}}).to_string(), "workspace 1 has members other than metadata"),
-        (json!({"workspaces": {SECRET: {"metadata": {"k": 1}}}}).to_string(), "workspace 1: tag 1 is not a string"),
-        (json!({"workspaces": [SECRET]}).to_string(), "workspaces is not an object"),
-        // What is not JSON, or twice in it.
-        (SECRET.to_owned(), "invalid JSON at line 1 column 1"),
-        (format!("{{\"api_keys\": {SECRET}}}"), "invalid JSON at line 1 column 14"),
-        (format!("{{\"api_keys\": {{\"{SECRET}\": {{}}}} {SECRET}"), "invalid JSON at line 1"),
-        (format!("{{\"api_keys\": {{\"{SECRET}\\q\": {{}}}}}}"), "invalid JSON at line 1"),
-        (format!("api_keys:\n  {SECRET}:\n    workspace: acme\n"), "invalid JSON at line 1 column 1"),
-        (format!("{{\"api_keys\": {{\"{SECRET}\": {{}}, \"{SECRET}\": {{}}}}}}"), "duplicate name before line 1"),
-        (format!("{{\"api_keys\": {{\"{SECRET}\": {{}}, \"sk\\u002dlive-S3cr3t\": {{}}}}}}"), "duplicate name before"),
-    ];
+fn errors_about_the_configuration_never_quote_a_key() {
+    let secret = ApiKey::generate("live").unwrap();
+    let secret = secret.expose();
+    let hidden = secret.rsplit('_').nth(1).unwrap();
+    let folder = TempFolder::new("gateway-misplaced-keys");
     let refused = |value: &str| {
-        let output = command(&[("SCOPES", value)]).output().unwrap();
-        let errors = String::from_utf8(output.stderr).unwrap();
-        assert_eq!((output.status.code(), errors.lines().count()), (Some(2), 1), "{errors}");
-        assert!(errors.starts_with("gateway: SCOPES: ") && !errors.contains("S3cr3t"), "{errors}");
-        errors
+        let output = command(&[("CONFIG", value)]).output().unwrap();
+        let errors = String::from_utf8([output.stderr, output.stdout].concat()).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{errors}");
+        assert!(errors.starts_with("gateway: ") && !errors.contains(hidden), "{errors}");
     };
-    for (text, expected) in &cases {
-        std::fs::write(&path, text).unwrap();
-        let errors = refused(path.to_str().unwrap());
-        assert!(errors.contains(&format!("{}: {expected}", path.display())), "{text}: {errors}");
+    let definition = api_key("k", json!({}));
+    for (name, text) in [
+        ("json", json!(secret).to_string()),
+        ("json", json!({secret: {}}).to_string()),
+        ("json", json!({"api_keys": secret}).to_string()),
+        ("json", json!({"api_keys": [secret]}).to_string()),
+        ("json", json!({"api_keys": {secret: {}}}).to_string()),
+        ("json", json!({"api_keys": {"a": {"secrets": [secret]}}}).to_string()),
+        ("json", json!({"api_keys": {"a": {"secrets": [{"sha256": secret}]}}}).to_string()),
+        ("json", json!({"api_keys": {"a": api_key("k", json!({"workspace": secret}))}}).to_string()),
+        ("json", json!({"api_keys": {"a": api_key("k", json!({"metadata": {secret: 1}}))}}).to_string()),
+        ("json", json!({"api_keys": {"a": api_key("k", json!({"permissions": [secret]}))}}).to_string()),
+        ("json", json!({"api_keys": {"a": definition, "b": definition, secret: definition}}).to_string()),
+        ("json", format!("{{\"api_keys\": {secret}}}")),
+        ("json", format!("{{\"{secret}\": 1, \"{secret}\": 2}}")),
+        ("toml", secret.to_owned()),
+        ("toml", format!("api_keys = {secret}")),
+        ("toml", format!("[api_keys.{secret}]\n[api_keys.{secret}]")),
+        ("toml", format!("[virtual_keys.a]\nsecret_env = \"{secret}\"\nbase_url = \"{secret}\"")),
+        ("toml", format!("[access]\nkey_headers = [\"{secret} \"]\nerrors = \"{secret}\"")),
+        ("toml", format!("[screening]\nsecrets = \"{secret}\"\nhash_key_env = \"{secret}\"")),
+    ] {
+        let path = folder.file(&format!("gateway.{name}"));
+        std::fs::write(&path, &text).unwrap();
+        refused(path.to_str().unwrap());
     }
-    std::fs::write(&path, [b"{\"sk-live-S3cr3t\": \"".as_slice(), b"\xff\"}"].concat()).unwrap();
-    assert!(refused(path.to_str().unwrap()).contains("cannot read the file: "));
-    // The key, or the content of the file, in place of its path.
-    for value in [SECRET.to_owned(), json!({"api_keys": {SECRET: {}}}).to_string(), format!("/no/such/{SECRET}")] {
-        assert!(refused(&value).contains("SCOPES: cannot read the file: "));
+    std::fs::write(folder.file("gateway.toml"), [secret.as_bytes(), b" = \"\xff\""].concat()).unwrap();
+    refused(folder.file("gateway.toml").to_str().unwrap());
+    for value in [secret.to_owned(), format!("/no/such/{secret}"), json!({"api_keys": {secret: {}}}).to_string()] {
+        refused(&value);
     }
+}
+
+#[test]
+fn the_sample_configuration_has_no_problems() {
+    let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/gateway/gateway.toml");
+    let output = command(&[("CONFIG", sample.to_str().unwrap()), ("CONFIG_CHECK", "1")]).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn virtual_keys_choose_the_upstream_and_its_credential() {
+    let folder = TempFolder::new("gateway-virtual-keys");
+    let path = folder.file("gateway.json");
+    let response = json!({"status": 200, "headers": [["content-type", "text/plain"]], "body": "hello"});
+    let (openai, openai_received) = upstream(response.clone()).await;
+    let (anthropic, anthropic_received) = upstream(response).await;
+    std::fs::write(folder.file("secret"), "sk-ant-provider\n").unwrap();
+    let config = json!({
+        "workspaces": {"acme": {}, "other": {}},
+        "api_keys": {"web": api_key("gw-1", json!({"workspace": "acme"})), "lone": api_key("gw-2", json!({}))},
+        "virtual_keys": {
+            "openai-prod": {"provider": "openai", "base_url": openai, "secret_env": "TEST_PROVIDER_KEY",
+                "workspaces": ["acme"]},
+            "anthropic-prod": {"provider": "anthropic", "base_url": anthropic, "secret_file": "secret", "workspaces": ["acme"]},
+            "theirs": {"provider": "openai", "base_url": openai, "secret_file": "secret", "workspaces": ["other"]},
+            "old": {"provider": "openai", "base_url": openai, "secret_file": "secret", "workspaces": ["acme"],
+                "expires_at": "2020-01-01T00:00:00Z"}
+        }
+    });
+    std::fs::write(&path, config.to_string()).unwrap();
+    // Without an upstream, the demo provider answers requests without a virtual key.
+    let env = [("CONFIG", path.to_str().unwrap()), ("TEST_PROVIDER_KEY", "sk-openai-provider")];
+    let gateway = Gateway::start("virtual-keys", &env);
+    let key = ("authorization", "Bearer gw-1");
+    for (headers, status) in [
+        (vec![key, ("x-portkey-virtual-key", "openai-prod"), ("x-own", "kept")], 200),
+        (vec![key, ("x-portkey-provider", "@anthropic-prod"), ("x-api-key", "sk-own")], 200),
+        (vec![key], 200),
+        (vec![key, ("x-portkey-virtual-key", "theirs")], 403),
+        (vec![key, ("x-portkey-virtual-key", "old")], 403),
+        (vec![key, ("x-portkey-virtual-key", "nowhere")], 400),
+        (vec![("authorization", "gw-2"), ("x-portkey-virtual-key", "openai-prod")], 403),
+        (vec![("x-portkey-virtual-key", "openai-prod")], 403),
+    ] {
+        assert_eq!(gateway.send(chat(&headers)).await.status(), status, "{headers:?}");
+    }
+    let (output, events) = gateway.stop();
+    let [(uri, headers, _)] = &openai_received.lock().unwrap()[..] else { panic!("{output:?}") };
+    assert_eq!(
+        (uri.as_str(), headers["authorization"].to_str().ok()),
+        ("/base/v1/chat/completions", Some("Bearer sk-openai-provider"))
+    );
+    assert_eq!(
+        (&headers["x-own"], headers.contains_key("x-portkey-virtual-key")),
+        (&HeaderValue::from_static("kept"), false)
+    );
+    let [(_, headers, _)] = &anthropic_received.lock().unwrap()[..] else { panic!("{output:?}") };
+    assert_eq!(
+        (&headers["x-api-key"], headers.contains_key("authorization")),
+        (&HeaderValue::from_static("sk-ant-provider"), false)
+    );
+    let names: Vec<_> = events.iter().map(|event| event["virtual_key"].as_str()).collect();
+    assert_eq!(names[..3], [Some("openai-prod"), Some("anthropic-prod"), None]);
+    // The provider of the virtual key decides the price, whatever the path suggests.
+    assert_eq!(events[1]["llm"]["provider"], "anthropic");
+    let all = format!("{events:?}{output:?}");
+    assert!(["gw-1", "sk-openai-provider", "sk-ant-provider"].iter().all(|secret| !all.contains(secret)), "{all}");
+}
+
+/// A change of the file, and SIGHUP, load it again. A broken file changes nothing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn loads_a_changed_configuration_file() {
+    let folder = TempFolder::new("gateway-reload");
+    let path = folder.file("gateway.json");
+    let config =
+        |team: &str| json!({"api_keys": {"web": api_key("gw-1", json!({"metadata": {"team": team}}))}}).to_string();
+    std::fs::write(&path, config("one")).unwrap();
+    let gateway = Gateway::start("reload", &[("CONFIG", path.to_str().unwrap())]);
+    let send = async || assert_eq!(gateway.send(chat(&[("authorization", "gw-1")])).await.status(), 200);
+    send().await;
+    std::fs::write(&path, "{").unwrap();
+    signal(gateway.child.as_ref().unwrap(), "HUP");
+    send().await;
+    std::fs::write(&path, config("two")).unwrap();
+    signal(gateway.child.as_ref().unwrap(), "HUP");
+    let events_file = gateway.folder.file("events.jsonl");
+    let last_team = || {
+        let text = std::fs::read_to_string(&events_file).unwrap_or_default();
+        text.lines().last().and_then(|line| Some(serde_json::from_str::<Value>(line).ok()?["metadata"]["team"].clone()))
+    };
+    let deadline = std::time::Instant::now() + Duration::from_secs(30);
+    while last_team() != Some(json!("two")) {
+        assert!(std::time::Instant::now() < deadline, "the file is not loaded");
+        send().await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let (output, events) = gateway.stop();
+    assert_eq!((&events[0]["metadata"]["team"], &events[1]["metadata"]["team"]), (&json!("one"), &json!("one")));
+    assert!(String::from_utf8(output.stderr).unwrap().contains("CONFIG: "));
 }
 
 /// Every request whose client received the whole response is stored exactly once.

@@ -8,6 +8,8 @@ mod queries;
 #[macro_use]
 #[path = "common/store_suite.rs"]
 mod store_suite;
+#[path = "common/use_cases.rs"]
+mod use_cases;
 
 use std::{
     collections::BTreeSet,
@@ -201,6 +203,16 @@ fn answers_the_documented_queries() {
         write(&store, &queries::spending_events());
         queries::check("Postgres", |sql| runtime.block_on(database.rows(sql)));
     }
+}
+
+#[test]
+#[ignore = "needs Postgres: run by tests/run.sh"]
+fn answers_the_questions_of_the_use_cases() {
+    use_cases::check(|events, sql| {
+        let TestDatabase { runtime, database, store } = open_with("use_cases", |store| store);
+        write(&store, events);
+        runtime.block_on(database.rows(sql))
+    });
 }
 
 #[tokio::test]

@@ -8,6 +8,8 @@ mod queries;
 #[macro_use]
 #[path = "common/store_suite.rs"]
 mod store_suite;
+#[path = "common/use_cases.rs"]
+mod use_cases;
 
 use std::{
     convert::Infallible,
@@ -161,6 +163,15 @@ fn answers_the_documented_queries() {
         Connection::open(&path).unwrap().query_row(&format!("EXPLAIN QUERY PLAN {indexed}"), [], |row| row.get(3));
     let plan: String = plan.unwrap();
     assert!(plan.contains("INDEX tagging_events_key_"), "{plan}");
+}
+
+#[test]
+fn answers_the_questions_of_the_use_cases() {
+    use_cases::check(|events, sql| {
+        let (_folder, path, store) = store("use_cases");
+        write(&store, events);
+        rows(&path, sql)
+    });
 }
 
 /// Queries of LLM gateways use these names.

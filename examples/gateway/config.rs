@@ -8,25 +8,28 @@
 //! | `STORE` | store for events: `sqlite:<path>`, a `postgres://` URL, or `none` | `sqlite:events.db` |
 //! | `SPOOL` | folder that keeps events until they are stored, so that even `kill -9` loses none | no spool |
 //! | `METADATA_KEY_CASE` | case of keys from prefixed headers: `lower` (`user-id`) or `title` (`User-Id`) | `lower` |
-//! | `SCOPES` | path of a JSON file with API keys, workspaces, and their trusted tags, see [`Keys`] | no trusted tags |
+//! | `CONFIG` | path of a TOML or JSON file with API keys, workspaces, contracts, and virtual keys, such as `gateway.toml` next to this file. It is reloaded when it changes, and on SIGHUP | callers are not identified |
+//! | `CONFIG_CHECK` | `1` checks the file of `CONFIG`, prints every problem, and exits: with status 2 if there is one | – |
 //! | `HEADERS_TO_METADATA` | comma-separated headers that become tags, such as `x-user-id, x-tenant=tenant` | none |
 //! | `METADATA_PREFIXES` | comma-separated prefixes of headers that become tags | `x-majordomo-` |
 //! | `METADATA_PRECEDENCE` | `strict` (keys and workspaces override the client) or `legacy` (the client overrides them) | `strict` |
 //! | `INCLUDE_USAGE` | `on` requests usage for OpenAI streams if the client did not, and hides it from the client | `off` |
 //! | `TAGGING` | `off` runs the bare proxy, for comparison | `on` |
 
-use std::{env, fmt, fs, net::SocketAddr, sync::Arc};
+use std::{env, fmt, fs, net::SocketAddr, time::Duration};
 
 use http::Uri;
 use tower_tagging::{
     EventLayer, MetadataLayer, TaggingLayer,
+    registry::Registry,
     sink::{BatchWriter, Fanout, JsonLinesSink, Queued, Spool, SpoolMode},
     sources::StripHeaders,
     store::{PostgresStore, SqliteStore},
     usage::UsageTap,
 };
 
-use crate::keys::Keys;
+/// The interval at which the file of `CONFIG` is looked at.
+const WATCH_INTERVAL: Duration = Duration::from_secs(1);
 
 pub(crate) struct Config {
     pub(crate) listen: SocketAddr,
@@ -40,8 +43,8 @@ pub(crate) struct Tagging {
     pub(crate) layer: TaggingLayer,
     /// The sink of the JSON Lines file, if there is one.
     pub(crate) events: Option<JsonLinesSink>,
-    /// The known API keys, if there are any.
-    pub(crate) keys: Option<Arc<Keys>>,
+    /// The callers, if there is a configuration file.
+    pub(crate) registry: Option<Registry>,
 }
 
 impl Config {
@@ -95,13 +98,8 @@ fn parse_upstream(url: &str) -> Result<Uri, String> {
 fn tagging(upstream: Option<&Uri>) -> Result<Tagging, String> {
     let path = variable("EVENTS")?.filter(|path| path != "-");
     let events = path.map(JsonLinesSink::file).transpose().map_err(|error| format!("EVENTS: {error}"))?;
-    let mut metadata = MetadataLayer::builder().with_env().strip_headers(StripHeaders::Dialects);
-    let mut keys = None;
-    if let Some(path) = variable("SCOPES")? {
-        let read = Arc::new(Keys::read(&path).map_err(|error| format!("SCOPES: {error}"))?);
-        keys = Some(Arc::clone(&read));
-        metadata = metadata.resolver(move |head| read.scopes(head));
-    }
+    let metadata = MetadataLayer::builder().with_env().strip_headers(StripHeaders::Dialects);
+    let registry = variable("CONFIG")?.map(|path| registry(&path)).transpose()?;
     let mut sinks = Fanout::new().with(events.clone().unwrap_or_else(JsonLinesSink::stdout));
     if let Some(store) = store()? {
         sinks = sinks.with(store);
@@ -113,7 +111,42 @@ fn tagging(upstream: Option<&Uri>) -> Result<Tagging, String> {
     }
     let layer = TaggingLayer::builder().metadata(metadata).usage(usage).events(EventLayer::new(sinks)).build();
     let layer = layer.map_err(|error| error.to_string())?;
-    Ok(Tagging { layer, events, keys })
+    Ok(Tagging { layer, events, registry })
+}
+
+/// Loads the configuration file. An error has one line per problem.
+fn registry(path: &str) -> Result<Registry, String> {
+    check_config(path)?;
+    let invalid = |error: &dyn fmt::Display| format!("CONFIG: {error}");
+    let registry = Registry::from_file(path).map_err(|error| invalid(&error))?;
+    registry.watch(WATCH_INTERVAL).map_err(|error| invalid(&error))?;
+    for section in registry.ignored_sections() {
+        eprintln!("gateway: CONFIG: the section {section} has no effect yet");
+    }
+    Ok(registry)
+}
+
+/// Checks the configuration file. The error has one line per problem, with line and column.
+fn check_config(path: &str) -> Result<(), String> {
+    let problems = Registry::check_file(path).map_err(|error| format!("CONFIG: {error}"))?;
+    if problems.is_empty() {
+        return Ok(());
+    }
+    Err(problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
+}
+
+/// Checks the configuration file instead of starting, if `CONFIG_CHECK` is set. Returns `None` if it is not.
+pub(crate) fn checked() -> Option<Result<String, String>> {
+    let check = || match variable("CONFIG_CHECK")?.as_deref() {
+        None | Some("0") => Ok(None),
+        Some("1") => {
+            let path = variable("CONFIG")?.ok_or("CONFIG_CHECK: CONFIG must name the file to check")?;
+            check_config(&path)?;
+            Ok(Some(format!("{path}: no problems")))
+        }
+        Some(word) => Err(format!("CONFIG_CHECK: invalid value {word:?}: expected \"1\" or \"0\"")),
+    };
+    check().transpose()
 }
 
 /// Opens the store, if one is configured, and creates its tables if needed.

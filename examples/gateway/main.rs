@@ -5,11 +5,11 @@
 //! ```
 //!
 //! Without `UPSTREAM`, a built-in demo provider responds, so no server, key, or network is needed. Events are written
-//! to standard output, and messages for humans to standard error. `config.rs` lists the environment variables.
+//! to standard output, and messages for humans to standard error. `config.rs` lists the environment variables, and
+//! `gateway.toml` shows a configuration file with API keys, contracts, and provider credentials.
 
 mod config;
 mod demo;
-mod keys;
 mod proxy;
 
 use std::{future::IntoFuture, process::ExitCode, time::Duration};
@@ -19,6 +19,7 @@ use config::{Config, Tagging};
 use tokio::{net::TcpListener, runtime::Runtime};
 use tower_tagging::{
     TaggingLayer,
+    registry::{Registry, RegistryLayer},
     sink::{Delivery, JsonLinesSink, SinkReport},
     usage::include_usage::InjectIncludeUsageLayer,
 };
@@ -31,12 +32,17 @@ const DELIVER: Duration = Duration::from_secs(10);
 fn main() -> ExitCode {
     // Reports delivery problems, such as write errors of the store.
     tracing_subscriber::fmt().with_writer(std::io::stderr).with_max_level(tracing::Level::WARN).init();
+    match config::checked() {
+        None => {}
+        Some(Ok(message)) => {
+            println!("{message}");
+            return ExitCode::SUCCESS;
+        }
+        Some(Err(problems)) => return refuse(&problems),
+    }
     let config = match Config::from_env() {
         Ok(config) => config,
-        Err(error) => {
-            eprintln!("gateway: {error}");
-            return ExitCode::from(2);
-        }
+        Err(problems) => return refuse(&problems),
     };
     match run(config) {
         Ok(()) => ExitCode::SUCCESS,
@@ -47,28 +53,39 @@ fn main() -> ExitCode {
     }
 }
 
+/// Prints the problems of the configuration, one per line.
+fn refuse(problems: &str) -> ExitCode {
+    for problem in problems.lines() {
+        eprintln!("gateway: {problem}");
+    }
+    ExitCode::from(2)
+}
+
 fn run(config: Config) -> std::io::Result<()> {
-    let (layer, events, keys) = match config.tagging {
-        Some(Tagging { layer, events, keys }) => (Some(layer), events, keys),
+    let (layer, events, registry) = match config.tagging {
+        Some(Tagging { layer, events, registry }) => (Some(layer), events, registry),
         None => (None, None, None),
     };
     let delivery = layer.as_ref().map_or_else(Delivery::none, TaggingLayer::delivery);
-    let app = match &config.upstream {
-        Some(upstream) => proxy::router(upstream.clone(), keys),
-        None => demo::router(),
+    let app = proxy::router(config.upstream.clone(), registry.clone(), demo::router());
+    let has_tagging = layer.is_some();
+    let app = match (layer, &registry) {
+        (Some(tagging), Some(registry)) => app.layer(RegistryLayer::new(registry.clone(), tagging)),
+        (Some(tagging), None) => app.layer(tagging),
+        (None, _) => app,
     };
-    let app = match layer {
-        // Wraps the tagging layer, which must see the usage that is hidden from the client.
-        Some(tagging) if config.includes_usage => app.layer(tagging).layer(InjectIncludeUsageLayer::new()),
-        Some(tagging) => app.layer(tagging),
-        None => app,
-    };
+    // Wraps the tagging layer, which must see the usage that is hidden from the client.
+    let app = if has_tagging && config.includes_usage { app.layer(InjectIncludeUsageLayer::new()) } else { app };
     let runtime = Runtime::new()?;
-    runtime.block_on(serve(app, config.listen, config.upstream.as_ref(), events))?;
+    let hangup = Hangup { events, registry: registry.clone() };
+    runtime.block_on(serve(app, config.listen, config.upstream.as_ref(), hangup))?;
     // Drops requests that did not end in time. Their events have the outcome `cancelled`.
     runtime.shutdown_timeout(Duration::from_secs(1));
     let report = delivery.shutdown_blocking(DELIVER);
     eprintln!("{report}");
+    for tag in registry.iter().flat_map(Registry::coverage) {
+        eprintln!("gateway: {tag}");
+    }
     // The next process delivers the events in the spool.
     let lost = |sink: &SinkReport| sink.dropped() + sink.in_flight().saturating_sub(sink.spool.waiting);
     match report.sinks.iter().map(lost).sum() {
@@ -81,9 +98,9 @@ async fn serve(
     app: Router,
     listen: std::net::SocketAddr,
     upstream: Option<&http::Uri>,
-    events: Option<JsonLinesSink>,
+    hangup: Hangup,
 ) -> std::io::Result<()> {
-    let mut signals = StopSignals::listen(events)?;
+    let mut signals = StopSignals::listen(hangup)?;
     let listener = TcpListener::bind(listen)
         .await
         .map_err(|error| std::io::Error::new(error.kind(), format!("LISTEN: {listen}: {error}")))?;
@@ -131,36 +148,59 @@ async fn serve(
     }
 }
 
+/// The effects of SIGHUP.
+#[derive(Clone)]
+struct Hangup {
+    /// The file that is opened again, after log rotation has renamed it.
+    events: Option<JsonLinesSink>,
+    /// The registry that is loaded again.
+    registry: Option<Registry>,
+}
+
+impl Hangup {
+    #[cfg(unix)]
+    fn has_effect(&self) -> bool {
+        self.events.is_some() || self.registry.is_some()
+    }
+
+    #[cfg(unix)]
+    fn run(&self) {
+        let report = |variable: &str, error: &dyn std::fmt::Display| eprintln!("gateway: {variable}: {error}");
+        if let Some(Err(error)) = self.events.as_ref().map(JsonLinesSink::reopen) {
+            report("EVENTS", &error);
+        }
+        if let Some(Err(error)) = self.registry.as_ref().map(Registry::reload) {
+            report("CONFIG", &error);
+        }
+    }
+}
+
 /// A stream of stop signals: Ctrl-C and SIGTERM.
 ///
-/// With a JSON Lines file, SIGHUP reopens the file. Without one, SIGHUP keeps the effect with which the process was started:
-/// `nohup` ignores it.
+/// With a JSON Lines file, SIGHUP reopens the file, and with a configuration file, it loads that again. Without both, SIGHUP
+/// keeps the effect with which the process was started: `nohup` ignores it.
 struct StopSignals {
     #[cfg(unix)]
     interrupt: tokio::signal::unix::Signal,
     #[cfg(unix)]
     terminate: tokio::signal::unix::Signal,
-    /// The signal to reopen a file, and the sink that writes to it.
     #[cfg(unix)]
-    reopen: Option<(tokio::signal::unix::Signal, JsonLinesSink)>,
+    hangup: Option<(tokio::signal::unix::Signal, Hangup)>,
 }
 
 impl StopSignals {
     #[cfg(unix)]
-    fn listen(events: Option<JsonLinesSink>) -> std::io::Result<Self> {
+    fn listen(hangup: Hangup) -> std::io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
-            reopen: match events {
-                Some(events) => Some((signal(SignalKind::hangup())?, events)),
-                None => None,
-            },
+            hangup: if hangup.has_effect() { Some((signal(SignalKind::hangup())?, hangup)) } else { None },
         })
     }
 
     #[cfg(not(unix))]
-    fn listen(_: Option<JsonLinesSink>) -> std::io::Result<Self> {
+    fn listen(_: Hangup) -> std::io::Result<Self> {
         Ok(Self {})
     }
 
@@ -170,7 +210,12 @@ impl StopSignals {
             tokio::select! {
                 _ = self.interrupt.recv() => return,
                 _ = self.terminate.recv() => return,
-                events = hung_up(&mut self.reopen) => reopen(events).await,
+                hangup = hung_up(&mut self.hangup) => {
+                    // Opening a file may block.
+                    if let Err(error) = tokio::task::spawn_blocking(move || hangup.run()).await {
+                        eprintln!("gateway: SIGHUP: {error}");
+                    }
+                }
             }
         }
     }
@@ -184,24 +229,13 @@ impl StopSignals {
     }
 }
 
-/// Waits for the signal to reopen a file. Without a file, waits forever.
+/// Waits for SIGHUP. If it has no effect, waits forever.
 #[cfg(unix)]
-async fn hung_up(reopen: &mut Option<(tokio::signal::unix::Signal, JsonLinesSink)>) -> JsonLinesSink {
-    if let Some((signal, events)) = reopen
+async fn hung_up(hangup: &mut Option<(tokio::signal::unix::Signal, Hangup)>) -> Hangup {
+    if let Some((signal, effects)) = hangup
         && signal.recv().await.is_some()
     {
-        return events.clone();
+        return effects.clone();
     }
     std::future::pending().await
-}
-
-/// Opens the file of the events again, after log rotation has renamed it.
-#[cfg(unix)]
-async fn reopen(events: JsonLinesSink) {
-    // Opening a file may block.
-    match tokio::task::spawn_blocking(move || events.reopen()).await {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => eprintln!("gateway: EVENTS: {error}"),
-        Err(error) => eprintln!("gateway: EVENTS: {error}"),
-    }
 }

@@ -7,6 +7,7 @@ use axum::{
     Json, Router,
     body::Body,
     extract::{Request, State},
+    middleware::{Next, from_fn_with_state},
     response::{IntoResponse, Response},
 };
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header, uri::PathAndQuery};
@@ -21,37 +22,76 @@ use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
 };
 use serde_json::json;
-use tower_tagging::Tags;
-
-use crate::keys::Keys;
+use tower_tagging::{
+    Tags,
+    registry::{Registry, VirtualKey},
+};
 
 /// The time that the upstream has to accept a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 struct Upstream {
-    base: Uri,
+    /// The upstream of requests without a virtual key.
+    base: Option<Uri>,
     client: Client<HttpsConnector<HttpConnector>, Body>,
     /// The API keys that authenticate callers of the gateway, which the upstream must not see.
-    keys: Option<Arc<Keys>>,
+    registry: Option<Registry>,
 }
 
-pub(crate) fn router(base: Uri, keys: Option<Arc<Keys>>) -> Router {
+/// Creates a router that forwards each request: to the provider of its virtual key, or else to `base`. Without a base,
+/// `demo` answers requests without a virtual key.
+pub(crate) fn router(base: Option<Uri>, registry: Option<Registry>, demo: Router) -> Router {
     let mut tcp = HttpConnector::new();
     tcp.set_nodelay(true);
     tcp.enforce_http(false);
     tcp.set_connect_timeout(Some(CONNECT_TIMEOUT));
     let connector = HttpsConnectorBuilder::new().with_webpki_roots().https_or_http().enable_http1().wrap_connector(tcp);
     let client = Client::builder(TokioExecutor::new()).pool_timer(TokioTimer::new()).build(connector);
+    let has_base = base.is_some();
     // Axum clones the state several times per request.
-    Router::new().fallback(forward).with_state(Arc::new(Upstream { base, client, keys }))
+    let upstream = Arc::new(Upstream { base, client, registry });
+    if has_base {
+        Router::new().fallback(forward).with_state(upstream)
+    } else {
+        demo.layer(from_fn_with_state(upstream, forward_or_answer))
+    }
 }
 
 async fn forward(State(upstream): State<Arc<Upstream>>, request: Request) -> Response {
+    match (virtual_key(&request), &upstream.base) {
+        (Some(key), _) => forward_to(&upstream, &key, request).await,
+        (None, Some(base)) => forward_under(&upstream, base, None, request).await,
+        (None, None) => failure(StatusCode::BAD_GATEWAY, "no_upstream", "the request names no virtual key"),
+    }
+}
+
+/// Forwards requests with a virtual key. The demo provider answers others.
+async fn forward_or_answer(State(upstream): State<Arc<Upstream>>, request: Request, next: Next) -> Response {
+    match virtual_key(&request) {
+        Some(key) => forward_to(&upstream, &key, request).await,
+        None => next.run(request).await,
+    }
+}
+
+/// Returns the virtual key that the request names and may use.
+fn virtual_key(request: &Request) -> Option<VirtualKey> {
+    request.extensions().get().cloned()
+}
+
+async fn forward_to(upstream: &Upstream, key: &VirtualKey, request: Request) -> Response {
+    match key.url().parse() {
+        Ok(base) => forward_under(upstream, &base, Some(key), request).await,
+        // The registry has checked the URL.
+        Err(_) => failure(StatusCode::BAD_GATEWAY, "invalid_base_url", "the URL of the virtual key is invalid"),
+    }
+}
+
+async fn forward_under(upstream: &Upstream, base: &Uri, key: Option<&VirtualKey>, request: Request) -> Response {
     let (mut head, body) = request.into_parts();
     if head.method == http::Method::CONNECT {
         return failure(StatusCode::METHOD_NOT_ALLOWED, "no_tunnels", "CONNECT is not supported");
     }
-    match target(&upstream.base, &head.uri) {
+    match target(base, &head.uri) {
         Ok(uri) => head.uri = uri,
         Err(error) => return failure(StatusCode::BAD_REQUEST, "invalid_target", &error.to_string()),
     }
@@ -70,8 +110,11 @@ async fn forward(State(upstream): State<Arc<Upstream>>, request: Request) -> Res
     head.extensions.clear();
     let accepts_trailers = accepts_trailers(&head.headers);
     remove_hop_by_hop(&mut head.headers);
-    if let Some(keys) = &upstream.keys {
-        keys.strip(&mut head.headers);
+    if let Some(registry) = &upstream.registry {
+        registry.strip_credentials(&mut head.headers);
+    }
+    if let Some(key) = key {
+        key.authorize(&mut head.headers);
     }
     if accepts_trailers {
         head.headers.insert(header::TE, HeaderValue::from_static("trailers"));

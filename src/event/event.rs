@@ -202,21 +202,21 @@ impl Event {
 
     /// Returns the name of the API key that the caller used. Never the key itself.
     ///
-    /// No layer of this crate sets it yet; see [`EventBuilder`](super::EventBuilder).
+    /// An [`Admission`](crate::tagging::Admission), such as `Registry`, sets it.
     pub fn api_key(&self) -> Option<&str> {
         self.facts.api_key.as_deref()
     }
 
     /// Returns the slug of the workspace that the API key belongs to.
     ///
-    /// No layer of this crate sets it yet; see [`EventBuilder`](super::EventBuilder).
+    /// An [`Admission`](crate::tagging::Admission), such as `Registry`, sets it.
     pub fn workspace(&self) -> Option<&str> {
         self.facts.workspace.as_deref()
     }
 
     /// Returns the name of the provider credential that was used.
     ///
-    /// No layer of this crate sets it yet; see [`EventBuilder`](super::EventBuilder).
+    /// An [`Admission`](crate::tagging::Admission), such as `Registry`, sets it.
     pub fn virtual_key(&self) -> Option<&str> {
         self.facts.virtual_key.as_deref()
     }

@@ -39,9 +39,9 @@ pub(crate) struct Facts {
     pub(crate) time_to_head: Option<Duration>,
     pub(crate) time_to_first_byte: Option<Duration>,
     pub(crate) duration: Duration,
-    pub(crate) api_key: Option<Box<str>>,
-    pub(crate) workspace: Option<Box<str>>,
-    pub(crate) virtual_key: Option<Box<str>>,
+    pub(crate) api_key: Option<Arc<str>>,
+    pub(crate) workspace: Option<Arc<str>>,
+    pub(crate) virtual_key: Option<Arc<str>>,
     pub(crate) outcome: Outcome,
     pub(crate) rejection: Option<Box<str>>,
     pub(crate) limit_rule: Option<Box<str>>,
@@ -115,7 +115,8 @@ impl Facts {
     /// Returns the memory that the facts use in addition to their own size, in bytes.
     pub(super) fn heap_bytes(&self) -> usize {
         let texts = self.path.capacity() + self.route.capacity() + self.host.capacity();
-        let names = [&self.api_key, &self.workspace, &self.virtual_key, &self.rejection, &self.limit_rule];
+        // The names of keys and workspaces are shared by all requests.
+        let names = [&self.rejection, &self.limit_rule];
         let names: usize = names.into_iter().flatten().map(|name| name.len()).sum();
         let attachments = self.attachments.len() * ATTACHMENT_BYTES;
         texts
@@ -123,6 +124,16 @@ impl Facts {
             + attachments
             + self.error.as_ref().map_or(0, String::len)
             + self.trace.tracestate().map_or(0, str::len)
+    }
+
+    /// Rewrites the texts that may contain data of the client.
+    pub(crate) fn screen(&mut self, screen: impl Fn(&str) -> Option<String>) {
+        for text in [Some(&mut self.path), self.error.as_mut()].into_iter().flatten() {
+            if let Some(screened) = screen(text) {
+                *text = screened;
+            }
+        }
+        self.trace.screen(screen);
     }
 
     /// Resets everything except the text buffers, which are cleared and kept unless they grew large.

@@ -2,6 +2,7 @@
 
 use std::{
     fmt,
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 
@@ -37,9 +38,9 @@ impl Serialize for Event {
         object.serialize_field("request", &Request(self))?;
         object.serialize_field("response", &Response(self))?;
         object.serialize_field("timing", &Timing(self))?;
-        object.serialize_field("api_key", &self.facts.api_key)?;
-        object.serialize_field("workspace", &self.facts.workspace)?;
-        object.serialize_field("virtual_key", &self.facts.virtual_key)?;
+        object.serialize_field("api_key", &self.facts.api_key.as_deref())?;
+        object.serialize_field("workspace", &self.facts.workspace.as_deref())?;
+        object.serialize_field("virtual_key", &self.facts.virtual_key.as_deref())?;
         object.serialize_field("outcome", &self.facts.outcome)?;
         object.serialize_field("rejection", &self.facts.rejection)?;
         object.serialize_field("limit_rule", &self.facts.limit_rule)?;
@@ -185,9 +186,9 @@ fn parse(members: Members) -> Result<Event, &'static str> {
         outcome: text(object.get("outcome"))
             .and_then(|name| Outcome::ALL.iter().copied().find(|outcome| outcome.as_str() == name))
             .ok_or("outcome")?,
-        api_key: text(object.get("api_key")).map(Box::from),
-        workspace: text(object.get("workspace")).map(Box::from),
-        virtual_key: text(object.get("virtual_key")).map(Box::from),
+        api_key: text(object.get("api_key")).map(Arc::from),
+        workspace: text(object.get("workspace")).map(Arc::from),
+        virtual_key: text(object.get("virtual_key")).map(Arc::from),
         rejection: text(object.get("rejection")).map(Box::from),
         limit_rule: text(object.get("limit_rule")).map(Box::from),
         error: text(object.get("error")).map(str::to_owned),

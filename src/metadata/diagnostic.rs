@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::text::truncated;
 
-use super::diagnostic_code::DiagnosticCode;
+use super::{diagnostic_code::DiagnosticCode, tag_filter::TagFilter};
 
 /// A note that something was truncated, coerced, dropped, or shadowed, and why.
 ///
@@ -83,6 +83,12 @@ impl<'a> Diagnostic<'a> {
             key: self.key.map(|text| Cow::Owned(text.into_owned())),
             detail: self.detail.map(|text| Cow::Owned(text.into_owned())),
         }
+    }
+
+    /// Converts into a diagnostic whose texts a filter has screened.
+    pub(crate) fn screened_by(self, filter: &dyn TagFilter) -> Diagnostic<'static> {
+        let screened = |text: Cow<'_, str>| limited(Cow::Owned(filter.screen(&text).into_owned()));
+        Diagnostic { code: self.code, key: self.key.map(screened), detail: self.detail.map(screened) }
     }
 
     /// Returns a copy that borrows the text.

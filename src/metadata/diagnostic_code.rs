@@ -78,6 +78,26 @@ codes! {
     ///
     /// The detail is the client's value, or else the handler's. There is one note per key.
     Shadowed = "shadowed",
+    /// A header on the allow-list was ignored, because a stronger source sets the tag to another value.
+    ///
+    /// The detail is the value of the header.
+    Conflict = "conflict",
+    /// The API key of the caller may not set this tag. It was dropped, or the request rejected.
+    ClaimDenied = "claim_denied",
+    /// A secret or personal data was masked, hashed, or dropped. The detail names the kinds.
+    Screened = "screened",
+    /// A required tag is missing.
+    ContractMissing = "contract_missing",
+    /// The value of a tag violates a contract. The detail is the rule.
+    ContractInvalid = "contract_invalid",
+    /// No contract has a tag with this key, but one that differs in a single letter, which is the detail.
+    PossibleTypo = "possible_typo",
+    /// A header that only the operator's proxy sets was ignored, because the request has different values of it.
+    AmbiguousHeader = "ambiguous_header",
+    /// A header chose a value that the caller's claim does not contain. The detail is that value.
+    ///
+    /// The first value of the claim was used.
+    NotInClaim = "not_in_claim",
     /// A header that is marked sensitive was ignored.
     SensitiveHeader = "sensitive_header",
     /// A header with a trace or span id was ignored.

@@ -52,6 +52,12 @@ impl Scopes {
         }
     }
 
+    /// Replaces the tags of one scope.
+    #[cfg(feature = "registry")]
+    pub(crate) fn replace(&mut self, scope: Scope, metadata: Metadata) {
+        *self.get_mut(scope) = metadata;
+    }
+
     /// Returns the tags of one scope.
     #[allow(clippy::indexing_slicing, reason = "the array has one element per scope")]
     pub fn get(&self, scope: Scope) -> &Metadata {

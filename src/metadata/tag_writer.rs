@@ -9,6 +9,8 @@ use super::{
     limits::Limits,
     metadata::Metadata,
     overflow::Overflow,
+    scope::Scope,
+    tag_filter::TagFilter,
     tag_table::{TagTable, is_printable_tag},
 };
 
@@ -17,7 +19,18 @@ pub(crate) struct TagWriter<'a> {
     tags: &'a mut TagTable,
     limits: &'a Limits,
     diagnostics: &'a mut Diagnostics,
+    /// The filter of the caller, and the scope of the tags.
+    filter: Option<(&'a dyn TagFilter, Scope)>,
     rejection: Option<Diagnostic<'static>>,
+}
+
+/// The treatment of an existing tag with the same key.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Existing {
+    Replace,
+    Keep,
+    /// Keeps the tag, and records a note if the value differs.
+    KeepAndCompare,
 }
 
 /// A part of a tag, with its limit and the diagnostics for exceeding it.
@@ -29,30 +42,73 @@ struct Part {
 
 impl<'a> TagWriter<'a> {
     pub(crate) fn new(metadata: &'a mut Metadata, limits: &'a Limits, diagnostics: &'a mut Diagnostics) -> Self {
-        Self { tags: metadata.open(), limits, diagnostics, rejection: None }
+        Self { tags: metadata.open(), limits, diagnostics, filter: None, rejection: None }
+    }
+
+    /// Applies the filter of a caller to tags of this scope.
+    pub(crate) fn filtered_by(mut self, filter: Option<&'a dyn TagFilter>, scope: Scope) -> Self {
+        self.filter = filter.map(|filter| (filter, scope));
+        self
     }
 
     /// Sets a tag, replacing its previous value.
     pub(crate) fn set(&mut self, key: &str, value: &str) {
-        if self.is_printable(key, value) {
-            let place = self.tags.find(key);
-            self.write_admitted(place, key, value, true);
-        } else if let Some(key) = self.admit_key(key) {
-            let place = self.tags.find(&key);
-            self.write(place, &key, value);
-        }
+        self.put(key, value, Existing::Replace);
     }
 
     /// Sets a tag if it does not exist.
     pub(crate) fn fill(&mut self, key: &str, value: &str) {
-        if self.is_printable(key, value) {
-            if let Err(at) = self.tags.find(key) {
-                self.write_admitted(Err(at), key, value, true);
+        self.put(key, value, Existing::Keep);
+    }
+
+    /// Sets a tag if it does not exist. Records a note if it has another value.
+    pub(crate) fn fill_or_note(&mut self, key: &str, value: &str) {
+        self.put(key, value, Existing::KeepAndCompare);
+    }
+
+    fn put(&mut self, key: &str, value: &str, existing: Existing) {
+        if self.filter.is_none() {
+            return self.put_filtered(key, value, existing);
+        }
+        // A filter must not be evaded by characters that are removed afterwards.
+        let name = self.without_control(key, key);
+        let text = self.without_control(&name, value);
+        let Some((filter, scope)) = self.filter else { return };
+        let tag = filter.filter(scope, &name, &text);
+        for (at, note) in tag.notes.into_iter().enumerate() {
+            if tag.is_rejected && at == 0 {
+                self.reject(note);
+            } else {
+                self.note(note);
             }
-        } else if let Some(key) = self.admit_key(key)
-            && let Err(at) = self.tags.find(&key)
+        }
+        if !tag.is_dropped {
+            let keeps = tag.is_alias && existing == Existing::Replace;
+            self.put_filtered(&tag.key, &tag.value, if keeps { Existing::Keep } else { existing });
+        }
+    }
+
+    fn put_filtered(&mut self, key: &str, value: &str, existing: Existing) {
+        let is_printable = self.is_printable(key, value);
+        let admitted;
+        let key = if is_printable {
+            key
+        } else {
+            let Some(key) = self.admit_key(key) else { return };
+            admitted = key;
+            &*admitted
+        };
+        let place = self.tags.find(key);
+        if let Ok(at) = place
+            && existing != Existing::Replace
         {
-            self.write(Err(at), &key, value);
+            if existing == Existing::KeepAndCompare && self.tags.value_at(at).is_some_and(|kept| kept != value) {
+                self.note(Diagnostic::new(DiagnosticCode::Conflict).with_key(key).with_detail(value));
+            }
+        } else if is_printable {
+            self.write_admitted(place, key, value, true);
+        } else {
+            self.write(place, key, value);
         }
     }
 
@@ -131,11 +187,7 @@ impl<'a> TagWriter<'a> {
         if is_plain(text, part.max_chars) {
             return Some(Cow::Borrowed(text));
         }
-        let mut text = Cow::Borrowed(text);
-        if text.contains(char::is_control) {
-            text = Cow::Owned(text.replace(char::is_control, ""));
-            self.note(Diagnostic::new(DiagnosticCode::ControlRemoved).with_key(key));
-        }
+        let text = self.without_control(key, text);
         let kept = truncated(&text, part.max_chars).len();
         if kept == text.len() {
             return Some(text);
@@ -153,6 +205,15 @@ impl<'a> TagWriter<'a> {
                 Cow::Owned(text)
             }
         })
+    }
+
+    /// Removes control characters from a key or value of the tag.
+    fn without_control<'t>(&mut self, key: &str, text: &'t str) -> Cow<'t, str> {
+        if !text.contains(char::is_control) {
+            return Cow::Borrowed(text);
+        }
+        self.note(Diagnostic::new(DiagnosticCode::ControlRemoved).with_key(key));
+        Cow::Owned(text.replace(char::is_control, ""))
     }
 
     fn exceed(&mut self, diagnostic: Diagnostic<'_>) {

@@ -1,17 +1,16 @@
 use super::{key_set_location::KeySetLocation, login::TagMapping};
 
 /// The section `jwt` of a configuration.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct JwtSettings {
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct JwtSettings {
     /// The place of the public keys of the issuer.
-    pub key_set: KeySetLocation,
+    pub(crate) key_set: KeySetLocation,
     /// The issuer of accepted tokens (claim `iss`).
-    pub issuer: String,
+    pub(crate) issuer: String,
     /// The audience of accepted tokens (claim `aud`).
-    pub audience: String,
+    pub(crate) audience: String,
     /// The names of accepted algorithms, such as `ES256`.
-    pub algorithms: Vec<String>,
+    pub(crate) algorithms: Vec<String>,
     /// The claims that become tags.
-    pub tags: TagMapping,
+    pub(crate) tags: TagMapping,
 }

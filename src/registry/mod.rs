@@ -1,6 +1,7 @@
 //! Callers, the tags that they carry, and the tags that they may set.
 
 mod access;
+mod admission;
 mod build;
 mod callers;
 mod claims;
@@ -8,7 +9,13 @@ mod closest;
 mod config;
 #[cfg(feature = "schema")]
 mod contract;
+#[cfg(feature = "schema")]
+mod coverage;
 mod file_set;
+#[cfg(feature = "jwt")]
+pub mod jwt;
+#[cfg(feature = "jwt")]
+mod jwt_definition;
 #[cfg(feature = "jwt")]
 mod jwt_settings;
 mod key_counters;
@@ -34,12 +41,13 @@ mod source;
 mod virtual_keys;
 mod watcher;
 
-#[cfg(feature = "schema")]
-pub use self::contract::{Contract, ContractMode, SchemaError, Violation, ViolationKind};
+#[cfg(feature = "jwt")]
+pub use self::jwt::{JwksStatus, JwtAlgorithm, JwtError, JwtVerifier, JwtVerifierBuilder};
 #[cfg(feature = "postgres")]
 pub use self::postgres::PostgresRegistry;
 pub use self::{
     access::{ErrorStyle, UnknownKeys},
+    admission::RegistryLayer,
     callers::{Permission, Permissions, RegisteredKey, Workspace},
     claims::{Claims, Otherwise},
     config::{ConfigFormat, ConfigProblem},
@@ -56,5 +64,8 @@ pub use self::{
     screening::{Screening, ScreeningAction, ScreeningBuilder, ScreeningKind},
     virtual_keys::{Credential, VirtualKey, VirtualKeyStatus},
 };
-#[cfg(feature = "jwt")]
-pub use self::{jwt_settings::JwtSettings, key_set_location::KeySetLocation};
+#[cfg(feature = "schema")]
+pub use self::{
+    contract::{Contract, ContractMode, SchemaError, Violation, ViolationKind},
+    coverage::TagCoverage,
+};

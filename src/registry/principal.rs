@@ -9,6 +9,8 @@ use std::{
 
 use http::{HeaderName, request::Parts};
 
+#[cfg(feature = "schema")]
+use crate::usage::Money;
 use crate::{
     Metadata,
     metadata::{Limits, Scopes},
@@ -17,14 +19,10 @@ use crate::{
 #[cfg(feature = "schema")]
 use super::contract::Contract;
 use super::{
-    access::{ErrorStyle, UnknownKeys},
     callers::Permissions,
     claims::Claims,
     key_counters::LiveCounters,
-    login::{LoginClaims, PeerIdentity},
-    names::Names,
     principal_status::PrincipalStatus,
-    screening::Screening,
     snapshot::{CallerRules, KeyEntry, Snapshot, WorkspaceEntry},
     virtual_keys::VirtualKey,
 };
@@ -101,20 +99,6 @@ impl Principal {
         &self.rules().scopes
     }
 
-    /// Returns [`scopes`](Self::scopes), and the trusted tags from headers of the operator's proxy, from
-    /// [`LoginClaims`], and from [`PeerIdentity`].
-    pub fn scopes_of(&self, head: &Parts) -> Scopes {
-        let mut scopes = self.scopes().clone();
-        self.snapshot.access.add_trusted(head, &mut scopes);
-        if let Some(LoginClaims(claims)) = head.extensions.get() {
-            self.snapshot.login.read(claims, &mut scopes);
-        }
-        if let Some((rules, peer)) = self.snapshot.spiffe.as_ref().zip(head.extensions.get::<PeerIdentity>()) {
-            rules.read(peer, &mut scopes);
-        }
-        scopes
-    }
-
     /// Returns the forced tags of a key with
     /// [`forced_override`](super::RegisteredKey::forced_override). A client's value for them counts only if it is not
     /// empty.
@@ -160,22 +144,22 @@ impl Principal {
     }
 
     /// Counts a request of the key and of its workspace.
-    pub fn count_request(&self) {
+    pub(crate) fn count_request(&self) {
         self.count(1, |counters| &counters.requests);
     }
 
     /// Counts tags of the client that trusted tags shadow.
-    pub fn count_shadowed(&self, tags: u64) {
+    pub(crate) fn count_shadowed(&self, tags: u64) {
         self.count(tags, |counters| &counters.shadowed);
     }
 
     /// Counts tags of the client that the claims do not allow.
-    pub fn count_denied_claims(&self, tags: u64) {
+    pub(crate) fn count_denied_claims(&self, tags: u64) {
         self.count(tags, |counters| &counters.denied_claims);
     }
 
     /// Counts a request that is rejected.
-    pub fn count_rejected(&self) {
+    pub(crate) fn count_rejected(&self) {
         self.count(1, |counters| &counters.rejected);
     }
 
@@ -186,29 +170,23 @@ impl Principal {
         }
     }
 
-    /// Returns the rules for the keys of tags.
-    pub fn names(&self) -> &Names {
-        &self.snapshot.names
+    /// Counts the coverage of the tags that the contracts of the caller name.
+    #[cfg(feature = "schema")]
+    pub(crate) fn count_coverage(&self, metadata: &Metadata, cost: Option<Money>) {
+        let mut counted = Vec::new();
+        for key in self.contracts().iter().flat_map(|contract| contract.keys()) {
+            if !counted.contains(&key)
+                && let Some(counts) = self.snapshot.coverage.get(key)
+            {
+                counts.count(key, metadata, cost);
+                counted.push(key);
+            }
+        }
     }
 
-    /// Returns the secrets and personal data that are removed from tags.
-    pub fn screening(&self) -> &Screening {
-        &self.snapshot.screening
-    }
-
-    /// Returns the treatment of callers without a known key.
-    pub fn unknown_keys(&self) -> UnknownKeys {
-        self.snapshot.access.unknown_keys
-    }
-
-    /// Returns the form of the answers to rejected requests.
-    pub fn error_style(&self) -> ErrorStyle {
-        self.snapshot.access.errors
-    }
-
-    /// Returns `true` if the registry has virtual keys. Otherwise, headers that name one have no effect.
-    pub fn has_virtual_keys(&self) -> bool {
-        !self.snapshot.virtual_keys.is_empty()
+    /// Returns the state of the registry that the principal belongs to.
+    pub(crate) fn snapshot(&self) -> &Snapshot {
+        &self.snapshot
     }
 
     /// Returns the name of the key, shared.

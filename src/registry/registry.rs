@@ -10,8 +10,10 @@ use http::{HeaderMap, request::Parts};
 
 use crate::ConfigError;
 
+#[cfg(feature = "schema")]
+use super::coverage::TagCoverage;
 #[cfg(feature = "jwt")]
-use super::jwt_settings::JwtSettings;
+use super::jwt::JwtVerifier;
 use super::{
     build::build,
     config::{self, ConfigFormat, ConfigProblem},
@@ -148,6 +150,15 @@ impl Registry {
         self.shared.status(SystemTime::now())
     }
 
+    /// Returns the coverage of every tag that a contract names, ordered by key.
+    ///
+    /// Requests are counted when a sink reads or drops their events, so the counts are complete after the
+    /// [shutdown](crate::sink::Delivery::shutdown) of the delivery. They continue when the registry is reloaded.
+    #[cfg(feature = "schema")]
+    pub fn coverage(&self) -> Vec<TagCoverage> {
+        self.shared.current().coverage.report()
+    }
+
     /// Returns the counts of all callers.
     pub fn report(&self) -> RegistryReport {
         let snapshot = self.shared.current();
@@ -180,10 +191,10 @@ impl Registry {
         snapshot.virtual_keys.iter().map(|key| (key.slug.clone(), key.status_at(now))).collect()
     }
 
-    /// Returns the settings for tokens.
+    /// Returns the verifier of tokens, for its [status](JwtVerifier::status).
     #[cfg(feature = "jwt")]
-    pub fn jwt_settings(&self) -> Option<JwtSettings> {
-        self.shared.current().jwt.clone()
+    pub fn jwt_verifier(&self) -> Option<JwtVerifier> {
+        self.shared.current().tokens.as_ref().map(|tokens| tokens.verifier.clone())
     }
 }
 

@@ -4,8 +4,6 @@ use crate::metadata::Scope;
 
 #[cfg(feature = "schema")]
 use super::contract::Contract;
-#[cfg(feature = "jwt")]
-use super::jwt_settings::JwtSettings;
 use super::{
     access::{Access, ErrorStyle, TrustedHeader, UnknownKeys},
     callers::{RegisteredKey, Workspace},
@@ -15,6 +13,8 @@ use super::{
     screening::Screening,
     virtual_keys::VirtualKey,
 };
+#[cfg(feature = "jwt")]
+use super::{jwt::JwtVerifier, jwt_definition::JwtDefinition};
 
 /// Builds a [`Registry`](super::Registry) from code.
 ///
@@ -43,7 +43,7 @@ pub struct RegistryBuilder {
     #[cfg(feature = "schema")]
     pub(crate) contract: Option<Contract>,
     #[cfg(feature = "jwt")]
-    pub(crate) jwt: Option<JwtSettings>,
+    pub(crate) jwt: Option<JwtDefinition>,
     /// The sections of a file that other modules read.
     pub(crate) ignored_sections: BTreeSet<String>,
     /// The files of a configuration file.
@@ -129,10 +129,13 @@ impl RegistryBuilder {
         self
     }
 
-    /// Sets the tokens that are verified.
+    /// Sets the verifier of tokens in `authorization: Bearer …`, whose claims become trusted tags.
+    ///
+    /// A token of one of its issuers that is not valid is refused with status 401. Other tokens are ignored: they may be for
+    /// an upstream.
     #[cfg(feature = "jwt")]
-    pub fn jwt(mut self, settings: JwtSettings) -> Self {
-        self.jwt = Some(settings);
+    pub fn jwt(mut self, verifier: JwtVerifier) -> Self {
+        self.jwt = Some(JwtDefinition::Verifier(verifier));
         self
     }
 }

@@ -14,6 +14,9 @@ pub struct Identity {
     pub workspace: Option<Arc<str>>,
     /// The name of the virtual key, for the event.
     pub virtual_key: Option<Arc<str>>,
+    /// The provider that the request is forwarded to, as an id of the `genai-prices` catalog. It decides the price of the
+    /// call.
+    pub provider: Option<Arc<str>>,
     /// The trusted tags of the caller.
     pub scopes: Scopes,
     /// The limits on the tags of the caller. `None` leaves those of the layer.

@@ -1,13 +1,20 @@
-use std::mem;
+use std::{
+    mem,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+};
 
 use http::HeaderMap;
 
 use crate::{
-    metadata::{Diagnostic, DiagnosticCode, Diagnostics, Limits, Metadata, Precedence, Scope, Scopes, TagWriter},
+    metadata::{
+        Diagnostic, DiagnosticCode, Diagnostics, Limits, Metadata, Precedence, Scope, Scopes, TagFilter, TagWriter,
+    },
     sources::Captured,
+    usage::Money,
 };
 
-use super::tag_rules::TagRules;
+use super::{caller::Caller, settled_tags::SettledTags, tag_rules::TagRules};
 
 /// The tags of a request that has not ended: captured headers, the scopes that are read from them, and their merge.
 ///
@@ -22,6 +29,10 @@ pub(crate) struct LiveTags {
     has_begun: bool,
     captured: Captured,
     trusted: Option<Scopes>,
+    /// The rules of the caller, if a layer has identified it.
+    caller: Option<Arc<dyn Caller>>,
+    /// The limits of the caller, which replace those of the layer.
+    caller_limits: Option<Limits>,
     is_read: bool,
     scopes: Scopes,
     notes: Diagnostics,
@@ -29,6 +40,8 @@ pub(crate) struct LiveTags {
     merged: Option<MergedTags>,
     /// The shadowed tags are still to be counted.
     counts_shadowed: bool,
+    /// The caller's rules have seen the result.
+    is_reported: bool,
 }
 
 /// The effective metadata.
@@ -37,6 +50,15 @@ pub(crate) struct MergedTags {
     pub(crate) metadata: Metadata,
     /// The scope that set each tag of `metadata`, in the same order.
     pub(crate) sources: Vec<Scope>,
+    /// The tags that were left out because their keys look like those of trusted tags.
+    look_alikes: Vec<(String, String)>,
+}
+
+/// The final tags of a request.
+pub(crate) struct FinalTags {
+    pub(crate) tags: MergedTags,
+    pub(crate) diagnostics: Vec<Diagnostic<'static>>,
+    shadowed: usize,
 }
 
 /// Captured headers above this size, in bytes, are read immediately, so that they do not wait for a sink; larger buffers are
@@ -45,12 +67,13 @@ const MAX_CAPTURED_BYTES: usize = 8 * 1024;
 
 impl LiveTags {
     /// Captures the tags of a request. If an outer layer already began, its precedence and limits stay in force. Returns the
-    /// reason if the request is rejected.
+    /// reason if the request is rejected. With `awaits_caller`, [`identify`](Self::identify) reads the tags.
     pub(crate) fn begin(
         &mut self,
         rules: &TagRules,
         headers: &HeaderMap,
         trusted: Option<Scopes>,
+        awaits_caller: bool,
     ) -> Option<Diagnostic<'static>> {
         let is_first = !mem::replace(&mut self.has_begun, true);
         if is_first && self.rules.as_ref().is_none_or(|old| !old.is_same(rules)) {
@@ -63,11 +86,14 @@ impl LiveTags {
                 self.trusted = trusted;
             }
             let is_long = self.captured.capacity_bytes() > MAX_CAPTURED_BYTES;
-            return if is_long || rules.may_reject() { self.read() } else { None };
+            return if !awaits_caller && (is_long || rules.may_reject()) { self.read() } else { None };
         }
         self.change();
         rules.capture(headers, &mut self.captured);
-        let rejection = rules.read(&self.captured, trusted.as_ref(), &mut self.scopes, &mut self.notes);
+        let filter = filter_of(&self.caller);
+        let limits = self.caller_limits.unwrap_or(*rules.limits());
+        let caller = (filter, &limits);
+        let rejection = rules.read(&self.captured, trusted.as_ref(), caller, &mut self.scopes, &mut self.notes);
         self.captured.reset(MAX_CAPTURED_BYTES);
         rejection
     }
@@ -93,9 +119,66 @@ impl LiveTags {
         self.merged = None;
         // `rules()` would borrow the scopes as well.
         let rules = self.rules.as_ref().filter(|_| self.has_begun)?;
-        let rejection = rules.read(&self.captured, self.trusted.as_ref(), &mut self.scopes, &mut self.notes);
+        let limits = self.caller_limits.unwrap_or(*rules.limits());
+        let caller = (filter_of(&self.caller), &limits);
+        let trusted = self.trusted.as_ref();
+        let rejection = rules.read(&self.captured, trusted, caller, &mut self.scopes, &mut self.notes);
         self.captured.reset(MAX_CAPTURED_BYTES);
         rejection
+    }
+
+    /// Applies the rules, limits, and trusted tags of the caller, and reads the tags. Returns the reason if the request is
+    /// rejected.
+    pub(crate) fn identify(
+        &mut self,
+        caller: Option<Arc<dyn Caller>>,
+        limits: Option<Limits>,
+        mut scopes: Scopes,
+    ) -> Option<Diagnostic<'static>> {
+        (self.caller, self.caller_limits) = (caller, limits);
+        if self.has_begun && !self.is_read {
+            // Those of a resolver or an outer layer are about this request, so they are stronger.
+            if let Some(trusted) = &self.trusted {
+                scopes.add_all(trusted);
+            }
+            self.trusted = Some(scopes);
+            return self.read();
+        }
+        // Tags that were read too early pass the filter now.
+        self.change();
+        let rejection = [Scope::Request, Scope::Handler].map(|scope| {
+            let read = mem::take(self.scopes.get_mut(scope));
+            self.write(scope, read.iter())
+        });
+        for scope in Scope::ALL {
+            self.limits().add_within(&mut self.scopes, *scope, scopes.get(*scope).clone(), &mut self.notes);
+        }
+        rejection.into_iter().flatten().next()
+    }
+
+    /// Returns the rules of the caller.
+    pub(crate) fn caller(&self) -> Option<&Arc<dyn Caller>> {
+        self.caller.as_ref()
+    }
+
+    /// Returns `true` if the field `user` of the request body becomes a tag.
+    pub(crate) fn reads_body_user(&self) -> bool {
+        self.rules().is_some_and(|rules| rules.sources().reads_body_user())
+    }
+
+    /// Sets tags of the client or the service. Returns the reason if the request is rejected.
+    fn write<'t>(
+        &mut self,
+        scope: Scope,
+        tags: impl IntoIterator<Item = (&'t str, &'t str)>,
+    ) -> Option<Diagnostic<'static>> {
+        let limits = self.limits();
+        let writer = TagWriter::new(self.scopes.get_mut(scope), &limits, &mut self.notes);
+        let mut writer = writer.filtered_by(filter_of(&self.caller), scope);
+        for (key, value) in tags {
+            writer.set(key, value);
+        }
+        writer.into_rejection()
     }
 
     /// Prepares a change of a scope: the merge becomes stale, and must not share its buffer with the scope.
@@ -107,11 +190,7 @@ impl LiveTags {
     /// Sets tags on behalf of the service.
     pub(crate) fn set<'t>(&mut self, tags: impl IntoIterator<Item = (&'t str, &'t str)>) {
         self.change();
-        let limits = self.limits();
-        let mut writer = TagWriter::new(self.scopes.get_mut(Scope::Handler), &limits, &mut self.notes);
-        for (key, value) in tags {
-            writer.set(key, value);
-        }
+        self.write(Scope::Handler, tags);
     }
 
     /// Sets `_user` from the request body, unless the client or the service has set it to a non-empty value.
@@ -123,7 +202,8 @@ impl LiveTags {
             return;
         }
         let limits = self.limits();
-        let mut writer = TagWriter::new(self.scopes.get_mut(Scope::Request), &limits, &mut self.notes);
+        let writer = TagWriter::new(self.scopes.get_mut(Scope::Request), &limits, &mut self.notes);
+        let mut writer = writer.filtered_by(filter_of(&self.caller), Scope::Request);
         if let Some(code) = note {
             writer.note(Diagnostic::new(code).with_key("user"));
         }
@@ -143,7 +223,10 @@ impl LiveTags {
     pub(crate) fn extend_scope(&mut self, scope: Scope, metadata: Metadata) {
         self.change();
         // Tags that code sets never compete with the client for room.
-        let scope = if scope == Scope::Request { Scope::Handler } else { scope };
+        if !scope.is_trusted() {
+            self.write(Scope::Handler, &metadata);
+            return;
+        }
         self.limits().add_within(&mut self.scopes, scope, metadata, &mut self.notes);
     }
 
@@ -154,7 +237,8 @@ impl LiveTags {
     }
 
     fn limits(&self) -> Limits {
-        self.rules().map_or_else(Limits::default, |rules| *rules.limits())
+        let of_layer = || self.rules().map_or_else(Limits::default, |rules| *rules.limits());
+        self.caller_limits.unwrap_or_else(of_layer)
     }
 
     /// Returns the effective metadata.
@@ -163,15 +247,23 @@ impl LiveTags {
         let precedence = self.rules().map_or_else(Precedence::default, TagRules::precedence);
         self.merged.get_or_insert_with(|| {
             let (metadata, sources) = self.scopes.merge(precedence);
-            MergedTags { metadata, sources }
+            let mut merged = MergedTags { metadata, sources, look_alikes: Vec::new() };
+            if let Some(filter) = filter_of(&self.caller) {
+                merged.leave_out_look_alikes(filter);
+            }
+            merged
         })
     }
 
     /// Returns all notes, including one for each shadowed tag.
     pub(crate) fn diagnostics(&mut self) -> Vec<Diagnostic<'static>> {
         self.merged();
-        let Self { scopes, notes, merged, .. } = self;
-        let mut list: Vec<_> = notes.iter().map(Diagnostic::into_owned).collect();
+        let Self { scopes, notes, merged, caller, .. } = self;
+        let screened = |note: Diagnostic<'_>| match filter_of(caller) {
+            Some(filter) => note.screened_by(filter),
+            None => note.into_owned(),
+        };
+        let mut list: Vec<_> = notes.iter().map(screened).collect();
         if let Some(merged) = merged {
             list.extend(shadowed(scopes, merged).map(|(key, value)| {
                 Diagnostic::new(DiagnosticCode::Shadowed).with_key(key).with_detail(value).into_owned()
@@ -209,10 +301,32 @@ impl LiveTags {
     }
 
     /// Reads and merges the tags, counts the shadowed ones, and returns the result with all notes.
-    pub(crate) fn settle(&mut self) -> (MergedTags, Vec<Diagnostic<'static>>) {
+    pub(crate) fn settle(&mut self) -> FinalTags {
         self.count_pending();
         let diagnostics = self.diagnostics();
-        (self.merged.take().unwrap_or_default(), diagnostics)
+        let tags = self.merged.take().unwrap_or_default();
+        let shadowed = shadowed(&self.scopes, &tags).count();
+        FinalTags { tags, diagnostics, shadowed }
+    }
+
+    /// Reports the final tags and the cost to the caller's rules, once.
+    pub(crate) fn report(&mut self, tags: &FinalTags, cost: Option<Money>) {
+        if let Some(caller) = &self.caller
+            && !mem::replace(&mut self.is_reported, true)
+        {
+            let tags = SettledTags { metadata: &tags.tags.metadata, shadowed: tags.shadowed, cost };
+            // Neither the event nor its sink depends on the rules of the caller.
+            _ = catch_unwind(AssertUnwindSafe(|| caller.settled(&tags)));
+        }
+    }
+
+    /// Counts what was not counted, for a request whose event is dropped unread.
+    fn drop_unread(&mut self) {
+        self.count_pending();
+        if self.caller.is_some() && !self.is_reported {
+            let tags = self.settle();
+            self.report(&tags, None);
+        }
     }
 
     /// Counts the shadowed tags unless they have been counted.
@@ -234,7 +348,7 @@ impl LiveTags {
 
     /// Resets everything except the buffer and the rules, for the next request.
     pub(crate) fn recycle(&mut self) {
-        self.count_pending();
+        self.drop_unread();
         self.captured.reset(MAX_CAPTURED_BYTES);
         let mut next = Self::default();
         mem::swap(&mut next.rules, &mut self.rules);
@@ -245,15 +359,45 @@ impl LiveTags {
 
 impl Drop for LiveTags {
     fn drop(&mut self) {
-        self.count_pending();
+        self.drop_unread();
     }
+}
+
+impl MergedTags {
+    /// Removes the tags of the client and the handler whose keys look like those of trusted tags.
+    fn leave_out_look_alikes(&mut self, filter: &dyn TagFilter) {
+        let is_trusted = |at: usize| self.sources.get(at).is_some_and(|source| source.is_trusted());
+        let keys = || self.metadata.iter().map(|(key, _)| key).enumerate();
+        let looks_trusted =
+            |key: &str| keys().any(|(at, trusted)| is_trusted(at) && filter.is_look_alike(key, trusted));
+        let found = keys().filter(|(at, key)| !is_trusted(*at) && looks_trusted(key));
+        let found: Vec<_> = found.map(|(at, key)| (at, key.to_owned())).collect();
+        for (at, key) in found.into_iter().rev() {
+            if let Some(value) = self.metadata.remove(&key) {
+                self.sources.remove(at);
+                self.look_alikes.push((key, value));
+            }
+        }
+    }
+}
+
+impl FinalTags {
+    /// Returns the effective metadata.
+    pub(crate) fn metadata(&self) -> &Metadata {
+        &self.tags.metadata
+    }
+}
+
+fn filter_of(caller: &Option<Arc<dyn Caller>>) -> Option<&dyn TagFilter> {
+    caller.as_deref().map(|caller| caller as &dyn TagFilter)
 }
 
 /// Returns the tags of the client, or else of the handler, that a trusted scope overrides.
 fn shadowed<'t>(scopes: &'t Scopes, merged: &'t MergedTags) -> impl Iterator<Item = (&'t str, &'t str)> {
     let trusted = merged.metadata.iter().zip(&merged.sources).filter(|(_, source)| source.is_trusted());
-    trusted.filter_map(|((key, _), _)| {
+    let overridden = trusted.filter_map(|((key, _), _)| {
         let value = [Scope::Request, Scope::Handler].into_iter().find_map(|scope| scopes.get(scope).get(key))?;
         Some((key, value))
-    })
+    });
+    overridden.chain(merged.look_alikes.iter().map(|(key, value)| (key.as_str(), value.as_str())))
 }

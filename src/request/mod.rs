@@ -2,6 +2,7 @@
 //!
 //! [`Unsettled`] is the one lazy step: see its documentation.
 
+mod agent_run;
 mod caller;
 mod candidate;
 mod current;
@@ -13,6 +14,7 @@ mod live_tags;
 mod missing_tags;
 mod rejection;
 mod request_state;
+mod session;
 mod settled_tags;
 mod step;
 mod tag_rules;
@@ -26,8 +28,8 @@ pub(crate) use self::current::Entered;
 pub use self::missing_tags::MissingTags;
 pub use self::tags::Tags;
 pub use self::{
-    caller::Caller, candidate::Candidate, identity::Identity, rejection::Rejection, settled_tags::SettledTags,
-    step::Step, verdict::Verdict, with_tags::WithTags,
+    agent_run::AgentRun, caller::Caller, candidate::Candidate, identity::Identity, rejection::Rejection,
+    session::Session, settled_tags::SettledTags, step::Step, verdict::Verdict, with_tags::WithTags,
 };
 pub(crate) use self::{
     request_state::{OpenRequest, RequestState},

@@ -3,6 +3,8 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
+use crate::metadata::Diagnostic;
+
 /// The answer to a request that is not admitted.
 ///
 /// The outcome of its event is [`Rejected`](crate::event::Outcome::Rejected), with the reason.
@@ -20,12 +22,29 @@ pub struct Rejection {
     pub(crate) reason: Cow<'static, str>,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
+    pub(crate) notes: Vec<Diagnostic<'static>>,
 }
 
 impl Rejection {
     /// Creates an answer without a body. The reason is a short code such as `expired_key`, for the event.
     pub fn new(status: StatusCode, reason: impl Into<Cow<'static, str>>) -> Self {
-        Self { status, reason: reason.into(), headers: HeaderMap::new(), body: Bytes::new() }
+        Self { status, reason: reason.into(), headers: HeaderMap::new(), body: Bytes::new(), notes: Vec::new() }
+    }
+
+    /// Creates the answer to a request that is rejected because of its tags: status 400, with the reason in a header.
+    pub(crate) fn of_tags(reason: &Diagnostic<'_>) -> Self {
+        /// The header of a 400 response that carries the reason of the rejection.
+        const REJECTION: HeaderName = HeaderName::from_static("x-tagging-rejection");
+        let text = match reason.key() {
+            // Header values are visible ASCII, so other characters of a key are escaped.
+            Some(key) => format!("{}; {}", reason.code(), key.escape_default()),
+            None => reason.code().to_string(),
+        };
+        let rejection = Self::new(StatusCode::BAD_REQUEST, reason.code().as_str());
+        match HeaderValue::from_str(&text) {
+            Ok(text) => rejection.with_header(REJECTION, text),
+            Err(_) => rejection,
+        }
     }
 
     /// Sets a response header.
@@ -41,6 +60,13 @@ impl Rejection {
         let mut rejection = self.with_header(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
         rejection.body = body.into();
         rejection
+    }
+
+    /// Adds a diagnostic to the event.
+    #[must_use]
+    pub fn with_note(mut self, note: Diagnostic<'static>) -> Self {
+        self.notes.push(note);
+        self
     }
 
     /// Returns the status.

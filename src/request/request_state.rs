@@ -1,4 +1,4 @@
-use std::{any::Any, sync::Arc, time::SystemTime};
+use std::{any::Any, borrow::Cow, sync::Arc, time::SystemTime};
 
 use http::{HeaderMap, request::Parts};
 use uuid::Uuid;
@@ -9,7 +9,7 @@ use crate::{
     trace::{IdGenerator, OnwardHeaders, RandomIds, TraceContext, TraceIdLayer},
 };
 
-use super::{tag_rules::TagRules, unsettled::Unsettled};
+use super::{identity::Identity, tag_rules::TagRules, unsettled::Unsettled};
 
 /// The state of a request: open until its event is finished.
 pub(crate) struct RequestState {
@@ -89,6 +89,12 @@ impl RequestState {
         if facts.outcome != Outcome::Rejected {
             facts.rejection = None;
         }
+        if let Some(caller) = unsettled.tags.caller() {
+            draft.facts_mut().screen(|text| match caller.screen(text) {
+                Cow::Borrowed(_) => None,
+                Cow::Owned(screened) => Some(screened),
+            });
+        }
         unsettled.tags.finish(!is_counted);
         self.event = Some(draft.finish(unsettled));
     }
@@ -166,12 +172,29 @@ impl OpenRequest {
         rules: &TagRules,
         head: &Parts,
         trusted: Option<Scopes>,
+        awaits_caller: bool,
     ) -> Option<Diagnostic<'static>> {
-        let rejection = self.unsettled.tags.begin(rules, &head.headers, trusted);
+        let rejection = self.unsettled.tags.begin(rules, &head.headers, trusted, awaits_caller);
         if let Some(reason) = &rejection {
             self.reject(reason.code().as_str());
         }
         // No event will count the shadowed tags.
+        if !self.is_claimed && !self.is_counted && !awaits_caller {
+            self.is_counted = self.unsettled.tags.count_shadowed();
+        }
+        rejection
+    }
+
+    /// Sets the caller of the request, and reads its tags. Returns the reason if the request is rejected because of them.
+    pub(crate) fn identify(&mut self, identity: Identity) -> Option<Diagnostic<'static>> {
+        let Identity { api_key, workspace, virtual_key, provider, scopes, limits, caller, notes, .. } = identity;
+        let facts = self.facts_mut();
+        (facts.api_key, facts.workspace, facts.virtual_key) = (api_key, workspace, virtual_key);
+        self.unsettled.provider = provider;
+        let rejection = self.unsettled.tags.identify(caller, limits, scopes);
+        for note in notes {
+            self.unsettled.tags.note(note);
+        }
         if !self.is_claimed && !self.is_counted {
             self.is_counted = self.unsettled.tags.count_shadowed();
         }

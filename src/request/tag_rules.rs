@@ -6,7 +6,7 @@ use std::sync::{
 use http::HeaderMap;
 
 use crate::{
-    metadata::{Diagnostic, Diagnostics, Limits, Precedence, Scope, Scopes, TagWriter},
+    metadata::{Diagnostic, Diagnostics, Limits, Precedence, Scope, Scopes, TagFilter, TagWriter},
     sources::{Captured, TagSources},
 };
 
@@ -80,11 +80,14 @@ impl TagRules {
         &self,
         captured: &Captured,
         trusted: Option<&Scopes>,
+        caller: (Option<&dyn TagFilter>, &Limits),
         scopes: &mut Scopes,
         diagnostics: &mut Diagnostics,
     ) -> Option<Diagnostic<'static>> {
-        let Shared { sources, limits, .. } = &*self.shared;
-        let mut tags = TagWriter::new(scopes.get_mut(Scope::Request), limits, diagnostics);
+        let sources = &self.shared.sources;
+        let (filter, limits) = caller;
+        let tags = TagWriter::new(scopes.get_mut(Scope::Request), limits, diagnostics);
+        let mut tags = tags.filtered_by(filter, Scope::Request);
         sources.read(captured, &mut tags);
         let rejection = tags.into_rejection();
         scopes.add_all(&self.shared.scopes);

@@ -1,10 +1,12 @@
+use std::sync::Arc;
+
 use crate::{
     body::RequestFields,
     event::{Facts, Settle, Settled},
     usage::{LlmCall, ObservedCall, Recorded, RequestFacts, UsageTap, settle_recorded},
 };
 
-use super::live_tags::{LiveTags, MergedTags};
+use super::live_tags::{FinalTags, LiveTags, MergedTags};
 
 /// Everything about a request that the lazy step turns into the contents of its event.
 ///
@@ -15,6 +17,8 @@ pub(crate) struct Unsettled {
     pub(crate) tags: LiveTags,
     /// The fields of the request body.
     pub(crate) fields: RequestFields,
+    /// The provider that serves the call, if an admission chose one.
+    pub(crate) provider: Option<Arc<str>>,
     /// The usage and costs that code recorded.
     pub(crate) recorded: Recorded,
     /// The observed LLM call.
@@ -40,23 +44,29 @@ impl Unsettled {
 
 impl Settle for Unsettled {
     fn settle(&mut self, facts: &Facts) -> Settled {
-        let (MergedTags { metadata, sources }, mut diagnostics) = self.tags.settle();
+        let mut tags = self.tags.settle();
         let request = RequestFacts {
             tap: self.tap.as_ref(),
             fields: &self.fields,
             time: facts.time,
             host: &facts.host,
             path: &facts.path,
+            provider: self.provider.as_deref(),
             is_success: facts.status.is_some_and(|status| status.is_success()),
             duration: facts.duration,
-            metadata: &metadata,
+            metadata: tags.metadata(),
         };
         let mut llm = match &mut self.call {
             Some(call) => call.settle(&self.recorded, &request),
             None => settle_recorded(&self.recorded, &request),
         };
-        diagnostics.extend(llm.iter_mut().flat_map(LlmCall::take_diagnostics));
-        diagnostics.extend(self.recorded.diagnostic());
+        if let (Some(call), Some(caller)) = (&mut llm, self.tags.caller()) {
+            call.change_error(|error| caller.screen(error).into_owned());
+        }
+        self.tags.report(&tags, llm.as_ref().and_then(LlmCall::cost));
+        tags.diagnostics.extend(llm.iter_mut().flat_map(LlmCall::take_diagnostics));
+        tags.diagnostics.extend(self.recorded.diagnostic());
+        let FinalTags { tags: MergedTags { metadata, sources, .. }, diagnostics, .. } = tags;
         Settled { metadata, sources, diagnostics, llm: llm.map(Box::new) }
     }
 
@@ -72,6 +82,7 @@ impl Settle for Unsettled {
             call.recycle();
             self.spare_call = Some(call);
         }
+        self.provider = None;
         self.recorded = Recorded::default();
         self.fields = RequestFields::default();
     }

@@ -1,3 +1,5 @@
+use crate::metadata::Diagnostic;
+
 use super::rejection::Rejection;
 
 /// The decision of a [`Caller`](super::Caller) about a request.
@@ -6,6 +8,8 @@ use super::rejection::Rejection;
 pub enum Verdict {
     /// The service is called.
     Admit,
+    /// The service is called, and the event has these diagnostics.
+    Report(Vec<Diagnostic<'static>>),
     /// The decision depends on the field `user` of the request body.
     ///
     /// The body is read ahead, and the caller's rules are asked again. Without

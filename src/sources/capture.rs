@@ -79,7 +79,8 @@ impl TagSources {
                 }
                 Source::AllowListed(index) => {
                     if let Some(entry) = self.allow_list.entries().get(index) {
-                        fill(entry.name.as_str(), &entry.key, value, tags);
+                        let text = text_of(entry.name.as_str(), value, tags);
+                        tags.fill_or_note(&entry.key, &text);
                     }
                 }
                 Source::Baggage => baggage::read(&text_of(BAGGAGE.as_str(), value, tags), tags),

@@ -67,11 +67,6 @@ impl MetadataLayer {
         self.rules.sources().strip(self.strip, headers);
     }
 
-    /// Returns `true` if the field `user` of a request body becomes a tag.
-    pub(super) fn reads_body_user(&self) -> bool {
-        self.rules.sources().reads_body_user()
-    }
-
     pub(super) fn has_resolver(&self) -> bool {
         self.resolver.is_some()
     }

@@ -109,6 +109,10 @@
 //!   on the event.
 
 mod admission;
+mod admission_body;
+mod admission_future;
+mod admission_layer;
+mod admission_service;
 mod error_text;
 mod event_layer;
 mod events;
@@ -122,7 +126,9 @@ mod observers;
 mod pending;
 mod pending_call;
 mod pieces;
+mod read_ahead;
 mod receipt;
+mod replay_body;
 mod request_body;
 mod request_body_layer;
 mod request_body_service;
@@ -144,8 +150,10 @@ mod work_name;
 pub use crate::request::{Caller, Candidate, Identity, Rejection, SettledTags, Verdict};
 
 pub use self::{
-    admission::Admission, event_layer::EventLayer, head_only_tagging_layer::HeadOnlyTaggingLayer,
-    metadata_layer::MetadataLayer, metadata_layer_builder::MetadataLayerBuilder, request_body::RequestBody,
+    admission::Admission, admission_body::AdmissionBody, admission_future::AdmissionFuture,
+    admission_layer::AdmissionLayer, admission_service::AdmissionService, event_layer::EventLayer,
+    head_only_tagging_layer::HeadOnlyTaggingLayer, metadata_layer::MetadataLayer,
+    metadata_layer_builder::MetadataLayerBuilder, replay_body::ReplayBody, request_body::RequestBody,
     request_body_layer::RequestBodyLayer, request_body_service::RequestBodyService, request_observer::RequestObserver,
     request_scope::RequestScope, request_start::RequestStart, response_body::ResponseBody,
     response_future::ResponseFuture, tagging::Tagging, tagging_layer::TaggingLayer,

@@ -5,6 +5,7 @@ use std::{
 };
 
 use bytes::Buf;
+use http::request::Parts;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
@@ -12,32 +13,74 @@ use crate::{body::RequestFieldReader, request::Tags};
 
 use super::{error_text::error_text, pieces};
 
-/// Passes a data frame to the reader. Stops reading if the frame cannot be inspected.
-fn read(reader: &mut Option<RequestFieldReader>, data: &impl Buf, tags: &Tags) {
-    let Some(fields) = reader else { return };
-    let was_read = pieces::for_each(data, |piece| {
-        if let Some(fields) = fields.feed(piece) {
-            tags.take_request_fields(fields);
-        }
-    });
-    if !was_read {
-        *reader = None;
-    }
-}
-
 pin_project! {
     /// An observed request body; see [`RequestBodyLayer`](super::RequestBodyLayer).
     pub struct RequestBody<B> {
         #[pin]
         inner: B,
-        tags: Option<Tags>,
-        reader: Option<RequestFieldReader>,
+        observer: BodyObserver,
+    }
+}
+
+/// The observation of a request body.
+#[derive(Default)]
+struct BodyObserver {
+    tags: Option<Tags>,
+    reader: Option<RequestFieldReader>,
+}
+
+impl BodyObserver {
+    /// Creates the observer of a body, unless an outer layer observes it.
+    fn new(head: &Parts) -> Self {
+        let Some(tags) = head.extensions.get::<Tags>().filter(|tags| tags.claim_request_body()) else {
+            return Self::default();
+        };
+        let reads_user = tags.reads_body_user();
+        let reads = reads_user || cfg!(feature = "llm");
+        let reader = reads.then(|| RequestFieldReader::for_headers(&head.headers, reads_user)).flatten();
+        Self { tags: Some(tags.clone()), reader }
+    }
+
+    /// Observes the next frame, or the error that ends the body.
+    fn observe<D: Buf, E: 'static>(&mut self, frame: &Result<Frame<D>, E>) {
+        let Some(tags) = &self.tags else { return };
+        match frame {
+            Ok(frame) => {
+                if let Some(data) = frame.data_ref() {
+                    tags.count_request_body(data.remaining() as u64);
+                    self.read(data);
+                }
+            }
+            // The handler may answer normally although the client disconnected.
+            Err(error) => tags.fill_error(error_text("request body", error)),
+        }
+    }
+
+    /// Passes a data frame to the reader. Stops reading once all fields are known, or if the frame cannot be inspected.
+    fn read(&mut self, data: &impl Buf) {
+        let (Some(reader), Some(tags)) = (&mut self.reader, &self.tags) else { return };
+        let mut is_done = false;
+        let was_read = pieces::for_each(data, |piece| {
+            if let Some(fields) = reader.feed(piece) {
+                tags.take_request_fields(fields);
+                is_done = true;
+            }
+        });
+        if is_done || !was_read {
+            self.reader = None;
+        }
     }
 }
 
 impl<B> RequestBody<B> {
-    pub(super) fn new(inner: B, tags: Option<Tags>, reader: Option<RequestFieldReader>) -> Self {
-        Self { inner, tags, reader }
+    /// Creates the observed body of a request.
+    pub(super) fn observed(head: &Parts, inner: B) -> Self {
+        Self { inner, observer: BodyObserver::new(head) }
+    }
+
+    /// Returns `true` while fields of the body are still read.
+    pub(super) fn is_reading(&self) -> bool {
+        self.observer.reader.is_some()
     }
 
     /// Returns a reference to the inner body.
@@ -59,7 +102,7 @@ impl<B> RequestBody<B> {
 impl<B: Default> Default for RequestBody<B> {
     /// Creates a body that is not observed.
     fn default() -> Self {
-        Self { inner: B::default(), tags: None, reader: None }
+        Self { inner: B::default(), observer: BodyObserver::default() }
     }
 }
 
@@ -79,16 +122,8 @@ impl<B: Body<Error: 'static>> Body for RequestBody<B> {
     ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
         let this = self.project();
         let frame = ready!(this.inner.poll_frame(context));
-        match (&frame, this.tags.as_ref()) {
-            (Some(Ok(frame)), Some(tags)) => {
-                if let Some(data) = frame.data_ref() {
-                    tags.count_request_body(data.remaining() as u64);
-                    read(this.reader, data, tags);
-                }
-            }
-            // The handler may answer normally although the client disconnected.
-            (Some(Err(error)), Some(tags)) => tags.fill_error(error_text("request body", error)),
-            _ => {}
+        if let Some(frame) = &frame {
+            this.observer.observe(frame);
         }
         Poll::Ready(frame)
     }

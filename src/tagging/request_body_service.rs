@@ -4,19 +4,16 @@ use http::Request;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::{body::RequestFieldReader, request::Tags};
-
 use super::{RequestBodyLayer, request_body::RequestBody};
 
 /// The middleware of [`RequestBodyLayer`].
 #[derive(Clone, Debug)]
 pub struct RequestBodyService<S> {
     inner: S,
-    layer: RequestBodyLayer,
 }
 
 impl RequestBodyService<()> {
-    /// Returns a layer that counts bytes and reads `user`.
+    /// Returns a layer that observes request bodies.
     ///
     /// This is the same as [`RequestBodyLayer::new`].
     pub fn layer() -> RequestBodyLayer {
@@ -26,8 +23,8 @@ impl RequestBodyService<()> {
 
 impl<S> RequestBodyService<S> {
     /// Wraps a service with the settings of a layer.
-    pub fn new(inner: S, layer: RequestBodyLayer) -> Self {
-        Self { inner, layer }
+    pub fn new(inner: S, _: RequestBodyLayer) -> Self {
+        Self { inner }
     }
 
     /// Returns a reference to the inner service.
@@ -67,10 +64,8 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let tags = request.extensions().get::<Tags>().filter(|tags| tags.claim_request_body()).cloned();
-        let reads = self.layer.reads_user || cfg!(feature = "llm");
-        let reads = reads && tags.is_some();
-        let reader = reads.then(|| RequestFieldReader::for_headers(request.headers(), self.layer.reads_user)).flatten();
-        self.inner.call(request.map(|inner| RequestBody::new(inner, tags, reader)))
+        let (head, body) = request.into_parts();
+        let body = RequestBody::observed(&head, body);
+        self.inner.call(Request::from_parts(head, body))
     }
 }

@@ -5,11 +5,11 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use http::{HeaderName, HeaderValue, Response, StatusCode};
+use http::{HeaderName, HeaderValue, Response};
 use http_body::Body;
 use pin_project_lite::pin_project;
 
-use crate::metadata::Diagnostic;
+use crate::{metadata::Diagnostic, request::Rejection};
 
 use super::{error_text::error_kind, guard::Guard, response_body::ResponseBody};
 
@@ -27,27 +27,19 @@ pin_project! {
     #[project = KindProj]
     enum Kind<F> {
         Service { #[pin] inner: F },
-        Rejection { reason: Option<HeaderValue> },
+        Rejection { rejection: Option<Box<Rejection>> },
     }
 }
-
-/// The header of a 400 response that carries the reason of the rejection.
-const REJECTION: HeaderName = HeaderName::from_static("x-tagging-rejection");
 
 impl<F> ResponseFuture<F> {
     pub(super) fn new(inner: F, guard: Guard, reply: Option<(HeaderName, HeaderValue)>) -> Self {
         Self { kind: Kind::Service { inner }, guard, reply }
     }
 
-    /// Creates a future that answers with status 400 and the reason in a header.
+    /// Creates a future that answers with the reason instead of the service.
     pub(super) fn rejected(reason: &Diagnostic<'_>, guard: Guard, reply: Option<(HeaderName, HeaderValue)>) -> Self {
-        let text = match reason.key() {
-            // Header values are visible ASCII, so other characters of a key are escaped.
-            Some(key) => format!("{}; {}", reason.code(), key.escape_default()),
-            None => reason.code().to_string(),
-        };
-        let reason = HeaderValue::from_str(&text).ok();
-        Self { kind: Kind::Rejection { reason }, guard, reply }
+        let rejection = Some(Box::new(Rejection::of_tags(reason)));
+        Self { kind: Kind::Rejection { rejection }, guard, reply }
     }
 }
 
@@ -77,8 +69,8 @@ where
                     return Poll::Ready(Err(error));
                 }
             },
-            KindProj::Rejection { reason } => {
-                return Poll::Ready(Ok(reject(reason.take(), guard, this.reply.take())));
+            KindProj::Rejection { rejection } => {
+                return Poll::Ready(Ok(reject(rejection.take(), guard, this.reply.take())));
             }
         };
         if let Some(pending) = guard.pending() {
@@ -97,19 +89,19 @@ fn write_reply<B>(response: &mut Response<B>, reply: Option<(HeaderName, HeaderV
     }
 }
 
-/// Creates the response to a rejected request.
+/// Creates the response to a rejected request, which has no body.
 fn reject<B>(
-    reason: Option<HeaderValue>,
+    rejection: Option<Box<Rejection>>,
     guard: &mut Guard,
     reply: Option<(HeaderName, HeaderValue)>,
 ) -> Response<ResponseBody<B>> {
-    if let Some(pending) = guard.pending() {
-        pending.reject(StatusCode::BAD_REQUEST);
-    }
     let mut response = Response::new(ResponseBody::empty());
-    *response.status_mut() = StatusCode::BAD_REQUEST;
-    if let Some(reason) = reason {
-        response.headers_mut().insert(REJECTION, reason);
+    if let Some(rejection) = rejection {
+        if let Some(pending) = guard.pending() {
+            pending.reject(rejection.status);
+        }
+        *response.status_mut() = rejection.status;
+        *response.headers_mut() = rejection.headers;
     }
     write_reply(&mut response, reply);
     response

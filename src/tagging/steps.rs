@@ -23,6 +23,8 @@ pub(super) struct Steps {
     pub(super) event: Option<EventLayer>,
     pub(super) trace: Option<TraceIdLayer>,
     pub(super) metadata: Option<MetadataLayer>,
+    /// An [`Admission`](super::Admission) within this layer identifies the caller, and reads the tags.
+    pub(super) admits: bool,
 }
 
 /// A request that is ready for the service.
@@ -143,7 +145,7 @@ impl<'a> Starting<'a> {
     /// Captures the tags and sets the trusted ones.
     fn begin_tags(&mut self) {
         let Some(layer) = &self.steps.metadata else { return };
-        let Self { head, handle, caller, pending, .. } = self;
+        let Self { steps, head, handle, caller, pending, .. } = self;
         let inherited = caller.take().map(|caller| caller.scopes());
         let trusted = match pending {
             Some(pending) if layer.has_resolver() => {
@@ -153,9 +155,14 @@ impl<'a> Starting<'a> {
             }
             _ => layer.trusted(head, inherited),
         };
-        self.rejection =
-            handle.change(|request| request.begin_tags(&layer.rules, head, trusted)).flatten().map(Box::new);
-        layer.strip(&mut head.headers);
+        self.rejection = handle
+            .change(|request| request.begin_tags(&layer.rules, head, trusted, steps.admits))
+            .flatten()
+            .map(Box::new);
+        // An admission reads the credentials first.
+        if !steps.admits {
+            layer.strip(&mut head.headers);
+        }
     }
 
     /// Writes the outgoing headers and shares the tags with the service.

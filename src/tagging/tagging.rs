@@ -31,7 +31,7 @@ impl Tagging<()> {
     /// Use [`TaggingLayer::builder`](super::TaggingLayer::builder) to read tags as well.
     pub fn layer(sink: impl Sink) -> HeadOnlyTaggingLayer {
         let (trace, event) = (TraceIdLayer::new(), EventLayer::new(sink));
-        HeadOnlyTaggingLayer::new(Steps { trace: Some(trace), event: Some(event), metadata: None })
+        HeadOnlyTaggingLayer::new(Steps { trace: Some(trace), event: Some(event), ..Steps::default() })
     }
 }
 

@@ -11,13 +11,13 @@ use crate::{
     usage::UsageTap,
 };
 
-#[cfg(feature = "propagate")]
-use super::tagging_layer::client_usage;
 use super::{
     event_layer::EventLayer, events::Exclusion, head_only_tagging_layer::HeadOnlyTaggingLayer,
-    metadata_layer::MetadataLayer, metadata_layer_builder::MetadataLayerBuilder, request_body_layer::RequestBodyLayer,
+    metadata_layer_builder::MetadataLayerBuilder, request_body_layer::RequestBodyLayer,
     request_observer::RequestObserver, steps::Steps, tagging_layer::TaggingLayer,
 };
+#[cfg(feature = "propagate")]
+use super::{metadata_layer::MetadataLayer, tagging_layer::client_usage};
 
 /// Builds a [`TaggingLayer`].
 ///
@@ -29,7 +29,6 @@ pub struct TaggingLayerBuilder {
     trace_ids: TraceIdLayer,
     events: Option<EventLayer>,
     observers: Vec<Arc<dyn RequestObserver>>,
-    request_body: RequestBodyLayer,
     ids: Option<Arc<dyn IdGenerator>>,
     /// Used unless `trace_ids` has its own sampler.
     sampler: Option<Arc<dyn TraceSampler>>,
@@ -170,12 +169,6 @@ impl TaggingLayerBuilder {
         self
     }
 
-    /// Sets what is read from request bodies.
-    pub fn request_body(mut self, request_body: RequestBodyLayer) -> Self {
-        self.request_body = request_body;
-        self
-    }
-
     /// Reads LLM usage from responses and prices it; see [`usage`](crate::usage).
     ///
     /// Something must consume the usage: a [`sink`](Self::sink), an [`observer`](Self::observer), or a tap that rolls up to the
@@ -198,18 +191,7 @@ impl TaggingLayerBuilder {
     /// [`ConfigError`] lists every environment variable that is invalid, and says if the tags of a [`scope`](Self::scope)
     /// exceed the limits, or if nothing consumes the LLM usage that is read.
     pub fn build(self) -> Result<TaggingLayer, ConfigError> {
-        let Self {
-            metadata,
-            mut trace_ids,
-            mut events,
-            observers,
-            request_body,
-            ids,
-            sampler,
-            usage,
-            excludes,
-            others,
-        } = self;
+        let Self { metadata, mut trace_ids, mut events, observers, ids, sampler, usage, excludes, others } = self;
         let mut problems = ConfigProblems::default();
         let needs_no_sink = !observers.is_empty() || usage.as_ref().is_some_and(UsageTap::rolls_up);
         if usage.is_some() && events.is_none() && !needs_no_sink {
@@ -238,10 +220,8 @@ impl TaggingLayerBuilder {
         }
         let metadata = problems.take(metadata.build());
         problems.into_result()?;
-        let is_source = metadata.as_ref().is_some_and(MetadataLayer::reads_body_user);
-        let request_body = request_body.reads_user(request_body.reads_user && is_source);
-        let steps = Steps { event: events, trace: Some(trace_ids), metadata };
-        Ok(TaggingLayer { head: HeadOnlyTaggingLayer::new(steps), request_body })
+        let steps = Steps { event: events, trace: Some(trace_ids), metadata, admits: false };
+        Ok(TaggingLayer { head: HeadOnlyTaggingLayer::new(steps), request_body: RequestBodyLayer::new() })
     }
 }
 

@@ -309,6 +309,23 @@ impl TraceContext {
         *self = Self { client_trace_id, ..Self::unset() };
     }
 
+    /// Rewrites the texts that the client chose. `screen` returns `None` for a text that stays.
+    pub(crate) fn screen(&mut self, screen: impl Fn(&str) -> Option<String>) {
+        if let Some(screened) = self.client_trace_id().and_then(&screen) {
+            self.client_trace_id = screened;
+        }
+        for text in [&mut self.span_name, &mut self.span_path, &mut self.linked_trace_id] {
+            if let Some(screened) = text.as_deref().and_then(&screen) {
+                *text = Some(screened.into());
+            }
+        }
+        if let Some(Parent::Explicit(id)) = &mut self.parent
+            && let Some(screened) = screen(id)
+        {
+            *id = screened.into();
+        }
+    }
+
     /// Sets the ids of a trace that was [unset](Self::unset).
     pub(super) fn start(&mut self, trace_id: TraceId, span_id: SpanId) {
         (self.trace_id, self.span_id) = (trace_id, span_id);

@@ -162,6 +162,11 @@ impl LlmCall {
         self.error.as_deref()
     }
 
+    /// Rewrites the error.
+    pub(crate) fn change_error(&mut self, change: impl FnOnce(&str) -> String) {
+        self.error = self.error.take().map(|error| change(&error));
+    }
+
     /// Returns the number of LLM calls that the request made, if calls were rolled up to the request.
     ///
     /// Then the operation, provider, and models of this call are those of the last one, and [`models`](Self::models)

@@ -129,13 +129,14 @@
 //!
 //! The first of these that names a provider decides:
 //!
-//! 1. [`UsageTap::endpoint`]
-//! 2. the address in [`UsageTap::upstream`]
-//! 3. marks in the response
-//! 4. a path that only one provider has
-//! 5. the name of the model
-//! 6. the request's host, and its headers `x-portkey-provider` and `x-majordomo-provider`
-//! 7. the provider whose wire format it is
+//! 1. [`Identity::provider`](crate::tagging::Identity::provider), for a gateway that chooses the upstream by the caller
+//! 2. [`UsageTap::endpoint`]
+//! 3. the address in [`UsageTap::upstream`]
+//! 4. marks in the response
+//! 5. a path that only one provider has
+//! 6. the name of the model
+//! 7. the request's host, and its headers `x-portkey-provider` and `x-majordomo-provider`
+//! 8. the provider whose wire format it is
 //!
 //! Clients can send any host and header, so these come late. If the requests are your own,
 //! [`UsageTap::trust_request`] moves them to the front.

@@ -1,7 +1,14 @@
 use super::{
-    llm_call::LlmCall, llm_endpoint::LlmEndpoint, operation::Operation, provider::ProviderClues,
-    reported_call::ReportedCall, request_facts::RequestFacts, response_report::ResponseReport,
-    usage_status::UsageStatus, usage_tap::UsageTap, wire,
+    llm_call::LlmCall,
+    llm_endpoint::LlmEndpoint,
+    operation::Operation,
+    provider::{ProviderClues, catalog_id},
+    reported_call::ReportedCall,
+    request_facts::RequestFacts,
+    response_report::ResponseReport,
+    usage_status::UsageStatus,
+    usage_tap::UsageTap,
+    wire,
 };
 
 /// An LLM endpoint that was called, and what was read of its response.
@@ -88,7 +95,7 @@ impl Observation {
     /// Returns the provider that serves the call.
     fn provider(&self, tap: &UsageTap, model: Option<&str>, request: &RequestFacts<'_>) -> Option<String> {
         let clues = ProviderClues {
-            named: self.endpoint.provider.as_deref(),
+            named: request.provider.map(catalog_id).or(self.endpoint.provider.as_deref()),
             path_owner: self.endpoint.default_provider,
             hint: self.endpoint.hint.as_deref(),
             model,

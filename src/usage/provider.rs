@@ -108,17 +108,22 @@ pub(super) fn gateway_hint(headers: &HeaderMap) -> Option<Box<str>> {
     if name.is_empty() || name.starts_with('@') || name.len() > 64 {
         return None;
     }
-    Some(match name.as_str() {
-        "azure-openai" | "azure-ai" => "azure".into(),
-        "gemini" | "vertex-ai" | "vertex" => "google".into(),
-        "bedrock" | "aws-bedrock" => "aws".into(),
-        "mistral-ai" => "mistral".into(),
-        "xai" | "grok" => "x-ai".into(),
-        "perplexity-ai" => "perplexity".into(),
-        "together-ai" => "together".into(),
-        "fireworks-ai" => "fireworks".into(),
-        name => name.into(),
-    })
+    Some(catalog_id(&name).into())
+}
+
+/// Returns the id in the catalog of a provider that a gateway names.
+pub(super) fn catalog_id(name: &str) -> &str {
+    match name {
+        "azure-openai" | "azure-ai" => "azure",
+        "gemini" | "vertex-ai" | "vertex" => "google",
+        "bedrock" | "aws-bedrock" => "aws",
+        "mistral-ai" => "mistral",
+        "xai" | "grok" => "x-ai",
+        "perplexity-ai" => "perplexity",
+        "together-ai" => "together",
+        "fireworks-ai" => "fireworks",
+        name => name,
+    }
 }
 
 /// Returns the name in Azure's paths, which are `…/openai/deployments/{name}/…` for every operation.

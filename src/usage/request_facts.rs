@@ -15,6 +15,8 @@ pub(crate) struct RequestFacts<'a> {
     pub(crate) time: SystemTime,
     pub(crate) host: &'a str,
     pub(crate) path: &'a str,
+    /// The provider that an admission chose for the request.
+    pub(crate) provider: Option<&'a str>,
     pub(crate) is_success: bool,
     pub(crate) duration: Duration,
     /// The effective tags.

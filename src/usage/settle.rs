@@ -123,6 +123,7 @@ mod tests {
             time: UNIX_EPOCH,
             host: "",
             path: "/",
+            provider: None,
             is_success: true,
             duration: Duration::from_secs(1),
             metadata: &metadata,

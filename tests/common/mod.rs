@@ -78,6 +78,14 @@ impl Recorder {
         events
     }
 
+    /// Returns the events so far and removes them.
+    #[track_caller]
+    pub(crate) fn take(&self) -> Vec<Arc<Event>> {
+        let events = self.events();
+        self.0.clear();
+        events
+    }
+
     #[track_caller]
     pub(crate) fn single(&self) -> Arc<Event> {
         let event = self.0.single();

@@ -1,3 +1,7 @@
+#[cfg(feature = "schema")]
+use super::super::coverage::Coverage;
+#[cfg(feature = "jwt")]
+use super::tokens;
 use super::{
     super::{problem::Problems, registry_builder::RegistryBuilder, snapshot::Snapshot},
     access, api_keys, rules, virtual_keys, workspaces,
@@ -8,14 +12,25 @@ use super::{
 /// The snapshot must not be used if there are problems.
 pub(crate) fn build(builder: RegistryBuilder, previous: Option<&Snapshot>, problems: &mut Problems) -> Snapshot {
     let counters = previous.map(|previous| previous.anonymous.counters.clone());
-    #[cfg_attr(not(feature = "schema"), expect(unused_mut, reason = "contracts are added to it"))]
     let mut anonymous = rules::empty(counters.unwrap_or_default());
     #[cfg(feature = "schema")]
     rules::add_contract(&mut anonymous, builder.contract);
     let workspaces = workspaces::check(builder.workspaces, &anonymous, previous, problems);
-    let keys = api_keys::check(builder.api_keys, &anonymous, &workspaces, previous, problems);
+    let mut keys = api_keys::check(builder.api_keys, &anonymous, &workspaces, previous, problems);
+    for rules in keys.entries.iter_mut().map(|key| &mut key.rules).chain([&mut anonymous]) {
+        rules.scopes = builder.screening.screen_scopes(std::mem::take(&mut rules.scopes));
+    }
     let virtual_keys = virtual_keys::check(builder.virtual_keys, &workspaces, previous, problems);
+    #[cfg(feature = "schema")]
+    let coverage = {
+        let of_keys = keys.entries.iter().flat_map(|key| &*key.rules.contracts);
+        let of_workspaces = workspaces.iter().flat_map(|workspace| &*workspace.rules.contracts);
+        let contracts = anonymous.contracts.iter().chain(of_workspaces).chain(of_keys);
+        Coverage::new(contracts.flat_map(|contract| contract.keys()), previous.map(|previous| &previous.coverage))
+    };
     Snapshot {
+        #[cfg(feature = "schema")]
+        coverage,
         keys: keys.entries,
         secrets: keys.secrets,
         workspaces: workspaces.into_iter().map(|workspace| workspace.entry).collect(),
@@ -27,7 +42,7 @@ pub(crate) fn build(builder: RegistryBuilder, previous: Option<&Snapshot>, probl
         login: builder.login,
         spiffe: builder.spiffe,
         #[cfg(feature = "jwt")]
-        jwt: builder.jwt,
+        tokens: tokens::check(builder.jwt, previous, problems),
         ignored_sections: builder.ignored_sections,
         files: builder.files,
     }

@@ -6,6 +6,8 @@ mod build;
 mod names;
 mod own_tags;
 mod rules;
+#[cfg(feature = "jwt")]
+mod tokens;
 mod virtual_keys;
 mod workspaces;
 

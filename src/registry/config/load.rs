@@ -2,6 +2,8 @@ use std::{collections::HashSet, path::Path};
 
 use crate::{ConfigError, config_error::ConfigProblems};
 
+#[cfg(feature = "jwt")]
+use super::super::jwt_definition::JwtDefinition;
 use super::{
     super::{
         build::build,
@@ -109,7 +111,7 @@ impl Reader<'_> {
         if let Some(place) = root.get("jwt") {
             #[cfg(feature = "jwt")]
             {
-                builder.jwt = self.jwt(&place);
+                builder.jwt = self.jwt(&place).map(JwtDefinition::Settings);
             }
             #[cfg(not(feature = "jwt"))]
             place.fail(&mut self.problems, "tokens need the feature `jwt` of the crate `tower-tagging`");

@@ -161,7 +161,10 @@ impl Reader<'_> {
         if let Some(segments) = table.get("segments") {
             for segment in segments.any_table(&mut self.problems).iter() {
                 if let Some((key, scope)) = self.trusted_tag(&segment) {
-                    tags = tags.segment(segment.name(), &key, scope);
+                    match tags.clone().segment(segment.name(), &key, scope) {
+                        Ok(added) => tags = added,
+                        Err(error) => segment.fail_with(&mut self.problems, &error),
+                    }
                 }
             }
         }

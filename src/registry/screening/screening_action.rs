@@ -1,5 +1,5 @@
 /// The treatment of a value that [`Screening`](super::Screening) recognizes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum ScreeningAction {
     /// Nothing is looked for.
     #[default]
@@ -10,4 +10,24 @@ pub enum ScreeningAction {
     Hash,
     /// The whole tag is dropped. In other texts, the part is masked.
     Drop,
+}
+
+impl ScreeningAction {
+    /// All actions.
+    pub const ALL: &'static [Self] = &[Self::Off, Self::Mask, Self::Hash, Self::Drop];
+
+    /// Returns the name in configuration files, such as `mask`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Mask => "mask",
+            Self::Hash => "hash",
+            Self::Drop => "drop",
+        }
+    }
+
+    /// Returns the action with this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|action| action.as_str() == name)
+    }
 }

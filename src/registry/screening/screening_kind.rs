@@ -2,17 +2,17 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ScreeningKind {
-    /// Provider keys, API keys of this crate, JSON Web Tokens, bearer tokens, and private keys.
+    /// Provider keys, API keys of this crate, JSON Web Tokens, bearer tokens, passwords, and private keys.
     Secrets,
     /// Email addresses.
     Emails,
     /// Numbers of payment cards with a valid check digit.
     Cards,
-    /// International bank account numbers with a valid check digit.
+    /// International bank account numbers with valid check digits.
     Ibans,
-    /// Phone numbers.
+    /// Phone numbers with a country code or separators.
     Phones,
-    /// Text with a high entropy, such as unknown secrets.
+    /// Text with a high entropy, such as unknown secrets. Random ids are recognized too.
     HighEntropy,
 }
 
@@ -31,5 +31,27 @@ impl ScreeningKind {
             Self::Phones => "phones",
             Self::HighEntropy => "high_entropy",
         }
+    }
+
+    /// Returns the kind with this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|kind| kind.as_str() == name)
+    }
+
+    /// Returns the word that replaces a recognized part: `email` in `[email]` and `email:0123456789abcdef`.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Secrets => "secret",
+            Self::Emails => "email",
+            Self::Cards => "card",
+            Self::Ibans => "iban",
+            Self::Phones => "phone",
+            Self::HighEntropy => "entropy",
+        }
+    }
+
+    /// Returns the position in [`ALL`](Self::ALL).
+    pub(super) const fn index(self) -> usize {
+        self as usize
     }
 }

@@ -1,10 +1,6 @@
-use http::{HeaderName, request::Parts};
+use http::HeaderName;
 
-use crate::{
-    Metadata,
-    metadata::{Scope, Scopes},
-    text::header_text,
-};
+use crate::metadata::Scope;
 
 use super::super::access::{ErrorStyle, UnknownKeys};
 
@@ -39,16 +35,4 @@ pub(crate) struct CheckedHeader {
     pub(crate) name: HeaderName,
     pub(crate) key: String,
     pub(crate) scope: Scope,
-}
-
-impl CheckedAccess {
-    /// Adds the tags of trusted headers. Of several values, the first one counts. Empty values are not tags.
-    pub(crate) fn add_trusted(&self, head: &Parts, scopes: &mut Scopes) {
-        for CheckedHeader { name, key, scope } in &self.trusted_headers {
-            let text = head.headers.get(name).map(|value| header_text(value.as_bytes()).0);
-            if let Some(text) = text.filter(|text| !text.is_empty()) {
-                scopes.add(*scope, Metadata::from([(key.as_str(), &*text)]));
-            }
-        }
-    }
 }

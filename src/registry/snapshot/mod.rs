@@ -5,8 +5,12 @@ mod credentials;
 mod key_entry;
 mod key_index;
 mod snapshot;
+#[cfg(feature = "jwt")]
+mod token_rules;
 mod workspace_entry;
 
+#[cfg(feature = "jwt")]
+pub(crate) use self::token_rules::TokenRules;
 pub(crate) use self::{
     checked_access::{CheckedAccess, CheckedHeader, KeyHeader},
     key_entry::{CallerRules, KeyEntry},

@@ -1,7 +1,9 @@
 use std::collections::BTreeSet;
 
+#[cfg(feature = "schema")]
+use super::super::coverage::Coverage;
 #[cfg(feature = "jwt")]
-use super::super::jwt_settings::JwtSettings;
+use super::token_rules::TokenRules;
 use super::{
     super::{
         file_set::FileSet,
@@ -28,13 +30,16 @@ pub(crate) struct Snapshot {
     pub(crate) virtual_keys: Vec<VirtualKey>,
     /// The rules for callers without a known key.
     pub(crate) anonymous: CallerRules,
+    /// The counts of the tags that contracts name.
+    #[cfg(feature = "schema")]
+    pub(crate) coverage: Coverage,
     pub(crate) access: CheckedAccess,
     pub(crate) names: Names,
     pub(crate) screening: Screening,
     pub(crate) login: TagMapping,
     pub(crate) spiffe: Option<SpiffeTags>,
     #[cfg(feature = "jwt")]
-    pub(crate) jwt: Option<JwtSettings>,
+    pub(crate) tokens: Option<TokenRules>,
     pub(crate) ignored_sections: BTreeSet<String>,
     /// The files of a configuration file.
     pub(crate) files: FileSet,

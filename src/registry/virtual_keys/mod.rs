@@ -1,5 +1,6 @@
 //! Virtual keys: named credentials for providers.
 
+mod authorization;
 mod credential;
 mod secret_source;
 mod virtual_key;

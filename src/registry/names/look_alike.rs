@@ -1,0 +1,109 @@
+use unicode_normalization::UnicodeNormalization;
+use unicode_security::skeleton;
+
+/// Returns `true` if a reader could take `key` for `trusted`, although the two differ.
+///
+/// Keys look alike if they are equal without case, white space around them, and invisible characters, after compatibility
+/// characters such as `ｕ` are replaced and characters of other scripts are mapped to their prototypes
+/// ([UTS #39, section 4](https://www.unicode.org/reports/tr39/#Confusable_Detection)). Two ASCII keys look alike only if
+/// they differ in case or white space: `1` and `l` are different names there.
+#[allow(dead_code, reason = "for the filter of callers")]
+pub(crate) fn is_look_alike(key: &str, trusted: &str) -> bool {
+    if key.is_ascii() && trusted.is_ascii() {
+        return key != trusted && trimmed(key).eq_ignore_ascii_case(trimmed(trusted));
+    }
+    key != trusted && prototype(key) == prototype(trusted)
+}
+
+fn trimmed(key: &str) -> &str {
+    key.trim_matches(|letter: char| letter.is_ascii_whitespace() || letter.is_ascii_control())
+}
+
+/// Returns the form in which keys that look alike are equal.
+fn prototype(key: &str) -> String {
+    // Case is folded through uppercase, because some letters, such as `ſ`, share only their uppercase.
+    let folded: String = key.nfkc().flat_map(char::to_uppercase).flat_map(char::to_lowercase).nfkc().collect();
+    // The prototype of a lowercase letter may be an uppercase one.
+    let prototype: String = skeleton(&folded).flat_map(char::to_lowercase).collect();
+    let visible: String = skeleton(&prototype).filter(|letter| !letter.is_control()).collect();
+    visible.trim().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::is_look_alike;
+
+    #[test]
+    fn recognizes_look_alikes_of_trusted_keys() {
+        for (key, trusted) in [
+            ("Tenant_ID", "tenant_id"),
+            (" tenant_id", "tenant_id"),
+            ("tenant_id\t", "tenant_id"),
+            // Cyrillic.
+            ("t\u{435}nant_id", "tenant_id"),
+            ("te\u{430}m", "team"),
+            ("\u{421}ompany", "company"),
+            ("\u{455}ervice", "service"),
+            // Greek.
+            ("_us\u{3b5}r", "_us\u{3b5}r "),
+            ("tenant_\u{3b9}d", "tenant_id"),
+            ("c\u{3bf}mpany", "company"),
+            ("c\u{39f}mpany", "company"),
+            // Fullwidth and mathematical letters.
+            ("\u{ff54}eam", "team"),
+            ("\u{ff34}\u{ff25}\u{ff21}\u{ff2d}", "team"),
+            ("\u{ff3f}user", "_user"),
+            ("\u{1d42d}eam", "team"),
+            ("\u{24e3}eam", "team"),
+            // Invisible characters.
+            ("te\u{200b}am", "team"),
+            ("team\u{200d}", "team"),
+            ("\u{feff}team", "team"),
+            ("te\u{ad}am", "team"),
+            ("te\u{2060}am", "team"),
+            ("team\u{fe0f}", "team"),
+            ("te\u{202e}am", "team"),
+            ("te\u{34f}am", "team"),
+            ("\u{200b} team", "team"),
+            ("\u{a0}team\u{2003}", "team"),
+            // Combining characters.
+            ("e\u{301}quipe", "\u{e9}quipe"),
+            ("E\u{301}QUIPE", "\u{e9}quipe"),
+            // Case beyond ASCII.
+            ("\u{17f}ervice", "service"),
+            ("\u{212a}ey", "key"),
+            ("stra\u{df}e", "STRASSE"),
+            ("\u{130}d", "i\u{307}d"),
+        ] {
+            assert!(is_look_alike(key, trusted), "{key:?} {trusted:?}");
+            assert!(is_look_alike(trusted, key), "{trusted:?} {key:?}");
+        }
+    }
+
+    #[test]
+    fn different_names_do_not_look_alike() {
+        for (key, trusted) in [
+            ("team", "team"),
+            ("tenant_id", "tenant-id"),
+            ("tenant_1d", "tenant_ld"),
+            ("teams", "team"),
+            ("equipe", "\u{e9}quipe"),
+            ("t\u{435}ams", "team"),
+            ("\u{7528}\u{6237}", "\u{5ba2}\u{6237}"),
+            ("", "team"),
+            ("\u{200b}", "team"),
+        ] {
+            assert!(!is_look_alike(key, trusted), "{key:?} {trusted:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn is_symmetric_and_never_true_for_equal_keys(one in "\\PC{0,6}", other in "\\PC{0,6}") {
+            prop_assert_eq!(is_look_alike(&one, &other), is_look_alike(&other, &one));
+            prop_assert!(!is_look_alike(&one, &one));
+        }
+    }
+}

@@ -1,0 +1,265 @@
+//! Secrets that a name precedes: `password=…`, `"api_key": "…"`, `Bearer …`.
+
+use super::{
+    bytes::{at, is_random, part, run_end},
+    jwt::decode,
+};
+
+/// The ends of names whose values are secrets, without separators.
+const NAMES: &[&str] = &[
+    "password",
+    "passwd",
+    "passphrase",
+    "passwort",
+    "pwd",
+    "secret",
+    "apikey",
+    "accesskey",
+    "secretkey",
+    "privatekey",
+    "accountkey",
+    "signingkey",
+    "encryptionkey",
+    "masterkey",
+    "subscriptionkey",
+    "sharedkey",
+    "authkey",
+];
+
+/// The ends of names whose values are secrets if they look random.
+const TOKEN_NAMES: &[&str] =
+    &["token", "authorization", "sig", "signature", "pass", "jwt", "auth", "credential", "credentials"];
+
+/// Names of tokens that give access to nothing but the next page.
+const HARMLESS_TOKENS: &[&str] =
+    &["pagetoken", "nexttoken", "continuationtoken", "synctoken", "cursortoken", "paginationtoken", "csrftoken"];
+
+/// Words that stand for a secret, or describe it.
+const PLACEHOLDERS: &[&str] = &[
+    "true",
+    "false",
+    "null",
+    "none",
+    "nil",
+    "undefined",
+    "required",
+    "missing",
+    "invalid",
+    "empty",
+    "unset",
+    "redacted",
+    "hidden",
+    "masked",
+    "expired",
+    "incorrect",
+    "wrong",
+    "string",
+    "changed",
+    "optional",
+    "unknown",
+    "disabled",
+    "enabled",
+    "secret",
+    "password",
+    "token",
+    "revoked",
+    "rotated",
+    "bearer",
+    "basic",
+];
+
+/// The maximum length of a value, in bytes.
+const MAX_VALUE: usize = 4096;
+
+/// The kind of a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Name {
+    /// The value is a secret.
+    Secret,
+    /// The value is a secret if it looks random.
+    Token,
+}
+
+impl Name {
+    /// Returns the kind of a name, or `None` if its values are not secrets.
+    pub(super) fn of(name: &str) -> Option<Self> {
+        // Most names end with another letter.
+        if !matches!(
+            name.as_bytes().last()?.to_ascii_lowercase(),
+            b'd' | b't' | b'y' | b'n' | b'e' | b'g' | b's' | b'h' | b'l'
+        ) {
+            return None;
+        }
+        let is = |names: &[&str]| names.iter().any(|end| ends_with(name, end));
+        if is(NAMES) {
+            Some(Self::Secret)
+        } else if is(TOKEN_NAMES) && !is(HARMLESS_TOKENS) {
+            Some(Self::Token)
+        } else {
+            None
+        }
+    }
+
+    /// Returns `true` if a value is a secret. `is_certain` excludes prose: the value follows an equals sign or is quoted.
+    pub(super) fn is_secret(self, value: &str, is_certain: bool) -> bool {
+        let has_letter = value.bytes().any(|byte| byte.is_ascii_alphabetic() || !byte.is_ascii());
+        let has_digit = value.bytes().any(|byte| byte.is_ascii_digit());
+        if !(has_letter || has_digit)
+            || ["<", "[", "{", "***", "${", "$(", "%s", "%(", "//"].iter().any(|start| value.starts_with(start))
+            || PLACEHOLDERS.iter().any(|word| word.eq_ignore_ascii_case(value))
+        {
+            return false;
+        }
+        let has_special = value.bytes().any(|byte| byte.is_ascii_punctuation() && !matches!(byte, b'-' | b'_' | b'.'));
+        match self {
+            Self::Secret if is_certain => value.len() >= 4,
+            Self::Secret => value.len() >= 6 && (has_digit || has_special || value.len() >= 20),
+            Self::Token => {
+                value.len() >= 16 && has_letter && has_digit
+                    || value.len() >= 6 && has_letter && has_digit && has_special
+            }
+        }
+    }
+}
+
+/// Returns `true` if a name ends with these letters. Case and separators in the name do not count.
+fn ends_with(name: &str, end: &str) -> bool {
+    let mut letters = name.bytes().rev().filter(|byte| !matches!(byte, b'-' | b'_'));
+    end.bytes().rev().all(|letter| letters.next().is_some_and(|byte| byte.to_ascii_lowercase() == letter))
+}
+
+/// Returns the secret that follows the word between two positions.
+pub(super) fn value_after(text: &str, start: usize, end: usize) -> Option<(usize, usize)> {
+    let word = part(text, start, end);
+    if word.eq_ignore_ascii_case("bearer") || word.eq_ignore_ascii_case("basic") {
+        return credentials(text, word, end);
+    }
+    let name = Name::of(word)?;
+    let bytes = text.as_bytes();
+    let is_space = |byte: u8| byte == b' ';
+    let is_quote = |byte: u8| matches!(byte, b'"' | b'\'' | b'`' | b'\\');
+    let after_name = run_end(bytes, end, is_quote);
+    let separator = run_end(bytes, after_name, is_space);
+    let rest = part(text, separator, text.len());
+    let (after, is_equals) = match at(bytes, separator) {
+        b'=' => (separator + run_end(rest.as_bytes(), 0, |byte| matches!(byte, b'=' | b'>')), true),
+        b':' if rest.starts_with(":=") => (separator + 2, true),
+        b':' => (separator + 1, false),
+        b'%' if rest.starts_with("%3D") || rest.starts_with("%3d") => (separator + 3, true),
+        b'i' if separator > end && rest.starts_with("is ") => (separator + 3, false),
+        // `--password value`.
+        _ if separator > end && word.starts_with("--") => (separator, true),
+        _ => return None,
+    };
+    let quote = run_end(bytes, after, is_space);
+    let value = run_end(bytes, quote, is_quote);
+    let is_quoted = value > quote;
+    let is_end = |byte: u8| match byte {
+        b'"' | b'\'' | b'`' => true,
+        b' ' | b'\t' | b'\r' | b'\n' | b',' | b';' | b'&' | b')' | b']' | b'}' | b'>' | b'|' => !is_quoted,
+        _ => false,
+    };
+    let limited = part(text, 0, floor_boundary(text, value + MAX_VALUE));
+    let value_end = run_end(limited.as_bytes(), value, |byte| !is_end(byte));
+    let content = part(text, value, value_end).trim_end_matches(['\\', ':', '.']);
+    let is_folder = word.eq_ignore_ascii_case("pwd") && content.starts_with(['/', '~']);
+    let is_secret = name.is_secret(content, is_equals || is_quoted) && !is_folder;
+    // The value may be that of a scheme: `Authorization: Bearer …`.
+    is_secret.then_some((value, value + content.len()))
+}
+
+/// Returns the last position up to a limit that is not within a character.
+fn floor_boundary(text: &str, limit: usize) -> usize {
+    (0..=limit.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0)
+}
+
+/// Returns the credentials after the name of a scheme (RFC 6750, RFC 7617).
+fn credentials(text: &str, scheme: &str, end: usize) -> Option<(usize, usize)> {
+    let bytes = text.as_bytes();
+    let start = match at(bytes, end) {
+        b' ' | b':' => run_end(bytes, end, |byte| matches!(byte, b' ' | b':')),
+        b'%' if part(text, end, end + 3) == "%20" => end + 3,
+        _ => return None,
+    };
+    let is_token68 =
+        |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'+' | b'/' | b'=');
+    let token_end = run_end(bytes, start, is_token68);
+    let token = part(text, start, token_end).trim_end_matches('.');
+    let is_secret = if scheme.eq_ignore_ascii_case("basic") {
+        is_user_and_password(token)
+    } else {
+        let has = |is_part: fn(&u8) -> bool| token.as_bytes().iter().any(is_part);
+        let has_letter = has(u8::is_ascii_alphabetic);
+        token.len() >= 8 && has_letter && has(u8::is_ascii_digit)
+            || token.len() >= 20 && has(u8::is_ascii_lowercase) && has(u8::is_ascii_uppercase)
+            || is_random(token.as_bytes())
+    };
+    is_secret.then_some((start, start + token.len()))
+}
+
+/// Returns `true` if a text is Base64 of printable characters with a colon.
+fn is_user_and_password(token: &str) -> bool {
+    if token.len() < 6 {
+        return false;
+    }
+    let decoded = decode(token.as_bytes());
+    decoded.contains(&b':') && std::str::from_utf8(&decoded).is_ok_and(|text| !text.chars().any(char::is_control))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{part, value_after};
+
+    /// Returns the secret after the first word.
+    fn secret(text: &str) -> Option<&str> {
+        let start = text.find(|letter: char| letter.is_ascii_alphanumeric() || letter == '-').unwrap();
+        let end = start
+            + text[start..]
+                .find(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_' && letter != '-')
+                .unwrap();
+        value_after(text, start, end).map(|(start, end)| part(text, start, end))
+    }
+
+    #[test]
+    fn finds_values_of_secret_names() {
+        for (text, expected) in [
+            ("password=hunter2", "hunter2"),
+            ("PASSWORD = 'correct horse'", "correct horse"),
+            ("DB_PASSWORD=pässwörd;", "pässwörd"),
+            (r#""api_key": "abcdef","#, "abcdef"),
+            (r#"\"apiKey\":\"abcdef\""#, "abcdef"),
+            ("client-secret: s3cr3t!x.", "s3cr3t!x"),
+            ("password is hunter2", "hunter2"),
+            ("--password hunter2 --verbose", "hunter2"),
+            ("AccountKey=abc/def+==;Endpoint", "abc/def+=="),
+            ("access_token=0123456789abcdef0&x", "0123456789abcdef0"),
+            ("Bearer abc-123-def", "abc-123-def"),
+            ("bearer%20abc123def", "abc123def"),
+            ("Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==", "QWxhZGRpbjpvcGVuIHNlc2FtZQ=="),
+        ] {
+            assert_eq!(secret(text), Some(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn prose_and_placeholders_are_not_secrets() {
+        for text in [
+            "password: must not be empty",
+            "password is required",
+            "api_key: missing",
+            "secret=<hidden>",
+            "password=***",
+            "password=${PASSWORD}",
+            "pwd=/home/app",
+            "token=next",
+            "page_token=abcdef0123456789",
+            "max_tokens=4096",
+            "Basic subscription:",
+            "bearer authentication failed",
+            "passport=abcdef",
+            "secret://vault/path1",
+        ] {
+            assert_eq!(secret(text), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,88 @@
+use super::{
+    bytes::at, cards, emails, entropy, found::Found, ibans, phones, replaced::overlaps_replaced,
+    screening_kind::ScreeningKind, secrets,
+};
+
+/// The shortest text in which anything is recognized, in bytes: `a@b.co`.
+const MIN_LENGTH: usize = 6;
+
+/// Returns the recognized parts of a text in order, without overlaps. Kinds are looked for in the order of
+/// [`ScreeningKind::ALL`], and the first kind that recognizes a part wins.
+///
+/// Does not allocate if nothing is recognized.
+pub(super) fn scan(text: &str, is_on: impl Fn(ScreeningKind) -> bool) -> Vec<Found> {
+    let mut all: Vec<Found> = Vec::new();
+    if text.len() < MIN_LENGTH || is_uuid(text.as_bytes()) {
+        return all;
+    }
+    let content = Content::of(text);
+    let mut push = |found: Found| {
+        let is_free = !all.iter().any(|other| other.overlaps(found.start, found.end));
+        if is_free && found.start < found.end && !overlaps_replaced(text, found.start, found.end) {
+            all.push(found);
+        }
+    };
+    if is_on(ScreeningKind::Secrets) {
+        secrets::find(text, content.has(COLON), &mut push);
+    }
+    if is_on(ScreeningKind::Emails) && content.has(AT) {
+        emails::find(text, &mut push);
+    }
+    if is_on(ScreeningKind::Ibans) && content.digits >= 4 && content.has(LETTER) {
+        ibans::find(text, &mut push);
+    }
+    if is_on(ScreeningKind::Cards) && content.digits >= 13 {
+        cards::find(text, &mut push);
+    }
+    if is_on(ScreeningKind::Phones) && content.digits >= 7 && content.has(SEPARATOR | COLON) {
+        phones::find(text, &mut push);
+    }
+    if is_on(ScreeningKind::HighEntropy) && content.digits > 0 && content.has(LETTER) {
+        entropy::find(text, &mut push);
+    }
+    all.sort_unstable_by_key(|found| found.start);
+    all
+}
+
+const LETTER: u8 = 1;
+/// `@` and `%`, with which a percent-encoded `@` starts.
+const AT: u8 = 2;
+/// The separators in numbers, and the `+` before them.
+const SEPARATOR: u8 = 4;
+/// `:` and `=`.
+const COLON: u8 = 8;
+
+/// The classes of the bytes of a text.
+#[derive(Clone, Copy, Debug, Default)]
+struct Content {
+    classes: u8,
+    digits: usize,
+}
+
+impl Content {
+    fn of(text: &str) -> Self {
+        let mut content = Self::default();
+        for byte in text.bytes() {
+            content.digits += usize::from(byte.is_ascii_digit());
+            content.classes |= match byte {
+                b'a'..=b'z' | b'A'..=b'Z' => LETTER,
+                b'@' | b'%' => AT,
+                b' ' | b'-' | b'.' | b'/' | b'(' | b'+' => SEPARATOR,
+                b':' | b'=' => COLON,
+                _ => 0,
+            };
+        }
+        content
+    }
+
+    fn has(self, class: u8) -> bool {
+        self.classes & class != 0
+    }
+}
+
+/// Returns `true` for the usual form of a UUID (RFC 9562), which is the most common value of all.
+fn is_uuid(text: &[u8]) -> bool {
+    text.len() == 36
+        && [8, 13, 18, 23].iter().all(|position| at(text, *position) == b'-')
+        && text.iter().filter(|byte| byte.is_ascii_hexdigit()).count() == 32
+}

@@ -1,0 +1,84 @@
+use std::{
+    collections::VecDeque,
+    mem,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
+use tower_service::Service;
+
+use crate::request::Tags;
+
+use super::{
+    admission_body::AdmissionBody,
+    admission_future::AdmissionFuture,
+    admission_layer::{AdmissionLayer, Decision},
+    read_ahead::ReadAhead,
+    replay_body::ReplayBody,
+    request_body::RequestBody,
+};
+
+/// The middleware of [`AdmissionLayer`], within [`Tagging`](super::Tagging).
+#[derive(Clone, Debug)]
+pub struct AdmissionService<S> {
+    inner: S,
+    layer: AdmissionLayer,
+}
+
+impl<S> AdmissionService<S> {
+    pub(super) fn new(inner: S, layer: AdmissionLayer) -> Self {
+        Self { inner, layer }
+    }
+
+    /// Returns a reference to the inner service.
+    pub fn get_ref(&self) -> &S {
+        &self.inner
+    }
+
+    /// Returns a mutable reference to the inner service.
+    pub fn get_mut(&mut self) -> &mut S {
+        &mut self.inner
+    }
+
+    /// Returns the inner service.
+    pub fn into_inner(self) -> S {
+        self.inner
+    }
+}
+
+impl<S, B, ResBody> Service<Request<B>> for AdmissionService<S>
+where
+    S: Service<Request<ReplayBody<B>>, Response = Response<ResBody>> + Clone,
+    B: Body<Error: 'static> + Unpin,
+    ResBody: Body<Data: From<Bytes>>,
+{
+    type Response = Response<AdmissionBody<ResBody>>;
+    type Error = S::Error;
+    type Future = AdmissionFuture<S, B>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let (mut head, body) = request.into_parts();
+        let tags = head.extensions.get_or_insert_with(Tags::new).clone();
+        let body = RequestBody::observed(&head, body);
+        let may_have_user = body.is_reading() && !body.is_end_stream();
+        match self.layer.admit(&mut head, &tags, may_have_user) {
+            Decision::Reject(rejection) => AdmissionFuture::rejected(&tags, rejection),
+            Decision::Call => {
+                let body = ReplayBody::new(body, VecDeque::new());
+                AdmissionFuture::called(self.inner.call(Request::from_parts(head, body)))
+            }
+            Decision::ReadBody(caller) => {
+                // The service that is ready is called later. Its clone becomes ready by `poll_ready`.
+                let clone = self.inner.clone();
+                let service = mem::replace(&mut self.inner, clone);
+                AdmissionFuture::reading(ReadAhead::new(service, head, body, tags, caller))
+            }
+        }
+    }
+}

@@ -1,0 +1,69 @@
+use std::{
+    collections::VecDeque,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use bytes::Buf;
+use http::{Request, request::Parts};
+use http_body::{Body, Frame};
+
+use crate::request::{Caller, Rejection, Tags};
+
+use super::{
+    admission_layer::{Decision, decide},
+    replay_body::ReplayBody,
+    request_body::RequestBody,
+};
+
+/// Maximum number of bytes that are read ahead.
+const MAX_BYTES: u64 = 256 * 1024;
+
+/// A request whose body is read until its fields are known.
+pub(super) struct ReadAhead<S, B: Body> {
+    service: S,
+    /// `None` once the service can be called.
+    request: Option<(Parts, RequestBody<B>)>,
+    frames: VecDeque<Result<Frame<B::Data>, B::Error>>,
+    bytes: u64,
+    tags: Tags,
+    caller: Arc<dyn Caller>,
+}
+
+/// The request after its body was read, with the service to call.
+pub(super) type Ready<S, B> = Result<(S, Request<ReplayBody<B>>), (Tags, Box<Rejection>)>;
+
+impl<S, B: Body<Error: 'static> + Unpin> ReadAhead<S, B> {
+    pub(super) fn new(service: S, head: Parts, body: RequestBody<B>, tags: Tags, caller: Arc<dyn Caller>) -> Self {
+        Self { service, request: Some((head, body)), frames: VecDeque::new(), bytes: 0, tags, caller }
+    }
+
+    /// Reads the body until its fields are known, it ends, or it is too long.
+    pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let Some((_, body)) = &mut self.request else { return Poll::Ready(()) };
+        while body.is_reading() && self.bytes <= MAX_BYTES {
+            let Some(frame) = ready!(Pin::new(&mut *body).poll_frame(context)) else { break };
+            let data = frame.as_ref().ok().and_then(Frame::data_ref);
+            self.bytes += data.map_or(0, |data| data.remaining() as u64);
+            let is_over = frame.is_err();
+            self.frames.push_back(frame);
+            if is_over {
+                break;
+            }
+        }
+        Poll::Ready(())
+    }
+
+    /// Decides about the request whose body was read. Returns `None` after the first call.
+    pub(super) fn finish(self) -> Option<Ready<S, B>> {
+        let Self { service, request, frames, tags, caller, .. } = self;
+        let (head, body) = request?;
+        Some(match decide(&tags, caller, false) {
+            Decision::Reject(rejection) => Err((tags, rejection)),
+            Decision::Call | Decision::ReadBody(_) => {
+                Ok((service, Request::from_parts(head, ReplayBody::new(body, frames))))
+            }
+        })
+    }
+}

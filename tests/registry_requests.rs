@@ -1,0 +1,596 @@
+//! What a registry does to requests, through `RegistryLayer` and real layers: keys, claims, contracts, screening, trusted
+//! headers, and virtual keys.
+
+mod common;
+
+use std::{
+    sync::Arc,
+    time::{Duration, UNIX_EPOCH},
+};
+
+use axum::{Extension, Router, body::Body, routing::post};
+use common::Recorder;
+use http::{HeaderName, HeaderValue, Request, StatusCode};
+use http_body_util::BodyExt;
+use serde_json::{Value, json};
+use tower::ServiceExt;
+use tower_tagging::{
+    Event, Metadata, MetadataLayer, Scope, TagSources, TaggingLayer, Tags,
+    event::{ManualClock, Outcome},
+    metadata::{DiagnosticCode, Limits},
+    registry::{
+        Claims, Contract, ContractMode, Credential, ErrorStyle, KeySecret, LoginClaims, Names, Otherwise, PeerIdentity,
+        Permission, Principal, RegisteredKey, Registry, RegistryBuilder, RegistryLayer, Screening, ScreeningAction,
+        ScreeningKind, SecretDigest, SpiffeTags, TagMapping, UnknownKeys, VirtualKey, VirtualKeyStatus, Workspace,
+    },
+    tags,
+};
+
+struct Governed {
+    recorder: Recorder,
+    registry: Registry,
+    app: Router,
+}
+
+/// The answer to a request.
+struct Answer {
+    status: StatusCode,
+    headers: http::HeaderMap,
+    body: String,
+}
+
+impl Answer {
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap()
+    }
+}
+
+async fn handler(tags: Tags, principal: Option<Extension<Principal>>, request: axum::extract::Request) -> String {
+    // As handlers do that read the body.
+    let key = request.extensions().get::<VirtualKey>().map(|key| key.slug().to_owned());
+    request.into_body().collect().await.unwrap();
+    let name = principal.and_then(|Extension(principal)| principal.api_key().map(str::to_owned));
+    format!("{}|{}|{}", name.unwrap_or_default(), key.unwrap_or_default(), tags.get("_user").unwrap_or_default())
+}
+
+fn governed(builder: RegistryBuilder) -> Governed {
+    governed_with(builder, TagSources::all())
+}
+
+fn governed_with(builder: RegistryBuilder, sources: TagSources) -> Governed {
+    let (recorder, registry) = (Recorder::new(), builder.build().unwrap());
+    let tagging = TaggingLayer::builder().sources(sources).sink(recorder.clone()).build().unwrap();
+    let app = Router::new().route("/", post(handler)).layer(RegistryLayer::new(registry.clone(), tagging));
+    Governed { recorder, registry, app }
+}
+
+impl Governed {
+    async fn send_request(&self, request: Request<Body>) -> Answer {
+        let response = self.app.clone().oneshot(request).await.unwrap();
+        let (head, body) = response.into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        Answer { status: head.status, headers: head.headers, body: String::from_utf8(body.into()).unwrap() }
+    }
+
+    async fn send(&self, headers: &[(&str, &str)], body: &str) -> Answer {
+        self.send_request(request(headers, body)).await
+    }
+
+    /// Sends a request and returns its event.
+    async fn event(&self, headers: &[(&str, &str)]) -> Arc<Event> {
+        self.send(headers, "").await;
+        self.recorder.take().pop().unwrap()
+    }
+}
+
+fn request(headers: &[(&str, &str)], body: &str) -> Request<Body> {
+    let mut request = Request::post("/").body(Body::from(body.to_owned())).unwrap();
+    for (name, value) in headers {
+        let name = HeaderName::from_bytes(name.as_bytes()).unwrap();
+        request.headers_mut().append(name, HeaderValue::from_bytes(value.as_bytes()).unwrap());
+    }
+    request
+}
+
+fn key(name: &str) -> RegisteredKey {
+    RegisteredKey::new(name).secret(SecretDigest::of(format!("sk-{name}")))
+}
+
+const WEB: (&str, &str) = ("authorization", "Bearer sk-web");
+const JSON: (&str, &str) = ("content-type", "application/json");
+
+fn metadata(json: &'static str) -> (&'static str, &'static str) {
+    ("x-portkey-metadata", json)
+}
+
+fn schema(mode: ContractMode, schema: Value) -> Contract {
+    Contract::new(mode, &schema).unwrap()
+}
+
+fn requires(mode: ContractMode, keys: &[&str]) -> Contract {
+    let properties: serde_json::Map<_, _> =
+        keys.iter().map(|key| ((*key).to_owned(), json!({"type": "string"}))).collect();
+    let all = json!({"type": "object", "additionalProperties": true, "required": keys, "properties": properties});
+    schema(mode, all)
+}
+
+#[tokio::test]
+async fn a_known_key_identifies_the_caller() {
+    let acme = Workspace::new("acme").name("Acme Corp").metadata(tags! { "company" => "acme" });
+    let web = key("web").workspace("acme").metadata(tags! { "team" => "growth" }).forced(tags! { "_user" => "ada" });
+    let governed = governed(Registry::builder().workspace(acme).api_key(web.permissions([Permission::LogsView])));
+    let answer = governed.send(&[WEB, metadata(r#"{"_user":"eve","company":"evil","feature":"chat"}"#)], "").await;
+    assert_eq!(answer.body, "web||ada");
+    let event = governed.recorder.single();
+    assert_eq!((event.api_key(), event.workspace()), (Some("web"), Some("acme")));
+    let expected = tags! { "_user" => "ada", "company" => "acme", "feature" => "chat", "team" => "growth" };
+    assert_eq!(event.metadata(), &expected);
+    let report = governed.registry.report();
+    for counters in [report.keys["web"], report.workspaces["acme"]] {
+        assert_eq!((counters.requests, counters.shadowed, counters.rejected), (1, 2, 0));
+    }
+}
+
+#[tokio::test]
+async fn refuses_keys_that_have_ended_and_unknown_keys_if_configured() {
+    let day = Duration::from_secs(86_400);
+    let builder = || {
+        Registry::builder()
+            .api_key(key("web").expires_at(UNIX_EPOCH + 10 * day))
+            .api_key(key("off").disabled(true))
+            .api_key(
+                RegisteredKey::new("rotated")
+                    .secret(KeySecret::new(SecretDigest::of("sk-old")).expires_at(UNIX_EPOCH + 5 * day))
+                    .secret(SecretDigest::of("sk-new")),
+            )
+    };
+    for (unknown_keys, day_of, presented, expected) in [
+        (UnknownKeys::Anonymous, 1, Some("sk-web"), Ok("web")),
+        (UnknownKeys::Anonymous, 10, Some("sk-web"), Err("expired_key")),
+        (UnknownKeys::Anonymous, 1, Some("sk-off"), Err("disabled_key")),
+        (UnknownKeys::Anonymous, 4, Some("sk-old"), Ok("rotated")),
+        (UnknownKeys::Anonymous, 5, Some("sk-old"), Err("expired_key")),
+        (UnknownKeys::Anonymous, 50, Some("sk-new"), Ok("rotated")),
+        (UnknownKeys::Anonymous, 1, Some("sk-other"), Ok("")),
+        (UnknownKeys::Anonymous, 1, None, Ok("")),
+        (UnknownKeys::Reject, 1, Some("sk-web"), Ok("web")),
+        (UnknownKeys::Reject, 1, Some("sk-other"), Err("unknown_key")),
+        (UnknownKeys::Reject, 1, None, Err("unknown_key")),
+    ] {
+        let (recorder, clock) = (Recorder::new(), ManualClock::at(UNIX_EPOCH + day_of * day));
+        let events = tower_tagging::EventLayer::new(recorder.clone()).clock(clock);
+        let tagging = TaggingLayer::builder().events(events).build().unwrap();
+        let registry = builder().unknown_keys(unknown_keys).build().unwrap();
+        let app = Router::new().route("/", post(handler)).layer(RegistryLayer::new(registry.clone(), tagging));
+        let governed = Governed { recorder, registry, app };
+        let value = presented.map(|key| format!("Bearer {key}"));
+        let headers: Vec<_> = value.iter().map(|value| ("authorization", value.as_str())).collect();
+        let answer = governed.send(&headers, "").await;
+        let event = governed.recorder.single();
+        match expected {
+            Ok(name) => assert_eq!((answer.status.as_u16(), event.api_key().unwrap_or_default()), (200, name)),
+            Err(reason) => {
+                assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{presented:?} on day {day_of}");
+                assert_eq!(answer.headers["www-authenticate"], "Bearer");
+                assert_eq!((event.outcome(), event.rejection()), (Outcome::Rejected, Some(reason)));
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn answers_in_the_configured_style() {
+    let contract = || requires(ContractMode::Reject, &["_user", "feature"]);
+    let vault =
+        VirtualKey::new("vault").provider("openai").base_url("https://llm.example").credential(Credential::new("x"));
+    for (style, media_type) in
+        [(ErrorStyle::Problem, "application/problem+json"), (ErrorStyle::Portkey, "application/json")]
+    {
+        let claims = || Claims::new(["_user"], Otherwise::Reject).unwrap();
+        let governed = governed(
+            Registry::builder()
+                .errors(style)
+                .unknown_keys(UnknownKeys::Reject)
+                .workspace(Workspace::new("acme"))
+                .workspace(Workspace::new("other"))
+                .api_key(key("web").workspace("acme").contract(contract()))
+                .api_key(key("claims").workspace("acme").claims(claims()))
+                .api_key(key("off").disabled(true))
+                .virtual_key(vault.clone().workspaces(["other"]))
+                .virtual_key(vault_for("spent", &["acme"])),
+        );
+        governed.registry.set_virtual_key_status("spent", VirtualKeyStatus::Exhausted);
+        let bearer = |key: &str| format!("Bearer sk-{key}");
+        let portkey = style == ErrorStyle::Portkey;
+        for (presented, header, status, code) in [
+            ("off", None, 401, "disabled_key"),
+            ("nobody", None, 401, "unknown_key"),
+            ("web", Some(metadata(r#"{"_user":"ada"}"#)), if portkey { 446 } else { 400 }, "contract"),
+            ("claims", Some(metadata(r#"{"team":"x"}"#)), 403, "claim"),
+            ("claims", Some(("x-portkey-virtual-key", "vault")), 403, "forbidden_virtual_key"),
+            ("claims", Some(("x-portkey-virtual-key", "nowhere")), 400, "unknown_virtual_key"),
+            (
+                "claims",
+                Some(("x-portkey-provider", "@spent")),
+                if portkey { 412 } else { 429 },
+                "exhausted_virtual_key",
+            ),
+        ] {
+            let key = bearer(presented);
+            let headers: Vec<_> = [Some(("authorization", key.as_str())), header].into_iter().flatten().collect();
+            let answer = governed.send(&headers, "").await;
+            let event = governed.recorder.take().pop().unwrap();
+            assert_eq!((answer.status.as_u16(), event.rejection()), (status, Some(code)));
+            assert_eq!(answer.headers["content-type"], media_type, "{code}");
+            let body = answer.json();
+            if portkey {
+                let text = body["error"]["message"].as_str().or(body["message"].as_str()).unwrap();
+                assert!(!text.is_empty(), "{body}");
+            } else {
+                assert_eq!((&body["code"], &body["status"]), (&json!(code), &json!(status)));
+                assert!(body["title"].is_string() && body["detail"].is_string() && body["type"].is_string(), "{body}");
+            }
+            if code == "contract" {
+                let violations = if portkey {
+                    assert_eq!(body["error"]["type"], "hooks_failed");
+                    &body["hook_results"]["before_request_hooks"][0]["checks"][0]["data"]["violations"]
+                } else {
+                    &body["violations"]
+                };
+                assert_eq!(violations[0]["key"], "feature", "{body}");
+                assert_eq!(violations.as_array().unwrap().len(), 1);
+                assert_eq!(event.diagnostics()[0].code(), DiagnosticCode::ContractMissing);
+            }
+        }
+    }
+}
+
+fn vault_for(slug: &str, workspaces: &[&str]) -> VirtualKey {
+    VirtualKey::new(slug)
+        .provider("openai")
+        .base_url("https://llm.example")
+        .credential(Credential::new("sk-provider"))
+        .workspaces(workspaces.iter().copied())
+}
+
+#[tokio::test]
+async fn virtual_keys_are_for_known_keys_of_their_workspaces() {
+    let governed = governed(
+        Registry::builder()
+            .workspace(Workspace::new("acme"))
+            .api_key(key("web").workspace("acme"))
+            .api_key(key("lone"))
+            .virtual_key(vault_for("vault", &["acme"])),
+    );
+    for header in [("x-portkey-virtual-key", "vault"), ("x-portkey-provider", "@vault")] {
+        assert_eq!(governed.send(&[WEB, header], "").await.body, "web|vault|");
+        assert_eq!(governed.recorder.take().pop().unwrap().virtual_key(), Some("vault"));
+        for other in [None, Some(("authorization", "sk-lone")), Some(("authorization", "sk-unknown"))] {
+            let headers: Vec<_> = [Some(header), other].into_iter().flatten().collect();
+            assert_eq!(governed.send(&headers, "").await.status, StatusCode::FORBIDDEN, "{other:?}");
+        }
+    }
+    // A provider without `@` names no virtual key.
+    assert_eq!(governed.send(&[WEB, ("x-portkey-provider", "openai")], "").await.body, "web||");
+    // Without virtual keys, the headers mean nothing.
+    let governed = self::governed(Registry::builder().api_key(key("web")));
+    assert_eq!(governed.send(&[("x-portkey-virtual-key", "vault")], "").await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn contracts_are_checked_on_the_effective_metadata_of_every_request() {
+    let governed = governed(
+        Registry::builder()
+            .contract(requires(ContractMode::Reject, &["_user"]))
+            .workspace(Workspace::new("acme").contract(schema(
+                ContractMode::Reject,
+                json!({"type": "object", "additionalProperties": true, "properties": {
+                    "env": {"type": "string", "enum": ["prod", "dev"], "default": "dev"}
+                }}),
+            )))
+            .api_key(key("web").workspace("acme"))
+            .api_key(key("ada").forced(tags! { "_user" => "ada" })),
+    );
+    let rejected = |answer: &Answer| answer.status == StatusCode::BAD_REQUEST;
+    assert!(rejected(&governed.send(&[WEB], "").await));
+    assert!(rejected(&governed.send(&[], "").await), "a global contract applies to callers without a key");
+    assert!(rejected(&governed.send(&[WEB, metadata(r#"{"_user":"ada","env":"test"}"#)], "").await));
+    // The key has the required tag.
+    assert_eq!(governed.send(&[("authorization", "sk-ada")], "").await.status, StatusCode::OK);
+    governed.recorder.take();
+    let event = governed.event(&[WEB, metadata(r#"{"_user":"eve"}"#)]).await;
+    assert_eq!((event.metadata().get("env"), event.source("env")), (Some("dev"), Some(Scope::Fallback)));
+    let event = governed.event(&[WEB, metadata(r#"{"_user":"eve","env":"prod"}"#)]).await;
+    assert_eq!(event.metadata().get("env"), Some("prod"));
+}
+
+#[tokio::test]
+async fn a_required_user_may_come_from_the_body_only() {
+    for mode in [ContractMode::Reject, ContractMode::Report] {
+        let governed = governed(Registry::builder().contract(requires(mode, &["_user"])).api_key(key("web")));
+        let answer = governed.send(&[WEB, JSON], r#"{"model":"gpt-4o","user":"ada"}"#).await;
+        assert_eq!((answer.status, answer.body.as_str()), (StatusCode::OK, "web||ada"));
+        let event = governed.recorder.take().pop().unwrap();
+        assert!(event.diagnostics().is_empty(), "{:?}", event.diagnostics());
+        let answer = governed.send(&[WEB, JSON], r#"{"model":"gpt-4o"}"#).await;
+        let event = governed.recorder.take().pop().unwrap();
+        assert_eq!(answer.status == StatusCode::OK, mode == ContractMode::Report);
+        assert_eq!(event.diagnostics()[0].code(), DiagnosticCode::ContractMissing);
+    }
+}
+
+#[tokio::test]
+async fn report_mode_counts_the_coverage_of_each_tag() {
+    let governed = governed(Registry::builder().contract(requires(ContractMode::Report, &["_user", "team"])));
+    for json in [r#"{"_user":"ada"}"#, r#"{"_user":"","team":"x"}"#, r#"{"_user":"eve","teem":"x"}"#, "{}"] {
+        assert_eq!(governed.send(&[metadata(json)], "").await.status, StatusCode::OK);
+    }
+    let events = governed.recorder.take();
+    let hints: Vec<_> = events[2].diagnostics().iter().map(|note| (note.code(), note.key(), note.detail())).collect();
+    assert!(hints.contains(&(DiagnosticCode::PossibleTypo, Some("teem"), Some("team"))), "{hints:?}");
+    let coverage = governed.registry.coverage();
+    let counts: Vec<_> = coverage.iter().map(|tag| (tag.key.as_str(), tag.requests, tag.requests_with_tag)).collect();
+    assert_eq!(counts, [("_user", 4, 2), ("team", 4, 1)]);
+    assert_eq!(coverage[0].to_string(), "coverage of _user: 50.0 % of 4 requests");
+}
+
+#[tokio::test]
+async fn a_forced_user_wins_unless_the_override_flag_is_set() {
+    let forced = tags! { "_user" => "owner" };
+    for (has_override, json, expected) in [
+        (false, r#"{"_user":"eve"}"#, "owner"),
+        (false, r#"{"_user":""}"#, "owner"),
+        (false, "{}", "owner"),
+        (true, r#"{"_user":"eve"}"#, "eve"),
+        (true, r#"{"_user":""}"#, "owner"),
+        (true, "{}", "owner"),
+    ] {
+        let web = key("web").forced(forced.clone()).forced_override(has_override);
+        let governed = governed(Registry::builder().api_key(web));
+        let event = governed.event(&[WEB, metadata(json)]).await;
+        assert_eq!(&event.metadata()["_user"], expected, "{json}, override {has_override}");
+    }
+}
+
+#[tokio::test]
+async fn claims_drop_or_reject_other_tags_and_count_them() {
+    let allow = ["_user", "feature", "env=prod*"];
+    for otherwise in [Otherwise::Drop, Otherwise::Reject] {
+        let claims = Claims::new(allow, otherwise).unwrap();
+        let governed = governed(
+            Registry::builder()
+                .names(Names::builder().alias("user_id", "_user").build().unwrap())
+                .api_key(key("web").claims(claims).metadata(tags! { "team" => "growth" })),
+        );
+        let answer = governed.send(&[WEB, metadata(r#"{"user_id":"ada","env":"production"}"#)], "").await;
+        assert_eq!(answer.body, "web||ada");
+        let event = governed.recorder.take().pop().unwrap();
+        assert_eq!(event.metadata(), &tags! { "_user" => "ada", "env" => "production", "team" => "growth" });
+        let answer = governed.send(&[WEB, metadata(r#"{"env":"dev","tier":"gold","feature":"x"}"#)], "").await;
+        assert_eq!(answer.status == StatusCode::FORBIDDEN, otherwise == Otherwise::Reject);
+        let event = governed.recorder.take().pop().unwrap();
+        assert_eq!(event.rejection(), (otherwise == Otherwise::Reject).then_some("claim"));
+        assert_eq!(event.metadata(), &tags! { "feature" => "x", "team" => "growth" });
+        let denied: Vec<_> = event.diagnostics().iter().map(|note| (note.code(), note.key().unwrap())).collect();
+        assert_eq!(denied, [(DiagnosticCode::ClaimDenied, "env"), (DiagnosticCode::ClaimDenied, "tier")]);
+        assert_eq!(governed.registry.report().keys["web"].denied_claims, 2);
+    }
+}
+
+#[tokio::test]
+async fn headers_of_the_operators_proxy_are_trusted() {
+    let governed =
+        governed(Registry::builder().trusted_header("x-tenant-id", "tenant_id", Scope::Workspace).api_key(key("web")));
+    let spoof = metadata(r#"{"tenant_id":"evil"}"#);
+    let event = governed.event(&[("x-tenant-id", "acme"), spoof]).await;
+    assert_eq!((&event.metadata()["tenant_id"], event.source("tenant_id")), ("acme", Some(Scope::Workspace)));
+    assert_eq!(event.diagnostics()[0].code(), DiagnosticCode::Shadowed);
+    assert_eq!(governed.registry.report().anonymous.shadowed, 1);
+    // A value that is sent twice is one value.
+    let event = governed.event(&[("x-tenant-id", "acme"), ("x-tenant-id", "acme")]).await;
+    assert_eq!(event.metadata().get("tenant_id"), Some("acme"));
+    // Two values cannot both be from the proxy.
+    let event = governed.event(&[("x-tenant-id", "evil"), ("x-tenant-id", "acme")]).await;
+    assert_eq!(
+        (event.metadata().get("tenant_id"), event.diagnostics()[0].code()),
+        (None, DiagnosticCode::AmbiguousHeader)
+    );
+}
+
+#[tokio::test]
+async fn a_conflict_between_the_allow_list_and_json_is_a_diagnostic() {
+    let sources = TagSources::portkey().allow_list("x-tenant-id=tenant_id, x-same=same");
+    let governed = governed_with(Registry::builder(), sources);
+    let json = metadata(r#"{"tenant_id":"evil","same":"1"}"#);
+    let event = governed.event(&[("x-tenant-id", "acme"), ("x-same", "1"), json]).await;
+    let [note] = event.diagnostics() else { panic!("{:?}", event.diagnostics()) };
+    assert_eq!((note.code(), note.key(), note.detail()), (DiagnosticCode::Conflict, Some("tenant_id"), Some("acme")));
+}
+
+#[tokio::test]
+async fn verified_claims_and_peers_become_trusted_tags() {
+    let mapping = TagMapping::new().with("/org/id", "tenant_id", Scope::Workspace).unwrap();
+    let peers = SpiffeTags::new("example.org").unwrap().segment("sa", "service", Scope::Forced).unwrap();
+    let governed = governed(Registry::builder().login_claims(mapping).spiffe(peers));
+    let mut request = request(&[metadata(r#"{"tenant_id":"evil","service":"evil"}"#)], "");
+    let claims = json!({"sub": "ada", "org": {"id": "acme"}}).as_object().unwrap().clone();
+    request.extensions_mut().insert(LoginClaims(claims));
+    request.extensions_mut().insert(PeerIdentity("spiffe://example.org/ns/prod/sa/web".to_owned()));
+    governed.send_request(request).await;
+    let event = governed.recorder.single();
+    assert_eq!(event.metadata(), &tags! { "service" => "web", "tenant_id" => "acme" });
+    assert_eq!(governed.registry.report().anonymous.shadowed, 2);
+}
+
+#[tokio::test]
+async fn limits_are_per_workspace() {
+    let tight = Workspace::new("tight").limits(Limits::default().value_chars(3));
+    let governed =
+        governed(Registry::builder().workspace(tight).api_key(key("web").workspace("tight")).api_key(key("lone")));
+    let json = metadata(r#"{"_user":"lovelace"}"#);
+    for (presented, expected) in [("sk-web", "lov"), ("sk-lone", "lovelace"), ("sk-unknown", "lovelace")] {
+        let event = governed.event(&[("authorization", presented), json]).await;
+        assert_eq!(event.metadata().get("_user"), Some(expected), "{presented}");
+    }
+}
+
+#[tokio::test]
+async fn screening_covers_tags_of_clients_handlers_claims_and_keys() {
+    let screening = Screening::builder()
+        .kind(ScreeningKind::Emails, ScreeningAction::Hash)
+        .kind(ScreeningKind::Secrets, ScreeningAction::Mask)
+        .kind(ScreeningKind::Cards, ScreeningAction::Drop)
+        .hash_key([7; 32])
+        .build()
+        .unwrap();
+    let mapping = TagMapping::new().with("/email", "login", Scope::Forced).unwrap();
+    let web = key("web").metadata(tags! { "owner" => "ada@example.com" });
+    let governed = governed(Registry::builder().screening(screening).login_claims(mapping).api_key(web));
+    let secret = "sk-proj-Zq3vN8xK2mT5wR7yB1cD4fG6hJ9kL0pQ3sV8uX2aE5iO7nM1";
+    let json =
+        json!({"_user": "ADA@example.com", "card": "4242 4242 4242 4242", "note": secret, "plain": "checkout-v2"});
+    let json = json.to_string();
+    let mut request = request(&[WEB, ("x-portkey-metadata", &json), ("x-portkey-trace-id", secret)], "");
+    let claims = json!({"email": "ada@example.com"}).as_object().unwrap().clone();
+    request.extensions_mut().insert(LoginClaims(claims));
+    governed.send_request(request).await;
+    let event = governed.recorder.single();
+    let tags = event.metadata();
+    assert!(tags["_user"].starts_with("email:") && tags["_user"] == tags["login"] && tags["login"] == tags["owner"]);
+    assert_eq!((tags.get("card"), tags.get("plain"), tags.get("note")), (None, Some("checkout-v2"), Some("[secret]")));
+    assert_eq!(event.trace().client_trace_id(), Some("[secret]"));
+    let text = serde_json::to_string(&*event).unwrap();
+    assert!(["example.com", "4242", &secret[8..]].iter().all(|part| !text.contains(part)), "{text}");
+    let screened: Vec<_> = event
+        .diagnostics()
+        .iter()
+        .filter(|note| note.code() == DiagnosticCode::Screened)
+        .map(|note| note.key())
+        .collect();
+    assert_eq!(screened, [Some("_user"), Some("card"), Some("note")]);
+}
+
+/// Every way in which a client or handler may try to set a trusted tag.
+#[tokio::test]
+async fn no_client_value_gets_under_a_trusted_tag() {
+    const EVIL: &str = "evil";
+    // The trusted tag of each scope.
+    let trusted =
+        [(Scope::Workspace, "tenant", "acme"), (Scope::ApiKey, "team", "growth"), (Scope::Forced, "owner", "ada")];
+    let of = |wanted: Scope| {
+        let tag = |(scope, key, value): &(Scope, &str, &str)| (*scope == wanted).then(|| tags! { key => value });
+        trusted.iter().find_map(tag).unwrap()
+    };
+    let variants = |key: &str| -> Vec<String> {
+        let title: String = key[..1].to_uppercase() + &key[1..];
+        vec![
+            key.to_owned(),
+            title,
+            key.to_uppercase(),
+            // Cyrillic, Greek, and fullwidth letters, invisible characters, and white space.
+            key.replace('e', "е").replace('o', "ο"),
+            key.replace('t', "ｔ").replace('o', "ｏ"),
+            format!("{}\u{200b}{}", &key[..1], &key[1..]),
+            format!("{key}\u{feff}"),
+            format!(" {key} "),
+            format!("{}\u{1}{}", &key[..2], &key[2..]),
+        ]
+    };
+    for precedence in [tower_tagging::metadata::Precedence::Strict, tower_tagging::metadata::Precedence::Legacy] {
+        let (recorder, registry) = (Recorder::new(), {
+            let acme = Workspace::new("acme").metadata(of(Scope::Workspace));
+            let web = key("web").workspace("acme").metadata(of(Scope::ApiKey)).forced(of(Scope::Forced));
+            Registry::builder().workspace(acme).api_key(web).build().unwrap()
+        });
+        let sources =
+            TagSources::all().allow_list("x-allowed-tenant=tenant, x-allowed-team=team, x-allowed-owner=owner");
+        let sources = sources.key_case(tower_tagging::sources::KeyCase::Title).prefix("x-tag-");
+        let metadata = MetadataLayer::builder().sources(sources).precedence(precedence);
+        let tagging = TaggingLayer::builder().metadata(metadata).sink(recorder.clone()).build().unwrap();
+        let late = async |tags: Tags, request: axum::extract::Request| {
+            if let Some(key) = request.headers().get("x-late-key") {
+                let key = String::from_utf8(key.as_bytes().to_vec()).unwrap();
+                tags.insert(&key, EVIL);
+                tags.extend([(&key, EVIL)]);
+                tags.extend_scope(Scope::Request, Metadata::from([(key.as_str(), EVIL)]));
+            }
+        };
+        let app = Router::new().route("/", post(late)).layer(RegistryLayer::new(registry.clone(), tagging));
+        let governed = Governed { recorder, registry, app };
+        let mut shadowed = 0;
+        for (scope, key, value) in trusted {
+            for variant in variants(key) {
+                let is_exact = variant.replace('\u{1}', "") == key;
+                let (json, baggage) = (json!({&variant: EVIL}).to_string(), format!("{variant}={EVIL}"));
+                let mut attempts =
+                    vec![("x-portkey-metadata", json), ("baggage", baggage), ("x-late-key", variant.clone())];
+                let (prefixed, allowed) = (format!("x-tag-{key}"), format!("x-allowed-{key}"));
+                if variant.is_ascii() && !variant.contains([' ', '\u{1}']) {
+                    attempts.push((&prefixed, EVIL.to_owned()));
+                    attempts.push((&allowed, EVIL.to_owned()));
+                }
+                for (header, text) in attempts {
+                    if header != "x-portkey-metadata" && text.contains('\u{1}') {
+                        continue;
+                    }
+                    let event = governed.event(&[WEB, (header, &text)]).await;
+                    let tags = event.metadata();
+                    // By definition, clients override keys and workspaces in the legacy precedence.
+                    let may_override =
+                        precedence == tower_tagging::metadata::Precedence::Legacy && scope != Scope::Forced;
+                    if may_override && tags.get(key) == Some(EVIL) && event.source(key).is_some_and(|s| !s.is_trusted())
+                    {
+                        assert!(is_exact || header == allowed || variant.trim() == key, "{header}: {text}");
+                        continue;
+                    }
+                    let context =
+                        format!("{precedence:?} {scope} {variant:?} by {header}: {tags:?} {:?}", event.diagnostics());
+                    assert_eq!(tags.get(key), Some(value), "{context}");
+                    assert!(tags.iter().all(|(_, value)| value != EVIL), "{context}");
+                    assert!(
+                        event.diagnostics().iter().any(|note| note.code() == DiagnosticCode::Shadowed),
+                        "{context}"
+                    );
+                    shadowed += 1;
+                    assert_eq!(governed.registry.report().keys["web"].shadowed, shadowed, "{context}");
+                    assert_eq!(governed.registry.report().workspaces["acme"].shadowed, shadowed);
+                }
+            }
+        }
+        assert!(shadowed > 50, "{shadowed} attempts");
+    }
+}
+
+#[tokio::test]
+async fn secrets_appear_nowhere() {
+    let (api_key, credential) = ("sk-very-secret-key", "sk-very-secret-credential");
+    let vault = VirtualKey::new("vault")
+        .provider("openai")
+        .base_url("https://llm.example")
+        .credential(Credential::new(credential))
+        .workspaces(["acme"]);
+    let registry = Registry::builder()
+        .workspace(Workspace::new("acme"))
+        .api_key(RegisteredKey::new("web").workspace("acme").secret(SecretDigest::of(api_key)))
+        .virtual_key(vault);
+    let governed = governed(registry);
+    let bearer = format!("Bearer {api_key}");
+    let mut output = String::new();
+    for headers in [
+        vec![("authorization", bearer.as_str()), ("x-portkey-virtual-key", "vault")],
+        vec![("authorization", bearer.as_str()), ("x-portkey-virtual-key", "nowhere")],
+        vec![("x-portkey-api-key", api_key)],
+    ] {
+        let request = request(&headers, "");
+        let principal = governed.registry.principal(&request.into_parts().0);
+        let answer = governed.send(&headers, "").await;
+        output += &format!("{principal:?} {} {:?}", answer.body, answer.headers);
+    }
+    for event in governed.recorder.take() {
+        output += &serde_json::to_string(&*event).unwrap();
+        output += &format!("{event:?}");
+    }
+    output += &format!("{:?} {:?} {:?}", governed.registry, governed.registry.report(), governed.registry.status());
+    assert!(!output.contains("very-secret"), "{output}");
+    assert!(output.contains("web") && output.contains("vault"));
+}
