@@ -135,6 +135,9 @@ fn reads_every_section() {
     let folder = Folder::new("complete");
     folder.write("openai.key", "sk-provider-1\n");
     folder.write("hash.key", "hash-key-of-the-test\n");
+    // RFC 7517, appendix A.1.
+    let key = r#"{"kty":"EC","crv":"P-256","x":"MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4","y":"4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM","kid":"1"}"#;
+    folder.write("jwks.json", &format!("{{\"keys\":[{key}]}}"));
     let registry = Registry::from_file(folder.write("gateway.toml", &complete())).unwrap();
     assert_eq!(registry.ignored_sections(), ["alerts", "analytics", "ledger", "limits"]);
 
@@ -148,7 +151,6 @@ fn reads_every_section() {
     assert!(!principal.permissions().allow(Permission::LogsView));
     assert_eq!(principal.scopes().get(Scope::ApiKey), &tags! { "team" => "growth", "service" => "web" });
     assert_eq!(principal.scopes().get(Scope::Workspace), &tags! { "company" => "acme", "compliance_region" => "eu" });
-    assert_eq!(&principal.scopes_of(&head).get(Scope::Workspace)["tenant_id"], "t1");
     assert!(principal.claims().is_some());
     assert_eq!(principal.contracts().len(), 1);
     let openai = principal.virtual_key("openai-prod").unwrap();
@@ -353,6 +355,110 @@ fn reports_every_problem_with_its_position() {
 }
 
 #[test]
+fn reports_problems_of_rules_with_their_position() {
+    let mut failures = Vec::new();
+    for (text, expected) in [
+        (
+            "[contract]\nschema = { type = \"object\", additionalProperties = true, properties = { env = { type = \"string\", format = \"date\" } } }",
+            &["2:107: unsupported keyword \"format\""][..],
+        ),
+        (
+            "[api_keys.a]\nsecrets = [{ sha256 = \"ZEROS\" }]\nclaims = { allow = [\"_user\", \" x\"], otherwise = \"reject\" }",
+            &["3:30: invalid claim"],
+        ),
+        ("[names.aliases]\na = \"b\"\n\"\" = \"c\"", &["3:6: "]),
+        ("[names.aliases]\na = \"b\"\nb = \"c\"", &["1:8: "]),
+        ("[screening]\nemails = \"hash\"", &["1:2: "]),
+        (
+            "[screening]\nemails = \"hash\"\nhash_key_env = \"TOWER_TAGGING_TEST_UNSET\"",
+            &["3:16: the environment variable is not set"],
+        ),
+        ("[login.tags]\n\"org\" = { key = \"org\", scope = \"workspace\" }", &["2:1: "]),
+        ("[spiffe]\ntrust_domain = \"a b\"", &["2:16: "]),
+    ] {
+        let found = problems(&text.replace("ZEROS", &"0".repeat(64)));
+        if found.len() != expected.len() || !found.iter().zip(expected).all(|(found, start)| found.starts_with(start)) {
+            failures.push(format!("{text}\nfound {found:#?}\nexpected {expected:#?}"));
+        }
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+/// A contract that allows two environments.
+const ENVIRONMENTS: &str = r#"schema = { type = "object", additionalProperties = true, required = ["_user"], properties = { env = { type = "string", enum = ["prod", "dev"] } } }"#;
+
+#[test]
+fn own_tags_that_contradict_a_contract_are_refused_at_their_place() {
+    let secret = format!("secrets = [{{ sha256 = \"{}\" }}]", digest("k"));
+    let expected = |subject: &str| format!("{subject} contradicts its contract: tag \"env\": ");
+    for (text, line, subject) in [
+        (
+            format!("[contract]\n{ENVIRONMENTS}\n[workspaces.acme]\nmetadata = {{ env = \"x\" }}"),
+            4,
+            "workspace \"acme\"",
+        ),
+        (
+            format!("[contract]\n{ENVIRONMENTS}\n[api_keys.web]\n{secret}\nforced = {{ env = \"x\" }}"),
+            5,
+            "API key \"web\"",
+        ),
+        (
+            format!(
+                "[workspaces.acme.contract]\n{ENVIRONMENTS}\n[api_keys.web]\n{secret}\nmetadata.env = \"x\"\nworkspace = \"acme\""
+            ),
+            5,
+            "API key \"web\"",
+        ),
+        (
+            format!(
+                "[workspaces.acme]\nmetadata.env = \"x\"\n[api_keys.web]\n{secret}\nworkspace = \"acme\"\ncontract.{ENVIRONMENTS}"
+            ),
+            3,
+            "API key \"web\"",
+        ),
+    ] {
+        let found = problems(&text);
+        let start = format!("{line}:");
+        assert!(
+            found.len() == 1 && found[0].starts_with(&start) && found[0].contains(&expected(subject)),
+            "{text}\n{found:#?}"
+        );
+        assert!(!found[0].contains("\"x\""), "values are not quoted");
+        let name = if text.contains("contract.schema") { "contract." } else { "" };
+        let off = text.replace(&format!("{name}schema ="), &format!("{name}mode = \"off\"\n{name}schema ="));
+        assert_eq!(problems(&off), [] as [&str; 0], "{off}");
+    }
+    // The client may still set a tag that is missing, and override one that is a default.
+    let text = format!("[contract]\n{ENVIRONMENTS}\n[api_keys.web]\n{secret}\nmetadata.env = \"dev\"");
+    assert_eq!(problems(&text), [] as [&str; 0]);
+}
+
+#[test]
+fn the_default_of_the_narrowest_contract_wins() {
+    let contract = |value: &str| {
+        format!("schema = {{ type = \"object\", additionalProperties = true, properties = {{ {value} }} }}")
+    };
+    let tag = |key: &str, value: &str| format!("{key} = {{ type = \"string\", default = \"{value}\" }}");
+    let text = format!(
+        "[contract]\n{}\n[workspaces.acme.contract]\n{}\n[api_keys.web]\nworkspace = \"acme\"\nsecrets = [{{ sha256 = \"{}\" }}]\n\
+         forced = {{ d = \"forced\" }}\nforced_override = true\n[api_keys.web.contract]\n{}\n",
+        contract(&["a", "b", "c", "d"].map(|key| tag(key, "global")).join(", ")),
+        contract(&["b", "c", "d"].map(|key| tag(key, "workspace")).join(", ")),
+        digest("k"),
+        contract(&["c", "d"].map(|key| tag(key, "key")).join(", ")),
+    );
+    let registry = Registry::from_toml(&text).unwrap();
+    let principal = registry.principal(&parts(&[("x-api-key", "k")]));
+    assert_eq!(principal.contracts().len(), 3);
+    let expected = tags! { "a" => "global", "b" => "workspace", "c" => "key", "d" => "forced" };
+    assert_eq!(principal.scopes().get(Scope::Fallback), &expected);
+    let anonymous = registry.principal(&parts(&[]));
+    assert_eq!(anonymous.contracts().len(), 1);
+    let global = tags! { "a" => "global", "b" => "global", "c" => "global", "d" => "global" };
+    assert_eq!(anonymous.scopes().get(Scope::Fallback), &global);
+}
+
+#[test]
 fn reports_problems_of_json_with_their_position() {
     for (text, expected) in [
         ("{\"api_keys\": {\"a\": {\"secrets\": [}]}}}", &["1:33: invalid JSON: expected value"][..]),
@@ -383,11 +489,12 @@ fn problems_of_a_file_name_it_and_quote_no_values() {
     let secret = "sk-very-secret-value";
     let text = format!(
         "[api_keys.web]\nsecrets = [\"{secret}\"]\nworkspace = \"{secret}\"\n\"{secret}\" = 1\npermissions = [\"{secret}\"]\n\
-         [virtual_keys.v]\nprovider = \"p\"\nbase_url = \"{secret}\"\nsecret_env = \"{secret}\"\n[access]\nerrors = \"{secret}\"\n"
+         [virtual_keys.v]\nprovider = \"p\"\nbase_url = \"{secret}\"\nsecret_env = \"{secret}\"\n[access]\nerrors = \"{secret}\"\n\
+         [api_keys.app]\nsecrets = [{{ sha256 = \"{secret}\" }}]\nclaims = {{ allow = [\" {secret}\"] }}\n"
     );
     let path = folder.write("gateway.toml", &text);
     let found = Registry::check_file(&path).unwrap();
-    assert!(found.len() >= 7, "{found:#?}");
+    assert!(found.len() >= 8, "{found:#?}");
     assert!(found.iter().all(|problem| problem.to_string().starts_with(&format!("{}:", path.display()))));
     let shown = format!("{found:?} {}", Registry::from_file(&path).unwrap_err());
     assert!(!shown.contains("very-secret"), "{shown}");

@@ -1,6 +1,6 @@
 //! Tests of `PostgresRegistry` with a real Postgres server, which `tests/run.sh` starts.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use http::{Request, request::Parts};
 use tokio::{
@@ -14,6 +14,7 @@ use tower_tagging::{
     registry::{
         ApiKey, Permission, PostgresRegistry, PrincipalStatus, RegisteredKey, Registry, SecretDigest, Workspace,
     },
+    tagging::Admission,
     tags,
 };
 
@@ -129,7 +130,7 @@ async fn follows_announced_changes() {
     let statement = "INSERT INTO tagging_api_keys (name, secret_sha256) VALUES ('web', decode($1, 'hex'))";
     database.client.execute(statement, &[&key.sha256().to_string()]).await.unwrap();
     wait_until("the key is known", || name_of(&registry, key.expose()).is_some()).await;
-    registry.principal(&parts(key.expose())).count_request();
+    registry.identify(&mut parts(key.expose()), SystemTime::now());
 
     database.run("UPDATE tagging_api_keys SET disabled = true").await;
     let status = || registry.principal(&parts(key.expose())).status();

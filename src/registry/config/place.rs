@@ -8,7 +8,7 @@ use super::{
     super::{
         closest::closest,
         problem::{Problem, Problems},
-        quote::quoted,
+        quote::{may_be_secret, quoted},
     },
     node::{Entry, Node, Value, find},
     timestamp,
@@ -56,9 +56,13 @@ impl<'a> Place<'a> {
         problems.push(Problem { path: self.path(), span: Some(self.span.clone()), message: message.into() });
     }
 
-    /// Adds the problems of an error.
+    /// Adds the problems of an error, without the value if it looks like a secret.
     pub(super) fn fail_with(&self, problems: &mut Problems, error: &ConfigError) {
-        error.problems().for_each(|(_, message)| self.fail(problems, message));
+        let secret = self.text_if_any().map(str::trim).filter(|text| may_be_secret(text));
+        for (_, message) in error.problems() {
+            let message = secret.map_or_else(|| message.to_owned(), |secret| message.replace(secret, "…"));
+            self.fail(problems, message);
+        }
     }
 
     fn fail_kind(&self, problems: &mut Problems, expected: &str) {

@@ -60,7 +60,6 @@ mod found;
 mod ibans;
 mod jwt;
 mod keyed_hash;
-mod own_key;
 mod phones;
 mod private_keys;
 mod replaced;

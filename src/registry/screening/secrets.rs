@@ -1,10 +1,9 @@
 use super::{
+    super::keys::is_api_key,
     assignment,
     bytes::{at, before, is_base64url, is_word, part, run_end},
     found::Found,
-    jwt,
-    own_key::is_own_key,
-    private_keys,
+    jwt, private_keys,
     screening_kind::ScreeningKind,
     secret_forms, url_credentials,
 };
@@ -42,7 +41,7 @@ pub(super) fn find(text: &str, has_colon: bool, found: &mut impl FnMut(Found)) {
 /// Returns the first secret that starts in a word, or that the word names.
 fn in_word(text: &str, start: usize, end: usize) -> Option<(usize, usize)> {
     let bytes = text.as_bytes();
-    if is_own_key(part(text, start, end)) {
+    if is_api_key(part(text, start, end)) {
         return Some((start, end));
     }
     let with_form = (start..end).filter(|position| !is_word(before(bytes, *position))).find_map(|position| {
