@@ -294,8 +294,8 @@ fn long_texts_take_linear_work() {
         "(1)",
         "is ",
     ] {
-        // A thousand times the usual length. Quadratic work would take minutes.
-        let text = pattern.repeat(1_000_000 / pattern.len());
+        // Two hundred times the usual length. Quadratic work would take minutes.
+        let text = pattern.repeat(200_000 / pattern.len());
         screening.screen(&text);
     }
 }
@@ -320,7 +320,7 @@ fn text() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1500))]
+    #![proptest_config(ProptestConfig::with_cases(400))]
 
     #[test]
     fn screened_texts_stay_as_they_are(text in text()) {

@@ -1,7 +1,7 @@
 //! Secrets that a name precedes: `password=…`, `"api_key": "…"`, `Bearer …`.
 
 use super::{
-    bytes::{at, is_random, part, run_end},
+    bytes::{at, before, is_random, part, run_end},
     jwt::decode,
 };
 
@@ -127,9 +127,18 @@ impl Name {
 }
 
 /// Returns `true` if a name ends with these letters. Case and separators in the name do not count.
+///
+/// A short end must be a word of its own: `db_pass` and `dbPass`, but not `bypass`.
 fn ends_with(name: &str, end: &str) -> bool {
-    let mut letters = name.bytes().rev().filter(|byte| !matches!(byte, b'-' | b'_'));
-    end.bytes().rev().all(|letter| letters.next().is_some_and(|byte| byte.to_ascii_lowercase() == letter))
+    let mut bytes = name.bytes().rev().filter(|byte| !matches!(byte, b'-' | b'_'));
+    let is_end = end.bytes().rev().all(|letter| bytes.next().is_some_and(|byte| byte.to_ascii_lowercase() == letter));
+    is_end && (end.len() > 4 || starts_word(name.as_bytes(), name.len() - end.len()))
+}
+
+/// Returns `true` if a word starts at a position: after a separator, or with a capital letter after another letter.
+fn starts_word(name: &[u8], start: usize) -> bool {
+    let (before, first) = (before(name, start), at(name, start));
+    !before.is_ascii_alphanumeric() || before.is_ascii_lowercase() && first.is_ascii_uppercase()
 }
 
 /// Returns the secret that follows the word between two positions.
@@ -257,6 +266,8 @@ mod tests {
             ("client-secret: s3cr3t!x.", "s3cr3t!x"),
             ("password is hunter2", "hunter2"),
             ("pw: hunter2", "hunter2"),
+            ("DB_PASS=hunter2!", "hunter2!"),
+            ("dbPass=hunter2!", "hunter2!"),
             ("x-api-key 0123456789abcdef01234567 failed", "0123456789abcdef01234567"),
             ("--password hunter2 --verbose", "hunter2"),
             ("AccountKey=abc/def+==;Endpoint", "abc/def+=="),
@@ -285,6 +296,7 @@ mod tests {
             "Basic subscription:",
             "bearer authentication failed",
             "passport=abcdef",
+            "bypass=0123456789abcdef",
             "secret://vault/path1",
         ] {
             assert_eq!(secret(text), None, "{text}");

@@ -24,7 +24,7 @@ pub(super) fn scan(text: &str, is_on: impl Fn(ScreeningKind) -> bool) -> Vec<Fou
         }
     };
     if is_on(ScreeningKind::Secrets) {
-        secrets::find(text, content.has(COLON), &mut push);
+        secrets::find(text, content.has(COLON) && content.has(AT), &mut push);
     }
     if is_on(ScreeningKind::Emails) && content.has(AT) {
         emails::find(text, &mut push);

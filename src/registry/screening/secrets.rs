@@ -11,14 +11,20 @@ use super::{
 
 /// The shortest text that contains a secret, in bytes: `pwd=abcd`.
 const MIN_LENGTH: usize = 8;
+/// The shortest beginning of a private key, in bytes.
+const MIN_PRIVATE_KEY: usize = "-----BEGIN PRIVATE KEY-----".len();
 
 /// Finds keys, tokens, and passwords.
-pub(super) fn find(text: &str, has_colon: bool, found: &mut impl FnMut(Found)) {
+///
+/// `may_have_user` is `false` if the text has no URL with a user.
+pub(super) fn find(text: &str, may_have_user: bool, found: &mut impl FnMut(Found)) {
     if text.len() < MIN_LENGTH {
         return;
     }
-    private_keys::find(text, found);
-    if has_colon {
+    if text.len() >= MIN_PRIVATE_KEY {
+        private_keys::find(text, found);
+    }
+    if may_have_user {
         url_credentials::find(text, found);
     }
     let bytes = text.as_bytes();
