@@ -68,6 +68,11 @@ fn is_separator(letter: char) -> bool {
     matches!(letter, '-' | '_') || letter.is_whitespace()
 }
 
+/// Returns `true` for a letter that has a lowercase form.
+fn is_capital(letter: char) -> bool {
+    letter.is_uppercase() && !letter.to_lowercase().eq([letter])
+}
+
 fn snake(key: &str) -> String {
     let rest = key.trim_start_matches('_');
     let start = key.len() - rest.len();
@@ -81,11 +86,11 @@ fn snake(key: &str) -> String {
             continue;
         }
         // A word starts at the capital in `userId`, and at the last one in `HTTPServer`.
-        let is_start = letter.is_uppercase()
+        let is_start = is_capital(letter)
             && before.is_some_and(|before| {
                 before.is_lowercase()
                     || before.is_numeric()
-                    || before.is_uppercase() && letters.peek().is_some_and(|next| next.is_lowercase())
+                    || is_capital(before) && letters.peek().is_some_and(|next| next.is_lowercase())
             });
         if before == Some('_') || is_start {
             snake.push('_');

@@ -1,7 +1,7 @@
 //! Secrets that a name precedes: `password=…`, `"api_key": "…"`, `Bearer …`.
 
 use super::{
-    bytes::{at, is_random, part, run_end},
+    bytes::{at, before, is_random, part, run_end},
     jwt::decode,
 };
 
@@ -33,6 +33,10 @@ const TOKEN_NAMES: &[&str] =
 /// Names of tokens that give access to nothing but the next page.
 const HARMLESS_TOKENS: &[&str] =
     &["pagetoken", "nexttoken", "continuationtoken", "synctoken", "cursortoken", "paginationtoken", "csrftoken"];
+
+/// The words before `key` that make it the name of a secret.
+const KEY_WORDS: &[&str] =
+    &["api", "access", "secret", "private", "account", "encryption", "signing", "subscription", "master"];
 
 /// Words that stand for a secret, or describe it.
 const PLACEHOLDERS: &[&str] = &[
@@ -123,9 +127,18 @@ impl Name {
 }
 
 /// Returns `true` if a name ends with these letters. Case and separators in the name do not count.
+///
+/// A short end must be a word of its own: `db_pass` and `dbPass`, but not `bypass`.
 fn ends_with(name: &str, end: &str) -> bool {
-    let mut letters = name.bytes().rev().filter(|byte| !matches!(byte, b'-' | b'_'));
-    end.bytes().rev().all(|letter| letters.next().is_some_and(|byte| byte.to_ascii_lowercase() == letter))
+    let mut bytes = name.bytes().rev().filter(|byte| !matches!(byte, b'-' | b'_'));
+    let is_end = end.bytes().rev().all(|letter| bytes.next().is_some_and(|byte| byte.to_ascii_lowercase() == letter));
+    is_end && (end.len() > 4 || starts_word(name.as_bytes(), name.len() - end.len()))
+}
+
+/// Returns `true` if a word starts at a position: after a separator, or with a capital letter after another letter.
+fn starts_word(name: &[u8], start: usize) -> bool {
+    let (before, first) = (before(name, start), at(name, start));
+    !before.is_ascii_alphanumeric() || before.is_ascii_lowercase() && first.is_ascii_uppercase()
 }
 
 /// Returns the secret that follows the word between two positions.
@@ -134,7 +147,7 @@ pub(super) fn value_after(text: &str, start: usize, end: usize) -> Option<(usize
     if word.eq_ignore_ascii_case("bearer") || word.eq_ignore_ascii_case("basic") {
         return credentials(text, word, end);
     }
-    let name = Name::of(word)?;
+    let name = name_of(text, start, word)?;
     let bytes = text.as_bytes();
     let is_space = |byte: u8| byte == b' ';
     let is_quote = |byte: u8| matches!(byte, b'"' | b'\'' | b'`' | b'\\');
@@ -149,6 +162,8 @@ pub(super) fn value_after(text: &str, start: usize, end: usize) -> Option<(usize
         b'i' if separator > end && rest.starts_with("is ") => (separator + 3, false),
         // `--password value`.
         _ if separator > end && word.starts_with("--") => (separator, true),
+        // `invalid x-api-key …`.
+        _ if separator > end => return random_after(text, separator),
         _ => return None,
     };
     let quote = run_end(bytes, after, is_space);
@@ -166,6 +181,26 @@ pub(super) fn value_after(text: &str, start: usize, end: usize) -> Option<(usize
     let is_secret = name.is_secret(content, is_equals || is_quoted) && !is_folder;
     // The value may be that of a scheme: `Authorization: Bearer …`.
     is_secret.then_some((value, value + content.len()))
+}
+
+/// Returns the kind of the name that ends with a word. Names such as `api key` have two words.
+fn name_of(text: &str, start: usize, word: &str) -> Option<Name> {
+    if word.eq_ignore_ascii_case("key") {
+        let words = part(text, 0, start).strip_suffix(' ')?;
+        let length = words.bytes().rev().take(12).take_while(u8::is_ascii_alphabetic).count();
+        let first = part(words, words.len() - length, words.len());
+        let is_secret = KEY_WORDS.iter().any(|known| known.eq_ignore_ascii_case(first));
+        return is_secret.then_some(Name::Secret);
+    }
+    if word.eq_ignore_ascii_case("pw") { Some(Name::Secret) } else { Name::of(word) }
+}
+
+/// Returns the word at a position if it looks random.
+fn random_after(text: &str, start: usize) -> Option<(usize, usize)> {
+    const MIN_LENGTH: usize = 20;
+    let end = run_end(text.as_bytes(), start, |byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
+    let word = part(text, start, end).as_bytes();
+    (word.len() >= MIN_LENGTH && is_random(word)).then_some((start, end))
 }
 
 /// Returns the last position up to a limit that is not within a character.
@@ -230,6 +265,10 @@ mod tests {
             (r#"\"apiKey\":\"abcdef\""#, "abcdef"),
             ("client-secret: s3cr3t!x.", "s3cr3t!x"),
             ("password is hunter2", "hunter2"),
+            ("pw: hunter2", "hunter2"),
+            ("DB_PASS=hunter2!", "hunter2!"),
+            ("dbPass=hunter2!", "hunter2!"),
+            ("x-api-key 0123456789abcdef01234567 failed", "0123456789abcdef01234567"),
             ("--password hunter2 --verbose", "hunter2"),
             ("AccountKey=abc/def+==;Endpoint", "abc/def+=="),
             ("access_token=0123456789abcdef0&x", "0123456789abcdef0"),
@@ -257,6 +296,7 @@ mod tests {
             "Basic subscription:",
             "bearer authentication failed",
             "passport=abcdef",
+            "bypass=0123456789abcdef",
             "secret://vault/path1",
         ] {
             assert_eq!(secret(text), None, "{text}");

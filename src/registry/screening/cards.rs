@@ -61,7 +61,7 @@ const GROUPS: &[&[usize]] = &[
 const MAX_DIGITS: usize = 19;
 const MAX_GROUPS: usize = 6;
 
-/// Finds the numbers of payment cards, with or without spaces and hyphens.
+/// Finds the numbers of payment cards, with or without separators.
 pub(super) fn find(text: &str, found: &mut impl FnMut(Found)) {
     let bytes = text.as_bytes();
     let mut position = 0;
@@ -80,7 +80,7 @@ pub(super) fn find(text: &str, found: &mut impl FnMut(Found)) {
     }
 }
 
-/// Groups of digits, separated by single spaces or hyphens.
+/// Groups of digits, separated by single spaces, hyphens, or dots.
 #[derive(Default)]
 struct Groups {
     digits: [u8; MAX_DIGITS],
@@ -101,7 +101,7 @@ impl Groups {
                 return groups;
             }
             let byte = at(bytes, end);
-            let continues = matches!(byte, b' ' | b'-')
+            let continues = matches!(byte, b' ' | b'-' | b'.')
                 && *separator.get_or_insert(byte) == byte
                 && at(bytes, end + 1).is_ascii_digit();
             if !continues {
@@ -145,8 +145,9 @@ impl Groups {
 /// Returns `true` if the digits are not part of a longer id, such as `ORD-4111111111111111` or `0.4111111111111111`.
 fn is_separate(bytes: &[u8], start: usize, end: usize) -> bool {
     let (first, second) = (before(bytes, start), before(bytes, start.saturating_sub(1)));
-    let is_joined = matches!(first, b'-' | b'_' | b'.' | b'/' | b'+' | b'#');
-    let starts = !is_word(first) && first != b'_' && !(is_joined && is_word(second) && start >= 2) && first != b'#';
+    let is_joined = matches!(first, b'-' | b'.' | b'/');
+    let starts =
+        !is_word(first) && !(is_joined && is_word(second) && start >= 2) && !matches!(first, b'_' | b'#' | b'+');
     let (next, after) = (at(bytes, end), at(bytes, end + 1));
     let ends = !is_word(next) && next != b'_' && next != b'@' && !(matches!(next, b'-' | b'.') && is_word(after));
     starts && ends
@@ -193,6 +194,7 @@ mod tests {
             "4222222222222",
             "5555 5555 5555 4444",
             "2223-0031-2200-3222",
+            "4111.1111.1111.1111",
             "378282246310005",
             "3782 822463 10005",
             "30569309025904",
@@ -223,6 +225,7 @@ mod tests {
             "4111111111111111.5",
             "41111111111111111111111",
             "1700000000000000",
+            "+4222222222222",
         ] {
             assert!(cards(text).is_empty(), "{text}");
         }

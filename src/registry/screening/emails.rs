@@ -49,7 +49,7 @@ pub(super) fn find(text: &str, found: &mut impl FnMut(Found)) {
             b'%' if part(text, position + 1, position + 3) == "40" => 3,
             _ => continue,
         };
-        let start = local_start(text, end_of_last, position);
+        let start = local_start(text, end_of_last, position, sign > 1);
         let Some(end) = domain_end(text, position + sign).filter(|_| start < position) else { continue };
         if !is_credential_or_remote(text, start, end) {
             found(Found { start, end, kind: ScreeningKind::Emails });
@@ -59,10 +59,12 @@ pub(super) fn find(text: &str, found: &mut impl FnMut(Found)) {
 }
 
 /// Returns the start of the local part that ends at a position, or the position if there is none.
-fn local_start(text: &str, first: usize, end: usize) -> usize {
+fn local_start(text: &str, first: usize, end: usize, is_encoded: bool) -> usize {
     let before = part(text, first, end);
     let is_local = |letter: char| {
-        letter.is_alphanumeric() || matches!(letter, '.' | '_' | '+' | '-' | '\'' | '~' | '!' | '#' | '&')
+        letter.is_alphanumeric()
+            || letter == '%' && is_encoded
+            || matches!(letter, '.' | '_' | '+' | '-' | '\'' | '~' | '!' | '#' | '&')
     };
     let mut local = before;
     for (at, letter) in before.char_indices().rev().take(MAX_LOCAL + 1) {

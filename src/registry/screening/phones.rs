@@ -31,14 +31,15 @@ pub(super) fn find(text: &str, found: &mut impl FnMut(Found)) {
 fn starts(bytes: &[u8], start: usize) -> bool {
     let (first, second) = (before(bytes, start), before(bytes, start.saturating_sub(1)));
     let is_joined = matches!(first, b'-' | b'.') && start >= 2 && is_word(second);
-    !is_word(first) && !is_joined && !matches!(first, b'_' | b'#' | b'+' | b'$' | b'(')
+    !is_word(first) && !is_joined && !matches!(first, b'_' | b'#' | b'+' | b'$')
 }
 
 /// Returns `true` if a number that ends here is not part of a longer id.
 fn ends(bytes: &[u8], end: usize) -> bool {
     let (next, after) = (at(bytes, end), at(bytes, end + 1));
     let is_joined = matches!(next, b'-' | b'.' | b'/' | b':') && is_word(after);
-    !is_word(next) && !is_joined && !matches!(next, b'_' | b'@' | b'%')
+    let has_extension = matches!(next, b'x' | b'X') && after.is_ascii_digit();
+    (!is_word(next) || has_extension) && !is_joined && !matches!(next, b'_' | b'@' | b'%')
 }
 
 fn end(text: &str, start: usize) -> Option<usize> {
@@ -52,7 +53,7 @@ fn end(text: &str, start: usize) -> Option<usize> {
         let separators = number.separators.get(..count - 1)?;
         let is_phone = ends(bytes, end)
             && match (number.has_plus, number.area) {
-                (true, _) => is_international(digits),
+                (true, _) => is_international(digits, separators),
                 (false, Some(0)) => is_with_area(groups, digits),
                 (false, Some(1)) => groups.first() == Some(&1) && digits.first() == Some(&b'1') && digits.len() == 11,
                 (false, _) => is_national(groups, digits, separators),
@@ -129,9 +130,10 @@ impl Number {
     }
 }
 
-/// E.164: at most 15 digits. The shortest numbers of a country have five after a code of three.
-fn is_international(digits: &[u8]) -> bool {
-    (8..=15).contains(&digits.len()) && digits.first().is_some_and(|first| *first != b'0')
+/// E.164: at most 15 digits. The shortest numbers of a country have five after a code of three. A single dot is that of a
+/// decimal: `+52.520008`.
+fn is_international(digits: &[u8], separators: &[u8]) -> bool {
+    (8..=15).contains(&digits.len()) && digits.first().is_some_and(|first| *first != b'0') && separators != b"."
 }
 
 /// An area code in parentheses: `(030) 1234567`, `(415) 555-2671`.
@@ -162,9 +164,9 @@ fn is_national(groups: &[usize], digits: &[u8], separators: &[u8]) -> bool {
                 && (!separators.contains(&b'.') || groups == [2, 2, 2, 2, 2])
                 && !(groups == [4, 4, 4] && *first == b'-')
         }
-        // North America: area code and exchange start with 2 to 9.
-        (b'2'..=b'9', _) if groups == [3, 3, 4] => matches!(digit(3), b'2'..=b'9') && have(b" -."),
-        (b'1', b'2'..=b'9') if groups == [1, 3, 3, 4] => matches!(digit(4), b'2'..=b'9') && have(b" -."),
+        // North America. Numbers in examples have area codes that are not assigned, such as 123.
+        _ if groups == [3, 3, 4] => have(b" -."),
+        (b'1', _) if groups == [1, 3, 3, 4] => have(b" -."),
         // Mobile numbers in China, India, Spain, and Brazil.
         (b'1', b'3'..=b'9') if groups == [3, 4, 4] => have(b" ") || have(b"-"),
         (b'6'..=b'9', _) if groups == [5, 5] => have(b" "),
@@ -223,12 +225,16 @@ mod tests {
             "98765 43210",
             "612 34 56 78",
             "11 91234-5678",
+            "123-456-7890",
+            "001-415-555-2671",
+            "08-123 456 78",
         ] {
             assert_eq!(phones(phone), [phone]);
             assert_eq!(phones(&format!("call {phone}, please")), [phone]);
         }
         assert_eq!(phones("phone: 4155552671"), ["4155552671"]);
         assert_eq!(phones(r#"{"tel":"4155552671"}"#), ["4155552671"]);
+        assert_eq!(phones("415-555-2671x12"), ["415-555-2671"]);
         assert_eq!(phones("from 3 415-555-2671 2024-01-01"), ["415-555-2671"]);
     }
 
@@ -253,6 +259,8 @@ mod tests {
             "123-45-6789",
             "0.123456789",
             "12 345 678",
+            "+52.520008,+13.404954",
+            "00-4bf92f3577b34da6-01",
             "phone_id=4155552671",
             "550e8400-e29b-41d4-a716-446655440000",
         ] {

@@ -1,5 +1,5 @@
 use super::{
-    bytes::at, cards, emails, entropy, found::Found, ibans, phones, replaced::overlaps_replaced,
+    bytes::is_uuid, cards, emails, entropy, found::Found, ibans, phones, replaced::overlaps_replaced,
     screening_kind::ScreeningKind, secrets,
 };
 
@@ -12,6 +12,7 @@ const MIN_LENGTH: usize = 6;
 /// Does not allocate if nothing is recognized.
 pub(super) fn scan(text: &str, is_on: impl Fn(ScreeningKind) -> bool) -> Vec<Found> {
     let mut all: Vec<Found> = Vec::new();
+    // A UUID is the most common id, and its groups of digits would take longer.
     if text.len() < MIN_LENGTH || is_uuid(text.as_bytes()) {
         return all;
     }
@@ -23,7 +24,7 @@ pub(super) fn scan(text: &str, is_on: impl Fn(ScreeningKind) -> bool) -> Vec<Fou
         }
     };
     if is_on(ScreeningKind::Secrets) {
-        secrets::find(text, content.has(COLON), &mut push);
+        secrets::find(text, content.has(COLON) && content.has(AT), &mut push);
     }
     if is_on(ScreeningKind::Emails) && content.has(AT) {
         emails::find(text, &mut push);
@@ -78,11 +79,4 @@ impl Content {
     fn has(self, class: u8) -> bool {
         self.classes & class != 0
     }
-}
-
-/// Returns `true` for the usual form of a UUID (RFC 9562), which is the most common value of all.
-fn is_uuid(text: &[u8]) -> bool {
-    text.len() == 36
-        && [8, 13, 18, 23].iter().all(|position| at(text, *position) == b'-')
-        && text.iter().filter(|byte| byte.is_ascii_hexdigit()).count() == 32
 }

@@ -1,7 +1,7 @@
 use super::{
     super::keys::is_api_key,
     assignment,
-    bytes::{at, before, is_base64url, is_word, part, run_end},
+    bytes::{at, before, class_changes, is_base64url, is_word, part, run_end},
     found::Found,
     jwt, private_keys,
     screening_kind::ScreeningKind,
@@ -10,14 +10,20 @@ use super::{
 
 /// The shortest text that contains a secret, in bytes: `pwd=abcd`.
 const MIN_LENGTH: usize = 8;
+/// The shortest beginning of a private key, in bytes.
+const MIN_PRIVATE_KEY: usize = "-----BEGIN PRIVATE KEY-----".len();
 
 /// Finds keys, tokens, and passwords.
-pub(super) fn find(text: &str, has_colon: bool, found: &mut impl FnMut(Found)) {
+///
+/// `may_have_user` is `false` if the text has no URL with a user.
+pub(super) fn find(text: &str, may_have_user: bool, found: &mut impl FnMut(Found)) {
     if text.len() < MIN_LENGTH {
         return;
     }
-    private_keys::find(text, found);
-    if has_colon {
+    if text.len() >= MIN_PRIVATE_KEY {
+        private_keys::find(text, found);
+    }
+    if may_have_user {
         url_credentials::find(text, found);
     }
     let bytes = text.as_bytes();
@@ -41,10 +47,14 @@ pub(super) fn find(text: &str, has_colon: bool, found: &mut impl FnMut(Found)) {
 /// Returns the first secret that starts in a word, or that the word names.
 fn in_word(text: &str, start: usize, end: usize) -> Option<(usize, usize)> {
     let bytes = text.as_bytes();
+    // A percent-encoded character may precede the word: `key%3Dsk-…`.
+    let is_encoded = before(bytes, start) == b'%';
+    let start = if is_encoded { end.min(start + 2) } else { start };
     if is_api_key(part(text, start, end)) {
         return Some((start, end));
     }
-    let with_form = (start..end).filter(|position| !is_word(before(bytes, *position))).find_map(|position| {
+    let is_start = |position: usize| position == start || !is_word(before(bytes, position));
+    let with_form = (start..end).filter(|position| is_start(*position)).find_map(|position| {
         let end = secret_forms::end(bytes, position).or_else(|| jwt::end(bytes, position))?;
         Some((position, end))
     });
@@ -58,6 +68,7 @@ fn without_prefix(text: &str, start: usize, end: usize) -> Option<(usize, usize)
         .or_else(|| azure_client_end(bytes, end).map(|end| (start, end)))
         .or_else(|| discord_end(text, start, end).map(|end| (start, end)))
         .or_else(|| is_azure_key(part(text, start, end)).then_some((start, end)))
+        .or_else(|| is_mailchimp_key(part(text, start, end)).then_some((start, end)))
         .or_else(|| aws_secret_end(bytes, start).map(|end| (start, end)))
         .or_else(|| webhook(text, start, end))
 }
@@ -70,7 +81,7 @@ fn telegram_end(bytes: &[u8], start: usize, end: usize) -> Option<(usize, usize)
     let id = run_end(bytes, start, |byte| !byte.is_ascii_digit());
     let is_id = id <= end && (8..=10).contains(&(end - id)) && run_end(bytes, id, |byte| byte.is_ascii_digit()) == end;
     let token_end = run_end(bytes, end + 1, is_base64url);
-    (is_id && (35..=36).contains(&(token_end - end - 1))).then_some((id, token_end))
+    (is_id && (33..=36).contains(&(token_end - end - 1))).then_some((id, token_end))
 }
 
 /// Client secrets of Microsoft Entra: three characters, a digit, `Q~`, and 31 to 34 characters.
@@ -111,16 +122,23 @@ fn aws_secret_end(bytes: &[u8], start: usize) -> Option<usize> {
     if !is_alone || !secret.iter().all(|byte| is_base64(*byte)) {
         return None;
     }
-    let count = |is_part: fn(&u8) -> bool| secret.iter().filter(|byte| is_part(byte)).count();
-    let class = |byte: u8| (byte.is_ascii_uppercase(), byte.is_ascii_lowercase(), byte.is_ascii_digit());
-    // Words and paths change between capital letters, other letters, and digits less often than random text.
-    let changes =
-        secret.windows(2).filter(|pair| pair.first().map(|byte| class(*byte)) != pair.last().map(|byte| class(*byte)));
-    let is_random = count(u8::is_ascii_uppercase) >= 5
-        && count(u8::is_ascii_lowercase) >= 5
-        && count(u8::is_ascii_digit) >= 2
-        && changes.count() >= 17;
+    let has = |is_part: fn(&u8) -> bool| secret.iter().any(is_part);
+    let is_random = has(u8::is_ascii_uppercase)
+        && has(u8::is_ascii_lowercase)
+        && has(u8::is_ascii_digit)
+        // Words and paths have fewer.
+        && class_changes(secret) >= 12;
     is_random.then_some(start + LENGTH)
+}
+
+/// API keys of Mailchimp: 32 hexadecimal digits and a data center, such as `-us12`.
+fn is_mailchimp_key(word: &str) -> bool {
+    word.split_once("-us").is_some_and(|(key, center)| {
+        key.len() == 32
+            && key.bytes().all(|byte| byte.is_ascii_hexdigit())
+            && (1..=2).contains(&center.len())
+            && center.bytes().all(|byte| byte.is_ascii_digit())
+    })
 }
 
 /// URLs that allow everyone to post: `hooks.slack.com/services/…`, `discord.com/api/webhooks/…`.
