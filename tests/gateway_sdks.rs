@@ -20,7 +20,7 @@ const ANSWER: &str = "Hello from the demo provider.";
 
 /// Returns the configuration: a workspace with a contract, a key of a service, and a key of a user.
 fn config() -> String {
-    let sha256 = |key: &str| Sha256::digest(key).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let sha256 = |key: &str| Sha256::digest(key).iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
     let (web, ada) = (sha256(WEB_KEY), sha256(ADA_KEY));
     format!(
         r#"

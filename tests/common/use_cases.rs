@@ -218,7 +218,7 @@ fn governance() -> Events {
         if number < 3 {
             tags.extend_scope(Scope::ApiKey, tags! { "team" => "growth" });
         } else {
-            // Anyone may have chosen this team. The call costs as much as the others together.
+            // The client may have chosen this team. The call costs as much as the others together.
             tags.insert("team", "growth");
             tags.record_usage(Usage::tokens(2 * 2_006, 2 * 300).of("openai", "gpt-4o"));
         }
