@@ -167,7 +167,7 @@ fn checks_the_claims() {
         (json!({ "exp": 0 }), "expired"),
         (json!({ "exp": -1 }), "expired"),
         (json!({ "exp": u64::MAX }), "accepted"),
-        (json!({ "exp": NOW as f64 + 0.5 }), "accepted"),
+        (json!({ "exp": 1_800_000_000.5 }), "accepted"),
         (json!({ "exp": 1e300 }), "accepted"),
         (json!({ "exp": null }), "no_expiry"),
         (json!({ "exp": "2100-01-01" }), "malformed"),

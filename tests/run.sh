@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs all tests: with all features and with each feature alone, doctests, stores, a collector, the oracle, examples,
-# and benchmarks. Requires Rust and installs other missing dependencies.
+# Runs all tests: with all features and with each feature alone, doctests, stores, a collector, an OpenID
+# provider, SDKs, the oracle, examples, and benchmarks. Requires Rust and installs other missing dependencies.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export CARGO_TERM_COLOR=never
@@ -73,6 +73,28 @@ for app in otel_0_33 otel_0_31; do
     ROTEL_AGENT="$COLLECTOR/agent" cargo run -q --locked --manifest-path "tests/apps/$app/Cargo.toml" ||
         fail "the app $app does not produce one trace"
 done
+
+step "tokens of a real OpenID provider"
+OIDC=$CARGO_TARGET_DIR/oidc
+if ! "$OIDC/venv/bin/python" -W ignore -c 'import oidc_provider_mock' 2>/dev/null; then
+    rm -rf "$OIDC/venv"
+    python3 -m venv "$OIDC/venv" || fail "cannot create a Python environment in $OIDC"
+    "$OIDC/venv/bin/pip" install -q --disable-pip-version-check oidc-provider-mock==0.3.4 authlib==1.9.10 ||
+        fail "cannot install the OpenID provider oidc-provider-mock from PyPI"
+fi
+OIDC_PYTHON="$OIDC/venv/bin/python" cargo test --test registry_oidc -- --ignored ||
+    fail "tokens of the OpenID provider do not become tags"
+
+step "OpenAI and Portkey SDKs through the gateway"
+SDKS=$CARGO_TARGET_DIR/sdks
+if ! "$SDKS/venv/bin/python" -W ignore -c 'import openai, portkey_ai' 2>/dev/null; then
+    rm -rf "$SDKS/venv"
+    python3 -m venv "$SDKS/venv" || fail "cannot create a Python environment in $SDKS"
+    "$SDKS/venv/bin/pip" install -q --disable-pip-version-check openai==3.57.0 portkey-ai==2.3.4 ||
+        fail "cannot install the SDKs from PyPI"
+fi
+SDKS_PYTHON="$SDKS/venv/bin/python" cargo test --test gateway_sdks -- --ignored ||
+    fail "the gateway does not serve the SDKs as expected"
 
 step "usage and prices compared with the Python package genai-prices"
 ORACLE=$CARGO_TARGET_DIR/oracle

@@ -67,7 +67,7 @@ impl AgentRun {
                 tags.remove(key);
             }
         }
-        tags.extend(self);
+        tags.extend(self.clone());
     }
 
     /// Applies the tags, and creates the span of the step, and within it that of the tool.
@@ -96,39 +96,26 @@ impl AgentRun {
     }
 }
 
-impl IntoIterator for &AgentRun {
-    type Item = (&'static str, String);
-    type IntoIter = Flatten<array::IntoIter<Option<(&'static str, String)>, 3>>;
-
-    fn into_iter(self) -> Self::IntoIter {
-        let [id, step, tool] = AgentRun::KEYS;
-        let tags = [
-            Some((id, self.id.clone())),
-            self.step.clone().map(|name| (step, name)),
-            self.tool.clone().map(|name| (tool, name)),
-        ];
-        tags.into_iter().flatten()
-    }
-}
-
 impl IntoIterator for AgentRun {
     type Item = (&'static str, String);
     type IntoIter = Flatten<array::IntoIter<Option<(&'static str, String)>, 3>>;
 
     fn into_iter(self) -> Self::IntoIter {
-        (&self).into_iter()
+        let [id, step, tool] = AgentRun::KEYS;
+        let tags = [Some((id, self.id)), self.step.map(|name| (step, name)), self.tool.map(|name| (tool, name))];
+        tags.into_iter().flatten()
     }
 }
 
 impl From<&AgentRun> for Metadata {
     fn from(run: &AgentRun) -> Self {
-        run.into_iter().collect()
+        Self::from(run.clone())
     }
 }
 
 impl From<AgentRun> for Metadata {
     fn from(run: AgentRun) -> Self {
-        Self::from(&run)
+        run.into_iter().collect()
     }
 }
 

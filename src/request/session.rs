@@ -58,17 +58,7 @@ impl Session {
         if self.turn.is_none() {
             tags.remove("turn");
         }
-        tags.extend(self);
-    }
-}
-
-impl IntoIterator for &Session {
-    type Item = (&'static str, String);
-    type IntoIter = Flatten<array::IntoIter<Option<(&'static str, String)>, 2>>;
-
-    fn into_iter(self) -> Self::IntoIter {
-        let turn = self.turn.map(|turn| ("turn", turn.to_string()));
-        [Some(("session_id", self.id.clone())), turn].into_iter().flatten()
+        tags.extend(self.clone());
     }
 }
 
@@ -77,19 +67,20 @@ impl IntoIterator for Session {
     type IntoIter = Flatten<array::IntoIter<Option<(&'static str, String)>, 2>>;
 
     fn into_iter(self) -> Self::IntoIter {
-        (&self).into_iter()
+        let turn = self.turn.map(|turn| ("turn", turn.to_string()));
+        [Some(("session_id", self.id)), turn].into_iter().flatten()
     }
 }
 
 impl From<&Session> for Metadata {
     fn from(session: &Session) -> Self {
-        session.into_iter().collect()
+        Self::from(session.clone())
     }
 }
 
 impl From<Session> for Metadata {
     fn from(session: Session) -> Self {
-        Self::from(&session)
+        session.into_iter().collect()
     }
 }
 

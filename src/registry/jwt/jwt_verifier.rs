@@ -13,7 +13,6 @@ use super::{
     jwks_status::JwksStatus,
     jwt_algorithm::JwtAlgorithm,
     jwt_error::JwtError,
-    jwt_verifier_builder::JwtVerifierBuilder,
     key_set::KeySet,
     key_source::{KeySource, read_file},
     live_keys::LiveKeys,
@@ -39,11 +38,6 @@ pub(super) struct Shared {
 }
 
 impl JwtVerifier {
-    /// Creates a builder.
-    pub fn builder() -> JwtVerifierBuilder {
-        JwtVerifierBuilder::default()
-    }
-
     pub(super) fn of(shared: Shared) -> Self {
         Self { shared: Arc::new(shared) }
     }
@@ -136,7 +130,7 @@ impl JwtVerifier {
 
     /// Waits until there are keys, for the start of a service. Returns `false` if there are none after this time.
     ///
-    /// Keys from a URL arrive after [`build`](JwtVerifierBuilder::build) has returned. Until then, tokens are refused as
+    /// Keys from a URL arrive after [`build`](super::JwtVerifierBuilder::build) has returned. Until then, tokens are refused as
     /// [`UnknownKey`](JwtError::UnknownKey). The call blocks its thread, so an asynchronous service calls it before it starts
     /// its runtime, or within `spawn_blocking`.
     pub fn wait_for_keys(&self, timeout: Duration) -> bool {

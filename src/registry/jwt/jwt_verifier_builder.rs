@@ -41,6 +41,13 @@ enum Source {
     Url(String),
 }
 
+impl JwtVerifier {
+    /// Creates a builder.
+    pub fn builder() -> JwtVerifierBuilder {
+        JwtVerifierBuilder::default()
+    }
+}
+
 impl Default for JwtVerifierBuilder {
     fn default() -> Self {
         Self {
@@ -157,7 +164,7 @@ impl JwtVerifierBuilder {
 
     fn check(&self, problems: &mut ConfigProblems) {
         let mut problem = |message: &str| problems.push(ConfigError::new(message));
-        let is_blank = |names: &[String]| names.iter().any(|name| name.is_empty());
+        let is_blank = |names: &[String]| names.iter().any(String::is_empty);
         if self.rules.issuers.is_empty() || is_blank(&self.rules.issuers) {
             problem("a JWT verifier needs an issuer that is not empty");
         }
