@@ -5,12 +5,15 @@ mod oidc;
 
 use std::time::{Duration, Instant, SystemTime};
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use futures_util::FutureExt;
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 use oidc::{OidcProvider, user};
+use tower::{Layer, ServiceExt};
 use tower_tagging::{
-    Scope,
+    Scope, TagSources, TaggingLayer,
     metadata::Scopes,
-    registry::{JwtError, JwtVerifier, JwtVerifierBuilder, TagMapping},
+    registry::{JwtError, JwtVerifier, JwtVerifierBuilder, Registry, RegistryLayer, TagMapping},
+    sink::MockSink,
     tags,
 };
 
@@ -56,6 +59,43 @@ fn a_token_of_a_real_provider_becomes_trusted_tags() {
     let eve = provider.id_token(CLIENT, "eve");
     let spliced = format!("{}.{}", token.rsplit_once('.').unwrap().0, eve.rsplit_once('.').unwrap().1);
     assert_eq!(verifier.verify(&spliced, SystemTime::now()), Err(JwtError::BadSignature));
+}
+
+#[test]
+#[ignore = "needs oidc-provider-mock"]
+fn a_token_identifies_the_caller_of_a_request() {
+    let provider = OidcProvider::start(&[user("ada", "acme")]);
+    let discovery = provider.discovery();
+    let text = |member: &str| discovery[member].as_str().unwrap().to_owned();
+    let config = serde_json::json!({
+        "access": {"unknown_keys": "reject"},
+        "jwt": {
+            "jwks_url": text("jwks_uri"), "issuer": text("issuer"), "audience": CLIENT, "algorithms": ["RS256"],
+            "tags": {
+                "/org/id": {"key": "tenant_id", "scope": "workspace"}, "/sub": {"key": "_user", "scope": "forced"}
+            }
+        }
+    });
+    let registry = Registry::from_json(&config.to_string()).unwrap();
+    assert!(registry.jwt_verifier().unwrap().wait_for_keys(Duration::from_secs(30)));
+    let sink = MockSink::new();
+    let tagging = TaggingLayer::builder().sources(TagSources::portkey()).sink(sink.clone()).build().unwrap();
+    let service = RegistryLayer::new(registry, tagging).layer(tower::service_fn(async |_: Request<_>| {
+        Ok::<_, std::convert::Infallible>(Response::new(String::new()))
+    }));
+    let token = provider.id_token(CLIENT, "ada");
+    for (token, status) in [(token.as_str(), 200), (&token[..token.len() - 8], 401), ("another", 401)] {
+        let request = Request::get("/")
+            .header("authorization", format!("Bearer {token}"))
+            .header("x-portkey-metadata", r#"{"tenant_id":"evil","_user":"eve"}"#)
+            .body(String::new())
+            .unwrap();
+        let response = service.clone().oneshot(request).now_or_never().unwrap().unwrap();
+        assert_eq!(response.status(), status);
+    }
+    let events = sink.events();
+    assert_eq!(events[0].metadata(), &tags! { "_user" => "ada", "tenant_id" => "acme" });
+    assert_eq!((events[1].rejection(), events[2].rejection()), (Some("invalid_token"), Some("unknown_key")));
 }
 
 #[test]

@@ -19,9 +19,10 @@ use tower_tagging::{
     event::{ManualClock, Outcome},
     metadata::{DiagnosticCode, Limits},
     registry::{
-        Claims, Contract, ContractMode, Credential, ErrorStyle, KeySecret, LoginClaims, Names, Otherwise, PeerIdentity,
-        Permission, Principal, RegisteredKey, Registry, RegistryBuilder, RegistryLayer, Screening, ScreeningAction,
-        ScreeningKind, SecretDigest, SpiffeTags, TagMapping, UnknownKeys, VirtualKey, VirtualKeyStatus, Workspace,
+        Claims, Contract, ContractMode, Credential, ErrorStyle, JwtAlgorithm, JwtVerifier, KeySecret, LoginClaims,
+        Names, Otherwise, PeerIdentity, Permission, Principal, RegisteredKey, Registry, RegistryBuilder, RegistryLayer,
+        Screening, ScreeningAction, ScreeningKind, SecretDigest, SpiffeTags, TagMapping, UnknownKeys, VirtualKey,
+        VirtualKeyStatus, Workspace,
     },
     tags,
 };
@@ -420,6 +421,49 @@ async fn verified_claims_and_peers_become_trusted_tags() {
     let event = governed.recorder.single();
     assert_eq!(event.metadata(), &tags! { "service" => "web", "tenant_id" => "acme" });
     assert_eq!(governed.registry.report().anonymous.shadowed, 2);
+}
+
+/// The key and the token of RFC 7515, appendix A.3. The token is from `joe`, and expires at 1,300,819,380.
+const JWKS: &str = r#"{"keys": [{"kty": "EC", "crv": "P-256",
+    "x": "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU", "y": "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}]}"#;
+const TOKEN: &str = "eyJhbGciOiJFUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ.DtEhU3ljbEg8L38VWAfUAqOyKAM6-Xx-F4GawxaepmXFCgfTjDxw5djxLa8ISlSApmWQxfKTUJqPP3-Kg6NU1Q";
+
+#[tokio::test]
+async fn the_claims_of_a_signed_token_become_trusted_tags() {
+    for (issuer, seconds, expected) in [
+        ("joe", 1_300_819_000, Ok(Some("joe"))),
+        ("joe", 1_300_820_000, Err("invalid_token")),
+        // The token may be for an upstream.
+        ("another", 1_300_819_000, Err("unknown_key")),
+    ] {
+        let mapping = TagMapping::new().with("/iss", "login", Scope::Forced).unwrap();
+        let verifier = JwtVerifier::builder()
+            .jwks(JWKS)
+            .issuer(issuer)
+            .any_audience()
+            .algorithms([JwtAlgorithm::Es256])
+            .tags(mapping)
+            .build()
+            .unwrap();
+        let registry = Registry::builder().unknown_keys(UnknownKeys::Reject).jwt(verifier).build().unwrap();
+        let (recorder, clock) = (Recorder::new(), ManualClock::at(UNIX_EPOCH + Duration::from_secs(seconds)));
+        let events = tower_tagging::EventLayer::new(recorder.clone()).clock(clock);
+        let tagging = TaggingLayer::builder().sources(TagSources::portkey()).events(events).build().unwrap();
+        let app = Router::new().route("/", post(handler)).layer(RegistryLayer::new(registry.clone(), tagging));
+        let governed = Governed { recorder, registry, app };
+        let bearer = format!("Bearer {TOKEN}");
+        let headers = [("authorization", bearer.as_str()), metadata(r#"{"login":"evil"}"#)];
+        let answer = governed.send(&headers, "").await;
+        let event = governed.recorder.single();
+        match expected {
+            Ok(login) => assert_eq!((answer.status, event.metadata().get("login")), (StatusCode::OK, login)),
+            Err(reason) => assert_eq!((answer.status.as_u16(), event.rejection()), (401, Some(reason))),
+        }
+        assert!(!answer.body.contains("eyJ") && !serde_json::to_string(&*event).unwrap().contains("eyJ"));
+        let mut forwarded = request(&headers, "").into_parts().0.headers;
+        governed.registry.strip_credentials(&mut forwarded);
+        assert_eq!(forwarded.contains_key("authorization"), issuer == "another");
+    }
 }
 
 #[tokio::test]

@@ -103,7 +103,8 @@ impl Registry {
         Principal::new(self.shared.current(), head, now)
     }
 
-    /// Removes every value that is a known key from the headers for credentials, before a proxy forwards a request.
+    /// Removes every value that is a known key, or a token of an issuer of the registry, from the headers for credentials,
+    /// before a proxy forwards a request.
     ///
     /// Headers for credentials are the headers in which keys are looked for, and those whose name contains `auth`, `key`,
     /// `token`, `secret`, `credential`, or `password`. Keys that have expired or are disabled are known, too. All other

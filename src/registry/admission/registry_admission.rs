@@ -34,7 +34,8 @@ impl Admission for Registry {
         let trusted = TrustedTags::read(&principal, head, now);
         identity.scopes = trusted.scopes;
         identity.notes = trusted.notes;
-        let mut refusal = refusal(&principal, trusted.has_token).or(trusted.refusal);
+        let has_token = trusted.has_token || trusted.refusal.is_some();
+        let mut refusal = refusal(&principal, has_token).or(trusted.refusal);
         if refusal.is_none() {
             match virtual_key(&principal, &head.headers, now) {
                 Ok(None) => {}
@@ -57,7 +58,7 @@ impl Admission for Registry {
     }
 }
 
-/// Decides whether the key of a request is accepted.
+/// Decides whether the key of a request is accepted. A token takes the place of a key.
 fn refusal(principal: &Principal, has_token: bool) -> Option<Refusal> {
     match principal.status() {
         PrincipalStatus::Known => None,

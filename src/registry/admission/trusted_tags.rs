@@ -60,9 +60,12 @@ impl TrustedTags {
     /// Adds the tags of a signed token. A token of another issuer may be for an upstream, and is ignored.
     #[cfg(feature = "jwt")]
     fn add_token(&mut self, principal: &Principal, head: &Parts, now: SystemTime) {
-        let Some(TokenRules { verifier, .. }) = &principal.snapshot().tokens else { return };
-        let tokens = head.headers.get_all(http::header::AUTHORIZATION).iter().filter_map(bearer);
-        let Some(token) = tokens.into_iter().find(|token| verifier.is_addressed_by(token)) else { return };
+        let snapshot = principal.snapshot();
+        let Some((TokenRules { verifier, .. }, token)) =
+            snapshot.tokens.as_ref().zip(snapshot.find_token(&head.headers))
+        else {
+            return;
+        };
         match verifier.verify(token, now) {
             Ok(claims) => {
                 self.has_token = true;
@@ -85,12 +88,4 @@ impl TrustedTags {
             self.scopes.add(*scope, Metadata::from([(key.as_str(), &*text)]));
         }
     }
-}
-
-/// Returns the token of a header value with the scheme `Bearer`, in any case
-/// ([RFC 6750, section 2.1](https://www.rfc-editor.org/rfc/rfc6750#section-2.1)).
-#[cfg(feature = "jwt")]
-fn bearer(value: &http::HeaderValue) -> Option<&str> {
-    let (scheme, token) = value.to_str().ok()?.trim().split_once([' ', '\t'])?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }

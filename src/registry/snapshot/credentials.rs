@@ -35,9 +35,26 @@ impl Snapshot {
         })
     }
 
-    /// Removes every value that is a known key from headers for credentials.
+    /// Returns the signed token in `authorization` that is from an issuer of the registry. It is not verified.
+    #[cfg(feature = "jwt")]
+    pub(crate) fn find_token<'h>(&self, headers: &'h HeaderMap) -> Option<&'h str> {
+        let verifier = &self.tokens.as_ref()?.verifier;
+        let mut values = headers.get_all(http::header::AUTHORIZATION).iter().flat_map(candidates);
+        values.find(|text| verifier.is_addressed_by(text))
+    }
+
+    /// Returns `true` if a header value is a token from an issuer of the registry.
+    fn has_token(&self, _value: &HeaderValue) -> bool {
+        #[cfg(feature = "jwt")]
+        if let Some(tokens) = &self.tokens {
+            return candidates(_value).any(|text| tokens.verifier.is_addressed_by(text));
+        }
+        false
+    }
+
+    /// Removes every value that is a known key, or a token from an issuer of the registry, from headers for credentials.
     pub(crate) fn strip_keys(&self, headers: &mut HeaderMap) {
-        let is_key = |value: &HeaderValue| find(&self.secrets, value).is_some();
+        let is_key = |value: &HeaderValue| find(&self.secrets, value).is_some() || self.has_token(value);
         let is_for_credentials = |name: &HeaderName| {
             is_for_credentials(name.as_str()) || self.access.key_headers.iter().any(|header| header.name == name)
         };
