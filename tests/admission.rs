@@ -17,7 +17,7 @@ use hyper::body::Bytes;
 use serde_json::json;
 use tower::{Service, ServiceExt};
 use tower_tagging::{
-    Event, TagSources, TaggingLayer, Tags,
+    Event, Metadata, TagSources, TaggingLayer, Tags,
     event::Outcome,
     metadata::{Diagnostic, DiagnosticCode, FilteredTag, Limits, Overflow, Scope, TagFilter},
     tagging::{Admission, AdmissionLayer, Caller, Candidate, Identity, Rejection, SettledTags, Verdict},
@@ -50,8 +50,10 @@ impl TagFilter for Rules {
         if text.contains("hunter2") { Cow::Owned(text.replace("hunter2", "[secret]")) } else { Cow::Borrowed(text) }
     }
 
-    fn is_look_alike(&self, key: &str, trusted: &str) -> bool {
-        key.eq_ignore_ascii_case(trusted)
+    fn look_alikes(&self, tags: &Metadata, is_trusted: &dyn Fn(usize) -> bool) -> Vec<usize> {
+        let keys = || tags.iter().map(|(key, _)| key).enumerate();
+        let looks_trusted = |key: &str| keys().any(|(at, other)| is_trusted(at) && key.eq_ignore_ascii_case(other));
+        keys().filter(|(at, key)| !is_trusted(*at) && looks_trusted(key)).map(|(at, _)| at).collect()
     }
 }
 

@@ -1,6 +1,6 @@
 use std::{borrow::Cow, fmt};
 
-use super::{filtered_tag::FilteredTag, scope::Scope};
+use super::{filtered_tag::FilteredTag, metadata::Metadata, scope::Scope};
 
 /// Decides which tags of a caller are kept, and rewrites their keys and values.
 ///
@@ -21,12 +21,12 @@ pub trait TagFilter: fmt::Debug + Send + Sync {
         Cow::Borrowed(text)
     }
 
-    /// Returns `true` if a reader could take `key` for `trusted`, the key of a trusted tag.
+    /// Returns the positions of the tags whose keys a reader could take for those of trusted tags, in ascending order.
     ///
-    /// Such a tag of a client or handler is [shadowed](super::DiagnosticCode::Shadowed) like one with the same key. The two
-    /// keys are never equal.
-    fn is_look_alike(&self, key: &str, trusted: &str) -> bool {
-        let _ = (key, trusted);
-        false
+    /// Such tags of a client or handler are [shadowed](super::DiagnosticCode::Shadowed) like those with the same key.
+    /// `is_trusted` returns `true` for the position of a trusted tag.
+    fn look_alikes(&self, tags: &Metadata, is_trusted: &dyn Fn(usize) -> bool) -> Vec<usize> {
+        let _ = (tags, is_trusted);
+        Vec::new()
     }
 }

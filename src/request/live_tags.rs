@@ -367,11 +367,9 @@ impl MergedTags {
     /// Removes the tags of the client and the handler whose keys look like those of trusted tags.
     fn leave_out_look_alikes(&mut self, filter: &dyn TagFilter) {
         let is_trusted = |at: usize| self.sources.get(at).is_some_and(|source| source.is_trusted());
-        let keys = || self.metadata.iter().map(|(key, _)| key).enumerate();
-        let looks_trusted =
-            |key: &str| keys().any(|(at, trusted)| is_trusted(at) && filter.is_look_alike(key, trusted));
-        let found = keys().filter(|(at, key)| !is_trusted(*at) && looks_trusted(key));
-        let found: Vec<_> = found.map(|(at, key)| (at, key.to_owned())).collect();
+        let found = filter.look_alikes(&self.metadata, &is_trusted);
+        let key_at = |at: &usize| Some((*at, self.metadata.iter().nth(*at)?.0.to_owned()));
+        let found: Vec<_> = found.iter().filter(|at| !is_trusted(**at)).filter_map(key_at).collect();
         for (at, key) in found.into_iter().rev() {
             if let Some(value) = self.metadata.remove(&key) {
                 self.sources.remove(at);

@@ -3,6 +3,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use crate::{
+    Metadata,
     metadata::{Diagnostic, DiagnosticCode, FilteredTag, Scope, TagFilter},
     tagging::{Caller, Rejection, SettledTags},
 };
@@ -16,7 +17,7 @@ use super::{
     refusal::BrokenRule,
 };
 use super::{
-    super::{claims::Otherwise, names::is_look_alike, principal::Principal, screening::ScreeningKind},
+    super::{claims::Otherwise, names::look_alikes, principal::Principal, screening::ScreeningKind},
     answers::answer,
     refusal::Refusal,
 };
@@ -118,8 +119,8 @@ impl TagFilter for GovernedCaller {
         self.principal.snapshot().screening.screen(text)
     }
 
-    fn is_look_alike(&self, key: &str, trusted: &str) -> bool {
-        is_look_alike(key, trusted)
+    fn look_alikes(&self, tags: &Metadata, is_trusted: &dyn Fn(usize) -> bool) -> Vec<usize> {
+        look_alikes(tags, is_trusted)
     }
 }
 

@@ -1,18 +1,38 @@
 use unicode_normalization::UnicodeNormalization;
 use unicode_security::skeleton;
 
-/// Returns `true` if a reader could take `key` for `trusted`, although the two differ.
+use crate::Metadata;
+
+/// Returns the positions of the tags whose keys a reader could take for those of trusted tags.
 ///
 /// Keys look alike if they are equal without case, white space around them, and invisible characters, after compatibility
 /// characters such as `ｕ` are replaced and characters of other scripts are mapped to their prototypes
 /// ([UTS #39, section 4](https://www.unicode.org/reports/tr39/#Confusable_Detection)). Two ASCII keys look alike only if
 /// they differ in case or white space: `1` and `l` are different names there.
-#[allow(dead_code, reason = "for the filter of callers")]
-pub(crate) fn is_look_alike(key: &str, trusted: &str) -> bool {
-    if key.is_ascii() && trusted.is_ascii() {
-        return key != trusted && trimmed(key).eq_ignore_ascii_case(trimmed(trusted));
-    }
-    key != trusted && prototype(key) == prototype(trusted)
+pub(crate) fn look_alikes(tags: &Metadata, is_trusted: &dyn Fn(usize) -> bool) -> Vec<usize> {
+    let keys = || tags.iter().map(|(key, _)| key).enumerate();
+    let trusted = || keys().filter(|(at, _)| is_trusted(*at)).map(|(_, key)| key);
+    // A prototype takes much longer than a comparison, so each is computed once.
+    let mut prototypes: Option<Vec<(&str, String)>> = None;
+    let is_all_ascii = trusted().all(str::is_ascii);
+    let mut is_look_alike = |key: &str| {
+        if key.is_ascii() && is_all_ascii {
+            return trusted().any(|trusted| is_ascii_look_alike(key, trusted));
+        }
+        let prototypes =
+            prototypes.get_or_insert_with(|| trusted().map(|trusted| (trusted, prototype(trusted))).collect());
+        let own = prototype(key);
+        let looks_like = |(trusted, prototype): &(&str, String)| {
+            let are_ascii = key.is_ascii() && trusted.is_ascii();
+            if are_ascii { is_ascii_look_alike(key, trusted) } else { key != *trusted && own == *prototype }
+        };
+        prototypes.iter().any(looks_like)
+    };
+    keys().filter(|(at, key)| !is_trusted(*at) && is_look_alike(key)).map(|(at, _)| at).collect()
+}
+
+fn is_ascii_look_alike(key: &str, trusted: &str) -> bool {
+    key != trusted && trimmed(key).eq_ignore_ascii_case(trimmed(trusted))
 }
 
 fn trimmed(key: &str) -> &str {
@@ -33,7 +53,14 @@ fn prototype(key: &str) -> String {
 mod tests {
     use proptest::prelude::*;
 
-    use super::is_look_alike;
+    use super::look_alikes;
+    use crate::tags;
+
+    fn is_look_alike(key: &str, trusted: &str) -> bool {
+        let tags = tags! { key => "1", trusted => "2" };
+        let at = tags.iter().position(|(found, _)| found == trusted);
+        tags.len() == 2 && look_alikes(&tags, &|position| Some(position) == at).len() == 1
+    }
 
     #[test]
     fn recognizes_look_alikes_of_trusted_keys() {
