@@ -279,7 +279,7 @@ fn reports_every_problem_with_its_position() {
         ),
         (
             "[api_keys.sk-live-1]\nsecrets = [{ sha256 = \"ZEROS\" }]",
-            &["1:11: the name looks like a secret: expected a name that events may show"],
+            &["1:11: the name looks like a key: expected a name that events may show"],
         ),
         (
             "[virtual_keys.v]\nprovider = \"\"\nbase_url = \"https://u:p@h.example?k=v\"\nsecret_env = \"TOWER_TAGGING_TEST_UNSET\"\nworkspaces = [\"acme\"]",

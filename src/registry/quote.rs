@@ -13,11 +13,15 @@ pub(crate) fn quoted(name: &str) -> String {
     if may_be_secret(name) { "(name not shown)".to_owned() } else { format!("{name:?}") }
 }
 
-/// Returns `true` for a text that looks like a secret.
+/// Returns `true` for a text that starts like a key, or has the form of one.
+pub(crate) fn is_like_key(text: &str) -> bool {
+    has_form(text) || SECRET_PREFIXES.iter().any(|prefix| text.starts_with(prefix))
+}
+
+/// Returns `true` for a text that may be a secret. It may also be a long id.
 pub(crate) fn may_be_secret(text: &str) -> bool {
-    has_form(text)
+    is_like_key(text)
         || text.chars().count() > MAX_CHARS
-        || SECRET_PREFIXES.iter().any(|prefix| text.starts_with(prefix))
         || text.split(|letter: char| !letter.is_ascii_alphanumeric()).any(|word| word.len() >= MAX_WORD)
 }
 

@@ -1,6 +1,6 @@
 use super::super::{
     problem::Problems,
-    quote::{may_be_secret, quoted},
+    quote::{is_like_key, quoted},
 };
 
 /// Checks the names of a section, which are sorted.
@@ -14,8 +14,8 @@ pub(super) fn check<T>(section: &str, items: &[T], name_of: impl Fn(&T) -> &str,
         last = Some(name);
         if name.trim().is_empty() || name.chars().any(char::is_control) {
             problems.add(&[section, name], "expected a name of visible characters");
-        } else if may_be_secret(name) {
-            let message = "the name looks like a secret: expected a name that events may show";
+        } else if is_like_key(name) {
+            let message = "the name looks like a key: expected a name that events may show";
             problems.add(&[section, name], message);
         }
     }
