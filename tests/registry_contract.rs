@@ -161,6 +161,7 @@ fn defaults_are_tags_and_do_not_count_as_present() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn refuses_everything_else_with_its_location() {
     let with = |keyword: &str, value: Value| {
         let mut schema = schema(&json!({}));

@@ -64,7 +64,8 @@ impl Tally {
 
 fn report(title: &str, tallies: &BTreeMap<String, Tally>) -> String {
     let lines = tallies.iter().map(|(name, tally)| {
-        let examples: String = tally.wrong.iter().map(|text| format!("\n      {text}")).collect();
+        let examples: Vec<_> = tally.wrong.iter().map(|text| format!("\n      {text}")).collect();
+        let examples = examples.concat();
         format!("\n  {name}: {} of {} ({:.1} %){examples}", tally.right, tally.all, 100.0 * tally.share())
     });
     format!("{title}:{}", lines.collect::<String>())

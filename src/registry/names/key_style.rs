@@ -56,10 +56,13 @@ fn is_lower(key: &str) -> bool {
 fn is_snake(key: &str) -> bool {
     let mut before = b'_';
     let is_plain = key.trim_start_matches('_').bytes().all(|byte| {
-        let is_plain = byte.is_ascii() && !byte.is_ascii_uppercase() && !is_separator(char::from(byte));
-        let is_single = byte != b'_' || before != b'_';
+        let is_plain = match byte {
+            b'a'..=b'z' | b'0'..=b'9' => true,
+            b'_' => before != b'_',
+            other => other.is_ascii() && !other.is_ascii_uppercase() && !is_separator(char::from(other)),
+        };
         before = byte;
-        (is_plain || byte == b'_') && is_single
+        is_plain
     });
     is_plain && (before != b'_' || key.bytes().all(|byte| byte == b'_'))
 }

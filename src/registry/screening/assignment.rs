@@ -5,30 +5,42 @@ use super::{
     jwt::decode,
 };
 
-/// The ends of names whose values are secrets, without separators.
-const NAMES: &[&str] = &[
-    "password",
-    "passwd",
-    "passphrase",
-    "passwort",
-    "pwd",
-    "secret",
-    "apikey",
-    "accesskey",
-    "secretkey",
-    "privatekey",
-    "accountkey",
-    "signingkey",
-    "encryptionkey",
-    "masterkey",
-    "subscriptionkey",
-    "sharedkey",
-    "authkey",
-];
+/// Returns the ends of the names of secrets, without separators, whose last letter this is.
+const fn secret_names(last: u8) -> &'static [&'static str] {
+    match last {
+        b'd' => &["password", "passwd", "pwd"],
+        b'e' => &["passphrase"],
+        b't' => &["secret", "passwort"],
+        b'y' => &[
+            "apikey",
+            "accesskey",
+            "secretkey",
+            "privatekey",
+            "accountkey",
+            "signingkey",
+            "encryptionkey",
+            "masterkey",
+            "subscriptionkey",
+            "sharedkey",
+            "authkey",
+        ],
+        _ => &[],
+    }
+}
 
-/// The ends of names whose values are secrets if they look random.
-const TOKEN_NAMES: &[&str] =
-    &["token", "authorization", "sig", "signature", "pass", "jwt", "auth", "credential", "credentials"];
+/// Returns the ends of names whose values are secrets if they look random, and whose last letter this is.
+const fn token_names(last: u8) -> &'static [&'static str] {
+    match last {
+        b'e' => &["signature"],
+        b'g' => &["sig"],
+        b'h' => &["auth"],
+        b'l' => &["credential"],
+        b'n' => &["token", "authorization"],
+        b's' => &["pass", "credentials"],
+        b't' => &["jwt"],
+        _ => &[],
+    }
+}
 
 /// Names of tokens that give access to nothing but the next page.
 const HARMLESS_TOKENS: &[&str] =
@@ -87,17 +99,11 @@ pub(super) enum Name {
 impl Name {
     /// Returns the kind of a name, or `None` if its values are not secrets.
     pub(super) fn of(name: &str) -> Option<Self> {
-        // Most names end with another letter.
-        if !matches!(
-            name.as_bytes().last()?.to_ascii_lowercase(),
-            b'd' | b't' | b'y' | b'n' | b'e' | b'g' | b's' | b'h' | b'l'
-        ) {
-            return None;
-        }
+        let last = name.as_bytes().last()?.to_ascii_lowercase();
         let is = |names: &[&str]| names.iter().any(|end| ends_with(name, end));
-        if is(NAMES) {
+        if is(secret_names(last)) {
             Some(Self::Secret)
-        } else if is(TOKEN_NAMES) && !is(HARMLESS_TOKENS) {
+        } else if is(token_names(last)) && !is(HARMLESS_TOKENS) {
             Some(Self::Token)
         } else {
             None
@@ -143,6 +149,10 @@ fn starts_word(name: &[u8], start: usize) -> bool {
 
 /// Returns the secret that follows the word between two positions.
 pub(super) fn value_after(text: &str, start: usize, end: usize) -> Option<(usize, usize)> {
+    // Most tags are a single word.
+    if end + 3 >= text.len() {
+        return None;
+    }
     let word = part(text, start, end);
     if word.eq_ignore_ascii_case("bearer") || word.eq_ignore_ascii_case("basic") {
         return credentials(text, word, end);

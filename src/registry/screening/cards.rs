@@ -146,8 +146,7 @@ impl Groups {
 fn is_separate(bytes: &[u8], start: usize, end: usize) -> bool {
     let (first, second) = (before(bytes, start), before(bytes, start.saturating_sub(1)));
     let is_joined = matches!(first, b'-' | b'.' | b'/');
-    let starts =
-        !is_word(first) && !(is_joined && is_word(second) && start >= 2) && !matches!(first, b'_' | b'#' | b'+');
+    let starts = !(is_word(first) || matches!(first, b'_' | b'#' | b'+') || is_joined && is_word(second) && start >= 2);
     let (next, after) = (at(bytes, end), at(bytes, end + 1));
     let ends = !is_word(next) && next != b'_' && next != b'@' && !(matches!(next, b'-' | b'.') && is_word(after));
     starts && ends
@@ -174,7 +173,7 @@ fn has_check_digit(digits: &[u8]) -> bool {
             product => product,
         })
         .sum();
-    sum % 10 == 0
+    sum.is_multiple_of(10)
 }
 
 #[cfg(test)]

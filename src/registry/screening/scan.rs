@@ -5,6 +5,8 @@ use super::{
 
 /// The shortest text in which anything is recognized, in bytes: `a@b.co`.
 const MIN_LENGTH: usize = 6;
+/// The shortest secret of lowercase letters without a name before it, in bytes: `sk-` and a long run.
+const MIN_WORD: usize = 20;
 
 /// Returns the recognized parts of a text in order, without overlaps. Kinds are looked for in the order of
 /// [`ScreeningKind::ALL`], and the first kind that recognizes a part wins.
@@ -17,6 +19,10 @@ pub(super) fn scan(text: &str, is_on: impl Fn(ScreeningKind) -> bool) -> Vec<Fou
         return all;
     }
     let content = Content::of(text);
+    // Short lowercase words, such as `production`, are the next most common values.
+    if content.digits == 0 && text.len() < MIN_WORD && !content.has(AT | COLON | CAPITAL | SPACE) {
+        return all;
+    }
     let mut push = |found: Found| {
         let is_free = !all.iter().any(|other| other.overlaps(found.start, found.end));
         if is_free && found.start < found.end && !overlaps_replaced(text, found.start, found.end) {
@@ -52,6 +58,8 @@ const AT: u8 = 2;
 const SEPARATOR: u8 = 4;
 /// `:` and `=`.
 const COLON: u8 = 8;
+const CAPITAL: u8 = 16;
+const SPACE: u8 = 32;
 
 /// The classes of the bytes of a text.
 #[derive(Clone, Copy, Debug, Default)]
@@ -66,9 +74,11 @@ impl Content {
         for byte in text.bytes() {
             content.digits += usize::from(byte.is_ascii_digit());
             content.classes |= match byte {
-                b'a'..=b'z' | b'A'..=b'Z' => LETTER,
+                b'a'..=b'z' => LETTER,
+                b'A'..=b'Z' => LETTER | CAPITAL,
                 b'@' | b'%' => AT,
-                b' ' | b'-' | b'.' | b'/' | b'(' | b'+' => SEPARATOR,
+                b' ' => SEPARATOR | SPACE,
+                b'-' | b'.' | b'/' | b'(' | b'+' => SEPARATOR,
                 b':' | b'=' => COLON,
                 _ => 0,
             };

@@ -121,7 +121,9 @@ const MAX_EXAMINED: usize = 256;
 /// Returns the end of the secret with a known prefix that starts at a position.
 pub(super) fn end(bytes: &[u8], start: usize) -> Option<usize> {
     let rest = bytes.get(start..)?;
-    forms(*rest.first()?).iter().find_map(|Form(prefix, characters, min)| {
+    let second = rest.get(1);
+    let mut forms = forms(*rest.first()?).iter().filter(|form| form.0.as_bytes().get(1) == second);
+    forms.find_map(|Form(prefix, characters, min)| {
         let rest = rest.strip_prefix(prefix.as_bytes())?;
         let examined = rest.get(..MAX_EXAMINED).unwrap_or(rest);
         let examined = examined.get(..run_end(examined, 0, |byte| characters.contain(byte))).unwrap_or_default();

@@ -133,16 +133,20 @@ fn aws_secret_end(bytes: &[u8], start: usize) -> Option<usize> {
 
 /// API keys of Mailchimp: 32 hexadecimal digits and a data center, such as `-us12`.
 fn is_mailchimp_key(word: &str) -> bool {
-    word.split_once("-us").is_some_and(|(key, center)| {
-        key.len() == 32
-            && key.bytes().all(|byte| byte.is_ascii_hexdigit())
-            && (1..=2).contains(&center.len())
-            && center.bytes().all(|byte| byte.is_ascii_digit())
-    })
+    (36..=37).contains(&word.len())
+        && word.split_once("-us").is_some_and(|(key, center)| {
+            key.len() == 32
+                && key.bytes().all(|byte| byte.is_ascii_hexdigit())
+                && (1..=2).contains(&center.len())
+                && center.bytes().all(|byte| byte.is_ascii_digit())
+        })
 }
 
 /// URLs that allow everyone to post: `hooks.slack.com/services/…`, `discord.com/api/webhooks/…`.
 fn webhook(text: &str, start: usize, end: usize) -> Option<(usize, usize)> {
+    if at(text.as_bytes(), end) != b'.' {
+        return None;
+    }
     let rest = match part(text, start, end) {
         "hooks" => part(text, end, text.len()).strip_prefix(".slack.com/services/")?,
         "discord" | "discordapp" => part(text, end, text.len()).strip_prefix(".com/api/webhooks/")?,
