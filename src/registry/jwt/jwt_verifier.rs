@@ -118,6 +118,8 @@ impl JwtVerifier {
 
     /// Replaces the keys by a JSON Web Key Set, for hosts that fetch it with their own client.
     ///
+    /// A verifier with a file or URL replaces them again when it reads that.
+    ///
     /// # Errors
     ///
     /// Returns an error if the text is not a key set. The last keys stay in force.
