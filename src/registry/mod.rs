@@ -129,6 +129,37 @@
 //! To rotate a key, add a second secret and set `expires_at` of the first one. A proxy removes known keys with
 //! [`Registry::strip_credentials`] before it forwards a request.
 //!
+//! # Answers
+//!
+//! A request that is not admitted does not reach the service. Its event has the outcome `rejected`, the reason, the names of key
+//! and workspace, and its tags.
+//!
+//! | reason | when | status |
+//! |---|---|---|
+//! | `unknown_key` | no known key or valid token, with `unknown_keys = "reject"` | 401 |
+//! | `expired_key`, `disabled_key` | the key has ended | 401 |
+//! | `invalid_token` | a token of a configured issuer is not valid | 401 |
+//! | `claim` | a tag that the key may not set, with `otherwise = "reject"` | 403 |
+//! | `contract` | a required tag is missing, or a tag has a wrong value | 400; Portkey: 446 |
+//! | `unknown_virtual_key` | no virtual key has the slug | 400 |
+//! | `forbidden_virtual_key` | the key is not known, or its workspace may not use the virtual key | 403 |
+//! | `expired_virtual_key` | the virtual key has expired | 403; Portkey: 401 |
+//! | `exhausted_virtual_key` | the limits of the virtual key are used up | 429; Portkey: 412 |
+//!
+//! [`ErrorStyle::Problem`] answers with problem details ([RFC 9457](https://www.rfc-editor.org/rfc/rfc9457)), with the reason as
+//! `code`, and for contracts the list `violations`. [`ErrorStyle::Portkey`] answers with the bodies of that gateway. Answers name
+//! keys of tags and slugs, but never values.
+//!
+//! If a contract needs `_user` and [`TagSources::body_user`](crate::TagSources::body_user) is on, up to 256 KiB of the body are
+//! read ahead, and reach the service unchanged. Tags that a handler sets come too late for contracts.
+//!
+//! # Rollout
+//!
+//! Start with the mode `report`. Violations are diagnostics on the event, such as `contract_missing`, and
+//! `Registry::coverage` has the share of requests and of cost that carries each tag. A key that is one letter away from one of
+//! a contract is the diagnostic `possible_typo`. [`guide::use_cases`](crate::guide::use_cases#governance) has the query for stored
+//! events.
+//!
 //! # Limits
 //!
 //! A lookup takes no lock, allocates nothing, and remembers nothing about unknown keys. A key has at most two secrets. A
