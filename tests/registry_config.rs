@@ -218,128 +218,128 @@ fn json_and_code_give_the_same_registry() {
     }
 }
 
+/// Configurations with the beginnings of their problems.
+const PROBLEMS: &[(&str, &[&str])] = &[
+    (
+        "[api_keys.web]\nworkspce = \"acme\"\n",
+        &[
+            "1:11: expected one or two secrets, found none",
+            "2:1: unknown key \"workspce\": did you mean \"workspace\"?",
+        ],
+    ),
+    ("[workspace.acme]", &["1:2: unknown key \"workspace\": did you mean \"workspaces\"?"]),
+    ("zzz = 1", &["1:1: unknown key \"zzz\": expected \"access\","]),
+    ("[workspaces.a]\nname = 1", &["2:8: expected a string, found an integer"]),
+    ("workspaces = 1", &["1:14: expected a table, found an integer"]),
+    (
+        "[workspaces.a]\nmetadata = { \"größe\" = 1, b = [] }",
+        &["2:24: expected a string, found an integer", "2:27: expected a string, found a list"],
+    ),
+    (
+        "[workspaces.a.limits]\ntags = 0\nvalue_chars = \"1\"\noverflow = \"dorp\"",
+        &[
+            "2:8: expected a positive integer",
+            "3:15: expected a positive integer, found a string",
+            "4:12: expected \"truncate\", \"drop\", or \"reject\": did you mean \"drop\"?",
+        ],
+    ),
+    (
+        "[workspaces.a]\nmetadata = { long = \"LONG\" }",
+        &["2:21: tag \"long\" is not within the limits (value_truncated)"],
+    ),
+    (
+        "[workspaces.acme]\n[api_keys.web]\nworkspace = \"acmee\"\nsecrets = [{ sha256 = \"ZEROS\" }]",
+        &["3:13: unknown workspace \"acmee\": did you mean \"acme\"?"],
+    ),
+    (
+        "[api_keys.web]\nsecrets = [{ sha256 = \"00\" }, { expires_at = 2027-01-01 }]",
+        &[
+            "2:23: expected 64 hexadecimal digits (the SHA-256 of the whole key), found 2 characters",
+            "2:31: expected the key \"sha256\"",
+            "2:46: expected a time with an offset, such as 2027-06-30T00:00:00Z",
+        ],
+    ),
+    (
+        "[api_keys.web]\nsecrets = [{ sha256 = \"ZEROS\" }, { sha256 = \"ONES\" }, { sha256 = \"TWOS\" }]",
+        &["2:1: expected at most two secrets, found 3: remove the oldest"],
+    ),
+    (
+        "[api_keys.a]\nsecrets = [{ sha256 = \"ZEROS\" }]\n[api_keys.b]\nsecrets = [{ sha256 = \"ONES\" }, { sha256 = \"ZEROS\" }]",
+        &["4:104: the API key \"a\" has the same secret"],
+    ),
+    (
+        "[api_keys.a]\nsecrets = [{ sha256 = \"ZEROS\" }]\npermissions = [\"logs.view\", \"log.write\"]\nexpires_at = 2027-01-01T00:00:00",
+        &[
+            "3:29: expected \"analytics.view\", \"logs.view\", \"logs.write\", \"logs.export\", \"keys.list\", or \"admin\": did you mean \"logs.write\"?",
+            "4:14: expected a time with an offset, such as 2027-06-30T00:00:00Z",
+        ],
+    ),
+    (
+        "[api_keys.sk-live-1]\nsecrets = [{ sha256 = \"ZEROS\" }]",
+        &["1:11: the name looks like a key: expected a name that events may show"],
+    ),
+    (
+        "[virtual_keys.v]\nprovider = \"\"\nbase_url = \"https://u:p@h.example?k=v\"\nsecret_env = \"TOWER_TAGGING_TEST_UNSET\"\nworkspaces = [\"acme\"]",
+        &[
+            "2:12: expected the name of a provider, such as \"openai\"",
+            "3:12: expected a URL without credentials: use `secret_env` or `secret_file`",
+            "4:14: the environment variable is not set",
+            "5:15: unknown workspace \"acme\"",
+        ],
+    ),
+    (
+        "[virtual_keys.v]\nprovider = \"p\"\nbase_url = \"ftp://h.example\"\nsecret_file = \"/does/not/exist\"",
+        &["3:12: expected an http or https URL, such as \"https://api.openai.com\"", "4:15: cannot read the file ("],
+    ),
+    (
+        "[virtual_keys.v]\nprovider = \"p\"\nbase_url = \"https://h.example?k=v\"",
+        &["1:15: expected a secret (`secret_env` or `secret_file`)", "3:12: expected a URL without a query (`?`)"],
+    ),
+    (
+        "[access]\nkey_headers = [\"x y\", \"authorization\", \"Authorization\"]\nunknown_keys = \"deny\"\nerrors = \"Portkey\"",
+        &[
+            "2:16: invalid header name \"x y\"",
+            "2:40: \"Authorization\" is listed twice",
+            "3:16: expected \"anonymous\" or \"reject\"",
+            "4:10: expected \"problem\" or \"portkey\": did you mean \"portkey\"?",
+        ],
+    ),
+    (
+        "[access.trusted_headers]\nx-a = { key = \"a\", scope = \"request\" }\nx-b = { key = \"\", scope = \"forced\" }\ncookie = { key = \"c\", scope = \"forced\" }\nx-d = { scope = \"forced\" }",
+        &[
+            "2:28: expected \"fallback\", \"api_key\", \"workspace\", or \"forced\"",
+            "3:15: expected the key of a tag: 1 to 128 characters",
+            "4:1: the header \"cookie\" is for credentials, which cannot be tags",
+            "5:1: expected the key \"key\"",
+        ],
+    ),
+    (
+        "[jwt]\njwks_url = \"jwks.json\"\nalgorithms = [\"HS256\"]\nissuer = \"i\"",
+        &["1:2: expected the key \"audience\"", "2:12: expected an http or https URL", "3:15: expected \"ES256\","],
+    ),
+    (
+        "[screening]\nemals = \"mask\"\ncards = \"blur\"",
+        &[
+            "2:1: unknown key \"emals\": did you mean \"emails\"?",
+            "3:9: expected \"mask\", \"hash\", \"drop\", or \"off\"",
+        ],
+    ),
+    (
+        "[contract]\nmode = \"rejct\"",
+        &[
+            "1:2: expected the key \"schema\"",
+            "2:8: expected \"off\", \"report\", or \"reject\": did you mean \"reject\"?",
+        ],
+    ),
+    ("a = 1\na = 2", &["1:1: unknown key", "2:1: invalid TOML: duplicate key"]),
+    ("[names\naliases = 1\n[zzz]", &["1:7: invalid TOML: ", "3:2: unknown key \"zzz\""]),
+];
+
 #[test]
 fn reports_every_problem_with_its_position() {
     let zeros = "0".repeat(64);
     let mut failures = Vec::new();
-    for (text, expected) in [
-        (
-            "[api_keys.web]\nworkspce = \"acme\"\n",
-            &[
-                "1:11: expected one or two secrets, found none",
-                "2:1: unknown key \"workspce\": did you mean \"workspace\"?",
-            ][..],
-        ),
-        ("[workspace.acme]", &["1:2: unknown key \"workspace\": did you mean \"workspaces\"?"]),
-        ("zzz = 1", &["1:1: unknown key \"zzz\": expected \"access\","]),
-        ("[workspaces.a]\nname = 1", &["2:8: expected a string, found an integer"]),
-        ("workspaces = 1", &["1:14: expected a table, found an integer"]),
-        (
-            "[workspaces.a]\nmetadata = { \"größe\" = 1, b = [] }",
-            &["2:24: expected a string, found an integer", "2:27: expected a string, found a list"],
-        ),
-        (
-            "[workspaces.a.limits]\ntags = 0\nvalue_chars = \"1\"\noverflow = \"dorp\"",
-            &[
-                "2:8: expected a positive integer",
-                "3:15: expected a positive integer, found a string",
-                "4:12: expected \"truncate\", \"drop\", or \"reject\": did you mean \"drop\"?",
-            ],
-        ),
-        (
-            "[workspaces.a]\nmetadata = { long = \"LONG\" }",
-            &["2:21: tag \"long\" is not within the limits (value_truncated)"],
-        ),
-        (
-            "[workspaces.acme]\n[api_keys.web]\nworkspace = \"acmee\"\nsecrets = [{ sha256 = \"ZEROS\" }]",
-            &["3:13: unknown workspace \"acmee\": did you mean \"acme\"?"],
-        ),
-        (
-            "[api_keys.web]\nsecrets = [{ sha256 = \"00\" }, { expires_at = 2027-01-01 }]",
-            &[
-                "2:23: expected 64 hexadecimal digits (the SHA-256 of the whole key), found 2 characters",
-                "2:31: expected the key \"sha256\"",
-                "2:46: expected a time with an offset, such as 2027-06-30T00:00:00Z",
-            ],
-        ),
-        (
-            "[api_keys.web]\nsecrets = [{ sha256 = \"ZEROS\" }, { sha256 = \"ONES\" }, { sha256 = \"TWOS\" }]",
-            &["2:1: expected at most two secrets, found 3: remove the oldest"],
-        ),
-        (
-            "[api_keys.a]\nsecrets = [{ sha256 = \"ZEROS\" }]\n[api_keys.b]\nsecrets = [{ sha256 = \"ONES\" }, { sha256 = \"ZEROS\" }]",
-            &["4:104: the API key \"a\" has the same secret"],
-        ),
-        (
-            "[api_keys.a]\nsecrets = [{ sha256 = \"ZEROS\" }]\npermissions = [\"logs.view\", \"log.write\"]\nexpires_at = 2027-01-01T00:00:00",
-            &[
-                "3:29: expected \"analytics.view\", \"logs.view\", \"logs.write\", \"logs.export\", \"keys.list\", or \"admin\": did you mean \"logs.write\"?",
-                "4:14: expected a time with an offset, such as 2027-06-30T00:00:00Z",
-            ],
-        ),
-        (
-            "[api_keys.sk-live-1]\nsecrets = [{ sha256 = \"ZEROS\" }]",
-            &["1:11: the name looks like a key: expected a name that events may show"],
-        ),
-        (
-            "[virtual_keys.v]\nprovider = \"\"\nbase_url = \"https://u:p@h.example?k=v\"\nsecret_env = \"TOWER_TAGGING_TEST_UNSET\"\nworkspaces = [\"acme\"]",
-            &[
-                "2:12: expected the name of a provider, such as \"openai\"",
-                "3:12: expected a URL without credentials: use `secret_env` or `secret_file`",
-                "4:14: the environment variable is not set",
-                "5:15: unknown workspace \"acme\"",
-            ],
-        ),
-        (
-            "[virtual_keys.v]\nprovider = \"p\"\nbase_url = \"ftp://h.example\"\nsecret_file = \"/does/not/exist\"",
-            &[
-                "3:12: expected an http or https URL, such as \"https://api.openai.com\"",
-                "4:15: cannot read the file (",
-            ],
-        ),
-        (
-            "[virtual_keys.v]\nprovider = \"p\"\nbase_url = \"https://h.example?k=v\"",
-            &["1:15: expected a secret (`secret_env` or `secret_file`)", "3:12: expected a URL without a query (`?`)"],
-        ),
-        (
-            "[access]\nkey_headers = [\"x y\", \"authorization\", \"Authorization\"]\nunknown_keys = \"deny\"\nerrors = \"Portkey\"",
-            &[
-                "2:16: invalid header name \"x y\"",
-                "2:40: \"Authorization\" is listed twice",
-                "3:16: expected \"anonymous\" or \"reject\"",
-                "4:10: expected \"problem\" or \"portkey\": did you mean \"portkey\"?",
-            ],
-        ),
-        (
-            "[access.trusted_headers]\nx-a = { key = \"a\", scope = \"request\" }\nx-b = { key = \"\", scope = \"forced\" }\ncookie = { key = \"c\", scope = \"forced\" }\nx-d = { scope = \"forced\" }",
-            &[
-                "2:28: expected \"fallback\", \"api_key\", \"workspace\", or \"forced\"",
-                "3:15: expected the key of a tag: 1 to 128 characters",
-                "4:1: the header \"cookie\" is for credentials, which cannot be tags",
-                "5:1: expected the key \"key\"",
-            ],
-        ),
-        (
-            "[jwt]\njwks_url = \"jwks.json\"\nalgorithms = [\"HS256\"]\nissuer = \"i\"",
-            &["1:2: expected the key \"audience\"", "2:12: expected an http or https URL", "3:15: expected \"ES256\","],
-        ),
-        (
-            "[screening]\nemals = \"mask\"\ncards = \"blur\"",
-            &[
-                "2:1: unknown key \"emals\": did you mean \"emails\"?",
-                "3:9: expected \"mask\", \"hash\", \"drop\", or \"off\"",
-            ],
-        ),
-        (
-            "[contract]\nmode = \"rejct\"",
-            &[
-                "1:2: expected the key \"schema\"",
-                "2:8: expected \"off\", \"report\", or \"reject\": did you mean \"reject\"?",
-            ],
-        ),
-        ("a = 1\na = 2", &["1:1: unknown key", "2:1: invalid TOML: duplicate key"]),
-        ("[names\naliases = 1\n[zzz]", &["1:7: invalid TOML: ", "3:2: unknown key \"zzz\""]),
-    ] {
+    for &(text, expected) in PROBLEMS {
         let text = text.replace("LONG", &"x".repeat(129)).replace("ZEROS", &zeros);
         let text = text.replace("ONES", &"1".repeat(64)).replace("TWOS", &"2".repeat(64));
         let found = problems(&text);
