@@ -25,7 +25,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("client", &["tagging", "propagate", "request"]),
     ("otel", &["tagging", "request", "sink", "event", "usage", "trace", "metadata"]),
     ("store", &["sink", "row", "event", "usage", "trace", "metadata"]),
-    ("registry", &["tagging", "request", "event", "usage", "sources", "trace", "metadata", "store"]),
+    ("registry", &["tagging", "request", "sink", "event", "usage", "sources", "trace", "metadata", "store"]),
     ("guide", &[]),
 ];
 

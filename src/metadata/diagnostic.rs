@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::text::truncated;
 
-use super::{diagnostic_code::DiagnosticCode, tag_filter::TagFilter};
+use super::diagnostic_code::DiagnosticCode;
 
 /// A note that something was truncated, coerced, dropped, or shadowed, and why.
 ///
@@ -86,9 +86,9 @@ impl<'a> Diagnostic<'a> {
     }
 
     /// Converts into a diagnostic whose texts a filter has screened.
-    pub(crate) fn screened_by(self, filter: &dyn TagFilter) -> Diagnostic<'static> {
-        let screened = |text: Cow<'_, str>| limited(Cow::Owned(filter.screen(&text).into_owned()));
-        Diagnostic { code: self.code, key: self.key.map(screened), detail: self.detail.map(screened) }
+    pub(crate) fn screened_by(self, screen: impl Fn(&str) -> String) -> Diagnostic<'static> {
+        let screened = |text: Cow<'_, str>| limited(Cow::Owned(screen(&text)));
+        Diagnostic { code: self.code, key: self.key.map(&screened), detail: self.detail.map(screened) }
     }
 
     /// Returns a copy that borrows the text.

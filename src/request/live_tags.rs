@@ -260,7 +260,7 @@ impl LiveTags {
         self.merged();
         let Self { scopes, notes, merged, caller, .. } = self;
         let screened = |note: Diagnostic<'_>| match filter_of(caller) {
-            Some(filter) => note.screened_by(filter),
+            Some(filter) => note.screened_by(|text| filter.screen(text).into_owned()),
             None => note.into_owned(),
         };
         let mut list: Vec<_> = notes.iter().map(screened).collect();

@@ -1,16 +1,19 @@
 use std::{fmt, sync::Arc, time::SystemTime};
 
 use http::request::Parts;
-use tower_layer::Layer;
 
 use crate::{
-    request::{Caller, Rejection, Tags, Verdict},
+    request::{Rejection, Tags},
     sink::Delivery,
 };
 
 use super::{
-    admission::Admission, admission_service::AdmissionService, head_only_tagging_layer::HeadOnlyTaggingLayer,
-    metadata_layer::MetadataLayer, steps::Steps, tagging::Tagging, tagging_layer::TaggingLayer,
+    admission::Admission,
+    admission_decision::{Decision, decide},
+    head_only_tagging_layer::HeadOnlyTaggingLayer,
+    metadata_layer::MetadataLayer,
+    steps::Steps,
+    tagging_layer::TaggingLayer,
 };
 
 /// A [`TaggingLayer`] that identifies callers, and admits only some of their requests.
@@ -61,16 +64,8 @@ use super::{
 /// ```
 #[derive(Clone)]
 pub struct AdmissionLayer {
-    head: HeadOnlyTaggingLayer,
+    pub(super) head: HeadOnlyTaggingLayer,
     admission: Arc<dyn Admission>,
-}
-
-/// The decision about a request.
-pub(super) enum Decision {
-    Call,
-    /// The rules of the caller wait for the field `user` of the body.
-    ReadBody(Arc<dyn Caller>),
-    Reject(Box<Rejection>),
 }
 
 impl AdmissionLayer {
@@ -113,29 +108,8 @@ impl AdmissionLayer {
     }
 }
 
-/// Asks the rules of the caller.
-pub(super) fn decide(tags: &Tags, caller: Arc<dyn Caller>, may_learn_user: bool) -> Decision {
-    match tags.check(&*caller, may_learn_user) {
-        Verdict::ReadBody if may_learn_user => Decision::ReadBody(caller),
-        Verdict::Admit | Verdict::ReadBody => Decision::Call,
-        Verdict::Report(notes) => {
-            notes.into_iter().for_each(|note| tags.diagnose(note));
-            Decision::Call
-        }
-        Verdict::Reject(rejection) => Decision::Reject(rejection),
-    }
-}
-
 impl fmt::Debug for AdmissionLayer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AdmissionLayer").field("tagging", &self.head).finish_non_exhaustive()
-    }
-}
-
-impl<S> Layer<S> for AdmissionLayer {
-    type Service = Tagging<AdmissionService<S>>;
-
-    fn layer(&self, inner: S) -> Self::Service {
-        Tagging::new(AdmissionService::new(inner, self.clone()), self.head.clone())
     }
 }

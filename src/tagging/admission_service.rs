@@ -7,17 +7,15 @@ use std::{
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
+use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::request::Tags;
 
 use super::{
-    admission_body::AdmissionBody,
-    admission_future::AdmissionFuture,
-    admission_layer::{AdmissionLayer, Decision},
-    read_ahead::ReadAhead,
-    replay_body::ReplayBody,
-    request_body::RequestBody,
+    admission_body::AdmissionBody, admission_decision::Decision, admission_future::AdmissionFuture,
+    admission_layer::AdmissionLayer, read_ahead::ReadAhead, replay_body::ReplayBody, request_body::RequestBody,
+    tagging::Tagging,
 };
 
 /// The middleware of [`AdmissionLayer`], within [`Tagging`](super::Tagging).
@@ -80,5 +78,13 @@ where
                 AdmissionFuture::reading(ReadAhead::new(service, head, body, tags, caller))
             }
         }
+    }
+}
+
+impl<S> Layer<S> for AdmissionLayer {
+    type Service = Tagging<AdmissionService<S>>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        Tagging::new(AdmissionService::new(inner, self.clone()), self.head.clone())
     }
 }

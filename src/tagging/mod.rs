@@ -110,6 +110,7 @@
 
 mod admission;
 mod admission_body;
+mod admission_decision;
 mod admission_future;
 mod admission_layer;
 mod admission_service;

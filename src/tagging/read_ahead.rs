@@ -12,7 +12,7 @@ use http_body::{Body, Frame};
 use crate::request::{Caller, Rejection, Tags};
 
 use super::{
-    admission_layer::{Decision, decide},
+    admission_decision::{Decision, decide},
     replay_body::ReplayBody,
     request_body::RequestBody,
 };

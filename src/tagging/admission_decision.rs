@@ -1,0 +1,24 @@
+use std::sync::Arc;
+
+use crate::request::{Caller, Rejection, Tags, Verdict};
+
+/// The decision about a request.
+pub(super) enum Decision {
+    Call,
+    /// The rules of the caller wait for the field `user` of the body.
+    ReadBody(Arc<dyn Caller>),
+    Reject(Box<Rejection>),
+}
+
+/// Asks the rules of the caller.
+pub(super) fn decide(tags: &Tags, caller: Arc<dyn Caller>, may_learn_user: bool) -> Decision {
+    match tags.check(&*caller, may_learn_user) {
+        Verdict::ReadBody if may_learn_user => Decision::ReadBody(caller),
+        Verdict::Admit | Verdict::ReadBody => Decision::Call,
+        Verdict::Report(notes) => {
+            notes.into_iter().for_each(|note| tags.diagnose(note));
+            Decision::Call
+        }
+        Verdict::Reject(rejection) => Decision::Reject(rejection),
+    }
+}
