@@ -512,6 +512,8 @@ async fn screening_covers_tags_of_clients_handlers_claims_and_keys() {
         .map(|note| note.key())
         .collect();
     assert_eq!(screened, [Some("_user"), Some("card"), Some("note")]);
+    let screened = governed.registry.report().screened;
+    assert!(["emails", "secrets", "cards"].iter().all(|kind| screened[*kind] > 0), "{screened:?}");
 }
 
 /// Every way in which a client or handler may try to set a trusted tag.

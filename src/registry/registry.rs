@@ -166,9 +166,12 @@ impl Registry {
         let keys = snapshot.keys.iter().map(|key| (key.name.to_string(), key.rules.counters.read()));
         let workspaces = snapshot.workspaces.iter();
         let workspaces = workspaces.map(|workspace| (workspace.slug.to_string(), workspace.counters.read()));
+        let screened = snapshot.screening.counts().into_iter();
         RegistryReport {
             keys: keys.collect(),
             workspaces: workspaces.collect(),
+            screened: screened.map(|(kind, count)| (kind.as_str().to_owned(), count)).collect(),
+            screened_tags: snapshot.screening.tag_counts().into_iter().collect(),
             anonymous: snapshot.anonymous.counters.read(),
         }
     }

@@ -26,6 +26,9 @@ pub(crate) fn build(
         rules::add_contract(&mut anonymous, builder.contract);
     }
     let (names, screening) = (builder.names.unwrap_or_default(), builder.screening.unwrap_or_default());
+    if let Some(previous) = previous {
+        screening.continue_counts(&previous.screening);
+    }
     let workspaces = workspaces::check(builder.workspaces, &anonymous, previous, problems);
     let mut keys = api_keys::check(builder.api_keys, &anonymous, &workspaces, previous, problems);
     for rules in keys.entries.iter_mut().map(|key| &mut key.rules).chain([&mut anonymous]) {

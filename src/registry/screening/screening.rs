@@ -82,11 +82,6 @@ impl Screening {
         (screened, kinds)
     }
 
-    /// Screens the key of a tag. Parts that would be dropped are masked.
-    pub fn screen_key<'t>(&self, key: &'t str) -> Cow<'t, str> {
-        self.screen(key)
-    }
-
     /// Screens another text. Parts that would be dropped are masked.
     pub fn screen<'t>(&self, text: &'t str) -> Cow<'t, str> {
         let screened = self.rules.as_ref().and_then(|rules| rules.screen(text, &mut Vec::new()));
@@ -98,6 +93,22 @@ impl Screening {
         let Some(rules) = &self.rules else { return Vec::new() };
         let kinds = ScreeningKind::ALL.iter().zip(&rules.counts).filter(|(kind, _)| rules.is_on(**kind));
         kinds.map(|(kind, count)| (*kind, count.load(Ordering::Relaxed))).collect()
+    }
+
+    /// Continues the counts of a screening that this one replaces.
+    pub(crate) fn continue_counts(&self, previous: &Self) {
+        let (Some(rules), Some(previous)) = (&self.rules, &previous.rules) else { return };
+        if Arc::ptr_eq(rules, previous) {
+            return;
+        }
+        let add =
+            |count: &AtomicU64, more: &AtomicU64| count.fetch_add(more.load(Ordering::Relaxed), Ordering::Relaxed);
+        rules.counts.iter().zip(&previous.counts).for_each(|(count, more)| _ = add(count, more));
+        for (key, rule) in &rules.tags {
+            if let Some(previous) = previous.tags.get(key) {
+                add(&rule.count, &previous.count);
+            }
+        }
     }
 
     /// Returns the number of values that the rule of each tag was applied to, sorted by key.
