@@ -12,30 +12,51 @@ use crate::Metadata;
 pub(crate) fn look_alikes(tags: &Metadata, is_trusted: &dyn Fn(usize) -> bool) -> Vec<usize> {
     let keys = || tags.iter().map(|(key, _)| key).enumerate();
     let trusted = || keys().filter(|(at, _)| is_trusted(*at)).map(|(_, key)| key);
+    // Almost every key differs from all trusted ones in length.
+    let (mut lengths, mut is_all_ascii) = (0, true);
+    for key in trusted() {
+        lengths |= length_bit(key);
+        is_all_ascii &= key.is_ascii();
+    }
+    if lengths == 0 {
+        return Vec::new();
+    }
     // A prototype takes much longer than a comparison, so each is computed once.
     let mut prototypes: Option<Vec<(&str, String)>> = None;
-    let is_all_ascii = trusted().all(str::is_ascii);
     let mut is_look_alike = |key: &str| {
         if key.is_ascii() && is_all_ascii {
-            return trusted().any(|trusted| is_ascii_look_alike(key, trusted));
+            let key = trimmed(key);
+            return lengths & length_bit(key) != 0 && trusted().any(|trusted| is_same(key, trimmed(trusted)));
         }
         let prototypes =
             prototypes.get_or_insert_with(|| trusted().map(|trusted| (trusted, prototype(trusted))).collect());
         let own = prototype(key);
         let looks_like = |(trusted, prototype): &(&str, String)| {
             let are_ascii = key.is_ascii() && trusted.is_ascii();
-            if are_ascii { is_ascii_look_alike(key, trusted) } else { key != *trusted && own == *prototype }
+            if are_ascii { is_same(trimmed(key), trimmed(trusted)) } else { own == *prototype }
         };
         prototypes.iter().any(looks_like)
     };
     keys().filter(|(at, key)| !is_trusted(*at) && is_look_alike(key)).map(|(at, _)| at).collect()
 }
 
-fn is_ascii_look_alike(key: &str, trusted: &str) -> bool {
-    key != trusted && trimmed(key).eq_ignore_ascii_case(trimmed(trusted))
+/// Compares trimmed ASCII keys.
+fn is_same(key: &str, trusted: &str) -> bool {
+    key.len() == trusted.len() && key.eq_ignore_ascii_case(trusted)
 }
 
+/// Returns a bit for the length of a trimmed ASCII key.
+fn length_bit(key: &str) -> u64 {
+    1 << trimmed(key).len().min(63)
+}
+
+/// Removes white space and control characters around an ASCII key.
 fn trimmed(key: &str) -> &str {
+    let is_visible = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_graphic);
+    let bytes = key.as_bytes();
+    if is_visible(bytes.first()) && is_visible(bytes.last()) {
+        return key;
+    }
     key.trim_matches(|letter: char| letter.is_ascii_whitespace() || letter.is_ascii_control())
 }
 

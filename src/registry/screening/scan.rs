@@ -60,6 +60,30 @@ const SEPARATOR: u8 = 4;
 const COLON: u8 = 8;
 const CAPITAL: u8 = 16;
 const SPACE: u8 = 32;
+const DIGIT: u8 = 64;
+
+/// The classes of each byte.
+static CLASSES: [u8; 256] = classes();
+
+#[allow(clippy::indexing_slicing, reason = "evaluated by the compiler")]
+const fn classes() -> [u8; 256] {
+    let mut classes = [0; 256];
+    let mut byte = 0_u8;
+    while byte < 128 {
+        classes[byte as usize] = match byte {
+            b'a'..=b'z' => LETTER,
+            b'A'..=b'Z' => LETTER | CAPITAL,
+            b'0'..=b'9' => DIGIT,
+            b'@' | b'%' => AT,
+            b' ' => SEPARATOR | SPACE,
+            b'-' | b'.' | b'/' | b'(' | b'+' => SEPARATOR,
+            b':' | b'=' => COLON,
+            _ => 0,
+        };
+        byte += 1;
+    }
+    classes
+}
 
 /// The classes of the bytes of a text.
 #[derive(Clone, Copy, Debug, Default)]
@@ -72,16 +96,9 @@ impl Content {
     fn of(text: &str) -> Self {
         let mut content = Self::default();
         for byte in text.bytes() {
-            content.digits += usize::from(byte.is_ascii_digit());
-            content.classes |= match byte {
-                b'a'..=b'z' => LETTER,
-                b'A'..=b'Z' => LETTER | CAPITAL,
-                b'@' | b'%' => AT,
-                b' ' => SEPARATOR | SPACE,
-                b'-' | b'.' | b'/' | b'(' | b'+' => SEPARATOR,
-                b':' | b'=' => COLON,
-                _ => 0,
-            };
+            let class = CLASSES.get(usize::from(byte)).copied().unwrap_or_default();
+            content.digits += usize::from(class == DIGIT);
+            content.classes |= class;
         }
         content
     }
