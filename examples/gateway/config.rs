@@ -57,6 +57,9 @@ impl Config {
         let upstream = variable("UPSTREAM")?.map(|url| parse_upstream(&url)).transpose()?;
         let tagging = match variable("TAGGING")?.as_deref() {
             None | Some("on") => Some(tagging(upstream.as_ref())?),
+            Some("off") if variable("CONFIG")?.is_some() => {
+                return Err("TAGGING: \"off\" would disable the registry of CONFIG".to_owned());
+            }
             Some("off") => None,
             Some(word) => return Err(format!("TAGGING: invalid value {word:?}: expected \"on\" or \"off\"")),
         };

@@ -10,7 +10,9 @@ use super::{filtered_tag::FilteredTag, metadata::Metadata, scope::Scope};
 pub trait TagFilter: fmt::Debug + Send + Sync {
     /// Filters one tag.
     ///
-    /// The scope is [`Scope::Request`] for tags of a client, and [`Scope::Handler`] for those of the service.
+    /// The scope is [`Scope::Request`] for tags of a client, and [`Scope::Handler`] for those of the service. Tags of trusted
+    /// scopes that a resolver, an outer layer, or [`Tags::extend_scope`](crate::Tags::extend_scope) sets pass the filter as
+    /// well.
     fn filter<'t>(&self, scope: Scope, key: &'t str, value: &'t str) -> FilteredTag<'t>;
 
     /// Rewrites another text of the event that may contain data of the client.

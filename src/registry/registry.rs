@@ -1,4 +1,5 @@
 use std::{
+    borrow::Cow,
     collections::BTreeMap,
     fmt,
     path::{Path, PathBuf},
@@ -149,6 +150,11 @@ impl Registry {
     /// Returns the source, and how current the state is.
     pub fn status(&self) -> RegistryStatus {
         self.shared.status(SystemTime::now())
+    }
+
+    /// Screens a text that belongs to no tag.
+    pub(crate) fn screened<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        self.shared.current().screening.screen(text)
     }
 
     /// Returns the coverage of every tag that a contract names, ordered by key.

@@ -6,8 +6,9 @@ use crate::metadata::Metadata;
 pub struct Candidate<'a> {
     /// The effective metadata so far. Tags that a handler sets come too late.
     pub metadata: &'a Metadata,
-    /// The request body has not been read, and its field `user` may still fill the tag `_user`.
+    /// The request body has not been read, and its field `user` may still set the effective tag `_user`.
     ///
-    /// [`Verdict::ReadBody`](super::Verdict::ReadBody) asks for it. Otherwise, a missing tag stays missing.
+    /// [`Verdict::ReadBody`](super::Verdict::ReadBody) asks for it. Rules that depend on `_user` must ask, because the value of
+    /// the body may replace a default.
     pub may_learn_user: bool,
 }

@@ -21,6 +21,7 @@ use super::{caller::Caller, settled_tags::SettledTags, tag_rules::TagRules};
 /// Reading and merging are put off until the service, a layer, or a sink asks for the result. If they do not, the request
 /// pays only for copying its headers, and the sink's thread does the rest.
 #[derive(Debug, Default)]
+#[allow(clippy::struct_excessive_bools, reason = "each is an independent fact about the request")]
 pub(crate) struct LiveTags {
     /// The rules of the outermost layer. They stay for the next request, which usually has the same ones, because a
     /// reference count that two threads write is slow.
@@ -42,6 +43,10 @@ pub(crate) struct LiveTags {
     counts_shadowed: bool,
     /// The caller's rules have seen the result.
     is_reported: bool,
+    /// The reason to reject the request because of the field `user` of its body.
+    user_rejection: Option<Diagnostic<'static>>,
+    /// The field `user` of the body comes too late.
+    ignores_body_user: bool,
 }
 
 /// The effective metadata.
@@ -60,6 +65,9 @@ pub(crate) struct FinalTags {
     pub(crate) diagnostics: Vec<Diagnostic<'static>>,
     shadowed: usize,
 }
+
+/// The tag that the field `user` of a request body fills.
+const USER: &str = "_user";
 
 /// Captured headers above this size, in bytes, are read immediately, so that they do not wait for a sink; larger buffers are
 /// not recycled.
@@ -90,7 +98,7 @@ impl LiveTags {
         }
         self.change();
         rules.capture(headers, &mut self.captured);
-        let filter = filter_of(&self.caller);
+        let filter = filter_of(self.caller.as_ref());
         let limits = self.caller_limits.unwrap_or(*rules.limits());
         let caller = (filter, &limits);
         let rejection = rules.read(&self.captured, trusted.as_ref(), caller, &mut self.scopes, &mut self.notes);
@@ -120,7 +128,7 @@ impl LiveTags {
         // `rules()` would borrow the scopes as well.
         let rules = self.rules.as_ref().filter(|_| self.has_begun)?;
         let limits = self.caller_limits.unwrap_or(*rules.limits());
-        let caller = (filter_of(&self.caller), &limits);
+        let caller = (filter_of(self.caller.as_ref()), &limits);
         let trusted = self.trusted.as_ref();
         let rejection = rules.read(&self.captured, trusted, caller, &mut self.scopes, &mut self.notes);
         self.captured.reset(MAX_CAPTURED_BYTES);
@@ -135,11 +143,14 @@ impl LiveTags {
         limits: Option<Limits>,
         mut scopes: Scopes,
     ) -> Option<Diagnostic<'static>> {
-        (self.caller, self.caller_limits) = (caller, limits);
+        // As everywhere, the rules of the outermost layer apply.
+        if self.caller.is_none() {
+            (self.caller, self.caller_limits) = (caller, limits);
+        }
         if self.has_begun && !self.is_read {
             // Those of a resolver or an outer layer are about this request, so they are stronger.
             if let Some(trusted) = &self.trusted {
-                scopes.add_all(trusted);
+                scopes.add_all(&filtered(trusted, filter_of(self.caller.as_ref())));
             }
             self.trusted = Some(scopes);
             return self.read();
@@ -156,6 +167,11 @@ impl LiveTags {
         rejection.into_iter().flatten().next()
     }
 
+    /// Sets the rules of a call that the request of another caller makes.
+    pub(crate) fn inherit(&mut self, rules: Arc<dyn Caller>) {
+        self.caller.get_or_insert(rules);
+    }
+
     /// Returns the rules of the caller.
     pub(crate) fn caller(&self) -> Option<&Arc<dyn Caller>> {
         self.caller.as_ref()
@@ -166,6 +182,37 @@ impl LiveTags {
         self.rules().is_some_and(|rules| rules.sources().reads_body_user())
     }
 
+    /// Returns `true` if the field `user` of the request body would set the effective tag `_user`.
+    pub(crate) fn may_learn_user(&mut self) -> bool {
+        if !self.reads_body_user() {
+            return false;
+        }
+        let precedence = self.rules().map_or_else(Precedence::default, TagRules::precedence);
+        let merged = self.merged();
+        let Some(at) = merged.metadata.iter().position(|(key, _)| key == USER) else { return true };
+        let is_blank = merged.metadata.get(USER).is_none_or(str::is_empty);
+        match merged.sources.get(at) {
+            Some(Scope::Request | Scope::Handler) => is_blank,
+            // Whether the client's value would be stronger.
+            Some(source) => {
+                let order = precedence.strongest_first();
+                let rank = |scope: &Scope| order.iter().position(|other| other == scope);
+                rank(&Scope::Request) < rank(source)
+            }
+            None => true,
+        }
+    }
+
+    /// Takes the reason to reject the request because of the field `user` of its body.
+    pub(crate) fn take_user_rejection(&mut self) -> Option<Diagnostic<'static>> {
+        self.user_rejection.take()
+    }
+
+    /// Ignores the field `user` of the body from now on.
+    pub(crate) fn ignore_body_user(&mut self) {
+        self.ignores_body_user = true;
+    }
+
     /// Sets tags of the client or the service. Returns the reason if the request is rejected.
     fn write<'t>(
         &mut self,
@@ -174,7 +221,7 @@ impl LiveTags {
     ) -> Option<Diagnostic<'static>> {
         let limits = self.limits();
         let writer = TagWriter::new(self.scopes.get_mut(scope), &limits, &mut self.notes);
-        let mut writer = writer.filtered_by(filter_of(&self.caller), scope);
+        let mut writer = writer.filtered_by(filter_of(self.caller.as_ref()), scope);
         for (key, value) in tags {
             writer.set(key, value);
         }
@@ -195,7 +242,9 @@ impl LiveTags {
 
     /// Sets `_user` from the request body, unless the client or the service has set it to a non-empty value.
     pub(crate) fn fill_user(&mut self, user: Option<&str>, note: Option<DiagnosticCode>) {
-        const USER: &str = "_user";
+        if self.ignores_body_user {
+            return;
+        }
         self.change();
         let is_blank = |scope| self.scopes.get(scope).get(USER).is_none_or(str::is_empty);
         if !is_blank(Scope::Request) || !is_blank(Scope::Handler) {
@@ -203,13 +252,14 @@ impl LiveTags {
         }
         let limits = self.limits();
         let writer = TagWriter::new(self.scopes.get_mut(Scope::Request), &limits, &mut self.notes);
-        let mut writer = writer.filtered_by(filter_of(&self.caller), Scope::Request);
+        let mut writer = writer.filtered_by(filter_of(self.caller.as_ref()), Scope::Request);
         if let Some(code) = note {
             writer.note(Diagnostic::new(code).with_key("user"));
         }
         if let Some(user) = user {
             writer.set(USER, user);
         }
+        self.user_rejection = writer.into_rejection();
     }
 
     /// Removes a tag that the client or the service set, and returns its value.
@@ -227,6 +277,10 @@ impl LiveTags {
             self.write(Scope::Handler, &metadata);
             return;
         }
+        let metadata = match filter_of(self.caller.as_ref()) {
+            Some(filter) => filter_trusted(scope, &metadata, filter),
+            None => metadata,
+        };
         self.limits().add_within(&mut self.scopes, scope, metadata, &mut self.notes);
     }
 
@@ -248,7 +302,7 @@ impl LiveTags {
         self.merged.get_or_insert_with(|| {
             let (metadata, sources) = self.scopes.merge(precedence);
             let mut merged = MergedTags { metadata, sources, look_alikes: Vec::new() };
-            if let Some(filter) = filter_of(&self.caller) {
+            if let Some(filter) = filter_of(self.caller.as_ref()) {
                 merged.leave_out_look_alikes(filter);
             }
             merged
@@ -259,7 +313,7 @@ impl LiveTags {
     pub(crate) fn diagnostics(&mut self) -> Vec<Diagnostic<'static>> {
         self.merged();
         let Self { scopes, notes, merged, caller, .. } = self;
-        let screened = |note: Diagnostic<'_>| match filter_of(caller) {
+        let screened = |note: Diagnostic<'_>| match filter_of(caller.as_ref()) {
             Some(filter) => note.screened_by(|text| filter.screen(text).into_owned()),
             None => note.into_owned(),
         };
@@ -322,11 +376,17 @@ impl LiveTags {
 
     /// Counts what was not counted, for a request whose event is dropped unread.
     fn drop_unread(&mut self) {
-        self.count_pending();
-        if self.caller.is_some() && !self.is_reported {
-            let tags = self.settle();
-            self.report(&tags, None);
+        if self.caller.is_none() {
+            return self.count_pending();
         }
+        // The rules of the caller must not panic while another panic unwinds.
+        _ = catch_unwind(AssertUnwindSafe(|| {
+            self.count_pending();
+            if !self.is_reported {
+                let tags = self.settle();
+                self.report(&tags, None);
+            }
+        }));
     }
 
     /// Counts the shadowed tags unless they have been counted.
@@ -366,7 +426,9 @@ impl Drop for LiveTags {
 impl MergedTags {
     /// Removes the tags of the client and the handler whose keys look like those of trusted tags.
     fn leave_out_look_alikes(&mut self, filter: &dyn TagFilter) {
-        let is_trusted = |at: usize| self.sources.get(at).is_some_and(|source| source.is_trusted());
+        // A default is overridden by everything, so nothing needs to pretend to be one.
+        let is_trusted =
+            |at: usize| self.sources.get(at).is_some_and(|source| source.is_trusted() && *source != Scope::Fallback);
         let found = filter.look_alikes(&self.metadata, &is_trusted);
         let key_at = |at: &usize| Some((*at, self.metadata.iter().nth(*at)?.0.to_owned()));
         let found: Vec<_> = found.iter().filter(|at| !is_trusted(**at)).filter_map(key_at).collect();
@@ -386,8 +448,21 @@ impl FinalTags {
     }
 }
 
-fn filter_of(caller: &Option<Arc<dyn Caller>>) -> Option<&dyn TagFilter> {
-    caller.as_deref().map(|caller| caller as &dyn TagFilter)
+/// Returns trusted tags that code set for this request, as the caller's filter rewrites them.
+fn filtered(scopes: &Scopes, filter: Option<&dyn TagFilter>) -> Scopes {
+    let Some(filter) = filter else { return scopes.clone() };
+    Scope::ALL.iter().fold(Scopes::new(), |filtered, scope| {
+        filtered.with(*scope, filter_trusted(*scope, scopes.get(*scope), filter))
+    })
+}
+
+fn filter_trusted(scope: Scope, tags: &Metadata, filter: &dyn TagFilter) -> Metadata {
+    let kept = tags.iter().map(|(key, value)| filter.filter(scope, key, value)).filter(|tag| !tag.is_dropped);
+    kept.map(|tag| (tag.key, tag.value)).collect()
+}
+
+fn filter_of(caller: Option<&Arc<dyn Caller>>) -> Option<&dyn TagFilter> {
+    caller.map(|caller| &**caller as &dyn TagFilter)
 }
 
 /// Returns the tags of the client, or else of the handler, that a trusted scope overrides.

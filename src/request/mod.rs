@@ -2,6 +2,7 @@
 //!
 //! [`Unsettled`] is the one lazy step: see its documentation.
 
+mod admitted;
 mod agent_run;
 mod caller;
 mod candidate;
@@ -9,6 +10,7 @@ mod current;
 #[cfg(feature = "axum")]
 mod extract;
 mod identity;
+mod inherited_rules;
 mod live_tags;
 #[cfg(feature = "axum")]
 mod missing_tags;
@@ -32,6 +34,7 @@ pub use self::{
     session::Session, settled_tags::SettledTags, step::Step, verdict::Verdict, with_tags::WithTags,
 };
 pub(crate) use self::{
+    inherited_rules::InheritedRules,
     request_state::{OpenRequest, RequestState},
     tag_rules::TagRules,
 };

@@ -1,4 +1,10 @@
-use std::{any::Any, borrow::Cow, sync::Arc, time::SystemTime};
+use std::{
+    any::Any,
+    borrow::Cow,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    time::SystemTime,
+};
 
 use http::{HeaderMap, request::Parts};
 use uuid::Uuid;
@@ -9,7 +15,7 @@ use crate::{
     trace::{IdGenerator, OnwardHeaders, RandomIds, TraceContext, TraceIdLayer},
 };
 
-use super::{identity::Identity, tag_rules::TagRules, unsettled::Unsettled};
+use super::{caller::Caller, identity::Identity, tag_rules::TagRules, unsettled::Unsettled};
 
 /// The state of a request: open until its event is finished.
 pub(crate) struct RequestState {
@@ -90,10 +96,7 @@ impl RequestState {
             facts.rejection = None;
         }
         if let Some(caller) = unsettled.tags.caller() {
-            draft.facts_mut().screen(|text| match caller.screen(text) {
-                Cow::Borrowed(_) => None,
-                Cow::Owned(screened) => Some(screened),
-            });
+            draft.facts_mut().screen(|text| screened(&**caller, text));
         }
         unsettled.tags.finish(!is_counted);
         self.event = Some(draft.finish(unsettled));
@@ -105,6 +108,15 @@ impl RequestState {
 
     pub(super) fn event(&self) -> Option<&Arc<Event>> {
         self.event.as_ref()
+    }
+}
+
+/// Returns the text that a caller's rules replace another one with. If they panic, the text is left out of the event.
+fn screened(caller: &dyn Caller, text: &str) -> Option<String> {
+    match catch_unwind(AssertUnwindSafe(|| caller.screen(text))) {
+        Ok(Cow::Borrowed(_)) => None,
+        Ok(Cow::Owned(screened)) => Some(screened),
+        Err(_) => Some(String::new()),
     }
 }
 
@@ -158,6 +170,10 @@ impl OpenRequest {
         self.facts_mut().rejection.get_or_insert_with(|| reason.into());
     }
 
+    pub(crate) fn is_rejected(&self) -> bool {
+        self.is_rejected
+    }
+
     /// Takes back a rejection.
     pub(crate) fn accept(&mut self) {
         self.is_rejected = false;
@@ -189,8 +205,10 @@ impl OpenRequest {
     pub(crate) fn identify(&mut self, identity: Identity) -> Option<Diagnostic<'static>> {
         let Identity { api_key, workspace, virtual_key, provider, scopes, limits, caller, notes, .. } = identity;
         let facts = self.facts_mut();
-        (facts.api_key, facts.workspace, facts.virtual_key) = (api_key, workspace, virtual_key);
-        self.unsettled.provider = provider;
+        facts.api_key = facts.api_key.take().or(api_key);
+        facts.workspace = facts.workspace.take().or(workspace);
+        facts.virtual_key = facts.virtual_key.take().or(virtual_key);
+        self.unsettled.provider = self.unsettled.provider.take().or(provider);
         let rejection = self.unsettled.tags.identify(caller, limits, scopes);
         for note in notes {
             self.unsettled.tags.note(note);

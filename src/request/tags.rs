@@ -26,13 +26,7 @@ use crate::{
 #[cfg(feature = "llm")]
 use crate::usage::Usage;
 
-use super::{
-    caller::Caller,
-    candidate::Candidate,
-    identity::Identity,
-    request_state::{OpenRequest, RequestState},
-    verdict::Verdict,
-};
+use super::request_state::{OpenRequest, RequestState};
 
 /// A handle to the tags, trace ids, and event of a request.
 ///
@@ -409,24 +403,8 @@ impl Tags {
     }
 
     /// Changes the request. Returns `None` if it has ended.
-    fn change<T>(&self, change: impl FnOnce(&mut OpenRequest) -> T) -> Option<T> {
+    pub(super) fn change<T>(&self, change: impl FnOnce(&mut OpenRequest) -> T) -> Option<T> {
         self.state().open().map(change)
-    }
-
-    /// Sets the caller of the request, and reads its tags. Returns the reason if the request is rejected because of them.
-    pub(crate) fn identify(&self, identity: Identity) -> Option<Diagnostic<'static>> {
-        self.change(|request| request.identify(identity)).flatten()
-    }
-
-    /// Asks the rules of the caller whether the request may proceed.
-    pub(crate) fn check(&self, caller: &dyn Caller, may_learn_user: bool) -> Verdict {
-        // The rules are asked without the lock. The copy of the map is shared.
-        caller.check(&Candidate { metadata: &self.metadata(), may_learn_user })
-    }
-
-    /// Returns `true` if the field `user` of the request body becomes a tag.
-    pub(crate) fn reads_body_user(&self) -> bool {
-        self.change(|request| request.unsettled.tags.reads_body_user()).unwrap_or(false)
     }
 
     /// Takes the fields of the request body.

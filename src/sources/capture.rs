@@ -80,7 +80,13 @@ impl TagSources {
                 Source::AllowListed(index) => {
                     if let Some(entry) = self.allow_list.entries().get(index) {
                         let text = text_of(entry.name.as_str(), value, tags);
-                        tags.fill_or_note(&entry.key, &text);
+                        // Headers of the list that share a key are alternatives.
+                        let mut earlier = self.allow_list.entries().iter().take(index);
+                        if earlier.any(|other| other.key == entry.key) {
+                            tags.fill(&entry.key, &text);
+                        } else {
+                            tags.fill_or_note(&entry.key, &text);
+                        }
                     }
                 }
                 Source::Baggage => baggage::read(&text_of(BAGGAGE.as_str(), value, tags), tags),

@@ -10,6 +10,17 @@ pub(super) enum Decision {
     Reject(Box<Rejection>),
 }
 
+/// Decides about a request whose body was read ahead.
+pub(super) fn decide_after_body(tags: &Tags, caller: Arc<dyn Caller>) -> Decision {
+    // A value that is found later was not checked.
+    tags.ignore_body_user();
+    if let Some(reason) = tags.take_user_rejection() {
+        let rejection = caller.reject(&reason).unwrap_or_else(|| Rejection::of_tags(&reason));
+        return Decision::Reject(Box::new(rejection));
+    }
+    decide(tags, caller, false)
+}
+
 /// Asks the rules of the caller.
 pub(super) fn decide(tags: &Tags, caller: Arc<dyn Caller>, may_learn_user: bool) -> Decision {
     match tags.check(&*caller, may_learn_user) {

@@ -70,9 +70,11 @@ pub struct AdmissionLayer {
 
 impl AdmissionLayer {
     /// Creates a layer around the parts of a [`TaggingLayer`].
+    #[allow(clippy::needless_pass_by_value, reason = "the layer replaces the other one")]
     pub fn new(tagging: TaggingLayer, admission: impl Admission) -> Self {
-        let steps = Steps { admits: true, ..(*tagging.head.steps).clone() };
-        Self { head: HeadOnlyTaggingLayer::new(steps), admission: Arc::new(admission) }
+        let admission: Arc<dyn Admission> = Arc::new(admission);
+        let steps = Steps { admission: Some(Arc::clone(&admission)), ..(*tagging.head.steps).clone() };
+        Self { head: HeadOnlyTaggingLayer::new(steps), admission }
     }
 
     /// Returns the handle to the delivery of events: counts, flush, and shutdown.
@@ -104,7 +106,8 @@ impl AdmissionLayer {
             return Decision::Reject(Box::new(rejection.unwrap_or_else(|| Rejection::of_tags(&reason))));
         }
         let Some(caller) = caller else { return Decision::Call };
-        decide(tags, caller, may_have_user && tags.reads_body_user())
+        let may_learn_user = may_have_user && tags.may_learn_user();
+        decide(tags, caller, may_learn_user)
     }
 }
 

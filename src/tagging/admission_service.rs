@@ -68,7 +68,7 @@ where
         match self.layer.admit(&mut head, &tags, may_have_user) {
             Decision::Reject(rejection) => AdmissionFuture::rejected(&tags, rejection),
             Decision::Call => {
-                let body = ReplayBody::new(body, VecDeque::new());
+                let body = ReplayBody::new(body, VecDeque::new(), false);
                 AdmissionFuture::called(self.inner.call(Request::from_parts(head, body)))
             }
             Decision::ReadBody(caller) => {

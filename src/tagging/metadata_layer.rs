@@ -4,7 +4,7 @@ use http::{HeaderMap, request::Parts};
 
 use crate::{
     metadata::Scopes,
-    request::{Step, TagRules, Tags},
+    request::{Caller, InheritedRules, Step, TagRules, Tags},
     sources::StripHeaders,
     trace::TraceContext,
 };
@@ -13,16 +13,21 @@ use crate::{
 pub(super) type Resolver = Arc<dyn Fn(&Parts) -> Scopes + Send + Sync>;
 
 /// The request that makes the call which a layer around a client observes.
-pub(super) struct Caller {
+pub(super) struct CallingRequest {
     tags: Tags,
     /// The trace at the step or span that makes the call.
     trace: TraceContext,
 }
 
-impl Caller {
+impl CallingRequest {
     /// Returns the trace of the caller, if a call with these headers continues it.
     pub(super) fn trace_for(&self, headers: &HeaderMap) -> Option<&TraceContext> {
         self.tags.trace().continues_into(headers).then_some(&self.trace)
+    }
+
+    /// Returns the rules by which the texts of the call's event are screened.
+    pub(super) fn rules(&self) -> Option<Arc<dyn Caller>> {
+        self.tags.caller_rules().map(|rules| Arc::new(InheritedRules::new(rules)) as Arc<dyn Caller>)
     }
 
     /// Returns the effective tags of the caller, by scope.
@@ -73,14 +78,14 @@ impl MetadataLayer {
 
     /// Returns the request that makes this one, if the layer inherits its tags. `existing` are the tags that this request
     /// already has.
-    pub(super) fn caller(&self, existing: Option<&Tags>) -> Option<Caller> {
+    pub(super) fn caller(&self, existing: Option<&Tags>) -> Option<CallingRequest> {
         let tags = self.inherits.then(Tags::current)??;
         // A layer around the same request has read its tags.
         if existing.is_some_and(|existing| existing.is_of_same_request(&tags)) {
             return None;
         }
         let trace = Step::current().map_or_else(|| tags.trace_of_calls(), |step| step.trace().clone());
-        Some(Caller { tags, trace })
+        Some(CallingRequest { tags, trace })
     }
 
     /// Returns the trusted tags of a request: inherited tags, overridden by the resolver, overridden by the extension of an

@@ -216,7 +216,10 @@ impl Pending {
             .and_then(|length| length.to_str().ok()?.trim_ascii().parse().ok())
             .or(exact_length)
             .unwrap_or(UNKNOWN_LENGTH);
-        self.call.begin(&self.events, response);
+        // The answer of a layer is not that of a provider.
+        if !self.tags.as_ref().is_some_and(Tags::is_rejected) {
+            self.call.begin(&self.events, response);
+        }
         if self.grpc.as_mut().is_some_and(|call| call.head(response)) {
             self.content_length = UNKNOWN_LENGTH;
         }

@@ -12,13 +12,16 @@ use http_body::{Body, Frame};
 use crate::request::{Caller, Rejection, Tags};
 
 use super::{
-    admission_decision::{Decision, decide},
+    admission_decision::{Decision, decide_after_body},
     replay_body::ReplayBody,
     request_body::RequestBody,
 };
 
 /// Maximum number of bytes that are read ahead.
 const MAX_BYTES: u64 = 256 * 1024;
+
+/// Maximum number of frames that are read ahead, because each takes memory in addition to its bytes.
+const MAX_FRAMES: usize = 8 * 1024;
 
 /// A request whose body is read until its fields are known.
 pub(super) struct ReadAhead<S, B: Body> {
@@ -27,6 +30,7 @@ pub(super) struct ReadAhead<S, B: Body> {
     request: Option<(Parts, RequestBody<B>)>,
     frames: VecDeque<Result<Frame<B::Data>, B::Error>>,
     bytes: u64,
+    has_ended: bool,
     tags: Tags,
     caller: Arc<dyn Caller>,
 }
@@ -36,14 +40,17 @@ pub(super) type Ready<S, B> = Result<(S, Request<ReplayBody<B>>), (Tags, Box<Rej
 
 impl<S, B: Body<Error: 'static> + Unpin> ReadAhead<S, B> {
     pub(super) fn new(service: S, head: Parts, body: RequestBody<B>, tags: Tags, caller: Arc<dyn Caller>) -> Self {
-        Self { service, request: Some((head, body)), frames: VecDeque::new(), bytes: 0, tags, caller }
+        Self { service, request: Some((head, body)), frames: VecDeque::new(), bytes: 0, has_ended: false, tags, caller }
     }
 
     /// Reads the body until its fields are known, it ends, or it is too long.
     pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
         let Some((_, body)) = &mut self.request else { return Poll::Ready(()) };
-        while body.is_reading() && self.bytes <= MAX_BYTES {
-            let Some(frame) = ready!(Pin::new(&mut *body).poll_frame(context)) else { break };
+        while body.is_reading() && self.bytes <= MAX_BYTES && self.frames.len() < MAX_FRAMES {
+            let Some(frame) = ready!(Pin::new(&mut *body).poll_frame(context)) else {
+                self.has_ended = true;
+                break;
+            };
             let data = frame.as_ref().ok().and_then(Frame::data_ref);
             self.bytes += data.map_or(0, |data| data.remaining() as u64);
             let is_over = frame.is_err();
@@ -57,12 +64,12 @@ impl<S, B: Body<Error: 'static> + Unpin> ReadAhead<S, B> {
 
     /// Decides about the request whose body was read. Returns `None` after the first call.
     pub(super) fn finish(self) -> Option<Ready<S, B>> {
-        let Self { service, request, frames, tags, caller, .. } = self;
+        let Self { service, request, frames, has_ended, tags, caller, .. } = self;
         let (head, body) = request?;
-        Some(match decide(&tags, caller, false) {
+        Some(match decide_after_body(&tags, caller) {
             Decision::Reject(rejection) => Err((tags, rejection)),
             Decision::Call | Decision::ReadBody(_) => {
-                Ok((service, Request::from_parts(head, ReplayBody::new(body, frames))))
+                Ok((service, Request::from_parts(head, ReplayBody::new(body, frames, has_ended))))
             }
         })
     }

@@ -20,20 +20,26 @@ pin_project! {
         #[pin]
         inner: RequestBody<B>,
         ahead: VecDeque<Result<Frame<B::Data>, B::Error>>,
+        // The inner body must not be polled again.
+        has_ended: bool,
     }
 }
 
 impl<B: Body> ReplayBody<B> {
     /// Creates a body that first returns the frames that were read ahead.
-    pub(super) fn new(inner: RequestBody<B>, ahead: VecDeque<Result<Frame<B::Data>, B::Error>>) -> Self {
-        Self { inner, ahead }
+    pub(super) fn new(
+        inner: RequestBody<B>,
+        ahead: VecDeque<Result<Frame<B::Data>, B::Error>>,
+        has_ended: bool,
+    ) -> Self {
+        Self { inner, ahead, has_ended }
     }
 }
 
 impl<B: Body + Default> Default for ReplayBody<B> {
     /// Creates a body that is not observed.
     fn default() -> Self {
-        Self::new(RequestBody::default(), VecDeque::new())
+        Self::new(RequestBody::default(), VecDeque::new(), false)
     }
 }
 
@@ -54,12 +60,13 @@ impl<B: Body<Error: 'static>> Body for ReplayBody<B> {
         let this = self.project();
         match this.ahead.pop_front() {
             Some(frame) => Poll::Ready(Some(frame)),
+            None if *this.has_ended => Poll::Ready(None),
             None => this.inner.poll_frame(context),
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.ahead.is_empty() && self.inner.is_end_stream()
+        self.ahead.is_empty() && (self.has_ended || self.inner.is_end_stream())
     }
 
     fn size_hint(&self) -> SizeHint {

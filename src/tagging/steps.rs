@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::{borrow::Cow, fmt, sync::Arc};
 
 use http::{HeaderName, HeaderValue, request::Parts};
 
@@ -10,21 +10,33 @@ use crate::{
 };
 
 use super::{
+    admission::Admission,
     event_layer::EventLayer,
     events::{Events, describe_route},
     guard::Guard,
-    metadata_layer::{Caller, MetadataLayer},
+    metadata_layer::{CallingRequest, MetadataLayer},
     pending::Pending,
 };
 
 /// The parts of the middleware that are switched on.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub(super) struct Steps {
     pub(super) event: Option<EventLayer>,
     pub(super) trace: Option<TraceIdLayer>,
     pub(super) metadata: Option<MetadataLayer>,
     /// An [`Admission`](super::Admission) within this layer identifies the caller, and reads the tags.
-    pub(super) admits: bool,
+    pub(super) admission: Option<Arc<dyn Admission>>,
+}
+
+impl fmt::Debug for Steps {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { event, trace, metadata, admission: _ } = self;
+        f.debug_struct("Steps")
+            .field("event", event)
+            .field("trace", trace)
+            .field("metadata", metadata)
+            .finish_non_exhaustive()
+    }
 }
 
 /// A request that is ready for the service.
@@ -64,7 +76,7 @@ struct Starting<'a> {
     /// No outer layer set the tags.
     is_new: bool,
     /// The request that makes this one, if this layer is around a client.
-    caller: Option<Caller>,
+    caller: Option<CallingRequest>,
     pending: Option<Pending>,
     onward: Option<OnwardHeaders>,
     /// An observer replaced the trace ids.
@@ -102,6 +114,11 @@ impl<'a> Starting<'a> {
             let claimed = events.zip(start).filter(|_| request.claim());
             if let Some((events, start)) = claimed {
                 events.describe(head, start, request.facts_mut());
+                if let Some(admission) = &steps.admission
+                    && let Cow::Owned(path) = admission.screen(&request.facts().path)
+                {
+                    request.facts_mut().path = path;
+                }
             }
             describe_route(head, request);
             if let Some(layer) = &steps.trace
@@ -146,7 +163,11 @@ impl<'a> Starting<'a> {
     fn begin_tags(&mut self) {
         let Some(layer) = &self.steps.metadata else { return };
         let Self { steps, head, handle, caller, pending, .. } = self;
-        let inherited = caller.take().map(|caller| caller.scopes());
+        let caller = caller.take();
+        if let Some(rules) = caller.as_ref().and_then(CallingRequest::rules) {
+            handle.change(|request| request.unsettled.tags.inherit(rules));
+        }
+        let inherited = caller.map(|caller| caller.scopes());
         let trusted = match pending {
             Some(pending) if layer.has_resolver() => {
                 // The resolver is user code: it runs without the lock, and its panic belongs to the request.
@@ -156,11 +177,11 @@ impl<'a> Starting<'a> {
             _ => layer.trusted(head, inherited),
         };
         self.rejection = handle
-            .change(|request| request.begin_tags(&layer.rules, head, trusted, steps.admits))
+            .change(|request| request.begin_tags(&layer.rules, head, trusted, steps.admission.is_some()))
             .flatten()
             .map(Box::new);
         // An admission reads the credentials first.
-        if !steps.admits {
+        if steps.admission.is_none() {
             layer.strip(&mut head.headers);
         }
     }

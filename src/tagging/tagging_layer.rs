@@ -29,7 +29,7 @@ impl TaggingLayer {
             event: client_usage().map(|usage| EventLayer::without_sink().with_usage(usage)),
             trace: Some(TraceIdLayer::new().without_response_header()),
             metadata: Some(MetadataLayer::inheriting()),
-            admits: false,
+            admission: None,
         };
         Self { head: HeadOnlyTaggingLayer::new(steps), request_body: RequestBodyLayer::new() }
     }

@@ -220,7 +220,7 @@ impl TaggingLayerBuilder {
         }
         let metadata = problems.take(metadata.build());
         problems.into_result()?;
-        let steps = Steps { event: events, trace: Some(trace_ids), metadata, admits: false };
+        let steps = Steps { event: events, trace: Some(trace_ids), metadata, admission: None };
         Ok(TaggingLayer { head: HeadOnlyTaggingLayer::new(steps), request_body: RequestBodyLayer::new() })
     }
 }

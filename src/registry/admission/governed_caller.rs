@@ -5,11 +5,8 @@ use std::collections::BTreeMap;
 use crate::{
     Metadata,
     metadata::{Diagnostic, DiagnosticCode, FilteredTag, Scope, TagFilter},
-    tagging::{Caller, Rejection, SettledTags},
+    tagging::{Caller, Candidate, Rejection, SettledTags, Verdict},
 };
-
-#[cfg(feature = "schema")]
-use crate::tagging::{Candidate, Verdict};
 
 #[cfg(feature = "schema")]
 use super::{
@@ -20,17 +17,23 @@ use super::{
     super::{claims::Otherwise, names::look_alikes, principal::Principal, screening::ScreeningKind},
     answers::answer,
     refusal::Refusal,
+    trusted_sources::TrustedSources,
 };
 
 /// The rules of a registry for one caller.
 #[derive(Debug)]
 pub(crate) struct GovernedCaller {
     principal: Principal,
+    /// The sources whose tags a client may not set, even if the source does not set them.
+    sources: TrustedSources,
+    /// The request is refused, whatever its tags are.
+    #[cfg_attr(not(feature = "schema"), allow(dead_code, reason = "only coverage depends on it"))]
+    is_refused: bool,
 }
 
 impl GovernedCaller {
-    pub(crate) fn new(principal: Principal) -> Self {
-        Self { principal }
+    pub(crate) fn new(principal: Principal, sources: TrustedSources, is_refused: bool) -> Self {
+        Self { principal, sources, is_refused }
     }
 
     fn answer(&self, refusal: &Refusal) -> Rejection {
@@ -47,9 +50,29 @@ impl GovernedCaller {
         self.principal.count_denied_claims(1);
         tag.is_dropped = true;
         tag.is_rejected = claims.otherwise() == Otherwise::Reject;
-        let note = Diagnostic::new(DiagnosticCode::ClaimDenied).with_key(tag.key.clone().into_owned());
-        tag.notes.push(note.with_detail(tag.value.clone().into_owned()));
+        self.note_dropped(DiagnosticCode::ClaimDenied, tag);
         false
+    }
+
+    /// Drops a tag of the client whose key belongs to a trusted source. Returns `false` if it is dropped.
+    fn leaves_reserved(&self, tag: &mut FilteredTag<'_>) -> bool {
+        if !self.sources.reserve(self.principal.snapshot(), &tag.key) {
+            return true;
+        }
+        self.principal.count_shadowed(1);
+        tag.is_dropped = true;
+        self.note_dropped(DiagnosticCode::Shadowed, tag);
+        false
+    }
+
+    /// Adds a note with the screened value of a tag that is dropped.
+    fn note_dropped(&self, code: DiagnosticCode, tag: &mut FilteredTag<'_>) {
+        let note = Diagnostic::new(code).with_key(tag.key.clone().into_owned());
+        let (value, _) = self.principal.snapshot().screening.screen_tag(&tag.key, &tag.value);
+        tag.notes.push(match value {
+            Some(value) => note.with_detail(value.into_owned()),
+            None => note,
+        });
     }
 
     /// Adds a hint if the key looks like a misspelled key of a contract.
@@ -76,58 +99,36 @@ impl GovernedCaller {
             return;
         }
         let (value, kinds) = screening.screen_tag(&tag.key, &tag.value);
-        let screened = value.map(|value| match value {
-            Cow::Borrowed(_) => None,
-            Cow::Owned(value) => Some(value),
-        });
+        let screened = value.map(|value| (value != tag.value).then(|| value.into_owned()));
         if let Cow::Owned(key) = screening.screen(&tag.key) {
             tag.key = Cow::Owned(key);
         }
+        let is_changed = !matches!(screened, Some(None));
         match screened {
             None => tag.is_dropped = true,
             Some(Some(value)) => tag.value = Cow::Owned(value),
             Some(None) => {}
         }
-        if !kinds.is_empty() {
+        if is_changed || !kinds.is_empty() {
             let kinds: Vec<_> = kinds.into_iter().map(ScreeningKind::as_str).collect();
             let note = Diagnostic::new(DiagnosticCode::Screened).with_key(tag.key.clone().into_owned());
-            tag.notes.push(note.with_detail(kinds.join(", ")));
+            // Without a kind, the tag has its own rule.
+            tag.notes.push(if kinds.is_empty() { note } else { note.with_detail(kinds.join(", ")) });
         }
     }
-}
 
-impl TagFilter for GovernedCaller {
-    fn filter<'t>(&self, scope: Scope, key: &'t str, value: &'t str) -> FilteredTag<'t> {
-        let mut tag = FilteredTag::new(key, value);
-        if scope == Scope::Request {
-            tag.key = self.principal.snapshot().names.apply(key);
-            tag.is_alias = tag.key != key;
-            if value.is_empty() && self.principal.fallback_if_empty().contains_key(&tag.key) {
-                tag.is_dropped = true;
-                return tag;
-            }
-            if !self.applies_claims(&mut tag) {
-                return tag;
-            }
-            self.hint_at_typo(&mut tag);
+    /// Returns `true` if a rule depends on the tag `_user`.
+    fn depends_on_user(&self) -> bool {
+        #[cfg(feature = "schema")]
+        if self.principal.contracts().iter().any(|contract| contract.keys().any(|key| key == "_user")) {
+            return true;
         }
-        self.screen_tag(&mut tag);
-        tag
+        // Whether the claims allow the value is known only once the value is.
+        self.principal.claims().is_some_and(|claims| claims.otherwise() == Otherwise::Reject)
     }
 
-    fn screen<'t>(&self, text: &'t str) -> Cow<'t, str> {
-        self.principal.snapshot().screening.screen(text)
-    }
-
-    fn look_alikes(&self, tags: &Metadata, is_trusted: &dyn Fn(usize) -> bool) -> Vec<usize> {
-        look_alikes(tags, is_trusted)
-    }
-}
-
-impl Caller for GovernedCaller {
     #[cfg(feature = "schema")]
-    fn check(&self, candidate: &Candidate<'_>) -> Verdict {
-        const USER: &str = "_user";
+    fn check_contracts(&self, candidate: &Candidate<'_>) -> Verdict {
         // By mode, so that the violations of a rejection are complete.
         let (mut reported, mut rejected) = (Vec::new(), Vec::new());
         for contract in self.principal.contracts() {
@@ -139,11 +140,6 @@ impl Caller for GovernedCaller {
         }
         if reported.is_empty() && rejected.is_empty() {
             return Verdict::Admit;
-        }
-        let has_user = candidate.metadata.get(USER).is_some_and(|user| !user.is_empty());
-        let concerns_user = || reported.iter().chain(&rejected).any(|violation| violation.key == USER);
-        if candidate.may_learn_user && !has_user && concerns_user() {
-            return Verdict::ReadBody;
         }
         let notes: Vec<_> = notes(reported.iter().chain(&rejected)).into_values().collect();
         if rejected.is_empty() {
@@ -158,6 +154,53 @@ impl Caller for GovernedCaller {
         Verdict::Reject(Box::new(notes.into_iter().fold(rejection, Rejection::with_note)))
     }
 
+    #[cfg(not(feature = "schema"))]
+    #[allow(clippy::unused_self, reason = "contracts are optional")]
+    fn check_contracts(&self, _: &Candidate<'_>) -> Verdict {
+        Verdict::Admit
+    }
+}
+
+impl TagFilter for GovernedCaller {
+    fn filter<'t>(&self, scope: Scope, key: &'t str, value: &'t str) -> FilteredTag<'t> {
+        let mut tag = FilteredTag::new(key, value);
+        if scope == Scope::Request {
+            tag.key = self.principal.snapshot().names.apply(key);
+            tag.is_alias = tag.key != key;
+            if value.is_empty() && self.principal.fallback_if_empty().contains_key(&tag.key) {
+                tag.is_dropped = true;
+                return tag;
+            }
+            if !self.leaves_reserved(&mut tag) || !self.applies_claims(&mut tag) {
+                return tag;
+            }
+            self.hint_at_typo(&mut tag);
+        }
+        self.screen_tag(&mut tag);
+        if scope.is_trusted() {
+            // The tags of code are not mistakes of a client.
+            tag.notes.clear();
+        }
+        tag
+    }
+
+    fn screen<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        self.principal.snapshot().screening.screen(text)
+    }
+
+    fn look_alikes(&self, tags: &Metadata, is_trusted: &dyn Fn(usize) -> bool) -> Vec<usize> {
+        look_alikes(tags, is_trusted)
+    }
+}
+
+impl Caller for GovernedCaller {
+    fn check(&self, candidate: &Candidate<'_>) -> Verdict {
+        if candidate.may_learn_user && self.depends_on_user() {
+            return Verdict::ReadBody;
+        }
+        self.check_contracts(candidate)
+    }
+
     fn reject(&self, reason: &Diagnostic<'_>) -> Option<Rejection> {
         if reason.code() != DiagnosticCode::ClaimDenied {
             self.principal.count_rejected();
@@ -170,8 +213,11 @@ impl Caller for GovernedCaller {
         if tags.shadowed > 0 {
             self.principal.count_shadowed(tags.shadowed as u64);
         }
+        // A request that is refused for its key tells nothing about the tags of callers.
         #[cfg(feature = "schema")]
-        self.principal.count_coverage(tags.metadata, tags.cost);
+        if !self.is_refused {
+            self.principal.count_coverage(tags.metadata, tags.cost);
+        }
     }
 }
 

@@ -1,10 +1,13 @@
 //! The registry as an [`Admission`]: the first step of a request, before its tags are read.
 
-use std::{sync::Arc, time::SystemTime};
+use std::{borrow::Cow, sync::Arc, time::SystemTime};
 
 use http::{HeaderMap, HeaderName, request::Parts};
 
-use crate::tagging::{Admission, Identity};
+use crate::{
+    tagging::{Admission, Identity},
+    text::truncated,
+};
 
 use super::{
     super::{
@@ -20,13 +23,18 @@ use super::{
     trusted_tags::TrustedTags,
 };
 
+/// Maximum length of a slug that is quoted, in characters.
+const MAX_SLUG_CHARS: usize = 128;
 const VIRTUAL_KEY: HeaderName = HeaderName::from_static("x-portkey-virtual-key");
 const PROVIDER: HeaderName = HeaderName::from_static("x-portkey-provider");
 
 impl Admission for Registry {
     fn identify(&self, head: &mut Parts, now: SystemTime) -> Identity {
         let principal = self.principal_at(head, now);
-        principal.count_request();
+        // Another layer of the same registry may have counted it.
+        if head.extensions.get::<Principal>().is_none() {
+            principal.count_request();
+        }
         let mut identity = Identity::new();
         identity.api_key = principal.api_key_name().cloned();
         identity.workspace = principal.workspace_slug().cloned();
@@ -34,7 +42,7 @@ impl Admission for Registry {
         let trusted = TrustedTags::read(&principal, head, now);
         identity.scopes = trusted.scopes;
         identity.notes = trusted.notes;
-        let has_token = trusted.has_token || trusted.refusal.is_some();
+        let has_token = trusted.sources.has_token || trusted.refusal.is_some();
         let mut refusal = refusal(&principal, has_token).or(trusted.refusal);
         if refusal.is_none() {
             match virtual_key(&principal, &head.headers, now) {
@@ -48,13 +56,18 @@ impl Admission for Registry {
                 Err(error) => refusal = Some(error),
             }
         }
+        let is_refused = refusal.is_some();
         if let Some(refusal) = refusal {
             principal.count_rejected();
             identity = identity.rejected(answer(&refusal, principal.snapshot().access.errors));
         }
-        identity.caller = Some(Arc::new(GovernedCaller::new(principal.clone())));
+        identity.caller = Some(Arc::new(GovernedCaller::new(principal.clone(), trusted.sources, is_refused)));
         head.extensions.insert(principal);
         identity
+    }
+
+    fn screen<'t>(&self, path: &'t str) -> Cow<'t, str> {
+        self.screened(path)
     }
 }
 
@@ -95,8 +108,10 @@ fn virtual_key<'p>(
 
 /// Returns the slug that a request names: `x-portkey-virtual-key: slug` or `x-portkey-provider: @slug`.
 fn slug(headers: &HeaderMap) -> Option<String> {
-    let text =
-        |name: &HeaderName| headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).trim().to_owned());
+    let text = |name: &HeaderName| {
+        let value = headers.get(name)?;
+        Some(truncated(String::from_utf8_lossy(value.as_bytes()).trim(), MAX_SLUG_CHARS).to_owned())
+    };
     let named = text(&VIRTUAL_KEY).filter(|slug| !slug.is_empty());
     named.or_else(|| text(&PROVIDER)?.strip_prefix('@').map(str::to_owned))
 }

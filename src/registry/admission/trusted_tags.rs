@@ -17,6 +17,7 @@ use super::{
         snapshot::CheckedHeader,
     },
     refusal::Refusal,
+    trusted_sources::TrustedSources,
 };
 
 /// The trusted tags of a request, from the key and everything else that the operator trusts.
@@ -27,8 +28,7 @@ use super::{
 pub(super) struct TrustedTags {
     pub(super) scopes: Scopes,
     pub(super) notes: Vec<Diagnostic<'static>>,
-    /// The request has a valid token.
-    pub(super) has_token: bool,
+    pub(super) sources: TrustedSources,
     /// The reason to refuse the request because of its token.
     pub(super) refusal: Option<Refusal>,
 }
@@ -41,10 +41,11 @@ impl TrustedTags {
             trusted.add_header(header, head);
         }
         if let Some(LoginClaims(claims)) = head.extensions.get() {
+            trusted.sources.has_login = true;
             trusted.notes.extend(snapshot.login.read_request(claims, &head.headers, &mut trusted.scopes));
         }
         if let Some((rules, peer)) = snapshot.spiffe.as_ref().zip(head.extensions.get::<PeerIdentity>()) {
-            rules.read(peer, &mut trusted.scopes);
+            trusted.sources.has_peer = rules.read(peer, &mut trusted.scopes);
         }
         #[cfg(feature = "jwt")]
         trusted.add_token(principal, head, now);
@@ -52,6 +53,15 @@ impl TrustedTags {
         let _ = now;
         // Those of the key were screened when the registry was loaded.
         let found = snapshot.screening.screen_scopes(trusted.scopes);
+        for note in &mut trusted.notes {
+            // The value that a header chose for a tag.
+            let (Some(key), Some(detail)) = (note.key(), note.detail()) else { continue };
+            let screened = Diagnostic::new(note.code()).with_key(key.to_owned());
+            *note = match snapshot.screening.screen_tag(key, detail).0 {
+                Some(detail) => screened.with_detail(detail.into_owned()),
+                None => screened,
+            };
+        }
         trusted.scopes = principal.scopes().clone();
         trusted.scopes.add_all(&found);
         trusted
@@ -68,7 +78,7 @@ impl TrustedTags {
         };
         match verifier.verify(token, now) {
             Ok(claims) => {
-                self.has_token = true;
+                self.sources.has_token = true;
                 self.notes.extend(verifier.tags().read_request(&claims, &head.headers, &mut self.scopes));
             }
             Err(error) => self.refusal = Some(Refusal::InvalidToken(error.to_string())),

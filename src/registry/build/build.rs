@@ -19,6 +19,7 @@ pub(crate) fn build(
     problems: &mut Problems,
 ) -> Snapshot {
     let counters = previous.map(|previous| previous.anonymous.counters.clone());
+    #[cfg_attr(not(feature = "schema"), allow(unused_mut, reason = "contracts are added to it"))]
     let mut anonymous = rules::empty(counters.unwrap_or_default());
     #[cfg(feature = "schema")]
     {
@@ -29,11 +30,16 @@ pub(crate) fn build(
     if let Some(previous) = previous {
         screening.continue_counts(&previous.screening);
     }
-    let workspaces = workspaces::check(builder.workspaces, &anonymous, previous, problems);
-    let mut keys = api_keys::check(builder.api_keys, &anonymous, &workspaces, previous, problems);
-    for rules in keys.entries.iter_mut().map(|key| &mut key.rules).chain([&mut anonymous]) {
-        rules.scopes = screening.screen_scopes(std::mem::take(&mut rules.scopes));
+    // Contracts are checked on what requests will carry.
+    for workspace in &mut builder.workspaces {
+        screening.screen_metadata(&mut workspace.metadata);
     }
+    for key in &mut builder.api_keys {
+        screening.screen_metadata(&mut key.metadata);
+        screening.screen_metadata(&mut key.forced);
+    }
+    let workspaces = workspaces::check(builder.workspaces, &anonymous, previous, problems);
+    let keys = api_keys::check(builder.api_keys, &anonymous, &workspaces, previous, problems);
     let virtual_keys = virtual_keys::check(builder.virtual_keys, &workspaces, previous, problems);
     #[cfg(feature = "schema")]
     let coverage = {

@@ -79,6 +79,12 @@ impl SpiffeTags {
         Ok(self)
     }
 
+    /// Returns the keys of the tags.
+    pub fn keys(&self) -> impl Iterator<Item = &str> {
+        let of_segments = self.segments.iter().map(|(_, target)| target);
+        self.whole.iter().chain(of_segments).map(|target| &*target.key)
+    }
+
     /// Adds the tags of a peer. Returns `false` if its identity is not a SPIFFE id of the trust domain.
     pub fn read(&self, peer: &PeerIdentity, scopes: &mut Scopes) -> bool {
         let id = SpiffeId::parse(&peer.0).filter(|id| id.trust_domain == &*self.trust_domain);

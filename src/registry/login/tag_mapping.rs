@@ -101,6 +101,11 @@ impl TagMapping {
         self.rules.is_empty()
     }
 
+    /// Returns the keys of the tags.
+    pub fn keys(&self) -> impl Iterator<Item = &str> {
+        self.rules.iter().map(|rule| &*rule.target.key)
+    }
+
     /// Returns the headers that choose elements of list claims.
     pub fn headers(&self) -> impl Iterator<Item = &HeaderName> {
         self.rules.iter().filter_map(|rule| rule.choice.as_ref())

@@ -23,10 +23,15 @@ pub(crate) fn look_alikes(tags: &Metadata, is_trusted: &dyn Fn(usize) -> bool) -
     }
     // A prototype takes much longer than a comparison, so each is computed once.
     let mut prototypes: Option<Vec<(&str, String)>> = None;
+    let mut trusted_keys = None;
     let mut is_look_alike = |key: &str| {
         if key.is_ascii() && is_all_ascii {
             let key = trimmed(key);
-            return lengths & length_bit(key) != 0 && trusted().any(|trusted| is_same(key, trimmed(trusted)));
+            if lengths & length_bit(key) == 0 {
+                return false;
+            }
+            let trusted = trusted_keys.get_or_insert_with(|| trusted().map(trimmed).collect::<Vec<_>>());
+            return trusted.iter().any(|trusted| is_same(key, trusted));
         }
         let prototypes =
             prototypes.get_or_insert_with(|| trusted().map(|trusted| (trusted, prototype(trusted))).collect());
@@ -38,6 +43,14 @@ pub(crate) fn look_alikes(tags: &Metadata, is_trusted: &dyn Fn(usize) -> bool) -
         prototypes.iter().any(looks_like)
     };
     keys().filter(|(at, key)| !is_trusted(*at) && is_look_alike(key)).map(|(at, _)| at).collect()
+}
+
+/// Returns `true` if a key is another one, or looks like it.
+pub(crate) fn is_same_or_look_alike(key: &str, trusted: &str) -> bool {
+    if key.is_ascii() && trusted.is_ascii() {
+        return is_same(trimmed(key), trimmed(trusted));
+    }
+    key == trusted || prototype(key) == prototype(trusted)
 }
 
 /// Compares trimmed ASCII keys.

@@ -33,5 +33,5 @@ mod names_builder;
 mod typo;
 
 #[allow(unused_imports, reason = "for the filter of callers")]
-pub(crate) use self::look_alike::look_alikes;
+pub(crate) use self::look_alike::{is_same_or_look_alike, look_alikes};
 pub use self::{key_style::KeyStyle, names::Names, names_builder::NamesBuilder};

@@ -7,7 +7,7 @@ use std::{
 
 use tokio::{
     sync::Notify,
-    task::JoinHandle,
+    task::{JoinHandle, spawn_blocking},
     time::{sleep, timeout},
 };
 use tokio_postgres::{AsyncMessage, error::SqlState};
@@ -101,7 +101,7 @@ impl Refresher {
             let Some(shared) = shared.upgrade() else { return };
             retry = match result {
                 Ok(json) => {
-                    self.install(&shared, &json);
+                    self.install(&shared, json).await;
                     None
                 }
                 Err(failure) => {
@@ -113,12 +113,19 @@ impl Refresher {
     }
 
     /// Replaces the state if the tables have changed.
-    fn install(&self, shared: &Shared, json: &str) {
-        if shared.current().files.has_changed(json) {
-            // The error is in the status.
-            let _ = shared.update(|previous| self.snapshot(json, Some(previous)));
-        } else {
-            shared.confirm();
+    async fn install(&self, shared: &Arc<Shared>, json: String) {
+        let (keep, base) = (Arc::clone(shared), self.base.clone());
+        // Many keys take a while.
+        let install = spawn_blocking(move || {
+            if keep.current().files.has_changed(&json) {
+                // The error is in the status.
+                let _ = keep.update(|previous| config::load_callers(&json, base, Some(previous)));
+            } else {
+                keep.confirm();
+            }
+        });
+        if let Err(error) = install.await {
+            shared.fail(&format!("cannot build the registry: {error}"));
         }
     }
 }

@@ -13,32 +13,29 @@ impl Screening {
             return scopes;
         }
         for scope in Scope::ALL {
-            let screened = self.screen_metadata(scopes.get(*scope));
-            if let Some(screened) = screened {
-                scopes.replace(*scope, screened);
-            }
+            let mut tags = scopes.get(*scope).clone();
+            self.screen_metadata(&mut tags);
+            scopes.replace(*scope, tags);
         }
         scopes
     }
 
-    /// Returns the tags with other values, or `None` if nothing changes.
-    fn screen_metadata(&self, tags: &Metadata) -> Option<Metadata> {
-        let changed = |(key, value)| match self.screen_tag(key, value).0 {
-            Some(Cow::Borrowed(_)) => None,
-            Some(Cow::Owned(value)) => Some((key, Some(value))),
-            None => Some((key, None)),
-        };
-        let changes: Vec<(&str, Option<String>)> = tags.iter().filter_map(changed).collect();
-        if changes.is_empty() {
-            return None;
+    /// Screens the values of tags.
+    pub(crate) fn screen_metadata(&self, tags: &mut Metadata) {
+        if self.is_off() {
+            return;
         }
-        let mut screened = tags.clone();
+        let changed = |(key, value)| match self.screen_tag(key, value).0 {
+            Some(Cow::Borrowed(text)) if text == value => None,
+            Some(text) => Some((String::from(key), Some(text.into_owned()))),
+            None => Some((String::from(key), None)),
+        };
+        let changes: Vec<(String, Option<String>)> = tags.iter().filter_map(changed).collect();
         for (key, value) in changes {
             match value {
-                Some(value) => screened.insert(key, value),
-                None => _ = screened.remove(key),
+                Some(value) => tags.insert(key, value),
+                None => _ = tags.remove(&key),
             }
         }
-        Some(screened)
     }
 }

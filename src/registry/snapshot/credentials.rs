@@ -2,6 +2,8 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
+#[cfg(feature = "jwt")]
+use super::token_rules::TokenRules;
 use super::{
     super::keys::has_form,
     checked_access::KeyHeader,
@@ -44,11 +46,15 @@ impl Snapshot {
     }
 
     /// Returns `true` if a header value is a token from an issuer of the registry.
-    fn has_token(&self, _value: &HeaderValue) -> bool {
-        #[cfg(feature = "jwt")]
-        if let Some(tokens) = &self.tokens {
-            return candidates(_value).any(|text| tokens.verifier.is_addressed_by(text));
-        }
+    #[cfg(feature = "jwt")]
+    fn has_token(&self, value: &HeaderValue) -> bool {
+        let is_token = |tokens: &TokenRules| candidates(value).any(|text| tokens.verifier.is_addressed_by(text));
+        self.tokens.as_ref().is_some_and(is_token)
+    }
+
+    #[cfg(not(feature = "jwt"))]
+    #[allow(clippy::unused_self, reason = "tokens are optional")]
+    fn has_token(&self, _: &HeaderValue) -> bool {
         false
     }
 
@@ -70,6 +76,9 @@ impl Snapshot {
     }
 }
 
+/// Maximum number of parts of a header value that may be keys. Each is hashed.
+const MAX_PARTS: usize = 16;
+
 /// Returns the first known key in a header value.
 fn find<'s>(secrets: &'s KeyIndex, value: &HeaderValue) -> Option<&'s SecretEntry> {
     candidates(value).find_map(|key| secrets.find(key))
@@ -81,7 +90,7 @@ fn find<'s>(secrets: &'s KeyIndex, value: &HeaderValue) -> Option<&'s SecretEntr
 /// A key is visible ASCII without spaces, because a request cannot send any other one.
 fn candidates(value: &HeaderValue) -> impl Iterator<Item = &str> {
     let whole = value.as_bytes();
-    let joined = whole.contains(&b',').then(|| whole.split(|byte| *byte == b','));
+    let joined = whole.contains(&b',').then(|| whole.split(|byte| *byte == b',').take(MAX_PARTS));
     std::iter::once(whole).chain(joined.into_iter().flatten()).flat_map(|part| {
         let part = part.trim_ascii();
         let space = part.iter().position(|byte| matches!(byte, b' ' | b'\t'));
