@@ -358,3 +358,78 @@ async fn reports_requests_whose_events_nothing_reads() {
     drop(app.oneshot(request.body(Body::empty()).unwrap()).await.unwrap());
     assert_eq!(*rules.settled.lock().unwrap(), [(3, 1)]);
 }
+
+#[tokio::test]
+async fn a_client_that_disconnects_during_the_read_ahead_leaves_one_event() {
+    let governed = governed(None);
+    let body = Body::from_stream(futures_util::stream::pending::<Result<Bytes, Infallible>>());
+    let request = Request::post("/").header("x-key", "web").header(JSON.0, JSON.1).body(body).unwrap();
+    let mut call = Box::pin(governed.app.clone().oneshot(request));
+    assert!(futures_util::poll!(&mut call).is_pending());
+    assert!(governed.recorder.events().is_empty());
+    drop(call);
+    let event = governed.event();
+    assert_eq!((event.outcome(), event.api_key()), (Outcome::Cancelled, Some("web")));
+}
+
+#[tokio::test]
+async fn the_body_of_a_rejection_is_left_out_for_head() {
+    let recorder = Recorder::new();
+    let tagging = TaggingLayer::builder().sink(recorder.clone()).build().unwrap();
+    let layer = AdmissionLayer::new(tagging, Keys { rules: Arc::default(), limits: None });
+    let app = Router::new().route("/", axum::routing::get(async || "hello")).layer(layer);
+    let request = Request::head("/").header("x-key", "web").body(Body::empty()).unwrap();
+    let response = app.oneshot(request).await.unwrap();
+    assert_eq!(response.status(), StatusCode::BAD_REQUEST);
+    drop(response);
+    assert_eq!(recorder.single().outcome(), Outcome::Rejected);
+}
+
+/// Rules and admissions that panic.
+#[derive(Debug)]
+struct Panics;
+
+impl TagFilter for Panics {
+    fn filter<'t>(&self, _: Scope, key: &'t str, value: &'t str) -> FilteredTag<'t> {
+        FilteredTag::new(key, value)
+    }
+
+    fn screen<'t>(&self, _: &'t str) -> Cow<'t, str> {
+        panic!("screening failed")
+    }
+}
+
+impl Caller for Panics {
+    fn settled(&self, _: &SettledTags<'_>) {
+        panic!("counting failed")
+    }
+}
+
+struct PanickingRules {
+    identifies: bool,
+}
+
+impl Admission for PanickingRules {
+    fn identify(&self, _: &mut Parts, _: SystemTime) -> Identity {
+        assert!(self.identifies, "identification failed");
+        let mut identity = Identity::new();
+        identity.caller = Some(Arc::new(Panics));
+        identity
+    }
+}
+
+#[tokio::test]
+async fn rules_that_panic_do_not_lose_the_event() {
+    for identifies in [true, false] {
+        let recorder = Recorder::new();
+        let tagging = TaggingLayer::builder().sink(recorder.clone()).build().unwrap();
+        let layer = AdmissionLayer::new(tagging, PanickingRules { identifies });
+        let app = Router::new().route("/", post(async || "hello")).layer(layer);
+        let request = Request::post("/").body(Body::empty()).unwrap();
+        let answer = tokio::spawn(async move { app.oneshot(request).await.unwrap().into_body().collect().await }).await;
+        assert_eq!(answer.is_ok(), identifies);
+        let event = recorder.single();
+        let outcome = if identifies { Outcome::Completed } else { Outcome::Panicked };
+        assert_eq!((event.outcome(), event.path()), (outcome, if identifies { "" } else { "/" }));
+    }
+}

@@ -991,6 +991,9 @@ fn rejects_invalid_variables_with_one_line() {
         assert_eq!(errors.lines().count(), 1, "{errors}");
         assert!(errors.contains(name), "{errors}");
     }
+    let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/gateway/gateway.toml");
+    let output = command(&[("TAGGING", "off"), ("CONFIG", sample.to_str().unwrap())]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2), "the registry would have no effect");
     // A file cannot hold both JSON lines and a database.
     let both = folder.file("both").display().to_string();
     let output = command(&[("EVENTS", &both), ("STORE", &format!("sqlite:{both}"))]).output().unwrap();

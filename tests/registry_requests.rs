@@ -320,6 +320,43 @@ async fn a_required_user_may_come_from_the_body_only() {
     }
 }
 
+/// The value of the body may replace a default, and is checked as well.
+#[tokio::test]
+async fn the_user_of_the_body_passes_every_rule() {
+    let pattern = |rest: Value| {
+        let mut user = json!({"type": "string", "pattern": "^u-[0-9]+$"});
+        user.as_object_mut().unwrap().extend(rest.as_object().unwrap().clone());
+        let schema = json!({"type": "object", "additionalProperties": true, "properties": {"_user": user}});
+        Contract::new(ContractMode::Reject, &schema).unwrap()
+    };
+    let late = || format!(r#"{{"input":"{}","user":"ada"}}"#, "x".repeat(300 * 1024));
+    let (valid, invalid) = (r#"{"user":"u-7"}"#.to_owned(), r#"{"user":"ada"}"#.to_owned());
+    for (builder, body, status, user) in [
+        (Registry::builder().contract(pattern(json!({}))), valid.clone(), 200, Some("u-7")),
+        (Registry::builder().contract(pattern(json!({}))), invalid.clone(), 400, Some("ada")),
+        (Registry::builder().contract(pattern(json!({"default": "u-0"}))), valid.clone(), 200, Some("u-7")),
+        (Registry::builder().contract(pattern(json!({"default": "u-0"}))), invalid.clone(), 400, Some("ada")),
+        // A value after 256 KiB was not checked, so it is not used.
+        (Registry::builder().contract(pattern(json!({}))), late(), 200, None),
+        (Registry::builder().contract(requires(ContractMode::Reject, &["_user"])), late(), 400, None),
+    ] {
+        let governed = governed(builder);
+        let frames: Vec<_> =
+            body.as_bytes().chunks(8 * 1024).map(|chunk| Ok::<_, std::io::Error>(chunk.to_vec())).collect();
+        let mut request = request(&[JSON], "");
+        *request.body_mut() = Body::from_stream(futures_util::stream::iter(frames));
+        let answer = governed.send_request(request).await;
+        let event = governed.recorder.single();
+        assert_eq!((answer.status.as_u16(), event.metadata().get("_user")), (status, user), "{}", &body[..14]);
+    }
+    // Claims that reject apply to the body, too.
+    let claims = Claims::new(["_user=u-*"], Otherwise::Reject).unwrap();
+    let governed = governed(Registry::builder().api_key(key("web").claims(claims)));
+    assert_eq!(governed.send(&[WEB, JSON], &valid).await.status, StatusCode::OK);
+    assert_eq!(governed.send(&[WEB, JSON], &invalid).await.status, StatusCode::FORBIDDEN);
+    assert_eq!(governed.recorder.take()[1].rejection(), Some("claim"));
+}
+
 #[tokio::test]
 async fn report_mode_counts_the_coverage_of_each_tag() {
     let governed = governed(Registry::builder().contract(requires(ContractMode::Report, &["_user", "team"])));
@@ -396,6 +433,20 @@ async fn headers_of_the_operators_proxy_are_trusted() {
         (event.metadata().get("tenant_id"), event.diagnostics()[0].code()),
         (None, DiagnosticCode::AmbiguousHeader)
     );
+    // A header that is missing, empty, or ambiguous makes no room for a value of the client.
+    let before = governed.registry.report().anonymous.shadowed;
+    for headers in [
+        vec![spoof],
+        vec![spoof, ("x-tenant-id", "")],
+        vec![spoof, ("x-tenant-id", "evil"), ("x-tenant-id", "acme")],
+        vec![metadata(r#"{"Tenant_ID":"evil"}"#)],
+        vec![("baggage", "tenant_id=evil")],
+    ] {
+        let event = governed.event(&headers).await;
+        assert!(event.metadata().is_empty(), "{headers:?}: {:?}", event.metadata());
+        assert!(event.diagnostics().iter().any(|note| note.code() == DiagnosticCode::Shadowed), "{headers:?}");
+    }
+    assert_eq!(governed.registry.report().anonymous.shadowed, before + 5);
 }
 
 #[tokio::test]
@@ -514,6 +565,68 @@ async fn screening_covers_tags_of_clients_handlers_claims_and_keys() {
     assert_eq!(screened, [Some("_user"), Some("card"), Some("note")]);
     let screened = governed.registry.report().screened;
     assert!(["emails", "secrets", "cards"].iter().all(|kind| screened[*kind] > 0), "{screened:?}");
+}
+
+#[tokio::test]
+async fn screening_covers_tags_of_code_and_values_that_are_dropped() {
+    let screening = Screening::builder()
+        .kind(ScreeningKind::Emails, ScreeningAction::Mask)
+        .tag("_user", ScreeningAction::Hash)
+        .tag("nickname", ScreeningAction::Mask)
+        .hash_key([7; 32])
+        .build()
+        .unwrap();
+    let claims = Claims::new(["nickname"], Otherwise::Drop).unwrap();
+    let registry = Registry::builder().screening(screening).api_key(key("web").claims(claims)).build().unwrap();
+    let recorder = Recorder::new();
+    let resolved = |_: &http::request::Parts| {
+        tower_tagging::metadata::Scopes::new().with(Scope::Workspace, tags! { "contact" => "it@example.com" })
+    };
+    let metadata_layer = MetadataLayer::builder().sources(TagSources::portkey()).resolver(resolved);
+    let tagging = TaggingLayer::builder().metadata(metadata_layer).sink(recorder.clone()).build().unwrap();
+    let handler = async |tags: Tags| tags.extend_scope(Scope::ApiKey, tags! { "owner" => "owner@example.com" });
+    let app = Router::new().route("/", post(handler)).layer(RegistryLayer::new(registry.clone(), tagging));
+    let governed = Governed { recorder, registry, app };
+    let event = governed.event(&[WEB, metadata(r#"{"_user":"Ada Lovelace","nickname":"Countess"}"#)]).await;
+    let expected = tags! { "contact" => "[email]", "nickname" => "[masked]", "owner" => "[email]" };
+    assert_eq!(event.metadata(), &expected);
+    let text = serde_json::to_string(&*event).unwrap();
+    assert!(["Lovelace", "Countess", "example.com"].iter().all(|part| !text.contains(part)), "{text}");
+    assert_eq!(governed.registry.report().screened_tags["nickname"], 1);
+}
+
+/// The rules of the outermost layer apply, as for all layers of the crate.
+#[tokio::test]
+async fn nested_registries_identify_and_count_a_request_once() {
+    let registry = Registry::builder().api_key(key("web").metadata(tags! { "team" => "growth" })).build().unwrap();
+    let inner = Registry::builder().trusted_header("x-region", "region", Scope::Workspace).build().unwrap();
+    let recorder = Recorder::new();
+    let outer_tagging = TaggingLayer::builder().sources(TagSources::portkey()).sink(recorder.clone()).build().unwrap();
+    let plain = || TaggingLayer::builder().build().unwrap();
+    let app = Router::new()
+        .route("/", post(handler))
+        .layer(RegistryLayer::new(inner, plain()))
+        .layer(RegistryLayer::new(registry.clone(), plain()))
+        .layer(RegistryLayer::new(registry.clone(), outer_tagging));
+    let governed = Governed { recorder, registry, app };
+    let event = governed.event(&[WEB, ("x-region", "eu"), metadata(r#"{"team":"evil"}"#)]).await;
+    assert_eq!((event.api_key(), event.metadata()), (Some("web"), &tags! { "region" => "eu", "team" => "growth" }));
+    let counters = governed.registry.report().keys["web"];
+    assert_eq!((counters.requests, counters.shadowed), (1, 1));
+}
+
+#[tokio::test]
+async fn refused_keys_do_not_count_for_coverage() {
+    let governed = governed(
+        Registry::builder()
+            .unknown_keys(UnknownKeys::Reject)
+            .contract(requires(ContractMode::Report, &["_user"]))
+            .api_key(key("web")),
+    );
+    governed.send(&[], "").await;
+    governed.send(&[WEB, metadata(r#"{"_user":"ada"}"#)], "").await;
+    governed.recorder.take();
+    assert_eq!(governed.registry.coverage()[0].share_of_requests(), Some(1.0));
 }
 
 /// Every way in which a client or handler may try to set a trusted tag.

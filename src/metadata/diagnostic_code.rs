@@ -78,7 +78,7 @@ codes! {
     ///
     /// The detail is the client's value, or else the handler's. There is one note per key.
     Shadowed = "shadowed",
-    /// A header on the allow-list was ignored, because a stronger source sets the tag to another value.
+    /// A header on the allow-list was ignored, because the JSON header sets the tag to another value.
     ///
     /// The detail is the value of the header.
     Conflict = "conflict",

@@ -82,7 +82,7 @@ impl TagSources {
                         let text = text_of(entry.name.as_str(), value, tags);
                         // Headers of the list that share a key are alternatives.
                         let mut earlier = self.allow_list.entries().iter().take(index);
-                        if earlier.any(|other| other.key == entry.key) {
+                        if earlier.any(|other| other.key == entry.key) || self.is_prefixed(&entry.key, captured) {
                             tags.fill(&entry.key, &text);
                         } else {
                             tags.fill_or_note(&entry.key, &text);
@@ -93,6 +93,17 @@ impl TagSources {
                 Source::Refused => tags.note(Diagnostic::new(DiagnosticCode::SensitiveHeader).with_key(name)),
             }
         }
+    }
+
+    /// Returns `true` if a header with a prefix sets a tag.
+    fn is_prefixed(&self, key: &str, captured: &Captured) -> bool {
+        captured.iter().any(|(source, name, _)| match source {
+            Source::Prefixed(index) => {
+                let rest = self.prefixes.get(index).and_then(|prefix| prefix.rest_of(name));
+                rest.is_some_and(|rest| self.key_case.apply(rest) == key)
+            }
+            _ => false,
+        })
     }
 
     /// Removes headers before the service is called.
