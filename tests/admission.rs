@@ -109,7 +109,7 @@ struct Governed {
 async fn echo(tags: Tags, request: axum::extract::Request) -> String {
     tags.insert("note", "password hunter2");
     tags.insert("TENANT", "evil");
-    let body = request.into_body().collect().await.map(|body| body.to_bytes());
+    let body = request.into_body().collect().await.map(http_body_util::Collected::to_bytes);
     format!("{}|{}", tags.get("_user").unwrap_or_default(), body.map_or(0, |body| body.len()))
 }
 

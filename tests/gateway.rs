@@ -413,9 +413,9 @@ async fn include_usage_puts_the_usage_of_streams_on_events() {
 
 /// Returns the definition of an API key in a configuration file.
 fn api_key(key: &str, rest: Value) -> Value {
-    let mut definition = json!({"secrets": [{"sha256": SecretDigest::of(key).to_string()}]});
-    definition.as_object_mut().unwrap().extend(rest.as_object().unwrap().clone());
-    definition
+    let Value::Object(mut definition) = rest else { panic!("expected an object") };
+    definition.insert("secrets".to_owned(), json!([{"sha256": SecretDigest::of(key).to_string()}]));
+    definition.into()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

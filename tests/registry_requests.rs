@@ -104,15 +104,15 @@ fn metadata(json: &'static str) -> (&'static str, &'static str) {
     ("x-portkey-metadata", json)
 }
 
-fn schema(mode: ContractMode, schema: Value) -> Contract {
-    Contract::new(mode, &schema).unwrap()
+fn schema(mode: ContractMode, schema: &Value) -> Contract {
+    Contract::new(mode, schema).unwrap()
 }
 
 fn requires(mode: ContractMode, keys: &[&str]) -> Contract {
     let properties: serde_json::Map<_, _> =
         keys.iter().map(|key| ((*key).to_owned(), json!({"type": "string"}))).collect();
     let all = json!({"type": "object", "additionalProperties": true, "required": keys, "properties": properties});
-    schema(mode, all)
+    schema(mode, &all)
 }
 
 #[tokio::test]
@@ -285,7 +285,7 @@ async fn contracts_are_checked_on_the_effective_metadata_of_every_request() {
             .contract(requires(ContractMode::Reject, &["_user"]))
             .workspace(Workspace::new("acme").contract(schema(
                 ContractMode::Reject,
-                json!({"type": "object", "additionalProperties": true, "properties": {
+                &json!({"type": "object", "additionalProperties": true, "properties": {
                     "env": {"type": "string", "enum": ["prod", "dev"], "default": "dev"}
                 }}),
             )))
@@ -734,7 +734,7 @@ async fn secrets_appear_nowhere() {
         .virtual_key(vault);
     let governed = governed(registry);
     let bearer = format!("Bearer {api_key}");
-    let mut output = String::new();
+    let mut output: Vec<String> = Vec::new();
     for headers in [
         vec![("authorization", bearer.as_str()), ("x-portkey-virtual-key", "vault")],
         vec![("authorization", bearer.as_str()), ("x-portkey-virtual-key", "nowhere")],
@@ -743,13 +743,15 @@ async fn secrets_appear_nowhere() {
         let request = request(&headers, "");
         let principal = governed.registry.principal(&request.into_parts().0);
         let answer = governed.send(&headers, "").await;
-        output += &format!("{principal:?} {} {:?}", answer.body, answer.headers);
+        output.push(format!("{principal:?} {} {:?}", answer.body, answer.headers));
     }
     for event in governed.recorder.take() {
-        output += &serde_json::to_string(&*event).unwrap();
-        output += &format!("{event:?}");
+        output.push(serde_json::to_string(&*event).unwrap());
+        output.push(format!("{event:?}"));
     }
-    output += &format!("{:?} {:?} {:?}", governed.registry, governed.registry.report(), governed.registry.status());
+    let registry = &governed.registry;
+    output.push(format!("{registry:?} {:?} {:?}", registry.report(), registry.status()));
+    let output = output.concat();
     assert!(!output.contains("very-secret"), "{output}");
     assert!(output.contains("web") && output.contains("vault"));
 }

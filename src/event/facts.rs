@@ -27,6 +27,8 @@ pub(crate) struct Facts {
     /// Not part of the serialized event, nor compared.
     pub(crate) grpc: GrpcMethod,
     pub(crate) path: String,
+    /// The path was screened before observers saw it. Not part of the serialized event, nor compared.
+    pub(crate) is_path_screened: bool,
     /// Empty if unknown, as is `host`, so that the buffers can be recycled.
     pub(crate) route: String,
     /// Code has set the route, so it is final. Not part of the serialized event, nor compared.
@@ -70,6 +72,7 @@ impl Default for Facts {
             is_https: false,
             grpc: GrpcMethod::None,
             path: String::new(),
+            is_path_screened: false,
             route: String::new(),
             is_route_set: false,
             host: String::new(),
@@ -128,7 +131,8 @@ impl Facts {
 
     /// Rewrites the texts that may contain data of the client.
     pub(crate) fn screen(&mut self, screen: impl Fn(&str) -> Option<String>) {
-        for text in [Some(&mut self.path), self.error.as_mut()].into_iter().flatten() {
+        let path = (!self.is_path_screened).then_some(&mut self.path);
+        for text in [path, self.error.as_mut()].into_iter().flatten() {
             if let Some(screened) = screen(text) {
                 *text = screened;
             }
@@ -165,6 +169,7 @@ impl PartialEq for Facts {
             is_https: _,
             grpc: _,
             is_route_set: _,
+            is_path_screened: _,
             path,
             route,
             host,

@@ -169,11 +169,11 @@ mod access;
 mod admission;
 mod build;
 mod callers;
-mod claims;
+pub mod claims;
 mod closest;
 mod config;
 #[cfg(feature = "schema")]
-mod contract;
+pub mod contract;
 #[cfg(feature = "schema")]
 mod coverage;
 mod file_set;
@@ -187,8 +187,8 @@ mod key_counters;
 #[cfg(feature = "jwt")]
 mod key_set_location;
 mod keys;
-mod login;
-mod names;
+pub mod login;
+pub mod names;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod principal;
@@ -199,7 +199,7 @@ mod registry;
 mod registry_builder;
 mod registry_report;
 mod registry_status;
-mod screening;
+pub mod screening;
 mod shared;
 mod snapshot;
 mod source;

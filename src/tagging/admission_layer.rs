@@ -23,7 +23,7 @@ use super::{
 /// 1. An [`Admission`] identifies the caller. A rejected caller is answered with its tags on the event.
 /// 2. Headers become tags. Each passes the [filter](crate::metadata::TagFilter) of the caller: names, claims, screening.
 /// 3. The tags are limited and merged with the trusted tags of the caller.
-/// 4. The [rules](Caller::check) of the caller check the effective metadata.
+/// 4. The [rules](super::Caller::check) of the caller check the effective metadata.
 /// 5. The service is called.
 ///
 /// If a rule depends on the field `user` of the request body, up to 256 KiB of the body are read ahead, and the service

@@ -114,10 +114,12 @@ impl<'a> Starting<'a> {
             let claimed = events.zip(start).filter(|_| request.claim());
             if let Some((events, start)) = claimed {
                 events.describe(head, start, request.facts_mut());
-                if let Some(admission) = &steps.admission
-                    && let Cow::Owned(path) = admission.screen(&request.facts().path)
-                {
-                    request.facts_mut().path = path;
+                if let Some(admission) = &steps.admission {
+                    let facts = request.facts_mut();
+                    if let Cow::Owned(path) = admission.screen(&facts.path) {
+                        facts.path = path;
+                    }
+                    facts.is_path_screened = true;
                 }
             }
             describe_route(head, request);
