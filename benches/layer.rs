@@ -40,8 +40,8 @@ use tower_tagging::{
     EventLayer, MetadataLayer, Sink, TaggingLayer,
     metadata::{Scope, Scopes},
     registry::{
-        Contract, ContractMode, Names, RegisteredKey, Registry, RegistryLayer, Screening, ScreeningAction,
-        ScreeningKind, SecretDigest, Workspace,
+        Contract, ContractMode, Names, RegisteredKey, Registry, RegistryBuilder, RegistryLayer, Screening,
+        ScreeningAction, ScreeningKind, SecretDigest, Workspace,
     },
     sink::{BatchWriter, JsonLinesWriter, Queued, WriteError},
     sources::TagSources,
@@ -182,25 +182,7 @@ fn run_row(row: &str, bursts: usize) {
                 bursts,
             );
         }
-        "ours-governed" => {
-            let registry = registry();
-            ours(
-                json(),
-                |sink| {
-                    let tagging = TaggingLayer::builder()
-                        .metadata(
-                            MetadataLayer::builder()
-                                .sources(TagSources::portkey())
-                                .scope(Scope::Fallback, tags! { "region" => "eu" }),
-                        )
-                        .events(events(sink, row))
-                        .build()
-                        .unwrap();
-                    RegistryLayer::new(registry, tagging).layer(service)
-                },
-                bursts,
-            );
-        }
+        "ours-governed" => measure_governed(service, bursts),
         "otel-tower" | "otel-tower-metrics" => {
             if row == "otel-tower-metrics" {
                 opentelemetry::global::set_meter_provider(meter_provider());
@@ -240,6 +222,17 @@ fn run_row(row: &str, bursts: usize) {
     }
 }
 
+/// Measures a layer with a registry.
+fn measure_governed(service: Answer, bursts: usize) {
+    let metadata =
+        MetadataLayer::builder().sources(TagSources::portkey()).scope(Scope::Fallback, tags! { "region" => "eu" });
+    let wrap = |sink| {
+        let tagging = TaggingLayer::builder().metadata(metadata).events(EventLayer::new(sink)).build().unwrap();
+        RegistryLayer::new(registry(), tagging).layer(service)
+    };
+    ours(json(), wrap, bursts);
+}
+
 /// Creates a registry with 1,000 keys. The key of a request is in `x-session-id`, so that all rows have the same headers.
 fn registry() -> Registry {
     let schema = serde_json::json!({
@@ -270,7 +263,7 @@ fn registry() -> Registry {
             .secret(SecretDigest::of(secret))
             .metadata(tags! { "team" => "growth", "key" => "key-7" })
     };
-    (0..1000).map(key).fold(registry, |registry, key| registry.api_key(key)).build().unwrap()
+    (0..1000).map(key).fold(registry, RegistryBuilder::api_key).build().unwrap()
 }
 
 /// Creates the event layer of a row. Rows whose names end in `-no-pool` allocate every event.

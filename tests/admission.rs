@@ -288,7 +288,7 @@ async fn a_body_that_breaks_off_does_not_get_around_the_rules() {
     let frames = vec![Ok(r#"{"us"#), Err(std::io::Error::other("connection reset"))];
     let body = Body::from_stream(futures_util::stream::iter(frames));
     let (status, _) = governed.send(&[KEY, JSON], body).await;
-    assert_eq!((status, governed.event().rejection()), (StatusCode::BAD_REQUEST, Some("contract")));
+    assert_eq!((status, governed.event().rejection()), (StatusCode::BAD_REQUEST, Some("broken_body")));
 }
 
 #[tokio::test]

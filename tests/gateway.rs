@@ -1025,7 +1025,10 @@ fn reports_every_problem_of_the_configuration_file() {
         assert_eq!(places, [format!("{path}:2:1"), format!("{path}:3:23"), format!("{path}:6:16")], "{errors}");
         assert!(errors.contains("did you mean \"workspace\"?"), "{errors}");
     }
-    std::fs::write(path, "").unwrap();
+    std::fs::write(path, " \n").unwrap();
+    let output = command(&[("CONFIG", path), ("CONFIG_CHECK", "1")]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2), "a file that is about to be written is empty");
+    std::fs::write(path, "[access]\n").unwrap();
     let output = command(&[("CONFIG", path), ("CONFIG_CHECK", "1")]).output().unwrap();
     assert_eq!((output.status.code(), &*output.stdout), (Some(0), format!("{path}: no problems\n").as_bytes()));
 }
@@ -1056,6 +1059,15 @@ fn errors_about_the_configuration_never_quote_a_key() {
         ("json", json!({"api_keys": {"a": api_key("k", json!({"metadata": {secret: 1}}))}}).to_string()),
         ("json", json!({"api_keys": {"a": api_key("k", json!({"permissions": [secret]}))}}).to_string()),
         ("json", json!({"api_keys": {"a": definition, "b": definition, secret: definition}}).to_string()),
+        (
+            "json",
+            json!({"contract": {"mode": "reject", "schema": {secret: 1, "required": [secret, secret]}}}).to_string(),
+        ),
+        (
+            "json",
+            json!({"api_keys": {"a": api_key("k", json!({"contract": {"schema": {"properties": {secret: 1}}}}))}})
+                .to_string(),
+        ),
         ("json", format!("{{\"api_keys\": {secret}}}")),
         ("json", format!("{{\"{secret}\": 1, \"{secret}\": 2}}")),
         ("toml", secret.to_owned()),

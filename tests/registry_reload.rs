@@ -115,6 +115,24 @@ fn counters_and_states_continue_after_a_reload() {
     assert_eq!(&before.scopes().get(Scope::ApiKey)["key_version"], "1");
 }
 
+/// An editor or script may truncate the file before it writes it.
+#[test]
+fn a_watched_file_that_is_empty_or_lost_its_keys_is_not_loaded() {
+    let folder = Folder::new("truncated");
+    let path = folder.write("gateway.toml", &config("1"));
+    let registry = Registry::from_file(path).unwrap();
+    registry.watch(Duration::from_millis(5)).unwrap();
+    for (text, reason) in [("", "the file is empty"), ("[access]\nunknown_keys = \"anonymous\"\n", "has no API keys")] {
+        folder.write("gateway.toml", text);
+        let fails = || registry.status().last_error.is_some_and(|error| error.contains(reason));
+        wait_until("the error is reported", fails);
+        assert_eq!(version(&registry), "1");
+    }
+    // On request, the keys are removed.
+    registry.reload().unwrap();
+    assert_eq!(registry.status().keys, 0);
+}
+
 #[test]
 fn a_watched_file_is_reloaded_when_its_content_or_that_of_a_secret_changes() {
     let folder = Folder::new("watch");

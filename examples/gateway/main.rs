@@ -30,8 +30,9 @@ const DRAIN: Duration = Duration::from_secs(10);
 const DELIVER: Duration = Duration::from_secs(10);
 
 fn main() -> ExitCode {
-    // Reports delivery problems, such as write errors of the store.
-    tracing_subscriber::fmt().with_writer(std::io::stderr).with_max_level(tracing::Level::WARN).init();
+    // Reports delivery problems, such as write errors of the store, and changes of the configuration.
+    let filter = tracing_subscriber::EnvFilter::new("warn,tower_tagging::registry=info");
+    tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(filter).init();
     match config::checked() {
         None => {}
         Some(Ok(message)) => {

@@ -242,9 +242,19 @@ fn target(base: &Uri, uri: &Uri) -> Result<Uri, Box<dyn Error>> {
         Some(path) => path,
         None => return Err("the request target has no path".into()),
     };
+    // The path of the base is a boundary.
+    if !base_path.is_empty() && has_dot_segment(uri.path()) {
+        return Err("the request target leaves its folder".into());
+    }
     let mut parts = base.clone().into_parts();
     parts.path_and_query = Some(format!("{base_path}{path}").parse()?);
     Ok(Uri::from_parts(parts)?)
+}
+
+/// Returns `true` if a path has a segment `.` or `..`, also percent-encoded (RFC 3986, section 5.2.4).
+fn has_dot_segment(path: &str) -> bool {
+    let decoded = path.replace("%2e", ".").replace("%2E", ".").replace("%2f", "/").replace("%2F", "/");
+    decoded.split(['/', '\\']).any(|segment| segment == "." || segment == "..")
 }
 
 /// Removes hop-by-hop headers (RFC 9110, section 7.6.1). Trace headers stay, even if the client lists them as

@@ -92,6 +92,8 @@ codes! {
     ContractInvalid = "contract_invalid",
     /// No contract has a tag with this key, but one that differs in a single letter, which is the detail.
     PossibleTypo = "possible_typo",
+    /// The request has an API key that is not known. It was served as that of an anonymous caller.
+    UnknownKey = "unknown_key",
     /// A header that only the operator's proxy sets was ignored, because the request has different values of it.
     AmbiguousHeader = "ambiguous_header",
     /// A header chose a value that the caller's claim does not contain. The detail is that value.

@@ -95,7 +95,7 @@
 //! |---|---|
 //! | `workspaces.SLUG` | `name`, `metadata`, `limits`, `contract` |
 //! | `api_keys.NAME` | `workspace`, `secrets`, `metadata`, `forced`, `forced_override`, `permissions`, `claims`, `disabled`, `expires_at`, `contract` |
-//! | `virtual_keys.SLUG` | `provider`, `base_url`, `secret_env` or `secret_file`, `workspaces`, `expires_at` |
+//! | `virtual_keys.SLUG` | `provider`, `base_url` (the request path is appended, so without `/v1`), `secret_env` or `secret_file`, `workspaces`, `expires_at` |
 //! | `contract` | `mode`, `schema`: a contract for all requests (feature `schema`) |
 //! | `access` | `unknown_keys`, `key_headers`, `trusted_headers`, `errors` |
 //! | `names` | `aliases`, `style` |
@@ -104,6 +104,9 @@
 //! | `login` | `tags`: claims of [`LoginClaims`] that become tags |
 //! | `spiffe` | `trust_domain`, `segments`: parts of [`PeerIdentity`] that become tags |
 //! | `alerts`, `analytics`, `ledger`, `limits` | not read by the registry: see [`Registry::ignored_sections`] |
+//!
+//! A file counts once it was seen twice without a change, and a file that lost all API keys is not loaded by the watch, because
+//! it may be in the middle of being written. Replace it by renaming a complete file.
 //!
 //! Unknown keys and invalid values are errors. All problems are reported at once, with line and column, and
 //! [`Registry::check_file`] only looks for them. Relative paths start at the folder of the file.
@@ -141,6 +144,8 @@
 //! | `invalid_token` | a token of a configured issuer is not valid | 401 |
 //! | `claim` | a tag that the key may not set, with `otherwise = "reject"` | 403 |
 //! | `contract` | a required tag is missing, or a tag has a wrong value | 400; Portkey: 446 |
+//! | `value_too_long`, `too_many_tags`, … | a tag exceeds a limit with `overflow = "reject"`, see [`Limits`](crate::metadata::Limits) | 400 |
+//! | `broken_body` | the body breaks off while it is read ahead | 400 |
 //! | `unknown_virtual_key` | no virtual key has the slug | 400 |
 //! | `forbidden_virtual_key` | the key is not known, or its workspace may not use the virtual key | 403 |
 //! | `expired_virtual_key` | the virtual key has expired | 403; Portkey: 401 |
@@ -151,7 +156,17 @@
 //! keys of tags and slugs, but never values.
 //!
 //! If a contract needs `_user` and [`TagSources::body_user`](crate::TagSources::body_user) is on, up to 256 KiB of the body are
-//! read ahead, and reach the service unchanged. Tags that a handler sets come too late for contracts.
+//! read ahead, and reach the service unchanged. A value after that is ignored, with the diagnostic `too_large`. Like a handler
+//! that reads the body, this waits for the client, so put a timeout layer around. Tags that a handler sets come too late for
+//! contracts.
+//!
+//! # Anonymous callers
+//!
+//! With `unknown_keys = "anonymous"`, the default, callers without a known key are served. They carry no trusted tags of a key,
+//! no claims restrict them, and only the global contract applies, so they may set `tenant` or `team` as they like;
+//! [`Event::source`](crate::Event::source) tells such tags apart. An unknown key is the diagnostic `unknown_key`, which shows
+//! when it is safe to switch to `"reject"`. Then route requests that have no key, such as health checks and the preflight
+//! requests of browsers, around the layer.
 //!
 //! # Rollout
 //!

@@ -13,6 +13,16 @@ pub(crate) fn quoted(name: &str) -> String {
     if may_be_secret(name) { "(name not shown)".to_owned() } else { format!("{name:?}") }
 }
 
+/// Returns a message in which quoted parts that may be secrets are not shown.
+#[cfg(feature = "schema")]
+pub(crate) fn without_secrets(message: &str) -> String {
+    let parts = message.split('"').enumerate();
+    // Every second part is between quotes. A JSON Pointer consists of names.
+    let is_secret = |part: &str| part.split('/').any(may_be_secret);
+    let shown = parts.map(|(at, part)| if at % 2 == 1 && is_secret(part) { "(name not shown)" } else { part });
+    shown.collect::<Vec<_>>().join("\"")
+}
+
 /// Returns `true` for a text that starts like a key, or has the form of one.
 pub(crate) fn is_like_key(text: &str) -> bool {
     has_form(text) || SECRET_PREFIXES.iter().any(|prefix| text.starts_with(prefix))

@@ -60,6 +60,9 @@ impl Shared {
         let _turn = lock(&self.updating);
         match load(&self.current.load()) {
             Ok(snapshot) => {
+                let (keys, workspaces) = (snapshot.keys.len(), snapshot.workspaces.len());
+                let source = self.source.name();
+                tracing::info!(target: "tower_tagging::registry", source, keys, workspaces, "the registry is reloaded");
                 self.current.store(Arc::new(snapshot));
                 let mut history = lock(&self.history);
                 history.loaded_at = SystemTime::now();

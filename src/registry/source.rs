@@ -1,6 +1,9 @@
 #[cfg(feature = "postgres")]
 use std::sync::Arc;
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 #[cfg(feature = "postgres")]
 use tokio::sync::Notify;
@@ -39,12 +42,25 @@ impl Source {
 }
 
 /// Reads a file. The error names it.
+///
+/// An empty file is an error, because an editor or a script may be about to write it.
 pub(crate) fn read_file(path: &PathBuf) -> Result<String, ConfigError> {
-    fs::read_to_string(path)
-        .map_err(|error| ConfigError::new(format!("{}: cannot read the file ({error})", path.display())))
+    let failed = |reason: &str| ConfigError::new(format!("{}: {reason}", path.display()));
+    let unreadable = |error: std::io::Error| failed(&format!("cannot read the file ({error})"));
+    // Reading a pipe or a device may never end.
+    if !fs::metadata(path).map_err(unreadable)?.is_file() {
+        return Err(failed("expected a regular file"));
+    }
+    let text = fs::read_to_string(path).map_err(unreadable)?;
+    if text.trim_ascii().is_empty() { Err(failed("the file is empty")) } else { Ok(text) }
 }
 
 /// Loads a file.
 pub(crate) fn load_file(path: &PathBuf, previous: Option<&Snapshot>) -> Result<Snapshot, ConfigError> {
-    config::load(&read_file(path)?, ConfigFormat::of(path), Some(path), previous)
+    load_text(path, &read_file(path)?, previous)
+}
+
+/// Loads the text of a file.
+pub(crate) fn load_text(path: &Path, text: &str, previous: Option<&Snapshot>) -> Result<Snapshot, ConfigError> {
+    config::load(text, ConfigFormat::of(path), Some(path), previous)
 }

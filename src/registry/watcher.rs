@@ -1,6 +1,7 @@
 //! The reload of a file.
 
 use std::{
+    path::Path,
     sync::{
         Arc, Weak,
         mpsc::{self, Receiver, RecvTimeoutError},
@@ -13,7 +14,8 @@ use crate::ConfigError;
 
 use super::{
     shared::Shared,
-    source::{Source, load_file, read_file},
+    snapshot::Snapshot,
+    source::{Source, load_file, load_text, read_file},
 };
 
 /// Loads the file again.
@@ -46,23 +48,44 @@ pub(crate) fn watch(shared: &Arc<Shared>, interval: Duration) -> Result<(), Conf
 
 fn run(shared: &Weak<Shared>, dropped: &Receiver<()>, interval: Duration) {
     // The sender never sends. It is dropped with the last handle.
+    let mut changed = None;
     while dropped.recv_timeout(interval.max(Duration::from_millis(1))) == Err(RecvTimeoutError::Timeout) {
         let Some(shared) = shared.upgrade() else { return };
-        look(&shared);
+        look(&shared, &mut changed);
     }
 }
 
-/// Reloads the file if it differs from the one that is in force.
+/// Reloads the file if it differs from the one that is in force. `changed` is the text of the last look, if it differed.
 ///
-/// A file that could not be loaded is tried again, because a file that it refers to may exist by now.
-fn look(shared: &Shared) {
+/// A text counts once it was seen twice, because it may be in the middle of being written. A file that could not be loaded is
+/// tried again, because a file that it refers to may exist by now.
+fn look(shared: &Shared, changed: &mut Option<String>) {
     let Source::File(path) = &shared.source else { return };
     match read_file(path) {
         Err(error) => shared.fail(&error.to_string()),
         Ok(text) if shared.current().files.has_changed(&text) => {
-            // The error is in the status.
-            let _ = reload(shared);
+            if changed.as_ref() == Some(&text) {
+                // The error is in the status.
+                let _ = shared.update(|previous| load_complete(path, &text, previous));
+            }
+            *changed = Some(text);
         }
-        Ok(_) => shared.confirm(),
+        Ok(_) => {
+            *changed = None;
+            shared.confirm();
+        }
     }
+}
+
+/// Loads a changed file, unless it lost all API keys, as a file does that is cut off.
+fn load_complete(path: &Path, text: &str, previous: &Snapshot) -> Result<Snapshot, ConfigError> {
+    let snapshot = load_text(path, text, Some(previous))?;
+    if snapshot.keys.is_empty() && !previous.keys.is_empty() {
+        return Err(ConfigError::new(format!(
+            "{}: the file has no API keys, and {} are in force: call `Registry::reload` if they were removed on purpose",
+            path.display(),
+            previous.keys.len()
+        )));
+    }
+    Ok(snapshot)
 }

@@ -5,7 +5,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{HeaderValue, Request, Response, Version, header};
 use http_body::Body;
 use tower_layer::Layer;
 use tower_service::Service;
@@ -65,8 +65,15 @@ where
         let tags = head.extensions.get_or_insert_with(Tags::new).clone();
         let body = RequestBody::observed(&head, body);
         let may_have_user = body.is_reading() && !body.is_end_stream();
+        // A server cannot use the connection again before the whole body was received.
+        let must_close = head.version < Version::HTTP_2 && !body.is_end_stream();
         match self.layer.admit(&mut head, &tags, may_have_user) {
-            Decision::Reject(rejection) => AdmissionFuture::rejected(&tags, rejection),
+            Decision::Reject(mut rejection) => {
+                if must_close {
+                    rejection.headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+                }
+                AdmissionFuture::rejected(&tags, rejection)
+            }
             Decision::Call => {
                 let body = ReplayBody::new(body, VecDeque::new(), false);
                 AdmissionFuture::called(self.inner.call(Request::from_parts(head, body)))

@@ -6,10 +6,13 @@ use std::{
 };
 
 use bytes::Buf;
-use http::{Request, request::Parts};
+use http::{Request, StatusCode, request::Parts};
 use http_body::{Body, Frame};
 
-use crate::request::{Caller, Rejection, Tags};
+use crate::{
+    metadata::{Diagnostic, DiagnosticCode},
+    request::{Caller, Rejection, Tags},
+};
 
 use super::{
     admission_decision::{Decision, decide_after_body},
@@ -19,6 +22,9 @@ use super::{
 
 /// Maximum number of bytes that are read ahead.
 const MAX_BYTES: u64 = 256 * 1024;
+
+/// The reason to reject a request whose body breaks off.
+const BROKEN_BODY: &str = "broken_body";
 
 /// Maximum number of frames that are read ahead, because each takes memory in addition to its bytes.
 const MAX_FRAMES: usize = 8 * 1024;
@@ -66,6 +72,14 @@ impl<S, B: Body<Error: 'static> + Unpin> ReadAhead<S, B> {
     pub(super) fn finish(self) -> Option<Ready<S, B>> {
         let Self { service, request, frames, has_ended, tags, caller, .. } = self;
         let (head, body) = request?;
+        if matches!(frames.back(), Some(Err(_))) {
+            // The client is gone, so its tags tell nothing.
+            let rejection = Rejection::new(StatusCode::BAD_REQUEST, BROKEN_BODY);
+            return Some(Err((tags, Box::new(rejection))));
+        }
+        if body.is_reading() && !has_ended {
+            tags.diagnose(Diagnostic::new(DiagnosticCode::TooLarge).with_key("user"));
+        }
         Some(match decide_after_body(&tags, caller) {
             Decision::Reject(rejection) => Err((tags, rejection)),
             Decision::Call | Decision::ReadBody(_) => {

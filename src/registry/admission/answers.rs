@@ -50,6 +50,7 @@ fn title(refusal: &Refusal) -> &'static str {
         Refusal::InvalidToken(_) => "Invalid token",
         Refusal::Claim(_) => "Tag not allowed",
         Refusal::Contract(_) => "Required tags are missing or invalid",
+        Refusal::Tag(..) => "Invalid tags",
         Refusal::UnknownVirtualKey(_) => "Unknown virtual key",
         Refusal::ForbiddenVirtualKey(_) => "Virtual key not allowed",
         Refusal::ExpiredVirtualKey(_) => "Expired virtual key",
@@ -77,7 +78,7 @@ fn portkey(refusal: &Refusal) -> Rejection {
         Refusal::UnknownKey | Refusal::DisabledKey | Refusal::InvalidToken(_) => (401, coded("03")),
         Refusal::ExpiredKey => (401, coded("01")),
         Refusal::Claim(_) | Refusal::ForbiddenVirtualKey(_) => (403, coded("033")),
-        Refusal::UnknownVirtualKey(_) => (400, json!({"status": "failure", "message": detail})),
+        Refusal::UnknownVirtualKey(_) | Refusal::Tag(..) => (400, json!({"status": "failure", "message": detail})),
         Refusal::ExpiredVirtualKey(_) => (401, typed("virtual_key_expired_error", Some("01"))),
         Refusal::ExhaustedVirtualKey(_) => (412, typed("virtual_key_exhaust_error", Some("04"))),
         Refusal::Contract(rules) => {

@@ -202,11 +202,11 @@ impl Caller for GovernedCaller {
     }
 
     fn reject(&self, reason: &Diagnostic<'_>) -> Option<Rejection> {
-        if reason.code() != DiagnosticCode::ClaimDenied {
-            self.principal.count_rejected();
-            return None;
-        }
-        Some(self.answer(&Refusal::Claim(reason.key().unwrap_or_default().to_owned())))
+        let key = reason.key().unwrap_or_default().to_owned();
+        Some(self.answer(&match reason.code() {
+            DiagnosticCode::ClaimDenied => Refusal::Claim(key),
+            code => Refusal::Tag(code.as_str(), key),
+        }))
     }
 
     fn settled(&self, tags: &SettledTags<'_>) {

@@ -12,6 +12,8 @@ pub(crate) enum Refusal {
     Claim(String),
     #[cfg_attr(not(feature = "schema"), allow(dead_code, reason = "only contracts are violated"))]
     Contract(Vec<BrokenRule>),
+    /// A tag exceeds a limit, or the JSON header is not an object. The code of the diagnostic, and the key.
+    Tag(&'static str, String),
     UnknownVirtualKey(String),
     ForbiddenVirtualKey(String),
     ExpiredVirtualKey(String),
@@ -37,6 +39,7 @@ impl Refusal {
             Self::InvalidToken(_) => "invalid_token",
             Self::Claim(_) => "claim",
             Self::Contract(_) => "contract",
+            Self::Tag(code, _) => code,
             Self::UnknownVirtualKey(_) => "unknown_virtual_key",
             Self::ForbiddenVirtualKey(_) => "forbidden_virtual_key",
             Self::ExpiredVirtualKey(_) => "expired_virtual_key",
@@ -48,7 +51,7 @@ impl Refusal {
         match self {
             Self::UnknownKey | Self::ExpiredKey | Self::DisabledKey | Self::InvalidToken(_) => StatusCode::UNAUTHORIZED,
             Self::Claim(_) | Self::ForbiddenVirtualKey(_) | Self::ExpiredVirtualKey(_) => StatusCode::FORBIDDEN,
-            Self::Contract(_) | Self::UnknownVirtualKey(_) => StatusCode::BAD_REQUEST,
+            Self::Contract(_) | Self::Tag(..) | Self::UnknownVirtualKey(_) => StatusCode::BAD_REQUEST,
             Self::ExhaustedVirtualKey(_) => StatusCode::TOO_MANY_REQUESTS,
         }
     }
@@ -62,6 +65,7 @@ impl Refusal {
             Self::InvalidToken(problem) => format!("the token is not valid: {problem}"),
             Self::Claim(key) => format!("the API key may not set the tag {key:?} to this value"),
             Self::Contract(rules) => rules.iter().map(BrokenRule::text).collect::<Vec<_>>().join("; "),
+            Self::Tag(code, key) => format!("{key:?} was refused: {code}"),
             Self::UnknownVirtualKey(slug) => format!("unknown virtual key {slug:?}"),
             Self::ForbiddenVirtualKey(slug) => format!("the API key may not use the virtual key {slug:?}"),
             Self::ExpiredVirtualKey(slug) => format!("the virtual key {slug:?} has expired"),

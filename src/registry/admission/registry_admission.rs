@@ -5,6 +5,7 @@ use std::{borrow::Cow, sync::Arc, time::SystemTime};
 use http::{HeaderMap, HeaderName, request::Parts};
 
 use crate::{
+    metadata::{Diagnostic, DiagnosticCode},
     tagging::{Admission, Identity},
     text::truncated,
 };
@@ -55,6 +56,9 @@ impl Admission for Registry {
                 }
                 Err(error) => refusal = Some(error),
             }
+        }
+        if principal.status() == PrincipalStatus::Unknown && refusal.is_none() {
+            identity.notes.push(Diagnostic::new(DiagnosticCode::UnknownKey));
         }
         let is_refused = refusal.is_some();
         if let Some(refusal) = refusal {

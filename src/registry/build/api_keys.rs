@@ -7,6 +7,7 @@ use super::own_tags::OwnTags;
 use super::{
     super::{
         callers::RegisteredKey,
+        keys::SecretDigest,
         problem::Problems,
         quote::quoted,
         snapshot::{CallerRules, KeyEntry, KeyIndex, SecretEntry, Snapshot},
@@ -43,6 +44,7 @@ pub(super) fn check(
 fn check_secrets(keys: &[RegisteredKey], problems: &mut Problems) -> KeyIndex {
     let mut owners: HashMap<[u8; 32], usize> = HashMap::with_capacity(keys.len());
     let mut secrets = Vec::with_capacity(keys.len());
+    let empty = SecretDigest::of("");
     for (key, definition) in keys.iter().enumerate() {
         let path = ["api_keys", &definition.name, "secrets"];
         match definition.secrets.len() {
@@ -55,6 +57,10 @@ fn check_secrets(keys: &[RegisteredKey], problems: &mut Problems) -> KeyIndex {
                 let owner = keys.get(owner).map(|owner| quoted(&owner.name)).unwrap_or_default();
                 let path = ["api_keys", &definition.name, "secrets", &at.to_string(), "sha256"];
                 problems.add(&path, format!("the API key {owner} has the same secret"));
+            }
+            if secret.digest == empty {
+                let path = ["api_keys", &definition.name, "secrets", &at.to_string(), "sha256"];
+                problems.add(&path, "this is the digest of an empty text: was the variable with the key empty?");
             }
             secrets.push(SecretEntry { digest: secret.digest, expires_at: secret.expires_at, key });
         }

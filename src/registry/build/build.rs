@@ -1,9 +1,20 @@
 #[cfg(feature = "schema")]
-use super::super::coverage::Coverage;
+use std::collections::BTreeSet;
+
 #[cfg(feature = "schema")]
 use super::policy;
 #[cfg(feature = "jwt")]
 use super::tokens;
+#[cfg(feature = "schema")]
+use super::{
+    super::{
+        coverage::Coverage,
+        names::Names,
+        quote::quoted,
+        snapshot::{CallerRules, KeyEntry},
+    },
+    workspaces::CheckedWorkspace,
+};
 use super::{
     super::{problem::Problems, registry_builder::RegistryBuilder, snapshot::Snapshot},
     access, api_keys, rules, virtual_keys, workspaces,
@@ -42,6 +53,8 @@ pub(crate) fn build(
     let keys = api_keys::check(builder.api_keys, &anonymous, &workspaces, previous, problems);
     let virtual_keys = virtual_keys::check(builder.virtual_keys, &workspaces, previous, problems);
     #[cfg(feature = "schema")]
+    check_keys(&anonymous, &workspaces, &keys.entries, &names, problems);
+    #[cfg(feature = "schema")]
     let coverage = {
         let of_keys = keys.entries.iter().flat_map(|key| &*key.rules.contracts);
         let of_workspaces = workspaces.iter().flat_map(|workspace| &*workspace.rules.contracts);
@@ -65,5 +78,27 @@ pub(crate) fn build(
         tokens: tokens::check(builder.jwt, previous, problems),
         ignored_sections: builder.ignored_sections,
         files: builder.files,
+    }
+}
+
+/// Reports the keys of contracts that no tag can have, because names store them under another key.
+#[cfg(feature = "schema")]
+fn check_keys(
+    anonymous: &CallerRules,
+    workspaces: &[CheckedWorkspace],
+    keys: &[KeyEntry],
+    names: &Names,
+    problems: &mut Problems,
+) {
+    let rules = keys.iter().map(|key| &key.rules).chain(workspaces.iter().map(|workspace| &workspace.rules));
+    let contracts = rules.chain([anonymous]).flat_map(|rules| &*rules.contracts);
+    let keys: BTreeSet<&str> = contracts.flat_map(|contract| contract.keys()).collect();
+    for key in keys {
+        let stored = names.apply(key);
+        if stored != key {
+            let (key, stored) = (quoted(key), quoted(&stored));
+            problems
+                .add(&["names"], format!("a contract has the key {key}, which is stored as {stored}: use that key"));
+        }
     }
 }

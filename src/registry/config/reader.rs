@@ -8,7 +8,10 @@ use crate::{
 };
 
 #[cfg(feature = "schema")]
-use super::super::contract::{Contract, ContractMode};
+use super::super::{
+    contract::{Contract, ContractMode},
+    quote::without_secrets,
+};
 use super::{
     super::{login::TagMapping, problem::Problems},
     place::Place,
@@ -119,7 +122,7 @@ impl Reader<'_> {
             let steps = error.pointer.split('/').skip(1).map(|step| step.replace("~1", "/").replace("~0", "~"));
             let path: Vec<String> = schema.path().into_iter().chain(steps).collect();
             let path: Vec<&str> = path.iter().map(String::as_str).collect();
-            self.problems.add(&path, error.to_string());
+            self.problems.add(&path, without_secrets(&error.to_string()));
         }
         None
     }

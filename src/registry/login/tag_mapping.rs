@@ -237,6 +237,7 @@ mod tests {
         assert!(mapping.with("/sub", "owner", Scope::Forced).is_ok());
     }
 
+    #[allow(clippy::needless_pass_by_value, reason = "tests pass literals")]
     fn chosen(claim: Value, header: Option<&'static [u8]>) -> (Option<String>, Vec<String>) {
         let mapping = TagMapping::new().choose("/teams", HEADER, "team", Scope::Workspace).unwrap();
         assert!(mapping.headers().eq([&HEADER]));
