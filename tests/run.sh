@@ -74,6 +74,9 @@ for app in otel_0_33 otel_0_31; do
         fail "the app $app does not produce one trace"
 done
 
+step "the corpus of the screening"
+cargo test --test registry_screening -- --ignored || fail "the script does not generate the corpus"
+
 step "tokens of a real OpenID provider"
 OIDC=$CARGO_TARGET_DIR/oidc
 if ! "$OIDC/venv/bin/python" -W ignore -c 'import oidc_provider_mock' 2>/dev/null; then
@@ -114,10 +117,13 @@ ORACLE_CASES="$ORACLE/cases" cargo test --test oracle -- --ignored --nocapture |
     fail "usage or prices differ from those of genai-prices"
 
 step examples
-for example in axum_router hyper_server unit_test custom_sink budget durable_spool outbound queue postgres_store otel_collector otel_tracing; do
+for example in axum_router governed hyper_server unit_test custom_sink budget durable_spool outbound queue postgres_store otel_collector otel_tracing; do
     printf -- '-- %s\n' "$example"
     cargo run -q --example "$example" --features full || fail "the example $example failed"
 done
+
+printf -- '-- %s\n' tagging
+cargo run -q --example tagging --features full -- key new web >/dev/null || fail "the example tagging failed"
 
 step "short runs of the benchmarks"
 for bench in layer usage stores delivery otel; do

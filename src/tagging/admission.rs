@@ -14,9 +14,12 @@ pub trait Admission: Send + Sync + 'static {
     /// the task that serves the request, so it must not block.
     fn identify(&self, head: &mut Parts, now: SystemTime) -> Identity;
 
-    /// Screens the path of a request, before observers see it and the caller is known. It should agree with the
-    /// [filter](crate::metadata::TagFilter::screen) of the callers.
-    fn screen<'t>(&self, path: &'t str) -> Cow<'t, str> {
-        Cow::Borrowed(path)
+    /// Screens the path of a request, before observers see it and the caller is known.
+    ///
+    /// The default is `None`: the path on the event is screened by the [filter](crate::metadata::TagFilter::screen) of the
+    /// caller, and observers see it as it is.
+    fn screen_path<'t>(&self, path: &'t str) -> Option<Cow<'t, str>> {
+        let _ = path;
+        None
     }
 }

@@ -116,10 +116,11 @@ impl<'a> Starting<'a> {
                 events.describe(head, start, request.facts_mut());
                 if let Some(admission) = &steps.admission {
                     let facts = request.facts_mut();
-                    if let Cow::Owned(path) = admission.screen(&facts.path) {
+                    let screened = admission.screen_path(&facts.path);
+                    facts.is_path_screened = screened.is_some();
+                    if let Some(Cow::Owned(path)) = screened {
                         facts.path = path;
                     }
-                    facts.is_path_screened = true;
                 }
             }
             describe_route(head, request);

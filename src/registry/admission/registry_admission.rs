@@ -70,8 +70,8 @@ impl Admission for Registry {
         identity
     }
 
-    fn screen<'t>(&self, path: &'t str) -> Cow<'t, str> {
-        self.screened(path)
+    fn screen_path<'t>(&self, path: &'t str) -> Option<Cow<'t, str>> {
+        Some(self.screened(path))
     }
 }
 
