@@ -26,7 +26,7 @@
 //! Layers of this crate can be nested, for example one around the app and another with more scopes around a part of it. They
 //! share the same [`Tags`](crate::Tags), and the rules of the outermost layer apply. If both set a trusted tag of the same
 //! scope, the inner one wins; if both read the same tag from headers, the outer one wins. Only the outermost [`EventLayer`]
-//! emits the event.
+//! emits the event. If several layers identify the caller, the first one decides about its name and rules.
 //!
 //! A proxy that passes on a request with its extensions also passes on its tags. To give the outgoing call its own event,
 //! remove them first: `request.extensions_mut().remove::<Tags>()`.
@@ -105,6 +105,8 @@
 //! # Extending the layers
 //!
 //! - [`RequestObserver`] follows requests while they run: spans, counts of active requests.
+//! - [`Admission`] identifies callers, and its [`Caller`] rules filter their tags and admit their requests. [`AdmissionLayer`]
+//!   applies it. The registry is such an admission.
 //! - [`Tags::reject`](crate::Tags::reject) and [`Tags::diagnose`](crate::Tags::diagnose) let other layers report what they do
 //!   on the event.
 

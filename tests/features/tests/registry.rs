@@ -21,9 +21,8 @@ fn a_key_of_a_configuration_identifies_the_caller() {
     let registry = Registry::from_toml(&text).unwrap();
     let collector = Collector::default();
     let layer = RegistryLayer::new(registry, tagging().sink(collector.clone()).build().unwrap());
-    let service = layer.layer(service_fn(async |_: Request<_>| {
-        Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
-    }));
+    let service =
+        layer.layer(service_fn(async |_: Request<_>| Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))));
     let request = Request::get("/")
         .header("authorization", format!("Bearer {}", key.expose()))
         .header("x-portkey-metadata", r#"{"team":"evil","_user":"ada@example.com"}"#)
@@ -37,10 +36,9 @@ fn a_key_of_a_configuration_identifies_the_caller() {
 
 #[test]
 fn sections_of_other_features_are_problems_that_name_the_feature() {
-    for (text, feature) in [
-        ("[contract]\nmode = \"report\"\nschema = {}\n", "schema"),
-        ("[jwt]\njwks_file = \"jwks.json\"\n", "jwt"),
-    ] {
+    for (text, feature) in
+        [("[contract]\nmode = \"report\"\nschema = {}\n", "schema"), ("[jwt]\njwks_file = \"jwks.json\"\n", "jwt")]
+    {
         if (feature == "schema" && cfg!(feature = "schema")) || (feature == "jwt" && cfg!(feature = "jwt")) {
             continue;
         }
