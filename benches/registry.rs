@@ -12,6 +12,7 @@
 use std::{env, fmt::Write, hint::black_box, time::Instant};
 
 use http::{Request, request::Parts};
+use serde_json::Map;
 use tower_tagging::{
     registry::{PrincipalStatus, RegisteredKey, Registry, RegistryBuilder, SecretDigest, Workspace},
     tags,
@@ -99,8 +100,6 @@ fn json(digests: &[String]) -> String {
         (format!("key-{at}"), definition)
     };
     let keys = digests.iter().enumerate().map(key);
-    serde_json::json!({
-        "workspaces": serde_json::Map::from_iter(workspaces), "api_keys": serde_json::Map::from_iter(keys)
-    })
-    .to_string()
+    let (workspaces, keys): (Map<_, _>, Map<_, _>) = (workspaces.collect(), keys.collect());
+    serde_json::json!({"workspaces": workspaces, "api_keys": keys}).to_string()
 }
