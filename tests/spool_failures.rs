@@ -275,6 +275,8 @@ fn events_in_complete_files_are_lost_with_their_directory_and_counted() {
     emit_tagged(&layer, 0..500, "a tag");
     assert!(fs::read_dir(&path).unwrap().count() > 5, "events are in several files");
     remove(&path);
+    // An event that is written before the loss is noticed is lost as well.
+    wait_until(|| path.join("lock").exists());
     emit_tagged(&layer, 500..510, "a tag");
     assert_balance(&report(&sink));
     destination.set_up();
