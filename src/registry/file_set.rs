@@ -19,7 +19,7 @@ impl FileSet {
         Self { paths, digest }
     }
 
-    /// Returns `true` if the contents are no longer the same.
+    /// Returns `true` if the contents have changed.
     pub(crate) fn has_changed(&self, text: &str) -> bool {
         digest(text, &self.paths) != self.digest
     }

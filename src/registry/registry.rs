@@ -187,7 +187,7 @@ impl Registry {
         self.shared.current().ignored_sections.iter().cloned().collect()
     }
 
-    /// Sets the status of a virtual key, until it is set again. Returns `false` if there is no such virtual key.
+    /// Sets the status of a virtual key, until it is set again. Returns `false` if no virtual key has the slug.
     ///
     /// The status stays when the registry is reloaded.
     pub fn set_virtual_key_status(&self, slug: &str, status: VirtualKeyStatus) -> bool {

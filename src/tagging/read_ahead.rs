@@ -73,7 +73,7 @@ impl<S, B: Body<Error: 'static> + Unpin> ReadAhead<S, B> {
         let Self { service, request, frames, has_ended, tags, caller, .. } = self;
         let (head, body) = request?;
         if matches!(frames.back(), Some(Err(_))) {
-            // The client is gone, so its tags tell nothing.
+            // The client is gone, and its tags are incomplete.
             let rejection = Rejection::new(StatusCode::BAD_REQUEST, BROKEN_BODY);
             return Some(Err((tags, Box::new(rejection))));
         }

@@ -213,7 +213,7 @@ impl Caller for GovernedCaller {
         if tags.shadowed > 0 {
             self.principal.count_shadowed(tags.shadowed as u64);
         }
-        // A request that is refused for its key tells nothing about the tags of callers.
+        // The coverage of requests that are refused for their keys would hide that of real callers.
         #[cfg(feature = "schema")]
         if !self.is_refused {
             self.principal.count_coverage(tags.metadata, tags.cost);

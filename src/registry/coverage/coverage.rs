@@ -27,7 +27,7 @@ pub(crate) struct KeyCoverage {
 }
 
 impl Coverage {
-    /// Creates counts for these tags. Those that `previous` has go on.
+    /// Creates counts for these tags. Counts of `previous` continue.
     pub(crate) fn new<'k, K: IntoIterator<Item = &'k str>>(keys: K, previous: Option<&Self>) -> Self {
         let mut coverage = Self::default();
         for key in keys {

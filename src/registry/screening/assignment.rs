@@ -134,7 +134,7 @@ impl Name {
 
 /// Returns `true` if a name ends with these letters. Case and separators in the name do not count.
 ///
-/// A short end must be a word of its own: `db_pass` and `dbPass`, but not `bypass`.
+/// A short end must be a whole word: `db_pass` and `dbPass`, but not `bypass`.
 fn ends_with(name: &str, end: &str) -> bool {
     let mut bytes = name.bytes().rev().filter(|byte| !matches!(byte, b'-' | b'_'));
     let is_end = end.bytes().rev().all(|letter| bytes.next().is_some_and(|byte| byte.to_ascii_lowercase() == letter));
@@ -299,7 +299,7 @@ mod tests {
             "secret=<hidden>",
             "password=***",
             "password=${PASSWORD}",
-            "pwd=/home/app",
+            "pwd=/srv/app",
             "token=next",
             "page_token=abcdef0123456789",
             "max_tokens=4096",

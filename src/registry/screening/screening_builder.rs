@@ -57,7 +57,7 @@ impl ScreeningBuilder {
     ///
     /// # Errors
     ///
-    /// Returns an error if values are to be hashed and there is no hash key, if the hash key is shorter than 16 bytes, or
+    /// Returns an error if an action is `Hash` and no hash key is set, if the hash key is shorter than 16 bytes, or
     /// if the key of a tag is empty.
     pub fn build(self) -> Result<Screening, ConfigError> {
         let mut problems = ConfigProblems::default();

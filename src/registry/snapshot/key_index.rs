@@ -34,7 +34,7 @@ impl KeyIndex {
         Self { secrets, buckets }
     }
 
-    /// Returns the secret that a text is. Does not allocate.
+    /// Returns the secret that equals a text. Does not allocate.
     ///
     /// The time depends on the digest of the text only, from which a client learns nothing about other keys.
     pub(crate) fn find(&self, text: &str) -> Option<&SecretEntry> {
