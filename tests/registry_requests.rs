@@ -391,6 +391,18 @@ async fn a_forced_user_wins_unless_the_override_flag_is_set() {
 }
 
 #[tokio::test]
+async fn the_user_of_the_body_does_not_override_a_forced_user() {
+    let governed = governed(Registry::builder().api_key(key("web").forced(tags! { "_user" => "owner" })));
+    let answer = governed.send(&[WEB, JSON], r#"{"user":"eve"}"#).await;
+    assert_eq!(answer.body, "web||owner");
+    let event = governed.recorder.single();
+    assert_eq!((event.metadata().get("_user"), event.source("_user")), (Some("owner"), Some(Scope::Forced)));
+    let [note] = event.diagnostics() else { panic!("{:?}", event.diagnostics()) };
+    assert_eq!((note.code(), note.detail()), (DiagnosticCode::Shadowed, Some("eve")));
+    assert_eq!(governed.registry.report().keys["web"].shadowed, 1);
+}
+
+#[tokio::test]
 async fn claims_drop_or_reject_other_tags_and_count_them() {
     let allow = ["_user", "feature", "env=prod*"];
     for otherwise in [Otherwise::Drop, Otherwise::Reject] {
