@@ -68,6 +68,8 @@
 //! | `reqwest` | `propagate`, and `client::ReqwestClient` for reqwest 0.13 |
 //! | `sqlite` | `store::SqliteStore`: events in an SQLite file |
 //! | `postgres` | `store::PostgresStore`: events in Postgres |
+//! | `analytics` | `analytics::Analytics`: answers about requests and cost, an HTTP API, and exports |
+//! | `parquet` | `analytics`, and exports as Parquet files |
 //! | `registry` | `registry::Registry`: API keys, workspaces, claims, screening, and virtual keys |
 //! | `schema` | `registry`, and `registry::Contract`: JSON Schema for the tags of every request |
 //! | `jwt` | `registry`, and `registry::JwtVerifier`: the claims of signed tokens as trusted tags |
@@ -97,7 +99,8 @@
 //! exactly once; see [when the event is emitted](tagging#when-the-event-is-emitted).
 //!
 //! Modules only use modules above them in this list: leaves (text, media types, time), `body`, `metadata`, `sources`, `trace`,
-//! `usage`, `event`, `row`, `request`, `sink`, `propagate`, `tagging`, `client`, `otel`, `store`, `registry`. A test enforces it.
+//! `usage`, `event`, `row`, `request`, `sink`, `propagate`, `tagging`, `client`, `otel`, `store`, `registry`,
+//! `analytics`. A test enforces it.
 //!
 //! # Guarantees
 //!
@@ -137,6 +140,8 @@
 )]
 #![deny(clippy::print_stderr, clippy::print_stdout, reason = "a library writes to sinks, not to the terminal")]
 
+#[cfg(feature = "analytics")]
+pub mod analytics;
 mod body;
 #[cfg(feature = "propagate")]
 pub mod client;

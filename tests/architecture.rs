@@ -26,6 +26,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("otel", &["tagging", "request", "sink", "event", "usage", "trace", "metadata"]),
     ("store", &["sink", "row", "event", "usage", "trace", "metadata"]),
     ("registry", &["tagging", "request", "sink", "event", "usage", "sources", "trace", "metadata", "store"]),
+    (
+        "analytics",
+        &["registry", "store", "tagging", "request", "sink", "row", "event", "usage", "sources", "trace", "metadata"],
+    ),
     ("guide", &[]),
 ];
 

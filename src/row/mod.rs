@@ -6,8 +6,11 @@
 mod cell;
 mod column;
 mod column_kind;
+mod dimension;
 mod event_row;
+mod field;
 mod from_event;
+mod number;
 mod stored;
 mod value;
 
@@ -18,5 +21,8 @@ pub(crate) use self::value::Value;
 pub use self::{
     column::Column,
     column_kind::ColumnKind,
+    dimension::Dimension,
     event_row::{EventRow, SCHEMA},
+    field::Field,
+    number::Number,
 };

@@ -49,6 +49,8 @@ struct Tables {
     rows: Vec<EventRow>,
     ids: HashSet<Uuid>,
     keys: BTreeMap<String, Key>,
+    #[cfg(feature = "analytics")]
+    feedback: BTreeMap<Uuid, super::Feedback>,
 }
 
 #[derive(Default)]
@@ -127,6 +129,24 @@ impl MemoryStore {
         rows.sort_by_key(|row| Reverse((row.requested_at, row.id)));
         rows.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
         rows
+    }
+
+    /// Stores feedback. It replaces feedback with the same id.
+    #[cfg(feature = "analytics")]
+    pub fn put_feedback(&self, feedback: super::Feedback) {
+        lock(&self.tables).feedback.insert(feedback.id, feedback);
+    }
+
+    /// Returns feedback by its id.
+    #[cfg(feature = "analytics")]
+    pub fn feedback(&self, id: Uuid) -> Option<super::Feedback> {
+        lock(&self.tables).feedback.get(&id).cloned()
+    }
+
+    /// Returns all feedback, the oldest first.
+    #[cfg(feature = "analytics")]
+    pub(crate) fn all_feedback(&self) -> Vec<super::Feedback> {
+        lock(&self.tables).feedback.values().cloned().collect()
     }
 
     /// Deletes the events of requests that began before `time`, and returns their number.

@@ -83,12 +83,16 @@
 //! See [`guide::queries`](crate::guide::queries) for SQL that reports usage and cost.
 
 mod active_keys;
+#[cfg(any(feature = "analytics", feature = "postgres", feature = "sqlite"))]
+mod feedback;
 mod key_counts;
 mod key_info;
 mod key_name;
 mod memory_store;
 #[cfg(feature = "postgres")]
 mod postgres;
+#[cfg(any(feature = "analytics", feature = "postgres", feature = "sqlite"))]
+mod rollup;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod schema_sql;
 mod sketch;
@@ -102,7 +106,9 @@ pub(crate) use self::postgres::{Failure, Server, Session};
 pub use self::postgres::{PostgresStore, PostgresWriter};
 #[cfg(feature = "sqlite")]
 pub use self::sqlite::{SqliteStore, SqliteWriter};
+#[cfg(any(feature = "analytics", feature = "postgres", feature = "sqlite"))]
+pub use self::{feedback::Feedback, rollup::Totals};
 pub use self::{key_info::KeyInfo, memory_store::MemoryStore, store_error::StoreError};
-pub use crate::row::{Column, ColumnKind, EventRow, SCHEMA};
+pub use crate::row::{Column, ColumnKind, Dimension, EventRow, Field, Number, SCHEMA};
 #[cfg(feature = "postgres")]
 pub use tokio_postgres;

@@ -1,0 +1,40 @@
+use jiff::Timestamp;
+use serde::Serialize;
+
+/// The finest instants at which an answer's range could be cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Grain {
+    /// Any instant: the range is exactly that of the query.
+    Instant,
+    /// Quarter hours in UTC.
+    QuarterHour,
+    /// Hours in UTC.
+    Hour,
+    /// Days in UTC.
+    Day,
+}
+
+/// What an answer is based on.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Basis {
+    /// The time up to which the data is complete, as far as the store knows: the time of the latest stored request. `None`
+    /// if the store is empty.
+    pub data_up_to: Option<Timestamp>,
+    /// The start of the range that was summed. All parts of the answer use the same range.
+    pub from: Timestamp,
+    /// The end of that range, excluded.
+    pub to: Timestamp,
+    /// The instants at which the range could be cut.
+    pub grain: Grain,
+    /// `true` if the sums are exact. Quantiles always have a relative error of 1 %.
+    pub is_exact: bool,
+    /// The share of LLM calls whose cost is unknown, from 0 to 100. `None` if there are no LLM calls.
+    pub unpriced_share: Option<f64>,
+    /// The number of rows that were read one by one. The others were summed before.
+    pub rows_read: u64,
+    /// Differences from what the query asked for, as sentences.
+    pub notes: Vec<String>,
+}

@@ -1,0 +1,72 @@
+use std::borrow::Cow;
+
+use crate::row::{Dimension, EventRow, Number};
+
+/// A condition on requests.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Filter {
+    /// The value is one of these.
+    In(Dimension, Vec<String>),
+    /// The value is none of these, or there is no value.
+    NotIn(Dimension, Vec<String>),
+    /// There is a value.
+    Has(Dimension),
+    /// There is no value.
+    HasNot(Dimension),
+    /// The value starts with a text.
+    Prefix(Dimension, String),
+    /// The number is known and lies between two numbers, both included.
+    Between(Number, Option<u64>, Option<u64>),
+    /// The W3C trace id or the client's own trace id is one of these.
+    Trace(Vec<String>),
+}
+
+impl Filter {
+    /// The value is this one.
+    pub fn is(dimension: impl Into<Dimension>, value: impl Into<String>) -> Self {
+        Self::In(dimension.into(), vec![value.into()])
+    }
+
+    /// The value is another one, or there is no value.
+    pub fn is_not(dimension: impl Into<Dimension>, value: impl Into<String>) -> Self {
+        Self::NotIn(dimension.into(), vec![value.into()])
+    }
+
+    /// Returns the dimension that the condition is on, or `None` if it is on something else.
+    pub fn dimension(&self) -> Option<&Dimension> {
+        match self {
+            Self::In(dimension, _)
+            | Self::NotIn(dimension, _)
+            | Self::Has(dimension)
+            | Self::HasNot(dimension)
+            | Self::Prefix(dimension, _) => Some(dimension),
+            Self::Between(..) | Self::Trace(_) => None,
+        }
+    }
+
+    /// Returns `true` if a request meets the condition.
+    pub fn matches(&self, row: &EventRow) -> bool {
+        match self {
+            Self::Between(number, min, max) => number
+                .value(row)
+                .is_some_and(|value| min.is_none_or(|min| value >= min) && max.is_none_or(|max| value <= max)),
+            Self::Trace(ids) => {
+                ids.iter().any(|id| *id == row.trace_id || row.client_trace_id.as_deref() == Some(id.as_str()))
+            }
+            other => other.dimension().is_none_or(|dimension| other.matches_value(dimension.value(row))),
+        }
+    }
+
+    /// Returns `true` if a value of the condition's dimension meets the condition.
+    pub(crate) fn matches_value(&self, value: Option<Cow<'_, str>>) -> bool {
+        match self {
+            Self::In(_, values) => value.is_some_and(|value| values.iter().any(|other| *other == value)),
+            Self::NotIn(_, values) => !value.is_some_and(|value| values.iter().any(|other| *other == value)),
+            Self::Has(_) => value.is_some(),
+            Self::HasNot(_) => value.is_none(),
+            Self::Prefix(_, prefix) => value.is_some_and(|value| value.starts_with(prefix.as_str())),
+            Self::Between(..) | Self::Trace(_) => true,
+        }
+    }
+}
