@@ -29,8 +29,8 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    #[cfg(any(feature = "postgres", feature = "sqlite"))]
-    pub(super) fn database(operation: impl Into<String>, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+    #[cfg(any(feature = "analytics", feature = "postgres", feature = "sqlite"))]
+    pub(crate) fn database(operation: impl Into<String>, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self::Database { operation: operation.into(), source: source.into() }
     }
 }
