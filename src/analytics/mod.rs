@@ -40,10 +40,15 @@ mod cell;
 mod collect;
 mod error;
 mod feedback_totals;
+pub mod focus;
 mod grant;
 mod group;
 mod page;
 mod query;
+pub mod reconcile;
+pub mod reprice;
+mod row_pages;
+mod row_usage;
 
 pub use self::{
     amount::Amount,

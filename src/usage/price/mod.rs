@@ -1,5 +1,6 @@
 //! Prices: what a call costs according to a catalog, negotiated rates, or code.
 
+mod bare_model;
 #[cfg(feature = "llm")]
 mod catalog_error;
 #[cfg(feature = "llm")]
