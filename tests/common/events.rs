@@ -118,7 +118,7 @@ pub(crate) fn event_of_every_column() -> Arc<Event> {
 }
 
 #[derive(Debug)]
-struct FixedClock(SystemTime);
+pub(crate) struct FixedClock(pub(crate) SystemTime);
 
 impl Clock for FixedClock {
     fn now(&self) -> SystemTime {

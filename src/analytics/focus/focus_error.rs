@@ -38,7 +38,10 @@ impl From<QueryError> for FocusError {
 
 impl From<csv::Error> for FocusError {
     fn from(error: csv::Error) -> Self {
-        Self::Write(io::Error::from(error))
+        Self::Write(match error.into_kind() {
+            csv::ErrorKind::Io(error) => error,
+            other => io::Error::other(format!("{other:?}")),
+        })
     }
 }
 

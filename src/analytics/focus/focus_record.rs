@@ -22,12 +22,12 @@ impl FocusRecord<'_> {
         let fixed = |text: &str| Some(text.to_owned());
         match column {
             "BilledCost" | "ContractedCost" | "EffectiveCost" | "ListCost" | "PricingCurrencyEffectiveCost" => {
-                Some(self.sums.cost.to_string())
+                Some(decimal(self.sums.cost.to_string()))
             }
             "ContractedUnitPrice"
             | "ListUnitPrice"
             | "PricingCurrencyContractedUnitPrice"
-            | "PricingCurrencyListUnitPrice" => Some(self.unit_price().to_string()),
+            | "PricingCurrencyListUnitPrice" => Some(decimal(self.unit_price().to_string())),
             "BillingAccountId" | "BillingAccountName" => Some(guarded(self.billing_account_id)),
             "BillingAccountType" => fixed("Billing Account"),
             "BillingCurrency" | "PricingCurrency" => fixed("USD"),
@@ -38,9 +38,9 @@ impl FocusRecord<'_> {
             "ChargeCategory" => fixed("Usage"),
             "ChargeFrequency" => fixed("Usage-Based"),
             "ChargeDescription" => Some(guarded(&format!("{}: {}", self.model(), self.meter))),
-            "ConsumedQuantity" => Some(self.sums.quantity.to_string()),
+            "ConsumedQuantity" => Some(decimal(self.sums.quantity.to_string())),
             "ConsumedUnit" => fixed(self.meter.unit()),
-            "PricingQuantity" => Some(fraction(self.sums.quantity, self.meter.pricing_block())),
+            "PricingQuantity" => Some(decimal(fraction(self.sums.quantity, self.meter.pricing_block()))),
             "PricingUnit" => fixed(self.meter.pricing_unit()),
             "PricingCategory" => fixed("Standard"),
             "InvoiceIssuerName" | "ProviderName" | "PublisherName" => Some(guarded(&self.provider())),
@@ -117,6 +117,11 @@ fn fraction(quantity: u64, block: u64) -> String {
     let digits = block.ilog10() as usize;
     let text = format!("{}.{:0digits$}", quantity / block, quantity % block);
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+/// Adds a decimal point to a whole number, so that readers which guess types take the column for decimal numbers.
+fn decimal(number: String) -> String {
+    if number.contains('.') { number } else { number + ".0" }
 }
 
 /// Prevents a spreadsheet from taking a text as a formula.
