@@ -296,6 +296,52 @@ fn an_exact_model_name_takes_precedence_over_a_version() {
     assert_eq!((result.matched.len(), result.difference), (2, SignedMoney::ZERO));
 }
 
+proptest::proptest! {
+    /// The parts by reason add up to the difference, whatever both sides have.
+    #[test]
+    fn reasons_add_up_to_the_difference(
+        ours in proptest::collection::vec((0..3_usize, 0..4_usize, 0..1_000_000_u64, 0..10_000_u64, 0..3_u64), 0..12),
+        billed in proptest::collection::vec(
+            (0..4_usize, 0..4_usize, proptest::option::of(0..10_000_u64), proptest::option::of(-5_000_000..90_000_000_i64)),
+            0..12,
+        ),
+    ) {
+        let date = jiff_date("2026-06-01");
+        let units = [None, Some(Unit::InputTokens), Some(Unit::OutputTokens), Some(Unit::WebSearches)];
+        let models = [Some("gpt-4o"), Some("gpt-4o-2024-08-06"), Some("o9"), None];
+        let key = |model: usize, unit: usize| {
+            let mut key = LineKey::new(date, "openai");
+            (key.model, key.unit) = (models[model].map(str::to_owned), units[unit]);
+            key
+        };
+        let ours = ours.into_iter().map(|(model, unit, nanos, quantity, unpriced)| {
+            let mut line = OurLine::new(key(model, unit));
+            (line.requests, line.quantity, line.cost) = (unpriced + 1, quantity, Money::from_nano_usd(nanos));
+            (line.unpriced_requests, line.unpriced_quantity) = (unpriced, unpriced * 7);
+            line
+        });
+        let billed = billed.into_iter().map(|(model, unit, quantity, nanos)| {
+            let mut line = BilledLine::new(key(model, unit));
+            (line.quantity, line.amount) = (quantity, nanos.map(SignedMoney::from_nano_usd));
+            line
+        });
+        let (ours, billed): (Vec<_>, Vec<_>) = (ours.collect(), billed.collect());
+        let lines = ours.len();
+        let result = reconcile(ours, billed.clone());
+        assert_eq!(result.by_reason.values().copied().sum::<SignedMoney>(), result.difference);
+        assert_eq!(result.billed, billed.iter().filter_map(|line| line.amount).sum());
+        let known = SignedMoney::between(result.ours, Money::ZERO).nano_usd() - result.billed.nano_usd();
+        assert_eq!(result.difference.nano_usd(), known);
+        let requests: u64 = result.matched.iter().map(|line| line.ours.requests).sum::<u64>()
+            + result.missing_on_provider_side.iter().map(|line| line.requests).sum::<u64>();
+        assert!(requests >= lines as u64, "every line of ours is somewhere");
+        for line in &result.matched {
+            let parts: SignedMoney = line.by_reason.values().copied().sum();
+            assert_eq!(parts, line.difference.unwrap_or_default());
+        }
+    }
+}
+
 #[test]
 fn rejects_what_is_not_a_report() {
     for (page, expected) in [

@@ -32,36 +32,45 @@
 //! ```
 
 mod amount;
+mod analytics_source;
 mod analytics_store;
 mod answer;
-mod assemble;
 mod basis;
 mod cell;
-mod collect;
 mod error;
+mod execute;
 mod feedback_totals;
 pub mod focus;
 mod grant;
 mod group;
+mod jobs;
 mod page;
 mod query;
 pub mod reconcile;
 pub mod reprice;
+mod retention;
+mod row_cursor;
 mod row_pages;
 mod row_usage;
 
 pub use self::{
     amount::Amount,
+    analytics_source::AnalyticsSource,
     analytics_store::Analytics,
     answer::Answer,
     basis::{Basis, Grain},
     cell::Cell,
     error::QueryError,
+    execute::Explanation,
     feedback_totals::FeedbackTotals,
     grant::Grant,
     group::Group,
     page::Page,
-    query::{Bucket, Filter, Measure, Order, Query, RowQuery, TimeRange},
+    query::{Bucket, Measure, Order, Query, RowQuery, TimeRange},
+    retention::Retention,
 };
-pub use crate::store::{Dimension, Field, Number, Totals};
+pub use crate::{
+    row::Filter,
+    store::{Dimension, Field, Number, Totals},
+};
 pub use jiff;

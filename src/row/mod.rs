@@ -10,6 +10,7 @@ mod cost_line_json;
 mod dimension;
 mod event_row;
 mod field;
+mod filter;
 mod from_event;
 mod number;
 mod stored;
@@ -25,5 +26,6 @@ pub use self::{
     dimension::Dimension,
     event_row::{EventRow, SCHEMA},
     field::Field,
+    filter::Filter,
     number::Number,
 };
