@@ -31,10 +31,10 @@ impl FocusRecord<'_> {
             "BillingAccountId" | "BillingAccountName" => Some(guarded(self.billing_account_id)),
             "BillingAccountType" => fixed("Billing Account"),
             "BillingCurrency" | "PricingCurrency" => fixed("USD"),
-            "BillingPeriodStart" => start_of(self.group.day.first_of_month()),
-            "BillingPeriodEnd" => start_of(self.group.day.last_of_month().tomorrow().ok()?),
-            "ChargePeriodStart" => start_of(self.group.day),
-            "ChargePeriodEnd" => start_of(self.group.day.tomorrow().ok()?),
+            "BillingPeriodStart" => Some(start_of(self.group.day.first_of_month())),
+            "BillingPeriodEnd" => Some(start_of(self.group.day.last_of_month().tomorrow().ok()?)),
+            "ChargePeriodStart" => Some(start_of(self.group.day)),
+            "ChargePeriodEnd" => Some(start_of(self.group.day.tomorrow().ok()?)),
             "ChargeCategory" => fixed("Usage"),
             "ChargeFrequency" => fixed("Usage-Based"),
             "ChargeDescription" => Some(guarded(&format!("{}: {}", self.model(), self.meter))),
@@ -105,8 +105,8 @@ impl FocusRecord<'_> {
     }
 }
 
-fn start_of(day: Date) -> Option<String> {
-    Some(format!("{day}T00:00:00Z"))
+fn start_of(day: Date) -> String {
+    format!("{day}T00:00:00Z")
 }
 
 /// Returns `quantity / block` as an exact decimal number. The block is a power of ten.

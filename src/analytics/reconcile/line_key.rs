@@ -18,7 +18,7 @@ pub struct LineKey {
     pub unit: Option<Unit>,
 }
 
-#[allow(clippy::ref_option, reason = "serde passes a reference to the field")]
+#[allow(clippy::ref_option, clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference to the field")]
 fn unit_name<S: Serializer>(unit: &Option<Unit>, serializer: S) -> Result<S::Ok, S::Error> {
     unit.map(Unit::as_str).serialize(serializer)
 }
