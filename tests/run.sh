@@ -99,6 +99,19 @@ fi
 SDKS_PYTHON="$SDKS/venv/bin/python" cargo test --test gateway_sdks -- --ignored ||
     fail "the gateway does not serve the SDKs as expected"
 
+step "FOCUS files checked by focus-validator"
+FOCUS=$CARGO_TARGET_DIR/focus
+if ! "$FOCUS/venv/bin/python" -W ignore -c 'import focus_validator' 2>/dev/null; then
+    rm -rf "$FOCUS/venv"
+    # The versions that the validator depends on install on Python 3.11.
+    "$(command -v python3.11 || command -v python3)" -m venv "$FOCUS/venv" ||
+        fail "cannot create a Python environment in $FOCUS"
+    "$FOCUS/venv/bin/pip" install -q --disable-pip-version-check focus-validator==1.0.0 'multimethod<2' ||
+        fail "cannot install focus-validator from PyPI"
+fi
+FOCUS_PYTHON="$FOCUS/venv/bin/python" cargo test --test focus -- --ignored ||
+    fail "the validator rejects the FOCUS export"
+
 step "usage and prices compared with the Python package genai-prices"
 ORACLE=$CARGO_TARGET_DIR/oracle
 if ! "$ORACLE/venv/bin/python" -c 'import genai_prices' 2>/dev/null; then

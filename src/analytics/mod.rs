@@ -40,13 +40,18 @@ mod cell;
 mod error;
 mod execute;
 mod feedback_totals;
+pub mod focus;
 mod grant;
 mod group;
 mod jobs;
 mod page;
 mod query;
+pub mod reconcile;
+pub mod reprice;
 mod retention;
 mod row_cursor;
+mod row_pages;
+mod row_usage;
 
 pub use self::{
     amount::Amount,
