@@ -39,6 +39,7 @@ mod basis;
 mod cell;
 mod collect;
 mod error;
+mod export;
 mod feedback_totals;
 mod grant;
 mod group;
@@ -52,6 +53,7 @@ pub use self::{
     basis::{Basis, Grain},
     cell::Cell,
     error::QueryError,
+    export::{Compression, Export, ExportBody, ExportFormat, ExportStream, ExportSummary, ExportToken},
     feedback_totals::FeedbackTotals,
     grant::Grant,
     group::Group,
