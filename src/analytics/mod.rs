@@ -45,6 +45,7 @@ mod grant;
 mod group;
 mod page;
 mod query;
+mod trace_view;
 
 pub use self::{
     amount::Amount,
@@ -59,6 +60,7 @@ pub use self::{
     group::Group,
     page::Page,
     query::{Bucket, Filter, Measure, Order, Query, RowQuery, TimeRange},
+    trace_view::{StepLoop, TraceSummary, TraceView, Turn},
 };
 pub use crate::store::{Dimension, Field, Number, Totals};
 pub use jiff;
