@@ -156,3 +156,170 @@ impl<S: RowSource> Run<S> {
         Ok(bytes)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures_util::StreamExt;
+    use jiff::Timestamp;
+
+    use crate::{
+        analytics::{Export, TimeRange},
+        row::EventRow,
+    };
+
+    use super::{Compression, ExportFormat, Page, QueryError, RowQuery, RowSource};
+
+    /// Rows that are created when they are read.
+    struct Synthetic {
+        row: EventRow,
+        count: u64,
+    }
+
+    impl Synthetic {
+        fn new(count: u64) -> Self {
+            let event = r#"{"schema": "tower-tagging/1", "id": "01979b3c-0000-7000-8000-000000000001",
+                "time": "2026-06-01T12:00:00.000000Z", "trace": {"trace_id": "0af7651916cd43dd8448eb211c80319c",
+                "span_id": "b7ad6b7169203331", "sampled": true, "source": "generated"}, "request": {"method": "POST",
+                "path": "/v1/chat/completions", "host": "api.example.com", "http_version": "HTTP/1.1"},
+                "response": {"status": 200, "body_bytes": 580}, "timing": {"duration_us": 250000},
+                "outcome": "completed", "metadata": {"team": "search", "_user": "u"}, "sources": {"team": "request"},
+                "diagnostics": [], "llm": {"provider": "openai", "operation": "chat", "request_model": "gpt-4o",
+                "response_model": "gpt-4o", "stream": false, "usage_status": "reported", "usage": {"input_tokens": 9},
+                "cost_status": "priced", "cost_usd": 0.0035, "price_source": "custom"}}"#;
+            let event: crate::Event = serde_json::from_str(event).unwrap();
+            Self { row: EventRow::from(&event), count }
+        }
+
+        fn row(&self, number: u64) -> EventRow {
+            let mut row = self.row.clone();
+            row.id = uuid::Uuid::from_u128(number.into());
+            row.requested_at += std::time::Duration::from_millis(number);
+            row.trace_id = format!("{:032x}", u128::from(number) * 0x9e37_79b9_7f4a_7c15_f39c);
+            row.total_cost_nanos = Some(number);
+            row.raw_metadata.insert("_user", format!("user-{}", number % 5_000));
+            row
+        }
+    }
+
+    impl RowSource for Synthetic {
+        async fn page(&self, query: &RowQuery) -> Result<Page, QueryError> {
+            let from: u64 = query.cursor.as_deref().unwrap_or("0").parse().unwrap();
+            let to = (from + u64::from(query.limit)).min(self.count);
+            let rows = (from..to).map(|number| self.row(number)).collect();
+            Ok(Page { rows, next: (to < self.count).then(|| to.to_string()) })
+        }
+    }
+
+    fn export(format: ExportFormat, compression: Compression) -> Export {
+        let range = TimeRange::new(Timestamp::UNIX_EPOCH, Timestamp::MAX).unwrap();
+        Export::new(RowQuery::new(range)).format(format).compression(compression)
+    }
+
+    /// Returns the largest number of bytes that an export of so many rows holds at a time.
+    fn peak(export: &Export, rows: u64) -> u64 {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let source = Synthetic::new(rows);
+        let mut bytes = 0;
+        let measured = allocation_counter::measure(|| {
+            runtime.block_on(async {
+                let mut stream = export.clone().start_from(source, vec!["team".to_owned()]).unwrap();
+                while let Some(piece) = stream.next().await {
+                    bytes += piece.unwrap().len();
+                }
+                assert_eq!(stream.summary().unwrap().rows, rows);
+            });
+        });
+        println!("{} rows as {}: {bytes} bytes, peak {}", rows, export.file_name(), measured.bytes_max);
+        measured.bytes_max
+    }
+
+    #[test]
+    fn memory_does_not_grow_with_the_number_of_rows() {
+        for (format, compression) in [(ExportFormat::Jsonl, Compression::None), (ExportFormat::Csv, Compression::Gzip)]
+        {
+            let export = export(format, compression);
+            let (small, large) = (peak(&export, 2_000), peak(&export, 20_000));
+            assert!(large < small + small / 10, "{format}: {small} and {large} bytes");
+            assert!(large < 16 * 1024 * 1024, "{format}: {large} bytes");
+        }
+    }
+
+    #[test]
+    #[ignore = "takes minutes"]
+    fn exports_a_million_rows_in_constant_memory() {
+        for (format, compression) in [
+            (ExportFormat::Jsonl, Compression::Gzip),
+            (ExportFormat::Csv, Compression::Gzip),
+            #[cfg(feature = "parquet")]
+            (ExportFormat::Parquet, Compression::None),
+        ] {
+            let export = export(format, compression);
+            let (small, large) = (peak(&export, 200_000), peak(&export, 1_000_000));
+            assert!(large < small + small / 10, "{format}: {small} and {large} bytes");
+            assert!(large < 64 * 1024 * 1024, "{format}: {large} bytes");
+        }
+    }
+
+    /// A row that arrives late moves the cursors of a store that counts rows.
+    #[test]
+    fn skips_rows_that_a_page_repeats() {
+        struct Repeating(Synthetic);
+
+        impl RowSource for Repeating {
+            async fn page(&self, query: &RowQuery) -> Result<Page, QueryError> {
+                let mut page = self.0.page(query).await?;
+                if query.cursor.is_some() {
+                    page.rows.insert(0, self.0.row(999));
+                }
+                Ok(page)
+            }
+        }
+
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let stream = export(ExportFormat::Csv, Compression::None).columns(["id"]);
+        let mut stream = stream.start_from(Repeating(Synthetic::new(3_000)), Vec::new()).unwrap();
+        let mut text = Vec::new();
+        runtime.block_on(async {
+            while let Some(piece) = stream.next().await {
+                text.extend_from_slice(&piece.unwrap());
+            }
+        });
+        let text = String::from_utf8(text).unwrap();
+        let mut ids: Vec<&str> = text.lines().skip(1).collect();
+        ids.dedup();
+        assert_eq!((ids.len(), stream.summary().unwrap().rows), (3_000, 3_000));
+    }
+
+    /// The reader learns that the content is incomplete.
+    #[test]
+    fn ends_with_the_error_of_the_store() {
+        struct Failing(Synthetic);
+
+        impl RowSource for Failing {
+            async fn page(&self, query: &RowQuery) -> Result<Page, QueryError> {
+                if query.cursor.is_some() {
+                    return Err(QueryError::invalid("the store is gone"));
+                }
+                self.0.page(query).await
+            }
+        }
+
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let stream = export(ExportFormat::Jsonl, Compression::None);
+        let mut stream = stream.start_from(Failing(Synthetic::new(3_000)), Vec::new()).unwrap();
+        runtime.block_on(async {
+            assert!(stream.next().await.unwrap().is_ok());
+            let token = stream.token().unwrap();
+            assert_eq!(token.id(), uuid::Uuid::from_u128(999));
+            assert!(stream.next().await.unwrap().is_err());
+            assert!(stream.next().await.is_none() && stream.summary().is_none());
+            assert_eq!(stream.token(), Some(token));
+        });
+        let body = export(ExportFormat::Jsonl, Compression::None)
+            .start_from(Failing(Synthetic::new(3_000)), Vec::new())
+            .unwrap()
+            .into_body();
+        let frames = runtime.block_on(http_body_util::BodyExt::collect(body));
+        assert!(frames.is_err());
+    }
+}
