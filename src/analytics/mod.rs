@@ -32,35 +32,44 @@
 //! ```
 
 mod amount;
+mod analytics_source;
 mod analytics_store;
 mod answer;
-mod assemble;
 mod basis;
 mod cell;
-mod collect;
 mod error;
+mod execute;
 mod export;
 mod feedback_totals;
 mod grant;
 mod group;
+mod jobs;
 mod page;
 mod query;
+mod retention;
+mod row_cursor;
 mod trace_view;
 
 pub use self::{
     amount::Amount,
+    analytics_source::AnalyticsSource,
     analytics_store::Analytics,
     answer::Answer,
     basis::{Basis, Grain},
     cell::Cell,
     error::QueryError,
+    execute::Explanation,
     export::{Compression, Export, ExportBody, ExportFormat, ExportStream, ExportSummary, ExportToken},
     feedback_totals::FeedbackTotals,
     grant::Grant,
     group::Group,
     page::Page,
-    query::{Bucket, Filter, Measure, Order, Query, RowQuery, TimeRange},
+    query::{Bucket, Measure, Order, Query, RowQuery, TimeRange},
+    retention::Retention,
     trace_view::{StepLoop, TraceSummary, TraceView, Turn},
 };
-pub use crate::store::{Dimension, Field, Number, Totals};
+pub use crate::{
+    row::Filter,
+    store::{Dimension, Field, Number, Totals},
+};
 pub use jiff;

@@ -1,8 +1,15 @@
 mod database_file;
+mod dialect;
+mod feedback;
+mod functions;
 mod keys;
+mod rollups;
 mod rows;
 mod schema;
+mod sqlite_session;
 mod sqlite_store;
 mod sqlite_writer;
 
+#[cfg(feature = "analytics")]
+pub(crate) use self::sqlite_session::SqliteSession;
 pub use self::{sqlite_store::SqliteStore, sqlite_writer::SqliteWriter};
