@@ -21,7 +21,7 @@ use tower_tagging::{
         RowQuery, TimeRange,
     },
     registry::Permission,
-    store::{Dimension, EventRow, Field, SCHEMA},
+    store::{Dimension, EventRow, Field, SCHEMA, SqliteStore},
 };
 
 /// Reads an export to its end.
@@ -429,6 +429,34 @@ async fn answers_become_csv_with_exactly_their_values() {
         run(series).await,
         "bucket,cost,requests,unpriced_share\r\n2026-06-01T12:00:00Z,0.0035,2,0\r\n2026-06-01T13:00:00Z,0.0035,1,0\r\n"
     );
+}
+
+/// The store keeps times and ids as text, and reads pages by keyset.
+#[tokio::test]
+async fn exports_of_sqlite_are_those_of_the_memory_store() {
+    let folder = common::TempFolder::new("analytics-export-sqlite");
+    let store = SqliteStore::open(folder.file("events.db")).unwrap();
+    store.migrate().unwrap();
+    let sqlite = Analytics::new(store.clone());
+    let mut all = many(2_500);
+    all.extend(tokio::task::spawn_blocking(events::varied_events).await.unwrap());
+    let (memory, memory_store) = analytics(all.clone()).await;
+    sqlite.write(all).await.unwrap();
+    store.activate_key("team").unwrap();
+    memory_store.activate_key("team").unwrap();
+    let years = || RowQuery::new(TimeRange::parse("2020-01-01T00:00:00Z", "2040-01-01T00:00:00Z", "UTC").unwrap());
+    for &format in ExportFormat::ALL {
+        let export = || Export::new(years()).format(format).keys(["team", "Feature"]);
+        let (bytes, summary) = read_all(export(), &sqlite).await;
+        let (expected, expected_summary) = read_all(export(), &memory).await;
+        assert!(bytes == expected, "{format}");
+        assert_eq!(summary, expected_summary);
+        let (bytes, summary) = read_all(export().max_rows(1_234), &sqlite).await;
+        let (rest, _) = read_all(export().resume(summary.next.unwrap()), &sqlite).await;
+        if matches!(format, ExportFormat::Jsonl | ExportFormat::Csv) {
+            assert!([bytes, rest].concat() == expected, "{format}");
+        }
+    }
 }
 
 /// DuckDB reads the Parquet file and finds the same sums as Rust does.

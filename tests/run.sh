@@ -99,6 +99,18 @@ fi
 SDKS_PYTHON="$SDKS/venv/bin/python" cargo test --test gateway_sdks -- --ignored ||
     fail "the gateway does not serve the SDKs as expected"
 
+step "exports read by DuckDB, and of a million rows"
+DUCKDB=$CARGO_TARGET_DIR/duckdb
+if ! "$DUCKDB/venv/bin/python" -c 'import duckdb' 2>/dev/null; then
+    rm -rf "$DUCKDB/venv"
+    python3 -m venv "$DUCKDB/venv" || fail "cannot create a Python environment in $DUCKDB"
+    "$DUCKDB/venv/bin/pip" install -q --disable-pip-version-check duckdb==2.0.1 ||
+        fail "cannot install duckdb from PyPI"
+fi
+DUCKDB_PYTHON="$DUCKDB/venv/bin/python" cargo test --test analytics_export -- --ignored ||
+    fail "DuckDB finds other sums in an exported Parquet file"
+cargo test --lib --all-features analytics::export -- --ignored || fail "exports do not take constant memory"
+
 step "usage and prices compared with the Python package genai-prices"
 ORACLE=$CARGO_TARGET_DIR/oracle
 if ! "$ORACLE/venv/bin/python" -c 'import genai_prices' 2>/dev/null; then

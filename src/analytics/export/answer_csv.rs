@@ -8,9 +8,9 @@ use super::{
 };
 
 impl Answer {
-    /// Returns exactly the values of the answer as CSV ([RFC 4180](https://www.rfc-editor.org/rfc/rfc4180)).
+    /// Returns exactly the values of the answer as CSV.
     ///
-    /// The columns are the dimensions and then the measures. There is one line per group, or one line with the total if the
+    /// The format is that of [RFC 4180](https://www.rfc-editor.org/rfc/rfc4180). The columns are the dimensions and then the measures. There is one line per group, or one line with the total if the
     /// query has no dimensions. An answer with buckets has the additional first column `bucket`, and one line per group and
     /// bucket. Unknown values and the group without a value are empty. Money is in US dollars.
     ///

@@ -15,7 +15,9 @@ pub(crate) struct DeniedFields {
 }
 
 impl DeniedFields {
-    /// Returns `true` if no export contains a column of [`SCHEMA`]. The two forms of a cost are one field.
+    /// Returns `true` if a column of [`SCHEMA`] is left out.
+    ///
+    /// The two forms of a cost are one field.
     pub(super) fn has_column(&self, name: &str) -> bool {
         self.columns.iter().any(|denied| {
             denied == name
@@ -25,7 +27,7 @@ impl DeniedFields {
         })
     }
 
-    /// Returns `true` if no export contains a tag. Without `raw_metadata`, it contains none at all.
+    /// Returns `true` if a tag is left out. Without `raw_metadata`, all are.
     pub(super) fn has_key(&self, key: &str) -> bool {
         self.columns.contains("raw_metadata") || self.keys.iter().any(|denied| denied.eq_ignore_ascii_case(key))
     }

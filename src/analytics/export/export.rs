@@ -12,6 +12,11 @@ use super::{
 
 /// An export of requests, the oldest first.
 ///
+/// Memory does not grow with the number of requests: a page of 1,000 rows is read whenever the stream is polled. Parquet
+/// additionally holds the compressed pages of a row group, at most about 64 MiB. A file is complete if its
+/// [summary](super::ExportSummary) is available: to code, as the trailers of an [`ExportBody`](super::ExportBody), or as the last
+/// line of JSON lines. If a file is incomplete, [another export](Self::resume) continues after its last complete row.
+///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -45,9 +50,9 @@ pub struct Export {
 }
 
 impl Export {
-    /// Creates an export of the requests that a query selects, as JSON lines without compression.
+    /// Creates an export of the requests that a query selects.
     ///
-    /// The order, the limit, and the cursor of the query are ignored.
+    /// Its format is JSON lines without compression. The order, the limit, and the cursor of the query are ignored.
     pub fn new(query: RowQuery) -> Self {
         Self { settings: Settings::new(query) }
     }
@@ -64,13 +69,17 @@ impl Export {
         self
     }
 
-    /// Selects columns of [`SCHEMA`](crate::store::SCHEMA) by their names. By default, an export has all of them.
+    /// Selects columns of [`SCHEMA`](crate::store::SCHEMA) by their names.
+    ///
+    /// By default, an export has all of them. CSV and Parquet then lack `indexed_metadata`, whose tags `raw_metadata` has too.
     pub fn columns(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.settings.columns = Some(names.into_iter().map(Into::into).collect());
         self
     }
 
-    /// Sets the keys that have their own columns in CSV. By default, these are the active keys of the store.
+    /// Sets the keys that have their own columns in CSV.
+    ///
+    /// By default, these are the active keys of the store.
     pub fn keys(mut self, keys: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.settings.keys = Some(keys.into_iter().map(Into::into).collect());
         self
@@ -102,15 +111,17 @@ impl Export {
         self
     }
 
-    /// Ends the export after a number of requests. The summary then has a token for the others.
+    /// Ends the export after a number of requests.
+    ///
+    /// The summary then has a token for the others.
     pub fn max_rows(mut self, rows: u64) -> Self {
         self.settings.max_rows = rows;
         self
     }
 
-    /// Ends JSON lines with a line `{"export":{"rows":…,"sha256":…,"next":…}}`, so that a file shows whether it is complete.
+    /// Ends JSON lines with a line that shows that the file is complete.
     ///
-    /// Other formats ignore this.
+    /// The line is `{"export":{"rows":…,"sha256":…,"next":…}}`. Other formats ignore this.
     pub fn summary_line(mut self) -> Self {
         self.settings.has_summary_line = true;
         self

@@ -6,17 +6,19 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ExportFormat {
-    /// One JSON object per line: the request as [`EventRow`](crate::store::EventRow) serializes. Costs are in nano-dollars.
+    /// One JSON object per line.
+    ///
+    /// It is the request as [`EventRow`](crate::store::EventRow) serializes. Costs are in nano-dollars.
     #[default]
     Jsonl,
-    /// Comma-separated values ([RFC 4180](https://www.rfc-editor.org/rfc/rfc4180)) in UTF-8 with a header.
+    /// Comma-separated values in UTF-8 with a header.
     ///
-    /// Costs are in US dollars and exact. `raw_metadata` has all tags as JSON. Each chosen key has an additional column
+    /// The format is that of [RFC 4180](https://www.rfc-editor.org/rfc/rfc4180). Costs are in US dollars and exact. `raw_metadata` has all tags as JSON. Each chosen key has an additional column
     /// `metadata.KEY`. A `'` precedes text that a spreadsheet would take for a formula.
     Csv,
-    /// [Apache Parquet](https://parquet.apache.org/docs/file-format/), with pages in Zstandard.
+    /// [Apache Parquet](https://parquet.apache.org/docs/file-format/).
     ///
-    /// Times are `TIMESTAMP` in UTC with microseconds, costs are `DECIMAL(18,9)` in US dollars, and tags are
+    /// Pages are compressed with Zstandard. Times are `TIMESTAMP` in UTC with microseconds, costs are `DECIMAL(18,9)` in US dollars, and tags are
     /// `MAP<string,string>`. A row group has up to 100,000 rows.
     #[cfg(feature = "parquet")]
     Parquet,

@@ -47,9 +47,9 @@ impl ExportStream {
         lock(&self.progress).summary.clone()
     }
 
-    /// Returns the place after the rows of all items so far, to continue if the reader fails.
+    /// Returns the place after the rows of all items so far.
     ///
-    /// `None` before the first row, and for Parquet, whose files are complete only at their end.
+    /// Another export continues there if the reader fails. `None` before the first row, and for Parquet, whose files are complete only at their end.
     pub fn token(&self) -> Option<ExportToken> {
         lock(&self.progress).token.clone()
     }
@@ -59,12 +59,16 @@ impl ExportStream {
         self.compression.media_type().unwrap_or(self.format.media_type())
     }
 
-    /// Returns the content as the body of an HTTP response, which ends with the summary as trailers.
+    /// Returns the content as the body of an HTTP response.
+    ///
+    /// It ends with the summary as trailers.
     pub fn into_body(self) -> ExportBody {
         ExportBody::new(self.content, self.progress)
     }
 
-    /// Returns a response that downloads the content as a file. It has the trailers of [`ExportBody`].
+    /// Returns a response that downloads the content as a file.
+    ///
+    /// It ends with the trailers of [`ExportBody`].
     pub fn into_response(self) -> Response<ExportBody> {
         let media_type = HeaderValue::from_static(self.media_type());
         let name = HeaderValue::try_from(format!("attachment; filename=\"{}\"", self.file_name));

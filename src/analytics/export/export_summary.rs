@@ -12,6 +12,8 @@ pub struct ExportSummary {
     ///
     /// If the export ends with a summary line, that line is not part of it.
     pub sha256: String,
-    /// The place at which another export continues. `None` if the export has all requests.
+    /// The place at which another export continues.
+    ///
+    /// `None` if the export has all requests.
     pub next: Option<ExportToken>,
 }

@@ -46,7 +46,9 @@ impl LayoutColumn {
 }
 
 impl Layout {
-    /// Selects the columns of an export. `active` are the keys that have their own columns if the export chooses none.
+    /// Selects the columns of an export.
+    ///
+    /// `active` are the keys that have their own columns if the export chooses none.
     ///
     /// # Errors
     /// Returns [`QueryError::Invalid`] if the export names an unknown column, or has no columns.

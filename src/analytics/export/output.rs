@@ -45,7 +45,9 @@ impl Output {
         Ok(Self { digest: Sha256::new(), encoder })
     }
 
-    /// Returns the bytes since the last call. All content that was written so far can be decompressed from them.
+    /// Returns the bytes since the last call.
+    ///
+    /// All content that was written so far can be decompressed from them.
     ///
     /// # Errors
     /// Returns [`QueryError::Store`] if the compressor fails.

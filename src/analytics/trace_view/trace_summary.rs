@@ -33,9 +33,13 @@ pub struct TraceSummary {
     pub failure_cost: Amount,
     /// Turns that repeat a failed one.
     pub retries: u64,
-    /// The known cost of those that succeeded. The cost of the others is part of the cost of failures.
+    /// The known cost of those that succeeded.
+    ///
+    /// The cost of the others is part of the cost of failures.
     pub retry_cost: Amount,
-    /// The share of the known cost that failures and retries caused. `None` if no cost is known.
+    /// The share of the known cost that failures and retries caused.
+    ///
+    /// `None` if no cost is known.
     pub wasted_share: Option<f64>,
     /// Turns that the client cancelled.
     pub cancelled: u64,

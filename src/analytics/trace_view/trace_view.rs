@@ -75,7 +75,7 @@ pub struct TraceView {
     pub loops: Vec<StepLoop>,
     /// Sums over the turns.
     pub summary: TraceSummary,
-    /// `true` if there are more turns than [`MAX_TURNS`](Self::MAX_TURNS). The view then describes only the first ones.
+    /// `true` if the view describes only the first [`MAX_TURNS`](Self::MAX_TURNS) turns.
     pub is_cut: bool,
 }
 
@@ -83,9 +83,9 @@ impl TraceView {
     /// The largest number of turns.
     pub const MAX_TURNS: usize = 5_000;
 
-    /// Reads the requests of a trace. The id is the W3C trace id or the client's own trace id.
+    /// Reads the requests of a trace.
     ///
-    /// The view has no turns if the grant covers no request of the trace in the range.
+    /// The id is the W3C trace id or the client's own trace id. The view has no turns if the grant covers no request of the trace in the range.
     ///
     /// # Errors
     /// Returns [`QueryError::Forbidden`] if the grant does not include [`Permission::LogsView`], and otherwise as

@@ -25,12 +25,15 @@ pub struct Turn {
     pub span_id: String,
     /// The id of the caller's span.
     pub parent_span_id: Option<String>,
-    /// The index of the turn with the caller's span. `None` if the caller's span is not a request in the view.
+    /// The index of the turn with the caller's span.
+    ///
+    /// `None` if the caller's span is not a request in the view.
     pub parent: Option<usize>,
     /// The number of turns above this one, at most 64.
     pub depth: usize,
-    /// The name of the step: the span name, or else the last part of the span path, the tool or step of the agent, the route,
-    /// or the path.
+    /// The name of the step.
+    ///
+    /// It is the span name, or else the last part of the span path, the tool or step of the agent, the route, or the path.
     pub name: String,
     /// The steps of an agent that led to the request, joined by `/`.
     pub span_path: Option<String>,
@@ -60,7 +63,9 @@ pub struct Turn {
     pub output_tokens: Option<u64>,
     /// Input tokens that were read from a prompt cache.
     pub cache_read_tokens: Option<u64>,
-    /// The input tokens minus those of the previous turn of the conversation. Negative if the context shrank.
+    /// The input tokens minus those of the previous turn of the conversation.
+    ///
+    /// Negative if the context shrank.
     pub input_growth: Option<i64>,
     /// The cost. `None` if it is unknown, or if the request was not an LLM call.
     pub cost: Option<Amount>,
