@@ -45,7 +45,7 @@ fn export(format: ExportFormat) -> Export {
 }
 
 fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat()
 }
 
 fn json_lines(bytes: &[u8]) -> Vec<Value> {
@@ -546,6 +546,7 @@ async fn duckdb_finds_the_same_sums_in_a_parquet_file() {
     ] {
         assert_eq!(types[column], kind, "{column}");
     }
+    assert_eq!(found["rows"].as_array().unwrap().len(), rows.len());
     // Each value of each row is that of the row in JSON.
     for (row, found) in rows.iter().rev().zip(found["rows"].as_array().unwrap()) {
         let mut expected = serde_json::to_value(row).unwrap();

@@ -255,8 +255,8 @@ async fn serializes_money_in_dollars_and_unknown_values_as_null() {
                 "id": "01979b3c-0000-7000-8000-000000000000", "requested_at": "2026-06-01T12:00:00Z", "offset_ms": 0,
                 "duration_ms": 250, "time_to_first_token_ms": null, "trace_id": format!("{:032x}", 7),
                 "span_id": format!("{:016x}", 1), "parent_span_id": null, "parent": null, "depth": 0, "name": "plan",
-                "span_path": null, "turn": null, "provider": "openai", "model": "gpt-4o-2024-08-06", "operation": "chat",
-                "status_code": 200, "outcome": "completed", "error": "overloaded", "is_error": true, "retry_of": null,
+                "span_path": null, "turn": null, "provider": "openai", "model": "gpt-4o-2024-08-06",
+                "operation": "chat", "status_code": 200, "outcome": "completed", "error": "overloaded", "is_error": true, "retry_of": null,
                 "in_loop": null, "input_tokens": 1_000, "output_tokens": 100, "cache_read_tokens": null,
                 "input_growth": null, "cost": 0.0035, "running_cost": 0.0035, "cost_status": "priced"
             }],

@@ -7,8 +7,8 @@ pub(crate) fn csv_writer(buffer: Vec<u8>) -> csv::Writer<Vec<u8>> {
 
 /// Inserts `'` before text that spreadsheets take for a formula.
 ///
-/// Applies to text that begins with `=`, `+`, `-`, `@`, a tab, or a line break, except for plain numbers such as `-1.5`. See
-/// [OWASP](https://owasp.org/www-community/attacks/CSV_Injection).
+/// Applies to text that begins with `=`, `+`, `-`, `@`, a tab, or a line break, except for plain numbers such as
+/// `-1.5`. See [OWASP](https://owasp.org/www-community/attacks/CSV_Injection).
 pub(crate) fn csv_text(text: &str) -> Cow<'_, str> {
     let is_formula = text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠']);
     if is_formula && !is_number(text) { Cow::Owned(format!("'{text}")) } else { Cow::Borrowed(text) }

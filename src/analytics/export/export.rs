@@ -12,10 +12,11 @@ use super::{
 
 /// An export of requests, the oldest first.
 ///
-/// Memory does not grow with the number of requests: a page of 1,000 rows is read whenever the stream is polled. Parquet
-/// additionally holds the compressed pages of a row group, at most about 64 MiB. A file is complete if its
-/// [summary](super::ExportSummary) is available: to code, as the trailers of an [`ExportBody`](super::ExportBody), or as the last
-/// line of JSON lines. If a file is incomplete, [another export](Self::resume) continues after its last complete row.
+/// Memory does not grow with the number of requests: a page of 1,000 rows is read whenever the stream is polled.
+/// Parquet additionally holds the compressed pages of a row group, at most about 64 MiB. A file is complete if its
+/// [summary](super::ExportSummary) is available: to code, as the trailers of an [`ExportBody`](super::ExportBody), or
+/// as the last line of JSON lines. If a file is incomplete, [another export](Self::resume) continues after its last
+/// complete row.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -71,7 +72,8 @@ impl Export {
 
     /// Selects columns of [`SCHEMA`](crate::store::SCHEMA) by their names.
     ///
-    /// By default, an export has all of them. CSV and Parquet then lack `indexed_metadata`, whose tags `raw_metadata` has too.
+    /// By default, an export has all of them. CSV and Parquet then lack `indexed_metadata`, whose tags `raw_metadata`
+    /// has too.
     pub fn columns(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.settings.columns = Some(names.into_iter().map(Into::into).collect());
         self
@@ -87,7 +89,8 @@ impl Export {
 
     /// Adds columns that the export never contains, also if they are selected.
     ///
-    /// Denying a cost denies both its form in nano-dollars and that in US dollars. Denying `raw_metadata` denies all tags.
+    /// Denying a cost denies both its form in nano-dollars and that in US dollars. Denying `raw_metadata` denies all
+    /// tags.
     pub fn deny_columns(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.settings.denied.columns.extend(names.into_iter().map(Into::into));
         self
@@ -104,8 +107,8 @@ impl Export {
     /// Continues after a place in an earlier export.
     ///
     /// The new content can be appended to the earlier one: CSV has no second header, and compressed files may be
-    /// concatenated. A Parquet file cannot be continued, so the other rows become a file of their own. Requests that arrived
-    /// late, with a time before this place, are not included.
+    /// concatenated. A Parquet file cannot be continued, so the other rows become a file of their own. Requests that
+    /// arrived late, with a time before this place, are not included.
     pub fn resume(mut self, token: ExportToken) -> Self {
         self.settings.token = Some(token);
         self
@@ -135,9 +138,9 @@ impl Export {
     /// Starts the export. Rows are read while the stream is.
     ///
     /// # Errors
-    /// Returns [`QueryError::Forbidden`] if the grant does not include [`Permission::LogsExport`], [`QueryError::Invalid`] if
-    /// a column is unknown, or if the token does not fit the range or the columns, and [`QueryError::Store`] if the keys
-    /// cannot be read.
+    /// Returns [`QueryError::Forbidden`] if the grant does not include [`Permission::LogsExport`],
+    /// [`QueryError::Invalid`] if a column is unknown, or if the token does not fit the range or the columns, and
+    /// [`QueryError::Store`] if the keys cannot be read.
     pub async fn start(self, analytics: &Analytics, grant: &Grant) -> Result<ExportStream, QueryError> {
         if !grant.allows(Permission::LogsExport) {
             return Err(QueryError::Forbidden(format!("an export needs the permission {}", Permission::LogsExport)));

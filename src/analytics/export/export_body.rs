@@ -6,13 +6,12 @@ use std::{
 };
 
 use bytes::Bytes;
-use futures_util::stream::Stream;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use http_body::{Body, Frame};
 
 use crate::{analytics::QueryError, sync::lock};
 
-use super::{ExportSummary, progress::Progress};
+use super::{ExportSummary, content::Content, progress::Progress};
 
 const COUNT: HeaderName = HeaderName::from_static("x-export-count");
 const DIGEST: HeaderName = HeaderName::from_static("x-export-digest");
@@ -20,12 +19,13 @@ const NEXT: HeaderName = HeaderName::from_static("x-export-next");
 
 /// The content of an export as the body of an HTTP response.
 ///
-/// It ends with these trailers: `x-export-count` is the number of rows, `x-export-digest` is `sha256=` and the digest of the
-/// uncompressed content in hex digits, and `x-export-next` is the token of the next export if rows are missing. HTTP/1.1
-/// clients receive trailers only if they send `TE: trailers`. Without the end of the chunked coding, a download is incomplete.
+/// It ends with these trailers: `x-export-count` is the number of rows, `x-export-digest` is `sha256=` and the digest
+/// of the uncompressed content in hex digits, and `x-export-next` is the token of the next export if rows are missing.
+/// HTTP/1.1 clients receive trailers only if they send `TE: trailers`. Without the end of the chunked coding, a
+/// download is incomplete.
 #[must_use = "a body has no effect until it is sent"]
 pub struct ExportBody {
-    content: Option<Pin<Box<dyn Stream<Item = Result<Bytes, QueryError>> + Send>>>,
+    content: Option<Content>,
     progress: Arc<Mutex<Progress>>,
 }
 
@@ -33,10 +33,7 @@ impl ExportBody {
     /// The value of the header `trailer` that announces the trailers.
     pub const TRAILERS: &'static str = "x-export-count, x-export-digest, x-export-next";
 
-    pub(super) fn new(
-        content: Pin<Box<dyn Stream<Item = Result<Bytes, QueryError>> + Send>>,
-        progress: Arc<Mutex<Progress>>,
-    ) -> Self {
+    pub(super) fn new(content: Content, progress: Arc<Mutex<Progress>>) -> Self {
         Self { content: Some(content), progress }
     }
 }

@@ -13,12 +13,14 @@ pub enum ExportFormat {
     Jsonl,
     /// Comma-separated values in UTF-8 with a header.
     ///
-    /// The format is that of [RFC 4180](https://www.rfc-editor.org/rfc/rfc4180). Costs are in US dollars and exact. `raw_metadata` has all tags as JSON. Each chosen key has an additional column
+    /// The format is that of [RFC 4180](https://www.rfc-editor.org/rfc/rfc4180). Costs are in US dollars and exact.
+    /// `raw_metadata` has all tags as JSON. Each chosen key has an additional column
     /// `metadata.KEY`. A `'` precedes text that a spreadsheet would take for a formula.
     Csv,
     /// [Apache Parquet](https://parquet.apache.org/docs/file-format/).
     ///
-    /// Pages are compressed with Zstandard. Times are `TIMESTAMP` in UTC with microseconds, costs are `DECIMAL(18,9)` in US dollars, and tags are
+    /// Pages are compressed with Zstandard. Times are `TIMESTAMP` in UTC with microseconds, costs are `DECIMAL(18,9)`
+    /// in US dollars, and tags are
     /// `MAP<string,string>`. A row group has up to 100,000 rows.
     #[cfg(feature = "parquet")]
     Parquet,

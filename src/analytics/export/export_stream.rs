@@ -12,17 +12,17 @@ use http::{HeaderValue, Response, header};
 use crate::{analytics::QueryError, sync::lock};
 
 use super::{
-    Compression, ExportBody, ExportFormat, ExportSummary, ExportToken, layout::Layout, progress::Progress,
-    row_source::RowSource, run::Run, settings::Settings,
+    Compression, ExportBody, ExportFormat, ExportSummary, ExportToken, content::Content, layout::Layout,
+    progress::Progress, row_source::RowSource, run::Run, settings::Settings,
 };
 
 /// The content of an export, page by page.
 ///
-/// A page of rows is read when the stream is polled, so a slow reader costs no memory. The content of JSON lines and CSV can
-/// be used up to the end of each item, also if it is compressed. After the last item, the stream has a
+/// A page of rows is read when the stream is polled, so a slow reader costs no memory. The content of JSON lines and
+/// CSV can be used up to the end of each item, also if it is compressed. After the last item, the stream has a
 /// [summary](Self::summary). After an error, it ends.
 pub struct ExportStream {
-    content: Pin<Box<dyn Stream<Item = Result<Bytes, QueryError>> + Send>>,
+    content: Content,
     progress: Arc<Mutex<Progress>>,
     format: ExportFormat,
     compression: Compression,
@@ -49,7 +49,8 @@ impl ExportStream {
 
     /// Returns the place after the rows of all items so far.
     ///
-    /// Another export continues there if the reader fails. `None` before the first row, and for Parquet, whose files are complete only at their end.
+    /// Another export continues there if the reader fails. `None` before the first row, and for Parquet, whose files
+    /// are complete only at their end.
     pub fn token(&self) -> Option<ExportToken> {
         lock(&self.progress).token.clone()
     }

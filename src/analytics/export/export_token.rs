@@ -8,9 +8,9 @@ use crate::{analytics::QueryError, row::EventRow, time::micros_since_1970};
 
 /// The place in an export after which another one continues.
 ///
-/// It is the time and the id of a request. Its text is `TIME/ID` or `TIME/ID/LAYOUT`. If a download was cut off, write the first form from `requested_at` and `id` of
-/// the last complete row. The layout identifies the format and the columns, so that a continuation with other columns is
-/// rejected.
+/// It is the time and the id of a request. Its text is `TIME/ID` or `TIME/ID/LAYOUT`. If a download was cut off, write
+/// the first form from `requested_at` and `id` of the last complete row. The layout identifies the format and the
+/// columns, so that a continuation with other columns is rejected.
 ///
 /// ```
 /// use tower_tagging::analytics::ExportToken;

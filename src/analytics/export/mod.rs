@@ -1,16 +1,17 @@
 //! Files with single requests, streamed page by page.
 //!
 //! An [`Export`] is a value: a query, a format, and a compression. [`Export::start`] checks the grant and returns an
-//! [`ExportStream`], which reads a page of rows whenever it is polled. So memory does not grow with the number of rows, and
-//! the first bytes are there at once. [`ExportStream::into_response`] is the whole handler of an HTTP download.
+//! [`ExportStream`], which reads a page of rows whenever it is polled. So memory does not grow with the number of rows,
+//! and the first bytes are there at once. [`ExportStream::into_response`] is the whole handler of an HTTP download.
 //!
-//! A file is complete if its [`ExportSummary`] is available: to code, as the trailers of an [`ExportBody`], or as the last
-//! line of JSON lines. If it is not, another export continues after the last complete row; see [`ExportToken`].
+//! A file is complete if its [`ExportSummary`] is available: to code, as the trailers of an [`ExportBody`], or as the
+//! last line of JSON lines. If it is not, another export continues after the last complete row; see [`ExportToken`].
 //!
 //! A Parquet file is written in row groups. Up to 64 MiB of compressed pages are held until a group is complete.
 
 mod answer_csv;
 mod compression;
+mod content;
 mod csv_encoder;
 mod csv_text;
 mod denied_fields;

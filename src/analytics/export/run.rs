@@ -35,7 +35,6 @@ pub(super) struct Run<S> {
     encoder: Box<dyn RowEncoder>,
     output: Output,
     phase: Phase,
-    is_continued: bool,
     /// The last row so far, of this export or the one that it continues.
     last: Option<ExportToken>,
     fingerprint: String,
@@ -82,7 +81,6 @@ impl<S: RowSource> Run<S> {
             encoder,
             output: Output::new(export.compression)?,
             phase: Phase::Begin,
-            is_continued: export.token.is_some(),
             last: export.token,
             fingerprint,
             rows: 0,
@@ -99,7 +97,7 @@ impl<S: RowSource> Run<S> {
         loop {
             let bytes = match self.phase {
                 Phase::Begin => {
-                    self.encoder.begin(self.is_continued, &mut self.output)?;
+                    self.encoder.begin(self.last.is_some(), &mut self.output)?;
                     self.phase = Phase::Rows;
                     self.output.take()?
                 }
@@ -219,17 +217,15 @@ mod tests {
     fn peak(export: &Export, rows: u64) -> u64 {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let source = Synthetic::new(rows);
-        let mut bytes = 0;
         let measured = allocation_counter::measure(|| {
             runtime.block_on(async {
                 let mut stream = export.clone().start_from(source, vec!["team".to_owned()]).unwrap();
                 while let Some(piece) = stream.next().await {
-                    bytes += piece.unwrap().len();
+                    piece.unwrap();
                 }
                 assert_eq!(stream.summary().unwrap().rows, rows);
             });
         });
-        println!("{} rows as {}: {bytes} bytes, peak {}", rows, export.file_name(), measured.bytes_max);
         measured.bytes_max
     }
 

@@ -18,8 +18,8 @@ const PAGE_ROWS: u32 = 1_000;
 
 /// The requests of a trace, a session, or an agent run, as turns in order.
 ///
-/// [`of_trace`](Self::of_trace) and [`of_tag`](Self::of_tag) read the rows that a grant covers. Sessions and agent runs are
-/// tags: [`Session::KEYS`](crate::Session::KEYS) and [`AgentRun::KEYS`](crate::AgentRun::KEYS) are their keys.
+/// [`of_trace`](Self::of_trace) and [`of_tag`](Self::of_tag) read the rows that a grant covers. Sessions and agent runs
+/// are tags: [`Session::KEYS`](crate::Session::KEYS) and [`AgentRun::KEYS`](crate::AgentRun::KEYS) are their keys.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -42,8 +42,8 @@ const PAGE_ROWS: u32 = 1_000;
 ///
 /// # JSON
 ///
-/// A view serializes as an object. Money is in US dollars, durations are in milliseconds, shares range from 0 to 100, and
-/// unknown values are `null`. Other turns are referred to by their index.
+/// A view serializes as an object. Money is in US dollars, durations are in milliseconds, shares range from 0 to 100,
+/// and unknown values are `null`. Other turns are referred to by their index.
 ///
 /// | member | content |
 /// |---|---|
@@ -54,18 +54,19 @@ const PAGE_ROWS: u32 = 1_000;
 ///
 /// # Definitions
 ///
-/// - A *step* is what a turn does: the tags `agent_step` and `agent_tool`, the span path, and the span name. Without any of
-///   them, it is the method, the route or else the path, and the operation.
+/// - A *step* is what a turn does: the tags `agent_step` and `agent_tool`, the span path, and the span name. Without
+///   any of them, it is the method, the route or else the path, and the operation.
 /// - A *conversation* is the set of turns with the same tags `session_id` and `agent_run_id`. Turns without these tags
 ///   are one conversation.
 /// - A *failure* is a turn that [counts as an error](crate::Event::is_error). A cancellation by the client is not one.
-/// - A *retry* is the first turn after a failure with the same step and the same tag `turn` in the same conversation, if it
-///   began after the failure had ended. Another model may serve it. If it fails too, the next one is a retry as well.
-/// - A *loop* is a sequence of one to four steps that a conversation repeats at least three times in direct succession, with
-///   the same models and the same tag `turn`. Steps without a name repeat only if the size of the input is the same too:
-///   the input tokens, or else the bytes of the request body.
-/// - The *growth of the context* is the difference between the input tokens of a turn and those of the previous turn of the
-///   conversation with the same requested model and operation.
+/// - A *retry* is the first turn after a failure with the same step and the same tag `turn` in the same conversation,
+///   if it began after the failure had ended. Another model may serve it. If it fails too, the next one is a retry as
+///   well.
+/// - A *loop* is a sequence of one to four steps that a conversation repeats at least three times in direct succession,
+///   with the same models and the same tag `turn`. Steps without a name repeat only if the size of the input is the
+///   same too: the input tokens, or else the bytes of the request body.
+/// - The *growth of the context* is the difference between the input tokens of a turn and those of the previous turn of
+///   the conversation with the same requested model and operation.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct TraceView {
@@ -85,7 +86,8 @@ impl TraceView {
 
     /// Reads the requests of a trace.
     ///
-    /// The id is the W3C trace id or the client's own trace id. The view has no turns if the grant covers no request of the trace in the range.
+    /// The id is the W3C trace id or the client's own trace id. The view has no turns if the grant covers no request of
+    /// the trace in the range.
     ///
     /// # Errors
     /// Returns [`QueryError::Forbidden`] if the grant does not include [`Permission::LogsView`], and otherwise as

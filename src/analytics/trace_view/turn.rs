@@ -33,7 +33,8 @@ pub struct Turn {
     pub depth: usize,
     /// The name of the step.
     ///
-    /// It is the span name, or else the last part of the span path, the tool or step of the agent, the route, or the path.
+    /// It is the span name, or else the last part of the span path, the tool or step of the agent, the route, or the
+    /// path.
     pub name: String,
     /// The steps of an agent that led to the request, joined by `/`.
     pub span_path: Option<String>,

@@ -32,7 +32,7 @@ use super::{
     schema::schema,
 };
 
-/// The rows of a group.
+/// The rows of a group by default.
 const GROUP_ROWS: usize = 100_000;
 /// The size of the encoded pages after which a group ends early.
 const GROUP_BYTES: usize = 64 * 1024 * 1024;
@@ -50,6 +50,7 @@ pub(crate) struct ParquetEncoder {
     /// The columns of the current group. Empty between groups.
     columns: Vec<Column>,
     group_rows: usize,
+    max_group_rows: usize,
     /// The bytes of encoded pages of the current group.
     held: Arc<AtomicUsize>,
 }
@@ -76,6 +77,7 @@ impl ParquetEncoder {
             file: Some(file),
             columns: Vec::new(),
             group_rows: 0,
+            max_group_rows: GROUP_ROWS,
             held: Arc::default(),
         })
     }
@@ -138,9 +140,9 @@ impl ParquetEncoder {
     fn write_rows(&mut self, rows: &[EventRow], output: &mut Output) -> Result<()> {
         let mut rows = rows;
         while !rows.is_empty() {
-            let (now, later) = rows.split_at(rows.len().min(GROUP_ROWS - self.group_rows));
+            let (now, later) = rows.split_at(rows.len().min(self.max_group_rows - self.group_rows));
             self.add(now)?;
-            if self.group_rows >= GROUP_ROWS || self.held.load(Ordering::Relaxed) >= GROUP_BYTES {
+            if self.group_rows >= self.max_group_rows || self.held.load(Ordering::Relaxed) >= GROUP_BYTES {
                 self.end_group()?;
                 self.drain(output)?;
             }
@@ -169,5 +171,92 @@ impl RowEncoder for ParquetEncoder {
 
     fn end(&mut self, output: &mut Output) -> std::result::Result<(), QueryError> {
         self.finish(output).map_err(failed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use parquet::{
+        file::{
+            metadata::RowGroupMetaData,
+            reader::{FileReader, SerializedFileReader},
+        },
+        record::Field,
+    };
+
+    use crate::{
+        analytics::{RowQuery, TimeRange, jiff::Timestamp},
+        row::EventRow,
+    };
+
+    use super::{
+        super::super::{Compression, ExportFormat, settings::Settings},
+        Layout, Output, ParquetEncoder, RowEncoder,
+    };
+
+    fn row(number: u64) -> EventRow {
+        let event = r#"{"schema": "tower-tagging/1", "id": "01979b3c-0000-7000-8000-000000000001",
+            "time": "2026-06-01T12:00:00.000000Z", "trace": {"trace_id": "0af7651916cd43dd8448eb211c80319c",
+            "span_id": "b7ad6b7169203331", "sampled": true, "source": "generated"}, "request": {"method": "GET",
+            "path": "/", "http_version": "HTTP/1.1"}, "response": {"body_bytes": 580}, "timing": {"duration_us": 1},
+            "outcome": "completed", "metadata": {}, "sources": {}, "diagnostics": []}"#;
+        let event: crate::Event = serde_json::from_str(event).unwrap();
+        let mut row = EventRow::from(&event);
+        row.total_cost_nanos = (!number.is_multiple_of(3)).then_some(number);
+        for tag in 0..number % 4 {
+            row.raw_metadata.insert(format!("key{tag}"), number.to_string());
+        }
+        row.indexed_metadata = number.is_multiple_of(2).then(|| row.raw_metadata.clone());
+        row
+    }
+
+    #[test]
+    fn splits_rows_into_groups() {
+        let range = TimeRange::new(Timestamp::UNIX_EPOCH, Timestamp::MAX).unwrap();
+        let mut settings = Settings::new(RowQuery::new(range));
+        settings.format = ExportFormat::Parquet;
+        settings.columns = Some(
+            ["total_cost", "raw_metadata", "indexed_metadata"]
+                .map(ToOwned::to_owned)
+                .into_iter()
+                .collect::<BTreeSet<_>>(),
+        );
+        let mut encoder = ParquetEncoder::new(Layout::new(&settings, Vec::new()).unwrap()).unwrap();
+        encoder.max_group_rows = 10;
+        let mut output = Output::new(Compression::None).unwrap();
+        let rows: Vec<EventRow> = (0..25).map(row).collect();
+        encoder.begin(false, &mut output).unwrap();
+        for page in rows.chunks(7) {
+            encoder.write(page, &mut output).unwrap();
+        }
+        encoder.end(&mut output).unwrap();
+        let reader = SerializedFileReader::new(output.finish().unwrap()).unwrap();
+        let groups = reader.metadata().row_groups();
+        assert_eq!(groups.iter().map(RowGroupMetaData::num_rows).collect::<Vec<_>>(), [10, 10, 5]);
+        let found: Vec<_> = reader.get_row_iter(None).unwrap().map(Result::unwrap).collect();
+        assert_eq!(found.len(), rows.len());
+        for (row, found) in rows.iter().zip(found) {
+            let found: std::collections::BTreeMap<_, _> = found.into_columns().into_iter().collect();
+            let cost = match &found["total_cost"] {
+                Field::Null => None,
+                Field::Decimal(decimal) => {
+                    Some(decimal.data().iter().fold(0_u64, |sum, byte| sum << 8 | u64::from(*byte)))
+                }
+                other => panic!("{other:?}"),
+            };
+            assert_eq!(cost, row.total_cost_nanos);
+            let tags = |field: &Field| match field {
+                Field::Null => None,
+                Field::MapInternal(map) => {
+                    let text = |field: &Field| field.to_string().trim_matches('"').to_owned();
+                    Some(map.entries().iter().map(|(key, value)| (text(key), text(value))).collect())
+                }
+                other => panic!("{other:?}"),
+            };
+            assert_eq!(tags(&found["raw_metadata"]), Some(row.raw_metadata.clone()));
+            assert_eq!(tags(&found["indexed_metadata"]), row.indexed_metadata);
+        }
     }
 }
