@@ -198,6 +198,9 @@ impl<'q> Assembly<'q> {
         for (_, more) in sums.sums.feedback.get(key).into_iter().flatten().filter(|(at, _)| is_part(at)) {
             feedback.add(more);
         }
+        if !self.needs_histograms() {
+            totals = totals.without_histograms();
+        }
         let values = self.query.measures.iter().map(|measure| {
             let Some(extra) = measure.extra_dimension() else { return value(measure, &totals, &feedback) };
             let at = self.extras.iter().position(|other| *other == extra.stored())?;

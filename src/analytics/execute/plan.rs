@@ -74,7 +74,7 @@ pub(super) fn plan(
         .unwrap_or_else(|| plan_rows(state, bounds, cuts))
 }
 
-fn plan_rows(state: &RollupState, bounds: Bounds, cuts: &[u64]) -> Plan {
+pub(super) fn plan_rows(state: &RollupState, bounds: Bounds, cuts: &[u64]) -> Plan {
     let mut plan =
         Plan { cuts: cuts.to_vec(), grain: Grain::Instant, notes: Vec::new(), is_cut: false, subjects: None };
     let has_lost_rows = state.rows_from > bounds.first || state.base().is_none() && state.rows_from > 0;

@@ -8,7 +8,7 @@ use std::{
 use jiff::Timestamp;
 
 use crate::{
-    analytics::{Answer, Basis, Group, QueryError},
+    analytics::{Answer, Basis, Grain, Group, QueryError},
     row::{Dimension, EventRow, Field, Filter},
     store::{
         Totals,
@@ -23,9 +23,12 @@ use super::{
     cover::Cover,
     explain::Explanation,
     feedback_map::FeedbackMap,
-    plan::{Bounds, Plan, plan, source},
+    plan::{Bounds, Plan, plan, plan_rows, source},
     row_limits::RowLimits,
 };
+
+/// The part of the row limit up to which rows are read where sums are too coarse, as a divisor.
+const EXACT_SHARE: u64 = 4;
 
 /// The state of a query in progress.
 struct Run<'a, S> {
@@ -119,8 +122,30 @@ async fn prepare<'a, S: RollupSession>(
         rows_read: 0,
         feedback: FeedbackMap::new(feedback),
     };
-    let plan = plan(&state, bounds, &run.all_collects(), &assembly.cuts(), assembly.needs_feedback());
+    let cuts = assembly.cuts();
+    let mut plan = plan(&state, bounds, &run.all_collects(), &cuts, assembly.needs_feedback());
+    if plan.grain != Grain::Instant
+        && let Some(base) = state.base()
+        && cuts.first().is_some_and(|first| *first >= state.rows_from)
+        && count(run.session, base, &bounds.clamp(&ends(&cuts))).await? <= limits.rows / EXACT_SHARE
+    {
+        // An exact answer from few rows is better than one whose range is cut.
+        plan = plan_rows(&state, bounds, &cuts);
+    }
     Ok((run, plan, last))
+}
+
+/// Returns the approximate number of requests in a range.
+async fn count(session: &mut impl RollupSession, base: &Subject, cuts: &[u64]) -> Result<u64, QueryError> {
+    let read = SumRead {
+        subject: base.id,
+        spans: Cover::of(base, cuts).spans,
+        only_first: None,
+        only_workspaces: None,
+        by_workspace: false,
+        needs_histograms: false,
+    };
+    Ok(session.sums(&read).await?.iter().map(|sums| sums.totals.requests).sum())
 }
 
 type Found = (Sums, (Vec<Group>, u64, Option<String>), Plan);
@@ -347,6 +372,7 @@ pub(crate) async fn run_rows(
     let mut rows = Vec::new();
     let mut count = 0_u64;
     let mut timed_out = false;
+    session.begin(Transaction::Snapshot).await?;
     session
         .rows(read, &mut |row| {
             count += 1;
@@ -357,6 +383,7 @@ pub(crate) async fn run_rows(
             if rows.len() > limit || timed_out { Next::Stop } else { Next::Continue }
         })
         .await?;
+    session.commit().await?;
     if timed_out && rows.len() <= limit {
         return Err(QueryError::TimedOut(limits.time));
     }

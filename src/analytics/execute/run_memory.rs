@@ -19,7 +19,7 @@ pub(crate) fn run_memory(
     feedback: Vec<Feedback>,
     range: &TimeRange,
 ) -> Result<Answer, QueryError> {
-    let feedback = FeedbackMap::new(feedback);
+    let feedback = FeedbackMap::new(if assembly.needs_feedback() { feedback } else { Vec::new() });
     let cuts = assembly.cuts();
     let collect = |collects: &[Collect]| -> Result<Sums, QueryError> {
         let mut collected = vec![Collected::default(); collects.len()];

@@ -85,9 +85,9 @@ async fn build_step(session: &mut impl RollupSession, id: i32) -> Result<bool, S
     };
     let day = Tier::Day.bucket(quarter_of(next));
     subject.built_to = day + 1;
-    let batch = day_sums(session, std::slice::from_ref(&subject), day).await?;
+    let batch = sums_of_days(session, std::slice::from_ref(&subject), day, day + 1).await?;
     let batch = if widen(session, &mut subject, values(&batch), day).await? && subject.live.is_some() {
-        day_sums(session, std::slice::from_ref(&subject), day).await?
+        sums_of_days(session, std::slice::from_ref(&subject), day, day + 1).await?
     } else {
         batch
     };
@@ -107,13 +107,14 @@ fn values(batch: &RollupBatch) -> usize {
     values.len()
 }
 
-/// Computes the sums of a day from its rows.
-pub(super) async fn day_sums(
+/// Computes the sums of the days `from..to` from their rows.
+pub(super) async fn sums_of_days(
     session: &mut impl RollupSession,
     subjects: &[Subject],
-    day: i64,
+    from: i64,
+    to: i64,
 ) -> Result<RollupBatch, StoreError> {
-    let range = (quarter_start(Tier::Day.start(day)), quarter_start(Tier::Day.start(day + 1)));
+    let range = (quarter_start(Tier::Day.start(from)), quarter_start(Tier::Day.start(to)));
     let dimensions = subjects.iter().flat_map(|subject| subject.first.iter().chain(&subject.second));
     let read = RowRead::sums(range, &[], dimensions);
     let mut batch = RollupBatch::default();

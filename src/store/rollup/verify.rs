@@ -5,9 +5,12 @@ use std::collections::BTreeMap;
 use crate::store::StoreError;
 
 use super::{
-    RollupBatch, RollupKey, RollupSession, RollupState, Span, Subject, SumRead, Tier, Totals, Transaction,
-    build::day_sums, quarter_of, quarter_start,
+    RollupKey, RollupSession, RollupState, Span, Subject, SumRead, Tier, Totals, Transaction, build::sums_of_days,
+    quarter_of, quarter_start,
 };
+
+/// The number of requests whose sums are held in memory. A day has more if it must.
+const PORTION_REQUESTS: u64 = 50_000;
 
 /// Returns the differences between the sums of a range and its rows, as sentences. The range is extended to whole days.
 ///
@@ -19,11 +22,14 @@ pub(crate) async fn verify(session: &mut impl RollupSession, from: u64, to: u64)
     let mut differences = Vec::new();
     let ready: Vec<Subject> = state.subjects.iter().filter(|subject| subject.is_ready()).cloned().collect();
     let live: Vec<Subject> = ready.iter().map(live_only).collect();
-    for day in days(session, &state, from, to).await? {
-        let expected = day_sums(session, &live, day).await?.into_sums();
+    let days = days(session, &state, from, to).await?;
+    for (from, to) in portions(session, &state, &days).await? {
+        let expected = sums_of_days(session, &live, from, to).await?.into_sums();
         let mut found = BTreeMap::new();
         for subject in &live {
-            found.extend(day_of(session, subject, day).await?);
+            let Some(tier) = subject.live else { continue };
+            let (from, to) = (tier.bucket(Tier::Day.start(from)), tier.bucket(Tier::Day.start(to)));
+            found.extend(read(session, subject, tier, from, to).await?);
         }
         compare(&expected, &found, &mut differences);
     }
@@ -31,10 +37,14 @@ pub(crate) async fn verify(session: &mut impl RollupSession, from: u64, to: u64)
     for subject in &ready {
         for tier in subject.live.iter().flat_map(|live| live.coarser()) {
             let sealed = subject.sealed.get(tier.index()).copied().unwrap_or(0);
-            for bucket in tier.bucket(first)..(tier.bucket(last) + 1).min(sealed) {
-                if subject.is_usable(tier, bucket) {
-                    compare_sealed(session, subject, tier, bucket, &mut differences).await?;
-                }
+            let end = (tier.bucket(last) + 1).min(sealed);
+            let mut bucket = tier.bucket(first);
+            // The sums of many values are compared one bucket at a time.
+            let step = if subject.has_histograms() { end } else { 1 };
+            while bucket < end {
+                let next = bucket.saturating_add(step).min(end);
+                compare_sealed(session, subject, tier, (bucket, next), &mut differences).await?;
+                bucket = next;
             }
         }
     }
@@ -52,13 +62,13 @@ pub(crate) async fn rebuild(session: &mut impl RollupSession, from: u64, to: u64
     let ready: Vec<Subject> = state.subjects.iter().filter(|subject| subject.is_ready()).cloned().collect();
     let live: Vec<Subject> = ready.iter().map(live_only).collect();
     let days = days(session, &state, from, to).await?;
-    for day in &days {
+    for (from, to) in portions(session, &state, &days).await? {
         for subject in &live {
             let Some(tier) = subject.live else { continue };
-            let (from, to) = (tier.bucket(Tier::Day.start(*day)), tier.bucket(Tier::Day.start(day + 1)));
+            let (from, to) = (tier.bucket(Tier::Day.start(from)), tier.bucket(Tier::Day.start(to)));
             session.remove(subject.id, tier, from, to).await?;
         }
-        let sums = day_sums(session, &live, *day).await?;
+        let sums = sums_of_days(session, &live, from, to).await?;
         session.add(&sums).await?;
     }
     if let (Some(first), Some(last)) = (days.first(), days.last()) {
@@ -102,14 +112,41 @@ async fn days(
     Ok((Tier::Day.bucket(quarter_of(start))..=last).collect())
 }
 
-/// Reads the stored sums of a subject's live tier on a day.
-async fn day_of(
+/// Divides days into ranges with a limited number of requests.
+async fn portions(
     session: &mut impl RollupSession,
-    subject: &Subject,
-    day: i64,
-) -> Result<BTreeMap<RollupKey, Totals>, StoreError> {
-    let Some(tier) = subject.live else { return Ok(BTreeMap::new()) };
-    read(session, subject, tier, tier.bucket(Tier::Day.start(day)), tier.bucket(Tier::Day.start(day + 1))).await
+    state: &RollupState,
+    days: &[i64],
+) -> Result<Vec<(i64, i64)>, StoreError> {
+    let (Some(base), Some(first), Some(last)) = (state.base(), days.first(), days.last()) else {
+        return Ok(Vec::new());
+    };
+    let spans = (*first..=*last).enumerate().map(|(part, day)| {
+        let tier = base.live.unwrap_or(Tier::QuarterHour);
+        Span { part, tier, from: tier.bucket(Tier::Day.start(day)), to: tier.bucket(Tier::Day.start(day + 1)) }
+    });
+    let read = SumRead {
+        subject: base.id,
+        spans: spans.collect(),
+        only_first: None,
+        only_workspaces: None,
+        by_workspace: false,
+        needs_histograms: false,
+    };
+    let mut requests = BTreeMap::new();
+    for sums in session.sums(&read).await? {
+        let day = first + i64::try_from(sums.part).unwrap_or(0);
+        *requests.entry(day).or_insert(0) += sums.totals.requests;
+    }
+    let (mut portions, mut start, mut sum) = (Vec::new(), *first, 0);
+    for day in *first..=*last {
+        sum += requests.get(&day).copied().unwrap_or(0);
+        if sum >= PORTION_REQUESTS || day == *last {
+            portions.push((start, day + 1));
+            (start, sum) = (day + 1, 0);
+        }
+    }
+    Ok(portions)
 }
 
 async fn read(
@@ -147,20 +184,23 @@ async fn compare_sealed(
     session: &mut impl RollupSession,
     subject: &Subject,
     tier: Tier,
-    bucket: i64,
+    (from, to): (i64, i64),
     differences: &mut Vec<String>,
 ) -> Result<(), StoreError> {
     let Some(finer) = tier.finer() else { return Ok(()) };
-    let (from, to) = (finer.bucket(tier.start(bucket)), finer.bucket(tier.start(bucket + 1)));
-    if !subject.is_usable(finer, from) {
-        // The finer sums were deleted.
-        return Ok(());
-    }
+    // Finer sums may have been deleted.
+    let is_checked =
+        |bucket: i64| subject.is_usable(tier, bucket) && subject.is_usable(finer, finer.bucket(tier.start(bucket)));
     let mut expected: BTreeMap<RollupKey, Totals> = BTreeMap::new();
-    for (key, totals) in read(session, subject, finer, from, to).await? {
-        expected.entry(RollupKey { tier, bucket, ..key }).or_default().add(&totals);
+    let (first, end) = (finer.bucket(tier.start(from)), finer.bucket(tier.start(to)));
+    for (key, totals) in read(session, subject, finer, first, end).await? {
+        let bucket = tier.bucket(finer.start(key.bucket));
+        if is_checked(bucket) {
+            expected.entry(RollupKey { tier, bucket, ..key }).or_default().add(&totals);
+        }
     }
-    let found = read(session, subject, tier, bucket, bucket + 1).await?;
+    let mut found = read(session, subject, tier, from, to).await?;
+    found.retain(|key, _| is_checked(key.bucket));
     compare(&expected, &found, differences);
     Ok(())
 }

@@ -10,6 +10,4 @@ mod sqlite_session;
 mod sqlite_store;
 mod sqlite_writer;
 
-#[cfg(feature = "analytics")]
-pub(crate) use self::sqlite_session::SqliteSession;
 pub use self::{sqlite_store::SqliteStore, sqlite_writer::SqliteWriter};
