@@ -111,6 +111,17 @@ if ! "$FOCUS/venv/bin/python" -W ignore -c 'import focus_validator' 2>/dev/null;
 fi
 FOCUS_PYTHON="$FOCUS/venv/bin/python" cargo test --test focus -- --ignored ||
     fail "the validator rejects the FOCUS export"
+step "exports read by DuckDB, and of a million rows"
+DUCKDB=$CARGO_TARGET_DIR/duckdb
+if ! "$DUCKDB/venv/bin/python" -c 'import duckdb' 2>/dev/null; then
+    rm -rf "$DUCKDB/venv"
+    python3 -m venv "$DUCKDB/venv" || fail "cannot create a Python environment in $DUCKDB"
+    "$DUCKDB/venv/bin/pip" install -q --disable-pip-version-check duckdb==2.0.1 ||
+        fail "cannot install duckdb from PyPI"
+fi
+DUCKDB_PYTHON="$DUCKDB/venv/bin/python" cargo test --test analytics_export -- --ignored ||
+    fail "DuckDB finds other sums in an exported Parquet file"
+cargo test --lib --all-features analytics::export -- --ignored || fail "exports do not take constant memory"
 
 step "usage and prices compared with the Python package genai-prices"
 ORACLE=$CARGO_TARGET_DIR/oracle

@@ -39,6 +39,7 @@ mod basis;
 mod cell;
 mod error;
 mod execute;
+mod export;
 mod feedback_totals;
 pub mod focus;
 mod grant;
@@ -52,6 +53,7 @@ mod retention;
 mod row_cursor;
 mod row_pages;
 mod row_usage;
+mod trace_view;
 
 pub use self::{
     amount::Amount,
@@ -62,12 +64,14 @@ pub use self::{
     cell::Cell,
     error::QueryError,
     execute::Explanation,
+    export::{Compression, Export, ExportBody, ExportFormat, ExportStream, ExportSummary, ExportToken},
     feedback_totals::FeedbackTotals,
     grant::Grant,
     group::Group,
     page::Page,
     query::{Bucket, Measure, Order, Query, RowQuery, TimeRange},
     retention::Retention,
+    trace_view::{StepLoop, TraceSummary, TraceView, Turn},
 };
 pub use crate::{
     row::Filter,
