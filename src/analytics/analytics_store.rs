@@ -21,7 +21,7 @@ use super::{
 /// Cloning is cheap.
 #[derive(Clone, Debug)]
 pub struct Analytics {
-    store: MemoryStore,
+    pub(super) store: MemoryStore,
 }
 
 impl Analytics {

@@ -34,11 +34,13 @@
 mod amount;
 mod analytics_store;
 mod answer;
+pub mod api;
 mod assemble;
 mod basis;
 mod cell;
 mod collect;
 mod error;
+mod feedback_queries;
 mod feedback_totals;
 mod grant;
 mod group;
