@@ -28,6 +28,7 @@
 //! | `POST` and `GET /logs/exports`, `GET` and `PUT /logs/exports/{id}`, and `start`, `cancel`, `download` below it | `logs.export` |
 //! | `GET /logs/exports/restrictions` | `logs.export` |
 //! | `GET /admin/workspaces`, `GET /virtual-keys` | `keys.list` |
+//! | `GET /openapi.json` | none: the OpenAPI 3.1 document of all endpoints |
 //!
 //! The permission `admin` includes all others. A key of a workspace sees its own workspace only.
 //!
@@ -87,6 +88,7 @@ mod log_entry;
 mod log_shape;
 mod logs;
 mod one_or_many;
+mod openapi;
 mod paging;
 mod parameters;
 mod queries;

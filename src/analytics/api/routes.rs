@@ -9,7 +9,7 @@ use super::{
     api_error::ApiError,
     export_endpoints as exports, feedback,
     graphs::{cache, errors, feedback as feedback_graphs, users, volume},
-    groups, logs, queries,
+    groups, logs, openapi, queries,
     state::ApiState,
 };
 
@@ -28,6 +28,7 @@ pub(crate) fn routes() -> Router<ApiState> {
         .route("/feedback", post(feedback::create).put(feedback::update))
         .route("/feedback/{id}", put(feedback::update_by_id))
         .route("/query", post(queries::query))
+        .route("/openapi.json", get(openapi::document))
         .fallback(|| async { ApiError::not_found("there is no such endpoint") })
         .method_not_allowed_fallback(|| async { ApiError::of_status(StatusCode::METHOD_NOT_ALLOWED) })
 }
