@@ -22,6 +22,7 @@ const MAX_TRACE_ID: usize = 128;
 
 /// Feedback on the requests of a trace. Other members are ignored.
 #[derive(Debug, Deserialize, ToSchema)]
+#[serde(expecting = "feedback with a trace_id and a value")]
 pub(crate) struct FeedbackForm {
     /// The trace id: the client's own, or the W3C trace id. Required for new feedback.
     #[serde(alias = "traceID", alias = "traceId")]

@@ -6,6 +6,7 @@ use utoipa::ToSchema;
 
 /// A request of another system, and its response.
 #[derive(Debug, Deserialize, ToSchema)]
+#[serde(expecting = "a log with a request and a response")]
 pub(crate) struct LogEntry {
     pub(crate) request: LogRequest,
     pub(crate) response: LogResponse,
@@ -19,6 +20,7 @@ pub(crate) struct LogEntry {
 
 /// A request of another system. Its body is read, and not stored.
 #[derive(Debug, Deserialize, ToSchema)]
+#[serde(expecting = "a request with a url")]
 pub(crate) struct LogRequest {
     /// The URL or the path.
     pub(crate) url: String,
@@ -35,6 +37,7 @@ pub(crate) struct LogRequest {
 
 /// A response of another system. Its body is read for usage and cost, and not stored.
 #[derive(Debug, Deserialize, ToSchema)]
+#[serde(expecting = "a response")]
 pub(crate) struct LogResponse {
     /// The default is 200.
     pub(crate) status: Option<u16>,
