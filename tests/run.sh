@@ -98,6 +98,12 @@ if ! "$SDKS/venv/bin/python" -W ignore -c 'import openai, portkey_ai' 2>/dev/nul
 fi
 SDKS_PYTHON="$SDKS/venv/bin/python" cargo test --test gateway_sdks -- --ignored ||
     fail "the gateway does not serve the SDKs as expected"
+if ! (cd "$SDKS" && node -e 'require("portkey-ai")') 2>/dev/null; then
+    npm install --silent --no-audit --no-fund --prefix "$SDKS" portkey-ai@3.1.0 ||
+        fail "cannot install the SDK for Node from npm"
+fi
+SDKS_PYTHON="$SDKS/venv/bin/python" SDKS_NODE=$SDKS cargo test --test analytics_sdks -- --ignored ||
+    fail "the analytics API does not serve the SDKs as expected"
 
 step "FOCUS files checked by focus-validator"
 FOCUS=$CARGO_TARGET_DIR/focus
