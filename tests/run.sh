@@ -117,7 +117,7 @@ ORACLE_CASES="$ORACLE/cases" cargo test --test oracle -- --ignored --nocapture |
     fail "usage or prices differ from those of genai-prices"
 
 step examples
-for example in axum_router governed hyper_server unit_test custom_sink budget durable_spool outbound queue postgres_store otel_collector otel_tracing; do
+for example in axum_router governed hyper_server unit_test custom_sink budget usage_report durable_spool outbound queue postgres_store otel_collector otel_tracing; do
     printf -- '-- %s\n' "$example"
     cargo run -q --example "$example" --features full || fail "the example $example failed"
 done
