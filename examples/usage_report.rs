@@ -84,7 +84,7 @@ async fn billing(State(analytics): State<Analytics>, request: Request) -> Respon
         return (StatusCode::UNAUTHORIZED, "log in first\n").into_response();
     };
     match usage(&analytics, customer).await {
-        Ok(answer) if head.uri.path().ends_with(".json") => Json(answer).into_response(),
+        Ok(answer) if head.uri.path() == "/billing.json" => Json(answer).into_response(),
         Ok(answer) => Html(page(customer, &answer)).into_response(),
         Err(error) => {
             eprintln!("billing page: {error}");
@@ -98,8 +98,7 @@ fn page(customer: &Customer, answer: &Answer) -> String {
     page.push_str("<tr><th>feature<th>model<th>cost in US dollars<th>requests<th>tokens<th>without a price</tr>\n");
     let mut row = |names: String, values: &[Option<Amount>]| {
         let values = values.iter().map(|value| value.map_or_else(|| "unknown".to_owned(), |value| value.to_string()));
-        let cells: String = values.map(|value| format!("<td>{value}")).collect();
-        let _ = writeln!(page, "<tr>{names}{cells}</tr>");
+        let _ = writeln!(page, "<tr>{names}<td>{}</tr>", values.collect::<Vec<_>>().join("<td>"));
     };
     for Group { values, cell, .. } in &answer.groups {
         // Clients choose the names of features and models.

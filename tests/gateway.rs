@@ -8,10 +8,9 @@ mod gateway;
 use std::{
     collections::{BTreeMap, HashMap},
     io::Read,
-    net::SocketAddr,
-    path::{Path, PathBuf},
-    process::{Child, Command, Output, Stdio},
-    sync::{Arc, LazyLock, Mutex},
+    path::Path,
+    process::{Child, Command, Stdio},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 

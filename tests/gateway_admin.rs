@@ -306,7 +306,7 @@ async fn the_demo_fills_a_temporary_store_prints_a_key_and_removes_the_store() {
     assert_ne!(demo.gateway.send(team_costs(Some(key))).await.status(), 401);
     assert_eq!(demo.gateway.send(chat(&[])).await.status(), 200);
     // The demo's own requests are in the same store.
-    wait_until(|| stored(&database) == demo_history::REQUESTS as i64 + 1);
+    wait_until(|| stored(&database) == i64::try_from(demo_history::REQUESTS).unwrap() + 1);
     let db = Connection::open(&database).unwrap();
     let count = |sql: &str| db.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
     for (key, values) in [("team", 6), ("feature", 4)] {
