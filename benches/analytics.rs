@@ -6,7 +6,7 @@
 //! ```
 //!
 //! The events are of 90 days, with five active keys: `_user` (50,000 skewed values), `tenant_id` (2,000), `feature` (200),
-//! `team` (50), and `environment` (3). The first run writes them, which is also measured, and keeps them: an SQLite file in
+//! `team` (50), and `environment` (3). The first run writes them, which is also measured, and keeps them: a database file in
 //! `target/analytics-bench/`, and a schema in Postgres. The figures are medians of five rounds, and the slowest of them. Plain
 //! SQL runs once, with no other index than those of the store. Postgres is skipped without `DATABASE_URL`. By default, there
 //! are only a few events, which checks that the benchmark works.
@@ -48,7 +48,7 @@ const ROUNDS: usize = 5;
 /// The number of events that are written without sums, for comparison.
 const BARE_EVENTS: usize = 200_000;
 
-/// As SQLite stores times, so that it can compare them as text.
+/// With microseconds, as stored times, which are compared as text.
 const FROM: &str = "2026-09-01T00:00:00.000000Z";
 const TO: &str = "2026-11-30T00:00:00.000000Z";
 const LAST_WEEK: &str = "2026-11-23T00:00:00.000000Z";
