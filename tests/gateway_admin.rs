@@ -162,11 +162,17 @@ async fn forwards_paths_that_only_resemble_tagging() {
         let answer = raw(&gateway, &format!("GET {target}"), "").await;
         assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("upstream"), "{target}: {answer}");
     }
-    let (_, events) = gateway.stop();
+    // Request targets without a path.
+    for (line, expected) in [("OPTIONS *", 200), ("GET tagging:80", 400), ("CONNECT tagging:80", 405)] {
+        assert_eq!(status(&raw(&gateway, line, "").await), expected, "{line}");
+    }
+    let (_, mut events) = gateway.stop();
+    assert_eq!(events.split_off(targets.len()).len(), 3);
     let paths: Vec<_> = events.iter().map(|event| event["request"]["path"].as_str().unwrap()).collect();
     assert_eq!(paths, targets);
     let forwarded: Vec<_> = received.lock().unwrap().iter().map(|(target, _)| target.clone()).collect();
-    assert_eq!(forwarded, targets);
+    assert_eq!(forwarded[..targets.len()], targets);
+    assert_eq!(forwarded[targets.len()..], ["*"]);
 }
 
 /// A relative target works behind a proxy that adds a prefix.
