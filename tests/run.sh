@@ -147,7 +147,7 @@ ORACLE_CASES="$ORACLE/cases" cargo test --test oracle -- --ignored --nocapture |
     fail "usage or prices differ from those of genai-prices"
 
 step examples
-for example in axum_router governed hyper_server unit_test custom_sink budget durable_spool outbound queue postgres_store otel_collector otel_tracing; do
+for example in axum_router governed hyper_server unit_test custom_sink budget usage_report durable_spool outbound queue postgres_store otel_collector otel_tracing; do
     printf -- '-- %s\n' "$example"
     cargo run -q --example "$example" --features full || fail "the example $example failed"
 done
@@ -156,7 +156,7 @@ printf -- '-- %s\n' tagging
 cargo run -q --example tagging --features full -- key new web >/dev/null || fail "the example tagging failed"
 
 step "short runs of the benchmarks"
-for bench in layer usage stores delivery otel registry; do
+for bench in layer usage stores analytics delivery otel registry; do
     cargo bench --manifest-path benches/Cargo.toml --bench "$bench" -- --smoke || fail "the benchmark $bench failed"
 done
 
