@@ -14,15 +14,7 @@ use tower_tagging::{
         api::{Api, RegistryAccess},
     },
     registry::{ApiKey, Registry},
-    store::{PostgresStore, SqliteStore},
 };
-
-/// The store that the API reads.
-#[derive(Clone)]
-pub(crate) enum Store {
-    Sqlite(SqliteStore),
-    Postgres(PostgresStore),
-}
 
 /// The organization-wide key of the admin API.
 #[derive(Clone)]
@@ -68,7 +60,7 @@ impl AdminKey {
 #[derive(Clone)]
 pub(crate) struct Admin {
     pub(crate) key: AdminKey,
-    pub(crate) store: Store,
+    pub(crate) analytics: Analytics,
     pub(crate) registry: Registry,
     /// The external URL of the gateway, for links.
     pub(crate) public_url: Option<Uri>,
@@ -94,11 +86,7 @@ async fn redirect(uri: Uri) -> Response {
 
 /// The router of the API, whose paths begin with `/v1/`.
 fn api(admin: Admin) -> Router {
-    let Admin { key, store, registry, public_url } = admin;
-    let analytics = match store {
-        Store::Sqlite(store) => Analytics::new(store),
-        Store::Postgres(store) => Analytics::new(store),
-    };
+    let Admin { key, analytics, registry, public_url } = admin;
     let access = RegistryAccess::new(registry).admin_key(key.text);
     let mut api = Api::new(analytics, access);
     if let Some(url) = public_url {

@@ -27,6 +27,7 @@ use std::{env, fmt, fs, net::SocketAddr, time::Duration};
 use http::Uri;
 use tower_tagging::{
     EventLayer, MetadataLayer, TaggingLayer,
+    analytics::{Analytics, AnalyticsSettings},
     registry::Registry,
     sink::{BatchWriter, Fanout, JsonLinesSink, Queued, Spool, SpoolMode},
     sources::StripHeaders,
@@ -35,7 +36,7 @@ use tower_tagging::{
 };
 
 use crate::{
-    admin::{Admin, AdminKey, Store},
+    admin::{Admin, AdminKey},
     demo_store::DemoStore,
 };
 
@@ -62,6 +63,8 @@ pub(crate) struct Tagging {
     pub(crate) admin: Option<Admin>,
     /// The temporary store, if the gateway runs as a demo.
     pub(crate) demo: Option<DemoStore>,
+    /// The store and the settings of its upkeep, if there is a store.
+    pub(crate) upkeep: Option<(Analytics, AnalyticsSettings)>,
 }
 
 impl Config {
@@ -129,7 +132,9 @@ fn tagging(listen: SocketAddr, upstream: Option<&Uri>, public_url: Option<&Uri>)
     let path = variable("EVENTS")?.filter(|path| path != "-");
     let events = path.map(JsonLinesSink::file).transpose().map_err(|error| format!("EVENTS: {error}"))?;
     let metadata = MetadataLayer::builder().with_env().strip_headers(StripHeaders::Dialects);
-    let registry = variable("CONFIG")?.map(|path| registry(&path)).transpose()?;
+    let path = variable("CONFIG")?;
+    let registry = path.as_deref().map(registry).transpose()?;
+    let settings = path.as_deref().map(analytics_settings).transpose()?.unwrap_or_default();
     let mut sinks = Fanout::new().with(events.clone().unwrap_or_else(JsonLinesSink::stdout));
     let Stored { store, sink, demo } = stored(upstream.is_none())?;
     if let Some(sink) = sink {
@@ -141,19 +146,16 @@ fn tagging(listen: SocketAddr, upstream: Option<&Uri>, public_url: Option<&Uri>)
         Some(registry) => registry.clone(),
         None => Registry::from_toml("").map_err(|error| format!("CONFIG: {error}"))?,
     };
-    let admin = key.zip(store).map(|(key, store)| Admin {
-        key,
-        store,
-        registry: callers,
-        public_url: public_url.cloned(),
-    });
+    let upkeep = store.clone().map(|analytics| (analytics, settings));
+    let public_url = public_url.cloned();
+    let admin = key.zip(store).map(|(key, analytics)| Admin { key, analytics, registry: callers, public_url });
     let mut usage = UsageTap::new();
     if let Some(upstream) = upstream {
         usage = usage.upstream(upstream.clone());
     }
     let layer = TaggingLayer::builder().metadata(metadata).usage(usage).events(EventLayer::new(sinks)).build();
     let layer = layer.map_err(|error| error.to_string())?;
-    Ok(Tagging { layer, events, registry, admin, demo })
+    Ok(Tagging { layer, events, registry, admin, demo, upkeep })
 }
 
 /// Returns the key of the admin API, if there is one.
@@ -172,10 +174,18 @@ fn registry(path: &str) -> Result<Registry, String> {
     let invalid = |error: &dyn fmt::Display| format!("CONFIG: {error}");
     let registry = Registry::from_file(path).map_err(|error| invalid(&error))?;
     registry.watch(WATCH_INTERVAL).map_err(|error| invalid(&error))?;
-    for section in registry.ignored_sections() {
+    for section in registry.ignored_sections().iter().filter(|section| *section != "analytics") {
         eprintln!("gateway: CONFIG: the section {section} has no effect yet");
     }
     Ok(registry)
+}
+
+/// Reads the section `[analytics]` of the configuration file.
+fn analytics_settings(path: &str) -> Result<AnalyticsSettings, String> {
+    let text = fs::read_to_string(path).map_err(|error| format!("CONFIG: cannot read the file: {error}"))?;
+    let is_json = path.ends_with(".json");
+    let settings = if is_json { AnalyticsSettings::from_json(&text) } else { AnalyticsSettings::from_toml(&text) };
+    settings.map_err(|error| format!("CONFIG: {error}"))
 }
 
 /// Checks the configuration file. The error has one line per problem, with line and column.
@@ -184,7 +194,7 @@ fn check_config(path: &str) -> Result<(), String> {
     fs::metadata(path).map_err(|error| format!("CONFIG: cannot read the file: {error}"))?;
     let problems = Registry::check_file(path).map_err(|error| format!("CONFIG: {error}"))?;
     if problems.is_empty() {
-        return Ok(());
+        return analytics_settings(path).map(drop);
     }
     Err(problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
 }
@@ -205,7 +215,7 @@ pub(crate) fn checked() -> Option<Result<String, String>> {
 
 /// A store, and the sink that writes to it.
 struct Stored {
-    store: Option<Store>,
+    store: Option<Analytics>,
     sink: Option<Queued>,
     demo: Option<DemoStore>,
 }
@@ -218,7 +228,7 @@ fn stored(has_no_upstream: bool) -> Result<Stored, String> {
             let demo = DemoStore::create(has_history)?;
             let store = demo.store.clone();
             let sink = spooled("sqlite", store.writer())?;
-            return Ok(Stored { store: Some(Store::Sqlite(store)), sink: Some(sink), demo: Some(demo) });
+            return Ok(Stored { store: Some(Analytics::new(store)), sink: Some(sink), demo: Some(demo) });
         }
         url => url.unwrap_or_else(|| "sqlite:events.db".to_owned()),
     };
@@ -233,7 +243,7 @@ fn stored(has_no_upstream: bool) -> Result<Stored, String> {
         let store = SqliteStore::open(path).map_err(|error| invalid(&error))?;
         store.migrate().map_err(|error| invalid(&error))?;
         let sink = spooled("sqlite", store.writer())?;
-        return Ok(Stored { store: Some(Store::Sqlite(store)), sink: Some(sink), demo: None });
+        return Ok(Stored { store: Some(Analytics::new(store)), sink: Some(sink), demo: None });
     }
     if url.starts_with("postgres://") || url.starts_with("postgresql://") {
         let store = PostgresStore::from_url(&url).map_err(|error| invalid(&error))?;
@@ -244,7 +254,7 @@ fn stored(has_no_upstream: bool) -> Result<Stored, String> {
             eprintln!("gateway: STORE: {error}");
         }
         let sink = spooled("postgres", store.writer())?;
-        return Ok(Stored { store: Some(Store::Postgres(store)), sink: Some(sink), demo: None });
+        return Ok(Stored { store: Some(Analytics::new(store)), sink: Some(sink), demo: None });
     }
     // The value may contain a password, so the error does not quote it.
     Err("STORE: invalid value: expected \"sqlite:<path>\", a postgres:// URL, or \"none\"".to_owned())

@@ -17,6 +17,7 @@ mod demo_request;
 mod demo_store;
 mod proxy;
 mod random;
+mod upkeep;
 
 use std::{
     future::IntoFuture,
@@ -76,9 +77,11 @@ fn refuse(problems: &str) -> ExitCode {
 }
 
 fn run(config: Config) -> std::io::Result<()> {
-    let (layer, events, registry, admin, demo) = match config.tagging {
-        Some(Tagging { layer, events, registry, admin, demo }) => (Some(layer), events, registry, admin, demo),
-        None => (None, None, None, None, None),
+    let (layer, events, registry, admin, demo, upkeep) = match config.tagging {
+        Some(Tagging { layer, events, registry, admin, demo, upkeep }) => {
+            (Some(layer), events, registry, admin, demo, upkeep)
+        }
+        None => (None, None, None, None, None, None),
     };
     let delivery = layer.as_ref().map_or_else(Delivery::none, TaggingLayer::delivery);
     let key = admin.as_ref().map(|admin| admin.key.clone());
@@ -98,6 +101,9 @@ fn run(config: Config) -> std::io::Result<()> {
         None => app,
     };
     let runtime = Runtime::new()?;
+    if let Some((analytics, settings)) = upkeep {
+        runtime.spawn(upkeep::run(analytics, settings));
+    }
     let hangup = Hangup { events, registry: registry.clone() };
     let has_history = demo.as_ref().is_some_and(|demo| demo.has_history);
     let start = Start { upstream: config.upstream, key, public_url: config.public_url, has_history };
