@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
-use super::jobs::{Activate, Explain, Job, Maintain, Rebuild, Rows, Run, Verify};
+use super::jobs::{Activate, AllFeedback, Explain, Job, Maintain, Rebuild, Rows, Run, Verify};
 use crate::{
     event::Event,
     row::{Dimension, EventRow, Filter},
@@ -179,6 +179,15 @@ impl Analytics {
             }
             #[cfg(feature = "postgres")]
             Source::Postgres(store) => Ok(store.feedback(id).await?),
+        }
+    }
+
+    /// Returns the latest feedback, at most 100,000 entries of a database.
+    pub(super) async fn all_feedback(&self) -> Result<Vec<Feedback>, QueryError> {
+        match &self.source {
+            Source::Memory(store) => Ok(store.all_feedback()),
+            #[cfg(any(feature = "postgres", feature = "sqlite"))]
+            _ => self.execute(AllFeedback).await,
         }
     }
 

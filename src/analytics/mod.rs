@@ -35,19 +35,26 @@ mod amount;
 mod analytics_source;
 mod analytics_store;
 mod answer;
+pub mod api;
 mod basis;
 mod cell;
 mod error;
 mod execute;
 mod export;
+mod feedback_queries;
 mod feedback_totals;
+pub mod focus;
 mod grant;
 mod group;
 mod jobs;
 mod page;
 mod query;
+pub mod reconcile;
+pub mod reprice;
 mod retention;
 mod row_cursor;
+mod row_pages;
+mod row_usage;
 mod trace_view;
 
 pub use self::{

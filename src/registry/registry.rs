@@ -201,6 +201,12 @@ impl Registry {
         snapshot.virtual_keys.iter().map(|key| (key.slug.clone(), key.status_at(now))).collect()
     }
 
+    /// Returns the state, for the lists of the admin API.
+    #[cfg(feature = "analytics")]
+    pub(crate) fn snapshot(&self) -> Arc<Snapshot> {
+        self.shared.current()
+    }
+
     /// Returns the verifier of tokens, for its [status](JwtVerifier::status).
     #[cfg(feature = "jwt")]
     pub fn jwt_verifier(&self) -> Option<JwtVerifier> {

@@ -20,6 +20,8 @@ pub enum Filter {
     Between(Number, Option<u64>, Option<u64>),
     /// The W3C trace id or the client's own trace id is one of these.
     Trace(Vec<String>),
+    /// The provider and the model are one of these pairs.
+    ProviderModel(Vec<(String, String)>),
 }
 
 impl Filter {
@@ -41,7 +43,7 @@ impl Filter {
             | Self::Has(dimension)
             | Self::HasNot(dimension)
             | Self::Prefix(dimension, _) => Some(dimension),
-            Self::Between(..) | Self::Trace(_) => None,
+            Self::Between(..) | Self::Trace(_) | Self::ProviderModel(_) => None,
         }
     }
 
@@ -53,6 +55,10 @@ impl Filter {
                 .is_some_and(|value| min.is_none_or(|min| value >= min) && max.is_none_or(|max| value <= max)),
             Self::Trace(ids) => {
                 ids.iter().any(|id| *id == row.trace_id || row.client_trace_id.as_deref() == Some(id.as_str()))
+            }
+            Self::ProviderModel(pairs) => {
+                let (provider, model) = (row.provider.as_deref(), row.model.as_deref());
+                pairs.iter().any(|pair| Some(pair.0.as_str()) == provider && Some(pair.1.as_str()) == model)
             }
             other => other.dimension().is_none_or(|dimension| other.matches_value(dimension.value(row))),
         }
@@ -66,7 +72,7 @@ impl Filter {
             Self::Has(_) => value.is_some(),
             Self::HasNot(_) => value.is_none(),
             Self::Prefix(_, prefix) => value.is_some_and(|value| value.starts_with(prefix.as_str())),
-            Self::Between(..) | Self::Trace(_) => true,
+            Self::Between(..) | Self::Trace(_) | Self::ProviderModel(_) => true,
         }
     }
 
@@ -82,6 +88,9 @@ impl Filter {
             Self::Prefix(dimension, prefix) => Self::Prefix(dimension.stored(), text(prefix)),
             Self::Between(number, min, max) => Self::Between(*number, *min, *max),
             Self::Trace(ids) => Self::Trace(texts(ids)),
+            Self::ProviderModel(pairs) => {
+                Self::ProviderModel(pairs.iter().map(|(provider, model)| (text(provider), text(model))).collect())
+            }
         }
     }
 }

@@ -89,6 +89,17 @@ impl Conditions {
                 let known = format!("{value} IS NOT NULL");
                 Some(std::iter::once(known).chain(bounds).collect::<Vec<_>>().join(" AND "))
             }
+            Filter::ProviderModel(pairs) => {
+                let mut equal = |column: &str, value: &String| {
+                    format!("{column} = {}", bind(params, dialect, Param::Text(value.clone())))
+                };
+                let pairs = pairs.iter().map(|(provider, model)| {
+                    format!("({} AND {})", equal("provider", provider), equal("model", model))
+                });
+                let pairs: Vec<String> = pairs.collect();
+                // An empty list selects nothing, which the code finds as well.
+                (!pairs.is_empty()).then(|| pairs.join(" OR "))
+            }
             Filter::Trace(ids) => {
                 let list = bind(params, dialect, Param::Texts(ids.clone()));
                 let [one, other] = ["trace_id", "client_trace_id"].map(|column| dialect.is_in(column, &list));

@@ -64,6 +64,7 @@ fn check_one(
         entry: WorkspaceEntry {
             slug: workspace.slug.into(),
             display_name: workspace.name,
+            metadata: workspace.metadata.clone(),
             limits: workspace.limits,
             counters,
         },

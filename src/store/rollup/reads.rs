@@ -101,6 +101,9 @@ impl RowRead {
         if filters.iter().any(|filter| matches!(filter, Filter::Trace(_))) {
             names.extend(["trace_id", "client_trace_id"]);
         }
+        if filters.iter().any(|filter| matches!(filter, Filter::ProviderModel(_))) {
+            names.extend(["provider", "model"]);
+        }
         let columns = all_columns().into_iter();
         let columns = columns.filter(|at| SCHEMA.get(*at).is_some_and(|column| names.contains(&column.name)));
         Self { from, to, filters: filters.to_vec(), columns: columns.collect(), is_newest_first: true, after: None }

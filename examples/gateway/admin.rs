@@ -1,0 +1,112 @@
+//! The admin API below `/tagging/`. The gateway answers these requests itself: no layer sees them, and they are never
+//! forwarded.
+
+use axum::{
+    Json, Router,
+    http::{HeaderMap, StatusCode, Uri, header},
+    response::{IntoResponse, Response},
+    routing::any,
+};
+use serde_json::json;
+use tower_tagging::{
+    analytics::{
+        Analytics,
+        api::{Api, RegistryAccess},
+    },
+    registry::{ApiKey, Registry},
+    store::{PostgresStore, SqliteStore},
+};
+
+/// The store that the API reads.
+#[derive(Clone)]
+pub(crate) enum Store {
+    Sqlite(SqliteStore),
+    Postgres(PostgresStore),
+}
+
+/// The organization-wide key of the admin API.
+#[derive(Clone)]
+pub(crate) struct AdminKey {
+    text: String,
+    /// `true` if the key was generated for this run.
+    is_generated: bool,
+}
+
+impl AdminKey {
+    /// Uses a key from the configuration.
+    pub(crate) fn new(text: String) -> Result<Self, String> {
+        if text.bytes().all(|byte| byte.is_ascii_graphic()) {
+            Ok(Self { text, is_generated: false })
+        } else {
+            Err("ADMIN_KEY: expected visible ASCII characters without spaces".to_owned())
+        }
+    }
+
+    /// Generates a key for this run.
+    pub(crate) fn generate() -> Result<Self, String> {
+        let key = ApiKey::generate("gw").map_err(|error| format!("ADMIN_KEY: {error}"))?;
+        Ok(Self { text: key.expose().to_owned(), is_generated: true })
+    }
+
+    /// Returns the key, if it was generated and nobody has seen it yet.
+    pub(crate) fn generated(&self) -> Option<&str> {
+        self.is_generated.then_some(self.text.as_str())
+    }
+
+    /// Removes the key from the headers of a request that is forwarded.
+    pub(crate) fn strip(&self, headers: &mut HeaderMap) {
+        let key = self.text.as_bytes();
+        let has_key = |value: &[u8]| value.windows(key.len()).any(|part| part == key);
+        let names = headers.iter().filter(|(_, value)| has_key(value.as_bytes())).map(|(name, _)| name.clone());
+        for name in names.collect::<Vec<_>>() {
+            headers.remove(name);
+        }
+    }
+}
+
+/// What the API needs.
+#[derive(Clone)]
+pub(crate) struct Admin {
+    pub(crate) key: AdminKey,
+    pub(crate) store: Store,
+    pub(crate) registry: Registry,
+    /// The external URL of the gateway, for links.
+    pub(crate) public_url: Option<Uri>,
+}
+
+/// Answers everything below `/tagging/`, and passes other requests to the app.
+pub(crate) fn mount(admin: Admin, app: Router) -> Router {
+    Router::new()
+        .route("/tagging", any(redirect))
+        // Unlike `nest`, this also answers the paths that the API does not have.
+        .nest_service("/tagging/", api(admin))
+        .fallback_service(app)
+}
+
+/// Adds the slash that relative links need. The target is relative as well, because a proxy may add a prefix.
+async fn redirect(uri: Uri) -> Response {
+    let target = match uri.query() {
+        Some(query) => format!("tagging/?{query}"),
+        None => "tagging/".to_owned(),
+    };
+    (StatusCode::TEMPORARY_REDIRECT, [(header::LOCATION, target)]).into_response()
+}
+
+/// The router of the API, whose paths begin with `/v1/`.
+fn api(admin: Admin) -> Router {
+    let Admin { key, store, registry, public_url } = admin;
+    let analytics = match store {
+        Store::Sqlite(store) => Analytics::new(store),
+        Store::Postgres(store) => Analytics::new(store),
+    };
+    let access = RegistryAccess::new(registry).admin_key(key.text);
+    let mut api = Api::new(analytics, access);
+    if let Some(url) = public_url {
+        api = api.public_url(format!("{}/tagging/v1", url.to_string().trim_end_matches('/')));
+    }
+    let unknown = async || {
+        let body = json!({"success": false, "data": {"message": "there is no such path", "errorCode": "AB02"}});
+        (StatusCode::NOT_FOUND, Json(body))
+    };
+    Router::new().nest("/v1", api.into_router()).fallback(unknown)
+}

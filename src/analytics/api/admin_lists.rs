@@ -1,0 +1,163 @@
+use std::{collections::BTreeMap, time::SystemTime};
+
+use axum::{Json, extract::State};
+use http::Uri;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::registry::Permission;
+
+use super::{
+    api_error::ApiError,
+    caller::Caller,
+    list::List,
+    log_shape::time_text,
+    paging::{PAGING, Paging},
+    parameters::Parameters,
+    selection::workspace_of,
+    state::ApiState,
+};
+
+/// A workspace.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct WorkspaceShape {
+    /// The slug.
+    id: String,
+    slug: String,
+    name: String,
+    /// Always `null`, as the registry has no descriptions and times.
+    description: Option<String>,
+    created_at: Option<String>,
+    last_updated_at: Option<String>,
+    defaults: WorkspaceDefaults,
+    /// Always empty.
+    #[schema(value_type = Vec<Object>)]
+    usage_limits: Vec<()>,
+    /// Always empty.
+    #[schema(value_type = Vec<Object>)]
+    rate_limits: Vec<()>,
+    /// Always `workspace`.
+    object: &'static str,
+}
+
+/// What the requests of a workspace have.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct WorkspaceDefaults {
+    /// The tags.
+    metadata: BTreeMap<String, String>,
+}
+
+/// A virtual key. Its secret is not part of it.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct VirtualKeyShape {
+    name: String,
+    /// Always `null`.
+    note: Option<String>,
+    /// `active`, `exhausted`, or `expired`.
+    status: &'static str,
+    /// Always `null`.
+    #[schema(value_type = Option<Object>)]
+    usage_limits: Option<()>,
+    /// Always empty.
+    #[schema(value_type = Vec<Object>)]
+    rate_limits: Vec<()>,
+    slug: String,
+    /// The provider, such as `openai`.
+    provider: String,
+    /// Always empty.
+    #[schema(value_type = Object)]
+    model_config: BTreeMap<String, String>,
+    /// Always `null`.
+    created_at: Option<String>,
+    expires_at: Option<String>,
+    /// Always `virtual-key`.
+    object: &'static str,
+}
+
+/// Answers `GET /admin/workspaces`.
+pub(crate) async fn workspaces(
+    State(api): State<ApiState>,
+    caller: Caller,
+    uri: Uri,
+) -> Result<Json<List<WorkspaceShape>>, ApiError> {
+    caller.require(Permission::KeysList)?;
+    let parameters = parameters(&uri)?;
+    let paging = Paging::read(&parameters)?;
+    let statuses = parameters.list("status")?;
+    if let Some(status) = statuses.iter().flatten().find(|status| !["active", "archived"].contains(&status.as_str())) {
+        return Err(ApiError::invalid(format!("invalid status {status:?}: expected active or archived")));
+    }
+    // All workspaces of the registry are active.
+    let has_active = statuses.is_none_or(|statuses| statuses.iter().any(|status| status == "active"));
+    let own = workspace_of(&caller.grant);
+    let may_see = |slug: &str| own.map_or(caller.sees_everything(), |own| own == slug);
+    let snapshot = api.access.registry().map(crate::registry::Registry::snapshot);
+    let entries = snapshot.iter().flat_map(|snapshot| &snapshot.workspaces);
+    let found: Vec<WorkspaceShape> = entries
+        .filter(|entry| has_active && may_see(&entry.slug))
+        .map(|entry| {
+            let name = entry.display_name.as_deref().unwrap_or(&entry.slug);
+            let tags = entry.metadata.iter().map(|(key, value)| (key.to_owned(), value.to_owned()));
+            workspace(&entry.slug, name, tags.collect())
+        })
+        .filter(|workspace| parameters.get("name").is_none_or(|part| workspace.name.contains(part)))
+        .filter(|workspace| parameters.get("exact_name").is_none_or(|name| workspace.name == name))
+        .collect();
+    Ok(Json(List::new(found.len() as u64, paging.of(found))))
+}
+
+fn workspace(slug: &str, name: &str, metadata: BTreeMap<String, String>) -> WorkspaceShape {
+    WorkspaceShape {
+        id: slug.to_owned(),
+        slug: slug.to_owned(),
+        name: name.to_owned(),
+        description: None,
+        created_at: None,
+        last_updated_at: None,
+        defaults: WorkspaceDefaults { metadata },
+        usage_limits: Vec::new(),
+        rate_limits: Vec::new(),
+        object: "workspace",
+    }
+}
+
+/// Answers `GET /virtual-keys`.
+pub(crate) async fn virtual_keys(
+    State(api): State<ApiState>,
+    caller: Caller,
+    uri: Uri,
+) -> Result<Json<List<VirtualKeyShape>>, ApiError> {
+    caller.require(Permission::KeysList)?;
+    let parameters = parameters(&uri)?;
+    let paging = Paging::read(&parameters)?;
+    let own = workspace_of(&caller.grant);
+    let wanted = own.or_else(|| parameters.get("workspace_id"));
+    if own.is_none() && !caller.sees_everything() {
+        return Ok(Json(List::new(0, Vec::new())));
+    }
+    let now = SystemTime::now();
+    let snapshot = api.access.registry().map(crate::registry::Registry::snapshot);
+    let keys = snapshot.iter().flat_map(|snapshot| &snapshot.virtual_keys);
+    let found: Vec<VirtualKeyShape> = keys
+        .filter(|key| wanted.is_none_or(|slug| key.is_for_workspace(slug)))
+        .map(|key| VirtualKeyShape {
+            name: key.slug().to_owned(),
+            note: None,
+            status: key.status_at(now).as_str(),
+            usage_limits: None,
+            rate_limits: Vec::new(),
+            slug: key.slug().to_owned(),
+            provider: key.provider_name().to_owned(),
+            model_config: BTreeMap::new(),
+            created_at: None,
+            expires_at: key.expires_at.map(time_text),
+            object: "virtual-key",
+        })
+        .collect();
+    Ok(Json(List::new(found.len() as u64, paging.of(found))))
+}
+
+fn parameters(uri: &Uri) -> Result<Parameters, ApiError> {
+    const FILTERS: &[&str] = &["name", "exact_name", "status", "workspace_id"];
+    Parameters::parse(uri.query().unwrap_or_default(), &[PAGING, FILTERS])
+}

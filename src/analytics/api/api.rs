@@ -1,0 +1,154 @@
+use std::{fmt, sync::Arc, time::Duration};
+
+use axum::{
+    Router,
+    extract::DefaultBodyLimit,
+    middleware,
+    response::{IntoResponse, Response},
+};
+use http::{HeaderName, HeaderValue, StatusCode, header};
+use tower_http::{
+    compression::CompressionLayer, limit::RequestBodyLimitLayer, set_header::SetResponseHeaderLayer,
+    timeout::TimeoutLayer,
+};
+
+use crate::analytics::Analytics;
+#[cfg(feature = "llm")]
+use crate::usage::UsageTap;
+
+use super::{
+    Access,
+    api_error::ApiError,
+    exports::Exports,
+    routes::routes,
+    signer::Signer,
+    state::{ApiState, Shared},
+};
+
+/// The default maximum size of a request body, in bytes.
+const MAX_BODY_BYTES: usize = 8 * 1024 * 1024;
+/// The default maximum time of a request.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Headers of all responses.
+const HEADERS: &[(HeaderName, &str)] = &[
+    (header::CACHE_CONTROL, "no-store"),
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
+    (header::REFERRER_POLICY, "no-referrer"),
+    (header::X_FRAME_OPTIONS, "DENY"),
+];
+
+/// The HTTP API, before it becomes a router.
+///
+/// ```
+/// use tower_tagging::{analytics::{Analytics, api::{Api, RegistryAccess}}, registry::Registry, store::MemoryStore};
+///
+/// let access = RegistryAccess::new(Registry::from_toml("")?).admin_key("a long random text");
+/// let app: axum::Router = Api::new(Analytics::new(MemoryStore::new()), access)
+///     .public_url("https://gateway.example.com/tagging/v1")
+///     .deny_export_fields(["request_url", "metadata._user"])
+///     .into_router();
+/// # Ok::<(), tower_tagging::ConfigError>(())
+/// ```
+#[must_use = "the API serves nothing until it becomes a router"]
+pub struct Api {
+    analytics: Analytics,
+    access: Arc<dyn Access>,
+    shared: Shared,
+    max_body_bytes: usize,
+    timeout: Duration,
+}
+
+impl Api {
+    /// Creates the API. There is none without access control.
+    pub fn new(analytics: Analytics, access: impl Access) -> Self {
+        Self {
+            analytics,
+            access: Arc::new(access),
+            shared: Shared {
+                public_url: None,
+                denied_fields: std::collections::BTreeSet::new(),
+                exports: Exports::default(),
+                signer: Signer::new(),
+                #[cfg(feature = "llm")]
+                usage: UsageTap::new().trust_request(),
+            },
+            max_body_bytes: MAX_BODY_BYTES,
+            timeout: TIMEOUT,
+        }
+    }
+
+    /// Sets the external address of the API, with the path at which it is mounted, for links to files.
+    ///
+    /// Without it, these links have only a path.
+    pub fn public_url(mut self, url: impl Into<String>) -> Self {
+        self.shared.public_url = Some(url.into().trim_end_matches('/').to_owned());
+        self
+    }
+
+    /// Adds fields that no export contains, such as `request_url`, or `metadata._user` for the tag `_user`.
+    ///
+    /// Requests for these fields are answered with 403. Denied tags are left out of the field `metadata`.
+    pub fn deny_export_fields<T: Into<String>>(mut self, fields: impl IntoIterator<Item = T>) -> Self {
+        self.shared.denied_fields.extend(fields.into_iter().map(Into::into));
+        self
+    }
+
+    /// Sets how the responses of `POST /logs` are read and priced. The default is the bundled catalog, and the provider that
+    /// the log names.
+    #[cfg(feature = "llm")]
+    pub fn usage(mut self, tap: UsageTap) -> Self {
+        self.shared.usage = tap;
+        self
+    }
+
+    /// Sets the maximum size of a request body, in bytes. The default is 8 MiB.
+    pub fn max_body_bytes(mut self, bytes: usize) -> Self {
+        self.max_body_bytes = bytes;
+        self
+    }
+
+    /// Sets the maximum time until a response begins. The default is 30 seconds.
+    pub fn timeout(mut self, limit: Duration) -> Self {
+        self.timeout = limit;
+        self
+    }
+
+    /// Returns the router, which can be mounted anywhere.
+    pub fn into_router(self) -> Router {
+        let Self { analytics, access, shared, max_body_bytes, timeout } = self;
+        let state = ApiState { analytics, access, shared: Arc::new(shared) };
+        let mut router = routes()
+            .with_state(state)
+            .layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, timeout))
+            .layer(DefaultBodyLimit::disable())
+            .layer(RequestBodyLimitLayer::new(max_body_bytes))
+            .layer(middleware::map_response(as_json))
+            .layer(CompressionLayer::new());
+        for (name, value) in HEADERS {
+            let value = HeaderValue::from_static(value);
+            router = router.layer(SetResponseHeaderLayer::overriding(name.clone(), value));
+        }
+        router
+    }
+}
+
+/// Returns a router with the HTTP API, which can be mounted anywhere: [`Api`] with its defaults.
+pub fn router(analytics: Analytics, access: impl Access) -> Router {
+    Api::new(analytics, access).into_router()
+}
+
+/// Replaces the bodies of errors that other layers answered with.
+async fn as_json(response: Response) -> Response {
+    let is_error = response.status().is_client_error() || response.status().is_server_error();
+    let media_type = response.headers().get(header::CONTENT_TYPE);
+    let is_json = media_type.is_some_and(|media_type| media_type == "application/json");
+    if is_error && !is_json { ApiError::of_status(response.status()).into_response() } else { response }
+}
+
+impl fmt::Debug for Api {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Api").field("analytics", &self.analytics).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,70 @@
+use axum::Json;
+
+use crate::{
+    analytics::{Answer, Bucket, Cell, Filter, Group, Measure, Query},
+    row::Field,
+};
+
+use super::{
+    super::{
+        api_error::ApiError,
+        view::{View, points, value},
+    },
+    shapes::{
+        ErrorRateGraph, ErrorRatePoint, ErrorRateSummary, ErrorStacksGraph, ErrorStacksPoint, ErrorStacksSummary,
+        ErrorStatusGraph, ErrorStatusPoint, ErrorStatusSummary, ErrorsGraph, ErrorsPoint, ErrorsSummary, RescuedGraph,
+        RescuedPoint, RescuedSummary, StatusCount,
+    },
+};
+
+pub(crate) async fn errors(view: View) -> Result<Json<ErrorsGraph>, ApiError> {
+    let answer = view.series([Measure::Errors]).await?;
+    let point = |timestamp, cell: &Cell| ErrorsPoint { timestamp, total: cell.totals.errors };
+    Ok(Json(ErrorsGraph::new(ErrorsSummary { total: answer.total.totals.errors }, points(&answer, point))))
+}
+
+pub(crate) async fn rate(view: View) -> Result<Json<ErrorRateGraph>, ApiError> {
+    let answer = view.series([Measure::ErrorRate]).await?;
+    let point = |timestamp, cell: &Cell| ErrorRatePoint { timestamp, rate: value(cell, 0) };
+    Ok(Json(ErrorRateGraph::new(ErrorRateSummary { rate: value(&answer.total, 0) }, points(&answer, point))))
+}
+
+pub(crate) async fn stacks(view: View) -> Result<Json<ErrorStacksGraph>, ApiError> {
+    let answer = view.run(&by_status(&view).bucket(Bucket::Auto)).await?;
+    let counts = |at: usize| {
+        let count = |group: &Group| {
+            let count = group.series.get(at).map_or(0, |cell| cell.totals.errors);
+            (count > 0).then(|| StatusCount { response_status_code: status(group), count })
+        };
+        answer.groups.iter().filter_map(count).collect()
+    };
+    let starts = answer.buckets.iter().enumerate();
+    let points = starts.map(|(at, start)| ErrorStacksPoint { timestamp: start.to_string(), stats: counts(at) });
+    let summary = ErrorStacksSummary { total: answer.total.totals.errors };
+    Ok(Json(ErrorStacksGraph::new(summary, points.collect())))
+}
+
+pub(crate) async fn status_codes(view: View) -> Result<Json<ErrorStatusGraph>, ApiError> {
+    let answer = view.run(&by_status(&view)).await?;
+    let codes = answer.groups.iter().filter(|group| status(group).is_some()).count() as u64;
+    let point = |group: &Group| ErrorStatusPoint { status_code: status(group), count: group.cell.totals.errors };
+    let summary = ErrorStatusSummary { total_errors: answer.total.totals.errors, unique_error_codes: codes };
+    Ok(Json(ErrorStatusGraph::new(summary, answer.groups.iter().map(point).collect())))
+}
+
+/// Returns a query for errors by status.
+fn by_status(view: &View) -> Query {
+    let errors = view.query().filter(Filter::is(Field::IsError, "true"));
+    errors.group_by(Field::Status).measure(Measure::Errors).limit(Query::MAX_LIMIT)
+}
+
+fn status(group: &Group) -> Option<u16> {
+    group.values.first()?.as_ref()?.parse().ok()
+}
+
+/// Nothing retries a request on behalf of the client, so there is nothing to count.
+pub(crate) async fn rescued(view: View) -> Result<Json<RescuedGraph>, ApiError> {
+    let answer: Answer = view.series([Measure::Requests]).await?;
+    let point = |timestamp, _: &Cell| RescuedPoint { timestamp, retry: Vec::new(), fallback: 0 };
+    Ok(Json(RescuedGraph::new(RescuedSummary { retry: 0, fallback: 0 }, points(&answer, point))))
+}

@@ -1,0 +1,54 @@
+use axum::Json;
+
+use crate::{
+    analytics::{Cell, Filter, Group, Measure, Query},
+    row::Field,
+};
+
+use super::{
+    super::{
+        api_error::ApiError,
+        view::{View, points},
+    },
+    shapes::{
+        FeedbackGraph, FeedbackPoint, FeedbackScoresGraph, FeedbackScoresPoint, FeedbackScoresSummary, FeedbackSummary,
+        ModelFeedbackGraph, ModelFeedbackPoint, ModelFeedbackSummary, WeightedFeedbackGraph, WeightedFeedbackPoint,
+        WeightedFeedbackSummary,
+    },
+};
+
+pub(crate) async fn feedbacks(view: View) -> Result<Json<FeedbackGraph>, ApiError> {
+    let answer = view.series([Measure::FeedbackScore]).await?;
+    let point = |timestamp, cell: &Cell| FeedbackPoint { timestamp, total: cell.feedback.entries };
+    Ok(Json(FeedbackGraph::new(FeedbackSummary { total: answer.total.feedback.entries }, points(&answer, point))))
+}
+
+pub(crate) async fn scores(view: View) -> Result<Json<FeedbackScoresGraph>, ApiError> {
+    let scores = view.api.analytics.feedback_scores(&view.query(), &view.grant).await?;
+    let total = scores.values().sum();
+    let points = scores.into_iter().map(|(score, total)| FeedbackScoresPoint { score, total }).collect();
+    Ok(Json(FeedbackScoresGraph::new(FeedbackScoresSummary { total }, points)))
+}
+
+pub(crate) async fn weighted(view: View) -> Result<Json<WeightedFeedbackGraph>, ApiError> {
+    let answer = view.series([Measure::FeedbackScore]).await?;
+    let point = |timestamp, cell: &Cell| WeightedFeedbackPoint { timestamp, avg: cell.feedback.average() };
+    let summary = WeightedFeedbackSummary { avg: answer.total.feedback.average() };
+    Ok(Json(WeightedFeedbackGraph::new(summary, points(&answer, point))))
+}
+
+pub(crate) async fn ai_models(view: View) -> Result<Json<ModelFeedbackGraph>, ApiError> {
+    let query = view.query().filter(Filter::Has(Field::Model.into())).group_by(Field::Model);
+    let query = query.measure(Measure::FeedbackRequests).measure(Measure::FeedbackScore).limit(Query::MAX_LIMIT);
+    let answer = view.run(&query).await?;
+    let point = |group: &Group| {
+        let feedback = &group.cell.feedback;
+        (feedback.entries > 0).then(|| ModelFeedbackPoint {
+            ai_model: group.values.first().cloned().flatten(),
+            total: feedback.entries,
+            avg_weighted_feedback: feedback.average(),
+        })
+    };
+    let points = answer.groups.iter().filter_map(point).collect();
+    Ok(Json(ModelFeedbackGraph::new(ModelFeedbackSummary {}, points)))
+}

@@ -1,0 +1,109 @@
+//! The HTTP API of [`Analytics`](super::Analytics): the analytics, logs, exports, feedback, and lists that users of Portkey's
+//! API know, and queries of this crate.
+//!
+//! [`router`] returns an axum router that can be mounted anywhere. [`Access`] decides what each caller sees;
+//! [`RegistryAccess`] is access by API keys.
+//!
+//! ```
+//! use tower_tagging::{
+//!     analytics::{Analytics, api::{self, RegistryAccess}},
+//!     registry::Registry,
+//!     store::MemoryStore,
+//! };
+//!
+//! let access = RegistryAccess::new(Registry::from_toml("")?).admin_key("a long random text");
+//! let api = api::router(Analytics::new(MemoryStore::new()), access);
+//! let app: axum::Router = axum::Router::new().nest("/tagging/v1", api);
+//! # Ok::<(), tower_tagging::ConfigError>(())
+//! ```
+//!
+//! # Endpoints
+//!
+//! | endpoint | permission |
+//! |---|---|
+//! | `GET /analytics/graphs/…`, `GET /analytics/summary/cache`, `GET /analytics/groups/…` | `analytics.view` |
+//! | `POST /query` | `analytics.view` |
+//! | `GET /logs/{id}`, `GET /logs/groups/{groupBy}` | `logs.view` |
+//! | `POST /logs`, `POST /feedback`, `PUT /feedback`, `PUT /feedback/{id}` | `logs.write` |
+//! | `POST` and `GET /logs/exports`, `GET` and `PUT /logs/exports/{id}`, and `start`, `cancel`, `download` below it | `logs.export` |
+//! | `GET /logs/exports/restrictions` | `logs.export` |
+//! | `GET /admin/workspaces`, `GET /virtual-keys` | `keys.list` |
+//! | `GET /openapi.json` | none: the OpenAPI 3.1 document of all endpoints |
+//!
+//! The permission `admin` includes all others. A key of a workspace sees its own workspace only.
+//!
+//! # Values
+//!
+//! - Amounts of money are in cents, and those of `POST /query` in US dollars. Rates range from 0 to 100. Durations are in
+//!   milliseconds.
+//! - Unknown values are `null`, never zero: the average of no requests, or the cost of a model without a price. Sums add what
+//!   is known; the member `basis` of the answers of `POST /query` has the share that is unknown.
+//! - `trace_id` is the client's own trace id if it sent one. A filter by `trace_id` matches either id.
+//! - Times without requests are part of each series.
+//! - There is no response cache, and there are no retries, fallbacks, configs, and prompts. Their graphs and columns have the
+//!   value 0, filters by them match nothing, and groups by them are empty. The caches of providers for prompts are measures
+//!   of `POST /query`.
+//! - Parameters that an endpoint does not have are errors, so that no filter is silently ignored.
+//!
+//! # Errors
+//!
+//! The body of an error is `{"success": false, "data": {"message": "…", "errorCode": "AB01"}}`.
+//!
+//! | status | code | when |
+//! |---|---|---|
+//! | 400 | `AB01` | a parameter or the body is missing or not valid |
+//! | 401 | `AB05` | there is no valid key |
+//! | 403 | `AB03` | the key does not have the permission |
+//! | 404 | `AB02` | there is no such endpoint or thing, or the caller may not see it |
+//! | 409 | `AB07` | the state of an export does not allow it |
+//! | 429 | `AB06` | there are too many exports |
+//! | 500, 504 | `AB04` | the server failed, or took too long |
+//!
+//! # Limits
+//!
+//! Request bodies have at most 8 MiB, and responses begin within 30 seconds; see [`Api`]. A page has at most 1,000 groups, and
+//! an export 50,000 rows. Export jobs live in memory: they are forgotten when the process ends, and belong to one replica.
+//! Their files are read from the store while they are downloaded.
+
+mod access;
+mod admin_lists;
+mod api;
+mod api_error;
+mod caller;
+mod cents;
+mod denied;
+mod export_endpoints;
+mod export_fields;
+mod export_file;
+mod export_form;
+mod export_job;
+mod exports;
+mod feedback;
+mod graphs;
+mod group_columns;
+mod groups;
+mod json_body;
+mod list;
+mod log_entry;
+mod log_shape;
+mod logs;
+mod one_or_many;
+mod openapi;
+mod paging;
+mod parameters;
+mod queries;
+mod query_form;
+mod registry_access;
+mod replay;
+mod routes;
+mod selection;
+mod signer;
+mod state;
+mod view;
+
+pub use self::{
+    access::Access,
+    api::{Api, router},
+    denied::Denied,
+    registry_access::RegistryAccess,
+};

@@ -1,0 +1,189 @@
+use utoipa::{
+    ToSchema,
+    openapi::{
+        HttpMethod::{Get, Post, Put},
+        RefOr,
+        schema::{ObjectBuilder, OneOfBuilder, Schema, Type},
+    },
+};
+
+use crate::registry::Permission;
+
+use super::{
+    super::{
+        admin_lists::{VirtualKeyShape, WorkspaceShape},
+        api_error::ErrorBody,
+        export_endpoints::{ExportLink, ExportMessage, ExportRestrictions, ExportSaved},
+        export_form::ExportForm,
+        export_job::ExportShape,
+        feedback::{FeedbackForm, FeedbackSaved},
+        graphs::shapes,
+        log_entry::LogEntry,
+        log_shape::LogDetails,
+        logs::LogsCreated,
+        query_form::QueryForm,
+    },
+    answer::answer,
+    components::{Components, envelope, group, list_of, value},
+    endpoint::Endpoint,
+    parameters::Query,
+};
+
+/// Returns all endpoints.
+pub(super) fn endpoints(components: &mut Components) -> Vec<Endpoint> {
+    components.of::<ErrorBody>();
+    let mut endpoints = graphs(components);
+    endpoints.extend(groups(components));
+    endpoints.extend(logs(components));
+    endpoints.extend(exports(components));
+    endpoints.extend(others(components));
+    endpoints
+}
+
+fn graphs(components: &mut Components) -> Vec<Endpoint> {
+    fn graph<T: ToSchema>(components: &mut Components, path: &'static str, summary: &'static str) -> Endpoint {
+        Endpoint::new(Get, path, Permission::AnalyticsView, summary, components.of::<T>()).query(Query::Selection)
+    }
+    vec![
+        graph::<shapes::RequestsGraph>(components, "/analytics/graphs/requests", "Requests"),
+        graph::<shapes::CostGraph>(components, "/analytics/graphs/cost", "The known cost, in cents"),
+        graph::<shapes::TokensGraph>(components, "/analytics/graphs/tokens", "Tokens"),
+        graph::<shapes::LatencyGraph>(components, "/analytics/graphs/latency", "The time of requests, in milliseconds"),
+        graph::<shapes::UsersGraph>(components, "/analytics/graphs/users", "Users"),
+        graph::<shapes::UserRequestsGraph>(components, "/analytics/graphs/users/requests", "Requests per user"),
+        graph::<shapes::ErrorsGraph>(components, "/analytics/graphs/errors", "Errors"),
+        graph::<shapes::ErrorRateGraph>(components, "/analytics/graphs/errors/rate", "The share of errors, in percent"),
+        graph::<shapes::ErrorStacksGraph>(components, "/analytics/graphs/errors/stacks", "Errors by status over time"),
+        graph::<shapes::ErrorStatusGraph>(components, "/analytics/graphs/errors/status-codes", "Errors by status"),
+        graph::<shapes::RescuedGraph>(components, "/analytics/graphs/requests/rescued", "Rescued requests: always 0"),
+        graph::<shapes::CacheHitGraph>(
+            components,
+            "/analytics/graphs/cache/hit-rate",
+            "Hits of a response cache: always 0",
+        ),
+        graph::<shapes::CacheLatencyGraph>(
+            components,
+            "/analytics/graphs/cache/latency",
+            "Time of a response cache: always 0",
+        ),
+        graph::<shapes::FeedbackGraph>(components, "/analytics/graphs/feedbacks", "Feedback"),
+        graph::<shapes::FeedbackScoresGraph>(components, "/analytics/graphs/feedbacks/scores", "Feedback by value"),
+        graph::<shapes::WeightedFeedbackGraph>(
+            components,
+            "/analytics/graphs/feedbacks/weighted",
+            "The average of feedback",
+        ),
+        graph::<shapes::ModelFeedbackGraph>(components, "/analytics/graphs/feedbacks/ai-models", "Feedback by model"),
+        graph::<shapes::CacheSummary>(
+            components,
+            "/analytics/summary/cache",
+            "The response cache: only requests are not 0",
+        ),
+    ]
+}
+
+fn groups(components: &mut Components) -> Vec<Endpoint> {
+    let row = components.add("AnalyticsGroup", group());
+    let list = components.add("AnalyticsGroupList", envelope(row));
+    let group =
+        |path, summary, query| Endpoint::new(Get, path, Permission::AnalyticsView, summary, list.clone()).query(query);
+    vec![
+        group("/analytics/groups/users", "Requests and cost by user", Query::Groups),
+        group("/analytics/groups/ai-models", "Requests by model", Query::Groups),
+        group(
+            "/analytics/groups/metadata/{key}",
+            "Requests, cost, tokens, and feedback by the values of a tag",
+            Query::Groups,
+        ),
+        group(
+            "/analytics/groups/{group_by}",
+            "Groups by ai_service, model, status_code, api_key, config, workspace, provider, virtual_key, or prompt",
+            Query::Columns,
+        ),
+        Endpoint::new(
+            Get,
+            "/logs/groups/{group_by}",
+            Permission::LogsView,
+            "The same groups, for viewers of logs",
+            list.clone(),
+        )
+        .query(Query::Columns),
+    ]
+}
+
+/// Returns the schema of one thing or a list.
+fn one_or_many(one: RefOr<Schema>) -> RefOr<Schema> {
+    OneOfBuilder::new().item(one.clone()).item(list_of(one)).into()
+}
+
+fn logs(components: &mut Components) -> Vec<Endpoint> {
+    let entry = one_or_many(components.of::<LogEntry>());
+    let feedback = components.of::<FeedbackForm>();
+    let saved = components.of::<FeedbackSaved>();
+    vec![
+        Endpoint::new(
+            Post,
+            "/logs",
+            Permission::LogsWrite,
+            "Adds requests of other systems",
+            components.of::<LogsCreated>(),
+        )
+        .body(entry),
+        Endpoint::new(Get, "/logs/{id}", Permission::LogsView, "A request", components.of::<LogDetails>()),
+        Endpoint::new(Post, "/feedback", Permission::LogsWrite, "Adds feedback", saved.clone())
+            .body(one_or_many(feedback.clone())),
+        Endpoint::new(Put, "/feedback", Permission::LogsWrite, "Changes feedback", saved.clone())
+            .body(feedback.clone()),
+        Endpoint::new(Put, "/feedback/{id}", Permission::LogsWrite, "Changes feedback", saved).body(feedback),
+    ]
+}
+
+fn exports(components: &mut Components) -> Vec<Endpoint> {
+    let form = components.of::<ExportForm>();
+    let saved = components.of::<ExportSaved>();
+    let message = components.of::<ExportMessage>();
+    let shape = components.of::<ExportShape>();
+    let list = components.add("ExportList", envelope(shape.clone()));
+    let permission = Permission::LogsExport;
+    vec![
+        Endpoint::new(Post, "/logs/exports", permission, "Creates a draft of an export", saved.clone())
+            .body(form.clone()),
+        Endpoint::new(Get, "/logs/exports", permission, "Exports, the newest first", list).query(Query::Exports),
+        Endpoint::new(
+            Get,
+            "/logs/exports/restrictions",
+            permission,
+            "The fields that no export contains",
+            components.of::<ExportRestrictions>(),
+        ),
+        Endpoint::new(Get, "/logs/exports/{id}", permission, "An export", shape),
+        Endpoint::new(Put, "/logs/exports/{id}", permission, "Changes a draft", saved).body(form),
+        Endpoint::new(Post, "/logs/exports/{id}/start", permission, "Starts an export", message.clone()),
+        Endpoint::new(Post, "/logs/exports/{id}/cancel", permission, "Cancels an export", message),
+        Endpoint::new(
+            Get,
+            "/logs/exports/{id}/download",
+            permission,
+            "A link to the file",
+            components.of::<ExportLink>(),
+        ),
+        Endpoint::new(Get, "/logs/exports/{id}/file", None, "The file, as JSON Lines", value(Type::String))
+            .query(Query::Link)
+            .media_type("application/jsonl"),
+    ]
+}
+
+fn others(components: &mut Components) -> Vec<Endpoint> {
+    let workspace = components.of::<WorkspaceShape>();
+    let workspaces = components.add("WorkspaceList", envelope(workspace));
+    let key = components.of::<VirtualKeyShape>();
+    let keys = components.add("VirtualKeyList", envelope(key));
+    let form = components.of::<QueryForm>();
+    vec![
+        Endpoint::new(Get, "/admin/workspaces", Permission::KeysList, "Workspaces", workspaces)
+            .query(Query::Workspaces),
+        Endpoint::new(Get, "/virtual-keys", Permission::KeysList, "Virtual keys", keys).query(Query::VirtualKeys),
+        Endpoint::new(Post, "/query", Permission::AnalyticsView, "Answers a query", answer(components)).body(form),
+        Endpoint::new(Get, "/openapi.json", None, "This document", ObjectBuilder::new()),
+    ]
+}

@@ -1,0 +1,10 @@
+//! The OpenAPI 3.1 document of all endpoints.
+
+mod answer;
+mod components;
+mod document;
+mod endpoint;
+mod endpoints;
+mod parameters;
+
+pub(super) use self::document::document;

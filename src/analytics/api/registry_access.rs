@@ -1,0 +1,115 @@
+use std::{fmt, time::SystemTime};
+
+use http::{HeaderMap, HeaderName, header, request::Parts};
+
+use crate::{
+    analytics::{Filter, Grant},
+    registry::{Permission, PrincipalStatus, Registry, SecretDigest},
+    row::Field,
+    tagging::{Admission, Identity},
+};
+
+use super::{Access, Denied};
+
+const API_KEY: HeaderName = HeaderName::from_static("x-portkey-api-key");
+
+/// Access by the API keys of a registry, and by an organization-wide key.
+///
+/// The key is in `x-portkey-api-key` or `authorization: Bearer …`. Its permissions decide what it may do.
+///
+/// | key | sees |
+/// |---|---|
+/// | the [`admin_key`](Self::admin_key) | everything |
+/// | with the permission `admin`, without a workspace | everything |
+/// | with any permission, of a workspace | the requests of its workspace |
+/// | without a permission, or without a workspace and `admin` | nothing: 403 |
+/// | unknown, disabled, expired, or none | nothing: 401 |
+///
+/// ```
+/// use tower_tagging::{analytics::{Analytics, api}, registry::Registry, store::MemoryStore};
+///
+/// let registry = Registry::from_toml("")?;
+/// let access = api::RegistryAccess::new(registry).admin_key("a long random text");
+/// let app = api::router(Analytics::new(MemoryStore::new()), access);
+/// # Ok::<(), tower_tagging::ConfigError>(())
+/// ```
+#[derive(Clone)]
+pub struct RegistryAccess {
+    registry: Registry,
+    admin: Option<SecretDigest>,
+}
+
+impl RegistryAccess {
+    /// Creates access by the keys of a registry.
+    pub fn new(registry: Registry) -> Self {
+        Self { registry, admin: None }
+    }
+
+    /// Sets a key that may see and do everything. Only its SHA-256 is kept.
+    ///
+    /// Use at least 128 random bits. An empty key is ignored.
+    #[must_use]
+    pub fn admin_key(mut self, secret: impl AsRef<[u8]>) -> Self {
+        self.admin = Some(secret).filter(|secret| !secret.as_ref().is_empty()).map(SecretDigest::of);
+        self
+    }
+
+    /// Returns `true` if the request has the organization-wide key. Digests are compared in constant time.
+    fn is_admin(&self, headers: &HeaderMap) -> bool {
+        let Some(admin) = &self.admin else { return false };
+        let keys = headers.get_all(API_KEY).iter().map(|value| value.as_bytes().trim_ascii());
+        let tokens = headers.get_all(header::AUTHORIZATION).iter().filter_map(|value| bearer(value.as_bytes()));
+        // Compares all of them, so that the time does not show which one it is.
+        keys.chain(tokens).fold(false, |found, key| (SecretDigest::of(key) == *admin) | found)
+    }
+}
+
+/// Returns the token of `Bearer TOKEN`.
+fn bearer(value: &[u8]) -> Option<&[u8]> {
+    const SCHEME: &[u8] = b"bearer ";
+    let value = value.trim_ascii();
+    let (scheme, token) = value.split_at_checked(SCHEME.len())?;
+    scheme.eq_ignore_ascii_case(SCHEME).then(|| token.trim_ascii())
+}
+
+impl Access for RegistryAccess {
+    fn grant(&self, head: &Parts) -> Result<Grant, Denied> {
+        if self.is_admin(&head.headers) {
+            return Ok(Grant::everything());
+        }
+        let principal = self.registry.principal(head);
+        if principal.status() != PrincipalStatus::Known {
+            return Err(Denied::Unauthenticated);
+        }
+        let permissions = principal.permissions();
+        match principal.workspace() {
+            Some(slug) if !permissions.is_empty() => {
+                Ok(Grant::only([Filter::is(Field::Workspace, slug)]).with_permissions(permissions))
+            }
+            None if permissions.allow(Permission::Admin) => Ok(Grant::everything()),
+            _ => Err(Denied::Forbidden),
+        }
+    }
+
+    fn identify(&self, head: &Parts) -> Identity {
+        let mut head = head.clone();
+        let mut identity = self.registry.identify(&mut head, SystemTime::now());
+        // The grant decides whether the caller is accepted. The organization-wide key is not in the registry.
+        identity.rejection = None;
+        identity
+    }
+
+    fn registry(&self) -> Option<&Registry> {
+        Some(&self.registry)
+    }
+}
+
+impl fmt::Debug for RegistryAccess {
+    /// Does not write the digest of the organization-wide key.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RegistryAccess")
+            .field("registry", &self.registry)
+            .field("has_admin_key", &self.admin.is_some())
+            .finish()
+    }
+}

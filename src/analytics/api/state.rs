@@ -1,0 +1,34 @@
+use std::{collections::BTreeSet, fmt, sync::Arc};
+
+use crate::analytics::Analytics;
+#[cfg(feature = "llm")]
+use crate::usage::UsageTap;
+
+use super::{Access, exports::Exports, signer::Signer};
+
+/// What all endpoints share.
+#[derive(Clone)]
+pub(crate) struct ApiState {
+    pub(crate) analytics: Analytics,
+    pub(crate) access: Arc<dyn Access>,
+    pub(crate) shared: Arc<Shared>,
+}
+
+/// The settings of the API, and its export jobs.
+pub(crate) struct Shared {
+    /// The external address of the API, without a slash at its end.
+    pub(crate) public_url: Option<String>,
+    /// The fields, and the tags as `metadata.KEY`, that no export contains.
+    pub(crate) denied_fields: BTreeSet<String>,
+    pub(crate) exports: Exports,
+    pub(crate) signer: Signer,
+    /// Reads and prices the responses of `POST /logs`.
+    #[cfg(feature = "llm")]
+    pub(crate) usage: UsageTap,
+}
+
+impl fmt::Debug for ApiState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ApiState").field("analytics", &self.analytics).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,348 @@
+//! Hostile and invalid input of the HTTP API, and the layers around it.
+
+#[path = "common/api.rs"]
+mod api;
+
+use std::{
+    io::Read,
+    time::{Duration, Instant},
+};
+
+use axum::{Router, body::Body};
+use http::{Method, Request};
+use percent::encoded;
+use proptest::prelude::*;
+use serde_json::{Value, json};
+use tower::ServiceExt;
+use tower_tagging::analytics::api::{Api, RegistryAccess};
+
+use api::{ADMIN, FROM, TO, get, post, ranged, samples, secret, send, stores};
+
+mod percent {
+    /// Encodes every byte of a parameter.
+    pub(super) fn encoded(text: &str) -> String {
+        text.bytes().map(|byte| format!("%{byte:02X}")).collect()
+    }
+}
+
+/// Texts that break out of quotes, comments, and parameters in SQL, JSON, HTML, and headers.
+const HOSTILE: &[&str] = &[
+    "'",
+    "''",
+    "\"",
+    "`",
+    "\\",
+    ";",
+    "--",
+    "/*",
+    "' OR '1'='1",
+    "\" OR \"\"=\"",
+    "'; DROP TABLE tagging_events; --",
+    "x' UNION SELECT * FROM tagging_events --",
+    "1; SELECT pg_sleep(5)",
+    "%27%20OR%201=1",
+    "$1",
+    "?1",
+    ":name",
+    "{{7*7}}",
+    "<script>alert(1)</script>",
+    "../../etc/passwd",
+    "a\r\nx-evil: 1",
+    "' || (SELECT 1) || '",
+    "') OR 1=1 --",
+    "%",
+    "_%",
+    "\u{202e}abc",
+    "ä'ö",
+    "$.x",
+    "a.b",
+    "a\"]",
+    "*",
+    "{\"$ne\":null}",
+];
+
+const PARAMETERS: &[&str] = &[
+    "workspace_slug",
+    "total_units_min",
+    "total_units_max",
+    "prompt_token_min",
+    "prompt_token_max",
+    "completion_token_min",
+    "completion_token_max",
+    "cost_min",
+    "cost_max",
+    "status_code",
+    "weighted_feedback_min",
+    "weighted_feedback_max",
+    "virtual_keys",
+    "configs",
+    "api_key_ids",
+    "trace_id",
+    "span_id",
+    "prompt_slug",
+    "ai_org_model",
+    "ai_model",
+    "metadata",
+    "cache_status",
+    "current_page",
+    "page_size",
+    "columns",
+    "order_by",
+    "order_by_type",
+    "include_total",
+    "time_zone",
+];
+
+fn app() -> Router {
+    stores(&samples()).into_iter().map(api::api).next_back().unwrap()
+}
+
+fn apps() -> Vec<Router> {
+    stores(&samples()).into_iter().map(api::api).collect()
+}
+
+/// Hostile text selects nothing or is refused. It never selects more than the requests that match it, or breaks the store.
+#[tokio::test]
+async fn hostile_text_in_parameters_matches_nothing_or_is_refused() {
+    for app in apps() {
+        for parameter in PARAMETERS {
+            for text in HOSTILE {
+                // Graphs have no pages, orders, and columns, and ignore them, as the SDKs send them.
+                let is_of_groups =
+                    PARAMETERS.iter().position(|name| name == parameter) >= Some(22) && *parameter != "time_zone";
+                let paths = ["/analytics/groups/model", "/analytics/graphs/requests"];
+                for path in &paths[..if is_of_groups { 1 } else { 2 }] {
+                    let path = ranged(path, &format!("{parameter}={}", encoded(text)));
+                    let reply = get(&app, &path, &secret("acme")).await;
+                    match reply.status.as_u16() {
+                        400 => _ = reply.fails(400, "AB01"),
+                        200 if *parameter == "workspace_slug" => {}
+                        200 => {
+                            let body = reply.json();
+                            let total = body["summary"]["total"].as_u64().or(body["total"].as_u64()).unwrap();
+                            assert_eq!(total, 0, "{parameter}={text}: {body}");
+                        }
+                        status => panic!("{parameter}={text}: {status}"),
+                    }
+                }
+            }
+        }
+        // Nothing was harmed.
+        let graph = get(&app, &ranged("/analytics/graphs/requests", ""), ADMIN).await.ok();
+        assert_eq!(graph["summary"]["total"], 13);
+    }
+}
+
+#[tokio::test]
+async fn hostile_names_of_keys_and_values_of_tags_match_nothing() {
+    for app in apps() {
+        for text in HOSTILE {
+            let list =
+                get(&app, &ranged(&format!("/analytics/groups/metadata/{}", encoded(text)), ""), &secret("acme"))
+                    .await
+                    .ok();
+            assert_eq!((&list["total"], &list["data"]), (&json!(0), &json!([])), "{text}");
+            for tags in [json!({ *text: "ada" }), json!({ "_user": text })] {
+                let path = ranged("/analytics/graphs/requests", &format!("metadata={}", encoded(&tags.to_string())));
+                assert_eq!(get(&app, &path, ADMIN).await.ok()["summary"]["total"], 0, "{tags}");
+            }
+            let dimension = format!("metadata.{text}");
+            for filters in [
+                json!([{ "on": dimension, "op": "is", "value": "ada" }]),
+                json!([{ "on": "metadata._user", "op": "prefix", "value": text }]),
+                json!([{ "on": "model", "op": "in", "value": [text] }]),
+                json!([{ "on": "trace", "op": "is", "value": text }]),
+            ] {
+                let body = json!({ "range": { "from": FROM, "to": TO }, "filters": filters, "group_by": [dimension] });
+                assert_eq!(post(&app, "/query", ADMIN, body).await.ok()["total"][0], 0, "{filters}");
+            }
+            let body = json!({ "range": { "from": FROM, "to": TO }, "group_by": [dimension], "measures": [format!("distinct({dimension})")] });
+            let answer = post(&app, "/query", ADMIN, body).await.ok();
+            assert_eq!((&answer["group_count"], &answer["total"][0]), (&json!(1), &json!(0)), "{text}");
+            for path in [format!("/logs/{}", encoded(text)), format!("/logs/exports/{}", encoded(text))] {
+                get(&app, &path, ADMIN).await.fails(404, "AB02");
+            }
+            get(&app, &ranged(&format!("/analytics/groups/{}", encoded(text)), ""), ADMIN).await.fails(400, "AB01");
+        }
+    }
+}
+
+#[tokio::test]
+async fn missing_repeated_unknown_and_invalid_parameters_are_refused_by_name() {
+    let app = app();
+    for (query, part) in [
+        (String::new(), "time_of_generation_min"),
+        (format!("time_of_generation_min={FROM}"), "time_of_generation_max"),
+        (format!("time_of_generation_min=2026-06-01&time_of_generation_max={TO}"), "2026-06-01"),
+        (format!("time_of_generation_min={TO}&time_of_generation_max={FROM}"), "range"),
+        (format!("time_of_generation_min={FROM}&time_of_generation_max={FROM}"), "range"),
+        (ranged("", "time_of_generation_min=2020-01-01T00:00:00Z"), "repeated"),
+        (ranged("", "workspace_slgu=acme"), "workspace_slgu"),
+        (ranged("", "time_zone=Nowhere"), "Nowhere"),
+        (ranged("", "cost_min=x"), "cost_min"),
+        (ranged("", "cost_min=-1"), "cost_min"),
+        (ranged("", "cost_max=NaN"), "cost_max"),
+        (ranged("", "total_units_min=1.5"), "total_units_min"),
+        (ranged("", "prompt_token_max=99999999999999999999"), "prompt_token_max"),
+        (ranged("", "status_code=20x"), "20x"),
+        (ranged("", "status_code=99"), "99"),
+        (ranged("", "weighted_feedback_min=-11"), "weighted_feedback_min"),
+        (ranged("", "weighted_feedback_max=10.5"), "weighted_feedback_max"),
+        (ranged("", "ai_org_model=gpt-4o"), "gpt-4o"),
+        (ranged("", "ai_org_model=openai__"), "openai__"),
+        (ranged("", "cache_status=warm"), "warm"),
+        (ranged("", "metadata=team"), "metadata"),
+        (ranged("", "metadata=%5B%5D"), "metadata"),
+        (ranged("", "metadata=%7B%22a%22%3A%7B%7D%7D"), "metadata"),
+        (ranged("", "metadata=%7B%22a%22%3Anull%7D"), "metadata"),
+        (ranged("", "metadata=%7B%22%22%3A%22a%22%7D"), "key of a tag"),
+        (ranged("", "api_key_ids=a%00b"), "NUL"),
+        (ranged("", "api_key_ids=%FF"), "UTF-8"),
+        (ranged("", &format!("trace_id={}", vec!["a"; 1_001].join(","))), "1000"),
+    ] {
+        let path = format!("/analytics/graphs/requests?{}", query.trim_start_matches('?'));
+        let message = get(&app, &path, ADMIN).await.fails(400, "AB01");
+        assert!(message.contains(part), "{query}: {message}");
+    }
+}
+
+#[tokio::test]
+async fn unknown_paths_and_methods_are_answered_in_json() {
+    let app = app();
+    for path in
+        ["/", "/nothing", "/analytics", "/analytics/graphs/nothing", "/analytics/graphs/requests/", "/logs/exports/a/b"]
+    {
+        get(&app, path, ADMIN).await.fails(404, "AB02");
+    }
+    for (method, path) in
+        [(Method::DELETE, "/logs"), (Method::POST, "/analytics/graphs/requests"), (Method::GET, "/query")]
+    {
+        send(&app, method, path, ADMIN, None).await.fails(405, "AB01");
+    }
+}
+
+#[tokio::test]
+async fn answers_have_security_headers_and_are_compressed() {
+    let app = app();
+    for path in [ranged("/analytics/graphs/requests", ""), "/nothing".to_owned(), "/openapi.json".to_owned()] {
+        let reply = get(&app, &path, ADMIN).await;
+        for (name, value) in [
+            ("cache-control", "no-store"),
+            ("x-content-type-options", "nosniff"),
+            ("content-security-policy", "default-src 'none'; frame-ancestors 'none'"),
+            ("referrer-policy", "no-referrer"),
+            ("content-type", "application/json"),
+        ] {
+            assert_eq!(reply.headers[name], value, "{path}");
+        }
+    }
+    let request = Request::get(ranged("/analytics/graphs/requests", ""))
+        .header("accept-encoding", "gzip")
+        .header("x-portkey-api-key", ADMIN);
+    let response = app.oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+    assert_eq!(response.headers()["content-encoding"], "gzip");
+    let bytes = axum::body::to_bytes(response.into_body(), usize::MAX).await.unwrap();
+    let mut text = String::new();
+    flate2::read::GzDecoder::new(&bytes[..]).read_to_string(&mut text).unwrap();
+    let graph: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(graph["summary"]["total"], 13);
+}
+
+#[tokio::test]
+async fn bodies_above_the_limit_are_refused() {
+    let access = RegistryAccess::new(api::registry()).admin_key(ADMIN);
+    let analytics = stores(&[]).remove(0);
+    let app = Api::new(analytics, access).max_body_bytes(100).into_router();
+    let large = json!({ "range": { "from": FROM, "to": TO }, "measures": ["x".repeat(100)] });
+    post(&app, "/query", ADMIN, large.clone()).await.fails(413, "AB01");
+    // Without a length, the limit applies while the body is read.
+    let chunks: Vec<_> =
+        large.to_string().into_bytes().chunks(10).map(|chunk| Ok::<_, std::io::Error>(chunk.to_vec())).collect();
+    let body = Body::from_stream(futures_util::stream::iter(chunks));
+    let request = Request::post("/query").header("x-portkey-api-key", ADMIN).body(body).unwrap();
+    assert_eq!(app.clone().oneshot(request).await.unwrap().status(), 413);
+    post(&app, "/query", ADMIN, json!({ "range": { "from": FROM, "to": TO } })).await.ok();
+}
+
+#[tokio::test]
+async fn requests_above_the_time_limit_are_ended() {
+    let access = RegistryAccess::new(api::registry()).admin_key(ADMIN);
+    let app = Api::new(stores(&[]).remove(0), access).timeout(Duration::from_millis(50)).into_router();
+    // The body never ends.
+    let body = Body::from_stream(futures_util::stream::pending::<Result<Vec<u8>, std::io::Error>>());
+    let request = Request::post("/query").header("x-portkey-api-key", ADMIN).body(body).unwrap();
+    let start = Instant::now();
+    let response = app.oneshot(request).await.unwrap();
+    assert_eq!(
+        (response.status(), start.elapsed() < Duration::from_secs(5)),
+        (http::StatusCode::GATEWAY_TIMEOUT, true)
+    );
+    let bytes = axum::body::to_bytes(response.into_body(), usize::MAX).await.unwrap();
+    assert_eq!(serde_json::from_slice::<Value>(&bytes).unwrap()["data"]["errorCode"], "AB04");
+}
+
+/// Checks that an answer is a success or an error with a reason.
+fn assert_answer(reply: &api::Reply) {
+    match reply.status.as_u16() {
+        200 => _ = reply.json(),
+        400 => assert!(!reply.fails(400, "AB01").is_empty()),
+        404 => _ = reply.fails(404, "AB02"),
+        _ => panic!("{reply:?}"),
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_query_string_has_an_answer(
+        pairs in prop::collection::vec((prop::sample::select(PARAMETERS.to_vec()), "\\PC{0,20}|[0-9.,-]{0,12}|\\{\"[a-z_]{0,5}\":\"[a-z]{0,5}\"\\}"), 0..6),
+        tail in "[ -~]{0,20}",
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let mut query: String = pairs.iter().map(|(name, value)| format!("&{name}={}", encoded(value))).collect();
+        query.push('&');
+        query.push_str(&tail.replace([' ', '#', '"', '<', '>', '`', '{', '}', '\\', '^', '|'], "+"));
+        runtime.block_on(async {
+            let app = app();
+            for path in ["/analytics/graphs/requests", "/analytics/groups/model", "/analytics/graphs/errors/stacks"] {
+                assert_answer(&get(&app, &ranged(path, &query), ADMIN).await);
+            }
+        });
+    }
+
+    #[test]
+    fn any_query_body_has_an_answer(
+        on in "[a-z_.]{0,12}|metadata\\.\\PC{0,8}|model|status|cost_nanos|trace",
+        op in prop::sample::select(vec!["is", "is_not", "in", "not_in", "has", "has_not", "prefix", "between"]),
+        value in prop_oneof![
+            Just(Value::Null),
+            any::<i64>().prop_map(Value::from),
+            any::<f64>().prop_map(Value::from),
+            "\\PC{0,12}".prop_map(Value::from),
+            prop::collection::vec(prop_oneof![Just(Value::Null), any::<u32>().prop_map(Value::from), "\\PC{0,6}".prop_map(Value::from)], 0..4).prop_map(Value::from),
+        ],
+        group in "[a-z_]{0,10}|metadata\\.\\PC{0,8}|model|status",
+        measure in "[a-z_0-9()]{0,12}|cost|distinct\\(metadata\\.[a-z]{0,3}\\)",
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let body = json!({
+            "range": { "from": FROM, "to": TO },
+            "filters": [{ "on": on, "op": op, "value": value }],
+            "group_by": [group],
+            "measures": [measure],
+        });
+        runtime.block_on(async { assert_answer(&post(&app(), "/query", ADMIN, body).await) });
+    }
+
+    #[test]
+    fn any_body_has_an_answer(body in "\\PC{0,60}|[\\[\\]{}\":,a-z0-9 ]{0,60}") {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let app = app();
+            for path in ["/query", "/logs", "/feedback", "/logs/exports"] {
+                let request = Request::post(path).header("x-portkey-api-key", ADMIN).body(Body::from(body.clone())).unwrap();
+                let response = app.clone().oneshot(request).await.unwrap();
+                assert!([200, 400].contains(&response.status().as_u16()), "{path} {body}: {}", response.status());
+            }
+        });
+    }
+}
