@@ -91,27 +91,35 @@ impl Analytics {
 
     /// Returns a page of the requests that the grant covers.
     ///
+    /// If conditions on keys that are not active select few of many requests, a page may have fewer requests than its limit,
+    /// or none, although there are more: it ends where the [limits](Self::row_limits) were reached, and its cursor continues
+    /// there.
+    ///
     /// # Errors
     /// As [`run`](Self::run).
     pub async fn rows(&self, query: &RowQuery, grant: &Grant) -> Result<Page, QueryError> {
         let limit = usize::try_from(query.limit.clamp(1, RowQuery::MAX_LIMIT)).unwrap_or(usize::MAX);
         let after = query.cursor.as_deref().map(RowCursor::parse).transpose()?;
         let filters: Vec<Filter> = query.filters.iter().chain(grant.filters()).map(Filter::stored).collect();
-        let mut rows = match &self.source {
-            Source::Memory(store) => memory_page(store, query, &filters, after, limit),
+        let (rows, last) = match &self.source {
+            Source::Memory(store) => {
+                let mut rows = memory_page(store, query, &filters, after, limit);
+                let has_more = rows.len() > limit;
+                rows.truncate(limit);
+                let last = rows.last().filter(|_| has_more).map(RowCursor::of);
+                (rows, last)
+            }
             #[cfg(any(feature = "postgres", feature = "sqlite"))]
             _ => {
                 let (from, to) = (micros(query.range.from()), micros(query.range.to()));
                 let mut read = RowRead::whole(from, to, filters.clone());
                 read.is_newest_first = !query.is_oldest_first;
                 read.after = after.map(|cursor| (cursor.micros, cursor.id));
-                self.execute(Rows { read, filters, limit, limits: self.limits }).await?
+                let (rows, last) = self.execute(Rows { read, filters, limit, limits: self.limits }).await?;
+                (rows, last.map(|(micros, id)| RowCursor { micros, id }))
             }
         };
-        let has_more = rows.len() > limit;
-        rows.truncate(limit);
-        let next = rows.last().filter(|_| has_more).map(|row| RowCursor::of(row).text());
-        Ok(Page { rows, next })
+        Ok(Page { rows, next: last.map(RowCursor::text) })
     }
 
     /// Returns a request by the id of its event. `None` if there is none that the grant covers.

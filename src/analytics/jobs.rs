@@ -2,6 +2,8 @@
 
 #![cfg(any(feature = "postgres", feature = "sqlite"))]
 
+use uuid::Uuid;
+
 use crate::{
     row::{Dimension, EventRow, Filter},
     store::{
@@ -49,9 +51,9 @@ pub(super) struct Rows {
 }
 
 impl Job for Rows {
-    type Output = Vec<EventRow>;
+    type Output = (Vec<EventRow>, Option<(u64, Uuid)>);
 
-    async fn run(self, session: &mut impl RollupSession) -> Result<Vec<EventRow>, QueryError> {
+    async fn run(self, session: &mut impl RollupSession) -> Result<Self::Output, QueryError> {
         run_rows(session, &self.read, &self.filters, self.limit, self.limits).await
     }
 }

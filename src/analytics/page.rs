@@ -8,6 +8,6 @@ use crate::row::EventRow;
 pub struct Page {
     /// The requests, in the order of the query.
     pub rows: Vec<EventRow>,
-    /// The cursor of the next page. `None` after the last request.
+    /// The cursor of the next page. `None` after the last request. A page with a cursor may be short.
     pub next: Option<String>,
 }

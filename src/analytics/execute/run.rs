@@ -6,6 +6,7 @@ use std::{
 };
 
 use jiff::Timestamp;
+use uuid::Uuid;
 
 use crate::{
     analytics::{Answer, Basis, Grain, Group, QueryError},
@@ -360,32 +361,37 @@ fn only(collect: &Collect, dimension: Option<&Dimension>) -> Option<Vec<String>>
     Some(values.into_iter().collect())
 }
 
-/// Reads a page of rows, and one row more if there is one.
+/// Reads a page of rows. Returns the last row that was read as well, unless there are no more rows.
+///
+/// If a limit is reached before the page is full, the page is short, and continues after the last row that was read.
 pub(crate) async fn run_rows(
     session: &mut impl RollupSession,
     read: &RowRead,
     filters: &[Filter],
     limit: usize,
     limits: RowLimits,
-) -> Result<Vec<EventRow>, QueryError> {
+) -> Result<(Vec<EventRow>, Option<(u64, Uuid)>), QueryError> {
     let started = Instant::now();
-    let mut rows = Vec::new();
+    let mut rows: Vec<EventRow> = Vec::new();
     let mut count = 0_u64;
-    let mut timed_out = false;
+    let mut last = None;
+    let mut has_more = false;
     session.begin(Transaction::Snapshot).await?;
     session
         .rows(read, &mut |row| {
+            let is_over = count > limits.rows || count % 1_024 == 1_023 && started.elapsed() > limits.time;
+            if rows.len() >= limit || is_over {
+                has_more = true;
+                return Next::Stop;
+            }
             count += 1;
+            last = Some((micros_since_1970(row.requested_at), row.id));
             if filters.iter().all(|filter| filter.matches(&row)) {
                 rows.push(row);
             }
-            timed_out = count > limits.rows || count % 1_024 == 0 && started.elapsed() > limits.time;
-            if rows.len() > limit || timed_out { Next::Stop } else { Next::Continue }
+            Next::Continue
         })
         .await?;
     session.commit().await?;
-    if timed_out && rows.len() <= limit {
-        return Err(QueryError::TimedOut(limits.time));
-    }
-    Ok(rows)
+    Ok((rows, last.filter(|_| has_more)))
 }
