@@ -62,7 +62,8 @@ fn endpoints() -> Vec<(Method, String, Option<Value>, Permission)> {
     let id = "0190a0b0-0000-7000-8000-000000000000";
     let query = json!({ "range": { "from": FROM, "to": TO } });
     for (method, path, body, permission) in [
-        (Method::POST, "/query".to_owned(), Some(query), Permission::AnalyticsView),
+        (Method::POST, "/query".to_owned(), Some(query.clone()), Permission::AnalyticsView),
+        (Method::POST, "/query/explain".to_owned(), Some(query), Permission::AnalyticsView),
         (Method::GET, ranged("/logs/groups/model", ""), None, Permission::LogsView),
         (Method::GET, format!("/logs/{id}"), None, Permission::LogsView),
         (Method::POST, "/logs".to_owned(), Some(log), Permission::LogsWrite),

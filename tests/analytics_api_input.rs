@@ -94,7 +94,7 @@ const PARAMETERS: &[&str] = &[
 ];
 
 fn app() -> Router {
-    stores(&samples()).into_iter().map(api::api).next_back().unwrap()
+    api::api(api::memory(&samples()))
 }
 
 fn apps() -> Vec<Router> {

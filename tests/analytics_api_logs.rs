@@ -606,7 +606,8 @@ async fn every_answer_is_valid_by_the_openapi_document() {
             assert_valid(&document, method, path, &reply);
             checked.insert(format!("{method} {path}"));
         };
-        check("post", "/query", post(&app, "/query", ADMIN, query).await);
+        check("post", "/query", post(&app, "/query", ADMIN, query.clone()).await);
+        check("post", "/query/explain", post(&app, "/query/explain", ADMIN, query).await);
         check("post", "/logs", created);
         check("get", "/logs/{id}", get(&app, &format!("/logs/{log_id}"), ADMIN).await);
         check("post", "/feedback", feedback);

@@ -1,33 +1,60 @@
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use jiff::Timestamp;
 use uuid::Uuid;
 
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+use super::jobs::{Activate, Explain, Job, Maintain, Rebuild, Rows, Run, Verify};
 use crate::{
     event::Event,
-    row::EventRow,
+    row::{Dimension, EventRow, Filter},
     sink::BatchWriter,
     store::{Feedback, KeyInfo, MemoryStore, StoreError},
 };
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+use crate::{
+    store::rollup::{KeptFrom, RowRead},
+    time::{LAST_MICRO, micros_since_1970},
+};
 
 use super::{
-    Answer, Grant, Page, Query, QueryError, RowQuery,
-    assemble::Assembly,
-    collect::{Collect, Collected},
+    AnalyticsSource, Answer, Explanation, Grant, Page, Query, QueryError, Retention, RowQuery, TimeRange,
+    analytics_source::Source,
+    execute::{Assembly, RowLimits, run_memory},
+    row_cursor::RowCursor,
 };
 
 /// Answers queries about the requests in a store.
 ///
-/// Cloning is cheap.
+/// Cloning is cheap. The methods need a tokio runtime with time.
 #[derive(Clone, Debug)]
 pub struct Analytics {
-    pub(super) store: MemoryStore,
+    pub(super) source: Source,
+    pub(super) limits: RowLimits,
 }
 
 impl Analytics {
-    /// Creates analytics over a store.
-    pub fn new(store: impl Into<MemoryStore>) -> Self {
-        Self { store: store.into() }
+    /// The default number of rows that a query may read one by one.
+    pub const DEFAULT_ROW_LIMIT: u64 = 1_000_000;
+    /// The default time that reading rows may take.
+    pub const DEFAULT_TIME_LIMIT: Duration = Duration::from_secs(5);
+
+    /// Creates analytics over a [`MemoryStore`], an `SqliteStore`, or a `PostgresStore`.
+    pub fn new(store: impl Into<AnalyticsSource>) -> Self {
+        let limits = RowLimits { rows: Self::DEFAULT_ROW_LIMIT, time: Self::DEFAULT_TIME_LIMIT };
+        Self { source: store.into().0, limits }
+    }
+
+    /// Sets the number of rows that a query may read one by one, and the time that this may take.
+    ///
+    /// An answer that reaches a limit begins later than its range, and its [basis](Answer::basis) reports it.
+    #[must_use]
+    pub fn row_limits(mut self, rows: u64, time: Duration) -> Self {
+        self.limits = RowLimits { rows, time };
+        self
     }
 
     /// Answers a query about the rows that the grant covers.
@@ -36,24 +63,29 @@ impl Analytics {
     /// Returns [`QueryError::Invalid`] if the query is invalid, [`QueryError::TooLarge`] or [`QueryError::TimedOut`] if it
     /// exceeds a limit, and [`QueryError::Store`] if the store fails.
     pub async fn run(&self, query: &Query, grant: &Grant) -> Result<Answer, QueryError> {
-        let assembly = Assembly::new(query, grant)?;
-        let mut collected = Vec::new();
-        for collect in assembly.collects() {
-            collected.push(self.collect(&collect)?);
+        match &self.source {
+            Source::Memory(store) => {
+                let rows = store.latest(u32::MAX);
+                run_memory(&Assembly::new(query, grant)?, &rows, store.all_feedback(), &query.range)
+            }
+            #[cfg(any(feature = "postgres", feature = "sqlite"))]
+            _ => self.execute(Run(query.clone(), grant.clone(), self.limits)).await,
         }
-        assembly.answer(collected, self.data_up_to())
     }
 
-    fn collect(&self, collect: &Collect) -> Result<Collected, QueryError> {
-        let mut collected = Collected::default();
-        for row in self.store.latest(u32::MAX) {
-            collect.add_row(&row, &mut collected)?;
+    /// Returns how a query would be answered: which sums and rows would be read.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub async fn explain(&self, query: &Query, grant: &Grant) -> Result<Explanation, QueryError> {
+        match &self.source {
+            Source::Memory(_) => {
+                Assembly::new(query, grant)?;
+                Ok(Explanation::memory())
+            }
+            #[cfg(any(feature = "postgres", feature = "sqlite"))]
+            _ => self.execute(Explain(query.clone(), grant.clone(), self.limits)).await,
         }
-        Ok(collected)
-    }
-
-    fn data_up_to(&self) -> Option<Timestamp> {
-        self.store.latest(1).first().and_then(|row| Timestamp::try_from(row.requested_at).ok())
     }
 
     /// Returns a page of the requests that the grant covers.
@@ -62,29 +94,41 @@ impl Analytics {
     /// As [`run`](Self::run).
     pub async fn rows(&self, query: &RowQuery, grant: &Grant) -> Result<Page, QueryError> {
         let limit = usize::try_from(query.limit.clamp(1, RowQuery::MAX_LIMIT)).unwrap_or(usize::MAX);
-        let after = query.cursor.as_deref().map(str::parse::<usize>).transpose();
-        let skip = after.map_err(|_| QueryError::invalid("invalid cursor"))?.unwrap_or(0);
-        let mut rows = self.store.latest(u32::MAX);
-        if query.is_oldest_first {
-            rows.reverse();
-        }
-        let range = query.range.from()..query.range.to();
-        rows.retain(|row| {
-            Timestamp::try_from(row.requested_at).is_ok_and(|time| range.contains(&time))
-                && query.filters.iter().chain(grant.filters()).all(|filter| filter.matches(row))
-        });
-        let has_more = rows.len() > skip + limit;
-        let rows = rows.into_iter().skip(skip).take(limit).collect();
-        Ok(Page { rows, next: has_more.then(|| (skip + limit).to_string()) })
+        let after = query.cursor.as_deref().map(RowCursor::parse).transpose()?;
+        let filters: Vec<Filter> = query.filters.iter().chain(grant.filters()).map(Filter::stored).collect();
+        let mut rows = match &self.source {
+            Source::Memory(store) => memory_page(store, query, &filters, after, limit),
+            #[cfg(any(feature = "postgres", feature = "sqlite"))]
+            _ => {
+                let (from, to) = (micros(query.range.from()), micros(query.range.to()));
+                let mut read = RowRead::whole(from, to, filters.clone());
+                read.is_newest_first = !query.is_oldest_first;
+                read.after = after.map(|cursor| (cursor.micros, cursor.id));
+                self.execute(Rows { read, filters, limit, limits: self.limits }).await?
+            }
+        };
+        let has_more = rows.len() > limit;
+        rows.truncate(limit);
+        let next = rows.last().filter(|_| has_more).map(|row| RowCursor::of(row).text());
+        Ok(Page { rows, next })
     }
 
     /// Returns a request by the id of its event. `None` if there is none that the grant covers.
     ///
     /// # Errors
-    /// As [`run`](Self::run).
+    /// Returns [`QueryError::Store`] if the store fails.
     pub async fn row(&self, id: Uuid, grant: &Grant) -> Result<Option<EventRow>, QueryError> {
-        let row = self.store.event(id);
-        Ok(row.filter(|row| grant.filters().iter().all(|filter| filter.matches(row))))
+        let row = match &self.source {
+            Source::Memory(store) => store.event(id),
+            #[cfg(feature = "sqlite")]
+            Source::Sqlite(store) => {
+                let store = store.clone();
+                blocking(move || Ok(store.event(id)?)).await?
+            }
+            #[cfg(feature = "postgres")]
+            Source::Postgres(store) => store.event(id).await?,
+        };
+        Ok(row.filter(|row| grant.filters().iter().all(|filter| filter.stored().matches(row))))
     }
 
     /// Writes events directly, such as those of other systems. Events that the store has are ignored.
@@ -92,8 +136,15 @@ impl Analytics {
     /// # Errors
     /// Returns [`QueryError::Store`] if the store fails.
     pub async fn write(&self, events: Vec<Arc<Event>>) -> Result<(), QueryError> {
+        let mut writer: Box<dyn BatchWriter> = match &self.source {
+            Source::Memory(store) => Box::new(store.writer()),
+            #[cfg(feature = "sqlite")]
+            Source::Sqlite(store) => Box::new(store.writer()),
+            #[cfg(feature = "postgres")]
+            Source::Postgres(store) => Box::new(store.writer()),
+        };
         let failed = |error| QueryError::Store(StoreError::database("write events to the store", error));
-        self.store.writer().write(&events).map_err(failed)
+        blocking(move || writer.write(&events).map_err(failed)).await
     }
 
     /// Stores feedback. It replaces feedback with the same id.
@@ -101,7 +152,16 @@ impl Analytics {
     /// # Errors
     /// Returns [`QueryError::Store`] if the store fails.
     pub async fn put_feedback(&self, feedback: Feedback) -> Result<(), QueryError> {
-        self.store.put_feedback(feedback);
+        match &self.source {
+            Source::Memory(store) => store.put_feedback(feedback),
+            #[cfg(feature = "sqlite")]
+            Source::Sqlite(store) => {
+                let store = store.clone();
+                blocking(move || Ok(store.put_feedback(&feedback)?)).await?;
+            }
+            #[cfg(feature = "postgres")]
+            Source::Postgres(store) => store.put_feedback(&feedback).await?,
+        }
         Ok(())
     }
 
@@ -110,7 +170,16 @@ impl Analytics {
     /// # Errors
     /// Returns [`QueryError::Store`] if the store fails.
     pub async fn feedback(&self, id: Uuid) -> Result<Option<Feedback>, QueryError> {
-        Ok(self.store.feedback(id))
+        match &self.source {
+            Source::Memory(store) => Ok(store.feedback(id)),
+            #[cfg(feature = "sqlite")]
+            Source::Sqlite(store) => {
+                let store = store.clone();
+                blocking(move || Ok(store.feedback(id)?)).await
+            }
+            #[cfg(feature = "postgres")]
+            Source::Postgres(store) => Ok(store.feedback(id).await?),
+        }
     }
 
     /// Returns the keys of tags that were seen or activated, with their statistics.
@@ -118,6 +187,213 @@ impl Analytics {
     /// # Errors
     /// Returns [`QueryError::Store`] if the store fails.
     pub async fn keys(&self) -> Result<Vec<KeyInfo>, QueryError> {
-        Ok(self.store.list_keys())
+        match &self.source {
+            Source::Memory(store) => Ok(store.list_keys()),
+            #[cfg(feature = "sqlite")]
+            Source::Sqlite(store) => {
+                let store = store.clone();
+                blocking(move || Ok(store.list_keys()?)).await
+            }
+            #[cfg(feature = "postgres")]
+            Source::Postgres(store) => Ok(store.list_keys().await?),
+        }
     }
+
+    /// Activates a key: it is indexed, and sums of its values are kept as far as their number allows.
+    ///
+    /// Stored requests are included before this returns. Meanwhile, queries by the key read rows.
+    ///
+    /// # Errors
+    /// Returns [`QueryError::Store`] if the key has more than 1,024 bytes, or if the store fails.
+    pub async fn activate_key(&self, key: &str) -> Result<(), QueryError> {
+        match &self.source {
+            Source::Memory(store) => store.activate_key(key)?,
+            #[cfg(feature = "sqlite")]
+            Source::Sqlite(store) => {
+                let (store, key) = (store.clone(), key.to_owned());
+                blocking(move || Ok(store.activate_key(&key)?)).await?;
+            }
+            #[cfg(feature = "postgres")]
+            Source::Postgres(store) => store.activate_key(key).await?,
+        }
+        Ok(())
+    }
+
+    /// Deactivates a key. Its index and its sums are deleted, and queries by the key read rows.
+    ///
+    /// # Errors
+    /// As [`activate_key`](Self::activate_key).
+    pub async fn deactivate_key(&self, key: &str) -> Result<(), QueryError> {
+        match &self.source {
+            Source::Memory(store) => store.deactivate_key(key)?,
+            #[cfg(feature = "sqlite")]
+            Source::Sqlite(store) => {
+                let (store, key) = (store.clone(), key.to_owned());
+                blocking(move || Ok(store.deactivate_key(&key)?)).await?;
+            }
+            #[cfg(feature = "postgres")]
+            Source::Postgres(store) => store.deactivate_key(key).await?,
+        }
+        Ok(())
+    }
+
+    /// Keeps sums of pairs of values of two dimensions, such as the tenant of a grant and a feature.
+    ///
+    /// Queries that group and filter by both are then as fast as those by one. The workspace needs no pair.
+    ///
+    /// # Errors
+    /// Returns [`QueryError::Store`] if the store fails.
+    #[cfg_attr(
+        not(any(feature = "postgres", feature = "sqlite")),
+        allow(unused_variables, reason = "memory has no sums")
+    )]
+    pub async fn activate_pair(&self, one: Dimension, other: Dimension) -> Result<(), QueryError> {
+        match &self.source {
+            Source::Memory(_) => Ok(()),
+            #[cfg(any(feature = "postgres", feature = "sqlite"))]
+            _ => self.execute(Activate(vec![one.stored(), other.stored()], true)).await,
+        }
+    }
+
+    /// Deletes the sums of pairs of values.
+    ///
+    /// # Errors
+    /// Returns [`QueryError::Store`] if the store fails.
+    #[cfg_attr(
+        not(any(feature = "postgres", feature = "sqlite")),
+        allow(unused_variables, reason = "memory has no sums")
+    )]
+    pub async fn deactivate_pair(&self, one: Dimension, other: Dimension) -> Result<(), QueryError> {
+        match &self.source {
+            Source::Memory(_) => Ok(()),
+            #[cfg(any(feature = "postgres", feature = "sqlite"))]
+            _ => self.execute(Activate(vec![one.stored(), other.stored()], false)).await,
+        }
+    }
+
+    /// Folds sums of buckets that are over into coarser ones, and deletes what is older than the retention.
+    ///
+    /// Call it about once per hour. Answers are the same without it, but slower.
+    ///
+    /// # Errors
+    /// Returns [`QueryError::Store`] if the store fails.
+    pub async fn maintain(&self, now: SystemTime, retention: Retention) -> Result<(), QueryError> {
+        let before = |age: Option<Duration>| age.and_then(|age| now.checked_sub(age));
+        #[cfg(any(feature = "postgres", feature = "sqlite"))]
+        if !matches!(self.source, Source::Memory(_)) {
+            let before = |age| before(age).map(micros_since_1970);
+            let keep = KeptFrom { hours: before(retention.hours), days: before(retention.days) };
+            self.execute(Maintain(micros_since_1970(now), keep)).await?;
+        }
+        let Some(time) = before(retention.rows) else { return Ok(()) };
+        match &self.source {
+            Source::Memory(store) => _ = store.delete_before(time),
+            #[cfg(feature = "sqlite")]
+            Source::Sqlite(store) => {
+                let store = store.clone();
+                blocking(move || Ok(store.delete_before(time)?)).await?;
+            }
+            #[cfg(feature = "postgres")]
+            Source::Postgres(store) => _ = store.delete_before(time).await?,
+        }
+        Ok(())
+    }
+
+    /// Compares the sums of a range with its rows, and returns each difference as a sentence.
+    ///
+    /// Sums are exact, so an empty list is expected. The range is extended to whole days in UTC.
+    ///
+    /// # Errors
+    /// Returns [`StoreError::RowsDeleted`] if rows of the range were deleted, and [`QueryError::Store`] if the store fails.
+    #[cfg_attr(
+        not(any(feature = "postgres", feature = "sqlite")),
+        allow(unused_variables, reason = "memory has no sums")
+    )]
+    pub async fn verify(&self, range: &TimeRange) -> Result<Vec<String>, QueryError> {
+        match &self.source {
+            Source::Memory(_) => Ok(Vec::new()),
+            #[cfg(any(feature = "postgres", feature = "sqlite"))]
+            _ => self.execute(Verify(micros(range.from()), micros(range.to()))).await,
+        }
+    }
+
+    /// Computes the sums of a range from its rows again, in one transaction.
+    ///
+    /// The range is extended to whole days in UTC. Writers wait for it.
+    ///
+    /// # Errors
+    /// As [`verify`](Self::verify).
+    #[cfg_attr(
+        not(any(feature = "postgres", feature = "sqlite")),
+        allow(unused_variables, reason = "memory has no sums")
+    )]
+    pub async fn rebuild(&self, range: &TimeRange) -> Result<(), QueryError> {
+        match &self.source {
+            Source::Memory(_) => Ok(()),
+            #[cfg(any(feature = "postgres", feature = "sqlite"))]
+            _ => self.execute(Rebuild(micros(range.from()), micros(range.to()))).await,
+        }
+    }
+
+    #[cfg(any(feature = "postgres", feature = "sqlite"))]
+    pub(super) async fn execute<J: Job>(&self, job: J) -> Result<J::Output, QueryError> {
+        match &self.source {
+            // The methods handle it.
+            Source::Memory(_) => Err(QueryError::invalid("the memory store keeps no sums")),
+            #[cfg(feature = "sqlite")]
+            Source::Sqlite(store) => {
+                let store = store.clone();
+                blocking(move || {
+                    let mut session = store.session()?;
+                    // The futures of this session never wait.
+                    let result = crate::sync::poll_once(job.run(&mut session));
+                    result.unwrap_or_else(|| Err(QueryError::invalid("the session of SQLite waits")))
+                })
+                .await
+            }
+            #[cfg(feature = "postgres")]
+            Source::Postgres(store) => job.run(&mut store.session().await?).await,
+        }
+    }
+}
+
+/// Runs work that blocks on its own thread.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, QueryError> + Send + 'static,
+) -> Result<T, QueryError> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+        Err(error) => Err(QueryError::Store(StoreError::database("read the store", error))),
+    }
+}
+
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+pub(super) fn micros(time: Timestamp) -> u64 {
+    u64::try_from(time.as_microsecond()).unwrap_or(0).min(LAST_MICRO + 1)
+}
+
+fn memory_page(
+    store: &MemoryStore,
+    query: &RowQuery,
+    filters: &[Filter],
+    after: Option<RowCursor>,
+    limit: usize,
+) -> Vec<EventRow> {
+    let mut rows = store.latest(u32::MAX);
+    if query.is_oldest_first {
+        rows.reverse();
+    }
+    let range = query.range.from()..query.range.to();
+    rows.retain(|row| {
+        let is_after = after.is_none_or(|after| {
+            let place = RowCursor::of(row);
+            if query.is_oldest_first { place > after } else { place < after }
+        });
+        is_after
+            && Timestamp::try_from(row.requested_at).is_ok_and(|time| range.contains(&time))
+            && filters.iter().all(|filter| filter.matches(row))
+    });
+    rows.truncate(limit + 1);
+    rows
 }

@@ -14,6 +14,24 @@ pub enum Grain {
     Hour,
     /// Days in UTC.
     Day,
+    /// Blocks of eight days in UTC, counted from 1970.
+    EightDays,
+    /// Blocks of 64 days in UTC, counted from 1970.
+    SixtyFourDays,
+}
+
+impl Grain {
+    /// Returns the name in sentences.
+    pub(crate) const fn plural(self) -> &'static str {
+        match self {
+            Self::Instant => "instants",
+            Self::QuarterHour => "quarter hours",
+            Self::Hour => "hours",
+            Self::Day => "days",
+            Self::EightDays => "blocks of eight days",
+            Self::SixtyFourDays => "blocks of 64 days",
+        }
+    }
 }
 
 /// What an answer is based on.

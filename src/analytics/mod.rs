@@ -32,33 +32,42 @@
 //! ```
 
 mod amount;
+mod analytics_source;
 mod analytics_store;
 mod answer;
 pub mod api;
-mod assemble;
 mod basis;
 mod cell;
-mod collect;
 mod error;
+mod execute;
 mod feedback_queries;
 mod feedback_totals;
 mod grant;
 mod group;
+mod jobs;
 mod page;
 mod query;
+mod retention;
+mod row_cursor;
 
 pub use self::{
     amount::Amount,
+    analytics_source::AnalyticsSource,
     analytics_store::Analytics,
     answer::Answer,
     basis::{Basis, Grain},
     cell::Cell,
     error::QueryError,
+    execute::Explanation,
     feedback_totals::FeedbackTotals,
     grant::Grant,
     group::Group,
     page::Page,
-    query::{Bucket, Filter, Measure, Order, Query, RowQuery, TimeRange},
+    query::{Bucket, Measure, Order, Query, RowQuery, TimeRange},
+    retention::Retention,
 };
-pub use crate::store::{Dimension, Field, Number, Totals};
+pub use crate::{
+    row::Filter,
+    store::{Dimension, Field, Number, Totals},
+};
 pub use jiff;

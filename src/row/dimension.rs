@@ -1,6 +1,6 @@
 use std::{borrow::Cow, fmt};
 
-use super::{EventRow, Field};
+use super::{EventRow, Field, stored_text};
 
 /// The prefix of the names of tags in queries.
 const TAG_PREFIX: &str = "metadata.";
@@ -38,6 +38,14 @@ impl Dimension {
             Some("") => None,
             Some(key) => Some(Self::tag(key)),
             None => Field::from_name(name).map(Self::Field),
+        }
+    }
+
+    /// Returns the dimension with a key as it is stored: NUL is replaced by `U+FFFD`.
+    pub(crate) fn stored(&self) -> Self {
+        match self {
+            Self::Field(field) => Self::Field(*field),
+            Self::Tag(key) => Self::Tag(stored_text(key).into_owned()),
         }
     }
 

@@ -54,13 +54,29 @@ macro_rules! event_row {
 
         impl EventRow {
             /// Returns a row that describes nothing yet.
-            pub(super) fn blank() -> Self {
+            pub(crate) fn blank() -> Self {
                 Self { $($name: Cell::blank(),)+ }
             }
 
             /// Returns the values of the stored columns, in the order of [`SCHEMA`].
             pub(crate) fn values(&self) -> [Value<'_>; STORED] {
                 [$(self.$name.encode()),+]
+            }
+
+            /// Sets the column at a position of [`SCHEMA`].
+            #[cfg_attr(not(any(feature = "postgres", feature = "sqlite")), allow(dead_code, reason = "only databases decode"))]
+            pub(crate) fn set(&mut self, position: usize, value: Value<'_>) -> Result<(), DecodeError> {
+                let mut at = 0;
+                $(
+                    if at == position {
+                        let column = stringify!($name);
+                        self.$name = Cell::decode(value).ok_or(DecodeError { column })?;
+                        return Ok(());
+                    }
+                    at += 1;
+                )+
+                let _ = at;
+                Ok(())
             }
 
             /// Reads a row from the values of the stored columns, in the order of [`SCHEMA`].

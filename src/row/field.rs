@@ -91,6 +91,16 @@ fields! {
 }
 
 impl Field {
+    /// Returns the name of the column that the value is derived from.
+    pub(crate) const fn column(self) -> &'static str {
+        match self {
+            Self::Method => "request_method",
+            Self::Path => "request_path",
+            Self::Status | Self::StatusClass => "status_code",
+            other => other.as_str(),
+        }
+    }
+
     /// Returns the field with a name.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|field| field.as_str() == name)

@@ -9,6 +9,7 @@ mod column_kind;
 mod dimension;
 mod event_row;
 mod field;
+mod filter;
 mod from_event;
 mod number;
 mod stored;
@@ -24,5 +25,6 @@ pub use self::{
     dimension::Dimension,
     event_row::{EventRow, SCHEMA},
     field::Field,
+    filter::Filter,
     number::Number,
 };

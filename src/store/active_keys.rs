@@ -1,6 +1,43 @@
 use std::collections::BTreeSet;
 
-use crate::metadata::Metadata;
+use crate::{
+    metadata::Metadata,
+    row::{Dimension, Field},
+};
+
+/// The keys that are active in a new store.
+pub(super) const DEFAULT_ACTIVE_KEYS: [&str; 9] =
+    ["_user", "team", "feature", "tenant_id", "environment", "user-id", "User-Id", "Feature", "Team"];
+
+/// The fields of which sums are kept.
+const SUMMED_FIELDS: [Field; 13] = [
+    Field::Provider,
+    Field::Model,
+    Field::Operation,
+    Field::Route,
+    Field::Host,
+    Field::Status,
+    Field::Outcome,
+    Field::IsError,
+    Field::Rejection,
+    Field::ApiKey,
+    Field::VirtualKey,
+    Field::CostStatus,
+    Field::SpanName,
+];
+
+/// Returns the keys that are active in a new store.
+pub(super) fn default_active_keys() -> Vec<String> {
+    DEFAULT_ACTIVE_KEYS.map(ToOwned::to_owned).to_vec()
+}
+
+/// Returns what sums are kept of in a new store: all requests, fields, and active keys.
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+pub(super) fn first_subjects(active_keys: &[String]) -> impl Iterator<Item = Option<Dimension>> {
+    let fields = SUMMED_FIELDS.into_iter().map(|field| Some(field.into()));
+    let keys = active_keys.iter().map(|key| Some(Dimension::tag(key)));
+    std::iter::once(None).chain(fields).chain(keys)
+}
 
 /// The activated keys, as they are stored.
 #[derive(Clone, Debug, Default)]

@@ -18,7 +18,7 @@ use crate::{
 
 use super::{
     KeyInfo, StoreError,
-    active_keys::ActiveKeys,
+    active_keys::{ActiveKeys, DEFAULT_ACTIVE_KEYS},
     key_counts::{KeyCounts, MAX_KEYS},
     key_name::stored_key,
     sketch::Sketch,
@@ -39,7 +39,7 @@ use super::{
 /// // … serve requests through the layer, then:
 /// assert!(store.latest(10).is_empty());
 /// ```
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct MemoryStore {
     tables: Arc<Mutex<Tables>>,
 }
@@ -62,9 +62,11 @@ struct Key {
 }
 
 impl MemoryStore {
-    /// Creates an empty store.
+    /// Creates an empty store with the same active keys as a new database.
     pub fn new() -> Self {
-        Self::default()
+        let keys = DEFAULT_ACTIVE_KEYS.map(|key| (key.to_owned(), Key { is_active: true, ..Key::default() }));
+        let tables = Tables { keys: keys.into_iter().collect(), ..Tables::default() };
+        Self { tables: Arc::new(Mutex::new(tables)) }
     }
 
     /// Returns a [`Queued`] sink named `memory` that writes to this store.
@@ -181,6 +183,12 @@ impl Tables {
             key.last_seen = key.last_seen.max(Some(count.last_seen));
             key.sketch.merge(&count.sketch);
         }
+    }
+}
+
+impl Default for MemoryStore {
+    fn default() -> Self {
+        Self::new()
     }
 }
 

@@ -83,6 +83,8 @@
 //! See [`guide::queries`](crate::guide::queries) for SQL that reports usage and cost.
 
 mod active_keys;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod conditions;
 #[cfg(any(feature = "analytics", feature = "postgres", feature = "sqlite"))]
 mod feedback;
 mod key_counts;
@@ -92,7 +94,9 @@ mod memory_store;
 #[cfg(feature = "postgres")]
 mod postgres;
 #[cfg(any(feature = "analytics", feature = "postgres", feature = "sqlite"))]
-mod rollup;
+pub(crate) mod rollup;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod rollup_sql;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod schema_sql;
 mod sketch;

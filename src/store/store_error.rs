@@ -16,6 +16,8 @@ pub enum StoreError {
     },
     /// A metadata key is longer than 1,024 bytes, so that it cannot be activated.
     KeyTooLong,
+    /// Some rows of the range were deleted, so its sums cannot be checked or computed again.
+    RowsDeleted,
     /// The database did not answer within this time.
     TimedOut(Duration),
     /// The database, or the connection to it, reported an error.
@@ -47,6 +49,7 @@ impl fmt::Display for StoreError {
                  upgrade tower-tagging"
             ),
             Self::KeyTooLong => f.write_str("cannot activate the metadata key: expected at most 1,024 bytes"),
+            Self::RowsDeleted => f.write_str("some rows of the range were deleted: use a range that begins later"),
             Self::TimedOut(after) => write!(f, "the database did not answer within {after:?}"),
             Self::Database { operation, source } => {
                 write!(f, "cannot {operation}: {source}")?;

@@ -1,7 +1,6 @@
 //! Questions about requests, as values.
 
 mod bucket;
-mod filter;
 mod measure;
 mod order;
 mod query_value;
@@ -9,6 +8,5 @@ mod row_query;
 mod time_range;
 
 pub use self::{
-    bucket::Bucket, filter::Filter, measure::Measure, order::Order, query_value::Query, row_query::RowQuery,
-    time_range::TimeRange,
+    bucket::Bucket, measure::Measure, order::Order, query_value::Query, row_query::RowQuery, time_range::TimeRange,
 };

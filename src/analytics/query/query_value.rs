@@ -1,6 +1,6 @@
-use crate::row::Dimension;
+use crate::row::{Dimension, Filter};
 
-use super::{Bucket, Filter, Measure, Order, TimeRange};
+use super::{Bucket, Measure, Order, TimeRange};
 
 /// A question about requests: sums over a range, by group and by time.
 ///

@@ -1,4 +1,6 @@
-use super::{Filter, TimeRange};
+use crate::row::Filter;
+
+use super::TimeRange;
 
 /// A question for single requests, the newest first.
 ///

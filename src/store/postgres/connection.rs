@@ -11,12 +11,13 @@ use crate::{
 };
 
 use super::{
-    super::key_counts::KeyCounts,
+    super::{key_counts::KeyCounts, rollup::RollupBatch},
     copy::copy,
     failure::Failure,
     keys,
     locks::ACTIVATION_LOCK,
     partitions::{self, Partitions},
+    rollups,
     server::{Server, Session},
 };
 
@@ -133,6 +134,7 @@ async fn store(
         ))
         .await?;
     let active = keys::active(session).await?;
+    let state = rollups::state(session).await?;
     for row in &mut rows {
         row.indexed_metadata = active.indexed(&row.raw_metadata);
     }
@@ -145,6 +147,10 @@ async fn store(
         }
         Err(error) => return Err(error.into()),
     }
+    let mut sums = RollupBatch::default();
+    rows.iter().for_each(|row| sums.add(&state.subjects, row));
+    // The last statement before the commit: other writers wait for the sums of all requests.
+    rollups::add(session, &sums).await?;
     session.batch_execute("COMMIT").await?;
     let mut counts = KeyCounts::default();
     rows.iter().for_each(|row| counts.count(row));

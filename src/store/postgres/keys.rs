@@ -1,4 +1,4 @@
-use std::error::Error;
+use std::{collections::BTreeSet, error::Error};
 
 use bytes::{BufMut, BytesMut};
 use tokio_postgres::{
@@ -52,6 +52,20 @@ pub(super) async fn active(client: &Client) -> Result<ActiveKeys, tokio_postgres
     rows.iter().map(|row| row.try_get::<_, String>(0)).collect()
 }
 
+/// Returns the active keys whose tags are in `indexed_metadata` of all rows.
+pub(super) async fn indexed(client: &Client) -> Result<BTreeSet<String>, tokio_postgres::Error> {
+    let rows = client.query("SELECT name FROM tagging_keys WHERE active AND indexed", &[]).await?;
+    rows.iter().map(|row| row.try_get(0)).collect()
+}
+
+/// Creates active keys in an empty table.
+pub(super) async fn create(client: &Client, names: &[String]) -> Result<(), tokio_postgres::Error> {
+    let statement =
+        "INSERT INTO tagging_keys (name, active, indexed) SELECT name, true, true FROM unnest($1::text[]) AS name";
+    client.execute(statement, &[&names]).await?;
+    Ok(())
+}
+
 /// Adds counts to the table, in its own transaction.
 pub(super) async fn fold(client: &Client, counts: &KeyCounts) -> Result<(), Failure> {
     let (mut names, mut requests, mut last_seen, mut sketches) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
@@ -88,14 +102,17 @@ pub(super) async fn set_active(server: &Server, name: &str, is_active: bool) -> 
     // written without regard to the switch are visible after it.
     flip.execute("SELECT pg_advisory_xact_lock($1)", &[&ACTIVATION_LOCK]).await?;
     flip.execute(
-        "INSERT INTO tagging_keys (name, active) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET active = $2",
+        "INSERT INTO tagging_keys AS stored (name, active) VALUES ($1, $2)
+         ON CONFLICT (name) DO UPDATE SET indexed = stored.active = $2 AND stored.indexed, active = $2",
         &[&name, &is_active],
     )
     .await?;
     flip.commit().await?;
 
     let last = session.query_opt("SELECT id FROM tagging_events ORDER BY id DESC LIMIT 1", &[]).await?;
-    let Some(last) = last.map(|row| row.try_get::<_, Uuid>(0)).transpose()? else { return Ok(()) };
+    let Some(last) = last.map(|row| row.try_get::<_, Uuid>(0)).transpose()? else {
+        return set_indexed(&session, name, is_active).await;
+    };
     let statement = if is_active { include_str!("activate_step.sql") } else { include_str!("deactivate_step.sql") };
     let statement = session.prepare(statement).await?;
     // No event has the nil id.
@@ -112,7 +129,14 @@ pub(super) async fn set_active(server: &Server, name: &str, is_active: bool) -> 
         step.commit().await?;
         match row {
             Some(row) => done = row.try_get(0)?,
-            None => return Ok(()),
+            None => return set_indexed(&session, name, is_active).await,
         }
     }
+}
+
+/// Records that `indexed_metadata` of all rows follows the switch.
+async fn set_indexed(client: &Client, name: &str, is_active: bool) -> Result<(), Failure> {
+    let statement = "UPDATE tagging_keys SET indexed = active WHERE name = $1 AND active = $2";
+    client.execute(statement, &[&name, &is_active]).await?;
+    Ok(())
 }

@@ -1,11 +1,15 @@
 mod connection;
 mod copy;
+mod dialect;
 mod failure;
+mod feedback;
 mod keys;
 mod locks;
 mod partitions;
+mod postgres_session;
 mod postgres_store;
 mod postgres_writer;
+mod rollups;
 mod rows;
 mod schema;
 mod server;

@@ -1,4 +1,6 @@
 use std::{
+    borrow::Cow,
+    collections::BTreeSet,
     fmt,
     time::{Duration, SystemTime},
 };
@@ -9,13 +11,20 @@ use tokio_postgres::{
 };
 use uuid::Uuid;
 
-use crate::{row::EventRow, sink::Queued, time::whole_micros};
+use crate::{
+    row::{Dimension, EventRow},
+    sink::Queued,
+    time::{micros_since_1970, whole_micros},
+};
 
 use super::{
-    super::{KeyInfo, StoreError, key_name::stored_key},
+    super::{Feedback, KeyInfo, StoreError, active_keys::default_active_keys, key_name::stored_key, rollup},
     PostgresWriter,
     failure::Failure,
-    keys, partitions, rows, schema,
+    feedback, keys, partitions,
+    postgres_session::PostgresSession,
+    rollups, rows,
+    schema::{self, Tables},
     server::Server,
 };
 
@@ -47,7 +56,7 @@ const DELETE_ROWS: i64 = 5_000;
 #[derive(Clone)]
 pub struct PostgresStore {
     server: Server,
-    monthly_partitions: bool,
+    tables: Tables,
 }
 
 impl PostgresStore {
@@ -62,7 +71,8 @@ impl PostgresStore {
         T: MakeTlsConnect<Socket, Stream: Send, TlsConnect: Send> + Clone + Send + Sync + 'static,
         <T::TlsConnect as TlsConnect<Socket>>::Future: Send,
     {
-        Self { server: Server::new(config, tls), monthly_partitions: false }
+        let tables = Tables { monthly_partitions: false, active_keys: default_active_keys(), has_rollups: true };
+        Self { server: Server::new(config, tls), tables }
     }
 
     /// Creates a store from the URL of a server, or from `key=value` pairs, without TLS.
@@ -102,7 +112,27 @@ impl PostgresStore {
     /// [`delete_before`](Self::delete_before) drops whole months. A table that exists is not changed.
     #[must_use]
     pub fn monthly_partitions(mut self) -> Self {
-        self.monthly_partitions = true;
+        self.tables.monthly_partitions = true;
+        self
+    }
+
+    /// Sets the keys that [`migrate`](Self::migrate) activates in new tables.
+    ///
+    /// The default is `_user`, `team`, `feature`, `tenant_id`, `environment`, `user-id`, `User-Id`, `Feature`, and `Team`. Keys
+    /// of more than 1,024 bytes are ignored.
+    #[must_use]
+    pub fn active_keys(mut self, keys: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
+        let keys = keys.into_iter().filter_map(|key| stored_key(key.as_ref()).map(Cow::into_owned).ok());
+        self.tables.active_keys = keys.collect::<BTreeSet<_>>().into_iter().collect();
+        self
+    }
+
+    /// Makes [`migrate`](Self::migrate) create tables without sums.
+    ///
+    /// Writing is faster, and answers read the rows. Tables that exist are not changed.
+    #[must_use]
+    pub fn without_rollups(mut self) -> Self {
+        self.tables.has_rollups = false;
         self
     }
 
@@ -114,7 +144,7 @@ impl PostgresStore {
     /// Returns [`StoreError::Newer`] if a newer version of the crate created the tables, and [`StoreError::TimedOut`] or
     /// [`StoreError::Database`] if the server does not answer or reports an error.
     pub async fn migrate(&self) -> Result<(), StoreError> {
-        let migrate = async { schema::migrate(&mut self.server.open().await?, self.monthly_partitions).await };
+        let migrate = async { schema::migrate(&mut self.server.open().await?, &self.tables).await };
         migrate.await.map_err(self.error("create the tables in"))
     }
 
@@ -154,7 +184,38 @@ impl PostgresStore {
 
     async fn set_active(&self, operation: &str, name: &str, is_active: bool) -> Result<(), StoreError> {
         let name = stored_key(name)?;
-        keys::set_active(&self.server, &name, is_active).await.map_err(self.error(operation))
+        keys::set_active(&self.server, &name, is_active).await.map_err(self.error(operation))?;
+        let mut session = PostgresSession::open(&self.server).await?;
+        let dimension = [Dimension::tag(name)];
+        if is_active {
+            rollup::activate(&mut session, &dimension).await.map(drop)
+        } else {
+            rollup::deactivate(&mut session, &dimension).await
+        }
+    }
+
+    /// Opens a connection that reads rows and sums.
+    #[cfg(feature = "analytics")]
+    pub(crate) async fn session(&self) -> Result<PostgresSession, StoreError> {
+        PostgresSession::open(&self.server).await
+    }
+
+    /// Stores feedback. It replaces feedback with the same id.
+    ///
+    /// # Errors
+    /// As [`latest`](Self::latest).
+    pub async fn put_feedback(&self, feedback: &Feedback) -> Result<(), StoreError> {
+        let put = async { Ok(feedback::put(&*self.server.open().await?, feedback).await?) };
+        put.await.map_err(self.error("write feedback to"))
+    }
+
+    /// Returns feedback by its id.
+    ///
+    /// # Errors
+    /// As [`latest`](Self::latest).
+    pub async fn feedback(&self, id: Uuid) -> Result<Option<Feedback>, StoreError> {
+        let get = async { Ok(feedback::get(&*self.server.open().await?, id).await?) };
+        get.await.map_err(self.error("read feedback from"))
     }
 
     /// Returns all keys that were seen or activated, sorted by name.
@@ -210,6 +271,9 @@ impl PostgresStore {
 async fn delete_before(server: &Server, time: SystemTime) -> Result<u64, Failure> {
     let time = whole_micros(time);
     let mut session = server.open().await?;
+    if partitions::is_partitioned(&session).await?.is_some() {
+        rollups::raise_rows_from(&session, micros_since_1970(time)).await?;
+    }
     let mut total = match partitions::is_partitioned(&session).await? {
         None => return Err(Failure::NotMigrated),
         Some(true) => partitions::drop_before(&mut session, time).await?,
@@ -235,7 +299,7 @@ impl fmt::Debug for PostgresStore {
         // The configuration contains a password.
         f.debug_struct("PostgresStore")
             .field("server", &self.server.name)
-            .field("monthly_partitions", &self.monthly_partitions)
+            .field("tables", &self.tables)
             .finish_non_exhaustive()
     }
 }

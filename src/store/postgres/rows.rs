@@ -31,7 +31,7 @@ fn decode(row: &Row) -> Result<EventRow, Failure> {
     EventRow::from_values(stored_columns().enumerate().map(|(place, column)| Ok(value(row, place, column.kind)?)))
 }
 
-fn value(row: &Row, place: usize, kind: ColumnKind) -> Result<Value<'_>, tokio_postgres::Error> {
+pub(super) fn value(row: &Row, place: usize, kind: ColumnKind) -> Result<Value<'_>, tokio_postgres::Error> {
     Ok(match kind {
         ColumnKind::Uuid => row.try_get::<_, Option<_>>(place)?.map_or(Value::Null, Value::Uuid),
         ColumnKind::Time => row.try_get::<_, Option<_>>(place)?.map_or(Value::Null, Value::Time),

@@ -3,15 +3,30 @@
 use crate::row::ColumnKind;
 
 use super::{
-    super::schema_sql::{SCHEMA_VERSION, column_definitions, create_view},
+    super::{
+        active_keys::first_subjects,
+        rollup_sql,
+        schema_sql::{SCHEMA_VERSION, column_definitions, create_view},
+    },
     failure::Failure,
+    keys,
     locks::MIGRATION_LOCK,
     partitions::is_partitioned,
+    rollups,
     server::Session,
 };
 
+/// How new tables are created.
+#[derive(Clone, Debug)]
+pub(super) struct Tables {
+    pub(super) monthly_partitions: bool,
+    pub(super) active_keys: Vec<String>,
+    pub(super) has_rollups: bool,
+}
+
 /// Creates the tables in a transaction, unless they exist.
-pub(super) async fn migrate(session: &mut Session, monthly_partitions: bool) -> Result<(), Failure> {
+pub(super) async fn migrate(session: &mut Session, tables: &Tables) -> Result<(), Failure> {
+    let monthly_partitions = tables.monthly_partitions;
     let step = session.client.transaction().await?;
     step.execute("SELECT pg_advisory_xact_lock($1)", &[&MIGRATION_LOCK]).await?;
     step.batch_execute(
@@ -29,6 +44,10 @@ pub(super) async fn migrate(session: &mut Session, monthly_partitions: bool) -> 
     }
     if found < SCHEMA_VERSION {
         step.batch_execute(&create_tables(monthly_partitions)).await?;
+        keys::create(step.client(), &tables.active_keys).await?;
+        if tables.has_rollups {
+            rollups::create_subjects(step.client(), first_subjects(&tables.active_keys)).await?;
+        }
         step.execute("INSERT INTO tagging_migrations (version) VALUES ($1)", &[&SCHEMA_VERSION]).await?;
     }
     step.commit().await?;
@@ -61,9 +80,22 @@ CREATE INDEX tagging_events_indexed_metadata ON tagging_events
 CREATE TABLE tagging_keys (
     name text PRIMARY KEY,
     active boolean NOT NULL DEFAULT false,
+    indexed boolean NOT NULL DEFAULT false,
     requests bigint NOT NULL DEFAULT 0,
     last_seen timestamptz,
     sketch bit varying
-);"
+);
+{}
+CREATE TABLE tagging_feedback (
+    id uuid PRIMARY KEY,
+    trace_id text NOT NULL,
+    value integer NOT NULL,
+    weight_micros integer NOT NULL,
+    metadata jsonb NOT NULL,
+    workspace text,
+    created_at timestamptz NOT NULL
+);
+CREATE INDEX tagging_feedback_trace_id ON tagging_feedback (trace_id);",
+        rollup_sql::create_tables("bigint", "text COLLATE \"C\"", "bigint[]", " WITH (fillfactor = 80)")
     )
 }

@@ -1,11 +1,20 @@
-use std::{future::poll_fn, ops::Deref, pin::Pin, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    future::poll_fn,
+    ops::Deref,
+    pin::Pin,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use tokio::{task::JoinHandle, time::timeout};
 use tokio_postgres::{
-    AsyncMessage, Client, Config, Error, Socket,
+    AsyncMessage, Client, Config, Error, Socket, Statement,
     config::Host,
     tls::{MakeTlsConnect, TlsConnect},
 };
+
+use crate::sync::lock;
 
 use super::failure::Failure;
 
@@ -85,7 +94,7 @@ impl Server {
         let (client, connection) = opened.map_err(timed_out)??;
         // The client reports the errors of the connection as well.
         let task = tokio::spawn(async move { drop(connection.await) });
-        let session = Session { client, task };
+        let session = Session { client, statements: Mutex::default(), task };
         // Each statement sees everything that was committed before it, even if it waited for a lock. A client that vanished
         // holds no lock for long.
         let settings =
@@ -120,7 +129,24 @@ fn name(config: &Config) -> String {
 /// A connection. Dropping it closes the connection, and the server rolls back what was not committed.
 pub(crate) struct Session {
     pub(crate) client: Client,
+    /// Statements that were prepared on this connection, by their text.
+    statements: Mutex<HashMap<String, Statement>>,
     task: JoinHandle<()>,
+}
+
+impl Session {
+    /// Returns a statement, which is prepared once per connection.
+    pub(super) async fn prepared(&self, sql: &str) -> Result<Statement, Error> {
+        let known = lock(&self.statements).get(sql).cloned();
+        match known {
+            Some(statement) => Ok(statement),
+            None => {
+                let statement = self.client.prepare(sql).await?;
+                lock(&self.statements).insert(sql.to_owned(), statement.clone());
+                Ok(statement)
+            }
+        }
+    }
 }
 
 impl Deref for Session {

@@ -81,6 +81,50 @@ impl Histogram {
             self.add(u16::try_from(bin >> COUNT_BITS).unwrap_or(u16::MAX), count);
         }
     }
+
+    /// Returns the bins as bytes: the distance of each index to the one before, and the count, as LEB128.
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(self.bins.len() * 3);
+        let mut last = 0;
+        for (index, count) in &self.bins {
+            put(&mut bytes, u64::from(index - last));
+            put(&mut bytes, *count);
+            last = *index;
+        }
+        bytes
+    }
+
+    /// Adds bins that [`to_bytes`](Self::to_bytes) returned. Ignores what follows a broken number.
+    pub(crate) fn add_bytes(&mut self, mut bytes: &[u8]) {
+        let mut index = 0_u64;
+        let mut bins = Vec::new();
+        while let (Some(distance), Some(count)) = (take(&mut bytes), take(&mut bytes)) {
+            index = index.saturating_add(distance);
+            bins.push((u16::try_from(index).unwrap_or(u16::MAX), count));
+        }
+        self.merge(&Self { bins });
+    }
+}
+
+fn put(bytes: &mut Vec<u8>, mut number: u64) {
+    while number > 0x7f {
+        bytes.push(0x80 | u8::try_from(number & 0x7f).unwrap_or(0));
+        number >>= 7;
+    }
+    bytes.push(u8::try_from(number).unwrap_or(0));
+}
+
+fn take(bytes: &mut &[u8]) -> Option<u64> {
+    let mut number = 0;
+    for shift in (0..64).step_by(7) {
+        let (byte, rest) = bytes.split_first()?;
+        *bytes = rest;
+        number |= u64::from(byte & 0x7f) << shift;
+        if byte & 0x80 == 0 {
+            return Some(number);
+        }
+    }
+    None
 }
 
 fn bin(millis: u32) -> u16 {
@@ -128,5 +172,10 @@ mod tests {
         let mut packed = of([]);
         packed.add_packed(merged.packed());
         assert_eq!(packed, merged);
+        let mut read = of([]);
+        read.add_bytes(&merged.to_bytes());
+        assert_eq!(read, merged);
+        read.add_bytes(&[0x80]);
+        assert_eq!(read, merged);
     }
 }

@@ -145,6 +145,13 @@ impl Totals {
         totals
     }
 
+    /// Returns the sums without distributions.
+    pub(crate) fn without_histograms(&self) -> Self {
+        let mut slim = Self::from_sums(&self.sums());
+        (slim.first_seen_micros, slim.last_seen_micros) = (self.first_seen_micros, self.last_seen_micros);
+        slim
+    }
+
     /// Adds the sums of other requests.
     pub fn add(&mut self, other: &Self) {
         if other.requests > 0 {

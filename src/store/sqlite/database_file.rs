@@ -7,12 +7,14 @@ use std::{
 
 use rusqlite::{Connection, ErrorCode};
 
-use super::super::StoreError;
+use super::{super::StoreError, functions::register};
 
 /// The time that a connection waits for the lock of another one.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// The size of a page. SQLite writes a large page in fewer pieces, and even a small batch writes at least four pages.
 const PAGE_BYTES: i64 = 8_192;
+/// The number of prepared statements that a connection keeps.
+const STATEMENTS: usize = 64;
 /// The beginnings of the errors that SQLite reports for missing or older tables.
 const NOT_MIGRATED: [&str; 3] = ["no such table: tagging_", "table tagging_events has no column", "no such column: "];
 
@@ -28,6 +30,9 @@ impl DatabaseFile {
     pub(super) fn connect(&self) -> rusqlite::Result<Connection> {
         let db = Connection::open(&*self.path)?;
         db.busy_timeout(BUSY_TIMEOUT)?;
+        // Each statement is prepared once per connection.
+        db.set_prepared_statement_cache_capacity(STATEMENTS);
+        register(&db)?;
         // This affects new files only. A row has at least half a KiB.
         db.pragma_update(None, "page_size", PAGE_BYTES)?;
         use_wal(&db)?;

@@ -1,4 +1,4 @@
-use std::time::Instant;
+use std::{collections::BTreeSet, time::Instant};
 
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 use sha2::{Digest, Sha256};
@@ -13,6 +13,7 @@ use super::{
         sketch::Sketch,
     },
     database_file::{time_text, yield_lock},
+    dialect::indexed_tag,
 };
 
 /// The number of rows that are updated in one transaction, so that a writer never waits for long.
@@ -75,31 +76,53 @@ pub(super) fn fold(transaction: &Transaction<'_>, counts: &KeyCounts) -> rusqlit
 pub(super) fn set_active(db: &mut Connection, name: &str, is_active: bool) -> rusqlite::Result<()> {
     let flip = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
     flip.execute(
-        "INSERT INTO tagging_keys (name, active) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET active = ?2",
+        "INSERT INTO tagging_keys (name, active, indexed) VALUES (?1, ?2, 0)
+         ON CONFLICT (name) DO UPDATE SET indexed = active = ?2 AND indexed, active = ?2",
         params![name, is_active],
     )?;
-    let index = index_name(name);
-    if !is_active {
-        flip.execute_batch(&format!("DROP INDEX IF EXISTS {index}"))?;
-    } else if is_path(&flip, name) {
-        let tag = format!("indexed_metadata ->> '{}'", name.replace('\'', "''"));
-        flip.execute_batch(&format!(
-            "CREATE INDEX IF NOT EXISTS {index} ON tagging_events ({tag}) WHERE {tag} IS NOT NULL"
-        ))?;
+    if is_active {
+        create_index(&flip, name)?;
+    } else {
+        flip.execute_batch(&format!("DROP INDEX IF EXISTS {}", index_name(name)))?;
     }
     // Rows that are inserted after the commit have the new value.
     let last: Option<i64> = flip.query_row("SELECT max(rowid) FROM tagging_events", [], |row| row.get(0))?;
     flip.commit()?;
-    let Some(last) = last else { return Ok(()) };
     let mut done = i64::MIN;
-    while done < last {
+    while let Some(last) = last.filter(|last| done < *last) {
         let start = Instant::now();
         let step = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
         done = update_rows(&step, done, last)?;
         step.commit()?;
         yield_lock(start);
     }
+    db.execute("UPDATE tagging_keys SET indexed = active WHERE name = ?1 AND active = ?2", params![name, is_active])?;
     Ok(())
+}
+
+/// Creates an active key in an empty table.
+pub(super) fn create(db: &Connection, name: &str) -> rusqlite::Result<()> {
+    db.execute("INSERT INTO tagging_keys (name, active, indexed) VALUES (?1, 1, 1)", [name])?;
+    create_index(db, name)
+}
+
+/// Creates the index of a key: by its value, and then by time, in which pages of requests are read.
+fn create_index(db: &Connection, name: &str) -> rusqlite::Result<()> {
+    if is_path(db, name) {
+        let (index, tag) = (index_name(name), indexed_tag(name));
+        db.execute_batch(&format!(
+            "CREATE INDEX IF NOT EXISTS {index} ON tagging_events ({tag}, requested_at, id) WHERE {tag} IS NOT NULL"
+        ))?;
+    }
+    Ok(())
+}
+
+/// Returns the active keys that have an index, and whose tags are in `indexed_metadata` of all rows.
+pub(super) fn indexed(db: &Connection) -> rusqlite::Result<BTreeSet<String>> {
+    let mut select = db.prepare_cached("SELECT name FROM tagging_keys WHERE active AND indexed")?;
+    let names = select.query_map([], |row| row.get::<_, String>(0))?;
+    let names: BTreeSet<String> = names.collect::<rusqlite::Result<_>>()?;
+    Ok(names.into_iter().filter(|name| is_path(db, name)).collect())
 }
 
 /// Updates `indexed_metadata` in some of the rows after `done`, and returns the last one.

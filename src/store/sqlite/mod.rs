@@ -1,7 +1,12 @@
 mod database_file;
+mod dialect;
+mod feedback;
+mod functions;
 mod keys;
+mod rollups;
 mod rows;
 mod schema;
+mod sqlite_session;
 mod sqlite_store;
 mod sqlite_writer;
 

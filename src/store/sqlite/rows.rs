@@ -80,7 +80,7 @@ fn decode(row: &Row<'_>) -> Result<EventRow, Box<dyn Error + Send + Sync>> {
 }
 
 /// Returns `None` if the stored value is not of this kind.
-fn value(kind: ColumnKind, stored: ValueRef<'_>) -> Option<Value<'_>> {
+pub(super) fn value(kind: ColumnKind, stored: ValueRef<'_>) -> Option<Value<'_>> {
     let value = match (kind, stored) {
         (_, ValueRef::Null) => Value::Null,
         (ColumnKind::Boolean, ValueRef::Integer(number)) => Value::Boolean(number != 0),

@@ -1,4 +1,6 @@
 use std::{
+    borrow::Cow,
+    collections::BTreeSet,
     path::Path,
     sync::Arc,
     time::{Instant, SystemTime},
@@ -7,15 +9,24 @@ use std::{
 use rusqlite::{Connection, params};
 use uuid::Uuid;
 
-use crate::{row::EventRow, sink::Queued, time::whole_micros};
+use crate::{
+    row::{Dimension, EventRow},
+    sink::Queued,
+    sync::poll_once,
+    time::{micros_since_1970, whole_micros},
+};
 
 use super::{
-    super::{KeyInfo, StoreError, key_name::stored_key, schema_sql::SCHEMA_VERSION},
+    super::{
+        Feedback, KeyInfo, StoreError, active_keys::default_active_keys, key_name::stored_key, rollup,
+        schema_sql::SCHEMA_VERSION,
+    },
     SqliteWriter,
     database_file::{DatabaseFile, time_text, yield_lock},
-    keys,
+    feedback, keys, rollups,
     rows::{id_text, select},
     schema,
+    sqlite_session::SqliteSession,
 };
 
 /// The number of rows that are deleted in one transaction, so that a writer never waits for long.
@@ -54,6 +65,8 @@ const DELETE_ROWS: u32 = 1_000;
 #[derive(Clone, Debug)]
 pub struct SqliteStore {
     file: DatabaseFile,
+    active_keys: Vec<String>,
+    has_rollups: bool,
 }
 
 impl SqliteStore {
@@ -68,7 +81,8 @@ impl SqliteStore {
         if name.is_empty() || name == ":memory:" || name.starts_with("file:") {
             return Err(StoreError::database(format!("open {name:?}"), "expected the path of a file"));
         }
-        let store = Self { file: DatabaseFile { path: Arc::new(path.to_owned()), is_full_sync: false } };
+        let file = DatabaseFile { path: Arc::new(path.to_owned()), is_full_sync: false };
+        let store = Self { file, active_keys: default_active_keys(), has_rollups: true };
         store.connect("open")?;
         Ok(store)
     }
@@ -82,6 +96,26 @@ impl SqliteStore {
         self
     }
 
+    /// Sets the keys that [`migrate`](Self::migrate) activates in new tables.
+    ///
+    /// The default is `_user`, `team`, `feature`, `tenant_id`, `environment`, `user-id`, `User-Id`, `Feature`, and `Team`. Keys
+    /// of more than 1,024 bytes are ignored.
+    #[must_use]
+    pub fn active_keys(mut self, keys: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
+        let keys = keys.into_iter().filter_map(|key| stored_key(key.as_ref()).map(Cow::into_owned).ok());
+        self.active_keys = keys.collect::<BTreeSet<_>>().into_iter().collect();
+        self
+    }
+
+    /// Makes [`migrate`](Self::migrate) create tables without sums.
+    ///
+    /// Writing is faster, and answers read the rows. Tables that exist are not changed.
+    #[must_use]
+    pub fn without_rollups(mut self) -> Self {
+        self.has_rollups = false;
+        self
+    }
+
     /// Creates the tables, unless they exist.
     ///
     /// Several processes may call this at the same time.
@@ -92,7 +126,8 @@ impl SqliteStore {
     pub fn migrate(&self) -> Result<(), StoreError> {
         let operation = "create the tables in";
         let mut db = self.connect(operation)?;
-        let found = schema::migrate(&mut db).map_err(self.file.error(operation))?;
+        let found =
+            schema::migrate(&mut db, &self.active_keys, self.has_rollups).map_err(self.file.error(operation))?;
         if found > SCHEMA_VERSION {
             return Err(StoreError::Newer { found, known: SCHEMA_VERSION });
         }
@@ -138,7 +173,22 @@ impl SqliteStore {
 
     fn set_active(&self, operation: &str, name: &str, is_active: bool) -> Result<(), StoreError> {
         let name = stored_key(name)?;
-        keys::set_active(&mut self.connect(operation)?, &name, is_active).map_err(self.file.error(operation))
+        keys::set_active(&mut self.connect(operation)?, &name, is_active).map_err(self.file.error(operation))?;
+        let mut session = SqliteSession::open(&self.file)?;
+        let dimension = [Dimension::tag(name)];
+        let result = if is_active {
+            poll_once(async { rollup::activate(&mut session, &dimension).await.map(drop) })
+        } else {
+            poll_once(rollup::deactivate(&mut session, &dimension))
+        };
+        // The futures of this session never wait.
+        result.unwrap_or(Ok(()))
+    }
+
+    /// Opens a connection that reads rows and sums.
+    #[cfg(feature = "analytics")]
+    pub(crate) fn session(&self) -> Result<SqliteSession, StoreError> {
+        SqliteSession::open(&self.file)
     }
 
     /// Returns all keys that were seen or activated, sorted by name.
@@ -173,6 +223,24 @@ impl SqliteStore {
         select(&db, &self.file, "ORDER BY requested_at DESC, id DESC LIMIT ?1", [limit])
     }
 
+    /// Stores feedback. It replaces feedback with the same id.
+    ///
+    /// # Errors
+    /// As [`list_keys`](Self::list_keys).
+    pub fn put_feedback(&self, feedback: &Feedback) -> Result<(), StoreError> {
+        let operation = "write feedback to";
+        feedback::put(&self.connect(operation)?, feedback).map_err(self.file.error(operation))
+    }
+
+    /// Returns feedback by its id.
+    ///
+    /// # Errors
+    /// As [`list_keys`](Self::list_keys).
+    pub fn feedback(&self, id: Uuid) -> Result<Option<Feedback>, StoreError> {
+        let operation = "read feedback from";
+        feedback::get(&self.connect(operation)?, id).map_err(self.file.error(operation))
+    }
+
     /// Deletes the events of requests that began before `time`, and returns their number.
     ///
     /// A transaction deletes a thousand events. The file does not shrink, but SQLite reuses the space.
@@ -195,7 +263,9 @@ fn delete_before(db: &Connection, time: SystemTime) -> rusqlite::Result<u64> {
         "DELETE FROM tagging_events WHERE rowid IN
              (SELECT rowid FROM tagging_events WHERE requested_at < ?1 ORDER BY requested_at LIMIT ?2)",
     )?;
-    let time = time_text(whole_micros(time));
+    let time = whole_micros(time);
+    rollups::raise_rows_from(db, micros_since_1970(time))?;
+    let time = time_text(time);
     let mut total = 0;
     loop {
         let start = Instant::now();

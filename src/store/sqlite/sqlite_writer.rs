@@ -14,9 +14,9 @@ use crate::{
 };
 
 use super::{
-    super::{active_keys::ActiveKeys, key_counts::KeyCounts},
+    super::{active_keys::ActiveKeys, key_counts::KeyCounts, rollup::RollupBatch},
     database_file::{DatabaseFile, is_busy},
-    keys,
+    keys, rollups,
     rows::{INSERT, insert},
 };
 
@@ -76,13 +76,15 @@ impl SqliteWriter {
             }
         };
         let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let counts = insert_events(&transaction, &keys::active(&transaction)?, events)?;
+        let (counts, sums) = insert_events(&transaction, &keys::active(&transaction)?, events)?;
+        // The last statement before the commit, as the sums of all requests are written by each transaction.
         let is_few = self.pending.len() + counts.len() <= FOLD_AT_ONCE;
         let is_folded = is_few || self.folded_at.elapsed() >= FOLD_INTERVAL;
         if is_folded {
             keys::fold(&transaction, &self.pending)?;
             keys::fold(&transaction, &counts)?;
         }
+        rollups::add(&transaction, &sums)?;
         transaction.commit()?;
         if is_folded {
             self.pending.clear();
@@ -110,12 +112,14 @@ fn connect(file: &DatabaseFile) -> rusqlite::Result<Connection> {
     Ok(db)
 }
 
-/// Inserts the events that are not in the table, and returns the statistics of their keys.
+/// Inserts the events that are not in the table, and returns the statistics of their keys and their sums.
 fn insert_events(
     transaction: &Transaction<'_>,
     active: &ActiveKeys,
     events: &[Arc<Event>],
-) -> rusqlite::Result<KeyCounts> {
+) -> rusqlite::Result<(KeyCounts, RollupBatch)> {
+    let state = rollups::state(transaction)?;
+    let mut sums = RollupBatch::default();
     let mut statement = transaction.prepare_cached(&INSERT)?;
     let mut counts = KeyCounts::default();
     for event in events {
@@ -123,9 +127,10 @@ fn insert_events(
         row.indexed_metadata = active.indexed(&row.raw_metadata);
         if insert(&mut statement, &row)? {
             counts.count(&row);
+            sums.add(&state.subjects, &row);
         }
     }
-    Ok(counts)
+    Ok((counts, sums))
 }
 
 impl BatchWriter for SqliteWriter {

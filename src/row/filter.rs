@@ -1,6 +1,6 @@
 use std::borrow::Cow;
 
-use crate::row::{Dimension, EventRow, Number};
+use super::{Dimension, EventRow, Number, stored_text};
 
 /// A condition on requests.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -73,6 +73,24 @@ impl Filter {
             Self::HasNot(_) => value.is_none(),
             Self::Prefix(_, prefix) => value.is_some_and(|value| value.starts_with(prefix.as_str())),
             Self::Between(..) | Self::Trace(_) | Self::ProviderModel(_) => true,
+        }
+    }
+
+    /// Returns the condition with texts as they are stored: NUL is replaced by `U+FFFD`.
+    pub(crate) fn stored(&self) -> Self {
+        let text = |text: &String| stored_text(text).into_owned();
+        let texts = |list: &[String]| list.iter().map(text).collect::<Vec<_>>();
+        match self {
+            Self::In(dimension, values) => Self::In(dimension.stored(), texts(values)),
+            Self::NotIn(dimension, values) => Self::NotIn(dimension.stored(), texts(values)),
+            Self::Has(dimension) => Self::Has(dimension.stored()),
+            Self::HasNot(dimension) => Self::HasNot(dimension.stored()),
+            Self::Prefix(dimension, prefix) => Self::Prefix(dimension.stored(), text(prefix)),
+            Self::Between(number, min, max) => Self::Between(*number, *min, *max),
+            Self::Trace(ids) => Self::Trace(texts(ids)),
+            Self::ProviderModel(pairs) => {
+                Self::ProviderModel(pairs.iter().map(|(provider, model)| (text(provider), text(model))).collect())
+            }
         }
     }
 }

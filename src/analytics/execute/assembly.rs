@@ -1,0 +1,264 @@
+use std::{
+    cmp::Ordering,
+    collections::{BTreeMap, BTreeSet},
+};
+
+use jiff::Timestamp;
+
+use crate::{
+    analytics::{Amount, Answer, Basis, Cell, FeedbackTotals, Grant, Group, Measure, Order, Query, QueryError},
+    row::{Dimension, Filter},
+    store::Totals,
+};
+
+use super::{
+    collect::{Collect, Collected, GroupKey},
+    measures::{ExtraValues, extra_value, value},
+};
+
+/// Turns a query into the sums that it needs, and these sums into the answer.
+pub(crate) struct Assembly<'q> {
+    query: &'q Query,
+    group_by: Vec<Dimension>,
+    filters: Vec<Filter>,
+    /// The dimensions that measures need in addition to the groups.
+    extras: Vec<Dimension>,
+    /// The instants at which the buckets of the query begin, and the end of the range.
+    cuts: Vec<Timestamp>,
+}
+
+/// The sums of one set of groups, and the same sums by each further dimension.
+#[derive(Debug, Default)]
+pub(crate) struct Sums {
+    pub(crate) sums: Collected,
+    pub(crate) extras: Vec<Collected>,
+}
+
+impl<'q> Assembly<'q> {
+    /// Checks a query.
+    ///
+    /// # Errors
+    /// Returns [`QueryError::Invalid`] if a part of the query is invalid.
+    pub(crate) fn new(query: &'q Query, grant: &Grant) -> Result<Self, QueryError> {
+        if query.group_by.len() > Query::MAX_GROUP_BY {
+            let (max, found) = (Query::MAX_GROUP_BY, query.group_by.len());
+            return Err(QueryError::invalid(format!("a query has at most {max} dimensions, found {found}")));
+        }
+        if query.limit == 0 || query.limit > Query::MAX_LIMIT {
+            let (limit, max) = (query.limit, Query::MAX_LIMIT);
+            return Err(QueryError::invalid(format!("invalid limit {limit}: expected a number from 1 to {max}")));
+        }
+        if let Some(Order::Ascending(measure) | Order::Descending(measure)) = &query.order
+            && !query.measures.contains(measure)
+        {
+            return Err(QueryError::invalid(format!("cannot order by {measure}: it is not one of the measures")));
+        }
+        let mut cuts = match query.bucket {
+            Some(bucket) => query.range.buckets(bucket)?,
+            None => vec![query.range.from()],
+        };
+        cuts.push(query.range.to());
+        let mut extras: Vec<Dimension> = query.measures.iter().filter_map(Measure::extra_dimension).collect();
+        extras.sort_unstable();
+        extras.dedup();
+        Ok(Self {
+            query,
+            group_by: query.group_by.iter().map(Dimension::stored).collect(),
+            filters: query.filters.iter().chain(grant.filters()).map(Filter::stored).collect(),
+            extras: extras.iter().map(Dimension::stored).collect(),
+            cuts,
+        })
+    }
+
+    /// Returns the starts of the buckets and the end of the range, in microseconds since 1970.
+    pub(crate) fn cuts(&self) -> Vec<u64> {
+        self.cuts.iter().map(|cut| u64::try_from(cut.as_microsecond()).unwrap_or(0)).collect()
+    }
+
+    pub(crate) fn has_groups(&self) -> bool {
+        !self.group_by.is_empty()
+    }
+
+    pub(crate) fn has_series(&self) -> bool {
+        self.query.bucket.is_some()
+    }
+
+    pub(crate) fn needs_histograms(&self) -> bool {
+        self.query.measures.iter().any(Measure::is_quantile)
+    }
+
+    pub(crate) fn needs_feedback(&self) -> bool {
+        self.query.measures.iter().any(Measure::is_feedback)
+    }
+
+    /// Returns the conditions of all collects.
+    pub(crate) fn filters(&self) -> &[Filter] {
+        &self.filters
+    }
+
+    /// Returns what the total needs: the sums of everything, and those by each further dimension.
+    pub(crate) fn total_collects(&self) -> Vec<Collect> {
+        self.collects(&[], None)
+    }
+
+    /// Returns what the groups need. `only` limits them.
+    pub(crate) fn group_collects(&self, only: Option<BTreeSet<GroupKey>>) -> Vec<Collect> {
+        self.collects(&self.group_by, only)
+    }
+
+    fn collects(&self, group_by: &[Dimension], only: Option<BTreeSet<GroupKey>>) -> Vec<Collect> {
+        let extras = self.extras.iter().map(|extra| [group_by, std::slice::from_ref(extra)].concat());
+        let dimensions = std::iter::once(group_by.to_vec()).chain(extras);
+        let collect = |dimensions| Collect { filters: self.filters.clone(), dimensions, only: only.clone() };
+        dimensions.map(collect).collect()
+    }
+
+    /// Returns the groups of the page in their order, without series, the number of all groups, and the next cursor.
+    pub(crate) fn page(&self, groups: &Sums) -> Result<(Vec<Group>, u64, Option<String>), QueryError> {
+        let extras = self.extra_index(groups);
+        let keys: BTreeSet<&GroupKey> = groups.sums.groups.keys().collect();
+        let mut all: Vec<Group> = keys
+            .into_iter()
+            .map(|key| Group {
+                values: key.clone(),
+                cell: self.cell(groups, &extras, Some(key), None),
+                series: Vec::new(),
+            })
+            .collect();
+        let order = self.query.order.clone();
+        let order =
+            order.unwrap_or_else(|| self.query.measures.first().cloned().map_or(Order::Values, Order::Descending));
+        all.sort_by(|one, other| self.compare(&order, one, other));
+        let count = all.len() as u64;
+        let limit = usize::try_from(self.query.limit).unwrap_or(usize::MAX);
+        let skip = match &self.query.cursor {
+            None => 0,
+            Some(cursor) => {
+                let last: GroupKey = serde_json::from_str(cursor)
+                    .map_err(|_| QueryError::invalid("invalid cursor: expected the `next` of an answer"))?;
+                all.iter().position(|group| group.values == last).map_or(all.len(), |at| at + 1)
+            }
+        };
+        let has_more = all.len() > skip.saturating_add(limit);
+        let page: Vec<Group> = all.into_iter().skip(skip).take(limit).collect();
+        let next = page.last().filter(|_| has_more).and_then(|group| serde_json::to_string(&group.values).ok());
+        Ok((page, count, next))
+    }
+
+    /// Adds the series to the groups of a page.
+    pub(crate) fn add_series(&self, page: &mut [Group], series: &Sums) {
+        let extras = self.extra_index(series);
+        for group in page {
+            group.series = self.series(series, &extras, Some(&group.values));
+        }
+    }
+
+    /// Completes the answer.
+    pub(crate) fn answer(
+        &self,
+        total: &Sums,
+        (groups, group_count, next): (Vec<Group>, u64, Option<String>),
+        mut basis: Basis,
+        cuts: &[u64],
+    ) -> Answer {
+        let extras = self.extra_index(total);
+        let cell = self.cell(total, &extras, None, None);
+        let unpriced = value(&Measure::UnpricedShare, &cell.totals, &FeedbackTotals::default());
+        basis.unpriced_share = unpriced.map(Amount::as_f64);
+        let starts = cuts.split_last().map_or(&[][..], |(_, starts)| starts);
+        let time = |micros: &u64| Timestamp::from_microsecond(i64::try_from(*micros).unwrap_or(i64::MAX)).ok();
+        Answer {
+            group_by: self.query.group_by.iter().map(ToString::to_string).collect(),
+            measures: self.query.measures.iter().map(ToString::to_string).collect(),
+            buckets: if self.has_series() { starts.iter().filter_map(time).collect() } else { Vec::new() },
+            series: self.series(total, &extras, None),
+            total: cell,
+            groups,
+            group_count,
+            next,
+            basis,
+        }
+    }
+
+    fn series(&self, sums: &Sums, extras: &ExtraIndex, key: Option<&GroupKey>) -> Vec<Cell> {
+        let parts = if self.has_series() { self.cuts.len() - 1 } else { 0 };
+        (0..parts).map(|part| self.cell(sums, extras, key, Some(part))).collect()
+    }
+
+    /// Computes the measures of a group, or of everything, in one part of the range or in all.
+    fn cell(&self, sums: &Sums, extras: &ExtraIndex, key: Option<&GroupKey>, part: Option<usize>) -> Cell {
+        let mut totals = Totals::default();
+        let mut feedback = FeedbackTotals::default();
+        let empty = GroupKey::new();
+        let key = key.unwrap_or(&empty);
+        let is_part = |at: &usize| part.is_none_or(|part| part == *at);
+        for (_, more) in sums.sums.groups.get(key).into_iter().flatten().filter(|(at, _)| is_part(at)) {
+            totals.add(more);
+        }
+        for (_, more) in sums.sums.feedback.get(key).into_iter().flatten().filter(|(at, _)| is_part(at)) {
+            feedback.add(more);
+        }
+        if !self.needs_histograms() {
+            totals = totals.without_histograms();
+        }
+        let values = self.query.measures.iter().map(|measure| {
+            let Some(extra) = measure.extra_dimension() else { return value(measure, &totals, &feedback) };
+            let at = self.extras.iter().position(|other| *other == extra.stored())?;
+            let none = ExtraValues::default();
+            extra_value(measure, &totals, extras.get(&(at, part, key.clone())).unwrap_or(&none))
+        });
+        Cell { values: values.collect(), totals, feedback }
+    }
+
+    /// Summarizes the further dimensions, by dimension, part (`None` for all), and group.
+    fn extra_index(&self, sums: &Sums) -> ExtraIndex {
+        let mut index = ExtraIndex::new();
+        for (at, extra) in sums.extras.iter().enumerate() {
+            for (key, parts) in &extra.groups {
+                let Some((value, group)) = key.split_last() else { continue };
+                let whole = std::iter::once((None, parts.values().collect::<Vec<_>>()));
+                let single = parts.iter().map(|(part, totals)| (Some(*part), vec![totals]));
+                for (part, totals) in whole.chain(single) {
+                    let values = index.entry((at, part, group.to_vec())).or_default();
+                    match value {
+                        Some(_) => values.distinct += 1,
+                        None => totals.into_iter().for_each(|totals| values.unset.add(totals)),
+                    }
+                }
+            }
+        }
+        index
+    }
+
+    fn compare(&self, order: &Order, one: &Group, other: &Group) -> Ordering {
+        let by = |measure: &Measure, is_descending: bool| {
+            let at = self.query.measures.iter().position(|listed| listed == measure);
+            let value = |group: &Group| at.and_then(|at| group.cell.values.get(at).copied().flatten());
+            match (value(one), value(other)) {
+                (Some(one), Some(other)) => {
+                    let ascending = compare_amounts(one, other);
+                    if is_descending { ascending.reverse() } else { ascending }
+                }
+                (Some(_), None) => Ordering::Less,
+                (None, Some(_)) => Ordering::Greater,
+                (None, None) => Ordering::Equal,
+            }
+        };
+        let first = match order {
+            Order::Descending(measure) => by(measure, true),
+            Order::Ascending(measure) => by(measure, false),
+            Order::Values => Ordering::Equal,
+        };
+        first.then_with(|| one.values.cmp(&other.values))
+    }
+}
+
+type ExtraIndex = BTreeMap<(usize, Option<usize>, GroupKey), ExtraValues>;
+
+fn compare_amounts(one: Amount, other: Amount) -> Ordering {
+    match (one, other) {
+        (Amount::Count(one), Amount::Count(other)) => one.cmp(&other),
+        (Amount::NanoUsd(one), Amount::NanoUsd(other)) => one.cmp(&other),
+        (one, other) => one.as_f64().total_cmp(&other.as_f64()),
+    }
+}

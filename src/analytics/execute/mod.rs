@@ -1,0 +1,18 @@
+//! How an answer is computed: which sums and rows are read, and how they are added up.
+
+mod assembly;
+mod collect;
+mod cover;
+mod explain;
+mod feedback_map;
+mod measures;
+mod plan;
+mod row_limits;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod run;
+mod run_memory;
+
+pub use self::explain::Explanation;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+pub(crate) use self::run::{explain, run, run_rows};
+pub(crate) use self::{assembly::Assembly, row_limits::RowLimits, run_memory::run_memory};

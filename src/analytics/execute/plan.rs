@@ -1,0 +1,161 @@
+//! Decides whether stored sums answer a query, and where its range is cut.
+
+#![cfg(any(feature = "postgres", feature = "sqlite"))]
+
+use crate::{
+    analytics::Grain,
+    row::{Dimension, Field, Filter},
+    store::rollup::{RollupState, Subject, Tier, quarter_of, quarter_start},
+};
+
+use super::{collect::Collect, cover::Cover};
+
+/// The share of a range that may be read row by row, as a divisor.
+const EDGE_SHARE: u64 = 20;
+
+/// How the sums of a query are found.
+#[derive(Clone, Debug)]
+pub(super) struct Plan {
+    /// The starts of the parts and the end of the range, in microseconds since 1970. All sums of the answer use them.
+    pub(super) cuts: Vec<u64>,
+    pub(super) grain: Grain,
+    pub(super) notes: Vec<String>,
+    /// `true` if the sums do not cover the range of the query.
+    pub(super) is_cut: bool,
+    /// For each collect: the stored sums to read. `None` reads the rows.
+    pub(super) subjects: Option<Vec<Subject>>,
+}
+
+/// Returns the dimension whose stored values the values of a dimension are derived from.
+pub(super) fn source(dimension: &Dimension) -> Dimension {
+    match dimension {
+        Dimension::Field(Field::StatusClass) => Field::Status.into(),
+        other => other.clone(),
+    }
+}
+
+/// Returns the dimensions that stored sums must distinguish, without the workspace, which all sums distinguish.
+fn needed(collect: &Collect) -> Option<Vec<Dimension>> {
+    let is_on_dimension = |filter: &Filter| filter.dimension().is_some();
+    if !collect.filters.iter().all(is_on_dimension) {
+        return None;
+    }
+    let filters = collect.filters.iter().filter_map(Filter::dimension);
+    let mut needed: Vec<Dimension> = collect.dimensions.iter().chain(filters).map(source).collect();
+    needed.retain(|dimension| *dimension != Dimension::Field(Field::Workspace));
+    needed.sort_unstable();
+    needed.dedup();
+    Some(needed)
+}
+
+/// The times of the data in microseconds since 1970.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bounds {
+    pub(super) first: u64,
+    /// The time after the last request.
+    pub(super) end: u64,
+}
+
+/// Plans the collects of a query.
+pub(super) fn plan(
+    state: &RollupState,
+    bounds: Bounds,
+    collects: &[Collect],
+    cuts: &[u64],
+    has_feedback: bool,
+) -> Plan {
+    let subjects = collects.iter().map(|collect| {
+        let subject = state.find(&needed(collect)?)?;
+        subject.is_ready().then(|| subject.clone())
+    });
+    let subjects: Option<Vec<Subject>> = if has_feedback { None } else { subjects.collect() };
+    subjects
+        .and_then(|subjects| plan_sums(state, bounds, subjects, cuts))
+        .unwrap_or_else(|| plan_rows(state, bounds, cuts))
+}
+
+pub(super) fn plan_rows(state: &RollupState, bounds: Bounds, cuts: &[u64]) -> Plan {
+    let mut plan =
+        Plan { cuts: cuts.to_vec(), grain: Grain::Instant, notes: Vec::new(), is_cut: false, subjects: None };
+    let has_lost_rows = state.rows_from > bounds.first || state.base().is_none() && state.rows_from > 0;
+    if has_lost_rows {
+        plan.start_at(state.rows_from, "the rows of earlier requests were deleted");
+    }
+    plan
+}
+
+fn plan_sums(state: &RollupState, bounds: Bounds, subjects: Vec<Subject>, cuts: &[u64]) -> Option<Plan> {
+    let mut plan =
+        Plan { cuts: cuts.to_vec(), grain: Grain::Instant, notes: Vec::new(), is_cut: false, subjects: None };
+    // Sums of a key that was activated later do not include requests whose rows were deleted before.
+    let since = subjects.iter().map(|subject| quarter_start(subject.since)).max().unwrap_or(0);
+    if since > bounds.first {
+        plan.start_at(since, "a key was activated after the rows of earlier requests were deleted");
+    }
+    let exact = plan.cuts.clone();
+    let grains = [
+        (Grain::Instant, None),
+        (Grain::Hour, Some(Tier::Hour)),
+        (Grain::Day, Some(Tier::Day)),
+        (Grain::EightDays, Some(Tier::EightDays)),
+        (Grain::SixtyFourDays, Some(Tier::SixtyFourDays)),
+    ];
+    for (grain, tier) in grains {
+        let cuts = tier.map_or_else(|| exact.clone(), |tier| rounded(&exact, tier));
+        if subjects.iter().all(|subject| is_affordable(state, bounds, subject, &cuts)) {
+            if grain != Grain::Instant && cuts != exact {
+                plan.notes.push(format!("the range is cut at {} in UTC", grain.plural()));
+                plan.is_cut = true;
+            }
+            (plan.cuts, plan.grain, plan.subjects) = (cuts, grain, Some(subjects));
+            return Some(plan);
+        }
+    }
+    None
+}
+
+/// Returns `true` if the rows that the sums do not distinguish exist, and are few.
+fn is_affordable(state: &RollupState, bounds: Bounds, subject: &Subject, cuts: &[u64]) -> bool {
+    let cuts = bounds.clamp(cuts);
+    let cover = Cover::of(subject, &cuts);
+    let length = cuts.last().copied().unwrap_or(0) - cuts.first().copied().unwrap_or(0);
+    let live = subject.live.map_or(0, |live| quarter_start(live.quarters()));
+    cover.edge_micros() <= (length / EDGE_SHARE).max(2 * live)
+        && cover.edges.first().is_none_or(|(from, _)| *from >= state.rows_from)
+}
+
+/// Rounds cuts down to buckets in UTC, and the end of the range up.
+fn rounded(cuts: &[u64], tier: Tier) -> Vec<u64> {
+    let down = |micros: u64| quarter_start(tier.start(tier.bucket(quarter_of(micros))));
+    let mut rounded: Vec<u64> = cuts.iter().map(|cut| down(*cut)).collect();
+    if let (Some(last), Some(exact)) = (rounded.last_mut(), cuts.last())
+        && *last < *exact
+    {
+        *last += quarter_start(tier.quarters());
+    }
+    rounded
+}
+
+impl Plan {
+    fn start_at(&mut self, start: u64, reason: &str) {
+        let end = self.cuts.last().copied().unwrap_or(0);
+        if self.cuts.first().is_some_and(|first| *first < start) {
+            for cut in &mut self.cuts {
+                *cut = (*cut).max(start).min(end);
+            }
+            self.notes.push(format!("the answer begins later than the range: {reason}"));
+            self.is_cut = true;
+        }
+    }
+}
+
+impl Bounds {
+    /// Limits cuts to the times with data.
+    pub(super) fn clamp(self, cuts: &[u64]) -> Vec<u64> {
+        // Whole blocks of the coarsest tier, so that blocks at the ends stay whole.
+        let block = quarter_start(Tier::SixtyFourDays.quarters());
+        let first = self.first / block * block;
+        let end = (self.end / block + 1) * block;
+        cuts.iter().map(|cut| (*cut).clamp(first, end)).collect()
+    }
+}

@@ -1,0 +1,389 @@
+//! Answers queries from sums and rows of a database.
+
+use std::{
+    collections::BTreeSet,
+    time::{Instant, SystemTime},
+};
+
+use jiff::Timestamp;
+
+use crate::{
+    analytics::{Answer, Basis, Grain, Group, QueryError},
+    row::{Dimension, EventRow, Field, Filter},
+    store::{
+        Totals,
+        rollup::{Next, RollupSession, RowRead, Subject, SumRead, Transaction, decode, encode, quarter_start},
+    },
+    time::micros_since_1970,
+};
+
+use super::{
+    assembly::{Assembly, Sums},
+    collect::{Collect, Collected, GroupKey},
+    cover::Cover,
+    explain::Explanation,
+    feedback_map::FeedbackMap,
+    plan::{Bounds, Plan, plan, plan_rows, source},
+    row_limits::RowLimits,
+};
+
+/// The part of the row limit up to which rows are read where sums are too coarse, as a divisor.
+const EXACT_SHARE: u64 = 4;
+
+/// The state of a query in progress.
+struct Run<'a, S> {
+    session: &'a mut S,
+    assembly: &'a Assembly<'a>,
+    bounds: Bounds,
+    limits: RowLimits,
+    started: Instant,
+    rows_read: u64,
+    feedback: FeedbackMap,
+}
+
+/// Answers a query.
+pub(crate) async fn run(
+    session: &mut impl RollupSession,
+    assembly: &Assembly<'_>,
+    limits: RowLimits,
+) -> Result<Answer, QueryError> {
+    session.begin(Transaction::Snapshot).await?;
+    let (mut run, plan, data_up_to) = prepare(session, assembly, limits).await?;
+    let (total, page, plan) = match &plan.subjects {
+        Some(_) => run.from_sums(plan).await?,
+        None => run.from_rows(plan).await?,
+    };
+    let rows_read = run.rows_read;
+    session.commit().await?;
+    let time =
+        |micros: u64| Timestamp::from_microsecond(i64::try_from(micros).unwrap_or(i64::MAX)).unwrap_or(Timestamp::MAX);
+    let basis = Basis {
+        data_up_to: data_up_to.map(time),
+        from: time(plan.cuts.first().copied().unwrap_or(0)),
+        to: time(plan.cuts.last().copied().unwrap_or(0)),
+        grain: plan.grain,
+        is_exact: !plan.is_cut,
+        unpriced_share: None,
+        rows_read,
+        notes: plan.notes,
+    };
+    Ok(assembly.answer(&total, page, basis, &plan.cuts))
+}
+
+/// Returns how a query would be answered.
+pub(crate) async fn explain(
+    session: &mut impl RollupSession,
+    assembly: &Assembly<'_>,
+    limits: RowLimits,
+) -> Result<Explanation, QueryError> {
+    session.begin(Transaction::Snapshot).await?;
+    let (run, plan, _) = prepare(session, assembly, limits).await?;
+    let cuts = run.bounds.clamp(&ends(&plan.cuts));
+    let collects = run.all_collects();
+    let subjects = plan.subjects.iter().flatten();
+    let covers = subjects.clone().map(|subject| Cover::of(subject, &cuts));
+    let steps = subjects
+        .zip(covers)
+        .zip(&collects)
+        .map(|((subject, cover), collect)| Explanation::sums(&collect.dimensions, subject, &cover.spans, &cover.edges));
+    let steps: Vec<_> = steps.collect();
+    session.commit().await?;
+    Ok(Explanation::new(steps, plan.grain, plan.notes, limits.rows, limits.time))
+}
+
+fn ends(cuts: &[u64]) -> Vec<u64> {
+    cuts.first().into_iter().chain(cuts.last()).copied().collect()
+}
+
+async fn prepare<'a, S: RollupSession>(
+    session: &'a mut S,
+    assembly: &'a Assembly<'a>,
+    limits: RowLimits,
+) -> Result<(Run<'a, S>, Plan, Option<u64>), QueryError> {
+    let state = session.state().await?;
+    let last = session.last_row().await?;
+    let mut first = session.first_row(0).await?;
+    if let Some(base) = state.base() {
+        for tier in crate::store::rollup::Tier::ALL {
+            let bucket = session.first_bucket(base.id, tier).await?;
+            let start = bucket.map(|bucket| quarter_start(tier.start(bucket)));
+            first = first.into_iter().chain(start).min();
+        }
+    }
+    let now = micros_since_1970(SystemTime::now());
+    let bounds = Bounds { first: first.unwrap_or(now), end: last.unwrap_or(now) + 1 };
+    let feedback = if assembly.needs_feedback() { session.feedback().await? } else { Vec::new() };
+    let run = Run {
+        session,
+        assembly,
+        bounds,
+        limits,
+        started: Instant::now(),
+        rows_read: 0,
+        feedback: FeedbackMap::new(feedback),
+    };
+    let cuts = assembly.cuts();
+    let mut plan = plan(&state, bounds, &run.all_collects(), &cuts, assembly.needs_feedback());
+    if plan.grain != Grain::Instant
+        && let Some(base) = state.base()
+        && cuts.first().is_some_and(|first| *first >= state.rows_from)
+        && count(run.session, base, &bounds.clamp(&ends(&cuts))).await? <= limits.rows / EXACT_SHARE
+    {
+        // An exact answer from few rows is better than one whose range is cut.
+        plan = plan_rows(&state, bounds, &cuts);
+    }
+    Ok((run, plan, last))
+}
+
+/// Returns the approximate number of requests in a range.
+async fn count(session: &mut impl RollupSession, base: &Subject, cuts: &[u64]) -> Result<u64, QueryError> {
+    let read = SumRead {
+        subject: base.id,
+        spans: Cover::of(base, cuts).spans,
+        only_first: None,
+        only_workspaces: None,
+        by_workspace: false,
+        needs_histograms: false,
+    };
+    Ok(session.sums(&read).await?.iter().map(|sums| sums.totals.requests).sum())
+}
+
+type Found = (Sums, (Vec<Group>, u64, Option<String>), Plan);
+
+impl<S: RollupSession> Run<'_, S> {
+    fn all_collects(&self) -> Vec<Collect> {
+        let mut collects = self.assembly.total_collects();
+        if self.assembly.has_groups() {
+            collects.extend(self.assembly.group_collects(None));
+        }
+        collects
+    }
+
+    async fn from_sums(&mut self, plan: Plan) -> Result<Found, QueryError> {
+        let subjects = plan.subjects.clone().unwrap_or_default();
+        let totals = self.assembly.total_collects();
+        let (of_totals, of_groups) = subjects.split_at(totals.len().min(subjects.len()));
+        let total = self.collect(&totals, of_totals, &plan.cuts).await?;
+        let mut page = (Vec::new(), 0, None);
+        if self.assembly.has_groups() {
+            // The groups are ranked by few large blocks, before the series of those that are returned are read.
+            let groups = self.collect(&self.assembly.group_collects(None), of_groups, &ends(&plan.cuts)).await?;
+            page = self.assembly.page(&groups)?;
+            if self.assembly.has_series() {
+                let only: BTreeSet<GroupKey> = page.0.iter().map(|group| group.values.clone()).collect();
+                let collects = self.assembly.group_collects(Some(only));
+                let series = self.collect(&collects, of_groups, &plan.cuts).await?;
+                self.assembly.add_series(&mut page.0, &series);
+            }
+        }
+        Ok((total, page, plan))
+    }
+
+    async fn collect(&mut self, collects: &[Collect], subjects: &[Subject], cuts: &[u64]) -> Result<Sums, QueryError> {
+        let mut found = Vec::new();
+        for (collect, subject) in collects.iter().zip(subjects) {
+            found.push(self.collect_sums(collect, subject, cuts).await?);
+        }
+        let mut found = found.into_iter();
+        Ok(Sums { sums: found.next().unwrap_or_default(), extras: found.collect() })
+    }
+
+    async fn collect_sums(
+        &mut self,
+        collect: &Collect,
+        subject: &Subject,
+        cuts: &[u64],
+    ) -> Result<Collected, QueryError> {
+        let cuts = self.bounds.clamp(cuts);
+        let cover = Cover::of(subject, &cuts);
+        let workspace = Dimension::from(Field::Workspace);
+        let uses_workspace = collect.dimensions.contains(&workspace)
+            || collect.filters.iter().any(|filter| filter.dimension() == Some(&workspace));
+        let read = SumRead {
+            subject: subject.id,
+            spans: cover.spans,
+            only_first: only(collect, subject.first.as_ref()),
+            only_workspaces: only(collect, Some(&workspace)),
+            by_workspace: uses_workspace,
+            needs_histograms: self.assembly.needs_histograms() && subject.has_histograms(),
+        };
+        let mut collected = Collected::default();
+        for sums in self.session.sums(&read).await? {
+            let value = |dimension: &Dimension| -> Option<String> {
+                let wanted = source(dimension);
+                let stored = if wanted == workspace {
+                    decode(&sums.workspace)
+                } else if subject.first.as_ref() == Some(&wanted) {
+                    decode(&sums.first)
+                } else {
+                    decode(&sums.second)
+                };
+                derived(dimension, stored)
+            };
+            let matches = |filter: &Filter| {
+                filter.dimension().is_none_or(|dimension| filter.matches_value(value(dimension).map(Into::into)))
+            };
+            let key: GroupKey = collect.dimensions.iter().map(value).collect();
+            if collect.filters.iter().all(matches) && collect.includes(&key) {
+                collected.add(key, sums.part, &sums.totals)?;
+            }
+        }
+        let keeps_histograms = subject.has_histograms();
+        for edge in cover.edges {
+            self.collect_rows(
+                edge,
+                &cuts,
+                std::slice::from_ref(collect),
+                std::slice::from_mut(&mut collected),
+                |row| {
+                    let totals = Totals::of(row);
+                    if keeps_histograms { totals } else { totals.without_histograms() }
+                },
+            )
+            .await?;
+        }
+        Ok(collected)
+    }
+
+    async fn from_rows(&mut self, mut plan: Plan) -> Result<Found, QueryError> {
+        let collects = self.all_collects();
+        let mut collected = vec![Collected::default(); collects.len()];
+        let range = (plan.cuts.first().copied().unwrap_or(0), plan.cuts.last().copied().unwrap_or(0));
+        let cut = self.collect_rows(range, &plan.cuts, &collects, &mut collected, Totals::of).await?;
+        if let Some(cut) = cut {
+            // What was read before the limit was reached, from the end of the range.
+            plan.is_cut = true;
+            plan.notes.push(format!(
+                "the answer begins later than the range: the limit of {} rows or {:?} was reached; add a filter on an \
+                 active key, or activate a key",
+                self.limits.rows, self.limits.time
+            ));
+            for start in &mut plan.cuts {
+                *start = (*start).max(cut);
+            }
+        }
+        let mut collected = collected.into_iter();
+        let mut sums = |count: usize| Sums {
+            sums: collected.next().unwrap_or_default(),
+            extras: collected.by_ref().take(count - 1).collect(),
+        };
+        let total = sums(self.assembly.total_collects().len());
+        let mut page = (Vec::new(), 0, None);
+        if self.assembly.has_groups() {
+            let groups = sums(self.assembly.group_collects(None).len());
+            page = self.assembly.page(&groups)?;
+            self.assembly.add_series(&mut page.0, &groups);
+        }
+        Ok((total, page, plan))
+    }
+
+    /// Adds the rows of a range, the latest first. Returns the time before which rows were not read, because a limit was
+    /// reached.
+    async fn collect_rows(
+        &mut self,
+        range: (u64, u64),
+        cuts: &[u64],
+        collects: &[Collect],
+        into: &mut [Collected],
+        totals: impl Fn(&EventRow) -> Totals + Send + Sync,
+    ) -> Result<Option<u64>, QueryError> {
+        let dimensions = collects.iter().flat_map(|collect| &collect.dimensions);
+        let mut read = RowRead::sums(range, self.assembly.filters(), dimensions);
+        if self.assembly.needs_feedback() {
+            read.add_columns(&["trace_id", "client_trace_id"]);
+        }
+        let (feedback, limits, started, read_before) = (&self.feedback, self.limits, self.started, self.rows_read);
+        let mut failure = None;
+        let mut count = 0;
+        let mut cut = None;
+        let mut add = |row: &EventRow| {
+            let totals = totals(row);
+            let pairs = collects.iter().zip(into.iter_mut());
+            pairs.map(|(collect, into)| collect.add_row(row, &totals, feedback, cuts, into)).find_map(Result::err)
+        };
+        // Rows of the same microsecond are added together, so that a limit never separates them.
+        let mut waiting: Vec<EventRow> = Vec::new();
+        self.session
+            .rows(&read, &mut |row| {
+                count += 1;
+                if waiting.first().is_some_and(|first| first.requested_at != row.requested_at) {
+                    failure = waiting.drain(..).find_map(|row| add(&row));
+                    let is_over =
+                        read_before + count > limits.rows || count % 1_024 == 0 && started.elapsed() > limits.time;
+                    if failure.is_none() && is_over {
+                        cut = Some(micros_since_1970(row.requested_at) + 1);
+                    }
+                }
+                if failure.is_some() || cut.is_some() {
+                    return Next::Stop;
+                }
+                waiting.push(row);
+                Next::Continue
+            })
+            .await?;
+        self.rows_read += count;
+        let rest = if cut.is_none() && failure.is_none() { waiting } else { Vec::new() };
+        let failure = failure.or_else(|| rest.into_iter().find_map(|row| add(&row)));
+        failure.map_or(Ok(cut), Err)
+    }
+}
+
+/// Returns the value of a dimension from the value that it is derived from.
+fn derived(dimension: &Dimension, stored: Option<&str>) -> Option<String> {
+    match dimension {
+        Dimension::Field(Field::StatusClass) => {
+            stored.and_then(|status| status.get(..1)).map(|class| format!("{class}xx"))
+        }
+        _ => stored.map(ToOwned::to_owned),
+    }
+}
+
+/// Returns the encoded values of a dimension that can meet the conditions. `None` if that could be many.
+fn only(collect: &Collect, dimension: Option<&Dimension>) -> Option<Vec<String>> {
+    let dimension = dimension?;
+    let filtered = collect.filters.iter().find_map(|filter| match filter {
+        Filter::In(other, values) if other == dimension => {
+            Some(values.iter().map(|value| encode(Some(value))).collect::<BTreeSet<_>>())
+        }
+        _ => None,
+    });
+    let at = collect.dimensions.iter().position(|other| other == dimension);
+    let grouped = at.and_then(|at| {
+        let only = collect.only.as_ref()?;
+        only.iter().map(|key| key.get(at).map(|value| encode(value.as_deref()))).collect::<Option<BTreeSet<_>>>()
+    });
+    let values = match (filtered, grouped) {
+        (Some(one), Some(other)) => one.intersection(&other).cloned().collect(),
+        (Some(one), None) | (None, Some(one)) => one,
+        (None, None) => return None,
+    };
+    Some(values.into_iter().collect())
+}
+
+/// Reads a page of rows, and one row more if there is one.
+pub(crate) async fn run_rows(
+    session: &mut impl RollupSession,
+    read: &RowRead,
+    filters: &[Filter],
+    limit: usize,
+    limits: RowLimits,
+) -> Result<Vec<EventRow>, QueryError> {
+    let started = Instant::now();
+    let mut rows = Vec::new();
+    let mut count = 0_u64;
+    let mut timed_out = false;
+    session
+        .rows(read, &mut |row| {
+            count += 1;
+            if filters.iter().all(|filter| filter.matches(&row)) {
+                rows.push(row);
+            }
+            timed_out = count > limits.rows || count % 1_024 == 0 && started.elapsed() > limits.time;
+            if rows.len() > limit || timed_out { Next::Stop } else { Next::Continue }
+        })
+        .await?;
+    if timed_out && rows.len() <= limit {
+        return Err(QueryError::TimedOut(limits.time));
+    }
+    Ok(rows)
+}

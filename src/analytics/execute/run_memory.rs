@@ -1,0 +1,53 @@
+use jiff::Timestamp;
+
+use crate::{
+    analytics::{Answer, Basis, Grain, QueryError, TimeRange},
+    row::EventRow,
+    store::{Feedback, Totals},
+};
+
+use super::{
+    assembly::{Assembly, Sums},
+    collect::{Collect, Collected},
+    feedback_map::FeedbackMap,
+};
+
+/// Answers a query from all rows of a store.
+pub(crate) fn run_memory(
+    assembly: &Assembly<'_>,
+    rows: &[EventRow],
+    feedback: Vec<Feedback>,
+    range: &TimeRange,
+) -> Result<Answer, QueryError> {
+    let feedback = FeedbackMap::new(if assembly.needs_feedback() { feedback } else { Vec::new() });
+    let cuts = assembly.cuts();
+    let collect = |collects: &[Collect]| -> Result<Sums, QueryError> {
+        let mut collected = vec![Collected::default(); collects.len()];
+        for row in rows {
+            let totals = Totals::of(row);
+            for (collect, into) in collects.iter().zip(&mut collected) {
+                collect.add_row(row, &totals, &feedback, &cuts, into)?;
+            }
+        }
+        let mut collected = collected.into_iter();
+        Ok(Sums { sums: collected.next().unwrap_or_default(), extras: collected.collect() })
+    };
+    let total = collect(&assembly.total_collects())?;
+    let mut page = (Vec::new(), 0, None);
+    if assembly.has_groups() {
+        let groups = collect(&assembly.group_collects(None))?;
+        page = assembly.page(&groups)?;
+        assembly.add_series(&mut page.0, &groups);
+    }
+    let basis = Basis {
+        data_up_to: rows.iter().map(|row| row.requested_at).max().and_then(|time| Timestamp::try_from(time).ok()),
+        from: range.from(),
+        to: range.to(),
+        grain: Grain::Instant,
+        is_exact: true,
+        unpriced_share: None,
+        rows_read: rows.len() as u64,
+        notes: Vec::new(),
+    };
+    Ok(assembly.answer(&total, page, basis, &cuts))
+}

@@ -1,0 +1,100 @@
+//! Work on a session, whichever database it is of.
+
+#![cfg(any(feature = "postgres", feature = "sqlite"))]
+
+use crate::{
+    row::{Dimension, EventRow, Filter},
+    store::rollup::{self, KeptFrom, RollupSession, RowRead},
+};
+
+use super::{
+    Answer, Explanation, Grant, Query, QueryError,
+    execute::{Assembly, RowLimits, explain, run, run_rows},
+};
+
+pub(super) trait Job: Send + 'static {
+    type Output: Send + 'static;
+
+    fn run(self, session: &mut impl RollupSession) -> impl Future<Output = Result<Self::Output, QueryError>> + Send;
+}
+
+pub(super) struct Run(pub(super) Query, pub(super) Grant, pub(super) RowLimits);
+
+impl Job for Run {
+    type Output = Answer;
+
+    async fn run(self, session: &mut impl RollupSession) -> Result<Answer, QueryError> {
+        run(session, &Assembly::new(&self.0, &self.1)?, self.2).await
+    }
+}
+
+pub(super) struct Explain(pub(super) Query, pub(super) Grant, pub(super) RowLimits);
+
+impl Job for Explain {
+    type Output = Explanation;
+
+    async fn run(self, session: &mut impl RollupSession) -> Result<Explanation, QueryError> {
+        explain(session, &Assembly::new(&self.0, &self.1)?, self.2).await
+    }
+}
+
+pub(super) struct Rows {
+    pub(super) read: RowRead,
+    pub(super) filters: Vec<Filter>,
+    pub(super) limit: usize,
+    pub(super) limits: RowLimits,
+}
+
+impl Job for Rows {
+    type Output = Vec<EventRow>;
+
+    async fn run(self, session: &mut impl RollupSession) -> Result<Vec<EventRow>, QueryError> {
+        run_rows(session, &self.read, &self.filters, self.limit, self.limits).await
+    }
+}
+
+pub(super) struct Activate(pub(super) Vec<Dimension>, pub(super) bool);
+
+impl Job for Activate {
+    type Output = ();
+
+    async fn run(self, session: &mut impl RollupSession) -> Result<(), QueryError> {
+        if self.1 {
+            rollup::activate(session, &self.0).await?;
+        } else {
+            rollup::deactivate(session, &self.0).await?;
+        }
+        Ok(())
+    }
+}
+
+pub(super) struct Maintain(pub(super) u64, pub(super) KeptFrom);
+
+impl Job for Maintain {
+    type Output = ();
+
+    async fn run(self, session: &mut impl RollupSession) -> Result<(), QueryError> {
+        rollup::build_rest(session).await?;
+        Ok(rollup::maintain(session, self.0, self.1).await?)
+    }
+}
+
+pub(super) struct Verify(pub(super) u64, pub(super) u64);
+
+impl Job for Verify {
+    type Output = Vec<String>;
+
+    async fn run(self, session: &mut impl RollupSession) -> Result<Vec<String>, QueryError> {
+        Ok(rollup::verify(session, self.0, self.1).await?)
+    }
+}
+
+pub(super) struct Rebuild(pub(super) u64, pub(super) u64);
+
+impl Job for Rebuild {
+    type Output = ();
+
+    async fn run(self, session: &mut impl RollupSession) -> Result<(), QueryError> {
+        Ok(rollup::rebuild(session, self.0, self.1).await?)
+    }
+}

@@ -1,0 +1,44 @@
+use std::time::Duration;
+
+/// For how long rows and sums are kept. Nothing is deleted unless it is set.
+///
+/// Sums of fine buckets are deleted only once coarser ones hold them, so totals stay the same. Blocks of 64 days are kept
+/// forever.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Retention {
+    /// The age at which rows are deleted.
+    pub rows: Option<Duration>,
+    /// The age at which sums of quarter hours and hours are deleted.
+    pub hours: Option<Duration>,
+    /// The age at which sums of days and of eight days are deleted.
+    pub days: Option<Duration>,
+}
+
+impl Retention {
+    /// Keeps everything.
+    pub fn forever() -> Self {
+        Self::default()
+    }
+
+    /// Sets the age at which rows are deleted.
+    #[must_use]
+    pub fn rows(mut self, age: Duration) -> Self {
+        self.rows = Some(age);
+        self
+    }
+
+    /// Sets the age at which sums of quarter hours and hours are deleted.
+    #[must_use]
+    pub fn hours(mut self, age: Duration) -> Self {
+        self.hours = Some(age);
+        self
+    }
+
+    /// Sets the age at which sums of days and of eight days are deleted.
+    #[must_use]
+    pub fn days(mut self, age: Duration) -> Self {
+        self.days = Some(age);
+        self
+    }
+}

@@ -1,0 +1,171 @@
+//! Conditions of queries as SQL, for both databases.
+
+use std::fmt::Write as _;
+
+use crate::row::{Dimension, Field, Filter, Number};
+
+/// A value that is bound to a statement.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Param {
+    Text(String),
+    /// A list of texts. SQLite reads it as JSON.
+    Texts(Vec<String>),
+    BigInt(i64),
+    /// Microseconds since 1970.
+    Time(u64),
+    Id(uuid::Uuid),
+}
+
+/// The differences between the databases.
+pub(super) trait Dialect {
+    /// Returns the placeholder of a parameter, counted from 1, with its type.
+    fn placeholder(&self, number: usize, param: &Param) -> String;
+
+    /// Returns a condition that `expression` is in the list at a placeholder.
+    fn is_in(&self, expression: &str, list: &str) -> String;
+
+    /// Returns a condition that `expression` starts with the text at a placeholder.
+    fn starts_with(&self, expression: &str, prefix: &str) -> String;
+
+    /// Returns the expression for the value of a tag. The key is bound, or validated and quoted.
+    fn tag(&self, key: &str, bind: &mut dyn FnMut(Param) -> String) -> String;
+
+    /// Returns a condition that a tag of an active key has one of the values, if there is an index for it.
+    fn indexed_tag(&self, key: &str, values: &[String], bind: &mut dyn FnMut(Param) -> String) -> Option<String>;
+}
+
+/// A `WHERE` clause, and the values that are bound to it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Conditions {
+    sql: String,
+    pub(super) params: Vec<Param>,
+}
+
+impl Conditions {
+    /// Returns the clause, with the keyword. Empty without conditions.
+    pub(super) fn clause(&self) -> String {
+        if self.sql.is_empty() { String::new() } else { format!("WHERE {}", self.sql) }
+    }
+
+    /// Binds a value, and returns its placeholder.
+    pub(super) fn bind(&mut self, dialect: &dyn Dialect, param: Param) -> String {
+        bind(&mut self.params, dialect, param)
+    }
+
+    /// Adds a condition.
+    pub(super) fn and(&mut self, condition: &str) {
+        let separator = if self.sql.is_empty() { "" } else { " AND " };
+        let _ = write!(self.sql, "{separator}({condition})");
+    }
+
+    /// Adds a filter. Rows that the clause selects are filtered once more in code, so it may select too many.
+    pub(super) fn filter(&mut self, dialect: &dyn Dialect, filter: &Filter) {
+        let params = &mut self.params;
+        let condition = match filter {
+            Filter::In(Dimension::Tag(key), values) => {
+                let indexed = dialect.indexed_tag(key, values, &mut |param| bind(params, dialect, param));
+                indexed.or_else(|| is_in(params, dialect, &Dimension::tag(key), values))
+            }
+            Filter::In(dimension, values) => is_in(params, dialect, dimension, values),
+            Filter::NotIn(dimension, values) => {
+                let value = expression(params, dialect, dimension);
+                is_in(params, dialect, dimension, values).map(|found| format!("{value} IS NULL OR NOT ({found})"))
+            }
+            Filter::Has(dimension) => Some(format!("{} IS NOT NULL", expression(params, dialect, dimension))),
+            Filter::HasNot(dimension) => Some(format!("{} IS NULL", expression(params, dialect, dimension))),
+            Filter::Prefix(dimension, prefix) => {
+                let value = expression(params, dialect, dimension);
+                let prefix = bind(params, dialect, Param::Text(prefix.clone()));
+                Some(dialect.starts_with(&value, &prefix))
+            }
+            Filter::Between(number, min, max) => {
+                let value = number_sql(*number);
+                let mut bound = |operator: &str, limit: &Option<u64>| {
+                    let limit = (*limit)?;
+                    let limit = bind(params, dialect, Param::BigInt(i64::try_from(limit).unwrap_or(i64::MAX)));
+                    Some(format!("{value} {operator} {limit}"))
+                };
+                let bounds: Vec<String> = [bound(">=", min), bound("<=", max)].into_iter().flatten().collect();
+                let known = format!("{value} IS NOT NULL");
+                Some(std::iter::once(known).chain(bounds).collect::<Vec<_>>().join(" AND "))
+            }
+            Filter::Trace(ids) => {
+                let list = bind(params, dialect, Param::Texts(ids.clone()));
+                let [one, other] = ["trace_id", "client_trace_id"].map(|column| dialect.is_in(column, &list));
+                Some(format!("{one} OR {other}"))
+            }
+            Filter::ProviderModel(pairs) => {
+                // Selects other pairs of these providers and models as well.
+                let providers = bind(params, dialect, Param::Texts(pairs.iter().map(|pair| pair.0.clone()).collect()));
+                let models = bind(params, dialect, Param::Texts(pairs.iter().map(|pair| pair.1.clone()).collect()));
+                Some(format!("{} AND {}", dialect.is_in("provider", &providers), dialect.is_in("model", &models)))
+            }
+        };
+        if let Some(condition) = condition {
+            self.and(&condition);
+        }
+    }
+}
+
+fn bind(params: &mut Vec<Param>, dialect: &dyn Dialect, param: Param) -> String {
+    let placeholder = dialect.placeholder(params.len() + 1, &param);
+    params.push(param);
+    placeholder
+}
+
+fn is_in(params: &mut Vec<Param>, dialect: &dyn Dialect, dimension: &Dimension, values: &[String]) -> Option<String> {
+    let value = expression(params, dialect, dimension);
+    Some(match values {
+        [one] => format!("{value} = {}", bind(params, dialect, Param::Text(one.clone()))),
+        many => dialect.is_in(&value, &bind(params, dialect, Param::Texts(many.to_vec()))),
+    })
+}
+
+fn expression(params: &mut Vec<Param>, dialect: &dyn Dialect, dimension: &Dimension) -> String {
+    match dimension {
+        Dimension::Tag(key) => dialect.tag(key, &mut |param| bind(params, dialect, param)),
+        Dimension::Field(field) => field_sql(*field).to_owned(),
+    }
+}
+
+/// Returns the expression for the text of a field, in both databases.
+const fn field_sql(field: Field) -> &'static str {
+    match field {
+        Field::Provider => "provider",
+        Field::Model => "model",
+        Field::RequestModel => "request_model",
+        Field::Operation => "operation",
+        Field::ServiceTier => "service_tier",
+        Field::Method => "request_method",
+        Field::Path => "request_path",
+        Field::Route => "route",
+        Field::Host => "host",
+        Field::Status => "CAST(status_code AS TEXT)",
+        Field::StatusClass => "CAST(status_code / 100 AS TEXT) || 'xx'",
+        Field::Outcome => "outcome",
+        Field::IsError => "CASE WHEN is_error THEN 'true' ELSE 'false' END",
+        Field::Rejection => "rejection",
+        Field::LimitRule => "limit_rule",
+        Field::ApiKey => "api_key",
+        Field::Workspace => "workspace",
+        Field::VirtualKey => "virtual_key",
+        Field::CostStatus => "cost_status",
+        Field::UsageStatus => "usage_status",
+        Field::TraceId => "trace_id",
+        Field::ClientTraceId => "client_trace_id",
+        Field::SpanId => "span_id",
+        Field::SpanName => "span_name",
+        Field::SpanPath => "span_path",
+    }
+}
+
+const fn number_sql(number: Number) -> &'static str {
+    match number {
+        Number::CostNanos => "total_cost_nanos",
+        Number::TotalTokens => "coalesce(input_tokens + output_tokens, input_tokens, output_tokens)",
+        Number::InputTokens => "input_tokens",
+        Number::OutputTokens => "output_tokens",
+        Number::LatencyMs => "response_time_ms",
+        Number::Status => "status_code",
+    }
+}

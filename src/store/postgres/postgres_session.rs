@@ -1,0 +1,186 @@
+use std::time::{Duration, SystemTime};
+
+use crate::{
+    row::{ColumnKind, EventRow, SCHEMA},
+    store::{
+        Feedback, StoreError,
+        conditions::{Conditions, Param},
+        rollup::{
+            FoundSums, Next, OnRow, RollupBatch, RollupSession, RollupState, RowRead, Subject, SumRead, Tier,
+            Transaction,
+        },
+    },
+    time::micros_since_1970,
+};
+use tokio_postgres::types::ToSql;
+
+use super::{
+    dialect::PostgresDialect, failure::Failure, feedback, keys, locks::ACTIVATION_LOCK, rollups, rows::value,
+    server::Server, server::Session,
+};
+
+/// The number of rows that are fetched at a time.
+const FETCHED_ROWS: usize = 2_000;
+/// The time after which the server gives up on a read.
+const READ_TIMEOUT: &str = "30s";
+
+/// A connection for reads and for changes of sums.
+pub(crate) struct PostgresSession {
+    server: Server,
+    session: Session,
+}
+
+impl PostgresSession {
+    pub(super) async fn open(server: &Server) -> Result<Self, StoreError> {
+        let session = server.open().await.map_err(|failure| failure.during("connect to", &server.name))?;
+        Ok(Self { server: server.clone(), session })
+    }
+
+    fn read<T, E: Into<Failure>>(&self, result: Result<T, E>) -> Result<T, StoreError> {
+        result.map_err(|error| error.into().during("read from", &self.server.name))
+    }
+
+    fn written<T, E: Into<Failure>>(&self, result: Result<T, E>) -> Result<T, StoreError> {
+        result.map_err(|error| error.into().during("write sums to", &self.server.name))
+    }
+
+    async fn try_rows(&self, read: &RowRead, on_row: &mut OnRow<'_>) -> Result<(), Failure> {
+        let dialect = PostgresDialect { indexed: keys::indexed(&self.session).await? };
+        let mut conditions = Conditions::default();
+        for (operator, micros) in [(">=", read.from), ("<", read.to)] {
+            let time = conditions.bind(&dialect, Param::Time(micros));
+            conditions.and(&format!("requested_at {operator} {time}"));
+        }
+        for filter in &read.filters {
+            conditions.filter(&dialect, filter);
+        }
+        let (operator, order) = if read.is_newest_first { ("<", "DESC") } else { (">", "ASC") };
+        if let Some((micros, id)) = read.after {
+            let time = conditions.bind(&dialect, Param::Time(micros));
+            let id = conditions.bind(&dialect, Param::Id(id));
+            conditions.and(&format!("(requested_at, id) {operator} ({time}, {id})"));
+        }
+        let columns = read.columns.iter().filter_map(|at| SCHEMA.get(*at)).map(|column| match column.kind {
+            ColumnKind::Json => format!("{}::text", column.name),
+            _ => column.name.to_owned(),
+        });
+        // The rows are fetched in portions, so that reading can stop at any row.
+        let declare = format!(
+            "DECLARE tagging_rows NO SCROLL CURSOR FOR
+             SELECT {} FROM tagging_events {} ORDER BY requested_at {order}, id {order}",
+            columns.collect::<Vec<_>>().join(", "),
+            conditions.clause()
+        );
+        let parameters: Vec<Box<dyn ToSql + Sync + Send>> = conditions.params.into_iter().map(parameter).collect();
+        let parameters: Vec<&(dyn ToSql + Sync)> =
+            parameters.iter().map(|parameter| -> &(dyn ToSql + Sync) { &**parameter }).collect();
+        self.session.execute(&declare, &parameters).await?;
+        let fetch = self.session.prepare(&format!("FETCH FORWARD {FETCHED_ROWS} FROM tagging_rows")).await?;
+        loop {
+            let rows = self.session.query(&fetch, &[]).await?;
+            for row in &rows {
+                let mut event = EventRow::blank();
+                for (place, position) in read.columns.iter().enumerate() {
+                    let Some(column) = SCHEMA.get(*position) else { continue };
+                    event.set(*position, value(row, place, column.kind)?)?;
+                }
+                if on_row(event) == Next::Stop {
+                    self.session.batch_execute("CLOSE tagging_rows").await?;
+                    return Ok(());
+                }
+            }
+            if rows.len() < FETCHED_ROWS {
+                self.session.batch_execute("CLOSE tagging_rows").await?;
+                return Ok(());
+            }
+        }
+    }
+
+    async fn row_time(&self, statement: &str, from: u64) -> Result<Option<u64>, Failure> {
+        let row = self.session.query_one(statement, &[&time_of(from)]).await?;
+        Ok(row.try_get::<_, Option<SystemTime>>(0)?.map(micros_since_1970))
+    }
+}
+
+fn time_of(micros: u64) -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_micros(micros)
+}
+
+fn parameter(param: Param) -> Box<dyn ToSql + Sync + Send> {
+    match param {
+        Param::Text(text) => Box::new(text),
+        Param::Texts(texts) => Box::new(texts),
+        Param::BigInt(number) => Box::new(number),
+        Param::Time(micros) => Box::new(time_of(micros)),
+        Param::Id(id) => Box::new(id) as Box<dyn ToSql + Sync + Send>,
+    }
+}
+
+impl RollupSession for PostgresSession {
+    async fn begin(&mut self, transaction: Transaction) -> Result<(), StoreError> {
+        let statement = match transaction {
+            Transaction::Snapshot => format!(
+                "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = '{READ_TIMEOUT}'"
+            ),
+            // Writers hold this lock shared, from before they read the subjects until their rows are committed.
+            Transaction::Exclusive => {
+                format!("BEGIN ISOLATION LEVEL READ COMMITTED; SELECT pg_advisory_xact_lock({ACTIVATION_LOCK})")
+            }
+        };
+        self.read(self.session.batch_execute(&statement).await)
+    }
+
+    async fn commit(&mut self) -> Result<(), StoreError> {
+        self.written(self.session.batch_execute("COMMIT").await)
+    }
+
+    async fn state(&mut self) -> Result<RollupState, StoreError> {
+        self.read(rollups::state(&self.session).await)
+    }
+
+    async fn sums(&mut self, read: &SumRead) -> Result<Vec<FoundSums>, StoreError> {
+        self.read(rollups::sums(&self.session, read).await)
+    }
+
+    async fn rows(&mut self, read: &RowRead, on_row: &mut OnRow<'_>) -> Result<(), StoreError> {
+        self.read(self.try_rows(read, on_row).await)
+    }
+
+    async fn first_row(&mut self, from: u64) -> Result<Option<u64>, StoreError> {
+        let statement = "SELECT min(requested_at) FROM tagging_events WHERE requested_at >= $1";
+        self.read(self.row_time(statement, from).await)
+    }
+
+    async fn last_row(&mut self) -> Result<Option<u64>, StoreError> {
+        let statement = "SELECT max(requested_at) FROM tagging_events WHERE requested_at >= $1";
+        self.read(self.row_time(statement, 0).await)
+    }
+
+    async fn feedback(&mut self) -> Result<Vec<Feedback>, StoreError> {
+        self.read(feedback::latest(&self.session).await)
+    }
+
+    async fn first_bucket(&mut self, subject: i32, tier: Tier) -> Result<Option<i64>, StoreError> {
+        self.read(rollups::first_bucket(&self.session, subject, tier).await)
+    }
+
+    async fn add(&mut self, batch: &RollupBatch) -> Result<(), StoreError> {
+        self.written(rollups::add(&self.session, batch).await)
+    }
+
+    async fn save(&mut self, subject: &Subject) -> Result<(), StoreError> {
+        self.written(rollups::save(&self.session, subject).await)
+    }
+
+    async fn forget(&mut self, subject: i32) -> Result<(), StoreError> {
+        self.written(rollups::forget(&self.session, subject).await)
+    }
+
+    async fn remove(&mut self, subject: i32, tier: Tier, from: i64, to: i64) -> Result<(), StoreError> {
+        self.written(rollups::remove(&self.session, subject, tier, from, to).await)
+    }
+
+    async fn fold(&mut self, subject: i32, finer: Tier, coarser: Tier, from: i64, to: i64) -> Result<(), StoreError> {
+        self.written(rollups::fold(&self.session, subject, finer, coarser, from, to).await)
+    }
+}

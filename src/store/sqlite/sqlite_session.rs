@@ -1,0 +1,174 @@
+use rusqlite::{Connection, params_from_iter, types::Value as Stored};
+
+use crate::{
+    row::{EventRow, SCHEMA},
+    store::{
+        Feedback, StoreError,
+        conditions::{Conditions, Param},
+        rollup::{
+            FoundSums, Next, OnRow, RollupBatch, RollupSession, RollupState, RowRead, Subject, SumRead, Tier,
+            Transaction,
+        },
+    },
+    time::micros_since_1970,
+};
+
+use super::{
+    database_file::{DatabaseFile, time_text},
+    dialect::SqliteDialect,
+    feedback, keys, rollups,
+    rows::{id_text, value},
+};
+
+/// A connection for reads and for changes of sums. Its futures never wait, so the thread that polls them is blocked.
+pub(crate) struct SqliteSession {
+    file: DatabaseFile,
+    db: Connection,
+}
+
+impl SqliteSession {
+    pub(super) fn open(file: &DatabaseFile) -> Result<Self, StoreError> {
+        let db = file.connect().map_err(file.error("open"))?;
+        Ok(Self { file: file.clone(), db })
+    }
+
+    fn try_rows(&self, read: &RowRead, on_row: &mut OnRow<'_>) -> rusqlite::Result<Result<(), StoreError>> {
+        let dialect = SqliteDialect { indexed: keys::indexed(&self.db)? };
+        let mut conditions = Conditions::default();
+        for (operator, micros) in [(">=", read.from), ("<", read.to)] {
+            let time = conditions.bind(&dialect, Param::Time(micros));
+            conditions.and(&format!("requested_at {operator} {time}"));
+        }
+        for filter in &read.filters {
+            conditions.filter(&dialect, filter);
+        }
+        let (operator, order) = if read.is_newest_first { ("<", "DESC") } else { (">", "ASC") };
+        if let Some((micros, id)) = read.after {
+            let time = conditions.bind(&dialect, Param::Time(micros));
+            let id = conditions.bind(&dialect, Param::Id(id));
+            conditions.and(&format!("(requested_at, id) {operator} ({time}, {id})"));
+        }
+        let columns: Vec<&str> =
+            read.columns.iter().filter_map(|at| SCHEMA.get(*at)).map(|column| column.name).collect();
+        let mut select = self.db.prepare(&format!(
+            "SELECT {} FROM tagging_events {} ORDER BY requested_at {order}, id {order}",
+            columns.join(", "),
+            conditions.clause()
+        ))?;
+        let mut found = select.query(params_from_iter(conditions.params.iter().map(stored)))?;
+        while let Some(row) = found.next()? {
+            let mut event = EventRow::blank();
+            for (place, position) in read.columns.iter().enumerate() {
+                let Some(column) = SCHEMA.get(*position) else { continue };
+                let found = row.get_ref(place)?;
+                let Some(value) = value(column.kind, found) else {
+                    let error = format!("column {} holds {found:?}", column.name);
+                    return Ok(Err(StoreError::database(self.operation("read events from"), error)));
+                };
+                if let Err(error) = event.set(*position, value) {
+                    return Ok(Err(StoreError::database(self.operation("read events from"), error)));
+                }
+            }
+            if on_row(event) == Next::Stop {
+                break;
+            }
+        }
+        Ok(Ok(()))
+    }
+
+    fn operation(&self, operation: &str) -> String {
+        format!("{operation} {}", self.file.path.display())
+    }
+
+    fn row_time(&self, sql: &str, from: u64) -> rusqlite::Result<Option<u64>> {
+        let time: Option<String> = self.db.query_row(sql, [time_of(from)], |row| row.get(0))?;
+        Ok(time.and_then(|text| humantime::parse_rfc3339(&text).ok()).map(micros_since_1970))
+    }
+
+    /// Adds the operation and the path to an error.
+    fn reading<T>(&self, result: rusqlite::Result<T>) -> Result<T, StoreError> {
+        result.map_err(self.file.error("read sums from"))
+    }
+
+    fn writing<T>(&self, result: rusqlite::Result<T>) -> Result<T, StoreError> {
+        result.map_err(self.file.error("write sums to"))
+    }
+}
+
+fn time_of(micros: u64) -> String {
+    time_text(std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_micros(micros))
+}
+
+fn stored(param: &Param) -> Stored {
+    match param {
+        Param::Text(text) => text.clone().into(),
+        Param::Texts(texts) => serde_json::Value::from(texts.clone()).to_string().into(),
+        Param::BigInt(number) => (*number).into(),
+        // The year 10000 is the end of all ranges, and would sort before other years.
+        Param::Time(micros) if *micros > crate::time::LAST_MICRO => "9999-12-31T23:59:60Z".to_owned().into(),
+        Param::Time(micros) => time_of(*micros).into(),
+        Param::Id(id) => id_text(*id, &mut uuid::Uuid::encode_buffer()).to_owned().into(),
+    }
+}
+
+impl RollupSession for SqliteSession {
+    async fn begin(&mut self, transaction: Transaction) -> Result<(), StoreError> {
+        let statement = match transaction {
+            Transaction::Snapshot => "BEGIN",
+            Transaction::Exclusive => "BEGIN IMMEDIATE",
+        };
+        self.reading(self.db.execute_batch(statement))
+    }
+
+    async fn commit(&mut self) -> Result<(), StoreError> {
+        self.writing(self.db.execute_batch("COMMIT"))
+    }
+
+    async fn state(&mut self) -> Result<RollupState, StoreError> {
+        self.reading(rollups::state(&self.db))
+    }
+
+    async fn sums(&mut self, read: &SumRead) -> Result<Vec<FoundSums>, StoreError> {
+        self.reading(rollups::sums(&self.db, read))
+    }
+
+    async fn rows(&mut self, read: &RowRead, on_row: &mut OnRow<'_>) -> Result<(), StoreError> {
+        self.reading(self.try_rows(read, on_row))?
+    }
+
+    async fn first_row(&mut self, from: u64) -> Result<Option<u64>, StoreError> {
+        self.reading(self.row_time("SELECT min(requested_at) FROM tagging_events WHERE requested_at >= ?1", from))
+    }
+
+    async fn last_row(&mut self) -> Result<Option<u64>, StoreError> {
+        self.reading(self.row_time("SELECT max(requested_at) FROM tagging_events WHERE requested_at >= ?1", 0))
+    }
+
+    async fn feedback(&mut self) -> Result<Vec<Feedback>, StoreError> {
+        self.reading(feedback::latest(&self.db))
+    }
+
+    async fn first_bucket(&mut self, subject: i32, tier: Tier) -> Result<Option<i64>, StoreError> {
+        self.reading(rollups::first_bucket(&self.db, subject, tier))
+    }
+
+    async fn add(&mut self, batch: &RollupBatch) -> Result<(), StoreError> {
+        self.writing(rollups::add(&self.db, batch))
+    }
+
+    async fn save(&mut self, subject: &Subject) -> Result<(), StoreError> {
+        self.writing(rollups::save(&self.db, subject))
+    }
+
+    async fn forget(&mut self, subject: i32) -> Result<(), StoreError> {
+        self.writing(rollups::forget(&self.db, subject))
+    }
+
+    async fn remove(&mut self, subject: i32, tier: Tier, from: i64, to: i64) -> Result<(), StoreError> {
+        self.writing(rollups::remove(&self.db, subject, tier, from, to))
+    }
+
+    async fn fold(&mut self, subject: i32, finer: Tier, coarser: Tier, from: i64, to: i64) -> Result<(), StoreError> {
+        self.writing(rollups::fold(&self.db, subject, finer, coarser, from, to))
+    }
+}
