@@ -99,6 +99,8 @@ const FIELDS: &[Field] = fields! {
     "llm.cost_usd", "LlmCall::cost", ["total_cost_nanos", "total_cost"], |event| usd(llm(event).cost());
     "llm.input_cost_usd", "LlmCall::input_cost", ["input_cost_nanos", "input_cost"], |event| usd(llm(event).input_cost());
     "llm.output_cost_usd", "LlmCall::output_cost", ["output_cost_nanos", "output_cost"], |event| usd(llm(event).output_cost());
+    "llm.cost_lines", "LlmCall::cost_lines", ["cost_lines"], |event| serde_json::to_value(llm(event).cost_lines()).unwrap();
+    "llm.cache_savings_usd", "LlmCall::cache_savings", ["cache_savings_nanos"], |event| serde_json::to_value(llm(event).cache_savings()).unwrap();
     "llm.price_source", "LlmCall::price_source", ["price_source"], |event| json!(llm(event).price_source());
     "llm.calls", "LlmCall::calls", ["llm_calls"], |event| json!(llm(event).calls());
     "llm.models", "LlmCall::models", [], |event| serde_json::to_value(llm(event).models()).unwrap();

@@ -105,6 +105,30 @@ fi
 SDKS_PYTHON="$SDKS/venv/bin/python" SDKS_NODE=$SDKS cargo test --test analytics_sdks -- --ignored ||
     fail "the analytics API does not serve the SDKs as expected"
 
+step "FOCUS files checked by focus-validator"
+FOCUS=$CARGO_TARGET_DIR/focus
+if ! "$FOCUS/venv/bin/python" -W ignore -c 'import focus_validator' 2>/dev/null; then
+    rm -rf "$FOCUS/venv"
+    # The versions that the validator depends on install on Python 3.11.
+    "$(command -v python3.11 || command -v python3)" -m venv "$FOCUS/venv" ||
+        fail "cannot create a Python environment in $FOCUS"
+    "$FOCUS/venv/bin/pip" install -q --disable-pip-version-check focus-validator==1.0.0 'multimethod<2' ||
+        fail "cannot install focus-validator from PyPI"
+fi
+FOCUS_PYTHON="$FOCUS/venv/bin/python" cargo test --test focus -- --ignored ||
+    fail "the validator rejects the FOCUS export"
+step "exports read by DuckDB, and of a million rows"
+DUCKDB=$CARGO_TARGET_DIR/duckdb
+if ! "$DUCKDB/venv/bin/python" -c 'import duckdb' 2>/dev/null; then
+    rm -rf "$DUCKDB/venv"
+    python3 -m venv "$DUCKDB/venv" || fail "cannot create a Python environment in $DUCKDB"
+    "$DUCKDB/venv/bin/pip" install -q --disable-pip-version-check duckdb==2.0.1 ||
+        fail "cannot install duckdb from PyPI"
+fi
+DUCKDB_PYTHON="$DUCKDB/venv/bin/python" cargo test --test analytics_export -- --ignored ||
+    fail "DuckDB finds other sums in an exported Parquet file"
+cargo test --lib --all-features analytics::export -- --ignored || fail "exports do not take constant memory"
+
 step "usage and prices compared with the Python package genai-prices"
 ORACLE=$CARGO_TARGET_DIR/oracle
 if ! "$ORACLE/venv/bin/python" -c 'import genai_prices' 2>/dev/null; then
@@ -123,7 +147,7 @@ ORACLE_CASES="$ORACLE/cases" cargo test --test oracle -- --ignored --nocapture |
     fail "usage or prices differ from those of genai-prices"
 
 step examples
-for example in axum_router governed hyper_server unit_test custom_sink budget durable_spool outbound queue postgres_store otel_collector otel_tracing; do
+for example in axum_router governed hyper_server unit_test custom_sink budget usage_report durable_spool outbound queue postgres_store otel_collector otel_tracing; do
     printf -- '-- %s\n' "$example"
     cargo run -q --example "$example" --features full || fail "the example $example failed"
 done
@@ -132,7 +156,7 @@ printf -- '-- %s\n' tagging
 cargo run -q --example tagging --features full -- key new web >/dev/null || fail "the example tagging failed"
 
 step "short runs of the benchmarks"
-for bench in layer usage stores delivery otel registry; do
+for bench in layer usage stores analytics delivery otel registry; do
     cargo bench --manifest-path benches/Cargo.toml --bench "$bench" -- --smoke || fail "the benchmark $bench failed"
 done
 

@@ -83,7 +83,7 @@ store_suite!([], open);
 fn store(name: &str) -> (TempFolder, PathBuf, SqliteStore) {
     let folder = TempFolder::new(&format!("sqlite-{name}"));
     let path = folder.file("events.db");
-    let store = SqliteStore::open(&path).unwrap();
+    let store = SqliteStore::open(&path).unwrap().active_keys(Vec::<String>::new());
     store.migrate().unwrap();
     (folder, path, store)
 }

@@ -5,7 +5,10 @@
 //! | `LISTEN` | address to listen on | `127.0.0.1:8787` |
 //! | `UPSTREAM` | base URL to forward requests to, `http` or `https` | the built-in demo provider responds |
 //! | `EVENTS` | path of a JSON Lines file to append events to, or `-` for standard output. SIGHUP reopens the file | `-` |
-//! | `STORE` | store for events: `sqlite:<path>`, a `postgres://` URL, or `none` | `sqlite:events.db` |
+//! | `STORE` | store for events: `sqlite:<path>`, a `postgres://` URL, or `none` | `sqlite:events.db`; without `UPSTREAM`, the store of the demo |
+//! | `ADMIN_KEY` | organization-wide key of the admin API below `/tagging/`, in `x-portkey-api-key` or as a bearer token | `/tagging` is forwarded like any path; the demo on a loopback address generates a key and prints it |
+//! | `PUBLIC_URL` | external base URL of the gateway, for links | `http://` and the address |
+//! | `DEMO_HISTORY` | `off` starts the demo without synthetic requests | `on` |
 //! | `SPOOL` | folder that keeps events until they are stored, so that even `kill -9` loses none | no spool |
 //! | `METADATA_KEY_CASE` | case of keys from prefixed headers: `lower` (`user-id`) or `title` (`User-Id`) | `lower` |
 //! | `CONFIG` | path of a TOML or JSON file with API keys, workspaces, contracts, and virtual keys, such as `gateway.toml` next to this file. It is reloaded when it changes, and on SIGHUP | callers are not identified |
@@ -15,6 +18,9 @@
 //! | `METADATA_PRECEDENCE` | `strict` (keys and workspaces override the client) or `legacy` (the client overrides them) | `strict` |
 //! | `INCLUDE_USAGE` | `on` requests usage for OpenAI streams if the client did not, and hides it from the client | `off` |
 //! | `TAGGING` | `off` runs the bare proxy, for comparison | `on` |
+//!
+//! The gateway runs as a demo if neither `UPSTREAM` nor `STORE` is set. Its store is a temporary SQLite file, which is removed
+//! at the end, and it gets 30 days of synthetic requests. No other store ever does.
 
 use std::{env, fmt, fs, net::SocketAddr, time::Duration};
 
@@ -28,6 +34,11 @@ use tower_tagging::{
     usage::UsageTap,
 };
 
+use crate::{
+    admin::{Admin, AdminKey, Store},
+    demo_store::DemoStore,
+};
+
 /// The interval at which the file of `CONFIG` is looked at.
 const WATCH_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -36,6 +47,8 @@ pub(crate) struct Config {
     pub(crate) upstream: Option<Uri>,
     pub(crate) tagging: Option<Tagging>,
     pub(crate) includes_usage: bool,
+    /// The external URL of the gateway, if it is known.
+    pub(crate) public_url: Option<Uri>,
 }
 
 /// The layer, and what the gateway shares with it.
@@ -45,6 +58,10 @@ pub(crate) struct Tagging {
     pub(crate) events: Option<JsonLinesSink>,
     /// The callers, if there is a configuration file.
     pub(crate) registry: Option<Registry>,
+    /// The admin API, if there is one.
+    pub(crate) admin: Option<Admin>,
+    /// The temporary store, if the gateway runs as a demo.
+    pub(crate) demo: Option<DemoStore>,
 }
 
 impl Config {
@@ -54,21 +71,29 @@ impl Config {
         let listen = listen
             .parse()
             .map_err(|_| format!("LISTEN: invalid address {listen:?}: expected one such as 127.0.0.1:8787"))?;
-        let upstream = variable("UPSTREAM")?.map(|url| parse_upstream(&url)).transpose()?;
-        let tagging = match variable("TAGGING")?.as_deref() {
-            None | Some("on") => Some(tagging(upstream.as_ref())?),
-            Some("off") if variable("CONFIG")?.is_some() => {
-                return Err("TAGGING: \"off\" would disable the registry of CONFIG".to_owned());
-            }
-            Some("off") => None,
-            Some(word) => return Err(format!("TAGGING: invalid value {word:?}: expected \"on\" or \"off\"")),
+        let upstream = base_url("UPSTREAM", "https://api.openai.com")?;
+        let public_url = base_url("PUBLIC_URL", "https://llm.example.com")?;
+        let includes_usage = switch("INCLUDE_USAGE", false)?;
+        let tagging = if switch("TAGGING", true)? {
+            Some(tagging(listen, upstream.as_ref(), public_url.as_ref())?)
+        } else if variable("CONFIG")?.is_some() {
+            return Err("TAGGING: \"off\" would disable the registry of CONFIG".to_owned());
+        } else if variable("ADMIN_KEY")?.is_some() {
+            return Err("ADMIN_KEY: with TAGGING=off, there are no events to read".to_owned());
+        } else {
+            None
         };
-        let includes_usage = match variable("INCLUDE_USAGE")?.as_deref() {
-            None | Some("off") => false,
-            Some("on") => true,
-            Some(word) => return Err(format!("INCLUDE_USAGE: invalid value {word:?}: expected \"on\" or \"off\"")),
-        };
-        Ok(Self { listen, upstream, tagging, includes_usage })
+        Ok(Self { listen, upstream, tagging, includes_usage, public_url })
+    }
+}
+
+/// Returns whether a variable is `on` or `off`.
+fn switch(name: &str, default: bool) -> Result<bool, String> {
+    match variable(name)?.as_deref() {
+        None => Ok(default),
+        Some("on") => Ok(true),
+        Some("off") => Ok(false),
+        Some(word) => Err(format!("{name}: invalid value {word:?}: expected \"on\" or \"off\"")),
     }
 }
 
@@ -81,12 +106,14 @@ fn variable(name: &str) -> Result<Option<String>, String> {
     }
 }
 
-fn parse_upstream(url: &str) -> Result<Uri, String> {
-    let invalid = || format!("UPSTREAM: invalid base URL {url:?}: expected one such as https://api.openai.com");
+/// Reads the URL of a server, or of a folder on it.
+fn base_url(name: &str, example: &str) -> Result<Option<Uri>, String> {
+    let Some(url) = variable(name)? else { return Ok(None) };
+    let invalid = || format!("{name}: invalid base URL {url:?}: expected one such as {example}");
     let uri: Uri = url.parse().map_err(|_| invalid())?;
     // The gateway prints the URL, and does not send credentials from it.
     if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
-        return Err("UPSTREAM: credentials in the base URL are not supported".to_owned());
+        return Err(format!("{name}: credentials in the base URL are not supported"));
     }
     let is_http = matches!(uri.scheme_str(), Some("http" | "https"));
     let host = uri.host().unwrap_or_default();
@@ -95,26 +122,44 @@ fn parse_upstream(url: &str) -> Result<Uri, String> {
     let has_no_port = uri.authority().is_some_and(|authority| authority.as_str() == host);
     let has_valid_port = has_no_port || uri.port_u16().is_some_and(|port| port > 0);
     let is_base = uri.query().is_none() && !url.contains('#');
-    if is_http && has_host && has_valid_port && is_base { Ok(uri) } else { Err(invalid()) }
+    if is_http && has_host && has_valid_port && is_base { Ok(Some(uri)) } else { Err(invalid()) }
 }
 
-fn tagging(upstream: Option<&Uri>) -> Result<Tagging, String> {
+fn tagging(listen: SocketAddr, upstream: Option<&Uri>, public_url: Option<&Uri>) -> Result<Tagging, String> {
     let path = variable("EVENTS")?.filter(|path| path != "-");
     let events = path.map(JsonLinesSink::file).transpose().map_err(|error| format!("EVENTS: {error}"))?;
     let metadata = MetadataLayer::builder().with_env().strip_headers(StripHeaders::Dialects);
     let registry = variable("CONFIG")?.map(|path| registry(&path)).transpose()?;
     let mut sinks = Fanout::new().with(events.clone().unwrap_or_else(JsonLinesSink::stdout));
-    if let Some(store) = store()? {
-        sinks = sinks.with(store);
+    let Stored { store, sink, demo } = stored(upstream.is_none())?;
+    if let Some(sink) = sink {
+        sinks = sinks.with(sink);
     }
     check_files()?;
+    let key = admin_key(listen, demo.is_some(), store.is_some())?;
+    let admin = key.zip(store).map(|(key, store)| Admin {
+        key,
+        store,
+        registry: registry.clone(),
+        public_url: public_url.cloned(),
+    });
     let mut usage = UsageTap::new();
     if let Some(upstream) = upstream {
         usage = usage.upstream(upstream.clone());
     }
     let layer = TaggingLayer::builder().metadata(metadata).usage(usage).events(EventLayer::new(sinks)).build();
     let layer = layer.map_err(|error| error.to_string())?;
-    Ok(Tagging { layer, events, registry })
+    Ok(Tagging { layer, events, registry, admin, demo })
+}
+
+/// Returns the key of the admin API, if there is one.
+fn admin_key(listen: SocketAddr, is_demo: bool, has_store: bool) -> Result<Option<AdminKey>, String> {
+    match variable("ADMIN_KEY")? {
+        Some(_) if !has_store => Err("ADMIN_KEY: with STORE=none, there are no events to read".to_owned()),
+        Some(key) => AdminKey::new(key).map(Some),
+        None if is_demo && listen.ip().to_canonical().is_loopback() => AdminKey::generate().map(Some),
+        None => Ok(None),
+    }
 }
 
 /// Loads the configuration file. An error has one line per problem.
@@ -154,12 +199,28 @@ pub(crate) fn checked() -> Option<Result<String, String>> {
     check().transpose()
 }
 
-/// Opens the store, if one is configured, and creates its tables if needed.
-fn store() -> Result<Option<Queued>, String> {
-    let url = variable("STORE")?.unwrap_or_else(|| "sqlite:events.db".to_owned());
+/// A store, and the sink that writes to it.
+struct Stored {
+    store: Option<Store>,
+    sink: Option<Queued>,
+    demo: Option<DemoStore>,
+}
+
+/// Opens the store, if there is one, and creates its tables if needed.
+fn stored(has_no_upstream: bool) -> Result<Stored, String> {
+    let has_history = switch("DEMO_HISTORY", true)?;
+    let url = match variable("STORE")? {
+        None if has_no_upstream => {
+            let demo = DemoStore::create(has_history)?;
+            let store = demo.store.clone();
+            let sink = spooled("sqlite", store.writer())?;
+            return Ok(Stored { store: Some(Store::Sqlite(store)), sink: Some(sink), demo: Some(demo) });
+        }
+        url => url.unwrap_or_else(|| "sqlite:events.db".to_owned()),
+    };
     if url == "none" {
         return match variable("SPOOL")? {
-            None => Ok(None),
+            None => Ok(Stored { store: None, sink: None, demo: None }),
             Some(_) => Err("SPOOL: a spool needs a STORE".to_owned()),
         };
     }
@@ -167,7 +228,8 @@ fn store() -> Result<Option<Queued>, String> {
     if let Some(path) = url.strip_prefix("sqlite:") {
         let store = SqliteStore::open(path).map_err(|error| invalid(&error))?;
         store.migrate().map_err(|error| invalid(&error))?;
-        return spooled("sqlite", store.writer()).map(Some);
+        let sink = spooled("sqlite", store.writer())?;
+        return Ok(Stored { store: Some(Store::Sqlite(store)), sink: Some(sink), demo: None });
     }
     if url.starts_with("postgres://") || url.starts_with("postgresql://") {
         let store = PostgresStore::from_url(&url).map_err(|error| invalid(&error))?;
@@ -177,7 +239,8 @@ fn store() -> Result<Option<Queued>, String> {
             // The server may be down for now. Events wait in the queue, and the tables usually exist already.
             eprintln!("gateway: STORE: {error}");
         }
-        return spooled("postgres", store.writer()).map(Some);
+        let sink = spooled("postgres", store.writer())?;
+        return Ok(Stored { store: Some(Store::Postgres(store)), sink: Some(sink), demo: None });
     }
     // The value may contain a password, so the error does not quote it.
     Err("STORE: invalid value: expected \"sqlite:<path>\", a postgres:// URL, or \"none\"".to_owned())

@@ -4,18 +4,31 @@
 //! cargo run --example gateway --features full
 //! ```
 //!
-//! Without `UPSTREAM`, a built-in demo provider responds, so no server, key, or network is needed. Events are written
-//! to standard output, and messages for humans to standard error. `config.rs` lists the environment variables, and
+//! Without `UPSTREAM`, a built-in demo provider responds, so no server, key, or network is needed. Without `STORE` as well,
+//! this is a demo: it adds 30 days of synthetic requests to a temporary store, and prints a key for its admin API. Events are
+//! written to standard output, and messages for humans to standard error. `config.rs` lists the environment variables, and
 //! `gateway.toml` shows a configuration file with API keys, contracts, and provider credentials.
 
+mod admin;
 mod config;
 mod demo;
+mod demo_history;
+mod demo_request;
+mod demo_store;
 mod proxy;
+mod random;
 
-use std::{future::IntoFuture, process::ExitCode, time::Duration};
+use std::{
+    future::IntoFuture,
+    net::SocketAddr,
+    process::ExitCode,
+    time::{Duration, SystemTime},
+};
 
+use admin::AdminKey;
 use axum::{Router, serve::ListenerExt};
 use config::{Config, Tagging};
+use demo_store::DemoStore;
 use tokio::{net::TcpListener, runtime::Runtime};
 use tower_tagging::{
     TaggingLayer,
@@ -63,12 +76,14 @@ fn refuse(problems: &str) -> ExitCode {
 }
 
 fn run(config: Config) -> std::io::Result<()> {
-    let (layer, events, registry) = match config.tagging {
-        Some(Tagging { layer, events, registry }) => (Some(layer), events, registry),
-        None => (None, None, None),
+    let (layer, events, registry, admin, demo) = match config.tagging {
+        Some(Tagging { layer, events, registry, admin, demo }) => (Some(layer), events, registry, admin, demo),
+        None => (None, None, None, None, None),
     };
     let delivery = layer.as_ref().map_or_else(Delivery::none, TaggingLayer::delivery);
-    let app = proxy::router(config.upstream.clone(), registry.clone(), demo::router());
+    let key = admin.as_ref().map(|admin| admin.key.clone());
+    let credentials = proxy::Credentials { registry: registry.clone(), admin_key: key.clone() };
+    let app = proxy::router(config.upstream.clone(), credentials, demo::router());
     let has_tagging = layer.is_some();
     let app = match (layer, &registry) {
         (Some(tagging), Some(registry)) => app.layer(RegistryLayer::new(registry.clone(), tagging)),
@@ -77,12 +92,23 @@ fn run(config: Config) -> std::io::Result<()> {
     };
     // Wraps the tagging layer, which must see the usage that is hidden from the client.
     let app = if has_tagging && config.includes_usage { app.layer(InjectIncludeUsageLayer::new()) } else { app };
+    // Outside of all layers: these requests are not tagged and not counted.
+    let app = match admin {
+        Some(admin) => admin::mount(admin, app),
+        None => app,
+    };
     let runtime = Runtime::new()?;
     let hangup = Hangup { events, registry: registry.clone() };
-    runtime.block_on(serve(app, config.listen, config.upstream.as_ref(), hangup))?;
+    let has_history = demo.as_ref().is_some_and(|demo| demo.has_history);
+    let start = Start { upstream: config.upstream, key, public_url: config.public_url, has_history };
+    let filling = demo.as_ref().and_then(DemoStore::fill);
+    let served = runtime.block_on(serve(app, config.listen, &start, hangup));
+    drop(filling);
+    served?;
     // Drops requests that did not end in time. Their events have the outcome `cancelled`.
     runtime.shutdown_timeout(Duration::from_secs(1));
     let report = delivery.shutdown_blocking(DELIVER);
+    drop(demo);
     eprintln!("{report}");
     for tag in registry.iter().flat_map(Registry::coverage) {
         eprintln!("gateway: {tag}");
@@ -95,12 +121,45 @@ fn run(config: Config) -> std::io::Result<()> {
     }
 }
 
-async fn serve(
-    app: Router,
-    listen: std::net::SocketAddr,
-    upstream: Option<&http::Uri>,
-    hangup: Hangup,
-) -> std::io::Result<()> {
+/// What the gateway prints when it starts.
+struct Start {
+    upstream: Option<http::Uri>,
+    key: Option<AdminKey>,
+    public_url: Option<http::Uri>,
+    has_history: bool,
+}
+
+impl Start {
+    fn print(&self, address: SocketAddr) {
+        match &self.upstream {
+            Some(upstream) => eprintln!("gateway: http://{address} forwards to {upstream}"),
+            None => eprintln!("gateway: http://{address} answers from the demo provider (set UPSTREAM to forward)"),
+        }
+        eprintln!(
+            "try: curl http://{address}/v1/chat/completions -H 'content-type: application/json' \
+             -H 'x-portkey-metadata: {{\"_user\":\"ada\",\"team\":\"growth\"}}' \
+             -d '{{\"model\":\"gpt-4o\",\"messages\":[{{\"role\":\"user\",\"content\":\"Say hello\"}}]}}'"
+        );
+        let Some(key) = &self.key else { return };
+        let base = self.public_url.as_ref().map_or_else(|| format!("http://{address}"), ToString::to_string);
+        let base = base.trim_end_matches('/');
+        let Some(key) = key.generated() else {
+            return eprintln!("gateway: {base}/tagging/ answers requests with the key in ADMIN_KEY");
+        };
+        let history =
+            if self.has_history { ", with 30 days of synthetic requests (DEMO_HISTORY=off for none)" } else { "" };
+        eprintln!("gateway: {base}/tagging/ answers requests with the key {key}{history}");
+        let from = SystemTime::now() - Duration::from_secs(30 * 86_400);
+        let to = SystemTime::now() + Duration::from_secs(86_400);
+        let [from, to] = [from, to].map(humantime::format_rfc3339_seconds);
+        eprintln!(
+            "try: curl -H 'x-portkey-api-key: {key}' '{base}/tagging/v1/analytics/groups/metadata/team\
+             ?time_of_generation_min={from}&time_of_generation_max={to}'"
+        );
+    }
+}
+
+async fn serve(app: Router, listen: SocketAddr, start: &Start, hangup: Hangup) -> std::io::Result<()> {
     let mut signals = StopSignals::listen(hangup)?;
     let listener = TcpListener::bind(listen)
         .await
@@ -112,15 +171,7 @@ async fn serve(
             eprintln!("gateway: TCP_NODELAY: {error}");
         }
     });
-    match upstream {
-        Some(upstream) => eprintln!("gateway: http://{address} forwards to {upstream}"),
-        None => eprintln!("gateway: http://{address} answers from the demo provider (set UPSTREAM to forward)"),
-    }
-    eprintln!(
-        "try: curl http://{address}/v1/chat/completions -H 'content-type: application/json' \
-         -H 'x-portkey-metadata: {{\"_user\":\"ada\",\"team\":\"growth\"}}' \
-         -d '{{\"model\":\"gpt-4o\",\"messages\":[{{\"role\":\"user\",\"content\":\"Say hello\"}}]}}'"
-    );
+    start.print(address);
     // Counts the stop signals.
     let (signaled, mut stop) = tokio::sync::watch::channel(0_u32);
     tokio::spawn(async move {

@@ -27,20 +27,38 @@ use tower_tagging::{
     registry::{Registry, VirtualKey},
 };
 
+use crate::admin::AdminKey;
+
 /// The time that the upstream has to accept a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What authenticates callers of the gateway. The upstream must not see it.
+pub(crate) struct Credentials {
+    pub(crate) registry: Option<Registry>,
+    pub(crate) admin_key: Option<AdminKey>,
+}
+
+impl Credentials {
+    fn strip(&self, headers: &mut HeaderMap) {
+        if let Some(registry) = &self.registry {
+            registry.strip_credentials(headers);
+        }
+        if let Some(key) = &self.admin_key {
+            key.strip(headers);
+        }
+    }
+}
 
 struct Upstream {
     /// The upstream of requests without a virtual key.
     base: Option<Uri>,
     client: Client<HttpsConnector<HttpConnector>, Body>,
-    /// The API keys that authenticate callers of the gateway, which the upstream must not see.
-    registry: Option<Registry>,
+    credentials: Credentials,
 }
 
 /// Creates a router that forwards each request: to the provider of its virtual key, or else to `base`. Without a base,
 /// `demo` answers requests without a virtual key.
-pub(crate) fn router(base: Option<Uri>, registry: Option<Registry>, demo: Router) -> Router {
+pub(crate) fn router(base: Option<Uri>, credentials: Credentials, demo: Router) -> Router {
     let mut tcp = HttpConnector::new();
     tcp.set_nodelay(true);
     tcp.enforce_http(false);
@@ -49,7 +67,7 @@ pub(crate) fn router(base: Option<Uri>, registry: Option<Registry>, demo: Router
     let client = Client::builder(TokioExecutor::new()).pool_timer(TokioTimer::new()).build(connector);
     let has_base = base.is_some();
     // Axum clones the state several times per request.
-    let upstream = Arc::new(Upstream { base, client, registry });
+    let upstream = Arc::new(Upstream { base, client, credentials });
     if has_base {
         Router::new().fallback(forward).with_state(upstream)
     } else {
@@ -110,9 +128,7 @@ async fn forward_under(upstream: &Upstream, base: &Uri, key: Option<&VirtualKey>
     head.extensions.clear();
     let accepts_trailers = accepts_trailers(&head.headers);
     remove_hop_by_hop(&mut head.headers);
-    if let Some(registry) = &upstream.registry {
-        registry.strip_credentials(&mut head.headers);
-    }
+    upstream.credentials.strip(&mut head.headers);
     if let Some(key) = key {
         key.authorize(&mut head.headers);
     }

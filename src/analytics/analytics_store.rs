@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
-use super::jobs::{Activate, Explain, Job, Maintain, Rebuild, Rows, Run, Verify};
+use super::jobs::{Activate, AllFeedback, Explain, Job, Maintain, Rebuild, Rows, Run, Verify};
 use crate::{
     event::Event,
     row::{Dimension, EventRow, Filter},
@@ -32,8 +32,8 @@ use super::{
 /// Cloning is cheap. The methods need a tokio runtime with time.
 #[derive(Clone, Debug)]
 pub struct Analytics {
-    pub(super) source: Source,
-    pub(super) limits: RowLimits,
+    source: Source,
+    limits: RowLimits,
 }
 
 impl Analytics {
@@ -179,6 +179,15 @@ impl Analytics {
             }
             #[cfg(feature = "postgres")]
             Source::Postgres(store) => Ok(store.feedback(id).await?),
+        }
+    }
+
+    /// Returns the latest feedback, at most 100,000 entries of a database.
+    pub(super) async fn all_feedback(&self) -> Result<Vec<Feedback>, QueryError> {
+        match &self.source {
+            Source::Memory(store) => Ok(store.all_feedback()),
+            #[cfg(any(feature = "postgres", feature = "sqlite"))]
+            _ => self.execute(AllFeedback).await,
         }
     }
 
@@ -336,7 +345,7 @@ impl Analytics {
     }
 
     #[cfg(any(feature = "postgres", feature = "sqlite"))]
-    pub(super) async fn execute<J: Job>(&self, job: J) -> Result<J::Output, QueryError> {
+    async fn execute<J: Job>(&self, job: J) -> Result<J::Output, QueryError> {
         match &self.source {
             // The methods handle it.
             Source::Memory(_) => Err(QueryError::invalid("the memory store keeps no sums")),
@@ -369,7 +378,7 @@ async fn blocking<T: Send + 'static>(
 }
 
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
-pub(super) fn micros(time: Timestamp) -> u64 {
+fn micros(time: Timestamp) -> u64 {
     u64::try_from(time.as_microsecond()).unwrap_or(0).min(LAST_MICRO + 1)
 }
 

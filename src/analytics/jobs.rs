@@ -4,7 +4,10 @@
 
 use crate::{
     row::{Dimension, EventRow, Filter},
-    store::rollup::{self, KeptFrom, RollupSession, RowRead},
+    store::{
+        Feedback,
+        rollup::{self, KeptFrom, RollupSession, RowRead},
+    },
 };
 
 use super::{
@@ -96,5 +99,15 @@ impl Job for Rebuild {
 
     async fn run(self, session: &mut impl RollupSession) -> Result<(), QueryError> {
         Ok(rollup::rebuild(session, self.0, self.1).await?)
+    }
+}
+
+pub(super) struct AllFeedback;
+
+impl Job for AllFeedback {
+    type Output = Vec<Feedback>;
+
+    async fn run(self, session: &mut impl RollupSession) -> Result<Vec<Feedback>, QueryError> {
+        Ok(session.feedback().await?)
     }
 }

@@ -40,15 +40,22 @@ mod basis;
 mod cell;
 mod error;
 mod execute;
+mod export;
 mod feedback_queries;
 mod feedback_totals;
+pub mod focus;
 mod grant;
 mod group;
 mod jobs;
 mod page;
 mod query;
+pub mod reconcile;
+pub mod reprice;
 mod retention;
 mod row_cursor;
+mod row_pages;
+mod row_usage;
+mod trace_view;
 
 pub use self::{
     amount::Amount,
@@ -59,12 +66,14 @@ pub use self::{
     cell::Cell,
     error::QueryError,
     execute::Explanation,
+    export::{Compression, Export, ExportBody, ExportFormat, ExportStream, ExportSummary, ExportToken},
     feedback_totals::FeedbackTotals,
     grant::Grant,
     group::Group,
     page::Page,
     query::{Bucket, Measure, Order, Query, RowQuery, TimeRange},
     retention::Retention,
+    trace_view::{StepLoop, TraceSummary, TraceView, Turn},
 };
 pub use crate::{
     row::Filter,

@@ -4,9 +4,9 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
-use crate::metadata::Metadata;
+use crate::{metadata::Metadata, usage::CostLine};
 
-use super::{ColumnKind, value::Value};
+use super::{ColumnKind, cost_line_json, value::Value};
 
 /// The type of a field of [`EventRow`](super::EventRow), and how a column stores it.
 pub(super) trait Cell: Sized {
@@ -50,6 +50,7 @@ macro_rules! plain_cell {
 plain_cell!(Uuid, Uuid, Uuid::nil());
 plain_cell!(SystemTime, Time, SystemTime::UNIX_EPOCH);
 plain_cell!(bool, Boolean, false);
+plain_cell!(i64, BigInt, 0);
 
 /// Implements [`Cell`] for an unsigned type that a signed column holds: SQL has no unsigned numbers.
 macro_rules! number_cell {
@@ -167,6 +168,26 @@ macro_rules! json_cell {
 
 json_cell!(Metadata, Self::new());
 json_cell!(serde_json::Value, Self::Array(Vec::new()));
+
+/// The lines are stored in nano-dollars, so that sums in SQL are exact.
+impl Cell for Vec<CostLine> {
+    const KIND: ColumnKind = ColumnKind::Json;
+
+    fn blank() -> Self {
+        Self::new()
+    }
+
+    fn encode(&self) -> Value<'_> {
+        Value::Json(cost_line_json::write(self).into())
+    }
+
+    fn decode(value: Value<'_>) -> Option<Self> {
+        match value {
+            Value::Json(text) => cost_line_json::read(&text),
+            _ => None,
+        }
+    }
+}
 
 /// Implements [`Cell`] for amounts by name. An empty map is stored as `NULL`.
 macro_rules! amounts_cell {

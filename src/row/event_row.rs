@@ -3,7 +3,7 @@ use std::{collections::BTreeMap, time::SystemTime};
 use serde::{Serialize, Serializer};
 use uuid::Uuid;
 
-use crate::metadata::Metadata;
+use crate::{metadata::Metadata, usage::CostLine};
 
 use super::{
     Column, ColumnKind,
@@ -201,6 +201,12 @@ event_row! {
         input_cost_nanos: Option<u64>,
         /// The cost of the output, in nano-dollars.
         output_cost_nanos: Option<u64>,
+        /// The cost of each kind of usage, as a JSON array of objects with `unit`, `quantity`, and `cost_nanos`. The costs add
+        /// up to the cost of the request.
+        cost_lines: Option<Vec<CostLine>>,
+        /// What reads from a prompt cache saved, minus what writes to it cost above the price of plain input, in
+        /// nano-dollars.
+        cache_savings_nanos: Option<i64>,
         /// The source of the price: a catalog and its version, `provider`, or `custom`.
         price_source: Option<String>,
         /// The W3C trace id: 32 hex digits.

@@ -3,7 +3,7 @@ use crate::{
     metadata::Metadata,
     text::http_version,
     time::whole_micros,
-    usage::{LlmCall, Money, Operation, Unit, Usage},
+    usage::{CostLine, LlmCall, Money, Operation, SignedMoney, Unit, Usage},
 };
 
 use super::{
@@ -115,7 +115,13 @@ fn set_call(row: &mut EventRow, call: &LlmCall) {
     row.total_cost_nanos = call.cost().map(nanos);
     row.input_cost_nanos = call.input_cost().map(nanos);
     row.output_cost_nanos = call.output_cost().map(nanos);
+    row.cost_lines = call.cost_lines().map(|lines| lines.iter().map(stored_line).collect());
+    row.cache_savings_nanos = call.cache_savings().map(SignedMoney::nano_usd);
     row.price_source = call.price_source().map(owned);
+}
+
+fn stored_line(line: &CostLine) -> CostLine {
+    CostLine { quantity: stored_count(line.quantity), ..*line }
 }
 
 fn set_usage(row: &mut EventRow, call: &LlmCall) {

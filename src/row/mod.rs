@@ -6,6 +6,7 @@
 mod cell;
 mod column;
 mod column_kind;
+mod cost_line_json;
 mod dimension;
 mod event_row;
 mod field;

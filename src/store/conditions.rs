@@ -89,16 +89,21 @@ impl Conditions {
                 let known = format!("{value} IS NOT NULL");
                 Some(std::iter::once(known).chain(bounds).collect::<Vec<_>>().join(" AND "))
             }
+            Filter::ProviderModel(pairs) => {
+                let mut equal = |column: &str, value: &String| {
+                    format!("{column} = {}", bind(params, dialect, Param::Text(value.clone())))
+                };
+                let pairs = pairs.iter().map(|(provider, model)| {
+                    format!("({} AND {})", equal("provider", provider), equal("model", model))
+                });
+                let pairs: Vec<String> = pairs.collect();
+                // An empty list selects nothing, which the code finds as well.
+                (!pairs.is_empty()).then(|| pairs.join(" OR "))
+            }
             Filter::Trace(ids) => {
                 let list = bind(params, dialect, Param::Texts(ids.clone()));
                 let [one, other] = ["trace_id", "client_trace_id"].map(|column| dialect.is_in(column, &list));
                 Some(format!("{one} OR {other}"))
-            }
-            Filter::ProviderModel(pairs) => {
-                // Selects other pairs of these providers and models as well.
-                let providers = bind(params, dialect, Param::Texts(pairs.iter().map(|pair| pair.0.clone()).collect()));
-                let models = bind(params, dialect, Param::Texts(pairs.iter().map(|pair| pair.1.clone()).collect()));
-                Some(format!("{} AND {}", dialect.is_in("provider", &providers), dialect.is_in("model", &models)))
             }
         };
         if let Some(condition) = condition {

@@ -1,4 +1,5 @@
 use std::{
+    borrow::Cow,
     cmp::Reverse,
     collections::{BTreeMap, HashSet},
     fmt,
@@ -64,8 +65,14 @@ struct Key {
 impl MemoryStore {
     /// Creates an empty store with the same active keys as a new database.
     pub fn new() -> Self {
-        let keys = DEFAULT_ACTIVE_KEYS.map(|key| (key.to_owned(), Key { is_active: true, ..Key::default() }));
-        let tables = Tables { keys: keys.into_iter().collect(), ..Tables::default() };
+        Self::with_active_keys(DEFAULT_ACTIVE_KEYS)
+    }
+
+    /// Creates an empty store with other active keys. Keys of more than 1,024 bytes are ignored.
+    pub fn with_active_keys(keys: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
+        let keys = keys.into_iter().filter_map(|key| stored_key(key.as_ref()).map(Cow::into_owned).ok());
+        let keys = keys.map(|key| (key, Key { is_active: true, ..Key::default() }));
+        let tables = Tables { keys: keys.collect(), ..Tables::default() };
         Self { tables: Arc::new(Mutex::new(tables)) }
     }
 

@@ -7,10 +7,8 @@ use super::{
     iterations::{Iteration, Iterations},
     money::Money,
     price::{Cost, PriceBook, PriceQuery, price_or_none},
-    provider::HUGGING_FACE,
     unit::Unit,
     usage::Usage,
-    values::without_arn,
 };
 
 /// A call to price with a price book.
@@ -112,7 +110,7 @@ impl BillableCall<'_> {
         }
         let usage = saturated(usage);
         let candidates = [models.named].into_iter().chain(answering.into_iter().filter(|_| models.answered)).flatten();
-        candidates.map(|model| bare_model(self.provider, model)).find_map(|model| {
+        candidates.map(|model| PriceQuery::bare_model(self.provider, model)).find_map(|model| {
             let query = PriceQuery {
                 provider: self.provider,
                 model,
@@ -145,23 +143,6 @@ fn used_non_token_units(usage: &Usage) -> impl Iterator<Item = Unit> {
 /// Returns `true` for token counts that do not depend on the modality.
 fn is_main_count(unit: Unit) -> bool {
     unit <= Unit::ReasoningTokens || unit == Unit::CacheWrite5mTokens
-}
-
-/// Removes what a model's name tells about the provider: the slug of Portkey's catalog, the address in Bedrock's ARNs, the
-/// publisher in Vertex's OpenAI-compatible API, and the provider that Hugging Face forwards the call to.
-fn bare_model<'m>(provider: Option<&str>, model: &'m str) -> &'m str {
-    // Names of models on Workers AI start with `@cf/` or `@hf/`, which is not a slug.
-    let is_slug = |slug: &str| !["cf", "hf"].iter().any(|name| slug.eq_ignore_ascii_case(name));
-    let model = match model.strip_prefix('@').and_then(|rest| rest.split_once('/')) {
-        Some((slug, name)) if is_slug(slug) => name,
-        _ => model,
-    };
-    match provider {
-        Some("aws") => without_arn(model),
-        Some("google") => model.strip_prefix("google/").unwrap_or(model),
-        Some(provider) if provider.starts_with(HUGGING_FACE) => model.split_once(':').map_or(model, |(name, _)| name),
-        _ => model,
-    }
 }
 
 #[cfg(test)]
@@ -292,7 +273,7 @@ mod tests {
             ("huggingface_groq", "llama:groq", "llama"),
             ("openai", "ft:gpt-4o:me", "ft:gpt-4o:me"),
         ] {
-            assert_eq!(bare_model(Some(provider), model), bare);
+            assert_eq!(PriceQuery::bare_model(Some(provider), model), bare);
         }
     }
 }

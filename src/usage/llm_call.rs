@@ -6,8 +6,8 @@ use crate::{
 };
 
 use super::{
-    cost_status::CostStatus, model_calls::ModelCalls, money::Money, operation::Operation, quantity::Quantity,
-    usage::Usage, usage_status::UsageStatus,
+    cost_status::CostStatus, model_calls::ModelCalls, money::Money, operation::Operation, price::CostLine,
+    quantity::Quantity, signed_money::SignedMoney, usage::Usage, usage_status::UsageStatus,
 };
 
 /// The LLM call of a request: model, usage, cost, and timing; see [`Event::llm`](crate::Event::llm).
@@ -43,6 +43,8 @@ pub struct LlmCall {
     pub(super) cost: Option<Money>,
     pub(super) input_cost: Option<Money>,
     pub(super) output_cost: Option<Money>,
+    pub(super) cost_lines: Option<Vec<CostLine>>,
+    pub(super) cache_savings: Option<SignedMoney>,
     pub(super) price_source: Option<Arc<str>>,
     pub(super) quantities: Vec<Quantity>,
     pub(super) calls: Option<u64>,
@@ -82,6 +84,8 @@ impl LlmCall {
             cost: None,
             input_cost: None,
             output_cost: None,
+            cost_lines: None,
+            cache_savings: None,
             price_source: None,
             quantities: Vec::new(),
             calls: None,
@@ -108,6 +112,7 @@ impl LlmCall {
         let models = self.models.iter().map(|of| size_of::<ModelCalls>() + of.heap_bytes()).sum::<usize>();
         size_of::<Self>()
             + models
+            + self.cost_lines.as_ref().map_or(0, |lines| lines.capacity() * size_of::<CostLine>())
             + texts
             + self.usage.as_ref().map_or(0, Usage::approximate_bytes)
             + quantities.sum::<usize>()
@@ -223,9 +228,17 @@ impl LlmCall {
         self.output_cost
     }
 
-    /// Returns the source of the price: a catalog with its version, `provider`, `cache`, or `custom`.
-    ///
-    /// Several sources are joined by ` and `.
+    /// Returns the cost of each kind of usage, which add up to the cost. `None` if the price book does not split it.
+    pub fn cost_lines(&self) -> Option<&[CostLine]> {
+        self.cost_lines.as_deref()
+    }
+
+    /// Returns what reads from a prompt cache saved, minus what writes to it cost above the price of plain input.
+    pub fn cache_savings(&self) -> Option<SignedMoney> {
+        self.cache_savings
+    }
+
+    /// Returns the source of the price: a catalog with its version, `provider`, `cache`, or `custom`, joined by ` and `.
     pub fn price_source(&self) -> Option<&str> {
         self.price_source.as_deref()
     }
@@ -281,5 +294,6 @@ impl LlmCall {
         for amount in [&mut self.cost, &mut self.input_cost, &mut self.output_cost] {
             *amount = amount.map(|amount| amount.min(Self::MAX_COST));
         }
+        self.cost_lines = None;
     }
 }

@@ -86,7 +86,8 @@ impl LlmCallBuilder {
     ///
     /// A cost above [`LlmCall::MAX_COST`] is clamped when the call is built.
     pub fn cost(mut self, cost: Cost) -> Self {
-        let Cost { total, input, output, source } = cost;
+        let Cost { total, input, output, lines, cache_savings, source } = cost;
+        (self.call.cost_lines, self.call.cache_savings) = (lines, cache_savings);
         (self.call.cost, self.call.input_cost, self.call.output_cost) = (Some(total), input, output);
         self.call.price_source = Some(source);
         self.cost_status(CostStatus::Priced)

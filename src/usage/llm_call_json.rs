@@ -8,8 +8,17 @@ use serde_json::Value;
 use crate::time::micros;
 
 use super::{
-    cost_status::CostStatus, llm_call::LlmCall, model_calls::ModelCalls, money::Money, operation::Operation,
-    quantity::Quantity, unit::Unit, usage::Usage, usage_status::UsageStatus,
+    cost_status::CostStatus,
+    llm_call::LlmCall,
+    model_calls::ModelCalls,
+    money::Money,
+    operation::Operation,
+    price::{CostLine, add_up},
+    quantity::Quantity,
+    signed_money::SignedMoney,
+    unit::Unit,
+    usage::Usage,
+    usage_status::UsageStatus,
 };
 
 struct Quantities<'a>(&'a [Quantity]);
@@ -22,7 +31,7 @@ impl Serialize for Quantities<'_> {
 
 impl Serialize for LlmCall {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut object = serializer.serialize_struct("LlmCall", 20 + usize::from(!self.models.is_empty()))?;
+        let mut object = serializer.serialize_struct("LlmCall", 22 + usize::from(!self.models.is_empty()))?;
         object.serialize_field("provider", &self.provider)?;
         object.serialize_field("operation", &self.operation.as_ref().map(Operation::as_str))?;
         object.serialize_field("request_model", &self.request_model)?;
@@ -37,6 +46,8 @@ impl Serialize for LlmCall {
         object.serialize_field("cost_usd", &self.cost)?;
         object.serialize_field("input_cost_usd", &self.input_cost)?;
         object.serialize_field("output_cost_usd", &self.output_cost)?;
+        object.serialize_field("cost_lines", &self.cost_lines)?;
+        object.serialize_field("cache_savings_usd", &self.cache_savings)?;
         object.serialize_field("price_source", &self.price_source.as_deref())?;
         object.serialize_field("calls", &self.calls)?;
         if !self.models.is_empty() {
@@ -77,6 +88,8 @@ impl LlmCall {
             usage: usage(value),
             cost_status: *CostStatus::ALL.iter().find(|status| status.as_str() == cost_status)?,
             cost: money("cost_usd"),
+            cost_lines: cost_lines(value, money("cost_usd")),
+            cache_savings: value.get("cache_savings_usd").and_then(Value::as_f64).and_then(SignedMoney::from_usd),
             input_cost: money("input_cost_usd"),
             output_cost: money("output_cost_usd"),
             price_source: text("price_source").map(Arc::from),
@@ -97,6 +110,12 @@ fn usage(call: &Value) -> Option<Usage> {
     Some(known.fold(Usage::new(), |usage, (unit, count)| usage.with(unit, count)))
 }
 
+/// Reads lines that add up to the cost.
+fn cost_lines(call: &Value, cost: Option<Money>) -> Option<Vec<CostLine>> {
+    let lines: Vec<_> = call.get("cost_lines")?.as_array()?.iter().map(CostLine::from_json).collect::<Option<_>>()?;
+    add_up(&lines, cost?).then_some(lines)
+}
+
 fn models(call: &Value) -> Vec<ModelCalls> {
     let models = call.get("models").and_then(Value::as_array).into_iter().flatten();
     models.filter_map(ModelCalls::from_json).collect()
@@ -111,10 +130,16 @@ fn quantities(call: &Value) -> Vec<Quantity> {
 mod tests {
     use std::time::Duration;
 
-    use crate::usage::{Cost, LlmCall, ModelCalls, Money, Operation, Quantity, Unit, Usage};
+    use crate::usage::{Cost, CostLine, LlmCall, ModelCalls, Money, Operation, Quantity, SignedMoney, Unit, Usage};
 
     #[test]
     fn reads_what_it_writes() {
+        let nanos = Money::from_nano_usd;
+        let lines = [(Unit::InputTokens, 10, nanos(10)), (Unit::OutputTokens, 20, nanos(20))];
+        let cost = Cost::custom(nanos(30))
+            .parts(nanos(10), nanos(20))
+            .lines(lines.map(|(unit, quantity, cost)| CostLine::new(unit, quantity, cost)))
+            .cache_savings(SignedMoney::from_nano_usd(-5));
         let full = LlmCall::builder()
             .provider("openai")
             .operation(Operation::Other("moderation".into()))
@@ -125,7 +150,7 @@ mod tests {
             .stream(true)
             .error("overloaded")
             .usage(Usage::tokens(10, 20).with(Unit::WebSearches, 3))
-            .cost(Cost::custom(Money::from_nano_usd(30)).parts(Money::from_nano_usd(10), Money::from_nano_usd(20)))
+            .cost(cost)
             .quantity(Quantity::new("rows", 2.5))
             .calls(2)
             .duration(Duration::from_micros(40))

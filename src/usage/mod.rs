@@ -57,9 +57,8 @@
 //!
 //! # Customize prices
 //!
-//! A [`PriceBook`] prices each call. The default is the catalog of
-//! [genai-prices](https://github.com/pydantic/genai-prices), [`CatalogPrices::bundled`]. Pass another one to
-//! [`UsageTap::prices`]:
+//! A [`PriceBook`] prices each call. The default is [`CatalogPrices::bundled`], the catalog of
+//! [genai-prices](https://github.com/pydantic/genai-prices). Pass another one to [`UsageTap::prices`]:
 //!
 //! | price book | prices |
 //! |---|---|
@@ -75,8 +74,7 @@
 //! speech), Anthropic, Gemini and Vertex, Bedrock, Mistral, Cohere, Ollama, OpenRouter, DeepSeek, Moonshot, Groq, xAI,
 //! Perplexity, Azure, Databricks, Workers AI, MiniMax, Voyage, and compatible servers are read from JSON, server-sent
 //! events, NDJSON, streamed JSON arrays, and AWS event streams. Where the media type is missing, `text/plain`, JSON, or that of
-//! server-sent events, the first bytes of the body decide. Bodies may be coded with gzip, deflate, br, or
-//! zstd, which needs the feature `zstd`.
+//! server-sent events, the first bytes of the body decide. Bodies may use gzip, deflate, br, or zstd (feature `zstd`).
 //!
 //! The requested `model` and `service_tier` are read from JSON and multipart request bodies by
 //! [`RequestBodyLayer`](crate::tagging::RequestBodyLayer), which is part of [`TaggingLayer`](crate::TaggingLayer).
@@ -143,8 +141,8 @@
 //!
 //! # When it happens
 //!
-//! Bodies are read while they pass. A short, uncoded JSON body of up to 8 KiB is kept and read later. Reading it and
-//! pricing the call are part of the event's [lazy step](crate::Event#the-lazy-step), which usually runs on a sink's thread.
+//! Bodies are read while they pass. A short, uncoded JSON body of up to 8 KiB is kept and read later. Reading and pricing
+//! are part of the event's [lazy step](crate::Event#the-lazy-step), which usually runs on a sink's thread.
 //!
 //! # Limits
 //!
@@ -161,11 +159,13 @@
 //!
 //! ```json
 //! {"provider":"openai","operation":"chat","request_model":"gpt-4o","response_model":"gpt-4o-2024-08-06",
-//!  "response_id":"chatcmpl-1","service_tier":"default","stream":true,"error":null,
-//!  "usage_status":"reported","usage":{"input_tokens":2006,"output_tokens":300,"cache_read_tokens":1920},
-//!  "cost_status":"priced","cost_usd":0.005615,"input_cost_usd":0.002615,"output_cost_usd":0.003,
-//!  "price_source":"genai-prices 0.2","calls":null,"duration_us":4608000,"first_token_us":412000,
-//!  "output_tokens_per_second":71.5,"quantities":{}}
+//!  "response_id":"chatcmpl-1","service_tier":"default","stream":true,"error":null,"usage_status":"reported",
+//!  "usage":{"input_tokens":2006,"output_tokens":300,"cache_read_tokens":1920},
+//!  "cost_status":"priced","cost_usd":0.005615,"input_cost_usd":0.002615,"output_cost_usd":0.003,"cost_lines":[
+//!  {"unit":"input_tokens","quantity":86,"cost_usd":0.000215},{"unit":"output_tokens","quantity":300,"cost_usd":0.003},
+//!  {"unit":"cache_read_tokens","quantity":1920,"cost_usd":0.0024}],"cache_savings_usd":0.0024,"price_source":
+//!  "genai-prices 0.2","calls":null,"duration_us":4608000,"first_token_us":412000,"output_tokens_per_second":71.5,
+//!  "quantities":{}}
 //! ```
 #![cfg_attr(
     not(feature = "llm"),
@@ -195,6 +195,7 @@ mod recorded_call;
 mod recorded_sum;
 mod request_facts;
 mod settle;
+mod signed_money;
 mod unit;
 mod usage;
 mod usage_record;
@@ -270,8 +271,9 @@ pub use self::{
     money::Money,
     operation::Operation,
     parse_money_error::ParseMoneyError,
-    price::{Cost, OverlayPrices, PriceBook, PriceFn, PriceQuery, Rates, SwapPrices, price_fn},
+    price::{Cost, CostLine, OverlayPrices, PriceBook, PriceFn, PriceQuery, Rates, SwapPrices, price_fn},
     quantity::Quantity,
+    signed_money::SignedMoney,
     unit::Unit,
     usage::Usage,
     usage_record::UsageRecord,

@@ -36,6 +36,8 @@ impl RecordedCall {
         let cost = call.cost.map(|total| Cost {
             input: call.input_cost,
             output: call.output_cost,
+            lines: call.cost_lines.clone(),
+            cache_savings: call.cache_savings,
             ..Cost::custom(total).source(source())
         });
         let rolled_up = RolledUp {

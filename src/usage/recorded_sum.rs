@@ -5,9 +5,10 @@ use super::{
     cost_status::CostStatus,
     llm_call::LlmCall,
     money::Money,
-    price::{Cost, PriceQuery, joined_sources, price_or_none},
+    price::{Cost, CostLine, PriceQuery, joined_sources, merged, price_or_none},
     recorded_call::{RecordedCall, RolledUp},
     request_facts::RequestFacts,
+    signed_money::SignedMoney,
     usage::Usage,
     usage_record::UsageRecord,
 };
@@ -104,6 +105,20 @@ impl RecordedSum {
         }
         let parts: Option<Vec<Money>> = self.costs.iter().map(part).collect();
         parts.map(|parts| parts.into_iter().sum())
+    }
+
+    /// Returns the lines of all costs by kind, if they are known of each.
+    pub(super) fn lines(&self) -> Option<Vec<CostLine>> {
+        if self.money.is_some() || self.costs.is_empty() {
+            return None;
+        }
+        self.costs.iter().try_fold(Vec::new(), |sum, cost| Some(merged(sum, cost.lines.as_deref()?)))
+    }
+
+    /// Returns what the prompt caches of all calls saved, if it is known of each.
+    pub(super) fn cache_savings(&self) -> Option<SignedMoney> {
+        self.costs.first()?;
+        self.costs.iter().map(|cost| cost.cache_savings).sum()
     }
 
     pub(super) fn price_source(&self) -> Option<Arc<str>> {

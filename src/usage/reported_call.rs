@@ -7,10 +7,11 @@ use super::{
     llm_call::LlmCall,
     money::Money,
     operation::Operation,
-    price::Cost,
+    price::{Cost, CostLine},
     reported_cost::reported_cost,
     request_facts::RequestFacts,
     response_report::ResponseReport,
+    signed_money::SignedMoney,
     unit::Unit,
     usage::Usage,
     usage_status::UsageStatus,
@@ -78,7 +79,15 @@ impl ReportedCall {
 
 /// Returns a cost of zero with the same source.
 fn waived(cost: Cost) -> Cost {
-    Cost { total: Money::ZERO, input: Some(Money::ZERO), output: Some(Money::ZERO), ..cost }
+    let free = |lines: Vec<CostLine>| lines.into_iter().map(|line| CostLine { cost: Money::ZERO, ..line }).collect();
+    Cost {
+        total: Money::ZERO,
+        input: Some(Money::ZERO),
+        output: Some(Money::ZERO),
+        lines: cost.lines.map(free),
+        cache_savings: cost.cache_savings.map(|_| SignedMoney::ZERO),
+        ..cost
+    }
 }
 
 /// Returns `true` for OpenAI's search models. They search the web in every chat, bill that, and do not report it.
@@ -101,5 +110,7 @@ fn set_cost(call: &mut LlmCall, cost: Cost, covers_all_usage: bool) {
     call.cost = Some(cost.total);
     call.input_cost = cost.input;
     call.output_cost = if is_output_unknown { None } else { cost.output };
+    call.cost_lines = cost.lines;
+    call.cache_savings = cost.cache_savings;
     call.price_source = Some(cost.source);
 }

@@ -56,6 +56,8 @@ fn with_recorded_cost(mut call: LlmCall, recorded: &Recorded) -> LlmCall {
     call.quantities.clone_from(&recorded.quantities);
     let Some(money) = recorded.money else { return call };
     call.cost = Some(call.cost.unwrap_or_default() + money);
+    // The recorded cost belongs to no kind of usage.
+    call.cost_lines = None;
     call.price_source = Some(match &call.price_source {
         Some(source) => Arc::from(format!("{source} and custom")),
         None => Arc::from("custom"),
@@ -89,6 +91,8 @@ fn with_recorded_usage(mut call: LlmCall, recorded: &Recorded, request: &Request
     call.cost = sum.total();
     call.input_cost = sum.part(|cost| cost.input);
     call.output_cost = sum.part(|cost| cost.output);
+    call.cost_lines = sum.lines();
+    call.cache_savings = sum.cache_savings();
     call.usage_status = calls.iter().map(|call| call.status).reduce(UsageStatus::and).unwrap_or(UsageStatus::Recorded);
     call.usage = (!sum.usage.is_empty()).then_some(sum.usage);
     call

@@ -92,6 +92,11 @@ units! {
 }
 
 impl Unit {
+    /// Returns the unit with a name in serialized events.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|unit| unit.as_str() == name)
+    }
+
     /// Returns `true` if serialized usage always has a member for this unit, `null` if the count is unknown.
     pub(super) fn is_always_serialized(self) -> bool {
         self <= Self::OutputAudioTokens

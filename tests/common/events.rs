@@ -21,7 +21,7 @@ use tower_tagging::{
     sink::MockSink,
     sources::{KeyCase, TagSources},
     tags,
-    usage::{ExtraCost, Money, Unit, Usage, UsageTap},
+    usage::{ExtraCost, Money, SignedMoney, Unit, Usage, UsageTap},
 };
 
 /// Returns the events of requests whose handler receives the number of the request and its tags.
@@ -103,7 +103,10 @@ pub(crate) fn event_of_every_column() -> Arc<Event> {
                 "web_searches": 9, "citation_tokens": 10
             },
             "cost_status": "partial", "cost_usd": 3e-9, "input_cost_usd": 1e-9,
-            "output_cost_usd": 2e-9, "price_source": "custom", "calls": 2,
+            "output_cost_usd": 2e-9, "cost_lines": [
+                {"unit": "input_tokens", "quantity": 1, "cost_usd": 1e-9},
+                {"unit": "output_tokens", "quantity": 2, "cost_usd": 2e-9}
+            ], "cache_savings_usd": -1e-9, "price_source": "custom", "calls": 2,
             "models": [{
                 "provider": "openai", "operation": "chat", "model": "gpt-4o-2024-08-06", "calls": 2,
                 "input_tokens": 1, "output_tokens": 2, "cost_usd": 3e-9
@@ -115,7 +118,7 @@ pub(crate) fn event_of_every_column() -> Arc<Event> {
 }
 
 #[derive(Debug)]
-struct FixedClock(SystemTime);
+pub(crate) struct FixedClock(pub(crate) SystemTime);
 
 impl Clock for FixedClock {
     fn now(&self) -> SystemTime {
@@ -266,6 +269,11 @@ fn expect_llm(row: &mut Value, llm: &Value, millis: impl Fn(&Value) -> Value) {
         let nanos = llm[name].as_f64().and_then(Money::from_usd).map(Money::nano_usd);
         row[format!("{column}_nanos")] = json!(nanos);
     }
+    let nanos = |line: &Value| json!(Money::from_usd(line["cost_usd"].as_f64().unwrap()).unwrap().nano_usd());
+    let line = |line: &Value| json!({"unit": line["unit"], "quantity": line["quantity"], "cost_nanos": nanos(line)});
+    row["cost_lines"] = llm["cost_lines"].as_array().map_or(Value::Null, |lines| lines.iter().map(line).collect());
+    let savings = llm["cache_savings_usd"].as_f64().and_then(SignedMoney::from_usd).map(SignedMoney::nano_usd);
+    row["cache_savings_nanos"] = json!(savings);
     let mut usage = llm["usage"].as_object().cloned().unwrap_or_default();
     for name in [
         "input_tokens",

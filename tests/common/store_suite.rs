@@ -97,7 +97,7 @@ fn assert_same(store: &dyn TestStore, memory: &MemoryStore) {
 
 /// Writes the same batches to the store and to the reference.
 fn write_both(store: &dyn TestStore, batches: &[&[Arc<Event>]]) -> MemoryStore {
-    let memory = MemoryStore::new();
+    let memory = MemoryStore::with_active_keys(Vec::<String>::new());
     for batch in batches {
         store.write(batch);
         TestStore::write(&memory, batch);
@@ -182,7 +182,7 @@ pub(crate) fn indexes_activated_keys(store: &dyn TestStore) {
             tags.insert("plain", "yes");
         }
     };
-    let memory = MemoryStore::new();
+    let memory = MemoryStore::with_active_keys(Vec::<String>::new());
     let stores: [&dyn TestStore; 2] = [store, &memory];
     let (before, after) = (events::events(1_500, tag), events::events(50, tag));
     for store in stores {

@@ -372,6 +372,7 @@ pub(crate) async fn run_rows(
     let mut rows = Vec::new();
     let mut count = 0_u64;
     let mut timed_out = false;
+    session.begin(Transaction::Snapshot).await?;
     session
         .rows(read, &mut |row| {
             count += 1;
@@ -382,6 +383,7 @@ pub(crate) async fn run_rows(
             if rows.len() > limit || timed_out { Next::Stop } else { Next::Continue }
         })
         .await?;
+    session.commit().await?;
     if timed_out && rows.len() <= limit {
         return Err(QueryError::TimedOut(limits.time));
     }

@@ -135,6 +135,7 @@ impl Totals {
             first_token_ms: row.time_to_first_token_ms.unwrap_or(0).into(),
             first_seen_micros: time,
             last_seen_micros: time,
+            cache_savings_nanos: row.cache_savings_nanos.unwrap_or(0),
             ..Self::default()
         };
         totals.unpriced = u64::from(is_llm_call).saturating_sub(totals.priced + totals.partially_priced);

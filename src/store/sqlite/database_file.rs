@@ -10,7 +10,7 @@ use rusqlite::{Connection, ErrorCode};
 use super::{super::StoreError, functions::register};
 
 /// The time that a connection waits for the lock of another one.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
 /// The size of a page. SQLite writes a large page in fewer pieces, and even a small batch writes at least four pages.
 const PAGE_BYTES: i64 = 8_192;
 /// The number of prepared statements that a connection keeps.

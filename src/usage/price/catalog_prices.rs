@@ -7,11 +7,14 @@ use crate::usage::{money::Money, unit::Unit, usage::Usage};
 use super::{
     catalog_error::CatalogError,
     cost::Cost,
+    cost_lines::rounded,
+    kind_lines::{KindLines, kind_lines},
     model_version::without_date,
     price_book::PriceBook,
     price_line::{PriceLine, TokenCounts},
     price_lines::PriceLines,
     price_query::PriceQuery,
+    token_lines::{cache_savings, token_lines},
 };
 
 /// Prices from a catalog in the format of [genai-prices](https://github.com/pydantic/genai-prices).
@@ -113,8 +116,32 @@ impl CatalogPrices {
             total,
             input: Some(input),
             output: Some(output),
+            lines: token_lines(&line, tokens, total),
+            cache_savings: cache_savings(&line, tokens),
             source: Arc::clone(&self.source),
         })
+    }
+
+    /// Returns the cost of each kind of usage for a call that the catalog itself priced.
+    fn kind_lines(&self, query: &PriceQuery<'_>, price: &PriceCalculation, total: Money) -> Option<KindLines> {
+        self.known_lines(query, total).or_else(|| {
+            let costs = |price: &PriceCalculation| [price.input_price, price.output_price, price.total_price];
+            let price_of = |usage: &Usage| Some(costs(&self.find(query, &catalog_usage(usage))?.1));
+            kind_lines(query.usage, costs(price), token_factor(query), total, price_of)
+        })
+    }
+
+    /// Returns the lines that the call has without the counts that do not change its price, if a price line is known.
+    fn known_lines(&self, query: &PriceQuery<'_>, total: Money) -> Option<KindLines> {
+        let counts = query.usage.filtered(TokenCounts::include);
+        if counts == *query.usage {
+            return None;
+        }
+        let Cost { total: known, lines, cache_savings, .. } =
+            self.price_by_line(&PriceQuery { usage: &counts, ..*query })?;
+        let is_same = known.nano_usd().abs_diff(total.nano_usd()) <= 1;
+        let lines = rounded(lines.filter(|_| is_same)?, total)?;
+        Some(KindLines { lines, cache_savings: cache_savings? })
     }
 
     fn derive_line(&self, query: &PriceQuery<'_>, tokens: TokenCounts) -> Option<PriceLine> {
@@ -155,10 +182,16 @@ impl PriceBook for CatalogPrices {
         let (input, output) = (price.input_price * factor, price.output_price * factor);
         // Factors apply to tokens only, not to searches.
         let other = price.total_price - price.input_price - price.output_price;
+        let total = Money::from_usd(if factor > 1.0 { input + output + other } else { price.total_price })?;
+        let (lines, cache_savings) = self
+            .kind_lines(query, &price, total)
+            .map_or((None, None), |found| (Some(found.lines), Some(found.cache_savings)));
         Some(Cost {
-            total: Money::from_usd(if factor > 1.0 { input + output + other } else { price.total_price })?,
+            total,
             input: Money::from_usd(input),
             output: Money::from_usd(output),
+            lines,
+            cache_savings,
             source: Arc::clone(&self.source),
         })
     }

@@ -1,10 +1,17 @@
 //! Prices: what a call costs according to a catalog, negotiated rates, or code.
 
+mod bare_model;
 #[cfg(feature = "llm")]
 mod catalog_error;
 #[cfg(feature = "llm")]
 mod catalog_prices;
+#[cfg(all(test, feature = "llm"))]
+mod catalog_tests;
 mod cost;
+mod cost_line;
+mod cost_lines;
+#[cfg(feature = "llm")]
+mod kind_lines;
 mod model_version;
 mod overlay_prices;
 mod price_book;
@@ -16,11 +23,14 @@ mod price_lines;
 mod price_query;
 mod rates;
 mod swap_prices;
+#[cfg(feature = "llm")]
+mod token_lines;
 
 #[cfg(feature = "llm")]
 pub use self::{catalog_error::CatalogError, catalog_prices::CatalogPrices};
 pub use self::{
     cost::Cost,
+    cost_line::CostLine,
     overlay_prices::OverlayPrices,
     price_book::PriceBook,
     price_fn::{PriceFn, price_fn},
@@ -28,4 +38,8 @@ pub use self::{
     rates::Rates,
     swap_prices::SwapPrices,
 };
-pub(super) use self::{cost::joined_sources, price_book::price_or_none};
+pub(super) use self::{
+    cost::joined_sources,
+    cost_lines::{add_up, merged},
+    price_book::price_or_none,
+};

@@ -1,11 +1,19 @@
 use crate::usage::{unit::Unit, usage::Usage};
 
 /// The units of calls that are priced by a line. They are those of most calls.
-const UNITS: [Unit; 5] =
-    [Unit::InputTokens, Unit::OutputTokens, Unit::CacheReadTokens, Unit::CacheWriteTokens, Unit::ReasoningTokens];
+const UNITS: [Unit; 7] = [
+    Unit::InputTokens,
+    Unit::OutputTokens,
+    Unit::CacheReadTokens,
+    Unit::CacheWriteTokens,
+    Unit::ReasoningTokens,
+    Unit::CacheWrite1hTokens,
+    Unit::CacheWrite5mTokens,
+];
 /// Quadrillionths of a dollar, in which rates are whole numbers: catalogs have prices per million tokens with up to nine
 /// decimals.
 const FEMTOS_PER_DOLLAR: f64 = 1e15;
+const FEMTOS_PER_NANO: i128 = 1_000_000;
 /// The input tokens of the calls that the rates are taken from, which are below all price tiers.
 const SAMPLE_TOKENS: u64 = 1_000;
 /// The numbers of input tokens up to which a line is tested, in ascending order. Price tiers start after round numbers.
@@ -29,13 +37,19 @@ impl TokenCounts {
             *tokens.counts.get_mut(at)? = count;
             tokens.present |= 1 << at;
         }
-        let [input, output, cache_read, cache_write, reasoning] = tokens.counts;
-        (cache_read.checked_add(cache_write)? <= input && reasoning <= output).then_some(tokens)
+        let [input, output, cache_read, cache_write, reasoning, write_1h, write_5m] = tokens.counts;
+        let has_valid_parts = cache_read.checked_add(cache_write)? <= input && reasoning <= output;
+        (has_valid_parts && write_1h.checked_add(write_5m)? <= cache_write).then_some(tokens)
     }
 
-    /// Returns counts of the same units, with this number of input tokens.
+    /// Returns `true` for the units that are counted.
+    pub(super) fn include(unit: Unit) -> bool {
+        UNITS.contains(&unit)
+    }
+
+    /// Returns counts of the same units, with this number of input tokens. The parts leave room in their wholes.
     fn scaled(self, tokens: u64) -> Self {
-        self.with_counts([tokens, tokens, tokens / 4, tokens / 4, tokens / 2])
+        self.with_counts([tokens, tokens, tokens / 4, tokens / 2, tokens / 2, tokens / 16, tokens / 16])
     }
 
     fn with_counts(self, mut counts: [u64; UNITS.len()]) -> Self {
@@ -47,6 +61,11 @@ impl TokenCounts {
 
     fn has(self, at: usize) -> bool {
         self.present & (1 << at) != 0
+    }
+
+    /// Returns the count of a unit. Zero if it is absent.
+    pub(super) fn get(self, unit: Unit) -> u64 {
+        UNITS.iter().zip(self.counts).find(|(other, _)| **other == unit).map_or(0, |(_, count)| count)
     }
 
     /// Returns a bit for each unit that is present.
@@ -110,7 +129,6 @@ impl PriceLine {
 
     /// Returns the costs in nano-dollars, rounded to the nearest. `None` if the counts are outside of the tested range.
     pub(super) fn nano_dollars(&self, tokens: TokenCounts) -> Option<Costs<u64>> {
-        const FEMTOS_PER_NANO: i128 = 1_000_000;
         if tokens.counts.iter().any(|count| *count > self.max_input_tokens) {
             return None;
         }
@@ -118,6 +136,19 @@ impl PriceLine {
             .femtos(tokens)
             .map(|femtos| u64::try_from((femtos + FEMTOS_PER_NANO / 2).div_euclid(FEMTOS_PER_NANO)).ok());
         Some([input?, output?, total?])
+    }
+
+    /// Returns what a further unit adds to the total, in quadrillionths of a dollar. Tokens that are also units of a whole
+    /// add the rate of the whole too.
+    pub(super) fn rate(&self, unit: Unit) -> i64 {
+        let [_, _, total] = &self.rates;
+        UNITS.iter().zip(total).find(|(other, _)| **other == unit).map_or(0, |(_, rate)| *rate)
+    }
+
+    /// Returns `true` if the cost has a part that does not depend on the counts.
+    pub(super) fn has_fixed_cost(&self) -> bool {
+        let [_, _, total] = self.fixed;
+        i128::from(total.abs()) * 2 >= FEMTOS_PER_NANO
     }
 
     fn femtos(&self, tokens: TokenCounts) -> Costs<i128> {

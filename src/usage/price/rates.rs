@@ -1,6 +1,6 @@
-use crate::usage::{money::Money, unit::Unit, usage::Usage};
+use crate::usage::{money::Money, signed_money::SignedMoney, unit::Unit, usage::Usage};
 
-use super::cost::Cost;
+use super::{cost::Cost, cost_line::CostLine, cost_lines::rounded};
 
 /// Negotiated rates of a model, in US dollars per million tokens.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -42,7 +42,21 @@ impl Rates {
             (write, self.cache_write.unwrap_or(self.input)),
         ]);
         let output = cost(&[(count(Unit::OutputTokens), self.output)]);
-        Cost::custom(input + output).parts(input, output)
+        let total = input + output;
+        let line = |unit, count: u128, rate| {
+            CostLine::new(unit, u64::try_from(count).unwrap_or(u64::MAX), cost(&[(count, rate)]))
+        };
+        let lines = vec![
+            line(Unit::InputTokens, uncached, self.input),
+            line(Unit::OutputTokens, count(Unit::OutputTokens), self.output),
+            line(Unit::CacheReadTokens, read, self.cache_read.unwrap_or(self.input)),
+            line(Unit::CacheWriteTokens, write, self.cache_write.unwrap_or(self.input)),
+        ];
+        let plain = cost(&[(read.saturating_add(write), self.input)]);
+        let cached =
+            cost(&[(read, self.cache_read.unwrap_or(self.input)), (write, self.cache_write.unwrap_or(self.input))]);
+        let cost = Cost::custom(total).parts(input, output).cache_savings(SignedMoney::between(plain, cached));
+        Cost { lines: rounded(lines, total), ..cost }
     }
 }
 

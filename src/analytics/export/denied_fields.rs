@@ -1,0 +1,63 @@
+use std::collections::BTreeSet;
+
+use crate::{
+    metadata::Metadata,
+    row::{EventRow, SCHEMA},
+};
+
+use super::nanos::dollars_name;
+
+/// Columns and tags that an export leaves out.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct DeniedFields {
+    pub(super) columns: BTreeSet<String>,
+    pub(super) keys: BTreeSet<String>,
+}
+
+impl DeniedFields {
+    /// Returns `true` if a column of [`SCHEMA`] is left out.
+    ///
+    /// The two forms of a cost are one field.
+    pub(super) fn has_column(&self, name: &str) -> bool {
+        self.columns.iter().any(|denied| {
+            denied == name
+                || dollars_name(denied) == Some(name)
+                || dollars_name(name) == Some(denied.as_str())
+                || (name == "indexed_metadata" && denied == "raw_metadata")
+        })
+    }
+
+    /// Returns `true` if a tag is left out. Without `raw_metadata`, all are.
+    pub(super) fn has_key(&self, key: &str) -> bool {
+        self.columns.contains("raw_metadata") || self.keys.iter().any(|denied| denied.eq_ignore_ascii_case(key))
+    }
+
+    /// Returns the first name that is not one of a column.
+    pub(super) fn unknown_column(&self) -> Option<&str> {
+        let is_known = |name: &String| SCHEMA.iter().any(|column| column.name == name);
+        self.columns.iter().find(|name| !is_known(name)).map(String::as_str)
+    }
+
+    /// Removes the tags, their sources, and the notes on them.
+    pub(super) fn remove_from(&self, row: &mut EventRow) {
+        if self.keys.is_empty() {
+            return;
+        }
+        self.remove_tags(&mut row.raw_metadata);
+        self.remove_tags(&mut row.metadata_sources);
+        if let Some(tags) = &mut row.indexed_metadata {
+            self.remove_tags(tags);
+        }
+        if let Some(notes) = row.diagnostics.as_array_mut() {
+            notes.retain(|note| note.get("key").and_then(|key| key.as_str()).is_none_or(|key| !self.has_key(key)));
+        }
+    }
+
+    fn remove_tags(&self, tags: &mut Metadata) {
+        let denied: Vec<String> =
+            tags.iter().map(|(key, _)| key).filter(|key| self.has_key(key)).map(ToOwned::to_owned).collect();
+        for key in denied {
+            tags.remove(&key);
+        }
+    }
+}

@@ -1,0 +1,19 @@
+use crate::analytics::{Analytics, Grant, Page, QueryError, RowQuery};
+
+/// Where the rows of an export are read from.
+pub(super) trait RowSource: Send + 'static {
+    /// Returns a page of rows.
+    fn page(&self, query: &RowQuery) -> impl Future<Output = Result<Page, QueryError>> + Send;
+}
+
+/// The rows of a store that a grant covers.
+pub(super) struct GrantedRows {
+    pub(super) analytics: Analytics,
+    pub(super) grant: Grant,
+}
+
+impl RowSource for GrantedRows {
+    async fn page(&self, query: &RowQuery) -> Result<Page, QueryError> {
+        self.analytics.rows(query, &self.grant).await
+    }
+}

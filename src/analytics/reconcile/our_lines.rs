@@ -1,0 +1,77 @@
+use std::collections::BTreeMap;
+
+use jiff::{Timestamp, tz::TimeZone};
+
+use crate::{
+    analytics::{Analytics, Grant, QueryError, RowQuery, row_pages::RowPages, row_usage::disjoint_counts},
+    row::EventRow,
+    usage::{Money, Unit},
+};
+
+use super::{LineKey, OurLine};
+
+/// The largest number of lines that are held in memory.
+const MAX_LINES: usize = 100_000;
+
+/// Sums the stored LLM calls of a query by UTC day, provider, model, and kind of usage.
+///
+/// Takes the range and the conditions of the query. Reads the requests page by page. A cost that is not split by kind is in
+/// a line without a kind. Calls without a provider are in lines of the provider `unknown`.
+///
+/// # Errors
+/// Returns [`QueryError::TooLarge`] if there are more than 100,000 lines, and otherwise as [`Analytics::rows`] does.
+pub async fn our_lines(analytics: &Analytics, query: &RowQuery, grant: &Grant) -> Result<Vec<OurLine>, QueryError> {
+    let mut lines = BTreeMap::new();
+    let mut pages = RowPages::new(analytics, query, grant);
+    while let Some(rows) = pages.next().await? {
+        for row in rows.iter().filter(|row| row.usage_status.is_some()) {
+            add(&mut lines, row)?;
+            if lines.len() > MAX_LINES {
+                return Err(QueryError::TooLarge(format!(
+                    "there are more than {MAX_LINES} lines: use a shorter range or a filter"
+                )));
+            }
+        }
+    }
+    Ok(lines.into_values().collect())
+}
+
+fn add(lines: &mut BTreeMap<LineKey, OurLine>, row: &EventRow) -> Result<(), QueryError> {
+    let time = Timestamp::try_from(row.requested_at).map_err(|error| QueryError::invalid(error.to_string()))?;
+    let key = LineKey {
+        day: TimeZone::UTC.to_datetime(time).date(),
+        provider: row.provider.clone().unwrap_or_else(|| "unknown".to_owned()),
+        model: row.model.clone(),
+        unit: None,
+    };
+    let is_priority = row.service_tier.as_deref() == Some("priority");
+    let mut line = |unit: Option<Unit>, add: &dyn Fn(&mut OurLine)| {
+        let key = LineKey { unit, ..key.clone() };
+        let line = lines.entry(key.clone()).or_insert_with(|| OurLine::new(key));
+        add(line);
+        line.priority_requests += u64::from(is_priority);
+    };
+    match (row.total_cost_nanos, &row.cost_lines) {
+        (Some(_), Some(known)) if !known.is_empty() => {
+            for cost in known {
+                line(Some(billed_unit(cost.unit)), &|line| line.add_priced(cost.quantity, cost.cost));
+            }
+        }
+        (Some(total), _) => line(None, &|line| line.add_priced(0, Money::from_nano_usd(total))),
+        (None, _) => {
+            for (unit, count) in disjoint_counts(row) {
+                line(Some(billed_unit(unit)), &|line| line.add_unpriced(count));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Returns the kind under which providers bill a unit.
+fn billed_unit(unit: Unit) -> Unit {
+    match unit {
+        Unit::ReasoningTokens => Unit::OutputTokens,
+        Unit::CacheWrite5mTokens => Unit::CacheWriteTokens,
+        unit => unit,
+    }
+}

@@ -1,0 +1,154 @@
+use serde::Serialize;
+
+use crate::{
+    analytics::{Analytics, Filter, Grant, QueryError, RowQuery, TimeRange},
+    registry::Permission,
+    row::{Dimension, EventRow},
+};
+
+use super::{
+    StepLoop, TraceSummary, Turn,
+    loops::mark_loops,
+    retries::{mark_retries, set_growth},
+    tree::set_parents,
+};
+
+/// The rows that are read at a time.
+const PAGE_ROWS: u32 = 1_000;
+
+/// The requests of a trace, a session, or an agent run, as turns in order.
+///
+/// [`of_trace`](Self::of_trace) and [`of_tag`](Self::of_tag) read the rows that a grant covers. Sessions and agent runs
+/// are tags: [`Session::KEYS`](crate::Session::KEYS) and [`AgentRun::KEYS`](crate::AgentRun::KEYS) are their keys.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use tower_tagging::{
+///     analytics::{Analytics, Grant, TimeRange, TraceView},
+///     store::MemoryStore,
+/// };
+///
+/// let analytics = Analytics::new(MemoryStore::new());
+/// let june = TimeRange::parse("2026-06-01T00:00:00Z", "2026-07-01T00:00:00Z", "UTC")?;
+/// let session = TraceView::of_tag(&analytics, "session_id", "chat-42", june, &Grant::everything()).await?;
+/// for turn in &session.turns {
+///     println!("{} {:?} {:?}", turn.name, turn.cost, turn.input_growth);
+/// }
+/// println!("{:?} % were spent on failures and retries", session.summary.wasted_share);
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # JSON
+///
+/// A view serializes as an object. Money is in US dollars, durations are in milliseconds, shares range from 0 to 100,
+/// and unknown values are `null`. Other turns are referred to by their index.
+///
+/// | member | content |
+/// |---|---|
+/// | `turns` | the [turns](Turn) in order of time |
+/// | `loops` | the [repeated steps](StepLoop) |
+/// | `summary` | the [sums](TraceSummary) over the turns |
+/// | `is_cut` | `true` if the view lacks turns after the first 5,000 |
+///
+/// # Definitions
+///
+/// - A *step* is what a turn does: the tags `agent_step` and `agent_tool`, the span path, and the span name. Without
+///   any of them, it is the method, the route or else the path, and the operation.
+/// - A *conversation* is the set of turns with the same tags `session_id` and `agent_run_id`. Turns without these tags
+///   are one conversation.
+/// - A *failure* is a turn that [counts as an error](crate::Event::is_error). A cancellation by the client is not one.
+/// - A *retry* is the first turn after a failure with the same step and the same tag `turn` in the same conversation,
+///   if it began after the failure had ended. Another model may serve it. If it fails too, the next one is a retry as
+///   well.
+/// - A *loop* is a sequence of one to four steps that a conversation repeats at least three times in direct succession,
+///   with the same models and the same tag `turn`. Steps without a name repeat only if the size of the input is the
+///   same too: the input tokens, or else the bytes of the request body.
+/// - The *growth of the context* is the difference between the input tokens of a turn and those of the previous turn of
+///   the conversation with the same requested model and operation.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct TraceView {
+    /// The turns, ordered by the time of their requests.
+    pub turns: Vec<Turn>,
+    /// The steps that were repeated.
+    pub loops: Vec<StepLoop>,
+    /// Sums over the turns.
+    pub summary: TraceSummary,
+    /// `true` if the view describes only the first [`MAX_TURNS`](Self::MAX_TURNS) turns.
+    pub is_cut: bool,
+}
+
+impl TraceView {
+    /// The largest number of turns.
+    pub const MAX_TURNS: usize = 5_000;
+
+    /// Reads the requests of a trace.
+    ///
+    /// The id is the W3C trace id or the client's own trace id. The view has no turns if the grant covers no request of
+    /// the trace in the range.
+    ///
+    /// # Errors
+    /// Returns [`QueryError::Forbidden`] if the grant does not include [`Permission::LogsView`], and otherwise as
+    /// [`Analytics::rows`].
+    pub async fn of_trace(
+        analytics: &Analytics,
+        id: impl Into<String>,
+        range: TimeRange,
+        grant: &Grant,
+    ) -> Result<Self, QueryError> {
+        Self::load(analytics, Filter::Trace(vec![id.into()]), range, grant).await
+    }
+
+    /// Reads the requests with a tag, such as `session_id` or `agent_run_id`.
+    ///
+    /// The view has no turns if the grant covers no request with the tag in the range.
+    ///
+    /// # Errors
+    /// As [`of_trace`](Self::of_trace).
+    pub async fn of_tag(
+        analytics: &Analytics,
+        key: &str,
+        value: impl Into<String>,
+        range: TimeRange,
+        grant: &Grant,
+    ) -> Result<Self, QueryError> {
+        Self::load(analytics, Filter::is(Dimension::tag(key), value), range, grant).await
+    }
+
+    async fn load(analytics: &Analytics, filter: Filter, range: TimeRange, grant: &Grant) -> Result<Self, QueryError> {
+        if !grant.allows(Permission::LogsView) {
+            return Err(QueryError::Forbidden(format!("single requests need the permission {}", Permission::LogsView)));
+        }
+        let mut query = RowQuery::new(range).filter(filter).oldest_first().limit(PAGE_ROWS);
+        let mut rows = Vec::new();
+        loop {
+            let page = analytics.rows(&query, grant).await?;
+            rows.extend(page.rows);
+            query.cursor = page.next;
+            if query.cursor.is_none() || rows.len() > Self::MAX_TURNS {
+                break;
+            }
+        }
+        let is_cut = rows.len() > Self::MAX_TURNS;
+        rows.truncate(Self::MAX_TURNS);
+        Ok(Self::of_rows(&rows, is_cut))
+    }
+
+    /// Describes rows that are ordered by time.
+    fn of_rows(rows: &[EventRow], is_cut: bool) -> Self {
+        let mut running_cost = 0_u64;
+        let mut turns = Vec::with_capacity(rows.len());
+        for (row, start) in rows.iter().zip(rows.first().into_iter().cycle()) {
+            running_cost = running_cost.saturating_add(row.total_cost_nanos.unwrap_or(0));
+            turns.push(Turn::new(row, start, running_cost));
+        }
+        set_parents(&mut turns);
+        set_growth(rows, &mut turns);
+        mark_retries(rows, &mut turns);
+        let loops = mark_loops(rows, &mut turns);
+        let summary = TraceSummary::of(rows, &turns);
+        Self { turns, loops, summary, is_cut }
+    }
+}

@@ -1,0 +1,368 @@
+//! Tests of cost lines, of repricing, and of the comparison with providers' bills.
+
+#![cfg(all(feature = "analytics", feature = "llm"))]
+
+mod common;
+#[path = "common/events.rs"]
+mod events;
+
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use futures_util::FutureExt;
+use tower_tagging::{
+    Event, Tags,
+    analytics::{
+        Analytics, Dimension, Field, Filter, Grant, Measure, Query, RowQuery, TimeRange,
+        reconcile::{
+            BilledLine, DifferenceReason, LineKey, OurLine, anthropic_report, openai_report, our_lines, reconcile,
+        },
+        reprice::{NotRepriced, RepriceOptions, reprice},
+    },
+    sink::BatchWriter,
+    store::MemoryStore,
+    usage::{CatalogPrices, ExtraCost, Money, OverlayPrices, Rates, SignedMoney, Unit, Usage, price_fn},
+};
+
+const HOUR: Duration = Duration::from_secs(3_600);
+
+fn day() -> SystemTime {
+    humantime::parse_rfc3339("2026-06-01T00:00:00Z").unwrap()
+}
+
+fn june() -> TimeRange {
+    TimeRange::parse("2026-06-01T00:00:00Z", "2026-07-01T00:00:00Z", "UTC").unwrap()
+}
+
+fn analytics(events: &[Arc<Event>]) -> Analytics {
+    let store = MemoryStore::new();
+    store.writer().write(events).unwrap();
+    Analytics::new(store)
+}
+
+/// Returns events of calls with this usage, priced by the bundled catalog.
+fn calls(time: SystemTime, count: usize, provider: &str, model: &str, usage: &Usage) -> Vec<Arc<Event>> {
+    events::priced_events_at(time, count, |number, tags: &Tags| {
+        tags.insert("team", if number % 2 == 0 { "search" } else { "chat" });
+        tags.record_usage(usage.clone().of(provider, model));
+    })
+}
+
+fn cached() -> Usage {
+    Usage::tokens(2_006, 300).with(Unit::CacheReadTokens, 1_920)
+}
+
+fn now<T>(future: impl Future<Output = T>) -> T {
+    future.now_or_never().expect("the memory store answers at once")
+}
+
+#[test]
+fn cost_lines_of_rolled_up_calls_are_added_by_kind() {
+    let events = events::priced_events_at(day(), 1, |_, tags: &Tags| {
+        tags.record_usage(cached().of("openai", "gpt-4o"));
+        tags.record_usage(Usage::tokens(100, 10).of("openai", "gpt-4o-mini"));
+    });
+    let call = events[0].llm().unwrap();
+    let lines = call.cost_lines().unwrap();
+    let quantities: Vec<_> = lines.iter().map(|line| (line.unit, line.quantity)).collect();
+    assert_eq!(quantities, [(Unit::InputTokens, 186), (Unit::OutputTokens, 310), (Unit::CacheReadTokens, 1_920)]);
+    assert_eq!(lines.iter().map(|line| line.cost).sum::<Money>(), call.cost().unwrap());
+    assert_eq!(call.cache_savings(), Some(SignedMoney::from_nano_usd(2_400_000)));
+}
+
+#[test]
+fn a_recorded_cost_has_no_lines() {
+    let events = events::priced_events_at(day(), 1, |_, tags: &Tags| {
+        tags.record_usage(cached().of("openai", "gpt-4o"));
+        tags.record_cost(ExtraCost::new(Money::from_nano_usd(7)));
+    });
+    let call = events[0].llm().unwrap();
+    assert!(call.cost().is_some() && call.cost_lines().is_none());
+}
+
+#[test]
+fn totals_have_the_net_cache_savings() {
+    let writes = Usage::tokens(1_000, 0).with(Unit::CacheWriteTokens, 1_000);
+    let mut events = calls(day(), 1, "openai", "gpt-4o", &cached());
+    events.extend(calls(day(), 1, "anthropic", "claude-sonnet-4-5", &writes));
+    let query = Query::new(june()).measure(Measure::CacheSavings);
+    let answer = now(analytics(&events).run(&query, &Grant::everything())).unwrap();
+    // Reads saved 1,920 × $1.25, and writes cost 1,000 × $0.75, per million.
+    assert_eq!(answer.total.totals.cache_savings_nanos, 2_400_000 - 750_000);
+}
+
+#[test]
+fn the_same_prices_return_the_same_costs() {
+    let mut events = calls(day(), 3, "openai", "gpt-4o", &cached());
+    let searched = Usage::tokens(5_000, 17).with(Unit::WebSearches, 2).with(Unit::CacheWriteTokens, 1_000);
+    events.extend(calls(day() + HOUR, 2, "anthropic", "claude-opus-4-6", &searched));
+    let query = Query::new(june()).group_by(Field::Model).group_by(Dimension::tag("team"));
+    let same = reprice_with(&events, &query, &RepriceOptions::new(), &Grant::everything());
+    assert_eq!((same.total.requests, same.total.difference), (5, SignedMoney::ZERO));
+    assert_eq!(same.total.old, same.total.new);
+    assert!(same.total.old > Money::ZERO && same.total.not_repriced.is_empty());
+    let groups: Vec<_> = same.groups.iter().map(|group| (group.values.clone(), group.sums.requests)).collect();
+    let values = |model: &str, team: &str| vec![Some(model.to_owned()), Some(team.to_owned())];
+    let expected = [
+        (values("claude-opus-4-6", "chat"), 1),
+        (values("claude-opus-4-6", "search"), 1),
+        (values("gpt-4o", "chat"), 1),
+        (values("gpt-4o", "search"), 2),
+    ];
+    assert_eq!(groups, expected);
+    let sum: Money = same.groups.iter().map(|group| group.sums.old).sum();
+    assert_eq!(sum, same.total.old);
+}
+
+fn reprice_with(
+    events: &[Arc<Event>],
+    query: &Query,
+    options: &RepriceOptions,
+    grant: &Grant,
+) -> tower_tagging::analytics::reprice::Repriced {
+    now(reprice(&analytics(events), query, &CatalogPrices::bundled(), options, grant)).unwrap()
+}
+
+#[test]
+fn another_model_returns_its_cost() {
+    let events = calls(day(), 2, "openai", "gpt-4o", &Usage::tokens(1_000_000, 0));
+    let options = RepriceOptions::new().model("openai", "gpt-4o-mini");
+    let repriced = reprice_with(&events, &Query::new(june()), &options, &Grant::everything());
+    let dollars =
+        (repriced.total.old.to_string(), repriced.total.new.to_string(), repriced.total.difference.to_string());
+    assert_eq!(dollars, ("5".into(), "0.3".into(), "-4.7".into()));
+    assert!(repriced.groups.is_empty());
+}
+
+#[test]
+fn requests_without_a_new_cost_are_reported_by_reason_and_never_zero() {
+    let mut events = calls(day(), 1, "openai", "gpt-4o", &cached());
+    events.extend(calls(day(), 2, "openai", "no-such-model", &Usage::tokens(10, 10)));
+    events.extend(events::priced_events_at(day(), 1, |_, tags: &Tags| {
+        tags.record_cost(ExtraCost::new(Money::from_nano_usd(7)).of("rows", 1.0));
+    }));
+    let prices = OverlayPrices::over(price_fn(|_| None)).with(
+        "openai",
+        "no-such-model",
+        Rates::per_million(Money::from_nano_usd(1_000_000_000), Money::from_nano_usd(1_000_000_000)),
+    );
+    let analytics = analytics(&events);
+    let (query, options) = (Query::new(june()), RepriceOptions::new());
+    let sums = now(reprice(&analytics, &query, &prices, &options, &Grant::everything())).unwrap().total;
+    assert_eq!((sums.requests, sums.newly_priced), (0, 2));
+    assert_eq!(sums.newly_priced_cost, Money::from_nano_usd(2 * 20_000));
+    let reasons: Vec<_> = sums.not_repriced.into_iter().collect();
+    assert_eq!(reasons, [(NotRepriced::RecordedCost, 1), (NotRepriced::NoPrice, 1)]);
+    assert_eq!(sums.not_repriced_cost, Money::from_nano_usd(5_615_007));
+}
+
+#[test]
+fn a_grant_limits_what_is_repriced() {
+    let events = calls(day(), 3, "openai", "gpt-4o", &cached());
+    let chat = Grant::only([Filter::is(Dimension::tag("team"), "chat")]);
+    let repriced = reprice_with(&events, &Query::new(june()), &RepriceOptions::new(), &chat);
+    assert_eq!(repriced.total.requests, 1);
+}
+
+/// A page of `/v1/organization/costs`, grouped by line item.
+const OPENAI_COSTS: &str = r#"{"object":"page","data":[
+    {"object":"bucket","start_time":1780272000,"end_time":1780358400,"results":[
+        {"object":"organization.costs.result","amount":{"value":0.00043,"currency":"usd"},
+         "line_item":"gpt-4o-2024-08-06, input","project_id":null},
+        {"object":"organization.costs.result","amount":{"value":"0.00480000000000000000","currency":"usd"},
+         "line_item":"gpt-4o-2024-08-06, cached input","project_id":null},
+        {"object":"organization.costs.result","amount":{"value":0.009,"currency":"usd"},
+         "line_item":"gpt-4o-2024-08-06, output","project_id":null},
+        {"object":"organization.costs.result","amount":{"value":0.25,"currency":"usd"},
+         "line_item":"web search tool calls","project_id":null}]},
+    {"object":"bucket","start_time":1780358400,"end_time":1780444800,"results":[]}],
+    "has_more":false,"next_page":null}"#;
+
+/// A page of `/v1/organization/usage/completions`, grouped by model.
+const OPENAI_USAGE: &str = r#"{"object":"page","data":[
+    {"object":"bucket","start_time":1780272000,"end_time":1780358400,"results":[
+        {"object":"organization.usage.completions.result","input_tokens":4012,"output_tokens":900,
+         "input_cached_tokens":3840,"num_model_requests":3,"project_id":null,"user_id":null,"api_key_id":null,
+         "model":"gpt-4o-2024-08-06","batch":null}]}],"has_more":false,"next_page":null}"#;
+
+#[test]
+fn reconciles_with_openai_by_kind_of_token() {
+    let mut events = calls(day() + HOUR, 2, "openai", "gpt-4o", &cached());
+    events.extend(calls(day() + HOUR, 1, "openai", "gpt-5-unpriced-model", &Usage::tokens(10, 0)));
+    let query = RowQuery::new(june()).filter(Filter::is(Field::Provider, "openai"));
+    let ours = now(our_lines(&analytics(&events), &query, &Grant::everything())).unwrap();
+    let mut billed = openai_report(OPENAI_COSTS).unwrap();
+    billed.extend(openai_report(OPENAI_USAGE).unwrap());
+    let result = reconcile(ours, billed);
+
+    let matched: Vec<_> = result
+        .matched
+        .iter()
+        .map(|line| (line.billed.key.unit.unwrap(), line.difference.unwrap().to_string()))
+        .collect();
+    // Three answers are billed, of which we recorded two.
+    let expected = [(Unit::InputTokens, "0"), (Unit::OutputTokens, "-0.003"), (Unit::CacheReadTokens, "0")];
+    assert_eq!(matched, expected.map(|(unit, difference)| (unit, difference.to_owned())));
+    assert_eq!(result.missing_on_our_side.len(), 1, "{:?}", result.missing_on_our_side);
+    assert_eq!(result.missing_on_our_side[0].key.unit, Some(Unit::WebSearches));
+    let unbilled: Vec<_> = result.missing_on_provider_side.iter().map(|line| line.unpriced_quantity).collect();
+    assert_eq!(unbilled, [10]);
+    let reasons: Vec<_> = result.by_reason.iter().map(|(reason, amount)| (*reason, amount.to_string())).collect();
+    let expected = [(DifferenceReason::Quantity, "-0.003"), (DifferenceReason::NotRecorded, "-0.25")];
+    assert_eq!(reasons, expected.map(|(reason, amount)| (reason, amount.to_owned())));
+    assert_eq!(result.by_reason.values().copied().sum::<SignedMoney>(), result.difference);
+}
+
+/// A page of `/v1/organizations/cost_report`, grouped by description. Amounts are in cents.
+const ANTHROPIC_COSTS: &str = r#"{"data":[{"starting_at":"2026-06-01T00:00:00Z","ending_at":"2026-06-02T00:00:00Z","results":[
+    {"amount":"0.6","context_window":"0-200k","cost_type":"tokens","currency":"USD","description":"Claude Sonnet 4.5 Usage - Input Tokens",
+     "inference_geo":null,"model":"claude-sonnet-4-5-20250929","service_tier":"standard","token_type":"uncached_input_tokens","workspace_id":null},
+    {"amount":"0.75","context_window":"0-200k","cost_type":"tokens","currency":"USD","description":"Claude Sonnet 4.5 Usage - Output Tokens",
+     "model":"claude-sonnet-4-5-20250929","service_tier":"standard","token_type":"output_tokens","workspace_id":null},
+    {"amount":"12.5","context_window":null,"cost_type":"code_execution","currency":"USD","description":"Code Execution Usage",
+     "model":null,"service_tier":null,"token_type":null,"workspace_id":null}]}],
+    "has_more":false,"next_page":null}"#;
+
+/// A page of `/v1/organizations/usage_report/messages`, grouped by model.
+const ANTHROPIC_USAGE: &str = r#"{"data":[{"starting_at":"2026-06-01T00:00:00Z","ending_at":"2026-06-02T00:00:00Z","results":[
+    {"api_key_id":null,"cache_creation":{"ephemeral_1h_input_tokens":0,"ephemeral_5m_input_tokens":0},
+     "cache_read_input_tokens":0,"context_window":null,"model":"claude-sonnet-4-5-20250929","output_tokens":500,
+     "server_tool_use":{"web_search_requests":3},"service_tier":null,"uncached_input_tokens":1000,"workspace_id":null}]}],
+    "has_more":false,"next_page":null}"#;
+
+#[test]
+fn reconciles_with_anthropic_by_reason() {
+    let usage = Usage::tokens(1_000, 500).with(Unit::WebSearches, 3);
+    let events = calls(day() + HOUR, 1, "anthropic", "claude-sonnet-4-5", &usage);
+    let ours = now(our_lines(&analytics(&events), &RowQuery::new(june()), &Grant::everything())).unwrap();
+    let mut billed = anthropic_report(ANTHROPIC_COSTS).unwrap();
+    billed.extend(anthropic_report(ANTHROPIC_USAGE).unwrap());
+    let result = reconcile(ours, billed);
+    let reasons: Vec<_> = result.by_reason.iter().map(|(reason, amount)| (*reason, amount.to_string())).collect();
+    // Input is billed at twice our price, output as we expect, and searches only as a quantity.
+    let expected = [(DifferenceReason::Price, "-0.003"), (DifferenceReason::NotRecorded, "-0.125")];
+    assert_eq!(reasons, expected.map(|(reason, amount)| (reason, amount.to_owned())));
+    assert_eq!(result.by_reason.values().copied().sum::<SignedMoney>(), result.difference);
+    let searches = result.matched.iter().find(|line| line.billed.key.unit == Some(Unit::WebSearches)).unwrap();
+    assert_eq!((searches.billed.quantity, searches.ours.quantity, searches.difference), (Some(3), 3, None));
+}
+
+#[test]
+fn explains_what_reports_lack() {
+    let date = jiff_date("2026-06-01");
+    let key = |unit| LineKey::new(date, "anthropic").model("claude-x").unit(unit);
+    let line = |unit, nanos, priority| {
+        let mut line = OurLine::new(key(unit));
+        (line.requests, line.quantity, line.cost) = (1, 1, Money::from_nano_usd(nanos));
+        line.priority_requests = priority;
+        line
+    };
+    let ours = [line(Unit::InputTokens, 5, 1), line(Unit::WebSearches, 7, 0), line(Unit::OutputTokens, 11, 0)];
+    let result = reconcile(ours, []);
+    let reasons: Vec<_> = result.by_reason.into_iter().map(|(reason, amount)| (reason, amount.nano_usd())).collect();
+    let expected =
+        [(DifferenceReason::PriorityTier, 5), (DifferenceReason::Tools, 7), (DifferenceReason::NotBilled, 11)];
+    assert_eq!(reasons, expected);
+}
+
+#[test]
+fn costs_without_kinds_are_compared_as_a_whole() {
+    let date = jiff_date("2026-06-01");
+    let mut whole = OurLine::new(LineKey::new(date, "openai").model("gpt-4o"));
+    (whole.requests, whole.cost) = (1, "0.03".parse().unwrap());
+    let key = |unit| LineKey::new(date, "openai").model("gpt-4o").unit(unit);
+    let billed = [(Unit::InputTokens, 0.01), (Unit::OutputTokens, 0.01)];
+    let billed =
+        billed.map(|(unit, usd)| BilledLine::new(key(unit)).quantity(5).amount(SignedMoney::from_usd(usd).unwrap()));
+    let result = reconcile([whole], billed);
+    assert_eq!((result.matched.len(), result.difference.to_string()), (1, "0.01".to_owned()));
+    assert_eq!(result.by_reason.into_keys().collect::<Vec<_>>(), [DifferenceReason::QuantityOrPrice]);
+}
+
+#[test]
+fn an_exact_model_name_takes_precedence_over_a_version() {
+    let date = jiff_date("2026-06-01");
+    let key = |model: &str| LineKey::new(date, "openai").model(model).unit(Unit::InputTokens);
+    let ours = ["gpt-4o", "gpt-4o-2024-08-06"].map(|model| {
+        let mut line = OurLine::new(key(model));
+        (line.requests, line.cost) = (1, "1".parse().unwrap());
+        line
+    });
+    let billed = ["gpt-4o", "gpt-4o-2024-08-06"]
+        .map(|model| BilledLine::new(key(model)).amount(SignedMoney::from_usd(1.0).unwrap()));
+    let result = reconcile(ours, billed);
+    assert_eq!((result.matched.len(), result.difference), (2, SignedMoney::ZERO));
+}
+
+proptest::proptest! {
+    /// The parts by reason add up to the difference, whatever both sides have.
+    #[test]
+    fn reasons_add_up_to_the_difference(
+        ours in proptest::collection::vec((0..3_usize, 0..4_usize, 0..1_000_000_u64, 0..10_000_u64, 0..3_u64), 0..12),
+        billed in proptest::collection::vec(
+            (0..4_usize, 0..4_usize, proptest::option::of(0..10_000_u64), proptest::option::of(-5_000_000..90_000_000_i64)),
+            0..12,
+        ),
+    ) {
+        let date = jiff_date("2026-06-01");
+        let units = [None, Some(Unit::InputTokens), Some(Unit::OutputTokens), Some(Unit::WebSearches)];
+        let models = [Some("gpt-4o"), Some("gpt-4o-2024-08-06"), Some("o9"), None];
+        let key = |model: usize, unit: usize| {
+            let mut key = LineKey::new(date, "openai");
+            (key.model, key.unit) = (models[model].map(str::to_owned), units[unit]);
+            key
+        };
+        let ours = ours.into_iter().map(|(model, unit, nanos, quantity, unpriced)| {
+            let mut line = OurLine::new(key(model, unit));
+            (line.requests, line.quantity, line.cost) = (unpriced + 1, quantity, Money::from_nano_usd(nanos));
+            (line.unpriced_requests, line.unpriced_quantity) = (unpriced, unpriced * 7);
+            line
+        });
+        let billed = billed.into_iter().map(|(model, unit, quantity, nanos)| {
+            let mut line = BilledLine::new(key(model, unit));
+            (line.quantity, line.amount) = (quantity, nanos.map(SignedMoney::from_nano_usd));
+            line
+        });
+        let (ours, billed): (Vec<_>, Vec<_>) = (ours.collect(), billed.collect());
+        let lines = ours.len();
+        let result = reconcile(ours, billed.clone());
+        assert_eq!(result.by_reason.values().copied().sum::<SignedMoney>(), result.difference);
+        assert_eq!(result.billed, billed.iter().filter_map(|line| line.amount).sum());
+        let known = SignedMoney::between(result.ours, Money::ZERO).nano_usd() - result.billed.nano_usd();
+        assert_eq!(result.difference.nano_usd(), known);
+        let requests: u64 = result.matched.iter().map(|line| line.ours.requests).sum::<u64>()
+            + result.missing_on_provider_side.iter().map(|line| line.requests).sum::<u64>();
+        assert!(requests >= lines as u64, "every line of ours is somewhere");
+        for line in &result.matched {
+            let parts: SignedMoney = line.by_reason.values().copied().sum();
+            assert_eq!(parts, line.difference.unwrap_or_default());
+        }
+    }
+}
+
+#[test]
+fn rejects_what_is_not_a_report() {
+    for (page, expected) in [
+        ("", "invalid report: expected a page of JSON, but "),
+        ("{}", "invalid report: expected the array `data`"),
+        (r#"{"data":[{"results":[]}]}"#, "invalid report: expected the start of bucket 0"),
+        (
+            r#"{"data":[{"start_time":1780272000,"results":[{"object":"organization.costs.result","amount":{"value":1,"currency":"eur"}}]}]}"#,
+            "invalid report: expected amounts in USD, found \"eur\"",
+        ),
+        (
+            r#"{"data":[{"start_time":1780272000,"results":[{"object":"organization.costs.result","amount":{"value":"x","currency":"usd"}}]}]}"#,
+            "invalid report: expected an amount, found \"x\"",
+        ),
+    ] {
+        let error = openai_report(page).unwrap_err().to_string();
+        assert!(error.starts_with(expected), "{error}");
+    }
+    assert!(anthropic_report(OPENAI_COSTS).is_err());
+}
+
+fn jiff_date(text: &str) -> jiff::civil::Date {
+    text.parse().unwrap()
+}
