@@ -3,14 +3,17 @@
 
 use axum::{
     Json, Router,
-    extract::{Request, State},
     http::{HeaderMap, StatusCode, Uri, header},
     response::{IntoResponse, Response},
     routing::any,
 };
 use serde_json::json;
 use tower_tagging::{
-    registry::{ApiKey, Registry, SecretDigest},
+    analytics::{
+        Analytics,
+        api::{Api, RegistryAccess},
+    },
+    registry::{ApiKey, Registry},
     store::{PostgresStore, SqliteStore},
 };
 
@@ -66,7 +69,7 @@ impl AdminKey {
 pub(crate) struct Admin {
     pub(crate) key: AdminKey,
     pub(crate) store: Store,
-    pub(crate) registry: Option<Registry>,
+    pub(crate) registry: Registry,
     /// The external URL of the gateway, for links.
     pub(crate) public_url: Option<Uri>,
 }
@@ -91,14 +94,19 @@ async fn redirect(uri: Uri) -> Response {
 
 /// The router of the API, whose paths begin with `/v1/`.
 fn api(admin: Admin) -> Router {
-    let answer = async |State(admin): State<Admin>, request: Request| {
-        let headers = request.headers();
-        let bearer = || headers.get(header::AUTHORIZATION)?.to_str().ok()?.strip_prefix("Bearer ");
-        let key = headers.get("x-portkey-api-key").and_then(|key| key.to_str().ok()).or_else(bearer);
-        let is_admin = key.is_some_and(|key| SecretDigest::of(key) == SecretDigest::of(&admin.key.text));
-        let (status, code) =
-            if is_admin { (StatusCode::NOT_FOUND, "AB08") } else { (StatusCode::UNAUTHORIZED, "AB05") };
-        (status, Json(json!({"success": false, "data": {"message": status.to_string(), "errorCode": code}})))
+    let Admin { key, store, registry, public_url } = admin;
+    let analytics = match store {
+        Store::Sqlite(store) => Analytics::new(store),
+        Store::Postgres(store) => Analytics::new(store),
     };
-    Router::new().fallback(answer).with_state(admin)
+    let access = RegistryAccess::new(registry).admin_key(key.text);
+    let mut api = Api::new(analytics, access);
+    if let Some(url) = public_url {
+        api = api.public_url(format!("{}/tagging/v1", url.to_string().trim_end_matches('/')));
+    }
+    let unknown = async || {
+        let body = json!({"success": false, "data": {"message": "there is no such path", "errorCode": "AB02"}});
+        (StatusCode::NOT_FOUND, Json(body))
+    };
+    Router::new().nest("/v1", api.into_router()).fallback(unknown)
 }

@@ -137,10 +137,14 @@ fn tagging(listen: SocketAddr, upstream: Option<&Uri>, public_url: Option<&Uri>)
     }
     check_files()?;
     let key = admin_key(listen, demo.is_some(), store.is_some())?;
+    let callers = match &registry {
+        Some(registry) => registry.clone(),
+        None => Registry::from_toml("").map_err(|error| format!("CONFIG: {error}"))?,
+    };
     let admin = key.zip(store).map(|(key, store)| Admin {
         key,
         store,
-        registry: registry.clone(),
+        registry: callers,
         public_url: public_url.cloned(),
     });
     let mut usage = UsageTap::new();
