@@ -1,5 +1,7 @@
 //! The shapes and numbers of the HTTP API.
 
+#![allow(clippy::cast_precision_loss, clippy::float_cmp, reason = "the numbers are small and exact")]
+
 #[path = "common/api.rs"]
 mod api;
 

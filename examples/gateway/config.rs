@@ -141,12 +141,8 @@ fn tagging(listen: SocketAddr, upstream: Option<&Uri>, public_url: Option<&Uri>)
         Some(registry) => registry.clone(),
         None => Registry::from_toml("").map_err(|error| format!("CONFIG: {error}"))?,
     };
-    let admin = key.zip(store).map(|(key, store)| Admin {
-        key,
-        store,
-        registry: callers,
-        public_url: public_url.cloned(),
-    });
+    let admin =
+        key.zip(store).map(|(key, store)| Admin { key, store, registry: callers, public_url: public_url.cloned() });
     let mut usage = UsageTap::new();
     if let Some(upstream) = upstream {
         usage = usage.upstream(upstream.clone());

@@ -4,6 +4,7 @@
 
 use std::{
     cell::RefCell,
+    fmt::Write as _,
     path::PathBuf,
     sync::{
         Arc,
@@ -90,7 +91,7 @@ pub(crate) fn registry() -> Registry {
         ("expired", format!("workspace = \"acme\"\npermissions = {all}\nexpires_at = 2020-01-01T00:00:00Z")),
     ] {
         let digest = tower_tagging::registry::SecretDigest::of(secret(name));
-        text.push_str(&format!("\n[api_keys.{name}]\nsecrets = [{{ sha256 = \"{digest}\" }}]\n{settings}\n"));
+        write!(text, "\n[api_keys.{name}]\nsecrets = [{{ sha256 = \"{digest}\" }}]\n{settings}\n").unwrap();
     }
     Registry::from_toml(&text).unwrap()
 }
