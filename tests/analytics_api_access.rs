@@ -1,5 +1,7 @@
 //! Who may call which endpoint of the HTTP API, and which requests each caller sees.
 
+#![allow(clippy::cast_precision_loss, reason = "the numbers are small")]
+
 #[path = "common/api.rs"]
 mod api;
 
@@ -62,7 +64,8 @@ fn endpoints() -> Vec<(Method, String, Option<Value>, Permission)> {
     let id = "0190a0b0-0000-7000-8000-000000000000";
     let query = json!({ "range": { "from": FROM, "to": TO } });
     for (method, path, body, permission) in [
-        (Method::POST, "/query".to_owned(), Some(query), Permission::AnalyticsView),
+        (Method::POST, "/query".to_owned(), Some(query.clone()), Permission::AnalyticsView),
+        (Method::POST, "/query/explain".to_owned(), Some(query), Permission::AnalyticsView),
         (Method::GET, ranged("/logs/groups/model", ""), None, Permission::LogsView),
         (Method::GET, format!("/logs/{id}"), None, Permission::LogsView),
         (Method::POST, "/logs".to_owned(), Some(log), Permission::LogsWrite),
@@ -202,7 +205,7 @@ async fn a_workspace_key_sees_only_its_workspace() {
 
 #[tokio::test]
 async fn hosts_decide_by_their_own_login() {
-    let access = |head: &http::request::Parts| match head.headers.get("x-user").map(|user| user.as_bytes()) {
+    let access = |head: &http::request::Parts| match head.headers.get("x-user").map(http::HeaderValue::as_bytes) {
         Some(b"ada") => Ok(Grant::only([Filter::is(Field::Workspace, "acme"), Filter::is_not(Field::Status, "500")])),
         Some(_) => Err(Denied::Forbidden),
         None => Err(Denied::Unauthenticated),

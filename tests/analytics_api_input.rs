@@ -21,7 +21,7 @@ use api::{ADMIN, FROM, TO, get, post, ranged, samples, secret, send, stores};
 mod percent {
     /// Encodes every byte of a parameter.
     pub(super) fn encoded(text: &str) -> String {
-        text.bytes().map(|byte| format!("%{byte:02X}")).collect()
+        text.bytes().map(|byte| format!("%{byte:02X}")).collect::<Vec<_>>().concat()
     }
 }
 
@@ -94,7 +94,7 @@ const PARAMETERS: &[&str] = &[
 ];
 
 fn app() -> Router {
-    stores(&samples()).into_iter().map(api::api).next_back().unwrap()
+    api::api(api::memory(&samples()))
 }
 
 fn apps() -> Vec<Router> {
@@ -298,7 +298,7 @@ proptest! {
         tail in "[ -~]{0,20}",
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let mut query: String = pairs.iter().map(|(name, value)| format!("&{name}={}", encoded(value))).collect();
+        let mut query = pairs.iter().map(|(name, value)| format!("&{name}={}", encoded(value))).collect::<Vec<_>>().concat();
         query.push('&');
         query.push_str(&tail.replace([' ', '#', '"', '<', '>', '`', '{', '}', '\\', '^', '|'], "+"));
         runtime.block_on(async {

@@ -93,7 +93,8 @@ async fn logs_of_streams_are_read_from_text_and_from_lists_of_chunks() {
         json!({ "model": "gpt-4o", "choices": [{ "delta": { "content": "Hi" } }] }),
         json!({ "model": "gpt-4o", "choices": [], "usage": { "prompt_tokens": 8, "completion_tokens": 1 } }),
     ];
-    let text: String = chunks.iter().map(|chunk| format!("data: {chunk}\n\n")).collect::<String>() + "data: [DONE]\n\n";
+    let text: String =
+        chunks.iter().map(|chunk| format!("data: {chunk}\n\n")).collect::<Vec<_>>().concat() + "data: [DONE]\n\n";
     for app in apps() {
         let mut logs = Vec::new();
         for body in [json!(text), json!(chunks)] {
@@ -606,7 +607,8 @@ async fn every_answer_is_valid_by_the_openapi_document() {
             assert_valid(&document, method, path, &reply);
             checked.insert(format!("{method} {path}"));
         };
-        check("post", "/query", post(&app, "/query", ADMIN, query).await);
+        check("post", "/query", post(&app, "/query", ADMIN, query.clone()).await);
+        check("post", "/query/explain", post(&app, "/query/explain", ADMIN, query).await);
         check("post", "/logs", created);
         check("get", "/logs/{id}", get(&app, &format!("/logs/{log_id}"), ADMIN).await);
         check("post", "/feedback", feedback);

@@ -61,10 +61,8 @@ impl BatchWriter for Blocking {
 async fn answers_as_the_memory_store_does() {
     let seeds = std::env::var("ANALYTICS_SEEDS").ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(3);
     for seed in 100..100 + seeds {
-        let is_partitioned = seed % 2 == 1;
-        let store =
-            open(&format!("seed_{seed}"), |store| if is_partitioned { store.monthly_partitions() } else { store });
-        let store = store.await;
+        let configure = |store: PostgresStore| if seed % 2 == 1 { store.monthly_partitions() } else { store };
+        let store = open(&format!("seed_{seed}"), configure).await;
         let writers = store.clone();
         println!("seed {seed}");
         analytics_suite::run(seed, Analytics::new(store), || Box::new(writers.writer())).await;

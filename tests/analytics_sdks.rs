@@ -75,7 +75,7 @@ async fn the_python_sdk_reads_analytics_and_writes_logs_and_feedback() {
     script.args(["-W", "ignore", "tests/analytics_sdks.py"]);
     let results = run(script).await;
     assert_results(&results);
-    assert_eq!(results["graphs.filtered"]["answer"]["summary"]["total"], 3);
+    assert_eq!(results["graphs.filtered"]["answer"]["summary"]["total"], 2);
     let link = results["exports.download"]["answer"]["signed_url"].as_str().unwrap();
     assert!(link.starts_with("/tagging/v1/logs/exports/") && link.contains("/file?expires="), "{link}");
 }

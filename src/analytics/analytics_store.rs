@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
-use super::jobs::{Activate, AllFeedback, Explain, Job, Maintain, Rebuild, Rows, Run, Verify};
+use super::jobs::{Activate, AllFeedback, Explain, FeedbackOfRows, Job, Maintain, Rebuild, Rows, Run, Verify};
 use crate::{
     event::Event,
     row::{Dimension, EventRow, Filter},
@@ -24,7 +24,7 @@ use super::{
     AnalyticsSettings, AnalyticsSource, Answer, Explanation, Grant, Page, Query, QueryError, Retention, RowQuery,
     TimeRange,
     analytics_source::Source,
-    execute::{Assembly, RowLimits, run_memory},
+    execute::{Assembly, FeedbackMap, RowLimits, run_memory},
     row_cursor::RowCursor,
 };
 
@@ -188,6 +188,19 @@ impl Analytics {
             }
             #[cfg(feature = "postgres")]
             Source::Postgres(store) => Ok(store.feedback(id).await?),
+        }
+    }
+
+    /// Returns the latest feedback with the requests that it counts for.
+    pub(super) async fn feedback_map(&self) -> Result<FeedbackMap, QueryError> {
+        match &self.source {
+            Source::Memory(store) => {
+                let mut map = FeedbackMap::new(store.all_feedback());
+                store.latest(u32::MAX).iter().rev().for_each(|row| map.assign(row));
+                Ok(map)
+            }
+            #[cfg(any(feature = "postgres", feature = "sqlite"))]
+            _ => self.execute(FeedbackOfRows).await,
         }
     }
 

@@ -1,4 +1,4 @@
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashSet};
 
 use crate::{
     row::{Dimension, Field},
@@ -13,42 +13,27 @@ const MAX_TRACES: usize = 10_000;
 const TRACES_PER_QUERY: usize = 500;
 
 impl Analytics {
-    /// Returns the number of feedback entries by their value. Entries count once, and only if their trace has a request in
-    /// the range that meets the conditions of the query and of the grant.
+    /// Returns the number of feedback entries by their value. An entry counts for the first request of its trace, so this request
+    /// must be in the range and meet the conditions of the query and of the grant.
     ///
     /// # Errors
     /// As [`run`](Self::run).
     pub async fn feedback_scores(&self, query: &Query, grant: &Grant) -> Result<BTreeMap<i8, u64>, QueryError> {
-        let feedback = self.all_feedback().await?;
-        let traces: BTreeSet<&String> = feedback.iter().map(|feedback| &feedback.trace_id).collect();
-        let traces: Vec<String> = traces.into_iter().cloned().collect();
-        // The workspaces of the requests of each trace.
-        let mut workspaces: HashMap<String, BTreeSet<Option<String>>> = HashMap::new();
-        for ids in traces.chunks(TRACES_PER_QUERY) {
+        let map = self.feedback_map().await?;
+        let mut found = HashSet::new();
+        for ids in map.traces().chunks(TRACES_PER_QUERY) {
             let mut rows = RowQuery::new(query.range.clone()).limit(RowQuery::MAX_LIMIT);
             rows.filters = query.filters.iter().cloned().chain([Filter::Trace(ids.to_vec())]).collect();
             loop {
                 let page = self.rows(&rows, grant).await?;
-                for row in page.rows {
-                    let ids = [Some(row.trace_id), row.client_trace_id];
-                    for id in ids.into_iter().flatten() {
-                        workspaces.entry(id).or_default().insert(row.workspace.clone());
-                    }
-                }
+                found.extend(page.rows.iter().map(|row| row.id));
                 rows.cursor = page.next;
                 if rows.cursor.is_none() {
                     break;
                 }
             }
         }
-        let mut scores = BTreeMap::new();
-        for feedback in feedback {
-            let found = workspaces.get(&feedback.trace_id);
-            if found.is_some_and(|found| feedback.workspace.is_none() || found.contains(&feedback.workspace)) {
-                *scores.entry(feedback.value).or_default() += 1;
-            }
-        }
-        Ok(scores)
+        Ok(map.scores(&found))
     }
 
     /// Returns the trace ids whose average of weighted feedback lies between two values in millionths, both included.

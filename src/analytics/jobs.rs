@@ -8,13 +8,13 @@ use crate::{
     row::{Dimension, EventRow, Filter},
     store::{
         Feedback,
-        rollup::{self, KeptFrom, RollupSession, RowRead},
+        rollup::{self, KeptFrom, RollupSession, RowRead, Transaction},
     },
 };
 
 use super::{
     Answer, Explanation, Grant, Query, QueryError,
-    execute::{Assembly, RowLimits, explain, run, run_rows},
+    execute::{Assembly, FeedbackMap, RowLimits, explain, feedback_map, run, run_rows},
 };
 
 pub(super) trait Job: Send + 'static {
@@ -101,6 +101,19 @@ impl Job for Rebuild {
 
     async fn run(self, session: &mut impl RollupSession) -> Result<(), QueryError> {
         Ok(rollup::rebuild(session, self.0, self.1).await?)
+    }
+}
+
+pub(super) struct FeedbackOfRows;
+
+impl Job for FeedbackOfRows {
+    type Output = FeedbackMap;
+
+    async fn run(self, session: &mut impl RollupSession) -> Result<FeedbackMap, QueryError> {
+        session.begin(Transaction::Snapshot).await?;
+        let map = feedback_map(session).await?;
+        session.commit().await?;
+        Ok(map)
     }
 }
 

@@ -3,7 +3,13 @@
 #![allow(dead_code, reason = "each test uses its part")]
 
 use std::{
-    sync::Arc,
+    cell::RefCell,
+    fmt::Write as _,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, SystemTime},
 };
 
@@ -21,7 +27,7 @@ use tower_tagging::{
     metadata::Scope,
     registry::Registry,
     sink::BatchWriter,
-    store::MemoryStore,
+    store::{MemoryStore, SqliteStore},
     tags,
     trace::{SpanId, TraceContext, TraceId},
     usage::{Cost, CostStatus, LlmCall, Money, Operation, Usage},
@@ -85,16 +91,45 @@ pub(crate) fn registry() -> Registry {
         ("expired", format!("workspace = \"acme\"\npermissions = {all}\nexpires_at = 2020-01-01T00:00:00Z")),
     ] {
         let digest = tower_tagging::registry::SecretDigest::of(secret(name));
-        text.push_str(&format!("\n[api_keys.{name}]\nsecrets = [{{ sha256 = \"{digest}\" }}]\n{settings}\n"));
+        write!(text, "\n[api_keys.{name}]\nsecrets = [{{ sha256 = \"{digest}\" }}]\n{settings}\n").unwrap();
     }
     Registry::from_toml(&text).unwrap()
 }
 
-/// Returns analytics over each store, with these events.
-pub(crate) fn stores(events: &[Arc<Event>]) -> Vec<Analytics> {
+/// Returns analytics over the memory store, with these events.
+pub(crate) fn memory(events: &[Arc<Event>]) -> Analytics {
     let store = MemoryStore::new();
     store.writer().write(events).unwrap();
-    vec![Analytics::new(store)]
+    Analytics::new(store)
+}
+
+/// Returns analytics over each store, with these events.
+pub(crate) fn stores(events: &[Arc<Event>]) -> Vec<Analytics> {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let name = format!("tower-tagging-api-{}-{}.db", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+    let path = std::env::temp_dir().join(name);
+    let sqlite = SqliteStore::open(&path).unwrap();
+    sqlite.migrate().unwrap();
+    sqlite.writer().write(events).unwrap();
+    FILES.with(|files| files.borrow_mut().0.push(path));
+    vec![memory(events), Analytics::new(sqlite)]
+}
+
+thread_local! {
+    static FILES: RefCell<Files> = const { RefCell::new(Files(Vec::new())) };
+}
+
+/// The databases of a test, which are removed when its thread ends.
+struct Files(Vec<PathBuf>);
+
+impl Drop for Files {
+    fn drop(&mut self) {
+        for path in &self.0 {
+            for suffix in ["", "-wal", "-shm"] {
+                let _ = std::fs::remove_file(format!("{}{suffix}", path.display()));
+            }
+        }
+    }
 }
 
 /// Returns the API over analytics, with the keys of the [`registry`].
@@ -238,7 +273,6 @@ impl Sample {
 }
 
 fn trace_bytes() -> [u8; 16] {
-    use std::sync::atomic::{AtomicU64, Ordering};
     static NEXT: AtomicU64 = AtomicU64::new(1);
     let mut bytes = [7; 16];
     bytes[8..].copy_from_slice(&NEXT.fetch_add(1, Ordering::Relaxed).to_be_bytes());

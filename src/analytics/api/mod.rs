@@ -22,7 +22,7 @@
 //! | endpoint | permission |
 //! |---|---|
 //! | `GET /analytics/graphs/…`, `GET /analytics/summary/cache`, `GET /analytics/groups/…` | `analytics.view` |
-//! | `POST /query` | `analytics.view` |
+//! | `POST /query`, `POST /query/explain` | `analytics.view` |
 //! | `GET /logs/{id}`, `GET /logs/groups/{groupBy}` | `logs.view` |
 //! | `POST /logs`, `POST /feedback`, `PUT /feedback`, `PUT /feedback/{id}` | `logs.write` |
 //! | `POST` and `GET /logs/exports`, `GET` and `PUT /logs/exports/{id}`, and `start`, `cancel`, `download` below it | `logs.export` |

@@ -4,6 +4,7 @@
 use std::{
     collections::BTreeMap,
     convert::Infallible,
+    fmt::Write as _,
     future::poll_fn,
     pin::Pin,
     sync::{
@@ -198,7 +199,11 @@ fn content(body: Option<Value>) -> (Bytes, &'static str) {
             (text.into(), if is_stream { EVENTS } else { JSON })
         }
         Some(Value::Array(chunks)) if chunks.iter().all(Value::is_object) && !chunks.is_empty() => {
-            let mut text: String = chunks.iter().map(|chunk| format!("data: {chunk}\n\n")).collect();
+            let mut text = String::new();
+            for chunk in chunks {
+                // Writing to a string never fails.
+                let _ = write!(text, "data: {chunk}\n\n");
+            }
             text.push_str("data: [DONE]\n\n");
             (text.into(), EVENTS)
         }

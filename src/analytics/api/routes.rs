@@ -28,6 +28,7 @@ pub(crate) fn routes() -> Router<ApiState> {
         .route("/feedback", post(feedback::create).put(feedback::update))
         .route("/feedback/{id}", put(feedback::update_by_id))
         .route("/query", post(queries::query))
+        .route("/query/explain", post(queries::explain))
         .route("/openapi.json", get(openapi::document))
         .fallback(|| async { ApiError::not_found("there is no such endpoint") })
         .method_not_allowed_fallback(|| async { ApiError::of_status(StatusCode::METHOD_NOT_ALLOWED) })

@@ -14,5 +14,5 @@ mod run_memory;
 
 pub use self::explain::Explanation;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
-pub(crate) use self::run::{explain, run, run_rows};
-pub(crate) use self::{assembly::Assembly, row_limits::RowLimits, run_memory::run_memory};
+pub(crate) use self::run::{explain, feedback_map, run, run_rows};
+pub(crate) use self::{assembly::Assembly, feedback_map::FeedbackMap, row_limits::RowLimits, run_memory::run_memory};

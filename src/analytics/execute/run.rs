@@ -15,7 +15,7 @@ use crate::{
         Totals,
         rollup::{Next, RollupSession, RowRead, Subject, SumRead, Transaction, decode, encode, quarter_start},
     },
-    time::micros_since_1970,
+    time::{LAST_MICRO, micros_since_1970},
 };
 
 use super::{
@@ -30,6 +30,9 @@ use super::{
 
 /// The part of the row limit up to which rows are read where sums are too coarse, as a divisor.
 const EXACT_SHARE: u64 = 4;
+
+/// The number of traces whose requests are read at a time.
+const TRACES_PER_READ: usize = 500;
 
 /// The state of a query in progress.
 struct Run<'a, S> {
@@ -113,16 +116,8 @@ async fn prepare<'a, S: RollupSession>(
     }
     let now = micros_since_1970(SystemTime::now());
     let bounds = Bounds { first: first.unwrap_or(now), end: last.unwrap_or(now) + 1 };
-    let feedback = if assembly.needs_feedback() { session.feedback().await? } else { Vec::new() };
-    let run = Run {
-        session,
-        assembly,
-        bounds,
-        limits,
-        started: Instant::now(),
-        rows_read: 0,
-        feedback: FeedbackMap::new(feedback),
-    };
+    let feedback = if assembly.needs_feedback() { feedback_map(session).await? } else { FeedbackMap::default() };
+    let run = Run { session, assembly, bounds, limits, started: Instant::now(), rows_read: 0, feedback };
     let cuts = assembly.cuts();
     let mut plan = plan(&state, bounds, &run.all_collects(), &cuts, assembly.needs_feedback());
     if plan.grain != Grain::Instant
@@ -134,6 +129,24 @@ async fn prepare<'a, S: RollupSession>(
         plan = plan_rows(&state, bounds, &cuts);
     }
     Ok((run, plan, last))
+}
+
+/// Reads the feedback and the requests that it counts for.
+pub(crate) async fn feedback_map(session: &mut impl RollupSession) -> Result<FeedbackMap, QueryError> {
+    let mut map = FeedbackMap::new(session.feedback().await?);
+    for ids in map.traces().chunks(TRACES_PER_READ) {
+        let filter = Filter::Trace(ids.to_vec());
+        let mut read = RowRead::sums((0, LAST_MICRO + 1), std::slice::from_ref(&filter), []);
+        read.add_columns(&["id", "workspace"]);
+        read.is_newest_first = false;
+        session
+            .rows(&read, &mut |row| {
+                map.assign(&row);
+                Next::Continue
+            })
+            .await?;
+    }
+    Ok(map)
 }
 
 /// Returns the approximate number of requests in a range.
@@ -291,7 +304,7 @@ impl<S: RollupSession> Run<'_, S> {
         let dimensions = collects.iter().flat_map(|collect| &collect.dimensions);
         let mut read = RowRead::sums(range, self.assembly.filters(), dimensions);
         if self.assembly.needs_feedback() {
-            read.add_columns(&["trace_id", "client_trace_id"]);
+            read.add_columns(&["id"]);
         }
         let (feedback, limits, started, read_before) = (&self.feedback, self.limits, self.started, self.rows_read);
         let mut failure = None;

@@ -19,7 +19,9 @@ pub(crate) fn run_memory(
     feedback: Vec<Feedback>,
     range: &TimeRange,
 ) -> Result<Answer, QueryError> {
-    let feedback = FeedbackMap::new(if assembly.needs_feedback() { feedback } else { Vec::new() });
+    let mut feedback = FeedbackMap::new(if assembly.needs_feedback() { feedback } else { Vec::new() });
+    // The rows are ordered by time, the latest first.
+    rows.iter().rev().for_each(|row| feedback.assign(row));
     let cuts = assembly.cuts();
     let collect = |collects: &[Collect]| -> Result<Sums, QueryError> {
         let mut collected = vec![Collected::default(); collects.len()];

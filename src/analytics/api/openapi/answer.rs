@@ -54,6 +54,12 @@ fn basis() -> ObjectBuilder {
     required.into_iter().fold(basis, ObjectBuilder::required)
 }
 
+/// Adds the schema of an explanation. Returns the reference.
+pub(super) fn explanation(components: &mut Components) -> RefOr<Schema> {
+    let lines = list_of(value(Type::String).into()).description(Some("The sums and rows that are read."));
+    components.add("Explanation", ObjectBuilder::new().property("lines", lines).required("lines"))
+}
+
 /// Returns the reference to the schema of errors.
 pub(super) fn error() -> Ref {
     Ref::from_schema_name("ErrorBody")

@@ -23,7 +23,7 @@ use super::{
         logs::LogsCreated,
         query_form::QueryForm,
     },
-    answer::answer,
+    answer::{answer, explanation},
     components::{Components, envelope, group, list_of, value},
     endpoint::Endpoint,
     parameters::Query,
@@ -183,7 +183,16 @@ fn others(components: &mut Components) -> Vec<Endpoint> {
         Endpoint::new(Get, "/admin/workspaces", Permission::KeysList, "Workspaces", workspaces)
             .query(Query::Workspaces),
         Endpoint::new(Get, "/virtual-keys", Permission::KeysList, "Virtual keys", keys).query(Query::VirtualKeys),
-        Endpoint::new(Post, "/query", Permission::AnalyticsView, "Answers a query", answer(components)).body(form),
+        Endpoint::new(Post, "/query", Permission::AnalyticsView, "Answers a query", answer(components))
+            .body(form.clone()),
+        Endpoint::new(
+            Post,
+            "/query/explain",
+            Permission::AnalyticsView,
+            "How a query is answered",
+            explanation(components),
+        )
+        .body(form),
         Endpoint::new(Get, "/openapi.json", None, "This document", ObjectBuilder::new()),
     ]
 }
