@@ -7,7 +7,7 @@
 //! | `EVENTS` | path of a JSON Lines file to append events to, or `-` for standard output. SIGHUP reopens the file | `-` |
 //! | `STORE` | store for events: `sqlite:<path>`, a `postgres://` URL, or `none` | `sqlite:events.db`; without `UPSTREAM`, the store of the demo |
 //! | `ADMIN_KEY` | organization-wide key of the admin API below `/tagging/`, in `x-portkey-api-key` or as a bearer token | `/tagging` is forwarded like any path; the demo on a loopback address generates a key and prints it |
-//! | `PUBLIC_URL` | external base URL of the gateway, for links | `http://` and the address |
+//! | `PUBLIC_URL` | external base URL of the gateway, for links | links have only a path |
 //! | `DEMO_HISTORY` | `off` starts the demo without synthetic requests | `on` |
 //! | `SPOOL` | folder that keeps events until they are stored, so that even `kill -9` loses none | no spool |
 //! | `METADATA_KEY_CASE` | case of keys from prefixed headers: `lower` (`user-id`) or `title` (`User-Id`) | `lower` |
@@ -27,6 +27,7 @@ use std::{env, fmt, fs, net::SocketAddr, time::Duration};
 use http::Uri;
 use tower_tagging::{
     EventLayer, MetadataLayer, TaggingLayer,
+    analytics::Analytics,
     registry::Registry,
     sink::{BatchWriter, Fanout, JsonLinesSink, Queued, Spool, SpoolMode},
     sources::StripHeaders,
@@ -35,7 +36,7 @@ use tower_tagging::{
 };
 
 use crate::{
-    admin::{Admin, AdminKey, Store},
+    admin::{Admin, AdminKey},
     demo_store::DemoStore,
 };
 
@@ -58,6 +59,8 @@ pub(crate) struct Tagging {
     pub(crate) events: Option<JsonLinesSink>,
     /// The callers, if there is a configuration file.
     pub(crate) registry: Option<Registry>,
+    /// Reads the store, if there is one.
+    pub(crate) analytics: Option<Analytics>,
     /// The admin API, if there is one.
     pub(crate) admin: Option<Admin>,
     /// The temporary store, if the gateway runs as a demo.
@@ -131,29 +134,30 @@ fn tagging(listen: SocketAddr, upstream: Option<&Uri>, public_url: Option<&Uri>)
     let metadata = MetadataLayer::builder().with_env().strip_headers(StripHeaders::Dialects);
     let registry = variable("CONFIG")?.map(|path| registry(&path)).transpose()?;
     let mut sinks = Fanout::new().with(events.clone().unwrap_or_else(JsonLinesSink::stdout));
-    let Stored { store, sink, demo } = stored(upstream.is_none())?;
+    let Stored { analytics, sink, demo } = stored(upstream.is_none())?;
     if let Some(sink) = sink {
         sinks = sinks.with(sink);
     }
     check_files()?;
-    let key = admin_key(listen, demo.is_some(), store.is_some())?;
-    let callers = match &registry {
-        Some(registry) => registry.clone(),
-        None => Registry::from_toml("").map_err(|error| format!("CONFIG: {error}"))?,
+    let key = admin_key(listen, demo.is_some(), analytics.is_some())?;
+    let admin = match (key, analytics.clone()) {
+        (Some(key), Some(analytics)) => {
+            // Without callers, only the organization-wide key opens the API.
+            let registry = match &registry {
+                Some(registry) => registry.clone(),
+                None => Registry::builder().build().map_err(|error| error.to_string())?,
+            };
+            Some(Admin { key, analytics, registry, public_url: public_url.cloned() })
+        }
+        _ => None,
     };
-    let admin = key.zip(store).map(|(key, store)| Admin {
-        key,
-        store,
-        registry: callers,
-        public_url: public_url.cloned(),
-    });
     let mut usage = UsageTap::new();
     if let Some(upstream) = upstream {
         usage = usage.upstream(upstream.clone());
     }
     let layer = TaggingLayer::builder().metadata(metadata).usage(usage).events(EventLayer::new(sinks)).build();
     let layer = layer.map_err(|error| error.to_string())?;
-    Ok(Tagging { layer, events, registry, admin, demo })
+    Ok(Tagging { layer, events, registry, analytics, admin, demo })
 }
 
 /// Returns the key of the admin API, if there is one.
@@ -203,9 +207,9 @@ pub(crate) fn checked() -> Option<Result<String, String>> {
     check().transpose()
 }
 
-/// A store, and the sink that writes to it.
+/// A store: how it is read, and the sink that writes to it.
 struct Stored {
-    store: Option<Store>,
+    analytics: Option<Analytics>,
     sink: Option<Queued>,
     demo: Option<DemoStore>,
 }
@@ -218,13 +222,13 @@ fn stored(has_no_upstream: bool) -> Result<Stored, String> {
             let demo = DemoStore::create(has_history)?;
             let store = demo.store.clone();
             let sink = spooled("sqlite", store.writer())?;
-            return Ok(Stored { store: Some(Store::Sqlite(store)), sink: Some(sink), demo: Some(demo) });
+            return Ok(Stored { analytics: Some(Analytics::new(store)), sink: Some(sink), demo: Some(demo) });
         }
         url => url.unwrap_or_else(|| "sqlite:events.db".to_owned()),
     };
     if url == "none" {
         return match variable("SPOOL")? {
-            None => Ok(Stored { store: None, sink: None, demo: None }),
+            None => Ok(Stored { analytics: None, sink: None, demo: None }),
             Some(_) => Err("SPOOL: a spool needs a STORE".to_owned()),
         };
     }
@@ -233,7 +237,7 @@ fn stored(has_no_upstream: bool) -> Result<Stored, String> {
         let store = SqliteStore::open(path).map_err(|error| invalid(&error))?;
         store.migrate().map_err(|error| invalid(&error))?;
         let sink = spooled("sqlite", store.writer())?;
-        return Ok(Stored { store: Some(Store::Sqlite(store)), sink: Some(sink), demo: None });
+        return Ok(Stored { analytics: Some(Analytics::new(store)), sink: Some(sink), demo: None });
     }
     if url.starts_with("postgres://") || url.starts_with("postgresql://") {
         let store = PostgresStore::from_url(&url).map_err(|error| invalid(&error))?;
@@ -244,7 +248,7 @@ fn stored(has_no_upstream: bool) -> Result<Stored, String> {
             eprintln!("gateway: STORE: {error}");
         }
         let sink = spooled("postgres", store.writer())?;
-        return Ok(Stored { store: Some(Store::Postgres(store)), sink: Some(sink), demo: None });
+        return Ok(Stored { analytics: Some(Analytics::new(store)), sink: Some(sink), demo: None });
     }
     // The value may contain a password, so the error does not quote it.
     Err("STORE: invalid value: expected \"sqlite:<path>\", a postgres:// URL, or \"none\"".to_owned())

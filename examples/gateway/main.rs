@@ -76,15 +76,17 @@ fn refuse(problems: &str) -> ExitCode {
 }
 
 fn run(config: Config) -> std::io::Result<()> {
-    let (layer, events, registry, admin, demo) = match config.tagging {
-        Some(Tagging { layer, events, registry, admin, demo }) => (Some(layer), events, registry, admin, demo),
-        None => (None, None, None, None, None),
+    let has_tagging = config.tagging.is_some();
+    let (layer, events, registry, analytics, admin, demo) = match config.tagging {
+        Some(Tagging { layer, events, registry, analytics, admin, demo }) => {
+            (Some(layer), events, registry, analytics, admin, demo)
+        }
+        None => (None, None, None, None, None, None),
     };
     let delivery = layer.as_ref().map_or_else(Delivery::none, TaggingLayer::delivery);
     let key = admin.as_ref().map(|admin| admin.key.clone());
     let credentials = proxy::Credentials { registry: registry.clone(), admin_key: key.clone() };
     let app = proxy::router(config.upstream.clone(), credentials, demo::router());
-    let has_tagging = layer.is_some();
     let app = match (layer, &registry) {
         (Some(tagging), Some(registry)) => app.layer(RegistryLayer::new(registry.clone(), tagging)),
         (Some(tagging), None) => app.layer(tagging),
@@ -102,6 +104,9 @@ fn run(config: Config) -> std::io::Result<()> {
     let has_history = demo.as_ref().is_some_and(|demo| demo.has_history);
     let start = Start { upstream: config.upstream, key, public_url: config.public_url, has_history };
     let filling = demo.as_ref().and_then(DemoStore::fill);
+    if let Some(analytics) = analytics {
+        runtime.spawn(admin::maintain(analytics));
+    }
     let served = runtime.block_on(serve(app, config.listen, &start, hangup));
     drop(filling);
     served?;
