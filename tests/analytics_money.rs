@@ -45,7 +45,7 @@ fn analytics(events: &[Arc<Event>]) -> Analytics {
 /// Returns events of calls with this usage, priced by the bundled catalog.
 fn calls(time: SystemTime, count: usize, provider: &str, model: &str, usage: &Usage) -> Vec<Arc<Event>> {
     events::priced_events_at(time, count, |number, tags: &Tags| {
-        tags.insert("team", if number % 2 == 0 { "search" } else { "chat" });
+        tags.insert("team", if number.is_multiple_of(2) { "search" } else { "chat" });
         tags.record_usage(usage.clone().of(provider, model));
     })
 }

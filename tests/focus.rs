@@ -61,7 +61,7 @@ fn export(events: &[Arc<Event>], grant: &Grant) -> Export {
 }
 
 fn tag(number: usize, tags: &Tags) {
-    tags.insert("team", if number % 2 == 0 { "search" } else { "chat" });
+    tags.insert("team", if number.is_multiple_of(2) { "search" } else { "chat" });
     tags.insert("secret", "not exported");
 }
 

@@ -1,8 +1,6 @@
 //! The admin API below `/tagging/`. The gateway answers these requests itself: no layer sees them, and they are never
 //! forwarded.
 
-use std::time::{Duration, SystemTime};
-
 use axum::{
     Json, Router,
     http::{HeaderMap, StatusCode, Uri, header},
@@ -12,14 +10,11 @@ use axum::{
 use serde_json::json;
 use tower_tagging::{
     analytics::{
-        Analytics, Retention,
+        Analytics,
         api::{Api, RegistryAccess},
     },
     registry::{ApiKey, Registry},
 };
-
-/// The interval at which sums of past days are folded into coarser ones.
-const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(3_600);
 
 /// The organization-wide key of the admin API.
 #[derive(Clone)]
@@ -61,11 +56,11 @@ impl AdminKey {
     }
 }
 
-/// The API, before it is mounted.
+/// What the API needs.
+#[derive(Clone)]
 pub(crate) struct Admin {
     pub(crate) key: AdminKey,
     pub(crate) analytics: Analytics,
-    /// The callers whose keys open the API for their own workspace.
     pub(crate) registry: Registry,
     /// The external URL of the gateway, for links.
     pub(crate) public_url: Option<Uri>,
@@ -89,27 +84,17 @@ async fn redirect(uri: Uri) -> Response {
     (StatusCode::TEMPORARY_REDIRECT, [(header::LOCATION, target)]).into_response()
 }
 
-/// Returns the router of the API, whose paths begin with `/v1/`.
+/// The router of the API, whose paths begin with `/v1/`.
 fn api(admin: Admin) -> Router {
-    let access = RegistryAccess::new(admin.registry).admin_key(&admin.key.text);
-    let api = Api::new(admin.analytics, access);
-    let api = match admin.public_url {
-        Some(url) => api.public_url(format!("{}/tagging/v1", url.to_string().trim_end_matches('/'))),
-        None => api,
-    };
-    let missing = async || {
-        let data = json!({"message": "there is nothing at this path", "errorCode": "AB02"});
-        (StatusCode::NOT_FOUND, Json(json!({"success": false, "data": data})))
-    };
-    Router::new().nest_service("/v1/", api.into_router()).fallback(missing)
-}
-
-/// Keeps the sums of the store compact, so that answers about long ranges are fast.
-pub(crate) async fn maintain(analytics: Analytics) {
-    loop {
-        if let Err(error) = analytics.maintain(SystemTime::now(), Retention::forever()).await {
-            eprintln!("gateway: STORE: {error}");
-        }
-        tokio::time::sleep(MAINTENANCE_INTERVAL).await;
+    let Admin { key, analytics, registry, public_url } = admin;
+    let access = RegistryAccess::new(registry).admin_key(key.text);
+    let mut api = Api::new(analytics, access);
+    if let Some(url) = public_url {
+        api = api.public_url(format!("{}/tagging/v1", url.to_string().trim_end_matches('/')));
     }
+    let unknown = async || {
+        let body = json!({"success": false, "data": {"message": "there is no such path", "errorCode": "AB02"}});
+        (StatusCode::NOT_FOUND, Json(body))
+    };
+    Router::new().nest("/v1", api.into_router()).fallback(unknown)
 }

@@ -7,7 +7,7 @@
 //! | `EVENTS` | path of a JSON Lines file to append events to, or `-` for standard output. SIGHUP reopens the file | `-` |
 //! | `STORE` | store for events: `sqlite:<path>`, a `postgres://` URL, or `none` | `sqlite:events.db`; without `UPSTREAM`, the store of the demo |
 //! | `ADMIN_KEY` | organization-wide key of the admin API below `/tagging/`, in `x-portkey-api-key` or as a bearer token | `/tagging` is forwarded like any path; the demo on a loopback address generates a key and prints it |
-//! | `PUBLIC_URL` | external base URL of the gateway, for links | links have only a path |
+//! | `PUBLIC_URL` | external base URL of the gateway, for links | printed links have the address, and those in answers only a path |
 //! | `DEMO_HISTORY` | `off` starts the demo without synthetic requests | `on` |
 //! | `SPOOL` | folder that keeps events until they are stored, so that even `kill -9` loses none | no spool |
 //! | `METADATA_KEY_CASE` | case of keys from prefixed headers: `lower` (`user-id`) or `title` (`User-Id`) | `lower` |
@@ -27,7 +27,7 @@ use std::{env, fmt, fs, net::SocketAddr, time::Duration};
 use http::Uri;
 use tower_tagging::{
     EventLayer, MetadataLayer, TaggingLayer,
-    analytics::Analytics,
+    analytics::{Analytics, AnalyticsSettings},
     registry::Registry,
     sink::{BatchWriter, Fanout, JsonLinesSink, Queued, Spool, SpoolMode},
     sources::StripHeaders,
@@ -59,12 +59,12 @@ pub(crate) struct Tagging {
     pub(crate) events: Option<JsonLinesSink>,
     /// The callers, if there is a configuration file.
     pub(crate) registry: Option<Registry>,
-    /// Reads the store, if there is one.
-    pub(crate) analytics: Option<Analytics>,
     /// The admin API, if there is one.
     pub(crate) admin: Option<Admin>,
     /// The temporary store, if the gateway runs as a demo.
     pub(crate) demo: Option<DemoStore>,
+    /// The store and the settings of its upkeep, if there is a store.
+    pub(crate) upkeep: Option<(Analytics, AnalyticsSettings)>,
 }
 
 impl Config {
@@ -132,32 +132,30 @@ fn tagging(listen: SocketAddr, upstream: Option<&Uri>, public_url: Option<&Uri>)
     let path = variable("EVENTS")?.filter(|path| path != "-");
     let events = path.map(JsonLinesSink::file).transpose().map_err(|error| format!("EVENTS: {error}"))?;
     let metadata = MetadataLayer::builder().with_env().strip_headers(StripHeaders::Dialects);
-    let registry = variable("CONFIG")?.map(|path| registry(&path)).transpose()?;
+    let path = variable("CONFIG")?;
+    let registry = path.as_deref().map(registry).transpose()?;
+    let settings = path.as_deref().map(analytics_settings).transpose()?.unwrap_or_default();
     let mut sinks = Fanout::new().with(events.clone().unwrap_or_else(JsonLinesSink::stdout));
-    let Stored { analytics, sink, demo } = stored(upstream.is_none())?;
+    let Stored { store, sink, demo } = stored(upstream.is_none())?;
     if let Some(sink) = sink {
         sinks = sinks.with(sink);
     }
     check_files()?;
-    let key = admin_key(listen, demo.is_some(), analytics.is_some())?;
-    let admin = match (key, analytics.clone()) {
-        (Some(key), Some(analytics)) => {
-            // Without callers, only the organization-wide key opens the API.
-            let registry = match &registry {
-                Some(registry) => registry.clone(),
-                None => Registry::builder().build().map_err(|error| error.to_string())?,
-            };
-            Some(Admin { key, analytics, registry, public_url: public_url.cloned() })
-        }
-        _ => None,
+    let key = admin_key(listen, demo.is_some(), store.is_some())?;
+    let callers = match &registry {
+        Some(registry) => registry.clone(),
+        None => Registry::from_toml("").map_err(|error| format!("CONFIG: {error}"))?,
     };
+    let upkeep = store.clone().map(|analytics| (analytics, settings));
+    let public_url = public_url.cloned();
+    let admin = key.zip(store).map(|(key, analytics)| Admin { key, analytics, registry: callers, public_url });
     let mut usage = UsageTap::new();
     if let Some(upstream) = upstream {
         usage = usage.upstream(upstream.clone());
     }
     let layer = TaggingLayer::builder().metadata(metadata).usage(usage).events(EventLayer::new(sinks)).build();
     let layer = layer.map_err(|error| error.to_string())?;
-    Ok(Tagging { layer, events, registry, analytics, admin, demo })
+    Ok(Tagging { layer, events, registry, admin, demo, upkeep })
 }
 
 /// Returns the key of the admin API, if there is one.
@@ -176,10 +174,18 @@ fn registry(path: &str) -> Result<Registry, String> {
     let invalid = |error: &dyn fmt::Display| format!("CONFIG: {error}");
     let registry = Registry::from_file(path).map_err(|error| invalid(&error))?;
     registry.watch(WATCH_INTERVAL).map_err(|error| invalid(&error))?;
-    for section in registry.ignored_sections() {
+    for section in registry.ignored_sections().iter().filter(|section| *section != "analytics") {
         eprintln!("gateway: CONFIG: the section {section} has no effect yet");
     }
     Ok(registry)
+}
+
+/// Reads the section `[analytics]` of the configuration file.
+fn analytics_settings(path: &str) -> Result<AnalyticsSettings, String> {
+    let text = fs::read_to_string(path).map_err(|error| format!("CONFIG: cannot read the file: {error}"))?;
+    let is_json = path.ends_with(".json");
+    let settings = if is_json { AnalyticsSettings::from_json(&text) } else { AnalyticsSettings::from_toml(&text) };
+    settings.map_err(|error| format!("CONFIG: {error}"))
 }
 
 /// Checks the configuration file. The error has one line per problem, with line and column.
@@ -188,7 +194,7 @@ fn check_config(path: &str) -> Result<(), String> {
     fs::metadata(path).map_err(|error| format!("CONFIG: cannot read the file: {error}"))?;
     let problems = Registry::check_file(path).map_err(|error| format!("CONFIG: {error}"))?;
     if problems.is_empty() {
-        return Ok(());
+        return analytics_settings(path).map(drop);
     }
     Err(problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
 }
@@ -207,9 +213,9 @@ pub(crate) fn checked() -> Option<Result<String, String>> {
     check().transpose()
 }
 
-/// A store: how it is read, and the sink that writes to it.
+/// A store, and the sink that writes to it.
 struct Stored {
-    analytics: Option<Analytics>,
+    store: Option<Analytics>,
     sink: Option<Queued>,
     demo: Option<DemoStore>,
 }
@@ -222,13 +228,13 @@ fn stored(has_no_upstream: bool) -> Result<Stored, String> {
             let demo = DemoStore::create(has_history)?;
             let store = demo.store.clone();
             let sink = spooled("sqlite", store.writer())?;
-            return Ok(Stored { analytics: Some(Analytics::new(store)), sink: Some(sink), demo: Some(demo) });
+            return Ok(Stored { store: Some(Analytics::new(store)), sink: Some(sink), demo: Some(demo) });
         }
         url => url.unwrap_or_else(|| "sqlite:events.db".to_owned()),
     };
     if url == "none" {
         return match variable("SPOOL")? {
-            None => Ok(Stored { analytics: None, sink: None, demo: None }),
+            None => Ok(Stored { store: None, sink: None, demo: None }),
             Some(_) => Err("SPOOL: a spool needs a STORE".to_owned()),
         };
     }
@@ -237,7 +243,7 @@ fn stored(has_no_upstream: bool) -> Result<Stored, String> {
         let store = SqliteStore::open(path).map_err(|error| invalid(&error))?;
         store.migrate().map_err(|error| invalid(&error))?;
         let sink = spooled("sqlite", store.writer())?;
-        return Ok(Stored { analytics: Some(Analytics::new(store)), sink: Some(sink), demo: None });
+        return Ok(Stored { store: Some(Analytics::new(store)), sink: Some(sink), demo: None });
     }
     if url.starts_with("postgres://") || url.starts_with("postgresql://") {
         let store = PostgresStore::from_url(&url).map_err(|error| invalid(&error))?;
@@ -248,7 +254,7 @@ fn stored(has_no_upstream: bool) -> Result<Stored, String> {
             eprintln!("gateway: STORE: {error}");
         }
         let sink = spooled("postgres", store.writer())?;
-        return Ok(Stored { analytics: Some(Analytics::new(store)), sink: Some(sink), demo: None });
+        return Ok(Stored { store: Some(Analytics::new(store)), sink: Some(sink), demo: None });
     }
     // The value may contain a password, so the error does not quote it.
     Err("STORE: invalid value: expected \"sqlite:<path>\", a postgres:// URL, or \"none\"".to_owned())

@@ -17,6 +17,7 @@ mod demo_request;
 mod demo_store;
 mod proxy;
 mod random;
+mod upkeep;
 
 use std::{
     future::IntoFuture,
@@ -76,10 +77,9 @@ fn refuse(problems: &str) -> ExitCode {
 }
 
 fn run(config: Config) -> std::io::Result<()> {
-    let has_tagging = config.tagging.is_some();
-    let (layer, events, registry, analytics, admin, demo) = match config.tagging {
-        Some(Tagging { layer, events, registry, analytics, admin, demo }) => {
-            (Some(layer), events, registry, analytics, admin, demo)
+    let (layer, events, registry, admin, demo, upkeep) = match config.tagging {
+        Some(Tagging { layer, events, registry, admin, demo, upkeep }) => {
+            (Some(layer), events, registry, admin, demo, upkeep)
         }
         None => (None, None, None, None, None, None),
     };
@@ -87,6 +87,7 @@ fn run(config: Config) -> std::io::Result<()> {
     let key = admin.as_ref().map(|admin| admin.key.clone());
     let credentials = proxy::Credentials { registry: registry.clone(), admin_key: key.clone() };
     let app = proxy::router(config.upstream.clone(), credentials, demo::router());
+    let has_tagging = layer.is_some();
     let app = match (layer, &registry) {
         (Some(tagging), Some(registry)) => app.layer(RegistryLayer::new(registry.clone(), tagging)),
         (Some(tagging), None) => app.layer(tagging),
@@ -100,13 +101,13 @@ fn run(config: Config) -> std::io::Result<()> {
         None => app,
     };
     let runtime = Runtime::new()?;
+    if let Some((analytics, settings)) = upkeep {
+        runtime.spawn(upkeep::run(analytics, settings));
+    }
     let hangup = Hangup { events, registry: registry.clone() };
     let has_history = demo.as_ref().is_some_and(|demo| demo.has_history);
     let start = Start { upstream: config.upstream, key, public_url: config.public_url, has_history };
     let filling = demo.as_ref().and_then(DemoStore::fill);
-    if let Some(analytics) = analytics {
-        runtime.spawn(admin::maintain(analytics));
-    }
     let served = runtime.block_on(serve(app, config.listen, &start, hangup));
     drop(filling);
     served?;

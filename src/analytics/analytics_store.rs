@@ -21,7 +21,8 @@ use crate::{
 };
 
 use super::{
-    AnalyticsSource, Answer, Explanation, Grant, Page, Query, QueryError, Retention, RowQuery, TimeRange,
+    AnalyticsSettings, AnalyticsSource, Answer, Explanation, Grant, Page, Query, QueryError, Retention, RowQuery,
+    TimeRange,
     analytics_source::Source,
     execute::{Assembly, RowLimits, run_memory},
     row_cursor::RowCursor,
@@ -242,6 +243,28 @@ impl Analytics {
             }
             #[cfg(feature = "postgres")]
             Source::Postgres(store) => store.deactivate_key(key).await?,
+        }
+        Ok(())
+    }
+
+    /// Puts settings into effect: activates the listed keys and pairs, and deactivates other keys. Nothing is deleted before
+    /// [`maintain`](Self::maintain) is called.
+    ///
+    /// # Errors
+    /// As [`activate_key`](Self::activate_key).
+    pub async fn apply(&self, settings: &AnalyticsSettings) -> Result<(), QueryError> {
+        if let Some(wanted) = &settings.active_keys {
+            let known = self.keys().await?;
+            let is_active = |name: &str| known.iter().any(|key| key.is_active && key.name == name);
+            for key in wanted.iter().filter(|key| !is_active(key)) {
+                self.activate_key(key).await?;
+            }
+            for key in known.iter().filter(|key| key.is_active && !wanted.contains(&key.name)) {
+                self.deactivate_key(&key.name).await?;
+            }
+        }
+        for (one, other) in &settings.pairs {
+            self.activate_pair(one.clone(), other.clone()).await?;
         }
         Ok(())
     }

@@ -32,6 +32,7 @@
 //! ```
 
 mod amount;
+mod analytics_settings;
 mod analytics_source;
 mod analytics_store;
 mod answer;
@@ -59,6 +60,7 @@ mod trace_view;
 
 pub use self::{
     amount::Amount,
+    analytics_settings::AnalyticsSettings,
     analytics_source::AnalyticsSource,
     analytics_store::Analytics,
     answer::Answer,

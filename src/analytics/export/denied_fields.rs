@@ -7,6 +7,9 @@ use crate::{
 
 use super::nanos::dollars_name;
 
+/// The columns that repeat keys or values of `raw_metadata`.
+const TAG_COLUMNS: [&str; 3] = ["indexed_metadata", "metadata_sources", "diagnostics"];
+
 /// Columns and tags that an export leaves out.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct DeniedFields {
@@ -23,7 +26,7 @@ impl DeniedFields {
             denied == name
                 || dollars_name(denied) == Some(name)
                 || dollars_name(name) == Some(denied.as_str())
-                || (name == "indexed_metadata" && denied == "raw_metadata")
+                || (denied == "raw_metadata" && TAG_COLUMNS.contains(&name))
         })
     }
 

@@ -90,7 +90,7 @@ impl Export {
     /// Adds columns that the export never contains, also if they are selected.
     ///
     /// Denying a cost denies both its form in nano-dollars and that in US dollars. Denying `raw_metadata` denies all
-    /// tags.
+    /// tags, and with them `indexed_metadata`, `metadata_sources`, and `diagnostics`.
     pub fn deny_columns(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.settings.denied.columns.extend(names.into_iter().map(Into::into));
         self

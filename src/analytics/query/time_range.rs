@@ -62,10 +62,13 @@ impl TimeRange {
     /// # Errors
     /// Returns [`QueryError::Invalid`] if there is no such zone.
     pub fn in_zone(mut self, name: &str) -> Result<Self, QueryError> {
-        self.zone = TimeZone::get(name).map_err(|_| {
-            QueryError::invalid(format!("unknown time zone {name:?}: expected an IANA name, such as Europe/Berlin"))
-        })?;
+        self.zone = zone(name)?;
         Ok(self)
+    }
+
+    /// Checks the name of a time zone.
+    pub(crate) fn check_zone(name: &str) -> Result<(), QueryError> {
+        zone(name).map(drop)
     }
 
     /// Returns the first instant.
@@ -165,4 +168,10 @@ impl TimeRange {
         // Where the clock skips midnight, the day begins after the gap.
         self.zone.to_timestamp(next.at(0, 0, 0, 0))
     }
+}
+
+fn zone(name: &str) -> Result<TimeZone, QueryError> {
+    TimeZone::get(name).map_err(|_| {
+        QueryError::invalid(format!("unknown time zone {name:?}: expected an IANA name, such as Europe/Berlin"))
+    })
 }
