@@ -80,13 +80,32 @@ fn get(path: &str, key: Option<&str>) -> Request<Full<Bytes>> {
     request
 }
 
-/// A request that the API answers if the key is known.
-fn team_costs(key: Option<&str>) -> Request<Full<Bytes>> {
+/// Returns the query for the last 31 days.
+fn last_month() -> String {
     let now = SystemTime::now();
     let [from, to] = [now - Duration::from_secs(31 * 86_400), now + Duration::from_secs(60)]
         .map(|time| humantime::format_rfc3339_seconds(time).to_string());
-    let query = format!("time_of_generation_min={from}&time_of_generation_max={to}");
-    get(&format!("/tagging/v1/analytics/groups/metadata/team?{query}"), key)
+    format!("time_of_generation_min={from}&time_of_generation_max={to}")
+}
+
+/// A request for the cost of each team.
+fn team_costs(key: Option<&str>) -> Request<Full<Bytes>> {
+    get(&format!("/tagging/v1/analytics/groups/metadata/team?{}", last_month()), key)
+}
+
+fn body(answer: &http::Response<Bytes>) -> Value {
+    serde_json::from_slice(answer.body()).unwrap()
+}
+
+/// Returns the requests and the cost in cents by the value of a tag.
+fn groups(answer: &http::Response<Bytes>) -> BTreeMap<String, (u64, String)> {
+    assert_eq!(answer.status(), 200, "{answer:?}");
+    let answer = body(answer);
+    let group = |group: &Value| {
+        let cents = format!("{:.7}", group["cost"].as_f64().unwrap());
+        (group["metadata_value"].as_str().unwrap().to_owned(), (group["requests"].as_u64().unwrap(), cents))
+    };
+    answer["data"].as_array().unwrap().iter().map(group).collect()
 }
 
 fn stored(database: &Path) -> i64 {
@@ -228,7 +247,7 @@ async fn the_admin_key_opens_the_api_and_is_not_forwarded() {
     }
     for request in [team_costs(Some(KEY)), bearer(KEY)] {
         let answer = gateway.send(request).await;
-        assert_ne!(answer.status(), 401, "{answer:?}");
+        assert_eq!((answer.status().as_u16(), &body(&answer)["total"]), (200, &json!(0)), "{answer:?}");
     }
     let headers = [("x-portkey-api-key", KEY), ("authorization", &*format!("Bearer {KEY}")), ("x-other", "kept")];
     assert_eq!(gateway.send(chat(&headers)).await.status(), 200);
@@ -309,7 +328,7 @@ async fn the_demo_fills_a_temporary_store_prints_a_key_and_removes_the_store() {
     let key = printed_key(&printed).unwrap();
     assert!(ApiKey::is_well_formed(key), "{key}");
     assert_eq!(demo.gateway.send(team_costs(None)).await.status(), 401);
-    assert_ne!(demo.gateway.send(team_costs(Some(key))).await.status(), 401);
+    let costs = groups(&demo.gateway.send(team_costs(Some(key))).await);
     assert_eq!(demo.gateway.send(chat(&[])).await.status(), 200);
     // The demo's own requests are in the same store.
     wait_until(|| stored(&database) == i64::try_from(demo_history::REQUESTS).unwrap() + 1);
@@ -319,6 +338,18 @@ async fn the_demo_fills_a_temporary_store_prints_a_key_and_removes_the_store() {
         let sql = format!("SELECT COUNT(DISTINCT raw_metadata->>'{key}') FROM tagging_events");
         assert_eq!(count(&sql), values, "{key}");
     }
+    let sql = "SELECT raw_metadata->>'team', COUNT(*), SUM(total_cost_nanos) FROM tagging_events
+        WHERE raw_metadata->>'team' IS NOT NULL GROUP BY 1";
+    let mut select = db.prepare(sql).unwrap();
+    let team = |row: &rusqlite::Row<'_>| {
+        let nanos: i64 = row.get(2)?;
+        // A cent has ten million nano-dollars.
+        let cents = format!("{}.{:07}", nanos / 10_000_000, nanos % 10_000_000);
+        Ok((row.get(0)?, (row.get::<_, i64>(1)?.unsigned_abs(), cents)))
+    };
+    let expected: BTreeMap<_, _> = select.query_map([], team).unwrap().map(Result::unwrap).collect();
+    assert_eq!(costs, expected, "the API has the same sums as the rows");
+    drop(select);
     let days = "SELECT COUNT(DISTINCT substr(requested_at, 1, 10)) FROM tagging_events";
     assert!((30..=31).contains(&count(days)), "{}", count(days));
     assert_eq!(
@@ -336,7 +367,7 @@ async fn the_demo_fills_a_temporary_store_prints_a_key_and_removes_the_store() {
 async fn demo_history_can_be_switched_off() {
     let demo = Demo::start("off", &[("DEMO_HISTORY", "off"), ("ADMIN_KEY", KEY)]);
     let database = demo.database();
-    assert_ne!(demo.gateway.send(team_costs(Some(KEY))).await.status(), 401);
+    assert_eq!(groups(&demo.gateway.send(team_costs(Some(KEY))).await), BTreeMap::new());
     assert_eq!(demo.gateway.send(chat(&[])).await.status(), 200);
     wait_until(|| stored(&database) == 1);
     tokio::time::sleep(Duration::from_millis(500)).await;
@@ -440,6 +471,61 @@ fn the_temporary_store_does_not_outlive_the_demo() {
         assert!(child.wait().unwrap().success());
     }
     assert_eq!(folders(temporary.path()), Vec::<PathBuf>::new());
+}
+
+/// The sample configuration has a key of the workspace `acme` that may view analytics, and one without permissions.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn keys_of_a_workspace_see_only_its_requests() {
+    let config = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/gateway/gateway.toml");
+    let mut demo = Demo::start("workspace", &[("CONFIG", config.to_str().unwrap()), ("ADMIN_KEY", KEY)]);
+    read_until(demo.gateway.child.as_mut().unwrap(), "synthetic requests of the last 30 days\n");
+    let all = groups(&demo.gateway.send(team_costs(Some(KEY))).await);
+    let own = groups(&demo.gateway.send(team_costs(Some("sk-gateway-demo"))).await);
+    assert_eq!(own.keys().collect::<Vec<_>>(), ["growth", "search", "support"]);
+    assert!(all.len() == 6 && own.iter().all(|(team, costs)| all.get(team) == Some(costs)), "{own:?} {all:?}");
+    for path in ["/tagging/v1/admin/workspaces", "/tagging/v1/virtual-keys"] {
+        assert_eq!(demo.gateway.send(get(path, Some("sk-gateway-demo"))).await.status(), 403, "{path}");
+        assert_eq!(demo.gateway.send(get(path, Some(KEY))).await.status(), 200, "{path}");
+    }
+    let answer = demo.gateway.send(team_costs(Some("sk-gateway-ada"))).await;
+    assert_eq!((answer.status().as_u16(), &body(&answer)["data"]["errorCode"]), (403, &json!("AB03")));
+    let (errors, events, _) = demo.stop();
+    assert_eq!(events, Vec::<Value>::new(), "these requests do not count: {errors}");
+}
+
+/// Only the operator knows the address under which clients reach the gateway.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn links_to_files_begin_with_the_public_url() {
+    for (public_url, expected) in [
+        ("", "/tagging/v1/logs/exports/"),
+        ("https://llm.example.com/ai/", "https://llm.example.com/ai/tagging/v1/logs/exports/"),
+    ] {
+        let env = [("DEMO_HISTORY", "off"), ("ADMIN_KEY", KEY), ("PUBLIC_URL", public_url)];
+        let demo = Demo::start("links", &env);
+        let filters =
+            json!({"time_of_generation_min": "2026-01-01T00:00:00Z", "time_of_generation_max": "2036-01-01T00:00:00Z"});
+        let export = json!({"filters": filters, "requested_data": ["id"]}).to_string();
+        let send = async |method: &str, path: &str, text: &str| {
+            let request = Request::builder().method(method).uri(format!("/tagging/v1/logs/exports{path}"));
+            let request = request.header("content-type", "application/json").header("x-portkey-api-key", KEY);
+            let answer = demo.gateway.send(request.body(Full::from(text.to_owned())).unwrap()).await;
+            assert_eq!(answer.status(), 200, "{answer:?}");
+            body(&answer)
+        };
+        let created = send("POST", "", &export).await;
+        let id = created["id"].as_str().unwrap();
+        send("POST", &format!("/{id}/start"), "").await;
+        let mut status = json!(null);
+        while status != "success" {
+            assert_ne!(status, "failed");
+            status = send("GET", &format!("/{id}"), "").await["status"].clone();
+        }
+        let link = send("GET", &format!("/{id}/download"), "").await["signed_url"].as_str().unwrap().to_owned();
+        assert!(link.starts_with(&format!("{expected}{id}/")), "{link}");
+        let path = link.strip_prefix("https://llm.example.com/ai").unwrap_or(&link);
+        assert_eq!(demo.gateway.send(get(path, None)).await.status(), 200, "{path}");
+        demo.stop();
+    }
 }
 
 #[test]

@@ -13,6 +13,7 @@ use std::{
 };
 
 use tower_tagging::{
+    analytics::{Analytics, Retention},
     sink::{BatchWriter, WriteErrorKind},
     store::SqliteStore,
     usage::CatalogPrices,
@@ -151,5 +152,16 @@ fn fill(store: &SqliteStore, is_stopped: &AtomicBool) {
             }
         }
     }
+    if let Err(error) = fold(store) {
+        eprintln!("gateway: answers about the history are slow: {error}");
+    }
     eprintln!("gateway: the demo has {} synthetic requests of the last 30 days", requests.len());
+}
+
+/// Folds the sums of the past days, as the gateway does once per hour.
+fn fold(store: &SqliteStore) -> Result<(), String> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| error.to_string())?;
+    let folded = runtime.block_on(Analytics::new(store.clone()).maintain(SystemTime::now(), Retention::forever()));
+    folded.map_err(|error| error.to_string())
 }
