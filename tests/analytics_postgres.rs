@@ -5,11 +5,23 @@ mod analytics_checks;
 #[path = "common/analytics_suite.rs"]
 mod analytics_suite;
 
+use std::sync::Arc;
+
+use analytics_suite::{START, time};
 use tokio_postgres::NoTls;
-use tower_tagging::{analytics::Analytics, sink::BatchWriter, store::PostgresStore};
+use tower_tagging::{
+    Event,
+    analytics::{Analytics, Grant, Query, TimeRange},
+    sink::{BatchWriter, WriteError},
+    store::PostgresStore,
+};
 
 /// Creates an empty database with our tables.
 async fn open(name: &str, configure: impl Fn(PostgresStore) -> PostgresStore) -> PostgresStore {
+    open_with_url(name, configure).await.0
+}
+
+async fn open_with_url(name: &str, configure: impl Fn(PostgresStore) -> PostgresStore) -> (PostgresStore, String) {
     let server = std::env::var("DATABASE_URL")
         .expect("DATABASE_URL must name a Postgres server whose user may create databases: tests/run.sh starts one");
     let name = format!("tower_tagging_analytics_{name}");
@@ -18,9 +30,10 @@ async fn open(name: &str, configure: impl Fn(PostgresStore) -> PostgresStore) ->
     admin.batch_execute(&format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")).await.unwrap();
     admin.batch_execute(&format!("CREATE DATABASE {name}")).await.unwrap();
     let (host, _) = server.rsplit_once('/').unwrap();
-    let store = configure(PostgresStore::from_url(&format!("{host}/{name}")).unwrap());
+    let url = format!("{host}/{name}");
+    let store = configure(PostgresStore::from_url(&url).unwrap());
     store.migrate().await.unwrap();
-    store
+    (store, url)
 }
 
 /// Calls a check with a writer, which blocks.
@@ -47,10 +60,7 @@ impl Blocking {
 }
 
 impl BatchWriter for Blocking {
-    fn write(
-        &mut self,
-        events: &[std::sync::Arc<tower_tagging::Event>],
-    ) -> Result<(), tower_tagging::sink::WriteError> {
+    fn write(&mut self, events: &[Arc<Event>]) -> Result<(), WriteError> {
         tokio::task::block_in_place(|| self.0.write(events))
     }
 }
@@ -70,6 +80,7 @@ async fn answers_as_the_memory_store_does() {
 }
 
 check!(days_are_correct_in_each_zone);
+check!(extreme_values_are_stored_and_summed);
 check!(totals_agree_after_rows_are_deleted);
 check!(hostile_keys_and_values_are_only_values);
 
@@ -79,4 +90,38 @@ async fn totals_agree_while_keys_are_activated() {
     let store = open("activated", |store| store).await;
     let writers: Vec<Box<dyn BatchWriter>> = (0..3).map(|_| Box::new(store.writer()) as _).collect();
     analytics_checks::totals_agree_while_keys_are_activated(&Analytics::new(store), writers, 30).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+#[ignore = "needs Postgres: run by tests/run.sh"]
+async fn a_rebuild_loses_nothing_while_rows_are_deleted() {
+    let (store, url) = open_with_url("rebuild", |store| store).await;
+    let mut writer = Blocking(Box::new(store.writer()));
+    let event = |hours: u64| Arc::new(Event::builder().time(time(START + hours * 3_600)).build());
+    writer.write(&(0..100).map(event).collect::<Vec<_>>()).unwrap();
+    writer.close();
+    let analytics = Analytics::new(store.clone());
+    let year = TimeRange::parse("2026-01-01T00:00:00Z", "2027-01-01T00:00:00Z", "UTC").unwrap();
+    // Another connection holds the rebuild at its first deletion.
+    let (raw, connection) = tokio_postgres::connect(&url, NoTls).await.unwrap();
+    tokio::spawn(connection);
+    raw.batch_execute("BEGIN; SELECT 1 FROM tagging_rollups FOR UPDATE").await.unwrap();
+    let (other, range) = (analytics.clone(), year.clone());
+    let rebuild = tokio::spawn(async move { other.rebuild(&range).await });
+    waits_for_a_lock(&raw, 1).await;
+    let deletion = tokio::spawn(async move { store.delete_before(time(START + 300 * 86_400)).await });
+    waits_for_a_lock(&raw, 2).await;
+    raw.batch_execute("ROLLBACK").await.unwrap();
+    rebuild.await.unwrap().unwrap();
+    assert_eq!(deletion.await.unwrap().unwrap(), 100);
+    let total = analytics.run(&Query::new(year), &Grant::everything()).await.unwrap();
+    assert_eq!(total.total.totals.requests, 100);
+}
+
+/// Waits until a number of connections to the database wait for locks.
+async fn waits_for_a_lock(client: &tokio_postgres::Client, count: i64) {
+    let query = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    while client.query_one(query, &[]).await.unwrap().get::<_, i64>(0) < count {
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
 }

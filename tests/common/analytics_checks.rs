@@ -247,3 +247,30 @@ pub(crate) async fn hostile_keys_and_values_are_only_values(store: &Analytics, w
     }
     assert_eq!(store.verify(&whole()).await.unwrap(), Vec::<String>::new());
 }
+
+/// No request is lost because of the length of a value or the size of a cost.
+pub(crate) async fn extreme_values_are_stored_and_summed(store: &Analytics, writer: &mut dyn BatchWriter) {
+    let mut random = Random::new(3);
+    // Random, so that a database cannot compress it.
+    let long: String = (0..6_000).map(|_| char::from(b'a' + u8::try_from(random.below(26)).unwrap())).collect();
+    let mut tags = Metadata::new();
+    tags.insert("team", &long);
+    let event = |nanos: u64| {
+        let cost = Cost::custom(Money::from_nano_usd(nanos));
+        let call = LlmCall::builder().response_model(long.clone()).usage(Usage::tokens(u64::MAX, u64::MAX)).cost(cost);
+        let event = Event::builder().time(time(START)).host(long.clone()).route(long.clone());
+        Arc::new(event.tags(Scope::Request, tags.clone()).llm(call.build()).build())
+    };
+    for _ in 0..10 {
+        writer.write(&(0..1_000).map(|_| event(u64::MAX / 4)).collect::<Vec<_>>()).unwrap();
+    }
+    for filter in [Filter::is(Dimension::tag("team"), &*long), Filter::is(tower_tagging::store::Field::Host, &*long)] {
+        let answer = store.run(&by("team", whole()).filter(filter), &Grant::everything()).await.unwrap();
+        assert_eq!((answer.total.totals.requests, answer.group_count), (10_000, 1));
+        let value = answer.groups[0].values[0].clone().unwrap();
+        assert!(value.len() <= 512 && value.starts_with(&long[..400]), "{value}");
+    }
+    let tokens = Filter::Between(tower_tagging::store::Number::TotalTokens, Some(1), None);
+    let answer = store.run(&by("team", whole()).filter(tokens), &Grant::everything()).await.unwrap();
+    assert_eq!(answer.total.totals.requests, 10_000);
+}
