@@ -8,7 +8,7 @@ pub struct KeyInfo {
     pub name: String,
     /// `true` if the key is activated.
     ///
-    /// Its tags are then in `indexed_metadata` and have an index.
+    /// Its tags are then in `indexed_metadata`, and have an index and sums.
     pub is_active: bool,
     /// The number of requests that were stored with a tag of this key.
     ///

@@ -45,8 +45,8 @@ impl Explanation {
         let source = names(&mut subject.first.iter().chain(&subject.second));
         let blocks = spans.iter().map(|span| format!("{} × {:?}", span.to - span.from, span.tier));
         let blocks: Vec<String> = blocks.collect();
-        let hours = edges.iter().map(|(from, to)| to - from).sum::<u64>() / 60_000_000;
-        format!("groups by {groups}: sums of {source} in {} and rows of {hours} minutes", blocks.join(" + "))
+        let minutes = edges.iter().map(|(from, to)| to - from).sum::<u64>() / 60_000_000;
+        format!("groups by {groups}: sums of {source} in {} and rows of {minutes} minutes", blocks.join(" + "))
     }
 
     /// Returns the lines of the text.

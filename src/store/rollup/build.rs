@@ -9,7 +9,7 @@ const MAX_HOURLY_VALUES: usize = 500;
 /// The largest number of values per day for which sums are kept at all.
 const MAX_DAILY_VALUES: usize = 100_000;
 
-/// Starts to keep sums of one or two dimensions, and builds them from the stored rows, a day in a transaction.
+/// Starts keeping sums of one or two dimensions, and builds them from the stored rows, a day in a transaction.
 ///
 /// Returns `false` if the dimensions have too many values. Does nothing if sums are kept already.
 pub(crate) async fn activate(session: &mut impl RollupSession, dimensions: &[Dimension]) -> Result<bool, StoreError> {
@@ -39,7 +39,7 @@ pub(crate) async fn activate(session: &mut impl RollupSession, dimensions: &[Dim
     Ok(state.subjects.iter().any(|subject| subject.id == id && subject.is_ready()))
 }
 
-/// Stops to keep sums of dimensions, and deletes them.
+/// Stops keeping sums of dimensions, and deletes them.
 pub(crate) async fn deactivate(session: &mut impl RollupSession, dimensions: &[Dimension]) -> Result<(), StoreError> {
     session.begin(Transaction::Exclusive).await?;
     let state = session.state().await?;
@@ -49,7 +49,7 @@ pub(crate) async fn deactivate(session: &mut impl RollupSession, dimensions: &[D
     session.commit().await
 }
 
-/// Builds what is not complete, such as after a process was killed.
+/// Completes the sums that are not built yet, such as after a process was killed.
 pub(crate) async fn build_rest(session: &mut impl RollupSession) -> Result<(), StoreError> {
     session.begin(Transaction::Snapshot).await?;
     let state = session.state().await?;

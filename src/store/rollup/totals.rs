@@ -175,14 +175,15 @@ impl Totals {
         (self.requests > 0).then(|| SystemTime::UNIX_EPOCH + Duration::from_micros(self.last_seen_micros))
     }
 
-    /// Returns the share `q` of requests' latency quantile in milliseconds, with a relative error of 1 %.
+    /// Returns the time within which the share `q` of the requests ended, in milliseconds. `q` is from 0 to 1.
     ///
-    /// `None` if there are no requests, or if the distribution is not kept at this size.
+    /// The relative error is 1 %. `None` if there are no requests, if no measure of the query needed the distribution, or if
+    /// it is not kept because the dimension has too many values.
     pub fn latency_quantile(&self, q: f64) -> Option<f64> {
         self.latency.quantile(q)
     }
 
-    /// Returns a quantile of the time to the first token in milliseconds, with a relative error of 1 %.
+    /// Returns a quantile of the time to the first token in milliseconds, as [`latency_quantile`](Self::latency_quantile).
     pub fn first_token_quantile(&self, q: f64) -> Option<f64> {
         self.first_token.quantile(q)
     }
