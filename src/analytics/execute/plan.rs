@@ -41,11 +41,17 @@ fn needed(collect: &Collect) -> Option<Vec<Dimension>> {
         return None;
     }
     let filters = collect.filters.iter().filter_map(Filter::dimension);
-    let mut needed: Vec<Dimension> = collect.dimensions.iter().chain(filters).map(source).collect();
-    needed.retain(|dimension| *dimension != Dimension::Field(Field::Workspace));
-    needed.sort_unstable();
-    needed.dedup();
-    Some(needed)
+    Some(summed(collect.dimensions.iter().chain(filters)))
+}
+
+/// Returns the dimensions of the sums that distinguish some dimensions: sorted, once each, and without the workspace.
+#[allow(single_use_lifetimes, reason = "`impl Trait` needs a named lifetime")]
+pub(crate) fn summed<'d>(dimensions: impl Iterator<Item = &'d Dimension>) -> Vec<Dimension> {
+    let mut summed: Vec<Dimension> = dimensions.map(source).collect();
+    summed.retain(|dimension| *dimension != Dimension::Field(Field::Workspace));
+    summed.sort_unstable();
+    summed.dedup();
+    summed
 }
 
 /// The times of the data in microseconds since 1970.
