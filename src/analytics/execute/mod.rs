@@ -17,5 +17,5 @@ pub(crate) use self::{assembly::Assembly, feedback_map::FeedbackMap, row_limits:
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 pub(crate) use self::{
     plan::summed,
-    run::{explain, feedback_map, run, run_rows},
+    run::{explain, read_feedback, run, run_rows},
 };

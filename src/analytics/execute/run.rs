@@ -116,7 +116,7 @@ async fn prepare<'a, S: RollupSession>(
     }
     let now = micros_since_1970(SystemTime::now());
     let bounds = Bounds { first: first.unwrap_or(now), end: last.unwrap_or(now) + 1 };
-    let feedback = if assembly.needs_feedback() { feedback_map(session).await? } else { FeedbackMap::default() };
+    let feedback = if assembly.needs_feedback() { read_feedback(session).await? } else { FeedbackMap::default() };
     let run = Run { session, assembly, bounds, limits, started: Instant::now(), rows_read: 0, feedback };
     let cuts = assembly.cuts();
     let mut plan = plan(&state, bounds, &run.all_collects(), &cuts, assembly.needs_feedback());
@@ -132,7 +132,7 @@ async fn prepare<'a, S: RollupSession>(
 }
 
 /// Reads the feedback and the requests that it counts for.
-pub(crate) async fn feedback_map(session: &mut impl RollupSession) -> Result<FeedbackMap, QueryError> {
+pub(crate) async fn read_feedback(session: &mut impl RollupSession) -> Result<FeedbackMap, QueryError> {
     let mut map = FeedbackMap::new(session.feedback().await?);
     for ids in map.traces().chunks(TRACES_PER_READ) {
         let filter = Filter::Trace(ids.to_vec());
