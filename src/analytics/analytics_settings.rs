@@ -36,7 +36,7 @@ pub struct AnalyticsSettings {
     pub pairs: Vec<(Dimension, Dimension)>,
     /// The ages at which rows and sums are deleted.
     pub retention: Retention,
-    /// The IANA time zone of calendar days, unless a request names another. `None` stands for UTC.
+    /// The IANA time zone of calendar days, unless a request names another. `None` means UTC.
     pub zone: Option<String>,
 }
 

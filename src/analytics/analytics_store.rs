@@ -74,7 +74,7 @@ impl Analytics {
         }
     }
 
-    /// Returns how a query would be answered: which sums and rows would be read.
+    /// Returns the sums and rows that a query would read.
     ///
     /// # Errors
     /// As [`run`](Self::run).

@@ -52,10 +52,13 @@
 //! Each method that reads requests takes a [`Grant`], whose conditions are added to those of the query. Use conditions on
 //! trusted values: the workspace, the API key, or tags of trusted scopes. [`Grant::everything`] is for operators.
 //!
+//! A grant also has [permissions](Grant::allows). An [`Export`] needs `logs.export`, and a [`TraceView`] `logs.view`. The HTTP
+//! API checks the permission of each endpoint.
+//!
 //! # Answers
 //!
 //! An [`Answer`] has the total over all requests that meet the conditions, and the groups of the page. With a bucket, each
-//! has a series. Groups and total always come from the same data, so the groups of all pages add up to the total.
+//! has a series. Groups and total are sums of the same data, so the groups of all pages add up to the total.
 //!
 //! Unknown is `None`, never zero: the rate of no requests, or the average of unknown costs. Sums add what is known. The
 //! [`Basis`] of the answer reports how much that is, and what was read:
@@ -131,7 +134,7 @@
 //! - [`focus`] writes cost rows in the FOCUS format.
 //! - [`reconcile`](mod@reconcile) compares the recorded cost with the bills of OpenAI and Anthropic.
 //! - [`reprice`](mod@reprice) computes what stored requests would have cost by other prices.
-//! - [`api`] serves all of this crate's queries over HTTP, and the endpoints that users of Portkey's API know.
+//! - [`api`] serves queries over HTTP, and has the endpoints of Portkey's analytics, logs, feedback, and exports.
 //!
 //! # Limits
 //!

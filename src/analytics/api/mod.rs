@@ -1,5 +1,5 @@
-//! The HTTP API of [`Analytics`](super::Analytics): the analytics, logs, exports, feedback, and lists that users of Portkey's
-//! API know, and queries of this crate.
+//! The HTTP API of [`Analytics`](super::Analytics): the analytics, logs, exports, feedback, and lists of Portkey's API, and queries
+//! of this crate.
 //!
 //! [`router`] returns an axum router that can be mounted anywhere. [`Access`] decides what each caller sees;
 //! [`RegistryAccess`] is access by API keys.

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::{analytics::Grain, row::Dimension};
 
-/// How a query is answered: which sums and rows are read.
+/// The sums and rows that a query reads.
 ///
 /// Its text is for people. Serializes as the list of its lines.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

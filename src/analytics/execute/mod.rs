@@ -1,4 +1,4 @@
-//! How an answer is computed: which sums and rows are read, and how they are added up.
+//! The computation of answers: selects the sums and rows to read, and adds them up.
 
 mod assembly;
 mod collect;

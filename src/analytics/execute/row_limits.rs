@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-/// What a query may read row by row.
+/// The limits of reading rows one by one.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RowLimits {
     /// The number of rows.

@@ -19,7 +19,7 @@ macro_rules! totals {
         #[non_exhaustive]
         pub struct Totals {
             $($(#[doc = $doc])+ pub $name: u64,)+
-            /// What prompt caches saved, minus what writing to them cost, in nano-dollars.
+            /// The savings by prompt caches, minus the cost of writing to them, in nano-dollars.
             pub cache_savings_nanos: i64,
             /// The time of the first request, in microseconds since 1970. 0 if there are no requests.
             pub first_seen_micros: u64,
