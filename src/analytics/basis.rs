@@ -20,6 +20,7 @@ pub enum Grain {
     SixtyFourDays,
 }
 
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
 impl Grain {
     /// Returns the name in sentences.
     pub(crate) const fn plural(self) -> &'static str {

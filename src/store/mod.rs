@@ -111,6 +111,10 @@ mod memory_store;
 #[cfg(feature = "postgres")]
 mod postgres;
 #[cfg(any(feature = "analytics", feature = "postgres", feature = "sqlite"))]
+#[cfg_attr(
+    not(feature = "analytics"),
+    allow(dead_code, unused_imports, reason = "without analytics, sums are written but not read")
+)]
 pub(crate) mod rollup;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod rollup_sql;

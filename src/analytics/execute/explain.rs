@@ -1,7 +1,10 @@
-use std::{fmt, time::Duration};
+use std::fmt;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+use std::time::Duration;
 
 use serde::Serialize;
 
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
 use crate::{analytics::Grain, row::Dimension};
 
 /// The sums and rows that a query reads.

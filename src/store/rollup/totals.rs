@@ -31,6 +31,7 @@ macro_rules! totals {
 
         impl Totals {
             /// The names of the columns that hold the sums, in the order of [`sums`](Self::sums).
+            #[cfg(any(feature = "postgres", feature = "sqlite"))]
             pub(crate) const SUMS: &'static [&'static str] = &[$(stringify!($name),)+ "cache_savings_nanos"];
 
             /// Returns the sums.
@@ -38,7 +39,7 @@ macro_rules! totals {
                 vec![$(i64::try_from(self.$name).unwrap_or(i64::MAX),)+ self.cache_savings_nanos]
             }
 
-            /// Reads sums in the order of [`SUMS`](Self::SUMS), without times and histograms.
+            /// Reads sums in the order of [`sums`](Self::sums), without times and histograms.
             pub(crate) fn from_sums(sums: &[i64]) -> Self {
                 let mut sums = sums.iter().copied();
                 let mut next = || sums.next().unwrap_or(0);
