@@ -76,6 +76,23 @@ impl Job for Activate {
     }
 }
 
+/// Starts to keep sums of each of these dimensions, unless that was done before.
+pub(super) struct Ensure(pub(super) Vec<Vec<Dimension>>);
+
+impl Job for Ensure {
+    type Output = ();
+
+    async fn run(self, session: &mut impl RollupSession) -> Result<(), QueryError> {
+        for dimensions in &self.0 {
+            let dimensions = summed(dimensions.iter());
+            if !dimensions.is_empty() {
+                rollup::ensure(session, &dimensions).await?;
+            }
+        }
+        Ok(rollup::build_rest(session).await?)
+    }
+}
+
 pub(super) struct Maintain(pub(super) u64, pub(super) KeptFrom);
 
 impl Job for Maintain {

@@ -25,6 +25,8 @@ mod value;
 pub(crate) use self::filter::Filter;
 #[cfg(feature = "analytics")]
 pub use self::filter::Filter;
+#[cfg(any(feature = "analytics", feature = "postgres", feature = "sqlite"))]
+pub(crate) use self::stored::limited_value;
 pub(crate) use self::stored::stored_text;
 #[cfg(feature = "postgres")]
 pub(crate) use self::value::DecodeError;
