@@ -46,6 +46,7 @@
 //! | [`usage`] | LLM token usage and cost | `usage::UsageTap` |
 //! | [`sink`] | where events go, and the accounting of their delivery | [`Sink`], [`sink::Queued`] |
 //! | [`store`] | events as rows: SQLite, Postgres, memory | [`store::MemoryStore`], `store::SqliteStore`, `store::PostgresStore` |
+//! | [`analytics`] | answers about stored events, an HTTP API, exports | `analytics::Analytics`, `analytics::api` |
 //! | [`registry`] | API keys, workspaces, contracts, claims, screening | `registry::Registry`, `registry::RegistryLayer` |
 //! | [`otel`] | spans, metrics, and logs | `otel::Otel` |
 //! | [`propagate`] | tags and trace ids on outgoing calls | `PropagateLayer` |
@@ -68,7 +69,7 @@
 //! | `reqwest` | `propagate`, and `client::ReqwestClient` for reqwest 0.13 |
 //! | `sqlite` | `store::SqliteStore`: events in an SQLite file |
 //! | `postgres` | `store::PostgresStore`: events in Postgres |
-//! | `analytics` | `analytics::Analytics`: answers about requests and cost, an HTTP API, and exports |
+//! | `analytics` | `axum`, `registry`, and `analytics::Analytics`: answers about requests and cost, an HTTP API, and exports |
 //! | `parquet` | `analytics`, and exports as Parquet files |
 //! | `registry` | `registry::Registry`: API keys, workspaces, claims, screening, and virtual keys |
 //! | `schema` | `registry`, and `registry::Contract`: JSON Schema for the tags of every request |
@@ -89,7 +90,9 @@
 //!                                              │ once: end, error, or drop
 //!                                              ▼
 //!                    Event ─► Sink ─► queue ─► batch writer (JSONL, OTLP, SQLite, Postgres)
-//!                      │
+//!                      │                                                │
+//!                      │                                                ▼ in one transaction
+//!                      │                                          rows and sums ─► queries ─► your code, HTTP API, exports
 //!                      └─ the lazy step: read, limit, merge, price; when the first reader asks
 //! ```
 //!
@@ -117,6 +120,10 @@
 //! - **Secrets are not tags.**
 //! - **No listener, no cost**: without a sink or an observer, no event is built.
 //!
+#![cfg_attr(
+    not(feature = "analytics"),
+    doc = "[`analytics`]: https://docs.rs/tower-tagging/latest/tower_tagging/analytics/"
+)]
 #![cfg_attr(not(feature = "otel"), doc = "[`otel`]: https://docs.rs/tower-tagging/latest/tower_tagging/otel/")]
 #![cfg_attr(
     not(feature = "propagate"),

@@ -281,6 +281,25 @@ async fn requests_above_the_time_limit_are_ended() {
     assert_eq!(serde_json::from_slice::<Value>(&bytes).unwrap()["data"]["errorCode"], "AB04");
 }
 
+#[tokio::test]
+async fn days_follow_the_zone_of_the_api_unless_a_request_names_one() {
+    let access = || RegistryAccess::new(api::registry()).admin_key(ADMIN);
+    let analytics = stores(&[]).remove(0);
+    let error = Api::new(analytics.clone(), access()).zone("Mars").unwrap_err().to_string();
+    assert!(error.contains("Mars"), "{error}");
+    let app = Api::new(analytics, access()).zone("Europe/Berlin").unwrap().into_router();
+    for (zone, second_day) in [(None, "2026-06-01T22:00:00Z"), (Some("UTC"), "2026-06-02T00:00:00Z")] {
+        let range = json!({ "from": FROM, "to": "2026-06-20T00:00:00Z", "zone": zone });
+        let answer = post(&app, "/query", ADMIN, json!({ "range": range, "bucket": "day" })).await.ok();
+        assert_eq!(answer["buckets"][1], second_day);
+        let zone = zone.map(|zone| format!("&time_zone={zone}")).unwrap_or_default();
+        let path = "/analytics/graphs/requests?time_of_generation_min=2026-06-01T00:00:00Z";
+        let path = format!("{path}&time_of_generation_max=2026-06-20T00:00:00Z{zone}");
+        let graph = get(&app, &path, ADMIN).await.ok();
+        assert_eq!(graph["data_points"][1]["timestamp"], second_day);
+    }
+}
+
 /// Checks that an answer is a success or an error with a reason.
 fn assert_answer(reply: &api::Reply) {
     match reply.status.as_u16() {

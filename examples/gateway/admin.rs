@@ -10,7 +10,7 @@ use axum::{
 use serde_json::json;
 use tower_tagging::{
     analytics::{
-        Analytics,
+        Analytics, QueryError,
         api::{Api, RegistryAccess},
     },
     registry::{ApiKey, Registry},
@@ -64,15 +64,18 @@ pub(crate) struct Admin {
     pub(crate) registry: Registry,
     /// The external URL of the gateway, for links.
     pub(crate) public_url: Option<Uri>,
+    /// The time zone of days, unless a request names another.
+    pub(crate) zone: Option<String>,
 }
 
 /// Answers everything below `/tagging/`, and passes other requests to the app.
-pub(crate) fn mount(admin: Admin, app: Router) -> Router {
-    Router::new()
+pub(crate) fn mount(admin: Admin, app: Router) -> Result<Router, QueryError> {
+    let router = Router::new()
         .route("/tagging", any(redirect))
         // Unlike `nest`, this also answers the paths that the API does not have.
-        .nest_service("/tagging/", api(admin))
-        .fallback_service(app)
+        .nest_service("/tagging/", api(admin)?)
+        .fallback_service(app);
+    Ok(router)
 }
 
 /// Adds the slash that relative links need. The target is relative as well, because a proxy may add a prefix.
@@ -85,16 +88,19 @@ async fn redirect(uri: Uri) -> Response {
 }
 
 /// The router of the API, whose paths begin with `/v1/`.
-fn api(admin: Admin) -> Router {
-    let Admin { key, analytics, registry, public_url } = admin;
+fn api(admin: Admin) -> Result<Router, QueryError> {
+    let Admin { key, analytics, registry, public_url, zone } = admin;
     let access = RegistryAccess::new(registry).admin_key(key.text);
     let mut api = Api::new(analytics, access);
     if let Some(url) = public_url {
         api = api.public_url(format!("{}/tagging/v1", url.to_string().trim_end_matches('/')));
     }
+    if let Some(zone) = zone {
+        api = api.zone(&zone)?;
+    }
     let unknown = async || {
         let body = json!({"success": false, "data": {"message": "there is no such path", "errorCode": "AB02"}});
         (StatusCode::NOT_FOUND, Json(body))
     };
-    Router::new().nest("/v1", api.into_router()).fallback(unknown)
+    Ok(Router::new().nest("/v1", api.into_router()).fallback(unknown))
 }

@@ -11,7 +11,7 @@
 //! | `DEMO_HISTORY` | `off` starts the demo without synthetic requests | `on` |
 //! | `SPOOL` | folder that keeps events until they are stored, so that even `kill -9` loses none | no spool |
 //! | `METADATA_KEY_CASE` | case of keys from prefixed headers: `lower` (`user-id`) or `title` (`User-Id`) | `lower` |
-//! | `CONFIG` | path of a TOML or JSON file with API keys, workspaces, contracts, and virtual keys, such as `gateway.toml` next to this file. It is reloaded when it changes, and on SIGHUP | callers are not identified |
+//! | `CONFIG` | path of a TOML or JSON file with API keys, workspaces, contracts, virtual keys, and the settings of analytics, such as `gateway.toml` next to this file. All but the section `[analytics]` is reloaded when it changes, and on SIGHUP | callers are not identified |
 //! | `CONFIG_CHECK` | `1` checks the file of `CONFIG`, prints every problem, and exits: with status 2 if there is one | – |
 //! | `HEADERS_TO_METADATA` | comma-separated headers that become tags, such as `x-user-id, x-tenant=tenant` | none |
 //! | `METADATA_PREFIXES` | comma-separated prefixes of headers that become tags | `x-majordomo-` |
@@ -146,9 +146,9 @@ fn tagging(listen: SocketAddr, upstream: Option<&Uri>, public_url: Option<&Uri>)
         Some(registry) => registry.clone(),
         None => Registry::from_toml("").map_err(|error| format!("CONFIG: {error}"))?,
     };
+    let (zone, public_url) = (settings.zone.clone(), public_url.cloned());
     let upkeep = store.clone().map(|analytics| (analytics, settings));
-    let public_url = public_url.cloned();
-    let admin = key.zip(store).map(|(key, analytics)| Admin { key, analytics, registry: callers, public_url });
+    let admin = key.zip(store).map(|(key, analytics)| Admin { key, analytics, registry: callers, public_url, zone });
     let mut usage = UsageTap::new();
     if let Some(upstream) = upstream {
         usage = usage.upstream(upstream.clone());

@@ -21,6 +21,7 @@ mod upkeep;
 
 use std::{
     future::IntoFuture,
+    io,
     net::SocketAddr,
     process::ExitCode,
     time::{Duration, SystemTime},
@@ -76,7 +77,7 @@ fn refuse(problems: &str) -> ExitCode {
     ExitCode::from(2)
 }
 
-fn run(config: Config) -> std::io::Result<()> {
+fn run(config: Config) -> io::Result<()> {
     let (layer, events, registry, admin, demo, upkeep) = match config.tagging {
         Some(Tagging { layer, events, registry, admin, demo, upkeep }) => {
             (Some(layer), events, registry, admin, demo, upkeep)
@@ -97,7 +98,7 @@ fn run(config: Config) -> std::io::Result<()> {
     let app = if has_tagging && config.includes_usage { app.layer(InjectIncludeUsageLayer::new()) } else { app };
     // Outside of all layers: these requests are not tagged and not counted.
     let app = match admin {
-        Some(admin) => admin::mount(admin, app),
+        Some(admin) => admin::mount(admin, app).map_err(io::Error::other)?,
         None => app,
     };
     let runtime = Runtime::new()?;

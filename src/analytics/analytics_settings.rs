@@ -8,7 +8,8 @@ use super::{Retention, TimeRange};
 
 /// The section `[analytics]` of a configuration file.
 ///
-/// [`Analytics::apply`](super::Analytics::apply) puts it into effect.
+/// [`Analytics::apply`](super::Analytics::apply) puts the keys and pairs into effect. The retention is an argument of
+/// [`Analytics::maintain`](super::Analytics::maintain), and the zone one of [`Api::zone`](super::api::Api::zone).
 ///
 /// ```
 /// use std::time::Duration;
@@ -31,11 +32,11 @@ use super::{Retention, TimeRange};
 pub struct AnalyticsSettings {
     /// The keys that are active. `None` leaves the keys of the store as they are.
     pub active_keys: Option<Vec<String>>,
-    /// The pairs of dimensions of which sums are kept.
+    /// The pairs of dimensions by which sums are kept.
     pub pairs: Vec<(Dimension, Dimension)>,
-    /// For how long rows and sums are kept.
+    /// The ages at which rows and sums are deleted.
     pub retention: Retention,
-    /// The IANA time zone of calendar days. `None` stands for UTC.
+    /// The IANA time zone of calendar days, unless a request names another. `None` means UTC.
     pub zone: Option<String>,
 }
 

@@ -49,7 +49,7 @@ impl Analytics {
         Self { source: store.into().0, limits }
     }
 
-    /// Sets the number of rows that a query may read one by one, and the time that this may take.
+    /// Sets the maximum number of rows that a query reads one by one, and the maximum time that this takes.
     ///
     /// An answer that reaches a limit begins later than its range, and its [basis](Answer::basis) reports it.
     #[must_use]
@@ -74,7 +74,7 @@ impl Analytics {
         }
     }
 
-    /// Returns how a query would be answered: which sums and rows would be read.
+    /// Returns the sums and rows that a query would read.
     ///
     /// # Errors
     /// As [`run`](Self::run).
@@ -230,9 +230,9 @@ impl Analytics {
         }
     }
 
-    /// Activates a key: it is indexed, and sums of its values are kept as far as their number allows.
+    /// Activates a key: it is indexed, and sums are kept by its values, unless these are [too many](super#sums).
     ///
-    /// Stored requests are included before this returns. Meanwhile, queries by the key read rows.
+    /// Stored requests are included before this returns. Until then, queries by the key read rows.
     ///
     /// # Errors
     /// Returns [`QueryError::Store`] if the key has more than 1,024 bytes, or if the store fails.
@@ -250,7 +250,7 @@ impl Analytics {
         Ok(())
     }
 
-    /// Deactivates a key. Its index and its sums are deleted, and queries by the key read rows.
+    /// Deactivates a key. Its index and its sums are deleted, so queries by the key read rows.
     ///
     /// # Errors
     /// As [`activate_key`](Self::activate_key).
@@ -268,8 +268,9 @@ impl Analytics {
         Ok(())
     }
 
-    /// Puts settings into effect: activates the listed keys and pairs, and deactivates other keys. Nothing is deleted before
-    /// [`maintain`](Self::maintain) is called.
+    /// Activates the keys and pairs of the settings, and deactivates other keys.
+    ///
+    /// Other pairs stay active. Pass the retention of the settings to [`maintain`](Self::maintain).
     ///
     /// # Errors
     /// As [`activate_key`](Self::activate_key).
@@ -296,9 +297,10 @@ impl Analytics {
         Ok(())
     }
 
-    /// Keeps sums of pairs of values of two dimensions, such as the tenant of a grant and a feature.
+    /// Keeps sums by the pairs of values of two dimensions, such as the tenant of a grant and a feature.
     ///
-    /// Queries that group and filter by both are then as fast as those by one. The workspace needs no pair.
+    /// Queries that group or filter by both are then answered from sums. The workspace needs no pair. Stored requests are
+    /// included before this returns.
     ///
     /// # Errors
     /// Returns [`QueryError::Store`] if the store fails.
@@ -314,7 +316,7 @@ impl Analytics {
         }
     }
 
-    /// Deletes the sums of pairs of values.
+    /// Deletes the sums by the pairs of values of two dimensions.
     ///
     /// # Errors
     /// Returns [`QueryError::Store`] if the store fails.
@@ -330,7 +332,7 @@ impl Analytics {
         }
     }
 
-    /// Folds sums of buckets that are over into coarser ones, and deletes what is older than the retention.
+    /// Folds the sums of past buckets into coarser ones, and deletes what is older than the retention.
     ///
     /// Call it about once per hour. Answers are the same without it, but slower.
     ///

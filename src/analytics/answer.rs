@@ -25,6 +25,6 @@ pub struct Answer {
     pub group_count: u64,
     /// The cursor of the next groups. `None` after the last one.
     pub next: Option<String>,
-    /// What the answer is based on.
+    /// The range that was summed, and how complete the data is.
     pub basis: Basis,
 }

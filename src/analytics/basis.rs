@@ -20,6 +20,7 @@ pub enum Grain {
     SixtyFourDays,
 }
 
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
 impl Grain {
     /// Returns the name in sentences.
     pub(crate) const fn plural(self) -> &'static str {
@@ -34,12 +35,13 @@ impl Grain {
     }
 }
 
-/// What an answer is based on.
+/// The data behind an answer: the range that was summed, and how complete it is.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Basis {
-    /// The time up to which the data is complete, as far as the store knows: the time of the latest stored request. `None`
-    /// if the store is empty.
+    /// The time of the latest stored request. `None` if the store is empty.
+    ///
+    /// The data is complete up to this time, except for events that are not stored yet.
     pub data_up_to: Option<Timestamp>,
     /// The start of the range that was summed. All parts of the answer use the same range.
     pub from: Timestamp,

@@ -10,7 +10,7 @@ pub enum QueryError {
     Invalid(String),
     /// The grant does not cover the query.
     Forbidden(String),
-    /// The query would read too much, or return too much. The text says how to narrow it.
+    /// The query would read or return too much. The text explains how to narrow it.
     TooLarge(String),
     /// The query took longer than the limit.
     TimedOut(Duration),

@@ -6,7 +6,7 @@ use super::Cell;
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Group {
-    /// The value of each dimension. `None` stands for the requests without a value.
+    /// The value of each dimension. `None` if the requests have no value.
     pub values: Vec<Option<String>>,
     /// The sums over the whole range.
     #[serde(rename = "total")]

@@ -14,7 +14,7 @@ use crate::{
 
 use super::{
     Answer, Explanation, Grant, Query, QueryError,
-    execute::{Assembly, FeedbackMap, RowLimits, explain, feedback_map, run, run_rows, summed},
+    execute::{Assembly, FeedbackMap, RowLimits, explain, read_feedback, run, run_rows, summed},
 };
 
 pub(super) trait Job: Send + 'static {
@@ -131,7 +131,7 @@ impl Job for FeedbackOfRows {
 
     async fn run(self, session: &mut impl RollupSession) -> Result<FeedbackMap, QueryError> {
         session.begin(Transaction::Snapshot).await?;
-        let map = feedback_map(session).await?;
+        let map = read_feedback(session).await?;
         session.commit().await?;
         Ok(map)
     }

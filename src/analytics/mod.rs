@@ -30,6 +30,123 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! # Queries
+//!
+//! A [`Query`] returns sums. Its parts are:
+//!
+//! | part | meaning |
+//! |---|---|
+//! | [`TimeRange`] | the first instant, the instant after the last one, and the time zone of calendar days |
+//! | [`Filter`] | a condition on a tag, a field, a number, or a trace id. All conditions must hold |
+//! | [`Dimension`] | groups by the values of a [`Field`] or of a tag, at most three |
+//! | [`Bucket`] | a series by minute, quarter hour, hour, day, week, or month |
+//! | [`Measure`] | a value to compute, such as the cost, a rate, a quantile of the latency, or the coverage of a tag |
+//! | [`Order`], limit, and cursor | a page of the groups |
+//!
+//! A [`RowQuery`] returns single requests, page by page. A [`TraceView`] shows the requests of a trace, a session, or an agent
+//! run in order, with retries and loops.
+//!
+//! # Grants
+//!
+//! Each method that reads requests takes a [`Grant`], whose conditions are added to those of the query. Use conditions on
+//! trusted values: the workspace, the API key, or tags of trusted scopes. [`Grant::everything`] is for operators.
+//!
+//! A grant also has [permissions](Grant::allows). An [`Export`] needs `logs.export`, and a [`TraceView`] `logs.view`. The HTTP
+//! API checks the permission of each endpoint.
+//!
+//! # Answers
+//!
+//! An [`Answer`] has the total over all requests that meet the conditions, and the groups of the page. With a bucket, each
+//! has a series. Groups and total are sums of the same data, so the groups of all pages add up to the total.
+//!
+//! Unknown is `None`, never zero: the rate of no requests, or the average of unknown costs. Sums add what is known. The
+//! [`Basis`] of the answer reports how much that is, and what was read:
+//!
+//! | field | meaning |
+//! |---|---|
+//! | [`data_up_to`](Basis::data_up_to) | the time of the latest stored request |
+//! | [`from`](Basis::from), [`to`](Basis::to), [`grain`](Basis::grain) | the range that was summed |
+//! | [`is_exact`](Basis::is_exact) | `true` if this is the range of the query |
+//! | [`unpriced_share`](Basis::unpriced_share) | the share of LLM calls whose cost is unknown |
+//! | [`rows_read`](Basis::rows_read) | the rows that were read one by one |
+//! | [`notes`](Basis::notes) | differences from what the query asked for, as sentences |
+//!
+//! # Sums
+//!
+//! SQLite and Postgres keep sums, so that the time of an answer depends on the number of groups, not on the number of requests.
+//! Each row is stored and summed in the same transaction. Sums exist for all requests, for most fields, for each active key,
+//! and for active pairs, each by workspace. Their buckets are quarter hours (only those of all requests), hours, days, and
+//! blocks of 8 and 64 days.
+//!
+//! A query is answered from sums if they distinguish all dimensions of its groups, its conditions, and its grant. The ends of
+//! its range that no bucket covers are read from rows. If too many rows would be read, the range is extended to whole buckets,
+//! and [`Basis::is_exact`] is `false`. All other queries read rows, up to the [limits](Analytics::row_limits); these are queries
+//! by several dimensions without a pair, by keys that are not active, by numbers or trace ids, and with measures of feedback.
+//! [`Analytics::explain`] returns what a query would read.
+//!
+//! Days with many values of a dimension need many sums. If a day has more than 500 values, sums of this dimension are kept
+//! by day, and quantiles by it are `None`. If it has more than 100,000 values, no sums are kept, and queries read rows.
+//!
+//! # Keys and pairs
+//!
+//! New stores have some [active keys](crate::store#keys). [`Analytics::activate_key`] adds one, and
+//! [`Analytics::activate_pair`] keeps sums of pairs of values, such as the tenant of a grant and the feature of a group. Both
+//! include the stored requests. [`AnalyticsSettings`] reads keys, pairs, and retention from a configuration file, and
+//! [`Analytics::apply`] puts the keys and pairs into effect.
+//!
+//! # Maintenance and retention
+//!
+//! Call [`Analytics::maintain`] about once per hour. It folds past buckets into coarser ones, and deletes what is older than
+//! the [`Retention`]:
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use std::time::{Duration, SystemTime};
+//! use tower_tagging::{
+//!     analytics::{Analytics, Retention},
+//!     store::{Dimension, Field, MemoryStore},
+//! };
+//!
+//! const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+//!
+//! let analytics = Analytics::new(MemoryStore::new());
+//! analytics.activate_key("tenant_id").await?;
+//! analytics.activate_pair(Dimension::tag("tenant_id"), Field::Model.into()).await?;
+//! analytics.maintain(SystemTime::now(), Retention::forever().rows(90 * DAY).hours(400 * DAY)).await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Sums outlive their rows. After rows are deleted, queries by active keys and pairs still cover the whole time. Other queries
+//! begin at the first row, and a note reports it.
+//!
+//! # Verification
+//!
+//! Sums are integers, and exact. [`Analytics::verify`] compares them with the rows and returns the differences, and
+//! [`Analytics::rebuild`] computes them again. Both need the rows of the range.
+//!
+//! # Exports, bills, and prices
+//!
+//! - [`Answer::to_csv`] returns an answer as CSV.
+//! - [`Export`] streams single requests as JSON lines, CSV, or (feature `parquet`) Parquet, with constant memory.
+//! - [`focus`] writes cost rows in the FOCUS format.
+//! - [`reconcile`](mod@reconcile) compares the recorded cost with the bills of OpenAI and Anthropic.
+//! - [`reprice`](mod@reprice) computes what stored requests would have cost by other prices.
+//! - [`api`] serves queries over HTTP, and has the endpoints of Portkey's analytics, logs, feedback, and exports.
+//!
+//! # Limits
+//!
+//! | what | bound |
+//! |---|---|
+//! | groups of an answer | [`Query::MAX_LIMIT`], then a cursor |
+//! | dimensions of a query | [`Query::MAX_GROUP_BY`] |
+//! | points of a series | 2,000 |
+//! | sums of a query | 500,000, then [`QueryError::TooLarge`] |
+//! | rows that a query reads one by one | [`Analytics::DEFAULT_ROW_LIMIT`] or [`Analytics::DEFAULT_TIME_LIMIT`], then the answer begins later |
+//! | requests of a page | [`RowQuery::MAX_LIMIT`] |
+//! | feedback that counts | the latest 100,000 entries |
 
 mod amount;
 mod analytics_settings;

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-/// For how long rows and sums are kept. Nothing is deleted unless it is set.
+/// The ages at which rows and sums are deleted. By default, nothing is.
 ///
 /// Sums of fine buckets are deleted only once coarser ones hold them, so totals stay the same. Blocks of 64 days are kept
 /// forever.

@@ -1,6 +1,8 @@
 use std::{borrow::Cow, fmt};
 
-use super::{EventRow, Field, stored_text};
+#[cfg(feature = "analytics")]
+use super::stored_text;
+use super::{EventRow, Field};
 
 /// The prefix of the names of tags in queries.
 const TAG_PREFIX: &str = "metadata.";
@@ -42,6 +44,7 @@ impl Dimension {
     }
 
     /// Returns the dimension with a key as it is stored: NUL is replaced by `U+FFFD`.
+    #[cfg(feature = "analytics")]
     pub(crate) fn stored(&self) -> Self {
         match self {
             Self::Field(field) => Self::Field(*field),

@@ -92,6 +92,7 @@ fields! {
 
 impl Field {
     /// Returns the name of the column that the value is derived from.
+    #[cfg(any(feature = "postgres", feature = "sqlite"))]
     pub(crate) const fn column(self) -> &'static str {
         match self {
             Self::Method => "request_method",

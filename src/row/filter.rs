@@ -2,7 +2,9 @@ use std::borrow::Cow;
 
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 use super::limited_value;
-use super::{Dimension, EventRow, Number, stored_text};
+#[cfg(feature = "analytics")]
+use super::stored_text;
+use super::{Dimension, EventRow, Number};
 
 /// A condition on requests.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -90,6 +92,7 @@ impl Filter {
     }
 
     /// Returns the condition with texts as they are stored: NUL is replaced by `U+FFFD`.
+    #[cfg(feature = "analytics")]
     pub(crate) fn stored(&self) -> Self {
         let text = |text: &String| stored_text(text).into_owned();
         let texts = |list: &[String]| list.iter().map(text).collect::<Vec<_>>();

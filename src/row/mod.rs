@@ -10,12 +10,21 @@ mod cost_line_json;
 mod dimension;
 mod event_row;
 mod field;
+#[cfg(any(feature = "analytics", feature = "postgres", feature = "sqlite"))]
+#[cfg_attr(
+    not(feature = "analytics"),
+    allow(dead_code, unreachable_pub, reason = "without analytics, stores have no queries by conditions")
+)]
 mod filter;
 mod from_event;
 mod number;
 mod stored;
 mod value;
 
+#[cfg(all(not(feature = "analytics"), any(feature = "postgres", feature = "sqlite")))]
+pub(crate) use self::filter::Filter;
+#[cfg(feature = "analytics")]
+pub use self::filter::Filter;
 #[cfg(any(feature = "analytics", feature = "postgres", feature = "sqlite"))]
 pub(crate) use self::stored::limited_value;
 pub(crate) use self::stored::stored_text;
@@ -28,6 +37,5 @@ pub use self::{
     dimension::Dimension,
     event_row::{EventRow, SCHEMA},
     field::Field,
-    filter::Filter,
     number::Number,
 };

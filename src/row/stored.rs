@@ -46,9 +46,11 @@ pub(super) fn stored_count(count: u64) -> u64 {
 }
 
 /// The length up to which groups distinguish values completely, in bytes. An index of Postgres takes at most 2,700 bytes.
+#[cfg(any(feature = "analytics", feature = "postgres", feature = "sqlite"))]
 const MAX_VALUE_BYTES: usize = 512;
 
 /// Returns a value as groups and sums have it: a value that is too long is cut, and its digest is appended.
+#[cfg(any(feature = "analytics", feature = "postgres", feature = "sqlite"))]
 pub(crate) fn limited_value(value: &str) -> Cow<'_, str> {
     if value.len() <= MAX_VALUE_BYTES {
         return Cow::Borrowed(value);

@@ -1,15 +1,15 @@
 use std::collections::BTreeSet;
 
-use crate::{
-    metadata::Metadata,
-    row::{Dimension, Field},
-};
+use crate::metadata::Metadata;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+use crate::row::{Dimension, Field};
 
 /// The keys that are active in a new store.
 pub(super) const DEFAULT_ACTIVE_KEYS: [&str; 9] =
     ["_user", "team", "feature", "tenant_id", "environment", "user-id", "User-Id", "Feature", "Team"];
 
 /// The fields of which sums are kept.
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
 const SUMMED_FIELDS: [Field; 13] = [
     Field::Provider,
     Field::Model,
@@ -27,6 +27,7 @@ const SUMMED_FIELDS: [Field; 13] = [
 ];
 
 /// Returns the keys that are active in a new store.
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
 pub(super) fn default_active_keys() -> Vec<String> {
     DEFAULT_ACTIVE_KEYS.map(ToOwned::to_owned).to_vec()
 }

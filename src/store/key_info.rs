@@ -8,7 +8,7 @@ pub struct KeyInfo {
     pub name: String,
     /// `true` if the key is activated.
     ///
-    /// Its tags are then in `indexed_metadata` and have an index.
+    /// Its tags are then in `indexed_metadata`, and have an index and sums.
     pub is_active: bool,
     /// `true` if the key is activated, and `indexed_metadata` of all rows has its tags.
     pub is_indexed: bool,

@@ -1,7 +1,7 @@
 //! Stores: events as rows of a table, in memory, in SQLite, or in Postgres.
 //!
-//! A store creates its tables, provides a sink that writes to them, and reads events back as [`EventRow`]s. Everything else
-//! is SQL.
+//! A store creates its tables, provides a sink that writes to them, and reads events back as [`EventRow`]s. `Analytics`
+//! (feature `analytics`) answers questions about them. Everything else is SQL.
 //!
 //! | store | feature | use it for |
 //! |---|---|---|
@@ -45,6 +45,20 @@
 //! `total_cost` is 0 where the cost is unknown, so that queries rank by cost without further conditions. `cost_status`
 //! shows which costs are known. Creating the tables fails if the database has another table with this name.
 //!
+//! The other tables are:
+//!
+//! | table | content |
+//! |---|---|
+//! | `tagging_keys` | the keys of tags, with their statistics |
+//! | `tagging_rollups` | sums of requests by time and value, which writers update in the transaction of the events |
+//! | `tagging_subjects` | the dimensions and pairs that have sums, and the times that these cover |
+//! | `tagging_state` | the time before which rows were deleted |
+//! | `tagging_feedback` | feedback on traces |
+//! | `tagging_migrations` | the version of the tables |
+//!
+//! `SqliteStore::without_rollups` and `PostgresStore::without_rollups` create tables without sums. Writing is then faster, and
+//! `Analytics` reads rows. The sums are not meant for SQL of your own: query `tagging_events` or `llm_requests`.
+//!
 //! [`SCHEMA`] describes the columns in code:
 //!
 #![doc = include_str!("../docs/columns.md")]
@@ -56,8 +70,11 @@
 //! # Keys
 //!
 //! A new metadata key needs no change of the tables: it is in `raw_metadata` at once. To search a large table by its values,
-//! activate it. `activate_key` fills `indexed_metadata`, also in stored rows, and creates an index for it. `deactivate_key`
-//! reverses this. In Postgres, search with `WHERE indexed_metadata @> '{"Feature": "search"}'`, and in SQLite with
+//! activate it. `activate_key` fills `indexed_metadata`, also in stored rows, creates an index for it, and keeps sums by its
+//! values. `deactivate_key` reverses this. In new stores, the keys `_user`, `team`, `feature`, `tenant_id`, `environment`,
+//! `user-id`, `User-Id`, `Feature`, and `Team` are active. `active_keys` sets others before `migrate()` creates the tables.
+//!
+//! In Postgres, search with `WHERE indexed_metadata @> '{"Feature": "search"}'`, and in SQLite with
 //! `WHERE indexed_metadata->>'Feature' = 'search'`.
 //!
 //! `list_keys` returns for each key the number of requests that had it, the time of the latest one, and the approximate
@@ -94,6 +111,10 @@ mod memory_store;
 #[cfg(feature = "postgres")]
 mod postgres;
 #[cfg(any(feature = "analytics", feature = "postgres", feature = "sqlite"))]
+#[cfg_attr(
+    not(feature = "analytics"),
+    allow(dead_code, unused_imports, reason = "without analytics, sums are written but not read")
+)]
 pub(crate) mod rollup;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod rollup_sql;

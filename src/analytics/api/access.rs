@@ -33,10 +33,10 @@ pub trait Access: Send + Sync + 'static {
     /// Returns [`Denied::Unauthenticated`] if the caller is unknown, and [`Denied::Forbidden`] if it may not use the API.
     fn grant(&self, head: &Parts) -> Result<Grant, Denied>;
 
-    /// Returns who writes the requests of `POST /logs`: their key, their workspace, and trusted tags that their own tags
-    /// cannot override.
+    /// Returns the identity of a caller of `POST /logs`: key, workspace, and trusted tags, which the tags of the logged
+    /// requests cannot override.
     ///
-    /// The default is nobody. If the grant covers a single workspace, the requests belong to it.
+    /// The default is an empty identity. If the grant covers a single workspace, the requests belong to it.
     fn identify(&self, head: &Parts) -> Identity {
         let _ = head;
         Identity::new()

@@ -12,7 +12,7 @@ use tower_http::{
     timeout::TimeoutLayer,
 };
 
-use crate::analytics::Analytics;
+use crate::analytics::{Analytics, QueryError, TimeRange};
 #[cfg(feature = "llm")]
 use crate::usage::UsageTap;
 
@@ -69,6 +69,7 @@ impl Api {
             shared: Shared {
                 public_url: None,
                 denied_fields: std::collections::BTreeSet::new(),
+                zone: "UTC".to_owned(),
                 exports: Exports::default(),
                 signer: Signer::new(),
                 #[cfg(feature = "llm")]
@@ -93,6 +94,16 @@ impl Api {
     pub fn deny_export_fields<T: Into<String>>(mut self, fields: impl IntoIterator<Item = T>) -> Self {
         self.shared.denied_fields.extend(fields.into_iter().map(Into::into));
         self
+    }
+
+    /// Sets the IANA time zone of the days of requests that do not name one, such as `Europe/Berlin`. The default is UTC.
+    ///
+    /// # Errors
+    /// Returns [`QueryError::Invalid`] if there is no such zone.
+    pub fn zone(mut self, name: &str) -> Result<Self, QueryError> {
+        TimeRange::check_zone(name)?;
+        name.clone_into(&mut self.shared.zone);
+        Ok(self)
     }
 
     /// Sets how the responses of `POST /logs` are read and priced. The default is the bundled catalog, and the provider that

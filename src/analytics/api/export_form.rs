@@ -60,7 +60,7 @@ impl ExportForm {
         };
 
         let parameters = parameters(&filters)?;
-        let selection = Selection::read(&parameters, grant)?;
+        let selection = Selection::read(&parameters, grant, &api.shared.zone)?;
         let mut query = selection.filters.into_iter().fold(RowQuery::new(selection.range), RowQuery::filter);
         if let Some((min, max)) = selection.feedback {
             query = query.filter(Filter::Trace(api.analytics.traces_with_feedback(min, max, grant).await?));

@@ -124,7 +124,7 @@ async fn change(
     Ok(Json(FeedbackSaved::new([id])))
 }
 
-/// Returns the workspace whose requests the caller may judge. `None` stands for all.
+/// Returns the workspace whose requests the caller may judge. `None` covers all workspaces.
 fn writer(caller: &Caller) -> Result<Option<String>, ApiError> {
     caller.require(Permission::LogsWrite)?;
     let workspace = workspace_of(&caller.grant).map(str::to_owned);

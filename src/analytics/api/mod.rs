@@ -1,5 +1,5 @@
-//! The HTTP API of [`Analytics`](super::Analytics): the analytics, logs, exports, feedback, and lists that users of Portkey's
-//! API know, and queries of this crate.
+//! The HTTP API of [`Analytics`](super::Analytics): the analytics, logs, exports, feedback, and lists of Portkey's API, and queries
+//! of this crate.
 //!
 //! [`router`] returns an axum router that can be mounted anywhere. [`Access`] decides what each caller sees;
 //! [`RegistryAccess`] is access by API keys.
@@ -38,6 +38,7 @@
 //!   milliseconds.
 //! - Unknown values are `null`, never zero: the average of no requests, or the cost of a model without a price. Sums add what
 //!   is known; the member `basis` of the answers of `POST /query` has the share that is unknown.
+//! - Days, weeks, and months begin at midnight in the time zone that the request names, or else that of [`Api::zone`].
 //! - `trace_id` is the client's own trace id if it sent one. A filter by `trace_id` matches either id.
 //! - Times without requests are part of each series.
 //! - There is no response cache, and there are no retries, fallbacks, configs, and prompts. Their graphs and columns have the

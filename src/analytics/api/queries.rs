@@ -14,7 +14,7 @@ pub(crate) async fn query(
     JsonBody(form): JsonBody<QueryForm>,
 ) -> Result<Json<Answer>, ApiError> {
     caller.require(Permission::AnalyticsView)?;
-    Ok(Json(api.analytics.run(&form.into_query()?, &caller.grant).await?))
+    Ok(Json(api.analytics.run(&form.into_query(&api.shared.zone)?, &caller.grant).await?))
 }
 
 /// Answers `POST /query/explain`.
@@ -24,5 +24,5 @@ pub(crate) async fn explain(
     JsonBody(form): JsonBody<QueryForm>,
 ) -> Result<Json<Explanation>, ApiError> {
     caller.require(Permission::AnalyticsView)?;
-    Ok(Json(api.analytics.explain(&form.into_query()?, &caller.grant).await?))
+    Ok(Json(api.analytics.explain(&form.into_query(&api.shared.zone)?, &caller.grant).await?))
 }

@@ -50,7 +50,7 @@ pub(crate) struct RangeForm {
     /// The instant after the last one.
     #[schema(example = "2026-07-01T00:00:00Z")]
     to: String,
-    /// The IANA time zone of days, weeks, and months. The default is `UTC`.
+    /// The IANA time zone of days, weeks, and months. The default is that of the server, which is `UTC` unless configured.
     #[schema(example = "Europe/Berlin")]
     zone: Option<String>,
 }
@@ -93,12 +93,12 @@ pub(crate) struct OrderForm {
 }
 
 impl QueryForm {
-    /// Returns the query.
+    /// Returns the query. `zone` is the time zone if the range does not name one.
     ///
     /// # Errors
     /// Returns an error that names the part that is not valid.
-    pub(crate) fn into_query(self) -> Result<Query, ApiError> {
-        let range = TimeRange::parse(&self.range.from, &self.range.to, self.range.zone.as_deref().unwrap_or("UTC"))?;
+    pub(crate) fn into_query(self, zone: &str) -> Result<Query, ApiError> {
+        let range = TimeRange::parse(&self.range.from, &self.range.to, self.range.zone.as_deref().unwrap_or(zone))?;
         let mut query = Query::new(range);
         if self.filters.len() > MAX_PARTS || self.measures.len() > MAX_PARTS {
             return Err(ApiError::invalid(format!("a query has at most {MAX_PARTS} filters and {MAX_PARTS} measures")));

@@ -62,16 +62,17 @@ pub(crate) struct Selection {
 }
 
 impl Selection {
-    /// Reads the common parameters.
+    /// Reads the common parameters. `zone` is the time zone if they do not name one.
     ///
     /// # Errors
     /// Returns an error that names the parameter if one is missing or invalid.
-    pub(crate) fn read(parameters: &Parameters, grant: &Grant) -> Result<Self, ApiError> {
-        Ok(Self { range: range(parameters)?, filters: filters(parameters, grant)?, feedback: feedback(parameters)? })
+    pub(crate) fn read(parameters: &Parameters, grant: &Grant, zone: &str) -> Result<Self, ApiError> {
+        let range = range(parameters, zone)?;
+        Ok(Self { range, filters: filters(parameters, grant)?, feedback: feedback(parameters)? })
     }
 }
 
-fn range(parameters: &Parameters) -> Result<TimeRange, ApiError> {
+fn range(parameters: &Parameters, zone: &str) -> Result<TimeRange, ApiError> {
     let time = |name: &str| {
         let text = parameters.get(name).ok_or_else(|| {
             ApiError::invalid(format!(
@@ -81,7 +82,7 @@ fn range(parameters: &Parameters) -> Result<TimeRange, ApiError> {
         Ok::<_, ApiError>(with_plus(text))
     };
     let (from, to) = (time("time_of_generation_min")?, time("time_of_generation_max")?);
-    Ok(TimeRange::parse(&from, &to, parameters.get("time_zone").unwrap_or("UTC"))?)
+    Ok(TimeRange::parse(&from, &to, parameters.get("time_zone").unwrap_or(zone))?)
 }
 
 /// Restores the plus sign of an offset that a client did not encode: `2026-06-01T00:00:00 02:00`.

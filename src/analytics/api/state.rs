@@ -20,6 +20,8 @@ pub(crate) struct Shared {
     pub(crate) public_url: Option<String>,
     /// The fields, and the tags as `metadata.KEY`, that no export contains.
     pub(crate) denied_fields: BTreeSet<String>,
+    /// The time zone of requests that do not name one.
+    pub(crate) zone: String,
     pub(crate) exports: Exports,
     pub(crate) signer: Signer,
     /// Reads and prices the responses of `POST /logs`.

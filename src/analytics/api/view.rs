@@ -36,7 +36,7 @@ impl View {
         let caller = Caller::from_request_parts(head, api).await?;
         caller.require(permission)?;
         let parameters = Parameters::parse(head.uri.query().unwrap_or_default(), &[SELECTION, PAGING, GROUPING])?;
-        let mut selection = Selection::read(&parameters, &caller.grant)?;
+        let mut selection = Selection::read(&parameters, &caller.grant, &api.shared.zone)?;
         if let Some((min, max)) = selection.feedback {
             let traces = api.analytics.traces_with_feedback(min, max, &caller.grant).await?;
             selection.filters.push(Filter::Trace(traces));

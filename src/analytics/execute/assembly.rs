@@ -92,6 +92,7 @@ impl<'q> Assembly<'q> {
     }
 
     /// Returns the conditions of all collects.
+    #[cfg(any(feature = "postgres", feature = "sqlite"))]
     pub(crate) fn filters(&self) -> &[Filter] {
         &self.filters
     }

@@ -4,7 +4,7 @@
 
 use crate::store::rollup::{Span, Subject, Tier, quarter_after, quarter_of, quarter_start};
 
-/// The buckets that make up a range, and the times in between that only rows can tell apart.
+/// The buckets that make up a range, and the times in between that only rows can distinguish.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Cover {
     pub(super) spans: Vec<Span>,

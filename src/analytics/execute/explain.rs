@@ -1,10 +1,13 @@
-use std::{fmt, time::Duration};
+use std::fmt;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+use std::time::Duration;
 
 use serde::Serialize;
 
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
 use crate::{analytics::Grain, row::Dimension};
 
-/// How a query is answered: which sums and rows are read.
+/// The sums and rows that a query reads.
 ///
 /// Its text is for people. Serializes as the list of its lines.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -45,8 +48,8 @@ impl Explanation {
         let source = names(&mut subject.first.iter().chain(&subject.second));
         let blocks = spans.iter().map(|span| format!("{} × {:?}", span.to - span.from, span.tier));
         let blocks: Vec<String> = blocks.collect();
-        let hours = edges.iter().map(|(from, to)| to - from).sum::<u64>() / 60_000_000;
-        format!("groups by {groups}: sums of {source} in {} and rows of {hours} minutes", blocks.join(" + "))
+        let minutes = edges.iter().map(|(from, to)| to - from).sum::<u64>() / 60_000_000;
+        format!("groups by {groups}: sums of {source} in {} and rows of {minutes} minutes", blocks.join(" + "))
     }
 
     /// Returns the lines of the text.

@@ -75,7 +75,7 @@ pub(crate) fn value(measure: &Measure, totals: &Totals, feedback: &FeedbackTotal
     }
 }
 
-/// What is known of the values of a further dimension within a group.
+/// The known facts about the values of a further dimension within a group.
 #[derive(Debug, Default)]
 pub(crate) struct ExtraValues {
     /// The number of different values.

@@ -1,4 +1,4 @@
-//! How an answer is computed: which sums and rows are read, and how they are added up.
+//! The computation of answers: selects the sums and rows to read, and adds them up.
 
 mod assembly;
 mod collect;
@@ -17,5 +17,5 @@ pub(crate) use self::{assembly::Assembly, feedback_map::FeedbackMap, row_limits:
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 pub(crate) use self::{
     plan::summed,
-    run::{explain, feedback_map, run, run_rows},
+    run::{explain, read_feedback, run, run_rows},
 };

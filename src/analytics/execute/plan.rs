@@ -13,7 +13,7 @@ use super::{collect::Collect, cover::Cover};
 /// The share of a range that may be read row by row, as a divisor.
 const EDGE_SHARE: u64 = 20;
 
-/// How the sums of a query are found.
+/// The cuts of a query's range, and the stored sums to read.
 #[derive(Clone, Debug)]
 pub(super) struct Plan {
     /// The starts of the parts and the end of the range, in microseconds since 1970. All sums of the answer use them.

@@ -129,7 +129,7 @@ async fn prepare<'a, S: RollupSession>(
     // Sums may be of later requests than the last row, if rows were deleted.
     let end = last.unwrap_or(0).max(state.rows_from).max(now) + 1;
     let bounds = Bounds { first: first.unwrap_or(now), end };
-    let feedback = if assembly.needs_feedback() { feedback_map(session).await? } else { FeedbackMap::default() };
+    let feedback = if assembly.needs_feedback() { read_feedback(session).await? } else { FeedbackMap::default() };
     let run = Run { session, assembly, bounds, limits, rows_read: 0, feedback };
     let cuts = assembly.cuts();
     let mut plan = plan_of(&state, bounds, &run.all_collects(), &cuts, assembly.needs_feedback(), true);
@@ -145,7 +145,7 @@ async fn prepare<'a, S: RollupSession>(
 }
 
 /// Reads the feedback and the requests that it counts for.
-pub(crate) async fn feedback_map(session: &mut impl RollupSession) -> Result<FeedbackMap, QueryError> {
+pub(crate) async fn read_feedback(session: &mut impl RollupSession) -> Result<FeedbackMap, QueryError> {
     let mut map = FeedbackMap::new(session.feedback().await?);
     for ids in map.traces().chunks(TRACES_PER_READ) {
         let filter = Filter::Trace(ids.to_vec());

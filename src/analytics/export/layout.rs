@@ -20,6 +20,7 @@ pub(super) struct Layout {
 pub(super) struct LayoutColumn {
     /// The index of the stored column in [`SCHEMA`].
     index: usize,
+    #[cfg_attr(not(feature = "parquet"), allow(dead_code, reason = "other formats need only its values"))]
     pub(super) column: &'static Column,
     pub(super) name: &'static str,
     /// `true` if the column shows nano-dollars as US dollars.

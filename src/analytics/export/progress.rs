@@ -1,6 +1,6 @@
 use super::{ExportSummary, ExportToken};
 
-/// What a running export has returned so far.
+/// The state of a running export.
 #[derive(Debug, Default)]
 pub(super) struct Progress {
     pub(super) token: Option<ExportToken>,

@@ -1,6 +1,6 @@
 use crate::analytics::{Analytics, Grant, Page, QueryError, RowQuery};
 
-/// Where the rows of an export are read from.
+/// A source of the rows of an export.
 pub(super) trait RowSource: Send + 'static {
     /// Returns a page of rows.
     fn page(&self, query: &RowQuery) -> impl Future<Output = Result<Page, QueryError>> + Send;

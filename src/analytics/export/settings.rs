@@ -4,7 +4,7 @@ use crate::analytics::RowQuery;
 
 use super::{Compression, ExportFormat, ExportToken, denied_fields::DeniedFields};
 
-/// What an export contains, and in which form.
+/// The content and the form of an export.
 #[derive(Clone, Debug)]
 pub(super) struct Settings {
     pub(super) query: RowQuery,

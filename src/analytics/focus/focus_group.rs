@@ -9,7 +9,7 @@ use crate::{
 
 use super::focus_meter::FocusMeter;
 
-/// What the rows of the export have in common, except for their meter.
+/// The values that rows of the export have in common. They differ only by their meter.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct FocusGroup {
     pub(super) day: Date,

@@ -5,7 +5,7 @@ use crate::usage::Money;
 
 use super::{FocusVersion, UnpricedUsage};
 
-/// What a FOCUS file contains, and what it lacks: usage without a price. It belongs next to the file, as JSON.
+/// The content of a FOCUS file, and the usage without a price that it lacks. Store it next to the file, as JSON.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct FocusManifest {

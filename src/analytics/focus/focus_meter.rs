@@ -2,7 +2,7 @@ use std::fmt;
 
 use crate::usage::Unit;
 
-/// What a row of the export counts.
+/// The kind of usage that a row of the export counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum FocusMeter {
     /// A kind of usage, disjoint from the others.

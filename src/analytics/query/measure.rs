@@ -109,7 +109,7 @@ measures! {
     CacheHits, "cache_hits";
     /// The share of LLM calls whose tokens are known that read from a prompt cache.
     CacheHitRate, "cache_hit_rate";
-    /// What prompt caches saved, minus what writing to them cost.
+    /// The savings by prompt caches, minus the cost of writing to them.
     CacheSavings, "cache_savings";
     /// The time of the first request.
     FirstSeen, "first_seen";

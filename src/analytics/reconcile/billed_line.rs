@@ -10,7 +10,7 @@ use super::LineKey;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct BilledLine {
-    /// What the line is about.
+    /// The subject of the line.
     pub key: LineKey,
     /// The billed quantity. `None` if the report has amounts only.
     pub quantity: Option<u64>,

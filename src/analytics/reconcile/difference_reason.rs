@@ -13,7 +13,7 @@ pub enum DifferenceReason {
     Quantity,
     /// The prices differ.
     Price,
-    /// The quantity or the price differs. The report has no quantity to tell which.
+    /// The quantity or the price differs. The report has no quantity, so it is unknown which.
     QuantityOrPrice,
     /// The provider bills usage that we did not record.
     NotRecorded,

@@ -3,7 +3,7 @@ use serde::{Serialize, Serializer};
 
 use crate::usage::Unit;
 
-/// What a line is about.
+/// The subject of a line: day, provider, model, and kind of usage.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[non_exhaustive]
 pub struct LineKey {

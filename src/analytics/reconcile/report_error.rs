@@ -3,7 +3,7 @@ use std::{error, fmt};
 /// The error returned when text is not a report of a provider.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReportError {
-    /// What was expected, and where.
+    /// The expected content, and its place.
     expected: String,
 }
 

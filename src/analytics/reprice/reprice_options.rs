@@ -1,6 +1,6 @@
 use jiff::Timestamp;
 
-/// What to change, in addition to the prices.
+/// Changes to the requests, in addition to the prices.
 ///
 /// ```
 /// use tower_tagging::analytics::reprice::RepriceOptions;

@@ -13,7 +13,7 @@ const MIN_REPEATS: usize = 3;
 /// The largest number of steps that a loop repeats.
 const MAX_STEPS: usize = 4;
 
-/// What a turn has in common with another one that repeats it.
+/// The values that a turn and its repetition have in common.
 #[derive(PartialEq, Eq)]
 struct Signature<'r> {
     step: Step<'r>,

@@ -1,6 +1,6 @@
 use crate::row::EventRow;
 
-/// What a turn does. Turns with equal steps repeat each other.
+/// The action of a turn. Turns with equal steps repeat each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Step<'r> {
     Named { step: Option<&'r str>, tool: Option<&'r str>, path: Option<&'r str>, name: Option<&'r str> },

@@ -8,7 +8,7 @@ use crate::analytics::Amount;
 pub struct StepLoop {
     /// The names of the steps that are repeated, at most four.
     pub steps: Vec<String>,
-    /// How often the steps were done, at least three times.
+    /// The number of repetitions, at least three.
     pub repeats: usize,
     /// The indexes of all turns of the loop.
     pub turns: Vec<usize>,

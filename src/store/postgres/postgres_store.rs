@@ -129,7 +129,7 @@ impl PostgresStore {
 
     /// Makes [`migrate`](Self::migrate) create tables without sums.
     ///
-    /// Writing is faster, and answers read the rows. Tables that exist are not changed.
+    /// Writing is then faster, and `Analytics` reads rows. Tables that exist are not changed.
     #[must_use]
     pub fn without_rollups(mut self) -> Self {
         self.tables.has_rollups = false;
@@ -162,10 +162,11 @@ impl PostgresStore {
         PostgresWriter::new(self.server.clone())
     }
 
-    /// Activates a key: its tags are in `indexed_metadata`, and have an index.
+    /// Activates a key: its tags are in `indexed_metadata`, have an index, and are summed.
     ///
     /// `WHERE indexed_metadata @> '{"Feature": "search"}'` uses the index. Stored events are updated before this returns,
-    /// 2,000 events in a transaction, and no writer waits for it. If it is interrupted, call it again.
+    /// 2,000 events in a transaction, and no writer waits for it. Then their sums are computed, a day in a transaction, for
+    /// which writers wait. If it is interrupted, call it again.
     ///
     /// # Errors
     /// Returns [`StoreError::KeyTooLong`] if the key has more than 1,024 bytes, [`StoreError::NotMigrated`] if the tables are
@@ -174,7 +175,7 @@ impl PostgresStore {
         self.set_active("activate a metadata key in", name, true).await
     }
 
-    /// Removes a key from `indexed_metadata`. Its tags stay in `raw_metadata`.
+    /// Removes a key from `indexed_metadata`, and deletes its sums. Its tags stay in `raw_metadata`.
     ///
     /// # Errors
     /// As [`activate_key`](Self::activate_key).

@@ -241,7 +241,7 @@ pub(super) async fn fold(
     Ok(())
 }
 
-/// Where sums are found: `FROM` and `WHERE`, with the parameters `$1` to `$7`.
+/// The clauses `FROM` and `WHERE` that select sums, with the parameters `$1` to `$7`.
 struct Source {
     clauses: String,
     spans: [Vec<i64>; 4],

@@ -16,7 +16,7 @@ use super::{
     server::Session,
 };
 
-/// How new tables are created.
+/// The options of new tables.
 #[derive(Clone, Debug)]
 pub(super) struct Tables {
     pub(super) monthly_partitions: bool,

@@ -14,7 +14,7 @@ const MAX_SUMS: usize = 1_000_000;
 /// The number of buckets that are deleted in one transaction.
 const REMOVED_BUCKETS: i64 = 24;
 
-/// Starts to keep sums of one or two dimensions, and builds them from the stored rows, a day in a transaction.
+/// Starts keeping sums of one or two dimensions, and builds them from the stored rows, a day in a transaction.
 ///
 /// Returns `false` if the dimensions have too many values. Does nothing if sums are kept already.
 pub(crate) async fn activate(session: &mut impl RollupSession, dimensions: &[Dimension]) -> Result<bool, StoreError> {
@@ -50,7 +50,7 @@ pub(crate) async fn activate(session: &mut impl RollupSession, dimensions: &[Dim
     Ok(state.subjects.iter().any(|subject| subject.id == id && subject.is_ready()))
 }
 
-/// Starts to keep sums of dimensions, unless that was done before.
+/// Starts keeping sums of dimensions, unless that was done before.
 pub(crate) async fn ensure(session: &mut impl RollupSession, dimensions: &[Dimension]) -> Result<(), StoreError> {
     session.begin(Transaction::Snapshot).await?;
     let is_known = session.state().await?.find(dimensions).is_some();
@@ -61,7 +61,7 @@ pub(crate) async fn ensure(session: &mut impl RollupSession, dimensions: &[Dimen
     Ok(())
 }
 
-/// Stops to keep sums of dimensions, and deletes them.
+/// Stops keeping sums of dimensions, and deletes them.
 pub(crate) async fn deactivate(session: &mut impl RollupSession, dimensions: &[Dimension]) -> Result<(), StoreError> {
     session.begin(Transaction::Exclusive).await?;
     let state = session.state().await?;
@@ -94,7 +94,7 @@ pub(crate) async fn deactivate(session: &mut impl RollupSession, dimensions: &[D
     session.commit().await
 }
 
-/// Builds what is not complete, such as after a process was killed.
+/// Completes the sums that are not built yet, such as after a process was killed.
 pub(crate) async fn build_rest(session: &mut impl RollupSession) -> Result<(), StoreError> {
     session.begin(Transaction::Snapshot).await?;
     let state = session.state().await?;

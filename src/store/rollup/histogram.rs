@@ -67,7 +67,11 @@ impl Histogram {
         });
         found.map(|(index, _)| value(*index))
     }
+}
 
+/// The form in which Postgres stores a histogram.
+#[cfg(any(feature = "postgres", test))]
+impl Histogram {
     /// Returns a number for each bin: its index above [`COUNT_BITS`] bits with its count.
     pub(crate) fn packed(&self) -> Vec<i64> {
         let bins = self.bins.iter();
@@ -81,7 +85,11 @@ impl Histogram {
             self.add(u16::try_from(bin >> COUNT_BITS).unwrap_or(u16::MAX), count);
         }
     }
+}
 
+/// The form in which SQLite stores a histogram.
+#[cfg(any(feature = "sqlite", test))]
+impl Histogram {
     /// Returns the bins as bytes: the distance of each index to the one before, and the count, as LEB128.
     pub(crate) fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(self.bins.len() * 3);
@@ -106,6 +114,7 @@ impl Histogram {
     }
 }
 
+#[cfg(any(feature = "sqlite", test))]
 fn put(bytes: &mut Vec<u8>, mut number: u64) {
     while number > 0x7f {
         bytes.push(0x80 | u8::try_from(number & 0x7f).unwrap_or(0));
@@ -114,6 +123,7 @@ fn put(bytes: &mut Vec<u8>, mut number: u64) {
     bytes.push(u8::try_from(number).unwrap_or(0));
 }
 
+#[cfg(any(feature = "sqlite", test))]
 fn take(bytes: &mut &[u8]) -> Option<u64> {
     let mut number = 0;
     for shift in (0..64).step_by(7) {

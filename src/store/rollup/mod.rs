@@ -1,9 +1,9 @@
-//! Sums of requests, which stores keep per time and value, and which answers consist of.
+//! Sums of requests by time and value, from which queries are answered.
 //!
 //! Writers add each inserted row to the sums in the same transaction. Sums are kept for *subjects*: all requests, a dimension,
 //! or a pair of dimensions, each by workspace. A request without a value counts under *unset*, so that the sums of a
 //! dimension add up to the total. Each subject has a live [`Tier`], which writers fill, and coarser tiers, which are folded
-//! once their buckets are over. A late request is added to every tier that covers it.
+//! once their buckets are over. A late request is added to every tier that covers its time.
 
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod build;

@@ -123,7 +123,7 @@ fn all_columns() -> Vec<usize> {
     (0..SCHEMA.len()).filter(|at| SCHEMA.get(*at).is_some_and(|column| !column.is_generated())).collect()
 }
 
-/// What a reader of rows does next.
+/// The next step of a reader of rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Next {
     Continue,

@@ -2,7 +2,7 @@ use crate::row::Dimension;
 
 use super::Subject;
 
-/// What the tables of sums hold.
+/// The content of the tables that describe sums.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct RollupState {
     /// The time from which no rows were deleted, in microseconds since 1970.

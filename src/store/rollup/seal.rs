@@ -1,4 +1,4 @@
-//! Folds buckets that are over into coarser ones, and deletes what retention allows.
+//! Folds past buckets into coarser ones, and deletes sums that are older than the retention.
 
 use crate::store::StoreError;
 

@@ -2,7 +2,7 @@ use crate::store::{Feedback, StoreError};
 
 use super::{FoundSums, OnRow, RollupBatch, RollupState, RowRead, Subject, SumRead, Tier};
 
-/// What a transaction is for.
+/// The kind of a transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Transaction {
     /// Reads a state that does not change meanwhile.

@@ -19,7 +19,7 @@ macro_rules! totals {
         #[non_exhaustive]
         pub struct Totals {
             $($(#[doc = $doc])+ pub $name: u64,)+
-            /// What prompt caches saved, minus what writing to them cost, in nano-dollars.
+            /// The savings by prompt caches, minus the cost of writing to them, in nano-dollars.
             pub cache_savings_nanos: i64,
             /// The time of the first request, in microseconds since 1970. 0 if there are no requests.
             pub first_seen_micros: u64,
@@ -31,6 +31,7 @@ macro_rules! totals {
 
         impl Totals {
             /// The names of the columns that hold the sums, in the order of [`sums`](Self::sums).
+            #[cfg(any(feature = "postgres", feature = "sqlite"))]
             pub(crate) const SUMS: &'static [&'static str] = &[$(stringify!($name),)+ "cache_savings_nanos"];
 
             /// Returns the sums.
@@ -38,7 +39,7 @@ macro_rules! totals {
                 vec![$(i64::try_from(self.$name).unwrap_or(i64::MAX),)+ self.cache_savings_nanos]
             }
 
-            /// Reads sums in the order of [`SUMS`](Self::SUMS), without times and histograms.
+            /// Reads sums in the order of [`sums`](Self::sums), without times and histograms.
             pub(crate) fn from_sums(sums: &[i64]) -> Self {
                 let mut sums = sums.iter().copied();
                 let mut next = || sums.next().unwrap_or(0);
@@ -175,14 +176,15 @@ impl Totals {
         (self.requests > 0).then(|| SystemTime::UNIX_EPOCH + Duration::from_micros(self.last_seen_micros))
     }
 
-    /// Returns the share `q` of requests' latency quantile in milliseconds, with a relative error of 1 %.
+    /// Returns the time within which the share `q` of the requests ended, in milliseconds. `q` is from 0 to 1.
     ///
-    /// `None` if there are no requests, or if the distribution is not kept at this size.
+    /// The relative error is 1 %. `None` if there are no requests, if no measure of the query needed the distribution, or if
+    /// it is not kept because the dimension has too many values.
     pub fn latency_quantile(&self, q: f64) -> Option<f64> {
         self.latency.quantile(q)
     }
 
-    /// Returns a quantile of the time to the first token in milliseconds, with a relative error of 1 %.
+    /// Returns a quantile of the time to the first token in milliseconds, as [`latency_quantile`](Self::latency_quantile).
     pub fn first_token_quantile(&self, q: f64) -> Option<f64> {
         self.first_token.quantile(q)
     }

@@ -109,7 +109,7 @@ impl SqliteStore {
 
     /// Makes [`migrate`](Self::migrate) create tables without sums.
     ///
-    /// Writing is faster, and answers read the rows. Tables that exist are not changed.
+    /// Writing is then faster, and `Analytics` reads rows. Tables that exist are not changed.
     #[must_use]
     pub fn without_rollups(mut self) -> Self {
         self.has_rollups = false;
@@ -146,10 +146,11 @@ impl SqliteStore {
         SqliteWriter::new(self.file.clone())
     }
 
-    /// Activates a key: its tags are in `indexed_metadata`, and have an index.
+    /// Activates a key: its tags are in `indexed_metadata`, have an index, and are summed.
     ///
     /// `WHERE indexed_metadata->>'Feature' = 'search'` uses the index. Stored events are updated before this returns, a
-    /// thousand events in a transaction. If it is interrupted, call it again.
+    /// thousand events in a transaction. Then their sums are computed, a day in a transaction. If it is interrupted, call it
+    /// again.
     ///
     /// SQLite reads the table once to create the index, and the writer waits for about a second per million events. A few
     /// keys cannot be written after `->>`, such as keys with a quote. They get no index.
@@ -161,7 +162,7 @@ impl SqliteStore {
         self.set_active("activate a metadata key in", name, true)
     }
 
-    /// Removes a key from `indexed_metadata`, and drops its index.
+    /// Removes a key from `indexed_metadata`, drops its index, and deletes its sums.
     ///
     /// Its tags stay in `raw_metadata`.
     ///

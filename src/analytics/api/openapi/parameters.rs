@@ -8,7 +8,11 @@ use utoipa::openapi::{
 const SELECTION: &[(&str, Type, &str)] = &[
     ("time_of_generation_min", Type::String, "The first instant, as ISO 8601 with an offset."),
     ("time_of_generation_max", Type::String, "The instant after the last one, as ISO 8601 with an offset."),
-    ("time_zone", Type::String, "The IANA time zone of the days of a series. The default is UTC."),
+    (
+        "time_zone",
+        Type::String,
+        "The IANA time zone of the days of a series. The default is that of the server, which is UTC unless configured.",
+    ),
     ("workspace_slug", Type::String, "Comma-separated workspaces. Ignored for keys of a workspace."),
     ("total_units_min", Type::Integer, "The least number of tokens."),
     ("total_units_max", Type::Integer, "The largest number of tokens."),
