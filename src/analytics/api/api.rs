@@ -6,9 +6,11 @@ use axum::{
     middleware,
     response::{IntoResponse, Response},
 };
-use http::{HeaderName, HeaderValue, StatusCode, header};
+use http::{Extensions, HeaderMap, HeaderName, HeaderValue, StatusCode, Version, header};
 use tower_http::{
-    compression::CompressionLayer, limit::RequestBodyLimitLayer, set_header::SetResponseHeaderLayer,
+    compression::{CompressionLayer, DefaultPredicate, Predicate},
+    limit::RequestBodyLimitLayer,
+    set_header::SetResponseHeaderLayer,
     timeout::TimeoutLayer,
 };
 
@@ -89,7 +91,9 @@ impl Api {
 
     /// Adds fields that no export contains, such as `request_url`, or `metadata._user` for the tag `_user`.
     ///
-    /// Requests for these fields are answered with 403. Denied tags are left out of the field `metadata`.
+    /// Fields are those of `requested_data`, which stand for all columns with their values, or columns of
+    /// [`SCHEMA`](crate::store::SCHEMA). Requests for denied fields are answered with 403. Denied tags are left out of the
+    /// field `metadata`, and of columns with tags.
     pub fn deny_export_fields<T: Into<String>>(mut self, fields: impl IntoIterator<Item = T>) -> Self {
         self.shared.denied_fields.extend(fields.into_iter().map(Into::into));
         self
@@ -125,7 +129,7 @@ impl Api {
             .layer(DefaultBodyLimit::disable())
             .layer(RequestBodyLimitLayer::new(max_body_bytes))
             .layer(middleware::map_response(as_json))
-            .layer(CompressionLayer::new());
+            .layer(CompressionLayer::new().compress_when(DefaultPredicate::new().and(is_not_export)));
         for (name, value) in HEADERS {
             let value = HeaderValue::from_static(value);
             router = router.layer(SetResponseHeaderLayer::overriding(name.clone(), value));
@@ -137,6 +141,12 @@ impl Api {
 /// Returns a router with the HTTP API, which can be mounted anywhere: [`Api`] with its defaults.
 pub fn router(analytics: Analytics, access: impl Access) -> Router {
     Api::new(analytics, access).into_router()
+}
+
+/// Returns `true` if a response is not an export, which has the compression that the client selects, and trailers with the
+/// digest of its content.
+fn is_not_export(_: StatusCode, _: Version, headers: &HeaderMap, _: &Extensions) -> bool {
+    !headers.contains_key(header::TRAILER)
 }
 
 /// Replaces the bodies of errors that other layers answered with.

@@ -27,6 +27,9 @@
 //! | `POST /logs`, `POST /feedback`, `PUT /feedback`, `PUT /feedback/{id}` | `logs.write` |
 //! | `POST` and `GET /logs/exports`, `GET` and `PUT /logs/exports/{id}`, and `start`, `cancel`, `download` below it | `logs.export` |
 //! | `GET /logs/exports/restrictions` | `logs.export` |
+//! | `GET /export`: requests as a file, with `format`, `compression`, `columns`, `keys`, `resume`, and `summary` | `logs.export` |
+//! | `GET /focus`: costs of whole UTC days as a FOCUS file, with `account`, `tags`, and `manifest` | `logs.export` |
+//! | `GET /traces/{id}`, `GET /sessions/{key}/{value}`: a [`TraceView`](super::TraceView) | `logs.view` |
 //! | `GET /admin/workspaces`, `GET /virtual-keys` | `keys.list` |
 //! | `GET /openapi.json` | none: the OpenAPI 3.1 document of all endpoints |
 //!
@@ -43,6 +46,7 @@
 //! - There is no response cache, and there are no retries, fallbacks, configs, and prompts. Their graphs and columns have the
 //!   value 0, filters by them match nothing, and groups by them are empty. The caches of providers for prompts are measures
 //!   of `POST /query`.
+//! - `POST /query` answers with CSV if `accept` is `text/csv`.
 //! - Parameters that an endpoint does not have are errors, so that no filter is silently ignored.
 //!
 //! # Errors
@@ -62,8 +66,12 @@
 //! # Limits
 //!
 //! Request bodies have at most 8 MiB, and responses begin within 30 seconds; see [`Api`]. A page has at most 1,000 groups, and
-//! an export 50,000 rows. Export jobs live in memory: they are forgotten when the process ends, and belong to one replica.
-//! Their files are read from the store while they are downloaded.
+//! an export job 50,000 rows. Export jobs live in memory: they are forgotten when the process ends, and belong to one
+//! replica. Their files are read from the store while they are downloaded.
+//!
+//! `GET /export` has no limit of rows. Its file is complete if the trailers of an [`ExportBody`](super::ExportBody) arrive,
+//! or the last line with `summary=true`. A file of `GET /focus` has at most 366 days. If its body ends early, `manifest=true`
+//! returns the reason.
 
 mod access;
 mod admin_lists;
@@ -79,6 +87,7 @@ mod export_form;
 mod export_job;
 mod exports;
 mod feedback;
+mod focus_file;
 mod graphs;
 mod group_columns;
 mod groups;
@@ -95,10 +104,13 @@ mod queries;
 mod query_form;
 mod registry_access;
 mod replay;
+mod restrictions;
 mod routes;
+mod row_export;
 mod selection;
 mod signer;
 mod state;
+mod traces;
 mod view;
 
 pub use self::{
