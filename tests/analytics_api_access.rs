@@ -68,6 +68,11 @@ fn endpoints() -> Vec<(Method, String, Option<Value>, Permission)> {
         (Method::POST, "/query/explain".to_owned(), Some(query), Permission::AnalyticsView),
         (Method::GET, ranged("/logs/groups/model", ""), None, Permission::LogsView),
         (Method::GET, format!("/logs/{id}"), None, Permission::LogsView),
+        (Method::GET, "/traces/trace-1".to_owned(), None, Permission::LogsView),
+        (Method::GET, format!("/sessions/_user/ada?time_of_generation_min={FROM}"), None, Permission::LogsView),
+        (Method::GET, ranged("/export", ""), None, Permission::LogsExport),
+        (Method::GET, ranged("/focus", "account=a"), None, Permission::LogsExport),
+        (Method::GET, ranged("/focus", "account=a&manifest=true"), None, Permission::LogsExport),
         (Method::POST, "/logs".to_owned(), Some(log), Permission::LogsWrite),
         (Method::POST, "/feedback".to_owned(), Some(feedback.clone()), Permission::LogsWrite),
         (Method::PUT, format!("/feedback/{id}"), Some(feedback), Permission::LogsWrite),
@@ -134,6 +139,10 @@ async fn permissions_are_checked_before_parameters() {
         get(&app, "/analytics/graphs/requests?nonsense=1", "").await.fails(401, "AB05");
         get(&app, "/analytics/graphs/requests?nonsense=1", &secret("acme-logs")).await.fails(403, "AB03");
         post(&app, "/query", "", json!("nonsense")).await.fails(401, "AB05");
+        for path in ["/traces/x?nonsense=1", "/sessions/a/b?nonsense=1", "/export?nonsense=1", "/focus?nonsense=1"] {
+            get(&app, path, "").await.fails(401, "AB05");
+            get(&app, path, &secret("acme-view")).await.fails(403, "AB03");
+        }
     }
 }
 
