@@ -44,6 +44,10 @@ impl RollupBatch {
         }
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.sums.len()
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&RollupKey, &Totals)> {
         self.sums.iter()
     }
