@@ -1,7 +1,5 @@
 //! The numbers of feedback in the graphs and groups of the HTTP API.
 
-#![allow(clippy::float_cmp, reason = "the numbers are exact")]
-
 #[path = "common/api.rs"]
 mod api;
 

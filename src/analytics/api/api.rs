@@ -63,7 +63,7 @@ pub struct Api {
 }
 
 impl Api {
-    /// Creates the API. There is none without access control.
+    /// Creates the API. The access decides what each caller sees.
     pub fn new(analytics: Analytics, access: impl Access) -> Self {
         Self {
             analytics,
@@ -91,9 +91,9 @@ impl Api {
 
     /// Adds fields that no export contains, such as `request_url`, or `metadata._user` for the tag `_user`.
     ///
-    /// Fields are those of `requested_data`, which stand for all columns with their values, or columns of
-    /// [`SCHEMA`](crate::store::SCHEMA). Requests for denied fields are answered with 403. Denied tags are left out of the
-    /// field `metadata`, and of columns with tags.
+    /// A field is one of `requested_data`, which stands for all columns with its values, or a column of
+    /// [`SCHEMA`](crate::store::SCHEMA), which only `GET /export` and `GET /focus` have. Requests for denied fields are
+    /// answered with 403. Denied tags are left out of all columns with tags.
     pub fn deny_export_fields<T: Into<String>>(mut self, fields: impl IntoIterator<Item = T>) -> Self {
         self.shared.denied_fields.extend(fields.into_iter().map(Into::into));
         self
@@ -143,8 +143,8 @@ pub fn router(analytics: Analytics, access: impl Access) -> Router {
     Api::new(analytics, access).into_router()
 }
 
-/// Returns `true` if a response is not an export, which has the compression that the client selects, and trailers with the
-/// digest of its content.
+/// Returns `false` for exports, which have the compression that the client selected, and trailers with the digest of
+/// their content.
 fn is_not_export(_: StatusCode, _: Version, headers: &HeaderMap, _: &Extensions) -> bool {
     !headers.contains_key(header::TRAILER)
 }

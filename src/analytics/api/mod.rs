@@ -1,5 +1,5 @@
-//! The HTTP API of [`Analytics`](super::Analytics): the analytics, logs, exports, feedback, and lists that users of Portkey's
-//! API know, and queries of this crate.
+//! The HTTP API of [`Analytics`](super::Analytics): the endpoints of Portkey's API for analytics, logs, exports, feedback,
+//! and lists, and those of this crate for queries, traces, and files.
 //!
 //! [`router`] returns an axum router that can be mounted anywhere. [`Access`] decides what each caller sees;
 //! [`RegistryAccess`] is access by API keys.
@@ -27,18 +27,22 @@
 //! | `POST /logs`, `POST /feedback`, `PUT /feedback`, `PUT /feedback/{id}` | `logs.write` |
 //! | `POST` and `GET /logs/exports`, `GET` and `PUT /logs/exports/{id}`, and `start`, `cancel`, `download` below it | `logs.export` |
 //! | `GET /logs/exports/restrictions` | `logs.export` |
-//! | `GET /export`: requests as a file, with `format`, `compression`, `columns`, `keys`, `resume`, and `summary` | `logs.export` |
-//! | `GET /focus`: costs of whole UTC days as a FOCUS file, with `account`, `tags`, and `manifest` | `logs.export` |
+//! | `GET /export`: requests as a file | `logs.export` |
+//! | `GET /focus`: the costs of whole UTC days as a FOCUS file | `logs.export` |
 //! | `GET /traces/{id}`, `GET /sessions/{key}/{value}`: a [`TraceView`](super::TraceView) | `logs.view` |
 //! | `GET /admin/workspaces`, `GET /virtual-keys` | `keys.list` |
 //! | `GET /openapi.json` | none: the OpenAPI 3.1 document of all endpoints |
 //!
 //! The permission `admin` includes all others. A key of a workspace sees its own workspace only.
 //!
+//! The parameters of `GET /export` are the common filters, `format`, `compression`, `columns`, `keys`, `resume`, and
+//! `summary`. Those of `GET /focus` are the common filters, `account`, `tags`, and `manifest`. `GET /openapi.json` describes
+//! them.
+//!
 //! # Values
 //!
-//! - Amounts of money are in cents, and those of `POST /query` in US dollars. Rates range from 0 to 100. Durations are in
-//!   milliseconds.
+//! - Amounts of money are in cents in Portkey's endpoints, and in US dollars in `POST /query`, traces, and files. Rates range
+//!   from 0 to 100. Durations are in milliseconds.
 //! - Unknown values are `null`, never zero: the average of no requests, or the cost of a model without a price. Sums add what
 //!   is known; the member `basis` of the answers of `POST /query` has the share that is unknown.
 //! - `trace_id` is the client's own trace id if it sent one. A filter by `trace_id` matches either id.
@@ -69,9 +73,9 @@
 //! an export job 50,000 rows. Export jobs live in memory: they are forgotten when the process ends, and belong to one
 //! replica. Their files are read from the store while they are downloaded.
 //!
-//! `GET /export` has no limit of rows. Its file is complete if the trailers of an [`ExportBody`](super::ExportBody) arrive,
-//! or the last line with `summary=true`. A file of `GET /focus` has at most 366 days. If its body ends early, `manifest=true`
-//! returns the reason.
+//! `GET /export` has no limit of rows. Its file is complete if the trailers of an [`ExportBody`](super::ExportBody)
+//! arrive, or the last line with `summary=true`. A file of `GET /focus` has at most 366 days. If its body ends early,
+//! `manifest=true` returns the reason.
 
 mod access;
 mod admin_lists;
