@@ -634,7 +634,24 @@ async fn every_answer_is_valid_by_the_openapi_document() {
         check("get", "/admin/workspaces", get(&app, "/admin/workspaces", ADMIN).await);
         check("get", "/virtual-keys", get(&app, "/virtual-keys", ADMIN).await);
         check("get", "/openapi.json", get(&app, "/openapi.json", "").await);
-        checked.insert("get /logs/exports/{id}/file".to_owned());
+        for path in ["/export", "/logs/exports/{id}/file"] {
+            checked.insert(format!("get {path}"));
+        }
+        let focus = ranged("/focus", "account=a&tags=_user&manifest=true");
+        assert_valid(&document, "get", "/focus", &get(&app, &focus, ADMIN).await);
+        let session = format!("/sessions/_user/ada?time_of_generation_min={FROM}");
+        let session = get(&app, &session, ADMIN).await;
+        assert_valid(&document, "get", "/sessions/{key}/{value}", &session);
+        assert_valid(&document, "get", "/traces/{id}", &get(&app, "/traces/trace-1", ADMIN).await);
+        checked.extend(["/focus", "/sessions/{key}/{value}", "/traces/{id}"].map(|path| format!("get {path}")));
+        let session = session.ok();
+        let schemas = &document["components"]["schemas"];
+        for (name, value) in
+            [("TraceView", &session), ("Turn", &session["turns"][0]), ("TraceSummary", &session["summary"])]
+        {
+            let documented = schemas[name]["properties"].as_object().unwrap().keys().collect::<BTreeSet<_>>();
+            assert_eq!(documented, value.as_object().unwrap().keys().collect(), "{name}");
+        }
 
         let documented = paths
             .iter()

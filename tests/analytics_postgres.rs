@@ -105,12 +105,15 @@ async fn a_rebuild_loses_nothing_while_rows_are_deleted() {
     // Another connection holds the rebuild at its first deletion.
     let (raw, connection) = tokio_postgres::connect(&url, NoTls).await.unwrap();
     tokio::spawn(connection);
+    // Within a transaction, the list of connections would not change.
+    let (observer, connection) = tokio_postgres::connect(&url, NoTls).await.unwrap();
+    tokio::spawn(connection);
     raw.batch_execute("BEGIN; SELECT 1 FROM tagging_rollups FOR UPDATE").await.unwrap();
     let (other, range) = (analytics.clone(), year.clone());
     let rebuild = tokio::spawn(async move { other.rebuild(&range).await });
-    waits_for_a_lock(&raw, 1).await;
+    waits_for_a_lock(&observer, 1).await;
     let deletion = tokio::spawn(async move { store.delete_before(time(START + 300 * 86_400)).await });
-    waits_for_a_lock(&raw, 2).await;
+    waits_for_a_lock(&observer, 2).await;
     raw.batch_execute("ROLLBACK").await.unwrap();
     rebuild.await.unwrap().unwrap();
     assert_eq!(deletion.await.unwrap().unwrap(), 100);

@@ -7,7 +7,7 @@ use std::{
     fmt::Write as _,
     path::PathBuf,
     sync::{
-        Arc,
+        Arc, LazyLock,
         atomic::{AtomicU64, Ordering},
     },
     time::{Duration, SystemTime},
@@ -16,6 +16,8 @@ use std::{
 use axum::{Router, body::Body};
 use http::{Method, Request, StatusCode};
 use serde_json::Value;
+use tokio::runtime::Runtime;
+use tokio_postgres::NoTls;
 use tower::ServiceExt;
 use tower_tagging::{
     Event,
@@ -27,7 +29,7 @@ use tower_tagging::{
     metadata::Scope,
     registry::Registry,
     sink::BatchWriter,
-    store::{MemoryStore, SqliteStore},
+    store::{MemoryStore, PostgresStore, SqliteStore},
     tags,
     trace::{SpanId, TraceContext, TraceId},
     usage::{Cost, CostStatus, LlmCall, Money, Operation, Usage},
@@ -104,30 +106,67 @@ pub(crate) fn memory(events: &[Arc<Event>]) -> Analytics {
 }
 
 /// Returns analytics over each store, with these events.
+///
+/// Postgres is one of them if `API_DATABASE_URL` names a server whose user may create databases.
 pub(crate) fn stores(events: &[Arc<Event>]) -> Vec<Analytics> {
     static NEXT: AtomicU64 = AtomicU64::new(0);
-    let name = format!("tower-tagging-api-{}-{}.db", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-    let path = std::env::temp_dir().join(name);
+    let name = format!("tower_tagging_api_{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+    let path = std::env::temp_dir().join(format!("{name}.db"));
     let sqlite = SqliteStore::open(&path).unwrap();
     sqlite.migrate().unwrap();
     sqlite.writer().write(events).unwrap();
-    FILES.with(|files| files.borrow_mut().0.push(path));
-    vec![memory(events), Analytics::new(sqlite)]
+    DATABASES.with(|databases| databases.borrow_mut().files.push(path));
+    let mut stores = vec![memory(events), Analytics::new(sqlite)];
+    if let Ok(server) = std::env::var("API_DATABASE_URL") {
+        stores.push(on_postgres(postgres(server.clone(), name.clone(), events.to_vec())));
+        DATABASES.with(|databases| databases.borrow_mut().on_postgres.push((server, name)));
+    }
+    stores
+}
+
+/// Creates a database with these events.
+async fn postgres(server: String, name: String, events: Vec<Arc<Event>>) -> Analytics {
+    execute(&server, &format!("CREATE DATABASE {name}")).await;
+    let (host, _) = server.rsplit_once('/').unwrap();
+    let store = PostgresStore::from_url(&format!("{host}/{name}")).unwrap();
+    store.migrate().await.unwrap();
+    let analytics = Analytics::new(store);
+    analytics.write(events).await.unwrap();
+    analytics
+}
+
+async fn execute(server: &str, statement: &str) {
+    let (client, connection) = tokio_postgres::connect(server, NoTls).await.unwrap();
+    tokio::spawn(connection);
+    client.batch_execute(statement).await.unwrap();
+}
+
+/// Runs a future in a runtime that outlives those of tests.
+fn on_postgres<T: Send + 'static>(future: impl Future<Output = T> + Send + 'static) -> T {
+    static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().unwrap());
+    std::thread::spawn(|| RUNTIME.block_on(future)).join().unwrap()
 }
 
 thread_local! {
-    static FILES: RefCell<Files> = const { RefCell::new(Files(Vec::new())) };
+    static DATABASES: RefCell<Databases> = const { RefCell::new(Databases { files: Vec::new(), on_postgres: Vec::new() }) };
 }
 
 /// The databases of a test, which are removed when its thread ends.
-struct Files(Vec<PathBuf>);
+struct Databases {
+    files: Vec<PathBuf>,
+    /// URLs of servers and names of databases.
+    on_postgres: Vec<(String, String)>,
+}
 
-impl Drop for Files {
+impl Drop for Databases {
     fn drop(&mut self) {
-        for path in &self.0 {
+        for path in &self.files {
             for suffix in ["", "-wal", "-shm"] {
                 let _ = std::fs::remove_file(format!("{}{suffix}", path.display()));
             }
+        }
+        for (server, name) in std::mem::take(&mut self.on_postgres) {
+            on_postgres(async move { execute(&server, &format!("DROP DATABASE {name} WITH (FORCE)")).await });
         }
     }
 }

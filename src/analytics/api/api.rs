@@ -6,9 +6,11 @@ use axum::{
     middleware,
     response::{IntoResponse, Response},
 };
-use http::{HeaderName, HeaderValue, StatusCode, header};
+use http::{Extensions, HeaderMap, HeaderName, HeaderValue, StatusCode, Version, header};
 use tower_http::{
-    compression::CompressionLayer, limit::RequestBodyLimitLayer, set_header::SetResponseHeaderLayer,
+    compression::{CompressionLayer, DefaultPredicate, Predicate},
+    limit::RequestBodyLimitLayer,
+    set_header::SetResponseHeaderLayer,
     timeout::TimeoutLayer,
 };
 
@@ -61,7 +63,7 @@ pub struct Api {
 }
 
 impl Api {
-    /// Creates the API. There is none without access control.
+    /// Creates the API. The access decides what each caller sees.
     pub fn new(analytics: Analytics, access: impl Access) -> Self {
         Self {
             analytics,
@@ -90,7 +92,9 @@ impl Api {
 
     /// Adds fields that no export contains, such as `request_url`, or `metadata._user` for the tag `_user`.
     ///
-    /// Requests for these fields are answered with 403. Denied tags are left out of the field `metadata`.
+    /// A field is one of `requested_data`, which stands for all columns with its values, or a column of
+    /// [`SCHEMA`](crate::store::SCHEMA), which only `GET /export` and `GET /focus` have. Requests for denied fields are
+    /// answered with 403. Denied tags are left out of all columns with tags.
     pub fn deny_export_fields<T: Into<String>>(mut self, fields: impl IntoIterator<Item = T>) -> Self {
         self.shared.denied_fields.extend(fields.into_iter().map(Into::into));
         self
@@ -136,7 +140,7 @@ impl Api {
             .layer(DefaultBodyLimit::disable())
             .layer(RequestBodyLimitLayer::new(max_body_bytes))
             .layer(middleware::map_response(as_json))
-            .layer(CompressionLayer::new());
+            .layer(CompressionLayer::new().compress_when(DefaultPredicate::new().and(is_not_export)));
         for (name, value) in HEADERS {
             let value = HeaderValue::from_static(value);
             router = router.layer(SetResponseHeaderLayer::overriding(name.clone(), value));
@@ -148,6 +152,12 @@ impl Api {
 /// Returns a router with the HTTP API, which can be mounted anywhere: [`Api`] with its defaults.
 pub fn router(analytics: Analytics, access: impl Access) -> Router {
     Api::new(analytics, access).into_router()
+}
+
+/// Returns `false` for exports, which have the compression that the client selected, and trailers with the digest of
+/// their content.
+fn is_not_export(_: StatusCode, _: Version, headers: &HeaderMap, _: &Extensions) -> bool {
+    !headers.contains_key(header::TRAILER)
 }
 
 /// Replaces the bodies of errors that other layers answered with.

@@ -6,7 +6,10 @@ use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::{analytics::QueryError, registry::Permission};
+use crate::{
+    analytics::{QueryError, focus::FocusError},
+    registry::Permission,
+};
 
 use super::Denied;
 
@@ -107,6 +110,18 @@ impl From<QueryError> for ApiError {
             QueryError::Store(error) => {
                 tracing::warn!(%error, "the store failed to answer a request of the analytics API");
                 Self::server("the store failed")
+            }
+        }
+    }
+}
+
+impl From<FocusError> for ApiError {
+    fn from(error: FocusError) -> Self {
+        match error {
+            FocusError::Query(error) => error.into(),
+            FocusError::Write(error) => {
+                tracing::warn!(%error, "a FOCUS export could not be written");
+                Self::server("the export could not be written")
             }
         }
     }

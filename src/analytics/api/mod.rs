@@ -1,5 +1,5 @@
-//! The HTTP API of [`Analytics`](super::Analytics): the analytics, logs, exports, feedback, and lists of Portkey's API, and queries
-//! of this crate.
+//! The HTTP API of [`Analytics`](super::Analytics): the endpoints of Portkey's API for analytics, logs, exports, feedback,
+//! and lists, and those of this crate for queries, traces, and files.
 //!
 //! [`router`] returns an axum router that can be mounted anywhere. [`Access`] decides what each caller sees;
 //! [`RegistryAccess`] is access by API keys.
@@ -27,15 +27,22 @@
 //! | `POST /logs`, `POST /feedback`, `PUT /feedback`, `PUT /feedback/{id}` | `logs.write` |
 //! | `POST` and `GET /logs/exports`, `GET` and `PUT /logs/exports/{id}`, and `start`, `cancel`, `download` below it | `logs.export` |
 //! | `GET /logs/exports/restrictions` | `logs.export` |
+//! | `GET /export`: requests as a file | `logs.export` |
+//! | `GET /focus`: the costs of whole UTC days as a FOCUS file | `logs.export` |
+//! | `GET /traces/{id}`, `GET /sessions/{key}/{value}`: a [`TraceView`](super::TraceView) | `logs.view` |
 //! | `GET /admin/workspaces`, `GET /virtual-keys` | `keys.list` |
 //! | `GET /openapi.json` | none: the OpenAPI 3.1 document of all endpoints |
 //!
 //! The permission `admin` includes all others. A key of a workspace sees its own workspace only.
 //!
+//! The parameters of `GET /export` are the common filters, `format`, `compression`, `columns`, `keys`, `resume`, and
+//! `summary`. Those of `GET /focus` are the common filters, `account`, `tags`, and `manifest`. `GET /openapi.json` describes
+//! them.
+//!
 //! # Values
 //!
-//! - Amounts of money are in cents, and those of `POST /query` in US dollars. Rates range from 0 to 100. Durations are in
-//!   milliseconds.
+//! - Amounts of money are in cents in Portkey's endpoints, and in US dollars in `POST /query`, traces, and files. Rates range
+//!   from 0 to 100. Durations are in milliseconds.
 //! - Unknown values are `null`, never zero: the average of no requests, or the cost of a model without a price. Sums add what
 //!   is known; the member `basis` of the answers of `POST /query` has the share that is unknown.
 //! - Days, weeks, and months begin at midnight in the time zone that the request names, or else that of [`Api::zone`].
@@ -44,6 +51,7 @@
 //! - There is no response cache, and there are no retries, fallbacks, configs, and prompts. Their graphs and columns have the
 //!   value 0, filters by them match nothing, and groups by them are empty. The caches of providers for prompts are measures
 //!   of `POST /query`.
+//! - `POST /query` answers with CSV if `accept` is `text/csv`.
 //! - Parameters that an endpoint does not have are errors, so that no filter is silently ignored.
 //!
 //! # Errors
@@ -63,8 +71,12 @@
 //! # Limits
 //!
 //! Request bodies have at most 8 MiB, and responses begin within 30 seconds; see [`Api`]. A page has at most 1,000 groups, and
-//! an export 50,000 rows. Export jobs live in memory: they are forgotten when the process ends, and belong to one replica.
-//! Their files are read from the store while they are downloaded.
+//! an export job 50,000 rows. Export jobs live in memory: they are forgotten when the process ends, and belong to one
+//! replica. Their files are read from the store while they are downloaded.
+//!
+//! `GET /export` has no limit of rows. Its file is complete if the trailers of an [`ExportBody`](super::ExportBody)
+//! arrive, or the last line with `summary=true`. A file of `GET /focus` has at most 366 days. If its body ends early,
+//! `manifest=true` returns the reason.
 
 mod access;
 mod admin_lists;
@@ -80,6 +92,7 @@ mod export_form;
 mod export_job;
 mod exports;
 mod feedback;
+mod focus_file;
 mod graphs;
 mod group_columns;
 mod groups;
@@ -96,10 +109,13 @@ mod queries;
 mod query_form;
 mod registry_access;
 mod replay;
+mod restrictions;
 mod routes;
+mod row_export;
 mod selection;
 mod signer;
 mod state;
+mod traces;
 mod view;
 
 pub use self::{

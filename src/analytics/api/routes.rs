@@ -7,10 +7,11 @@ use http::StatusCode;
 use super::{
     admin_lists,
     api_error::ApiError,
-    export_endpoints as exports, feedback,
+    export_endpoints as exports, feedback, focus_file,
     graphs::{cache, errors, feedback as feedback_graphs, users, volume},
-    groups, logs, openapi, queries,
+    groups, logs, openapi, queries, row_export,
     state::ApiState,
+    traces,
 };
 
 /// Returns the endpoints.
@@ -27,6 +28,10 @@ pub(crate) fn routes() -> Router<ApiState> {
         .route("/virtual-keys", get(admin_lists::virtual_keys))
         .route("/feedback", post(feedback::create).put(feedback::update))
         .route("/feedback/{id}", put(feedback::update_by_id))
+        .route("/traces/{id}", get(traces::trace))
+        .route("/sessions/{key}/{value}", get(traces::session))
+        .route("/export", get(row_export::export))
+        .route("/focus", get(focus_file::focus))
         .route("/query", post(queries::query))
         .route("/query/explain", post(queries::explain))
         .route("/openapi.json", get(openapi::document))

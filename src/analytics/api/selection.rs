@@ -86,7 +86,7 @@ fn range(parameters: &Parameters, zone: &str) -> Result<TimeRange, ApiError> {
 }
 
 /// Restores the plus sign of an offset that a client did not encode: `2026-06-01T00:00:00 02:00`.
-fn with_plus(text: &str) -> String {
+pub(super) fn with_plus(text: &str) -> String {
     match text.rsplit_once(' ') {
         Some((time, offset)) if time.contains(['T', 't']) => format!("{time}+{offset}"),
         _ => text.to_owned(),

@@ -2,7 +2,7 @@ use axum::extract::FromRequestParts;
 use http::request::Parts;
 
 use crate::{
-    analytics::{Answer, Bucket, Cell, Filter, Grant, Measure, Query},
+    analytics::{Answer, Bucket, Cell, Filter, Grant, Measure, Query, RowQuery},
     registry::Permission,
 };
 
@@ -18,7 +18,7 @@ use super::{
 /// The parameters of groups, in addition to those of [`SELECTION`] and [`PAGING`].
 const GROUPING: &[&str] = &["columns", "include_total", "order_by", "order_by_type"];
 
-/// A caller with `analytics.view`, and the requests that the parameters select.
+/// A caller with a permission, and the requests that the parameters select.
 #[derive(Clone, Debug)]
 pub(crate) struct View {
     pub(crate) api: ApiState,
@@ -33,9 +33,22 @@ impl View {
     /// # Errors
     /// Returns the statuses 401 and 403 before it looks at the parameters, and 400 if one is missing or invalid.
     pub(crate) async fn read(head: &mut Parts, api: &ApiState, permission: Permission) -> Result<Self, ApiError> {
+        Self::with_parameters(head, api, permission, &[SELECTION, PAGING, GROUPING]).await
+    }
+
+    /// Reads the caller and the parameters of a request, whose names are those of [`SELECTION`] and others.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub(crate) async fn with_parameters(
+        head: &mut Parts,
+        api: &ApiState,
+        permission: Permission,
+        known: &[&[&str]],
+    ) -> Result<Self, ApiError> {
         let caller = Caller::from_request_parts(head, api).await?;
         caller.require(permission)?;
-        let parameters = Parameters::parse(head.uri.query().unwrap_or_default(), &[SELECTION, PAGING, GROUPING])?;
+        let parameters = Parameters::parse(head.uri.query().unwrap_or_default(), known)?;
         let mut selection = Selection::read(&parameters, &caller.grant, &api.shared.zone)?;
         if let Some((min, max)) = selection.feedback {
             let traces = api.analytics.traces_with_feedback(min, max, &caller.grant).await?;
@@ -48,6 +61,12 @@ impl View {
     pub(crate) fn query(&self) -> Query {
         let query = Query::new(self.selection.range.clone());
         self.selection.filters.iter().cloned().fold(query, Query::filter)
+    }
+
+    /// Returns a query for the selected requests themselves.
+    pub(crate) fn row_query(&self) -> RowQuery {
+        let query = RowQuery::new(self.selection.range.clone());
+        self.selection.filters.iter().cloned().fold(query, RowQuery::filter)
     }
 
     /// Answers a query.

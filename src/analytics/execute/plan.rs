@@ -113,10 +113,11 @@ fn plan_sums(
         (Grain::EightDays, Some(Tier::EightDays)),
         (Grain::SixtyFourDays, Some(Tier::SixtyFourDays)),
     ];
+    // Parts that are finer than the grain become empty. The rows are better then, if they are left.
+    let has_rows = plan.cuts.first().is_some_and(|first| *first >= state.rows_from);
     for (grain, tier) in grains {
         let cuts = tier.map_or_else(|| exact.clone(), |tier| rounded(&exact, tier));
-        // Parts that are finer than the grain would be empty.
-        let is_distinct = cuts == exact || cuts.windows(2).all(|ends| ends.first() < ends.last());
+        let is_distinct = !has_rows || cuts == exact || cuts.windows(2).all(|ends| ends.first() < ends.last());
         let is_covered = |subject: &Subject| is_affordable(state, bounds, subject, &cuts, reads_edges);
         if is_distinct && subjects.iter().all(is_covered) {
             if grain != Grain::Instant && cuts != exact {

@@ -2,7 +2,7 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     analytics::QueryError,
-    row::{Column, Dimension, EventRow, SCHEMA, Value},
+    row::{Dimension, EventRow, SCHEMA, Value},
 };
 
 use super::{ExportFormat, nanos::dollars_name, output::hex, settings::Settings};
@@ -20,8 +20,8 @@ pub(super) struct Layout {
 pub(super) struct LayoutColumn {
     /// The index of the stored column in [`SCHEMA`].
     index: usize,
-    #[cfg_attr(not(feature = "parquet"), allow(dead_code, reason = "other formats need only its values"))]
-    pub(super) column: &'static Column,
+    #[cfg(feature = "parquet")]
+    pub(super) column: &'static crate::row::Column,
     pub(super) name: &'static str,
     /// `true` if the column shows nano-dollars as US dollars.
     pub(super) is_dollars: bool,
@@ -74,6 +74,7 @@ impl Layout {
             let is_dollars = dollars.is_some();
             (is_selected && !export.denied.has_column(column.name)).then_some(LayoutColumn {
                 index,
+                #[cfg(feature = "parquet")]
                 column,
                 name,
                 is_dollars,

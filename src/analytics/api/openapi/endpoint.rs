@@ -25,6 +25,8 @@ pub(super) struct Endpoint {
     body: Option<RefOr<Schema>>,
     response: RefOr<Schema>,
     media_type: &'static str,
+    /// Other media types of the response.
+    others: Vec<(&'static str, RefOr<Schema>)>,
 }
 
 impl Endpoint {
@@ -45,6 +47,7 @@ impl Endpoint {
             body: None,
             response: response.into(),
             media_type: "application/json",
+            others: Vec::new(),
         }
     }
 
@@ -63,6 +66,12 @@ impl Endpoint {
         self
     }
 
+    /// Adds another media type of the response.
+    pub(super) fn or(mut self, media_type: &'static str, schema: impl Into<RefOr<Schema>>) -> Self {
+        self.others.push((media_type, schema.into()));
+        self
+    }
+
     /// Returns the operation of the document.
     pub(super) fn operation(self) -> Operation {
         let names = self.path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
@@ -78,14 +87,17 @@ impl Endpoint {
             ],
             None => vec![SecurityRequirement::default()],
         };
-        let success = ContentBuilder::new().schema(Some(self.response)).build();
+        let contents = std::iter::once((self.media_type, self.response)).chain(self.others);
+        let success = contents.fold(ResponseBuilder::new().description("Success"), |response, (media_type, schema)| {
+            response.content(media_type, ContentBuilder::new().schema(Some(schema)).build())
+        });
         let mut operation = OperationBuilder::new()
             .tag(self.path.split('/').nth(1).unwrap_or_default())
             .summary(Some(self.summary))
             .description(Some(description))
             .parameters(Some(parameters))
             .securities(Some(security))
-            .response("200", ResponseBuilder::new().description("Success").content(self.media_type, success).build());
+            .response("200", success.build());
         for (status, text) in [
             ("400", "Invalid request"),
             ("401", "No valid key"),

@@ -27,6 +27,7 @@ use super::{
     components::{Components, envelope, group, list_of, value},
     endpoint::Endpoint,
     parameters::Query,
+    records::{manifest, trace_view},
 };
 
 /// Returns all endpoints.
@@ -36,6 +37,8 @@ pub(super) fn endpoints(components: &mut Components) -> Vec<Endpoint> {
     endpoints.extend(groups(components));
     endpoints.extend(logs(components));
     endpoints.extend(exports(components));
+    endpoints.extend(files(components));
+    endpoints.extend(traces(components));
     endpoints.extend(others(components));
     endpoints
 }
@@ -173,6 +176,40 @@ fn exports(components: &mut Components) -> Vec<Endpoint> {
     ]
 }
 
+fn files(components: &mut Components) -> Vec<Endpoint> {
+    let permission = Permission::LogsExport;
+    let file: RefOr<Schema> = value(Type::String).into();
+    vec![
+        Endpoint::new(Get, "/export", permission, "Requests as a file, the oldest first", file.clone())
+            .query(Query::RowExport)
+            .media_type("application/jsonl")
+            .or("text/csv", file.clone())
+            .or("application/vnd.apache.parquet", file.clone())
+            .or("application/gzip", file.clone())
+            .or("application/zstd", file.clone()),
+        Endpoint::new(Get, "/focus", permission, "Costs as a FOCUS file, or its manifest", manifest(components))
+            .query(Query::Focus)
+            .or("text/csv", file),
+    ]
+}
+
+fn traces(components: &mut Components) -> Vec<Endpoint> {
+    let view = trace_view(components);
+    let permission = Permission::LogsView;
+    vec![
+        Endpoint::new(Get, "/traces/{id}", permission, "The requests of a trace as turns", view.clone())
+            .query(Query::Range),
+        Endpoint::new(
+            Get,
+            "/sessions/{key}/{value}",
+            permission,
+            "The requests with a tag, such as session_id, as turns: those of the last 30 days without a range",
+            view,
+        )
+        .query(Query::Range),
+    ]
+}
+
 fn others(components: &mut Components) -> Vec<Endpoint> {
     let workspace = components.of::<WorkspaceShape>();
     let workspaces = components.add("WorkspaceList", envelope(workspace));
@@ -184,6 +221,7 @@ fn others(components: &mut Components) -> Vec<Endpoint> {
             .query(Query::Workspaces),
         Endpoint::new(Get, "/virtual-keys", Permission::KeysList, "Virtual keys", keys).query(Query::VirtualKeys),
         Endpoint::new(Post, "/query", Permission::AnalyticsView, "Answers a query", answer(components))
+            .or("text/csv", value(Type::String))
             .body(form.clone()),
         Endpoint::new(
             Post,

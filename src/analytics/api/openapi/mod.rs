@@ -6,5 +6,6 @@ mod document;
 mod endpoint;
 mod endpoints;
 mod parameters;
+mod records;
 
 pub(super) use self::document::document;

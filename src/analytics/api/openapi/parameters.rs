@@ -70,6 +70,34 @@ const LINK: &[(&str, Type, &str)] = &[
     ("token", Type::String, "The signature."),
 ];
 
+const RANGE: &[(&str, Type, &str)] = &[
+    ("time_of_generation_min", Type::String, "The first instant, as ISO 8601 with an offset."),
+    ("time_of_generation_max", Type::String, "The instant after the last one, as ISO 8601 with an offset."),
+];
+
+const ROW_EXPORT: &[(&str, Type, &str)] = &[
+    ("format", Type::String, "jsonl, which is the default, csv, or parquet."),
+    ("compression", Type::String, "none, which is the default, gzip, or zstd. Parquet files take none."),
+    ("columns", Type::String, "Comma-separated columns of tagging_events. The default is all of them."),
+    (
+        "keys",
+        Type::String,
+        "Comma-separated keys of tags with their own columns in CSV. The default is the active keys.",
+    ),
+    (
+        "resume",
+        Type::String,
+        "Continues after this place, such as the trailer x-export-next, or TIME/ID of the last row.",
+    ),
+    ("summary", Type::Boolean, "true to end JSON lines with a line that shows that the file is complete."),
+];
+
+const FOCUS: &[(&str, Type, &str)] = &[
+    ("account", Type::String, "The id of the account that pays the invoices."),
+    ("tags", Type::String, "Comma-separated keys of tags that the rows distinguish."),
+    ("manifest", Type::Boolean, "true for the manifest, which lists usage without a price."),
+];
+
 /// The query parameters of an endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Query {
@@ -84,6 +112,12 @@ pub(super) enum Query {
     Workspaces,
     VirtualKeys,
     Link,
+    /// The ends of a range, which are optional.
+    Range,
+    /// The selection, and the form of a file.
+    RowExport,
+    /// The selection of whole UTC days, and the contents of a FOCUS file.
+    Focus,
 }
 
 impl Query {
@@ -97,14 +131,22 @@ impl Query {
             Self::Exports | Self::VirtualKeys => &[PAGING, WORKSPACE],
             Self::Workspaces => &[PAGING, WORKSPACES],
             Self::Link => &[LINK],
+            Self::Range => &[RANGE],
+            Self::RowExport => &[SELECTION, ROW_EXPORT],
+            Self::Focus => &[SELECTION, FOCUS],
         };
-        lists.iter().flat_map(|list| list.iter()).map(|(name, kind, text)| in_query(name, kind, text)).collect()
+        let parameters = lists.iter().flat_map(|list| list.iter());
+        parameters.map(|(name, kind, text)| self.in_query(name, kind, text)).collect()
     }
-}
 
-fn in_query(name: &str, kind: &Type, description: &str) -> Parameter {
-    let is_required = name.starts_with("time_of_generation_") || ["expires", "token"].contains(&name);
-    parameter(name, kind.clone(), description, ParameterIn::Query, is_required)
+    fn in_query(self, name: &str, kind: &Type, description: &str) -> Parameter {
+        let is_required = match name {
+            "time_of_generation_min" | "time_of_generation_max" => self != Self::Range,
+            "expires" | "token" | "account" => true,
+            _ => false,
+        };
+        parameter(name, kind.clone(), description, ParameterIn::Query, is_required)
+    }
 }
 
 /// Returns a parameter in the path.
