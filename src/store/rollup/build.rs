@@ -86,7 +86,7 @@ async fn build_step(session: &mut impl RollupSession, id: i32) -> Result<bool, S
     let day = Tier::Day.bucket(quarter_of(next));
     subject.built_to = day + 1;
     let batch = sums_of_days(session, std::slice::from_ref(&subject), day, day + 1).await?;
-    let batch = if widen(session, &mut subject, values(&batch), day).await? && subject.live.is_some() {
+    let batch = if widen(session, &mut subject, batch.values(), day).await? && subject.live.is_some() {
         sums_of_days(session, std::slice::from_ref(&subject), day, day + 1).await?
     } else {
         batch
@@ -97,14 +97,6 @@ async fn build_step(session: &mut impl RollupSession, id: i32) -> Result<bool, S
     session.save(&subject).await?;
     session.commit().await?;
     Ok(subject.live.is_some())
-}
-
-/// Returns the number of values in the sums of a day.
-fn values(batch: &RollupBatch) -> usize {
-    let mut values: Vec<_> = batch.iter().map(|(key, _)| (&key.first, &key.second)).collect();
-    values.sort_unstable();
-    values.dedup();
-    values.len()
 }
 
 /// Computes the sums of the days `from..to` from their rows.
