@@ -20,6 +20,7 @@ use http::{Request, Response};
 use tower::{Layer, ServiceExt, service_fn};
 use tower_tagging::{
     Event, EventLayer, Sink, Tags,
+    analytics::{Analytics, Grant, Query, TimeRange, jiff::Timestamp},
     sink::{BatchWriter, Queued, RetryPolicy, Spool, SpoolMode, WriteError},
     store::{
         PostgresStore,
@@ -195,4 +196,9 @@ async fn every_event_is_stored_once() {
     let counts: [i64; 3] = [row.get(0), row.get(1), row.get(2)];
     let all = i64::try_from(EVENTS).unwrap();
     assert_eq!(counts, [all; 3], "each event is stored once: {first}; {second}");
+    let analytics = Analytics::new(PostgresStore::from_url(&url).unwrap());
+    let all_times = TimeRange::new(Timestamp::UNIX_EPOCH, Timestamp::MAX).unwrap();
+    let answer = analytics.run(&Query::new(all_times.clone()), &Grant::everything()).await.unwrap();
+    assert_eq!((answer.total.totals.requests, answer.basis.rows_read), (EVENTS as u64, 0));
+    assert_eq!(analytics.verify(&all_times).await.unwrap(), Vec::<String>::new());
 }

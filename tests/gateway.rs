@@ -28,7 +28,11 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
 };
-use tower_tagging::registry::{ApiKey, SecretDigest};
+use tower_tagging::{
+    analytics::{Analytics, Grant, Query, TimeRange, jiff::Timestamp},
+    registry::{ApiKey, SecretDigest},
+    store::SqliteStore,
+};
 
 /// The requests that the upstream received: target, headers, and body.
 type Received = Arc<Mutex<Vec<(String, HeaderMap, Bytes)>>>;
@@ -1151,5 +1155,11 @@ async fn kill_9_does_not_lose_answered_requests() {
     assert!(lost.is_empty(), "{} of {} are lost, among them {:?}: {text}", lost.len(), answered.len(), lost.first());
     assert!(stored.values().all(|count| *count == 1), "some events were stored twice");
     assert!(text.contains("sqlite: "), "{text}");
+    // The sums were written with the rows, whenever the process was killed.
+    let analytics = Analytics::new(SqliteStore::open(folder.file("events.db")).unwrap());
+    let year = TimeRange::new(Timestamp::UNIX_EPOCH, Timestamp::MAX).unwrap();
+    let answer = analytics.run(&Query::new(year.clone()), &Grant::everything()).await.unwrap();
+    assert_eq!((answer.total.totals.requests, answer.basis.rows_read), (stored.len() as u64, 0));
+    assert_eq!(analytics.verify(&year).await.unwrap(), Vec::<String>::new());
     println!("{} answered over {ROUNDS} kills, {} stored", answered.len(), stored.len());
 }

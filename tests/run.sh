@@ -50,6 +50,7 @@ trap 'bash tests/postgres.sh remove "$POSTGRES"' EXIT
 DATABASE_URL=$(bash tests/postgres.sh start "$POSTGRES") || fail "cannot start a Postgres server"
 export DATABASE_URL
 cargo test --test store_postgres -- --ignored || fail "tests of the Postgres store failed"
+cargo test --test analytics_postgres -- --ignored || fail "tests of analytics over Postgres failed"
 cargo test --test registry_postgres -- --ignored || fail "tests of the Postgres registry failed"
 POSTGRES_FOLDER=$POSTGRES cargo test --test chaos_postgres -- --ignored --nocapture ||
     fail "the Postgres store lost or duplicated events during outages"

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
-use super::jobs::{Activate, AllFeedback, Explain, FeedbackOfRows, Job, Maintain, Rebuild, Rows, Run, Verify};
+use super::jobs::{Activate, AllFeedback, Ensure, Explain, FeedbackOfRows, Job, Maintain, Rebuild, Rows, Run, Verify};
 use crate::{
     event::Event,
     row::{Dimension, EventRow, Filter},
@@ -274,18 +274,24 @@ impl Analytics {
     /// # Errors
     /// As [`activate_key`](Self::activate_key).
     pub async fn apply(&self, settings: &AnalyticsSettings) -> Result<(), QueryError> {
-        if let Some(wanted) = &settings.active_keys {
-            let known = self.keys().await?;
-            let is_active = |name: &str| known.iter().any(|key| key.is_active && key.name == name);
-            for key in wanted.iter().filter(|key| !is_active(key)) {
+        let known = self.keys().await?;
+        let wanted = settings.active_keys.clone();
+        let wanted =
+            wanted.unwrap_or_else(|| known.iter().filter(|key| key.is_active).map(|key| key.name.clone()).collect());
+        for key in &wanted {
+            // A process may have been killed between the steps of an activation.
+            if !known.iter().any(|info| info.is_active && info.is_indexed && info.name == *key) {
                 self.activate_key(key).await?;
             }
-            for key in known.iter().filter(|key| key.is_active && !wanted.contains(&key.name)) {
-                self.deactivate_key(&key.name).await?;
-            }
         }
-        for (one, other) in &settings.pairs {
-            self.activate_pair(one.clone(), other.clone()).await?;
+        for key in known.iter().filter(|key| key.is_active && !wanted.contains(&key.name)) {
+            self.deactivate_key(&key.name).await?;
+        }
+        #[cfg(any(feature = "postgres", feature = "sqlite"))]
+        if !matches!(self.source, Source::Memory(_)) {
+            let keys = wanted.iter().map(|key| vec![Dimension::tag(key).stored()]);
+            let pairs = settings.pairs.iter().map(|(one, other)| vec![one.stored(), other.stored()]);
+            self.execute(Ensure(keys.chain(pairs).collect())).await?;
         }
         Ok(())
     }

@@ -45,6 +45,9 @@ impl error::Error for QueryError {
 
 impl From<StoreError> for QueryError {
     fn from(error: StoreError) -> Self {
-        Self::Store(error)
+        match error {
+            StoreError::TimedOut(limit) => Self::TimedOut(limit),
+            error => Self::Store(error),
+        }
     }
 }

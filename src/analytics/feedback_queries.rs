@@ -40,7 +40,12 @@ impl Analytics {
     ///
     /// # Errors
     /// Returns [`QueryError::TooLarge`] if these are more than 10,000 traces, and otherwise as [`run`](Self::run).
-    pub async fn traces_with_feedback(&self, min: i64, max: i64, grant: &Grant) -> Result<Vec<String>, QueryError> {
+    pub(crate) async fn traces_with_feedback(
+        &self,
+        min: i64,
+        max: i64,
+        grant: &Grant,
+    ) -> Result<Vec<String>, QueryError> {
         let mut sums: BTreeMap<String, (i64, i64)> = BTreeMap::new();
         for feedback in self.all_feedback().await? {
             if covers(grant, &feedback) {

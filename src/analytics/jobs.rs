@@ -14,7 +14,7 @@ use crate::{
 
 use super::{
     Answer, Explanation, Grant, Query, QueryError,
-    execute::{Assembly, FeedbackMap, RowLimits, explain, feedback_map, run, run_rows},
+    execute::{Assembly, FeedbackMap, RowLimits, explain, feedback_map, run, run_rows, summed},
 };
 
 pub(super) trait Job: Send + 'static {
@@ -64,12 +64,32 @@ impl Job for Activate {
     type Output = ();
 
     async fn run(self, session: &mut impl RollupSession) -> Result<(), QueryError> {
-        if self.1 {
-            rollup::activate(session, &self.0).await?;
-        } else {
-            rollup::deactivate(session, &self.0).await?;
+        let Self(dimensions, is_active) = self;
+        let dimensions = summed(dimensions.iter());
+        // A single dimension needs no pair. Its own sums are not those of a pair, so they are never deleted here.
+        match (is_active, dimensions.len()) {
+            (true, 1..) => _ = rollup::activate(session, &dimensions).await?,
+            (false, 2..) => rollup::deactivate(session, &dimensions).await?,
+            _ => {}
         }
         Ok(())
+    }
+}
+
+/// Starts to keep sums of each of these dimensions, unless that was done before.
+pub(super) struct Ensure(pub(super) Vec<Vec<Dimension>>);
+
+impl Job for Ensure {
+    type Output = ();
+
+    async fn run(self, session: &mut impl RollupSession) -> Result<(), QueryError> {
+        for dimensions in &self.0 {
+            let dimensions = summed(dimensions.iter());
+            if !dimensions.is_empty() {
+                rollup::ensure(session, &dimensions).await?;
+            }
+        }
+        Ok(rollup::build_rest(session).await?)
     }
 }
 

@@ -1,6 +1,9 @@
 use uuid::Uuid;
 
-use crate::{row::EventRow, time::micros_since_1970};
+use crate::{
+    row::EventRow,
+    time::{LAST_MICRO, micros_since_1970},
+};
 
 use super::QueryError;
 
@@ -21,9 +24,10 @@ impl RowCursor {
     }
 
     pub(super) fn parse(text: &str) -> Result<Self, QueryError> {
-        let parts = text
-            .split_once('.')
-            .and_then(|(micros, id)| Some(Self { micros: micros.parse().ok()?, id: Uuid::try_parse(id).ok()? }));
+        let parts = text.split_once('.').and_then(|(micros, id)| {
+            let micros = micros.parse().ok().filter(|micros| *micros <= LAST_MICRO)?;
+            Some(Self { micros, id: Uuid::try_parse(id).ok()? })
+        });
         parts.ok_or_else(|| QueryError::invalid("invalid cursor: expected the `next` of a page"))
     }
 }

@@ -1,5 +1,7 @@
 use std::borrow::Cow;
 
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+use super::limited_value;
 use super::{Dimension, EventRow, Number, stored_text};
 
 /// A condition on requests.
@@ -73,6 +75,17 @@ impl Filter {
             Self::HasNot(_) => value.is_none(),
             Self::Prefix(_, prefix) => value.is_some_and(|value| value.starts_with(prefix.as_str())),
             Self::Between(..) | Self::Trace(_) | Self::ProviderModel(_) => true,
+        }
+    }
+
+    /// Returns the condition with values as sums have them; see [`limited_value`].
+    #[cfg(any(feature = "postgres", feature = "sqlite"))]
+    pub(crate) fn limited(&self) -> Self {
+        let texts = |list: &[String]| list.iter().map(|value| limited_value(value).into_owned()).collect::<Vec<_>>();
+        match self {
+            Self::In(dimension, values) => Self::In(dimension.clone(), texts(values)),
+            Self::NotIn(dimension, values) => Self::NotIn(dimension.clone(), texts(values)),
+            other => other.clone(),
         }
     }
 

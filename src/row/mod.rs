@@ -16,6 +16,8 @@ mod number;
 mod stored;
 mod value;
 
+#[cfg(any(feature = "analytics", feature = "postgres", feature = "sqlite"))]
+pub(crate) use self::stored::limited_value;
 pub(crate) use self::stored::stored_text;
 #[cfg(feature = "postgres")]
 pub(crate) use self::value::DecodeError;

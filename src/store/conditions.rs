@@ -167,7 +167,7 @@ const fn field_sql(field: Field) -> &'static str {
 const fn number_sql(number: Number) -> &'static str {
     match number {
         Number::CostNanos => "total_cost_nanos",
-        Number::TotalTokens => "coalesce(input_tokens + output_tokens, input_tokens, output_tokens)",
+        Number::TotalTokens => "coalesce(CAST(input_tokens AS numeric) + output_tokens, input_tokens, output_tokens)",
         Number::InputTokens => "input_tokens",
         Number::OutputTokens => "output_tokens",
         Number::LatencyMs => "response_time_ms",

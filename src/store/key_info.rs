@@ -10,6 +10,8 @@ pub struct KeyInfo {
     ///
     /// Its tags are then in `indexed_metadata` and have an index.
     pub is_active: bool,
+    /// `true` if the key is activated, and `indexed_metadata` of all rows has its tags.
+    pub is_indexed: bool,
     /// The number of requests that were stored with a tag of this key.
     ///
     /// It includes requests that were deleted later.

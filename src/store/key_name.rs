@@ -10,9 +10,13 @@ pub(super) const MAX_KEY_BYTES: usize = 1_024;
 /// Returns a key as it is stored.
 ///
 /// # Errors
-/// Returns [`StoreError::KeyTooLong`] if the key has more than [`MAX_KEY_BYTES`].
+/// Returns [`StoreError::EmptyKey`] if the key is empty, and [`StoreError::KeyTooLong`] if it has more than
+/// [`MAX_KEY_BYTES`].
 pub(super) fn stored_key(name: &str) -> Result<Cow<'_, str>, StoreError> {
     let name = stored_text(name);
+    if name.is_empty() {
+        return Err(StoreError::EmptyKey);
+    }
     if name.len() > MAX_KEY_BYTES {
         return Err(StoreError::KeyTooLong);
     }

@@ -120,6 +120,7 @@ impl MemoryStore {
         let keys = tables.keys.iter().map(|(name, key)| KeyInfo {
             name: name.clone(),
             is_active: key.is_active,
+            is_indexed: key.is_active,
             requests: key.requests,
             last_seen: key.last_seen,
             distinct_values: key.sketch.estimate(),

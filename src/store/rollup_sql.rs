@@ -2,6 +2,9 @@
 
 use super::rollup::{RollupKey, Totals};
 
+/// The largest sum of one bucket and value: 72 million US dollars. A hundred of them can be added up.
+const MAX_SUM: i64 = 1 << 56;
+
 /// The columns that hold the smallest and the largest time, and the distributions.
 pub(super) const FIRST_SEEN: &str = "first_seen_micros";
 pub(super) const LAST_SEEN: &str = "last_seen_micros";
@@ -54,7 +57,8 @@ CREATE TABLE tagging_state (
 
 /// Returns the assignments that add the sums of a row that conflicts with a stored one.
 pub(super) fn additions(stored: &str, merge: impl Fn(&str) -> String, least: &str, greatest: &str) -> String {
-    let sums = Totals::SUMS.iter().map(|sum| format!("{sum} = {stored}.{sum} + excluded.{sum}"));
+    // Sums of absurd costs or counts stay at a limit, so that no statement ever fails.
+    let sums = Totals::SUMS.iter().map(|sum| format!("{sum} = {least}({stored}.{sum} + excluded.{sum}, {MAX_SUM})"));
     let histograms = HISTOGRAMS.iter().map(|column| format!("{column} = {}", merge(column)));
     let times = [(FIRST_SEEN, least), (LAST_SEEN, greatest)]
         .map(|(column, function)| format!("{column} = {function}({stored}.{column}, excluded.{column})"));

@@ -14,6 +14,8 @@ pub enum StoreError {
         /// The newest version that this version of the crate supports.
         known: i32,
     },
+    /// A metadata key is empty, so that it cannot be activated.
+    EmptyKey,
     /// A metadata key is longer than 1,024 bytes, so that it cannot be activated.
     KeyTooLong,
     /// Some rows of the range were deleted, so its sums cannot be checked or computed again.
@@ -48,6 +50,7 @@ impl fmt::Display for StoreError {
                 "the tables have version {found}, but this version of tower-tagging supports version {known} at most: \
                  upgrade tower-tagging"
             ),
+            Self::EmptyKey => f.write_str("cannot activate the metadata key: it is empty"),
             Self::KeyTooLong => f.write_str("cannot activate the metadata key: expected at most 1,024 bytes"),
             Self::RowsDeleted => f.write_str("some rows of the range were deleted: use a range that begins later"),
             Self::TimedOut(after) => write!(f, "the database did not answer within {after:?}"),

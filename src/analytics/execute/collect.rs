@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     analytics::{FeedbackTotals, QueryError},
-    row::{Dimension, EventRow, Filter},
+    row::{Dimension, EventRow, Filter, limited_value},
     store::Totals,
     time::micros_since_1970,
 };
@@ -39,7 +39,11 @@ impl Collect {
         if !self.filters.iter().all(|filter| filter.matches(row)) {
             return Ok(());
         }
-        let key: GroupKey = self.dimensions.iter().map(|dimension| dimension.value(row).map(Into::into)).collect();
+        let key: GroupKey = self
+            .dimensions
+            .iter()
+            .map(|dimension| dimension.value(row).map(|value| limited_value(&value).into_owned()))
+            .collect();
         if !self.includes(&key) {
             return Ok(());
         }

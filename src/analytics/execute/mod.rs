@@ -13,6 +13,9 @@ mod run;
 mod run_memory;
 
 pub use self::explain::Explanation;
-#[cfg(any(feature = "postgres", feature = "sqlite"))]
-pub(crate) use self::run::{explain, feedback_map, run, run_rows};
 pub(crate) use self::{assembly::Assembly, feedback_map::FeedbackMap, row_limits::RowLimits, run_memory::run_memory};
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+pub(crate) use self::{
+    plan::summed,
+    run::{explain, feedback_map, run, run_rows},
+};

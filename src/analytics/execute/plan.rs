@@ -41,11 +41,17 @@ fn needed(collect: &Collect) -> Option<Vec<Dimension>> {
         return None;
     }
     let filters = collect.filters.iter().filter_map(Filter::dimension);
-    let mut needed: Vec<Dimension> = collect.dimensions.iter().chain(filters).map(source).collect();
-    needed.retain(|dimension| *dimension != Dimension::Field(Field::Workspace));
-    needed.sort_unstable();
-    needed.dedup();
-    Some(needed)
+    Some(summed(collect.dimensions.iter().chain(filters)))
+}
+
+/// Returns the dimensions of the sums that distinguish some dimensions: sorted, once each, and without the workspace.
+#[allow(single_use_lifetimes, reason = "`impl Trait` needs a named lifetime")]
+pub(crate) fn summed<'d>(dimensions: impl Iterator<Item = &'d Dimension>) -> Vec<Dimension> {
+    let mut summed: Vec<Dimension> = dimensions.map(source).collect();
+    summed.retain(|dimension| *dimension != Dimension::Field(Field::Workspace));
+    summed.sort_unstable();
+    summed.dedup();
+    summed
 }
 
 /// The times of the data in microseconds since 1970.
@@ -63,6 +69,7 @@ pub(super) fn plan(
     collects: &[Collect],
     cuts: &[u64],
     has_feedback: bool,
+    reads_edges: bool,
 ) -> Plan {
     let subjects = collects.iter().map(|collect| {
         let subject = state.find(&needed(collect)?)?;
@@ -70,7 +77,7 @@ pub(super) fn plan(
     });
     let subjects: Option<Vec<Subject>> = if has_feedback { None } else { subjects.collect() };
     subjects
-        .and_then(|subjects| plan_sums(state, bounds, subjects, cuts))
+        .and_then(|subjects| plan_sums(state, bounds, subjects, cuts, reads_edges))
         .unwrap_or_else(|| plan_rows(state, bounds, cuts))
 }
 
@@ -84,7 +91,13 @@ pub(super) fn plan_rows(state: &RollupState, bounds: Bounds, cuts: &[u64]) -> Pl
     plan
 }
 
-fn plan_sums(state: &RollupState, bounds: Bounds, subjects: Vec<Subject>, cuts: &[u64]) -> Option<Plan> {
+fn plan_sums(
+    state: &RollupState,
+    bounds: Bounds,
+    subjects: Vec<Subject>,
+    cuts: &[u64],
+    reads_edges: bool,
+) -> Option<Plan> {
     let mut plan =
         Plan { cuts: cuts.to_vec(), grain: Grain::Instant, notes: Vec::new(), is_cut: false, subjects: None };
     // Sums of a key that was activated later do not include requests whose rows were deleted before.
@@ -102,7 +115,10 @@ fn plan_sums(state: &RollupState, bounds: Bounds, subjects: Vec<Subject>, cuts: 
     ];
     for (grain, tier) in grains {
         let cuts = tier.map_or_else(|| exact.clone(), |tier| rounded(&exact, tier));
-        if subjects.iter().all(|subject| is_affordable(state, bounds, subject, &cuts)) {
+        // Parts that are finer than the grain would be empty.
+        let is_distinct = cuts == exact || cuts.windows(2).all(|ends| ends.first() < ends.last());
+        let is_covered = |subject: &Subject| is_affordable(state, bounds, subject, &cuts, reads_edges);
+        if is_distinct && subjects.iter().all(is_covered) {
             if grain != Grain::Instant && cuts != exact {
                 plan.notes.push(format!("the range is cut at {} in UTC", grain.plural()));
                 plan.is_cut = true;
@@ -115,11 +131,14 @@ fn plan_sums(state: &RollupState, bounds: Bounds, subjects: Vec<Subject>, cuts: 
 }
 
 /// Returns `true` if the rows that the sums do not distinguish exist, and are few.
-fn is_affordable(state: &RollupState, bounds: Bounds, subject: &Subject, cuts: &[u64]) -> bool {
+fn is_affordable(state: &RollupState, bounds: Bounds, subject: &Subject, cuts: &[u64], reads_edges: bool) -> bool {
     let cuts = bounds.clamp(cuts);
     let cover = Cover::of(subject, &cuts);
     let length = cuts.last().copied().unwrap_or(0) - cuts.first().copied().unwrap_or(0);
     let live = subject.live.map_or(0, |live| quarter_start(live.quarters()));
+    if !reads_edges {
+        return cover.edges.is_empty();
+    }
     cover.edge_micros() <= (length / EDGE_SHARE).max(2 * live)
         && cover.edges.first().is_none_or(|(from, _)| *from >= state.rows_from)
 }
@@ -155,7 +174,7 @@ impl Bounds {
         // Whole blocks of the coarsest tier, so that blocks at the ends stay whole.
         let block = quarter_start(Tier::SixtyFourDays.quarters());
         let first = self.first / block * block;
-        let end = (self.end / block + 1) * block;
+        let end = ((self.end / block + 1) * block).max(first);
         cuts.iter().map(|cut| (*cut).clamp(first, end)).collect()
     }
 }

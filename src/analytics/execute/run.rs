@@ -13,7 +13,9 @@ use crate::{
     row::{Dimension, EventRow, Field, Filter},
     store::{
         Totals,
-        rollup::{Next, RollupSession, RowRead, Subject, SumRead, Transaction, decode, encode, quarter_start},
+        rollup::{
+            Next, RollupSession, RollupState, RowRead, Subject, SumRead, Transaction, decode, encode, quarter_start,
+        },
     },
     time::{LAST_MICRO, micros_since_1970},
 };
@@ -24,7 +26,7 @@ use super::{
     cover::Cover,
     explain::Explanation,
     feedback_map::FeedbackMap,
-    plan::{Bounds, Plan, plan, plan_rows, source},
+    plan::{Bounds, Plan, plan as plan_of, plan_rows, source},
     row_limits::RowLimits,
 };
 
@@ -40,7 +42,6 @@ struct Run<'a, S> {
     assembly: &'a Assembly<'a>,
     bounds: Bounds,
     limits: RowLimits,
-    started: Instant,
     rows_read: u64,
     feedback: FeedbackMap,
 }
@@ -52,9 +53,19 @@ pub(crate) async fn run(
     limits: RowLimits,
 ) -> Result<Answer, QueryError> {
     session.begin(Transaction::Snapshot).await?;
-    let (mut run, plan, data_up_to) = prepare(session, assembly, limits).await?;
-    let (total, page, plan) = match &plan.subjects {
-        Some(_) => run.from_sums(plan).await?,
+    let (mut run, state, mut plan, data_up_to) = prepare(session, assembly, limits).await?;
+    let mut found = match &plan.subjects {
+        Some(_) => run.from_sums(&plan).await?,
+        None => None,
+    };
+    if found.is_none() && plan.subjects.is_some() {
+        // There are more rows at the edges than a query may read, so the range is cut at buckets.
+        let collects = run.all_collects();
+        plan = plan_of(&state, run.bounds, &collects, &assembly.cuts(), assembly.needs_feedback(), false);
+        found = if plan.subjects.is_some() { run.from_sums(&plan).await? } else { None };
+    }
+    let (total, page, plan) = match found {
+        Some((total, page)) => (total, page, plan),
         None => run.from_rows(plan).await?,
     };
     let rows_read = run.rows_read;
@@ -81,7 +92,7 @@ pub(crate) async fn explain(
     limits: RowLimits,
 ) -> Result<Explanation, QueryError> {
     session.begin(Transaction::Snapshot).await?;
-    let (run, plan, _) = prepare(session, assembly, limits).await?;
+    let (run, _, plan, _) = prepare(session, assembly, limits).await?;
     let cuts = run.bounds.clamp(&ends(&plan.cuts));
     let collects = run.all_collects();
     let subjects = plan.subjects.iter().flatten();
@@ -103,7 +114,7 @@ async fn prepare<'a, S: RollupSession>(
     session: &'a mut S,
     assembly: &'a Assembly<'a>,
     limits: RowLimits,
-) -> Result<(Run<'a, S>, Plan, Option<u64>), QueryError> {
+) -> Result<(Run<'a, S>, RollupState, Plan, Option<u64>), QueryError> {
     let state = session.state().await?;
     let last = session.last_row().await?;
     let mut first = session.first_row(0).await?;
@@ -115,11 +126,13 @@ async fn prepare<'a, S: RollupSession>(
         }
     }
     let now = micros_since_1970(SystemTime::now());
-    let bounds = Bounds { first: first.unwrap_or(now), end: last.unwrap_or(now) + 1 };
+    // Sums may be of later requests than the last row, if rows were deleted.
+    let end = last.unwrap_or(0).max(state.rows_from).max(now) + 1;
+    let bounds = Bounds { first: first.unwrap_or(now), end };
     let feedback = if assembly.needs_feedback() { feedback_map(session).await? } else { FeedbackMap::default() };
-    let run = Run { session, assembly, bounds, limits, started: Instant::now(), rows_read: 0, feedback };
+    let run = Run { session, assembly, bounds, limits, rows_read: 0, feedback };
     let cuts = assembly.cuts();
-    let mut plan = plan(&state, bounds, &run.all_collects(), &cuts, assembly.needs_feedback());
+    let mut plan = plan_of(&state, bounds, &run.all_collects(), &cuts, assembly.needs_feedback(), true);
     if plan.grain != Grain::Instant
         && let Some(base) = state.base()
         && cuts.first().is_some_and(|first| *first >= state.rows_from)
@@ -128,7 +141,7 @@ async fn prepare<'a, S: RollupSession>(
         // An exact answer from few rows is better than one whose range is cut.
         plan = plan_rows(&state, bounds, &cuts);
     }
-    Ok((run, plan, last))
+    Ok((run, state, plan, last))
 }
 
 /// Reads the feedback and the requests that it counts for.
@@ -162,7 +175,8 @@ async fn count(session: &mut impl RollupSession, base: &Subject, cuts: &[u64]) -
     Ok(session.sums(&read).await?.iter().map(|sums| sums.totals.requests).sum())
 }
 
-type Found = (Sums, (Vec<Group>, u64, Option<String>), Plan);
+/// The groups with their number and the next cursor.
+type Groups = (Vec<Group>, u64, Option<String>);
 
 impl<S: RollupSession> Run<'_, S> {
     fn all_collects(&self) -> Vec<Collect> {
@@ -173,33 +187,43 @@ impl<S: RollupSession> Run<'_, S> {
         collects
     }
 
-    async fn from_sums(&mut self, plan: Plan) -> Result<Found, QueryError> {
+    /// Reads sums. Returns `None` if more rows are needed in addition than a query may read.
+    async fn from_sums(&mut self, plan: &Plan) -> Result<Option<(Sums, Groups)>, QueryError> {
         let subjects = plan.subjects.clone().unwrap_or_default();
         let totals = self.assembly.total_collects();
         let (of_totals, of_groups) = subjects.split_at(totals.len().min(subjects.len()));
-        let total = self.collect(&totals, of_totals, &plan.cuts).await?;
+        let Some(total) = self.collect(&totals, of_totals, &plan.cuts).await? else { return Ok(None) };
         let mut page = (Vec::new(), 0, None);
         if self.assembly.has_groups() {
             // The groups are ranked by few large blocks, before the series of those that are returned are read.
-            let groups = self.collect(&self.assembly.group_collects(None), of_groups, &ends(&plan.cuts)).await?;
+            let all = self.assembly.group_collects(None);
+            let Some(groups) = self.collect(&all, of_groups, &ends(&plan.cuts)).await? else { return Ok(None) };
             page = self.assembly.page(&groups)?;
             if self.assembly.has_series() {
                 let only: BTreeSet<GroupKey> = page.0.iter().map(|group| group.values.clone()).collect();
                 let collects = self.assembly.group_collects(Some(only));
-                let series = self.collect(&collects, of_groups, &plan.cuts).await?;
+                let Some(series) = self.collect(&collects, of_groups, &plan.cuts).await? else { return Ok(None) };
                 self.assembly.add_series(&mut page.0, &series);
             }
         }
-        Ok((total, page, plan))
+        Ok(Some((total, page)))
     }
 
-    async fn collect(&mut self, collects: &[Collect], subjects: &[Subject], cuts: &[u64]) -> Result<Sums, QueryError> {
+    async fn collect(
+        &mut self,
+        collects: &[Collect],
+        subjects: &[Subject],
+        cuts: &[u64],
+    ) -> Result<Option<Sums>, QueryError> {
         let mut found = Vec::new();
         for (collect, subject) in collects.iter().zip(subjects) {
-            found.push(self.collect_sums(collect, subject, cuts).await?);
+            match self.collect_sums(collect, subject, cuts).await? {
+                Some(sums) => found.push(sums),
+                None => return Ok(None),
+            }
         }
         let mut found = found.into_iter();
-        Ok(Sums { sums: found.next().unwrap_or_default(), extras: found.collect() })
+        Ok(Some(Sums { sums: found.next().unwrap_or_default(), extras: found.collect() }))
     }
 
     async fn collect_sums(
@@ -207,7 +231,7 @@ impl<S: RollupSession> Run<'_, S> {
         collect: &Collect,
         subject: &Subject,
         cuts: &[u64],
-    ) -> Result<Collected, QueryError> {
+    ) -> Result<Option<Collected>, QueryError> {
         let cuts = self.bounds.clamp(cuts);
         let cover = Cover::of(subject, &cuts);
         let workspace = Dimension::from(Field::Workspace);
@@ -221,6 +245,7 @@ impl<S: RollupSession> Run<'_, S> {
             by_workspace: uses_workspace,
             needs_histograms: self.assembly.needs_histograms() && subject.has_histograms(),
         };
+        let filters: Vec<Filter> = collect.filters.iter().map(Filter::limited).collect();
         let mut collected = Collected::default();
         for sums in self.session.sums(&read).await? {
             let value = |dimension: &Dimension| -> Option<String> {
@@ -238,13 +263,13 @@ impl<S: RollupSession> Run<'_, S> {
                 filter.dimension().is_none_or(|dimension| filter.matches_value(value(dimension).map(Into::into)))
             };
             let key: GroupKey = collect.dimensions.iter().map(value).collect();
-            if collect.filters.iter().all(matches) && collect.includes(&key) {
+            if filters.iter().all(matches) && collect.includes(&key) {
                 collected.add(key, sums.part, &sums.totals)?;
             }
         }
         let keeps_histograms = subject.has_histograms();
         for edge in cover.edges {
-            self.collect_rows(
+            let cut = self.collect_rows(
                 edge,
                 &cuts,
                 std::slice::from_ref(collect),
@@ -253,13 +278,15 @@ impl<S: RollupSession> Run<'_, S> {
                     let totals = Totals::of(row);
                     if keeps_histograms { totals } else { totals.without_histograms() }
                 },
-            )
-            .await?;
+            );
+            if cut.await?.is_some() {
+                return Ok(None);
+            }
         }
-        Ok(collected)
+        Ok(Some(collected))
     }
 
-    async fn from_rows(&mut self, mut plan: Plan) -> Result<Found, QueryError> {
+    async fn from_rows(&mut self, mut plan: Plan) -> Result<(Sums, Groups, Plan), QueryError> {
         let collects = self.all_collects();
         let mut collected = vec![Collected::default(); collects.len()];
         let range = (plan.cuts.first().copied().unwrap_or(0), plan.cuts.last().copied().unwrap_or(0));
@@ -306,7 +333,7 @@ impl<S: RollupSession> Run<'_, S> {
         if self.assembly.needs_feedback() {
             read.add_columns(&["id"]);
         }
-        let (feedback, limits, started, read_before) = (&self.feedback, self.limits, self.started, self.rows_read);
+        let (feedback, limits, started) = (&self.feedback, self.limits, Instant::now());
         let mut failure = None;
         let mut count = 0;
         let mut cut = None;
@@ -322,8 +349,7 @@ impl<S: RollupSession> Run<'_, S> {
                 count += 1;
                 if waiting.first().is_some_and(|first| first.requested_at != row.requested_at) {
                     failure = waiting.drain(..).find_map(|row| add(&row));
-                    let is_over =
-                        read_before + count > limits.rows || count % 1_024 == 0 && started.elapsed() > limits.time;
+                    let is_over = count > limits.rows || count % 1_024 == 0 && started.elapsed() > limits.time;
                     if failure.is_none() && is_over {
                         cut = Some(micros_since_1970(row.requested_at) + 1);
                     }

@@ -81,11 +81,13 @@ pub(super) async fn fold(client: &Client, counts: &KeyCounts) -> Result<(), Fail
 }
 
 pub(super) async fn list(client: &Client) -> Result<Vec<KeyInfo>, Failure> {
-    let statement = r#"SELECT name, active, requests, last_seen, sketch FROM tagging_keys ORDER BY name COLLATE "C""#;
+    let statement =
+        r#"SELECT name, active, requests, last_seen, sketch, indexed FROM tagging_keys ORDER BY name COLLATE "C""#;
     let keys = client.query(statement, &[]).await?.into_iter().map(|row| {
         Ok(KeyInfo {
             name: row.try_get(0)?,
             is_active: row.try_get(1)?,
+            is_indexed: row.try_get(5)?,
             requests: row.try_get::<_, i64>(2)?.unsigned_abs(),
             last_seen: row.try_get(3)?,
             distinct_values: row.try_get::<_, Option<Sketch>>(4)?.map_or(0, |sketch| sketch.estimate()),

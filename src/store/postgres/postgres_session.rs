@@ -12,7 +12,7 @@ use crate::{
     },
     time::micros_since_1970,
 };
-use tokio_postgres::types::ToSql;
+use tokio_postgres::{error::SqlState, types::ToSql};
 
 use super::{
     dialect::PostgresDialect, failure::Failure, feedback, keys, locks::ACTIVATION_LOCK, rollups, rows::value,
@@ -22,7 +22,9 @@ use super::{
 /// The number of rows that are fetched at a time.
 const FETCHED_ROWS: usize = 2_000;
 /// The time after which the server gives up on a read.
-const READ_TIMEOUT: &str = "30s";
+const READ_TIMEOUT: Duration = Duration::from_secs(30);
+/// The time after which the server gives up on a statement that changes sums.
+const CHANGE_TIMEOUT: &str = "5min";
 
 /// A connection for reads and for changes of sums.
 pub(crate) struct PostgresSession {
@@ -37,7 +39,12 @@ impl PostgresSession {
     }
 
     fn read<T, E: Into<Failure>>(&self, result: Result<T, E>) -> Result<T, StoreError> {
-        result.map_err(|error| error.into().during("read from", &self.server.name))
+        result.map_err(|error| match error.into() {
+            Failure::Sql(error) if error.code() == Some(&SqlState::QUERY_CANCELED) => {
+                StoreError::TimedOut(READ_TIMEOUT)
+            }
+            failure => failure.during("read from", &self.server.name),
+        })
     }
 
     fn written<T, E: Into<Failure>>(&self, result: Result<T, E>) -> Result<T, StoreError> {
@@ -120,11 +127,15 @@ impl RollupSession for PostgresSession {
     async fn begin(&mut self, transaction: Transaction) -> Result<(), StoreError> {
         let statement = match transaction {
             Transaction::Snapshot => format!(
-                "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = '{READ_TIMEOUT}'"
+                "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = '{}s'",
+                READ_TIMEOUT.as_secs()
             ),
             // Writers hold this lock shared, from before they read the subjects until their rows are committed.
             Transaction::Exclusive => {
-                format!("BEGIN ISOLATION LEVEL READ COMMITTED; SELECT pg_advisory_xact_lock({ACTIVATION_LOCK})")
+                format!(
+                    "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL statement_timeout = '{CHANGE_TIMEOUT}';
+                     SELECT pg_advisory_xact_lock({ACTIVATION_LOCK})"
+                )
             }
         };
         self.read(self.session.batch_execute(&statement).await)

@@ -272,7 +272,7 @@ async fn delete_before(server: &Server, time: SystemTime) -> Result<u64, Failure
     let time = whole_micros(time);
     let mut session = server.open().await?;
     if partitions::is_partitioned(&session).await?.is_some() {
-        rollups::raise_rows_from(&session, micros_since_1970(time)).await?;
+        rollups::raise_rows_from(&mut session, micros_since_1970(time)).await?;
     }
     let mut total = match partitions::is_partitioned(&session).await? {
         None => return Err(Failure::NotMigrated),

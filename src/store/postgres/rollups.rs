@@ -12,7 +12,7 @@ use crate::{
     },
 };
 
-use super::server::Session;
+use super::{locks::ACTIVATION_LOCK, server::Session};
 
 /// The largest number of single buckets that a statement seeks.
 const MAX_SEEKS: i64 = 20_000;
@@ -140,12 +140,14 @@ fn subject(row: &Row) -> Result<Subject, Error> {
     })
 }
 
-/// Keeps the time from which no rows were deleted.
-pub(super) async fn raise_rows_from(client: &Client, micros: u64) -> Result<(), Error> {
+/// Keeps the time from which no rows were deleted. No sums are computed from rows meanwhile.
+pub(super) async fn raise_rows_from(session: &mut Session, micros: u64) -> Result<(), Error> {
+    let step = session.client.transaction().await?;
+    step.execute("SELECT pg_advisory_xact_lock($1)", &[&ACTIVATION_LOCK]).await?;
     let statement = "INSERT INTO tagging_state AS stored (name, value) VALUES ('rows_from', $1)
          ON CONFLICT (name) DO UPDATE SET value = greatest(stored.value, excluded.value)";
-    client.execute(statement, &[&i64::try_from(micros).unwrap_or(i64::MAX)]).await?;
-    Ok(())
+    step.execute(statement, &[&i64::try_from(micros).unwrap_or(i64::MAX)]).await?;
+    step.commit().await
 }
 
 pub(super) async fn save(client: &Client, subject: &Subject) -> Result<(), Error> {

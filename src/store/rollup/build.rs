@@ -9,6 +9,11 @@ const MAX_HOURLY_VALUES: usize = 500;
 /// The largest number of values per day for which sums are kept at all.
 const MAX_DAILY_VALUES: usize = 100_000;
 
+/// The largest number of sums of one subject and day that are held in memory. Beyond it, there are too many values.
+const MAX_SUMS: usize = 1_000_000;
+/// The number of buckets that are deleted in one transaction.
+const REMOVED_BUCKETS: i64 = 24;
+
 /// Starts to keep sums of one or two dimensions, and builds them from the stored rows, a day in a transaction.
 ///
 /// Returns `false` if the dimensions have too many values. Does nothing if sums are kept already.
@@ -24,6 +29,12 @@ pub(crate) async fn activate(session: &mut impl RollupSession, dimensions: &[Dim
         found => {
             let next = state.subjects.iter().map(|subject| subject.id + 1).max().unwrap_or(1);
             let id = found.map_or(next, |found| found.id);
+            if found.is_some() {
+                // What a deactivation has not deleted yet.
+                for tier in Tier::ALL {
+                    session.remove(id, tier, i64::MIN, i64::MAX).await?;
+                }
+            }
             let mut dimensions = dimensions.iter().cloned();
             let mut subject = Subject::new(id, dimensions.next(), dimensions.next());
             subject.since = quarter_after(state.rows_from);
@@ -39,11 +50,45 @@ pub(crate) async fn activate(session: &mut impl RollupSession, dimensions: &[Dim
     Ok(state.subjects.iter().any(|subject| subject.id == id && subject.is_ready()))
 }
 
+/// Starts to keep sums of dimensions, unless that was done before.
+pub(crate) async fn ensure(session: &mut impl RollupSession, dimensions: &[Dimension]) -> Result<(), StoreError> {
+    session.begin(Transaction::Snapshot).await?;
+    let is_known = session.state().await?.find(dimensions).is_some();
+    session.commit().await?;
+    if !is_known {
+        activate(session, dimensions).await?;
+    }
+    Ok(())
+}
+
 /// Stops to keep sums of dimensions, and deletes them.
 pub(crate) async fn deactivate(session: &mut impl RollupSession, dimensions: &[Dimension]) -> Result<(), StoreError> {
     session.begin(Transaction::Exclusive).await?;
     let state = session.state().await?;
-    if let Some(subject) = state.find(dimensions).filter(|subject| subject.id != Subject::BASE) {
+    let Some(mut subject) = state.find(dimensions).filter(|subject| subject.id != Subject::BASE).cloned() else {
+        return session.commit().await;
+    };
+    // From here on, no writer adds to the sums, so that they can be deleted in steps.
+    subject.live = None;
+    session.save(&subject).await?;
+    session.commit().await?;
+    for tier in Tier::ALL {
+        loop {
+            session.begin(Transaction::Exclusive).await?;
+            let is_active = session.state().await?.find(dimensions).is_some_and(|subject| subject.live.is_some());
+            let first = session.first_bucket(subject.id, tier).await?.filter(|_| !is_active);
+            if let Some(first) = first {
+                session.remove(subject.id, tier, first, first.saturating_add(REMOVED_BUCKETS)).await?;
+            }
+            session.commit().await?;
+            if first.is_none() {
+                break;
+            }
+        }
+    }
+    session.begin(Transaction::Exclusive).await?;
+    let is_active = session.state().await?.find(dimensions).is_some_and(|subject| subject.live.is_some());
+    if !is_active {
         session.forget(subject.id).await?;
     }
     session.commit().await
@@ -70,12 +115,17 @@ pub(crate) fn quarter_after(micros: u64) -> i64 {
 async fn build_step(session: &mut impl RollupSession, id: i32) -> Result<bool, StoreError> {
     session.begin(Transaction::Exclusive).await?;
     let state = session.state().await?;
-    let subject = state.subjects.into_iter().find(|subject| subject.id == id);
+    let subject = state.subjects.iter().find(|subject| subject.id == id).cloned();
     let Some(mut subject) = subject.filter(|subject| subject.live.is_some() && !subject.is_ready()) else {
         session.commit().await?;
         return Ok(false);
     };
     let from = Tier::Day.start(subject.built_to).max(subject.since);
+    if quarter_start(from) < state.rows_from {
+        // Rows that were not included yet were deleted.
+        subject.since = subject.since.max(quarter_after(state.rows_from));
+    }
+    let from = from.max(subject.since);
     let next = session.first_row(quarter_start(from)).await?;
     let Some(next) = next else {
         subject.built_to = BUILT;
@@ -86,7 +136,7 @@ async fn build_step(session: &mut impl RollupSession, id: i32) -> Result<bool, S
     let day = Tier::Day.bucket(quarter_of(next));
     subject.built_to = day + 1;
     let batch = sums_of_days(session, std::slice::from_ref(&subject), day, day + 1).await?;
-    let batch = if widen(session, &mut subject, batch.values(), day).await? && subject.live.is_some() {
+    let batch = if widen(session, &mut subject, values(&batch), day).await? && subject.live.is_some() {
         sums_of_days(session, std::slice::from_ref(&subject), day, day + 1).await?
     } else {
         batch
@@ -97,6 +147,11 @@ async fn build_step(session: &mut impl RollupSession, id: i32) -> Result<bool, S
     session.save(&subject).await?;
     session.commit().await?;
     Ok(subject.live.is_some())
+}
+
+/// Returns the number of values in the sums of a day.
+fn values(batch: &RollupBatch) -> usize {
+    if batch.len() > MAX_SUMS { usize::MAX } else { batch.values() }
 }
 
 /// Computes the sums of the days `from..to` from their rows.
@@ -113,7 +168,7 @@ pub(super) async fn sums_of_days(
     session
         .rows(&read, &mut |row| {
             batch.add(subjects, &row);
-            Next::Continue
+            if batch.len() > MAX_SUMS && subjects.len() == 1 { Next::Stop } else { Next::Continue }
         })
         .await?;
     Ok(batch)

@@ -34,7 +34,7 @@ pub(crate) use self::histogram::Histogram;
 pub use self::totals::Totals;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 pub(crate) use self::{
-    build::{activate, build_rest, deactivate, quarter_after},
+    build::{activate, build_rest, deactivate, ensure, quarter_after},
     reads::{FoundSums, Next, OnRow, RowRead, Span, SumRead},
     rollup_batch::RollupBatch,
     rollup_key::RollupKey,

@@ -81,6 +81,10 @@ impl RollupBatch {
         }
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.sums.len()
+    }
+
     /// Returns the sums, sorted by the key of the table.
     pub(crate) fn sorted(&self) -> Vec<(RollupKey, &Totals)> {
         let mut sums: Vec<_> = self.sums.iter().map(|(place, totals)| (self.key(*place), totals)).collect();

@@ -17,12 +17,12 @@ impl RollupState {
         self.subjects.iter().find(|subject| subject.id == Subject::BASE)
     }
 
-    /// Returns the subject of these dimensions, in any order.
+    /// Returns the subject of these dimensions, which are sorted and differ.
     pub(crate) fn find(&self, dimensions: &[Dimension]) -> Option<&Subject> {
         self.subjects.iter().find(|subject| {
-            let own = [&subject.first, &subject.second];
-            let own = own.into_iter().flatten();
-            own.clone().count() == dimensions.len() && own.clone().all(|dimension| dimensions.contains(dimension))
+            let mut own: Vec<&Dimension> = [&subject.first, &subject.second].into_iter().flatten().collect();
+            own.sort_unstable();
+            own.into_iter().eq(dimensions)
         })
     }
 }

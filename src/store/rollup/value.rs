@@ -1,5 +1,7 @@
 //! Values as they are stored in the keys of sums, where no column is `NULL`.
 
+use crate::row::limited_value;
+
 /// Precedes a value, so that an empty value differs from none.
 const PREFIX: char = '=';
 
@@ -14,7 +16,7 @@ pub(crate) fn encode(value: Option<&str>) -> String {
 pub(crate) fn encode_into(value: Option<&str>, text: &mut String) {
     if let Some(value) = value {
         text.push(PREFIX);
-        text.push_str(value);
+        text.push_str(&limited_value(value));
     }
 }
 

@@ -12,6 +12,9 @@ use super::{
 /// The number of requests whose sums are held in memory. A day has more if it must.
 const PORTION_REQUESTS: u64 = 50_000;
 
+/// The number of quarter hours whose sealed buckets are compared at a time.
+const STEP_QUARTERS: i64 = 6_144;
+
 /// Returns the differences between the sums of a range and its rows, as sentences. The range is extended to whole days.
 ///
 /// # Errors
@@ -33,14 +36,16 @@ pub(crate) async fn verify(session: &mut impl RollupSession, from: u64, to: u64)
         }
         compare(&expected, &found, &mut differences);
     }
-    let (first, last) = (quarter_of(from), quarter_of(to.saturating_sub(1)));
+    // Days before the first row have no sums.
+    let first = days.first().map_or(quarter_of(from), |day| Tier::Day.start(*day));
+    let last = days.last().map_or(first, |day| Tier::Day.start(day + 1) - 1);
     for subject in &ready {
         for tier in subject.live.iter().flat_map(|live| live.coarser()) {
             let sealed = subject.sealed.get(tier.index()).copied().unwrap_or(0);
             let end = (tier.bucket(last) + 1).min(sealed);
             let mut bucket = tier.bucket(first);
             // The sums of many values are compared one bucket at a time.
-            let step = if subject.has_histograms() { end } else { 1 };
+            let step = if subject.has_histograms() { (STEP_QUARTERS / tier.quarters()).max(1) } else { 1 };
             while bucket < end {
                 let next = bucket.saturating_add(step).min(end);
                 compare_sealed(session, subject, tier, (bucket, next), &mut differences).await?;
@@ -76,7 +81,10 @@ pub(crate) async fn rebuild(session: &mut impl RollupSession, from: u64, to: u64
             for tier in subject.live.iter().flat_map(|live| live.coarser()) {
                 let Some(finer) = tier.finer() else { continue };
                 let sealed = subject.sealed.get(tier.index()).copied().unwrap_or(0);
-                let from = tier.bucket(Tier::Day.start(*first));
+                // Finer sums that were deleted cannot be added up again. What they added up to stays.
+                let kept = subject.kept.get(finer.index()).copied().unwrap_or(0);
+                let first_whole = tier.bucket(finer.start(kept) + tier.quarters() - 1);
+                let from = tier.bucket(Tier::Day.start(*first)).max(first_whole);
                 let to = (tier.bucket(Tier::Day.start(last + 1) - 1) + 1).min(sealed);
                 if from < to {
                     session.remove(subject.id, tier, from, to).await?;
@@ -163,7 +171,7 @@ async fn read(
         only_first: None,
         only_workspaces: None,
         by_workspace: true,
-        needs_histograms: true,
+        needs_histograms: subject.has_histograms(),
     };
     let found = session.sums(&read).await?.into_iter().map(|sums| {
         let bucket = from + i64::try_from(sums.part).unwrap_or(0);

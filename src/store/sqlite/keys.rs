@@ -26,12 +26,14 @@ pub(super) fn active(db: &Connection) -> rusqlite::Result<ActiveKeys> {
 }
 
 pub(super) fn list(db: &Connection) -> rusqlite::Result<Vec<KeyInfo>> {
-    let mut select = db.prepare("SELECT name, active, requests, last_seen, sketch FROM tagging_keys ORDER BY name")?;
+    let mut select =
+        db.prepare("SELECT name, active, requests, last_seen, sketch, indexed FROM tagging_keys ORDER BY name")?;
     let keys = select.query_map([], |row| {
         let last_seen: Option<String> = row.get(3)?;
         Ok(KeyInfo {
             name: row.get(0)?,
             is_active: row.get(1)?,
+            is_indexed: row.get(5)?,
             requests: row.get::<_, i64>(2)?.unsigned_abs(),
             last_seen: last_seen.and_then(|text| humantime::parse_rfc3339(&text).ok()),
             distinct_values: Sketch::from_bytes(&row.get::<_, Vec<u8>>(4)?).estimate(),

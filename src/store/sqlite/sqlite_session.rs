@@ -1,4 +1,9 @@
-use rusqlite::{Connection, params_from_iter, types::Value as Stored};
+use std::{
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
+
+use rusqlite::{Connection, ErrorCode, params_from_iter, types::Value as Stored};
 
 use crate::{
     row::{EventRow, SCHEMA},
@@ -10,26 +15,40 @@ use crate::{
             Transaction,
         },
     },
-    time::micros_since_1970,
+    sync::lock,
+    time::{LAST_MICRO, micros_since_1970},
 };
 
 use super::{
-    database_file::{DatabaseFile, time_text},
+    database_file::{DatabaseFile, time_text, yield_lock},
     dialect::SqliteDialect,
     feedback, keys, rollups,
     rows::{id_text, value},
 };
 
+/// The time after which a read is interrupted.
+const READ_TIMEOUT: Duration = Duration::from_secs(30);
+/// The number of steps of SQLite's virtual machine between two looks at the clock.
+const PROGRESS_STEPS: i32 = 100_000;
+
 /// A connection for reads and for changes of sums. Its futures never wait, so the thread that polls them is blocked.
 pub(crate) struct SqliteSession {
     file: DatabaseFile,
     db: Connection,
+    /// The start of a transaction that changes sums.
+    held_since: Option<Instant>,
+    /// The start of a transaction that reads.
+    reading_since: Arc<Mutex<Option<Instant>>>,
 }
 
 impl SqliteSession {
     pub(super) fn open(file: &DatabaseFile) -> Result<Self, StoreError> {
-        let db = file.connect().map_err(file.error("open"))?;
-        Ok(Self { file: file.clone(), db })
+        let mut db = file.connect().map_err(file.error("open"))?;
+        let reading_since: Arc<Mutex<Option<Instant>>> = Arc::default();
+        let since = Arc::clone(&reading_since);
+        let is_over = move || lock(&since).is_some_and(|since| since.elapsed() > READ_TIMEOUT);
+        db.progress_handler(PROGRESS_STEPS, Some(is_over)).map_err(file.error("open"))?;
+        Ok(Self { file: file.clone(), db, held_since: None, reading_since })
     }
 
     fn try_rows(&self, read: &RowRead, on_row: &mut OnRow<'_>) -> rusqlite::Result<Result<(), StoreError>> {
@@ -87,7 +106,10 @@ impl SqliteSession {
 
     /// Adds the operation and the path to an error.
     fn reading<T>(&self, result: rusqlite::Result<T>) -> Result<T, StoreError> {
-        result.map_err(self.file.error("read sums from"))
+        result.map_err(|error| match error.sqlite_error_code() {
+            Some(ErrorCode::OperationInterrupted) => StoreError::TimedOut(READ_TIMEOUT),
+            _ => self.file.error("read sums from")(error),
+        })
     }
 
     fn writing<T>(&self, result: rusqlite::Result<T>) -> Result<T, StoreError> {
@@ -96,7 +118,11 @@ impl SqliteSession {
 }
 
 fn time_of(micros: u64) -> String {
-    time_text(std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_micros(micros))
+    // The year 10000 is the end of all ranges, and would sort before other years.
+    if micros > LAST_MICRO {
+        return "9999-12-31T23:59:60Z".to_owned();
+    }
+    time_text(std::time::SystemTime::UNIX_EPOCH + Duration::from_micros(micros))
 }
 
 fn stored(param: &Param) -> Stored {
@@ -104,8 +130,6 @@ fn stored(param: &Param) -> Stored {
         Param::Text(text) => text.clone().into(),
         Param::Texts(texts) => serde_json::Value::from(texts.clone()).to_string().into(),
         Param::BigInt(number) => (*number).into(),
-        // The year 10000 is the end of all ranges, and would sort before other years.
-        Param::Time(micros) if *micros > crate::time::LAST_MICRO => "9999-12-31T23:59:60Z".to_owned().into(),
         Param::Time(micros) => time_of(*micros).into(),
         Param::Id(id) => id_text(*id, &mut uuid::Uuid::encode_buffer()).to_owned().into(),
     }
@@ -117,11 +141,20 @@ impl RollupSession for SqliteSession {
             Transaction::Snapshot => "BEGIN",
             Transaction::Exclusive => "BEGIN IMMEDIATE",
         };
-        self.reading(self.db.execute_batch(statement))
+        self.reading(self.db.execute_batch(statement))?;
+        self.held_since = (transaction == Transaction::Exclusive).then(Instant::now);
+        *lock(&self.reading_since) = (transaction == Transaction::Snapshot).then(Instant::now);
+        Ok(())
     }
 
     async fn commit(&mut self) -> Result<(), StoreError> {
-        self.writing(self.db.execute_batch("COMMIT"))
+        self.writing(self.db.execute_batch("COMMIT"))?;
+        *lock(&self.reading_since) = None;
+        // Writers get their turn between the steps of a long change.
+        if let Some(since) = self.held_since.take() {
+            yield_lock(since);
+        }
+        Ok(())
     }
 
     async fn state(&mut self) -> Result<RollupState, StoreError> {
