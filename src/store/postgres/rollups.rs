@@ -1,6 +1,6 @@
 //! The tables of sums.
 
-use std::{collections::HashMap, sync::LazyLock};
+use std::{collections::HashMap, fmt::Write as _, sync::LazyLock};
 
 use tokio_postgres::{Client, Error, Row, types::ToSql};
 
@@ -19,6 +19,9 @@ const MAX_SEEKS: i64 = 20_000;
 /// The bits of a bin that hold its count; see `Histogram::packed`.
 const COUNT_BITS: u32 = 48;
 const COUNT_MASK: u64 = (1 << COUNT_BITS) - 1;
+/// The number of bins up to which an update appends bins, which is faster than adding up those that are equal. Reads add
+/// them up.
+const APPENDED_BINS: usize = 64;
 
 static UPSERT: LazyLock<String> = LazyLock::new(|| {
     let columns = columns();
@@ -52,6 +55,8 @@ fn add_excluded() -> String {
     let merge = |column: &str| {
         format!(
             "CASE WHEN excluded.{column} = '{{}}' THEN stored.{column}
+             WHEN cardinality(stored.{column}) + cardinality(excluded.{column}) <= {APPENDED_BINS}
+                 THEN stored.{column} || excluded.{column}
              ELSE (SELECT array_agg((bin << {COUNT_BITS}) | counted ORDER BY bin) FROM (
                  SELECT packed >> {COUNT_BITS} AS bin, sum(packed & {COUNT_MASK})::bigint AS counted
                  FROM unnest(stored.{column} || excluded.{column}) AS packed GROUP BY 1) AS bins) END"
@@ -64,12 +69,12 @@ fn add_excluded() -> String {
 pub(super) async fn add(session: &Session, batch: &RollupBatch) -> Result<(), Error> {
     let columns = columns();
     let (mut numbers, mut texts) = (vec![Vec::new(); columns.len()], vec![Vec::new(); columns.len()]);
-    for (key, totals) in batch.iter() {
+    for (key, totals) in batch.sorted() {
         let head = [i64::from(key.subject), i64::from(key.tier.number()), key.bucket];
         let times = [totals.first_seen_micros, totals.last_seen_micros];
         let times = times.map(|time| i64::try_from(time).unwrap_or(i64::MAX));
         let mut all_numbers = head.into_iter().chain(totals.sums()).chain(times);
-        let names = [&key.first, &key.second, &key.workspace].map(Clone::clone);
+        let names = [&key.first, &key.second, &key.workspace].map(|text| text.to_string());
         let histograms = [&totals.latency, &totals.first_token].map(|histogram| literal(histogram));
         let mut all_texts = names.into_iter().chain(histograms);
         for (column, (numbers, texts)) in columns.iter().zip(numbers.iter_mut().zip(&mut texts)) {
@@ -93,8 +98,13 @@ pub(super) async fn add(session: &Session, batch: &RollupBatch) -> Result<(), Er
 
 /// Writes a histogram as the text of an array.
 fn literal(histogram: &Histogram) -> String {
-    let bins: Vec<String> = histogram.packed().iter().map(ToString::to_string).collect();
-    format!("{{{}}}", bins.join(","))
+    let mut text = String::from("{");
+    for bin in histogram.packed() {
+        let separator = if text.len() > 1 { "," } else { "" };
+        let _ = write!(text, "{separator}{bin}");
+    }
+    text.push('}');
+    text
 }
 
 pub(super) async fn state(session: &Session) -> Result<RollupState, Error> {

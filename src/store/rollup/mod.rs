@@ -43,6 +43,6 @@ pub(crate) use self::{
     session::{RollupSession, Transaction},
     subject::{BUILT, Subject},
     tier::{Tier, quarter_of, quarter_start},
-    value::{decode, encode},
+    value::{decode, encode, encode_into},
     verify::{rebuild, verify},
 };

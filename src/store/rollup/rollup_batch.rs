@@ -1,16 +1,59 @@
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use crate::{
     row::{Dimension, EventRow},
     time::micros_since_1970,
 };
 
-use super::{RollupKey, Subject, Totals, encode, quarter_of};
+use super::{RollupKey, Subject, Tier, Totals, encode_into, quarter_of};
 
-/// The sums of the rows of one transaction, sorted by the key of the table.
+/// The sums of the rows of one transaction.
 #[derive(Debug, Default)]
 pub(crate) struct RollupBatch {
-    sums: BTreeMap<RollupKey, Totals>,
+    texts: Texts,
+    sums: HashMap<Place, Totals>,
+}
+
+/// The key of sums, with the numbers of its texts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Place {
+    subject: i32,
+    tier: Tier,
+    bucket: i64,
+    first: usize,
+    second: usize,
+    workspace: usize,
+}
+
+/// The encoded values of a batch, each of which is stored once.
+#[derive(Debug, Default)]
+struct Texts {
+    numbers: HashMap<Arc<str>, usize>,
+    texts: Vec<Arc<str>>,
+    buffer: String,
+}
+
+impl Texts {
+    /// Returns the number of a value.
+    fn number(&mut self, value: Option<&str>) -> usize {
+        self.buffer.clear();
+        encode_into(value, &mut self.buffer);
+        if let Some(number) = self.numbers.get(self.buffer.as_str()) {
+            return *number;
+        }
+        let text: Arc<str> = self.buffer.as_str().into();
+        let number = self.texts.len();
+        self.texts.push(Arc::clone(&text));
+        self.numbers.insert(text, number);
+        number
+    }
+
+    fn text(&self, number: usize) -> Arc<str> {
+        self.texts.get(number).cloned().unwrap_or_default()
+    }
 }
 
 impl RollupBatch {
@@ -19,9 +62,10 @@ impl RollupBatch {
         let quarter = quarter_of(micros_since_1970(row.requested_at));
         let totals = Totals::of(row);
         let slim = totals.without_histograms();
-        let workspace = encode(row.workspace.as_deref());
-        let value = |dimension: &Option<Dimension>| {
-            dimension.as_ref().map_or_else(String::new, |dimension| encode(dimension.value(row).as_deref()))
+        let texts = &mut self.texts;
+        let workspace = texts.number(row.workspace.as_deref());
+        let mut value = |dimension: &Option<Dimension>| {
+            texts.number(dimension.as_ref().and_then(|dimension| dimension.value(row)).as_deref())
         };
         for subject in subjects {
             let mut targets = subject.targets(quarter).peekable();
@@ -31,15 +75,8 @@ impl RollupBatch {
             let (first, second) = (value(&subject.first), value(&subject.second));
             let totals = if subject.has_histograms() { &totals } else { &slim };
             for (tier, bucket) in targets {
-                let key = RollupKey {
-                    subject: subject.id,
-                    tier,
-                    bucket,
-                    first: first.clone(),
-                    second: second.clone(),
-                    workspace: workspace.clone(),
-                };
-                self.sums.entry(key).or_default().add(totals);
+                let place = Place { subject: subject.id, tier, bucket, first, second, workspace };
+                self.sums.entry(place).or_default().add(totals);
             }
         }
     }
@@ -48,11 +85,29 @@ impl RollupBatch {
         self.sums.len()
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (&RollupKey, &Totals)> {
-        self.sums.iter()
+    /// Returns the sums, sorted by the key of the table.
+    pub(crate) fn sorted(&self) -> Vec<(RollupKey, &Totals)> {
+        let mut sums: Vec<_> = self.sums.iter().map(|(place, totals)| (self.key(*place), totals)).collect();
+        sums.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+        sums
     }
 
-    pub(crate) fn into_sums(self) -> BTreeMap<RollupKey, Totals> {
-        self.sums
+    pub(crate) fn into_sums(mut self) -> BTreeMap<RollupKey, Totals> {
+        let sums = std::mem::take(&mut self.sums);
+        sums.into_iter().map(|(place, totals)| (self.key(place), totals)).collect()
+    }
+
+    /// Returns the number of different values of the dimensions.
+    pub(crate) fn values(&self) -> usize {
+        let mut values: Vec<_> = self.sums.keys().map(|place| (place.first, place.second)).collect();
+        values.sort_unstable();
+        values.dedup();
+        values.len()
+    }
+
+    fn key(&self, place: Place) -> RollupKey {
+        let Place { subject, tier, bucket, first, second, workspace } = place;
+        let [first, second, workspace] = [first, second, workspace].map(|number| self.texts.text(number));
+        RollupKey { subject, tier, bucket, first, second, workspace }
     }
 }

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use super::Tier;
 
 /// The key of stored sums. The order is that of the primary key, in which writers update rows, so that they never deadlock.
@@ -9,10 +11,10 @@ pub(crate) struct RollupKey {
     /// The number of the bucket since 1970.
     pub(crate) bucket: i64,
     /// The encoded values of the subject's dimensions. Empty if there is no such dimension.
-    pub(crate) first: String,
-    pub(crate) second: String,
+    pub(crate) first: Arc<str>,
+    pub(crate) second: Arc<str>,
     /// The encoded workspace.
-    pub(crate) workspace: String,
+    pub(crate) workspace: Arc<str>,
 }
 
 impl RollupKey {

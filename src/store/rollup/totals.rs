@@ -35,8 +35,8 @@ macro_rules! totals {
             pub(crate) const SUMS: &'static [&'static str] = &[$(stringify!($name),)+ "cache_savings_nanos"];
 
             /// Returns the sums.
-            pub(crate) fn sums(&self) -> Vec<i64> {
-                vec![$(i64::try_from(self.$name).unwrap_or(i64::MAX),)+ self.cache_savings_nanos]
+            pub(crate) fn sums(&self) -> [i64; Self::SUMS.len()] {
+                [$(i64::try_from(self.$name).unwrap_or(i64::MAX),)+ self.cache_savings_nanos]
             }
 
             /// Reads sums in the order of [`sums`](Self::sums), without times and histograms.

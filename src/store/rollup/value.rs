@@ -7,7 +7,17 @@ const PREFIX: char = '=';
 
 /// Returns the text that is stored for a value. No value is stored as the empty text.
 pub(crate) fn encode(value: Option<&str>) -> String {
-    value.map_or_else(String::new, |value| format!("{PREFIX}{}", limited_value(value)))
+    let mut text = String::new();
+    encode_into(value, &mut text);
+    text
+}
+
+/// Appends the text that is stored for a value.
+pub(crate) fn encode_into(value: Option<&str>, text: &mut String) {
+    if let Some(value) = value {
+        text.push(PREFIX);
+        text.push_str(&limited_value(value));
+    }
 }
 
 /// Returns the value of a stored text.

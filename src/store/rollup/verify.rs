@@ -179,9 +179,9 @@ async fn read(
             subject: subject.id,
             tier,
             bucket,
-            first: sums.first,
-            second: sums.second,
-            workspace: sums.workspace,
+            first: sums.first.into(),
+            second: sums.second.into(),
+            workspace: sums.workspace.into(),
         };
         (key, sums.totals)
     });
