@@ -11,6 +11,7 @@ use crate::store::SqliteStore;
 pub struct AnalyticsSource(pub(super) Source);
 
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "postgres", allow(clippy::large_enum_variant, reason = "there is one per process"))]
 pub(super) enum Source {
     Memory(MemoryStore),
     #[cfg(feature = "sqlite")]

@@ -33,29 +33,29 @@ macro_rules! fields {
     };
 }
 
-fn text(text: &Option<String>) -> Option<Cow<'_, str>> {
-    text.as_deref().map(Cow::Borrowed)
+fn text(text: Option<&String>) -> Option<Cow<'_, str>> {
+    text.map(|text| Cow::Borrowed(text.as_str()))
 }
 
 fields! {
     /// The provider that served the LLM call.
-    Provider, "provider", |row| text(&row.provider);
+    Provider, "provider", |row| text(row.provider.as_ref());
     /// The model that answered, or else the model that the client requested.
-    Model, "model", |row| text(&row.model);
+    Model, "model", |row| text(row.model.as_ref());
     /// The model that the client requested.
-    RequestModel, "request_model", |row| text(&row.request_model);
+    RequestModel, "request_model", |row| text(row.request_model.as_ref());
     /// The operation of the LLM call, such as `chat`.
-    Operation, "operation", |row| text(&row.operation);
+    Operation, "operation", |row| text(row.operation.as_ref());
     /// The service tier of the LLM call.
-    ServiceTier, "service_tier", |row| text(&row.service_tier);
+    ServiceTier, "service_tier", |row| text(row.service_tier.as_ref());
     /// The method of the request.
     Method, "method", |row| Some(row.request_method.as_str().into());
     /// The path of the request, without the query.
     Path, "path", |row| Some(row.request_path.as_str().into());
     /// The route template that the request matched.
-    Route, "route", |row| text(&row.route);
+    Route, "route", |row| text(row.route.as_ref());
     /// The host that the client requested.
-    Host, "host", |row| text(&row.host);
+    Host, "host", |row| text(row.host.as_ref());
     /// The status of the response, such as `429`.
     Status, "status", |row| row.status_code.map(|status| status.to_string().into());
     /// The class of the status, such as `4xx`.
@@ -65,29 +65,29 @@ fields! {
     /// `true` if the request counts as an error.
     IsError, "is_error", |row| Some(if row.is_error { "true" } else { "false" }.into());
     /// The reason why the service was not called.
-    Rejection, "rejection", |row| text(&row.rejection);
+    Rejection, "rejection", |row| text(row.rejection.as_ref());
     /// The limit rule that rejected the request.
-    LimitRule, "limit_rule", |row| text(&row.limit_rule);
+    LimitRule, "limit_rule", |row| text(row.limit_rule.as_ref());
     /// The name of the API key.
-    ApiKey, "api_key", |row| text(&row.api_key);
+    ApiKey, "api_key", |row| text(row.api_key.as_ref());
     /// The slug of the workspace.
-    Workspace, "workspace", |row| text(&row.workspace);
+    Workspace, "workspace", |row| text(row.workspace.as_ref());
     /// The name of the provider credential.
-    VirtualKey, "virtual_key", |row| text(&row.virtual_key);
+    VirtualKey, "virtual_key", |row| text(row.virtual_key.as_ref());
     /// The completeness of the cost, such as `priced` or `unpriced_model`.
-    CostStatus, "cost_status", |row| text(&row.cost_status);
+    CostStatus, "cost_status", |row| text(row.cost_status.as_ref());
     /// The origin of the usage, such as `reported`.
-    UsageStatus, "usage_status", |row| text(&row.usage_status);
+    UsageStatus, "usage_status", |row| text(row.usage_status.as_ref());
     /// The W3C trace id.
     TraceId, "trace_id", |row| Some(row.trace_id.as_str().into());
     /// The trace id as the client sent it.
-    ClientTraceId, "client_trace_id", |row| text(&row.client_trace_id);
+    ClientTraceId, "client_trace_id", |row| text(row.client_trace_id.as_ref());
     /// The id of the span.
     SpanId, "span_id", |row| Some(row.span_id.as_str().into());
     /// The client's name for the step.
-    SpanName, "span_name", |row| text(&row.span_name);
+    SpanName, "span_name", |row| text(row.span_name.as_ref());
     /// The steps of an agent that led to the request, joined by `/`.
-    SpanPath, "span_path", |row| text(&row.span_path);
+    SpanPath, "span_path", |row| text(row.span_path.as_ref());
 }
 
 impl Field {

@@ -56,7 +56,7 @@ pub(crate) fn limited_value(value: &str) -> Cow<'_, str> {
         return Cow::Borrowed(value);
     }
     let digest: [u8; 32] = Sha256::digest(value.as_bytes()).into();
-    let digest: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    let digest = digest.iter().take(8).fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
     let end = (0..=MAX_VALUE_BYTES - 20).rev().find(|end| value.is_char_boundary(*end)).unwrap_or(0);
-    Cow::Owned(format!("{}…{digest}", value.get(..end).unwrap_or_default()))
+    Cow::Owned(format!("{}…{digest:016x}", value.get(..end).unwrap_or_default()))
 }

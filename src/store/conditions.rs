@@ -64,12 +64,12 @@ impl Conditions {
         let condition = match filter {
             Filter::In(Dimension::Tag(key), values) => {
                 let indexed = dialect.indexed_tag(key, values, &mut |param| bind(params, dialect, param));
-                indexed.or_else(|| is_in(params, dialect, &Dimension::tag(key), values))
+                Some(indexed.unwrap_or_else(|| is_in(params, dialect, &Dimension::tag(key), values)))
             }
-            Filter::In(dimension, values) => is_in(params, dialect, dimension, values),
+            Filter::In(dimension, values) => Some(is_in(params, dialect, dimension, values)),
             Filter::NotIn(dimension, values) => {
                 let value = expression(params, dialect, dimension);
-                is_in(params, dialect, dimension, values).map(|found| format!("{value} IS NULL OR NOT ({found})"))
+                Some(format!("{value} IS NULL OR NOT ({})", is_in(params, dialect, dimension, values)))
             }
             Filter::Has(dimension) => Some(format!("{} IS NOT NULL", expression(params, dialect, dimension))),
             Filter::HasNot(dimension) => Some(format!("{} IS NULL", expression(params, dialect, dimension))),
@@ -118,12 +118,12 @@ fn bind(params: &mut Vec<Param>, dialect: &dyn Dialect, param: Param) -> String 
     placeholder
 }
 
-fn is_in(params: &mut Vec<Param>, dialect: &dyn Dialect, dimension: &Dimension, values: &[String]) -> Option<String> {
+fn is_in(params: &mut Vec<Param>, dialect: &dyn Dialect, dimension: &Dimension, values: &[String]) -> String {
     let value = expression(params, dialect, dimension);
-    Some(match values {
+    match values {
         [one] => format!("{value} = {}", bind(params, dialect, Param::Text(one.clone()))),
         many => dialect.is_in(&value, &bind(params, dialect, Param::Texts(many.to_vec()))),
-    })
+    }
 }
 
 fn expression(params: &mut Vec<Param>, dialect: &dyn Dialect, dimension: &Dimension) -> String {

@@ -103,20 +103,20 @@ impl<'q> Assembly<'q> {
     }
 
     /// Returns what the groups need. `only` limits them.
-    pub(crate) fn group_collects(&self, only: Option<BTreeSet<GroupKey>>) -> Vec<Collect> {
+    pub(crate) fn group_collects(&self, only: Option<&BTreeSet<GroupKey>>) -> Vec<Collect> {
         self.collects(&self.group_by, only)
     }
 
-    fn collects(&self, group_by: &[Dimension], only: Option<BTreeSet<GroupKey>>) -> Vec<Collect> {
+    fn collects(&self, group_by: &[Dimension], only: Option<&BTreeSet<GroupKey>>) -> Vec<Collect> {
         let extras = self.extras.iter().map(|extra| [group_by, std::slice::from_ref(extra)].concat());
         let dimensions = std::iter::once(group_by.to_vec()).chain(extras);
-        let collect = |dimensions| Collect { filters: self.filters.clone(), dimensions, only: only.clone() };
+        let collect = |dimensions| Collect { filters: self.filters.clone(), dimensions, only: only.cloned() };
         dimensions.map(collect).collect()
     }
 
     /// Returns the groups of the page in their order, without series, the number of all groups, and the next cursor.
     pub(crate) fn page(&self, groups: &Sums) -> Result<(Vec<Group>, u64, Option<String>), QueryError> {
-        let extras = self.extra_index(groups);
+        let extras = extra_index(groups);
         let keys: BTreeSet<&GroupKey> = groups.sums.groups.keys().collect();
         let mut all: Vec<Group> = keys
             .into_iter()
@@ -148,7 +148,7 @@ impl<'q> Assembly<'q> {
 
     /// Adds the series to the groups of a page.
     pub(crate) fn add_series(&self, page: &mut [Group], series: &Sums) {
-        let extras = self.extra_index(series);
+        let extras = extra_index(series);
         for group in page {
             group.series = self.series(series, &extras, Some(&group.values));
         }
@@ -162,7 +162,7 @@ impl<'q> Assembly<'q> {
         mut basis: Basis,
         cuts: &[u64],
     ) -> Answer {
-        let extras = self.extra_index(total);
+        let extras = extra_index(total);
         let cell = self.cell(total, &extras, None, None);
         let unpriced = value(&Measure::UnpricedShare, &cell.totals, &FeedbackTotals::default());
         basis.unpriced_share = unpriced.map(Amount::as_f64);
@@ -211,26 +211,6 @@ impl<'q> Assembly<'q> {
         Cell { values: values.collect(), totals, feedback }
     }
 
-    /// Summarizes the further dimensions, by dimension, part (`None` for all), and group.
-    fn extra_index(&self, sums: &Sums) -> ExtraIndex {
-        let mut index = ExtraIndex::new();
-        for (at, extra) in sums.extras.iter().enumerate() {
-            for (key, parts) in &extra.groups {
-                let Some((value, group)) = key.split_last() else { continue };
-                let whole = std::iter::once((None, parts.values().collect::<Vec<_>>()));
-                let single = parts.iter().map(|(part, totals)| (Some(*part), vec![totals]));
-                for (part, totals) in whole.chain(single) {
-                    let values = index.entry((at, part, group.to_vec())).or_default();
-                    match value {
-                        Some(_) => values.distinct += 1,
-                        None => totals.into_iter().for_each(|totals| values.unset.add(totals)),
-                    }
-                }
-            }
-        }
-        index
-    }
-
     fn compare(&self, order: &Order, one: &Group, other: &Group) -> Ordering {
         let by = |measure: &Measure, is_descending: bool| {
             let at = self.query.measures.iter().position(|listed| listed == measure);
@@ -255,6 +235,26 @@ impl<'q> Assembly<'q> {
 }
 
 type ExtraIndex = BTreeMap<(usize, Option<usize>, GroupKey), ExtraValues>;
+
+/// Summarizes the further dimensions, by dimension, part (`None` for all), and group.
+fn extra_index(sums: &Sums) -> ExtraIndex {
+    let mut index = ExtraIndex::new();
+    for (at, extra) in sums.extras.iter().enumerate() {
+        for (key, parts) in &extra.groups {
+            let Some((value, group)) = key.split_last() else { continue };
+            let whole = std::iter::once((None, parts.values().collect::<Vec<_>>()));
+            let single = parts.iter().map(|(part, totals)| (Some(*part), vec![totals]));
+            for (part, totals) in whole.chain(single) {
+                let values = index.entry((at, part, group.to_vec())).or_default();
+                match value {
+                    Some(_) => values.distinct += 1,
+                    None => totals.into_iter().for_each(|totals| values.unset.add(totals)),
+                }
+            }
+        }
+    }
+    index
+}
 
 fn compare_amounts(one: Amount, other: Amount) -> Ordering {
     match (one, other) {

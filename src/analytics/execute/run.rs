@@ -55,18 +55,18 @@ pub(crate) async fn run(
     session.begin(Transaction::Snapshot).await?;
     let (mut run, state, mut plan, data_up_to) = prepare(session, assembly, limits).await?;
     let mut found = match &plan.subjects {
-        Some(_) => run.from_sums(&plan).await?,
+        Some(_) => run.read_sums(&plan).await?,
         None => None,
     };
     if found.is_none() && plan.subjects.is_some() {
         // There are more rows at the edges than a query may read, so the range is cut at buckets.
         let collects = run.all_collects();
         plan = plan_of(&state, run.bounds, &collects, &assembly.cuts(), assembly.needs_feedback(), false);
-        found = if plan.subjects.is_some() { run.from_sums(&plan).await? } else { None };
+        found = if plan.subjects.is_some() { run.read_sums(&plan).await? } else { None };
     }
     let (total, page, plan) = match found {
         Some((total, page)) => (total, page, plan),
-        None => run.from_rows(plan).await?,
+        None => run.read_rows(plan).await?,
     };
     let rows_read = run.rows_read;
     session.commit().await?;
@@ -188,7 +188,7 @@ impl<S: RollupSession> Run<'_, S> {
     }
 
     /// Reads sums. Returns `None` if more rows are needed in addition than a query may read.
-    async fn from_sums(&mut self, plan: &Plan) -> Result<Option<(Sums, Groups)>, QueryError> {
+    async fn read_sums(&mut self, plan: &Plan) -> Result<Option<(Sums, Groups)>, QueryError> {
         let subjects = plan.subjects.clone().unwrap_or_default();
         let totals = self.assembly.total_collects();
         let (of_totals, of_groups) = subjects.split_at(totals.len().min(subjects.len()));
@@ -201,7 +201,7 @@ impl<S: RollupSession> Run<'_, S> {
             page = self.assembly.page(&groups)?;
             if self.assembly.has_series() {
                 let only: BTreeSet<GroupKey> = page.0.iter().map(|group| group.values.clone()).collect();
-                let collects = self.assembly.group_collects(Some(only));
+                let collects = self.assembly.group_collects(Some(&only));
                 let Some(series) = self.collect(&collects, of_groups, &plan.cuts).await? else { return Ok(None) };
                 self.assembly.add_series(&mut page.0, &series);
             }
@@ -286,7 +286,7 @@ impl<S: RollupSession> Run<'_, S> {
         Ok(Some(collected))
     }
 
-    async fn from_rows(&mut self, mut plan: Plan) -> Result<(Sums, Groups, Plan), QueryError> {
+    async fn read_rows(&mut self, mut plan: Plan) -> Result<(Sums, Groups, Plan), QueryError> {
         let collects = self.all_collects();
         let mut collected = vec![Collected::default(); collects.len()];
         let range = (plan.cuts.first().copied().unwrap_or(0), plan.cuts.last().copied().unwrap_or(0));

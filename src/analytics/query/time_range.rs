@@ -104,12 +104,12 @@ impl TimeRange {
     /// Returns the width that [`Bucket::Auto`] stands for.
     pub fn auto_bucket(&self) -> Bucket {
         match self.to.duration_since(self.from).as_secs() {
-            ..=7_200 => Bucket::Minute,
-            ..=86_400 => Bucket::QuarterHour,
-            ..=345_600 => Bucket::Hour,
-            ..=8_640_000 => Bucket::Day,
-            ..=63_072_000 => Bucket::Week,
-            _ => Bucket::Month,
+            ..7_201 => Bucket::Minute,
+            7_201..86_401 => Bucket::QuarterHour,
+            86_401..345_601 => Bucket::Hour,
+            345_601..8_640_001 => Bucket::Day,
+            8_640_001..63_072_001 => Bucket::Week,
+            63_072_001.. => Bucket::Month,
         }
     }
 

@@ -74,8 +74,8 @@ pub(super) async fn add(session: &Session, batch: &RollupBatch) -> Result<(), Er
         let times = [totals.first_seen_micros, totals.last_seen_micros];
         let times = times.map(|time| i64::try_from(time).unwrap_or(i64::MAX));
         let mut all_numbers = head.into_iter().chain(totals.sums()).chain(times);
-        let names = [&key.first, &key.second, &key.workspace].map(|text| text.to_string());
-        let histograms = [&totals.latency, &totals.first_token].map(|histogram| literal(histogram));
+        let names = [&key.first, &key.second, &key.workspace].map(ToString::to_string);
+        let histograms = [&totals.latency, &totals.first_token].map(literal);
         let mut all_texts = names.into_iter().chain(histograms);
         for (column, (numbers, texts)) in columns.iter().zip(numbers.iter_mut().zip(&mut texts)) {
             if list_type(column) == "text" {

@@ -138,14 +138,12 @@ impl Session {
     /// Returns a statement, which is prepared once per connection.
     pub(super) async fn prepared(&self, sql: &str) -> Result<Statement, Error> {
         let known = lock(&self.statements).get(sql).cloned();
-        match known {
-            Some(statement) => Ok(statement),
-            None => {
-                let statement = self.client.prepare(sql).await?;
-                lock(&self.statements).insert(sql.to_owned(), statement.clone());
-                Ok(statement)
-            }
+        if let Some(statement) = known {
+            return Ok(statement);
         }
+        let statement = self.client.prepare(sql).await?;
+        lock(&self.statements).insert(sql.to_owned(), statement.clone());
+        Ok(statement)
     }
 }
 

@@ -32,7 +32,7 @@ struct Place {
 #[derive(Debug, Default)]
 struct Texts {
     numbers: HashMap<Arc<str>, usize>,
-    texts: Vec<Arc<str>>,
+    by_number: Vec<Arc<str>>,
     buffer: String,
 }
 
@@ -45,14 +45,14 @@ impl Texts {
             return *number;
         }
         let text: Arc<str> = self.buffer.as_str().into();
-        let number = self.texts.len();
-        self.texts.push(Arc::clone(&text));
+        let number = self.by_number.len();
+        self.by_number.push(Arc::clone(&text));
         self.numbers.insert(text, number);
         number
     }
 
     fn text(&self, number: usize) -> Arc<str> {
-        self.texts.get(number).cloned().unwrap_or_default()
+        self.by_number.get(number).cloned().unwrap_or_default()
     }
 }
 

@@ -1,6 +1,6 @@
 //! The tables of sums.
 
-use std::{collections::HashMap, sync::LazyLock};
+use std::{collections::HashMap, fmt::Write as _, sync::LazyLock};
 
 use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter, types::Value as Stored};
 
@@ -174,7 +174,10 @@ pub(super) fn fold(
 /// Reads sums, added up by part and value.
 pub(super) fn sums(db: &Connection, read: &SumRead) -> rusqlite::Result<Vec<FoundSums>> {
     let buckets: i64 = read.spans.iter().map(|span| span.to - span.from).sum();
-    let seeks = read.only_first.as_ref().filter(|values| buckets.saturating_mul(values.len() as i64) <= MAX_SEEKS);
+    let seeks = read
+        .only_first
+        .as_ref()
+        .filter(|values| buckets.saturating_mul(i64::try_from(values.len()).unwrap_or(i64::MAX)) <= MAX_SEEKS);
     let mut parts = Vec::new();
     let mut spans: Vec<serde_json::Value> = Vec::new();
     for span in &read.spans {
@@ -192,7 +195,7 @@ pub(super) fn sums(db: &Connection, read: &SumRead) -> rusqlite::Result<Vec<Foun
     for (column, only) in [("first", &read.only_first), ("workspace", &read.only_workspaces)] {
         if let Some(only) = only {
             parameters.push(serde_json::Value::from(only.clone()).to_string().into());
-            conditions += &format!(" AND r.{column} IN (SELECT value FROM json_each(?{}))", parameters.len());
+            let _ = write!(conditions, " AND r.{column} IN (SELECT value FROM json_each(?{}))", parameters.len());
         }
     }
     let bucket = if seeks.is_some() {
