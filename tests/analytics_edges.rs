@@ -104,7 +104,7 @@ async fn rebuild_keeps_sums_whose_hours_were_deleted() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pair_of_the_same_dimension_answers_no_other_query() {
     let (_folder, store) = open("pair");
-    let tenant = |n: u64| if n % 2 == 0 { "acme" } else { "globex" };
+    let tenant = |n: u64| if n.is_multiple_of(2) { "acme" } else { "globex" };
     let feature = |n: u64| if n < 5 { "acme" } else { "x" };
     let one = |n: u64| event(START + n * 3600, &[("tenant_id", tenant(n)), ("feature", feature(n))], 1, "h");
     store.writer().write(&(0..20).map(one).collect::<Vec<_>>()).unwrap();

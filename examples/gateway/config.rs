@@ -22,7 +22,7 @@
 //! The gateway runs as a demo if neither `UPSTREAM` nor `STORE` is set. Its store is a temporary SQLite file, which is removed
 //! at the end, and it gets 30 days of synthetic requests. No other store ever does.
 
-use std::{env, fmt, fs, net::SocketAddr, time::Duration};
+use std::{env, fmt, fs, net::SocketAddr, path::Path, time::Duration};
 
 use http::Uri;
 use tower_tagging::{
@@ -183,7 +183,7 @@ fn registry(path: &str) -> Result<Registry, String> {
 /// Reads the section `[analytics]` of the configuration file.
 fn analytics_settings(path: &str) -> Result<AnalyticsSettings, String> {
     let text = fs::read_to_string(path).map_err(|error| format!("CONFIG: cannot read the file: {error}"))?;
-    let is_json = path.ends_with(".json");
+    let is_json = Path::new(path).extension().is_some_and(|extension| extension == "json");
     let settings = if is_json { AnalyticsSettings::from_json(&text) } else { AnalyticsSettings::from_toml(&text) };
     settings.map_err(|error| format!("CONFIG: {error}"))
 }

@@ -47,7 +47,7 @@ const DELIVER: Duration = Duration::from_secs(10);
 fn main() -> ExitCode {
     // Reports delivery problems, such as write errors of the store, and changes of the configuration.
     let filter = tracing_subscriber::EnvFilter::new("warn,tower_tagging::registry=info");
-    tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(filter).init();
+    tracing_subscriber::fmt().with_writer(io::stderr).with_env_filter(filter).init();
     match config::checked() {
         None => {}
         Some(Ok(message)) => {
@@ -124,7 +124,7 @@ fn run(config: Config) -> io::Result<()> {
     let lost = |sink: &SinkReport| sink.dropped() + sink.in_flight().saturating_sub(sink.spool.waiting);
     match report.sinks.iter().map(lost).sum() {
         0 => Ok(()),
-        lost => Err(std::io::Error::other(format!("{lost} events were lost"))),
+        lost => Err(io::Error::other(format!("{lost} events were lost"))),
     }
 }
 
@@ -166,11 +166,11 @@ impl Start {
     }
 }
 
-async fn serve(app: Router, listen: SocketAddr, start: &Start, hangup: Hangup) -> std::io::Result<()> {
+async fn serve(app: Router, listen: SocketAddr, start: &Start, hangup: Hangup) -> io::Result<()> {
     let mut signals = StopSignals::listen(hangup)?;
     let listener = TcpListener::bind(listen)
         .await
-        .map_err(|error| std::io::Error::new(error.kind(), format!("LISTEN: {listen}: {error}")))?;
+        .map_err(|error| io::Error::new(error.kind(), format!("LISTEN: {listen}: {error}")))?;
     let address = listener.local_addr()?;
     // Sends small chunks of a stream immediately.
     let listener = listener.tap_io(|stream| {
@@ -249,7 +249,7 @@ struct StopSignals {
 
 impl StopSignals {
     #[cfg(unix)]
-    fn listen(hangup: Hangup) -> std::io::Result<Self> {
+    fn listen(hangup: Hangup) -> io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,
@@ -259,7 +259,7 @@ impl StopSignals {
     }
 
     #[cfg(not(unix))]
-    fn listen(_: Hangup) -> std::io::Result<Self> {
+    fn listen(_: Hangup) -> io::Result<Self> {
         Ok(Self {})
     }
 

@@ -72,8 +72,8 @@ pub(crate) async fn days_are_correct_in_each_zone(store: &Analytics, writer: &mu
     ] {
         for (from, to) in [("2026-03-03", "2026-04-05"), ("2026-10-22", "2026-11-08")] {
             let midnight = |day: &str| {
-                let day: tower_tagging::analytics::jiff::civil::Date = day.parse().unwrap();
-                let zone = tower_tagging::analytics::jiff::tz::TimeZone::get(zone).unwrap();
+                let day: jiff::civil::Date = day.parse().unwrap();
+                let zone = jiff::tz::TimeZone::get(zone).unwrap();
                 zone.to_timestamp(day.at(0, 0, 0, 0)).unwrap()
             };
             let range = TimeRange::new(midnight(from), midnight(to)).unwrap().in_zone(zone).unwrap();

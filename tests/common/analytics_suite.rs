@@ -10,8 +10,8 @@ use http::StatusCode;
 use tower_tagging::{
     Event, Metadata,
     analytics::{
-        Analytics, Answer, Bucket, Cell, Dimension, Field, Filter, Grant, Measure, Number, Order, Query, RowQuery,
-        TimeRange,
+        Analytics, Answer, Bucket, Cell, Dimension, Field, Filter, Grant, Measure, Number, Order, Query, Retention,
+        RowQuery, TimeRange, jiff,
     },
     event::Outcome,
     metadata::Scope,
@@ -176,8 +176,7 @@ fn random_range(random: &mut Random) -> (TimeRange, Bucket) {
     let exact = random.chance(50);
     let offset = |random: &mut Random| if exact { 0 } else { random.below(DAY) };
     let (from, to) = (from + offset(random), from + days * DAY + offset(random) + 1);
-    let stamp =
-        |seconds: u64| tower_tagging::analytics::jiff::Timestamp::from_second(seconds.try_into().unwrap()).unwrap();
+    let stamp = |seconds: u64| jiff::Timestamp::from_second(seconds.try_into().unwrap()).unwrap();
     (TimeRange::new(stamp(from), stamp(to.max(from + 1))).unwrap().in_zone(zone).unwrap(), bucket)
 }
 
@@ -246,7 +245,7 @@ pub(crate) async fn run(seed: u64, store: Analytics, mut writer: impl FnMut() ->
             2 => store.activate_pair(random_dimension(random), random_dimension(random)).await.unwrap(),
             3 => {
                 let now = time(START + random.below(DAYS + 100) * DAY + random.below(DAY));
-                store.maintain(now, Default::default()).await.unwrap();
+                store.maintain(now, Retention::forever()).await.unwrap();
             }
             4 if !written.is_empty() => {
                 let event = random.pick(&written);

@@ -149,7 +149,11 @@ mod tests {
         [input, output, input + output + count(Unit::WebSearches) * 0.01]
     }
 
-    fn lines(usage: &Usage) -> Option<(Vec<(Unit, u64, u64)>, i64)> {
+    /// Unit, quantity, and nano-dollars of a line.
+    type Line = (Unit, u64, u64);
+
+    /// Returns the lines and the savings.
+    fn lines(usage: &Usage) -> Option<(Vec<Line>, i64)> {
         let costs = price(usage);
         let found = kind_lines(usage, costs, 1.0, Money::from_usd(costs[2]).unwrap(), |usage| Some(price(usage)))?;
         let lines = found.lines.iter().map(|line| (line.unit, line.quantity, line.cost.nano_usd())).collect();
