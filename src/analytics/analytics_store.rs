@@ -37,6 +37,10 @@ pub struct Analytics {
     limits: RowLimits,
 }
 
+#[cfg_attr(
+    not(any(feature = "postgres", feature = "sqlite")),
+    allow(clippy::unused_async, reason = "only databases wait")
+)]
 impl Analytics {
     /// The default number of rows that a query may read one by one.
     pub const DEFAULT_ROW_LIMIT: u64 = 1_000_000;

@@ -17,6 +17,8 @@ mod field;
 )]
 mod filter;
 mod from_event;
+#[cfg(any(feature = "analytics", feature = "postgres", feature = "sqlite"))]
+mod limited_value;
 mod number;
 mod stored;
 mod value;
@@ -26,7 +28,7 @@ pub(crate) use self::filter::Filter;
 #[cfg(feature = "analytics")]
 pub use self::filter::Filter;
 #[cfg(any(feature = "analytics", feature = "postgres", feature = "sqlite"))]
-pub(crate) use self::stored::limited_value;
+pub(crate) use self::limited_value::limited_value;
 pub(crate) use self::stored::stored_text;
 #[cfg(feature = "postgres")]
 pub(crate) use self::value::DecodeError;

@@ -31,7 +31,6 @@ macro_rules! totals {
 
         impl Totals {
             /// The names of the columns that hold the sums, in the order of [`sums`](Self::sums).
-            #[cfg(any(feature = "postgres", feature = "sqlite"))]
             pub(crate) const SUMS: &'static [&'static str] = &[$(stringify!($name),)+ "cache_savings_nanos"];
 
             /// Returns the sums.
