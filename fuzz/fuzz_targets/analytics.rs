@@ -23,12 +23,25 @@ use tower_tagging_fuzz::control;
 const SECRET: &str = "zzSECRETzz";
 const RANGE: &str = "time_of_generation_min=2020-01-01T00:00:00Z&time_of_generation_max=2040-01-01T00:00:00Z";
 const FILTERS: [&str; 12] = [
-    "metadata", "ai_org_model", "trace_id", "status_code", "cost_min", "cost_max", "total_units_min", "workspace_slug",
-    "api_key_ids", "cache_status", "columns", "time_zone",
+    "metadata",
+    "ai_org_model",
+    "trace_id",
+    "status_code",
+    "cost_min",
+    "cost_max",
+    "total_units_min",
+    "workspace_slug",
+    "api_key_ids",
+    "cache_status",
+    "columns",
+    "time_zone",
 ];
 const PATHS: [&str; 5] = [
-    "/analytics/graphs/requests", "/analytics/graphs/errors/stacks", "/analytics/groups/model",
-    "/analytics/groups/metadata/_user", "/analytics/graphs/feedbacks/scores",
+    "/analytics/graphs/requests",
+    "/analytics/graphs/errors/stacks",
+    "/analytics/groups/model",
+    "/analytics/groups/metadata/_user",
+    "/analytics/graphs/feedbacks/scores",
 ];
 
 static RUNTIME: LazyLock<Runtime> =
