@@ -481,6 +481,8 @@ async fn denied_fields_are_in_no_export() {
         let file = get(&app, path, "").await.text;
         assert_eq!(file.lines().count(), 13);
         assert!(!file.contains("request_url") && !file.contains("_user") && file.contains("tenant_id"));
+        // The URL is not part of another field either.
+        assert!(!file.contains("/v1/") && !file.contains("\"request\""), "{file}");
     }
 }
 

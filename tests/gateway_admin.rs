@@ -538,6 +538,7 @@ fn rejects_invalid_variables_of_the_admin_api() {
         &[("DEMO_HISTORY", "maybe")],
         &[("ADMIN_KEY", "se cret"), ("STORE", "")],
         &[("ADMIN_KEY", "sécret"), ("STORE", "")],
+        &[("ADMIN_KEY", "tooshort"), ("STORE", "")],
         // There is nothing to read.
         &[("ADMIN_KEY", "secret"), ("STORE", "none")],
         &[("ADMIN_KEY", "secret"), ("TAGGING", "off")],

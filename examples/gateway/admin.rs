@@ -16,6 +16,9 @@ use tower_tagging::{
     registry::{ApiKey, Registry},
 };
 
+/// The shortest key of the admin API.
+const MIN_KEY_LENGTH: usize = 16;
+
 /// The organization-wide key of the admin API.
 #[derive(Clone)]
 pub(crate) struct AdminKey {
@@ -27,11 +30,14 @@ pub(crate) struct AdminKey {
 impl AdminKey {
     /// Uses a key from the configuration.
     pub(crate) fn new(text: String) -> Result<Self, String> {
-        if text.bytes().all(|byte| byte.is_ascii_graphic()) {
-            Ok(Self { text, is_generated: false })
-        } else {
-            Err("ADMIN_KEY: expected visible ASCII characters without spaces".to_owned())
+        if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err("ADMIN_KEY: expected visible ASCII characters without spaces".to_owned());
         }
+        // A short key can be guessed, and headers that contain it by chance would not be forwarded.
+        if text.len() < MIN_KEY_LENGTH {
+            return Err(format!("ADMIN_KEY: expected at least {MIN_KEY_LENGTH} characters"));
+        }
+        Ok(Self { text, is_generated: false })
     }
 
     /// Generates a key for this run.

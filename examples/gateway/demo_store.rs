@@ -158,7 +158,7 @@ fn fill(store: &SqliteStore, is_stopped: &AtomicBool) {
     eprintln!("gateway: the demo has {} synthetic requests of the last 30 days", requests.len());
 }
 
-/// Folds the sums of the past days, as the gateway does once per hour.
+/// Folds the sums of the past days, as the gateway does every ten minutes.
 fn fold(store: &SqliteStore) -> Result<(), String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| error.to_string())?;

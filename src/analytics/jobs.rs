@@ -131,7 +131,7 @@ impl Job for FeedbackOfRows {
 
     async fn run(self, session: &mut impl RollupSession) -> Result<FeedbackMap, QueryError> {
         session.begin(Transaction::Snapshot).await?;
-        let map = read_feedback(session).await?;
+        let map = read_feedback(session, &[], &[]).await?;
         session.commit().await?;
         Ok(map)
     }

@@ -1,5 +1,3 @@
-use std::collections::BTreeSet;
-
 use serde_json::{Map, Value, json};
 
 use crate::row::EventRow;
@@ -8,6 +6,7 @@ use super::{
     api_error::ApiError,
     cents::cents,
     log_shape::{shown_trace_id, time_text, total_units, url},
+    restrictions::Restrictions,
 };
 
 /// The fields that an export can contain.
@@ -37,10 +36,10 @@ pub(crate) const FIELDS: &[&str] = &[
 /// Returns the fields that a request names, or all that are allowed.
 ///
 /// # Errors
-/// Returns an error if a field does not exist, or is denied.
-pub(crate) fn requested(names: Option<Vec<String>>, denied: &BTreeSet<String>) -> Result<Vec<&'static str>, ApiError> {
+/// Returns an error if a field does not exist, or shows something that is denied.
+pub(crate) fn requested(names: Option<Vec<String>>, denied: &Restrictions) -> Result<Vec<&'static str>, ApiError> {
     let Some(names) = names.filter(|names| !names.is_empty()) else {
-        return Ok(FIELDS.iter().copied().filter(|field| !denied.contains(*field)).collect());
+        return Ok(FIELDS.iter().copied().filter(|field| !denied.denies_field(field)).collect());
     };
     let field = |name: &String| {
         let field = FIELDS.iter().copied().find(|field| field == name);
@@ -50,7 +49,7 @@ pub(crate) fn requested(names: Option<Vec<String>>, denied: &BTreeSet<String>) -
                 FIELDS.join(", ")
             ))
         })?;
-        if denied.contains(field) {
+        if denied.denies_field(field) {
             Err(ApiError::forbidden(format!("no export contains the field {field}")))
         } else {
             Ok(field)
@@ -67,14 +66,14 @@ pub(crate) fn requested(names: Option<Vec<String>>, denied: &BTreeSet<String>) -
 }
 
 /// Returns a line of an export. Denied tags are left out. Unknown values are `null`.
-pub(crate) fn line(row: &EventRow, fields: &[&'static str], denied: &BTreeSet<String>) -> String {
+pub(crate) fn line(row: &EventRow, fields: &[&'static str], denied: &Restrictions) -> String {
     let members = fields.iter().map(|field| ((*field).to_owned(), value(row, field, denied)));
     let mut line = Value::Object(members.collect()).to_string();
     line.push('\n');
     line
 }
 
-fn value(row: &EventRow, field: &str, denied: &BTreeSet<String>) -> Value {
+fn value(row: &EventRow, field: &str, denied: &Restrictions) -> Value {
     match field {
         "id" => json!(row.id.to_string()),
         "trace_id" => json!(shown_trace_id(row)),
@@ -94,7 +93,7 @@ fn value(row: &EventRow, field: &str, denied: &BTreeSet<String>) -> Value {
         "response_time" => json!(row.response_time_ms),
         "response_status_code" => json!(row.status_code),
         "metadata" => {
-            let allowed = row.raw_metadata.iter().filter(|(key, _)| !denied.contains(&format!("metadata.{key}")));
+            let allowed = row.raw_metadata.iter().filter(|(key, _)| !denied.denies_key(key));
             Value::Object(allowed.map(|(key, value)| (key.to_owned(), json!(value))).collect::<Map<_, _>>())
         }
         // There are no modes, configs, and prompts.

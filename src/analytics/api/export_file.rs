@@ -15,6 +15,7 @@ use super::{
     export_fields,
     export_job::{ExportJob, ExportState},
     exports::Exports,
+    restrictions::Restrictions,
     state::{ApiState, Shared},
 };
 
@@ -96,6 +97,7 @@ pub(super) fn body(api: &ApiState, job: ExportJob) -> Body {
 }
 
 fn lines(rows: &[EventRow], job: &ExportJob, shared: &Shared) -> Bytes {
-    let lines = rows.iter().map(|row| export_fields::line(row, &job.definition.fields, &shared.denied_fields));
+    let restrictions = Restrictions::of(&shared.denied_fields);
+    let lines = rows.iter().map(|row| export_fields::line(row, &job.definition.fields, &restrictions));
     lines.collect::<String>().into()
 }

@@ -12,6 +12,7 @@ use super::{
     export_fields::requested,
     export_job::{ExportDefinition, MAX_ROWS},
     parameters::{Parameters, check_text},
+    restrictions::Restrictions,
     selection::{SELECTION, Selection, workspace_of},
     state::ApiState,
 };
@@ -56,7 +57,7 @@ impl ExportForm {
         }
         let fields = match (self.requested_data, old) {
             (None, Some(old)) => old.fields.clone(),
-            (names, _) => requested(names, &api.shared.denied_fields)?,
+            (names, _) => requested(names, &Restrictions::of(&api.shared.denied_fields))?,
         };
 
         let parameters = parameters(&filters)?;

@@ -15,6 +15,7 @@ const COLUMNS_OF: &[(&str, &[&str])] = &[
     ("ai_model", &["model", "request_model", "response_model"]),
     ("req_units", &["input_tokens"]),
     ("res_units", &["output_tokens"]),
+    ("total_units", &["input_tokens", "output_tokens"]),
     ("request_url", &["request_path", "route", "host"]),
     ("cost", &["total_cost_nanos", "input_cost_nanos", "output_cost_nanos", "cost_lines", "cache_savings_nanos"]),
     ("response_time", &["response_time_ms"]),
@@ -102,8 +103,19 @@ impl Restrictions {
     /// # Errors
     /// Returns the status 403 if the tag is denied.
     pub(super) fn check_key(&self, key: &str) -> Result<(), ApiError> {
-        let is_denied = self.has_column(ALL_TAGS) || self.keys.iter().any(|denied| denied.eq_ignore_ascii_case(key));
+        let is_denied = self.has_column(ALL_TAGS) || self.denies_key(key);
         if is_denied { Err(ApiError::forbidden(format!("no export contains the tag {key}"))) } else { Ok(()) }
+    }
+
+    /// Returns `true` if a field of Portkey's exports shows a denied column.
+    pub(super) fn denies_field(&self, field: &str) -> bool {
+        let columns = COLUMNS_OF.iter().filter(|(name, _)| *name == field).flat_map(|(_, columns)| columns.iter());
+        columns.into_iter().any(|column| self.has_column(column))
+    }
+
+    /// Returns `true` if the tag with a key is denied.
+    pub(super) fn denies_key(&self, key: &str) -> bool {
+        self.keys.iter().any(|denied| denied.eq_ignore_ascii_case(key))
     }
 
     /// Checks the columns of FOCUS files, which are fixed.

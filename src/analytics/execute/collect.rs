@@ -31,7 +31,6 @@ impl Collect {
         &self,
         row: &EventRow,
         totals: &Totals,
-        feedback: &FeedbackMap,
         cuts: &[u64],
         into: &mut Collected,
     ) -> Result<(), QueryError> {
@@ -39,18 +38,28 @@ impl Collect {
         if !self.filters.iter().all(|filter| filter.matches(row)) {
             return Ok(());
         }
-        let key: GroupKey = self
-            .dimensions
-            .iter()
-            .map(|dimension| dimension.value(row).map(|value| limited_value(&value).into_owned()))
-            .collect();
+        let key = self.key(row);
         if !self.includes(&key) {
             return Ok(());
         }
-        if let Some(more) = feedback.of(row) {
-            into.feedback.entry(key.clone()).or_default().entry(part).or_default().add(&more);
-        }
         into.add(key, part, totals)
+    }
+
+    /// Adds the feedback on the requests in the range that meet the conditions.
+    pub(crate) fn add_feedback(&self, feedback: &FeedbackMap, cuts: &[u64], into: &mut Collected) {
+        for (row, more) in feedback.requests() {
+            let part = part_of(cuts, micros_since_1970(row.requested_at));
+            let Some(part) = part.filter(|_| self.filters.iter().all(|filter| filter.matches(row))) else { continue };
+            let key = self.key(row);
+            if self.includes(&key) {
+                into.feedback.entry(key).or_default().entry(part).or_default().add(&more);
+            }
+        }
+    }
+
+    fn key(&self, row: &EventRow) -> GroupKey {
+        let value = |dimension: &Dimension| dimension.value(row).map(|value| limited_value(&value).into_owned());
+        self.dimensions.iter().map(value).collect()
     }
 
     /// Returns `true` if a group is collected. The dimensions of a group may be followed by others.

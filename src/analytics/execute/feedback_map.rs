@@ -11,7 +11,7 @@ use crate::{analytics::FeedbackTotals, row::EventRow, store::Feedback};
 pub(crate) struct FeedbackMap {
     /// Entries that belong to no request yet, by trace id. Entries that do leave an empty list.
     waiting: HashMap<String, Vec<Feedback>>,
-    by_row: HashMap<Uuid, Vec<Feedback>>,
+    by_row: HashMap<Uuid, (EventRow, Vec<Feedback>)>,
 }
 
 impl FeedbackMap {
@@ -38,25 +38,27 @@ impl FeedbackMap {
                 |feedback: &mut Feedback| feedback.workspace.is_none() || feedback.workspace == row.workspace;
             let assigned: Vec<Feedback> = waiting.extract_if(.., is_of_row).collect();
             if !assigned.is_empty() {
-                self.by_row.entry(row.id).or_default().extend(assigned);
+                self.by_row.entry(row.id).or_insert_with(|| (row.clone(), Vec::new())).1.extend(assigned);
             }
         }
     }
 
-    /// Returns the sums of the feedback on a request. `None` if there is none.
-    pub(crate) fn of(&self, row: &EventRow) -> Option<FeedbackTotals> {
-        let mut totals = FeedbackTotals { requests: 1, ..FeedbackTotals::default() };
-        for feedback in self.by_row.get(&row.id)? {
-            totals.entries += 1;
-            totals.weighted_micros += i64::from(feedback.value) * i64::from(feedback.weight_micros);
-        }
-        Some(totals)
+    /// Returns the requests with feedback, and the sums of the feedback.
+    pub(crate) fn requests(&self) -> impl Iterator<Item = (&EventRow, FeedbackTotals)> {
+        self.by_row.values().map(|(row, feedback)| {
+            let mut totals = FeedbackTotals { requests: 1, ..FeedbackTotals::default() };
+            for feedback in feedback {
+                totals.entries += 1;
+                totals.weighted_micros += i64::from(feedback.value) * i64::from(feedback.weight_micros);
+            }
+            (row, totals)
+        })
     }
 
     /// Counts the entries on some requests by their value.
     pub(crate) fn scores(&self, rows: &HashSet<Uuid>) -> BTreeMap<i8, u64> {
         let mut scores = BTreeMap::new();
-        let entries = self.by_row.iter().filter(|(id, _)| rows.contains(id)).flat_map(|(_, entries)| entries);
+        let entries = self.by_row.iter().filter(|(id, _)| rows.contains(id)).flat_map(|(_, (_, entries))| entries);
         for feedback in entries {
             *scores.entry(feedback.value).or_default() += 1;
         }

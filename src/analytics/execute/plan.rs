@@ -63,19 +63,12 @@ pub(super) struct Bounds {
 }
 
 /// Plans the collects of a query.
-pub(super) fn plan(
-    state: &RollupState,
-    bounds: Bounds,
-    collects: &[Collect],
-    cuts: &[u64],
-    has_feedback: bool,
-    reads_edges: bool,
-) -> Plan {
+pub(super) fn plan(state: &RollupState, bounds: Bounds, collects: &[Collect], cuts: &[u64], reads_edges: bool) -> Plan {
     let subjects = collects.iter().map(|collect| {
         let subject = state.find(&needed(collect)?)?;
         subject.is_ready().then(|| subject.clone())
     });
-    let subjects: Option<Vec<Subject>> = if has_feedback { None } else { subjects.collect() };
+    let subjects: Option<Vec<Subject>> = subjects.collect();
     subjects
         .and_then(|subjects| plan_sums(state, bounds, subjects, cuts, reads_edges))
         .unwrap_or_else(|| plan_rows(state, bounds, cuts))

@@ -61,7 +61,7 @@ pub(crate) async fn run(
     if found.is_none() && plan.subjects.is_some() {
         // There are more rows at the edges than a query may read, so the range is cut at buckets.
         let collects = run.all_collects();
-        plan = plan_of(&state, run.bounds, &collects, &assembly.cuts(), assembly.needs_feedback(), false);
+        plan = plan_of(&state, run.bounds, &collects, &assembly.cuts(), false);
         found = if plan.subjects.is_some() { run.read_sums(&plan).await? } else { None };
     }
     let (total, page, plan) = match found {
@@ -129,10 +129,15 @@ async fn prepare<'a, S: RollupSession>(
     // Sums may be of later requests than the last row, if rows were deleted.
     let end = last.unwrap_or(0).max(state.rows_from).max(now) + 1;
     let bounds = Bounds { first: first.unwrap_or(now), end };
-    let feedback = if assembly.needs_feedback() { read_feedback(session).await? } else { FeedbackMap::default() };
-    let run = Run { session, assembly, bounds, limits, rows_read: 0, feedback };
+    let feedback = FeedbackMap::default();
+    let mut run = Run { session, assembly, bounds, limits, rows_read: 0, feedback };
     let cuts = assembly.cuts();
-    let mut plan = plan_of(&state, bounds, &run.all_collects(), &cuts, assembly.needs_feedback(), true);
+    if assembly.needs_feedback() {
+        let collects = run.all_collects();
+        let dimensions: Vec<Dimension> = collects.into_iter().flat_map(|collect| collect.dimensions).collect();
+        run.feedback = read_feedback(run.session, assembly.filters(), &dimensions).await?;
+    }
+    let mut plan = plan_of(&state, bounds, &run.all_collects(), &cuts, true);
     if plan.grain != Grain::Instant
         && let Some(base) = state.base()
         && cuts.first().is_some_and(|first| *first >= state.rows_from)
@@ -145,11 +150,20 @@ async fn prepare<'a, S: RollupSession>(
 }
 
 /// Reads the feedback and the requests that it counts for.
-pub(crate) async fn read_feedback(session: &mut impl RollupSession) -> Result<FeedbackMap, QueryError> {
+///
+/// The requests have the columns that conditions and dimensions need.
+pub(crate) async fn read_feedback(
+    session: &mut impl RollupSession,
+    filters: &[Filter],
+    dimensions: &[Dimension],
+) -> Result<FeedbackMap, QueryError> {
     let mut map = FeedbackMap::new(session.feedback().await?);
     for ids in map.traces().chunks(TRACES_PER_READ) {
         let filter = Filter::Trace(ids.to_vec());
-        let mut read = RowRead::sums((0, LAST_MICRO + 1), std::slice::from_ref(&filter), []);
+        let needed = filters.iter().chain([&filter]).cloned().collect::<Vec<_>>();
+        let mut read = RowRead::sums((0, LAST_MICRO + 1), &needed, dimensions);
+        // The first request of a trace is looked for among all of its requests.
+        read.filters = vec![filter];
         read.add_columns(&["id", "workspace"]);
         read.is_newest_first = false;
         session
@@ -283,6 +297,7 @@ impl<S: RollupSession> Run<'_, S> {
                 return Ok(None);
             }
         }
+        collect.add_feedback(&self.feedback, &cuts, &mut collected);
         Ok(Some(collected))
     }
 
@@ -302,6 +317,9 @@ impl<S: RollupSession> Run<'_, S> {
             for start in &mut plan.cuts {
                 *start = (*start).max(cut);
             }
+        }
+        for (collect, into) in collects.iter().zip(&mut collected) {
+            collect.add_feedback(&self.feedback, &plan.cuts, into);
         }
         let mut collected = collected.into_iter();
         let mut sums = |count: usize| Sums {
@@ -329,18 +347,15 @@ impl<S: RollupSession> Run<'_, S> {
         totals: impl Fn(&EventRow) -> Totals + Send + Sync,
     ) -> Result<Option<u64>, QueryError> {
         let dimensions = collects.iter().flat_map(|collect| &collect.dimensions);
-        let mut read = RowRead::sums(range, self.assembly.filters(), dimensions);
-        if self.assembly.needs_feedback() {
-            read.add_columns(&["id"]);
-        }
-        let (feedback, limits, started) = (&self.feedback, self.limits, Instant::now());
+        let read = RowRead::sums(range, self.assembly.filters(), dimensions);
+        let (limits, started) = (self.limits, Instant::now());
         let mut failure = None;
         let mut count = 0;
         let mut cut = None;
         let mut add = |row: &EventRow| {
             let totals = totals(row);
             let pairs = collects.iter().zip(into.iter_mut());
-            pairs.map(|(collect, into)| collect.add_row(row, &totals, feedback, cuts, into)).find_map(Result::err)
+            pairs.map(|(collect, into)| collect.add_row(row, &totals, cuts, into)).find_map(Result::err)
         };
         // Rows of the same microsecond are added together, so that a limit never separates them.
         let mut waiting: Vec<EventRow> = Vec::new();

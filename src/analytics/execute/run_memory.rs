@@ -28,8 +28,11 @@ pub(crate) fn run_memory(
         for row in rows {
             let totals = Totals::of(row);
             for (collect, into) in collects.iter().zip(&mut collected) {
-                collect.add_row(row, &totals, &feedback, &cuts, into)?;
+                collect.add_row(row, &totals, &cuts, into)?;
             }
+        }
+        for (collect, into) in collects.iter().zip(&mut collected) {
+            collect.add_feedback(&feedback, &cuts, into);
         }
         let mut collected = collected.into_iter();
         Ok(Sums { sums: collected.next().unwrap_or_default(), extras: collected.collect() })

@@ -1,7 +1,7 @@
 use axum::Json;
 
 use crate::{
-    analytics::{Answer, Bucket, Cell, Filter, Group, Measure, Query},
+    analytics::{Answer, Bucket, Cell, Group, Measure, Query},
     row::Field,
 };
 
@@ -46,16 +46,16 @@ pub(crate) async fn stacks(view: View) -> Result<Json<ErrorStacksGraph>, ApiErro
 
 pub(crate) async fn status_codes(view: View) -> Result<Json<ErrorStatusGraph>, ApiError> {
     let answer = view.run(&by_status(&view)).await?;
-    let codes = answer.groups.iter().filter(|group| status(group).is_some()).count() as u64;
-    let point = |group: &Group| ErrorStatusPoint { status_code: status(group), count: group.cell.totals.errors };
+    let failed: Vec<&Group> = answer.groups.iter().filter(|group| group.cell.totals.errors > 0).collect();
+    let codes = failed.iter().filter(|group| status(group).is_some()).count() as u64;
+    let point = |group: &&Group| ErrorStatusPoint { status_code: status(group), count: group.cell.totals.errors };
     let summary = ErrorStatusSummary { total_errors: answer.total.totals.errors, unique_error_codes: codes };
-    Ok(Json(ErrorStatusGraph::new(summary, answer.groups.iter().map(point).collect())))
+    Ok(Json(ErrorStatusGraph::new(summary, failed.iter().map(point).collect())))
 }
 
-/// Returns a query for errors by status.
+/// Returns a query for errors by status. Its groups without errors are left out, because sums by status need no condition.
 fn by_status(view: &View) -> Query {
-    let errors = view.query().filter(Filter::is(Field::IsError, "true"));
-    errors.group_by(Field::Status).measure(Measure::Errors).limit(Query::MAX_LIMIT)
+    view.query().group_by(Field::Status).measure(Measure::Errors).limit(Query::MAX_LIMIT)
 }
 
 fn status(group: &Group) -> Option<u16> {
