@@ -153,3 +153,36 @@ async fn a_late_request_does_not_hide_the_sums_of_deleted_rows() {
     store.writer().write(&[event(START, &[("team", "a")], 1, "h")]).unwrap();
     assert_eq!(sums(&analytics, &by("team", whole()), &Grant::everything()).await, (11, 11));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_retention_that_deletes_nothing_leaves_answers_exact() {
+    let (_folder, store) = open("nothing-deleted");
+    store.writer().write(&[event(START, &[("shop", "a")], 1, "h")]).unwrap();
+    let store = Analytics::new(store);
+    let retention = Retention::forever().rows(Duration::from_secs(90 * DAY));
+    store.maintain(time(START + 80 * DAY), retention).await.unwrap();
+    assert_eq!(sums(&store, &by("shop", whole()), &Grant::everything()).await, (1, 1));
+}
+
+/// Only the days whose rows were deleted move to full hours in UTC.
+#[tokio::test(flavor = "multi_thread")]
+async fn days_with_rows_stay_exact_in_zones_with_half_hours() {
+    let (_folder, store) = open("half-hours");
+    let batch: Vec<_> = (0..40 * 48).map(|n| event(START + n * 1_800, &[("team", "a")], 1, "h")).collect();
+    store.writer().write(&batch).unwrap();
+    let store = Analytics::new(store);
+    let retention = Retention::forever().rows(Duration::from_secs(20 * DAY));
+    store.maintain(time(START + 40 * DAY), retention).await.unwrap();
+    let range = TimeRange::parse("2026-03-30T00:00:00+05:30", "2026-05-04T00:00:00+05:30", "Asia/Kolkata").unwrap();
+    let answer = store.run(&by("team", range).bucket(Bucket::Day), &Grant::everything()).await.unwrap();
+    assert!(!answer.basis.is_exact, "{:?}", answer.basis);
+    assert_eq!(answer.groups[0].series, answer.series);
+    let kept_from = Timestamp::from_second((START + 20 * DAY).try_into().unwrap()).unwrap();
+    for (start, day) in answer.buckets.iter().zip(&answer.series).skip(1) {
+        let has_rows = *start > kept_from;
+        assert_eq!(start.to_string().ends_with("T18:30:00Z"), has_rows, "{start}");
+        assert!(!has_rows || day.totals.requests == 48, "{start}: {}", day.totals.requests);
+    }
+    let days: u64 = answer.series.iter().map(|day| day.totals.requests).sum();
+    assert_eq!(days, answer.total.totals.requests);
+}

@@ -8,7 +8,7 @@ use crate::{
 
 use super::{
     EventRow,
-    stored::{stored_count, stored_metadata, stored_millis, stored_text, stored_time_after},
+    stored::{stored_count, stored_metadata, stored_millis, stored_text, stored_time_after, stored_tokens},
 };
 
 /// Flattens an event. `indexed_metadata` stays empty, because only stores have activated keys.
@@ -121,13 +121,13 @@ fn set_call(row: &mut EventRow, call: &LlmCall) {
 }
 
 fn stored_line(line: &CostLine) -> CostLine {
-    CostLine { quantity: stored_count(line.quantity), ..*line }
+    CostLine { quantity: stored_tokens(line.quantity), ..*line }
 }
 
 fn set_usage(row: &mut EventRow, call: &LlmCall) {
     row.usage_status = Some(call.usage_status().as_str().to_owned());
     for (unit, count) in call.usage().into_iter().flat_map(Usage::iter) {
-        let count = stored_count(count);
+        let count = stored_tokens(count);
         match unit {
             Unit::InputTokens => row.input_tokens = Some(count),
             Unit::OutputTokens => row.output_tokens = Some(count),

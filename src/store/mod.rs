@@ -63,7 +63,7 @@
 //!
 #![doc = include_str!("../docs/columns.md")]
 //!
-//! Every value fits both databases. Numbers that a column cannot hold become the largest one that it can, times outside
+//! Every value fits both databases. Numbers that a column cannot hold become the largest one that it can, of each kind of usage at most 10¹² are stored, times outside
 //! of the years 1970 to 9999 become the nearest one within, a cost is at most 1,000,000 US dollars, and NUL, which Postgres
 //! cannot store, becomes `U+FFFD`.
 //!

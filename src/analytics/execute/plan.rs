@@ -108,8 +108,11 @@ fn plan_sums(
     ];
     // Parts that are finer than the grain become empty. The rows are better then, if they are left.
     let has_rows = plan.cuts.first().is_some_and(|first| *first >= state.rows_from);
-    for (grain, tier) in grains {
-        let cuts = tier.map_or_else(|| exact.clone(), |tier| rounded(&exact, tier));
+    // At first, only what lies before the rows is rounded.
+    let partly = grains.iter().map(|(grain, tier)| (*grain, tier.map(|tier| (tier, ceiling(state.rows_from, tier)))));
+    let wholly = grains.iter().map(|(grain, tier)| (*grain, tier.map(|tier| (tier, u64::MAX))));
+    for (grain, tier) in partly.chain(wholly) {
+        let cuts = tier.map_or_else(|| exact.clone(), |(tier, before)| rounded(&exact, tier, before));
         let is_distinct = !has_rows || cuts == exact || cuts.windows(2).all(|ends| ends.first() < ends.last());
         let is_covered = |subject: &Subject| is_affordable(state, bounds, subject, &cuts, reads_edges);
         if is_distinct && subjects.iter().all(is_covered) {
@@ -137,16 +140,26 @@ fn is_affordable(state: &RollupState, bounds: Bounds, subject: &Subject, cuts: &
         && cover.edges.first().is_none_or(|(from, _)| *from >= state.rows_from)
 }
 
-/// Rounds cuts down to buckets in UTC, and the end of the range up.
-fn rounded(cuts: &[u64], tier: Tier) -> Vec<u64> {
-    let down = |micros: u64| quarter_start(tier.start(tier.bucket(quarter_of(micros))));
-    let mut rounded: Vec<u64> = cuts.iter().map(|cut| down(*cut)).collect();
-    if let (Some(last), Some(exact)) = (rounded.last_mut(), cuts.last())
-        && *last < *exact
-    {
-        *last += quarter_start(tier.quarters());
-    }
-    rounded
+/// Returns the start of the bucket in UTC that a time lies in.
+fn floor(micros: u64, tier: Tier) -> u64 {
+    quarter_start(tier.start(tier.bucket(quarter_of(micros))))
+}
+
+/// Returns the first start of a bucket in UTC at or after a time.
+fn ceiling(micros: u64, tier: Tier) -> u64 {
+    let floor = floor(micros, tier);
+    if floor < micros { floor + quarter_start(tier.quarters()) } else { floor }
+}
+
+/// Rounds the cuts before a time down to buckets in UTC, and the end of the range up.
+fn rounded(cuts: &[u64], tier: Tier, before: u64) -> Vec<u64> {
+    let last = cuts.len().saturating_sub(1);
+    let round = |(at, cut): (usize, &u64)| match *cut {
+        cut if cut >= before => cut,
+        cut if at == last => ceiling(cut, tier),
+        cut => floor(cut, tier),
+    };
+    cuts.iter().enumerate().map(round).collect()
 }
 
 impl Plan {

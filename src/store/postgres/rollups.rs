@@ -1,6 +1,11 @@
 //! The tables of sums.
 
-use std::{collections::HashMap, fmt::Write as _, sync::LazyLock};
+use std::{
+    collections::HashMap,
+    fmt::Write as _,
+    sync::LazyLock,
+    time::{Duration, SystemTime},
+};
 
 use tokio_postgres::{Client, Error, Row, types::ToSql};
 
@@ -140,13 +145,15 @@ fn subject(row: &Row) -> Result<Subject, Error> {
     })
 }
 
-/// Keeps the time from which no rows were deleted. No sums are computed from rows meanwhile.
+/// Keeps the time from which no rows are deleted, if there are rows before it. No sums are computed from rows meanwhile.
 pub(super) async fn raise_rows_from(session: &mut Session, micros: u64) -> Result<(), Error> {
     let step = session.client.transaction().await?;
     step.execute("SELECT pg_advisory_xact_lock($1)", &[&ACTIVATION_LOCK]).await?;
-    let statement = "INSERT INTO tagging_state AS stored (name, value) VALUES ('rows_from', $1)
+    let statement = "INSERT INTO tagging_state AS stored (name, value) SELECT 'rows_from', $1
+         WHERE EXISTS (SELECT FROM tagging_events WHERE requested_at < $2)
          ON CONFLICT (name) DO UPDATE SET value = greatest(stored.value, excluded.value)";
-    step.execute(statement, &[&i64::try_from(micros).unwrap_or(i64::MAX)]).await?;
+    let time = SystemTime::UNIX_EPOCH + Duration::from_micros(micros);
+    step.execute(statement, &[&i64::try_from(micros).unwrap_or(i64::MAX), &time]).await?;
     step.commit().await
 }
 

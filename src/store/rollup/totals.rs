@@ -4,17 +4,13 @@ use crate::{row::EventRow, time::micros_since_1970};
 
 use super::Histogram;
 
-/// The tokens of one request that are added to a sum. Larger counts are errors, and would overflow the columns.
-const MAX_TOKENS: u64 = 1_000_000_000_000;
-
 /// Declares [`Totals`] from the list of its sums.
 macro_rules! totals {
     ($($(#[doc = $doc:literal])+ $name:ident,)+) => {
         /// Sums over a set of requests.
         ///
         /// All sums are integers, so their order changes nothing. Unknown values add nothing: compare
-        /// [`llm_calls`](Self::llm_calls) with [`priced`](Self::priced) to see how much of the cost is known. Of a single
-        /// request, at most 10¹² tokens of each kind are counted.
+        /// [`llm_calls`](Self::llm_calls) with [`priced`](Self::priced) to see how much of the cost is known.
         #[derive(Clone, Debug, Default, PartialEq, Eq)]
         #[non_exhaustive]
         pub struct Totals {
@@ -108,7 +104,7 @@ impl Totals {
     /// Returns the sums of a single request.
     pub fn of(row: &EventRow) -> Self {
         let time = micros_since_1970(row.requested_at);
-        let tokens = |count: Option<u64>| count.unwrap_or(0).min(MAX_TOKENS);
+        let tokens = |count: Option<u64>| count.unwrap_or(0);
         let status = row.cost_status.as_deref();
         let is_llm_call = row.usage_status.is_some();
         let mut totals = Self {

@@ -264,9 +264,12 @@ fn delete_before(db: &Connection, time: SystemTime) -> rusqlite::Result<u64> {
         "DELETE FROM tagging_events WHERE rowid IN
              (SELECT rowid FROM tagging_events WHERE requested_at < ?1 ORDER BY requested_at LIMIT ?2)",
     )?;
-    let time = whole_micros(time);
-    rollups::raise_rows_from(db, micros_since_1970(time))?;
-    let time = time_text(time);
+    let micros = micros_since_1970(time);
+    let time = time_text(whole_micros(time));
+    let has_older = "SELECT EXISTS (SELECT 1 FROM tagging_events WHERE requested_at < ?1)";
+    if db.query_row(has_older, [&time], |row| row.get(0))? {
+        rollups::raise_rows_from(db, micros)?;
+    }
     let mut total = 0;
     loop {
         let start = Instant::now();

@@ -11,5 +11,6 @@ fn events_are_stored() {
     let layer = tagging().sink(store.sink()).build().unwrap();
     serve(&layer, request());
     wait_for(&layer.delivery());
-    assert_eq!(store.list_keys().unwrap().len(), 3, "_user, feature, and handled");
+    let keys = store.list_keys().unwrap();
+    assert_eq!(keys.iter().filter(|key| key.requests > 0).count(), 3, "_user, feature, and handled");
 }
