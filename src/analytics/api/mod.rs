@@ -48,6 +48,8 @@
 //! - Days, weeks, and months begin at midnight in the time zone that the request names, or else that of [`Api::zone`].
 //! - `trace_id` is the client's own trace id if it sent one. A filter by `trace_id` matches either id.
 //! - Times without requests are part of each series.
+//! - Without a range, `GET /traces/{id}` covers all times, and `GET /sessions/{key}/{value}` the last 30 days.
+//! - Groups of Portkey's endpoints leave out the requests without a value. `POST /query` has a group `null` for them.
 //! - There is no response cache, and there are no retries, fallbacks, configs, and prompts. Their graphs and columns have the
 //!   value 0, filters by them match nothing, and groups by them are empty. The caches of providers for prompts are measures
 //!   of `POST /query`.
