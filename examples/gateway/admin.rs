@@ -105,7 +105,7 @@ fn api(admin: Admin) -> Result<Router, QueryError> {
         api = api.zone(&zone)?;
     }
     let unknown = async || {
-        let body = json!({"success": false, "data": {"message": "there is no such path", "errorCode": "AB02"}});
+        let body = json!({"success": false, "data": {"message": "path not found", "errorCode": "AB02"}});
         (StatusCode::NOT_FOUND, Json(body))
     };
     Ok(Router::new().nest("/v1", api.into_router()).fallback(unknown))

@@ -4,6 +4,8 @@ use std::fmt::Write as _;
 
 use crate::row::{Dimension, Field, Filter, Number};
 
+use super::rollup::RowRead;
+
 /// A value that is bound to a statement.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Param {
@@ -42,6 +44,25 @@ pub(super) struct Conditions {
 }
 
 impl Conditions {
+    /// Returns the conditions of rows to read.
+    pub(super) fn of_rows(dialect: &dyn Dialect, read: &RowRead) -> Self {
+        let mut conditions = Self::default();
+        for (operator, micros) in [(">=", read.from), ("<", read.to)] {
+            let time = conditions.bind(dialect, Param::Time(micros));
+            conditions.and(&format!("requested_at {operator} {time}"));
+        }
+        for filter in &read.filters {
+            conditions.filter(dialect, filter);
+        }
+        if let Some((micros, id)) = read.after {
+            let operator = if read.is_newest_first { "<" } else { ">" };
+            let time = conditions.bind(dialect, Param::Time(micros));
+            let id = conditions.bind(dialect, Param::Id(id));
+            conditions.and(&format!("(requested_at, id) {operator} ({time}, {id})"));
+        }
+        conditions
+    }
+
     /// Returns the clause, with the keyword. Empty without conditions.
     pub(super) fn clause(&self) -> String {
         if self.sql.is_empty() { String::new() } else { format!("WHERE {}", self.sql) }

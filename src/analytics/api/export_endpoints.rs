@@ -188,7 +188,7 @@ pub(crate) async fn file(State(api): State<ApiState>, Path(id): Path<String>, ur
     let id = id.filter(|_| seconds(SystemTime::now()) < until);
     let id = id.ok_or_else(|| ApiError::forbidden("the link is not valid, or has expired"))?;
     let job = api.shared.exports.job(id).filter(|job| job.state == ExportState::Success);
-    let job = job.ok_or_else(|| ApiError::not_found("there is no such export"))?;
+    let job = job.ok_or_else(|| ApiError::not_found("export not found"))?;
     let name = format!("attachment; filename=\"logs-{id}.jsonl\"");
     let mut response = export_file::body(&api, job).into_response();
     let headers = response.headers_mut();

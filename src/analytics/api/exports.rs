@@ -104,7 +104,7 @@ impl Exports {
 }
 
 fn missing() -> ApiError {
-    ApiError::not_found("there is no such export")
+    ApiError::not_found("export not found")
 }
 
 fn full() -> ApiError {

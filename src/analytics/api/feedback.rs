@@ -116,7 +116,7 @@ async fn change(
     };
     let is_own = |feedback: &Feedback| caller.sees_everything() || feedback.workspace.as_deref() == workspace;
     let feedback = found.filter(is_own);
-    let mut feedback = feedback.ok_or_else(|| ApiError::not_found("there is no such feedback"))?;
+    let mut feedback = feedback.ok_or_else(|| ApiError::not_found("feedback not found"))?;
     feedback.value = value;
     form.change(&mut feedback)?;
     let id = feedback.id;

@@ -75,6 +75,6 @@ pub(crate) async fn read(
         Ok(id) => api.analytics.row(id, &caller.grant).await?,
         Err(_) => None,
     };
-    let row = row.ok_or_else(|| ApiError::not_found("there is no such log"))?;
+    let row = row.ok_or_else(|| ApiError::not_found("log not found"))?;
     Ok(Json(LogDetails::of(&row)))
 }

@@ -50,11 +50,11 @@
 //! - Times without requests are part of each series.
 //! - Without a range, `GET /traces/{id}` covers all times, and `GET /sessions/{key}/{value}` the last 30 days.
 //! - Groups of Portkey's endpoints leave out the requests without a value. `POST /query` has a group `null` for them.
-//! - There is no response cache, and there are no retries, fallbacks, configs, and prompts. Their graphs and columns have the
+//! - This crate has no response cache, retries, fallbacks, configs, or prompts. Their graphs and columns have the
 //!   value 0, filters by them match nothing, and groups by them are empty. The caches of providers for prompts are measures
 //!   of `POST /query`.
 //! - `POST /query` answers with CSV if `accept` is `text/csv`.
-//! - Parameters that an endpoint does not have are errors, so that no filter is silently ignored.
+//! - Unknown parameters are errors. Endpoints ignore the paging and grouping parameters that do not apply to them.
 //!
 //! # Errors
 //!
@@ -65,7 +65,7 @@
 //! | 400 | `AB01` | a parameter or the body is missing or not valid |
 //! | 401 | `AB05` | there is no valid key |
 //! | 403 | `AB03` | the key does not have the permission |
-//! | 404 | `AB02` | there is no such endpoint or thing, or the caller may not see it |
+//! | 404 | `AB02` | the endpoint or the object does not exist, or the caller may not see it |
 //! | 409 | `AB07` | the state of an export does not allow it |
 //! | 429 | `AB06` | there are too many exports |
 //! | 500, 504 | `AB04` | the server failed, or took too long |

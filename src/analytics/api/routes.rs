@@ -35,7 +35,7 @@ pub(crate) fn routes() -> Router<ApiState> {
         .route("/query", post(queries::query))
         .route("/query/explain", post(queries::explain))
         .route("/openapi.json", get(openapi::document))
-        .fallback(|| async { ApiError::not_found("there is no such endpoint") })
+        .fallback(|| async { ApiError::not_found("endpoint not found") })
         .method_not_allowed_fallback(|| async { ApiError::of_status(StatusCode::METHOD_NOT_ALLOWED) })
 }
 

@@ -33,7 +33,7 @@ pub(crate) async fn trace(
     let (from, to) = times(&uri)?;
     let range = TimeRange::new(from.unwrap_or(Timestamp::UNIX_EPOCH), to.unwrap_or(Timestamp::MAX))?;
     let view = TraceView::of_trace(&api.analytics, id, range, &caller.grant).await?;
-    found(view, "there is no such trace")
+    found(view, "trace not found")
 }
 
 /// Answers `GET /sessions/{key}/{value}`: the requests with a tag.
@@ -50,7 +50,7 @@ pub(crate) async fn session(
     let to = to.unwrap_or_else(Timestamp::now);
     let from = from.or_else(|| to.checked_sub(SESSION_RANGE).ok()).unwrap_or(Timestamp::MIN);
     let view = TraceView::of_tag(&api.analytics, &key, value, TimeRange::new(from, to)?, &caller.grant).await?;
-    found(view, "there are no requests with this tag in the range")
+    found(view, "no requests have this tag in the range")
 }
 
 fn found(view: TraceView, message: &str) -> Result<Json<TraceView>, ApiError> {

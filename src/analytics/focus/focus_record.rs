@@ -1,7 +1,7 @@
 use jiff::civil::Date;
 use serde_json::{Map, Value, json};
 
-use crate::usage::Money;
+use crate::{analytics::export::csv_text, usage::Money};
 
 use super::{
     focus_group::{FocusGroup, FocusSums},
@@ -126,7 +126,7 @@ fn decimal(number: String) -> String {
 
 /// Prevents a spreadsheet from taking a text as a formula.
 fn guarded(text: &str) -> String {
-    if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{text}") } else { text.to_owned() }
+    csv_text(text).into_owned()
 }
 
 #[cfg(test)]

@@ -53,20 +53,7 @@ impl PostgresSession {
 
     async fn try_rows(&self, read: &RowRead, on_row: &mut OnRow<'_>) -> Result<(), Failure> {
         let dialect = PostgresDialect { indexed: keys::indexed(&self.session).await? };
-        let mut conditions = Conditions::default();
-        for (operator, micros) in [(">=", read.from), ("<", read.to)] {
-            let time = conditions.bind(&dialect, Param::Time(micros));
-            conditions.and(&format!("requested_at {operator} {time}"));
-        }
-        for filter in &read.filters {
-            conditions.filter(&dialect, filter);
-        }
-        let (operator, order) = if read.is_newest_first { ("<", "DESC") } else { (">", "ASC") };
-        if let Some((micros, id)) = read.after {
-            let time = conditions.bind(&dialect, Param::Time(micros));
-            let id = conditions.bind(&dialect, Param::Id(id));
-            conditions.and(&format!("(requested_at, id) {operator} ({time}, {id})"));
-        }
+        let conditions = Conditions::of_rows(&dialect, read);
         let columns = read.columns.iter().filter_map(|at| SCHEMA.get(*at)).map(|column| match column.kind {
             ColumnKind::Json => format!("{}::text", column.name),
             _ => column.name.to_owned(),
@@ -74,9 +61,10 @@ impl PostgresSession {
         // The rows are fetched in portions, so that reading can stop at any row.
         let declare = format!(
             "DECLARE tagging_rows NO SCROLL CURSOR FOR
-             SELECT {} FROM tagging_events {} ORDER BY requested_at {order}, id {order}",
+             SELECT {} FROM tagging_events {} {}",
             columns.collect::<Vec<_>>().join(", "),
-            conditions.clause()
+            conditions.clause(),
+            read.order()
         );
         let parameters: Vec<Box<dyn ToSql + Sync + Send>> = conditions.params.into_iter().map(parameter).collect();
         let parameters: Vec<&(dyn ToSql + Sync)> =

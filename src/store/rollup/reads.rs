@@ -80,6 +80,11 @@ pub(crate) struct RowRead {
 }
 
 impl RowRead {
+    /// Returns the clause that orders the rows.
+    pub(crate) const fn order(&self) -> &'static str {
+        if self.is_newest_first { "ORDER BY requested_at DESC, id DESC" } else { "ORDER BY requested_at ASC, id ASC" }
+    }
+
     /// Reads all columns of the rows of a range.
     pub(crate) fn whole(from: u64, to: u64, filters: Vec<Filter>) -> Self {
         Self { from, to, filters, columns: all_columns(), is_newest_first: true, after: None }

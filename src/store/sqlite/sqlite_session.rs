@@ -53,26 +53,14 @@ impl SqliteSession {
 
     fn try_rows(&self, read: &RowRead, on_row: &mut OnRow<'_>) -> rusqlite::Result<Result<(), StoreError>> {
         let dialect = SqliteDialect { indexed: keys::indexed(&self.db)? };
-        let mut conditions = Conditions::default();
-        for (operator, micros) in [(">=", read.from), ("<", read.to)] {
-            let time = conditions.bind(&dialect, Param::Time(micros));
-            conditions.and(&format!("requested_at {operator} {time}"));
-        }
-        for filter in &read.filters {
-            conditions.filter(&dialect, filter);
-        }
-        let (operator, order) = if read.is_newest_first { ("<", "DESC") } else { (">", "ASC") };
-        if let Some((micros, id)) = read.after {
-            let time = conditions.bind(&dialect, Param::Time(micros));
-            let id = conditions.bind(&dialect, Param::Id(id));
-            conditions.and(&format!("(requested_at, id) {operator} ({time}, {id})"));
-        }
+        let conditions = Conditions::of_rows(&dialect, read);
         let columns: Vec<&str> =
             read.columns.iter().filter_map(|at| SCHEMA.get(*at)).map(|column| column.name).collect();
         let mut select = self.db.prepare(&format!(
-            "SELECT {} FROM tagging_events {} ORDER BY requested_at {order}, id {order}",
+            "SELECT {} FROM tagging_events {} {}",
             columns.join(", "),
-            conditions.clause()
+            conditions.clause(),
+            read.order()
         ))?;
         let mut found = select.query(params_from_iter(conditions.params.iter().map(stored)))?;
         while let Some(row) = found.next()? {
