@@ -153,6 +153,8 @@ mod body;
 #[cfg(feature = "propagate")]
 pub mod client;
 mod config_error;
+#[cfg(feature = "dashboard")]
+pub mod dashboard;
 pub mod event;
 mod headers;
 mod media;

@@ -30,6 +30,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
         "analytics",
         &["registry", "store", "tagging", "request", "sink", "row", "event", "usage", "sources", "trace", "metadata"],
     ),
+    // The sinks are needed for the counts of events.
+    ("dashboard", &["analytics", "registry", "sink"]),
     ("guide", &[]),
 ];
 

@@ -66,6 +66,13 @@ impl TimeRange {
         Ok(self)
     }
 
+    /// Sets the time zone.
+    #[must_use]
+    pub fn with_zone(mut self, zone: TimeZone) -> Self {
+        self.zone = zone;
+        self
+    }
+
     /// Checks the name of a time zone.
     pub(crate) fn check_zone(name: &str) -> Result<(), QueryError> {
         zone(name).map(drop)

@@ -1,0 +1,133 @@
+use std::{fmt, sync::Arc, time::Duration};
+
+use axum::{
+    Router,
+    extract::Request,
+    middleware::{self, Next},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use http::{HeaderName, HeaderValue, StatusCode, header};
+use tokio::sync::Semaphore;
+use tower_http::{compression::CompressionLayer, set_header::SetResponseHeaderLayer, timeout::TimeoutLayer};
+
+use crate::{
+    analytics::{
+        Analytics, QueryError,
+        api::Access,
+        jiff::tz::TimeZone,
+    },
+    sink::Delivery,
+};
+
+use super::{
+    assets,
+    html::show_errors,
+    page_error::PageError,
+    pages,
+    state::{DashboardState, MAX_QUERIES},
+};
+
+/// The longest time until a page begins.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Allows only what the dashboard itself consists of: no inline styles or scripts, and nothing from elsewhere.
+const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; \
+     connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
+
+const HEADERS: [(HeaderName, &str); 4] = [
+    (header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY),
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (header::X_FRAME_OPTIONS, "DENY"),
+    (header::REFERRER_POLICY, "same-origin"),
+];
+
+/// Returns the dashboard as a router with the default settings. See [`Dashboard`].
+pub fn router(analytics: Analytics, access: impl Access) -> Router {
+    Dashboard::new(analytics, access).into_router()
+}
+
+/// The pages of the dashboard.
+///
+/// ```
+/// use tower_tagging::{
+///     analytics::{Analytics, Grant},
+///     dashboard::Dashboard,
+///     store::MemoryStore,
+/// };
+///
+/// // Everyone who passes the layers around it sees everything.
+/// let access = |_: &http::request::Parts| Ok(Grant::everything());
+/// let pages = Dashboard::new(Analytics::new(MemoryStore::new()), access).zone("Europe/Berlin")?.into_router();
+/// let app: axum::Router = axum::Router::new().nest("/tagging", pages);
+/// # Ok::<(), tower_tagging::analytics::QueryError>(())
+/// ```
+#[must_use = "`into_router` returns the pages"]
+pub struct Dashboard {
+    state: DashboardState,
+}
+
+impl Dashboard {
+    /// Creates the dashboard. The access decides what each caller sees.
+    pub fn new(analytics: Analytics, access: impl Access) -> Self {
+        let running = Arc::new(Semaphore::new(MAX_QUERIES));
+        Self {
+            state: DashboardState { analytics, access: Arc::new(access), zone: TimeZone::UTC, delivery: None, running },
+        }
+    }
+
+    /// Sets the IANA time zone of days, such as `Europe/Berlin`. The default is UTC. The parameter `tz` of a page overrides it.
+    ///
+    /// # Errors
+    /// Returns [`QueryError::Invalid`] if there is no such zone.
+    pub fn zone(mut self, name: &str) -> Result<Self, QueryError> {
+        self.state.zone = TimeZone::get(name).map_err(|_| {
+            QueryError::Invalid(format!("unknown time zone {name:?}: expected an IANA name, such as Europe/Berlin"))
+        })?;
+        Ok(self)
+    }
+
+    /// Shows the counts of a delivery: how many events were accepted, and how many were lost.
+    pub fn delivery(mut self, delivery: Delivery) -> Self {
+        self.state.delivery = Some(delivery);
+        self
+    }
+
+    /// Returns the router, which can be mounted anywhere with [`Router::nest`].
+    pub fn into_router(self) -> Router {
+        let mut router = Router::new()
+            .route("/", get(pages::overview))
+            .fallback(|| async { PageError::not_found("There is no page at this address.") })
+            .with_state(self.state)
+            .layer(middleware::from_fn(show_errors))
+            .layer(middleware::from_fn(with_slash))
+            .layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, TIMEOUT))
+            .layer(SetResponseHeaderLayer::overriding(header::CACHE_CONTROL, HeaderValue::from_static("no-store")))
+            .route("/assets/{name}", get(assets::asset))
+            .layer(CompressionLayer::new());
+        for (name, value) in HEADERS {
+            router = router.layer(SetResponseHeaderLayer::overriding(name, HeaderValue::from_static(value)));
+        }
+        router
+    }
+}
+
+/// Redirects the path of the dashboard without a slash at its end, because links are relative.
+async fn with_slash(request: Request, next: Next) -> Response {
+    let original = request.extensions().get::<axum::extract::OriginalUri>().map(|uri| uri.0.clone());
+    let is_root = request.uri().path() == "/";
+    match original {
+        Some(uri) if is_root && !uri.path().ends_with('/') => {
+            let segment = uri.path().rsplit('/').next().unwrap_or_default();
+            let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
+            axum::response::Redirect::to(&format!("{segment}/{query}")).into_response()
+        }
+        _ => next.run(request).await,
+    }
+}
+
+impl fmt::Debug for Dashboard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Dashboard").field("state", &self.state).finish()
+    }
+}

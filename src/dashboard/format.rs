@@ -1,0 +1,136 @@
+//! Numbers as people read them: with units, thousands separators, and no more digits than they need.
+//!
+//! Unknown is a dash, never zero.
+
+use std::{fmt::Write as _, time::Duration};
+
+use crate::analytics::Amount;
+
+/// The text of an unknown value.
+pub(crate) const UNKNOWN: &str = "–";
+const NANOS_PER_CENT: u64 = 10_000_000;
+const NANOS_PER_DOLLAR: u64 = 1_000_000_000;
+
+/// Formats any value, or a dash.
+pub(crate) fn amount(value: Option<Amount>) -> String {
+    match value {
+        None => UNKNOWN.to_owned(),
+        Some(Amount::Count(number)) => count(number),
+        Some(Amount::NanoUsd(nanos)) => money(nanos),
+        Some(Amount::Percent(percent)) => self::percent(percent),
+        Some(Amount::Millis(millis)) => self::millis(millis),
+        Some(Amount::Number(number)) => decimal(number, 2),
+        Some(Amount::Time(time)) => time.strftime("%Y-%m-%d %H:%M:%S").to_string(),
+    }
+}
+
+/// Formats nano-dollars as dollars, to the cent. Amounts under a dollar that are not whole cents have more digits.
+pub(crate) fn money(nanos: i64) -> String {
+    let sign = if nanos < 0 { "−" } else { "" };
+    let nanos = nanos.unsigned_abs();
+    if nanos >= NANOS_PER_DOLLAR || nanos % NANOS_PER_CENT == 0 {
+        let cents = (nanos + NANOS_PER_CENT / 2) / NANOS_PER_CENT;
+        return format!("{sign}${}.{:02}", count(cents / 100), cents % 100);
+    }
+    // Two digits that matter, and at least cents.
+    let fraction = format!("{nanos:09}");
+    let zeros = fraction.bytes().take_while(|digit| *digit == b'0').count();
+    let digits = (zeros + 2).clamp(4, 9);
+    let unit = 10_u64.pow(9 - u32::try_from(digits).unwrap_or(9));
+    let rounded = (nanos + unit / 2) / unit;
+    let text = format!("{}.{:0digits$}", rounded / 10_u64.pow(u32::try_from(digits).unwrap_or(0)), rounded % 10_u64.pow(u32::try_from(digits).unwrap_or(0)));
+    let short = text.trim_end_matches('0');
+    let decimals = short.len() - short.find('.').unwrap_or(0) - 1;
+    format!("{sign}${short}{}", "0".repeat(2_usize.saturating_sub(decimals)))
+}
+
+/// Formats a number with thousands separators.
+pub(crate) fn count(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at) % 3 == 0 {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// Formats a number with at most four digits and a unit: `84.2 M`.
+#[allow(clippy::cast_precision_loss, reason = "three digits are shown")]
+pub(crate) fn short_count(number: u64) -> String {
+    match number {
+        ..100_000 => count(number),
+        ..1_000_000 => format!("{} k", decimal(number as f64 / 1e3, 0)),
+        ..1_000_000_000 => format!("{} M", decimal(number as f64 / 1e6, 1)),
+        _ => format!("{} B", decimal(number as f64 / 1e9, 1)),
+    }
+}
+
+/// Formats a rate from 0 to 100.
+pub(crate) fn percent(percent: f64) -> String {
+    let decimals = if percent != 0.0 && percent.abs() < 10.0 { 2 } else { 1 };
+    format!("{} %", decimal(percent, decimals))
+}
+
+/// Formats a duration in milliseconds.
+pub(crate) fn millis(millis: f64) -> String {
+    match millis {
+        ..1_000.0 => format!("{} ms", decimal(millis, 0)),
+        ..60_000.0 => format!("{} s", decimal(millis / 1e3, 2)),
+        ..3_600_000.0 => format!("{} min", decimal(millis / 6e4, 1)),
+        _ => format!("{} h", decimal(millis / 3.6e6, 1)),
+    }
+}
+
+/// Formats a duration.
+pub(crate) fn duration(duration: Duration) -> String {
+    millis(duration.as_secs_f64() * 1e3)
+}
+
+/// Formats a number without trailing zeros.
+pub(crate) fn decimal(number: f64, decimals: usize) -> String {
+    let mut text = String::new();
+    _ = write!(text, "{:.decimals$}", number.abs());
+    let (whole, fraction) = text.split_once('.').unwrap_or((&text, ""));
+    let whole = whole.parse().map_or_else(|_| whole.to_owned(), count);
+    let fraction = fraction.trim_end_matches('0');
+    let is_zero = whole == "0" && fraction.is_empty();
+    let sign = if number < 0.0 && !is_zero { "−" } else { "" };
+    if fraction.is_empty() { format!("{sign}{whole}") } else { format!("{sign}{whole}.{fraction}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{count, decimal, millis, money, percent, short_count};
+
+    #[test]
+    fn formats_money_to_the_cent_or_to_two_digits_that_matter() {
+        let texts = [
+            (0, "$0.00"),
+            (1, "$0.000000001"),
+            (1_949_000, "$0.0019"),
+            (10_000_000, "$0.01"),
+            (12_300_000, "$0.0123"),
+            (999_999_999, "$1.00"),
+            (5_754_126_000_000, "$5,754.13"),
+            (-38_100_000_000, "−$38.10"),
+        ];
+        for (nanos, text) in texts {
+            assert_eq!(money(nanos), text, "{nanos}");
+        }
+    }
+
+    #[test]
+    fn formats_numbers_with_units() {
+        assert_eq!(count(61_204), "61,204");
+        assert_eq!(short_count(84_210_000), "84.2 M");
+        assert_eq!(short_count(7_200), "7,200");
+        assert_eq!(percent(0.619), "0.62 %");
+        assert_eq!(percent(41.0), "41 %");
+        assert_eq!(millis(410.4), "410 ms");
+        assert_eq!(millis(6_800.0), "6.8 s");
+        assert_eq!(decimal(-0.001, 2), "0");
+    }
+}

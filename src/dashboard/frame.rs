@@ -1,0 +1,183 @@
+use std::fmt::Write as _;
+
+use http::request::Parts;
+
+use crate::analytics::{Basis, jiff::Timestamp};
+
+use super::{
+    assets::{SCRIPT, STYLE},
+    format,
+    state::DashboardState,
+    view::{Condition, RangeChoice, UrlQuery, View},
+};
+
+/// What all pages have in common: navigation, filters, and the line about the data.
+#[derive(Clone, Debug)]
+pub(crate) struct Frame {
+    pub(crate) title: String,
+    /// The relative path to the first page: `./`, `../`, and so on.
+    pub(crate) root: String,
+    pub(crate) style: &'static str,
+    pub(crate) script: &'static str,
+    pub(crate) navigation: Vec<NavigationItem>,
+    /// Who sees the page.
+    pub(crate) viewer: String,
+    pub(crate) filters: Option<FilterBar>,
+    pub(crate) trust: Option<TrustLine>,
+}
+
+/// A link to a page.
+#[derive(Clone, Debug)]
+pub(crate) struct NavigationItem {
+    pub(crate) label: &'static str,
+    pub(crate) href: String,
+    pub(crate) is_current: bool,
+}
+
+/// The form with the range and the conditions.
+#[derive(Clone, Debug)]
+pub(crate) struct FilterBar {
+    pub(crate) ranges: Vec<Choice>,
+    pub(crate) chips: Vec<Chip>,
+    pub(crate) operators: Vec<Choice>,
+    /// The names that the input suggests.
+    pub(crate) names: Vec<String>,
+    /// Parameters that the form keeps.
+    pub(crate) hidden: Vec<(String, String)>,
+    pub(crate) zone: String,
+}
+
+/// An option of a list.
+#[derive(Clone, Debug)]
+pub(crate) struct Choice {
+    pub(crate) value: String,
+    pub(crate) label: String,
+    pub(crate) is_selected: bool,
+}
+
+/// A condition with the link that removes it.
+#[derive(Clone, Debug)]
+pub(crate) struct Chip {
+    pub(crate) name: String,
+    pub(crate) operator: &'static str,
+    pub(crate) value: String,
+    pub(crate) remove: String,
+}
+
+/// How far the numbers of a page can be trusted.
+#[derive(Clone, Debug)]
+pub(crate) struct TrustLine {
+    pub(crate) data_up_to: String,
+    /// The lost and the accepted events. `None` without a delivery.
+    pub(crate) lost: Option<(String, String)>,
+    pub(crate) has_lost: bool,
+    pub(crate) unpriced: Option<String>,
+    pub(crate) zone: String,
+    pub(crate) notes: Vec<String>,
+}
+
+/// The pages in the navigation, with their paths.
+const PAGES: [(&str, &str); 1] = [("Overview", "")];
+
+impl Frame {
+    /// Creates the frame of a page. `path` is its path below the dashboard, and `depth` the number of slashes in it.
+    pub(crate) fn new(title: impl Into<String>, path: &str, viewer: String, view: Option<&View>) -> Self {
+        let depth = path.matches('/').count();
+        let root = if depth == 0 { "./".to_owned() } else { "../".repeat(depth) };
+        let query = view.map(|view| view.query_string().text()).unwrap_or_default();
+        let section = path.split('/').next().unwrap_or_default();
+        let item = |(label, page): (&'static str, &str)| NavigationItem {
+            label,
+            href: format!("{root}{page}{query}"),
+            is_current: section == page,
+        };
+        let navigation = PAGES.into_iter().map(item).collect();
+        let (title, style, script) = (title.into(), STYLE.name.as_str(), SCRIPT.name.as_str());
+        Self { title, root, style, script, navigation, viewer, filters: None, trust: None }
+    }
+
+    /// Adds the form with filters. `own` are the parameters of the page itself, which the form and its links keep.
+    #[must_use]
+    pub(crate) fn with_filters(mut self, view: &View, names: Vec<String>, own: &UrlQuery) -> Self {
+        self.filters = Some(FilterBar::new(view, names, own));
+        self
+    }
+
+    /// Adds the line about the data.
+    #[must_use]
+    pub(crate) fn with_trust(mut self, view: &View, basis: &Basis, dashboard: &DashboardState) -> Self {
+        self.trust = Some(TrustLine::new(view, basis, dashboard));
+        self
+    }
+}
+
+impl FilterBar {
+    fn new(view: &View, names: Vec<String>, own: &UrlQuery) -> Self {
+        let listed = RangeChoice::LISTED.into_iter().map(|(choice, label)| Choice {
+            value: choice.to_string(),
+            label: label.to_owned(),
+            is_selected: choice == view.range,
+        });
+        let mut ranges: Vec<Choice> = listed.collect();
+        if !ranges.iter().any(|choice| choice.is_selected) {
+            let value = view.range.to_string();
+            ranges.push(Choice { label: value.replace("..", " – "), value, is_selected: true });
+        }
+        let chips = view.conditions.iter().map(|condition| {
+            let mut query = view.without(condition).query_string();
+            query.extend(own);
+            Chip {
+                name: condition.name(),
+                operator: condition.operator.label(),
+                value: condition.value.clone(),
+                remove: query.href(),
+            }
+        });
+        let operators = Condition::OPERATORS.into_iter().map(|operator| Choice {
+            value: operator.as_str().to_owned(),
+            label: operator.label().to_owned(),
+            is_selected: false,
+        });
+        let mut hidden = view.query_string();
+        hidden.remove("r");
+        hidden.extend(own);
+        let zone = view.zone.iana_name().unwrap_or("UTC").to_owned();
+        Self { ranges, chips: chips.collect(), operators: operators.collect(), names, hidden: hidden.into_pairs(), zone }
+    }
+}
+
+impl TrustLine {
+    fn new(view: &View, basis: &Basis, dashboard: &DashboardState) -> Self {
+        let zone = view.zone.iana_name().unwrap_or("UTC").to_owned();
+        let local = |time: Timestamp| {
+            let time = view.zone.to_datetime(time);
+            let mut text = String::new();
+            let is_today = time.date() == view.zone.to_datetime(view.now()).date();
+            _ = if is_today { write!(text, "{}", time.strftime("%H:%M:%S")) } else { write!(text, "{}", time.strftime("%b %-d, %H:%M")) };
+            text
+        };
+        let counts = dashboard.event_counts();
+        Self {
+            data_up_to: basis.data_up_to.map_or_else(|| "no data yet".to_owned(), local),
+            lost: counts.map(|(lost, accepted)| (format::count(lost), format::count(accepted))),
+            has_lost: counts.is_some_and(|(lost, _)| lost > 0),
+            unpriced: basis.unpriced_share.filter(|share| *share > 0.0).map(format::percent),
+            zone,
+            notes: basis.notes.clone(),
+        }
+    }
+}
+
+/// Returns the text that tells who sees the pages.
+pub(crate) fn viewer(head: &Parts, grant: &crate::analytics::Grant) -> String {
+    let _ = head;
+    if grant.filters().is_empty() {
+        return "all requests".to_owned();
+    }
+    let values = grant.filters().iter().filter_map(|filter| match filter {
+        crate::analytics::Filter::In(_, values) => Some(values.join(", ")),
+        _ => None,
+    });
+    let values: Vec<String> = values.collect();
+    if values.is_empty() { "restricted".to_owned() } else { values.join(" · ") }
+}

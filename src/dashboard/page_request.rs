@@ -1,0 +1,85 @@
+use axum::response::{IntoResponse, Redirect, Response};
+use http::request::Parts;
+
+use crate::{
+    analytics::{Dimension, Field, Grant, jiff::Timestamp},
+    registry::Permission,
+};
+
+use super::{
+    frame::{Frame, viewer},
+    page_error::PageError,
+    state::DashboardState,
+    view::{UrlQuery, View},
+};
+
+/// A request for a page: who sees it, and what.
+#[derive(Clone, Debug)]
+pub(crate) struct PageRequest {
+    pub(crate) state: DashboardState,
+    pub(crate) grant: Grant,
+    pub(crate) view: View,
+    /// All parameters of the URL.
+    pub(crate) query: UrlQuery,
+    viewer: String,
+    raw: String,
+}
+
+impl PageRequest {
+    /// Reads a request for a page, whose own parameters are `names`.
+    ///
+    /// # Errors
+    /// Returns an error if the caller may not see the page, or if the URL is not valid.
+    pub(crate) fn read(
+        state: &DashboardState,
+        head: &Parts,
+        permission: Permission,
+        names: &[&str],
+    ) -> Result<Self, PageError> {
+        let grant = state.access.grant(head)?;
+        if !grant.allows(permission) {
+            return Err(PageError::forbidden(format!("This page needs the permission {permission}.")));
+        }
+        let raw = head.uri.query().unwrap_or_default().to_owned();
+        let query = UrlQuery::parse(&raw)?;
+        query.check_names(&[View::NAMES, View::FORM_NAMES, names])?;
+        let view = View::read(&query, &state.zone, Timestamp::now())?;
+        let viewer = viewer(head, &grant);
+        Ok(Self { state: state.clone(), grant, view, query, viewer, raw })
+    }
+
+    /// Returns the redirect to the URL with the parameters in their order and without defaults, unless it is this one.
+    /// `own` are the parameters of the page that are not the default.
+    pub(crate) fn canonical(&self, path: &str, own: &UrlQuery) -> Option<Response> {
+        let mut query = self.view.query_string();
+        query.extend(own);
+        let text = query.text();
+        if text.trim_start_matches('?') == self.raw {
+            return None;
+        }
+        // Relative to the page: its last segment.
+        let segment = path.rsplit('/').next().filter(|segment| !segment.is_empty()).unwrap_or("./");
+        Some(Redirect::to(&format!("{segment}{text}")).into_response())
+    }
+
+    /// Returns the frame of a page with the filters.
+    pub(crate) async fn frame(&self, title: &str, path: &str, own: &UrlQuery) -> Result<Frame, PageError> {
+        let names = self.key_names().await?;
+        Ok(Frame::new(title, path, self.viewer.clone(), Some(&self.view)).with_filters(&self.view, names, own))
+    }
+
+    /// Returns the dimension of the breakdown of the overview: the active key that most requests have, or else the model.
+    pub(crate) async fn first_dimension(&self) -> Result<Dimension, PageError> {
+        let keys = self.state.analytics.keys().await?;
+        let first = keys.into_iter().filter(|key| key.is_active && key.requests > 0).max_by_key(|key| key.requests);
+        Ok(first.map_or_else(|| Field::Model.into(), |key| Dimension::tag(key.name)))
+    }
+
+    /// Returns the keys of tags that the caller may know of.
+    async fn key_names(&self) -> Result<Vec<String>, PageError> {
+        let keys = self.state.analytics.keys().await?;
+        // The names of keys are the same for all tenants only if they are part of the configuration.
+        let sees_all = self.grant.filters().is_empty();
+        Ok(keys.into_iter().filter(|key| sees_all || key.is_active).map(|key| key.name).collect())
+    }
+}

@@ -1,0 +1,287 @@
+//! The first page: what the requests of a range cost, and for whom.
+
+use askama::Template;
+use axum::{extract::State, response::Response};
+use http::request::Parts;
+
+use crate::{
+    analytics::{Amount, Answer, Bucket, Dimension, Field, Measure, Query, TimeRange, jiff::Timestamp},
+    dashboard::{
+        chart::Sparkline,
+        format,
+        frame::Frame,
+        html,
+        page_error::PageError,
+        page_request::PageRequest,
+        series_chart::{ChartInput, SeriesChart, UNSET, amount},
+        state::DashboardState,
+        view::{Condition, RangeChoice, UrlQuery, View, short_name},
+    },
+    registry::Permission,
+};
+
+/// The number of rows of each table.
+const ROWS: u32 = 10;
+
+/// The measures of the cards, in the order of [`Total`].
+const TOTALS: [Measure; 12] = [
+    Measure::Cost,
+    Measure::Requests,
+    Measure::InputTokens,
+    Measure::OutputTokens,
+    Measure::ErrorRate,
+    Measure::P50Latency,
+    Measure::P95Latency,
+    Measure::CacheSavings,
+    Measure::Errors,
+    Measure::P50FirstToken,
+    Measure::CacheHitRate,
+    Measure::CacheReadTokens,
+];
+
+/// The position of a measure in [`TOTALS`].
+#[derive(Clone, Copy)]
+enum Total {
+    Cost,
+    Requests,
+    InputTokens,
+    OutputTokens,
+    ErrorRate,
+    P50Latency,
+    P95Latency,
+    CacheSavings,
+    Errors,
+    P50FirstToken,
+    CacheHitRate,
+    CacheReadTokens,
+}
+
+#[derive(Template)]
+#[template(path = "overview.html", config = "src/dashboard/askama.toml")]
+struct Overview {
+    frame: Frame,
+    is_empty: bool,
+    latest: Option<Latest>,
+    cards: Vec<Card>,
+    title: String,
+    note: String,
+    series: SeriesChart,
+    tables: Vec<Table>,
+}
+
+/// The day of the latest request.
+struct Latest {
+    label: String,
+    href: String,
+}
+
+struct Card {
+    label: &'static str,
+    value: String,
+    delta: Option<Delta>,
+    note: String,
+    href: String,
+    spark: Sparkline,
+}
+
+/// The change from the previous period.
+struct Delta {
+    class: &'static str,
+    text: String,
+}
+
+struct Table {
+    id: String,
+    title: String,
+    note: String,
+    columns: Vec<String>,
+    rows: Vec<TableRow>,
+}
+
+struct TableRow {
+    label: String,
+    is_unset: bool,
+    href: String,
+    values: Vec<String>,
+}
+
+pub(crate) async fn overview(State(state): State<DashboardState>, head: Parts) -> Result<Response, PageError> {
+    let request = PageRequest::read(&state, &head, Permission::AnalyticsView, &[])?;
+    let own = UrlQuery::default();
+    if let Some(redirect) = request.canonical("", &own) {
+        return Ok(redirect);
+    }
+    let view = &request.view;
+    let (range, previous_range) = (view.time_range()?, view.previous_range()?);
+    let bucket = range.auto_bucket();
+    let dimension = request.first_dimension().await?;
+
+    let totals = |range: &TimeRange| {
+        let query = TOTALS.into_iter().fold(view.query(range.clone()), Query::measure);
+        query.bucket(bucket)
+    };
+    let (totals_query, previous_query) = (totals(&range), totals(&previous_range));
+    let groups = |dimension: &Dimension| {
+        let measures = [Measure::Cost, Measure::Requests, Measure::ErrorRate, Measure::P95Latency];
+        measures.into_iter().fold(view.query(range.clone()).group_by(dimension.clone()).limit(ROWS), Query::measure)
+    };
+    let by_key_query = groups(&dimension).bucket(bucket);
+    let by_model_query = groups(&Field::Model.into());
+    let by_error_query = view
+        .query(range.clone())
+        .group_by(Field::Status)
+        .measure(Measure::Errors)
+        .measure(Measure::Requests)
+        .limit(ROWS);
+    let run = |query| state.run(query, &request.grant);
+    let (answer, previous) = (run(&totals_query).await?, run(&previous_query).await?);
+    let (by_key, by_model, by_error) =
+        (run(&by_key_query).await?, run(&by_model_query).await?, run(&by_error_query).await?);
+
+    let name = short_name(&dimension);
+    let title = format!("Cost per {} by {name}", bucket_noun(bucket));
+    let series = SeriesChart::new(ChartInput {
+        label: &title,
+        view,
+        range: &range,
+        bucket,
+        answer: &by_key,
+        previous: Some(&previous),
+        dimension: Some(&dimension),
+        measure: 0,
+    })?;
+    let shown = by_key.groups.len().min(crate::dashboard::chart::COLORS);
+    let page = Overview {
+        frame: request.frame("Overview", "", &own).await?.with_trust(view, &answer.basis, &state),
+        is_empty: answer.total.totals.requests == 0,
+        latest: answer.basis.data_up_to.map(|time| latest(view, time)),
+        cards: cards(view, &answer, &previous),
+        note: format!("top {shown} of {}", format::count(by_key.group_count)),
+        title,
+        series,
+        tables: vec![
+            group_table(view, "keys", format!("Cost by {name}"), &dimension, &by_key),
+            group_table(view, "models", "Cost by model".to_owned(), &Field::Model.into(), &by_model),
+            error_table(view, &by_error),
+        ],
+    };
+    html::page(&page)
+}
+
+fn bucket_noun(bucket: Bucket) -> String {
+    bucket.to_string().replace('_', " ")
+}
+
+fn latest(view: &View, time: Timestamp) -> Latest {
+    let date = view.zone.to_datetime(time).date();
+    let href = view.with_range(RangeChoice::Days(date, date)).query_string().href();
+    Latest { label: date.strftime("%B %-d, %Y").to_string(), href }
+}
+
+fn cards(view: &View, answer: &Answer, previous: &Answer) -> Vec<Card> {
+    let value = |answer: &Answer, total: Total| amount(Some(&answer.total), total as usize);
+    let text = |total: Total| format::amount(value(answer, total));
+    let short = |total: Total| match value(answer, total) {
+        Some(Amount::Count(count)) => format::short_count(count),
+        other => format::amount(other),
+    };
+    let card = |label, main: Total, value_text: String, note: String, is_cost_like: Option<bool>| Card {
+        label,
+        value: value_text,
+        delta: is_cost_like.and_then(|more_is_worse| delta(value(answer, main), value(previous, main), more_is_worse)),
+        note,
+        href: view.query_string().href(),
+        spark: Sparkline::new(answer.series.iter().map(|cell| amount(Some(cell), main as usize).map(Amount::as_f64))),
+    };
+    let cached = match (value(answer, Total::CacheReadTokens), value(answer, Total::InputTokens)) {
+        (Some(cached), Some(input)) if input.as_f64() > 0.0 => {
+            format!("{} of input from cache", format::percent(cached.as_f64() / input.as_f64() * 100.0))
+        }
+        _ => String::new(),
+    };
+    vec![
+        card("Cost", Total::Cost, text(Total::Cost), String::new(), Some(true)),
+        card("Requests", Total::Requests, text(Total::Requests), String::new(), Some(false)),
+        card(
+            "Tokens in / out",
+            Total::InputTokens,
+            format!("{} / {}", short(Total::InputTokens), short(Total::OutputTokens)),
+            cached,
+            None,
+        ),
+        card(
+            "Error rate",
+            Total::ErrorRate,
+            text(Total::ErrorRate),
+            format!("{} errors", text(Total::Errors)),
+            None,
+        ),
+        card(
+            "Latency p50 / p95",
+            Total::P95Latency,
+            format!("{} / {}", text(Total::P50Latency), text(Total::P95Latency)),
+            format!("first token {} p50", text(Total::P50FirstToken)),
+            None,
+        ),
+        card(
+            "Saved by caching",
+            Total::CacheSavings,
+            text(Total::CacheSavings),
+            format!("{} of LLM calls hit a cache", text(Total::CacheHitRate)),
+            None,
+        ),
+    ]
+}
+
+/// Returns the change in percent.
+fn delta(now: Option<Amount>, before: Option<Amount>, more_is_worse: bool) -> Option<Delta> {
+    let (now, before) = (now?.as_f64(), before?.as_f64());
+    if before <= 0.0 {
+        return None;
+    }
+    let change = (now - before) / before * 100.0;
+    let arrow = if change > 0.0 { "▲" } else { "▼" };
+    let class = if (change > 0.0) == more_is_worse { "worse" } else { "better" };
+    Some(Delta { class, text: format!("{arrow} {}", format::percent(change.abs())) })
+}
+
+fn group_table(view: &View, id: &str, title: String, dimension: &Dimension, answer: &Answer) -> Table {
+    let row = |group: &crate::analytics::Group| {
+        let value = group.values.first().cloned().flatten();
+        let condition = Condition::of_group(dimension, value.as_deref());
+        TableRow {
+            is_unset: value.is_none(),
+            label: value.unwrap_or_else(|| UNSET.to_owned()),
+            href: view.with(condition).query_string().href(),
+            values: group.cell.values.iter().map(|value| format::amount(*value)).collect(),
+        }
+    };
+    Table {
+        id: id.to_owned(),
+        note: format!("top {} of {}", answer.groups.len(), format::count(answer.group_count)),
+        columns: ["Value", "Cost", "Requests", "Errors", "p95"].map(str::to_owned).into(),
+        rows: answer.groups.iter().map(row).collect(),
+        title,
+    }
+}
+
+fn error_table(view: &View, answer: &Answer) -> Table {
+    let errors = |group: &&crate::analytics::Group| group.cell.totals.errors > 0;
+    let row = |group: &crate::analytics::Group| {
+        let value = group.values.first().cloned().flatten();
+        let condition = Condition::of_group(&Field::Status.into(), value.as_deref());
+        TableRow {
+            is_unset: value.is_none(),
+            label: value.unwrap_or_else(|| "no response".to_owned()),
+            href: view.with(condition).query_string().href(),
+            values: group.cell.values.iter().map(|value| format::amount(*value)).collect(),
+        }
+    };
+    Table {
+        id: "errors".to_owned(),
+        title: "Errors by status".to_owned(),
+        note: format!("{} in all", format::count(answer.total.totals.errors)),
+        columns: ["Status", "Errors", "Requests"].map(str::to_owned).into(),
+        rows: answer.groups.iter().filter(errors).map(row).collect(),
+    }
+}

@@ -1,0 +1,123 @@
+use jiff::{Timestamp, tz::TimeZone};
+
+use crate::{
+    analytics::{Query, RowQuery, TimeRange, jiff},
+    dashboard::page_error::PageError,
+};
+
+use super::{Condition, RangeChoice, UrlQuery};
+
+/// The largest number of conditions.
+const MAX_CONDITIONS: usize = 20;
+
+/// The range, the time zone, and the conditions of a page.
+///
+/// They are part of the URL of each page. Values that are the default are left out, and the order is fixed, so equal views
+/// have equal URLs.
+#[derive(Clone, Debug)]
+pub(crate) struct View {
+    pub(crate) range: RangeChoice,
+    pub(crate) zone: TimeZone,
+    pub(crate) conditions: Vec<Condition>,
+    /// The zone of the dashboard.
+    default_zone: TimeZone,
+    now: Timestamp,
+}
+
+impl View {
+    /// The parameters of a view.
+    pub(crate) const NAMES: &'static [&'static str] = &["r", "tz", "f"];
+    /// The inputs of the form that adds a condition, and those for a range of days.
+    pub(crate) const FORM_NAMES: &'static [&'static str] = &["k", "op", "v", "from", "to"];
+
+    /// Reads the view of a URL at a time.
+    ///
+    /// # Errors
+    /// Returns an error that names the invalid parameter.
+    pub(crate) fn read(query: &UrlQuery, default_zone: &TimeZone, now: Timestamp) -> Result<Self, PageError> {
+        let range = query.get("r").map(RangeChoice::parse).transpose()?.unwrap_or_default();
+        let range = match (query.get("from"), query.get("to")) {
+            (None, None) => range,
+            (Some(from), Some(to)) => RangeChoice::parse(&format!("{from}..{to}"))?,
+            _ => return Err(PageError::invalid("a range of days needs a first and a last day")),
+        };
+        let zone = query.get("tz").map(|name| {
+            TimeZone::get(name).map_err(|_| PageError::invalid(format!("unknown time zone {name:?}: expected an IANA name, such as Europe/Berlin")))
+        });
+        let mut conditions = query.all("f").map(Condition::parse).collect::<Result<Vec<_>, _>>()?;
+        if let Some(key) = query.get("k") {
+            let operator = query.get("op").unwrap_or("is");
+            conditions.push(Condition::new(key.trim(), operator, query.get("v").unwrap_or_default())?);
+        }
+        if conditions.len() > MAX_CONDITIONS {
+            return Err(PageError::invalid(format!("more than {MAX_CONDITIONS} filters")));
+        }
+        conditions.sort_by_key(ToString::to_string);
+        conditions.dedup();
+        let zone = zone.transpose()?.unwrap_or_else(|| default_zone.clone());
+        Ok(Self { range, zone, conditions, default_zone: default_zone.clone(), now })
+    }
+
+    /// Returns the parameters of the URL.
+    pub(crate) fn query_string(&self) -> UrlQuery {
+        let mut query = UrlQuery::default();
+        if self.range != RangeChoice::default() {
+            query.push("r", self.range.to_string());
+        }
+        if self.zone != self.default_zone
+            && let Some(name) = self.zone.iana_name()
+        {
+            query.push("tz", name);
+        }
+        for condition in &self.conditions {
+            query.push("f", condition.to_string());
+        }
+        query
+    }
+
+    /// Returns this view with another range.
+    pub(crate) fn with_range(&self, range: RangeChoice) -> Self {
+        Self { range, ..self.clone() }
+    }
+
+    /// Returns this view with one more condition.
+    pub(crate) fn with(&self, condition: Condition) -> Self {
+        let mut view = self.clone();
+        if !view.conditions.contains(&condition) {
+            view.conditions.push(condition);
+            view.conditions.sort_by_key(ToString::to_string);
+        }
+        view
+    }
+
+    /// Returns this view without one of its conditions.
+    pub(crate) fn without(&self, condition: &Condition) -> Self {
+        let mut view = self.clone();
+        view.conditions.retain(|other| other != condition);
+        view
+    }
+
+    /// Returns the time of the page.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    pub(crate) fn time_range(&self) -> Result<TimeRange, PageError> {
+        self.range.at(self.now, &self.zone)
+    }
+
+    pub(crate) fn previous_range(&self) -> Result<TimeRange, PageError> {
+        self.range.previous(self.now, &self.zone)
+    }
+
+    /// Returns a query with the range and the conditions.
+    pub(crate) fn query(&self, range: TimeRange) -> Query {
+        self.conditions.iter().map(Condition::filter).fold(Query::new(range), Query::filter)
+    }
+
+    /// Returns a query for single requests with the range and the conditions.
+    pub(crate) fn row_query(&self) -> Result<RowQuery, PageError> {
+        let query = RowQuery::new(self.time_range()?);
+        Ok(self.conditions.iter().map(Condition::filter).fold(query, RowQuery::filter))
+    }
+}
