@@ -31,7 +31,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         &["registry", "store", "tagging", "request", "sink", "row", "event", "usage", "sources", "trace", "metadata"],
     ),
     // The sinks are needed for the counts of events.
-    ("dashboard", &["analytics", "registry", "sink"]),
+    ("dashboard", &["analytics", "registry", "tagging", "sink"]),
     ("guide", &[]),
 ];
 

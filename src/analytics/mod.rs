@@ -175,6 +175,8 @@ mod row_pages;
 mod row_usage;
 mod trace_view;
 
+#[cfg(feature = "dashboard")]
+pub(crate) use self::export::csv_lines;
 pub use self::{
     amount::Amount,
     analytics_settings::AnalyticsSettings,
@@ -194,6 +196,8 @@ pub use self::{
     retention::Retention,
     trace_view::{StepLoop, TraceSummary, TraceView, Turn},
 };
+#[cfg(feature = "dashboard")]
+pub(crate) use crate::{row::EventRow, usage::CostLine};
 pub use crate::{
     row::Filter,
     store::{Dimension, Field, Number, Totals},

@@ -1,22 +1,15 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use axum::{
-    Router,
-    extract::Request,
-    middleware::{self, Next},
-    response::{IntoResponse, Response},
-    routing::get,
+    Router, middleware,
+    routing::{get, post},
 };
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use tokio::sync::Semaphore;
 use tower_http::{compression::CompressionLayer, set_header::SetResponseHeaderLayer, timeout::TimeoutLayer};
 
 use crate::{
-    analytics::{
-        Analytics, QueryError,
-        api::Access,
-        jiff::tz::TimeZone,
-    },
+    analytics::{Analytics, QueryError, api::Access, jiff::tz::TimeZone},
     sink::Delivery,
 };
 
@@ -25,6 +18,7 @@ use super::{
     html::show_errors,
     page_error::PageError,
     pages,
+    sign_in::{self, SignIn},
     state::{DashboardState, MAX_QUERIES},
 };
 
@@ -70,10 +64,22 @@ pub struct Dashboard {
 impl Dashboard {
     /// Creates the dashboard. The access decides what each caller sees.
     pub fn new(analytics: Analytics, access: impl Access) -> Self {
-        let running = Arc::new(Semaphore::new(MAX_QUERIES));
-        Self {
-            state: DashboardState { analytics, access: Arc::new(access), zone: TimeZone::UTC, delivery: None, running },
-        }
+        let state = DashboardState {
+            analytics,
+            access: Arc::new(access),
+            zone: TimeZone::UTC,
+            delivery: None,
+            sign_in: None,
+            running: Arc::new(Semaphore::new(MAX_QUERIES)),
+        };
+        Self { state }
+    }
+
+    /// Creates the dashboard with a form for API keys.
+    pub fn with_sign_in(analytics: Analytics, sign_in: SignIn) -> Self {
+        let mut dashboard = Self::new(analytics, sign_in.clone());
+        dashboard.state.sign_in = Some(sign_in);
+        dashboard
     }
 
     /// Sets the IANA time zone of days, such as `Europe/Berlin`. The default is UTC. The parameter `tz` of a page overrides it.
@@ -95,12 +101,20 @@ impl Dashboard {
 
     /// Returns the router, which can be mounted anywhere with [`Router::nest`].
     pub fn into_router(self) -> Router {
+        let has_sign_in = self.state.sign_in.is_some();
         let mut router = Router::new()
             .route("/", get(pages::overview))
+            .route("/explore", get(pages::explore))
+            .route("/explore.csv", get(pages::explore_csv))
+            .route("/requests", get(pages::requests))
+            .route("/requests/{id}", get(pages::request))
+            .route("/traces/{id}", get(pages::trace))
+            .route("/sessions/{key}/{value}", get(pages::session))
+            .route("/sign-in", get(sign_in::form).post(sign_in::submit))
+            .route("/sign-out", post(sign_in::leave))
             .fallback(|| async { PageError::not_found("There is no page at this address.") })
             .with_state(self.state)
-            .layer(middleware::from_fn(show_errors))
-            .layer(middleware::from_fn(with_slash))
+            .layer(middleware::from_fn_with_state(has_sign_in, show_errors))
             .layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, TIMEOUT))
             .layer(SetResponseHeaderLayer::overriding(header::CACHE_CONTROL, HeaderValue::from_static("no-store")))
             .route("/assets/{name}", get(assets::asset))
@@ -109,20 +123,6 @@ impl Dashboard {
             router = router.layer(SetResponseHeaderLayer::overriding(name, HeaderValue::from_static(value)));
         }
         router
-    }
-}
-
-/// Redirects the path of the dashboard without a slash at its end, because links are relative.
-async fn with_slash(request: Request, next: Next) -> Response {
-    let original = request.extensions().get::<axum::extract::OriginalUri>().map(|uri| uri.0.clone());
-    let is_root = request.uri().path() == "/";
-    match original {
-        Some(uri) if is_root && !uri.path().ends_with('/') => {
-            let segment = uri.path().rsplit('/').next().unwrap_or_default();
-            let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
-            axum::response::Redirect::to(&format!("{segment}/{query}")).into_response()
-        }
-        _ => next.run(request).await,
     }
 }
 

@@ -2,9 +2,12 @@
 //!
 //! Unknown is a dash, never zero.
 
-use std::{fmt::Write as _, time::Duration};
+use std::{fmt::Write as _, time::SystemTime};
 
-use crate::analytics::Amount;
+use crate::analytics::{
+    Amount,
+    jiff::{Timestamp, tz::TimeZone},
+};
 
 /// The text of an unknown value.
 pub(crate) const UNKNOWN: &str = "–";
@@ -38,7 +41,11 @@ pub(crate) fn money(nanos: i64) -> String {
     let digits = (zeros + 2).clamp(4, 9);
     let unit = 10_u64.pow(9 - u32::try_from(digits).unwrap_or(9));
     let rounded = (nanos + unit / 2) / unit;
-    let text = format!("{}.{:0digits$}", rounded / 10_u64.pow(u32::try_from(digits).unwrap_or(0)), rounded % 10_u64.pow(u32::try_from(digits).unwrap_or(0)));
+    let text = format!(
+        "{}.{:0digits$}",
+        rounded / 10_u64.pow(u32::try_from(digits).unwrap_or(0)),
+        rounded % 10_u64.pow(u32::try_from(digits).unwrap_or(0))
+    );
     let short = text.trim_end_matches('0');
     let decimals = short.len() - short.find('.').unwrap_or(0) - 1;
     format!("{sign}${short}{}", "0".repeat(2_usize.saturating_sub(decimals)))
@@ -84,9 +91,51 @@ pub(crate) fn millis(millis: f64) -> String {
     }
 }
 
-/// Formats a duration.
-pub(crate) fn duration(duration: Duration) -> String {
-    millis(duration.as_secs_f64() * 1e3)
+/// Formats a duration of whole milliseconds.
+#[allow(clippy::cast_precision_loss, reason = "three digits are shown")]
+pub(crate) fn whole_millis(number: u64) -> String {
+    millis(number as f64)
+}
+
+/// Formats nano-dollars like [`money`].
+pub(crate) fn nanos(nanos: u64) -> String {
+    money(i64::try_from(nanos).unwrap_or(i64::MAX))
+}
+
+/// Formats nano-dollars with all of their digits, and at least cents.
+pub(crate) fn exact_money(nanos: u64) -> String {
+    let fraction = format!("{:09}", nanos % NANOS_PER_DOLLAR);
+    let digits = fraction.trim_end_matches('0').len().max(2);
+    format!("${}.{}", count(nanos / NANOS_PER_DOLLAR), fraction.get(..digits).unwrap_or(&fraction))
+}
+
+/// Formats a number with its sign.
+pub(crate) fn signed(number: i64) -> String {
+    let sign = match number {
+        ..0 => "−",
+        0 => "",
+        1.. => "+",
+    };
+    format!("{sign}{}", count(number.unsigned_abs()))
+}
+
+/// Formats a time in a time zone, to the second.
+pub(crate) fn time(time: SystemTime, zone: &TimeZone) -> String {
+    let time = Timestamp::try_from(time).unwrap_or_default();
+    zone.to_datetime(time).strftime("%b %-d, %H:%M:%S").to_string()
+}
+
+/// Formats a time for the attribute `datetime`.
+pub(crate) fn machine_time(time: SystemTime) -> String {
+    Timestamp::try_from(time).unwrap_or_default().to_string()
+}
+
+/// Cuts a text after a number of characters.
+pub(crate) fn cut(text: &str, length: usize) -> String {
+    match text.char_indices().nth(length) {
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
+        None => text.to_owned(),
+    }
 }
 
 /// Formats a number without trailing zeros.

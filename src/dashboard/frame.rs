@@ -7,6 +7,7 @@ use crate::analytics::{Basis, jiff::Timestamp};
 use super::{
     assets::{SCRIPT, STYLE},
     format,
+    mount::Mount,
     state::DashboardState,
     view::{Condition, RangeChoice, UrlQuery, View},
 };
@@ -15,8 +16,7 @@ use super::{
 #[derive(Clone, Debug)]
 pub(crate) struct Frame {
     pub(crate) title: String,
-    /// The relative path to the first page: `./`, `../`, and so on.
-    pub(crate) root: String,
+    pub(crate) mount: Mount,
     pub(crate) style: &'static str,
     pub(crate) script: &'static str,
     pub(crate) navigation: Vec<NavigationItem>,
@@ -44,7 +44,6 @@ pub(crate) struct FilterBar {
     pub(crate) names: Vec<String>,
     /// Parameters that the form keeps.
     pub(crate) hidden: Vec<(String, String)>,
-    pub(crate) zone: String,
 }
 
 /// An option of a list.
@@ -77,23 +76,33 @@ pub(crate) struct TrustLine {
 }
 
 /// The pages in the navigation, with their paths.
-const PAGES: [(&str, &str); 1] = [("Overview", "")];
+const PAGES: [(&str, &str); 3] = [("Overview", ""), ("Explore", "explore"), ("Requests", "requests")];
 
 impl Frame {
-    /// Creates the frame of a page. `path` is its path below the dashboard, and `depth` the number of slashes in it.
-    pub(crate) fn new(title: impl Into<String>, path: &str, viewer: String, view: Option<&View>) -> Self {
-        let depth = path.matches('/').count();
-        let root = if depth == 0 { "./".to_owned() } else { "../".repeat(depth) };
-        let query = view.map(|view| view.query_string().text()).unwrap_or_default();
-        let section = path.split('/').next().unwrap_or_default();
+    /// Creates the frame of a page. `section` is the first segment of its path.
+    pub(crate) fn new(title: impl Into<String>, section: &str, mount: &Mount, viewer: String, view: &View) -> Self {
+        let query = view.query_string().text();
         let item = |(label, page): (&'static str, &str)| NavigationItem {
             label,
-            href: format!("{root}{page}{query}"),
+            href: mount.link(page, &query),
             is_current: section == page,
         };
         let navigation = PAGES.into_iter().map(item).collect();
-        let (title, style, script) = (title.into(), STYLE.name.as_str(), SCRIPT.name.as_str());
-        Self { title, root, style, script, navigation, viewer, filters: None, trust: None }
+        Self { navigation, viewer, ..Self::bare(title, mount) }
+    }
+
+    /// Creates the frame of a page without navigation.
+    pub(crate) fn bare(title: impl Into<String>, mount: &Mount) -> Self {
+        Self {
+            title: title.into(),
+            mount: mount.clone(),
+            style: STYLE.name.as_str(),
+            script: SCRIPT.name.as_str(),
+            navigation: Vec::new(),
+            viewer: String::new(),
+            filters: None,
+            trust: None,
+        }
     }
 
     /// Adds the form with filters. `own` are the parameters of the page itself, which the form and its links keep.
@@ -141,8 +150,7 @@ impl FilterBar {
         let mut hidden = view.query_string();
         hidden.remove("r");
         hidden.extend(own);
-        let zone = view.zone.iana_name().unwrap_or("UTC").to_owned();
-        Self { ranges, chips: chips.collect(), operators: operators.collect(), names, hidden: hidden.into_pairs(), zone }
+        Self { ranges, chips: chips.collect(), operators: operators.collect(), names, hidden: hidden.into_pairs() }
     }
 }
 
@@ -153,7 +161,11 @@ impl TrustLine {
             let time = view.zone.to_datetime(time);
             let mut text = String::new();
             let is_today = time.date() == view.zone.to_datetime(view.now()).date();
-            _ = if is_today { write!(text, "{}", time.strftime("%H:%M:%S")) } else { write!(text, "{}", time.strftime("%b %-d, %H:%M")) };
+            _ = if is_today {
+                write!(text, "{}", time.strftime("%H:%M:%S"))
+            } else {
+                write!(text, "{}", time.strftime("%b %-d, %H:%M"))
+            };
             text
         };
         let counts = dashboard.event_counts();

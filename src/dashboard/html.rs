@@ -2,13 +2,13 @@
 
 use askama::Template;
 use axum::{
-    extract::Request,
+    extract::{Request, State},
     middleware::Next,
-    response::{Html, IntoResponse, Response},
+    response::{Html, IntoResponse, Redirect, Response},
 };
-use http::StatusCode;
+use http::{Method, StatusCode};
 
-use super::{frame::Frame, page_error::PageError};
+use super::{frame::Frame, mount::Mount, page_error::PageError, view::UrlQuery};
 
 /// Renders a page.
 pub(crate) fn page(template: &impl Template) -> Result<Response, PageError> {
@@ -38,10 +38,20 @@ impl IntoResponse for PageError {
 }
 
 /// Answers with a page where a [`PageError`] was returned.
-pub(crate) async fn show_errors(request: Request, next: Next) -> Response {
+///
+/// Callers that are unknown are redirected to the sign-in, if there is one.
+pub(crate) async fn show_errors(State(has_sign_in): State<bool>, request: Request, next: Next) -> Response {
+    let mount = Mount::of(request.extensions(), request.uri());
     let path = request.uri().path().trim_start_matches('/').to_owned();
+    let query = request.uri().query().map(|query| format!("?{query}")).unwrap_or_default();
+    let is_get = request.method() == Method::GET;
     let mut response = next.run(request).await;
     let Some(error) = response.extensions_mut().remove::<PageError>() else { return response };
-    let page = ErrorPage { frame: Frame::new(error.title(), &path, String::new(), None), error: &error };
+    if has_sign_in && is_get && error.status == StatusCode::UNAUTHORIZED {
+        let mut target = UrlQuery::default();
+        target.push("next", format!("{path}{query}"));
+        return Redirect::to(&mount.link("sign-in", &target.text())).into_response();
+    }
+    let page = ErrorPage { frame: Frame::bare(error.title(), &mount), error: &error };
     (error.status, Html(page.render().unwrap_or_else(|_| error.message.clone()))).into_response()
 }

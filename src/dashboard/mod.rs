@@ -17,11 +17,17 @@ mod dashboard;
 mod format;
 mod frame;
 mod html;
+mod measures;
+mod mount;
 mod page_error;
 mod page_request;
 mod pages;
 mod series_chart;
+mod sign_in;
 mod state;
 mod view;
 
-pub use self::dashboard::{Dashboard, router};
+pub use self::{
+    dashboard::{Dashboard, router},
+    sign_in::SignIn,
+};

@@ -8,6 +8,7 @@ use crate::{
 
 use super::{
     frame::{Frame, viewer},
+    mount::Mount,
     page_error::PageError,
     state::DashboardState,
     view::{UrlQuery, View},
@@ -21,6 +22,7 @@ pub(crate) struct PageRequest {
     pub(crate) view: View,
     /// All parameters of the URL.
     pub(crate) query: UrlQuery,
+    pub(crate) mount: Mount,
     viewer: String,
     raw: String,
 }
@@ -45,27 +47,30 @@ impl PageRequest {
         query.check_names(&[View::NAMES, View::FORM_NAMES, names])?;
         let view = View::read(&query, &state.zone, Timestamp::now())?;
         let viewer = viewer(head, &grant);
-        Ok(Self { state: state.clone(), grant, view, query, viewer, raw })
+        let mount = Mount::of(&head.extensions, &head.uri);
+        Ok(Self { state: state.clone(), grant, view, query, mount, viewer, raw })
     }
 
     /// Returns the redirect to the URL with the parameters in their order and without defaults, unless it is this one.
     /// `own` are the parameters of the page that are not the default.
-    pub(crate) fn canonical(&self, path: &str, own: &UrlQuery) -> Option<Response> {
+    pub(crate) fn canonical(&self, own: &UrlQuery) -> Option<Response> {
         let mut query = self.view.query_string();
         query.extend(own);
         let text = query.text();
         if text.trim_start_matches('?') == self.raw {
             return None;
         }
-        // Relative to the page: its last segment.
-        let segment = path.rsplit('/').next().filter(|segment| !segment.is_empty()).unwrap_or("./");
-        Some(Redirect::to(&format!("{segment}{text}")).into_response())
+        Some(Redirect::to(&format!("{}{text}", self.mount.page)).into_response())
+    }
+
+    /// Returns the frame of a page.
+    pub(crate) fn frame(&self, title: impl Into<String>, section: &str) -> Frame {
+        Frame::new(title, section, &self.mount, self.viewer.clone(), &self.view)
     }
 
     /// Returns the frame of a page with the filters.
-    pub(crate) async fn frame(&self, title: &str, path: &str, own: &UrlQuery) -> Result<Frame, PageError> {
-        let names = self.key_names().await?;
-        Ok(Frame::new(title, path, self.viewer.clone(), Some(&self.view)).with_filters(&self.view, names, own))
+    pub(crate) async fn filtered_frame(&self, title: &str, section: &str, own: &UrlQuery) -> Result<Frame, PageError> {
+        Ok(self.frame(title, section).with_filters(&self.view, self.key_names().await?, own))
     }
 
     /// Returns the dimension of the breakdown of the overview: the active key that most requests have, or else the model.

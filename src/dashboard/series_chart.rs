@@ -6,25 +6,26 @@ use crate::analytics::{
 };
 
 use super::{
-    chart::{BarChart, BarInput, COLORS, Unit, color},
+    chart::{COLORS, Point, Shape, TimeChart, Unit, color},
     format,
-    page_error::PageError,
     view::{Condition, RangeChoice, View},
 };
 
 /// The name of the requests without a value.
 pub(crate) const UNSET: &str = "not set";
+/// The name of all groups that are not shown.
+const OTHER: &str = "Other";
 
-/// Stacked bars by group, with a legend and a table.
+/// A chart over time by group, with a legend and a table.
 #[derive(Clone, Debug)]
 pub(crate) struct SeriesChart {
-    pub(crate) chart: BarChart,
+    pub(crate) chart: TimeChart,
     pub(crate) legend: Vec<LegendEntry>,
     pub(crate) rows: Vec<ChartRow>,
     /// The heading of the first column of the table.
     pub(crate) period: &'static str,
-    /// The time zone of the table.
-    pub(crate) zone: String,
+    /// `true` if there is a line of the previous period.
+    pub(crate) has_previous: bool,
 }
 
 /// A series with its color.
@@ -36,11 +37,14 @@ pub(crate) struct LegendEntry {
     pub(crate) href: Option<String>,
 }
 
-/// The numbers of a bar.
+/// The numbers of a point in time.
 #[derive(Clone, Debug)]
 pub(crate) struct ChartRow {
+    pub(crate) start: Timestamp,
     pub(crate) label: String,
-    /// The values of the legend's series, and the total.
+    /// The values of the series in the legend, and the total.
+    pub(crate) amounts: Vec<Option<Amount>>,
+    /// The same as text.
     pub(crate) values: Vec<String>,
 }
 
@@ -54,65 +58,91 @@ pub(crate) struct ChartInput<'a> {
     pub(crate) answer: &'a Answer,
     /// The same query for the previous period.
     pub(crate) previous: Option<&'a Answer>,
-    pub(crate) dimension: Option<&'a Dimension>,
-    /// The position of the measure, whose values can be added.
+    /// The dimensions of the groups.
+    pub(crate) dimensions: &'a [Dimension],
+    /// The position of the measure in the query.
     pub(crate) measure: usize,
+    /// `true` if the values of groups and of periods add up.
+    pub(crate) is_sum: bool,
+    /// `true` if each value includes those before it.
+    pub(crate) is_cumulative: bool,
 }
 
 impl SeriesChart {
-    /// Draws an answer. The groups beyond the number of colors are one series.
-    pub(crate) fn new(input: ChartInput<'_>) -> Result<Self, PageError> {
+    /// Draws an answer. The groups beyond the number of colors are one series, if values add up.
+    pub(crate) fn new(input: ChartInput<'_>) -> Self {
         let ChartInput { view, answer, measure, .. } = input;
         let shown = answer.groups.get(..COLORS.min(answer.groups.len())).unwrap_or_default();
-        let has_rest = answer.group_count > shown.len() as u64;
+        let has_rest = input.is_sum && answer.group_count > shown.len() as u64;
         let mut legend: Vec<LegendEntry> = Vec::new();
-        if let Some(dimension) = input.dimension {
-            for (series, group) in shown.iter().enumerate() {
-                let value = group.values.first().cloned().flatten();
-                let condition = Condition::of_group(dimension, value.as_deref());
-                let label = value.unwrap_or_else(|| UNSET.to_owned());
-                let href = Some(view.with(condition).query_string().href());
-                legend.push(LegendEntry { class: color(series), label, href });
-            }
+        for (series, group) in shown.iter().enumerate() {
+            let conditions = Condition::of_groups(input.dimensions, &group.values);
+            let href = conditions.into_iter().fold(view.clone(), |view, condition| view.with(condition));
+            let label = group_label(&group.values);
+            legend.push(LegendEntry { class: color(series), label, href: Some(href.query_string().href()) });
         }
         if has_rest {
-            legend.push(LegendEntry { class: color(COLORS), label: "Other".to_owned(), href: None });
+            legend.push(LegendEntry { class: color(COLORS), label: OTHER.to_owned(), href: None });
         }
-        let mut bars = Vec::new();
-        let mut rows = Vec::new();
+        let mut points = Vec::new();
+        let mut rows: Vec<ChartRow> = Vec::new();
+        let mut before: Option<Amount> = None;
         for (at, start) in answer.buckets.iter().enumerate() {
             let total = amount(answer.series.get(at), measure);
-            let mut values: Vec<Option<Amount>> =
+            let mut amounts: Vec<Option<Amount>> =
                 shown.iter().map(|group| amount(group.series.get(at), measure)).collect();
-            let rest = has_rest.then(|| rest(total, &values));
+            if has_rest {
+                amounts.push(rest(total, &amounts));
+            }
+            amounts.push(total);
+            let mut previous = input.previous.map(|answer| amount(answer.series.get(at), measure));
+            if input.is_cumulative {
+                if let Some(last) = rows.last() {
+                    amounts = last.amounts.iter().zip(&amounts).map(|(one, other)| sum(*one, *other)).collect();
+                }
+                previous = previous.map(|value| if before.is_some() { sum(before, value) } else { value });
+                before = previous.flatten();
+            }
             let label = bucket_label(*start, input.bucket, &view.zone);
-            let mut texts: Vec<String> = values.iter().map(|value| format::amount(*value)).collect();
-            if let Some(rest) = rest {
-                texts.push(format::amount(rest));
-                values.resize(COLORS, None);
-                values.push(rest);
-            }
-            if input.dimension.is_none() {
-                values = vec![total];
-            }
-            texts.push(format::amount(total));
-            let previous = input.previous.map(|answer| amount(answer.series.get(at), measure));
+            let total = amounts.last().copied().flatten();
             let compared = previous.map(|value| format!(", previous period {}", format::amount(value)));
             let end = answer.buckets.get(at + 1).copied().unwrap_or(input.range.to());
-            bars.push(BarInput {
+            points.push(Point {
                 title: format!("{label}: {}{}", format::amount(total), compared.unwrap_or_default()),
                 label: label.clone(),
                 href: view.with_range(narrowed(*start, end, input.bucket, &view.zone)).query_string().href(),
-                values: values.into_iter().map(|value| value.map(Amount::as_f64)).collect(),
+                values: drawn(&amounts, shown.len(), has_rest),
                 previous: previous.flatten().map(Amount::as_f64),
             });
-            rows.push(ChartRow { label, values: texts });
+            let values = amounts.iter().map(|value| format::amount(*value)).collect();
+            rows.push(ChartRow { start: *start, label, amounts, values });
         }
         let unit = answer.total.values.get(measure).copied().flatten().map_or(Unit::Count, Unit::of);
-        let chart = BarChart::new(input.label, unit, bars);
-        let zone = view.zone.iana_name().unwrap_or("UTC").to_owned();
-        Ok(Self { chart, legend, rows, period: period(input.bucket), zone })
+        let shape = if input.is_sum { Shape::Bars } else { Shape::Lines };
+        let chart = TimeChart::new(input.label, shape, unit, points);
+        Self { chart, legend, rows, period: period(input.bucket), has_previous: input.previous.is_some() }
     }
+}
+
+/// Returns the values of the series by color. Without groups, it is the total.
+fn drawn(amounts: &[Option<Amount>], shown: usize, has_rest: bool) -> Vec<Option<f64>> {
+    let number = |amount: &Option<Amount>| amount.map(Amount::as_f64);
+    let Some((total, series)) = amounts.split_last() else { return Vec::new() };
+    if shown == 0 {
+        return vec![number(total)];
+    }
+    let mut values: Vec<Option<f64>> = series.iter().take(shown).map(number).collect();
+    if has_rest {
+        values.resize(COLORS, None);
+        values.extend(series.last().map(number));
+    }
+    values
+}
+
+/// Returns the text of the values of a group.
+pub(crate) fn group_label(values: &[Option<String>]) -> String {
+    let texts: Vec<&str> = values.iter().map(|value| value.as_deref().unwrap_or(UNSET)).collect();
+    texts.join(" · ")
 }
 
 /// Returns the value of a measure by its position in the query.
@@ -121,12 +151,22 @@ pub(crate) fn amount(cell: Option<&Cell>, measure: usize) -> Option<Amount> {
 }
 
 /// Returns what is left of a total.
-fn rest(total: Option<Amount>, parts: &[Option<Amount>]) -> Option<Amount> {
+pub(crate) fn rest(total: Option<Amount>, parts: &[Option<Amount>]) -> Option<Amount> {
     parts.iter().flatten().try_fold(total?, |rest, part| match (rest, part) {
         (Amount::Count(rest), Amount::Count(part)) => Some(Amount::Count(rest.saturating_sub(*part))),
         (Amount::NanoUsd(rest), Amount::NanoUsd(part)) => Some(Amount::NanoUsd(rest.saturating_sub(*part))),
         _ => None,
     })
+}
+
+fn sum(one: Option<Amount>, other: Option<Amount>) -> Option<Amount> {
+    match (one, other) {
+        (Some(Amount::Count(one)), Some(Amount::Count(other))) => Some(Amount::Count(one.saturating_add(other))),
+        (Some(Amount::NanoUsd(one)), Some(Amount::NanoUsd(other))) => Some(Amount::NanoUsd(one.saturating_add(other))),
+        (one, None) => one,
+        (None, other) => other,
+        _ => None,
+    }
 }
 
 fn period(bucket: Bucket) -> &'static str {
@@ -152,10 +192,10 @@ pub(crate) fn bucket_label(start: Timestamp, bucket: Bucket, zone: &TimeZone) ->
 }
 
 /// Returns the range of a bucket.
-fn narrowed(start: Timestamp, end: Timestamp, bucket: Bucket, zone: &TimeZone) -> RangeChoice {
-    let date = |time: Timestamp| zone.to_datetime(time).date();
+pub(crate) fn narrowed(start: Timestamp, end: Timestamp, bucket: Bucket, zone: &TimeZone) -> RangeChoice {
+    let date = zone.to_datetime(start).date();
     match bucket {
-        Bucket::Day => RangeChoice::Days(date(start), date(start)),
+        Bucket::Day => RangeChoice::Days(date, date),
         _ => RangeChoice::Instants(start, end),
     }
 }

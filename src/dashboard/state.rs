@@ -7,6 +7,8 @@ use crate::{
     sink::Delivery,
 };
 
+use super::sign_in::SignIn;
+
 /// The largest number of queries that pages run at a time.
 pub(crate) const MAX_QUERIES: usize = 2;
 
@@ -17,6 +19,7 @@ pub(crate) struct DashboardState {
     pub(crate) access: Arc<dyn Access>,
     pub(crate) zone: TimeZone,
     pub(crate) delivery: Option<Delivery>,
+    pub(crate) sign_in: Option<SignIn>,
     pub(crate) running: Arc<Semaphore>,
 }
 

@@ -43,15 +43,12 @@ pub struct Principal {
 
 impl Principal {
     pub(crate) fn new(snapshot: Arc<Snapshot>, head: &Parts, now: SystemTime) -> Self {
-        let has_ended = |end: Option<SystemTime>| end.is_some_and(|end| end <= now);
         let found = snapshot.find_key(&head.headers).and_then(|found| {
             let key = snapshot.keys.get(found.secret.key)?;
-            let status = if key.disabled {
-                PrincipalStatus::Disabled
-            } else if has_ended(key.expires_at) || has_ended(found.secret.expires_at) {
-                PrincipalStatus::Expired
-            } else {
-                PrincipalStatus::Known
+            let has_old_secret = found.secret.expires_at.is_some_and(|end| end <= now);
+            let status = match key.status_at(now) {
+                PrincipalStatus::Known if has_old_secret => PrincipalStatus::Expired,
+                status => status,
             };
             Some((status, found.secret.key, (found.header, found.value)))
         });
@@ -60,6 +57,17 @@ impl Principal {
             None if snapshot.has_gateway_key(&head.headers) => Self::without_key(snapshot, PrincipalStatus::Unknown),
             None => Self::without_key(snapshot, PrincipalStatus::Missing),
         }
+    }
+
+    /// Returns the caller with a key of this name, as if it had sent the key.
+    #[cfg(feature = "dashboard")]
+    pub(crate) fn named(snapshot: Arc<Snapshot>, name: &str, now: SystemTime) -> Self {
+        let found = snapshot.keys.iter().position(|key| &*key.name == name);
+        let Some(key) = found.and_then(|at| snapshot.keys.get(at)) else {
+            return Self::without_key(snapshot, PrincipalStatus::Unknown);
+        };
+        let status = key.status_at(now);
+        Self { snapshot, status, key: found, found: None }
     }
 
     fn without_key(snapshot: Arc<Snapshot>, status: PrincipalStatus) -> Self {

@@ -104,6 +104,12 @@ impl Registry {
         Principal::new(self.shared.current(), head, now)
     }
 
+    /// Returns the caller with a key of this name, as if it had sent the key.
+    #[cfg(feature = "dashboard")]
+    pub(crate) fn principal_named(&self, name: &str, now: SystemTime) -> Principal {
+        Principal::named(self.shared.current(), name, now)
+    }
+
     /// Removes every value that is a known key, or a token of an issuer of the registry, from the headers for credentials,
     /// before a proxy forwards a request.
     ///

@@ -120,6 +120,8 @@ mod state;
 mod traces;
 mod view;
 
+#[cfg(feature = "dashboard")]
+pub(crate) use self::registry_access::KeyHolder;
 pub use self::{
     access::Access,
     api::{Api, router},

@@ -4,7 +4,7 @@ use http::{HeaderMap, HeaderName, header, request::Parts};
 
 use crate::{
     analytics::{Filter, Grant},
-    registry::{Permission, PrincipalStatus, Registry, SecretDigest},
+    registry::{Permission, Principal, PrincipalStatus, Registry, SecretDigest},
     row::Field,
     tagging::{Admission, Identity},
 };
@@ -72,23 +72,62 @@ fn bearer(value: &[u8]) -> Option<&[u8]> {
     scheme.eq_ignore_ascii_case(SCHEME).then(|| token.trim_ascii())
 }
 
+#[cfg(feature = "dashboard")]
+impl RegistryAccess {
+    /// Returns who sent a key. `None` if the key is not valid.
+    pub(crate) fn key_holder(&self, head: &Parts) -> Option<KeyHolder> {
+        if self.is_admin(&head.headers) {
+            return Some(KeyHolder::Admin);
+        }
+        let principal = self.registry.principal(head);
+        let is_known = principal.status() == PrincipalStatus::Known;
+        principal.api_key().filter(|_| is_known).map(|name| KeyHolder::Key(name.to_owned()))
+    }
+
+    /// Returns the grant of someone who sent a key before.
+    ///
+    /// # Errors
+    /// As [`Access::grant`], for the state that the key is in now.
+    pub(crate) fn grant_of(&self, holder: &KeyHolder) -> Result<Grant, Denied> {
+        match holder {
+            KeyHolder::Admin if self.admin.is_some() => Ok(Grant::everything()),
+            KeyHolder::Admin => Err(Denied::Unauthenticated),
+            KeyHolder::Key(name) => grant(&self.registry.principal_named(name, SystemTime::now())),
+        }
+    }
+}
+
+/// Who holds a key.
+#[cfg(feature = "dashboard")]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum KeyHolder {
+    /// The holder of the organization-wide key.
+    Admin,
+    /// The holder of the key with this name.
+    Key(String),
+}
+
+/// Returns what the holder of a key of the registry may see.
+fn grant(principal: &Principal) -> Result<Grant, Denied> {
+    if principal.status() != PrincipalStatus::Known {
+        return Err(Denied::Unauthenticated);
+    }
+    let permissions = principal.permissions();
+    match principal.workspace() {
+        Some(slug) if !permissions.is_empty() => {
+            Ok(Grant::only([Filter::is(Field::Workspace, slug)]).with_permissions(permissions))
+        }
+        None if permissions.allow(Permission::Admin) => Ok(Grant::everything()),
+        _ => Err(Denied::Forbidden),
+    }
+}
+
 impl Access for RegistryAccess {
     fn grant(&self, head: &Parts) -> Result<Grant, Denied> {
         if self.is_admin(&head.headers) {
             return Ok(Grant::everything());
         }
-        let principal = self.registry.principal(head);
-        if principal.status() != PrincipalStatus::Known {
-            return Err(Denied::Unauthenticated);
-        }
-        let permissions = principal.permissions();
-        match principal.workspace() {
-            Some(slug) if !permissions.is_empty() => {
-                Ok(Grant::only([Filter::is(Field::Workspace, slug)]).with_permissions(permissions))
-            }
-            None if permissions.allow(Permission::Admin) => Ok(Grant::everything()),
-            _ => Err(Denied::Forbidden),
-        }
+        grant(&self.registry.principal(head))
     }
 
     fn identify(&self, head: &Parts) -> Identity {

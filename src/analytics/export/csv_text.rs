@@ -1,8 +1,25 @@
 use std::borrow::Cow;
 
+#[cfg(feature = "dashboard")]
+use crate::analytics::QueryError;
+
+#[cfg(feature = "dashboard")]
+use super::output::failed;
+
 /// Creates a writer of CSV as RFC 4180 describes it.
 pub(crate) fn csv_writer(buffer: Vec<u8>) -> csv::Writer<Vec<u8>> {
     csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(buffer)
+}
+
+/// Returns lines of text as CSV.
+#[cfg(feature = "dashboard")]
+pub(crate) fn csv_lines(lines: &[Vec<String>]) -> Result<String, QueryError> {
+    let mut writer = csv_writer(Vec::new());
+    for line in lines {
+        writer.write_record(line.iter().map(|text| csv_text(text).into_owned())).map_err(failed)?;
+    }
+    let bytes = writer.into_inner().map_err(|error| failed(error.into_error()))?;
+    String::from_utf8(bytes).map_err(failed)
 }
 
 /// Inserts `'` before text that spreadsheets take for a formula.

@@ -5,7 +5,7 @@ use axum::{extract::State, response::Response};
 use http::request::Parts;
 
 use crate::{
-    analytics::{Amount, Answer, Bucket, Dimension, Field, Measure, Query, TimeRange, jiff::Timestamp},
+    analytics::{Amount, Answer, Bucket, Dimension, Field, Measure, Query, TimeRange},
     dashboard::{
         chart::Sparkline,
         format,
@@ -15,10 +15,12 @@ use crate::{
         page_request::PageRequest,
         series_chart::{ChartInput, SeriesChart, UNSET, amount},
         state::DashboardState,
-        view::{Condition, RangeChoice, UrlQuery, View, short_name},
+        view::{Condition, UrlQuery, short_name},
     },
     registry::Permission,
 };
+
+use super::Latest;
 
 /// The number of rows of each table.
 const ROWS: u32 = 10;
@@ -65,14 +67,9 @@ struct Overview {
     cards: Vec<Card>,
     title: String,
     note: String,
+    explore: String,
     series: SeriesChart,
     tables: Vec<Table>,
-}
-
-/// The day of the latest request.
-struct Latest {
-    label: String,
-    href: String,
 }
 
 struct Card {
@@ -94,6 +91,7 @@ struct Table {
     id: String,
     title: String,
     note: String,
+    href: String,
     columns: Vec<String>,
     rows: Vec<TableRow>,
 }
@@ -108,7 +106,7 @@ struct TableRow {
 pub(crate) async fn overview(State(state): State<DashboardState>, head: Parts) -> Result<Response, PageError> {
     let request = PageRequest::read(&state, &head, Permission::AnalyticsView, &[])?;
     let own = UrlQuery::default();
-    if let Some(redirect) = request.canonical("", &own) {
+    if let Some(redirect) = request.canonical(&own) {
         return Ok(redirect);
     }
     let view = &request.view;
@@ -147,22 +145,25 @@ pub(crate) async fn overview(State(state): State<DashboardState>, head: Parts) -
         bucket,
         answer: &by_key,
         previous: Some(&previous),
-        dimension: Some(&dimension),
+        dimensions: std::slice::from_ref(&dimension),
         measure: 0,
-    })?;
+        is_sum: true,
+        is_cumulative: false,
+    });
     let shown = by_key.groups.len().min(crate::dashboard::chart::COLORS);
     let page = Overview {
-        frame: request.frame("Overview", "", &own).await?.with_trust(view, &answer.basis, &state),
+        frame: request.filtered_frame("Overview", "", &own).await?.with_trust(view, &answer.basis, &state),
         is_empty: answer.total.totals.requests == 0,
-        latest: answer.basis.data_up_to.map(|time| latest(view, time)),
-        cards: cards(view, &answer, &previous),
+        latest: answer.basis.data_up_to.map(|time| Latest::new(view, time)),
+        cards: cards(&request, &answer, &previous),
         note: format!("top {shown} of {}", format::count(by_key.group_count)),
         title,
+        explore: explore_href(&request, Some(&dimension), &Measure::Cost),
         series,
         tables: vec![
-            group_table(view, "keys", format!("Cost by {name}"), &dimension, &by_key),
-            group_table(view, "models", "Cost by model".to_owned(), &Field::Model.into(), &by_model),
-            error_table(view, &by_error),
+            group_table(&request, "keys", format!("Cost by {name}"), &dimension, &by_key),
+            group_table(&request, "models", "Cost by model".to_owned(), &Field::Model.into(), &by_model),
+            error_table(&request, &by_error),
         ],
     };
     html::page(&page)
@@ -172,13 +173,21 @@ fn bucket_noun(bucket: Bucket) -> String {
     bucket.to_string().replace('_', " ")
 }
 
-fn latest(view: &View, time: Timestamp) -> Latest {
-    let date = view.zone.to_datetime(time).date();
-    let href = view.with_range(RangeChoice::Days(date, date)).query_string().href();
-    Latest { label: date.strftime("%B %-d, %Y").to_string(), href }
+/// Returns the page that shows a measure over time, by a dimension.
+fn explore_href(request: &PageRequest, dimension: Option<&Dimension>, measure: &Measure) -> String {
+    let mut query = request.view.query_string();
+    if *measure != Measure::Cost {
+        query.push("m", measure.to_string());
+    }
+    match dimension {
+        None => query.push("g", "none"),
+        Some(Dimension::Field(Field::Model)) => {}
+        Some(dimension) => query.push("g", short_name(dimension)),
+    }
+    request.mount.link("explore", &query.text())
 }
 
-fn cards(view: &View, answer: &Answer, previous: &Answer) -> Vec<Card> {
+fn cards(request: &PageRequest, answer: &Answer, previous: &Answer) -> Vec<Card> {
     let value = |answer: &Answer, total: Total| amount(Some(&answer.total), total as usize);
     let text = |total: Total| format::amount(value(answer, total));
     let short = |total: Total| match value(answer, total) {
@@ -190,7 +199,7 @@ fn cards(view: &View, answer: &Answer, previous: &Answer) -> Vec<Card> {
         value: value_text,
         delta: is_cost_like.and_then(|more_is_worse| delta(value(answer, main), value(previous, main), more_is_worse)),
         note,
-        href: view.query_string().href(),
+        href: TOTALS.get(main as usize).map(|measure| explore_href(request, None, measure)).unwrap_or_default(),
         spark: Sparkline::new(answer.series.iter().map(|cell| amount(Some(cell), main as usize).map(Amount::as_f64))),
     };
     let cached = match (value(answer, Total::CacheReadTokens), value(answer, Total::InputTokens)) {
@@ -209,13 +218,7 @@ fn cards(view: &View, answer: &Answer, previous: &Answer) -> Vec<Card> {
             cached,
             None,
         ),
-        card(
-            "Error rate",
-            Total::ErrorRate,
-            text(Total::ErrorRate),
-            format!("{} errors", text(Total::Errors)),
-            None,
-        ),
+        card("Error rate", Total::ErrorRate, text(Total::ErrorRate), format!("{} errors", text(Total::Errors)), None),
         card(
             "Latency p50 / p95",
             Total::P95Latency,
@@ -245,27 +248,28 @@ fn delta(now: Option<Amount>, before: Option<Amount>, more_is_worse: bool) -> Op
     Some(Delta { class, text: format!("{arrow} {}", format::percent(change.abs())) })
 }
 
-fn group_table(view: &View, id: &str, title: String, dimension: &Dimension, answer: &Answer) -> Table {
+fn group_table(request: &PageRequest, id: &str, title: String, dimension: &Dimension, answer: &Answer) -> Table {
     let row = |group: &crate::analytics::Group| {
         let value = group.values.first().cloned().flatten();
         let condition = Condition::of_group(dimension, value.as_deref());
         TableRow {
             is_unset: value.is_none(),
             label: value.unwrap_or_else(|| UNSET.to_owned()),
-            href: view.with(condition).query_string().href(),
+            href: request.view.with(condition).query_string().href(),
             values: group.cell.values.iter().map(|value| format::amount(*value)).collect(),
         }
     };
     Table {
         id: id.to_owned(),
         note: format!("top {} of {}", answer.groups.len(), format::count(answer.group_count)),
+        href: explore_href(request, Some(dimension), &Measure::Cost),
         columns: ["Value", "Cost", "Requests", "Errors", "p95"].map(str::to_owned).into(),
         rows: answer.groups.iter().map(row).collect(),
         title,
     }
 }
 
-fn error_table(view: &View, answer: &Answer) -> Table {
+fn error_table(request: &PageRequest, answer: &Answer) -> Table {
     let errors = |group: &&crate::analytics::Group| group.cell.totals.errors > 0;
     let row = |group: &crate::analytics::Group| {
         let value = group.values.first().cloned().flatten();
@@ -273,7 +277,7 @@ fn error_table(view: &View, answer: &Answer) -> Table {
         TableRow {
             is_unset: value.is_none(),
             label: value.unwrap_or_else(|| "no response".to_owned()),
-            href: view.with(condition).query_string().href(),
+            href: request.view.with(condition).query_string().href(),
             values: group.cell.values.iter().map(|value| format::amount(*value)).collect(),
         }
     };
@@ -281,6 +285,7 @@ fn error_table(view: &View, answer: &Answer) -> Table {
         id: "errors".to_owned(),
         title: "Errors by status".to_owned(),
         note: format!("{} in all", format::count(answer.total.totals.errors)),
+        href: explore_href(request, Some(&Field::Status.into()), &Measure::Errors),
         columns: ["Status", "Errors", "Requests"].map(str::to_owned).into(),
         rows: answer.groups.iter().filter(errors).map(row).collect(),
     }

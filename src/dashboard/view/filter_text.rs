@@ -70,6 +70,11 @@ impl Condition {
         Self { dimension: dimension.clone(), operator, value: value.unwrap_or_default().to_owned() }
     }
 
+    /// Returns the conditions that the values are those of a group.
+    pub(crate) fn of_groups(dimensions: &[Dimension], values: &[Option<String>]) -> Vec<Self> {
+        dimensions.iter().zip(values).map(|(dimension, value)| Self::of_group(dimension, value.as_deref())).collect()
+    }
+
     /// Reads a condition: dimension, operator, and value, separated by colons.
     ///
     /// # Errors
@@ -165,7 +170,14 @@ mod tests {
 
     #[test]
     fn reads_what_it_writes() {
-        for text in ["team:is:search", "status:is:5xx", "a\\:b\\\\:starts:x:y", "metadata.model:is-not:1", "model:has", "x:has-not"] {
+        for text in [
+            "team:is:search",
+            "status:is:5xx",
+            "a\\:b\\\\:starts:x:y",
+            "metadata.model:is-not:1",
+            "model:has",
+            "x:has-not",
+        ] {
             assert_eq!(Condition::parse(text).unwrap().to_string(), text);
         }
         assert_eq!(Condition::parse("a\\:b:is:c:d").unwrap().value, "c:d");

@@ -5,4 +5,9 @@ mod range_choice;
 mod url_query;
 mod view;
 
-pub(crate) use self::{filter_text::{Condition, short_name}, range_choice::RangeChoice, url_query::UrlQuery, view::View};
+pub(crate) use self::{
+    filter_text::{Condition, dimension, short_name},
+    range_choice::RangeChoice,
+    url_query::UrlQuery,
+    view::View,
+};

@@ -42,7 +42,9 @@ impl View {
             _ => return Err(PageError::invalid("a range of days needs a first and a last day")),
         };
         let zone = query.get("tz").map(|name| {
-            TimeZone::get(name).map_err(|_| PageError::invalid(format!("unknown time zone {name:?}: expected an IANA name, such as Europe/Berlin")))
+            TimeZone::get(name).map_err(|_| {
+                PageError::invalid(format!("unknown time zone {name:?}: expected an IANA name, such as Europe/Berlin"))
+            })
         });
         let mut conditions = query.all("f").map(Condition::parse).collect::<Result<Vec<_>, _>>()?;
         if let Some(key) = query.get("k") {

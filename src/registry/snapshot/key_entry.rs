@@ -4,7 +4,9 @@ use crate::{Metadata, metadata::Scopes};
 
 #[cfg(feature = "schema")]
 use super::super::contract::Contract;
-use super::super::{callers::Permissions, claims::Claims, key_counters::LiveCounters};
+use super::super::{
+    callers::Permissions, claims::Claims, key_counters::LiveCounters, principal_status::PrincipalStatus,
+};
 
 /// An API key in a snapshot.
 #[derive(Debug)]
@@ -19,6 +21,19 @@ pub(crate) struct KeyEntry {
     pub(crate) rules: CallerRules,
     /// Tags of the scope `Fallback` that replace empty values of the client.
     pub(crate) fallback_if_empty: Metadata,
+}
+
+impl KeyEntry {
+    /// Returns whether the key may be used at a time.
+    pub(crate) fn status_at(&self, now: SystemTime) -> PrincipalStatus {
+        if self.disabled {
+            PrincipalStatus::Disabled
+        } else if self.expires_at.is_some_and(|end| end <= now) {
+            PrincipalStatus::Expired
+        } else {
+            PrincipalStatus::Known
+        }
+    }
 }
 
 /// The tags and contracts of a key, or of callers without a known key.
