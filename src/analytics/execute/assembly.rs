@@ -13,6 +13,7 @@ use crate::{
 
 use super::{
     collect::{Collect, Collected, GroupKey},
+    group_cursor::GroupCursor,
     measures::{ExtraValues, extra_value, value},
 };
 
@@ -129,20 +130,24 @@ impl<'q> Assembly<'q> {
         let order = self.query.order.clone();
         let order =
             order.unwrap_or_else(|| self.query.measures.first().cloned().map_or(Order::Values, Order::Descending));
-        all.sort_by(|one, other| self.compare(&order, one, other));
+        all.sort_by(|one, other| compare(&order, self.place(&order, one), self.place(&order, other)));
         let count = all.len() as u64;
         let limit = usize::try_from(self.query.limit).unwrap_or(usize::MAX);
         let skip = match &self.query.cursor {
             None => 0,
             Some(cursor) => {
-                let last: GroupKey = serde_json::from_str(cursor)
-                    .map_err(|_| QueryError::invalid("invalid cursor: expected the `next` of an answer"))?;
-                all.iter().position(|group| group.values == last).map_or(all.len(), |at| at + 1)
+                let last = GroupCursor::parse(cursor, self.group_by.len())?;
+                all.partition_point(|group| {
+                    compare(&order, self.place(&order, group), (last.amount(), &last.values)).is_le()
+                })
             }
         };
         let has_more = all.len() > skip.saturating_add(limit);
         let page: Vec<Group> = all.into_iter().skip(skip).take(limit).collect();
-        let next = page.last().filter(|_| has_more).and_then(|group| serde_json::to_string(&group.values).ok());
+        let next = page.last().filter(|_| has_more).and_then(|group| {
+            let (by, values) = self.place(&order, group);
+            GroupCursor::new(by, values.clone()).text()
+        });
         Ok((page, count, next))
     }
 
@@ -211,27 +216,32 @@ impl<'q> Assembly<'q> {
         Cell { values: values.collect(), totals, feedback }
     }
 
-    fn compare(&self, order: &Order, one: &Group, other: &Group) -> Ordering {
-        let by = |measure: &Measure, is_descending: bool| {
-            let at = self.query.measures.iter().position(|listed| listed == measure);
-            let value = |group: &Group| at.and_then(|at| group.cell.values.get(at).copied().flatten());
-            match (value(one), value(other)) {
-                (Some(one), Some(other)) => {
-                    let ascending = compare_amounts(one, other);
-                    if is_descending { ascending.reverse() } else { ascending }
-                }
-                (Some(_), None) => Ordering::Less,
-                (None, Some(_)) => Ordering::Greater,
-                (None, None) => Ordering::Equal,
+    /// Returns the value that a group is ordered by, and its own values.
+    fn place<'g>(&self, order: &Order, group: &'g Group) -> Place<'g> {
+        let at = match order {
+            Order::Descending(measure) | Order::Ascending(measure) => {
+                self.query.measures.iter().position(|listed| listed == measure)
             }
+            Order::Values => None,
         };
-        let first = match order {
-            Order::Descending(measure) => by(measure, true),
-            Order::Ascending(measure) => by(measure, false),
-            Order::Values => Ordering::Equal,
-        };
-        first.then_with(|| one.values.cmp(&other.values))
+        (at.and_then(|at| group.cell.values.get(at).copied().flatten()), &group.values)
     }
+}
+
+/// The value that a group is ordered by, and its own values.
+type Place<'g> = (Option<Amount>, &'g GroupKey);
+
+fn compare(order: &Order, one: Place<'_>, other: Place<'_>) -> Ordering {
+    let by = match (one.0, other.0) {
+        (Some(one), Some(other)) => {
+            let ascending = compare_amounts(one, other);
+            if matches!(order, Order::Descending(_)) { ascending.reverse() } else { ascending }
+        }
+        (Some(_), None) => Ordering::Less,
+        (None, Some(_)) => Ordering::Greater,
+        (None, None) => Ordering::Equal,
+    };
+    by.then_with(|| one.1.cmp(other.1))
 }
 
 type ExtraIndex = BTreeMap<(usize, Option<usize>, GroupKey), ExtraValues>;
