@@ -337,3 +337,60 @@ async fn feedback_is_limited_by_workspace_and_the_answer_reports_it() {
         assert_eq!(answer.basis.notes.iter().any(|note| note.contains("feedback")), !is_exact);
     }
 }
+
+/// Writers wait for a step of the build, so a busy day takes several.
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn a_busy_day_is_built_in_steps_while_writers_go_on() {
+    let (folder, store) = open("steps");
+    let one = |n: u64| event(START + n * 5, &[("shop", if n.is_multiple_of(3) { "a" } else { "b" })], 1, "h");
+    for start in (0..16_000).step_by(1_000) {
+        store.writer().write(&(start..start + 1_000).map(one).collect::<Vec<_>>()).unwrap();
+    }
+    let is_done = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let (stop, mut writer) = (is_done.clone(), store.writer());
+    let writing = tokio::task::spawn_blocking(move || {
+        let mut written = 0;
+        while !stop.load(std::sync::atomic::Ordering::Relaxed) || written == 0 {
+            writer.write(&[event(START + written * 997 % DAY, &[("shop", "late")], 1, "h")]).unwrap();
+            written += 1;
+        }
+        written
+    });
+    let (stop, file) = (is_done.clone(), folder.file("events.db"));
+    let watching = tokio::task::spawn_blocking(move || {
+        let database = rusqlite::Connection::open(file).unwrap();
+        let mut seen = std::collections::BTreeSet::new();
+        while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+            let sql = "SELECT built_to FROM tagging_subjects WHERE first = 'metadata.shop'";
+            seen.extend(database.query_row(sql, [], |row| row.get::<_, i64>(0)).ok());
+        }
+        seen
+    });
+    let analytics = Analytics::new(store);
+    analytics.activate_key("shop").await.unwrap();
+    is_done.store(true, std::sync::atomic::Ordering::Relaxed);
+    let (written, seen) = (writing.await.unwrap(), watching.await.unwrap());
+    assert!(seen.iter().filter(|quarter| **quarter % 96 != 0).count() >= 2, "{seen:?}");
+    let answer = analytics.run(&by("shop", whole()), &Grant::everything()).await.unwrap();
+    assert_eq!(answer.basis.rows_read, 0);
+    assert_eq!(answer.groups.iter().map(|group| group.cell.totals.requests).sum::<u64>(), 16_000 + written);
+    assert_eq!(analytics.verify(&whole()).await.unwrap(), Vec::<String>::new());
+}
+
+/// The sums by hour of earlier days are replaced with those by day.
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_whose_values_become_many_are_built_by_day() {
+    let (folder, store) = open("many");
+    let few = (0..10).map(|n| event(START + n * 3_600, &[("shop", "a")], 1, "h"));
+    let many = (0..700).map(|n| event(START + 3 * DAY + n * 100, &[("shop", &format!("s{n}"))], 1, "h"));
+    store.writer().write(&few.chain(many).collect::<Vec<_>>()).unwrap();
+    let analytics = Analytics::new(store);
+    analytics.activate_key("shop").await.unwrap();
+    let answer = analytics.run(&by("shop", whole()), &Grant::everything()).await.unwrap();
+    assert_eq!((answer.basis.rows_read, answer.total.totals.requests, answer.group_count), (0, 710, 701));
+    assert_eq!(analytics.verify(&whole()).await.unwrap(), Vec::<String>::new());
+    let database = rusqlite::Connection::open(folder.file("events.db")).unwrap();
+    let sql = "SELECT count(*) FROM tagging_rollups AS r JOIN tagging_subjects AS s ON s.id = r.subject
+               WHERE s.first = 'metadata.shop' AND r.tier < s.live";
+    assert_eq!(database.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap(), 0);
+}

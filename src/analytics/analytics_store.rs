@@ -359,9 +359,9 @@ impl Analytics {
         }
     }
 
-    /// Computes the sums of a range from its rows again, in one transaction.
+    /// Computes the sums of a range from its rows again.
     ///
-    /// The range is extended to whole days in UTC. Writers wait for it.
+    /// The range is extended to whole days in UTC. Each day is one transaction, for which writers wait.
     ///
     /// # Errors
     /// As [`verify`](Self::verify).

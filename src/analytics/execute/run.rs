@@ -128,7 +128,7 @@ async fn prepare<'a, S: RollupSession>(
     let mut first = session.first_row(0).await?;
     if let Some(base) = state.base() {
         for tier in crate::store::rollup::Tier::ALL {
-            let bucket = session.first_bucket(base.id, tier).await?;
+            let bucket = session.first_bucket(base.id, tier, i64::MIN).await?;
             let start = bucket.map(|bucket| quarter_start(tier.start(bucket)));
             first = first.into_iter().chain(start).min();
         }

@@ -159,8 +159,8 @@ impl RollupSession for PostgresSession {
         self.read(feedback::latest(&self.session, workspaces, limit).await)
     }
 
-    async fn first_bucket(&mut self, subject: i32, tier: Tier) -> Result<Option<i64>, StoreError> {
-        self.read(rollups::first_bucket(&self.session, subject, tier).await)
+    async fn first_bucket(&mut self, subject: i32, tier: Tier, from: i64) -> Result<Option<i64>, StoreError> {
+        self.read(rollups::first_bucket(&self.session, subject, tier, from).await)
     }
 
     async fn add(&mut self, batch: &RollupBatch) -> Result<(), StoreError> {

@@ -41,11 +41,12 @@ pub(crate) trait RollupSession: Send {
         limit: u64,
     ) -> impl Future<Output = Result<LatestFeedback, StoreError>> + Send;
 
-    /// Returns the first bucket of a tier.
+    /// Returns the first bucket of a tier with sums, from a bucket on.
     fn first_bucket(
         &mut self,
         subject: i32,
         tier: Tier,
+        from: i64,
     ) -> impl Future<Output = Result<Option<i64>, StoreError>> + Send;
 
     /// Adds sums to the stored ones.

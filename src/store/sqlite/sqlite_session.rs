@@ -169,8 +169,8 @@ impl RollupSession for SqliteSession {
         self.reading(feedback::latest(&self.db, workspaces, limit))
     }
 
-    async fn first_bucket(&mut self, subject: i32, tier: Tier) -> Result<Option<i64>, StoreError> {
-        self.reading(rollups::first_bucket(&self.db, subject, tier))
+    async fn first_bucket(&mut self, subject: i32, tier: Tier, from: i64) -> Result<Option<i64>, StoreError> {
+        self.reading(rollups::first_bucket(&self.db, subject, tier, from))
     }
 
     async fn add(&mut self, batch: &RollupBatch) -> Result<(), StoreError> {
