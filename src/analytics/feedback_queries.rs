@@ -5,7 +5,7 @@ use crate::{
     store::Feedback,
 };
 
-use super::{Analytics, Filter, Grant, Query, QueryError, RowQuery};
+use super::{Analytics, Filter, Grant, Query, QueryError, RowQuery, row_pages::RowPages};
 
 /// The largest number of traces that feedback selects.
 const MAX_TRACES: usize = 10_000;
@@ -22,15 +22,11 @@ impl Analytics {
         let map = self.feedback_map().await?;
         let mut found = HashSet::new();
         for ids in map.traces().chunks(TRACES_PER_QUERY) {
-            let mut rows = RowQuery::new(query.range.clone()).limit(RowQuery::MAX_LIMIT);
+            let mut rows = RowQuery::new(query.range.clone());
             rows.filters = query.filters.iter().cloned().chain([Filter::Trace(ids.to_vec())]).collect();
-            loop {
-                let page = self.rows(&rows, grant).await?;
-                found.extend(page.rows.iter().map(|row| row.id));
-                rows.cursor = page.next;
-                if rows.cursor.is_none() {
-                    break;
-                }
+            let mut pages = RowPages::new(self, &rows, grant);
+            while let Some(rows) = pages.next().await? {
+                found.extend(rows.iter().map(|row| row.id));
             }
         }
         Ok(map.scores(&found))
