@@ -166,7 +166,7 @@ fn tagging(listen: SocketAddr, upstream: Option<&Uri>, public_url: Option<&Uri>)
     }
     let layer = TaggingLayer::builder().metadata(metadata).usage(usage).events(EventLayer::new(sinks)).build();
     let layer = layer.map_err(|error| error.to_string())?;
-    Ok(Tagging { layer, events, registry, admin, demo, upkeep, workspace_keys })
+    Ok(Tagging { layer, events, registry, admin, demo, workspace_keys, upkeep })
 }
 
 /// Returns the key of the admin API, if there is one.

@@ -12,7 +12,8 @@ use uuid::Uuid;
 use crate::{Metadata, metadata::Limits, registry::Permission, store::Feedback};
 
 use super::{
-    api_error::ApiError, caller::Caller, json_body::JsonBody, one_or_many, selection::workspace_of, state::ApiState,
+    api_error::ApiError, caller::Caller, json_body::JsonBody, one_or_many, parameter::NONE, selection::workspace_of,
+    state::ApiState,
 };
 
 /// The largest number of feedback entries of a request.
@@ -126,7 +127,7 @@ async fn change(
 
 /// Returns the workspace whose requests the caller may judge. `None` covers all workspaces.
 fn writer(caller: &Caller) -> Result<Option<String>, ApiError> {
-    caller.require(Permission::LogsWrite)?;
+    caller.require(Permission::LogsWrite, NONE)?;
     let workspace = workspace_of(&caller.grant).map(str::to_owned);
     // Feedback without a workspace counts for all of them.
     if workspace.is_none() && !caller.sees_everything() {

@@ -14,7 +14,7 @@ use crate::{event::Event, registry::Permission, row::EventRow, tagging::Identity
 
 use super::{
     api_error::ApiError, caller::Caller, json_body::JsonBody, log_entry::LogEntry, log_shape::LogDetails, one_or_many,
-    replay, selection::workspace_of, state::ApiState,
+    parameter::NONE, replay, selection::workspace_of, state::ApiState,
 };
 
 /// The largest number of logs of a request.
@@ -36,7 +36,7 @@ pub(crate) async fn create(
     head: Parts,
     JsonBody(body): JsonBody<Value>,
 ) -> Result<Json<LogsCreated>, ApiError> {
-    caller.require(Permission::LogsWrite)?;
+    caller.require(Permission::LogsWrite, NONE)?;
     let mut events = Vec::new();
     for entry in one_or_many::read::<LogEntry>(body, "logs", MAX_LOGS)? {
         events.push(event(&api, &caller, &head, entry).await?);
@@ -70,7 +70,7 @@ pub(crate) async fn read(
     caller: Caller,
     Path(id): Path<String>,
 ) -> Result<Json<LogDetails>, ApiError> {
-    caller.require(Permission::LogsView)?;
+    caller.require(Permission::LogsView, NONE)?;
     let row = match id.parse::<Uuid>() {
         Ok(id) => api.analytics.row(id, &caller.grant).await?,
         Err(_) => None,
