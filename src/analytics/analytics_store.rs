@@ -63,6 +63,11 @@ impl Analytics {
         self
     }
 
+    /// Returns the maximum time that reading rows may take.
+    pub(super) fn time_limit(&self) -> Duration {
+        self.limits.time
+    }
+
     /// Answers a query about the rows that the grant covers.
     ///
     /// # Errors

@@ -14,7 +14,9 @@ use crate::{
 use super::analytics_store::blocking;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 use super::jobs::FeedbackOfRows;
-use super::{Analytics, Grant, Query, QueryError, RowQuery, analytics_source::Source, execute::FeedbackMap};
+use super::{
+    Analytics, Grant, Query, QueryError, RowQuery, analytics_source::Source, execute::FeedbackMap, row_pages::RowPages,
+};
 
 /// The largest number of traces that feedback selects.
 const MAX_TRACES: usize = 10_000;
@@ -81,15 +83,11 @@ impl Analytics {
         let map = self.feedback_map(&query.filters, grant).await?;
         let mut found = HashSet::new();
         for ids in map.traces().chunks(TRACES_PER_QUERY) {
-            let mut rows = RowQuery::new(query.range.clone()).limit(RowQuery::MAX_LIMIT);
+            let mut rows = RowQuery::new(query.range.clone());
             rows.filters = query.filters.iter().cloned().chain([Filter::Trace(ids.to_vec())]).collect();
-            loop {
-                let page = self.rows_with(Permission::AnalyticsView, &rows, grant).await?;
-                found.extend(page.rows.iter().map(|row| row.id));
-                rows.cursor = page.next;
-                if rows.cursor.is_none() {
-                    break;
-                }
+            let mut pages = RowPages::new(self, &rows, grant, Permission::AnalyticsView);
+            while let Some(rows) = pages.next().await? {
+                found.extend(rows.iter().map(|row| row.id));
             }
         }
         Ok(map.scores(&found))

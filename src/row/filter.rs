@@ -94,7 +94,8 @@ impl Filter {
         }
     }
 
-    /// Returns the condition with texts as they are stored: NUL is replaced by `U+FFFD`.
+    /// Returns the condition with texts as they are stored: NUL is replaced by `U+FFFD`, and W3C trace ids are lowercase and
+    /// have no dashes.
     #[cfg(feature = "analytics")]
     pub(crate) fn stored(&self) -> Self {
         let text = |text: &String| stored_text(text).into_owned();
@@ -106,7 +107,10 @@ impl Filter {
             Self::HasNot(dimension) => Self::HasNot(dimension.stored()),
             Self::Prefix(dimension, prefix) => Self::Prefix(dimension.stored(), text(prefix)),
             Self::Between(number, min, max) => Self::Between(*number, *min, *max),
-            Self::Trace(ids) => Self::Trace(texts(ids)),
+            Self::Trace(ids) => {
+                let w3c = ids.iter().filter_map(|id| w3c_trace_id(id));
+                Self::Trace(texts(ids).into_iter().chain(w3c).collect())
+            }
             Self::WorkspaceTrace(pairs) => Self::WorkspaceTrace(
                 pairs.iter().map(|(workspace, id)| (workspace.as_ref().map(text), text(id))).collect(),
             ),
@@ -119,4 +123,12 @@ impl Filter {
 
 fn has_trace(row: &EventRow, id: &str) -> bool {
     row.trace_id == id || row.client_trace_id.as_deref() == Some(id)
+}
+
+/// Returns the stored form of a W3C trace id that is written in another way. `None` if the text is something else.
+#[cfg(feature = "analytics")]
+fn w3c_trace_id(text: &str) -> Option<String> {
+    let digits: String = text.chars().filter(|letter| *letter != '-').collect();
+    let is_id = digits.len() == 32 && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+    is_id.then(|| digits.to_ascii_lowercase()).filter(|id| id != text)
 }

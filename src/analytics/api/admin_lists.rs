@@ -1,7 +1,6 @@
 use std::{collections::BTreeMap, time::SystemTime};
 
 use axum::{Json, extract::State};
-use http::Uri;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -12,8 +11,8 @@ use super::{
     caller::Caller,
     list::List,
     log_shape::time_text,
-    paging::{PAGING, Paging},
-    parameters::Parameters,
+    paging::Paging,
+    parameter::{VIRTUAL_KEYS, WORKSPACES},
     state::ApiState,
 };
 
@@ -77,10 +76,8 @@ pub(crate) struct VirtualKeyShape {
 pub(crate) async fn workspaces(
     State(api): State<ApiState>,
     caller: Caller,
-    uri: Uri,
 ) -> Result<Json<List<WorkspaceShape>>, ApiError> {
-    caller.require(Permission::KeysList)?;
-    let parameters = parameters(&uri)?;
+    let parameters = caller.require(Permission::KeysList, WORKSPACES)?;
     let paging = Paging::read(&parameters)?;
     let statuses = parameters.list("status")?;
     if let Some(status) = statuses.iter().flatten().find(|status| !["active", "archived"].contains(&status.as_str())) {
@@ -124,10 +121,8 @@ fn workspace(slug: &str, name: &str, metadata: BTreeMap<String, String>) -> Work
 pub(crate) async fn virtual_keys(
     State(api): State<ApiState>,
     caller: Caller,
-    uri: Uri,
 ) -> Result<Json<List<VirtualKeyShape>>, ApiError> {
-    caller.require(Permission::KeysList)?;
-    let parameters = parameters(&uri)?;
+    let parameters = caller.require(Permission::KeysList, VIRTUAL_KEYS)?;
     let paging = Paging::read(&parameters)?;
     let own = caller.grant.workspace();
     let wanted = own.or_else(|| parameters.get("workspace_id"));
@@ -154,9 +149,4 @@ pub(crate) async fn virtual_keys(
         })
         .collect();
     Ok(Json(List::new(found.len() as u64, paging.of(found))))
-}
-
-fn parameters(uri: &Uri) -> Result<Parameters, ApiError> {
-    const FILTERS: &[&str] = &["name", "exact_name", "status", "workspace_id"];
-    Parameters::parse(uri.query().unwrap_or_default(), &[PAGING, FILTERS])
 }

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::{Metadata, metadata::Limits, registry::Permission, store::Feedback};
 
-use super::{api_error::ApiError, caller::Caller, json_body::JsonBody, one_or_many, state::ApiState};
+use super::{api_error::ApiError, caller::Caller, json_body::JsonBody, one_or_many, parameter::NONE, state::ApiState};
 
 /// The largest number of feedback entries of a request.
 const MAX_ENTRIES: usize = 100;
@@ -60,7 +60,7 @@ pub(crate) async fn create(
     caller: Caller,
     JsonBody(body): JsonBody<Value>,
 ) -> Result<Json<FeedbackSaved>, ApiError> {
-    caller.require(Permission::LogsWrite)?;
+    caller.require(Permission::LogsWrite, NONE)?;
     let forms = one_or_many::read::<FeedbackForm>(body, "feedback", MAX_ENTRIES)?;
     let created = forms.into_iter().map(|form| {
         let id = trace_id(form.trace_id.as_deref())?.to_owned();
@@ -83,7 +83,7 @@ pub(crate) async fn update(
     caller: Caller,
     JsonBody(form): JsonBody<FeedbackForm>,
 ) -> Result<Json<FeedbackSaved>, ApiError> {
-    caller.require(Permission::LogsWrite)?;
+    caller.require(Permission::LogsWrite, NONE)?;
     let id = form.feedback_id.clone();
     let id = id.ok_or_else(|| ApiError::invalid("feedback_id is missing: expected the id of feedback to change"))?;
     change(&api, &caller, &id, form).await
@@ -96,7 +96,7 @@ pub(crate) async fn update_by_id(
     Path(id): Path<String>,
     JsonBody(form): JsonBody<FeedbackForm>,
 ) -> Result<Json<FeedbackSaved>, ApiError> {
-    caller.require(Permission::LogsWrite)?;
+    caller.require(Permission::LogsWrite, NONE)?;
     change(&api, &caller, &id, form).await
 }
 

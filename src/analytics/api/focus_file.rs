@@ -20,24 +20,18 @@ use crate::{
 };
 
 use super::{
-    api_error::ApiError,
-    parameters::Parameters,
-    restrictions::Restrictions,
-    selection::{SELECTION, tag},
-    state::ApiState,
-    view::View,
+    api_error::ApiError, parameter::FOCUS, parameters::Parameters, restrictions::Restrictions, selection::tag,
+    state::ApiState, view::View,
 };
 
-/// The parameters of `GET /focus`, in addition to those of [`SELECTION`].
-const FOCUS: &[&str] = &["account", "tags", "manifest"];
 const DAY: SignedDuration = SignedDuration::from_hours(24);
 /// The largest number of days of a file. Each of them is a query.
 const MAX_DAYS: i64 = 366;
 
 /// Answers `GET /focus`: the cost of whole UTC days as a FOCUS file, or its manifest.
 pub(crate) async fn focus(State(api): State<ApiState>, mut head: Parts) -> Result<Response, ApiError> {
-    let view = View::with_parameters(&mut head, &api, Permission::LogsExport, &[SELECTION, FOCUS]).await?;
-    let export = define(&view.parameters, &Restrictions::of(&api.shared.denied_fields))?;
+    let view = View::read(&mut head, &api, Permission::LogsExport, FOCUS).await?;
+    let export = define(&view.parameters, &api.shared.restrictions)?;
     let query = view.row_query();
     check_days(&query.range)?;
     if view.parameters.word("manifest", &["true", "false"])? == Some("true") {

@@ -14,7 +14,7 @@ use crate::{event::Event, registry::Permission, tagging::Identity};
 
 use super::{
     api_error::ApiError, caller::Caller, json_body::JsonBody, log_entry::LogEntry, log_shape::LogDetails, one_or_many,
-    replay, state::ApiState,
+    parameter::NONE, replay, state::ApiState,
 };
 
 /// The largest number of logs of a request.
@@ -37,7 +37,7 @@ pub(crate) async fn create(
     JsonBody(body): JsonBody<Value>,
 ) -> Result<Json<LogsCreated>, ApiError> {
     // Before the bodies of the logs are read.
-    caller.require(Permission::LogsWrite)?;
+    caller.require(Permission::LogsWrite, NONE)?;
     let mut events = Vec::new();
     for entry in one_or_many::read::<LogEntry>(body, "logs", MAX_LOGS)? {
         events.push(event(&api, &caller, &head, entry).await?);
@@ -66,7 +66,7 @@ pub(crate) async fn read(
     caller: Caller,
     Path(id): Path<String>,
 ) -> Result<Json<LogDetails>, ApiError> {
-    caller.require(Permission::LogsView)?;
+    caller.require(Permission::LogsView, NONE)?;
     let row = match id.parse::<Uuid>() {
         Ok(id) => api.analytics.row(id, &caller.grant).await?,
         Err(_) => None,

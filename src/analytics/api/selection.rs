@@ -8,6 +8,7 @@ use crate::{
 use super::{
     api_error::ApiError,
     cents::{nanos_from, nanos_up_to},
+    parameter::{FROM, TO},
     parameters::{MAX_VALUES, Parameters, check_text},
 };
 
@@ -16,35 +17,6 @@ const MAX_KEY_BYTES: usize = 1_024;
 
 /// The tag that names the user of a request.
 pub(crate) const USER_KEY: &str = "_user";
-
-/// The names of the parameters that select requests.
-pub(crate) const SELECTION: &[&str] = &[
-    "time_of_generation_min",
-    "time_of_generation_max",
-    "time_zone",
-    "workspace_slug",
-    "total_units_min",
-    "total_units_max",
-    "prompt_token_min",
-    "prompt_token_max",
-    "completion_token_min",
-    "completion_token_max",
-    "cost_min",
-    "cost_max",
-    "status_code",
-    "weighted_feedback_min",
-    "weighted_feedback_max",
-    "virtual_keys",
-    "configs",
-    "api_key_ids",
-    "trace_id",
-    "span_id",
-    "prompt_slug",
-    "ai_org_model",
-    "ai_model",
-    "metadata",
-    "cache_status",
-];
 
 /// The states of a response cache in Portkey's API.
 const CACHE_STATES: &[&str] = &["hit", "semantic hit", "miss", "refreshed", "disabled"];
@@ -81,7 +53,7 @@ fn range(parameters: &Parameters, zone: &str) -> Result<TimeRange, ApiError> {
         })?;
         Ok::<_, ApiError>(with_plus(text))
     };
-    let (from, to) = (time("time_of_generation_min")?, time("time_of_generation_max")?);
+    let (from, to) = (time(FROM)?, time(TO)?);
     Ok(TimeRange::parse(&from, &to, parameters.get("time_zone").unwrap_or(zone))?)
 }
 

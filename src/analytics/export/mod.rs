@@ -29,7 +29,6 @@ mod output;
 mod parquet_file;
 mod progress;
 mod row_encoder;
-mod row_source;
 mod run;
 mod settings;
 
@@ -40,5 +39,7 @@ pub use self::{
 #[allow(unused_imports, reason = "other files of costs share these")]
 pub(crate) use self::{
     csv_text::{csv_text, csv_writer},
-    output::{Output, failed},
+    denied_fields::DeniedFields,
+    export_body::{COUNT, DIGEST},
+    output::{Output, failed, hex},
 };
