@@ -6,8 +6,8 @@ use crate::{
 };
 
 use super::{
-    cost_status::CostStatus, model_calls::ModelCalls, money::Money, operation::Operation, price::CostLine,
-    quantity::Quantity, signed_money::SignedMoney, usage::Usage, usage_status::UsageStatus,
+    cost_origin::CostOrigin, cost_status::CostStatus, model_calls::ModelCalls, money::Money, operation::Operation,
+    price::CostLine, quantity::Quantity, signed_money::SignedMoney, usage::Usage, usage_status::UsageStatus,
 };
 
 /// The LLM call of a request: model, usage, cost, and timing; see [`Event::llm`](crate::Event::llm).
@@ -35,11 +35,14 @@ pub struct LlmCall {
     pub(super) response_model: Option<String>,
     pub(super) response_id: Option<String>,
     pub(super) service_tier: Option<String>,
+    pub(super) response_tier: Option<String>,
+    pub(super) inference_geo: Option<String>,
     pub(super) stream: bool,
     pub(super) error: Option<String>,
     pub(super) usage_status: UsageStatus,
     pub(super) usage: Option<Usage>,
     pub(super) cost_status: CostStatus,
+    pub(super) cost_origin: CostOrigin,
     pub(super) cost: Option<Money>,
     pub(super) input_cost: Option<Money>,
     pub(super) output_cost: Option<Money>,
@@ -76,11 +79,14 @@ impl LlmCall {
             response_model: None,
             response_id: None,
             service_tier: None,
+            response_tier: None,
+            inference_geo: None,
             stream: false,
             error: None,
             usage_status: UsageStatus::Absent,
             usage: None,
             cost_status: CostStatus::NoUsage,
+            cost_origin: CostOrigin::Call,
             cost: None,
             input_cost: None,
             output_cost: None,
@@ -106,8 +112,9 @@ impl LlmCall {
 
     /// Returns the approximate memory use, in bytes.
     pub(crate) fn approximate_bytes(&self) -> usize {
-        let names = [&self.provider, &self.request_model, &self.response_model, &self.response_id, &self.service_tier];
-        let texts = names.into_iter().chain([&self.error]).flatten().map(String::capacity).sum::<usize>();
+        let names = [&self.provider, &self.request_model, &self.response_model, &self.response_id];
+        let names = names.into_iter().chain([&self.service_tier, &self.response_tier, &self.inference_geo]);
+        let texts = names.chain([&self.error]).flatten().map(String::capacity).sum::<usize>();
         let quantities = self.quantities.iter().map(|quantity| size_of::<Quantity>() + quantity.name().len());
         let models = self.models.iter().map(|of| size_of::<ModelCalls>() + of.heap_bytes()).sum::<usize>();
         size_of::<Self>()
@@ -150,6 +157,16 @@ impl LlmCall {
     /// Returns the service tier of the response, or else the requested one.
     pub fn service_tier(&self) -> Option<&str> {
         self.service_tier.as_deref()
+    }
+
+    /// Returns the service tier of the response, whose rates apply.
+    pub fn response_tier(&self) -> Option<&str> {
+        self.response_tier.as_deref()
+    }
+
+    /// Returns the region of the inference, such as `us`, if the provider reported it. Anthropic does.
+    pub fn inference_geo(&self) -> Option<&str> {
+        self.inference_geo.as_deref()
     }
 
     /// Returns `true` if the response was a stream.
@@ -211,6 +228,11 @@ impl LlmCall {
     /// Returns whether the [`cost`](Self::cost) is known and covers the whole call.
     pub fn cost_status(&self) -> CostStatus {
         self.cost_status
+    }
+
+    /// Returns how the [`cost`](Self::cost) follows from the [`usage`](Self::usage).
+    pub fn cost_origin(&self) -> CostOrigin {
+        self.cost_origin
     }
 
     /// Returns the cost, at most [`MAX_COST`](Self::MAX_COST). `None` if it is unknown, never zero in its place.

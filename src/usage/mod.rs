@@ -159,9 +159,10 @@
 //!
 //! ```json
 //! {"provider":"openai","operation":"chat","request_model":"gpt-4o","response_model":"gpt-4o-2024-08-06",
-//!  "response_id":"chatcmpl-1","service_tier":"default","stream":true,"error":null,"usage_status":"reported",
-//!  "usage":{"input_tokens":2006,"output_tokens":300,"cache_read_tokens":1920},
-//!  "cost_status":"priced","cost_usd":0.005615,"input_cost_usd":0.002615,"output_cost_usd":0.003,"cost_lines":[
+//!  "response_id":"chatcmpl-1","service_tier":"default","response_tier":"default","inference_geo":null,"stream":true,
+//!  "error":null,"usage_status":"reported",
+//!  "usage":{"input_tokens":2006,"output_tokens":300,"cache_read_tokens":1920},"cost_status":"priced",
+//!  "cost_origin":"call","cost_usd":0.005615,"input_cost_usd":0.002615,"output_cost_usd":0.003,"cost_lines":[
 //!  {"unit":"input_tokens","quantity":86,"cost_usd":0.000215},{"unit":"output_tokens","quantity":300,"cost_usd":0.003},
 //!  {"unit":"cache_read_tokens","quantity":1920,"cost_usd":0.0024}],"cache_savings_usd":0.0024,"price_source":
 //!  "genai-prices 0.2","calls":null,"duration_us":4608000,"first_token_us":412000,"output_tokens_per_second":71.5,
@@ -177,6 +178,8 @@
 )]
 
 mod consistency;
+mod cost_breakdown;
+mod cost_origin;
 mod cost_status;
 mod extra_cost;
 mod llm_call;
@@ -209,8 +212,6 @@ mod background_calls;
 mod body_reader;
 #[cfg(feature = "llm")]
 mod content;
-#[cfg(feature = "llm")]
-mod cost_breakdown;
 #[cfg(feature = "llm")]
 mod detect;
 #[cfg(feature = "llm")]
@@ -261,7 +262,10 @@ mod unobserved;
 #[cfg(not(feature = "llm"))]
 mod without_llm;
 
+#[cfg(feature = "analytics")]
+pub(crate) use self::cost_breakdown::BillableCall;
 pub use self::{
+    cost_origin::CostOrigin,
     cost_status::CostStatus,
     extra_cost::ExtraCost,
     llm_call::LlmCall,
