@@ -5,24 +5,24 @@ use crate::row::EventRow;
 use super::{Analytics, Grant, QueryError, RowQuery};
 
 /// Reads the requests of a query with bounded memory, the oldest first.
-pub(crate) struct RowPages<'a> {
-    analytics: &'a Analytics,
-    grant: &'a Grant,
+pub(crate) struct RowPages {
+    analytics: Analytics,
+    grant: Grant,
     /// `None` after the last page.
     next: Option<RowQuery>,
 }
 
-impl<'a> RowPages<'a> {
+impl RowPages {
     /// Creates a reader. The order and the page size of the query are ignored.
-    pub(crate) fn new(analytics: &'a Analytics, query: &RowQuery, grant: &'a Grant) -> Self {
+    pub(crate) fn new(analytics: &Analytics, query: &RowQuery, grant: &Grant) -> Self {
         let query = query.clone().oldest_first().limit(RowQuery::MAX_LIMIT);
-        Self { analytics, grant, next: Some(query) }
+        Self { analytics: analytics.clone(), grant: grant.clone(), next: Some(query) }
     }
 
     /// Returns the requests of the next page. `None` after the last one.
     pub(crate) async fn next(&mut self) -> Result<Option<Vec<EventRow>>, QueryError> {
         let Some(query) = self.next.take() else { return Ok(None) };
-        let page = self.analytics.rows(&query, self.grant).await?;
+        let page = self.analytics.rows(&query, &self.grant).await?;
         self.next = page.next.map(|cursor| query.cursor(cursor));
         Ok(Some(page.rows))
     }

@@ -36,8 +36,8 @@
 //! The permission `admin` includes all others. A key of a workspace sees its own workspace only.
 //!
 //! The parameters of `GET /export` are the common filters, `format`, `compression`, `columns`, `keys`, `resume`, and
-//! `summary`. Those of `GET /focus` are the common filters, `account`, `tags`, and `manifest`. `GET /openapi.json` describes
-//! them.
+//! `summary`. Those of `GET /focus` are the common filters, `account`, `tags`, `manifest`, and `archive`. `GET /openapi.json`
+//! describes them.
 //!
 //! # Values
 //!
@@ -77,8 +77,9 @@
 //! replica. Their files are read from the store while they are downloaded.
 //!
 //! `GET /export` has no limit of rows. Its file is complete if the trailers of an [`ExportBody`](super::ExportBody)
-//! arrive, or the last line with `summary=true`. A file of `GET /focus` has at most 366 days. If its body ends early,
-//! `manifest=true` returns the reason.
+//! arrive, or the last line with `summary=true`. A file of `GET /focus` has at most 366 days. With `archive=true`, the file
+//! and its manifest are made from one read of the requests. `manifest=true` reads them again: its `sha256` is that of the file
+//! unless requests arrived in between. If the body of a file ends early, `manifest=true` returns the reason.
 
 mod access;
 mod admin_lists;

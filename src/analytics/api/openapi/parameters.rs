@@ -96,6 +96,7 @@ const FOCUS: &[(&str, Type, &str)] = &[
     ("account", Type::String, "The id of the account that pays the invoices."),
     ("tags", Type::String, "Comma-separated keys of tags that the rows distinguish."),
     ("manifest", Type::Boolean, "true for the manifest, which lists usage without a price."),
+    ("archive", Type::Boolean, "true for a ZIP archive of the file and its manifest, from the same requests."),
 ];
 
 /// The query parameters of an endpoint.
