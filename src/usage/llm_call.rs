@@ -1,10 +1,5 @@
 use std::{sync::Arc, time::Duration};
 
-use crate::{
-    metadata::{Diagnostic, DiagnosticCode},
-    time::micros,
-};
-
 use super::{
     cost_origin::CostOrigin, cost_status::CostStatus, model_calls::ModelCalls, money::Money, operation::Operation,
     price::CostLine, quantity::Quantity, signed_money::SignedMoney, usage::Usage, usage_status::UsageStatus,
@@ -26,6 +21,18 @@ use super::{
 ///     .build();
 /// assert_eq!(call.usage().unwrap().output_tokens(), Some(300));
 /// assert_eq!(call.cost_status(), CostStatus::Priced);
+/// ```
+///
+/// Serializes as the member `llm` of an event, here without the counts that are unknown:
+///
+/// ```json
+/// {"provider":"openai","operation":"chat","request_model":"gpt-4o","response_model":"gpt-4o-2024-08-06",
+///  "response_id":"chatcmpl-1","service_tier":"default","response_tier":"default","inference_geo":null,"stream":true,
+///  "error":null,"usage_status":"reported","usage":{"input_tokens":100,"output_tokens":300},"cost_status":"priced",
+///  "cost_origin":"call","cost_usd":0.00325,"input_cost_usd":0.00025,"output_cost_usd":0.003,"cost_lines":[
+///  {"unit":"input_tokens","quantity":100,"cost_usd":0.00025},{"unit":"output_tokens","quantity":300,"cost_usd":0.003}],
+///  "cache_savings_usd":0,"price_source":"genai-prices 0.2","calls":null,"duration_us":4608000,"first_token_us":412000,
+///  "output_tokens_per_second":71.5,"quantities":{}}
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct LlmCall {
@@ -278,44 +285,5 @@ impl LlmCall {
     /// Returns the output tokens per second of a stream, from its first content to its end.
     pub fn output_tokens_per_second(&self) -> Option<f64> {
         self.output_tokens_per_second
-    }
-
-    /// Takes the diagnostics of usage and cost. They belong to the event.
-    pub(crate) fn take_diagnostics(&mut self) -> impl Iterator<Item = Diagnostic<'static>> + use<> {
-        let note = |code: DiagnosticCode| move |detail: String| Diagnostic::new(code).with_detail(detail);
-        let inconsistencies = std::mem::take(&mut self.inconsistencies).into_iter();
-        inconsistencies
-            .map(note(DiagnosticCode::UsageInconsistent))
-            .chain(self.clamped.take().map(note(DiagnosticCode::CostClamped)))
-    }
-
-    /// Returns the call with the statuses of one whose response was dropped: what it used beyond the known counts is unknown.
-    pub(crate) fn cut_off(&self) -> Self {
-        let mut call = self.clone();
-        if call.usage_status == UsageStatus::Absent {
-            call.usage_status = UsageStatus::Partial;
-        }
-        if call.cost_status == CostStatus::NoUsage {
-            call.cost_status = CostStatus::Partial;
-        }
-        call
-    }
-
-    /// Rounds times down to microseconds, the resolution of a serialized event.
-    pub(super) fn round_times(&mut self) {
-        for time in [&mut self.duration, &mut self.first_token].into_iter().flatten() {
-            *time = Duration::from_micros(micros(*time));
-        }
-    }
-
-    /// Clamps the cost to [`MAX_COST`](Self::MAX_COST), and notes the original amount.
-    pub(super) fn clamp_cost(&mut self) {
-        let cost = [self.cost, self.input_cost, self.output_cost].into_iter().flatten().max();
-        let Some(cost) = cost.filter(|cost| *cost > Self::MAX_COST) else { return };
-        self.clamped = Some(format!("{cost} US dollars exceed the limit of {} for one call", Self::MAX_COST));
-        for amount in [&mut self.cost, &mut self.input_cost, &mut self.output_cost] {
-            *amount = amount.map(|amount| amount.min(Self::MAX_COST));
-        }
-        self.cost_lines = None;
     }
 }

@@ -48,7 +48,7 @@ pub(crate) async fn focus(State(api): State<ApiState>, mut head: Parts) -> Resul
     let is_archive = view.parameters.word("archive", &["true", "false"])? == Some("true");
     let archive = is_archive.then(FocusArchive::new);
     let mut download = Download {
-        file: FocusFile::new(&export, &query.range)?,
+        file: export.start(&query.range)?,
         pages: RowPages::new(&api.analytics, &query, &view.grant),
         archive,
     };

@@ -1,35 +1,39 @@
 use std::io::Write;
 
-use crate::analytics::{Analytics, Grant, RowQuery, row_pages::RowPages};
+use crate::analytics::{Analytics, Grant, RowQuery, TimeRange, row_pages::RowPages};
 
-use super::{FocusError, FocusManifest, FocusVersion, focus_file::FocusFile};
+use super::{FocusError, FocusManifest, FocusVersion, focus_file::FocusFile, focus_settings::FocusSettings};
 
 /// An export of cost rows as a FOCUS CSV file; see the [module](super).
 #[derive(Clone, Debug)]
 pub struct FocusExport {
-    pub(super) version: FocusVersion,
-    pub(super) billing_account_id: String,
-    pub(super) tag_keys: Vec<String>,
+    settings: FocusSettings,
 }
 
 impl FocusExport {
     /// Creates an export in the default version. FOCUS requires the id of the account that pays the invoices.
     pub fn new(billing_account_id: impl Into<String>) -> Self {
-        Self { version: FocusVersion::default(), billing_account_id: billing_account_id.into(), tag_keys: Vec::new() }
+        let billing_account_id = billing_account_id.into();
+        Self { settings: FocusSettings { version: FocusVersion::default(), billing_account_id, tag_keys: Vec::new() } }
     }
 
     /// Sets the version of the specification.
     #[must_use]
     pub fn version(mut self, version: FocusVersion) -> Self {
-        self.version = version;
+        self.settings.version = version;
         self
     }
 
     /// Adds a key of tags that rows distinguish, in the column `Tags`. Each combination of values has its own rows.
     #[must_use]
     pub fn tag(mut self, key: impl Into<String>) -> Self {
-        self.tag_keys.push(key.into());
+        self.settings.tag_keys.push(key.into());
         self
+    }
+
+    /// Starts a file of the requests of a range.
+    pub(crate) fn start(&self, range: &TimeRange) -> Result<FocusFile, FocusError> {
+        FocusFile::new(&self.settings, range)
     }
 
     /// Writes the costs of the requests of a query, and returns the manifest.
@@ -48,7 +52,7 @@ impl FocusExport {
         grant: &Grant,
         mut writer: impl Write,
     ) -> Result<FocusManifest, FocusError> {
-        let mut file = FocusFile::new(self, &query.range)?;
+        let mut file = self.start(&query.range)?;
         let mut pages = RowPages::new(analytics, query, grant);
         while let Some(rows) = pages.next().await? {
             rows.iter().try_for_each(|row| file.add(row))?;

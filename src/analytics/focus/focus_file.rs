@@ -14,10 +14,11 @@ use crate::{
 };
 
 use super::{
-    FocusError, FocusExport, FocusManifest, UnpricedUsage,
+    FocusError, FocusManifest, UnpricedUsage,
     focus_group::{FocusGroup, FocusSums, metered},
     focus_meter::FocusMeter,
     focus_record::FocusRecord,
+    focus_settings::FocusSettings,
 };
 
 /// The largest number of rows of a day, and of unpriced groups, that are held in memory.
@@ -25,7 +26,7 @@ const MAX_GROUPS: usize = 100_000;
 
 /// A FOCUS file that is written piece by piece. The same requests are the source of its rows and of its manifest.
 pub(crate) struct FocusFile {
-    export: FocusExport,
+    settings: FocusSettings,
     output: Output,
     /// The sums of the current day.
     sums: BTreeMap<(FocusGroup, FocusMeter), FocusSums>,
@@ -36,14 +37,14 @@ pub(crate) struct FocusFile {
 
 impl FocusFile {
     /// Creates a file that has only its header.
-    pub(crate) fn new(export: &FocusExport, range: &TimeRange) -> Result<Self, FocusError> {
-        let columns = export.version.columns();
+    pub(super) fn new(settings: &FocusSettings, range: &TimeRange) -> Result<Self, FocusError> {
+        let columns = settings.version.columns();
         let manifest = FocusManifest {
-            focus_version: export.version,
+            focus_version: settings.version,
             columns,
             from: range.from(),
             to: range.to(),
-            tag_keys: export.tag_keys.clone(),
+            tag_keys: settings.tag_keys.clone(),
             rows: 0,
             sha256: String::new(),
             billed_cost_nanos: 0,
@@ -53,7 +54,7 @@ impl FocusFile {
             unpriced: Vec::new(),
         };
         let mut file = Self {
-            export: export.clone(),
+            settings: settings.clone(),
             output: Output::new(Compression::None)?,
             sums: BTreeMap::new(),
             day: None,
@@ -72,7 +73,7 @@ impl FocusFile {
             self.write_day()?;
             self.day = Some(day);
         }
-        let group = FocusGroup::of(row, day, &self.export.tag_keys);
+        let group = FocusGroup::of(row, day, &self.settings.tag_keys);
         match row.total_cost_nanos.map(Money::from_nano_usd) {
             Some(total) => self.add_cost(row, &group, total),
             None if row.usage_status.is_some() => self.add_unpriced(row, group),
@@ -133,7 +134,7 @@ impl FocusFile {
             self.manifest.rows += 1;
             self.manifest.billed_cost_nanos = self.manifest.billed_cost_nanos.saturating_add(sums.cost.nano_usd());
         }
-        let (columns, billing_account_id) = (self.export.version.columns(), self.export.billing_account_id.clone());
+        let (columns, billing_account_id) = (self.settings.version.columns(), self.settings.billing_account_id.clone());
         self.write_records(sums.iter().map(|((group, meter), sums)| {
             let record = FocusRecord { group, meter: *meter, sums: *sums, billing_account_id: &billing_account_id };
             columns.iter().map(move |column| record.value(column).unwrap_or_default())

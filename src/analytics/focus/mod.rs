@@ -35,6 +35,7 @@ mod focus_group;
 mod focus_manifest;
 mod focus_meter;
 mod focus_record;
+mod focus_settings;
 mod focus_version;
 mod unpriced_usage;
 
