@@ -46,17 +46,14 @@ impl RecordedSum {
 
     pub(super) fn add(&mut self, call: &RecordedCall, request: &RequestFacts<'_>) {
         self.usage.add_all(&call.record.usage);
-        match &call.rolled_up {
-            Some(rolled_up) => {
-                self.origin = CostOrigin::SeveralCalls;
-                self.add_rolled_up(rolled_up);
-            }
-            None => {
-                let reported = call.record.reported.as_ref().map(|reported| reported.call().cost_origin);
-                self.origin = reported.filter(|origin| *origin != CostOrigin::Call).unwrap_or(CostOrigin::RecordedCall);
-                self.price(&call.record, request);
-            }
+        if let Some(rolled_up) = &call.rolled_up {
+            self.origin = CostOrigin::SeveralCalls;
+            self.add_rolled_up(rolled_up);
+            return;
         }
+        let reported = call.record.reported.as_ref().map(|reported| reported.call().cost_origin);
+        self.origin = reported.filter(|origin| *origin != CostOrigin::Call).unwrap_or(CostOrigin::RecordedCall);
+        self.price(&call.record, request);
     }
 
     fn add_rolled_up(&mut self, call: &RolledUp) {

@@ -59,9 +59,10 @@ impl ReportedCall {
             time: request.time,
             metadata: request.metadata,
         };
-        let CostBreakdown { cost, covers_all_usage } = match iterations.list.is_empty() {
-            true => billable.price(book, usage),
-            false => iterations.price(&billable, book, usage),
+        let CostBreakdown { cost, covers_all_usage } = if iterations.list.is_empty() {
+            billable.price(book, usage)
+        } else {
+            iterations.price(&billable, book, usage)
         };
         if call.cost_origin == CostOrigin::Waived {
             set_cost(&mut call, waived(cost), true);

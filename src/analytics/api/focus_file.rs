@@ -63,9 +63,10 @@ pub(crate) async fn focus(State(api): State<ApiState>, mut head: Parts) -> Resul
     let content = stream::try_unfold(Some(download), next).inspect_err(|error| {
         tracing::warn!(%error, "a FOCUS export failed");
     });
-    let (media_type, disposition) = match is_archive {
-        true => ("application/zip", "attachment; filename=\"focus.zip\""),
-        false => (ExportFormat::Csv.media_type(), "attachment; filename=\"focus.csv\""),
+    let (media_type, disposition) = if is_archive {
+        ("application/zip", "attachment; filename=\"focus.zip\"")
+    } else {
+        (ExportFormat::Csv.media_type(), "attachment; filename=\"focus.csv\"")
     };
     let headers = [(header::CONTENT_TYPE, media_type), (header::CONTENT_DISPOSITION, disposition)];
     Ok((headers, Body::from_stream(content)).into_response())
