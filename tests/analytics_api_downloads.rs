@@ -338,6 +338,7 @@ async fn focus_files_have_the_cost_of_whole_days() {
                 (&manifest["billed_cost_nanos"], &manifest["rows"], &manifest["unpriced_requests"]),
                 (&json!(nanos), &json!(rows.len()), &json!(unpriced))
             );
+            assert_eq!(manifest["sha256"], sha256(&gunzip(&content)));
             let models: Vec<&Value> =
                 manifest["unpriced"].as_array().unwrap().iter().map(|usage| &usage["model"]).collect();
             assert_eq!(models, vec!["in-house-1"; unpriced]);
@@ -350,12 +351,61 @@ async fn focus_files_have_the_cost_of_whole_days() {
     }
 }
 
+/// Returns the files of a ZIP archive, by its central directory.
+fn unzip(archive: &[u8]) -> HashMap<String, Vec<u8>> {
+    let short = |at: usize| usize::from(u16::from_le_bytes(archive[at..at + 2].try_into().unwrap()));
+    let long = |at: usize| u32::from_le_bytes(archive[at..at + 4].try_into().unwrap());
+    let size = |at: usize| usize::try_from(long(at)).unwrap();
+    let end = archive.len() - 22;
+    assert_eq!(&archive[end..end + 4], b"PK\x05\x06");
+    let mut at = size(end + 16);
+    let mut files = HashMap::new();
+    for _ in 0..short(end + 10) {
+        assert_eq!(&archive[at..at + 4], b"PK\x01\x02");
+        let name = String::from_utf8(archive[at + 46..at + 46 + short(at + 28)].to_vec()).unwrap();
+        let local = size(at + 42);
+        assert_eq!((&archive[local..local + 4], short(local + 26)), (&b"PK\x03\x04"[..], name.len()));
+        let start = local + 30 + short(local + 26) + short(local + 28);
+        let content = &archive[start..start + size(at + 20)];
+        let mut file = Vec::new();
+        flate2::read::DeflateDecoder::new(content).read_to_end(&mut file).unwrap();
+        let mut crc = flate2::Crc::new();
+        crc.update(&file);
+        assert_eq!((crc.sum(), file.len()), (long(at + 16), size(at + 24)), "{name}");
+        let descriptor = start + content.len();
+        assert_eq!(archive[descriptor..descriptor + 4], *b"PK\x07\x08");
+        assert_eq!(archive[descriptor + 4..descriptor + 16], archive[at + 16..at + 28], "{name}");
+        at += 46 + short(at + 28);
+        files.insert(name, file);
+    }
+    assert_eq!(at, end);
+    files
+}
+
+#[tokio::test]
+async fn an_archive_has_a_focus_file_and_its_manifest() {
+    for app in apps() {
+        let path = ranged("/focus", "account=acme-llm&tags=_user");
+        let (_, csv) = download(&app, &path, ADMIN).await;
+        let (headers, content) = download(&app, &format!("{path}&archive=true"), ADMIN).await;
+        assert_eq!(headers["content-type"], "application/zip");
+        assert_eq!(headers["content-disposition"], "attachment; filename=\"focus.zip\"");
+        let is_gzip = headers.get("content-encoding").is_some();
+        let files = unzip(&if is_gzip { gunzip(&content) } else { content });
+        assert_eq!((files.len(), &files["focus.csv"]), (2, &gunzip(&csv)));
+        let manifest: Value = serde_json::from_slice(&files["manifest.json"]).unwrap();
+        assert_eq!(manifest["sha256"], sha256(&files["focus.csv"]));
+        assert_eq!(manifest, get(&app, &format!("{path}&manifest=true"), ADMIN).await.ok());
+    }
+}
+
 #[tokio::test]
 async fn focus_files_need_an_account_and_whole_days() {
     let app = apps().remove(0);
     for (from, to, more, part) in [
         (FROM, TO, "", "account"),
         (FROM, TO, "account=a&manifest=1", "manifest"),
+        (FROM, TO, "account=a&archive=zip", "archive"),
         (FROM, TO, "account=a&format=csv", "format"),
         ("2026-06-01T00:00:01Z", TO, "account=a", "midnight"),
         (FROM, "2026-06-04T00:00:00.5Z", "account=a", "midnight"),

@@ -94,8 +94,9 @@
 //! [`Access::credentials`].
 //!
 //! `GET /export` has no limit of rows. Its file is complete if the trailers of an [`ExportBody`](super::ExportBody)
-//! arrive, or the last line with `summary=true`. A file of `GET /focus` has at most 366 days. If its body ends early,
-//! `manifest=true` returns the reason.
+//! arrive, or the last line with `summary=true`. A file of `GET /focus` has at most 366 days. With `archive=true`, the file
+//! and its manifest are made from one read of the requests. `manifest=true` reads them again: its `sha256` is that of the file
+//! unless requests arrived in between. If the body of a file ends early, `manifest=true` returns the reason.
 
 mod accept;
 mod access;

@@ -160,6 +160,11 @@ pub(crate) const FOCUS: Accepted = &[
         required("account", Type::String, "The id of the account that pays the invoices."),
         optional("tags", Type::String, "Comma-separated keys of tags that the rows distinguish."),
         optional("manifest", Type::Boolean, "true for the manifest, which lists usage without a price."),
+        optional(
+            "archive",
+            Type::Boolean,
+            "true for a ZIP archive of the file and its manifest, from the same requests.",
+        ),
     ],
 ];
 

@@ -6,11 +6,11 @@ use serde_json::value::RawValue;
 use crate::{
     analytics::QueryError,
     row::{EventRow, Value},
+    usage::SignedMoney,
 };
 
 use super::{
     layout::Layout,
-    nanos::dollars_text,
     output::{Output, failed},
     row_encoder::RowEncoder,
 };
@@ -63,9 +63,9 @@ impl Serialize for Member<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
             Self::Stored(value) => value.serialize(serializer),
-            Self::Dollars(nanos) => {
-                RawValue::from_string(dollars_text(*nanos)).map_err(S::Error::custom)?.serialize(serializer)
-            }
+            Self::Dollars(nanos) => RawValue::from_string(format!("{:.9}", SignedMoney::from_nano_usd(*nanos)))
+                .map_err(S::Error::custom)?
+                .serialize(serializer),
         }
     }
 }

@@ -188,9 +188,10 @@ fn files(components: &mut Components) -> Vec<Endpoint> {
             .or("application/vnd.apache.parquet", file.clone())
             .or("application/gzip", file.clone())
             .or("application/zstd", file.clone()),
-        Endpoint::new(Get, "/focus", permission, "Costs as a FOCUS file, or its manifest", manifest(components))
+        Endpoint::new(Get, "/focus", permission, "Costs as a FOCUS file, its manifest, or both", manifest(components))
             .query(FOCUS)
-            .or("text/csv", file),
+            .or("text/csv", file.clone())
+            .or("application/zip", file),
     ]
 }
 

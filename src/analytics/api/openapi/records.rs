@@ -94,6 +94,7 @@ const MANIFEST: Members = Members {
         ("from", Type::String),
         ("to", Type::String),
         ("rows", Type::Integer),
+        ("sha256", Type::String),
         ("billed_cost_nanos", Type::Integer),
         ("priced_requests", Type::Integer),
         ("partially_priced_requests", Type::Integer),
