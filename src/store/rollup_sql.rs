@@ -1,6 +1,6 @@
 //! The SQL of sums that both databases share.
 
-use super::rollup::{RollupKey, SumColumn, Totals};
+use super::rollup::{RollupKey, SumColumn};
 
 /// The largest sum of one bucket and value: 72 million US dollars. A hundred of them can be added up.
 const MAX_SUM: i64 = 1 << 56;

@@ -5,13 +5,13 @@ use std::{
 
 use jiff::Timestamp;
 
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+use crate::store::rollup::SumColumn;
 use crate::{
     analytics::{Amount, Answer, Basis, Cell, FeedbackTotals, Grant, Group, Measure, Order, Query, QueryError},
     row::{Dimension, Filter},
     store::Totals,
 };
-#[cfg(any(feature = "postgres", feature = "sqlite"))]
-use crate::store::rollup::SumColumn;
 
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 use super::measures::columns;
@@ -197,21 +197,11 @@ impl<'q> Assembly<'q> {
             series: self.series(sums, &extras, &values),
             values,
         };
-        Page {
-            groups: ranking.page.into_iter().map(group).collect(),
-            count: ranking.count,
-            next: ranking.next,
-        }
+        Page { groups: ranking.page.into_iter().map(group).collect(), count: ranking.count, next: ranking.next }
     }
 
     /// Completes the answer.
-    pub(crate) fn answer(
-        &self,
-        total: &Sums,
-        page: Page,
-        mut basis: Basis,
-        cuts: &[u64],
-    ) -> Answer {
+    pub(crate) fn answer(&self, total: &Sums, page: Page, mut basis: Basis, cuts: &[u64]) -> Answer {
         let extras = extra_index(total);
         let everything = GroupKey::new();
         let cell = self.cell(total, &extras, &everything, None);

@@ -227,7 +227,8 @@ pub(super) async fn fold(
     };
     let plain = || SumColumn::all().filter(|column| !column.is_histogram());
     let sums = aggregates("r", plain(), total, |_| String::new());
-    let named: Vec<String> = sums.iter().zip(plain()).map(|(sum, column)| format!("{sum} AS {}", column.name())).collect();
+    let named: Vec<String> =
+        sums.iter().zip(plain()).map(|(sum, column)| format!("{sum} AS {}", column.name())).collect();
     let copied: Vec<String> = plain().map(|column| format!("s.{}", column.name())).collect();
     let [latency, first_token] = SumColumn::HISTOGRAMS.map(|column| merged(column.name()));
     let statement = format!(
@@ -326,8 +327,11 @@ pub(super) async fn sums(client: &Client, read: &SumRead) -> Result<Vec<FoundSum
                 let key = (part(&row)?, row.try_get(1)?, row.try_get(2)?, row.try_get(3)?);
                 let (bin, count): (i64, i64) = (row.try_get(4)?, row.try_get(5)?);
                 if let Some(sums) = places.get(&key).and_then(|at| found.get_mut(*at)) {
-                    let into =
-                        if column == SumColumn::Latency { &mut sums.totals.latency } else { &mut sums.totals.first_token };
+                    let into = if column == SumColumn::Latency {
+                        &mut sums.totals.latency
+                    } else {
+                        &mut sums.totals.first_token
+                    };
                     into.add_packed([(bin << COUNT_BITS) | count]);
                 }
             }
