@@ -125,7 +125,7 @@ async fn a_rebuild_loses_nothing_while_rows_are_deleted() {
 async fn waits_for_a_lock(client: &tokio_postgres::Client, count: i64) {
     let query = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
     while client.query_one(query, &[]).await.unwrap().get::<_, i64>(0) < count {
-        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
 
