@@ -17,7 +17,10 @@ use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tower::ServiceExt;
-use tower_tagging::analytics::api::{Api, RegistryAccess};
+use tower_tagging::analytics::{
+    Grant,
+    api::{Api, RegistryAccess},
+};
 
 use api::{ADMIN, FROM, Sample, TO, get, post, ranged, samples, secret, stores};
 
@@ -255,7 +258,7 @@ async fn exports_are_read_while_they_are_sent_without_a_time_limit() {
         let mut body = response.into_body();
         let first = body.frame().await.unwrap().unwrap().into_data().unwrap();
         assert_eq!(lines(&first).len(), 1_000);
-        analytics.write(vec![Sample { hour: 71, ..Sample::default() }.event()]).await.unwrap();
+        analytics.write(vec![Sample { hour: 71, ..Sample::default() }.event()], &Grant::everything()).await.unwrap();
         tokio::time::sleep(limit + Duration::from_millis(100)).await;
         assert_eq!(lines(&body.collect().await.unwrap().to_bytes()).len(), 501);
     }

@@ -81,6 +81,7 @@ async fn answers_as_the_memory_store_does() {
 
 check!(days_are_correct_in_each_zone);
 check!(extreme_values_are_stored_and_summed);
+check!(requests_of_distant_times_are_summed);
 check!(totals_agree_after_rows_are_deleted);
 check!(hostile_keys_and_values_are_only_values);
 

@@ -22,6 +22,7 @@ use tower_tagging::{
         Analytics, Dimension, Filter, Grant, RowQuery, TimeRange,
         focus::{FocusError, FocusExport, FocusManifest, FocusVersion},
     },
+    registry::Permission,
     sink::BatchWriter,
     store::MemoryStore,
     usage::{Cost, ExtraCost, Money, PriceBook, PriceQuery, Unit, Usage, UsageTap, price_fn},
@@ -253,7 +254,7 @@ fn usage_without_a_price_is_in_the_manifest_and_never_a_row() {
 
 #[test]
 fn a_grant_limits_the_rows() {
-    let chat = Grant::only([Filter::is(Dimension::tag("team"), "chat")]);
+    let chat = Grant::only([Filter::is(Dimension::tag("team"), "chat")]).with_permission(Permission::LogsExport);
     let Export { records, .. } = export(&mixed(), &chat);
     assert!(!records.is_empty() && records.iter().all(|record| record["Tags"] == r#"{"team":"chat"}"#));
 }

@@ -14,7 +14,6 @@ use super::{
     log_shape::time_text,
     paging::{PAGING, Paging},
     parameters::Parameters,
-    selection::workspace_of,
     state::ApiState,
 };
 
@@ -89,7 +88,7 @@ pub(crate) async fn workspaces(
     }
     // All workspaces of the registry are active.
     let has_active = statuses.is_none_or(|statuses| statuses.iter().any(|status| status == "active"));
-    let own = workspace_of(&caller.grant);
+    let own = caller.grant.workspace();
     let may_see = |slug: &str| own.map_or(caller.sees_everything(), |own| own == slug);
     let snapshot = api.access.registry().map(crate::registry::Registry::snapshot);
     let entries = snapshot.iter().flat_map(|snapshot| &snapshot.workspaces);
@@ -130,7 +129,7 @@ pub(crate) async fn virtual_keys(
     caller.require(Permission::KeysList)?;
     let parameters = parameters(&uri)?;
     let paging = Paging::read(&parameters)?;
-    let own = workspace_of(&caller.grant);
+    let own = caller.grant.workspace();
     let wanted = own.or_else(|| parameters.get("workspace_id"));
     if own.is_none() && !caller.sees_everything() {
         return Ok(Json(List::new(0, Vec::new())));

@@ -17,12 +17,12 @@ impl Caller {
     /// # Errors
     /// Returns the status 403 if the caller does not have it.
     pub(crate) fn require(&self, permission: Permission) -> Result<(), ApiError> {
-        if self.grant.allows(permission) { Ok(()) } else { Err(ApiError::lacks(permission)) }
+        Ok(self.grant.require(permission)?)
     }
 
     /// Returns `true` if the caller sees all requests.
     pub(crate) fn sees_everything(&self) -> bool {
-        self.grant.filters().is_empty()
+        self.grant.covers_everything()
     }
 }
 

@@ -8,6 +8,7 @@ use futures_util::stream;
 
 use crate::{
     analytics::{Analytics, Page, QueryError, RowQuery},
+    registry::Permission,
     row::EventRow,
 };
 
@@ -45,7 +46,8 @@ impl Reader {
         while self.left > 0
             && let Some(query) = self.query.take()
         {
-            let Page { mut rows, next, .. } = self.analytics.rows(&query, &self.job.grant).await?;
+            let Page { mut rows, next, .. } =
+                self.analytics.rows_with(Permission::LogsExport, &query, &self.job.grant).await?;
             self.query = next.map(|cursor| query.cursor(cursor));
             let skipped = self.skip.min(rows.len() as u64);
             self.skip -= skipped;

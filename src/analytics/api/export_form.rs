@@ -13,7 +13,7 @@ use super::{
     export_job::{ExportDefinition, MAX_ROWS},
     parameters::{Parameters, check_text},
     restrictions::Restrictions,
-    selection::{SELECTION, Selection, workspace_of},
+    selection::{SELECTION, Selection},
     state::ApiState,
 };
 
@@ -46,7 +46,7 @@ impl ExportForm {
         old: Option<&ExportDefinition>,
     ) -> Result<ExportDefinition, ApiError> {
         let filters = self.filters.or_else(|| old.map(|old| old.filters.clone())).unwrap_or_default();
-        let workspace = match workspace_of(grant) {
+        let workspace = match grant.workspace() {
             Some(own) => Some(own.to_owned()),
             None => self.workspace_id.or_else(|| old.and_then(|old| old.workspace.clone())),
         };
@@ -64,9 +64,9 @@ impl ExportForm {
         let selection = Selection::read(&parameters, grant, &api.shared.zone)?;
         let mut query = selection.filters.into_iter().fold(RowQuery::new(selection.range), RowQuery::filter);
         if let Some((min, max)) = selection.feedback {
-            query = query.filter(Filter::Trace(api.analytics.traces_with_feedback(min, max, grant).await?));
+            query = query.filter(api.analytics.traces_with_feedback(min, max, grant).await?);
         }
-        if let Some(slug) = workspace.as_ref().filter(|_| workspace_of(grant).is_none()) {
+        if let Some(slug) = workspace.as_ref().filter(|_| grant.workspace().is_none()) {
             query = query.filter(Filter::is(Field::Workspace, slug));
         }
         let rows = parameters.count("page_size")?.unwrap_or(MAX_ROWS);

@@ -96,7 +96,7 @@ pub(super) fn with_plus(text: &str) -> String {
 fn filters(parameters: &Parameters, grant: &Grant) -> Result<Vec<Filter>, ApiError> {
     let mut filters = Vec::new();
     // The grant of a workspace key decides.
-    if workspace_of(grant).is_none() {
+    if grant.workspace().is_none() {
         filters.extend(one_of(parameters, "workspace_slug", Field::Workspace)?);
     }
     for (name, field) in [
@@ -129,17 +129,6 @@ fn filters(parameters: &Parameters, grant: &Grant) -> Result<Vec<Filter>, ApiErr
 /// Returns a condition that no request meets.
 pub(crate) fn nothing() -> Filter {
     Filter::In(Field::Workspace.into(), Vec::new())
-}
-
-/// Returns the only workspace that a grant covers.
-pub(crate) fn workspace_of(grant: &Grant) -> Option<&str> {
-    grant.filters().iter().find_map(|filter| match filter {
-        Filter::In(Dimension::Field(Field::Workspace), slugs) => match slugs.as_slice() {
-            [slug] => Some(slug.as_str()),
-            _ => None,
-        },
-        _ => None,
-    })
 }
 
 fn one_of(parameters: &Parameters, name: &str, field: Field) -> Result<Option<Filter>, ApiError> {

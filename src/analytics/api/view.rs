@@ -2,7 +2,7 @@ use axum::extract::FromRequestParts;
 use http::request::Parts;
 
 use crate::{
-    analytics::{Answer, Bucket, Cell, Filter, Grant, Measure, Query, RowQuery},
+    analytics::{Answer, Bucket, Cell, Grant, Measure, Query, RowQuery},
     registry::Permission,
 };
 
@@ -23,6 +23,7 @@ const GROUPING: &[&str] = &["columns", "include_total", "order_by", "order_by_ty
 pub(crate) struct View {
     pub(crate) api: ApiState,
     pub(crate) grant: Grant,
+    permission: Permission,
     pub(crate) parameters: Parameters,
     selection: Selection,
 }
@@ -51,10 +52,9 @@ impl View {
         let parameters = Parameters::parse(head.uri.query().unwrap_or_default(), known)?;
         let mut selection = Selection::read(&parameters, &caller.grant, &api.shared.zone)?;
         if let Some((min, max)) = selection.feedback {
-            let traces = api.analytics.traces_with_feedback(min, max, &caller.grant).await?;
-            selection.filters.push(Filter::Trace(traces));
+            selection.filters.push(api.analytics.traces_with_feedback(min, max, &caller.grant).await?);
         }
-        Ok(Self { api: api.clone(), grant: caller.grant, parameters, selection })
+        Ok(Self { api: api.clone(), grant: caller.grant, permission, parameters, selection })
     }
 
     /// Returns a query for the selected requests, without measures.
@@ -71,7 +71,7 @@ impl View {
 
     /// Answers a query.
     pub(crate) async fn run(&self, query: &Query) -> Result<Answer, ApiError> {
-        Ok(self.api.analytics.run(query, &self.grant).await?)
+        Ok(self.api.analytics.run_with(self.permission, query, &self.grant).await?)
     }
 
     /// Returns the total and the series of measures.

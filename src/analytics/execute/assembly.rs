@@ -17,6 +17,7 @@ use crate::{
 use super::measures::columns;
 use super::{
     collect::{Collect, Collected, GroupKey},
+    group_cursor::GroupCursor,
     measures::{ExtraValues, extra_value, value},
 };
 
@@ -172,21 +173,21 @@ impl<'q> Assembly<'q> {
             let (totals, feedback) = Self::totals(groups, key, None);
             self.value(measure.as_ref()?, &totals, &feedback, &extras, (key, None))
         };
-        let mut all: Vec<_> = groups.sums.groups.keys().map(|key| (value(key), key)).collect();
-        all.sort_by(|(one, key), (other, other_key)| compare(&order, *one, *other).then_with(|| key.cmp(other_key)));
+        let mut all: Vec<Place<'_>> = groups.sums.groups.keys().map(|key| (value(key), key)).collect();
+        all.sort_by(|one, other| compare(&order, *one, *other));
         let limit = usize::try_from(self.query.limit).unwrap_or(usize::MAX);
         let skip = match &self.query.cursor {
             None => 0,
             Some(cursor) => {
-                let last: GroupKey = serde_json::from_str(cursor)
-                    .map_err(|_| QueryError::invalid("invalid cursor: expected the `next` of an answer"))?;
-                all.iter().position(|(_, key)| **key == last).map_or(all.len(), |at| at + 1)
+                let last = GroupCursor::parse(cursor, self.group_by.len())?;
+                all.partition_point(|place| compare(&order, *place, (last.amount(), &last.values)).is_le())
             }
         };
         let has_more = all.len() > skip.saturating_add(limit);
-        let page: Vec<GroupKey> = all.iter().skip(skip).take(limit).map(|(_, key)| (*key).clone()).collect();
-        let next = page.last().filter(|_| has_more).and_then(|key| serde_json::to_string(key).ok());
-        Ok(Ranking { page, count: all.len() as u64, next })
+        let page: Vec<Place<'_>> = all.iter().skip(skip).take(limit).copied().collect();
+        let next = page.last().filter(|_| has_more);
+        let next = next.and_then(|(by, values)| GroupCursor::new(*by, (*values).clone()).text());
+        Ok(Ranking { page: page.into_iter().map(|(_, key)| key.clone()).collect(), count: all.len() as u64, next })
     }
 
     /// Returns the groups of a page.
@@ -266,6 +267,22 @@ impl<'q> Assembly<'q> {
     }
 }
 
+/// The value that a group is ordered by, and its own values.
+type Place<'g> = (Option<Amount>, &'g GroupKey);
+
+fn compare(order: &Order, one: Place<'_>, other: Place<'_>) -> Ordering {
+    let by = match (one.0, other.0) {
+        (Some(one), Some(other)) => {
+            let ascending = compare_amounts(one, other);
+            if matches!(order, Order::Descending(_)) { ascending.reverse() } else { ascending }
+        }
+        (Some(_), None) => Ordering::Less,
+        (None, Some(_)) => Ordering::Greater,
+        (None, None) => Ordering::Equal,
+    };
+    by.then_with(|| one.1.cmp(other.1))
+}
+
 type ExtraIndex = BTreeMap<(usize, Option<usize>, GroupKey), ExtraValues>;
 
 /// Summarizes the further dimensions, by dimension, part (`None` for all), and group.
@@ -286,17 +303,6 @@ fn extra_index(sums: &Sums) -> ExtraIndex {
         }
     }
     index
-}
-
-/// Compares the values of a group. Groups without a value are last.
-fn compare(order: &Order, one: Option<Amount>, other: Option<Amount>) -> Ordering {
-    match (order, one, other) {
-        (Order::Values, ..) | (_, None, None) => Ordering::Equal,
-        (Order::Ascending(_), Some(one), Some(other)) => compare_amounts(one, other),
-        (Order::Descending(_), Some(one), Some(other)) => compare_amounts(other, one),
-        (_, Some(_), None) => Ordering::Less,
-        (_, None, Some(_)) => Ordering::Greater,
-    }
 }
 
 fn compare_amounts(one: Amount, other: Amount) -> Ordering {

@@ -34,6 +34,9 @@ use super::{
 /// The part of the row limit up to which rows are read where sums are too coarse, as a divisor.
 const EXACT_SHARE: u64 = 4;
 
+/// The largest number of feedback entries that a query reads, the latest ones.
+const MAX_FEEDBACK: u64 = 100_000;
+
 /// The number of traces whose requests are read at a time.
 const TRACES_PER_READ: usize = 500;
 
@@ -70,7 +73,12 @@ pub(crate) async fn run(
         None => run.read_rows(plan).await?,
     };
     let rows_read = run.rows_read;
+    let has_all_feedback = run.feedback.is_complete();
     session.commit().await?;
+    let mut notes = plan.notes;
+    if !has_all_feedback {
+        notes.push("feedback is that of the latest entries: there are more than a query reads".to_owned());
+    }
     let time =
         |micros: u64| Timestamp::from_microsecond(i64::try_from(micros).unwrap_or(i64::MAX)).unwrap_or(Timestamp::MAX);
     let basis = Basis {
@@ -78,10 +86,10 @@ pub(crate) async fn run(
         from: time(plan.cuts.first().copied().unwrap_or(0)),
         to: time(plan.cuts.last().copied().unwrap_or(0)),
         grain: plan.grain,
-        is_exact: !plan.is_cut,
+        is_exact: !plan.is_cut && has_all_feedback,
         unpriced_share: None,
         rows_read,
-        notes: plan.notes,
+        notes,
     };
     Ok(assembly.answer(&total, page, basis, &plan.cuts))
 }
@@ -121,7 +129,7 @@ async fn prepare<'a, S: RollupSession>(
     let mut first = session.first_row(0).await?;
     if let Some(base) = state.base() {
         for tier in crate::store::rollup::Tier::ALL {
-            let bucket = session.first_bucket(base.id, tier).await?;
+            let bucket = session.first_bucket(base.id, tier, i64::MIN).await?;
             let start = bucket.map(|bucket| quarter_start(tier.start(bucket)));
             first = first.into_iter().chain(start).min();
         }
@@ -136,7 +144,7 @@ async fn prepare<'a, S: RollupSession>(
     if assembly.needs_feedback() {
         let collects = run.all_collects();
         let dimensions: Vec<Dimension> = collects.into_iter().flat_map(|collect| collect.dimensions).collect();
-        run.feedback = read_feedback(run.session, assembly.filters(), &dimensions).await?;
+        run.feedback = read_feedback(run.session, assembly.filters(), &dimensions, limits).await?;
     }
     let mut plan = plan_of(&state, bounds, &run.all_collects(), &cuts, true);
     if plan.grain != Grain::Instant
@@ -157,8 +165,11 @@ pub(crate) async fn read_feedback(
     session: &mut impl RollupSession,
     filters: &[Filter],
     dimensions: &[Dimension],
+    limits: RowLimits,
 ) -> Result<FeedbackMap, QueryError> {
-    let mut map = FeedbackMap::new(session.feedback().await?);
+    let limit = limits.rows.min(MAX_FEEDBACK);
+    let workspaces = FeedbackMap::workspaces(filters);
+    let mut map = FeedbackMap::new(session.feedback(workspaces.as_deref(), limit).await?);
     for ids in map.traces().chunks(TRACES_PER_READ) {
         let filter = Filter::Trace(ids.to_vec());
         let needed = filters.iter().chain([&filter]).cloned().collect::<Vec<_>>();

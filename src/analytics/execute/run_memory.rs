@@ -3,7 +3,7 @@ use jiff::Timestamp;
 use crate::{
     analytics::{Answer, Basis, Grain, QueryError, TimeRange},
     row::EventRow,
-    store::{Feedback, Totals},
+    store::{Feedback, LatestFeedback, Totals},
 };
 
 use super::{
@@ -19,7 +19,8 @@ pub(crate) fn run_memory(
     feedback: Vec<Feedback>,
     range: &TimeRange,
 ) -> Result<Answer, QueryError> {
-    let mut feedback = FeedbackMap::new(if assembly.needs_feedback() { feedback } else { Vec::new() });
+    let feedback = if assembly.needs_feedback() { feedback } else { Vec::new() };
+    let mut feedback = FeedbackMap::new(LatestFeedback::all(feedback));
     // The rows are ordered by time, the latest first.
     rows.iter().rev().for_each(|row| feedback.assign(row));
     let cuts = assembly.cuts();
@@ -48,7 +49,7 @@ pub(crate) fn run_memory(
         from: range.from(),
         to: range.to(),
         grain: Grain::Instant,
-        is_exact: true,
+        is_exact: feedback.is_complete(),
         unpriced_share: None,
         rows_read: rows.len() as u64,
         notes: Vec::new(),

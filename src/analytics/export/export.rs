@@ -142,9 +142,7 @@ impl Export {
     /// [`QueryError::Invalid`] if a column is unknown, or if the token does not fit the range or the columns, and
     /// [`QueryError::Store`] if the keys cannot be read.
     pub async fn start(self, analytics: &Analytics, grant: &Grant) -> Result<ExportStream, QueryError> {
-        if !grant.allows(Permission::LogsExport) {
-            return Err(QueryError::Forbidden(format!("an export needs the permission {}", Permission::LogsExport)));
-        }
+        grant.require(Permission::LogsExport)?;
         let mut active = Vec::new();
         if self.settings.format == ExportFormat::Csv && self.settings.keys.is_none() {
             let keys = analytics.keys().await?;

@@ -1,4 +1,7 @@
-use crate::analytics::{Analytics, Grant, Page, QueryError, RowQuery};
+use crate::{
+    analytics::{Analytics, Grant, Page, QueryError, RowQuery},
+    registry::Permission,
+};
 
 /// A source of the rows of an export.
 pub(super) trait RowSource: Send + 'static {
@@ -14,6 +17,6 @@ pub(super) struct GrantedRows {
 
 impl RowSource for GrantedRows {
     async fn page(&self, query: &RowQuery) -> Result<Page, QueryError> {
-        self.analytics.rows(query, &self.grant).await
+        self.analytics.rows_with(Permission::LogsExport, query, &self.grant).await
     }
 }

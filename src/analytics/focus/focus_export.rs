@@ -4,6 +4,7 @@ use jiff::{Timestamp, civil::Date, tz::TimeZone};
 
 use crate::{
     analytics::{Analytics, Grant, QueryError, RowQuery, row_pages::RowPages, row_usage::disjoint_counts},
+    registry::Permission,
     row::EventRow,
     usage::Money,
 };
@@ -53,8 +54,8 @@ impl FocusExport {
     /// without requests still writes the header.
     ///
     /// # Errors
-    /// Returns [`FocusError::Query`] as [`Analytics::rows`] does, or if a day has more than 100,000 rows, and
-    /// [`FocusError::Write`] if the writer fails.
+    /// Returns [`FocusError::Query`] as [`Analytics::rows`] does, with [`Permission::LogsExport`], or if a day has more than
+    /// 100,000 rows, and [`FocusError::Write`] if the writer fails.
     pub async fn write(
         &self,
         analytics: &Analytics,
@@ -63,7 +64,7 @@ impl FocusExport {
         writer: impl Write,
     ) -> Result<FocusManifest, FocusError> {
         let mut file = FocusFile::new(self, query, writer)?;
-        let mut pages = RowPages::new(analytics, query, grant);
+        let mut pages = RowPages::new(analytics, query, grant, Permission::LogsExport);
         while let Some(rows) = pages.next().await? {
             for row in &rows {
                 file.add(row)?;

@@ -4,6 +4,7 @@ use jiff::{Timestamp, tz::TimeZone};
 
 use crate::{
     analytics::{Analytics, Grant, QueryError, RowQuery, row_pages::RowPages, row_usage::disjoint_counts},
+    registry::Permission,
     row::EventRow,
     usage::{Money, Unit},
 };
@@ -19,10 +20,10 @@ const MAX_LINES: usize = 100_000;
 /// a line without a kind. Calls without a provider are in lines of the provider `unknown`.
 ///
 /// # Errors
-/// Returns [`QueryError::TooLarge`] if there are more than 100,000 lines, and otherwise as [`Analytics::rows`] does.
+/// Returns [`QueryError::TooLarge`] if there are more than 100,000 lines, and otherwise as [`Analytics::run`] does.
 pub async fn our_lines(analytics: &Analytics, query: &RowQuery, grant: &Grant) -> Result<Vec<OurLine>, QueryError> {
     let mut lines = BTreeMap::new();
-    let mut pages = RowPages::new(analytics, query, grant);
+    let mut pages = RowPages::new(analytics, query, grant, Permission::AnalyticsView);
     while let Some(rows) = pages.next().await? {
         for row in rows.iter().filter(|row| row.usage_status.is_some()) {
             add(&mut lines, row)?;

@@ -2,6 +2,7 @@ use std::{collections::BTreeMap, time::SystemTime};
 
 use crate::{
     analytics::{Analytics, Grant, Query, QueryError, RowQuery, row_pages::RowPages, row_usage::row_usage},
+    registry::Permission,
     row::EventRow,
     usage::{Money, PriceBook, PriceQuery},
 };
@@ -40,7 +41,7 @@ const MAX_GROUPS: usize = 100_000;
 /// ```
 ///
 /// # Errors
-/// Returns [`QueryError::TooLarge`] if there are more than 100,000 groups, and otherwise as [`Analytics::rows`] does.
+/// Returns [`QueryError::TooLarge`] if there are more than 100,000 groups, and otherwise as [`Analytics::run`] does.
 pub async fn reprice(
     analytics: &Analytics,
     query: &Query,
@@ -50,7 +51,7 @@ pub async fn reprice(
 ) -> Result<Repriced, QueryError> {
     let mut rows = RowQuery::new(query.range.clone());
     rows.filters.clone_from(&query.filters);
-    let mut pages = RowPages::new(analytics, &rows, grant);
+    let mut pages = RowPages::new(analytics, &rows, grant, Permission::AnalyticsView);
     let mut total = RepricedSums::default();
     let mut groups: BTreeMap<Vec<Option<String>>, RepricedSums> = BTreeMap::new();
     while let Some(rows) = pages.next().await? {

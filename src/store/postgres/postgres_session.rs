@@ -3,7 +3,7 @@ use std::time::{Duration, SystemTime};
 use crate::{
     row::{ColumnKind, EventRow, SCHEMA},
     store::{
-        Feedback, StoreError,
+        LatestFeedback, StoreError,
         conditions::{Conditions, Param},
         rollup::{
             FoundSums, Next, OnRow, RollupBatch, RollupSession, RollupState, RowRead, Subject, SumRead, Tier,
@@ -175,12 +175,12 @@ impl RollupSession for PostgresSession {
         self.read(self.row_time(statement, 0).await)
     }
 
-    async fn feedback(&mut self) -> Result<Vec<Feedback>, StoreError> {
-        self.read(feedback::latest(&self.session).await)
+    async fn feedback(&mut self, workspaces: Option<&[String]>, limit: u64) -> Result<LatestFeedback, StoreError> {
+        self.read(feedback::latest(&self.session, workspaces, limit).await)
     }
 
-    async fn first_bucket(&mut self, subject: i32, tier: Tier) -> Result<Option<i64>, StoreError> {
-        self.read(rollups::first_bucket(&self.session, subject, tier).await)
+    async fn first_bucket(&mut self, subject: i32, tier: Tier, from: i64) -> Result<Option<i64>, StoreError> {
+        self.read(rollups::first_bucket(&self.session, subject, tier, from).await)
     }
 
     async fn add(&mut self, batch: &RollupBatch) -> Result<(), StoreError> {

@@ -201,9 +201,9 @@ pub(super) async fn remove(client: &Client, subject: i32, tier: Tier, from: i64,
     Ok(())
 }
 
-pub(super) async fn first_bucket(client: &Client, subject: i32, tier: Tier) -> Result<Option<i64>, Error> {
-    let statement = "SELECT min(bucket) FROM tagging_rollups WHERE subject = $1 AND tier = $2";
-    client.query_one(statement, &[&i64::from(subject), &i64::from(tier.number())]).await?.try_get(0)
+pub(super) async fn first_bucket(client: &Client, subject: i32, tier: Tier, from: i64) -> Result<Option<i64>, Error> {
+    let statement = "SELECT min(bucket) FROM tagging_rollups WHERE subject = $1 AND tier = $2 AND bucket >= $3";
+    client.query_one(statement, &[&i64::from(subject), &i64::from(tier.number()), &from]).await?.try_get(0)
 }
 
 pub(super) async fn fold(

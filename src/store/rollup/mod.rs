@@ -9,7 +9,11 @@
 mod build;
 mod histogram;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod pace;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod reads;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod remove;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod rollup_batch;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]

@@ -112,8 +112,8 @@ impl RowRead {
                 Dimension::Field(field) => names.push(field.column()),
             }
         }
-        if filters.iter().any(|filter| matches!(filter, Filter::Trace(_))) {
-            names.extend(["trace_id", "client_trace_id"]);
+        if filters.iter().any(|filter| matches!(filter, Filter::Trace(_) | Filter::WorkspaceTrace(_))) {
+            names.extend(["trace_id", "client_trace_id", "workspace"]);
         }
         if filters.iter().any(|filter| matches!(filter, Filter::ProviderModel(_))) {
             names.extend(["provider", "model"]);

@@ -141,9 +141,10 @@ pub(super) fn remove(db: &Connection, subject: i32, tier: Tier, from: i64, to: i
     Ok(())
 }
 
-pub(super) fn first_bucket(db: &Connection, subject: i32, tier: Tier) -> rusqlite::Result<Option<i64>> {
-    let mut select = db.prepare_cached("SELECT min(bucket) FROM tagging_rollups WHERE subject = ?1 AND tier = ?2")?;
-    select.query_row(params![subject, tier.number()], |row| row.get(0))
+pub(super) fn first_bucket(db: &Connection, subject: i32, tier: Tier, from: i64) -> rusqlite::Result<Option<i64>> {
+    let mut select =
+        db.prepare_cached("SELECT min(bucket) FROM tagging_rollups WHERE subject = ?1 AND tier = ?2 AND bucket >= ?3")?;
+    select.query_row(params![subject, tier.number(), from], |row| row.get(0))
 }
 
 pub(super) fn fold(

@@ -9,7 +9,7 @@ use rusqlite::{Connection, ErrorCode, params, params_from_iter, types::Value as 
 use crate::{
     row::{Dimension, EventRow, Filter, SCHEMA},
     store::{
-        Feedback, StoreError,
+        LatestFeedback, StoreError,
         conditions::{Conditions, Param},
         rollup::{
             FoundSums, Next, OnRow, RollupBatch, RollupSession, RollupState, RowRead, Subject, SumRead, Tier,
@@ -205,12 +205,12 @@ impl RollupSession for SqliteSession {
         self.reading(self.row_time("SELECT max(requested_at) FROM tagging_events WHERE requested_at >= ?1", 0))
     }
 
-    async fn feedback(&mut self) -> Result<Vec<Feedback>, StoreError> {
-        self.reading(feedback::latest(&self.db))
+    async fn feedback(&mut self, workspaces: Option<&[String]>, limit: u64) -> Result<LatestFeedback, StoreError> {
+        self.reading(feedback::latest(&self.db, workspaces, limit))
     }
 
-    async fn first_bucket(&mut self, subject: i32, tier: Tier) -> Result<Option<i64>, StoreError> {
-        self.reading(rollups::first_bucket(&self.db, subject, tier))
+    async fn first_bucket(&mut self, subject: i32, tier: Tier, from: i64) -> Result<Option<i64>, StoreError> {
+        self.reading(rollups::first_bucket(&self.db, subject, tier, from))
     }
 
     async fn add(&mut self, batch: &RollupBatch) -> Result<(), StoreError> {
