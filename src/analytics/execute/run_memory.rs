@@ -7,7 +7,7 @@ use crate::{
 };
 
 use super::{
-    assembly::{Assembly, Sums},
+    assembly::{Assembly, Page, Sums},
     collect::{Collect, Collected},
     feedback_map::FeedbackMap,
 };
@@ -39,11 +39,10 @@ pub(crate) fn run_memory(
         Ok(Sums { sums: collected.next().unwrap_or_default(), extras: collected.collect() })
     };
     let total = collect(&assembly.total_collects())?;
-    let mut page = (Vec::new(), 0, None);
+    let mut page = Page::default();
     if assembly.has_groups() {
         let groups = collect(&assembly.group_collects(None))?;
-        page = assembly.page(&groups)?;
-        assembly.add_series(&mut page.0, &groups);
+        page = assembly.page(assembly.rank(&groups)?, &groups);
     }
     let basis = Basis {
         data_up_to: rows.iter().map(|row| row.requested_at).max().and_then(|time| Timestamp::try_from(time).ok()),

@@ -15,8 +15,14 @@ use crate::{
 use tokio_postgres::{error::SqlState, types::ToSql};
 
 use super::{
-    dialect::PostgresDialect, failure::Failure, feedback, keys, locks::ACTIVATION_LOCK, rollups, rows::value,
-    server::Server, server::Session,
+    dialect::PostgresDialect,
+    failure::Failure,
+    feedback, keys,
+    locks::ACTIVATION_LOCK,
+    rollups,
+    rows::value,
+    server::Server,
+    sessions::{PooledSession, Sessions},
 };
 
 /// The number of rows that are fetched at a time.
@@ -29,13 +35,15 @@ const CHANGE_TIMEOUT: &str = "5min";
 /// A connection for reads and for changes of sums.
 pub(crate) struct PostgresSession {
     server: Server,
-    session: Session,
+    session: PooledSession,
+    is_in_transaction: bool,
 }
 
 impl PostgresSession {
-    pub(super) async fn open(server: &Server) -> Result<Self, StoreError> {
-        let session = server.open().await.map_err(|failure| failure.during("connect to", &server.name))?;
-        Ok(Self { server: server.clone(), session })
+    pub(super) async fn open(sessions: &Sessions) -> Result<Self, StoreError> {
+        let server = sessions.server().clone();
+        let session = sessions.get().await.map_err(|failure| failure.during("connect to", &server.name))?;
+        Ok(Self { server, session, is_in_transaction: false })
     }
 
     fn read<T, E: Into<Failure>>(&self, result: Result<T, E>) -> Result<T, StoreError> {
@@ -111,6 +119,15 @@ fn parameter(param: Param) -> Box<dyn ToSql + Sync + Send> {
     }
 }
 
+impl Drop for PostgresSession {
+    fn drop(&mut self) {
+        // The server rolls back, and the pool discards the connection.
+        if self.is_in_transaction {
+            self.session.close();
+        }
+    }
+}
+
 impl RollupSession for PostgresSession {
     async fn begin(&mut self, transaction: Transaction) -> Result<(), StoreError> {
         let statement = match transaction {
@@ -126,11 +143,14 @@ impl RollupSession for PostgresSession {
                 )
             }
         };
+        self.is_in_transaction = true;
         self.read(self.session.batch_execute(&statement).await)
     }
 
     async fn commit(&mut self) -> Result<(), StoreError> {
-        self.written(self.session.batch_execute("COMMIT").await)
+        self.written(self.session.batch_execute("COMMIT").await)?;
+        self.is_in_transaction = false;
+        Ok(())
     }
 
     async fn state(&mut self) -> Result<RollupState, StoreError> {

@@ -27,6 +27,8 @@ mod session;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod subject;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod sum_column;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod tier;
 mod totals;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
@@ -46,6 +48,7 @@ pub(crate) use self::{
     seal::{KeptFrom, maintain},
     session::{RollupSession, Transaction},
     subject::{BUILT, Subject},
+    sum_column::SumColumn,
     tier::{Tier, quarter_of, quarter_start},
     value::{decode, encode, encode_into},
     verify::{rebuild, verify},

@@ -55,14 +55,7 @@ async fn limit_values(session: &mut impl RollupSession, id: i32, now: u64) -> Re
         let mut most = 0;
         for day in [today - 1, today] {
             let (from, to) = (live.bucket(Tier::Day.start(day)), live.bucket(Tier::Day.start(day + 1)));
-            let read = SumRead {
-                subject: id,
-                spans: vec![Span { part: 0, tier: live, from, to }],
-                only_first: None,
-                only_workspaces: None,
-                by_workspace: false,
-                needs_histograms: false,
-            };
+            let read = SumRead::requests(id, vec![Span { part: 0, tier: live, from, to }]);
             most = most.max(session.sums(&read).await?.len());
         }
         if most > MAX_DAILY_VALUES {

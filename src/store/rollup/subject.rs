@@ -2,7 +2,7 @@ use std::ops::Range;
 
 use crate::row::Dimension;
 
-use super::Tier;
+use super::{SumColumn, Tier};
 
 /// The quarter hour after all others: the rollup of a subject is complete.
 pub(crate) const BUILT: i64 = i64::MAX;
@@ -39,6 +39,12 @@ impl Subject {
     /// Returns `true` if sums of this subject include the distribution of durations.
     pub(crate) fn has_histograms(&self) -> bool {
         self.live.is_some_and(|live| live <= Tier::Hour)
+    }
+
+    /// Returns the columns that sums of this subject have.
+    pub(crate) fn columns(&self) -> impl Iterator<Item = SumColumn> + use<> {
+        let has_histograms = self.has_histograms();
+        SumColumn::all().filter(move |column| has_histograms || !column.is_histogram())
     }
 
     pub(crate) fn is_ready(&self) -> bool {

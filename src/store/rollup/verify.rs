@@ -192,14 +192,7 @@ async fn portions(
         let tier = base.live.unwrap_or(Tier::QuarterHour);
         Span { part, tier, from: tier.bucket(Tier::Day.start(*day)), to: tier.bucket(Tier::Day.start(day + 1)) }
     });
-    let read = SumRead {
-        subject: base.id,
-        spans: spans.collect(),
-        only_first: None,
-        only_workspaces: None,
-        by_workspace: false,
-        needs_histograms: false,
-    };
+    let read = SumRead::requests(base.id, spans.collect());
     let mut requests = vec![0; days.len()];
     for sums in session.sums(&read).await? {
         if let Some(requests) = requests.get_mut(sums.part) {
@@ -235,7 +228,7 @@ async fn read(
         only_first: None,
         only_workspaces: None,
         by_workspace: true,
-        needs_histograms: subject.has_histograms(),
+        columns: subject.columns().collect(),
     };
     let found = session.sums(&read).await?.into_iter().map(|sums| {
         let bucket = from + i64::try_from(sums.part).unwrap_or(0);
