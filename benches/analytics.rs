@@ -20,7 +20,7 @@ mod random;
 use std::{
     env, fs,
     path::{Path, PathBuf},
-    sync::{Arc, mpsc},
+    sync::Arc,
     thread,
     time::{Duration, Instant, SystemTime},
 };
@@ -45,8 +45,10 @@ const SMOKE_EVENTS: usize = 20_000;
 /// The number of events of a transaction, as in `SqliteStore::sink`.
 const BATCH: usize = 2_000;
 const ROUNDS: usize = 5;
-/// The number of events that are written without sums, for comparison.
-const BARE_EVENTS: usize = 200_000;
+/// The number of events whose rate is compared with that of a store without sums.
+const FIRST_EVENTS: usize = 200_000;
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+const KEYS: [&str; 5] = ["_user", "environment", "feature", "team", "tenant_id"];
 
 /// With microseconds, as stored times, which are compared as text.
 const FROM: &str = "2026-09-01T00:00:00.000000Z";
@@ -144,26 +146,58 @@ fn micros(time: &str) -> u64 {
     u64::try_from(time.parse::<Timestamp>().unwrap().as_microsecond()).unwrap()
 }
 
-/// Writes events, which another thread creates. Returns the number of events per second, without waiting for that thread.
-fn write(mut writer: impl BatchWriter, count: usize) -> f64 {
-    let (sender, batches) = mpsc::sync_channel::<Vec<Arc<Event>>>(8);
+/// The rates of writing, in events per second, and the times of maintenance.
+struct Written {
+    /// The rate of the first [`FIRST_EVENTS`].
+    first: f64,
+    rate: f64,
+    maintenance: Vec<Duration>,
+}
+
+/// Writes events, which another thread creates, and calls `maintain` after each of their days.
+///
+/// The rates include neither the time of that thread nor the maintenance.
+async fn write<W: BatchWriter>(mut writer: W, count: usize, maintain: impl AsyncFn(SystemTime)) -> Written {
+    let (sender, mut batches) = tokio::sync::mpsc::channel::<Vec<Arc<Event>>>(8);
     let creating = thread::spawn(move || {
         let mut events = Events::new(count);
         loop {
             let batch: Vec<_> = events.by_ref().take(BATCH).collect();
-            if batch.is_empty() || sender.send(batch).is_err() {
+            if batch.is_empty() || sender.blocking_send(batch).is_err() {
                 return;
             }
         }
     });
-    let mut busy = Duration::ZERO;
-    for batch in batches {
-        let start = Instant::now();
-        writer.write(&batch).unwrap();
-        busy += start.elapsed();
+    let (mut busy, mut stored, mut first) = (Duration::ZERO, 0_usize, 0.0);
+    let mut maintenance = Vec::new();
+    let mut next_day = SystemTime::UNIX_EPOCH + Duration::from_micros(micros(FROM)) + DAY;
+    while let Some(batch) = batches.recv().await {
+        let time = batch.last().unwrap().time();
+        stored += batch.len();
+        let write = move || {
+            let start = Instant::now();
+            writer.write(&batch).unwrap();
+            (writer, start.elapsed())
+        };
+        let elapsed;
+        (writer, elapsed) = tokio::task::spawn_blocking(write).await.unwrap();
+        busy += elapsed;
+        if stored <= FIRST_EVENTS {
+            first = stored as f64 / busy.as_secs_f64();
+        }
+        if time >= next_day {
+            next_day = time + DAY;
+            let start = Instant::now();
+            maintain(time).await;
+            maintenance.push(start.elapsed());
+        }
     }
     creating.join().unwrap();
-    count as f64 / busy.as_secs_f64()
+    let start = Instant::now();
+    maintain(SystemTime::now()).await;
+    maintenance.push(start.elapsed());
+    maintenance.sort_unstable();
+    Written { first, rate: count as f64 / busy.as_secs_f64(), maintenance }
 }
 
 enum Ask {
@@ -350,12 +384,22 @@ fn cache() -> PathBuf {
     folder
 }
 
-fn print_rate(store: &str, count: usize, rate: f64, bare: f64) {
+fn print_rates(store: &str, count: usize, written: &Written, bare: f64) {
+    let Written { first, rate, maintenance } = written;
+    let verdict = |rate: f64| if rate >= 15_000.0 { "" } else { " ✗" };
+    println!("| {store} | writes {count} events with five active keys | ≥ 15,000/s | {rate:.0}/s{} | | | |", verdict(*rate));
     println!(
-        "| {store} | writes {count} events with five active keys | ≥ 15,000/s{} | {rate:.0}/s | | {bare:.0}/s without sums | {:.2} |",
-        if rate >= 15_000.0 { "" } else { " ✗" },
-        bare / rate
+        "| {store} | writes the first {} of them | ≥ 15,000/s | {first:.0}/s{} | | {bare:.0}/s without sums | {:.2} |",
+        count.min(FIRST_EVENTS),
+        verdict(*first),
+        first / bare,
     );
+    let [median, slowest] = [maintenance.len() / 2, maintenance.len() - 1].map(|at| maintenance[at].as_secs_f64() * 1e3);
+    println!("| {store} | maintenance after each day | | {median:.0} | {slowest:.0} | | |");
+}
+
+async fn maintain(analytics: &Analytics, now: SystemTime) {
+    analytics.maintain(now, Retention::forever()).await.unwrap();
 }
 
 async fn sqlite(count: usize) {
@@ -364,17 +408,16 @@ async fn sqlite(count: usize) {
         let folder = cache().join("building");
         let _ = fs::remove_dir_all(&folder);
         fs::create_dir_all(&folder).unwrap();
-        let open = |name: &str| SqliteStore::open(folder.join(name)).unwrap();
+        let open = |name: &str| SqliteStore::open(folder.join(name)).unwrap().active_keys(KEYS);
         let store = open("events.db");
         store.migrate().unwrap();
         let analytics = Analytics::new(store.clone());
         analytics.activate_pair(tag("tenant_id"), tag("feature")).await.unwrap();
-        let rate = write(store.writer(), count);
-        analytics.maintain(SystemTime::now(), Retention::forever()).await.unwrap();
+        let written = write(store.writer(), count, async |time| maintain(&analytics, time).await).await;
         let without = open("bare.db").without_rollups();
         without.migrate().unwrap();
-        let bare = write(without.writer(), count.min(BARE_EVENTS));
-        print_rate("SQLite", count, rate, bare);
+        let bare = write(without.writer(), count.min(FIRST_EVENTS), async |_| ()).await;
+        print_rates("SQLite", count, &written, bare.rate);
         let db = Connection::open(folder.join("events.db")).unwrap();
         db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
         drop(db);
@@ -398,7 +441,7 @@ async fn postgres(count: usize, url: &str) {
     let store = |schema: &str| {
         let mut config: tokio_postgres::Config = url.parse().unwrap();
         config.options(format!("-c search_path={schema}"));
-        PostgresStore::new(config, NoTls)
+        PostgresStore::new(config, NoTls).active_keys(KEYS)
     };
     let kept = client.query("SELECT 1 FROM pg_namespace WHERE nspname = $1", &[&schema]).await.unwrap();
     if kept.is_empty() {
@@ -410,12 +453,11 @@ async fn postgres(count: usize, url: &str) {
         events.migrate().await.unwrap();
         let analytics = Analytics::new(events.clone());
         analytics.activate_pair(tag("tenant_id"), tag("feature")).await.unwrap();
-        let rate = tokio::task::spawn_blocking(move || write(events.writer(), count)).await.unwrap();
-        analytics.maintain(SystemTime::now(), Retention::forever()).await.unwrap();
+        let written = write(events.writer(), count, async |time| maintain(&analytics, time).await).await;
         let without = store("analytics_bench_bare").without_rollups();
         without.migrate().await.unwrap();
-        let bare = tokio::task::spawn_blocking(move || write(without.writer(), count.min(BARE_EVENTS))).await.unwrap();
-        print_rate("Postgres", count, rate, bare);
+        let bare = write(without.writer(), count.min(FIRST_EVENTS), async |_| ()).await;
+        print_rates("Postgres", count, &written, bare.rate);
         let done = format!(
             "DROP SCHEMA analytics_bench_bare CASCADE; ALTER SCHEMA {building} RENAME TO {schema};
              SET search_path TO {schema}"

@@ -44,8 +44,10 @@ fn assert_points(graph: &Value, expected: &[&str]) {
     }
 }
 
+/// Returns the sum of the known values.
 fn sum(graph: &Value, member: &str) -> f64 {
-    graph["data_points"].as_array().unwrap().iter().map(|point| point[member].as_f64().unwrap()).sum()
+    let values = graph["data_points"].as_array().unwrap().iter().map(|point| &point[member]);
+    values.filter(|value| !value.is_null()).map(|value| value.as_f64().unwrap()).sum()
 }
 
 fn acme() -> String {
@@ -70,6 +72,8 @@ async fn graphs_of_volume_have_portkeys_shapes() {
         assert_points(&cost, &["avg", "total"]);
         assert_eq!(cost["data_points"][1], json!({ "timestamp": "2026-06-01T01:00:00Z", "total": 3.0, "avg": 3.0 }));
         assert_eq!(cost["data_points"][0], json!({ "timestamp": "2026-06-01T00:00:00Z", "total": 0.0, "avg": null }));
+        // The only call of this hour has no price.
+        assert_eq!(cost["data_points"][51], json!({ "timestamp": "2026-06-03T03:00:00Z", "total": null, "avg": null }));
 
         let tokens = graph(&app, "tokens", &acme()).await;
         assert_eq!(tokens["summary"]["total"], 4 * 120 + 250 + 15);
@@ -159,6 +163,39 @@ async fn graphs_of_caches_and_retries_keep_their_shapes_with_zeros() {
         let summary = get(&app, &ranged("/analytics/summary/cache", ""), &acme()).await.ok();
         let zeros = json!({ "hits": 0, "avg_latency": 0.0, "total_requests": 10, "cache_speedup": 0.0 });
         assert_eq!(summary, json!({ "summary": zeros, "object": "analytics-summary" }));
+    }
+}
+
+/// Every answer of Portkey's shapes reports how far its numbers can be trusted.
+#[tokio::test]
+async fn answers_that_are_not_exact_have_their_basis() {
+    let names =
+        ["graphs/requests", "graphs/cost", "graphs/errors/stacks", "summary/cache", "groups/users", "groups/model"];
+    let limited = |rows| stores(&samples()).remove(1).row_limits(rows, std::time::Duration::from_secs(5));
+    for (rows, is_exact) in [(1_000, true), (3, false)] {
+        let app = api::api(limited(rows));
+        for name in names {
+            // Numbers need rows.
+            let path = ranged(&format!("/analytics/{name}"), "total_units_min=1");
+            let reply = get(&app, &path, ADMIN).await;
+            let body = reply.ok();
+            assert_eq!(reply.headers["x-tagging-exact"], if is_exact { "true" } else { "false" }, "{name}");
+            assert_eq!(reply.headers["x-tagging-data-up-to"], "2026-06-03T05:00:00Z", "{name}");
+            if is_exact {
+                assert!(body.get("basis").is_none(), "{name}: Portkey's shape: {body}");
+            } else {
+                let basis = &body["basis"];
+                assert_eq!((&basis["is_exact"], &basis["to"]), (&json!(false), &json!(api::TO)), "{name}");
+                assert!(basis["from"].as_str().unwrap() > FROM, "{name}: {basis}");
+                assert!(basis["notes"][0].as_str().unwrap().contains("3 rows"), "{name}: {basis}");
+            }
+        }
+        let query = json!({ "range": { "from": FROM, "to": api::TO }, "filters": [{ "on": "total_tokens", "op": "between", "value": [1, null] }] });
+        let reply = post(&app, "/query", ADMIN, query).await;
+        assert_eq!(
+            (&reply.ok()["basis"]["is_exact"], &reply.headers["x-tagging-exact"]),
+            (&json!(is_exact), &http::HeaderValue::from_str(&is_exact.to_string()).unwrap())
+        );
     }
 }
 
@@ -279,9 +316,12 @@ async fn groups_have_the_columns_that_a_request_names() {
             (&row["first_seen"], &row["last_seen"]),
             (&json!("2026-06-01T01:00:00Z"), &json!("2026-06-03T04:00:00Z"))
         );
-        // The known cost of a model without a price is 0, and its average is unknown.
+        // The cost of a model without a price is unknown.
         let unpriced = list["data"].as_array().unwrap().iter().find(|row| row["model"] == "in-house-1").unwrap();
-        assert_eq!((&unpriced["cost"], &unpriced["total_tokens"]), (&json!(0.0), &json!(15)));
+        assert_eq!((&unpriced["cost"], &unpriced["total_tokens"]), (&Value::Null, &json!(15)));
+        // Groups with columns of their own take others too.
+        let users = groups(&app, "users", "columns=error_count", &acme()).await;
+        assert_eq!(names(&users["data"][0]), ["cost", "error_count", "object", "requests", "user"]);
         let error =
             get(&app, &ranged("/analytics/groups/model", "columns=cost,nothing"), &acme()).await.fails(400, "AB01");
         assert!(error.contains("nothing") && error.contains("avg_latency"), "{error}");
@@ -388,7 +428,7 @@ async fn a_trace_is_found_by_either_of_its_ids() {
     let w3c = event.trace().trace_id().to_string();
     for analytics in stores(&[event, Sample::default().event()]) {
         let app = api::api(analytics);
-        for id in ["trace-of-the-client", &w3c] {
+        for id in ["trace-of-the-client", &w3c, &w3c.to_uppercase()] {
             let graph = get(&app, &ranged("/analytics/graphs/requests", &format!("trace_id={id}")), ADMIN).await.ok();
             assert_eq!(graph["summary"]["total"], 1, "{id}");
         }

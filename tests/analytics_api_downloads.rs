@@ -17,7 +17,10 @@ use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tower::ServiceExt;
-use tower_tagging::analytics::api::{Api, RegistryAccess};
+use tower_tagging::analytics::{
+    Grant,
+    api::{Api, RegistryAccess},
+};
 
 use api::{ADMIN, FROM, Sample, TO, get, post, ranged, samples, secret, stores};
 
@@ -69,7 +72,8 @@ async fn traces_are_found_by_either_id_within_the_range_and_the_workspace() {
     let events = samples();
     let w3c = events[0].trace().trace_id().to_string();
     for app in stores(&events).into_iter().map(api::api) {
-        for id in ["trace-1", &w3c] {
+        let with_dashes = format!("{}-{}", &w3c[..8], &w3c[8..]);
+        for id in ["trace-1", &w3c, &w3c.to_uppercase(), &with_dashes] {
             for key in [ADMIN.to_owned(), acme(), secret("acme-logs")] {
                 let view = get(&app, &format!("/traces/{id}"), &key).await.ok();
                 let turn = &view["turns"][0];
@@ -255,7 +259,7 @@ async fn exports_are_read_while_they_are_sent_without_a_time_limit() {
         let mut body = response.into_body();
         let first = body.frame().await.unwrap().unwrap().into_data().unwrap();
         assert_eq!(lines(&first).len(), 1_000);
-        analytics.write(vec![Sample { hour: 71, ..Sample::default() }.event()]).await.unwrap();
+        analytics.write(vec![Sample { hour: 71, ..Sample::default() }.event()], &Grant::everything()).await.unwrap();
         tokio::time::sleep(limit + Duration::from_millis(100)).await;
         assert_eq!(lines(&body.collect().await.unwrap().to_bytes()).len(), 501);
     }
@@ -266,7 +270,7 @@ async fn denied_fields_are_in_no_streamed_export() {
     for analytics in stores(&samples()) {
         let app = |fields: &'static [&'static str]| {
             let access = RegistryAccess::new(api::registry()).admin_key(ADMIN);
-            Api::new(analytics.clone(), access).deny_export_fields(fields.iter().copied()).into_router()
+            Api::new(analytics.clone(), access).deny_export_fields(fields.iter().copied()).unwrap().into_router()
         };
         let denying = app(&["request_url", "metadata._user", "cost", "response_time_ms"]);
         for format in ["jsonl", "csv"] {
@@ -334,6 +338,7 @@ async fn focus_files_have_the_cost_of_whole_days() {
                 (&manifest["billed_cost_nanos"], &manifest["rows"], &manifest["unpriced_requests"]),
                 (&json!(nanos), &json!(rows.len()), &json!(unpriced))
             );
+            assert_eq!(manifest["sha256"], sha256(&gunzip(&content)));
             let models: Vec<&Value> =
                 manifest["unpriced"].as_array().unwrap().iter().map(|usage| &usage["model"]).collect();
             assert_eq!(models, vec!["in-house-1"; unpriced]);
@@ -346,12 +351,61 @@ async fn focus_files_have_the_cost_of_whole_days() {
     }
 }
 
+/// Returns the files of a ZIP archive, by its central directory.
+fn unzip(archive: &[u8]) -> HashMap<String, Vec<u8>> {
+    let short = |at: usize| usize::from(u16::from_le_bytes(archive[at..at + 2].try_into().unwrap()));
+    let long = |at: usize| u32::from_le_bytes(archive[at..at + 4].try_into().unwrap());
+    let size = |at: usize| usize::try_from(long(at)).unwrap();
+    let end = archive.len() - 22;
+    assert_eq!(&archive[end..end + 4], b"PK\x05\x06");
+    let mut at = size(end + 16);
+    let mut files = HashMap::new();
+    for _ in 0..short(end + 10) {
+        assert_eq!(&archive[at..at + 4], b"PK\x01\x02");
+        let name = String::from_utf8(archive[at + 46..at + 46 + short(at + 28)].to_vec()).unwrap();
+        let local = size(at + 42);
+        assert_eq!((&archive[local..local + 4], short(local + 26)), (&b"PK\x03\x04"[..], name.len()));
+        let start = local + 30 + short(local + 26) + short(local + 28);
+        let content = &archive[start..start + size(at + 20)];
+        let mut file = Vec::new();
+        flate2::read::DeflateDecoder::new(content).read_to_end(&mut file).unwrap();
+        let mut crc = flate2::Crc::new();
+        crc.update(&file);
+        assert_eq!((crc.sum(), file.len()), (long(at + 16), size(at + 24)), "{name}");
+        let descriptor = start + content.len();
+        assert_eq!(archive[descriptor..descriptor + 4], *b"PK\x07\x08");
+        assert_eq!(archive[descriptor + 4..descriptor + 16], archive[at + 16..at + 28], "{name}");
+        at += 46 + short(at + 28);
+        files.insert(name, file);
+    }
+    assert_eq!(at, end);
+    files
+}
+
+#[tokio::test]
+async fn an_archive_has_a_focus_file_and_its_manifest() {
+    for app in apps() {
+        let path = ranged("/focus", "account=acme-llm&tags=_user");
+        let (_, csv) = download(&app, &path, ADMIN).await;
+        let (headers, content) = download(&app, &format!("{path}&archive=true"), ADMIN).await;
+        assert_eq!(headers["content-type"], "application/zip");
+        assert_eq!(headers["content-disposition"], "attachment; filename=\"focus.zip\"");
+        let is_gzip = headers.get("content-encoding").is_some();
+        let files = unzip(&if is_gzip { gunzip(&content) } else { content });
+        assert_eq!((files.len(), &files["focus.csv"]), (2, &gunzip(&csv)));
+        let manifest: Value = serde_json::from_slice(&files["manifest.json"]).unwrap();
+        assert_eq!(manifest["sha256"], sha256(&files["focus.csv"]));
+        assert_eq!(manifest, get(&app, &format!("{path}&manifest=true"), ADMIN).await.ok());
+    }
+}
+
 #[tokio::test]
 async fn focus_files_need_an_account_and_whole_days() {
     let app = apps().remove(0);
     for (from, to, more, part) in [
         (FROM, TO, "", "account"),
         (FROM, TO, "account=a&manifest=1", "manifest"),
+        (FROM, TO, "account=a&archive=zip", "archive"),
         (FROM, TO, "account=a&format=csv", "format"),
         ("2026-06-01T00:00:01Z", TO, "account=a", "midnight"),
         (FROM, "2026-06-04T00:00:00.5Z", "account=a", "midnight"),
@@ -379,16 +433,85 @@ async fn queries_are_answered_as_csv_if_the_client_prefers_it() {
             let bytes = response.into_body().collect().await.unwrap().to_bytes();
             (media_type, String::from_utf8(bytes.to_vec()).unwrap())
         };
-        for accept in ["text/csv", "TEXT/CSV;q=0.9, */*;q=0.1", "text/html, text/csv"] {
+        for accept in [
+            "text/csv",
+            "TEXT/CSV;q=0.9, */*;q=0.1",
+            "text/html, text/csv",
+            "text/*",
+            "application/json;q=0.5, text/csv",
+            "application/json;q=0, */*",
+            "text/csv, */*",
+            "*/*;q=0.2, text/*;q=0.3",
+        ] {
             let (media_type, text) = send(accept).await;
             assert_eq!(media_type, "text/csv; charset=utf-8; header=present", "{accept}");
             assert_eq!(text, "workspace,requests,cost\r\nacme,10,0.175000001\r\nglobex,3,1.029999999\r\n");
         }
-        for accept in ["application/json", "*/*", "application/json, text/csv", "text/*", ""] {
+        for accept in [
+            "application/json",
+            "*/*",
+            "application/json, text/csv",
+            "text/csv;q=0.4, application/json;q=0.5",
+            "text/csv;q=0, */*",
+            "text/csv;q=0",
+            "text/html",
+            "",
+        ] {
             let (media_type, text) = send(accept).await;
             assert_eq!(media_type, "application/json", "{accept}");
             assert_eq!(serde_json::from_str::<Value>(&text).unwrap()["group_count"], 2);
         }
+    }
+}
+
+#[tokio::test]
+async fn csv_of_a_query_has_all_groups_or_the_cursor_of_the_next_ones() {
+    let user = |number: u64| -> &'static str { Box::leak(format!("Zoë-{number:04}").into_boxed_str()) };
+    let events: Vec<_> =
+        (0..2_100).map(|number| Sample { user: Some(user(number)), ..Sample::default() }.event()).collect();
+    let app = api::api(api::memory(&events));
+    let send = async |limit: Option<u32>, cursor: Option<&str>| {
+        let mut body = json!({
+            "range": { "from": FROM, "to": TO }, "group_by": ["metadata._user"], "order": { "by": "values" },
+        });
+        if let Some(limit) = limit {
+            body["limit"] = limit.into();
+        }
+        body["cursor"] = cursor.into();
+        let request = Request::post("/query").header("x-portkey-api-key", ADMIN).header("accept", "text/csv");
+        let response = app.clone().oneshot(request.body(Body::from(body.to_string())).unwrap()).await.unwrap();
+        let (head, body) = response.into_parts();
+        assert_eq!((head.status.as_u16(), &head.headers["x-tagging-exact"]), (200, &"true".parse().unwrap()));
+        let next = head.headers.get("x-tagging-next").map(|next| next.to_str().unwrap().to_owned());
+        (csv_rows(&body.collect().await.unwrap().to_bytes()), next)
+    };
+    let users = |rows: &[HashMap<String, String>]| -> Vec<String> {
+        rows.iter().map(|row| row["metadata._user"].clone()).collect()
+    };
+    let all: Vec<String> = (0..2_100).map(|number| user(number).to_owned()).collect();
+    let (rows, next) = send(None, None).await;
+    assert_eq!((users(&rows), next), (all.clone(), None));
+    let (rows, next) = send(Some(999), None).await;
+    assert_eq!(users(&rows), all[..999]);
+    let (rows, next) = send(Some(1_000), next.as_deref()).await;
+    assert_eq!(users(&rows), all[999..1_999]);
+    let (rows, next) = send(Some(1_000), next.as_deref()).await;
+    assert_eq!((users(&rows), next), (all[1_999..].to_vec(), None));
+}
+
+#[tokio::test]
+async fn json_lines_have_costs_in_the_form_that_a_request_names() {
+    for app in apps() {
+        let path = ranged("/export", "columns=total_cost,input_cost_nanos,total_cost_nanos,model&trace_id=trace-1");
+        let (_, content) = download(&app, &path, ADMIN).await;
+        let text = String::from_utf8(content).unwrap();
+        assert_eq!(
+            serde_json::from_str::<Value>(&text).unwrap(),
+            json!({ "model": "gpt-4o", "total_cost": 0.03, "total_cost_nanos": 30_000_000, "input_cost_nanos": 10_000_000 })
+        );
+        assert!(text.contains("\"total_cost\":0.030000000"), "all decimals: {text}");
+        let (_, content) = download(&app, &ranged("/export", "columns=total_cost&ai_model=in-house-1"), ADMIN).await;
+        assert_eq!(lines(&content), [json!({ "total_cost": null })]);
     }
 }
 

@@ -142,3 +142,27 @@ async fn changed_feedback_replaces_the_earlier_value() {
         assert_eq!(feedback["summary"], json!({ "total": 2 }));
     }
 }
+
+/// Clients of different workspaces may choose the same trace id.
+#[tokio::test]
+async fn feedback_belongs_to_a_trace_of_its_workspace() {
+    let call = |workspace, hour| Sample { workspace, hour, trace: Some("chat-1"), ..Sample::default() };
+    let events: Vec<_> = [call("acme", 1), call("acme", 2), call("globex", 3)].iter().map(Sample::event).collect();
+    for app in stores(&events).into_iter().map(api::api) {
+        for (workspace, value) in [("acme", 8), ("globex", -8)] {
+            let body = json!({ "trace_id": "chat-1", "value": value });
+            post(&app, "/feedback", &secret(workspace), body).await.ok();
+        }
+        for (condition, key, requests) in [
+            ("weighted_feedback_min=1", ADMIN.to_owned(), 2),
+            ("weighted_feedback_max=-1", ADMIN.to_owned(), 1),
+            // The average of both workspaces.
+            ("weighted_feedback_min=-1&weighted_feedback_max=1", ADMIN.to_owned(), 0),
+            ("weighted_feedback_min=1", secret("acme"), 2),
+            ("weighted_feedback_min=1", secret("globex"), 0),
+        ] {
+            let found = graph(&app, "requests", condition, &key).await;
+            assert_eq!(found["summary"]["total"], json!(requests), "{condition}");
+        }
+    }
+}

@@ -3,12 +3,19 @@
 #[path = "common/api.rs"]
 mod api;
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use axum::Router;
 use http::Method;
 use serde_json::{Value, json};
-use tower_tagging::analytics::api::{Api, RegistryAccess};
+use sha2::{Digest, Sha256};
+use tower::ServiceExt;
+use tower_tagging::{
+    Event,
+    analytics::api::{Api, RegistryAccess},
+    registry::{Permission, RegisteredKey, Registry, SecretDigest, Workspace},
+};
+use uuid::Uuid;
 
 use api::{ADMIN, FROM, Reply, Sample, TO, get, post, put, ranged, samples, secret, send, stores};
 
@@ -432,30 +439,152 @@ async fn exports_are_changed_started_and_cancelled_only_in_the_right_state() {
     }
 }
 
+/// Runs an export to its end, and returns its id and the link to its file.
+async fn link(app: &Router, key: &str, body: Value) -> (String, String) {
+    let id = create(app, key, body).await;
+    post(app, &format!("/logs/exports/{id}/start"), key, Value::Null).await.ok();
+    assert_eq!(ended(app, &id, key).await["status"], "success");
+    let link = get(app, &format!("/logs/exports/{id}/download"), key).await.ok();
+    (id, link["signed_url"].as_str().unwrap().to_owned())
+}
+
 #[tokio::test]
-async fn links_to_files_are_signed_and_expire() {
+async fn links_to_files_work_without_a_key_and_cannot_be_guessed() {
     for app in apps() {
-        let id = create(&app, &acme(), json!({ "filters": filters() })).await;
-        post(&app, &format!("/logs/exports/{id}/start"), &acme(), Value::Null).await.ok();
-        ended(&app, &id, &acme()).await;
-        let link = get(&app, &format!("/logs/exports/{id}/download"), &acme()).await.ok();
-        let link = link["signed_url"].as_str().unwrap().to_owned();
-        let (path, query) = link.split_once('?').unwrap();
-        let (expires, token) = query.strip_prefix("expires=").unwrap().split_once("&token=").unwrap();
+        let (_, link) = link(&app, &acme(), json!({ "filters": filters() })).await;
+        let (path, token) = link.split_once("?token=").unwrap();
         let other = create(&app, &acme(), json!({ "filters": filters() })).await;
-        let later = expires.parse::<u64>().unwrap() + 1;
         for forged in [
             path.to_owned(),
-            format!("{path}?expires={expires}"),
-            format!("{path}?expires={expires}&token="),
-            format!("{path}?expires={later}&token={token}"),
-            format!("{path}?expires={expires}&token={}", "0".repeat(token.len())),
-            format!("{path}?expires={expires}&token={}", &token[1..]),
-            format!("/logs/exports/{other}/file?expires={expires}&token={token}"),
+            format!("{path}?token="),
+            format!("{path}?token={}", "0".repeat(token.len())),
+            format!("{path}?token={}", &token[1..]),
+            format!("/logs/exports/{other}/file?token={token}"),
         ] {
             get(&app, &forged, &acme()).await.fails(403, "AB03");
         }
-        assert_eq!(get(&app, &link, "").await.text.lines().count(), 10);
+        let file = get(&app, &link, "").await;
+        assert_eq!(file.text.lines().count(), 10);
+        assert_eq!(file.headers["x-export-count"], "10");
+        let digest: String =
+            Sha256::digest(&file.text).iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
+        assert_eq!(file.headers["x-export-digest"], format!("sha256={digest}"));
+    }
+}
+
+/// Links of the organization-wide key work until they expire. Those of other keys end with the key.
+#[tokio::test]
+async fn links_to_files_end_with_the_key_that_created_them() {
+    let definition = |secrets: &[&str], permission: Permission, workspace: &str| {
+        let mut key = RegisteredKey::new("web").workspace(workspace).permissions([permission]);
+        for secret in secrets {
+            key = key.secret(SecretDigest::of(secret));
+        }
+        Registry::builder().workspace(Workspace::new("acme")).workspace(Workspace::new("globex")).api_key(key)
+    };
+    let export = Permission::LogsExport;
+    for analytics in stores(&samples()) {
+        let registry = definition(&["old", "new"], export, "acme").build().unwrap();
+        let app = Api::new(analytics, RegistryAccess::new(registry.clone()).admin_key(ADMIN)).into_router();
+        let (_, of_old) = link(&app, "old", json!({ "filters": filters() })).await;
+        let (_, of_new) = link(&app, "new", json!({ "filters": filters() })).await;
+        let (_, of_admin) = link(&app, ADMIN, json!({ "filters": filters() })).await;
+        for (change, works) in [
+            (definition(&["old", "new"], export, "acme"), [true, true]),
+            (definition(&["new"], export, "acme"), [false, true]),
+            (definition(&["old", "new"], Permission::AnalyticsView, "acme"), [false, false]),
+            (definition(&["old", "new"], export, "globex"), [false, false]),
+            (Registry::builder(), [false, false]),
+        ] {
+            registry.replace(change).unwrap();
+            for (link, works) in [(&of_old, works[0]), (&of_new, works[1]), (&of_admin, true)] {
+                let file = get(&app, link, "").await;
+                if works {
+                    assert_eq!(file.status, 200, "{file:?}");
+                } else {
+                    file.fails(403, "AB03");
+                }
+            }
+        }
+    }
+}
+
+/// A job has the requests that had ended when it was started, and each download of its file is the same.
+#[tokio::test]
+async fn the_file_of_an_export_stays_the_same() {
+    for analytics in stores(&samples()) {
+        let app = api::api(analytics.clone());
+        let filters = json!({ "time_of_generation_min": FROM, "time_of_generation_max": "2100-01-01T00:00:00Z" });
+        let (id, link) = link(&app, ADMIN, json!({ "filters": filters })).await;
+        let first = get(&app, &link, "").await;
+        assert_eq!(first.text.lines().count(), 13);
+        let times: Vec<Value> =
+            first.text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["created_at"].clone()).collect();
+        assert!(times.is_sorted_by_key(ToString::to_string), "the oldest first");
+        // Later requests are not part of the file.
+        post(&app, "/logs", ADMIN, log()).await.ok();
+        let second = get(&app, &link, "").await;
+        assert_eq!(
+            (&second.text, &second.headers["x-export-digest"]),
+            (&first.text, &first.headers["x-export-digest"])
+        );
+
+        // A request that is delivered late changes it. The download ends early, and the job can be started again.
+        let late = Event::builder().id(Uuid::nil()).time(api::hour(5)).build();
+        analytics.write(vec![Arc::new(late)]).await.unwrap();
+        let request = http::Request::get(&link).body(axum::body::Body::empty()).unwrap();
+        let body = app.clone().oneshot(request).await.unwrap().into_body();
+        assert!(axum::body::to_bytes(body, usize::MAX).await.is_err());
+        assert_eq!(get(&app, &format!("/logs/exports/{id}"), ADMIN).await.ok()["status"], "failed");
+        get(&app, &link, "").await.fails(404, "AB02");
+        post(&app, &format!("/logs/exports/{id}/start"), ADMIN, Value::Null).await.ok();
+        assert_eq!(ended(&app, &id, ADMIN).await["total_records"], 15);
+        assert_eq!(get(&app, &link, "").await.text.lines().count(), 15);
+    }
+}
+
+#[tokio::test]
+async fn export_jobs_have_a_bounded_size() {
+    let app = apps().remove(0);
+    for (more, part) in [
+        (json!({ "trace_id": vec!["x".repeat(100); 200] }), "16384"),
+        (json!({ "metadata": { "team": "x".repeat(20_000) } }), "16384"),
+        (json!({ "page_size": 50_000, "current_page": 11 }), "500000"),
+        (json!({ "current_page": u64::MAX }), "500000"),
+    ] {
+        let mut filters = filters();
+        filters.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let message = post(&app, "/logs/exports", ADMIN, json!({ "filters": filters })).await.fails(400, "AB01");
+        assert!(message.contains(part), "{message}");
+    }
+}
+
+#[test]
+fn unknown_fields_cannot_be_denied() {
+    let api = || Api::new(api::memory(&[]), RegistryAccess::new(api::registry()));
+    for unknown in ["reqest_url", "", "metadata.", "Cost", "raw_metadata.team"] {
+        let error = api().deny_export_fields(["cost", unknown]).unwrap_err().to_string();
+        assert!(error.contains(&format!("{unknown:?}")) && error.contains("request_url, "), "{error}");
+        assert!(error.contains("metadata.KEY") && error.contains("host"), "{error}");
+    }
+    let known = ["cost", "mode", "host", "total_cost", "raw_metadata", "metadata.a.b"];
+    assert!(api().deny_export_fields(known).is_ok());
+}
+
+#[tokio::test]
+async fn each_field_can_be_denied() {
+    let app = apps().remove(0);
+    let (_, link) = link(&app, ADMIN, json!({ "filters": filters() })).await;
+    let line: Value = serde_json::from_str(get(&app, &link, "").await.text.lines().next().unwrap()).unwrap();
+    for field in line.as_object().unwrap().keys() {
+        let access = RegistryAccess::new(api::registry()).admin_key(ADMIN);
+        let app = Api::new(api::memory(&samples()), access).deny_export_fields([field]).unwrap().into_router();
+        let body = json!({ "filters": filters(), "requested_data": [field] });
+        post(&app, "/logs/exports", ADMIN, body).await.fails(403, "AB03");
+        let (_, link) = self::link(&app, ADMIN, json!({ "filters": filters() })).await;
+        let file = get(&app, &link, "").await.text;
+        let line: Value = serde_json::from_str(file.lines().next().unwrap()).unwrap();
+        assert!(line.get(field).is_none(), "{field}: {line}");
     }
 }
 
@@ -466,6 +595,7 @@ async fn denied_fields_are_in_no_export() {
         let app = Api::new(analytics, access)
             .public_url("https://gateway.example.com/tagging/v1/")
             .deny_export_fields(["request_url", "metadata._user"])
+            .unwrap()
             .into_router();
         let body = json!({ "filters": filters(), "requested_data": ["id", "request_url"] });
         post(&app, "/logs/exports", ADMIN, body).await.fails(403, "AB03");
@@ -574,6 +704,26 @@ fn assert_valid(document: &Value, method: &str, path: &str, reply: &Reply) {
     let problems: Vec<String> =
         validator.iter_errors(&body).map(|error| format!("{error} at {}", error.instance_path())).collect();
     assert!(problems.is_empty(), "{method} {path}: {problems:#?}\n{body:#}");
+}
+
+#[tokio::test]
+async fn the_openapi_document_has_the_statuses_of_errors() {
+    let document = get(&apps().remove(0), "/openapi.json", "").await.ok();
+    let statuses = |method: &str, path: &str| -> BTreeSet<String> {
+        document["paths"][path][method]["responses"].as_object().unwrap().keys().cloned().collect()
+    };
+    for (method, path, expected) in [
+        ("post", "/query", &["413", "414", "504"][..]),
+        ("post", "/logs/exports", &["413", "429"]),
+        ("put", "/logs/exports/{id}", &["409", "413"]),
+        ("post", "/logs/exports/{id}/start", &["409", "429"]),
+        ("get", "/logs/exports/{id}/download", &["409"]),
+        ("get", "/analytics/graphs/cost", &["400", "401", "403", "414", "500", "504"]),
+    ] {
+        let statuses = statuses(method, path);
+        assert!(expected.iter().all(|status| statuses.contains(*status)), "{method} {path}: {statuses:?}");
+    }
+    assert!(!statuses("get", "/analytics/graphs/cost").contains("413"), "it has no body");
 }
 
 #[tokio::test]

@@ -10,11 +10,19 @@ use std::{
 use common::TempFolder;
 use tower_tagging::{
     Event, Metadata,
-    analytics::{Analytics, Bucket, Dimension, Filter, Grant, Measure, Query, Retention, TimeRange, jiff::Timestamp},
+    analytics::{
+        Analytics, Bucket, Dimension, Field, Filter, Grant, Measure, Order, Query, QueryError, Retention, RowQuery,
+        TimeRange,
+        focus::{FocusError, FocusExport},
+        jiff::Timestamp,
+        reconcile::our_lines,
+        reprice::{RepriceOptions, reprice},
+    },
     metadata::Scope,
+    registry::Permission,
     sink::BatchWriter,
-    store::SqliteStore,
-    usage::{Cost, LlmCall, Money, Usage},
+    store::{Feedback, MemoryStore, SqliteStore},
+    usage::{Cost, LlmCall, Money, Usage, price_fn},
 };
 
 /// 2026-03-27.
@@ -185,4 +193,204 @@ async fn days_with_rows_stay_exact_in_zones_with_half_hours() {
     }
     let days: u64 = answer.series.iter().map(|day| day.totals.requests).sum();
     assert_eq!(days, answer.total.totals.requests);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_method_needs_its_permission() {
+    fn is_allowed<T>(result: Result<T, QueryError>) -> bool {
+        match result {
+            Ok(_) => true,
+            Err(QueryError::Forbidden(_)) => false,
+            Err(error) => panic!("{error}"),
+        }
+    }
+    let (_folder, store) = open("permissions");
+    for store in [Analytics::new(store), Analytics::new(MemoryStore::new())] {
+        let (query, rows) = (by("team", whole()), RowQuery::new(whole()));
+        let call = event(START, &[("team", "a")], 1, "h");
+        let mut feedback = Feedback::new("trace", 1, time(START));
+        feedback.workspace = Some("acme".to_owned());
+        for permission in Permission::ALL {
+            let grant = Grant::only([Filter::is(Field::Workspace, "acme")]);
+            let grant = grant.with_permissions([*permission].into_iter().collect());
+            let prices = price_fn(|_| None);
+            let focus = FocusExport::new("account").write(&store, &rows, &grant, std::io::sink()).await;
+            let focus = focus.map_err(|error| match error {
+                FocusError::Query(error) => error,
+                error => panic!("{error}"),
+            });
+            for (needed, is_allowed) in [
+                (Permission::AnalyticsView, is_allowed(store.run(&query, &grant).await)),
+                (Permission::AnalyticsView, is_allowed(store.explain(&query, &grant).await)),
+                (Permission::AnalyticsView, is_allowed(store.feedback_scores(&query, &grant).await)),
+                (
+                    Permission::AnalyticsView,
+                    is_allowed(reprice(&store, &query, &prices, &RepriceOptions::new(), &grant).await),
+                ),
+                (Permission::AnalyticsView, is_allowed(our_lines(&store, &rows, &grant).await)),
+                (Permission::LogsView, is_allowed(store.rows(&rows, &grant).await)),
+                (Permission::LogsView, is_allowed(store.row(call.id(), &grant).await)),
+                (Permission::LogsExport, is_allowed(focus)),
+                (Permission::LogsWrite, is_allowed(store.write(vec![call.clone()], &grant).await)),
+                (Permission::LogsWrite, is_allowed(store.put_feedback(feedback.clone(), &grant).await)),
+            ] {
+                let is_expected = *permission == needed || *permission == Permission::Admin;
+                assert_eq!(is_allowed, is_expected, "{permission} instead of {needed}");
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_grant_limits_what_is_written() {
+    let store = Analytics::new(MemoryStore::new());
+    let writer =
+        |workspace: &str| Grant::only([Filter::is(Field::Workspace, workspace)]).with_permission(Permission::LogsWrite);
+    let feedback = |workspace: Option<&str>| {
+        let mut feedback = Feedback::new("trace", 1, time(START));
+        feedback.workspace = workspace.map(Into::into);
+        feedback
+    };
+    let own = || event(START, &[], 1, "h");
+    let foreign = || Arc::new(Event::builder().time(time(START)).workspace("globex").build());
+    let error = store.write(vec![own(), foreign()], &writer("acme")).await.unwrap_err();
+    assert!(matches!(error, QueryError::Forbidden(_)), "{error}");
+    let none = store.run(&by("team", whole()), &Grant::everything()).await.unwrap();
+    assert_eq!(none.total.totals.requests, 0, "all are stored, or none");
+    store.write(vec![own()], &writer("acme")).await.unwrap();
+    for workspace in [None, Some("globex")] {
+        store.put_feedback(feedback(workspace), &writer("acme")).await.unwrap_err();
+    }
+    let mut given = feedback(Some("acme"));
+    store.put_feedback(given.clone(), &writer("acme")).await.unwrap();
+    given.workspace = Some("globex".to_owned());
+    store.put_feedback(given, &writer("globex")).await.expect_err("it replaces feedback of another workspace");
+    let by_team = Grant::only([Filter::is(Dimension::tag("team"), "a")]).with_permission(Permission::LogsWrite);
+    store.put_feedback(feedback(None), &by_team).await.unwrap_err();
+    store.put_feedback(feedback(None), &Grant::everything()).await.unwrap();
+}
+
+/// The groups of a page may be gone when the next page is read.
+#[tokio::test(flavor = "multi_thread")]
+async fn paging_continues_after_a_group_that_no_longer_exists() {
+    for order in [
+        Order::Descending(Measure::Requests),
+        Order::Ascending(Measure::AvgTokens),
+        Order::Descending(Measure::Cost),
+        Order::Ascending(Measure::FirstSeen),
+        Order::Values,
+    ] {
+        let store = MemoryStore::new();
+        let mut batch = Vec::new();
+        for (team, requests) in [("a", 5), ("b", 4), ("c", 3), ("d", 2), ("e", 1)] {
+            // Only the requests of `b` are deleted.
+            let start = if team == "b" { START } else { START + DAY };
+            batch.extend((0..requests).map(|n| event(start + n, &[("team", team)], requests, "h")));
+        }
+        store.writer().write(&batch).unwrap();
+        let analytics = Analytics::new(store.clone());
+        let mut query = by("team", whole()).measure(Measure::AvgTokens).measure(Measure::Cost);
+        query = query.measure(Measure::FirstSeen).order(order.clone()).limit(1);
+        let mut teams = Vec::new();
+        loop {
+            let answer = analytics.run(&query, &Grant::everything()).await.unwrap();
+            teams.extend(answer.groups.iter().filter_map(|group| group.values[0].clone()));
+            if teams.last().is_some_and(|team| team == "b") {
+                store.delete_before(time(START + DAY));
+            }
+            query.cursor = answer.next;
+            if query.cursor.is_none() {
+                break;
+            }
+        }
+        teams.sort_unstable();
+        assert_eq!(teams, ["a", "b", "c", "d", "e"], "{order:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn feedback_is_limited_by_workspace_and_the_answer_reports_it() {
+    let (_folder, store) = open("feedback");
+    let call = |workspace: &str| Arc::new(Event::builder().time(time(START)).workspace(workspace).build());
+    let (acme, globex) = (call("acme"), call("globex"));
+    store.writer().write(&[acme.clone(), globex.clone()]).unwrap();
+    let analytics = Analytics::new(store).row_limits(10, Duration::from_secs(5));
+    // The entries of acme are older than all of those of globex.
+    for number in 0..23_u8 {
+        let event = if number < 3 { &acme } else { &globex };
+        let mut feedback = Feedback::new(event.trace().trace_id().to_string(), 1, time(START));
+        feedback.id = uuid::Uuid::from_u128(number.into());
+        feedback.workspace = event.workspace().map(Into::into);
+        analytics.put_feedback(feedback, &Grant::everything()).await.unwrap();
+    }
+    let query = Query::new(whole()).measure(Measure::FeedbackScore);
+    let tenant = |slug: &str| Grant::only([Filter::is(Field::Workspace, slug)]);
+    let only_acme = query.clone().filter(Filter::is(Field::Workspace, "acme"));
+    for (query, grant, entries, is_exact) in [
+        (&query, tenant("acme"), 3, true),
+        (&only_acme, Grant::everything(), 3, true),
+        (&query, tenant("globex"), 10, false),
+        (&query, Grant::everything(), 10, false),
+    ] {
+        let answer = analytics.run(query, &grant).await.unwrap();
+        assert_eq!((answer.total.feedback.entries, answer.basis.is_exact), (entries, is_exact), "{grant:?}");
+        assert_eq!(answer.basis.notes.iter().any(|note| note.contains("feedback")), !is_exact);
+    }
+}
+
+/// Writers wait for a step of the build, so a busy day takes several.
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn a_busy_day_is_built_in_steps_while_writers_go_on() {
+    let (folder, store) = open("steps");
+    let one = |n: u64| event(START + n * 5, &[("shop", if n.is_multiple_of(3) { "a" } else { "b" })], 1, "h");
+    for start in (0..16_000).step_by(1_000) {
+        store.writer().write(&(start..start + 1_000).map(one).collect::<Vec<_>>()).unwrap();
+    }
+    let is_done = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let (stop, mut writer) = (is_done.clone(), store.writer());
+    let writing = tokio::task::spawn_blocking(move || {
+        let mut written = 0;
+        while !stop.load(std::sync::atomic::Ordering::Relaxed) || written == 0 {
+            writer.write(&[event(START + written * 997 % DAY, &[("shop", "late")], 1, "h")]).unwrap();
+            written += 1;
+        }
+        written
+    });
+    let (stop, file) = (is_done.clone(), folder.file("events.db"));
+    let watching = tokio::task::spawn_blocking(move || {
+        let database = rusqlite::Connection::open(file).unwrap();
+        let mut seen = std::collections::BTreeSet::new();
+        while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+            let sql = "SELECT built_to FROM tagging_subjects WHERE first = 'metadata.shop'";
+            seen.extend(database.query_row(sql, [], |row| row.get::<_, i64>(0)).ok());
+        }
+        seen
+    });
+    let analytics = Analytics::new(store);
+    analytics.activate_key("shop").await.unwrap();
+    is_done.store(true, std::sync::atomic::Ordering::Relaxed);
+    let (written, seen) = (writing.await.unwrap(), watching.await.unwrap());
+    assert!(seen.iter().filter(|quarter| **quarter % 96 != 0).count() >= 2, "{seen:?}");
+    let answer = analytics.run(&by("shop", whole()), &Grant::everything()).await.unwrap();
+    assert_eq!(answer.basis.rows_read, 0);
+    assert_eq!(answer.groups.iter().map(|group| group.cell.totals.requests).sum::<u64>(), 16_000 + written);
+    assert_eq!(analytics.verify(&whole()).await.unwrap(), Vec::<String>::new());
+}
+
+/// The sums by hour of earlier days are replaced with those by day.
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_whose_values_become_many_are_built_by_day() {
+    let (folder, store) = open("many");
+    let few = (0..10).map(|n| event(START + n * 3_600, &[("shop", "a")], 1, "h"));
+    let many = (0..700).map(|n| event(START + 3 * DAY + n * 100, &[("shop", &format!("s{n}"))], 1, "h"));
+    store.writer().write(&few.chain(many).collect::<Vec<_>>()).unwrap();
+    let analytics = Analytics::new(store);
+    analytics.activate_key("shop").await.unwrap();
+    let answer = analytics.run(&by("shop", whole()), &Grant::everything()).await.unwrap();
+    assert_eq!((answer.basis.rows_read, answer.total.totals.requests, answer.group_count), (0, 710, 701));
+    assert_eq!(analytics.verify(&whole()).await.unwrap(), Vec::<String>::new());
+    let database = rusqlite::Connection::open(folder.file("events.db")).unwrap();
+    let sql = "SELECT count(*) FROM tagging_rollups AS r JOIN tagging_subjects AS s ON s.id = r.subject
+               WHERE s.first = 'metadata.shop' AND r.tier < s.live";
+    assert_eq!(database.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap(), 0);
 }

@@ -301,7 +301,7 @@ async fn needs_the_permission_and_covers_only_the_rows_of_the_grant() {
     let viewer = Grant::only([Filter::is(Field::Workspace, "search")]);
     let error = export(ExportFormat::Csv).start(&analytics, &viewer).await.unwrap_err();
     assert!(matches!(&error, QueryError::Forbidden(text) if text.contains("logs.export")), "{error}");
-    let exporter = viewer.with_permissions([Permission::LogsExport].into_iter().collect());
+    let exporter = viewer.with_permission(Permission::LogsExport);
     let (bytes, summary) = read(export(ExportFormat::Jsonl), &analytics, &exporter).await;
     assert_eq!(summary.rows, 2);
     assert!(json_lines(&bytes).iter().all(|row| row["workspace"] == "search"));
@@ -445,7 +445,7 @@ async fn exports_of_sqlite_are_those_of_the_memory_store() {
     let mut all = many(2_500);
     all.extend(tokio::task::spawn_blocking(events::varied_events).await.unwrap());
     let (memory, memory_store) = analytics(all.clone()).await;
-    sqlite.write(all).await.unwrap();
+    sqlite.write(all, &Grant::everything()).await.unwrap();
     store.activate_key("team").unwrap();
     memory_store.activate_key("team").unwrap();
     let years = || RowQuery::new(TimeRange::parse("2020-01-01T00:00:00Z", "2040-01-01T00:00:00Z", "UTC").unwrap());
@@ -491,7 +491,10 @@ async fn duckdb_finds_the_same_sums_in_a_parquet_file() {
     let (analytics, store) = analytics(all).await;
     store.activate_key("team").unwrap();
     // The other events have most columns, and values of every kind.
-    analytics.write(tokio::task::spawn_blocking(events::varied_events).await.unwrap()).await.unwrap();
+    analytics
+        .write(tokio::task::spawn_blocking(events::varied_events).await.unwrap(), &Grant::everything())
+        .await
+        .unwrap();
     let year = TimeRange::parse("2020-01-01T00:00:00Z", "2040-01-01T00:00:00Z", "UTC").unwrap();
     let rows = store.latest(u32::MAX);
     let (bytes, summary) = read_all(

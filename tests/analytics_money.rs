@@ -12,18 +12,20 @@ use std::{
 };
 
 use futures_util::FutureExt;
+use serde_json::json;
 use tower_tagging::{
-    Event, Tags,
+    Event, EventLayer, Tags,
     analytics::{
         Analytics, Dimension, Field, Filter, Grant, Measure, Query, RowQuery, TimeRange,
         reconcile::{
-            BilledLine, DifferenceReason, LineKey, OurLine, anthropic_report, openai_report, our_lines, reconcile,
+            BilledLine, DifferenceReason, LineKey, OurLine, Reconciliation, anthropic_report, next_page, openai_report,
+            our_lines, reconcile,
         },
         reprice::{NotRepriced, RepriceOptions, reprice},
     },
-    sink::BatchWriter,
+    sink::{BatchWriter, MockSink},
     store::MemoryStore,
-    usage::{CatalogPrices, ExtraCost, Money, OverlayPrices, Rates, SignedMoney, Unit, Usage, price_fn},
+    usage::{CatalogPrices, ExtraCost, Money, OverlayPrices, Rates, SignedMoney, Unit, Usage, UsageTap, price_fn},
 };
 
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -253,18 +255,136 @@ fn reconciles_with_anthropic_by_reason() {
 fn explains_what_reports_lack() {
     let date = jiff_date("2026-06-01");
     let key = |unit| LineKey::new(date, "anthropic").model("claude-x").unit(unit);
-    let line = |unit, nanos, priority| {
-        let mut line = OurLine::new(key(unit));
+    let line = |unit, nanos, tier| {
+        let mut line = OurLine::new(key(unit).service_tier(tier));
         (line.requests, line.quantity, line.cost) = (1, 1, Money::from_nano_usd(nanos));
-        line.priority_requests = priority;
         line
     };
-    let ours = [line(Unit::InputTokens, 5, 1), line(Unit::WebSearches, 7, 0), line(Unit::OutputTokens, 11, 0)];
+    let ours = [
+        line(Unit::InputTokens, 5, "priority"),
+        line(Unit::WebSearches, 7, "standard"),
+        line(Unit::OutputTokens, 11, "standard"),
+    ];
     let result = reconcile(ours, []);
     let reasons: Vec<_> = result.by_reason.into_iter().map(|(reason, amount)| (reason, amount.nano_usd())).collect();
     let expected =
         [(DifferenceReason::PriorityTier, 5), (DifferenceReason::Tools, 7), (DifferenceReason::NotBilled, 11)];
     assert_eq!(reasons, expected);
+}
+
+/// Returns a page of a report of Anthropic for June 1 with these results.
+fn anthropic_page(results: &[serde_json::Value]) -> Vec<BilledLine> {
+    let bucket =
+        json!({"starting_at": "2026-06-01T00:00:00Z", "ending_at": "2026-06-02T00:00:00Z", "results": results});
+    anthropic_report(&json!({"data": [bucket], "has_more": false, "next_page": null}).to_string()).unwrap()
+}
+
+fn anthropic_cost(cents: &str, tier: &str, window: &str) -> serde_json::Value {
+    json!({
+        "amount": cents, "context_window": window, "cost_type": "tokens", "currency": "USD", "inference_geo": "global",
+        "description": "Claude Sonnet 4.5 Usage - Input Tokens", "model": "claude-sonnet-4-5-20250929",
+        "service_tier": tier, "token_type": "uncached_input_tokens", "workspace_id": null
+    })
+}
+
+fn anthropic_usage(tier: Option<&str>, tokens: u64) -> serde_json::Value {
+    json!({"model": "claude-sonnet-4-5-20250929", "service_tier": tier, "uncached_input_tokens": tokens, "output_tokens": 0})
+}
+
+/// Returns our lines of calls with 1,000 input tokens, one for each tier that the responses report. Each costs $0.003.
+fn ours_by_tier(tiers: &[&str]) -> Vec<OurLine> {
+    let rates = Rates::per_million(Money::from_nano_usd(3_000_000_000), Money::ZERO);
+    let prices = OverlayPrices::over(price_fn(|_| None)).with("anthropic", "claude-sonnet-4-5-20250929", rates);
+    let sink = MockSink::new();
+    let tap = UsageTap::new().prices(prices);
+    let layer = EventLayer::new(sink.clone()).usage(tap).clock(events::FixedClock(day()));
+    events::emit(&layer, tiers.len(), |number, tags: &Tags| {
+        let usage = json!({"input_tokens": 1_000, "output_tokens": 0, "service_tier": tiers[number]});
+        let body = json!({"type": "message", "model": "claude-sonnet-4-5-20250929", "usage": usage});
+        tags.record_response("anthropic", body.to_string());
+    });
+    let all = (RowQuery::new(june()), Grant::everything());
+    now(our_lines(&analytics(&sink.events()), &all.0, &all.1)).unwrap()
+}
+
+fn reasons(result: &Reconciliation) -> Vec<(DifferenceReason, String)> {
+    assert_eq!(result.by_reason.values().copied().sum::<SignedMoney>(), result.difference);
+    result.by_reason.iter().map(|(reason, amount)| (*reason, amount.to_string())).collect()
+}
+
+#[test]
+fn service_tiers_are_compared_separately() {
+    let costs = [
+        anthropic_cost("0.2", "standard", "0-200k"),
+        anthropic_cost("0.1", "standard", "200k-1M"),
+        anthropic_cost("0.15", "batch", "0-200k"),
+    ];
+    let tiers = ["standard", "batch", "priority"];
+    // Without the usage report, nothing shows that the provider knows the priority tier.
+    let result = reconcile(ours_by_tier(&tiers), anthropic_page(&costs));
+    let expected = [
+        (DifferenceReason::QuantityOrPrice, "0.0015".to_owned()),
+        (DifferenceReason::PriorityTier, "0.003".to_owned()),
+    ];
+    assert_eq!((result.matched.len(), result.missing_on_provider_side.len()), (2, 1));
+    assert_eq!(reasons(&result), expected);
+
+    let usage = ["standard", "batch", "priority_on_demand"].map(|tier| anthropic_usage(Some(tier), 1_000));
+    let billed = [anthropic_page(&costs), anthropic_page(&usage)].concat();
+    let result = reconcile(ours_by_tier(&tiers), billed);
+    let lines: Vec<_> = result
+        .matched
+        .iter()
+        .map(|line| {
+            (line.billed.key.service_tier.as_deref().unwrap(), line.ours.quantity, line.difference.unwrap().to_string())
+        })
+        .collect();
+    let of = |tier: &'static str, difference: &str| (tier, 1_000, difference.to_owned());
+    assert_eq!(lines, [of("batch", "0.0015"), of("priority", "0.003"), of("standard", "0")]);
+    let expected =
+        [(DifferenceReason::Price, "0.0015".to_owned()), (DifferenceReason::PriorityTier, "0.003".to_owned())];
+    assert_eq!(reasons(&result), expected);
+}
+
+#[test]
+fn usage_on_another_tier_is_a_difference_with_its_reason() {
+    let billed = anthropic_page(&[anthropic_cost("0.15", "batch", "0-200k")]);
+    let result = reconcile(ours_by_tier(&["standard"]), billed);
+    assert_eq!((result.missing_on_our_side.len(), result.missing_on_provider_side.len()), (1, 1));
+    assert_eq!(reasons(&result), [(DifferenceReason::ServiceTier, "0.0015".to_owned())]);
+}
+
+#[test]
+fn reports_that_are_grouped_differently_are_compared_over_all_tiers() {
+    let costs = [anthropic_cost("0.3", "standard", "0-200k"), anthropic_cost("0.15", "batch", "0-200k")];
+    for (tiers, costs, lines) in [(&["standard", "batch"][..], &costs[..], 1), (&["standard"], &costs[..1], 1)] {
+        let usage = anthropic_usage(None, 1_000 * costs.len() as u64);
+        let billed = [anthropic_page(costs), anthropic_page(&[usage])].concat();
+        let result = reconcile(ours_by_tier(tiers), billed);
+        assert_eq!((result.matched.len(), result.missing_on_our_side.len()), (lines, 0), "{result:?}");
+        assert_eq!(result.matched[0].billed.quantity, Some(result.matched[0].ours.quantity));
+    }
+}
+
+#[test]
+fn line_items_and_usage_of_openai_may_name_a_tier() {
+    let costs = r#"{"data":[{"start_time":1780272000,"results":[
+        {"object":"organization.costs.result","amount":{"value":"1.5E-3","currency":"usd"},
+         "line_item":"gpt-4o-2024-08-06, batch cached input","project_id":"proj_a"}]}],"has_more":true,"next_page":"page_AA"}"#;
+    let usage = r#"{"data":[{"start_time":1780272000,"results":[
+        {"object":"organization.usage.completions.result","input_tokens":7,"output_tokens":0,"model":"gpt-4o","batch":true},
+        {"object":"organization.usage.completions.result","input_tokens":8,"output_tokens":0,"model":"gpt-4o","batch":false,
+         "service_tier":"default"}]}],"has_more":false,"next_page":null}"#;
+    let [cost] = &openai_report(costs).unwrap()[..] else { panic!("one line") };
+    assert_eq!((cost.key.unit, cost.key.service_tier.as_deref()), (Some(Unit::CacheReadTokens), Some("batch")));
+    assert_eq!(cost.amount, Some(SignedMoney::from_nano_usd(1_500_000)));
+    let tiers: Vec<_> =
+        openai_report(usage).unwrap().into_iter().map(|line| (line.key.service_tier.unwrap(), line.quantity)).collect();
+    assert_eq!(tiers, [("batch".to_owned(), Some(7)), ("standard".to_owned(), Some(8))]);
+    assert_eq!(next_page(costs).unwrap().as_deref(), Some("page_AA"));
+    assert_eq!(next_page(usage).unwrap(), None);
+    let error = next_page(r#"{"data":[],"has_more":true,"next_page":null}"#).unwrap_err().to_string();
+    assert_eq!(error, "invalid report: expected the cursor `next_page`");
 }
 
 #[test]
@@ -300,28 +420,40 @@ proptest::proptest! {
     /// The parts by reason add up to the difference, whatever both sides have.
     #[test]
     fn reasons_add_up_to_the_difference(
-        ours in proptest::collection::vec((0..3_usize, 0..4_usize, 0..1_000_000_u64, 0..10_000_u64, 0..3_u64), 0..12),
+        provider in proptest::sample::select(vec!["openai", "anthropic"]),
+        ours in proptest::collection::vec(
+            (0..3_usize, 0..4_usize, 0..3_usize, 0..1_000_000_u64, 0..10_000_u64, 0..3_u64),
+            0..12,
+        ),
         billed in proptest::collection::vec(
-            (0..4_usize, 0..4_usize, proptest::option::of(0..10_000_u64), proptest::option::of(-5_000_000..90_000_000_i64)),
+            (
+                0..4_usize,
+                0..4_usize,
+                0..4_usize,
+                proptest::option::of(0..10_000_u64),
+                proptest::option::of(-5_000_000..90_000_000_i64),
+            ),
             0..12,
         ),
     ) {
         let date = jiff_date("2026-06-01");
         let units = [None, Some(Unit::InputTokens), Some(Unit::OutputTokens), Some(Unit::WebSearches)];
         let models = [Some("gpt-4o"), Some("gpt-4o-2024-08-06"), Some("o9"), None];
-        let key = |model: usize, unit: usize| {
-            let mut key = LineKey::new(date, "openai");
+        let tiers = [Some("standard"), Some("batch"), Some("priority"), None];
+        let key = |model: usize, unit: usize, tier: usize| {
+            let mut key = LineKey::new(date, provider);
             (key.model, key.unit) = (models[model].map(str::to_owned), units[unit]);
+            key.service_tier = tiers[tier].map(str::to_owned);
             key
         };
-        let ours = ours.into_iter().map(|(model, unit, nanos, quantity, unpriced)| {
-            let mut line = OurLine::new(key(model, unit));
+        let ours = ours.into_iter().map(|(model, unit, tier, nanos, quantity, unpriced)| {
+            let mut line = OurLine::new(key(model, unit, tier));
             (line.requests, line.quantity, line.cost) = (unpriced + 1, quantity, Money::from_nano_usd(nanos));
             (line.unpriced_requests, line.unpriced_quantity) = (unpriced, unpriced * 7);
             line
         });
-        let billed = billed.into_iter().map(|(model, unit, quantity, nanos)| {
-            let mut line = BilledLine::new(key(model, unit));
+        let billed = billed.into_iter().map(|(model, unit, tier, quantity, nanos)| {
+            let mut line = BilledLine::new(key(model, unit, tier));
             (line.quantity, line.amount) = (quantity, nanos.map(SignedMoney::from_nano_usd));
             line
         });

@@ -5,13 +5,13 @@ mod analytics_checks;
 #[path = "common/analytics_suite.rs"]
 mod analytics_suite;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use analytics_suite::{START, time};
 use tokio_postgres::NoTls;
 use tower_tagging::{
     Event,
-    analytics::{Analytics, Grant, Query, TimeRange},
+    analytics::{Analytics, Grant, Measure, Query, TimeRange},
     sink::{BatchWriter, WriteError},
     store::PostgresStore,
 };
@@ -81,6 +81,7 @@ async fn answers_as_the_memory_store_does() {
 
 check!(days_are_correct_in_each_zone);
 check!(extreme_values_are_stored_and_summed);
+check!(requests_of_distant_times_are_summed);
 check!(totals_agree_after_rows_are_deleted);
 check!(hostile_keys_and_values_are_only_values);
 
@@ -125,6 +126,112 @@ async fn a_rebuild_loses_nothing_while_rows_are_deleted() {
 async fn waits_for_a_lock(client: &tokio_postgres::Client, count: i64) {
     let query = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
     while client.query_one(query, &[]).await.unwrap().get::<_, i64>(0) < count {
-        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
+}
+
+/// Returns a query that answers with the number of requests of a year.
+fn year() -> Query {
+    let year = TimeRange::parse("2026-01-01T00:00:00Z", "2027-01-01T00:00:00Z", "UTC").unwrap();
+    Query::new(year).measure(Measure::Requests)
+}
+
+/// Observes the connections of a store, except its own.
+struct Observer(tokio_postgres::Client);
+
+impl Observer {
+    async fn of(url: &str) -> Self {
+        let (client, connection) = tokio_postgres::connect(url, NoTls).await.unwrap();
+        tokio::spawn(connection);
+        Self(client)
+    }
+
+    /// Returns the process ids of the connections in a state.
+    async fn connections(&self, condition: &str) -> Vec<i32> {
+        let select = format!(
+            "SELECT pid FROM pg_stat_activity
+             WHERE datname = current_database() AND application_name = 'tower-tagging' AND {condition} ORDER BY pid"
+        );
+        self.0.query(&select, &[]).await.unwrap().iter().map(|row| row.get(0)).collect()
+    }
+
+    /// Waits until there are as many connections in a state.
+    async fn wait_for(&self, count: usize, condition: &str) {
+        let wait = async {
+            while self.connections(condition).await.len() != count {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), wait).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+#[ignore = "needs Postgres: run by tests/run.sh"]
+async fn queries_share_few_connections() {
+    let (store, url) = open_with_url("shared", |store| store).await;
+    let analytics = Analytics::new(store);
+    let observer = Observer::of(&url).await;
+    observer.wait_for(0, "true").await;
+    for _ in 0..3 {
+        analytics.run(&year(), &Grant::everything()).await.unwrap();
+    }
+    let first = observer.connections("true").await;
+    assert_eq!(first.len(), 1);
+    let many = (0..40).map(|_| {
+        let analytics = analytics.clone();
+        tokio::spawn(async move { analytics.run(&year(), &Grant::everything()).await.unwrap() })
+    });
+    for query in many.collect::<Vec<_>>() {
+        assert_eq!(query.await.unwrap().total.totals.requests, 0);
+    }
+    let open = observer.connections("true").await;
+    assert!(open.len() <= 8 && open.contains(&first[0]), "{open:?}");
+    // A restart of the server closes the connections.
+    observer.0.batch_execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'tower-tagging' AND datname = current_database()").await.unwrap();
+    analytics.run(&year(), &Grant::everything()).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+#[ignore = "needs Postgres: run by tests/run.sh"]
+async fn a_cancelled_query_leaves_no_transaction() {
+    let (store, url) = open_with_url("cancelled", |store| store).await;
+    let analytics = Analytics::new(store);
+    let observer = Observer::of(&url).await;
+    analytics.run(&year(), &Grant::everything()).await.unwrap();
+    let locker = Observer::of(&url).await;
+    locker.0.batch_execute("BEGIN; LOCK TABLE tagging_rollups IN ACCESS EXCLUSIVE MODE").await.unwrap();
+    let queries: Vec<_> = (0..8)
+        .map(|_| {
+            let analytics = analytics.clone();
+            tokio::spawn(async move { analytics.run(&year(), &Grant::everything()).await })
+        })
+        .collect();
+    observer.wait_for(8, "wait_event_type = 'Lock'").await;
+    queries.iter().for_each(tokio::task::JoinHandle::abort);
+    for query in queries {
+        assert!(query.await.unwrap_err().is_cancelled());
+    }
+    locker.0.batch_execute("ROLLBACK").await.unwrap();
+    observer.wait_for(0, "true").await;
+    assert_eq!(analytics.run(&year(), &Grant::everything()).await.unwrap().total.totals.requests, 0);
+}
+
+#[test]
+#[ignore = "needs Postgres: run by tests/run.sh"]
+fn a_store_is_used_by_one_runtime_after_the_other() {
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let ask = async |analytics: &Analytics| analytics.run(&year(), &Grant::everything()).await.unwrap();
+    let (first, second) = (runtime(), runtime());
+    let analytics = first.block_on(async {
+        let analytics = Analytics::new(open("runtimes", |store| store).await);
+        ask(&analytics).await;
+        analytics
+    });
+    // The first runtime exists, but does not run. Then it ends.
+    second.block_on(ask(&analytics));
+    drop(first);
+    second.block_on(ask(&analytics));
+    drop(second);
+    runtime().block_on(ask(&analytics));
 }

@@ -77,7 +77,7 @@ async fn the_python_sdk_reads_analytics_and_writes_logs_and_feedback() {
     assert_results(&results);
     assert_eq!(results["graphs.filtered"]["answer"]["summary"]["total"], 2);
     let link = results["exports.download"]["answer"]["signed_url"].as_str().unwrap();
-    assert!(link.starts_with("/tagging/v1/logs/exports/") && link.contains("/file?expires="), "{link}");
+    assert!(link.starts_with("/tagging/v1/logs/exports/") && link.contains("/file?token="), "{link}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -57,6 +57,12 @@ async fn totals_agree_while_keys_are_activated() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn requests_of_distant_times_are_summed() {
+    let (_folder, store) = open("distant");
+    analytics_checks::requests_of_distant_times_are_summed(&Analytics::new(store.clone()), &mut store.writer()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn extreme_values_are_stored_and_summed() {
     let (_folder, store) = open("extreme");
     analytics_checks::extreme_values_are_stored_and_summed(&Analytics::new(store.clone()), &mut store.writer()).await;

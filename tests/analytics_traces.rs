@@ -4,15 +4,15 @@ mod common;
 #[path = "common/rows.rs"]
 mod rows;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use rows::{analytics, day, event};
 use serde_json::{Value, json};
 use tower_tagging::{
     Event,
-    analytics::{Amount, Filter, Grant, QueryError, TraceView},
+    analytics::{Amount, Analytics, Filter, Grant, QueryError, TimeRange, TraceView},
     registry::Permission,
-    store::Field,
+    store::{Field, SqliteStore},
 };
 
 const SECOND: u64 = 1_000_000;
@@ -244,6 +244,39 @@ async fn describes_at_most_five_thousand_turns() {
     assert_eq!((cut.turns.len(), cut.is_cut), (TraceView::MAX_TURNS, true));
 }
 
+/// A key that is not active has no index. The latest requests are read first, until the time is over.
+#[tokio::test]
+async fn reading_the_requests_of_a_session_ends_in_time_and_reports_what_it_covers() {
+    let turn =
+        |number: u64, session: &str| event(number, number * SECOND, json!({"metadata": {"session_id": session}}));
+    // From 12:00 to 15:00.
+    let mut events: Vec<_> = (0..1_000).map(|number| turn(number * 10, "others")).collect();
+    events.extend([turn(1, "early"), turn(10_800, "late")]);
+    let range = || TimeRange::parse("2026-05-01T00:00:00Z", "2026-06-02T13:00:00Z", "UTC").unwrap();
+    let path = std::env::temp_dir().join(format!("tower-tagging-traces-{}.db", std::process::id()));
+    let store = SqliteStore::open(&path).unwrap();
+    store.migrate().unwrap();
+    let analytics = Analytics::new(store);
+    analytics.write(events).await.unwrap();
+    let view = async |analytics: &Analytics, session: &str| {
+        TraceView::of_tag(analytics, "session_id", session, range(), &Grant::everything()).await.unwrap()
+    };
+    for session in ["early", "late"] {
+        let complete = view(&analytics, session).await;
+        assert_eq!((complete.turns.len(), complete.is_cut), (1, false), "{session}");
+        assert_eq!((complete.from, complete.to), (range().from(), range().to()));
+    }
+    let hurried = analytics.clone().row_limits(Analytics::DEFAULT_ROW_LIMIT, Duration::ZERO);
+    for (session, turns) in [("early", 0), ("late", 1)] {
+        let cut = view(&hurried, session).await;
+        assert_eq!((cut.turns.len(), cut.is_cut, cut.to), (turns, true, range().to()), "{session}");
+        assert!(cut.from > "2026-06-01T12:30:00Z".parse().unwrap() && cut.from < cut.to, "{}", cut.from);
+    }
+    for suffix in ["", "-wal", "-shm"] {
+        let _ = std::fs::remove_file(format!("{}{suffix}", path.display()));
+    }
+}
+
 #[tokio::test]
 async fn serializes_money_in_dollars_and_unknown_values_as_null() {
     let view =
@@ -268,7 +301,9 @@ async fn serializes_money_in_dollars_and_unknown_values_as_null() {
                 "wasted_share": 100.0, "cancelled": 0, "input_tokens": 1_000, "output_tokens": 100,
                 "cache_read_tokens": 0, "max_input_tokens": 1_000, "first_failure": 0, "costliest": 0, "slowest": 0
             },
-            "is_cut": false
+            "is_cut": false,
+            "from": "2026-06-01T00:00:00Z",
+            "to": "2026-06-02T00:00:00Z"
         })
     );
 }

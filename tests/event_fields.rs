@@ -83,6 +83,8 @@ const FIELDS: &[Field] = fields! {
     "llm.response_model", "LlmCall::response_model", ["response_model", "model"], |event| json!(llm(event).response_model());
     "llm.response_id", "LlmCall::response_id", ["response_id"], |event| json!(llm(event).response_id());
     "llm.service_tier", "LlmCall::service_tier", ["service_tier"], |event| json!(llm(event).service_tier());
+    "llm.response_tier", "LlmCall::response_tier", ["response_tier"], |event| json!(llm(event).response_tier());
+    "llm.inference_geo", "LlmCall::inference_geo", ["inference_geo"], |event| json!(llm(event).inference_geo());
     "llm.stream", "LlmCall::is_stream", ["stream"], |event| json!(llm(event).is_stream());
     "llm.error", "LlmCall::error", ["llm_error"], |event| json!(llm(event).error());
     "llm.usage_status", "LlmCall::usage_status", ["usage_status"], |event| json!(llm(event).usage_status().as_str());
@@ -96,6 +98,7 @@ const FIELDS: &[Field] = fields! {
     "llm.usage.output_audio_tokens", "Usage::get", ["output_audio_tokens"], |event| count(event, Unit::OutputAudioTokens);
     "llm.usage.web_searches", "Usage::get", ["other_usage"], |event| count(event, Unit::WebSearches);
     "llm.cost_status", "LlmCall::cost_status", ["cost_status"], |event| json!(llm(event).cost_status().as_str());
+    "llm.cost_origin", "LlmCall::cost_origin", ["cost_origin"], |event| json!(llm(event).cost_origin().as_str());
     "llm.cost_usd", "LlmCall::cost", ["total_cost_nanos", "total_cost"], |event| usd(llm(event).cost());
     "llm.input_cost_usd", "LlmCall::input_cost", ["input_cost_nanos", "input_cost"], |event| usd(llm(event).input_cost());
     "llm.output_cost_usd", "LlmCall::output_cost", ["output_cost_nanos", "output_cost"], |event| usd(llm(event).output_cost());

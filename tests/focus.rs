@@ -15,13 +15,17 @@ use std::{
 };
 
 use futures_util::FutureExt;
+use jiff::tz::TimeZone;
+use proptest::prelude::*;
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 use tower_tagging::{
     Event, Tags,
     analytics::{
-        Analytics, Dimension, Filter, Grant, RowQuery, TimeRange,
+        Analytics, Dimension, Filter, Grant, Query, RowQuery, TimeRange,
         focus::{FocusError, FocusExport, FocusManifest, FocusVersion},
     },
+    registry::Permission,
     sink::BatchWriter,
     store::MemoryStore,
     usage::{Cost, ExtraCost, Money, PriceBook, PriceQuery, Unit, Usage, UsageTap, price_fn},
@@ -47,12 +51,21 @@ struct Export {
     csv: Vec<u8>,
 }
 
-fn export(events: &[Arc<Event>], grant: &Grant) -> Export {
+fn stored(events: &[Arc<Event>]) -> MemoryStore {
     let store = MemoryStore::new();
     store.writer().write(events).unwrap();
+    store
+}
+
+fn export(events: &[Arc<Event>], grant: &Grant) -> Export {
+    export_range(events, query().range, grant)
+}
+
+fn export_range(events: &[Arc<Event>], range: TimeRange, grant: &Grant) -> Export {
+    let query = RowQuery::new(range);
     let export = FocusExport::new("acme").version(FocusVersion::V1_2).tag("team").tag("feature");
     let mut file = Vec::new();
-    let write = async { export.write(&Analytics::new(store), &query(), grant, &mut file).await };
+    let write = async { export.write(&Analytics::new(stored(events)), &query, grant, &mut file).await };
     let manifest = write.now_or_never().expect("the memory store answers at once").unwrap();
     let mut reader = csv::Reader::from_reader(file.as_slice());
     let columns = reader.headers().unwrap().iter().map(str::to_owned).collect();
@@ -160,7 +173,117 @@ fn a_row_is_a_kind_of_token_of_a_day() {
     }
 }
 
-/// Columns and rules of FOCUS 1.2 that every row must meet.
+/// The type of a column.
+#[derive(Clone, Copy, PartialEq)]
+enum Kind {
+    Text,
+    Decimal,
+    Time,
+    Json,
+}
+use Kind::{Decimal, Json, Text, Time};
+
+/// The columns that the specification declares as mandatory, or that apply to usage of an API, and whether they may be null.
+const RULES: &[(&str, Kind, bool)] = &[
+    ("BilledCost", Decimal, false),
+    ("BillingAccountId", Text, false),
+    ("BillingAccountName", Text, true),
+    ("BillingAccountType", Text, false),
+    ("BillingCurrency", Text, false),
+    ("BillingPeriodEnd", Time, false),
+    ("BillingPeriodStart", Time, false),
+    ("ChargeCategory", Text, false),
+    ("ChargeClass", Text, true),
+    ("ChargeDescription", Text, true),
+    ("ChargeFrequency", Text, false),
+    ("ChargePeriodEnd", Time, false),
+    ("ChargePeriodStart", Time, false),
+    // Null is allowed for charges that are not usage only.
+    ("ConsumedQuantity", Decimal, false),
+    ("ConsumedUnit", Text, false),
+    ("ContractedCost", Decimal, false),
+    ("ContractedUnitPrice", Decimal, false),
+    ("EffectiveCost", Decimal, false),
+    ("InvoiceIssuerName", Text, false),
+    ("ListCost", Decimal, false),
+    ("ListUnitPrice", Decimal, false),
+    ("PricingCategory", Text, false),
+    ("PricingCurrency", Text, false),
+    ("PricingCurrencyContractedUnitPrice", Decimal, false),
+    ("PricingCurrencyEffectiveCost", Decimal, false),
+    ("PricingCurrencyListUnitPrice", Decimal, false),
+    ("PricingQuantity", Decimal, false),
+    ("PricingUnit", Text, false),
+    ("ProviderName", Text, false),
+    ("PublisherName", Text, false),
+    ("ServiceCategory", Text, false),
+    ("ServiceName", Text, false),
+    ("ServiceSubcategory", Text, false),
+    ("SkuId", Text, false),
+    ("SkuMeter", Text, false),
+    ("SkuPriceDetails", Json, false),
+    ("SkuPriceId", Text, false),
+    ("SubAccountId", Text, true),
+    ("SubAccountName", Text, true),
+    ("SubAccountType", Text, true),
+    ("Tags", Json, true),
+];
+
+/// The values that the specification allows.
+const VALUES: &[(&str, &[&str])] = &[
+    ("BillingCurrency", &["USD"]),
+    ("ChargeCategory", &["Usage", "Purchase", "Tax", "Credit", "Adjustment"]),
+    ("ChargeClass", &["", "Correction"]),
+    ("ChargeFrequency", &["One-Time", "Recurring", "Usage-Based"]),
+    ("PricingCategory", &["Standard", "Dynamic", "Committed", "Other"]),
+    ("PricingCurrency", &["USD"]),
+    ("ServiceCategory", &["AI and Machine Learning"]),
+    ("ServiceSubcategory", &["Generative AI"]),
+];
+
+fn time(text: &str) -> jiff::Timestamp {
+    assert!(text.len() == 20 && text.ends_with('Z'), "{text}: times are UTC, as YYYY-MM-DDTHH:mm:ssZ");
+    text.parse().unwrap()
+}
+
+fn meet_the_rules(records: &[Record]) {
+    for record in records {
+        for (column, kind, is_nullable) in RULES {
+            let value = record[*column].as_str();
+            assert!(*is_nullable || !value.is_empty(), "{column} is null: {record:?}");
+            let is_valid = match kind {
+                Text => value.trim() == value,
+                Decimal => value.parse::<f64>().is_ok_and(f64::is_finite) && !value.contains(['e', 'E']),
+                Time => time(value) > jiff::Timestamp::UNIX_EPOCH,
+                Json => serde_json::from_str::<BTreeMap<String, String>>(value).is_ok(),
+            };
+            assert!(is_valid || value.is_empty(), "{column}: {value}");
+        }
+        for (column, values) in VALUES {
+            assert!(values.contains(&record[*column].as_str()), "{column}: {}", record[*column]);
+        }
+        for (column, value) in record {
+            let is_known = column.starts_with("x_") || RULES.iter().any(|(name, ..)| name == column);
+            assert!(is_known || value.is_empty(), "{column} does not apply to usage of an API");
+        }
+        let is_null = |column: &str| record[column].is_empty();
+        assert_eq!(is_null("SubAccountId"), is_null("SubAccountType"));
+        let number = |column: &str| record[column].parse::<f64>().unwrap();
+        let (price, quantity) = (number("ContractedUnitPrice"), number("PricingQuantity"));
+        assert!((price * quantity - number("ContractedCost")).abs() < 1e-8 * quantity.max(1.0), "{record:?}");
+        for column in ["ListCost", "ContractedCost", "EffectiveCost", "PricingCurrencyEffectiveCost"] {
+            assert_eq!(record[column], record["BilledCost"], "{column}: prices are those that were recorded");
+        }
+        let [start, end] = ["ChargePeriodStart", "ChargePeriodEnd"].map(|column| time(&record[column]));
+        assert_eq!(end.duration_since(start).as_hours(), 24, "{record:?}");
+        let [month, next] = ["BillingPeriodStart", "BillingPeriodEnd"].map(|column| time(&record[column]));
+        assert!(month <= start && end <= next, "{record:?}");
+        let [month, next] = [month, next].map(|time| TimeZone::UTC.to_datetime(time));
+        assert_eq!(month, month.date().first_of_month().to_datetime(jiff::civil::Time::midnight()), "{record:?}");
+        assert_eq!(month.checked_add(jiff::Span::new().months(1)).unwrap(), next, "{record:?}");
+    }
+}
+
 #[test]
 fn rows_meet_the_rules_of_focus_1_2() {
     let Export { columns, records, .. } = export(&mixed(), &Grant::everything());
@@ -168,52 +291,63 @@ fn rows_meet_the_rules_of_focus_1_2() {
     let standard: Vec<_> = columns.iter().filter(|name| !name.starts_with("x_")).collect();
     assert_eq!(standard.len(), 57);
     assert!(standard.is_sorted(), "the columns are in alphabetical order");
-    for record in &records {
-        for column in [
-            "BilledCost",
-            "BillingAccountId",
-            "BillingAccountType",
-            "BillingCurrency",
-            "BillingPeriodEnd",
-            "BillingPeriodStart",
-            "ChargeCategory",
-            "ChargeDescription",
-            "ChargePeriodEnd",
-            "ChargePeriodStart",
-            "ConsumedQuantity",
-            "ConsumedUnit",
-            "ContractedCost",
-            "EffectiveCost",
-            "InvoiceIssuerName",
-            "ListCost",
-            "PricingCategory",
-            "PricingQuantity",
-            "PricingUnit",
-            "ProviderName",
-            "PublisherName",
-            "ServiceCategory",
-            "ServiceName",
-            "ServiceSubcategory",
-            "SkuId",
-            "SkuMeter",
-            "SkuPriceId",
-            "Tags",
-        ] {
-            assert!(!record[column].is_empty(), "{column} is null: {record:?}");
+    assert!(!records.is_empty());
+    meet_the_rules(&records);
+}
+
+#[test]
+fn the_manifest_names_the_digest_of_the_file() {
+    let Export { manifest, csv, .. } = export(&mixed(), &Grant::everything());
+    let digest = Sha256::digest(&csv).iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
+    assert_eq!(manifest.sha256, digest);
+    let again = export(&mixed()[1..], &Grant::everything()).manifest;
+    assert_ne!(again.sha256, digest, "another request makes another file");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(32))]
+
+    /// The file has exactly the cost that a query for the same requests returns, and the manifest has all other calls.
+    #[test]
+    fn the_file_has_the_cost_of_the_same_query(
+        drawn in prop::collection::vec((0..6_usize, 0..400_u64, 0..3_000_u64, 0..3_000_u64, 0..2_000_000_000_u64), 1..30),
+        days in (0..20_i64, 1..60_i64),
+        is_limited in any::<bool>(),
+    ) {
+        let mut all = Vec::new();
+        for (kind, hours, input, output, nanos) in drawn {
+            let time = first() + Duration::from_secs(hours * 3_600);
+            let usage = Usage::tokens(input, output).with(Unit::CacheReadTokens, input / 3);
+            all.extend(match kind {
+                0 => calls(time, 2, "openai", "gpt-4o", &usage),
+                1 => calls(time, 1, "anthropic", "claude-opus-4-6", &usage.with(Unit::WebSearches, nanos % 3)),
+                2 => calls_without_lines(time, 2),
+                3 => calls(time, 2, "openai", "no-such-model", &usage),
+                4 => events::priced_events_at(time, 2, |number, tags| {
+                    tag(number, tags);
+                    tags.record_cost(ExtraCost::new(Money::from_nano_usd(nanos)));
+                }),
+                _ => events::priced_events_at(time, 2, tag),
+            });
         }
-        let is_null = |column: &str| record[column].is_empty();
-        // Nullability that depends on other columns.
-        assert_eq!(is_null("SubAccountId"), is_null("SubAccountType"));
-        assert!(is_null("CapacityReservationId") && is_null("CapacityReservationStatus"));
-        assert!(is_null("CommitmentDiscountId") && is_null("CommitmentDiscountQuantity"));
-        assert!(serde_json::from_str::<BTreeMap<String, String>>(&record["Tags"]).is_ok());
-        let price: f64 = record["ContractedUnitPrice"].parse().unwrap();
-        let quantity: f64 = record["PricingQuantity"].parse().unwrap();
-        let cost: f64 = record["ContractedCost"].parse().unwrap();
-        assert!((price * quantity - cost).abs() < 1e-8 * quantity.max(1.0), "{record:?}");
-        assert!(record["ChargePeriodStart"] < record["ChargePeriodEnd"]);
-        assert!(record["BillingPeriodStart"] <= record["ChargePeriodStart"]);
-        assert!(record["ChargePeriodEnd"] <= record["BillingPeriodEnd"]);
+        let chat = Grant::only([Filter::is(Dimension::tag("team"), "chat")]);
+        let grant = if is_limited { chat } else { Grant::everything() };
+        let start = TimeZone::UTC.to_datetime(jiff::Timestamp::try_from(first()).unwrap()).date();
+        let day = |days: i64| format!("{}T00:00:00Z", start + jiff::Span::new().days(days));
+        let range = TimeRange::parse(&day(days.0), &day(days.0 + days.1), "UTC").unwrap();
+        let answer = Analytics::new(stored(&all)).run(&Query::new(range.clone()), &grant).now_or_never().unwrap().unwrap();
+        let Export { records, manifest, csv, .. } = export_range(&all, range, &grant);
+        let totals = answer.total.totals;
+        for column in ["BilledCost", "ContractedCost", "EffectiveCost", "ListCost"] {
+            assert_eq!(sum(&records, column).nano_usd(), totals.cost_nanos, "{column}");
+        }
+        assert_eq!(manifest.billed_cost_nanos, totals.cost_nanos);
+        assert_eq!((manifest.priced_requests, manifest.unpriced_requests), (totals.priced, totals.unpriced));
+        assert_eq!(manifest.unpriced.iter().map(|usage| usage.requests).sum::<u64>(), totals.unpriced);
+        assert_eq!(manifest.rows, records.len() as u64);
+        assert_eq!(manifest.sha256.len(), 64);
+        assert!(csv.starts_with(b"AvailabilityZone,"));
+        meet_the_rules(&records);
     }
 }
 
@@ -253,7 +387,7 @@ fn usage_without_a_price_is_in_the_manifest_and_never_a_row() {
 
 #[test]
 fn a_grant_limits_the_rows() {
-    let chat = Grant::only([Filter::is(Dimension::tag("team"), "chat")]);
+    let chat = Grant::only([Filter::is(Dimension::tag("team"), "chat")]).with_permission(Permission::LogsExport);
     let Export { records, .. } = export(&mixed(), &chat);
     assert!(!records.is_empty() && records.iter().all(|record| record["Tags"] == r#"{"team":"chat"}"#));
 }

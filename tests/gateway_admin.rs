@@ -194,6 +194,62 @@ async fn forwards_paths_that_only_resemble_tagging() {
     assert_eq!(forwarded[targets.len()..], ["*"]);
 }
 
+/// Whoever opens the address finds the API. The links are relative, because a proxy may add a prefix.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_index_names_the_api_its_document_and_its_key() {
+    let gateway = Gateway::start("admin-index", &[("STORE", "")]);
+    let index = body(&gateway.send(get("/tagging/", None)).await);
+    let (api, document) = (index["api"].as_str().unwrap(), index["openapi"].as_str().unwrap());
+    assert_eq!((api, document), ("v1/", "v1/openapi.json"));
+    let document = body(&gateway.send(get(&format!("/tagging/{document}"), None)).await);
+    assert!(document["paths"]["/query"].is_object());
+    let schemes = &document["components"]["securitySchemes"];
+    let authentication = index["authentication"].as_str().unwrap();
+    assert!(authentication.contains(schemes["api_key"]["name"].as_str().unwrap()), "{authentication}");
+    assert!(authentication.contains("Bearer") && schemes["bearer"]["scheme"] == "bearer", "{authentication}");
+    assert_eq!(gateway.stop().1, Vec::<Value>::new());
+}
+
+/// Its callers would see everything, whatever their workspace and permissions.
+#[test]
+fn the_admin_key_cannot_be_an_api_key() {
+    let folder = TempFolder::new("admin-files-same-key");
+    let config = folder.file("gateway.json");
+    for change in [json!({}), json!({"disabled": true}), json!({"expires_at": "2020-01-01T00:00:00Z"})] {
+        let mut key = json!({"secrets": [{"sha256": SecretDigest::of(KEY).to_string()}], "workspace": "acme"});
+        key.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
+        std::fs::write(&config, json!({"workspaces": {"acme": {}}, "api_keys": {"web": key}}).to_string()).unwrap();
+        let env = [("ADMIN_KEY", KEY), ("STORE", ""), ("CONFIG", config.to_str().unwrap())];
+        let output = command(&env).output().unwrap();
+        let errors = String::from_utf8(output.stderr).unwrap();
+        assert_eq!((output.status.code(), errors.lines().count()), (Some(2), 1), "{errors}");
+        assert!(errors.contains("ADMIN_KEY") && errors.contains("use another") && !errors.contains(KEY), "{errors}");
+    }
+}
+
+/// The sinks stay open until their events are delivered, so nothing warns of events that are delivered a moment later.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn events_that_wait_at_the_end_are_delivered_without_a_warning() {
+    let (base, _) = upstream().await;
+    let folder = TempFolder::new("admin-files-waiting");
+    let database = folder.file("events.db");
+    let store = format!("sqlite:{}", database.display());
+    let gateway = Gateway::start("admin-waiting", &[("UPSTREAM", &base), ("STORE", &store)]);
+    let address = gateway.address;
+    let db = Connection::open(&database).unwrap();
+    db.execute_batch("BEGIN EXCLUSIVE").unwrap();
+    assert_eq!(gateway.send(chat(&[])).await.status(), 200);
+    signal(gateway.child.as_ref().unwrap(), "-TERM");
+    // The server has ended. The event still waits for the database.
+    wait_until(|| std::net::TcpStream::connect(address).is_err());
+    db.execute_batch("COMMIT").unwrap();
+    let (output, events) = gateway.stop();
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success() && errors.contains("sqlite: 1 accepted, 1 delivered"), "{errors}");
+    assert!(!errors.contains("dropped without"), "{errors}");
+    assert_eq!((events.len(), stored(&database)), (1, 1));
+}
+
 /// A relative target works behind a proxy that adds a prefix.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn redirects_tagging_to_its_folder() {
@@ -324,11 +380,28 @@ async fn the_demo_fills_a_temporary_store_prints_a_key_and_removes_the_store() {
         assert_eq!(mode & 0o777, 0o700, "only this user may read the requests");
     }
     let printed = read_until(demo.gateway.child.as_mut().unwrap(), "synthetic requests of the last 30 days\n");
-    assert_eq!(printed.lines().count(), 4, "{printed}");
+    assert_eq!(printed.lines().count(), 5, "{printed}");
     let key = printed_key(&printed).unwrap();
     assert!(ApiKey::is_well_formed(key), "{key}");
     assert_eq!(demo.gateway.send(team_costs(None)).await.status(), 401);
     let costs = groups(&demo.gateway.send(team_costs(Some(key))).await);
+    // The keys of two workspaces, each of which sees its own requests, workspace, and virtual keys.
+    let (_, workspaces) = printed.split_once("keys that see one workspace: ").unwrap();
+    let workspaces: Vec<_> =
+        workspaces.lines().next().unwrap().split(", ").map(|pair| pair.split_once(": ").unwrap()).collect();
+    assert_eq!(workspaces.iter().map(|(slug, _)| *slug).collect::<Vec<_>>(), ["acme", "internal"]);
+    let mut own_teams = 0;
+    for (slug, own) in workspaces {
+        let teams = groups(&demo.gateway.send(team_costs(Some(own))).await);
+        own_teams += teams.len();
+        assert!(teams.iter().all(|(team, cost)| costs.get(team) == Some(cost)), "{slug}: {teams:?}");
+        let list = body(&demo.gateway.send(get("/tagging/v1/admin/workspaces", Some(own))).await);
+        assert_eq!((&list["total"], &list["data"][0]["slug"]), (&json!(1), &json!(slug)));
+    }
+    assert_eq!(own_teams, 5, "the sixth team is in another workspace");
+    for (path, total) in [("/tagging/v1/admin/workspaces", 2), ("/tagging/v1/virtual-keys", 1)] {
+        assert_eq!(body(&demo.gateway.send(get(path, Some(key))).await)["total"], total, "{path}");
+    }
     assert_eq!(demo.gateway.send(chat(&[])).await.status(), 200);
     // The demo's own requests are in the same store.
     wait_until(|| stored(&database) == i64::try_from(demo_history::REQUESTS).unwrap() + 1);

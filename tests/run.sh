@@ -160,7 +160,7 @@ printf -- '-- %s\n' tagging
 cargo run -q --example tagging --features full -- key new web >/dev/null || fail "the example tagging failed"
 
 step "short runs of the benchmarks"
-for bench in layer usage stores delivery otel registry; do
+for bench in layer usage stores delivery otel registry analytics; do
     cargo bench --manifest-path benches/Cargo.toml --bench "$bench" -- --smoke || fail "the benchmark $bench failed"
 done
 

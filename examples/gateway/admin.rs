@@ -3,9 +3,9 @@
 
 use axum::{
     Json, Router,
-    http::{HeaderMap, StatusCode, Uri, header},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header},
     response::{IntoResponse, Response},
-    routing::any,
+    routing::{any, get},
 };
 use serde_json::json;
 use tower_tagging::{
@@ -44,6 +44,14 @@ impl AdminKey {
     pub(crate) fn generate() -> Result<Self, String> {
         let key = ApiKey::generate("gw").map_err(|error| format!("ADMIN_KEY: {error}"))?;
         Ok(Self { text: key.expose().to_owned(), is_generated: true })
+    }
+
+    /// Returns `true` if this is a key of a registry, also if that has expired or is disabled.
+    pub(crate) fn is_in(&self, registry: &Registry) -> bool {
+        let Ok(value) = HeaderValue::from_str(&self.text) else { return false };
+        let mut headers = HeaderMap::from_iter([(HeaderName::from_static("x-portkey-api-key"), value)]);
+        registry.strip_credentials(&mut headers);
+        headers.is_empty()
     }
 
     /// Returns the key, if it was generated and nobody has seen it yet.
@@ -93,6 +101,17 @@ async fn redirect(uri: Uri) -> Response {
     (StatusCode::TEMPORARY_REDIRECT, [(header::LOCATION, target)]).into_response()
 }
 
+/// Answers `GET /tagging/`: where the API is. The links are relative, because a proxy may add a prefix.
+async fn index() -> Response {
+    let body = json!({
+        "name": "tower-tagging analytics",
+        "api": "v1/",
+        "openapi": "v1/openapi.json",
+        "authentication": "send an API key in x-portkey-api-key, or as authorization: Bearer KEY",
+    });
+    ([(header::CACHE_CONTROL, "no-store")], Json(body)).into_response()
+}
+
 /// The router of the API, whose paths begin with `/v1/`.
 fn api(admin: Admin) -> Result<Router, QueryError> {
     let Admin { key, analytics, registry, public_url, zone } = admin;
@@ -108,5 +127,5 @@ fn api(admin: Admin) -> Result<Router, QueryError> {
         let body = json!({"success": false, "data": {"message": "path not found", "errorCode": "AB02"}});
         (StatusCode::NOT_FOUND, Json(body))
     };
-    Ok(Router::new().nest("/v1", api.into_router()).fallback(unknown))
+    Ok(Router::new().route("/", get(index)).nest("/v1", api.into_router()).fallback(unknown))
 }

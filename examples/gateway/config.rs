@@ -20,7 +20,8 @@
 //! | `TAGGING` | `off` runs the bare proxy, for comparison | `on` |
 //!
 //! The gateway runs as a demo if neither `UPSTREAM` nor `STORE` is set. Its store is a temporary SQLite file, which is removed
-//! at the end, and it gets 30 days of synthetic requests. No other store ever does.
+//! at the end, and it gets 30 days of synthetic requests. No other store ever does. Without `CONFIG` and `ADMIN_KEY`, its admin
+//! API has two workspaces, whose keys it prints as well.
 
 use std::{env, fmt, fs, net::SocketAddr, path::Path, time::Duration};
 
@@ -37,6 +38,7 @@ use tower_tagging::{
 
 use crate::{
     admin::{Admin, AdminKey},
+    demo_keys::DemoKeys,
     demo_store::DemoStore,
 };
 
@@ -63,6 +65,8 @@ pub(crate) struct Tagging {
     pub(crate) admin: Option<Admin>,
     /// The temporary store, if the gateway runs as a demo.
     pub(crate) demo: Option<DemoStore>,
+    /// The workspaces of a demo with their keys.
+    pub(crate) workspace_keys: Vec<(&'static str, String)>,
     /// The store and the settings of its upkeep, if there is a store.
     pub(crate) upkeep: Option<(Analytics, AnalyticsSettings)>,
 }
@@ -142,10 +146,17 @@ fn tagging(listen: SocketAddr, upstream: Option<&Uri>, public_url: Option<&Uri>)
     }
     check_files()?;
     let key = admin_key(listen, demo.is_some(), store.is_some())?;
-    let callers = match &registry {
-        Some(registry) => registry.clone(),
-        None => Registry::from_toml("").map_err(|error| format!("CONFIG: {error}"))?,
+    let is_generated = key.as_ref().is_some_and(|key| key.generated().is_some());
+    let (callers, workspace_keys) = match &registry {
+        Some(registry) => (registry.clone(), Vec::new()),
+        None if is_generated => DemoKeys::generate().map(|demo| (demo.registry, demo.keys))?,
+        None => (Registry::from_toml("").map_err(|error| format!("CONFIG: {error}"))?, Vec::new()),
     };
+    if key.as_ref().is_some_and(|key| key.is_in(&callers)) {
+        return Err(
+            "ADMIN_KEY: this is an API key of CONFIG, whose callers would see everything: use another".to_owned()
+        );
+    }
     let (zone, public_url) = (settings.zone.clone(), public_url.cloned());
     let upkeep = store.clone().map(|analytics| (analytics, settings));
     let admin = key.zip(store).map(|(key, analytics)| Admin { key, analytics, registry: callers, public_url, zone });
@@ -155,7 +166,7 @@ fn tagging(listen: SocketAddr, upstream: Option<&Uri>, public_url: Option<&Uri>)
     }
     let layer = TaggingLayer::builder().metadata(metadata).usage(usage).events(EventLayer::new(sinks)).build();
     let layer = layer.map_err(|error| error.to_string())?;
-    Ok(Tagging { layer, events, registry, admin, demo, upkeep })
+    Ok(Tagging { layer, events, registry, admin, demo, workspace_keys, upkeep })
 }
 
 /// Returns the key of the admin API, if there is one.

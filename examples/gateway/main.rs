@@ -13,6 +13,7 @@ mod admin;
 mod config;
 mod demo;
 mod demo_history;
+mod demo_keys;
 mod demo_request;
 mod demo_store;
 mod proxy;
@@ -78,12 +79,14 @@ fn refuse(problems: &str) -> ExitCode {
 }
 
 fn run(config: Config) -> io::Result<()> {
-    let (layer, events, registry, admin, demo, upkeep) = match config.tagging {
-        Some(Tagging { layer, events, registry, admin, demo, upkeep }) => {
-            (Some(layer), events, registry, admin, demo, upkeep)
+    let (layer, events, registry, admin, demo, upkeep, workspace_keys) = match config.tagging {
+        Some(Tagging { layer, events, registry, admin, demo, upkeep, workspace_keys }) => {
+            (Some(layer), events, registry, admin, demo, upkeep, workspace_keys)
         }
-        None => (None, None, None, None, None, None),
+        None => (None, None, None, None, None, None, Vec::new()),
     };
+    // Keeps the sinks until their events are delivered.
+    let sinks = layer.clone();
     let delivery = layer.as_ref().map_or_else(Delivery::none, TaggingLayer::delivery);
     let key = admin.as_ref().map(|admin| admin.key.clone());
     let credentials = proxy::Credentials { registry: registry.clone(), admin_key: key.clone() };
@@ -107,7 +110,7 @@ fn run(config: Config) -> io::Result<()> {
     }
     let hangup = Hangup { events, registry: registry.clone() };
     let has_history = demo.as_ref().is_some_and(|demo| demo.has_history);
-    let start = Start { upstream: config.upstream, key, public_url: config.public_url, has_history };
+    let start = Start { upstream: config.upstream, key, workspace_keys, public_url: config.public_url, has_history };
     let filling = demo.as_ref().and_then(DemoStore::fill);
     let served = runtime.block_on(serve(app, config.listen, &start, hangup));
     drop(filling);
@@ -115,6 +118,7 @@ fn run(config: Config) -> io::Result<()> {
     // Drops requests that did not end in time. Their events have the outcome `cancelled`.
     runtime.shutdown_timeout(Duration::from_secs(1));
     let report = delivery.shutdown_blocking(DELIVER);
+    drop(sinks);
     drop(demo);
     eprintln!("{report}");
     for tag in registry.iter().flat_map(Registry::coverage) {
@@ -132,6 +136,8 @@ fn run(config: Config) -> io::Result<()> {
 struct Start {
     upstream: Option<http::Uri>,
     key: Option<AdminKey>,
+    /// The workspaces of a demo with their keys.
+    workspace_keys: Vec<(&'static str, String)>,
     public_url: Option<http::Uri>,
     has_history: bool,
 }
@@ -156,6 +162,8 @@ impl Start {
         let history =
             if self.has_history { ", with 30 days of synthetic requests (DEMO_HISTORY=off for none)" } else { "" };
         eprintln!("gateway: {base}/tagging/ answers requests with the key {key}{history}");
+        let workspaces = self.workspace_keys.iter().map(|(slug, key)| format!("{slug}: {key}"));
+        eprintln!("gateway: keys that see one workspace: {}", workspaces.collect::<Vec<_>>().join(", "));
         let from = SystemTime::now() - Duration::from_secs(30 * 86_400);
         let to = SystemTime::now() + Duration::from_secs(86_400);
         let [from, to] = [from, to].map(humantime::format_rfc3339_seconds);

@@ -3,6 +3,8 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
+use crate::usage::SignedMoney;
+
 /// The value of a measure.
 ///
 /// Serializes as a number: counts as they are, money in US dollars, rates from 0 to 100, durations in milliseconds. Times
@@ -41,12 +43,7 @@ impl fmt::Display for Amount {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Count(count) => count.fmt(f),
-            Self::NanoUsd(nanos) => {
-                let sign = if *nanos < 0 { "-" } else { "" };
-                let nanos = nanos.unsigned_abs();
-                let text = format!("{sign}{}.{:09}", nanos / 1_000_000_000, nanos % 1_000_000_000);
-                f.write_str(text.trim_end_matches('0').trim_end_matches('.'))
-            }
+            Self::NanoUsd(nanos) => SignedMoney::from_nano_usd(*nanos).fmt(f),
             Self::Percent(number) | Self::Millis(number) | Self::Number(number) => number.fmt(f),
             Self::Time(time) => time.fmt(f),
         }

@@ -7,12 +7,13 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
-use super::jobs::{Activate, AllFeedback, Ensure, Explain, FeedbackOfRows, Job, Maintain, Rebuild, Rows, Run, Verify};
+use super::jobs::{Activate, Ensure, Explain, Job, Maintain, Rebuild, Rows, Run, Verify};
 use crate::{
     event::Event,
+    registry::Permission,
     row::{Dimension, EventRow, Filter},
     sink::BatchWriter,
-    store::{Feedback, KeyInfo, MemoryStore, StoreError},
+    store::{KeyInfo, MemoryStore, StoreError},
 };
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 use crate::{
@@ -24,7 +25,7 @@ use super::{
     AnalyticsSettings, AnalyticsSource, Answer, Explanation, Grant, Page, Query, QueryError, Retention, RowQuery,
     TimeRange,
     analytics_source::Source,
-    execute::{Assembly, FeedbackMap, RowLimits, run_memory},
+    execute::{Assembly, RowLimits, run_memory},
     row_cursor::RowCursor,
 };
 
@@ -33,8 +34,8 @@ use super::{
 /// Cloning is cheap. The methods need a tokio runtime with time.
 #[derive(Clone, Debug)]
 pub struct Analytics {
-    source: Source,
-    limits: RowLimits,
+    pub(super) source: Source,
+    pub(super) limits: RowLimits,
 }
 
 #[cfg_attr(
@@ -62,12 +63,29 @@ impl Analytics {
         self
     }
 
+    /// Returns the maximum time that reading rows may take.
+    pub(super) fn time_limit(&self) -> Duration {
+        self.limits.time
+    }
+
     /// Answers a query about the rows that the grant covers.
     ///
     /// # Errors
-    /// Returns [`QueryError::Invalid`] if the query is invalid, [`QueryError::TooLarge`] or [`QueryError::TimedOut`] if it
-    /// exceeds a limit, and [`QueryError::Store`] if the store fails.
+    /// Returns [`QueryError::Forbidden`] if the grant does not include [`Permission::AnalyticsView`],
+    /// [`QueryError::Invalid`] if the query is invalid, [`QueryError::TooLarge`] or [`QueryError::TimedOut`] if it exceeds a
+    /// limit, and [`QueryError::Store`] if the store fails.
     pub async fn run(&self, query: &Query, grant: &Grant) -> Result<Answer, QueryError> {
+        self.run_with(Permission::AnalyticsView, query, grant).await
+    }
+
+    /// Answers a query for a purpose that needs a permission.
+    pub(crate) async fn run_with(
+        &self,
+        permission: Permission,
+        query: &Query,
+        grant: &Grant,
+    ) -> Result<Answer, QueryError> {
+        grant.require(permission)?;
         match &self.source {
             Source::Memory(store) => {
                 let rows = store.latest(u32::MAX);
@@ -83,6 +101,7 @@ impl Analytics {
     /// # Errors
     /// As [`run`](Self::run).
     pub async fn explain(&self, query: &Query, grant: &Grant) -> Result<Explanation, QueryError> {
+        grant.require(Permission::AnalyticsView)?;
         match &self.source {
             Source::Memory(_) => {
                 Assembly::new(query, grant)?;
@@ -100,8 +119,19 @@ impl Analytics {
     /// there.
     ///
     /// # Errors
-    /// As [`run`](Self::run).
+    /// As [`run`](Self::run), with [`Permission::LogsView`].
     pub async fn rows(&self, query: &RowQuery, grant: &Grant) -> Result<Page, QueryError> {
+        self.rows_with(Permission::LogsView, query, grant).await
+    }
+
+    /// Returns a page of requests for a purpose that needs a permission.
+    pub(crate) async fn rows_with(
+        &self,
+        permission: Permission,
+        query: &RowQuery,
+        grant: &Grant,
+    ) -> Result<Page, QueryError> {
+        grant.require(permission)?;
         let limit = usize::try_from(query.limit.clamp(1, RowQuery::MAX_LIMIT)).unwrap_or(usize::MAX);
         let after = query.cursor.as_deref().map(RowCursor::parse).transpose()?;
         let filters: Vec<Filter> = query.filters.iter().chain(grant.filters()).map(Filter::stored).collect();
@@ -129,8 +159,10 @@ impl Analytics {
     /// Returns a request by the id of its event. `None` if there is none that the grant covers.
     ///
     /// # Errors
-    /// Returns [`QueryError::Store`] if the store fails.
+    /// Returns [`QueryError::Forbidden`] if the grant does not include [`Permission::LogsView`], and [`QueryError::Store`] if
+    /// the store fails.
     pub async fn row(&self, id: Uuid, grant: &Grant) -> Result<Option<EventRow>, QueryError> {
+        grant.require(Permission::LogsView)?;
         let row = match &self.source {
             Source::Memory(store) => store.event(id),
             #[cfg(feature = "sqlite")]
@@ -141,14 +173,21 @@ impl Analytics {
             #[cfg(feature = "postgres")]
             Source::Postgres(store) => store.event(id).await?,
         };
-        Ok(row.filter(|row| grant.filters().iter().all(|filter| filter.stored().matches(row))))
+        Ok(row.filter(|row| grant.covers(row)))
     }
 
     /// Writes events directly, such as those of other systems. Events that the store has are ignored.
     ///
+    /// All of the events are stored, or none.
+    ///
     /// # Errors
-    /// Returns [`QueryError::Store`] if the store fails.
-    pub async fn write(&self, events: Vec<Arc<Event>>) -> Result<(), QueryError> {
+    /// Returns [`QueryError::Forbidden`] if the grant does not include [`Permission::LogsWrite`] or does not cover one of the
+    /// events, and [`QueryError::Store`] if the store fails.
+    pub async fn write(&self, events: Vec<Arc<Event>>, grant: &Grant) -> Result<(), QueryError> {
+        grant.require(Permission::LogsWrite)?;
+        if !grant.covers_everything() && !events.iter().all(|event| grant.covers(&EventRow::from(&**event))) {
+            return Err(QueryError::Forbidden("only requests that the grant covers may be written".to_owned()));
+        }
         let mut writer: Box<dyn BatchWriter> = match &self.source {
             Source::Memory(store) => Box::new(store.writer()),
             #[cfg(feature = "sqlite")]
@@ -158,63 +197,6 @@ impl Analytics {
         };
         let failed = |error| QueryError::Store(StoreError::database("write events to the store", error));
         blocking(move || writer.write(&events).map_err(failed)).await
-    }
-
-    /// Stores feedback. It replaces feedback with the same id.
-    ///
-    /// # Errors
-    /// Returns [`QueryError::Store`] if the store fails.
-    pub async fn put_feedback(&self, feedback: Feedback) -> Result<(), QueryError> {
-        match &self.source {
-            Source::Memory(store) => store.put_feedback(feedback),
-            #[cfg(feature = "sqlite")]
-            Source::Sqlite(store) => {
-                let store = store.clone();
-                blocking(move || Ok(store.put_feedback(&feedback)?)).await?;
-            }
-            #[cfg(feature = "postgres")]
-            Source::Postgres(store) => store.put_feedback(&feedback).await?,
-        }
-        Ok(())
-    }
-
-    /// Returns feedback by its id.
-    ///
-    /// # Errors
-    /// Returns [`QueryError::Store`] if the store fails.
-    pub async fn feedback(&self, id: Uuid) -> Result<Option<Feedback>, QueryError> {
-        match &self.source {
-            Source::Memory(store) => Ok(store.feedback(id)),
-            #[cfg(feature = "sqlite")]
-            Source::Sqlite(store) => {
-                let store = store.clone();
-                blocking(move || Ok(store.feedback(id)?)).await
-            }
-            #[cfg(feature = "postgres")]
-            Source::Postgres(store) => Ok(store.feedback(id).await?),
-        }
-    }
-
-    /// Returns the latest feedback with the requests that it counts for.
-    pub(super) async fn feedback_map(&self) -> Result<FeedbackMap, QueryError> {
-        match &self.source {
-            Source::Memory(store) => {
-                let mut map = FeedbackMap::new(store.all_feedback());
-                store.latest(u32::MAX).iter().rev().for_each(|row| map.assign(row));
-                Ok(map)
-            }
-            #[cfg(any(feature = "postgres", feature = "sqlite"))]
-            _ => self.execute(FeedbackOfRows).await,
-        }
-    }
-
-    /// Returns the latest feedback, at most 100,000 entries of a database.
-    pub(super) async fn all_feedback(&self) -> Result<Vec<Feedback>, QueryError> {
-        match &self.source {
-            Source::Memory(store) => Ok(store.all_feedback()),
-            #[cfg(any(feature = "postgres", feature = "sqlite"))]
-            _ => self.execute(AllFeedback).await,
-        }
     }
 
     /// Returns the keys of tags that were seen or activated, with their statistics.
@@ -303,8 +285,8 @@ impl Analytics {
 
     /// Keeps sums by the pairs of values of two dimensions, such as the tenant of a grant and a feature.
     ///
-    /// Queries that group or filter by both are then answered from sums. The workspace needs no pair. Stored requests are
-    /// included before this returns.
+    /// Queries that group or filter by both are then answered from sums, the fastest if they filter by the first one. The
+    /// workspace needs no pair. Stored requests are included before this returns.
     ///
     /// # Errors
     /// Returns [`QueryError::Store`] if the store fails.
@@ -382,9 +364,9 @@ impl Analytics {
         }
     }
 
-    /// Computes the sums of a range from its rows again, in one transaction.
+    /// Computes the sums of a range from its rows again.
     ///
-    /// The range is extended to whole days in UTC. Writers wait for it.
+    /// The range is extended to whole days in UTC. Each day is one transaction, for which writers wait.
     ///
     /// # Errors
     /// As [`verify`](Self::verify).
@@ -401,7 +383,7 @@ impl Analytics {
     }
 
     #[cfg(any(feature = "postgres", feature = "sqlite"))]
-    async fn execute<J: Job>(&self, job: J) -> Result<J::Output, QueryError> {
+    pub(super) async fn execute<J: Job>(&self, job: J) -> Result<J::Output, QueryError> {
         match &self.source {
             // The methods handle it.
             Source::Memory(_) => Err(QueryError::invalid("the memory store keeps no sums")),
@@ -423,7 +405,7 @@ impl Analytics {
 }
 
 /// Runs work that blocks on its own thread.
-async fn blocking<T: Send + 'static>(
+pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, QueryError> + Send + 'static,
 ) -> Result<T, QueryError> {
     match tokio::task::spawn_blocking(work).await {

@@ -24,6 +24,9 @@ pub struct Answer {
     /// The number of all groups.
     pub group_count: u64,
     /// The cursor of the next groups. `None` after the last one.
+    ///
+    /// The next page begins after the place of the last group of this one. A group that requests move past this place in
+    /// the meantime is on two pages or on none.
     pub next: Option<String>,
     /// The range that was summed, and how complete the data is.
     pub basis: Basis,

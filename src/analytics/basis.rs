@@ -49,7 +49,9 @@ pub struct Basis {
     pub to: Timestamp,
     /// The instants at which the range could be cut.
     pub grain: Grain,
-    /// `true` if the sums are exact. Quantiles always have a relative error of 1 %.
+    /// `true` if the sums are exact: they cover the range of the query, and all feedback.
+    ///
+    /// Quantiles always have a relative error of 1 %.
     pub is_exact: bool,
     /// The share of LLM calls whose cost is unknown, from 0 to 100. `None` if there are no LLM calls.
     pub unpriced_share: Option<f64>,

@@ -1,77 +1,130 @@
+//! Feedback on requests.
+
 use std::collections::{BTreeMap, HashSet};
 
+use uuid::Uuid;
+
 use crate::{
-    row::{Dimension, Field},
-    store::Feedback,
+    registry::Permission,
+    row::Filter,
+    store::{Feedback, LatestFeedback},
 };
 
-use super::{Analytics, Filter, Grant, Query, QueryError, RowQuery};
+#[cfg(feature = "sqlite")]
+use super::analytics_store::blocking;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+use super::jobs::FeedbackOfRows;
+use super::{
+    Analytics, Grant, Query, QueryError, RowQuery, analytics_source::Source, execute::FeedbackMap, row_pages::RowPages,
+};
 
 /// The largest number of traces that feedback selects.
 const MAX_TRACES: usize = 10_000;
 /// The number of traces whose requests are read at a time.
 const TRACES_PER_QUERY: usize = 500;
 
+#[cfg_attr(
+    not(any(feature = "postgres", feature = "sqlite")),
+    allow(clippy::unused_async, reason = "only databases wait")
+)]
 impl Analytics {
+    /// Stores feedback. It replaces feedback with the same id.
+    ///
+    /// # Errors
+    /// Returns [`QueryError::Forbidden`] if the grant does not include [`Permission::LogsWrite`], or covers neither all
+    /// requests nor exactly the [workspace](Feedback::workspace) of the feedback and of the replaced one, and
+    /// [`QueryError::Store`] if the store fails.
+    pub async fn put_feedback(&self, feedback: Feedback, grant: &Grant) -> Result<(), QueryError> {
+        grant.require(Permission::LogsWrite)?;
+        if !grant.covers_everything() {
+            let old = self.feedback_by_id(feedback.id).await?;
+            if !old.iter().chain([&feedback]).all(|feedback| grant.covers_feedback(feedback)) {
+                return Err(QueryError::Forbidden(
+                    "only the key of its workspace, or of the whole organization, may give feedback".to_owned(),
+                ));
+            }
+        }
+        match &self.source {
+            Source::Memory(store) => store.put_feedback(feedback),
+            #[cfg(feature = "sqlite")]
+            Source::Sqlite(store) => {
+                let store = store.clone();
+                blocking(move || Ok(store.put_feedback(&feedback)?)).await?;
+            }
+            #[cfg(feature = "postgres")]
+            Source::Postgres(store) => store.put_feedback(&feedback).await?,
+        }
+        Ok(())
+    }
+
+    /// Returns feedback by its id, of any workspace.
+    pub(crate) async fn feedback_by_id(&self, id: Uuid) -> Result<Option<Feedback>, QueryError> {
+        match &self.source {
+            Source::Memory(store) => Ok(store.feedback(id)),
+            #[cfg(feature = "sqlite")]
+            Source::Sqlite(store) => {
+                let store = store.clone();
+                blocking(move || Ok(store.feedback(id)?)).await
+            }
+            #[cfg(feature = "postgres")]
+            Source::Postgres(store) => Ok(store.feedback(id).await?),
+        }
+    }
+
     /// Returns the number of feedback entries by their value. An entry counts for the first request of its trace, so this request
     /// must be in the range and meet the conditions of the query and of the grant.
+    ///
+    /// Of a database, the latest 100,000 entries of the workspaces of the conditions count.
     ///
     /// # Errors
     /// As [`run`](Self::run).
     pub async fn feedback_scores(&self, query: &Query, grant: &Grant) -> Result<BTreeMap<i8, u64>, QueryError> {
-        let map = self.feedback_map().await?;
+        grant.require(Permission::AnalyticsView)?;
+        let map = self.feedback_map(&query.filters, grant).await?;
         let mut found = HashSet::new();
         for ids in map.traces().chunks(TRACES_PER_QUERY) {
-            let mut rows = RowQuery::new(query.range.clone()).limit(RowQuery::MAX_LIMIT);
+            let mut rows = RowQuery::new(query.range.clone());
             rows.filters = query.filters.iter().cloned().chain([Filter::Trace(ids.to_vec())]).collect();
-            loop {
-                let page = self.rows(&rows, grant).await?;
-                found.extend(page.rows.iter().map(|row| row.id));
-                rows.cursor = page.next;
-                if rows.cursor.is_none() {
-                    break;
-                }
+            let mut pages = RowPages::new(self, &rows, grant, Permission::AnalyticsView);
+            while let Some(rows) = pages.next().await? {
+                found.extend(rows.iter().map(|row| row.id));
             }
         }
         Ok(map.scores(&found))
     }
 
-    /// Returns the trace ids whose average of weighted feedback lies between two values in millionths, both included.
+    /// Returns a condition for the traces whose average of weighted feedback lies between two values in millionths, both
+    /// included. A trace is that of one workspace: another one with the same id has its own average.
     ///
     /// # Errors
     /// Returns [`QueryError::TooLarge`] if these are more than 10,000 traces, and otherwise as [`run`](Self::run).
-    pub(crate) async fn traces_with_feedback(
-        &self,
-        min: i64,
-        max: i64,
-        grant: &Grant,
-    ) -> Result<Vec<String>, QueryError> {
-        let mut sums: BTreeMap<String, (i64, i64)> = BTreeMap::new();
-        for feedback in self.all_feedback().await? {
-            if covers(grant, &feedback) {
-                let (sum, count) = sums.entry(feedback.trace_id).or_default();
-                *sum = sum.saturating_add(i64::from(feedback.value) * i64::from(feedback.weight_micros));
-                *count += 1;
-            }
-        }
-        sums.retain(|_, (sum, count)| {
-            let (sum, count) = (i128::from(*sum), i128::from(*count));
-            sum >= i128::from(min) * count && sum <= i128::from(max) * count
-        });
-        if sums.len() > MAX_TRACES {
+    pub(crate) async fn traces_with_feedback(&self, min: i64, max: i64, grant: &Grant) -> Result<Filter, QueryError> {
+        let traces = self.feedback_map(&[], grant).await?.traces_between(min, max);
+        if traces.len() > MAX_TRACES {
             return Err(QueryError::TooLarge(format!(
                 "more than {MAX_TRACES} traces have feedback in this range: use a narrower range of feedback"
             )));
         }
-        Ok(sums.into_keys().collect())
+        Ok(Filter::WorkspaceTrace(traces.into_iter().collect()))
     }
-}
 
-/// Returns `true` if feedback may count for requests that a grant covers.
-fn covers(grant: &Grant, feedback: &Feedback) -> bool {
-    let Some(workspace) = &feedback.workspace else { return true };
-    grant.filters().iter().all(|filter| match filter {
-        Filter::In(Dimension::Field(Field::Workspace), slugs) => slugs.contains(workspace),
-        _ => true,
-    })
+    /// Returns the latest feedback that can count for requests that meet conditions, with these requests.
+    #[cfg_attr(
+        not(any(feature = "postgres", feature = "sqlite")),
+        allow(unused_variables, reason = "memory reads all feedback")
+    )]
+    async fn feedback_map(&self, filters: &[Filter], grant: &Grant) -> Result<FeedbackMap, QueryError> {
+        match &self.source {
+            Source::Memory(store) => {
+                let mut map = FeedbackMap::new(LatestFeedback::all(store.all_feedback()));
+                store.latest(u32::MAX).iter().rev().for_each(|row| map.assign(row));
+                Ok(map)
+            }
+            #[cfg(any(feature = "postgres", feature = "sqlite"))]
+            _ => {
+                let filters = filters.iter().chain(grant.filters()).map(Filter::stored).collect();
+                self.execute(FeedbackOfRows(filters, self.limits)).await
+            }
+        }
+    }
 }

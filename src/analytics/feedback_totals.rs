@@ -1,3 +1,5 @@
+use crate::store::Feedback;
+
 /// Sums over the feedback on a set of requests.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -11,6 +13,12 @@ pub struct FeedbackTotals {
 }
 
 impl FeedbackTotals {
+    /// Returns the sums of entries, without the number of requests.
+    pub(crate) fn of(entries: &[Feedback]) -> Self {
+        let weighted = entries.iter().map(|entry| i64::from(entry.value) * i64::from(entry.weight_micros));
+        Self { requests: 0, entries: entries.len() as u64, weighted_micros: weighted.sum() }
+    }
+
     /// Adds other sums.
     pub fn add(&mut self, other: &Self) {
         self.requests = self.requests.saturating_add(other.requests);

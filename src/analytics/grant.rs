@@ -1,14 +1,33 @@
-use crate::registry::{Permission, Permissions};
+use crate::{
+    registry::{Permission, Permissions},
+    row::{Dimension, EventRow, Field},
+    store::Feedback,
+};
 
-use super::Filter;
+use super::{Filter, QueryError};
 
 /// The rows that a caller may see, and what the caller may do with them.
+///
+/// # Permissions
+///
+/// | permission | allows |
+/// |---|---|
+/// | [`AnalyticsView`](Permission::AnalyticsView) | sums: [`run`](super::Analytics::run), [`explain`](super::Analytics::explain), [`reprice`](super::reprice::reprice), [`our_lines`](super::reconcile::our_lines) |
+/// | [`LogsView`](Permission::LogsView) | single requests: [`rows`](super::Analytics::rows), [`row`](super::Analytics::row), [`TraceView`](super::TraceView) |
+/// | [`LogsExport`](Permission::LogsExport) | files: [`Export`](super::Export), [`FocusExport`](super::focus::FocusExport) |
+/// | [`LogsWrite`](Permission::LogsWrite) | [`write`](super::Analytics::write), [`put_feedback`](super::Analytics::put_feedback) |
+/// | [`Admin`](Permission::Admin) | all of these |
+///
+/// No permission includes another one, except `Admin`. What is not allowed is [`QueryError::Forbidden`].
+///
+/// # Examples
 ///
 /// ```
 /// use tower_tagging::{analytics::{Filter, Grant}, registry::Permission, store::Field};
 ///
-/// let acme = Grant::only([Filter::is(Field::Workspace, "acme")]).with_permissions([Permission::AnalyticsView].into_iter().collect());
+/// let acme = Grant::only([Filter::is(Field::Workspace, "acme")]);
 /// assert!(acme.allows(Permission::AnalyticsView) && !acme.allows(Permission::LogsExport));
+/// assert!(acme.with_permission(Permission::LogsExport).allows(Permission::LogsExport));
 /// assert!(Grant::everything().allows(Permission::Admin));
 /// ```
 #[derive(Clone, Debug, PartialEq)]
@@ -24,7 +43,8 @@ impl Grant {
         Self { filters: Vec::new(), permissions: [Permission::Admin].into_iter().collect() }
     }
 
-    /// Creates a grant of the rows that meet all conditions, to view sums and single requests.
+    /// Creates a grant of the rows that meet all conditions, to view sums and single requests, but not to export or write
+    /// them.
     ///
     /// Use conditions on trusted values only: the workspace, the API key, or tags of trusted scopes. A client can set any
     /// other tag. Without conditions, the grant covers all rows.
@@ -35,11 +55,30 @@ impl Grant {
         }
     }
 
-    /// Sets the permissions.
+    /// Replaces the permissions.
     #[must_use]
     pub fn with_permissions(mut self, permissions: Permissions) -> Self {
         self.permissions = permissions;
         self
+    }
+
+    /// Adds a permission.
+    #[must_use]
+    pub fn with_permission(mut self, permission: Permission) -> Self {
+        self.permissions = self.permissions.iter().chain([permission]).collect();
+        self
+    }
+
+    /// Checks a permission.
+    ///
+    /// # Errors
+    /// Returns [`QueryError::Forbidden`] if the grant does not include it.
+    pub fn require(&self, permission: Permission) -> Result<(), QueryError> {
+        if self.allows(permission) {
+            Ok(())
+        } else {
+            Err(QueryError::Forbidden(format!("this needs the permission {permission}")))
+        }
     }
 
     /// Returns `true` if the grant includes a permission.
@@ -55,5 +94,32 @@ impl Grant {
     /// Returns the conditions that all rows meet.
     pub fn filters(&self) -> &[Filter] {
         &self.filters
+    }
+
+    /// Returns `true` if the grant covers a row.
+    pub(crate) fn covers(&self, row: &EventRow) -> bool {
+        self.filters.iter().all(|filter| filter.stored().matches(row))
+    }
+
+    /// Returns `true` if the grant covers all requests for which feedback counts.
+    pub(crate) fn covers_feedback(&self, feedback: &Feedback) -> bool {
+        let own = self.workspace();
+        self.covers_everything() || own.is_some() && feedback.workspace.as_deref() == own
+    }
+
+    /// Returns `true` if the grant covers all rows.
+    pub(crate) fn covers_everything(&self) -> bool {
+        self.filters.is_empty()
+    }
+
+    /// Returns the workspace that all rows belong to. `None` if the grant does not name a single one.
+    pub(crate) fn workspace(&self) -> Option<&str> {
+        self.filters.iter().find_map(|filter| match filter {
+            Filter::In(Dimension::Field(Field::Workspace), slugs) => match slugs.as_slice() {
+                [slug] => Some(slug.as_str()),
+                _ => None,
+            },
+            _ => None,
+        })
     }
 }

@@ -6,10 +6,7 @@ use uuid::Uuid;
 
 use crate::{
     row::{Dimension, EventRow, Filter},
-    store::{
-        Feedback,
-        rollup::{self, KeptFrom, RollupSession, RowRead, Transaction},
-    },
+    store::rollup::{self, KeptFrom, RollupSession, RowRead, Transaction},
 };
 
 use super::{
@@ -124,25 +121,16 @@ impl Job for Rebuild {
     }
 }
 
-pub(super) struct FeedbackOfRows;
+/// Reads the feedback that can meet some conditions, and the requests that it counts for.
+pub(super) struct FeedbackOfRows(pub(super) Vec<Filter>, pub(super) RowLimits);
 
 impl Job for FeedbackOfRows {
     type Output = FeedbackMap;
 
     async fn run(self, session: &mut impl RollupSession) -> Result<FeedbackMap, QueryError> {
         session.begin(Transaction::Snapshot).await?;
-        let map = read_feedback(session, &[], &[]).await?;
+        let map = read_feedback(session, &self.0, &[], self.1).await?;
         session.commit().await?;
         Ok(map)
-    }
-}
-
-pub(super) struct AllFeedback;
-
-impl Job for AllFeedback {
-    type Output = Vec<Feedback>;
-
-    async fn run(self, session: &mut impl RollupSession) -> Result<Vec<Feedback>, QueryError> {
-        Ok(session.feedback().await?)
     }
 }

@@ -52,8 +52,8 @@
 //! Each method that reads requests takes a [`Grant`], whose conditions are added to those of the query. Use conditions on
 //! trusted values: the workspace, the API key, or tags of trusted scopes. [`Grant::everything`] is for operators.
 //!
-//! A grant also has [permissions](Grant::allows). An [`Export`] needs `logs.export`, and a [`TraceView`] `logs.view`. The HTTP
-//! API checks the permission of each endpoint.
+//! A grant also has [permissions](Grant#permissions): for sums, for single requests, for exports, and for writing. Methods
+//! without a grant, such as [`Analytics::maintain`], are for the operator of the store.
 //!
 //! # Answers
 //!
@@ -67,7 +67,7 @@
 //! |---|---|
 //! | [`data_up_to`](Basis::data_up_to) | the time of the latest stored request |
 //! | [`from`](Basis::from), [`to`](Basis::to), [`grain`](Basis::grain) | the range that was summed |
-//! | [`is_exact`](Basis::is_exact) | `true` if this is the range of the query |
+//! | [`is_exact`](Basis::is_exact) | `true` if this is the range of the query, and all feedback was read |
 //! | [`unpriced_share`](Basis::unpriced_share) | the share of LLM calls whose cost is unknown |
 //! | [`rows_read`](Basis::rows_read) | the rows that were read one by one |
 //! | [`notes`](Basis::notes) | differences from what the query asked for, as sentences |
@@ -120,7 +120,8 @@
 //! ```
 //!
 //! Sums outlive their rows. After rows are deleted, queries by active keys and pairs still cover the whole time. Other queries
-//! begin at the first row, and a note reports it.
+//! begin at the first row, and a note reports it. Keep rows for longer than a [delivery](Retention) may be delayed, because an
+//! event that is delivered again after its row was deleted is counted twice.
 //!
 //! # Verification
 //!

@@ -2,6 +2,10 @@ use std::time::Duration;
 
 /// The ages at which rows and sums are deleted. By default, nothing is.
 ///
+/// Stores recognize an event that is delivered twice by its row. A row should therefore be kept for longer than the longest
+/// delay of a delivery, such as that of a spool during an outage: an event that arrives again after its row was deleted is
+/// counted again. A late event that arrives for the first time is counted, also if its row is deleted soon.
+///
 /// Sums of fine buckets are deleted only once coarser ones hold them, so totals stay the same. Blocks of 64 days are kept
 /// forever.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

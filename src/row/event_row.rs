@@ -161,6 +161,10 @@ event_row! {
         response_id: Option<String>,
         /// The service tier that was used, or else the tier that the client requested.
         service_tier: Option<String>,
+        /// The service tier that the response reported, whose rates apply.
+        response_tier: Option<String>,
+        /// The region of the inference, such as `us`, if the provider reported it.
+        inference_geo: Option<String>,
         /// `true` if the response was a stream.
         stream: Option<bool>,
         /// The error that the provider reported inside the response.
@@ -195,6 +199,9 @@ event_row! {
         /// The completeness of the cost: `priced`, `partial`, `unpriced_model`, `no_usage`, or `off`. `NULL` if the request
         /// was not an LLM call.
         cost_status: Option<String>,
+        /// The way in which the cost follows from the usage: `call`, `recorded_call`, `several_calls`, `waived`, `reported`,
+        /// or `recorded_cost`. `NULL` if the request was not an LLM call.
+        cost_origin: Option<String>,
         /// The cost of the request, in nano-dollars (10⁻⁹ US dollars).
         total_cost_nanos: Option<u64>,
         /// The cost of the input, in nano-dollars.

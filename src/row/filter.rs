@@ -24,6 +24,8 @@ pub enum Filter {
     Between(Number, Option<u64>, Option<u64>),
     /// The W3C trace id or the client's own trace id is one of these.
     Trace(Vec<String>),
+    /// The workspace, or `None`, and a trace id are one of these pairs. The trace id is as in [`Trace`](Self::Trace).
+    WorkspaceTrace(Vec<(Option<String>, String)>),
     /// The provider and the model are one of these pairs.
     ProviderModel(Vec<(String, String)>),
 }
@@ -47,7 +49,7 @@ impl Filter {
             | Self::Has(dimension)
             | Self::HasNot(dimension)
             | Self::Prefix(dimension, _) => Some(dimension),
-            Self::Between(..) | Self::Trace(_) | Self::ProviderModel(_) => None,
+            Self::Between(..) | Self::Trace(_) | Self::WorkspaceTrace(_) | Self::ProviderModel(_) => None,
         }
     }
 
@@ -57,8 +59,9 @@ impl Filter {
             Self::Between(number, min, max) => number
                 .value(row)
                 .is_some_and(|value| min.is_none_or(|min| value >= min) && max.is_none_or(|max| value <= max)),
-            Self::Trace(ids) => {
-                ids.iter().any(|id| *id == row.trace_id || row.client_trace_id.as_deref() == Some(id.as_str()))
+            Self::Trace(ids) => ids.iter().any(|id| has_trace(row, id)),
+            Self::WorkspaceTrace(pairs) => {
+                pairs.iter().any(|(workspace, id)| *workspace == row.workspace && has_trace(row, id))
             }
             Self::ProviderModel(pairs) => {
                 let (provider, model) = (row.provider.as_deref(), row.model.as_deref());
@@ -76,7 +79,7 @@ impl Filter {
             Self::Has(_) => value.is_some(),
             Self::HasNot(_) => value.is_none(),
             Self::Prefix(_, prefix) => value.is_some_and(|value| value.starts_with(prefix.as_str())),
-            Self::Between(..) | Self::Trace(_) | Self::ProviderModel(_) => true,
+            Self::Between(..) | Self::Trace(_) | Self::WorkspaceTrace(_) | Self::ProviderModel(_) => true,
         }
     }
 
@@ -91,7 +94,8 @@ impl Filter {
         }
     }
 
-    /// Returns the condition with texts as they are stored: NUL is replaced by `U+FFFD`.
+    /// Returns the condition with texts as they are stored: NUL is replaced by `U+FFFD`, and W3C trace ids are lowercase and
+    /// have no dashes.
     #[cfg(feature = "analytics")]
     pub(crate) fn stored(&self) -> Self {
         let text = |text: &String| stored_text(text).into_owned();
@@ -103,10 +107,28 @@ impl Filter {
             Self::HasNot(dimension) => Self::HasNot(dimension.stored()),
             Self::Prefix(dimension, prefix) => Self::Prefix(dimension.stored(), text(prefix)),
             Self::Between(number, min, max) => Self::Between(*number, *min, *max),
-            Self::Trace(ids) => Self::Trace(texts(ids)),
+            Self::Trace(ids) => {
+                let w3c = ids.iter().filter_map(|id| w3c_trace_id(id));
+                Self::Trace(texts(ids).into_iter().chain(w3c).collect())
+            }
+            Self::WorkspaceTrace(pairs) => Self::WorkspaceTrace(
+                pairs.iter().map(|(workspace, id)| (workspace.as_ref().map(text), text(id))).collect(),
+            ),
             Self::ProviderModel(pairs) => {
                 Self::ProviderModel(pairs.iter().map(|(provider, model)| (text(provider), text(model))).collect())
             }
         }
     }
+}
+
+fn has_trace(row: &EventRow, id: &str) -> bool {
+    row.trace_id == id || row.client_trace_id.as_deref() == Some(id)
+}
+
+/// Returns the stored form of a W3C trace id that is written in another way. `None` if the text is something else.
+#[cfg(feature = "analytics")]
+fn w3c_trace_id(text: &str) -> Option<String> {
+    let digits: String = text.chars().filter(|letter| *letter != '-').collect();
+    let is_id = digits.len() == 32 && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+    is_id.then(|| digits.to_ascii_lowercase()).filter(|id| id != text)
 }

@@ -106,12 +106,15 @@ fn set_call(row: &mut EventRow, call: &LlmCall) {
     row.response_model = call.response_model().map(owned);
     row.response_id = call.response_id().map(owned);
     row.service_tier = call.service_tier().map(owned);
+    row.response_tier = call.response_tier().map(owned);
+    row.inference_geo = call.inference_geo().map(owned);
     row.stream = Some(call.is_stream());
     row.llm_error = call.error().map(owned);
     row.llm_calls = call.calls().map(stored_count);
     row.llm_time_ms = call.duration().map(stored_millis);
     set_usage(row, call);
     row.cost_status = Some(call.cost_status().as_str().to_owned());
+    row.cost_origin = Some(call.cost_origin().as_str().to_owned());
     row.total_cost_nanos = call.cost().map(nanos);
     row.input_cost_nanos = call.input_cost().map(nanos);
     row.output_cost_nanos = call.output_cost().map(nanos);

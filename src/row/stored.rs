@@ -44,7 +44,7 @@ pub(super) fn stored_count(count: u64) -> u64 {
 }
 
 /// The largest count of a unit of usage in a row. Larger counts are errors of a provider, and would overflow sums.
-const MAX_USAGE: u64 = 1_000_000_000_000;
+pub(crate) const MAX_USAGE: u64 = 1_000_000_000_000;
 
 /// The count of a unit of usage, at most 10¹².
 pub(super) fn stored_tokens(count: u64) -> u64 {

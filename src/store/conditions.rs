@@ -121,10 +121,9 @@ impl Conditions {
                 // An empty list selects nothing, which the code finds as well.
                 (!pairs.is_empty()).then(|| pairs.join(" OR "))
             }
-            Filter::Trace(ids) => {
-                let list = bind(params, dialect, Param::Texts(ids.clone()));
-                let [one, other] = ["trace_id", "client_trace_id"].map(|column| dialect.is_in(column, &list));
-                Some(format!("{one} OR {other}"))
+            Filter::Trace(ids) => Some(has_trace(params, dialect, ids.clone())),
+            Filter::WorkspaceTrace(pairs) => {
+                Some(has_trace(params, dialect, pairs.iter().map(|(_, id)| id.clone()).collect()))
             }
         };
         if let Some(condition) = condition {
@@ -137,6 +136,12 @@ fn bind(params: &mut Vec<Param>, dialect: &dyn Dialect, param: Param) -> String 
     let placeholder = dialect.placeholder(params.len() + 1, &param);
     params.push(param);
     placeholder
+}
+
+fn has_trace(params: &mut Vec<Param>, dialect: &dyn Dialect, ids: Vec<String>) -> String {
+    let list = bind(params, dialect, Param::Texts(ids));
+    let [one, other] = ["trace_id", "client_trace_id"].map(|column| dialect.is_in(column, &list));
+    format!("{one} OR {other}")
 }
 
 fn is_in(params: &mut Vec<Param>, dialect: &dyn Dialect, dimension: &Dimension, values: &[String]) -> String {

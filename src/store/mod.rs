@@ -107,6 +107,9 @@ mod feedback;
 mod key_counts;
 mod key_info;
 mod key_name;
+#[cfg(any(feature = "analytics", feature = "postgres", feature = "sqlite"))]
+#[cfg_attr(not(feature = "analytics"), allow(dead_code, reason = "without analytics, feedback is not read"))]
+mod latest_feedback;
 mod memory_store;
 #[cfg(feature = "postgres")]
 mod postgres;
@@ -125,6 +128,8 @@ mod sketch;
 mod sqlite;
 mod store_error;
 
+#[cfg(any(feature = "analytics", feature = "postgres", feature = "sqlite"))]
+pub(crate) use self::latest_feedback::LatestFeedback;
 #[cfg(all(feature = "postgres", feature = "registry"))]
 pub(crate) use self::postgres::{Failure, Server, Session};
 #[cfg(feature = "postgres")]

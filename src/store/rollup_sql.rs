@@ -1,19 +1,18 @@
 //! The SQL of sums that both databases share.
 
-use super::rollup::{RollupKey, Totals};
+use super::rollup::{RollupKey, SumColumn};
 
 /// The largest sum of one bucket and value: 72 million US dollars. A hundred of them can be added up.
 const MAX_SUM: i64 = 1 << 56;
 
-/// The columns that hold the smallest and the largest time, and the distributions.
-pub(super) const FIRST_SEEN: &str = "first_seen_micros";
-pub(super) const LAST_SEEN: &str = "last_seen_micros";
-pub(super) const HISTOGRAMS: [&str; 2] = ["latency", "first_token"];
-
 /// Returns all columns, in the order in which they are written.
 pub(super) fn columns() -> Vec<&'static str> {
-    let times = [FIRST_SEEN, LAST_SEEN];
-    RollupKey::COLUMNS.into_iter().chain(Totals::SUMS.iter().copied()).chain(times).chain(HISTOGRAMS).collect()
+    RollupKey::COLUMNS.into_iter().chain(SumColumn::all().map(SumColumn::name)).collect()
+}
+
+/// Returns `true` if a column holds a distribution.
+pub(super) fn is_histogram(column: &str) -> bool {
+    SumColumn::HISTOGRAMS.iter().any(|histogram| histogram.name() == column)
 }
 
 /// Returns the tables.
@@ -22,7 +21,7 @@ pub(super) fn create_tables(integer: &str, text: &str, histogram: &str, table_su
         .into_iter()
         .map(|column| match column {
             "first" | "second" | "workspace" => format!("{column} {text} NOT NULL"),
-            column if HISTOGRAMS.contains(&column) => format!("{column} {histogram} NOT NULL"),
+            column if is_histogram(column) => format!("{column} {histogram} NOT NULL"),
             column => format!("{column} {integer} NOT NULL"),
         })
         .collect();
@@ -57,17 +56,36 @@ CREATE TABLE tagging_state (
 
 /// Returns the assignments that add the sums of a row that conflicts with a stored one.
 pub(super) fn additions(stored: &str, merge: impl Fn(&str) -> String, least: &str, greatest: &str) -> String {
-    // Sums of absurd costs or counts stay at a limit, so that no statement ever fails.
-    let sums = Totals::SUMS.iter().map(|sum| format!("{sum} = {least}({stored}.{sum} + excluded.{sum}, {MAX_SUM})"));
-    let histograms = HISTOGRAMS.iter().map(|column| format!("{column} = {}", merge(column)));
-    let times = [(FIRST_SEEN, least), (LAST_SEEN, greatest)]
-        .map(|(column, function)| format!("{column} = {function}({stored}.{column}, excluded.{column})"));
-    sums.chain(times).chain(histograms).collect::<Vec<_>>().join(", ")
+    let added = |column: SumColumn| {
+        let name = column.name();
+        let of_both = |function: &str| format!("{function}({stored}.{name}, excluded.{name})");
+        let value = match column {
+            // Sums of absurd costs or counts stay at a limit, so that no statement ever fails.
+            SumColumn::Sum(_) => format!("{least}({stored}.{name} + excluded.{name}, {MAX_SUM})"),
+            SumColumn::FirstSeen => of_both(least),
+            SumColumn::LastSeen => of_both(greatest),
+            SumColumn::Latency | SumColumn::FirstToken => merge(name),
+        };
+        format!("{name} = {value}")
+    };
+    SumColumn::all().map(added).collect::<Vec<_>>().join(", ")
 }
 
-/// Returns the aggregates over rows: sums, times, and distributions.
-pub(super) fn aggregates(table: &str, sum: impl Fn(&str) -> String, histogram: impl Fn(&str) -> String) -> String {
-    let sums = Totals::SUMS.iter().map(|column| sum(&format!("{table}.{column}")));
-    let times = [format!("min({table}.{FIRST_SEEN})"), format!("max({table}.{LAST_SEEN})")];
-    sums.chain(times).chain(HISTOGRAMS.into_iter().map(histogram)).collect::<Vec<_>>().join(", ")
+/// Returns the aggregates over some columns of rows: sums, times, and distributions.
+pub(super) fn aggregates(
+    table: &str,
+    columns: impl IntoIterator<Item = SumColumn>,
+    sum: impl Fn(&str) -> String,
+    histogram: impl Fn(&str) -> String,
+) -> Vec<String> {
+    let aggregate = |column: SumColumn| {
+        let place = format!("{table}.{}", column.name());
+        match column {
+            SumColumn::Sum(_) => sum(&place),
+            SumColumn::FirstSeen => format!("min({place})"),
+            SumColumn::LastSeen => format!("max({place})"),
+            SumColumn::Latency | SumColumn::FirstToken => histogram(&place),
+        }
+    };
+    columns.into_iter().map(aggregate).collect()
 }

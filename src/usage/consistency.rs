@@ -36,14 +36,6 @@ pub(super) fn inconsistencies(usage: &Usage) -> impl Iterator<Item = String> {
     })
 }
 
-impl Usage {
-    /// Returns usage whose parts fit into their wholes.
-    #[cfg(feature = "analytics")]
-    pub(crate) fn consistent(&self) -> Cow<'_, Self> {
-        saturated(self)
-    }
-}
-
 /// Returns usage that a price book can price: parts are reduced until they fit into their whole.
 pub(super) fn saturated(usage: &Usage) -> Cow<'_, Usage> {
     let mut usage = Cow::Borrowed(usage);

@@ -4,32 +4,34 @@ use crate::Metadata;
 
 use super::{
     consistency::saturated,
-    iterations::{Iteration, Iterations},
     money::Money,
+    operation::Operation,
     price::{Cost, PriceBook, PriceQuery, price_or_none},
     unit::Unit,
     usage::Usage,
 };
 
-/// A call to price with a price book.
+/// A call to price with a price book, and everything but the usage that its price depends on.
 #[derive(Clone, Copy)]
-pub(super) struct BillableCall<'a> {
-    pub(super) provider: Option<&'a str>,
-    pub(super) response_model: Option<&'a str>,
-    pub(super) request_model: Option<&'a str>,
+pub(crate) struct BillableCall<'a> {
+    pub(crate) provider: Option<&'a str>,
+    /// The name of the operation.
+    pub(crate) operation: Option<&'a str>,
+    pub(crate) response_model: Option<&'a str>,
+    pub(crate) request_model: Option<&'a str>,
     /// The tier of the response. The requested tier may not be the one that served the call.
-    pub(super) service_tier: Option<&'a str>,
-    pub(super) inference_geo: Option<&'a str>,
-    pub(super) time: SystemTime,
-    pub(super) metadata: &'a Metadata,
+    pub(crate) service_tier: Option<&'a str>,
+    pub(crate) inference_geo: Option<&'a str>,
+    pub(crate) time: SystemTime,
+    pub(crate) metadata: &'a Metadata,
 }
 
 /// The cost of a call according to a price book.
 #[derive(Debug, PartialEq)]
-pub(super) struct CostBreakdown {
-    pub(super) cost: Option<Cost>,
+pub(crate) struct CostBreakdown {
+    pub(crate) cost: Option<Cost>,
     /// Every count is part of the cost.
-    pub(super) covers_all_usage: bool,
+    pub(crate) covers_all_usage: bool,
 }
 
 /// Units that are billed in addition to tokens, or in place of them. Many models have no price for them.
@@ -38,37 +40,28 @@ const NON_TOKEN_UNITS: [Unit; 4] =
 
 /// The models of a query, in addition to those of the call.
 #[derive(Clone, Copy)]
-struct Models<'a> {
-    /// The model that an iteration names.
-    named: Option<&'a str>,
+pub(super) struct Models<'a> {
+    /// The model that a run names.
+    pub(super) named: Option<&'a str>,
     /// The usage is that of the model that answered.
-    answered: bool,
+    pub(super) answered: bool,
+}
+
+impl Models<'_> {
+    /// The models of the call itself.
+    const ANSWERED: Self = Self { named: None, answered: true };
 }
 
 impl BillableCall<'_> {
-    /// Prices the usage. Each iteration is priced separately, by its own model.
-    pub(super) fn price(&self, book: &dyn PriceBook, usage: &Usage, iterations: &Iterations) -> CostBreakdown {
-        if iterations.list.is_empty() {
-            return self.price_whole(book, usage);
-        }
-        // Counts that the provider reports only for the whole call belong to no iteration.
-        let is_attributed = |unit| iterations.list.iter().any(|iteration| iteration.usage.get(unit).is_some());
-        let covers_all_usage = used_non_token_units(usage).all(is_attributed);
-        let mut sum = CostBreakdown { cost: None, covers_all_usage };
-        for Iteration { model, by_answering_model, usage } in &iterations.list {
-            let models = Models { named: model.as_deref(), answered: *by_answering_model };
-            sum.add(self.price_attempt(book, models, usage));
-        }
-        sum
-    }
-
-    fn price_whole(&self, book: &dyn PriceBook, usage: &Usage) -> CostBreakdown {
-        let breakdown = self.price_attempt(book, Models { named: None, answered: true }, usage);
-        let CostBreakdown { cost, covers_all_usage } = breakdown;
+    /// Prices the usage of the whole call.
+    pub(crate) fn price(&self, book: &dyn PriceBook, usage: &Usage) -> CostBreakdown {
+        let CostBreakdown { cost, covers_all_usage } = self.price_run(book, Models::ANSWERED, usage);
+        let covers_all_usage = covers_all_usage && !self.has_unreported_searches(usage);
         CostBreakdown { cost: cost.or_else(|| self.query_totals(book, usage)), covers_all_usage }
     }
 
-    fn price_attempt(&self, book: &dyn PriceBook, models: Models<'_>, usage: &Usage) -> CostBreakdown {
+    /// Prices the usage of one run of a model.
+    pub(super) fn price_run(&self, book: &dyn PriceBook, models: Models<'_>, usage: &Usage) -> CostBreakdown {
         let Some(cost) = self.query(book, models, usage) else {
             return CostBreakdown { cost: None, covers_all_usage: false };
         };
@@ -80,6 +73,15 @@ impl BillableCall<'_> {
         let covers_all_usage =
             !used_non_token_units(usage).any(is_unpriced) && !self.ignores_speed(book, models, usage, &cost);
         CostBreakdown { cost: Some(cost), covers_all_usage }
+    }
+
+    /// Returns `true` for OpenAI's search models. They search the web in every chat, bill that, and do not report it.
+    pub(super) fn has_unreported_searches(&self, usage: &Usage) -> bool {
+        let model = self.response_model.or(self.request_model).unwrap_or_default();
+        matches!(self.provider, Some("openai" | "azure"))
+            && self.operation.is_none_or(|operation| operation == Operation::Chat.as_str())
+            && ["-search-preview", "-search-api"].iter().any(|name| model.contains(name))
+            && usage.get(Unit::WebSearches).is_none()
     }
 
     /// Returns `true` if the book prices a fast call like a usual one. Fast mode costs more, so its rate is unknown.
@@ -98,7 +100,7 @@ impl BillableCall<'_> {
         if !has_parts {
             return None;
         }
-        self.query(book, Models { named: None, answered: true }, &totals)
+        self.query(book, Models::ANSWERED, &totals)
     }
 
     /// Returns the first price that the book has for one of the models.
@@ -126,17 +128,8 @@ impl BillableCall<'_> {
     }
 }
 
-impl CostBreakdown {
-    fn add(&mut self, other: Self) {
-        self.covers_all_usage &= other.covers_all_usage;
-        self.cost = match (self.cost.take(), other.cost) {
-            (Some(sum), Some(cost)) => Some(sum.plus(&cost)),
-            (sum, cost) => sum.or(cost),
-        };
-    }
-}
-
-fn used_non_token_units(usage: &Usage) -> impl Iterator<Item = Unit> {
+/// Returns the units that were used in addition to tokens, or in place of them.
+pub(super) fn used_non_token_units(usage: &Usage) -> impl Iterator<Item = Unit> {
     NON_TOKEN_UNITS.into_iter().filter(|unit| usage.get(*unit).is_some_and(|count| count > 0))
 }
 
@@ -157,16 +150,16 @@ mod tests {
     fn breakdown(
         call: BillableCall<'_>,
         usage: &Usage,
-        list: Vec<Iteration>,
         price: impl Fn(&PriceQuery<'_>) -> Option<u64> + Send + Sync + 'static,
     ) -> CostBreakdown {
         let book = price_fn(move |query| Some(Cost::custom(Money::from_nano_usd(price(query)?))));
-        call.price(&book, usage, &Iterations { list, problem: None })
+        call.price(&book, usage)
     }
 
     fn call(metadata: &Metadata) -> BillableCall<'_> {
         BillableCall {
             provider: Some("anthropic"),
+            operation: None,
             response_model: Some("answered"),
             request_model: Some("asked"),
             service_tier: None,
@@ -190,49 +183,21 @@ mod tests {
         let usage = Usage::tokens(3, 0);
         let only = |model: &'static str| move |query: &PriceQuery<'_>| input(query).filter(|_| query.model == model);
         for model in ["answered", "asked"] {
-            let breakdown = breakdown(call(&metadata), &usage, Vec::new(), only(model));
+            let breakdown = breakdown(call(&metadata), &usage, only(model));
             assert_eq!((total(&breakdown), breakdown.covers_all_usage), (Some(3), true), "{model}");
         }
-        let breakdown = breakdown(call(&metadata), &usage, Vec::new(), only("other"));
+        let breakdown = breakdown(call(&metadata), &usage, only("other"));
         assert_eq!(breakdown, CostBreakdown { cost: None, covers_all_usage: false });
-    }
-
-    #[test]
-    fn prices_each_attempt_by_its_own_model() {
-        let metadata = Metadata::new();
-        let iteration = |model: Option<&str>, by_answering_model, tokens| Iteration {
-            model: model.map(str::to_owned),
-            by_answering_model,
-            usage: Usage::tokens(tokens, 0),
-        };
-        let iterations = || vec![iteration(None, true, 1), iteration(Some("advisor"), false, 10)];
-        let price = |query: &PriceQuery<'_>| match query.model {
-            "answered" => input(query),
-            "advisor" => input(query).map(|tokens| tokens * 100),
-            _ => None,
-        };
-        let whole = Usage::tokens(11, 0);
-        let both = breakdown(call(&metadata), &whole, iterations(), price);
-        assert_eq!((total(&both), both.covers_all_usage), (Some(1_001), true));
-
-        let mut unknown = iterations();
-        unknown.push(iteration(Some("unknown"), false, 5));
-        let partial = breakdown(call(&metadata), &whole, unknown, price);
-        assert_eq!((total(&partial), partial.covers_all_usage), (Some(1_001), false));
-
-        // Searches of the whole call are in no iteration.
-        let searches = breakdown(call(&metadata), &whole.with(Unit::WebSearches, 1), iterations(), price);
-        assert_eq!((total(&searches), searches.covers_all_usage), (Some(1_001), false));
     }
 
     #[test]
     fn notices_units_that_the_book_does_not_price() {
         let metadata = Metadata::new();
         let usage = Usage::tokens(3, 0).with(Unit::WebSearches, 2);
-        let without = breakdown(call(&metadata), &usage, Vec::new(), input);
+        let without = breakdown(call(&metadata), &usage, input);
         assert_eq!((total(&without), without.covers_all_usage), (Some(3), false));
         let searches = |query: &PriceQuery<'_>| Some(input(query)? + query.usage.get(Unit::WebSearches).unwrap_or(0));
-        let with = breakdown(call(&metadata), &usage, Vec::new(), searches);
+        let with = breakdown(call(&metadata), &usage, searches);
         assert_eq!((total(&with), with.covers_all_usage), (Some(5), true));
     }
 
@@ -241,10 +206,10 @@ mod tests {
         let metadata = Metadata::new();
         let fast = BillableCall { service_tier: Some("fast"), ..call(&metadata) };
         let usage = Usage::tokens(3, 0);
-        assert!(!breakdown(fast, &usage, Vec::new(), input).covers_all_usage);
+        assert!(!breakdown(fast, &usage, input).covers_all_usage);
         let surcharge =
             |query: &PriceQuery<'_>| input(query).map(|tokens| tokens + u64::from(query.service_tier.is_some()));
-        assert!(breakdown(fast, &usage, Vec::new(), surcharge).covers_all_usage);
+        assert!(breakdown(fast, &usage, surcharge).covers_all_usage);
     }
 
     #[test]
@@ -253,14 +218,14 @@ mod tests {
         let usage = Usage::tokens(3, 0).with(Unit::CacheImageReadTokens, 1);
         let price =
             |query: &PriceQuery<'_>| input(query).filter(|_| query.usage.get(Unit::CacheImageReadTokens).is_none());
-        let breakdown = breakdown(call(&metadata), &usage, Vec::new(), price);
+        let breakdown = breakdown(call(&metadata), &usage, price);
         assert_eq!((total(&breakdown), breakdown.covers_all_usage), (Some(3), false));
     }
 
     #[test]
     fn a_book_that_panics_has_no_price() {
         let metadata = Metadata::new();
-        let breakdown = breakdown(call(&metadata), &Usage::tokens(3, 0), Vec::new(), |_| panic!("on purpose"));
+        let breakdown = breakdown(call(&metadata), &Usage::tokens(3, 0), |_| panic!("on purpose"));
         assert_eq!(breakdown.cost, None);
     }
 

@@ -74,6 +74,9 @@ fn read(provider: String, framing: Framing, body: &[u8]) -> UsageRecord {
         response_model: report.model.take(),
         response_id: report.id.take(),
         service_tier: report.service_tier.clone(),
+        response_tier: report.service_tier.take(),
+        inference_geo: report.inference_geo(),
+        cost_origin: normalized.cost_origin(),
         stream: is_stream,
         usage_status,
         usage: (!normalized.usage.is_empty()).then(|| normalized.usage.clone()),
@@ -81,8 +84,7 @@ fn read(provider: String, framing: Framing, body: &[u8]) -> UsageRecord {
         ..LlmCall::unknown()
     };
     let model = call.response_model.clone();
-    let (iterations, is_waived) = (normalized.iterations, normalized.is_waived);
-    let reported = ReportedCall { call, report, iterations, is_waived };
+    let reported = ReportedCall { call, report, iterations: normalized.iterations };
     UsageRecord { usage: normalized.usage, provider: Some(provider), model, reported: Some(Arc::new(reported)) }
 }
 

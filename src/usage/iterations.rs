@@ -10,7 +10,10 @@ use serde_json::{Map, Value};
 
 use crate::text::cut_name;
 
-use super::{Unit, Usage};
+use super::{
+    PriceBook, Unit, Usage,
+    cost_breakdown::{BillableCall, CostBreakdown, Models, used_non_token_units},
+};
 
 /// Maximum number of iterations that are kept apart.
 const MAX_ITERATIONS: usize = 64;
@@ -116,6 +119,38 @@ impl Iterations {
         iterations
     }
 
+    /// Prices each run by its own model. `whole` is the usage of the call.
+    pub(super) fn price(&self, call: &BillableCall<'_>, book: &dyn PriceBook, whole: &Usage) -> CostBreakdown {
+        // Counts that the provider reports only for the whole call belong to no iteration.
+        let is_attributed = |unit| self.list.iter().any(|iteration| iteration.usage.get(unit).is_some());
+        let covers_all_usage = used_non_token_units(whole).all(is_attributed) && !call.has_unreported_searches(whole);
+        let mut sum = CostBreakdown { cost: None, covers_all_usage };
+        for Iteration { model, by_answering_model, usage } in &self.list {
+            let models = Models { named: model.as_deref(), answered: *by_answering_model };
+            let run = call.price_run(book, models, usage);
+            sum.covers_all_usage &= run.covers_all_usage;
+            sum.cost = match (sum.cost, run.cost) {
+                (Some(sum), Some(cost)) => Some(sum.plus(&cost)),
+                (sum, cost) => sum.or(cost),
+            };
+        }
+        sum
+    }
+
+    /// Returns `true` if the usage is that of one run, and everything of it is known.
+    pub(super) fn is_single_run(&self) -> bool {
+        self.list.is_empty() && self.problem.is_none()
+    }
+
+    /// Forgets the only run if it is the whole call: it has the same usage, and no other model.
+    pub(super) fn drop_whole(&mut self, whole: &Usage, model: Option<&str>) {
+        let is_same_model =
+            |run: &Iteration| run.by_answering_model && (run.model.is_none() || run.model.as_deref() == model);
+        if matches!(&*self.list, [run] if is_same_model(run) && run.usage == *whole) {
+            self.list.clear();
+        }
+    }
+
     fn add(&mut self, iteration: Iteration) {
         if self.list.len() < MAX_ITERATIONS {
             return self.list.push(iteration);
@@ -189,4 +224,75 @@ fn covers_whole(runs: &mut Vec<Iteration>, whole: &Usage) -> bool {
         *runs = vec![Iteration::of_answer(whole.clone())];
     }
     is_covered
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::UNIX_EPOCH;
+
+    use crate::{
+        Metadata,
+        usage::{Cost, Money, PriceQuery, price_fn},
+    };
+
+    use super::*;
+
+    fn price(query: &PriceQuery<'_>) -> Option<u64> {
+        let tokens = query.usage.input_tokens()?;
+        match query.model {
+            "answered" => Some(tokens),
+            "advisor" => Some(tokens * 100),
+            _ => None,
+        }
+    }
+
+    /// Returns the cost of a call of the model `answered`, and whether it covers all usage.
+    fn cost(list: Vec<Iteration>, whole: &Usage) -> (Option<u64>, bool) {
+        let metadata = Metadata::new();
+        let call = BillableCall {
+            provider: Some("anthropic"),
+            operation: None,
+            response_model: Some("answered"),
+            request_model: Some("asked"),
+            service_tier: None,
+            inference_geo: None,
+            time: UNIX_EPOCH,
+            metadata: &metadata,
+        };
+        let book = price_fn(|query| Some(Cost::custom(Money::from_nano_usd(price(query)?))));
+        let breakdown = Iterations { list, problem: None }.price(&call, &book, whole);
+        (breakdown.cost.map(|cost| cost.total.nano_usd()), breakdown.covers_all_usage)
+    }
+
+    #[test]
+    fn prices_each_run_by_its_own_model() {
+        let run = |model: Option<&str>, by_answering_model, tokens| Iteration {
+            model: model.map(str::to_owned),
+            by_answering_model,
+            usage: Usage::tokens(tokens, 0),
+        };
+        let runs = || vec![run(None, true, 1), run(Some("advisor"), false, 10)];
+        let whole = Usage::tokens(11, 0);
+        assert_eq!(cost(runs(), &whole), (Some(1_001), true));
+
+        let mut unknown = runs();
+        unknown.push(run(Some("unknown"), false, 5));
+        assert_eq!(cost(unknown, &whole), (Some(1_001), false));
+
+        // Searches of the whole call are in no iteration.
+        assert_eq!(cost(runs(), &whole.with(Unit::WebSearches, 1)), (Some(1_001), false));
+    }
+
+    #[test]
+    fn forgets_a_run_that_is_the_whole_call() {
+        let whole = Usage::tokens(3, 1);
+        let is_dropped = |run: Iteration| {
+            let mut iterations = Iterations { list: vec![run], problem: None };
+            iterations.drop_whole(&whole, Some("answered"));
+            iterations.is_single_run()
+        };
+        let named = |model: &str| Iteration { model: Some(model.to_owned()), ..Iteration::of_answer(whole.clone()) };
+        assert!(is_dropped(Iteration::of_answer(whole.clone())) && is_dropped(named("answered")));
+        assert!(!is_dropped(named("other")) && !is_dropped(Iteration::of_answer(Usage::tokens(4, 1))));
+    }
 }

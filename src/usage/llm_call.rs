@@ -1,13 +1,8 @@
 use std::{sync::Arc, time::Duration};
 
-use crate::{
-    metadata::{Diagnostic, DiagnosticCode},
-    time::micros,
-};
-
 use super::{
-    cost_status::CostStatus, model_calls::ModelCalls, money::Money, operation::Operation, price::CostLine,
-    quantity::Quantity, signed_money::SignedMoney, usage::Usage, usage_status::UsageStatus,
+    cost_origin::CostOrigin, cost_status::CostStatus, model_calls::ModelCalls, money::Money, operation::Operation,
+    price::CostLine, quantity::Quantity, signed_money::SignedMoney, usage::Usage, usage_status::UsageStatus,
 };
 
 /// The LLM call of a request: model, usage, cost, and timing; see [`Event::llm`](crate::Event::llm).
@@ -27,6 +22,18 @@ use super::{
 /// assert_eq!(call.usage().unwrap().output_tokens(), Some(300));
 /// assert_eq!(call.cost_status(), CostStatus::Priced);
 /// ```
+///
+/// Serializes as the member `llm` of an event, here without the counts that are unknown:
+///
+/// ```json
+/// {"provider":"openai","operation":"chat","request_model":"gpt-4o","response_model":"gpt-4o-2024-08-06",
+///  "response_id":"chatcmpl-1","service_tier":"default","response_tier":"default","inference_geo":null,"stream":true,
+///  "error":null,"usage_status":"reported","usage":{"input_tokens":100,"output_tokens":300},"cost_status":"priced",
+///  "cost_origin":"call","cost_usd":0.00325,"input_cost_usd":0.00025,"output_cost_usd":0.003,"cost_lines":[
+///  {"unit":"input_tokens","quantity":100,"cost_usd":0.00025},{"unit":"output_tokens","quantity":300,"cost_usd":0.003}],
+///  "cache_savings_usd":0,"price_source":"genai-prices 0.2","calls":null,"duration_us":4608000,"first_token_us":412000,
+///  "output_tokens_per_second":71.5,"quantities":{}}
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct LlmCall {
     pub(super) provider: Option<String>,
@@ -35,11 +42,14 @@ pub struct LlmCall {
     pub(super) response_model: Option<String>,
     pub(super) response_id: Option<String>,
     pub(super) service_tier: Option<String>,
+    pub(super) response_tier: Option<String>,
+    pub(super) inference_geo: Option<String>,
     pub(super) stream: bool,
     pub(super) error: Option<String>,
     pub(super) usage_status: UsageStatus,
     pub(super) usage: Option<Usage>,
     pub(super) cost_status: CostStatus,
+    pub(super) cost_origin: CostOrigin,
     pub(super) cost: Option<Money>,
     pub(super) input_cost: Option<Money>,
     pub(super) output_cost: Option<Money>,
@@ -76,11 +86,14 @@ impl LlmCall {
             response_model: None,
             response_id: None,
             service_tier: None,
+            response_tier: None,
+            inference_geo: None,
             stream: false,
             error: None,
             usage_status: UsageStatus::Absent,
             usage: None,
             cost_status: CostStatus::NoUsage,
+            cost_origin: CostOrigin::Call,
             cost: None,
             input_cost: None,
             output_cost: None,
@@ -106,8 +119,9 @@ impl LlmCall {
 
     /// Returns the approximate memory use, in bytes.
     pub(crate) fn approximate_bytes(&self) -> usize {
-        let names = [&self.provider, &self.request_model, &self.response_model, &self.response_id, &self.service_tier];
-        let texts = names.into_iter().chain([&self.error]).flatten().map(String::capacity).sum::<usize>();
+        let names = [&self.provider, &self.request_model, &self.response_model, &self.response_id];
+        let names = names.into_iter().chain([&self.service_tier, &self.response_tier, &self.inference_geo]);
+        let texts = names.chain([&self.error]).flatten().map(String::capacity).sum::<usize>();
         let quantities = self.quantities.iter().map(|quantity| size_of::<Quantity>() + quantity.name().len());
         let models = self.models.iter().map(|of| size_of::<ModelCalls>() + of.heap_bytes()).sum::<usize>();
         size_of::<Self>()
@@ -150,6 +164,16 @@ impl LlmCall {
     /// Returns the service tier of the response, or else the requested one.
     pub fn service_tier(&self) -> Option<&str> {
         self.service_tier.as_deref()
+    }
+
+    /// Returns the service tier of the response, whose rates apply.
+    pub fn response_tier(&self) -> Option<&str> {
+        self.response_tier.as_deref()
+    }
+
+    /// Returns the region of the inference, such as `us`, if the provider reported it. Anthropic does.
+    pub fn inference_geo(&self) -> Option<&str> {
+        self.inference_geo.as_deref()
     }
 
     /// Returns `true` if the response was a stream.
@@ -213,6 +237,11 @@ impl LlmCall {
         self.cost_status
     }
 
+    /// Returns how the [`cost`](Self::cost) follows from the [`usage`](Self::usage).
+    pub fn cost_origin(&self) -> CostOrigin {
+        self.cost_origin
+    }
+
     /// Returns the cost, at most [`MAX_COST`](Self::MAX_COST). `None` if it is unknown, never zero in its place.
     pub fn cost(&self) -> Option<Money> {
         self.cost
@@ -256,44 +285,5 @@ impl LlmCall {
     /// Returns the output tokens per second of a stream, from its first content to its end.
     pub fn output_tokens_per_second(&self) -> Option<f64> {
         self.output_tokens_per_second
-    }
-
-    /// Takes the diagnostics of usage and cost. They belong to the event.
-    pub(crate) fn take_diagnostics(&mut self) -> impl Iterator<Item = Diagnostic<'static>> + use<> {
-        let note = |code: DiagnosticCode| move |detail: String| Diagnostic::new(code).with_detail(detail);
-        let inconsistencies = std::mem::take(&mut self.inconsistencies).into_iter();
-        inconsistencies
-            .map(note(DiagnosticCode::UsageInconsistent))
-            .chain(self.clamped.take().map(note(DiagnosticCode::CostClamped)))
-    }
-
-    /// Returns the call with the statuses of one whose response was dropped: what it used beyond the known counts is unknown.
-    pub(crate) fn cut_off(&self) -> Self {
-        let mut call = self.clone();
-        if call.usage_status == UsageStatus::Absent {
-            call.usage_status = UsageStatus::Partial;
-        }
-        if call.cost_status == CostStatus::NoUsage {
-            call.cost_status = CostStatus::Partial;
-        }
-        call
-    }
-
-    /// Rounds times down to microseconds, the resolution of a serialized event.
-    pub(super) fn round_times(&mut self) {
-        for time in [&mut self.duration, &mut self.first_token].into_iter().flatten() {
-            *time = Duration::from_micros(micros(*time));
-        }
-    }
-
-    /// Clamps the cost to [`MAX_COST`](Self::MAX_COST), and notes the original amount.
-    pub(super) fn clamp_cost(&mut self) {
-        let cost = [self.cost, self.input_cost, self.output_cost].into_iter().flatten().max();
-        let Some(cost) = cost.filter(|cost| *cost > Self::MAX_COST) else { return };
-        self.clamped = Some(format!("{cost} US dollars exceed the limit of {} for one call", Self::MAX_COST));
-        for amount in [&mut self.cost, &mut self.input_cost, &mut self.output_cost] {
-            *amount = amount.map(|amount| amount.min(Self::MAX_COST));
-        }
-        self.cost_lines = None;
     }
 }

@@ -1,8 +1,8 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{
-    cost_status::CostStatus, llm_call::LlmCall, operation::Operation, price::Cost, quantity::Quantity, usage::Usage,
-    usage_status::UsageStatus,
+    cost_origin::CostOrigin, cost_status::CostStatus, llm_call::LlmCall, operation::Operation, price::Cost,
+    quantity::Quantity, usage::Usage, usage_status::UsageStatus,
 };
 
 /// Builds an [`LlmCall`], for code that creates events, such as tests of sinks.
@@ -52,9 +52,17 @@ impl LlmCallBuilder {
         self
     }
 
-    /// Sets the service tier, such as `flex`.
+    /// Sets the service tier of the response, such as `flex`.
     pub fn service_tier(mut self, tier: impl Into<String>) -> Self {
-        self.call.service_tier = Some(tier.into());
+        let tier = tier.into();
+        self.call.response_tier = Some(tier.clone());
+        self.call.service_tier = Some(tier);
+        self
+    }
+
+    /// Sets the region of the inference, such as `us`.
+    pub fn inference_geo(mut self, geo: impl Into<String>) -> Self {
+        self.call.inference_geo = Some(geo.into());
         self
     }
 
@@ -96,6 +104,12 @@ impl LlmCallBuilder {
     /// Sets the cost status. The default is [`NoUsage`](CostStatus::NoUsage), or `Priced` after [`cost`](Self::cost).
     pub fn cost_status(mut self, status: CostStatus) -> Self {
         self.call.cost_status = status;
+        self
+    }
+
+    /// Sets how the cost follows from the usage. The default is [`Call`](CostOrigin::Call).
+    pub fn cost_origin(mut self, origin: CostOrigin) -> Self {
+        self.call.cost_origin = origin;
         self
     }
 

@@ -8,6 +8,7 @@ use serde_json::Value;
 use crate::time::micros;
 
 use super::{
+    cost_origin::CostOrigin,
     cost_status::CostStatus,
     llm_call::LlmCall,
     model_calls::ModelCalls,
@@ -31,18 +32,21 @@ impl Serialize for Quantities<'_> {
 
 impl Serialize for LlmCall {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut object = serializer.serialize_struct("LlmCall", 22 + usize::from(!self.models.is_empty()))?;
+        let mut object = serializer.serialize_struct("LlmCall", 25 + usize::from(!self.models.is_empty()))?;
         object.serialize_field("provider", &self.provider)?;
         object.serialize_field("operation", &self.operation.as_ref().map(Operation::as_str))?;
         object.serialize_field("request_model", &self.request_model)?;
         object.serialize_field("response_model", &self.response_model)?;
         object.serialize_field("response_id", &self.response_id)?;
         object.serialize_field("service_tier", &self.service_tier)?;
+        object.serialize_field("response_tier", &self.response_tier)?;
+        object.serialize_field("inference_geo", &self.inference_geo)?;
         object.serialize_field("stream", &self.stream)?;
         object.serialize_field("error", &self.error)?;
         object.serialize_field("usage_status", self.usage_status.as_str())?;
         object.serialize_field("usage", &self.usage)?;
         object.serialize_field("cost_status", self.cost_status.as_str())?;
+        object.serialize_field("cost_origin", self.cost_origin.as_str())?;
         object.serialize_field("cost_usd", &self.cost)?;
         object.serialize_field("input_cost_usd", &self.input_cost)?;
         object.serialize_field("output_cost_usd", &self.output_cost)?;
@@ -82,11 +86,14 @@ impl LlmCall {
             response_model: owned("response_model"),
             response_id: owned("response_id"),
             service_tier: owned("service_tier"),
+            response_tier: owned("response_tier"),
+            inference_geo: owned("inference_geo"),
             stream: value.get("stream")?.as_bool()?,
             error: owned("error"),
             usage_status: *UsageStatus::ALL.iter().find(|status| status.as_str() == usage_status)?,
             usage: usage(value),
             cost_status: *CostStatus::ALL.iter().find(|status| status.as_str() == cost_status)?,
+            cost_origin: text("cost_origin").map_or(Some(CostOrigin::Call), CostOrigin::from_name)?,
             cost: money("cost_usd"),
             cost_lines: cost_lines(value, money("cost_usd")),
             cache_savings: value.get("cache_savings_usd").and_then(Value::as_f64).and_then(SignedMoney::from_usd),

@@ -152,21 +152,6 @@
 //! - 1 MiB for the current frame of an AWS event stream
 //! - the state of the decoder, with a window of at most 8 MiB for zstd. A body that expands by more than 256 bytes for each
 //!   byte is given up.
-//!
-//! # JSON
-//!
-//! The member `llm` of a serialized event, here without the counts that are unknown:
-//!
-//! ```json
-//! {"provider":"openai","operation":"chat","request_model":"gpt-4o","response_model":"gpt-4o-2024-08-06",
-//!  "response_id":"chatcmpl-1","service_tier":"default","stream":true,"error":null,"usage_status":"reported",
-//!  "usage":{"input_tokens":2006,"output_tokens":300,"cache_read_tokens":1920},
-//!  "cost_status":"priced","cost_usd":0.005615,"input_cost_usd":0.002615,"output_cost_usd":0.003,"cost_lines":[
-//!  {"unit":"input_tokens","quantity":86,"cost_usd":0.000215},{"unit":"output_tokens","quantity":300,"cost_usd":0.003},
-//!  {"unit":"cache_read_tokens","quantity":1920,"cost_usd":0.0024}],"cache_savings_usd":0.0024,"price_source":
-//!  "genai-prices 0.2","calls":null,"duration_us":4608000,"first_token_us":412000,"output_tokens_per_second":71.5,
-//!  "quantities":{}}
-//! ```
 #![cfg_attr(
     not(feature = "llm"),
     allow(
@@ -177,10 +162,13 @@
 )]
 
 mod consistency;
+mod cost_breakdown;
+mod cost_origin;
 mod cost_status;
 mod extra_cost;
 mod llm_call;
 mod llm_call_builder;
+mod llm_call_changes;
 mod llm_call_json;
 mod llm_endpoint;
 mod model_calls;
@@ -209,8 +197,6 @@ mod background_calls;
 mod body_reader;
 #[cfg(feature = "llm")]
 mod content;
-#[cfg(feature = "llm")]
-mod cost_breakdown;
 #[cfg(feature = "llm")]
 mod detect;
 #[cfg(feature = "llm")]
@@ -261,7 +247,10 @@ mod unobserved;
 #[cfg(not(feature = "llm"))]
 mod without_llm;
 
+#[cfg(feature = "analytics")]
+pub(crate) use self::cost_breakdown::BillableCall;
 pub use self::{
+    cost_origin::CostOrigin,
     cost_status::CostStatus,
     extra_cost::ExtraCost,
     llm_call::LlmCall,

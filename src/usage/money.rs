@@ -92,13 +92,16 @@ impl Sum for Money {
 }
 
 impl fmt::Display for Money {
-    /// Writes dollars with as many decimals as needed, at most nine.
+    /// Writes dollars with as many decimals as needed, at most nine. A precision, as in `{:.9}`, sets the least number of
+    /// decimals, and never rounds.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (dollars, nanos) = (self.nano_usd / NANOS_PER_DOLLAR, self.nano_usd % NANOS_PER_DOLLAR);
-        let digits = format!("{nanos:09}");
-        match digits.trim_end_matches('0') {
-            "" => write!(f, "{dollars}"),
-            decimals => write!(f, "{dollars}.{decimals}"),
+        let digits = format!("{nanos:0MAX_DECIMALS$}");
+        let needed = digits.trim_end_matches('0').len();
+        let decimals = f.precision().unwrap_or(0).clamp(needed, MAX_DECIMALS);
+        match digits.get(..decimals) {
+            None | Some("") => write!(f, "{dollars}"),
+            Some(decimals) => write!(f, "{dollars}.{decimals}"),
         }
     }
 }
@@ -144,6 +147,14 @@ mod tests {
             assert_eq!(text.parse::<Money>().unwrap().to_string(), text);
         }
         assert_eq!("12.50".parse::<Money>().unwrap().to_string(), "12.5");
+    }
+
+    #[test]
+    fn a_precision_adds_decimals_and_never_rounds() {
+        let amount: Money = "12.5".parse().unwrap();
+        assert_eq!([format!("{amount:.0}"), format!("{amount:.2}")], ["12.5", "12.50"]);
+        assert_eq!([format!("{amount:.9}"), format!("{amount:.20}")], ["12.500000000"; 2]);
+        assert_eq!(format!("{:.1}", Money::ZERO), "0.0");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-use super::{Unit, Usage, iterations::Iterations};
+use super::{CostOrigin, Unit, Usage, iterations::Iterations};
 
 /// The counts of a response in the meaning of the OTel GenAI conventions, whatever the provider's own.
 #[derive(Debug, Default)]
@@ -13,6 +13,15 @@ pub(super) struct NormalizedUsage {
 }
 
 impl NormalizedUsage {
+    /// Returns how the cost of the call will follow from its usage.
+    pub(super) fn cost_origin(&self) -> CostOrigin {
+        match self.iterations.is_single_run() {
+            _ if self.is_waived => CostOrigin::Waived,
+            true => CostOrigin::Call,
+            false => CostOrigin::SeveralCalls,
+        }
+    }
+
     /// Adds counts of another report that are unknown so far. Input comes with its cache counts.
     pub(super) fn fill_in(&mut self, other: Self) {
         const INPUT: [Unit; 3] = [Unit::InputTokens, Unit::CacheReadTokens, Unit::CacheWriteTokens];

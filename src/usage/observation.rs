@@ -63,11 +63,14 @@ impl Observation {
         let model = self.report.model.as_deref().or(request_model.as_deref());
         let provider = request.tap.and_then(|tap| self.provider(tap, model, request));
         let normalized = wire::normalize(provider.as_deref(), model, Some(&self.endpoint.operation), &self.report);
+        let cost_origin = normalized.cost_origin();
         let usage = (!normalized.usage.is_empty()).then_some(normalized.usage);
         let call = LlmCall {
             provider,
             request_model,
             service_tier: self.report.service_tier.clone().or_else(|| fields.service_tier.clone()),
+            response_tier: self.report.service_tier.take(),
+            inference_geo: self.report.inference_geo(),
             stream: self.is_stream || (fields.stream == Some(true) && !self.has_readable_response(request)),
             usage_status: self.usage_status(usage.is_some(), request),
             usage,
@@ -76,11 +79,12 @@ impl Observation {
             operation: Some(self.endpoint.operation),
             error,
             first_token: self.report.first_token,
+            cost_origin,
             inconsistencies: normalized.inconsistencies,
             is_pending: self.report.is_background && self.report.is_pending,
             ..LlmCall::unknown()
         };
-        ReportedCall { call, report: self.report, iterations: normalized.iterations, is_waived: normalized.is_waived }
+        ReportedCall { call, report: self.report, iterations: normalized.iterations }
     }
 
     /// Returns the error that the response contains, or that a stream ended before its last event.

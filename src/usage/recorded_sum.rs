@@ -1,11 +1,12 @@
 use std::sync::Arc;
 
 use super::{
-    consistency::saturated,
+    cost_breakdown::{BillableCall, CostBreakdown},
+    cost_origin::CostOrigin,
     cost_status::CostStatus,
     llm_call::LlmCall,
     money::Money,
-    price::{Cost, CostLine, PriceQuery, joined_sources, merged, price_or_none},
+    price::{Cost, CostLine, joined_sources, merged},
     recorded_call::{RecordedCall, RolledUp},
     request_facts::RequestFacts,
     signed_money::SignedMoney,
@@ -20,6 +21,8 @@ pub(super) struct RecordedSum {
     costs: Vec<Cost>,
     /// The recorded cost, which is not attributed to a call.
     money: Option<Money>,
+    /// How the cost of the last call follows from its usage.
+    pub(super) origin: CostOrigin,
     has_unpriced_calls: bool,
     has_partial_costs: bool,
     has_calls_without_usage: bool,
@@ -33,6 +36,7 @@ impl RecordedSum {
             usage: Usage::new(),
             costs: Vec::new(),
             money,
+            origin: CostOrigin::RecordedCall,
             has_unpriced_calls: false,
             has_partial_costs: false,
             has_calls_without_usage: false,
@@ -42,10 +46,14 @@ impl RecordedSum {
 
     pub(super) fn add(&mut self, call: &RecordedCall, request: &RequestFacts<'_>) {
         self.usage.add_all(&call.record.usage);
-        match &call.rolled_up {
-            Some(rolled_up) => self.add_rolled_up(rolled_up),
-            None => self.price(&call.record, request),
+        if let Some(rolled_up) = &call.rolled_up {
+            self.origin = CostOrigin::SeveralCalls;
+            self.add_rolled_up(rolled_up);
+            return;
         }
+        let reported = call.record.reported.as_ref().map(|reported| reported.call().cost_origin);
+        self.origin = reported.filter(|origin| *origin != CostOrigin::Call).unwrap_or(CostOrigin::RecordedCall);
+        self.price(&call.record, request);
     }
 
     fn add_rolled_up(&mut self, call: &RolledUp) {
@@ -62,31 +70,34 @@ impl RecordedSum {
         };
         if let Some(reported) = &record.reported {
             let call = LlmCall { response_model: record.model.clone(), ..reported.call().clone() };
-            let priced = RecordedCall::of(&reported.price_as(call, request));
-            return priced.rolled_up.iter().for_each(|call| self.add_rolled_up(call));
+            let priced = reported.price_as(call, request);
+            if priced.cost_origin == CostOrigin::Reported {
+                self.origin = CostOrigin::Reported;
+            }
+            return RecordedCall::of(&priced).rolled_up.iter().for_each(|call| self.add_rolled_up(call));
         }
-        let Some(model) = record.model.as_deref() else {
+        if record.model.is_none() {
             // A recorded cost is taken to be the cost of usage without a model.
             self.has_unpriced_calls |= self.money.is_none();
             return;
-        };
-        let usage = saturated(&record.usage);
-        let query = PriceQuery {
+        }
+        let call = BillableCall {
             provider: record.provider.as_deref(),
-            model,
-            requested_model: None,
-            usage: &usage,
+            operation: None,
+            response_model: record.model.as_deref(),
+            request_model: None,
             service_tier: None,
             inference_geo: None,
             time: request.time,
-            metadata: Some(request.metadata),
+            metadata: request.metadata,
         };
-        if let Some(cost) = price_or_none(book, &query) {
-            self.costs.push(cost);
-        } else {
-            self.has_unpriced_calls = true;
+        let CostBreakdown { cost, covers_all_usage } = call.price(book, &record.usage);
+        if cost.is_none() || !covers_all_usage {
             tap.count_unpriced();
         }
+        self.has_unpriced_calls |= cost.is_none();
+        self.has_partial_costs |= cost.is_some() && !covers_all_usage;
+        self.costs.extend(cost);
     }
 
     fn has_cost(&self) -> bool {

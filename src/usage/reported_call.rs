@@ -1,7 +1,6 @@
-use serde_json::Value;
-
 use super::{
     cost_breakdown::{BillableCall, CostBreakdown},
+    cost_origin::CostOrigin,
     cost_status::CostStatus,
     iterations::Iterations,
     llm_call::LlmCall,
@@ -12,7 +11,6 @@ use super::{
     request_facts::RequestFacts,
     response_report::ResponseReport,
     signed_money::SignedMoney,
-    unit::Unit,
     usage::Usage,
     usage_status::UsageStatus,
 };
@@ -24,8 +22,6 @@ pub(super) struct ReportedCall {
     pub(super) report: ResponseReport,
     /// The runs of models that the usage is the sum of.
     pub(super) iterations: Iterations,
-    /// The provider does not bill the usage.
-    pub(super) is_waived: bool,
 }
 
 impl ReportedCall {
@@ -42,43 +38,50 @@ impl ReportedCall {
 
     /// Prices a call with the same response.
     pub(super) fn price_as(&self, mut call: LlmCall, request: &RequestFacts<'_>) -> LlmCall {
-        let Self { report, iterations, is_waived, .. } = self;
+        let Self { report, iterations, .. } = self;
         let Some((tap, book)) = request.pricing() else {
             call.cost_status = CostStatus::Off;
             return call;
         };
         if let Some(cost) = reported_cost(call.provider.as_deref(), report, call.stream) {
             set_cost(&mut call, cost, true);
+            call.cost_origin = CostOrigin::Reported;
             return call;
         }
         let Some(usage) = &call.usage else { return call };
         let billable = BillableCall {
             provider: call.provider.as_deref(),
+            operation: call.operation.as_ref().map(Operation::as_str),
             response_model: call.response_model.as_deref(),
             request_model: call.request_model.as_deref(),
-            service_tier: report.service_tier.as_deref(),
-            inference_geo: report.usage.get("inference_geo").and_then(Value::as_str),
+            service_tier: call.response_tier.as_deref(),
+            inference_geo: call.inference_geo.as_deref(),
             time: request.time,
             metadata: request.metadata,
         };
-        let CostBreakdown { cost, covers_all_usage } = billable.price(book, usage, iterations);
-        let covers_all_usage = covers_all_usage && !has_unreported_searches(&call);
+        let CostBreakdown { cost, covers_all_usage } = if iterations.list.is_empty() {
+            billable.price(book, usage)
+        } else {
+            iterations.price(&billable, book, usage)
+        };
+        if call.cost_origin == CostOrigin::Waived {
+            set_cost(&mut call, waived(cost), true);
+            return call;
+        }
         if cost.is_none() || !covers_all_usage {
             tap.count_unpriced();
         }
         match cost {
-            Some(cost) => {
-                let cost = if *is_waived { waived(cost) } else { cost };
-                set_cost(&mut call, cost, covers_all_usage && iterations.problem.is_none());
-            }
+            Some(cost) => set_cost(&mut call, cost, covers_all_usage && iterations.problem.is_none()),
             None => call.cost_status = CostStatus::UnpricedModel,
         }
         call
     }
 }
 
-/// Returns a cost of zero with the same source.
-fn waived(cost: Cost) -> Cost {
+/// Returns a cost of zero with the source of the usual cost, if that is known.
+fn waived(cost: Option<Cost>) -> Cost {
+    let cost = cost.unwrap_or_else(|| Cost::custom(Money::ZERO).source("provider"));
     let free = |lines: Vec<CostLine>| lines.into_iter().map(|line| CostLine { cost: Money::ZERO, ..line }).collect();
     Cost {
         total: Money::ZERO,
@@ -88,15 +91,6 @@ fn waived(cost: Cost) -> Cost {
         cache_savings: cost.cache_savings.map(|_| SignedMoney::ZERO),
         ..cost
     }
-}
-
-/// Returns `true` for OpenAI's search models. They search the web in every chat, bill that, and do not report it.
-fn has_unreported_searches(call: &LlmCall) -> bool {
-    let model = call.response_model.as_deref().or(call.request_model.as_deref()).unwrap_or_default();
-    matches!(call.provider.as_deref(), Some("openai" | "azure"))
-        && call.operation.as_ref().is_none_or(|operation| *operation == Operation::Chat)
-        && ["-search-preview", "-search-api"].iter().any(|name| model.contains(name))
-        && call.usage.as_ref().is_none_or(|usage| usage.get(Unit::WebSearches).is_none())
 }
 
 /// Sets the cost, and derives its status. `covers_all_usage` is `true` if every count was priced.

@@ -77,6 +77,12 @@ impl ResponseReport {
         self.model.is_some() || !self.usage.is_empty() || !self.metrics.is_empty() || self.tools.embedded_tokens > 0
     }
 
+    /// Returns the region of the inference, which Anthropic reports.
+    pub(super) fn inference_geo(&self) -> Option<String> {
+        let geo = self.usage.get("inference_geo").and_then(Value::as_str)?;
+        Some(cut_name(geo.to_owned()))
+    }
+
     /// Discards everything read from a body that turned out to be unreadable or incomplete.
     pub(super) fn discard_body(&mut self) {
         *self = Self {

@@ -3,8 +3,9 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{
-    Observation, consistency::inconsistencies, cost_status::CostStatus, llm_call::LlmCall, recorded::Recorded,
-    recorded_sum::RecordedSum, request_facts::RequestFacts, usage_status::UsageStatus,
+    Observation, consistency::inconsistencies, cost_origin::CostOrigin, cost_status::CostStatus, llm_call::LlmCall,
+    recorded::Recorded, recorded_call::RecordedCall, recorded_sum::RecordedSum, request_facts::RequestFacts,
+    usage_status::UsageStatus,
 };
 
 /// Returns the LLM call of a request, or `None` if there is neither a call nor a recorded usage or cost.
@@ -56,6 +57,7 @@ fn with_recorded_cost(mut call: LlmCall, recorded: &Recorded) -> LlmCall {
     call.quantities.clone_from(&recorded.quantities);
     let Some(money) = recorded.money else { return call };
     call.cost = Some(call.cost.unwrap_or_default() + money);
+    call.cost_origin = CostOrigin::RecordedCost;
     // The recorded cost belongs to no kind of usage.
     call.cost_lines = None;
     call.price_source = Some(match &call.price_source {
@@ -75,10 +77,16 @@ fn with_recorded_usage(mut call: LlmCall, recorded: &Recorded, request: &Request
     let Recorded { calls, money, quantities, .. } = recorded;
     let mut sum = RecordedSum::new(*money);
     recorded.describe(&mut call);
+    (call.response_tier, call.inference_geo) = (None, None);
     for recorded in calls {
         let record = &recorded.record;
         match &record.reported {
-            Some(reported) => call.inconsistencies.extend(reported.call().inconsistencies.iter().cloned()),
+            Some(reported) => {
+                let reported = reported.call();
+                call.inconsistencies.extend(reported.inconsistencies.iter().cloned());
+                call.response_tier.clone_from(&reported.response_tier);
+                call.inference_geo.clone_from(&reported.inference_geo);
+            }
             None => call.inconsistencies.extend(inconsistencies(&record.usage)),
         }
         call.provider = call.provider.take().or_else(|| record.provider.clone());
@@ -86,6 +94,14 @@ fn with_recorded_usage(mut call: LlmCall, recorded: &Recorded, request: &Request
         sum.add(recorded, request);
     }
     call.quantities.clone_from(quantities);
+    // The request itself may be a call of another model than the recorded one.
+    let is_described =
+        |one: &RecordedCall| (&one.record.provider, &one.record.model) == (&call.provider, &call.response_model);
+    call.cost_origin = match calls.as_slice() {
+        _ if money.is_some() => CostOrigin::RecordedCost,
+        [one] if is_described(one) => sum.origin,
+        _ => CostOrigin::SeveralCalls,
+    };
     call.cost_status = sum.cost_status();
     call.price_source = sum.price_source();
     call.cost = sum.total();

@@ -77,10 +77,11 @@ impl Sum for SignedMoney {
 }
 
 impl fmt::Display for SignedMoney {
-    /// Writes dollars with as many decimals as needed, at most nine.
+    /// Writes dollars with as many decimals as needed, at most nine. A precision sets the least number of decimals.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let sign = if self.nano_usd < 0 { "-" } else { "" };
-        write!(f, "{sign}{}", Money::from_nano_usd(self.nano_usd.unsigned_abs()))
+        f.write_str(sign)?;
+        Money::from_nano_usd(self.nano_usd.unsigned_abs()).fmt(f)
     }
 }
 

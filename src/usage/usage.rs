@@ -91,7 +91,6 @@ impl Usage {
     }
 
     /// Returns the counts that `keep` selects.
-    #[cfg(feature = "llm")]
     pub(super) fn filtered(&self, keep: impl Fn(Unit) -> bool) -> Self {
         Self { counts: self.iter().filter(|(unit, _)| keep(*unit)).collect() }
     }

@@ -279,3 +279,25 @@ pub(crate) async fn extreme_values_are_stored_and_summed(store: &Analytics, writ
     let answer = store.run(&by("team", whole()).filter(tokens), &Grant::everything()).await.unwrap();
     assert_eq!(answer.total.totals.requests, 10_001);
 }
+
+/// Clocks may be wrong by centuries. Each part of the work jumps over times without requests.
+pub(crate) async fn requests_of_distant_times_are_summed(store: &Analytics, writer: &mut dyn BatchWriter) {
+    let seconds = |text: &str| humantime::parse_rfc3339(text).unwrap().duration_since(time(0)).unwrap().as_secs();
+    let times = [0, START, START + 40 * DAY, seconds("2500-01-01T00:00:00Z"), seconds("9999-12-31T23:59:59Z")];
+    let events: Vec<_> = times.iter().map(|seconds| event(*seconds, Some("search"))).collect();
+    writer.write(&events).unwrap();
+    store.activate_key("shop").await.unwrap();
+    let all = TimeRange::parse("1970-01-01T00:00:00Z", "9999-12-30T22:00:00Z", "UTC").unwrap();
+    for _ in 0..2 {
+        for key in ["team", "shop"] {
+            let answer = store.run(&by(key, all.clone()), &Grant::everything()).await.unwrap();
+            assert!(answer.basis.is_exact, "{:?}", answer.basis);
+            assert_eq!(reconciled(&answer).0, 4, "no range covers the last day of 9999");
+            let answer = store.run(&by(key, whole()).bucket(Bucket::Day), &Grant::everything()).await.unwrap();
+            assert_eq!(reconciled(&answer).0, 2);
+        }
+        assert_eq!(store.verify(&all).await.unwrap(), Vec::<String>::new());
+        store.maintain(time(START + 200 * DAY), Retention::forever()).await.unwrap();
+        store.rebuild(&all).await.unwrap();
+    }
+}

@@ -255,8 +255,8 @@ pub(crate) async fn run(seed: u64, store: Analytics, mut writer: impl FnMut() ->
                 feedback.id = Uuid::from_u128(random.below(u64::MAX).into());
                 feedback.weight_micros = u32::try_from(random.below(1_000_000)).unwrap();
                 feedback.workspace = random.chance(50).then(|| "acme".to_owned());
-                store.put_feedback(feedback.clone()).await.unwrap();
-                memory.put_feedback(feedback).await.unwrap();
+                store.put_feedback(feedback.clone(), &Grant::everything()).await.unwrap();
+                memory.put_feedback(feedback, &Grant::everything()).await.unwrap();
             }
             _ => {}
         }

@@ -22,7 +22,7 @@ use tower::ServiceExt;
 use tower_tagging::{
     Event,
     analytics::{
-        Analytics,
+        Analytics, Grant,
         api::{Api, RegistryAccess},
     },
     event::Outcome,
@@ -131,7 +131,7 @@ async fn postgres(server: String, name: String, events: Vec<Arc<Event>>) -> Anal
     let store = PostgresStore::from_url(&format!("{host}/{name}")).unwrap();
     store.migrate().await.unwrap();
     let analytics = Analytics::new(store);
-    analytics.write(events).await.unwrap();
+    analytics.write(events, &Grant::everything()).await.unwrap();
     analytics
 }
 

@@ -95,14 +95,15 @@ pub(crate) fn event_of_every_column() -> Arc<Event> {
         "diagnostics": [{"code": "shadowed", "key": "Tenant", "detail": "spoofed"}],
         "llm": {
             "provider": "openai", "operation": "chat", "request_model": "gpt-4o", "response_model": "gpt-4o-2024-08-06",
-            "response_id": "chatcmpl-1", "service_tier": "default", "stream": true, "error": "overloaded",
+            "response_id": "chatcmpl-1", "service_tier": "default", "response_tier": "default",
+            "inference_geo": "us", "stream": true, "error": "overloaded",
             "usage_status": "partial",
             "usage": {
                 "input_tokens": 1, "output_tokens": 2, "cache_read_tokens": 3, "cache_write_tokens": 4,
                 "cache_write_1h_tokens": 5, "reasoning_tokens": 6, "input_audio_tokens": 7, "output_audio_tokens": 8,
                 "web_searches": 9, "citation_tokens": 10
             },
-            "cost_status": "partial", "cost_usd": 3e-9, "input_cost_usd": 1e-9,
+            "cost_status": "partial", "cost_origin": "several_calls", "cost_usd": 3e-9, "input_cost_usd": 1e-9,
             "output_cost_usd": 2e-9, "cost_lines": [
                 {"unit": "input_tokens", "quantity": 1, "cost_usd": 1e-9},
                 {"unit": "output_tokens", "quantity": 2, "cost_usd": 2e-9}
@@ -250,9 +251,12 @@ fn expect_llm(row: &mut Value, llm: &Value, millis: impl Fn(&Value) -> Value) {
         "response_model",
         "response_id",
         "service_tier",
+        "response_tier",
+        "inference_geo",
         "stream",
         "usage_status",
         "cost_status",
+        "cost_origin",
         "price_source",
     ] {
         row[name] = llm[name].clone();

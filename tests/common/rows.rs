@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 use tower_tagging::{
     Event,
-    analytics::{Analytics, TimeRange},
+    analytics::{Analytics, Grant, TimeRange},
     store::MemoryStore,
 };
 
@@ -64,7 +64,7 @@ fn merge(into: &mut Map<String, Value>, changes: Value) {
 pub(crate) async fn analytics(events: Vec<Arc<Event>>) -> (Analytics, MemoryStore) {
     let store = MemoryStore::new();
     let analytics = Analytics::new(store.clone());
-    analytics.write(events).await.unwrap();
+    analytics.write(events, &Grant::everything()).await.unwrap();
     (analytics, store)
 }
 

@@ -42,6 +42,16 @@ pub trait Access: Send + Sync + 'static {
         Identity::new()
     }
 
+    /// Returns the parts of a request with which [`grant`](Self::grant) checks the caller again when a link to a file is
+    /// used.
+    ///
+    /// Links work without a key for ten minutes. The default is `None`: they work for their whole time. The parts stay in
+    /// memory that long, so they should be few.
+    fn credentials(&self, head: &Parts) -> Option<Parts> {
+        let _ = head;
+        None
+    }
+
     /// Returns the registry whose workspaces and virtual keys are listed. The default is `None`: the lists are empty.
     fn registry(&self) -> Option<&Registry> {
         None

@@ -1,7 +1,6 @@
 use std::{collections::BTreeMap, time::SystemTime};
 
 use axum::{Json, extract::State};
-use http::Uri;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -12,9 +11,8 @@ use super::{
     caller::Caller,
     list::List,
     log_shape::time_text,
-    paging::{PAGING, Paging},
-    parameters::Parameters,
-    selection::workspace_of,
+    paging::Paging,
+    parameter::{VIRTUAL_KEYS, WORKSPACES},
     state::ApiState,
 };
 
@@ -78,10 +76,8 @@ pub(crate) struct VirtualKeyShape {
 pub(crate) async fn workspaces(
     State(api): State<ApiState>,
     caller: Caller,
-    uri: Uri,
 ) -> Result<Json<List<WorkspaceShape>>, ApiError> {
-    caller.require(Permission::KeysList)?;
-    let parameters = parameters(&uri)?;
+    let parameters = caller.require(Permission::KeysList, WORKSPACES)?;
     let paging = Paging::read(&parameters)?;
     let statuses = parameters.list("status")?;
     if let Some(status) = statuses.iter().flatten().find(|status| !["active", "archived"].contains(&status.as_str())) {
@@ -89,7 +85,7 @@ pub(crate) async fn workspaces(
     }
     // All workspaces of the registry are active.
     let has_active = statuses.is_none_or(|statuses| statuses.iter().any(|status| status == "active"));
-    let own = workspace_of(&caller.grant);
+    let own = caller.grant.workspace();
     let may_see = |slug: &str| own.map_or(caller.sees_everything(), |own| own == slug);
     let snapshot = api.access.registry().map(crate::registry::Registry::snapshot);
     let entries = snapshot.iter().flat_map(|snapshot| &snapshot.workspaces);
@@ -125,12 +121,10 @@ fn workspace(slug: &str, name: &str, metadata: BTreeMap<String, String>) -> Work
 pub(crate) async fn virtual_keys(
     State(api): State<ApiState>,
     caller: Caller,
-    uri: Uri,
 ) -> Result<Json<List<VirtualKeyShape>>, ApiError> {
-    caller.require(Permission::KeysList)?;
-    let parameters = parameters(&uri)?;
+    let parameters = caller.require(Permission::KeysList, VIRTUAL_KEYS)?;
     let paging = Paging::read(&parameters)?;
-    let own = workspace_of(&caller.grant);
+    let own = caller.grant.workspace();
     let wanted = own.or_else(|| parameters.get("workspace_id"));
     if own.is_none() && !caller.sees_everything() {
         return Ok(Json(List::new(0, Vec::new())));
@@ -155,9 +149,4 @@ pub(crate) async fn virtual_keys(
         })
         .collect();
     Ok(Json(List::new(found.len() as u64, paging.of(found))))
-}
-
-fn parameters(uri: &Uri) -> Result<Parameters, ApiError> {
-    const FILTERS: &[&str] = &["name", "exact_name", "status", "workspace_id"];
-    Parameters::parse(uri.query().unwrap_or_default(), &[PAGING, FILTERS])
 }

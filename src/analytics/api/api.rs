@@ -22,8 +22,9 @@ use super::{
     Access,
     api_error::ApiError,
     exports::Exports,
+    links::Links,
+    restrictions::Restrictions,
     routes::routes,
-    signer::Signer,
     state::{ApiState, Shared},
 };
 
@@ -49,9 +50,9 @@ const HEADERS: &[(HeaderName, &str)] = &[
 /// let access = RegistryAccess::new(Registry::from_toml("")?).admin_key("a long random text");
 /// let app: axum::Router = Api::new(Analytics::new(MemoryStore::new()), access)
 ///     .public_url("https://gateway.example.com/tagging/v1")
-///     .deny_export_fields(["request_url", "metadata._user"])
+///     .deny_export_fields(["request_url", "metadata._user"])?
 ///     .into_router();
-/// # Ok::<(), tower_tagging::ConfigError>(())
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[must_use = "the API serves nothing until it becomes a router"]
 pub struct Api {
@@ -70,10 +71,10 @@ impl Api {
             access: Arc::new(access),
             shared: Shared {
                 public_url: None,
-                denied_fields: std::collections::BTreeSet::new(),
+                restrictions: Restrictions::default(),
                 zone: "UTC".to_owned(),
                 exports: Exports::default(),
-                signer: Signer::new(),
+                links: Links::default(),
                 #[cfg(feature = "llm")]
                 usage: UsageTap::new().trust_request(),
             },
@@ -95,9 +96,17 @@ impl Api {
     /// A field is one of `requested_data`, which stands for all columns with its values, or a column of
     /// [`SCHEMA`](crate::store::SCHEMA), which only `GET /export` and `GET /focus` have. Requests for denied fields are
     /// answered with 403. Denied tags are left out of all columns with tags.
-    pub fn deny_export_fields<T: Into<String>>(mut self, fields: impl IntoIterator<Item = T>) -> Self {
-        self.shared.denied_fields.extend(fields.into_iter().map(Into::into));
-        self
+    ///
+    /// # Errors
+    /// Returns [`QueryError::Invalid`] with the valid names if a field is unknown.
+    pub fn deny_export_fields<T: Into<String>>(
+        mut self,
+        fields: impl IntoIterator<Item = T>,
+    ) -> Result<Self, QueryError> {
+        for field in fields {
+            self.shared.restrictions.deny(field.into())?;
+        }
+        Ok(self)
     }
 
     /// Sets the IANA time zone of the days of requests that do not name one, such as `Europe/Berlin`. The default is UTC.

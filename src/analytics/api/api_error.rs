@@ -6,10 +6,7 @@ use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::{
-    analytics::{QueryError, focus::FocusError},
-    registry::Permission,
-};
+use crate::analytics::{QueryError, focus::FocusError};
 
 use super::Denied;
 
@@ -58,11 +55,6 @@ impl ApiError {
     /// The caller may not do this.
     pub(crate) fn forbidden(message: impl Into<String>) -> Self {
         Self::new(StatusCode::FORBIDDEN, "AB03", message)
-    }
-
-    /// The caller lacks a permission.
-    pub(crate) fn lacks(permission: Permission) -> Self {
-        Self::forbidden(format!("the API key does not have the permission {permission}"))
     }
 
     /// The state of the thing does not allow this.

@@ -3,26 +3,29 @@ use http::request::Parts;
 
 use crate::{analytics::Grant, registry::Permission};
 
-use super::{api_error::ApiError, state::ApiState};
+use super::{api_error::ApiError, parameter::Accepted, parameters::Parameters, state::ApiState};
 
 /// The caller of a request.
 #[derive(Clone, Debug)]
 pub(crate) struct Caller {
     pub(crate) grant: Grant,
+    /// The query string.
+    query: String,
 }
 
 impl Caller {
-    /// Checks a permission.
+    /// Checks a permission, and reads the parameters of the request.
     ///
     /// # Errors
-    /// Returns the status 403 if the caller does not have it.
-    pub(crate) fn require(&self, permission: Permission) -> Result<(), ApiError> {
-        if self.grant.allows(permission) { Ok(()) } else { Err(ApiError::lacks(permission)) }
+    /// Returns the status 403 if the caller does not have the permission, and then 400 if a parameter is not accepted.
+    pub(crate) fn require(&self, permission: Permission, accepted: Accepted) -> Result<Parameters, ApiError> {
+        self.grant.require(permission)?;
+        Parameters::parse(&self.query, accepted)
     }
 
     /// Returns `true` if the caller sees all requests.
     pub(crate) fn sees_everything(&self) -> bool {
-        self.grant.filters().is_empty()
+        self.grant.covers_everything()
     }
 }
 
@@ -30,6 +33,6 @@ impl FromRequestParts<ApiState> for Caller {
     type Rejection = ApiError;
 
     async fn from_request_parts(head: &mut Parts, api: &ApiState) -> Result<Self, ApiError> {
-        Ok(Self { grant: api.access.grant(head)? })
+        Ok(Self { grant: api.access.grant(head)?, query: head.uri.query().unwrap_or_default().to_owned() })
     }
 }

@@ -1,5 +1,7 @@
 //! Amounts of money in cents, as in Portkey's API.
 
+use crate::store::Totals;
+
 /// The nano-dollars of a cent.
 const NANOS_PER_CENT: f64 = 1e7;
 
@@ -9,10 +11,20 @@ pub(super) fn cents(nanos: u64) -> f64 {
     nanos as f64 / NANOS_PER_CENT
 }
 
-/// Divides nano-dollars by a number of calls. `None` without calls.
+/// Returns the known cost. `None` if no cost of the LLM calls is known.
+pub(super) fn known_cents(totals: &Totals) -> Option<f64> {
+    (known_calls(totals) > 0 || totals.unpriced == 0).then(|| cents(totals.cost_nanos))
+}
+
+/// Returns the known cost per LLM call whose cost is known. `None` without such calls.
 #[allow(clippy::cast_precision_loss, reason = "averages are not exact")]
-pub(super) fn cents_per(nanos: u64, calls: u64) -> Option<f64> {
-    (calls > 0).then(|| cents(nanos) / calls as f64)
+pub(super) fn average_cents(totals: &Totals) -> Option<f64> {
+    let calls = known_calls(totals);
+    (calls > 0).then(|| cents(totals.cost_nanos) / calls as f64)
+}
+
+fn known_calls(totals: &Totals) -> u64 {
+    totals.priced.saturating_add(totals.partially_priced)
 }
 
 /// Returns the smallest whole number of nano-dollars that is not less than an amount in cents.
@@ -53,6 +65,5 @@ mod tests {
         assert_eq!((nanos_from(0.07), nanos_up_to(0.07)), (700_000, 700_000));
         assert_eq!((nanos_from(0.000_000_15), nanos_up_to(0.000_000_15)), (2, 1));
         assert_eq!(nanos_up_to(-1.0), 0);
-        assert_eq!((cents_per(3, 0), cents_per(20_000_000, 4)), (None, Some(0.5)));
     }
 }

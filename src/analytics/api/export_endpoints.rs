@@ -1,16 +1,22 @@
-use std::time::{Duration, SystemTime};
+use std::{sync::Arc, time::SystemTime};
 
 use axum::{
     Json,
     extract::{OriginalUri, Path, State},
     response::{IntoResponse, Response},
 };
-use http::{HeaderValue, Uri, header};
+use http::{HeaderMap, HeaderValue, Uri, header, request::Parts};
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::{analytics::Grant, registry::Permission};
+use crate::{
+    analytics::{
+        ExportFormat, Grant,
+        export::{COUNT, DIGEST},
+    },
+    registry::Permission,
+};
 
 use super::{
     api_error::ApiError,
@@ -20,13 +26,11 @@ use super::{
     export_job::{ExportShape, ExportState},
     json_body::JsonBody,
     list::List,
-    paging::{PAGING, Paging},
+    paging::Paging,
+    parameter::{EXPORTS, LINK, NONE},
     parameters::Parameters,
     state::ApiState,
 };
-
-/// How long a link to a file is valid.
-const LINK_LIFE: Duration = Duration::from_secs(600);
 
 /// An export that was created or changed.
 #[derive(Debug, Serialize, ToSchema)]
@@ -49,7 +53,7 @@ pub(crate) struct ExportMessage {
 /// The link to the file of an export.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ExportLink {
-    /// It is valid for ten minutes, without a key.
+    /// It is valid for ten minutes, without a key, as long as the key of the caller is.
     signed_url: String,
 }
 
@@ -70,7 +74,7 @@ pub(crate) struct ExportSettings {
 }
 
 fn exporter(caller: Caller) -> Result<Grant, ApiError> {
-    caller.require(Permission::LogsExport)?;
+    caller.require(Permission::LogsExport, NONE)?;
     Ok(caller.grant)
 }
 
@@ -83,24 +87,17 @@ pub(crate) async fn create(
     let grant = exporter(caller)?;
     let definition = form.define(&api, &grant, None).await?;
     let job = api.shared.exports.create(grant, definition)?;
-    Ok(Json(ExportSaved { id: job.id.to_string(), total: job.total_records, object: "export" }))
+    Ok(Json(ExportSaved { id: job.id.to_string(), total: job.content.map(|content| content.rows), object: "export" }))
 }
 
 /// Answers `GET /logs/exports`.
-pub(crate) async fn list(
-    State(api): State<ApiState>,
-    caller: Caller,
-    uri: Uri,
-) -> Result<Json<List<ExportShape>>, ApiError> {
-    let grant = exporter(caller)?;
-    let parameters = Parameters::parse(uri.query().unwrap_or_default(), &[PAGING, &["workspace_id"]])?;
+pub(crate) async fn list(State(api): State<ApiState>, caller: Caller) -> Result<Json<List<ExportShape>>, ApiError> {
+    let parameters = caller.require(Permission::LogsExport, EXPORTS)?;
+    let grant = caller.grant;
     let paging = Paging::read(&parameters)?;
-    let mut jobs = api.shared.exports.list(&grant);
-    if let Some(slug) = parameters.get("workspace_id").filter(|_| grant.filters().is_empty()) {
-        jobs.retain(|job| job.definition.workspace.as_deref() == Some(slug));
-    }
-    let total = jobs.len() as u64;
-    Ok(Json(List::new(total, paging.of(jobs.iter().map(super::export_job::ExportJob::shape)))))
+    let workspace = parameters.get("workspace_id").filter(|_| grant.filters().is_empty());
+    let (total, jobs) = api.shared.exports.list(&grant, workspace, paging);
+    Ok(Json(List::new(total, jobs)))
 }
 
 /// Answers `GET /logs/exports/{id}`.
@@ -124,8 +121,10 @@ pub(crate) async fn update(
     let job = api.shared.exports.get(&id, &grant)?;
     let definition = form.define(&api, &job.grant, Some(&job.definition)).await?;
     let draft = [ExportState::Draft];
-    let job = api.shared.exports.change(job.id, &draft, ExportState::Draft, |job| job.definition = definition)?;
-    Ok(Json(ExportSaved { id: job.id.to_string(), total: job.total_records, object: "export" }))
+    let job = api.shared.exports.change(job.id, &draft, ExportState::Draft, |job| {
+        job.definition = Arc::new(definition);
+    })?;
+    Ok(Json(ExportSaved { id: job.id.to_string(), total: job.content.map(|content| content.rows), object: "export" }))
 }
 
 /// Answers `POST /logs/exports/{id}/start`.
@@ -138,8 +137,11 @@ pub(crate) async fn start(
     let exports = api.shared.exports.clone();
     let id = exports.get(&id, &grant)?.id;
     let from = [ExportState::Draft, ExportState::Failed, ExportState::Stopped];
-    let job = exports.change(id, &from, ExportState::InProgress, |job| job.total_records = None)?;
-    tokio::spawn(export_file::run(api.analytics, exports, job));
+    let job = exports.change(id, &from, ExportState::InProgress, |job| {
+        job.as_of = Some(SystemTime::now());
+        job.content = None;
+    })?;
+    tokio::spawn(export_file::run(api, job));
     Ok(Json(ExportMessage { message: "Export started", object: "export" }))
 }
 
@@ -162,41 +164,44 @@ pub(crate) async fn download(
     caller: Caller,
     Path(id): Path<String>,
     OriginalUri(uri): OriginalUri,
+    head: Parts,
 ) -> Result<Json<ExportLink>, ApiError> {
     let grant = exporter(caller)?;
     let job = api.shared.exports.get(&id, &grant)?;
     if job.state != ExportState::Success {
         return Err(ApiError::conflict(format!("the export is {:?}: expected Success", job.state)));
     }
-    let until = seconds(SystemTime::now() + LINK_LIFE);
-    let signature = api.shared.signer.sign(job.id, until);
-    let signature = signature.ok_or_else(|| ApiError::server("the link could not be signed"))?;
+    let token = api.shared.links.create(job.id, api.access.credentials(&head), SystemTime::now());
+    let token = token.ok_or_else(|| ApiError::server("the link could not be created"))?;
     let base = match &api.shared.public_url {
         Some(url) => format!("{url}/logs/exports/{}", job.id),
         // Without an external address, the link has only a path.
         None => uri.path().trim_end_matches("/download").to_owned(),
     };
-    Ok(Json(ExportLink { signed_url: format!("{base}/file?expires={until}&token={signature}") }))
+    Ok(Json(ExportLink { signed_url: format!("{base}/file?token={token}") }))
 }
 
-/// Answers `GET /logs/exports/{id}/file`, without a key.
+/// Answers `GET /logs/exports/{id}/file`, without a key. The key with which the link was created must still be valid.
 pub(crate) async fn file(State(api): State<ApiState>, Path(id): Path<String>, uri: Uri) -> Result<Response, ApiError> {
-    let parameters = Parameters::parse(uri.query().unwrap_or_default(), &[&["expires", "token"]])?;
-    let until = parameters.count("expires")?.unwrap_or(0);
-    let token = parameters.get("token").unwrap_or_default();
-    let id = id.parse::<Uuid>().ok().filter(|id| api.shared.signer.verifies(*id, until, token));
-    let id = id.filter(|_| seconds(SystemTime::now()) < until);
-    let id = id.ok_or_else(|| ApiError::forbidden("the link is not valid, or has expired"))?;
-    let job = api.shared.exports.job(id).filter(|job| job.state == ExportState::Success);
+    let invalid = || ApiError::forbidden("the link is not valid, or has expired");
+    let parameters = Parameters::parse(uri.query().unwrap_or_default(), LINK)?;
+    let link = parameters.get("token").and_then(|token| api.shared.links.get(token, SystemTime::now()));
+    let link = link.filter(|link| id.parse::<Uuid>() == Ok(link.job)).ok_or_else(invalid)?;
+    let grant = link.credentials.map(|head| api.access.grant(&head)).transpose().map_err(|_| invalid())?;
+    let job = api.shared.exports.job(link.job).filter(|job| job.state == ExportState::Success);
     let job = job.ok_or_else(|| ApiError::not_found("export not found"))?;
-    let name = format!("attachment; filename=\"logs-{id}.jsonl\"");
-    let mut response = export_file::body(&api, job).into_response();
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/jsonl"));
-    if let Ok(name) = HeaderValue::from_str(&name) {
-        headers.insert(header::CONTENT_DISPOSITION, name);
+    if grant.is_some_and(|grant| !grant.allows(Permission::LogsExport) || !job.is_visible_to(&grant)) {
+        return Err(invalid());
     }
-    Ok(response)
+    let name = format!("attachment; filename=\"logs-{}.jsonl\"", job.id);
+    let mut headers = HeaderMap::new();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(ExportFormat::Jsonl.media_type()));
+    headers.extend(HeaderValue::from_str(&name).map(|name| (header::CONTENT_DISPOSITION, name)));
+    if let Some(content) = &job.content {
+        headers.insert(COUNT, content.rows.into());
+        headers.extend(HeaderValue::from_str(&format!("sha256={}", content.sha256)).map(|digest| (DIGEST, digest)));
+    }
+    Ok((headers, export_file::body(api, job)).into_response())
 }
 
 /// Answers `GET /logs/exports/restrictions`.
@@ -205,10 +210,6 @@ pub(crate) async fn restrictions(
     caller: Caller,
 ) -> Result<Json<ExportRestrictions>, ApiError> {
     exporter(caller)?;
-    let denied_fields = api.shared.denied_fields.iter().cloned().collect();
+    let denied_fields = api.shared.restrictions.names().map(str::to_owned).collect();
     Ok(Json(ExportRestrictions { export_settings: ExportSettings { denied_fields }, object: "export-restrictions" }))
-}
-
-fn seconds(time: SystemTime) -> u64 {
-    time.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |duration| duration.as_secs())
 }

@@ -6,32 +6,8 @@ use super::{
     api_error::ApiError,
     cents::cents,
     log_shape::{shown_trace_id, time_text, total_units, url},
-    restrictions::Restrictions,
+    restrictions::{FIELDS, Restrictions},
 };
-
-/// The fields that an export can contain.
-pub(crate) const FIELDS: &[&str] = &[
-    "id",
-    "trace_id",
-    "created_at",
-    "request",
-    "response",
-    "is_success",
-    "ai_org",
-    "ai_model",
-    "req_units",
-    "res_units",
-    "total_units",
-    "request_url",
-    "cost",
-    "cost_currency",
-    "response_time",
-    "response_status_code",
-    "mode",
-    "config",
-    "prompt_slug",
-    "metadata",
-];
 
 /// Returns the fields that a request names, or all that are allowed.
 ///
@@ -39,14 +15,14 @@ pub(crate) const FIELDS: &[&str] = &[
 /// Returns an error if a field does not exist, or shows something that is denied.
 pub(crate) fn requested(names: Option<Vec<String>>, denied: &Restrictions) -> Result<Vec<&'static str>, ApiError> {
     let Some(names) = names.filter(|names| !names.is_empty()) else {
-        return Ok(FIELDS.iter().copied().filter(|field| !denied.denies_field(field)).collect());
+        return Ok(names_of_fields().filter(|field| !denied.denies_field(field)).collect());
     };
     let field = |name: &String| {
-        let field = FIELDS.iter().copied().find(|field| field == name);
+        let field = names_of_fields().find(|field| field == name);
         let field = field.ok_or_else(|| {
             ApiError::invalid(format!(
                 "unknown field {name:?} in requested_data: expected some of {}",
-                FIELDS.join(", ")
+                names_of_fields().collect::<Vec<_>>().join(", ")
             ))
         })?;
         if denied.denies_field(field) {
@@ -63,6 +39,10 @@ pub(crate) fn requested(names: Option<Vec<String>>, denied: &Restrictions) -> Re
         }
     }
     Ok(fields)
+}
+
+fn names_of_fields() -> impl Iterator<Item = &'static str> {
+    FIELDS.iter().map(|(name, _)| *name)
 }
 
 /// Returns a line of an export. Denied tags are left out. Unknown values are `null`.
@@ -93,7 +73,7 @@ fn value(row: &EventRow, field: &str, denied: &Restrictions) -> Value {
         "response_time" => json!(row.response_time_ms),
         "response_status_code" => json!(row.status_code),
         "metadata" => {
-            let allowed = row.raw_metadata.iter().filter(|(key, _)| !denied.denies_key(key));
+            let allowed = row.raw_metadata.iter().filter(|(key, _)| !denied.denied().has_key(key));
             Value::Object(allowed.map(|(key, value)| (key.to_owned(), json!(value))).collect::<Map<_, _>>())
         }
         // There are no modes, configs, and prompts.

@@ -1,4 +1,4 @@
-use std::time::SystemTime;
+use std::{sync::Arc, time::SystemTime};
 
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -18,9 +18,12 @@ pub(crate) struct ExportJob {
     pub(crate) id: Uuid,
     /// The grant of the creator. The file contains only rows that it covers.
     pub(crate) grant: Grant,
-    pub(crate) definition: ExportDefinition,
+    pub(crate) definition: Arc<ExportDefinition>,
     pub(crate) state: ExportState,
-    pub(crate) total_records: Option<u64>,
+    /// The time at which the job was started. The file has only requests that had ended by then.
+    pub(crate) as_of: Option<SystemTime>,
+    /// The content of the file, once it is known.
+    pub(crate) content: Option<ExportContent>,
     pub(crate) created_at: SystemTime,
     pub(crate) last_updated_at: SystemTime,
 }
@@ -39,6 +42,14 @@ pub(crate) struct ExportDefinition {
     pub(crate) workspace: Option<String>,
 }
 
+/// The content of the file of an export.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ExportContent {
+    pub(crate) rows: u64,
+    /// The SHA-256 in lowercase hex digits.
+    pub(crate) sha256: String,
+}
+
 /// The state of an export.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
@@ -48,6 +59,7 @@ pub(crate) enum ExportState {
     InProgress,
     /// The file can be downloaded.
     Success,
+    /// It could not be read, or its requests have changed since it was started.
     Failed,
     /// It was cancelled.
     Stopped,
@@ -100,7 +112,7 @@ impl ExportJob {
             created_by: None,
             organisation_id: None,
             workspace_id: definition.workspace.clone(),
-            total_records: self.total_records,
+            total_records: self.content.as_ref().map(|content| content.rows),
             object: "export",
         }
     }

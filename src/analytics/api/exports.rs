@@ -10,13 +10,14 @@ use crate::{analytics::Grant, sync::lock};
 
 use super::{
     api_error::ApiError,
-    export_job::{ExportDefinition, ExportJob, ExportState},
+    export_job::{ExportDefinition, ExportJob, ExportShape, ExportState},
+    paging::Paging,
 };
 
 /// The largest number of jobs of callers with the same grant. A new one replaces the oldest.
 const MAX_PER_GRANT: usize = 100;
 /// The largest number of all jobs.
-const MAX_JOBS: usize = 10_000;
+const MAX_JOBS: usize = 1_000;
 /// The largest number of jobs in progress.
 const MAX_RUNNING: usize = 8;
 
@@ -47,9 +48,10 @@ impl Exports {
         let job = ExportJob {
             id: Uuid::now_v7(),
             grant,
-            definition,
+            definition: Arc::new(definition),
             state: ExportState::Draft,
-            total_records: None,
+            as_of: None,
+            content: None,
             created_at: now,
             last_updated_at: now,
         };
@@ -57,9 +59,15 @@ impl Exports {
         Ok(job)
     }
 
-    /// Returns the jobs that a caller may see, the newest first.
-    pub(crate) fn list(&self, grant: &Grant) -> Vec<ExportJob> {
-        lock(&self.jobs).values().rev().filter(|job| job.is_visible_to(grant)).cloned().collect()
+    /// Returns a page of the jobs that a caller may see, the newest first, and the number of jobs on all pages.
+    pub(crate) fn list(&self, grant: &Grant, workspace: Option<&str>, page: Paging) -> (u64, Vec<ExportShape>) {
+        let jobs = lock(&self.jobs);
+        let is_listed = |job: &&ExportJob| {
+            let is_wanted = workspace.is_none_or(|slug| job.definition.workspace.as_deref() == Some(slug));
+            is_wanted && job.is_visible_to(grant)
+        };
+        let listed: Vec<&ExportJob> = jobs.values().rev().filter(is_listed).collect();
+        (listed.len() as u64, page.of(listed).into_iter().map(ExportJob::shape).collect())
     }
 
     /// Returns a job that a caller may see.

@@ -11,9 +11,7 @@ use uuid::Uuid;
 
 use crate::{Metadata, metadata::Limits, registry::Permission, store::Feedback};
 
-use super::{
-    api_error::ApiError, caller::Caller, json_body::JsonBody, one_or_many, selection::workspace_of, state::ApiState,
-};
+use super::{api_error::ApiError, caller::Caller, json_body::JsonBody, one_or_many, parameter::NONE, state::ApiState};
 
 /// The largest number of feedback entries of a request.
 const MAX_ENTRIES: usize = 100;
@@ -62,19 +60,19 @@ pub(crate) async fn create(
     caller: Caller,
     JsonBody(body): JsonBody<Value>,
 ) -> Result<Json<FeedbackSaved>, ApiError> {
-    let workspace = writer(&caller)?;
+    caller.require(Permission::LogsWrite, NONE)?;
     let forms = one_or_many::read::<FeedbackForm>(body, "feedback", MAX_ENTRIES)?;
     let created = forms.into_iter().map(|form| {
         let id = trace_id(form.trace_id.as_deref())?.to_owned();
         let mut feedback = Feedback::new(id, value(form.value.as_ref())?, SystemTime::now());
         form.change(&mut feedback)?;
-        feedback.workspace.clone_from(&workspace);
+        feedback.workspace = caller.grant.workspace().map(Into::into);
         Ok(feedback)
     });
     let created: Vec<Feedback> = created.collect::<Result<_, ApiError>>()?;
     let ids: Vec<Uuid> = created.iter().map(|feedback| feedback.id).collect();
     for feedback in created {
-        api.analytics.put_feedback(feedback).await?;
+        api.analytics.put_feedback(feedback, &caller.grant).await?;
     }
     Ok(Json(FeedbackSaved::new(ids)))
 }
@@ -85,10 +83,10 @@ pub(crate) async fn update(
     caller: Caller,
     JsonBody(form): JsonBody<FeedbackForm>,
 ) -> Result<Json<FeedbackSaved>, ApiError> {
-    let workspace = writer(&caller)?;
+    caller.require(Permission::LogsWrite, NONE)?;
     let id = form.feedback_id.clone();
     let id = id.ok_or_else(|| ApiError::invalid("feedback_id is missing: expected the id of feedback to change"))?;
-    change(&api, &caller, workspace.as_deref(), &id, form).await
+    change(&api, &caller, &id, form).await
 }
 
 /// Answers `PUT /feedback/{id}`.
@@ -98,41 +96,28 @@ pub(crate) async fn update_by_id(
     Path(id): Path<String>,
     JsonBody(form): JsonBody<FeedbackForm>,
 ) -> Result<Json<FeedbackSaved>, ApiError> {
-    let workspace = writer(&caller)?;
-    change(&api, &caller, workspace.as_deref(), &id, form).await
+    caller.require(Permission::LogsWrite, NONE)?;
+    change(&api, &caller, &id, form).await
 }
 
 async fn change(
     api: &ApiState,
     caller: &Caller,
-    workspace: Option<&str>,
     id: &str,
     form: FeedbackForm,
 ) -> Result<Json<FeedbackSaved>, ApiError> {
     let value = value(form.value.as_ref())?;
     let found = match id.parse::<Uuid>() {
-        Ok(id) => api.analytics.feedback(id).await?,
+        Ok(id) => api.analytics.feedback_by_id(id).await?,
         Err(_) => None,
     };
-    let is_own = |feedback: &Feedback| caller.sees_everything() || feedback.workspace.as_deref() == workspace;
-    let feedback = found.filter(is_own);
+    let feedback = found.filter(|feedback| caller.grant.covers_feedback(feedback));
     let mut feedback = feedback.ok_or_else(|| ApiError::not_found("feedback not found"))?;
     feedback.value = value;
     form.change(&mut feedback)?;
     let id = feedback.id;
-    api.analytics.put_feedback(feedback).await?;
+    api.analytics.put_feedback(feedback, &caller.grant).await?;
     Ok(Json(FeedbackSaved::new([id])))
-}
-
-/// Returns the workspace whose requests the caller may judge. `None` covers all workspaces.
-fn writer(caller: &Caller) -> Result<Option<String>, ApiError> {
-    caller.require(Permission::LogsWrite)?;
-    let workspace = workspace_of(&caller.grant).map(str::to_owned);
-    // Feedback without a workspace counts for all of them.
-    if workspace.is_none() && !caller.sees_everything() {
-        return Err(ApiError::forbidden("only keys of one workspace, or of the whole organization, may give feedback"));
-    }
-    Ok(workspace)
 }
 
 fn trace_id(text: Option<&str>) -> Result<&str, ApiError> {

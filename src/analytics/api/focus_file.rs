@@ -13,46 +13,56 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::{
     analytics::{
-        Analytics, ExportFormat, Grant, RowQuery, TimeRange,
-        focus::{FocusError, FocusExport},
+        ExportFormat, TimeRange,
+        focus::{FocusArchive, FocusError, FocusExport, FocusFile},
+        row_pages::RowPages,
     },
     registry::Permission,
 };
 
 use super::{
-    api_error::ApiError,
-    parameters::Parameters,
-    restrictions::Restrictions,
-    selection::{SELECTION, tag},
-    state::ApiState,
-    view::View,
+    api_error::ApiError, parameter::FOCUS, parameters::Parameters, restrictions::Restrictions, selection::tag,
+    state::ApiState, view::View,
 };
 
-/// The parameters of `GET /focus`, in addition to those of [`SELECTION`].
-const FOCUS: &[&str] = &["account", "tags", "manifest"];
 const DAY: SignedDuration = SignedDuration::from_hours(24);
-/// The largest number of days of a file. Each of them is a query.
+/// The largest number of days of a file.
 const MAX_DAYS: i64 = 366;
 
-/// Answers `GET /focus`: the cost of whole UTC days as a FOCUS file, or its manifest.
+/// Answers `GET /focus`: the cost of whole UTC days as a FOCUS file, its manifest, or an archive of both.
 pub(crate) async fn focus(State(api): State<ApiState>, mut head: Parts) -> Result<Response, ApiError> {
-    let view = View::with_parameters(&mut head, &api, Permission::LogsExport, &[SELECTION, FOCUS]).await?;
-    let export = define(&view.parameters, &Restrictions::of(&api.shared.denied_fields))?;
+    let view = View::read(&mut head, &api, Permission::LogsExport, FOCUS).await?;
+    let export = define(&view.parameters, &api.shared.restrictions)?;
     let query = view.row_query();
     check_days(&query.range)?;
     if view.parameters.word("manifest", &["true", "false"])? == Some("true") {
         let manifest = export.write(&api.analytics, &query, &view.grant, io::sink()).await?;
         return Ok(Json(manifest).into_response());
     }
-    let next = Some(query.range.from());
-    let days = Days { export, analytics: api.analytics, grant: view.grant, query, next };
-    let content = stream::try_unfold(days, Days::next).inspect_err(|error| {
+    let is_archive = view.parameters.word("archive", &["true", "false"])? == Some("true");
+    let archive = is_archive.then(FocusArchive::new);
+    let mut download = Download {
+        file: export.start(&query.range)?,
+        pages: RowPages::new(&api.analytics, &query, &view.grant, Permission::LogsExport),
+        archive,
+    };
+    if let Some(archive) = &mut download.archive {
+        archive.start("focus.csv")?;
+    }
+    let next = async |download: Option<Download>| match download {
+        Some(download) => download.next().await.map(Some),
+        None => Ok(None),
+    };
+    // The status is already sent when a page fails, so the client sees an incomplete body.
+    let content = stream::try_unfold(Some(download), next).inspect_err(|error| {
         tracing::warn!(%error, "a FOCUS export failed");
     });
-    let headers = [
-        (header::CONTENT_TYPE, ExportFormat::Csv.media_type()),
-        (header::CONTENT_DISPOSITION, "attachment; filename=\"focus.csv\""),
-    ];
+    let (media_type, disposition) = if is_archive {
+        ("application/zip", "attachment; filename=\"focus.zip\"")
+    } else {
+        (ExportFormat::Csv.media_type(), "attachment; filename=\"focus.csv\"")
+    };
+    let headers = [(header::CONTENT_TYPE, media_type), (header::CONTENT_DISPOSITION, disposition)];
     Ok((headers, Body::from_stream(content)).into_response())
 }
 
@@ -85,37 +95,34 @@ fn check_days(range: &TimeRange) -> Result<(), ApiError> {
     Ok(())
 }
 
-/// The days of a file, which are written one by one, so that memory is bounded by the rows of a day.
-struct Days {
-    export: FocusExport,
-    analytics: Analytics,
-    grant: Grant,
-    query: RowQuery,
-    /// The start of the next day. `None` after the last one.
-    next: Option<Timestamp>,
+/// A file that is read while it is sent.
+struct Download {
+    file: FocusFile,
+    pages: RowPages,
+    /// The archive that contains the file and its manifest. `None` for the file alone.
+    archive: Option<FocusArchive>,
 }
 
-impl Days {
-    /// Returns the rows of the next day that has some, with the header on the first day.
-    async fn next(mut self) -> Result<Option<(Bytes, Self)>, FocusError> {
-        while let Some(from) = self.next {
-            let range = &self.query.range;
-            let is_first = from == range.from();
-            let to = from.checked_add(DAY).unwrap_or(range.to()).min(range.to());
-            let mut query = self.query.clone();
-            query.range = range.cut(from, to);
-            self.next = (to < range.to()).then_some(to);
-            let mut content = Vec::new();
-            self.export.write(&self.analytics, &query, &self.grant, &mut content).await?;
-            let mut content = Bytes::from(content);
-            if !is_first {
-                let header = content.iter().position(|byte| *byte == b'\n').map_or(0, |end| end + 1);
-                content = content.split_off(header);
-            }
-            if !content.is_empty() {
-                return Ok(Some((content, self)));
-            }
+impl Download {
+    /// Returns the next bytes, and the rest of the download. `None` after the last bytes.
+    async fn next(mut self) -> Result<(Bytes, Option<Self>), FocusError> {
+        let Some(rows) = self.pages.next().await? else { return Ok((self.finish()?, None)) };
+        rows.iter().try_for_each(|row| self.file.add(row))?;
+        let mut bytes = self.file.take()?;
+        if let Some(archive) = &mut self.archive {
+            archive.write(&bytes)?;
+            bytes = archive.take().into();
         }
-        Ok(None)
+        Ok((bytes, Some(self)))
+    }
+
+    /// Returns the last bytes.
+    fn finish(self) -> Result<Bytes, FocusError> {
+        let (bytes, manifest) = self.file.finish()?;
+        let Some(mut archive) = self.archive else { return Ok(bytes) };
+        archive.write(&bytes)?;
+        archive.start("manifest.json")?;
+        archive.write(&serde_json::to_vec_pretty(&manifest).map_err(io::Error::other)?)?;
+        Ok(archive.finish()?.into())
     }
 }

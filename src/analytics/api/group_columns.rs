@@ -2,7 +2,7 @@ use serde_json::{Map, Value, json};
 
 use crate::analytics::{Amount, Cell, Measure};
 
-use super::{api_error::ApiError, cents::cents, parameters::Parameters};
+use super::{api_error::ApiError, cents::known_cents, parameters::Parameters};
 
 /// A column of a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,12 +70,12 @@ impl Column {
         Self::ALL.iter().copied().find(|column| column.name == name)
     }
 
-    /// Reads the columns that a request names, in addition to the number of requests.
+    /// Reads the columns that a request names, in addition to those that the endpoint always has.
     ///
     /// # Errors
-    /// Returns an error if there is no column with a name.
-    pub(crate) fn read(parameters: &Parameters) -> Result<Vec<Self>, ApiError> {
-        let mut columns = vec![Self::REQUESTS];
+    /// Returns an error if a name is not that of a column.
+    pub(crate) fn read(always: &[Self], parameters: &Parameters) -> Result<Vec<Self>, ApiError> {
+        let mut columns = always.to_vec();
         for name in parameters.list("columns")?.unwrap_or_default() {
             let column = Self::from_name(&name).ok_or_else(|| {
                 let names: Vec<&str> = Self::ALL.iter().map(|column| column.name).collect();
@@ -114,7 +114,7 @@ impl Column {
         let amount = cell.values.get(at).copied().flatten();
         let value = match (self.source, amount) {
             (Source::CacheHitRate, _) => json!(0),
-            (Source::Cost, _) => json!(cents(cell.totals.cost_nanos)),
+            (Source::Cost, _) => json!(known_cents(&cell.totals)),
             (_, Some(Amount::Count(count))) => json!(count),
             (_, Some(Amount::Time(time))) => json!(time.to_string()),
             (_, amount) => json!(amount.map(Amount::as_f64)),

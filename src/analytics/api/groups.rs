@@ -1,12 +1,9 @@
-use axum::{
-    Json,
-    extract::{FromRequestParts, Path, State},
-};
+use axum::extract::{FromRequestParts, Path};
 use http::request::Parts;
 use serde_json::{Map, Value, json};
 
 use crate::{
-    analytics::{Answer, Filter, Group, Order, Query},
+    analytics::{Answer, Basis, Filter, Group, Order, Query},
     registry::Permission,
     row::{Dimension, Field},
 };
@@ -16,12 +13,25 @@ use super::{
     group_columns::Column,
     list::List,
     paging::Paging,
+    parameter::GROUPS,
     selection::{USER_KEY, tag},
     state::ApiState,
     view::View,
+    with_basis::WithBasis,
 };
 
-type Groups = Result<Json<List<Map<String, Value>>>, ApiError>;
+type Groups = Result<WithBasis<List<Map<String, Value>>>, ApiError>;
+
+/// The caller of `GET /analytics/groups/…`, with `analytics.view`.
+pub(crate) struct GroupView(View);
+
+impl FromRequestParts<ApiState> for GroupView {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(head: &mut Parts, api: &ApiState) -> Result<Self, ApiError> {
+        View::read(head, api, Permission::AnalyticsView, GROUPS).await.map(Self)
+    }
+}
 
 /// The caller of `GET /logs/groups/…`, with `logs.view`.
 pub(crate) struct LogView(View);
@@ -30,19 +40,19 @@ impl FromRequestParts<ApiState> for LogView {
     type Rejection = ApiError;
 
     async fn from_request_parts(head: &mut Parts, api: &ApiState) -> Result<Self, ApiError> {
-        View::read(head, api, Permission::LogsView).await.map(Self)
+        View::read(head, api, Permission::LogsView, GROUPS).await.map(Self)
     }
 }
 
-pub(crate) async fn users(view: View) -> Groups {
+pub(crate) async fn users(GroupView(view): GroupView) -> Groups {
     list(&view, Dimension::tag(USER_KEY), "user", &[Column::REQUESTS, Column::COST]).await
 }
 
-pub(crate) async fn ai_models(view: View) -> Groups {
+pub(crate) async fn ai_models(GroupView(view): GroupView) -> Groups {
     list(&view, Field::Model.into(), "ai_model", &[Column::REQUESTS]).await
 }
 
-pub(crate) async fn metadata(view: View, Path(key): Path<String>) -> Groups {
+pub(crate) async fn metadata(GroupView(view): GroupView, Path(key): Path<String>) -> Groups {
     let columns = [
         Column::REQUESTS,
         Column::COST,
@@ -54,11 +64,11 @@ pub(crate) async fn metadata(view: View, Path(key): Path<String>) -> Groups {
     list(&view, tag(&key)?, "metadata_value", &columns).await
 }
 
-pub(crate) async fn by(view: View, Path(name): Path<String>) -> Groups {
+pub(crate) async fn by(GroupView(view): GroupView, Path(name): Path<String>) -> Groups {
     by_name(&view, &name).await
 }
 
-pub(crate) async fn of_logs(State(_): State<ApiState>, LogView(view): LogView, Path(name): Path<String>) -> Groups {
+pub(crate) async fn of_logs(LogView(view): LogView, Path(name): Path<String>) -> Groups {
     by_name(&view, &name).await
 }
 
@@ -81,22 +91,40 @@ async fn by_name(view: &View, name: &str) -> Groups {
         let names: Vec<&str> = DIMENSIONS.iter().map(|(name, ..)| *name).collect();
         return Err(ApiError::invalid(format!("cannot group by {name:?}: expected one of {}", names.join(", "))));
     };
-    let columns = Column::read(&view.parameters)?;
-    match field {
-        Some(field) => list(view, (*field).into(), member, &columns).await,
-        None => Ok(Json(List::new(0, Vec::new()))),
+    let always = [Column::REQUESTS];
+    if let Some(field) = field {
+        return list(view, (*field).into(), member, &always).await;
+    }
+    Form::read(view, &always)?;
+    Ok(WithBasis::exact(List::new(0, Vec::new())))
+}
+
+/// The columns, the order, and the page that a request asks for.
+struct Form {
+    columns: Vec<Column>,
+    order: Order,
+    /// The column that the order needs.
+    order_by: Option<Column>,
+    paging: Paging,
+}
+
+impl Form {
+    /// Reads the form. The list always has some columns.
+    fn read(view: &View, always: &[Column]) -> Result<Self, ApiError> {
+        let columns = Column::read(always, &view.parameters)?;
+        let (order, order_by) = order(view)?;
+        Ok(Self { columns, order, order_by, paging: Paging::read(&view.parameters)? })
     }
 }
 
 /// Lists the groups of a dimension. Requests without a value are in none.
-async fn list(view: &View, dimension: Dimension, member: &'static str, columns: &[Column]) -> Groups {
-    let paging = Paging::read(&view.parameters)?;
-    let (order, extra) = order(view)?;
+async fn list(view: &View, dimension: Dimension, member: &'static str, always: &[Column]) -> Groups {
+    let Form { columns, order, order_by, paging } = Form::read(view, always)?;
     let mut query = view.query().filter(Filter::Has(dimension.clone())).group_by(dimension);
-    for column in columns.iter().chain(&extra) {
+    for column in columns.iter().chain(&order_by) {
         query = query.measure(column.measure());
     }
-    let (total, groups) = page(view, query.order(order), paging).await?;
+    let (total, groups, basis) = page(view, query.order(order), paging).await?;
     let row = |group: &Group| {
         let mut row = Map::new();
         row.insert(member.to_owned(), member_value(member, group));
@@ -106,7 +134,7 @@ async fn list(view: &View, dimension: Dimension, member: &'static str, columns: 
         row.insert("object".to_owned(), json!("analytics-group"));
         row
     };
-    Ok(Json(List::new(total, groups.iter().map(row).collect())))
+    Ok(WithBasis::new(List::new(total, groups.iter().map(row).collect()), basis))
 }
 
 fn member_value(member: &str, group: &Group) -> Value {
@@ -128,8 +156,8 @@ fn order(view: &View) -> Result<(Order, Option<Column>), ApiError> {
     Ok((if is_ascending { Order::Ascending(measure) } else { Order::Descending(measure) }, by))
 }
 
-/// Returns the number of all groups, and those of a page.
-async fn page(view: &View, query: Query, paging: Paging) -> Result<(u64, Vec<Group>), ApiError> {
+/// Returns the number of all groups, those of a page, and their basis.
+async fn page(view: &View, query: Query, paging: Paging) -> Result<(u64, Vec<Group>, Basis), ApiError> {
     let mut groups = Vec::new();
     let mut before = paging.skip;
     let mut cursor = None;
@@ -138,12 +166,12 @@ async fn page(view: &View, query: Query, paging: Paging) -> Result<(u64, Vec<Gro
         let limit = u32::try_from(before.saturating_add(missing)).unwrap_or(u32::MAX).clamp(1, Query::MAX_LIMIT);
         let mut next = query.clone().limit(limit);
         next.cursor = cursor;
-        let Answer { groups: found, group_count, next, .. } = view.run(&next).await?;
+        let Answer { groups: found, group_count, next, basis, .. } = view.run(&next).await?;
         let skipped = before.min(found.len() as u64);
         before -= skipped;
         groups.extend(found.into_iter().skip(usize::try_from(skipped).unwrap_or(usize::MAX)));
         if next.is_none() || groups.len() as u64 >= paging.size {
-            return Ok((group_count, groups));
+            return Ok((group_count, groups, basis));
         }
         cursor = next;
     }

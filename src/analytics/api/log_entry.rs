@@ -46,7 +46,8 @@ pub(crate) struct LogResponse {
     /// JSON, a text such as the events of a stream, or a list of the chunks of a stream.
     #[schema(value_type = Option<Value>)]
     pub(crate) body: Option<Value>,
-    /// Milliseconds from the request to the end of the response.
+    /// Milliseconds from the request to the end of the response. Without it, the log counts as a request of 0 ms, because
+    /// each stored request has a time.
     #[serde(alias = "time")]
     pub(crate) response_time: Option<f64>,
 }

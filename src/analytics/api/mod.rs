@@ -35,26 +35,33 @@
 //!
 //! The permission `admin` includes all others. A key of a workspace sees its own workspace only.
 //!
-//! The parameters of `GET /export` are the common filters, `format`, `compression`, `columns`, `keys`, `resume`, and
-//! `summary`. Those of `GET /focus` are the common filters, `account`, `tags`, and `manifest`. `GET /openapi.json` describes
-//! them.
+//! `GET /openapi.json` describes the parameters of each endpoint. Other parameters are errors, which list the valid ones.
 //!
 //! # Values
 //!
 //! - Amounts of money are in cents in Portkey's endpoints, and in US dollars in `POST /query`, traces, and files. Rates range
 //!   from 0 to 100. Durations are in milliseconds.
 //! - Unknown values are `null`, never zero: the average of no requests, or the cost of a model without a price. Sums add what
-//!   is known; the member `basis` of the answers of `POST /query` has the share that is unknown.
+//!   is known, and a cost is `null` if there are LLM calls and no cost of them is known. In `POST /query`, such a sum is 0;
+//!   the measure `unpriced_requests` counts the calls without a cost.
+//! - Answers with numbers have the headers `x-tagging-exact` and `x-tagging-data-up-to`, the time of the latest stored request.
+//!   If `x-tagging-exact` is `false`, an envelope of Portkey's API has the additional member `basis`, which answers of
+//!   `POST /query` always have: the range that was summed, and the reason. See [`Basis`](super::Basis).
 //! - Days, weeks, and months begin at midnight in the time zone that the request names, or else that of [`Api::zone`].
-//! - `trace_id` is the client's own trace id if it sent one. A filter by `trace_id` matches either id.
+//! - `trace_id` is the client's own trace id if it sent one. A filter by `trace_id` matches either id. A W3C trace id may be
+//!   uppercase, and may have dashes.
 //! - Times without requests are part of each series.
-//! - Without a range, `GET /traces/{id}` covers all times, and `GET /sessions/{key}/{value}` the last 30 days.
+//! - Without a range, `GET /traces/{id}` covers all times, and `GET /sessions/{key}/{value}` the last 30 days. Sessions by a
+//!   key that is not active are searched from the latest request on, for a limited time. The answer reports the time from
+//!   which it covers all requests.
 //! - Groups of Portkey's endpoints leave out the requests without a value. `POST /query` has a group `null` for them.
 //! - This crate has no response cache, retries, fallbacks, configs, or prompts. Their graphs and columns have the
 //!   value 0, filters by them match nothing, and groups by them are empty. The caches of providers for prompts are measures
 //!   of `POST /query`.
-//! - `POST /query` answers with CSV if `accept` is `text/csv`.
-//! - Unknown parameters are errors. Endpoints ignore the paging and grouping parameters that do not apply to them.
+//! - `POST /query` answers with CSV if the client prefers `text/csv` to JSON. Without a limit, the file has all groups: they
+//!   are read page by page, so a group whose place in the order changes meanwhile may be missing or repeated; ordering by
+//!   `values` avoids that. With a limit, the header `x-tagging-next` has the cursor of the next groups.
+//! - `POST /logs` stores a log without `response_time` as a request of 0 ms.
 //!
 //! # Errors
 //!
@@ -66,20 +73,32 @@
 //! | 401 | `AB05` | there is no valid key |
 //! | 403 | `AB03` | the key does not have the permission |
 //! | 404 | `AB02` | the endpoint or the object does not exist, or the caller may not see it |
+//! | 405 | `AB01` | the endpoint does not have the method |
 //! | 409 | `AB07` | the state of an export does not allow it |
+//! | 413 | `AB01` | the body is too large |
 //! | 429 | `AB06` | there are too many exports |
 //! | 500, 504 | `AB04` | the server failed, or took too long |
+//!
+//! The HTTP server itself answers URLs that are too long with 414, without a body.
 //!
 //! # Limits
 //!
 //! Request bodies have at most 8 MiB, and responses begin within 30 seconds; see [`Api`]. A page has at most 1,000 groups, and
 //! an export job 50,000 rows. Export jobs live in memory: they are forgotten when the process ends, and belong to one
-//! replica. Their files are read from the store while they are downloaded.
+//! replica. The filters of a job have at most 16 KiB.
+//!
+//! A job has the requests that had ended when it was started, the oldest first. Its file is read from the store while it is
+//! downloaded. The headers `x-export-count` and `x-export-digest` have the rows and the SHA-256 of the content that was found
+//! when the job ran. If requests were deleted or delivered late since then, the body ends early, and the job has the state
+//! `failed`: start it again. A link to a file works without a key for ten minutes, and ends with the key that created it; see
+//! [`Access::credentials`].
 //!
 //! `GET /export` has no limit of rows. Its file is complete if the trailers of an [`ExportBody`](super::ExportBody)
-//! arrive, or the last line with `summary=true`. A file of `GET /focus` has at most 366 days. If its body ends early,
-//! `manifest=true` returns the reason.
+//! arrive, or the last line with `summary=true`. A file of `GET /focus` has at most 366 days. With `archive=true`, the file
+//! and its manifest are made from one read of the requests. `manifest=true` reads them again: its `sha256` is that of the file
+//! unless requests arrived in between. If the body of a file ends early, `manifest=true` returns the reason.
 
+mod accept;
 mod access;
 mod admin_lists;
 mod api;
@@ -99,6 +118,7 @@ mod graphs;
 mod group_columns;
 mod groups;
 mod json_body;
+mod links;
 mod list;
 mod log_entry;
 mod log_shape;
@@ -106,6 +126,7 @@ mod logs;
 mod one_or_many;
 mod openapi;
 mod paging;
+mod parameter;
 mod parameters;
 mod queries;
 mod query_form;
@@ -115,10 +136,10 @@ mod restrictions;
 mod routes;
 mod row_export;
 mod selection;
-mod signer;
 mod state;
 mod traces;
 mod view;
+mod with_basis;
 
 #[cfg(feature = "dashboard")]
 pub(crate) use self::registry_access::KeyHolder;

@@ -1,8 +1,5 @@
 use super::{api_error::ApiError, parameters::Parameters};
 
-/// The names of the parameters of pages. Portkey's SDKs use both forms.
-pub(crate) const PAGING: &[&str] = &["current_page", "currentPage", "page_size", "pageSize"];
-
 /// A page of a list. The first page is 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Paging {
@@ -23,9 +20,8 @@ impl Paging {
     /// # Errors
     /// Returns an error if one is not a number, or is too large.
     pub(crate) fn read(parameters: &Parameters) -> Result<Self, ApiError> {
-        let number = |name, alias| Ok::<_, ApiError>(parameters.count(name)?.or(parameters.count(alias)?));
-        let page = number("current_page", "currentPage")?.unwrap_or(0);
-        let size = number("page_size", "pageSize")?.unwrap_or(Self::DEFAULT_SIZE);
+        let page = parameters.count("current_page")?.unwrap_or(0);
+        let size = parameters.count("page_size")?.unwrap_or(Self::DEFAULT_SIZE);
         if size == 0 || size > Self::MAX_SIZE {
             let max = Self::MAX_SIZE;
             return Err(ApiError::invalid(format!("invalid page_size {size}: expected a number from 1 to {max}")));

@@ -1,6 +1,9 @@
 use percent_encoding::percent_decode_str;
 
-use super::api_error::ApiError;
+use super::{
+    api_error::ApiError,
+    parameter::{Accepted, find, names},
+};
 
 /// Maximum number of parameters of a request.
 const MAX_PARAMETERS: usize = 100;
@@ -10,44 +13,43 @@ pub(super) const MAX_VALUES: usize = 1_000;
 /// The parameters of a query string, which are text until they are read.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Parameters {
-    pairs: Vec<(String, String)>,
+    pairs: Vec<(&'static str, String)>,
 }
 
 impl Parameters {
     /// Reads a query string. Parameters without a value are ignored, as if they were missing.
     ///
     /// # Errors
-    /// Returns an error if a name is not one of `known`, is repeated, or has a value that is not valid. A filter that is
+    /// Returns an error if a parameter is not accepted, is repeated, or has a value that is not valid. A filter that is
     /// silently ignored would return wrong numbers.
-    pub(crate) fn parse(query: &str, known: &[&[&str]]) -> Result<Self, ApiError> {
+    pub(crate) fn parse(query: &str, accepted: Accepted) -> Result<Self, ApiError> {
         let mut parameters = Self::default();
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             let (name, value) = (decoded(name)?, decoded(value)?);
-            if !known.iter().any(|names| names.contains(&name.as_str())) {
-                return Err(ApiError::invalid(format!("unknown parameter {name:?}")));
-            }
-            if parameters.get(&name).is_some() {
+            let Some(parameter) = find(accepted, &name) else { return Err(unknown(&name, accepted)) };
+            let name = parameter.name;
+            if parameters.get(name).is_some() {
                 return Err(ApiError::invalid(format!("the parameter {name} is repeated")));
             }
             if parameters.pairs.len() >= MAX_PARAMETERS {
                 return Err(ApiError::invalid(format!("more than {MAX_PARAMETERS} parameters")));
             }
             if !value.is_empty() {
-                parameters.pairs.push((name, value));
+                parameters.push(name, value);
             }
         }
         Ok(parameters)
     }
 
     /// Adds a parameter from another place than the query string.
-    pub(crate) fn push(&mut self, name: impl Into<String>, value: impl Into<String>) {
-        self.pairs.push((name.into(), value.into()));
+    pub(crate) fn push(&mut self, name: &'static str, value: String) {
+        self.pairs.push((name, value));
     }
 
     /// Returns the value of a parameter.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
-        self.pairs.iter().find(|(other, _)| other == name).map(|(_, value)| value.as_str())
+        self.pairs.iter().find(|(other, _)| *other == name).map(|(_, value)| value.as_str())
     }
 
     /// Returns the values of a comma-separated list. `None` if there is no value.
@@ -100,6 +102,13 @@ impl Parameters {
         word.map(|word| Some(*word))
             .ok_or_else(|| ApiError::invalid(format!("invalid {name} {text:?}: expected one of {}", words.join(", "))))
     }
+}
+
+fn unknown(name: &str, accepted: Accepted) -> ApiError {
+    ApiError::invalid(match names(accepted) {
+        names if names.is_empty() => format!("unknown parameter {name:?}: this endpoint has no parameters"),
+        names => format!("unknown parameter {name:?}: expected some of {names}"),
+    })
 }
 
 /// Decodes a part of a query string (`application/x-www-form-urlencoded`).

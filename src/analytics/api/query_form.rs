@@ -34,7 +34,7 @@ pub(crate) struct QueryForm {
     #[serde(default)]
     measures: Vec<String>,
     order: Option<OrderForm>,
-    /// The maximum number of groups, from 1 to 1,000. The default is 50.
+    /// The maximum number of groups, from 1 to 1,000. The default is 50 in JSON, and all groups in CSV.
     limit: Option<u32>,
     /// The `next` of the previous answer.
     cursor: Option<String>,
@@ -93,6 +93,11 @@ pub(crate) struct OrderForm {
 }
 
 impl QueryForm {
+    /// Returns `true` if the query limits the number of groups.
+    pub(crate) fn has_limit(&self) -> bool {
+        self.limit.is_some()
+    }
+
     /// Returns the query. `zone` is the time zone if the range does not name one.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 use std::{fmt, time::SystemTime};
 
-use http::{HeaderMap, HeaderName, header, request::Parts};
+use http::{HeaderMap, HeaderName, Request, header, request::Parts};
 
 use crate::{
     analytics::{Filter, Grant},
@@ -136,6 +136,18 @@ impl Access for RegistryAccess {
         // The grant decides whether the caller is accepted. The organization-wide key is not in the registry.
         identity.rejection = None;
         identity
+    }
+
+    fn credentials(&self, head: &Parts) -> Option<Parts> {
+        let (mut kept, ()) = Request::new(()).into_parts();
+        let principal = self.registry.principal(head);
+        let own = principal.key_header().map(|(name, _)| name.clone());
+        for name in [API_KEY, header::AUTHORIZATION].into_iter().chain(own) {
+            if !kept.headers.contains_key(&name) {
+                kept.headers.extend(head.headers.get_all(&name).iter().map(|value| (name.clone(), value.clone())));
+            }
+        }
+        Some(kept)
     }
 
     fn registry(&self) -> Option<&Registry> {

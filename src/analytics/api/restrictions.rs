@@ -1,11 +1,15 @@
 use std::collections::BTreeSet;
 
-use crate::row::SCHEMA;
+use crate::{
+    analytics::{QueryError, export::DeniedFields},
+    row::SCHEMA,
+};
 
 use super::api_error::ApiError;
 
 /// The fields of Portkey's exports, and the columns that contain their values.
-const COLUMNS_OF: &[(&str, &[&str])] = &[
+pub(super) const FIELDS: &[(&str, &[&str])] = &[
+    ("id", &["id"]),
     ("trace_id", &["trace_id", "client_trace_id"]),
     ("created_at", &["requested_at"]),
     ("request", &["request_method", "request_path", "route", "host"]),
@@ -18,15 +22,16 @@ const COLUMNS_OF: &[(&str, &[&str])] = &[
     ("total_units", &["input_tokens", "output_tokens"]),
     ("request_url", &["request_path", "route", "host"]),
     ("cost", &["total_cost_nanos", "input_cost_nanos", "output_cost_nanos", "cost_lines", "cache_savings_nanos"]),
+    ("cost_currency", &[]),
     ("response_time", &["response_time_ms"]),
     ("response_status_code", &["status_code"]),
-    ("metadata", &[ALL_TAGS]),
+    // There are no modes, configs, and prompts.
+    ("mode", &[]),
+    ("config", &[]),
+    ("prompt_slug", &[]),
+    ("metadata", &["raw_metadata"]),
 ];
 
-/// The column with all tags.
-const ALL_TAGS: &str = "raw_metadata";
-/// The columns that repeat keys or values of tags.
-const TAG_COLUMNS: &[&str] = &["indexed_metadata", "metadata_sources", "diagnostics"];
 /// The columns whose values a FOCUS file contains.
 const FOCUS_COLUMNS: &[&str] = &[
     "provider",
@@ -48,45 +53,39 @@ const FOCUS_COLUMNS: &[&str] = &[
     "price_source",
 ];
 
-/// The columns and tags that no export contains.
-#[derive(Clone, Debug)]
+/// What no export contains.
+#[derive(Clone, Debug, Default)]
 pub(super) struct Restrictions {
-    columns: BTreeSet<&'static str>,
-    keys: Vec<String>,
+    /// The names as they were configured.
+    names: BTreeSet<String>,
+    denied: DeniedFields,
 }
 
 impl Restrictions {
-    /// Translates denied fields: fields of Portkey's exports, columns, and tags as `metadata.KEY`.
-    pub(super) fn of(denied: &BTreeSet<String>) -> Self {
-        let mut restrictions = Self { columns: BTreeSet::new(), keys: Vec::new() };
-        for field in denied {
-            if let Some(key) = field.strip_prefix("metadata.") {
-                restrictions.keys.push(key.to_owned());
-                continue;
-            }
-            let columns = COLUMNS_OF.iter().filter(|(name, _)| name == field).flat_map(|(_, columns)| columns.iter());
-            restrictions.columns.extend(columns);
-            restrictions.columns.extend(SCHEMA.iter().map(|column| column.name).filter(|name| name == field));
+    /// Adds a field of Portkey's exports, a column, or a tag as `metadata.KEY`.
+    ///
+    /// # Errors
+    /// Returns an error that lists the valid names if this is not one of them.
+    pub(super) fn deny(&mut self, name: String) -> Result<(), QueryError> {
+        let is_column = SCHEMA.iter().any(|column| column.name == name);
+        match (name.strip_prefix("metadata."), FIELDS.iter().find(|(field, _)| *field == name)) {
+            (Some(key), _) if !key.is_empty() => self.denied.deny_key(key),
+            (None, Some((_, columns))) => columns.iter().for_each(|column| self.denied.deny_column(*column)),
+            (None, None) if is_column => self.denied.deny_column(&name),
+            _ => return Err(unknown(&name)),
         }
-        // The two forms of a cost are one field.
-        let nanos = SCHEMA.iter().map(|column| column.name);
-        let nanos = nanos.filter(|name| name.strip_suffix("_nanos").is_some_and(|name| restrictions.has_column(name)));
-        let nanos: Vec<&str> = nanos.collect();
-        restrictions.columns.extend(nanos);
-        if restrictions.has_column(ALL_TAGS) {
-            restrictions.columns.extend(TAG_COLUMNS);
-        }
-        restrictions
+        self.names.insert(name);
+        Ok(())
     }
 
-    /// Returns the denied columns.
-    pub(super) fn columns(&self) -> impl Iterator<Item = &'static str> {
-        self.columns.iter().copied()
+    /// Returns the names as they were configured.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.names.iter().map(String::as_str)
     }
 
-    /// Returns the keys of the denied tags.
-    pub(super) fn keys(&self) -> &[String] {
-        &self.keys
+    /// Returns the columns and tags that are left out.
+    pub(super) fn denied(&self) -> &DeniedFields {
+        &self.denied
     }
 
     /// Checks a column that a request names.
@@ -94,7 +93,7 @@ impl Restrictions {
     /// # Errors
     /// Returns the status 403 if the column is denied.
     pub(super) fn check_column(&self, name: &str) -> Result<(), ApiError> {
-        let is_denied = self.has_column(name) || self.has_column(&format!("{name}_nanos"));
+        let is_denied = self.denied.has_column(name);
         if is_denied { Err(ApiError::forbidden(format!("no export contains the column {name}"))) } else { Ok(()) }
     }
 
@@ -103,19 +102,14 @@ impl Restrictions {
     /// # Errors
     /// Returns the status 403 if the tag is denied.
     pub(super) fn check_key(&self, key: &str) -> Result<(), ApiError> {
-        let is_denied = self.has_column(ALL_TAGS) || self.denies_key(key);
+        let is_denied = self.denied.has_key(key);
         if is_denied { Err(ApiError::forbidden(format!("no export contains the tag {key}"))) } else { Ok(()) }
     }
 
-    /// Returns `true` if a field of Portkey's exports shows a denied column.
+    /// Returns `true` if a field of Portkey's exports is denied, or shows a denied column.
     pub(super) fn denies_field(&self, field: &str) -> bool {
-        let columns = COLUMNS_OF.iter().filter(|(name, _)| *name == field).flat_map(|(_, columns)| columns.iter());
-        columns.into_iter().any(|column| self.has_column(column))
-    }
-
-    /// Returns `true` if the tag with a key is denied.
-    pub(super) fn denies_key(&self, key: &str) -> bool {
-        self.keys.iter().any(|denied| denied.eq_ignore_ascii_case(key))
+        let columns = FIELDS.iter().filter(|(name, _)| *name == field).flat_map(|(_, columns)| columns.iter());
+        self.names.contains(field) || columns.into_iter().any(|column| self.denied.has_column(column))
     }
 
     /// Checks the columns of FOCUS files, which are fixed.
@@ -125,8 +119,15 @@ impl Restrictions {
     pub(super) fn check_focus(&self) -> Result<(), ApiError> {
         FOCUS_COLUMNS.iter().try_for_each(|column| self.check_column(column))
     }
+}
 
-    fn has_column(&self, name: &str) -> bool {
-        self.columns.contains(name)
-    }
+fn unknown(name: &str) -> QueryError {
+    let fields = FIELDS.iter().map(|(field, _)| *field);
+    let columns =
+        SCHEMA.iter().map(|column| column.name).filter(|column| FIELDS.iter().all(|(field, _)| field != column));
+    let valid: Vec<&str> = fields.chain(columns).collect();
+    QueryError::invalid(format!(
+        "unknown export field {name:?}: expected metadata.KEY for a tag, or one of {}",
+        valid.join(", ")
+    ))
 }

@@ -8,23 +8,14 @@ use crate::{
 };
 
 use super::{
-    api_error::ApiError,
-    parameters::Parameters,
-    restrictions::Restrictions,
-    selection::{SELECTION, tag},
-    state::ApiState,
-    view::View,
+    api_error::ApiError, parameter::ROW_EXPORT, parameters::Parameters, restrictions::Restrictions, selection::tag,
+    state::ApiState, view::View,
 };
-
-/// The parameters of `GET /export`, in addition to those of [`SELECTION`].
-const EXPORT: &[&str] = &["format", "compression", "keys", "columns", "resume", "summary"];
 
 /// Answers `GET /export`: the selected requests as a file, which is read while it is sent.
 pub(crate) async fn export(State(api): State<ApiState>, mut head: Parts) -> Result<Response, ApiError> {
-    let permission = Permission::LogsExport;
-    let view = View::with_parameters(&mut head, &api, permission, &[SELECTION, EXPORT]).await?;
-    let restrictions = Restrictions::of(&api.shared.denied_fields);
-    let export = define(&view.parameters, view.row_query(), &restrictions)?;
+    let view = View::read(&mut head, &api, Permission::LogsExport, ROW_EXPORT).await?;
+    let export = define(&view.parameters, view.row_query(), &api.shared.restrictions)?;
     let stream = export.start(&api.analytics, &view.grant).await?;
     // The status is already sent when a page fails, so the client sees an incomplete body.
     let log = |error: crate::analytics::QueryError| {
@@ -35,7 +26,7 @@ pub(crate) async fn export(State(api): State<ApiState>, mut head: Parts) -> Resu
 }
 
 fn define(parameters: &Parameters, query: RowQuery, restrictions: &Restrictions) -> Result<Export, ApiError> {
-    let mut export = Export::new(query).deny_columns(restrictions.columns()).deny_keys(restrictions.keys());
+    let mut export = Export::new(query).deny(restrictions.denied().clone());
     let formats: Vec<&'static str> = ExportFormat::ALL.iter().map(|format| format.as_str()).collect();
     if let Some(format) = parameters.word("format", &formats)?.and_then(ExportFormat::from_name) {
         export = export.format(format);

@@ -8,6 +8,7 @@ use crate::{
 use super::{
     api_error::ApiError,
     cents::{nanos_from, nanos_up_to},
+    parameter::{FROM, TO},
     parameters::{MAX_VALUES, Parameters, check_text},
 };
 
@@ -16,35 +17,6 @@ const MAX_KEY_BYTES: usize = 1_024;
 
 /// The tag that names the user of a request.
 pub(crate) const USER_KEY: &str = "_user";
-
-/// The names of the parameters that select requests.
-pub(crate) const SELECTION: &[&str] = &[
-    "time_of_generation_min",
-    "time_of_generation_max",
-    "time_zone",
-    "workspace_slug",
-    "total_units_min",
-    "total_units_max",
-    "prompt_token_min",
-    "prompt_token_max",
-    "completion_token_min",
-    "completion_token_max",
-    "cost_min",
-    "cost_max",
-    "status_code",
-    "weighted_feedback_min",
-    "weighted_feedback_max",
-    "virtual_keys",
-    "configs",
-    "api_key_ids",
-    "trace_id",
-    "span_id",
-    "prompt_slug",
-    "ai_org_model",
-    "ai_model",
-    "metadata",
-    "cache_status",
-];
 
 /// The states of a response cache in Portkey's API.
 const CACHE_STATES: &[&str] = &["hit", "semantic hit", "miss", "refreshed", "disabled"];
@@ -81,7 +53,7 @@ fn range(parameters: &Parameters, zone: &str) -> Result<TimeRange, ApiError> {
         })?;
         Ok::<_, ApiError>(with_plus(text))
     };
-    let (from, to) = (time("time_of_generation_min")?, time("time_of_generation_max")?);
+    let (from, to) = (time(FROM)?, time(TO)?);
     Ok(TimeRange::parse(&from, &to, parameters.get("time_zone").unwrap_or(zone))?)
 }
 
@@ -96,7 +68,7 @@ pub(super) fn with_plus(text: &str) -> String {
 fn filters(parameters: &Parameters, grant: &Grant) -> Result<Vec<Filter>, ApiError> {
     let mut filters = Vec::new();
     // The grant of a workspace key decides.
-    if workspace_of(grant).is_none() {
+    if grant.workspace().is_none() {
         filters.extend(one_of(parameters, "workspace_slug", Field::Workspace)?);
     }
     for (name, field) in [
@@ -129,17 +101,6 @@ fn filters(parameters: &Parameters, grant: &Grant) -> Result<Vec<Filter>, ApiErr
 /// Returns a condition that no request meets.
 pub(crate) fn nothing() -> Filter {
     Filter::In(Field::Workspace.into(), Vec::new())
-}
-
-/// Returns the only workspace that a grant covers.
-pub(crate) fn workspace_of(grant: &Grant) -> Option<&str> {
-    grant.filters().iter().find_map(|filter| match filter {
-        Filter::In(Dimension::Field(Field::Workspace), slugs) => match slugs.as_slice() {
-            [slug] => Some(slug.as_str()),
-            _ => None,
-        },
-        _ => None,
-    })
 }
 
 fn one_of(parameters: &Parameters, name: &str, field: Field) -> Result<Option<Filter>, ApiError> {

@@ -1,10 +1,10 @@
-use std::{collections::BTreeSet, fmt, sync::Arc};
+use std::{fmt, sync::Arc};
 
 use crate::analytics::Analytics;
 #[cfg(feature = "llm")]
 use crate::usage::UsageTap;
 
-use super::{Access, exports::Exports, signer::Signer};
+use super::{Access, exports::Exports, links::Links, restrictions::Restrictions};
 
 /// What all endpoints share.
 #[derive(Clone)]
@@ -18,12 +18,12 @@ pub(crate) struct ApiState {
 pub(crate) struct Shared {
     /// The external address of the API, without a slash at its end.
     pub(crate) public_url: Option<String>,
-    /// The fields, and the tags as `metadata.KEY`, that no export contains.
-    pub(crate) denied_fields: BTreeSet<String>,
+    /// What no export contains.
+    pub(super) restrictions: Restrictions,
     /// The time zone of requests that do not name one.
     pub(crate) zone: String,
     pub(crate) exports: Exports,
-    pub(crate) signer: Signer,
+    pub(crate) links: Links,
     /// Reads and prices the responses of `POST /logs`.
     #[cfg(feature = "llm")]
     pub(crate) usage: UsageTap,

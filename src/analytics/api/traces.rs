@@ -2,7 +2,6 @@ use axum::{
     Json,
     extract::{Path, State},
 };
-use http::Uri;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
@@ -13,6 +12,7 @@ use crate::{
 use super::{
     api_error::ApiError,
     caller::Caller,
+    parameter::{FROM, RANGE, TO},
     parameters::{Parameters, check_text},
     selection::{tag, with_plus},
     state::ApiState,
@@ -26,11 +26,9 @@ pub(crate) async fn trace(
     State(api): State<ApiState>,
     caller: Caller,
     Path(id): Path<String>,
-    uri: Uri,
 ) -> Result<Json<TraceView>, ApiError> {
-    caller.require(Permission::LogsView)?;
+    let (from, to) = times(&caller.require(Permission::LogsView, RANGE)?)?;
     check_text(&id)?;
-    let (from, to) = times(&uri)?;
     let range = TimeRange::new(from.unwrap_or(Timestamp::UNIX_EPOCH), to.unwrap_or(Timestamp::MAX))?;
     let view = TraceView::of_trace(&api.analytics, id, range, &caller.grant).await?;
     found(view, "trace not found")
@@ -41,27 +39,23 @@ pub(crate) async fn session(
     State(api): State<ApiState>,
     caller: Caller,
     Path((key, value)): Path<(String, String)>,
-    uri: Uri,
 ) -> Result<Json<TraceView>, ApiError> {
-    caller.require(Permission::LogsView)?;
+    let (from, to) = times(&caller.require(Permission::LogsView, RANGE)?)?;
     tag(&key)?;
     check_text(&value)?;
-    let (from, to) = times(&uri)?;
     let to = to.unwrap_or_else(Timestamp::now);
     let from = from.or_else(|| to.checked_sub(SESSION_RANGE).ok()).unwrap_or(Timestamp::MIN);
     let view = TraceView::of_tag(&api.analytics, &key, value, TimeRange::new(from, to)?, &caller.grant).await?;
     found(view, "no requests have this tag in the range")
 }
 
+/// Returns a view. One that is cut may lack turns that exist, so it is an answer even if it is empty.
 fn found(view: TraceView, message: &str) -> Result<Json<TraceView>, ApiError> {
-    if view.turns.is_empty() { Err(ApiError::not_found(message)) } else { Ok(Json(view)) }
+    if view.turns.is_empty() && !view.is_cut { Err(ApiError::not_found(message)) } else { Ok(Json(view)) }
 }
 
 /// Reads the ends of the range, both of which are optional.
-fn times(uri: &Uri) -> Result<(Option<Timestamp>, Option<Timestamp>), ApiError> {
-    const MIN: &str = "time_of_generation_min";
-    const MAX: &str = "time_of_generation_max";
-    let parameters = Parameters::parse(uri.query().unwrap_or_default(), &[&[MIN, MAX]])?;
+fn times(parameters: &Parameters) -> Result<(Option<Timestamp>, Option<Timestamp>), ApiError> {
     let time = |name: &str| {
         let read = |text: &str| {
             with_plus(text).parse::<Timestamp>().map_err(|_| {
@@ -72,5 +66,5 @@ fn times(uri: &Uri) -> Result<(Option<Timestamp>, Option<Timestamp>), ApiError> 
         };
         parameters.get(name).map(read).transpose()
     };
-    Ok((time(MIN)?, time(MAX)?))
+    Ok((time(FROM)?, time(TO)?))
 }

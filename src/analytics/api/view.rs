@@ -2,27 +2,25 @@ use axum::extract::FromRequestParts;
 use http::request::Parts;
 
 use crate::{
-    analytics::{Answer, Bucket, Cell, Filter, Grant, Measure, Query, RowQuery},
+    analytics::{Answer, Bucket, Cell, Grant, Measure, Query, RowQuery},
     registry::Permission,
 };
 
 use super::{
     api_error::ApiError,
     caller::Caller,
-    paging::PAGING,
+    parameter::{Accepted, SELECTION},
     parameters::Parameters,
-    selection::{SELECTION, Selection},
+    selection::Selection,
     state::ApiState,
 };
-
-/// The parameters of groups, in addition to those of [`SELECTION`] and [`PAGING`].
-const GROUPING: &[&str] = &["columns", "include_total", "order_by", "order_by_type"];
 
 /// A caller with a permission, and the requests that the parameters select.
 #[derive(Clone, Debug)]
 pub(crate) struct View {
     pub(crate) api: ApiState,
     pub(crate) grant: Grant,
+    permission: Permission,
     pub(crate) parameters: Parameters,
     selection: Selection,
 }
@@ -31,30 +29,21 @@ impl View {
     /// Reads the caller and the parameters of a request.
     ///
     /// # Errors
-    /// Returns the statuses 401 and 403 before it looks at the parameters, and 400 if one is missing or invalid.
-    pub(crate) async fn read(head: &mut Parts, api: &ApiState, permission: Permission) -> Result<Self, ApiError> {
-        Self::with_parameters(head, api, permission, &[SELECTION, PAGING, GROUPING]).await
-    }
-
-    /// Reads the caller and the parameters of a request, whose names are those of [`SELECTION`] and others.
-    ///
-    /// # Errors
-    /// As [`read`](Self::read).
-    pub(crate) async fn with_parameters(
+    /// Returns the statuses 401 and 403 before it looks at the parameters, and 400 if one is missing, invalid, or not
+    /// accepted.
+    pub(crate) async fn read(
         head: &mut Parts,
         api: &ApiState,
         permission: Permission,
-        known: &[&[&str]],
+        accepted: Accepted,
     ) -> Result<Self, ApiError> {
         let caller = Caller::from_request_parts(head, api).await?;
-        caller.require(permission)?;
-        let parameters = Parameters::parse(head.uri.query().unwrap_or_default(), known)?;
+        let parameters = caller.require(permission, accepted)?;
         let mut selection = Selection::read(&parameters, &caller.grant, &api.shared.zone)?;
         if let Some((min, max)) = selection.feedback {
-            let traces = api.analytics.traces_with_feedback(min, max, &caller.grant).await?;
-            selection.filters.push(Filter::Trace(traces));
+            selection.filters.push(api.analytics.traces_with_feedback(min, max, &caller.grant).await?);
         }
-        Ok(Self { api: api.clone(), grant: caller.grant, parameters, selection })
+        Ok(Self { api: api.clone(), grant: caller.grant, permission, parameters, selection })
     }
 
     /// Returns a query for the selected requests, without measures.
@@ -71,7 +60,7 @@ impl View {
 
     /// Answers a query.
     pub(crate) async fn run(&self, query: &Query) -> Result<Answer, ApiError> {
-        Ok(self.api.analytics.run(query, &self.grant).await?)
+        Ok(self.api.analytics.run_with(self.permission, query, &self.grant).await?)
     }
 
     /// Returns the total and the series of measures.
@@ -81,11 +70,12 @@ impl View {
     }
 }
 
+/// Reads a view of the selected requests, for graphs and summaries.
 impl FromRequestParts<ApiState> for View {
     type Rejection = ApiError;
 
     async fn from_request_parts(head: &mut Parts, api: &ApiState) -> Result<Self, ApiError> {
-        Self::read(head, api, Permission::AnalyticsView).await
+        Self::read(head, api, Permission::AnalyticsView, SELECTION).await
     }
 }
 

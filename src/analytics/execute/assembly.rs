@@ -5,14 +5,19 @@ use std::{
 
 use jiff::Timestamp;
 
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+use crate::store::rollup::SumColumn;
 use crate::{
     analytics::{Amount, Answer, Basis, Cell, FeedbackTotals, Grant, Group, Measure, Order, Query, QueryError},
     row::{Dimension, Filter},
     store::Totals,
 };
 
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+use super::measures::columns;
 use super::{
     collect::{Collect, Collected, GroupKey},
+    group_cursor::GroupCursor,
     measures::{ExtraValues, extra_value, value},
 };
 
@@ -32,6 +37,22 @@ pub(crate) struct Assembly<'q> {
 pub(crate) struct Sums {
     pub(crate) sums: Collected,
     pub(crate) extras: Vec<Collected>,
+}
+
+/// The groups of a page in their order, the number of all groups, and the next cursor.
+#[derive(Debug)]
+pub(crate) struct Ranking {
+    pub(crate) page: Vec<GroupKey>,
+    count: u64,
+    next: Option<String>,
+}
+
+/// The groups of an answer.
+#[derive(Debug, Default)]
+pub(crate) struct Page {
+    groups: Vec<Group>,
+    count: u64,
+    next: Option<String>,
 }
 
 impl<'q> Assembly<'q> {
@@ -114,56 +135,77 @@ impl<'q> Assembly<'q> {
         dimensions.map(collect).collect()
     }
 
-    /// Returns the groups of the page in their order, without series, the number of all groups, and the next cursor.
-    pub(crate) fn page(&self, groups: &Sums) -> Result<(Vec<Group>, u64, Option<String>), QueryError> {
-        let extras = extra_index(groups);
-        let keys: BTreeSet<&GroupKey> = groups.sums.groups.keys().collect();
-        let mut all: Vec<Group> = keys
-            .into_iter()
-            .map(|key| Group {
-                values: key.clone(),
-                cell: self.cell(groups, &extras, Some(key), None),
-                series: Vec::new(),
-            })
-            .collect();
-        let order = self.query.order.clone();
-        let order =
-            order.unwrap_or_else(|| self.query.measures.first().cloned().map_or(Order::Values, Order::Descending));
-        all.sort_by(|one, other| self.compare(&order, one, other));
-        let count = all.len() as u64;
+    /// Returns what the ranking of the groups needs.
+    #[cfg(any(feature = "postgres", feature = "sqlite"))]
+    pub(crate) fn ranking_collects(&self) -> Vec<Collect> {
+        let mut collects = self.group_collects(None);
+        if self.ranking_measure().is_none_or(|measure| measure.extra_dimension().is_none()) {
+            collects.truncate(1);
+        }
+        collects
+    }
+
+    /// Returns the columns that the ranking of the groups needs.
+    #[cfg(any(feature = "postgres", feature = "sqlite"))]
+    pub(crate) fn ranking_columns(&self) -> Vec<SumColumn> {
+        let names = self.ranking_measure().map_or(&[][..], |measure| columns(&measure));
+        SumColumn::all().filter(|column| column.name() == "requests" || names.contains(&column.name())).collect()
+    }
+
+    fn order(&self) -> Order {
+        let first = || self.query.measures.first().cloned().map_or(Order::Values, Order::Descending);
+        self.query.order.clone().unwrap_or_else(first)
+    }
+
+    fn ranking_measure(&self) -> Option<Measure> {
+        match self.order() {
+            Order::Descending(measure) | Order::Ascending(measure) => Some(measure),
+            Order::Values => None,
+        }
+    }
+
+    /// Returns the groups of the page in their order.
+    pub(crate) fn rank(&self, groups: &Sums) -> Result<Ranking, QueryError> {
+        let (order, measure) = (self.order(), self.ranking_measure());
+        let has_extra = measure.as_ref().is_some_and(|measure| measure.extra_dimension().is_some());
+        let extras = if has_extra { extra_index(groups) } else { ExtraIndex::new() };
+        let value = |key: &GroupKey| {
+            let (totals, feedback) = Self::totals(groups, key, None);
+            self.value(measure.as_ref()?, &totals, &feedback, &extras, (key, None))
+        };
+        let mut all: Vec<Place<'_>> = groups.sums.groups.keys().map(|key| (value(key), key)).collect();
+        all.sort_by(|one, other| compare(&order, *one, *other));
         let limit = usize::try_from(self.query.limit).unwrap_or(usize::MAX);
         let skip = match &self.query.cursor {
             None => 0,
             Some(cursor) => {
-                let last: GroupKey = serde_json::from_str(cursor)
-                    .map_err(|_| QueryError::invalid("invalid cursor: expected the `next` of an answer"))?;
-                all.iter().position(|group| group.values == last).map_or(all.len(), |at| at + 1)
+                let last = GroupCursor::parse(cursor, self.group_by.len())?;
+                all.partition_point(|place| compare(&order, *place, (last.amount(), &last.values)).is_le())
             }
         };
         let has_more = all.len() > skip.saturating_add(limit);
-        let page: Vec<Group> = all.into_iter().skip(skip).take(limit).collect();
-        let next = page.last().filter(|_| has_more).and_then(|group| serde_json::to_string(&group.values).ok());
-        Ok((page, count, next))
+        let page: Vec<Place<'_>> = all.iter().skip(skip).take(limit).copied().collect();
+        let next = page.last().filter(|_| has_more);
+        let next = next.and_then(|(by, values)| GroupCursor::new(*by, (*values).clone()).text());
+        Ok(Ranking { page: page.into_iter().map(|(_, key)| key.clone()).collect(), count: all.len() as u64, next })
     }
 
-    /// Adds the series to the groups of a page.
-    pub(crate) fn add_series(&self, page: &mut [Group], series: &Sums) {
-        let extras = extra_index(series);
-        for group in page {
-            group.series = self.series(series, &extras, Some(&group.values));
-        }
+    /// Returns the groups of a page.
+    pub(crate) fn page(&self, ranking: Ranking, sums: &Sums) -> Page {
+        let extras = extra_index(sums);
+        let group = |values: GroupKey| Group {
+            cell: self.cell(sums, &extras, &values, None),
+            series: self.series(sums, &extras, &values),
+            values,
+        };
+        Page { groups: ranking.page.into_iter().map(group).collect(), count: ranking.count, next: ranking.next }
     }
 
     /// Completes the answer.
-    pub(crate) fn answer(
-        &self,
-        total: &Sums,
-        (groups, group_count, next): (Vec<Group>, u64, Option<String>),
-        mut basis: Basis,
-        cuts: &[u64],
-    ) -> Answer {
+    pub(crate) fn answer(&self, total: &Sums, page: Page, mut basis: Basis, cuts: &[u64]) -> Answer {
         let extras = extra_index(total);
-        let cell = self.cell(total, &extras, None, None);
+        let everything = GroupKey::new();
+        let cell = self.cell(total, &extras, &everything, None);
         let unpriced = value(&Measure::UnpricedShare, &cell.totals, &FeedbackTotals::default());
         basis.unpriced_share = unpriced.map(Amount::as_f64);
         let starts = cuts.split_last().map_or(&[][..], |(_, starts)| starts);
@@ -172,26 +214,34 @@ impl<'q> Assembly<'q> {
             group_by: self.query.group_by.iter().map(ToString::to_string).collect(),
             measures: self.query.measures.iter().map(ToString::to_string).collect(),
             buckets: if self.has_series() { starts.iter().filter_map(time).collect() } else { Vec::new() },
-            series: self.series(total, &extras, None),
+            series: self.series(total, &extras, &everything),
             total: cell,
-            groups,
-            group_count,
-            next,
+            groups: page.groups,
+            group_count: page.count,
+            next: page.next,
             basis,
         }
     }
 
-    fn series(&self, sums: &Sums, extras: &ExtraIndex, key: Option<&GroupKey>) -> Vec<Cell> {
+    fn series(&self, sums: &Sums, extras: &ExtraIndex, key: &GroupKey) -> Vec<Cell> {
         let parts = if self.has_series() { self.cuts.len() - 1 } else { 0 };
         (0..parts).map(|part| self.cell(sums, extras, key, Some(part))).collect()
     }
 
-    /// Computes the measures of a group, or of everything, in one part of the range or in all.
-    fn cell(&self, sums: &Sums, extras: &ExtraIndex, key: Option<&GroupKey>, part: Option<usize>) -> Cell {
+    /// Computes the measures of a group in one part of the range or in all. The group without values is everything.
+    fn cell(&self, sums: &Sums, extras: &ExtraIndex, key: &GroupKey, part: Option<usize>) -> Cell {
+        let (mut totals, feedback) = Self::totals(sums, key, part);
+        if !self.needs_histograms() {
+            totals = totals.without_histograms();
+        }
+        let value = |measure| self.value(measure, &totals, &feedback, extras, (key, part));
+        let values = self.query.measures.iter().map(value).collect();
+        Cell { values, totals, feedback }
+    }
+
+    fn totals(sums: &Sums, key: &GroupKey, part: Option<usize>) -> (Totals, FeedbackTotals) {
         let mut totals = Totals::default();
         let mut feedback = FeedbackTotals::default();
-        let empty = GroupKey::new();
-        let key = key.unwrap_or(&empty);
         let is_part = |at: &usize| part.is_none_or(|part| part == *at);
         for (_, more) in sums.sums.groups.get(key).into_iter().flatten().filter(|(at, _)| is_part(at)) {
             totals.add(more);
@@ -199,39 +249,38 @@ impl<'q> Assembly<'q> {
         for (_, more) in sums.sums.feedback.get(key).into_iter().flatten().filter(|(at, _)| is_part(at)) {
             feedback.add(more);
         }
-        if !self.needs_histograms() {
-            totals = totals.without_histograms();
-        }
-        let values = self.query.measures.iter().map(|measure| {
-            let Some(extra) = measure.extra_dimension() else { return value(measure, &totals, &feedback) };
-            let at = self.extras.iter().position(|other| *other == extra.stored())?;
-            let none = ExtraValues::default();
-            extra_value(measure, &totals, extras.get(&(at, part, key.clone())).unwrap_or(&none))
-        });
-        Cell { values: values.collect(), totals, feedback }
+        (totals, feedback)
     }
 
-    fn compare(&self, order: &Order, one: &Group, other: &Group) -> Ordering {
-        let by = |measure: &Measure, is_descending: bool| {
-            let at = self.query.measures.iter().position(|listed| listed == measure);
-            let value = |group: &Group| at.and_then(|at| group.cell.values.get(at).copied().flatten());
-            match (value(one), value(other)) {
-                (Some(one), Some(other)) => {
-                    let ascending = compare_amounts(one, other);
-                    if is_descending { ascending.reverse() } else { ascending }
-                }
-                (Some(_), None) => Ordering::Less,
-                (None, Some(_)) => Ordering::Greater,
-                (None, None) => Ordering::Equal,
-            }
-        };
-        let first = match order {
-            Order::Descending(measure) => by(measure, true),
-            Order::Ascending(measure) => by(measure, false),
-            Order::Values => Ordering::Equal,
-        };
-        first.then_with(|| one.values.cmp(&other.values))
+    fn value(
+        &self,
+        measure: &Measure,
+        totals: &Totals,
+        feedback: &FeedbackTotals,
+        extras: &ExtraIndex,
+        (key, part): (&GroupKey, Option<usize>),
+    ) -> Option<Amount> {
+        let Some(extra) = measure.extra_dimension() else { return value(measure, totals, feedback) };
+        let at = self.extras.iter().position(|other| *other == extra.stored())?;
+        let none = ExtraValues::default();
+        extra_value(measure, totals, extras.get(&(at, part, key.clone())).unwrap_or(&none))
     }
+}
+
+/// The value that a group is ordered by, and its own values.
+type Place<'g> = (Option<Amount>, &'g GroupKey);
+
+fn compare(order: &Order, one: Place<'_>, other: Place<'_>) -> Ordering {
+    let by = match (one.0, other.0) {
+        (Some(one), Some(other)) => {
+            let ascending = compare_amounts(one, other);
+            if matches!(order, Order::Descending(_)) { ascending.reverse() } else { ascending }
+        }
+        (Some(_), None) => Ordering::Less,
+        (None, Some(_)) => Ordering::Greater,
+        (None, None) => Ordering::Equal,
+    };
+    by.then_with(|| one.1.cmp(other.1))
 }
 
 type ExtraIndex = BTreeMap<(usize, Option<usize>, GroupKey), ExtraValues>;
@@ -242,7 +291,7 @@ fn extra_index(sums: &Sums) -> ExtraIndex {
     for (at, extra) in sums.extras.iter().enumerate() {
         for (key, parts) in &extra.groups {
             let Some((value, group)) = key.split_last() else { continue };
-            let whole = std::iter::once((None, parts.values().collect::<Vec<_>>()));
+            let whole = std::iter::once((None, parts.iter().map(|(_, totals)| totals).collect::<Vec<_>>()));
             let single = parts.iter().map(|(part, totals)| (Some(*part), vec![totals]));
             for (part, totals) in whole.chain(single) {
                 let values = index.entry((at, part, group.to_vec())).or_default();

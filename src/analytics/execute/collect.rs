@@ -79,7 +79,8 @@ pub(crate) fn part_of(cuts: &[u64], micros: u64) -> Option<usize> {
 /// Sums by group and part of the range.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Collected {
-    pub(crate) groups: BTreeMap<GroupKey, BTreeMap<usize, Totals>>,
+    /// The parts of a group are sorted.
+    pub(crate) groups: BTreeMap<GroupKey, Vec<(usize, Totals)>>,
     pub(crate) feedback: BTreeMap<GroupKey, BTreeMap<usize, FeedbackTotals>>,
     sums: usize,
 }
@@ -91,8 +92,13 @@ impl Collected {
     /// Returns [`QueryError::TooLarge`] if there are too many groups.
     pub(crate) fn add(&mut self, key: GroupKey, part: usize, totals: &Totals) -> Result<(), QueryError> {
         let parts = self.groups.entry(key).or_default();
-        self.sums += usize::from(!parts.contains_key(&part));
-        parts.entry(part).or_default().add(totals);
+        match parts.binary_search_by_key(&part, |(part, _)| *part) {
+            Ok(at) => parts.get_mut(at).into_iter().for_each(|(_, sums)| sums.add(totals)),
+            Err(at) => {
+                parts.insert(at, (part, totals.clone()));
+                self.sums += 1;
+            }
+        }
         if self.sums > MAX_SUMS {
             return Err(QueryError::TooLarge(format!(
                 "the answer needs more than {MAX_SUMS} sums: add a filter, or use fewer groups or buckets"

@@ -1,8 +1,14 @@
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use uuid::Uuid;
 
-use crate::{analytics::FeedbackTotals, row::EventRow, store::Feedback};
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+use crate::row::{Dimension, Field, Filter};
+use crate::{
+    analytics::FeedbackTotals,
+    row::EventRow,
+    store::{Feedback, LatestFeedback},
+};
 
 /// Feedback by the request that it counts for: the first one of its trace, in the workspace of the feedback.
 ///
@@ -12,16 +18,34 @@ pub(crate) struct FeedbackMap {
     /// Entries that belong to no request yet, by trace id. Entries that do leave an empty list.
     waiting: HashMap<String, Vec<Feedback>>,
     by_row: HashMap<Uuid, (EventRow, Vec<Feedback>)>,
+    is_cut: bool,
 }
 
 impl FeedbackMap {
     /// Creates a map of feedback that belongs to no request yet.
-    pub(crate) fn new(feedback: impl IntoIterator<Item = Feedback>) -> Self {
-        let mut map = Self::default();
-        for feedback in feedback {
+    pub(crate) fn new(feedback: LatestFeedback) -> Self {
+        let mut map = Self { is_cut: !feedback.is_complete, ..Self::default() };
+        for feedback in feedback.entries {
             map.waiting.entry(feedback.trace_id.clone()).or_default().push(feedback);
         }
         map
+    }
+
+    /// Returns the workspaces whose feedback can count for requests that meet all conditions. `None` if these are all.
+    #[cfg(any(feature = "postgres", feature = "sqlite"))]
+    pub(crate) fn workspaces(filters: &[Filter]) -> Option<Vec<String>> {
+        let mut lists = filters.iter().filter_map(|filter| match filter {
+            Filter::In(Dimension::Field(Field::Workspace), slugs) => Some(slugs),
+            _ => None,
+        });
+        let mut workspaces = lists.next()?.clone();
+        lists.for_each(|slugs| workspaces.retain(|slug| slugs.contains(slug)));
+        Some(workspaces)
+    }
+
+    /// Returns `false` if there is earlier feedback that was not read.
+    pub(crate) fn is_complete(&self) -> bool {
+        !self.is_cut
     }
 
     /// Returns the trace ids of the feedback.
@@ -45,14 +69,24 @@ impl FeedbackMap {
 
     /// Returns the requests with feedback, and the sums of the feedback.
     pub(crate) fn requests(&self) -> impl Iterator<Item = (&EventRow, FeedbackTotals)> {
-        self.by_row.values().map(|(row, feedback)| {
-            let mut totals = FeedbackTotals { requests: 1, ..FeedbackTotals::default() };
-            for feedback in feedback {
-                totals.entries += 1;
-                totals.weighted_micros += i64::from(feedback.value) * i64::from(feedback.weight_micros);
-            }
-            (row, totals)
-        })
+        self.by_row
+            .values()
+            .map(|(row, feedback)| (row, FeedbackTotals { requests: 1, ..FeedbackTotals::of(feedback) }))
+    }
+
+    /// Returns the workspaces and trace ids whose average of weighted feedback lies between two values in millionths, both
+    /// included.
+    pub(crate) fn traces_between(&self, min: i64, max: i64) -> BTreeSet<(Option<String>, String)> {
+        let is_between = |entries: &[Feedback]| {
+            let totals = FeedbackTotals::of(entries);
+            let (sum, count) = (i128::from(totals.weighted_micros), i128::from(totals.entries));
+            sum >= i128::from(min) * count && sum <= i128::from(max) * count
+        };
+        let rows = self.by_row.values().filter(|(_, entries)| is_between(entries));
+        let traces = rows.flat_map(|(row, entries)| {
+            entries.iter().map(|feedback| (row.workspace.clone(), feedback.trace_id.clone()))
+        });
+        traces.collect()
     }
 
     /// Counts the entries on some requests by their value.

@@ -7,6 +7,48 @@ use crate::{
     store::Totals,
 };
 
+/// Returns the names of the sums that a measure is computed from.
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+pub(crate) const fn columns(measure: &Measure) -> &'static [&'static str] {
+    match measure {
+        Measure::Requests | Measure::Coverage(_) => &["requests"],
+        Measure::Errors => &["errors"],
+        Measure::ErrorRate | Measure::SuccessRate => &["errors", "requests"],
+        Measure::Cancelled => &["cancelled"],
+        Measure::LlmCalls => &["llm_calls"],
+        Measure::Cost | Measure::CostCoverage(_) => &["cost_nanos"],
+        Measure::InputCost => &["input_cost_nanos"],
+        Measure::OutputCost => &["output_cost_nanos"],
+        Measure::OtherCost => &["cost_nanos", "input_cost_nanos", "output_cost_nanos"],
+        Measure::AvgCost => &["cost_nanos", "priced", "partially_priced"],
+        Measure::UnpricedRequests => &["unpriced"],
+        Measure::UnpricedShare => &["unpriced", "llm_calls"],
+        Measure::InputTokens => &["input_tokens"],
+        Measure::OutputTokens => &["output_tokens"],
+        Measure::TotalTokens => &["input_tokens", "output_tokens"],
+        Measure::CacheReadTokens => &["cache_read_tokens"],
+        Measure::CacheWriteTokens => &["cache_write_tokens"],
+        Measure::ReasoningTokens => &["reasoning_tokens"],
+        Measure::InputAudioTokens => &["input_audio_tokens"],
+        Measure::OutputAudioTokens => &["output_audio_tokens"],
+        Measure::AvgTokens => &["input_tokens", "output_tokens", "with_usage"],
+        Measure::AvgInputTokens => &["input_tokens", "with_usage"],
+        Measure::AvgOutputTokens => &["output_tokens", "with_usage"],
+        Measure::AvgLatency => &["latency_ms", "requests"],
+        Measure::P50Latency | Measure::P90Latency | Measure::P95Latency | Measure::P99Latency => &["latency"],
+        Measure::AvgFirstToken => &["first_token_ms", "first_tokens"],
+        Measure::P50FirstToken | Measure::P90FirstToken | Measure::P95FirstToken | Measure::P99FirstToken => {
+            &["first_token"]
+        }
+        Measure::CacheHits => &["cache_hits"],
+        Measure::CacheHitRate => &["cache_hits", "with_usage"],
+        Measure::CacheSavings => &["cache_savings_nanos"],
+        Measure::FirstSeen => &["first_seen_micros", "requests"],
+        Measure::LastSeen => &["last_seen_micros", "requests"],
+        Measure::FeedbackRequests | Measure::FeedbackScore | Measure::Distinct(_) => &[],
+    }
+}
+
 /// Returns the value of a measure that needs no further dimension. `None` if it is unknown, such as a rate of nothing.
 #[allow(clippy::cast_precision_loss, reason = "averages and rates are not exact")]
 pub(crate) fn value(measure: &Measure, totals: &Totals, feedback: &FeedbackTotals) -> Option<Amount> {
@@ -95,5 +137,52 @@ pub(crate) fn extra_value(measure: &Measure, totals: &Totals, extra: &ExtraValue
         Measure::Coverage(_) => covered(extra.unset.requests, totals.requests),
         Measure::CostCoverage(_) => covered(extra.unset.cost_nanos, totals.cost_nanos),
         _ => None,
+    }
+}
+
+#[cfg(all(test, any(feature = "postgres", feature = "sqlite")))]
+mod tests {
+    use std::time::{Duration, SystemTime};
+
+    use crate::{
+        analytics::{FeedbackTotals, Measure},
+        row::EventRow,
+        store::{Totals, rollup::SumColumn},
+    };
+
+    use super::{columns, value};
+
+    /// Returns sums that all differ, without the columns that are not listed.
+    fn totals(names: impl Fn(&str) -> bool) -> Totals {
+        let mut row = EventRow::blank();
+        row.requested_at = SystemTime::UNIX_EPOCH + Duration::from_micros(7);
+        (row.response_time_ms, row.time_to_first_token_ms) = (40, Some(5));
+        let whole = Totals::of(&row);
+        let number = |(at, name): (usize, &&str)| if names(name) { 1_000 + 7 * i64::try_from(at).unwrap() } else { 0 };
+        let sums: Vec<i64> = Totals::SUMS.iter().enumerate().map(number).collect();
+        let mut totals = Totals::from_sums(&sums);
+        for column in SumColumn::all().filter(|column| names(column.name())) {
+            match column {
+                SumColumn::Sum(_) => {}
+                SumColumn::FirstSeen => totals.first_seen_micros = 3,
+                SumColumn::LastSeen => totals.last_seen_micros = 9,
+                SumColumn::Latency => totals.latency = whole.latency.clone(),
+                SumColumn::FirstToken => totals.first_token = whole.first_token.clone(),
+            }
+        }
+        totals
+    }
+
+    #[test]
+    fn the_columns_of_a_measure_suffice_to_compute_it() {
+        let all = totals(|_| true);
+        for measure in Measure::ALL {
+            let names = columns(measure);
+            assert!(names.iter().all(|name| SumColumn::all().any(|column| column.name() == *name)), "{measure}");
+            let feedback = FeedbackTotals::default();
+            let known = value(measure, &all, &feedback);
+            assert_eq!(known.is_some(), *measure != Measure::FeedbackScore, "{measure}");
+            assert_eq!(value(measure, &totals(|name| names.contains(&name)), &feedback), known, "{measure}");
+        }
     }
 }

@@ -5,6 +5,7 @@ mod collect;
 mod cover;
 mod explain;
 mod feedback_map;
+mod group_cursor;
 mod measures;
 mod plan;
 mod row_limits;

@@ -44,13 +44,15 @@ fn needed(collect: &Collect) -> Option<Vec<Dimension>> {
     Some(summed(collect.dimensions.iter().chain(filters)))
 }
 
-/// Returns the dimensions of the sums that distinguish some dimensions: sorted, once each, and without the workspace.
+/// Returns the dimensions of the sums that distinguish some dimensions: in their order, once each, and without the workspace.
 #[allow(single_use_lifetimes, reason = "`impl Trait` needs a named lifetime")]
 pub(crate) fn summed<'d>(dimensions: impl Iterator<Item = &'d Dimension>) -> Vec<Dimension> {
-    let mut summed: Vec<Dimension> = dimensions.map(source).collect();
-    summed.retain(|dimension| *dimension != Dimension::Field(Field::Workspace));
-    summed.sort_unstable();
-    summed.dedup();
+    let mut summed = Vec::new();
+    for dimension in dimensions.map(source) {
+        if dimension != Dimension::Field(Field::Workspace) && !summed.contains(&dimension) {
+            summed.push(dimension);
+        }
+    }
     summed
 }
 

@@ -9,19 +9,20 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use crate::{
-    analytics::{Answer, Basis, Grain, Group, QueryError},
+    analytics::{Answer, Basis, Grain, QueryError},
     row::{Dimension, EventRow, Field, Filter},
     store::{
         Totals,
         rollup::{
-            Next, RollupSession, RollupState, RowRead, Subject, SumRead, Transaction, decode, encode, quarter_start,
+            Next, RollupSession, RollupState, RowRead, Subject, SumColumn, SumRead, Transaction, decode, encode,
+            quarter_start,
         },
     },
     time::{LAST_MICRO, micros_since_1970},
 };
 
 use super::{
-    assembly::{Assembly, Sums},
+    assembly::{Assembly, Page, Sums},
     collect::{Collect, Collected, GroupKey},
     cover::Cover,
     explain::Explanation,
@@ -32,6 +33,9 @@ use super::{
 
 /// The part of the row limit up to which rows are read where sums are too coarse, as a divisor.
 const EXACT_SHARE: u64 = 4;
+
+/// The largest number of feedback entries that a query reads, the latest ones.
+const MAX_FEEDBACK: u64 = 100_000;
 
 /// The number of traces whose requests are read at a time.
 const TRACES_PER_READ: usize = 500;
@@ -69,7 +73,12 @@ pub(crate) async fn run(
         None => run.read_rows(plan).await?,
     };
     let rows_read = run.rows_read;
+    let has_all_feedback = run.feedback.is_complete();
     session.commit().await?;
+    let mut notes = plan.notes;
+    if !has_all_feedback {
+        notes.push("feedback is that of the latest entries: there are more than a query reads".to_owned());
+    }
     let time =
         |micros: u64| Timestamp::from_microsecond(i64::try_from(micros).unwrap_or(i64::MAX)).unwrap_or(Timestamp::MAX);
     let basis = Basis {
@@ -77,10 +86,10 @@ pub(crate) async fn run(
         from: time(plan.cuts.first().copied().unwrap_or(0)),
         to: time(plan.cuts.last().copied().unwrap_or(0)),
         grain: plan.grain,
-        is_exact: !plan.is_cut,
+        is_exact: !plan.is_cut && has_all_feedback,
         unpriced_share: None,
         rows_read,
-        notes: plan.notes,
+        notes,
     };
     Ok(assembly.answer(&total, page, basis, &plan.cuts))
 }
@@ -120,7 +129,7 @@ async fn prepare<'a, S: RollupSession>(
     let mut first = session.first_row(0).await?;
     if let Some(base) = state.base() {
         for tier in crate::store::rollup::Tier::ALL {
-            let bucket = session.first_bucket(base.id, tier).await?;
+            let bucket = session.first_bucket(base.id, tier, i64::MIN).await?;
             let start = bucket.map(|bucket| quarter_start(tier.start(bucket)));
             first = first.into_iter().chain(start).min();
         }
@@ -135,7 +144,7 @@ async fn prepare<'a, S: RollupSession>(
     if assembly.needs_feedback() {
         let collects = run.all_collects();
         let dimensions: Vec<Dimension> = collects.into_iter().flat_map(|collect| collect.dimensions).collect();
-        run.feedback = read_feedback(run.session, assembly.filters(), &dimensions).await?;
+        run.feedback = read_feedback(run.session, assembly.filters(), &dimensions, limits).await?;
     }
     let mut plan = plan_of(&state, bounds, &run.all_collects(), &cuts, true);
     if plan.grain != Grain::Instant
@@ -156,8 +165,11 @@ pub(crate) async fn read_feedback(
     session: &mut impl RollupSession,
     filters: &[Filter],
     dimensions: &[Dimension],
+    limits: RowLimits,
 ) -> Result<FeedbackMap, QueryError> {
-    let mut map = FeedbackMap::new(session.feedback().await?);
+    let limit = limits.rows.min(MAX_FEEDBACK);
+    let workspaces = FeedbackMap::workspaces(filters);
+    let mut map = FeedbackMap::new(session.feedback(workspaces.as_deref(), limit).await?);
     for ids in map.traces().chunks(TRACES_PER_READ) {
         let filter = Filter::Trace(ids.to_vec());
         let needed = filters.iter().chain([&filter]).cloned().collect::<Vec<_>>();
@@ -178,19 +190,9 @@ pub(crate) async fn read_feedback(
 
 /// Returns the approximate number of requests in a range.
 async fn count(session: &mut impl RollupSession, base: &Subject, cuts: &[u64]) -> Result<u64, QueryError> {
-    let read = SumRead {
-        subject: base.id,
-        spans: Cover::of(base, cuts).spans,
-        only_first: None,
-        only_workspaces: None,
-        by_workspace: false,
-        needs_histograms: false,
-    };
+    let read = SumRead::requests(base.id, Cover::of(base, cuts).spans);
     Ok(session.sums(&read).await?.iter().map(|sums| sums.totals.requests).sum())
 }
-
-/// The groups with their number and the next cursor.
-type Groups = (Vec<Group>, u64, Option<String>);
 
 impl<S: RollupSession> Run<'_, S> {
     fn all_collects(&self) -> Vec<Collect> {
@@ -202,36 +204,48 @@ impl<S: RollupSession> Run<'_, S> {
     }
 
     /// Reads sums. Returns `None` if more rows are needed in addition than a query may read.
-    async fn read_sums(&mut self, plan: &Plan) -> Result<Option<(Sums, Groups)>, QueryError> {
+    async fn read_sums(&mut self, plan: &Plan) -> Result<Option<(Sums, Page)>, QueryError> {
+        let assembly = self.assembly;
         let subjects = plan.subjects.clone().unwrap_or_default();
-        let totals = self.assembly.total_collects();
+        let totals = assembly.total_collects();
         let (of_totals, of_groups) = subjects.split_at(totals.len().min(subjects.len()));
-        let Some(total) = self.collect(&totals, of_totals, &plan.cuts).await? else { return Ok(None) };
-        let mut page = (Vec::new(), 0, None);
-        if self.assembly.has_groups() {
-            // The groups are ranked by few large blocks, before the series of those that are returned are read.
-            let all = self.assembly.group_collects(None);
-            let Some(groups) = self.collect(&all, of_groups, &ends(&plan.cuts)).await? else { return Ok(None) };
-            page = self.assembly.page(&groups)?;
-            if self.assembly.has_series() {
-                let only: BTreeSet<GroupKey> = page.0.iter().map(|group| group.values.clone()).collect();
-                let collects = self.assembly.group_collects(Some(&only));
-                let Some(series) = self.collect(&collects, of_groups, &plan.cuts).await? else { return Ok(None) };
-                self.assembly.add_series(&mut page.0, &series);
-            }
+        let Some(total) = self.collect(&totals, of_totals, &plan.cuts, None).await? else { return Ok(None) };
+        if !assembly.has_groups() {
+            return Ok(Some((total, Page::default())));
         }
-        Ok(Some((total, page)))
+        // All groups are ranked by few columns of few large blocks. The rest is read for the groups that are returned.
+        let ends = ends(&plan.cuts);
+        let (collects, columns) = (assembly.ranking_collects(), assembly.ranking_columns());
+        let Some(all) = self.collect(&collects, of_groups, &ends, Some(&columns)).await? else { return Ok(None) };
+        let ranking = assembly.rank(&all)?;
+        let mut groups = Sums::default();
+        if !ranking.page.is_empty() {
+            let only: BTreeSet<GroupKey> = ranking.page.iter().cloned().collect();
+            let collects = assembly.group_collects(Some(&only));
+            let cuts = if assembly.has_series() { &plan.cuts } else { &ends };
+            let Some(sums) = self.collect(&collects, of_groups, cuts, None).await? else { return Ok(None) };
+            groups = sums;
+        }
+        Ok(Some((total, assembly.page(ranking, &groups))))
     }
 
+    /// Reads sums. `columns` limits them.
     async fn collect(
         &mut self,
         collects: &[Collect],
         subjects: &[Subject],
         cuts: &[u64],
+        columns: Option<&[SumColumn]>,
     ) -> Result<Option<Sums>, QueryError> {
+        let needs_histograms = self.assembly.needs_histograms();
+        let is_needed = |column: &SumColumn| match columns {
+            Some(columns) => columns.contains(column),
+            None => needs_histograms || !column.is_histogram(),
+        };
         let mut found = Vec::new();
         for (collect, subject) in collects.iter().zip(subjects) {
-            match self.collect_sums(collect, subject, cuts).await? {
+            let columns = subject.columns().filter(is_needed).collect();
+            match self.collect_sums(collect, subject, cuts, columns).await? {
                 Some(sums) => found.push(sums),
                 None => return Ok(None),
             }
@@ -245,6 +259,7 @@ impl<S: RollupSession> Run<'_, S> {
         collect: &Collect,
         subject: &Subject,
         cuts: &[u64],
+        columns: Vec<SumColumn>,
     ) -> Result<Option<Collected>, QueryError> {
         let cuts = self.bounds.clamp(cuts);
         let cover = Cover::of(subject, &cuts);
@@ -257,7 +272,7 @@ impl<S: RollupSession> Run<'_, S> {
             only_first: only(collect, subject.first.as_ref()),
             only_workspaces: only(collect, Some(&workspace)),
             by_workspace: uses_workspace,
-            needs_histograms: self.assembly.needs_histograms() && subject.has_histograms(),
+            columns,
         };
         let filters: Vec<Filter> = collect.filters.iter().map(Filter::limited).collect();
         let mut collected = Collected::default();
@@ -301,7 +316,7 @@ impl<S: RollupSession> Run<'_, S> {
         Ok(Some(collected))
     }
 
-    async fn read_rows(&mut self, mut plan: Plan) -> Result<(Sums, Groups, Plan), QueryError> {
+    async fn read_rows(&mut self, mut plan: Plan) -> Result<(Sums, Page, Plan), QueryError> {
         let collects = self.all_collects();
         let mut collected = vec![Collected::default(); collects.len()];
         let range = (plan.cuts.first().copied().unwrap_or(0), plan.cuts.last().copied().unwrap_or(0));
@@ -327,11 +342,10 @@ impl<S: RollupSession> Run<'_, S> {
             extras: collected.by_ref().take(count - 1).collect(),
         };
         let total = sums(self.assembly.total_collects().len());
-        let mut page = (Vec::new(), 0, None);
+        let mut page = Page::default();
         if self.assembly.has_groups() {
             let groups = sums(self.assembly.group_collects(None).len());
-            page = self.assembly.page(&groups)?;
-            self.assembly.add_series(&mut page.0, &groups);
+            page = self.assembly.page(self.assembly.rank(&groups)?, &groups);
         }
         Ok((total, page, plan))
     }

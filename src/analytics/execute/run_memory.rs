@@ -3,11 +3,11 @@ use jiff::Timestamp;
 use crate::{
     analytics::{Answer, Basis, Grain, QueryError, TimeRange},
     row::EventRow,
-    store::{Feedback, Totals},
+    store::{Feedback, LatestFeedback, Totals},
 };
 
 use super::{
-    assembly::{Assembly, Sums},
+    assembly::{Assembly, Page, Sums},
     collect::{Collect, Collected},
     feedback_map::FeedbackMap,
 };
@@ -19,7 +19,8 @@ pub(crate) fn run_memory(
     feedback: Vec<Feedback>,
     range: &TimeRange,
 ) -> Result<Answer, QueryError> {
-    let mut feedback = FeedbackMap::new(if assembly.needs_feedback() { feedback } else { Vec::new() });
+    let feedback = if assembly.needs_feedback() { feedback } else { Vec::new() };
+    let mut feedback = FeedbackMap::new(LatestFeedback::all(feedback));
     // The rows are ordered by time, the latest first.
     rows.iter().rev().for_each(|row| feedback.assign(row));
     let cuts = assembly.cuts();
@@ -38,18 +39,17 @@ pub(crate) fn run_memory(
         Ok(Sums { sums: collected.next().unwrap_or_default(), extras: collected.collect() })
     };
     let total = collect(&assembly.total_collects())?;
-    let mut page = (Vec::new(), 0, None);
+    let mut page = Page::default();
     if assembly.has_groups() {
         let groups = collect(&assembly.group_collects(None))?;
-        page = assembly.page(&groups)?;
-        assembly.add_series(&mut page.0, &groups);
+        page = assembly.page(assembly.rank(&groups)?, &groups);
     }
     let basis = Basis {
         data_up_to: rows.iter().map(|row| row.requested_at).max().and_then(|time| Timestamp::try_from(time).ok()),
         from: range.from(),
         to: range.to(),
         grain: Grain::Instant,
-        is_exact: true,
+        is_exact: feedback.is_complete(),
         unpriced_share: None,
         rows_read: rows.len() as u64,
         notes: Vec::new(),

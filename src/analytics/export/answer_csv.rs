@@ -30,6 +30,15 @@ impl Answer {
         let bucket = (!self.buckets.is_empty()).then_some("bucket");
         let names = self.group_by.iter().chain(&self.measures).map(String::as_str);
         writer.write_record(bucket.into_iter().chain(names).map(|name| csv_text(name).into_owned())).map_err(failed)?;
+        self.write_lines(writer)
+    }
+
+    /// Returns the values without the header, for further pages of the same file.
+    pub(crate) fn csv_lines(&self) -> Result<String, QueryError> {
+        self.write_lines(csv_writer(Vec::new()))
+    }
+
+    fn write_lines(&self, mut writer: csv::Writer<Vec<u8>>) -> Result<String, QueryError> {
         for Line { bucket, values, cell } in self.lines() {
             let bucket = bucket.map(|time| time.to_string());
             let values = values.iter().map(|value| csv_text(value.as_deref().unwrap_or_default()).into_owned());

@@ -3,12 +3,12 @@ use std::{borrow::Cow, io::Write, mem};
 use crate::{
     analytics::QueryError,
     row::{EventRow, Value},
+    usage::SignedMoney,
 };
 
 use super::{
     csv_text::{csv_text, csv_writer},
     layout::Layout,
-    nanos::dollars_text,
     output::{Output, failed},
     row_encoder::RowEncoder,
 };
@@ -77,7 +77,7 @@ fn cell(value: Value<'_>, is_dollars: bool) -> Cow<'_, str> {
         Value::Time(time) => humantime::format_rfc3339_micros(time).to_string().into(),
         Value::Boolean(is_set) => if is_set { "true" } else { "false" }.into(),
         Value::Integer(number) => number.to_string().into(),
-        Value::BigInt(number) if is_dollars => dollars_text(number).into(),
+        Value::BigInt(number) if is_dollars => format!("{:.9}", SignedMoney::from_nano_usd(number)).into(),
         Value::BigInt(number) => number.to_string().into(),
         Value::Text(Cow::Borrowed(text)) => csv_text(text),
         Value::Text(Cow::Owned(text)) => csv_text(&text).into_owned().into(),

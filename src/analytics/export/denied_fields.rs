@@ -13,15 +13,25 @@ const TAG_COLUMNS: [&str; 3] = ["indexed_metadata", "metadata_sources", "diagnos
 /// Columns and tags that an export leaves out.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct DeniedFields {
-    pub(super) columns: BTreeSet<String>,
-    pub(super) keys: BTreeSet<String>,
+    columns: BTreeSet<String>,
+    keys: BTreeSet<String>,
 }
 
 impl DeniedFields {
+    /// Adds a column.
+    pub(crate) fn deny_column(&mut self, name: impl Into<String>) {
+        self.columns.insert(name.into());
+    }
+
+    /// Adds the key of a tag.
+    pub(crate) fn deny_key(&mut self, key: impl Into<String>) {
+        self.keys.insert(key.into());
+    }
+
     /// Returns `true` if a column of [`SCHEMA`] is left out.
     ///
     /// The two forms of a cost are one field.
-    pub(super) fn has_column(&self, name: &str) -> bool {
+    pub(crate) fn has_column(&self, name: &str) -> bool {
         self.columns.iter().any(|denied| {
             denied == name
                 || dollars_name(denied) == Some(name)
@@ -31,7 +41,7 @@ impl DeniedFields {
     }
 
     /// Returns `true` if a tag is left out. Without `raw_metadata`, all are.
-    pub(super) fn has_key(&self, key: &str) -> bool {
+    pub(crate) fn has_key(&self, key: &str) -> bool {
         self.columns.contains("raw_metadata") || self.keys.iter().any(|denied| denied.eq_ignore_ascii_case(key))
     }
 

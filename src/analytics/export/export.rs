@@ -1,12 +1,13 @@
 use crate::{
-    analytics::{Analytics, Grant, QueryError, RowQuery},
+    analytics::{
+        Analytics, Grant, QueryError, RowQuery,
+        row_pages::{GrantedRows, RowSource},
+    },
     registry::Permission,
 };
 
 use super::{
-    Compression, ExportFormat, ExportStream, ExportToken,
-    layout::Layout,
-    row_source::{GrantedRows, RowSource},
+    Compression, ExportFormat, ExportStream, ExportToken, denied_fields::DeniedFields, layout::Layout,
     settings::Settings,
 };
 
@@ -73,7 +74,7 @@ impl Export {
     /// Selects columns of [`SCHEMA`](crate::store::SCHEMA) by their names.
     ///
     /// By default, an export has all of them. CSV and Parquet then lack `indexed_metadata`, whose tags `raw_metadata`
-    /// has too.
+    /// has too. In JSON lines, a cost has the form that is named: `total_cost_nanos`, or `total_cost` in US dollars.
     pub fn columns(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.settings.columns = Some(names.into_iter().map(Into::into).collect());
         self
@@ -92,7 +93,7 @@ impl Export {
     /// Denying a cost denies both its form in nano-dollars and that in US dollars. Denying `raw_metadata` denies all
     /// tags, and with them `indexed_metadata`, `metadata_sources`, and `diagnostics`.
     pub fn deny_columns(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
-        self.settings.denied.columns.extend(names.into_iter().map(Into::into));
+        names.into_iter().for_each(|name| self.settings.denied.deny_column(name));
         self
     }
 
@@ -100,7 +101,13 @@ impl Export {
     ///
     /// Their values, the sources of these, and the notes on them are left out.
     pub fn deny_keys(mut self, keys: impl IntoIterator<Item = impl Into<String>>) -> Self {
-        self.settings.denied.keys.extend(keys.into_iter().map(Into::into));
+        keys.into_iter().for_each(|key| self.settings.denied.deny_key(key));
+        self
+    }
+
+    /// Sets the columns and the tags that the export never contains.
+    pub(crate) fn deny(mut self, denied: DeniedFields) -> Self {
+        self.settings.denied = denied;
         self
     }
 
@@ -142,15 +149,14 @@ impl Export {
     /// [`QueryError::Invalid`] if a column is unknown, or if the token does not fit the range or the columns, and
     /// [`QueryError::Store`] if the keys cannot be read.
     pub async fn start(self, analytics: &Analytics, grant: &Grant) -> Result<ExportStream, QueryError> {
-        if !grant.allows(Permission::LogsExport) {
-            return Err(QueryError::Forbidden(format!("an export needs the permission {}", Permission::LogsExport)));
-        }
+        grant.require(Permission::LogsExport)?;
         let mut active = Vec::new();
         if self.settings.format == ExportFormat::Csv && self.settings.keys.is_none() {
             let keys = analytics.keys().await?;
             active.extend(keys.into_iter().filter(|key| key.is_active).map(|key| key.name));
         }
-        self.start_from(GrantedRows { analytics: analytics.clone(), grant: grant.clone() }, active)
+        let permission = Permission::LogsExport;
+        self.start_from(GrantedRows { analytics: analytics.clone(), grant: grant.clone(), permission }, active)
     }
 
     /// Starts the export of other rows.

@@ -13,8 +13,10 @@ use crate::{analytics::QueryError, sync::lock};
 
 use super::{ExportSummary, content::Content, progress::Progress};
 
-const COUNT: HeaderName = HeaderName::from_static("x-export-count");
-const DIGEST: HeaderName = HeaderName::from_static("x-export-digest");
+/// The number of rows of a file.
+pub(crate) const COUNT: HeaderName = HeaderName::from_static("x-export-count");
+/// The digest of the uncompressed content of a file.
+pub(crate) const DIGEST: HeaderName = HeaderName::from_static("x-export-digest");
 const NEXT: HeaderName = HeaderName::from_static("x-export-next");
 
 /// The content of an export as the body of an HTTP response.

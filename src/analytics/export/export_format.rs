@@ -8,7 +8,8 @@ use std::fmt;
 pub enum ExportFormat {
     /// One JSON object per line.
     ///
-    /// It is the request as [`EventRow`](crate::store::EventRow) serializes. Costs are in nano-dollars.
+    /// It is the request as [`EventRow`](crate::store::EventRow) serializes. Costs are in nano-dollars,
+    /// unless the export selects a column in US dollars by its name, such as `total_cost`.
     #[default]
     Jsonl,
     /// Comma-separated values in UTF-8 with a header.

@@ -9,11 +9,14 @@ use bytes::Bytes;
 use futures_util::stream::{self, Stream};
 use http::{HeaderValue, Response, header};
 
-use crate::{analytics::QueryError, sync::lock};
+use crate::{
+    analytics::{QueryError, row_pages::RowSource},
+    sync::lock,
+};
 
 use super::{
     Compression, ExportBody, ExportFormat, ExportSummary, ExportToken, content::Content, layout::Layout,
-    progress::Progress, row_source::RowSource, run::Run, settings::Settings,
+    progress::Progress, run::Run, settings::Settings,
 };
 
 /// The content of an export, page by page.

@@ -62,25 +62,32 @@ impl Layout {
             return Err(unknown_column(name));
         }
         let is_row = export.format == ExportFormat::Jsonl;
-        let stored = SCHEMA.iter().enumerate().filter(|(_, column)| !column.is_generated());
-        let columns = stored.filter_map(|(index, column)| {
-            let dollars = dollars_name(column.name).filter(|_| !is_row);
-            let is_selected = match &export.columns {
-                Some(names) => names.iter().any(|name| name == column.name || dollars_name(column.name) == Some(name)),
+        let is_named = |name: &str| export.columns.iter().flatten().any(|selected| selected == name);
+        let mut columns = Vec::new();
+        for (index, column) in SCHEMA.iter().enumerate() {
+            if column.is_generated() || export.denied.has_column(column.name) {
+                continue;
+            }
+            let dollars = dollars_name(column.name);
+            let (is_plain, is_dollars) = match (&export.columns, dollars) {
                 // The same tags are in `raw_metadata`.
-                None => is_row || column.name != "indexed_metadata",
+                (None, None) => (is_row || column.name != "indexed_metadata", false),
+                (None, Some(_)) => (is_row, !is_row),
+                (Some(_), None) => (is_named(column.name), false),
+                (Some(_), Some(name)) if is_row => (is_named(column.name), is_named(name)),
+                (Some(_), Some(name)) => (false, is_named(column.name) || is_named(name)),
             };
-            let name = dollars.unwrap_or(column.name);
-            let is_dollars = dollars.is_some();
-            (is_selected && !export.denied.has_column(column.name)).then_some(LayoutColumn {
-                index,
-                #[cfg(feature = "parquet")]
-                column,
-                name,
-                is_dollars,
-            })
-        });
-        let columns: Vec<LayoutColumn> = columns.collect();
+            let forms = [(Some(column.name).filter(|_| is_plain), false), (dollars.filter(|_| is_dollars), true)];
+            columns.extend(forms.into_iter().filter_map(|(name, is_dollars)| {
+                Some(LayoutColumn {
+                    index,
+                    #[cfg(feature = "parquet")]
+                    column,
+                    name: name?,
+                    is_dollars,
+                })
+            }));
+        }
         let mut keys = Vec::new();
         if export.format == ExportFormat::Csv {
             for key in export.keys.clone().unwrap_or(active) {
@@ -104,7 +111,12 @@ impl Layout {
     /// Returns the values of the columns of [`SCHEMA`], without those of keys.
     pub(super) fn values<'a>(&self, row: &'a EventRow) -> Vec<Value<'a>> {
         let mut values = row.values();
-        let mut take = |index| values.get_mut(index).map_or(Value::Null, |value| std::mem::replace(value, Value::Null));
+        let mut take = |index| match values.get_mut(index) {
+            // A cost may have two columns.
+            Some(Value::BigInt(number)) => Value::BigInt(*number),
+            Some(value) => std::mem::replace(value, Value::Null),
+            None => Value::Null,
+        };
         self.columns.iter().map(|column| take(column.index)).collect()
     }
 

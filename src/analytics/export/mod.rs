@@ -29,7 +29,6 @@ mod output;
 mod parquet_file;
 mod progress;
 mod row_encoder;
-mod row_source;
 mod run;
 mod settings;
 
@@ -42,5 +41,7 @@ pub use self::{
 };
 pub(crate) use self::{
     csv_text::{csv_text, csv_writer},
-    output::{Output, failed},
+    denied_fields::DeniedFields,
+    export_body::{COUNT, DIGEST},
+    output::{Output, failed, hex},
 };

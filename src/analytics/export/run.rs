@@ -7,7 +7,11 @@ use std::{
 use bytes::Bytes;
 
 use crate::{
-    analytics::{Page, QueryError, RowQuery},
+    analytics::{
+        QueryError,
+        row_pages::{RowPages, RowSource},
+    },
+    row::EventRow,
     sync::lock,
 };
 
@@ -20,7 +24,6 @@ use super::{
     output::{Output, failed},
     progress::Progress,
     row_encoder::RowEncoder,
-    row_source::RowSource,
     settings::Settings,
 };
 
@@ -29,8 +32,7 @@ const PAGE_ROWS: u32 = 1_000;
 
 /// An export in progress.
 pub(super) struct Run<S> {
-    source: S,
-    query: RowQuery,
+    pages: RowPages<S>,
     denied: DeniedFields,
     encoder: Box<dyn RowEncoder>,
     output: Output,
@@ -72,11 +74,10 @@ impl<S: RowSource> Run<S> {
             #[cfg(feature = "parquet")]
             ExportFormat::Parquet => Box::new(super::parquet_file::ParquetEncoder::new(layout)?),
         };
-        let mut query = export.query.oldest_first().limit(PAGE_ROWS);
+        let mut query = export.query;
         query.cursor = None;
         Ok(Self {
-            source,
-            query,
+            pages: RowPages::of(source, &query).page_size(PAGE_ROWS),
             denied: export.denied,
             encoder,
             output: Output::new(export.compression)?,
@@ -102,8 +103,8 @@ impl<S: RowSource> Run<S> {
                     self.output.take()?
                 }
                 Phase::Rows => {
-                    let page = self.source.page(&self.query).await?;
-                    self.add(page)?;
+                    let rows = self.pages.next().await?.unwrap_or_default();
+                    self.add(rows)?;
                     let bytes = self.output.take()?;
                     lock(&self.progress).token = self.last.clone().filter(|_| self.is_resumable);
                     bytes
@@ -117,8 +118,7 @@ impl<S: RowSource> Run<S> {
         }
     }
 
-    fn add(&mut self, page: Page) -> Result<(), QueryError> {
-        let Page { mut rows, next } = page;
+    fn add(&mut self, mut rows: Vec<EventRow>) -> Result<(), QueryError> {
         // A row that was inserted in the meantime may move the cursor of the store back.
         if let Some(last) = &self.last {
             rows.retain(|row| last.is_before(row));
@@ -132,10 +132,9 @@ impl<S: RowSource> Run<S> {
         rows.iter_mut().for_each(|row| self.denied.remove_from(row));
         self.rows += rows.len() as u64;
         self.encoder.write(&rows, &mut self.output)?;
-        if self.has_more || next.is_none() {
+        if self.has_more || !self.pages.has_more() {
             self.phase = Phase::End;
         }
-        self.query.cursor = next;
         Ok(())
     }
 
@@ -161,11 +160,11 @@ mod tests {
     use jiff::Timestamp;
 
     use crate::{
-        analytics::{Export, TimeRange},
+        analytics::{Export, Page, RowQuery, TimeRange},
         row::EventRow,
     };
 
-    use super::{Compression, ExportFormat, Page, QueryError, RowQuery, RowSource};
+    use super::{Compression, ExportFormat, QueryError, RowSource};
 
     /// Rows that are created when they are read.
     struct Synthetic {

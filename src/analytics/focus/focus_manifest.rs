@@ -21,6 +21,8 @@ pub struct FocusManifest {
     pub tag_keys: Vec<String>,
     /// The number of rows of the file.
     pub rows: u64,
+    /// The SHA-256 of the file, in lowercase hex digits. It shows which file the manifest belongs to.
+    pub sha256: String,
     /// The sum of the column `BilledCost`, in nano-dollars. It is the known cost of all requests of the range.
     pub billed_cost_nanos: u64,
     /// LLM calls and other requests with a known cost.

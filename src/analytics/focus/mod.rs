@@ -26,16 +26,20 @@
 //! All four costs of a row are the cost that was recorded, since list prices that differ from it are unknown. A unit price
 //! is the average over the row.
 
+mod focus_archive;
 mod focus_columns;
 mod focus_error;
 mod focus_export;
+mod focus_file;
 mod focus_group;
 mod focus_manifest;
 mod focus_meter;
 mod focus_record;
+mod focus_settings;
 mod focus_version;
 mod unpriced_usage;
 
+pub(crate) use self::{focus_archive::FocusArchive, focus_file::FocusFile};
 pub use self::{
     focus_error::FocusError, focus_export::FocusExport, focus_manifest::FocusManifest, focus_version::FocusVersion,
     unpriced_usage::UnpricedUsage,

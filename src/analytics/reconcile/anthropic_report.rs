@@ -16,8 +16,9 @@ const CENTS_PER_DOLLAR: f64 = 100.0;
 /// Costs are [`/v1/organizations/cost_report`](https://platform.claude.com/docs/en/api/admin/cost_report). Group them by
 /// `description`, which adds the model and the kind of tokens. Usage is
 /// [`/v1/organizations/usage_report/messages`](https://platform.claude.com/docs/en/api/admin/usage_report/retrieve_messages),
-/// with a `bucket_width` of `1d`, grouped by `model`. To compare quantities too, pass the lines of both to
-/// [`reconcile`](super::reconcile). The cost report lacks the priority tier.
+/// with a `bucket_width` of `1d`, grouped by `model` and `service_tier`. To compare quantities too, pass the lines of both to
+/// [`reconcile`](super::reconcile). The cost report lacks the priority tier. Lines that differ only by their context window or
+/// by the region of the inference are added up.
 ///
 /// # Errors
 /// Returns an error if the text is not such a page, or has amounts in another currency.
@@ -27,6 +28,7 @@ pub fn anthropic_report(page: &str) -> Result<Vec<BilledLine>, ReportError> {
     for_each_result(page, start, |day, result| {
         let key = LineKey::new(day, PROVIDER);
         let key = text(result, "model").map_or(key.clone(), |model| key.model(model));
+        let key = text(result, "service_tier").map_or(key.clone(), |tier| key.service_tier(tier));
         if result.get("amount").is_some() {
             lines.push(cost(key, result)?);
         } else if result.get("output_tokens").is_some() {
@@ -81,8 +83,9 @@ fn usage(key: &LineKey, result: &Value) -> Vec<BilledLine> {
         quantities.into_iter().filter_map(|(unit, quantity)| Some((unit, quantity.filter(|count| *count > 0)?)));
     known
         .map(|(unit, quantity)| {
-            // Searches are billed without a model.
-            let key = if unit == Unit::WebSearches { LineKey { model: None, ..key.clone() } } else { key.clone() };
+            // Searches are billed without a model and a tier.
+            let is_search = unit == Unit::WebSearches;
+            let key = if is_search { LineKey { model: None, service_tier: None, ..key.clone() } } else { key.clone() };
             BilledLine::new(key.unit(unit)).quantity(quantity)
         })
         .collect()

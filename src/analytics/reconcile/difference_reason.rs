@@ -17,6 +17,8 @@ pub enum DifferenceReason {
     QuantityOrPrice,
     /// The provider bills usage that we did not record.
     NotRecorded,
+    /// Both sides have the usage, but on different service tiers.
+    ServiceTier,
     /// Anthropic's cost report lacks the priority tier.
     PriorityTier,
     /// The provider's report lacks the tools that the calls used.

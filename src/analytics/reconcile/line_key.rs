@@ -3,7 +3,9 @@ use serde::{Serialize, Serializer};
 
 use crate::usage::Unit;
 
-/// The subject of a line: day, provider, model, and kind of usage.
+use super::tier::billed_tier;
+
+/// The subject of a line: day, provider, model, kind of usage, and service tier.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[non_exhaustive]
 pub struct LineKey {
@@ -16,6 +18,8 @@ pub struct LineKey {
     /// The kind of usage, disjoint from other kinds. `None` for all kinds.
     #[serde(serialize_with = "unit_name")]
     pub unit: Option<Unit>,
+    /// The service tier: `standard`, `batch`, `flex`, `priority`, or another name of the provider. `None` for all tiers.
+    pub service_tier: Option<String>,
 }
 
 #[allow(clippy::ref_option, clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference to the field")]
@@ -24,9 +28,9 @@ fn unit_name<S: Serializer>(unit: &Option<Unit>, serializer: S) -> Result<S::Ok,
 }
 
 impl LineKey {
-    /// Creates the key of all models and kinds of a provider on a day.
+    /// Creates the key of all models, kinds, and tiers of a provider on a day.
     pub fn new(day: Date, provider: impl Into<String>) -> Self {
-        Self { day, provider: provider.into(), model: None, unit: None }
+        Self { day, provider: provider.into(), model: None, unit: None, service_tier: None }
     }
 
     /// Sets the model.
@@ -43,20 +47,40 @@ impl LineKey {
         self
     }
 
+    /// Sets the service tier, by its name in a response or in a report.
+    #[must_use]
+    pub fn service_tier(mut self, tier: impl AsRef<str>) -> Self {
+        self.service_tier = Some(billed_tier(tier.as_ref()).to_owned());
+        self
+    }
+
     /// Returns `true` if the other line is about the same, or about a part of it.
     pub(super) fn covers(&self, other: &Self) -> bool {
         self.day == other.day
             && self.provider == other.provider
             && self.unit.is_none_or(|unit| other.unit == Some(unit))
+            && (self.service_tier.is_none() || self.service_tier == other.service_tier)
             && self
                 .model
                 .as_deref()
                 .is_none_or(|model| other.model.as_deref().is_some_and(|it| is_same_model(model, it)))
     }
 
+    /// Returns `true` if the lines differ only by their service tiers.
+    pub(super) fn is_on_other_tier(&self, other: &Self) -> bool {
+        let is_other = self.service_tier.as_ref().zip(other.service_tier.as_ref()).is_some_and(|(one, two)| one != two);
+        is_other && self.unit == other.unit && self.of_all_tiers().covers(other)
+    }
+
+    /// Returns the key without its service tier.
+    pub(super) fn of_all_tiers(&self) -> Self {
+        Self { service_tier: None, ..self.clone() }
+    }
+
     /// The number of parts that are given. Keys with more of them are matched first.
     pub(super) fn precision(&self) -> u8 {
-        u8::from(self.model.is_some()) * 2 + u8::from(self.unit.is_some())
+        let parts = [self.model.is_some(), self.unit.is_some(), self.service_tier.is_some()];
+        parts.into_iter().fold(0, |sum, part| sum * 2 + u8::from(part))
     }
 }
 

@@ -1,11 +1,11 @@
 use std::{
     cmp::Reverse,
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
 };
 
 use jiff::civil::Date;
 
-use crate::usage::{SignedMoney, Unit};
+use crate::usage::{Money, SignedMoney, Unit};
 
 use super::{
     BilledLine, DifferenceReason, LineKey, MatchedLine, OurLine, Reconciliation,
@@ -14,9 +14,12 @@ use super::{
 
 /// Compares our lines with the lines of the provider's report.
 ///
-/// A line of the bill covers our lines of the same day, provider, model, and kind of usage. A line without a model, or
-/// without a kind, covers those that no more precise line covers. If we do not know the kinds of a model's cost, its lines
-/// are compared as a whole.
+/// A line of the bill covers our lines of the same day, provider, model, kind of usage, and service tier. A line without a
+/// model, a kind, or a tier covers those that no more precise line covers. If we do not know the kinds of a model's cost, its
+/// lines are compared as a whole.
+///
+/// If only one of a cost report and a usage report is grouped by service tier, they are compared over all tiers. So group
+/// both by it.
 ///
 /// Pass our lines only for the days and providers that the report is about.
 pub fn reconcile(
@@ -25,9 +28,12 @@ pub fn reconcile(
 ) -> Reconciliation {
     let mut ours = by_day(ours);
     let mut result = Reconciliation::default();
-    let billed = added_up(billed, &ours);
+    let billed = added_up(with_common_tiers(billed.into_iter().collect()), &ours);
     let names: HashSet<_> =
         billed.iter().filter_map(|line| Some((place(&line.key), line.key.model.clone()?))).collect();
+    let with_amounts: HashSet<_> =
+        billed.iter().filter(|line| line.amount.is_some()).map(|line| place(&line.key)).collect();
+    let mut unmatched = Vec::new();
     for billed in billed {
         let place = place(&billed.key);
         // A line with exactly our model's name takes precedence over one with another version of the name.
@@ -41,14 +47,52 @@ pub fn reconcile(
         let (covered, rest): (Vec<_>, Vec<_>) =
             lines.into_iter().partition(|line| billed.key.covers(&line.key) && !is_of_other(line));
         ours.insert(place.clone(), rest);
-        result.add(billed, &covered);
+        if covered.is_empty() {
+            unmatched.push(billed);
+        } else {
+            let has_costs = with_amounts.contains(&place);
+            result.add(billed, &covered, has_costs);
+        }
     }
-    for line in ours.into_values().flatten() {
-        result.add_unbilled(line);
+    let ours: Vec<_> = ours.into_values().flatten().collect();
+    let keys: Vec<_> = unmatched.iter().filter(|line| line.amount.is_some()).map(|line| line.key.clone()).collect();
+    for billed in unmatched {
+        let is_on_other_tier = ours.iter().any(|line| billed.key.is_on_other_tier(&line.key));
+        result.add_unrecorded(billed, is_on_other_tier);
+    }
+    for line in ours {
+        let is_on_other_tier = keys.iter().any(|billed| billed.is_on_other_tier(&line.key));
+        result.add_unbilled(line, is_on_other_tier);
     }
     result.matched.sort_by(|one, other| one.billed.key.cmp(&other.billed.key));
     result.missing_on_our_side.sort_by(|one, other| one.key.cmp(&other.key));
     result
+}
+
+/// Returns `true` for a tier that the provider's cost report lacks.
+fn is_missing_tier(key: &LineKey) -> bool {
+    key.provider == "anthropic" && key.service_tier.as_deref() == Some("priority")
+}
+
+/// Removes the tiers of lines that cannot be compared by tier, because other lines with the same subject have none.
+///
+/// A cost report and a usage report may be grouped differently.
+fn with_common_tiers(mut billed: Vec<BilledLine>) -> Vec<BilledLine> {
+    let mut tiers: BTreeMap<LineKey, BTreeSet<Option<String>>> = BTreeMap::new();
+    for line in &billed {
+        tiers.entry(line.key.of_all_tiers()).or_default().insert(line.key.service_tier.clone());
+    }
+    for line in &mut billed {
+        let known = tiers.get(&line.key.of_all_tiers()).into_iter().flatten();
+        let known: Vec<_> = known.collect();
+        line.key.service_tier = match known.as_slice() {
+            // Only one tier was used.
+            [None, one] => (*one).clone(),
+            [None, ..] => None,
+            _ => line.key.service_tier.take(),
+        };
+    }
+    billed
 }
 
 /// The day and the provider of a line.
@@ -92,49 +136,62 @@ fn is_token(unit: Unit) -> bool {
 }
 
 impl Reconciliation {
-    /// Adds a line of the bill with our lines that it covers.
-    fn add(&mut self, billed: BilledLine, covered: &[OurLine]) {
+    /// Adds a line of the bill with our lines that it covers. `has_costs` is `true` if there is a cost report for their day.
+    fn add(&mut self, billed: BilledLine, covered: &[OurLine], has_costs: bool) {
         let mut ours = OurLine::new(billed.key.clone());
         covered.iter().for_each(|line| ours.add(line));
-        let Some(amount) = billed.amount else {
-            if covered.is_empty() {
-                self.missing_on_our_side.push(billed);
-            } else {
-                self.matched.push(MatchedLine { billed, ours, difference: None, by_reason: BTreeMap::new() });
+        let (difference, by_reason) = match billed.amount {
+            Some(amount) => (Some(self.add_amounts(ours.cost, amount)), explain(&ours, &billed, amount)),
+            None if has_costs && is_missing_tier(&billed.key) => {
+                let difference = self.add_amounts(ours.cost, SignedMoney::ZERO);
+                (Some(difference), BTreeMap::from([(DifferenceReason::PriorityTier, difference)]))
             }
-            return;
+            None => (None, BTreeMap::new()),
         };
-        self.billed += amount;
-        self.ours += ours.cost;
-        let difference = difference(ours.cost, amount);
-        self.difference += difference;
-        if covered.is_empty() {
-            *self.by_reason.entry(DifferenceReason::NotRecorded).or_default() += difference;
-            self.missing_on_our_side.push(billed);
-            return;
-        }
-        let by_reason = explain(&ours, &billed, amount);
         for (reason, part) in &by_reason {
-            *self.by_reason.entry(*reason).or_default() += *part;
+            self.add_reason(*reason, *part);
         }
-        self.matched.push(MatchedLine { billed, ours, difference: Some(difference), by_reason });
+        self.matched.push(MatchedLine { billed, ours, difference, by_reason });
+    }
+
+    /// Adds a line of the bill that covers no lines of ours.
+    fn add_unrecorded(&mut self, billed: BilledLine, is_on_other_tier: bool) {
+        if let Some(amount) = billed.amount {
+            let reason = if is_on_other_tier { DifferenceReason::ServiceTier } else { DifferenceReason::NotRecorded };
+            let difference = self.add_amounts(Money::ZERO, amount);
+            self.add_reason(reason, difference);
+        }
+        self.missing_on_our_side.push(billed);
     }
 
     /// Adds a line of ours that the bill lacks.
-    fn add_unbilled(&mut self, line: OurLine) {
+    fn add_unbilled(&mut self, line: OurLine, is_on_other_tier: bool) {
         let reason = if line.key.unit.is_some_and(|unit| !is_token(unit)) {
             DifferenceReason::Tools
-        } else if line.key.provider == "anthropic" && line.priority_requests > 0 {
+        } else if is_missing_tier(&line.key) {
             DifferenceReason::PriorityTier
+        } else if is_on_other_tier {
+            DifferenceReason::ServiceTier
         } else {
             DifferenceReason::NotBilled
         };
-        let cost = difference(line.cost, SignedMoney::ZERO);
-        self.ours += line.cost;
-        self.difference += cost;
-        if cost != SignedMoney::ZERO {
-            *self.by_reason.entry(reason).or_default() += cost;
-        }
+        let difference = self.add_amounts(line.cost, SignedMoney::ZERO);
+        self.add_reason(reason, difference);
         self.missing_on_provider_side.push(line);
+    }
+
+    /// Adds the amounts of both sides, and returns their difference.
+    fn add_amounts(&mut self, ours: Money, billed: SignedMoney) -> SignedMoney {
+        self.ours += ours;
+        self.billed += billed;
+        let difference = difference(ours, billed);
+        self.difference += difference;
+        difference
+    }
+
+    fn add_reason(&mut self, reason: DifferenceReason, part: SignedMoney) {
+        if part != SignedMoney::ZERO {
+            *self.by_reason.entry(reason).or_default() += part;
+        }
     }
 }

@@ -1,7 +1,8 @@
 //! Comparison of the recorded costs with the provider's bill.
 //!
 //! The caller fetches the provider's report, since only the caller has an admin key. [`openai_report`] and
-//! [`anthropic_report`] read it, [`our_lines`] sums the stored requests in the same way, and [`reconcile`] compares them.
+//! [`anthropic_report`] read its pages, and [`next_page`] returns the cursor of the page that follows. [`our_lines`] sums the
+//! stored requests in the same way, and [`reconcile`] compares them.
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")]
@@ -38,15 +39,18 @@ mod explain;
 mod line_key;
 mod matched_line;
 mod matching;
+mod next_page;
 mod openai_report;
 mod our_line;
 mod our_lines;
 mod reconciliation;
 mod report_error;
 mod report_json;
+mod tier;
 
 pub use self::{
     anthropic_report::anthropic_report, billed_line::BilledLine, difference_reason::DifferenceReason,
-    line_key::LineKey, matched_line::MatchedLine, matching::reconcile, openai_report::openai_report, our_line::OurLine,
-    our_lines::our_lines, reconciliation::Reconciliation, report_error::ReportError,
+    line_key::LineKey, matched_line::MatchedLine, matching::reconcile, next_page::next_page,
+    openai_report::openai_report, our_line::OurLine, our_lines::our_lines, reconciliation::Reconciliation,
+    report_error::ReportError,
 };

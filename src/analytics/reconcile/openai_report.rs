@@ -16,7 +16,7 @@ const PROVIDER: &str = "openai";
 /// `line_item`, which names the model and the kind of tokens. Usage is
 /// [`/v1/organization/usage/completions`](https://platform.openai.com/docs/api-reference/usage/completions), with a
 /// `bucket_width` of `1d`, grouped by `model`. To compare quantities too, pass the lines of both to
-/// [`reconcile`](super::reconcile).
+/// [`reconcile`](super::reconcile). Lines of several projects are added up. To compare one project, restrict the reports to it.
 ///
 /// # Errors
 /// Returns an error if the text is not such a page, or has amounts in another currency.
@@ -59,8 +59,12 @@ fn key_of(key: LineKey, line_item: &str) -> LineKey {
             _ => key.model(line_item),
         };
     };
+    // The name of a line item may contain a tier, such as `batch input`.
+    let (tiers, kind): (Vec<_>, Vec<_>) =
+        kind.split(' ').map(str::to_lowercase).partition(|word| ["batch", "flex", "priority"].contains(&word.as_str()));
     let key = key.model(model);
-    match kind.to_lowercase().as_str() {
+    let key = tiers.first().map_or(key.clone(), |tier| key.service_tier(tier));
+    match kind.join(" ").as_str() {
         "input" | "text input" => key.unit(Unit::InputTokens),
         "cached input" | "cached text input" => key.unit(Unit::CacheReadTokens),
         "cache write" | "cache writes" | "cache write input" => key.unit(Unit::CacheWriteTokens),
@@ -76,6 +80,9 @@ fn key_of(key: LineKey, line_item: &str) -> LineKey {
 fn usage(key: &LineKey, result: &Value) -> Vec<BilledLine> {
     let count = |name: &str| result.get(name).and_then(Value::as_u64).unwrap_or(0);
     let key = text(result, "model").map_or(key.clone(), |model| key.clone().model(model));
+    let is_batch = result.get("batch") == Some(&Value::Bool(true));
+    let tier = if is_batch { Some("batch") } else { text(result, "service_tier") };
+    let key = tier.map_or(key.clone(), |tier| key.service_tier(tier));
     let (cached, written) = (count("input_cached_tokens"), count("input_cache_write_tokens"));
     let quantities = [
         (Unit::InputTokens, count("input_tokens").saturating_sub(cached.saturating_add(written))),

@@ -4,7 +4,7 @@ use crate::usage::Money;
 
 use super::LineKey;
 
-/// A sum over stored requests, on the same day and for the same model and kind of usage.
+/// A sum over stored requests, on the same day and for the same model, kind of usage, and service tier.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct OurLine {
@@ -20,22 +20,12 @@ pub struct OurLine {
     pub unpriced_requests: u64,
     /// The quantity of these requests.
     pub unpriced_quantity: u64,
-    /// The number of requests on a priority tier.
-    pub priority_requests: u64,
 }
 
 impl OurLine {
     /// Creates a line without requests.
     pub fn new(key: LineKey) -> Self {
-        Self {
-            key,
-            requests: 0,
-            quantity: 0,
-            cost: Money::ZERO,
-            unpriced_requests: 0,
-            unpriced_quantity: 0,
-            priority_requests: 0,
-        }
+        Self { key, requests: 0, quantity: 0, cost: Money::ZERO, unpriced_requests: 0, unpriced_quantity: 0 }
     }
 
     /// Adds the quantity and the cost of a request.
@@ -59,6 +49,5 @@ impl OurLine {
         self.cost += other.cost;
         self.unpriced_requests = self.unpriced_requests.saturating_add(other.unpriced_requests);
         self.unpriced_quantity = self.unpriced_quantity.saturating_add(other.unpriced_quantity);
-        self.priority_requests = self.priority_requests.saturating_add(other.priority_requests);
     }
 }

@@ -4,25 +4,29 @@ use jiff::{Timestamp, tz::TimeZone};
 
 use crate::{
     analytics::{Analytics, Grant, QueryError, RowQuery, row_pages::RowPages, row_usage::disjoint_counts},
+    registry::Permission,
     row::EventRow,
     usage::{Money, Unit},
 };
 
-use super::{LineKey, OurLine};
+use super::{
+    LineKey, OurLine,
+    tier::{STANDARD, billed_tier},
+};
 
 /// The largest number of lines that are held in memory.
 const MAX_LINES: usize = 100_000;
 
-/// Sums the stored LLM calls of a query by UTC day, provider, model, and kind of usage.
+/// Sums the stored LLM calls of a query by UTC day, provider, model, kind of usage, and service tier.
 ///
 /// Takes the range and the conditions of the query. Reads the requests page by page. A cost that is not split by kind is in
 /// a line without a kind. Calls without a provider are in lines of the provider `unknown`.
 ///
 /// # Errors
-/// Returns [`QueryError::TooLarge`] if there are more than 100,000 lines, and otherwise as [`Analytics::rows`] does.
+/// Returns [`QueryError::TooLarge`] if there are more than 100,000 lines, and otherwise as [`Analytics::run`] does.
 pub async fn our_lines(analytics: &Analytics, query: &RowQuery, grant: &Grant) -> Result<Vec<OurLine>, QueryError> {
     let mut lines = BTreeMap::new();
-    let mut pages = RowPages::new(analytics, query, grant);
+    let mut pages = RowPages::new(analytics, query, grant, Permission::AnalyticsView);
     while let Some(rows) = pages.next().await? {
         for row in rows.iter().filter(|row| row.usage_status.is_some()) {
             add(&mut lines, row)?;
@@ -43,13 +47,13 @@ fn add(lines: &mut BTreeMap<LineKey, OurLine>, row: &EventRow) -> Result<(), Que
         provider: row.provider.clone().unwrap_or_else(|| "unknown".to_owned()),
         model: row.model.clone(),
         unit: None,
+        // A tier that was only requested may not be the one that served the call.
+        service_tier: Some(row.response_tier.as_deref().map_or(STANDARD, billed_tier).to_owned()),
     };
-    let is_priority = row.service_tier.as_deref() == Some("priority");
     let mut line = |unit: Option<Unit>, add: &dyn Fn(&mut OurLine)| {
         let key = LineKey { unit, ..key.clone() };
         let line = lines.entry(key.clone()).or_insert_with(|| OurLine::new(key));
         add(line);
-        line.priority_requests += u64::from(is_priority);
     };
     match (row.total_cost_nanos, &row.cost_lines) {
         (Some(_), Some(known)) if !known.is_empty() => {

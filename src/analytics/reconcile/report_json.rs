@@ -13,8 +13,7 @@ pub(super) fn for_each_result(
     day: impl Fn(&Value) -> Option<Date>,
     mut add: impl FnMut(Date, &Value) -> Result<(), ReportError>,
 ) -> Result<(), ReportError> {
-    let page: Value = serde_json::from_str(page)
-        .map_err(|error| ReportError::new(format!("expected a page of JSON, but {error}")))?;
+    let page = parse(page)?;
     let buckets = array(&page, "data")?;
     for (at, bucket) in buckets.iter().enumerate() {
         let day = day(bucket).ok_or_else(|| ReportError::new(format!("expected the start of bucket {at}")))?;
@@ -23,6 +22,10 @@ pub(super) fn for_each_result(
         }
     }
     Ok(())
+}
+
+pub(super) fn parse(page: &str) -> Result<Value, ReportError> {
+    serde_json::from_str(page).map_err(|error| ReportError::new(format!("expected a page of JSON, but {error}")))
 }
 
 fn array<'v>(value: &'v Value, name: &str) -> Result<&'v [Value], ReportError> {

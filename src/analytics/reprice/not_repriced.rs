@@ -5,14 +5,19 @@ use serde::Serialize;
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum NotRepriced {
-    /// The usage is unknown, or only a part of it is known.
+    /// The usage is unknown, only a part of it is known, or a count is larger than rows hold.
     UsageUnknown,
     /// The model is unknown.
     ModelUnknown,
-    /// Several calls were rolled up to the request. The row has only the sum of their usage.
+    /// The request has only the sum of calls, or of model runs within a call, that were priced one by one. Calls that were
+    /// rolled up to the request have their own events.
     SeveralCalls,
-    /// Code recorded a cost in addition to the usage.
+    /// Code recorded a part of the cost, or all of it.
     RecordedCost,
+    /// The provider or a gateway reported the cost, which no price book changes. Another model has its own price.
+    ReportedCost,
     /// The new prices have no price for the model.
     NoPrice,
+    /// The new prices have no price for some of the usage, such as searches, so the new cost would be too low.
+    PartialPrice,
 }

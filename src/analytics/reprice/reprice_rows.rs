@@ -2,8 +2,9 @@ use std::{collections::BTreeMap, time::SystemTime};
 
 use crate::{
     analytics::{Analytics, Grant, Query, QueryError, RowQuery, row_pages::RowPages, row_usage::row_usage},
-    row::EventRow,
-    usage::{Money, PriceBook, PriceQuery},
+    registry::Permission,
+    row::{EventRow, MAX_USAGE},
+    usage::{BillableCall, CostOrigin, LlmCall, Money, PriceBook},
 };
 
 use super::{NotRepriced, RepriceOptions, Repriced, RepricedGroup, RepricedSums};
@@ -16,8 +17,9 @@ const MAX_GROUPS: usize = 100_000;
 /// Takes the range, the conditions, and the dimensions of the query, and ignores the rest of it. Reads the requests page by
 /// page, so memory is bounded by the number of groups.
 ///
-/// Rows do not have the region of the inference. Surcharges for it are not part of the new cost. Responses from a gateway's
-/// cache cost nothing by any prices.
+/// A request is priced as it was when it was recorded, so the same prices return exactly the same costs. Requests without an
+/// exact new cost are counted by [reason](NotRepriced). Responses from a gateway's cache, and calls that the provider does not
+/// bill, cost nothing by any prices.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -40,7 +42,7 @@ const MAX_GROUPS: usize = 100_000;
 /// ```
 ///
 /// # Errors
-/// Returns [`QueryError::TooLarge`] if there are more than 100,000 groups, and otherwise as [`Analytics::rows`] does.
+/// Returns [`QueryError::TooLarge`] if there are more than 100,000 groups, and otherwise as [`Analytics::run`] does.
 pub async fn reprice(
     analytics: &Analytics,
     query: &Query,
@@ -50,7 +52,7 @@ pub async fn reprice(
 ) -> Result<Repriced, QueryError> {
     let mut rows = RowQuery::new(query.range.clone());
     rows.filters.clone_from(&query.filters);
-    let mut pages = RowPages::new(analytics, &rows, grant);
+    let mut pages = RowPages::new(analytics, &rows, grant, Permission::AnalyticsView);
     let mut total = RepricedSums::default();
     let mut groups: BTreeMap<Vec<Option<String>>, RepricedSums> = BTreeMap::new();
     while let Some(rows) = pages.next().await? {
@@ -79,54 +81,53 @@ pub async fn reprice(
 
 /// Returns the cost of a request by the new prices.
 fn new_cost(row: &EventRow, prices: &dyn PriceBook, options: &RepriceOptions) -> Result<Money, NotRepriced> {
-    let source = row.price_source.as_deref().unwrap_or_default();
-    if source == "cache" {
-        return Ok(Money::ZERO);
-    }
-    if row.llm_calls.is_some_and(|calls| calls > 1) {
-        return Err(NotRepriced::SeveralCalls);
-    }
-    if !matches!(row.usage_status.as_deref(), Some("reported" | "recorded")) {
-        return Err(NotRepriced::UsageUnknown);
+    let is_cached = row.price_source.as_deref() == Some("cache") && row.total_cost_nanos == Some(0);
+    let has_own_model = options.model.is_none();
+    match row.cost_origin.as_deref().and_then(CostOrigin::from_name).unwrap_or_default() {
+        CostOrigin::Waived => return Ok(Money::ZERO),
+        _ if is_cached => return Ok(Money::ZERO),
+        CostOrigin::SeveralCalls => return Err(NotRepriced::SeveralCalls),
+        CostOrigin::RecordedCost => return Err(NotRepriced::RecordedCost),
+        CostOrigin::Reported if has_own_model => return Err(NotRepriced::ReportedCost),
+        _ if row.llm_calls.is_some_and(|calls| calls > 1) => return Err(NotRepriced::SeveralCalls),
+        _ => {}
     }
     let usage = row_usage(row);
-    // A cost that code recorded has no lines, and its name follows that of the price book.
-    let has_recorded_cost = source.ends_with(" and custom") || (source == "custom" && !row.quantities.is_empty());
-    if has_recorded_cost && row.cost_lines.is_none() {
-        return Err(NotRepriced::RecordedCost);
-    }
-    if usage.is_empty() {
+    let is_known = matches!(row.usage_status.as_deref(), Some("reported" | "recorded"));
+    // Rows hold at most this count.
+    let is_exact = usage.iter().all(|(_, count)| count < MAX_USAGE);
+    if !is_known || !is_exact || usage.is_empty() {
         return Err(NotRepriced::UsageUnknown);
     }
-    let (provider, models) = match &options.model {
-        Some((provider, model)) => (Some(provider.as_str()), [Some(model.as_str()), None]),
-        None => (row.provider.as_deref(), models(row)),
-    };
-    if models.iter().all(Option::is_none) {
-        return Err(NotRepriced::ModelUnknown);
+    let call = billable(row, options)?;
+    let breakdown = call.price(prices, &usage);
+    let cost = breakdown.cost.ok_or(NotRepriced::NoPrice)?;
+    if !breakdown.covers_all_usage {
+        return Err(NotRepriced::PartialPrice);
     }
-    let usage = usage.consistent();
-    let price = |model| {
-        prices.price(&PriceQuery {
-            provider,
-            requested_model: row.request_model.as_deref().filter(|_| options.model.is_none()),
-            service_tier: row.service_tier.as_deref(),
-            time: options.at.and_then(|at| SystemTime::try_from(at).ok()).unwrap_or(row.requested_at),
-            metadata: Some(&row.raw_metadata),
-            ..PriceQuery::new(None, model, &usage)
-        })
-    };
-    let cost = models.into_iter().flatten().find_map(price).ok_or(NotRepriced::NoPrice)?;
-    Ok(cost.total)
+    Ok(cost.total.min(LlmCall::MAX_COST))
 }
 
-/// Returns the models to look up, in their order.
-fn models(row: &EventRow) -> [Option<&str>; 2] {
-    let provider = row.provider.as_deref();
-    let mut models = [row.response_model.as_deref(), row.request_model.as_deref()];
-    if provider == Some("aws") {
-        // The requested model names the region, and the price depends on it.
-        models.reverse();
+/// Returns the call as it was priced when it was recorded, except for the changes of the options.
+fn billable<'a>(row: &'a EventRow, options: &'a RepriceOptions) -> Result<BillableCall<'a>, NotRepriced> {
+    // What the client requested is not that of a call which code recorded.
+    let is_recorded = row.cost_origin.as_deref() == Some(CostOrigin::RecordedCall.as_str());
+    let requested = |text: &'a Option<String>| text.as_deref().filter(|_| !is_recorded);
+    let (provider, response_model, request_model) = match &options.model {
+        Some((provider, model)) => (Some(provider.as_str()), Some(model.as_str()), None),
+        None => (row.provider.as_deref(), row.response_model.as_deref(), requested(&row.request_model)),
+    };
+    if response_model.or(request_model).is_none() {
+        return Err(NotRepriced::ModelUnknown);
     }
-    models.map(|model| model.map(|model| PriceQuery::bare_model(provider, model)))
+    Ok(BillableCall {
+        provider,
+        operation: requested(&row.operation),
+        response_model,
+        request_model,
+        service_tier: row.response_tier.as_deref(),
+        inference_geo: row.inference_geo.as_deref(),
+        time: options.at.and_then(|at| SystemTime::try_from(at).ok()).unwrap_or(row.requested_at),
+        metadata: &row.raw_metadata,
+    })
 }

@@ -1,9 +1,13 @@
+use std::time::Instant;
+
+use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 use crate::{
-    analytics::{Analytics, Filter, Grant, QueryError, RowQuery, TimeRange},
+    analytics::{Analytics, Filter, Grant, QueryError, RowQuery, TimeRange, row_pages::RowPages},
     registry::Permission,
     row::{Dimension, EventRow},
+    time::micros_since_1970,
 };
 
 use super::{
@@ -11,10 +15,13 @@ use super::{
     loops::mark_loops,
     retries::{mark_retries, set_growth},
     tree::set_parents,
+    turn::timestamp,
 };
 
 /// The rows that are read at a time.
 const PAGE_ROWS: u32 = 1_000;
+/// The length of the first span of time that is read. Each further one is twice as long.
+const FIRST_SPAN: SignedDuration = SignedDuration::from_hours(24);
 
 /// The requests of a trace, a session, or an agent run, as turns in order.
 ///
@@ -50,7 +57,8 @@ const PAGE_ROWS: u32 = 1_000;
 /// | `turns` | the [turns](Turn) in order of time |
 /// | `loops` | the [repeated steps](StepLoop) |
 /// | `summary` | the [sums](TraceSummary) over the turns |
-/// | `is_cut` | `true` if the view lacks turns after the first 5,000 |
+/// | `is_cut` | `true` if the view lacks turns before `from`: there are more than 5,000, or reading took too long |
+/// | `from`, `to` | the range that the view covers |
 ///
 /// # Definitions
 ///
@@ -76,8 +84,15 @@ pub struct TraceView {
     pub loops: Vec<StepLoop>,
     /// Sums over the turns.
     pub summary: TraceSummary,
-    /// `true` if the view describes only the first [`MAX_TURNS`](Self::MAX_TURNS) turns.
+    /// `true` if the view lacks turns before [`from`](Self::from).
+    ///
+    /// It describes only the latest [`MAX_TURNS`](Self::MAX_TURNS) turns, and those that were found within the time that
+    /// [reading rows](Analytics::row_limits) may take.
     pub is_cut: bool,
+    /// The time from which the view has all turns.
+    pub from: Timestamp,
+    /// The end of the range, excluded.
+    pub to: Timestamp,
 }
 
 impl TraceView {
@@ -90,18 +105,21 @@ impl TraceView {
     /// the trace in the range.
     ///
     /// # Errors
-    /// Returns [`QueryError::Forbidden`] if the grant does not include [`Permission::LogsView`], and otherwise as
-    /// [`Analytics::rows`].
+    /// As [`Analytics::rows`].
     pub async fn of_trace(
         analytics: &Analytics,
         id: impl Into<String>,
         range: TimeRange,
         grant: &Grant,
     ) -> Result<Self, QueryError> {
-        Self::load(analytics, Filter::Trace(vec![id.into()]), range, grant).await
+        // Trace ids are indexed, so the whole range is one span.
+        Self::load(analytics, Filter::Trace(vec![id.into()]), range, SignedDuration::MAX, grant).await
     }
 
     /// Reads the requests with a tag, such as `session_id` or `agent_run_id`.
+    ///
+    /// The latest requests are read first. Without an index, which [active keys](Analytics::activate_key) have, reading all
+    /// requests of a long range may take longer than allowed. The view then [is cut](Self::is_cut).
     ///
     /// The view has no turns if the grant covers no request with the tag in the range.
     ///
@@ -114,30 +132,46 @@ impl TraceView {
         range: TimeRange,
         grant: &Grant,
     ) -> Result<Self, QueryError> {
-        Self::load(analytics, Filter::is(Dimension::tag(key), value), range, grant).await
+        Self::load(analytics, Filter::is(Dimension::tag(key), value), range, FIRST_SPAN, grant).await
     }
 
-    async fn load(analytics: &Analytics, filter: Filter, range: TimeRange, grant: &Grant) -> Result<Self, QueryError> {
-        if !grant.allows(Permission::LogsView) {
-            return Err(QueryError::Forbidden(format!("single requests need the permission {}", Permission::LogsView)));
-        }
-        let mut query = RowQuery::new(range).filter(filter).oldest_first().limit(PAGE_ROWS);
-        let mut rows = Vec::new();
-        loop {
-            let page = analytics.rows(&query, grant).await?;
-            rows.extend(page.rows);
-            query.cursor = page.next;
-            if query.cursor.is_none() || rows.len() > Self::MAX_TURNS {
-                break;
+    /// Reads the requests of a range, the latest first. `span` is the length of the part that is read first.
+    async fn load(
+        analytics: &Analytics,
+        filter: Filter,
+        range: TimeRange,
+        mut span: SignedDuration,
+        grant: &Grant,
+    ) -> Result<Self, QueryError> {
+        let started = Instant::now();
+        let (limit, to) = (analytics.time_limit(), range.to());
+        let (mut rows, mut from) = (Vec::new(), to);
+        // A database reads the rows of a span without a pause, so the range is read span by span.
+        while from > range.from() && rows.len() <= Self::MAX_TURNS && (from == to || started.elapsed() <= limit) {
+            let until = from;
+            from = until.checked_sub(span).unwrap_or(Timestamp::MIN).max(range.from());
+            span = span.saturating_mul(2);
+            let query = RowQuery::new(range.cut(from, until)).filter(filter.clone());
+            let mut pages =
+                RowPages::new(analytics, &query, grant, Permission::LogsView).newest_first().page_size(PAGE_ROWS);
+            while let Some(page) = pages.next().await? {
+                rows.extend(page);
+                if rows.len() > Self::MAX_TURNS || started.elapsed() > limit {
+                    break;
+                }
             }
+            from = pages.place().map_or(from, after);
         }
-        let is_cut = rows.len() > Self::MAX_TURNS;
-        rows.truncate(Self::MAX_TURNS);
-        Ok(Self::of_rows(&rows, is_cut))
+        if rows.len() > Self::MAX_TURNS {
+            rows.truncate(Self::MAX_TURNS);
+            from = rows.last().map_or(from, |row: &EventRow| after(timestamp(micros_since_1970(row.requested_at))));
+        }
+        rows.reverse();
+        Ok(Self { is_cut: from > range.from(), ..Self::of_rows(&rows, from, to) })
     }
 
-    /// Describes rows that are ordered by time.
-    fn of_rows(rows: &[EventRow], is_cut: bool) -> Self {
+    /// Describes the rows of a range, which are ordered by time.
+    fn of_rows(rows: &[EventRow], from: Timestamp, to: Timestamp) -> Self {
         let mut running_cost = 0_u64;
         let mut turns = Vec::with_capacity(rows.len());
         for (row, start) in rows.iter().zip(rows.first().into_iter().cycle()) {
@@ -149,6 +183,12 @@ impl TraceView {
         mark_retries(rows, &mut turns);
         let loops = mark_loops(rows, &mut turns);
         let summary = TraceSummary::of(rows, &turns);
-        Self { turns, loops, summary, is_cut }
+        Self { turns, loops, summary, is_cut: false, from, to }
     }
+}
+
+/// Returns the time from which all rows were read, if `place` is that of the last one. Others of the same microsecond may be
+/// missing.
+fn after(place: Timestamp) -> Timestamp {
+    place.checked_add(SignedDuration::from_micros(1)).unwrap_or(Timestamp::MAX)
 }

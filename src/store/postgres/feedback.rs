@@ -3,10 +3,11 @@
 use tokio_postgres::{Client, Error, Row};
 use uuid::Uuid;
 
-use crate::{metadata::Metadata, store::Feedback};
+use crate::{
+    metadata::Metadata,
+    store::{Feedback, LatestFeedback},
+};
 
-/// The largest number of entries that a query considers, the latest ones.
-const MAX_ENTRIES: i64 = 100_000;
 const COLUMNS: &str = "id, trace_id, value, weight_micros, metadata::text, workspace, created_at";
 
 pub(super) async fn put(client: &Client, feedback: &Feedback) -> Result<(), Error> {
@@ -37,9 +38,20 @@ pub(super) async fn get(client: &Client, id: Uuid) -> Result<Option<Feedback>, E
     client.query_opt(&statement, &[&id]).await?.as_ref().map(read).transpose()
 }
 
-pub(super) async fn latest(client: &Client) -> Result<Vec<Feedback>, Error> {
-    let statement = format!("SELECT {COLUMNS} FROM tagging_feedback ORDER BY id DESC LIMIT $1");
-    client.query(&statement, &[&MAX_ENTRIES]).await?.iter().map(read).collect()
+pub(super) async fn latest(
+    client: &Client,
+    workspaces: Option<&[String]>,
+    limit: u64,
+) -> Result<LatestFeedback, Error> {
+    let statement = format!(
+        "SELECT {COLUMNS} FROM tagging_feedback
+         WHERE $1::text[] IS NULL OR workspace IS NULL OR workspace = ANY ($1)
+         ORDER BY id DESC LIMIT $2"
+    );
+    let one_more = i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1);
+    let rows = client.query(&statement, &[&workspaces, &one_more]).await?;
+    let entries = rows.iter().map(read).collect::<Result<_, Error>>()?;
+    Ok(LatestFeedback::first(entries, limit))
 }
 
 fn read(row: &Row) -> Result<Feedback, Error> {

@@ -13,6 +13,7 @@ mod rollups;
 mod rows;
 mod schema;
 mod server;
+mod sessions;
 
 #[cfg(feature = "registry")]
 pub(crate) use self::{

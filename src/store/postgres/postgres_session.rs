@@ -3,7 +3,7 @@ use std::time::{Duration, SystemTime};
 use crate::{
     row::{ColumnKind, EventRow, SCHEMA},
     store::{
-        Feedback, StoreError,
+        LatestFeedback, StoreError,
         conditions::{Conditions, Param},
         rollup::{
             FoundSums, Next, OnRow, RollupBatch, RollupSession, RollupState, RowRead, Subject, SumRead, Tier,
@@ -15,8 +15,14 @@ use crate::{
 use tokio_postgres::{error::SqlState, types::ToSql};
 
 use super::{
-    dialect::PostgresDialect, failure::Failure, feedback, keys, locks::ACTIVATION_LOCK, rollups, rows::value,
-    server::Server, server::Session,
+    dialect::PostgresDialect,
+    failure::Failure,
+    feedback, keys,
+    locks::ACTIVATION_LOCK,
+    rollups,
+    rows::value,
+    server::Server,
+    sessions::{PooledSession, Sessions},
 };
 
 /// The number of rows that are fetched at a time.
@@ -29,13 +35,15 @@ const CHANGE_TIMEOUT: &str = "5min";
 /// A connection for reads and for changes of sums.
 pub(crate) struct PostgresSession {
     server: Server,
-    session: Session,
+    session: PooledSession,
+    is_in_transaction: bool,
 }
 
 impl PostgresSession {
-    pub(super) async fn open(server: &Server) -> Result<Self, StoreError> {
-        let session = server.open().await.map_err(|failure| failure.during("connect to", &server.name))?;
-        Ok(Self { server: server.clone(), session })
+    pub(super) async fn open(sessions: &Sessions) -> Result<Self, StoreError> {
+        let server = sessions.server().clone();
+        let session = sessions.get().await.map_err(|failure| failure.during("connect to", &server.name))?;
+        Ok(Self { server, session, is_in_transaction: false })
     }
 
     fn read<T, E: Into<Failure>>(&self, result: Result<T, E>) -> Result<T, StoreError> {
@@ -111,6 +119,15 @@ fn parameter(param: Param) -> Box<dyn ToSql + Sync + Send> {
     }
 }
 
+impl Drop for PostgresSession {
+    fn drop(&mut self) {
+        // The server rolls back, and the pool discards the connection.
+        if self.is_in_transaction {
+            self.session.close();
+        }
+    }
+}
+
 impl RollupSession for PostgresSession {
     async fn begin(&mut self, transaction: Transaction) -> Result<(), StoreError> {
         let statement = match transaction {
@@ -126,11 +143,14 @@ impl RollupSession for PostgresSession {
                 )
             }
         };
+        self.is_in_transaction = true;
         self.read(self.session.batch_execute(&statement).await)
     }
 
     async fn commit(&mut self) -> Result<(), StoreError> {
-        self.written(self.session.batch_execute("COMMIT").await)
+        self.written(self.session.batch_execute("COMMIT").await)?;
+        self.is_in_transaction = false;
+        Ok(())
     }
 
     async fn state(&mut self) -> Result<RollupState, StoreError> {
@@ -155,12 +175,12 @@ impl RollupSession for PostgresSession {
         self.read(self.row_time(statement, 0).await)
     }
 
-    async fn feedback(&mut self) -> Result<Vec<Feedback>, StoreError> {
-        self.read(feedback::latest(&self.session).await)
+    async fn feedback(&mut self, workspaces: Option<&[String]>, limit: u64) -> Result<LatestFeedback, StoreError> {
+        self.read(feedback::latest(&self.session, workspaces, limit).await)
     }
 
-    async fn first_bucket(&mut self, subject: i32, tier: Tier) -> Result<Option<i64>, StoreError> {
-        self.read(rollups::first_bucket(&self.session, subject, tier).await)
+    async fn first_bucket(&mut self, subject: i32, tier: Tier, from: i64) -> Result<Option<i64>, StoreError> {
+        self.read(rollups::first_bucket(&self.session, subject, tier, from).await)
     }
 
     async fn add(&mut self, batch: &RollupBatch) -> Result<(), StoreError> {

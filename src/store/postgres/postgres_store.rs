@@ -26,6 +26,7 @@ use super::{
     rollups, rows,
     schema::{self, Tables},
     server::Server,
+    sessions::Sessions,
 };
 
 /// The number of rows that are deleted in one transaction.
@@ -34,7 +35,8 @@ const DELETE_ROWS: i64 = 5_000;
 /// Events in Postgres 14 or newer, written by any number of replicas.
 ///
 /// See the [module](crate::store) for the tables. Each method opens its own connection on the current tokio runtime. The
-/// writer has its own thread, runtime, and connection. Clones use the same server.
+/// writer has its own thread, runtime, and connection. `Analytics` uses at most eight connections at a time, which stay open.
+/// Clones use the same server and connections.
 ///
 /// ```no_run
 /// use tower_tagging::{EventLayer, store::PostgresStore};
@@ -56,6 +58,8 @@ const DELETE_ROWS: i64 = 5_000;
 #[derive(Clone)]
 pub struct PostgresStore {
     server: Server,
+    /// Connections for analytics.
+    sessions: Sessions,
     tables: Tables,
 }
 
@@ -72,7 +76,11 @@ impl PostgresStore {
         <T::TlsConnect as TlsConnect<Socket>>::Future: Send,
     {
         let tables = Tables { monthly_partitions: false, active_keys: default_active_keys(), has_rollups: true };
-        Self { server: Server::new(config, tls), tables }
+        Self::with_server(Server::new(config, tls), tables)
+    }
+
+    fn with_server(server: Server, tables: Tables) -> Self {
+        Self { sessions: Sessions::new(server.clone()), server, tables }
     }
 
     /// Creates a store from the URL of a server, or from `key=value` pairs, without TLS.
@@ -94,7 +102,7 @@ impl PostgresStore {
     #[must_use]
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.server.connect_timeout = timeout;
-        self
+        Self::with_server(self.server, self.tables)
     }
 
     /// Sets how long writing a batch may take. The default is 30 seconds.
@@ -103,7 +111,7 @@ impl PostgresStore {
     #[must_use]
     pub fn write_timeout(mut self, timeout: Duration) -> Self {
         self.server.write_timeout = timeout;
-        self
+        Self::with_server(self.server, self.tables)
     }
 
     /// Makes [`migrate`](Self::migrate) create the table with a partition per month, in UTC.
@@ -186,7 +194,7 @@ impl PostgresStore {
     async fn set_active(&self, operation: &str, name: &str, is_active: bool) -> Result<(), StoreError> {
         let name = stored_key(name)?;
         keys::set_active(&self.server, &name, is_active).await.map_err(self.error(operation))?;
-        let mut session = PostgresSession::open(&self.server).await?;
+        let mut session = PostgresSession::open(&self.sessions).await?;
         let dimension = [Dimension::tag(name)];
         if is_active {
             rollup::activate(&mut session, &dimension).await.map(drop)
@@ -195,10 +203,10 @@ impl PostgresStore {
         }
     }
 
-    /// Opens a connection that reads rows and sums.
+    /// Returns a connection that reads rows and sums.
     #[cfg(feature = "analytics")]
     pub(crate) async fn session(&self) -> Result<PostgresSession, StoreError> {
-        PostgresSession::open(&self.server).await
+        PostgresSession::open(&self.sessions).await
     }
 
     /// Stores feedback. It replaces feedback with the same id.

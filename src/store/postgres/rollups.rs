@@ -12,8 +12,8 @@ use tokio_postgres::{Client, Error, Row, types::ToSql};
 use crate::{
     row::Dimension,
     store::{
-        rollup::{BUILT, FoundSums, Histogram, RollupBatch, RollupState, Subject, SumRead, Tier, Totals},
-        rollup_sql::{HISTOGRAMS, additions, aggregates, columns},
+        rollup::{BUILT, FoundSums, Histogram, RollupBatch, RollupState, Subject, SumColumn, SumRead, Tier, Totals},
+        rollup_sql::{additions, aggregates, columns, is_histogram},
     },
 };
 
@@ -31,7 +31,7 @@ const APPENDED_BINS: usize = 64;
 static UPSERT: LazyLock<String> = LazyLock::new(|| {
     let columns = columns();
     let values = columns.iter().map(|column| {
-        if HISTOGRAMS.contains(column) { format!("added.{column}::bigint[]") } else { format!("added.{column}") }
+        if is_histogram(column) { format!("added.{column}::bigint[]") } else { format!("added.{column}") }
     });
     let values: Vec<String> = values.collect();
     let lists: Vec<String> =
@@ -51,7 +51,7 @@ fn list_type(column: &str) -> &'static str {
     match column {
         "first" | "second" | "workspace" => "text",
         // A list of lists would be flattened, so each list is text.
-        column if HISTOGRAMS.contains(&column) => "text",
+        column if is_histogram(column) => "text",
         _ => "bigint",
     }
 }
@@ -201,9 +201,9 @@ pub(super) async fn remove(client: &Client, subject: i32, tier: Tier, from: i64,
     Ok(())
 }
 
-pub(super) async fn first_bucket(client: &Client, subject: i32, tier: Tier) -> Result<Option<i64>, Error> {
-    let statement = "SELECT min(bucket) FROM tagging_rollups WHERE subject = $1 AND tier = $2";
-    client.query_one(statement, &[&i64::from(subject), &i64::from(tier.number())]).await?.try_get(0)
+pub(super) async fn first_bucket(client: &Client, subject: i32, tier: Tier, from: i64) -> Result<Option<i64>, Error> {
+    let statement = "SELECT min(bucket) FROM tagging_rollups WHERE subject = $1 AND tier = $2 AND bucket >= $3";
+    client.query_one(statement, &[&i64::from(subject), &i64::from(tier.number()), &from]).await?.try_get(0)
 }
 
 pub(super) async fn fold(
@@ -214,8 +214,6 @@ pub(super) async fn fold(
     from: i64,
     to: i64,
 ) -> Result<(), Error> {
-    let sums =
-        aggregates("r", |column| format!("sum({column})::bigint"), |column| format!("'{{}}'::bigint[] AS {column}"));
     let merged = |column: &str| {
         format!(
             "SELECT block, first, second, workspace, array_agg((bin << {COUNT_BITS}) | counted ORDER BY bin) AS bins
@@ -227,16 +225,16 @@ pub(super) async fn fold(
              GROUP BY 1, 2, 3, 4"
         )
     };
-    let columns = columns();
-    let plain = columns.iter().filter(|column| !HISTOGRAMS.contains(column)).map(|column| format!("s.{column}"));
-    let plain: Vec<String> = plain.collect();
-    let [latency, first_token] = HISTOGRAMS.map(merged);
-    let renamed: Vec<String> =
-        columns.iter().skip(6).filter(|column| !HISTOGRAMS.contains(column)).map(|c| (*c).to_owned()).collect();
-    let sums = sums.split(", ").take(renamed.len()).zip(&renamed).map(|(sum, name)| format!("{sum} AS {name}"));
+    let plain = || SumColumn::all().filter(|column| !column.is_histogram());
+    let sums = aggregates("r", plain(), total, |_| String::new());
+    let named: Vec<String> =
+        sums.iter().zip(plain()).map(|(sum, column)| format!("{sum} AS {}", column.name())).collect();
+    let copied: Vec<String> = plain().map(|column| format!("s.{}", column.name())).collect();
+    let [latency, first_token] = SumColumn::HISTOGRAMS.map(|column| merged(column.name()));
     let statement = format!(
         "INSERT INTO tagging_rollups AS stored ({})
-         SELECT {}, coalesce(l.bins, '{{}}'), coalesce(f.bins, '{{}}')
+         SELECT s.subject, s.tier, s.bucket, s.first, s.second, s.workspace, {},
+             coalesce(l.bins, '{{}}'), coalesce(f.bins, '{{}}')
          FROM (SELECT r.subject, $4::bigint AS tier, r.bucket / $3 AS bucket, r.first, r.second, r.workspace, {}
              FROM tagging_rollups AS r
              WHERE r.subject = $1 AND r.tier = $2 AND r.bucket >= $5 AND r.bucket < $6
@@ -246,9 +244,9 @@ pub(super) async fn fold(
          LEFT JOIN ({first_token}) AS f
              ON (f.block, f.first, f.second, f.workspace) = (s.bucket, s.first, s.second, s.workspace)
          ON CONFLICT (subject, tier, bucket, first, second, workspace) DO UPDATE SET {}",
-        columns.join(", "),
-        plain.join(", "),
-        sums.collect::<Vec<_>>().join(", "),
+        columns().join(", "),
+        copied.join(", "),
+        named.join(", "),
         add_excluded()
     );
     let ratio = coarser.quarters() / finer.quarters();
@@ -305,28 +303,35 @@ pub(super) async fn sums(client: &Client, read: &SumRead) -> Result<Vec<FoundSum
     let subject = i64::from(read.subject);
     let parameters: [&(dyn ToSql + Sync); 7] =
         [&subject, &parts, &tiers, &starts, &stops, &read.only_first, &read.only_workspaces];
-    let sums = aggregates("r", |column| format!("sum({column})::bigint"), |_| "0".to_owned());
+    let (histograms, plain): (Vec<SumColumn>, Vec<SumColumn>) =
+        read.columns.iter().partition(|column| column.is_histogram());
+    let sums: String =
+        aggregates("r", plain.iter().copied(), total, |_| String::new()).iter().map(|sum| format!(", {sum}")).collect();
     let statement = format!(
-        "SELECT span.part, r.first, r.second, {workspace}, {sums} {clauses}
+        "SELECT span.part, r.first, r.second, {workspace}{sums} {clauses}
          GROUP BY span.part, r.first, r.second{by_workspace}"
     );
     let rows = client.query(&statement, &parameters).await?;
-    let mut found = rows.iter().map(found_sums).collect::<Result<Vec<_>, _>>()?;
-    if read.needs_histograms {
+    let mut found = rows.iter().map(|row| found_sums(row, &plain)).collect::<Result<Vec<_>, _>>()?;
+    if !histograms.is_empty() {
         let place = |sums: &FoundSums| (sums.part, sums.first.clone(), sums.second.clone(), sums.workspace.clone());
         let places: HashMap<_, usize> = found.iter().enumerate().map(|(at, sums)| (place(sums), at)).collect();
-        for column in HISTOGRAMS {
+        for column in histograms {
+            let name = column.name();
             let statement = format!(
                 "SELECT span.part, r.first, r.second, {workspace}, packed >> {COUNT_BITS} AS bin,
-                     sum(packed & {COUNT_MASK})::bigint {clauses} CROSS JOIN LATERAL unnest(r.{column}) AS packed
+                     sum(packed & {COUNT_MASK})::bigint {clauses} CROSS JOIN LATERAL unnest(r.{name}) AS packed
                  GROUP BY span.part, r.first, r.second{by_workspace}, bin"
             );
             for row in client.query(&statement, &parameters).await? {
                 let key = (part(&row)?, row.try_get(1)?, row.try_get(2)?, row.try_get(3)?);
                 let (bin, count): (i64, i64) = (row.try_get(4)?, row.try_get(5)?);
                 if let Some(sums) = places.get(&key).and_then(|at| found.get_mut(*at)) {
-                    let into =
-                        if column == "latency" { &mut sums.totals.latency } else { &mut sums.totals.first_token };
+                    let into = if column == SumColumn::Latency {
+                        &mut sums.totals.latency
+                    } else {
+                        &mut sums.totals.first_token
+                    };
                     into.add_packed([(bin << COUNT_BITS) | count]);
                 }
             }
@@ -339,13 +344,24 @@ fn part(row: &Row) -> Result<usize, Error> {
     Ok(usize::try_from(row.try_get::<_, i64>(0)?).unwrap_or(usize::MAX))
 }
 
-fn found_sums(row: &Row) -> Result<FoundSums, Error> {
-    let first_sum = 4;
-    let after_sums = first_sum + Totals::SUMS.len();
-    let sums = (first_sum..after_sums).map(|at| row.try_get(at)).collect::<Result<Vec<i64>, Error>>()?;
+fn found_sums(row: &Row, columns: &[SumColumn]) -> Result<FoundSums, Error> {
+    const FIRST_SUM: usize = 4;
+    let mut sums = [0; Totals::SUMS.len()];
+    let (mut first_seen, mut last_seen) = (0_i64, 0_i64);
+    for (at, column) in (FIRST_SUM..).zip(columns) {
+        match column {
+            SumColumn::Sum(position) => {
+                if let Some(sum) = sums.get_mut(*position) {
+                    *sum = row.try_get(at)?;
+                }
+            }
+            SumColumn::FirstSeen => first_seen = row.try_get(at)?,
+            SumColumn::LastSeen => last_seen = row.try_get(at)?,
+            SumColumn::Latency | SumColumn::FirstToken => {}
+        }
+    }
     let mut totals = Totals::from_sums(&sums);
-    totals.first_seen_micros = row.try_get::<_, i64>(after_sums)?.unsigned_abs();
-    totals.last_seen_micros = row.try_get::<_, i64>(after_sums + 1)?.unsigned_abs();
+    (totals.first_seen_micros, totals.last_seen_micros) = (first_seen.unsigned_abs(), last_seen.unsigned_abs());
     Ok(FoundSums {
         part: part(row)?,
         first: row.try_get(1)?,
@@ -353,4 +369,8 @@ fn found_sums(row: &Row) -> Result<FoundSums, Error> {
         workspace: row.try_get(3)?,
         totals,
     })
+}
+
+fn total(column: &str) -> String {
+    format!("sum({column})::bigint")
 }

@@ -7,7 +7,11 @@ use std::{
     time::Duration,
 };
 
-use tokio::{task::JoinHandle, time::timeout};
+use tokio::{
+    runtime::{self, Handle},
+    task::JoinHandle,
+    time::timeout,
+};
 use tokio_postgres::{
     AsyncMessage, Client, Config, Error, Socket, Statement,
     config::Host,
@@ -94,7 +98,8 @@ impl Server {
         let (client, connection) = opened.map_err(timed_out)??;
         // The client reports the errors of the connection as well.
         let task = tokio::spawn(async move { drop(connection.await) });
-        let session = Session { client, statements: Mutex::default(), task };
+        let runtime = Handle::current().id();
+        let session = Session { client, statements: Mutex::default(), runtime, task };
         // Each statement sees everything that was committed before it, even if it waited for a lock. A client that vanished
         // holds no lock for long.
         let settings =
@@ -131,10 +136,21 @@ pub(crate) struct Session {
     pub(crate) client: Client,
     /// Statements that were prepared on this connection, by their text.
     statements: Mutex<HashMap<String, Statement>>,
+    /// The runtime that drives the connection.
+    runtime: runtime::Id,
     task: JoinHandle<()>,
 }
 
 impl Session {
+    pub(super) fn is_of_current_runtime(&self) -> bool {
+        self.runtime == Handle::current().id()
+    }
+
+    /// Closes the connection.
+    pub(super) fn close(&self) {
+        self.task.abort();
+    }
+
     /// Returns a statement, which is prepared once per connection.
     pub(super) async fn prepared(&self, sql: &str) -> Result<Statement, Error> {
         let known = lock(&self.statements).get(sql).cloned();
@@ -157,6 +173,6 @@ impl Deref for Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
-        self.task.abort();
+        self.close();
     }
 }

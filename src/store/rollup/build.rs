@@ -1,23 +1,36 @@
 //! Computes the sums of rows that were stored before their subject.
 
-use crate::{row::Dimension, store::StoreError};
+use std::collections::HashSet;
 
-use super::{BUILT, Next, RollupBatch, RollupSession, RowRead, Subject, Tier, Transaction, quarter_of, quarter_start};
+use crate::{row::Dimension, store::StoreError, time::micros_since_1970};
+
+use super::{
+    BUILT, Next, RollupBatch, RollupSession, RowRead, Subject, Tier, Transaction, quarter_of, quarter_start,
+    remove::remove_unused,
+};
 
 /// The largest number of values per day for which sums are kept by hour.
-const MAX_HOURLY_VALUES: usize = 500;
+pub(super) const MAX_HOURLY_VALUES: usize = 500;
 /// The largest number of values per day for which sums are kept at all.
-const MAX_DAILY_VALUES: usize = 100_000;
+pub(super) const MAX_DAILY_VALUES: usize = 100_000;
 
-/// The largest number of sums of one subject and day that are held in memory. Beyond it, there are too many values.
+/// The largest number of sums of a step that are held in memory. Beyond it, there are too many values.
 const MAX_SUMS: usize = 1_000_000;
-/// The number of buckets that are deleted in one transaction.
-const REMOVED_BUCKETS: i64 = 24;
 
-/// Starts keeping sums of one or two dimensions, and builds them from the stored rows, a day in a transaction.
+/// The number of rows after which a step ends, at the next quarter hour. Writers wait during a step.
+const STEP_ROWS: usize = 5_000;
+
+/// Starts keeping sums of one or two dimensions, and builds them from the stored rows, step by step.
 ///
 /// Returns `false` if the dimensions have too many values. Does nothing if sums are kept already.
 pub(crate) async fn activate(session: &mut impl RollupSession, dimensions: &[Dimension]) -> Result<bool, StoreError> {
+    session.begin(Transaction::Snapshot).await?;
+    let found = session.state().await?.find(dimensions).map(|subject| subject.id);
+    session.commit().await?;
+    if let Some(id) = found {
+        // What a deactivation has not deleted yet.
+        remove_unused(session, id).await?;
+    }
     session.begin(Transaction::Exclusive).await?;
     let state = session.state().await?;
     if state.base().is_none() {
@@ -29,12 +42,6 @@ pub(crate) async fn activate(session: &mut impl RollupSession, dimensions: &[Dim
         found => {
             let next = state.subjects.iter().map(|subject| subject.id + 1).max().unwrap_or(1);
             let id = found.map_or(next, |found| found.id);
-            if found.is_some() {
-                // What a deactivation has not deleted yet.
-                for tier in Tier::ALL {
-                    session.remove(id, tier, i64::MIN, i64::MAX).await?;
-                }
-            }
             let mut dimensions = dimensions.iter().cloned();
             let mut subject = Subject::new(id, dimensions.next(), dimensions.next());
             subject.since = quarter_after(state.rows_from);
@@ -43,7 +50,7 @@ pub(crate) async fn activate(session: &mut impl RollupSession, dimensions: &[Dim
         }
     };
     session.commit().await?;
-    while build_step(session, id).await? {}
+    build(session, id).await?;
     session.begin(Transaction::Snapshot).await?;
     let state = session.state().await?;
     session.commit().await?;
@@ -72,20 +79,7 @@ pub(crate) async fn deactivate(session: &mut impl RollupSession, dimensions: &[D
     subject.live = None;
     session.save(&subject).await?;
     session.commit().await?;
-    for tier in Tier::ALL {
-        loop {
-            session.begin(Transaction::Exclusive).await?;
-            let is_active = session.state().await?.find(dimensions).is_some_and(|subject| subject.live.is_some());
-            let first = session.first_bucket(subject.id, tier).await?.filter(|_| !is_active);
-            if let Some(first) = first {
-                session.remove(subject.id, tier, first, first.saturating_add(REMOVED_BUCKETS)).await?;
-            }
-            session.commit().await?;
-            if first.is_none() {
-                break;
-            }
-        }
-    }
+    remove_unused(session, subject.id).await?;
     session.begin(Transaction::Exclusive).await?;
     let is_active = session.state().await?.find(dimensions).is_some_and(|subject| subject.live.is_some());
     if !is_active {
@@ -100,7 +94,7 @@ pub(crate) async fn build_rest(session: &mut impl RollupSession) -> Result<(), S
     let state = session.state().await?;
     session.commit().await?;
     for subject in state.subjects.iter().filter(|subject| subject.live.is_some() && !subject.is_ready()) {
-        while build_step(session, subject.id).await? {}
+        build(session, subject.id).await?;
     }
     Ok(())
 }
@@ -111,8 +105,14 @@ pub(crate) fn quarter_after(micros: u64) -> i64 {
     if quarter_start(quarter) < micros { quarter + 1 } else { quarter }
 }
 
-/// Builds the next day with rows. Returns `false` if the subject is complete.
-async fn build_step(session: &mut impl RollupSession, id: i32) -> Result<bool, StoreError> {
+async fn build(session: &mut impl RollupSession, id: i32) -> Result<(), StoreError> {
+    let mut values = DayValues::default();
+    while build_step(session, id, &mut values).await? {}
+    remove_unused(session, id).await
+}
+
+/// Builds the next quarter hours with rows. Returns `false` if the subject is complete.
+async fn build_step(session: &mut impl RollupSession, id: i32, values: &mut DayValues) -> Result<bool, StoreError> {
     session.begin(Transaction::Exclusive).await?;
     let state = session.state().await?;
     let subject = state.subjects.iter().find(|subject| subject.id == id).cloned();
@@ -120,28 +120,27 @@ async fn build_step(session: &mut impl RollupSession, id: i32) -> Result<bool, S
         session.commit().await?;
         return Ok(false);
     };
-    let from = Tier::Day.start(subject.built_to).max(subject.since);
+    let from = subject.built_to.max(subject.since);
     if quarter_start(from) < state.rows_from {
         // Rows that were not included yet were deleted.
         subject.since = subject.since.max(quarter_after(state.rows_from));
     }
     let from = from.max(subject.since);
-    let next = session.first_row(quarter_start(from)).await?;
-    let Some(next) = next else {
+    let Some(next) = session.first_row(quarter_start(from)).await? else {
         subject.built_to = BUILT;
         session.save(&subject).await?;
         session.commit().await?;
         return Ok(false);
     };
     let day = Tier::Day.bucket(quarter_of(next));
-    subject.built_to = day + 1;
-    let batch = sums_of_days(session, std::slice::from_ref(&subject), day, day + 1).await?;
-    let batch = if widen(session, &mut subject, values(&batch), day).await? && subject.live.is_some() {
-        sums_of_days(session, std::slice::from_ref(&subject), day, day + 1).await?
+    let batch = next_sums(session, &mut subject, quarter_of(next)).await?;
+    let count = values.add(day, &batch);
+    if count > MAX_DAILY_VALUES {
+        subject.live = None;
+    } else if count > MAX_HOURLY_VALUES && subject.live == Some(Tier::Hour) {
+        // The sums by hour are removed in steps, so those by day are built from the rows.
+        (subject.live, subject.built_to) = (Some(Tier::Day), 0);
     } else {
-        batch
-    };
-    if subject.live.is_some() {
         session.add(&batch).await?;
     }
     session.save(&subject).await?;
@@ -149,9 +148,31 @@ async fn build_step(session: &mut impl RollupSession, id: i32) -> Result<bool, S
     Ok(subject.live.is_some())
 }
 
-/// Returns the number of values in the sums of a day.
-fn values(batch: &RollupBatch) -> usize {
-    if batch.len() > MAX_SUMS { usize::MAX } else { batch.values() }
+/// Computes sums from a quarter hour up to the end of the day, or until many rows were read, and moves `built_to` there.
+async fn next_sums(
+    session: &mut impl RollupSession,
+    subject: &mut Subject,
+    from: i64,
+) -> Result<RollupBatch, StoreError> {
+    let end = Tier::Day.start(Tier::Day.bucket(from) + 1);
+    subject.built_to = end;
+    let mut read = sums_read(std::slice::from_ref(subject), from, end);
+    read.is_newest_first = false;
+    let (mut batch, mut rows, mut quarter, mut built_to) = (RollupBatch::default(), 0, from, end);
+    session
+        .rows(&read, &mut |row| {
+            let next = quarter_of(micros_since_1970(row.requested_at));
+            if rows >= STEP_ROWS && next != quarter {
+                built_to = next;
+                return Next::Stop;
+            }
+            (rows, quarter) = (rows + 1, next);
+            batch.add(std::slice::from_ref(subject), &row);
+            if batch.len() > MAX_SUMS { Next::Stop } else { Next::Continue }
+        })
+        .await?;
+    subject.built_to = built_to;
+    Ok(batch)
 }
 
 /// Computes the sums of the days `from..to` from their rows.
@@ -161,43 +182,37 @@ pub(super) async fn sums_of_days(
     from: i64,
     to: i64,
 ) -> Result<RollupBatch, StoreError> {
-    let range = (quarter_start(Tier::Day.start(from)), quarter_start(Tier::Day.start(to)));
-    let dimensions = subjects.iter().flat_map(|subject| subject.first.iter().chain(&subject.second));
-    let read = RowRead::sums(range, &[], dimensions);
+    let read = sums_read(subjects, Tier::Day.start(from), Tier::Day.start(to));
     let mut batch = RollupBatch::default();
     session
         .rows(&read, &mut |row| {
             batch.add(subjects, &row);
-            if batch.len() > MAX_SUMS && subjects.len() == 1 { Next::Stop } else { Next::Continue }
+            Next::Continue
         })
         .await?;
     Ok(batch)
 }
 
-/// Keeps sums in wider buckets, or not at all, if a day has too many values. Returns `true` if that changed the subject.
-pub(super) async fn widen(
-    session: &mut impl RollupSession,
-    subject: &mut Subject,
-    values: usize,
-    before: i64,
-) -> Result<bool, StoreError> {
-    if values > MAX_DAILY_VALUES {
-        for tier in Tier::ALL {
-            session.remove(subject.id, tier, i64::MIN, i64::MAX).await?;
+fn sums_read(subjects: &[Subject], from: i64, to: i64) -> RowRead {
+    let dimensions = subjects.iter().flat_map(|subject| subject.first.iter().chain(&subject.second));
+    RowRead::sums((quarter_start(from), quarter_start(to)), &[], dimensions)
+}
+
+/// The values of a day that is built in several steps.
+#[derive(Debug, Default)]
+struct DayValues {
+    day: i64,
+    values: HashSet<u64>,
+}
+
+impl DayValues {
+    /// Adds values, and returns the number of different ones of the day.
+    fn add(&mut self, day: i64, batch: &RollupBatch) -> usize {
+        if self.day != day {
+            self.day = day;
+            self.values.clear();
         }
-        subject.live = None;
-        return Ok(true);
+        self.values.extend(batch.value_hashes());
+        if batch.len() > MAX_SUMS { usize::MAX } else { self.values.len() }
     }
-    if values <= MAX_HOURLY_VALUES || subject.live != Some(Tier::Hour) {
-        return Ok(false);
-    }
-    let sealed = subject.sealed.get(Tier::Day.index()).copied().unwrap_or(0);
-    let first = session.first_bucket(subject.id, Tier::Hour).await?;
-    if let Some(first) = first {
-        let first = Tier::Day.bucket(Tier::Hour.start(first)).max(sealed);
-        session.fold(subject.id, Tier::Hour, Tier::Day, first, before.saturating_add(1).max(first)).await?;
-    }
-    session.remove(subject.id, Tier::Hour, i64::MIN, i64::MAX).await?;
-    subject.live = Some(Tier::Day);
-    Ok(true)
 }

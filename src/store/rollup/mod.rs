@@ -9,7 +9,11 @@
 mod build;
 mod histogram;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod pace;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod reads;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod remove;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod rollup_batch;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
@@ -22,6 +26,8 @@ mod seal;
 mod session;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod subject;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod sum_column;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod tier;
 mod totals;
@@ -42,6 +48,7 @@ pub(crate) use self::{
     seal::{KeptFrom, maintain},
     session::{RollupSession, Transaction},
     subject::{BUILT, Subject},
+    sum_column::SumColumn,
     tier::{Tier, quarter_of, quarter_start},
     value::{decode, encode, encode_into},
     verify::{rebuild, verify},

@@ -2,7 +2,7 @@ use uuid::Uuid;
 
 use crate::row::{Dimension, EventRow, Filter, SCHEMA};
 
-use super::{Tier, Totals};
+use super::{SumColumn, Tier, Totals};
 
 /// The columns that sums are computed from.
 const SUMMED: &[&str] = &[
@@ -51,7 +51,16 @@ pub(crate) struct SumRead {
     pub(crate) only_workspaces: Option<Vec<String>>,
     /// `true` to read each workspace on its own, and not their sum.
     pub(crate) by_workspace: bool,
-    pub(crate) needs_histograms: bool,
+    /// The columns to read. Sums of other columns stay 0.
+    pub(crate) columns: Vec<SumColumn>,
+}
+
+impl SumRead {
+    /// Reads the numbers of requests.
+    pub(crate) fn requests(subject: i32, spans: Vec<Span>) -> Self {
+        let columns = SumColumn::all().filter(|column| column.name() == "requests").collect();
+        Self { subject, spans, only_first: None, only_workspaces: None, by_workspace: false, columns }
+    }
 }
 
 /// Sums that were read: the part and the encoded values.
@@ -103,8 +112,8 @@ impl RowRead {
                 Dimension::Field(field) => names.push(field.column()),
             }
         }
-        if filters.iter().any(|filter| matches!(filter, Filter::Trace(_))) {
-            names.extend(["trace_id", "client_trace_id"]);
+        if filters.iter().any(|filter| matches!(filter, Filter::Trace(_) | Filter::WorkspaceTrace(_))) {
+            names.extend(["trace_id", "client_trace_id", "workspace"]);
         }
         if filters.iter().any(|filter| matches!(filter, Filter::ProviderModel(_))) {
             names.extend(["provider", "model"]);

@@ -1,5 +1,6 @@
 use std::{
     collections::{BTreeMap, HashMap},
+    hash::{BuildHasher, BuildHasherDefault, DefaultHasher},
     sync::Arc,
 };
 
@@ -97,12 +98,11 @@ impl RollupBatch {
         sums.into_iter().map(|(place, totals)| (self.key(place), totals)).collect()
     }
 
-    /// Returns the number of different values of the dimensions.
-    pub(crate) fn values(&self) -> usize {
-        let mut values: Vec<_> = self.sums.keys().map(|place| (place.first, place.second)).collect();
-        values.sort_unstable();
-        values.dedup();
-        values.len()
+    /// Returns a hash of the values of the dimensions of each of the sums.
+    pub(crate) fn value_hashes(&self) -> impl Iterator<Item = u64> {
+        let hasher = BuildHasherDefault::<DefaultHasher>::default();
+        let values = self.sums.keys().map(|place| (self.texts.text(place.first), self.texts.text(place.second)));
+        values.map(move |values| hasher.hash_one(values))
     }
 
     fn key(&self, place: Place) -> RollupKey {

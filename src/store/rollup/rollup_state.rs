@@ -17,12 +17,11 @@ impl RollupState {
         self.subjects.iter().find(|subject| subject.id == Subject::BASE)
     }
 
-    /// Returns the subject of these dimensions, which are sorted and differ.
+    /// Returns the subject of these dimensions, which differ, in any order.
     pub(crate) fn find(&self, dimensions: &[Dimension]) -> Option<&Subject> {
         self.subjects.iter().find(|subject| {
-            let mut own: Vec<&Dimension> = [&subject.first, &subject.second].into_iter().flatten().collect();
-            own.sort_unstable();
-            own.into_iter().eq(dimensions)
+            let mut own = subject.first.iter().chain(&subject.second);
+            own.clone().count() == dimensions.len() && own.all(|dimension| dimensions.contains(dimension))
         })
     }
 }

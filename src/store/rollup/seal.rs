@@ -2,10 +2,13 @@
 
 use crate::store::StoreError;
 
-use super::{RollupSession, Span, Subject, SumRead, Tier, Transaction, build::widen, quarter_of};
-
-/// The largest number of quarter hours whose sums are folded in one transaction.
-const STEP_QUARTERS: i64 = 6_144;
+use super::{
+    RollupSession, Span, Subject, SumRead, Tier, Transaction,
+    build::{MAX_DAILY_VALUES, MAX_HOURLY_VALUES},
+    pace::Pace,
+    quarter_of,
+    remove::remove_unused,
+};
 
 /// For how long rows and sums are kept. `None` keeps them forever.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -19,9 +22,11 @@ pub(crate) struct KeptFrom {
 /// Seals the buckets that ended before `now`, and deletes sums of fine tiers.
 pub(crate) async fn maintain(session: &mut impl RollupSession, now: u64, keep: KeptFrom) -> Result<(), StoreError> {
     for id in subjects(session).await? {
+        let mut pace = Pace::default();
+        while seal_step(session, id, now, &mut pace).await? {}
         limit_values(session, id, now).await?;
-        while seal_step(session, id, now).await? {}
         delete(session, id, keep).await?;
+        remove_unused(session, id).await?;
     }
     Ok(())
 }
@@ -30,7 +35,7 @@ async fn subjects(session: &mut impl RollupSession) -> Result<Vec<i32>, StoreErr
     session.begin(Transaction::Snapshot).await?;
     let state = session.state().await?;
     session.commit().await?;
-    Ok(state.subjects.iter().filter(|subject| subject.is_ready()).map(|subject| subject.id).collect())
+    Ok(state.subjects.iter().map(|subject| subject.id).collect())
 }
 
 /// Returns a subject that is ready.
@@ -39,7 +44,7 @@ async fn ready(session: &mut impl RollupSession, id: i32) -> Result<Option<Subje
     Ok(state.subjects.into_iter().find(|subject| subject.id == id && subject.is_ready()))
 }
 
-/// Widens the buckets of a subject whose values became too many.
+/// Widens the buckets of a subject whose values became too many. The sums that are not used then are left to be removed.
 async fn limit_values(session: &mut impl RollupSession, id: i32, now: u64) -> Result<(), StoreError> {
     session.begin(Transaction::Exclusive).await?;
     if let Some(mut subject) = ready(session, id).await?
@@ -50,17 +55,18 @@ async fn limit_values(session: &mut impl RollupSession, id: i32, now: u64) -> Re
         let mut most = 0;
         for day in [today - 1, today] {
             let (from, to) = (live.bucket(Tier::Day.start(day)), live.bucket(Tier::Day.start(day + 1)));
-            let read = SumRead {
-                subject: id,
-                spans: vec![Span { part: 0, tier: live, from, to }],
-                only_first: None,
-                only_workspaces: None,
-                by_workspace: false,
-                needs_histograms: false,
-            };
+            let read = SumRead::requests(id, vec![Span { part: 0, tier: live, from, to }]);
             most = most.max(session.sums(&read).await?.len());
         }
-        if widen(session, &mut subject, most, i64::MAX).await? {
+        if most > MAX_DAILY_VALUES {
+            subject.live = None;
+        } else if most > MAX_HOURLY_VALUES && live == Tier::Hour {
+            // Past days are sealed, so few hours are left.
+            let sealed = subject.sealed.get(Tier::Day.index()).copied().unwrap_or(0);
+            session.fold(id, Tier::Hour, Tier::Day, sealed, i64::MAX).await?;
+            subject.live = Some(Tier::Day);
+        }
+        if subject.live != Some(live) {
             session.save(&subject).await?;
         }
     }
@@ -68,7 +74,7 @@ async fn limit_values(session: &mut impl RollupSession, id: i32, now: u64) -> Re
 }
 
 /// Seals some buckets of the finest tier that has any. Returns `false` if there are none.
-async fn seal_step(session: &mut impl RollupSession, id: i32, now: u64) -> Result<bool, StoreError> {
+async fn seal_step(session: &mut impl RollupSession, id: i32, now: u64, pace: &mut Pace) -> Result<bool, StoreError> {
     session.begin(Transaction::Exclusive).await?;
     let mut has_more = false;
     if let Some(mut subject) = ready(session, id).await?
@@ -85,11 +91,12 @@ async fn seal_step(session: &mut impl RollupSession, id: i32, now: u64) -> Resul
             let Some(sealed) = subject.sealed.get(tier.index()).copied().filter(|sealed| *sealed < end) else {
                 continue;
             };
-            let first = session.first_bucket(id, finer).await?;
+            let first = session.first_bucket(id, finer, finer.bucket(tier.start(sealed))).await?;
             // Nothing needs to be folded before the first bucket.
-            let from = first.map_or(end, |first| tier.bucket(finer.start(first))).clamp(sealed, end);
-            let to = end.min(from + (STEP_QUARTERS / tier.quarters()).max(1));
+            let from = first.map_or(end, |first| tier.bucket(finer.start(first)).min(end));
+            let to = end.min(from + pace.step(tier));
             session.fold(id, finer, tier, from, to).await?;
+            pace.end();
             if let Some(sealed) = subject.sealed.get_mut(tier.index()) {
                 *sealed = to;
             }
@@ -102,6 +109,7 @@ async fn seal_step(session: &mut impl RollupSession, id: i32, now: u64) -> Resul
     Ok(has_more)
 }
 
+/// Ends the use of sums that are older than the retention.
 async fn delete(session: &mut impl RollupSession, id: i32, keep: KeptFrom) -> Result<(), StoreError> {
     session.begin(Transaction::Exclusive).await?;
     if let Some(mut subject) = ready(session, id).await? {
@@ -115,7 +123,6 @@ async fn delete(session: &mut impl RollupSession, id: i32, keep: KeptFrom) -> Re
             let bucket = tier.bucket(coarser.start(coarser.bucket(tier.start(bucket))));
             let Some(kept) = subject.kept.get_mut(tier.index()).filter(|kept| **kept < bucket) else { continue };
             *kept = bucket;
-            session.remove(id, tier, i64::MIN, bucket).await?;
         }
         session.save(&subject).await?;
     }

@@ -1,4 +1,4 @@
-use crate::store::{Feedback, StoreError};
+use crate::store::{LatestFeedback, StoreError};
 
 use super::{FoundSums, OnRow, RollupBatch, RollupState, RowRead, Subject, SumRead, Tier};
 
@@ -34,14 +34,19 @@ pub(crate) trait RollupSession: Send {
     /// Returns the time of the last row.
     fn last_row(&mut self) -> impl Future<Output = Result<Option<u64>, StoreError>> + Send;
 
-    /// Returns the latest feedback.
-    fn feedback(&mut self) -> impl Future<Output = Result<Vec<Feedback>, StoreError>> + Send;
+    /// Returns the latest feedback of some workspaces and without one, at most `limit` entries. `None` means all workspaces.
+    fn feedback(
+        &mut self,
+        workspaces: Option<&[String]>,
+        limit: u64,
+    ) -> impl Future<Output = Result<LatestFeedback, StoreError>> + Send;
 
-    /// Returns the first bucket of a tier.
+    /// Returns the first bucket of a tier with sums, from a bucket on.
     fn first_bucket(
         &mut self,
         subject: i32,
         tier: Tier,
+        from: i64,
     ) -> impl Future<Output = Result<Option<i64>, StoreError>> + Send;
 
     /// Adds sums to the stored ones.

@@ -1,8 +1,10 @@
+use std::ops::Range;
+
 use crate::row::Dimension;
 
-use super::Tier;
+use super::{SumColumn, Tier};
 
-/// The day after all days: the rollup of a subject is complete.
+/// The quarter hour after all others: the rollup of a subject is complete.
 pub(crate) const BUILT: i64 = i64::MAX;
 
 /// Something that sums are kept for: all requests, a dimension, or a pair of dimensions.
@@ -14,7 +16,7 @@ pub(crate) struct Subject {
     pub(crate) second: Option<Dimension>,
     /// The finest tier, which writers fill. `None` if there are too many values to keep sums.
     pub(crate) live: Option<Tier>,
-    /// The day up to which stored rows are included, excluded. Rows of later days are added when that day is built.
+    /// The quarter hour up to which stored rows are included, excluded. Later rows are added when their time is built.
     pub(crate) built_to: i64,
     /// The first quarter hour from which all requests are included.
     pub(crate) since: i64,
@@ -39,23 +41,35 @@ impl Subject {
         self.live.is_some_and(|live| live <= Tier::Hour)
     }
 
+    /// Returns the columns that sums of this subject have.
+    pub(crate) fn columns(&self) -> impl Iterator<Item = SumColumn> + use<> {
+        let has_histograms = self.has_histograms();
+        SumColumn::all().filter(move |column| has_histograms || !column.is_histogram())
+    }
+
     pub(crate) fn is_ready(&self) -> bool {
         self.live.is_some() && self.built_to == BUILT
     }
 
+    /// Returns the buckets of a tier whose sums are complete.
+    pub(crate) fn usable(&self, tier: Tier) -> Range<i64> {
+        let end = match self.live {
+            Some(live) if live == tier => i64::MAX,
+            Some(live) if live < tier => self.sealed.get(tier.index()).copied().unwrap_or(0),
+            _ => 0,
+        };
+        let kept = self.kept.get(tier.index()).copied().unwrap_or(0);
+        kept.max(tier.bucket_after(self.since))..end
+    }
+
     /// Returns `true` if the sums of a bucket are complete.
     pub(crate) fn is_usable(&self, tier: Tier, bucket: i64) -> bool {
-        let is_filled = match self.live {
-            Some(live) if live == tier => true,
-            Some(live) if live < tier => self.sealed.get(tier.index()).is_some_and(|sealed| bucket < *sealed),
-            _ => false,
-        };
-        is_filled && self.kept.get(tier.index()).is_some_and(|kept| bucket >= *kept) && tier.start(bucket) >= self.since
+        self.usable(tier).contains(&bucket)
     }
 
     /// Returns the tiers and buckets to which a request at a quarter hour is added.
     pub(crate) fn targets(&self, quarter: i64) -> impl Iterator<Item = (Tier, i64)> {
-        let is_built = Tier::Day.bucket(quarter) < self.built_to && quarter >= self.since;
+        let is_built = quarter < self.built_to && quarter >= self.since;
         let live = self.live.filter(|_| is_built);
         Tier::ALL.into_iter().filter_map(move |tier| {
             let (live, bucket) = (live?, tier.bucket(quarter));
@@ -82,9 +96,9 @@ mod tests {
     }
 
     #[test]
-    fn requests_of_days_that_are_not_built_are_left_to_the_build() {
+    fn requests_of_times_that_are_not_built_are_left_to_the_build() {
         let mut subject = Subject::new(3, None, None);
-        subject.built_to = 50;
+        subject.built_to = 50 * 96;
         assert_eq!(subject.targets(50 * 96).count(), 0);
         assert_eq!(subject.targets(50 * 96 - 1).count(), 1);
         subject.since = 10 * 96;

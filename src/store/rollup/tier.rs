@@ -45,6 +45,11 @@ impl Tier {
         quarter.div_euclid(self.quarters())
     }
 
+    /// Returns the first bucket that begins at or after a quarter hour.
+    pub(crate) const fn bucket_after(self, quarter: i64) -> i64 {
+        self.bucket(quarter.saturating_add(self.quarters() - 1))
+    }
+
     /// Returns the first quarter hour of a bucket.
     pub(crate) const fn start(self, bucket: i64) -> i64 {
         bucket.saturating_mul(self.quarters())

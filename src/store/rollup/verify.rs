@@ -6,11 +6,14 @@ use crate::store::StoreError;
 
 use super::{
     RollupKey, RollupSession, RollupState, Span, Subject, SumRead, Tier, Totals, Transaction, build::sums_of_days,
-    quarter_of, quarter_start,
+    pace::Pace, quarter_of, quarter_start,
 };
 
 /// The number of requests whose sums are held in memory. A day has more if it must.
 const PORTION_REQUESTS: u64 = 50_000;
+
+/// The largest number of days whose sums are held in memory.
+const PORTION_DAYS: i64 = 64;
 
 /// The number of quarter hours whose sealed buckets are compared at a time.
 const STEP_QUARTERS: i64 = 6_144;
@@ -23,9 +26,9 @@ pub(crate) async fn verify(session: &mut impl RollupSession, from: u64, to: u64)
     session.begin(Transaction::Snapshot).await?;
     let state = session.state().await?;
     let mut differences = Vec::new();
-    let ready: Vec<Subject> = state.subjects.iter().filter(|subject| subject.is_ready()).cloned().collect();
+    let ready = ready(&state);
     let live: Vec<Subject> = ready.iter().map(live_only).collect();
-    let days = days(session, &state, from, to).await?;
+    let days = days(session, &state, &live, from, to).await?;
     for (from, to) in portions(session, &state, &days).await? {
         let expected = sums_of_days(session, &live, from, to).await?.into_sums();
         let mut found = BTreeMap::new();
@@ -36,20 +39,16 @@ pub(crate) async fn verify(session: &mut impl RollupSession, from: u64, to: u64)
         }
         compare(&expected, &found, &mut differences);
     }
-    // Days before the first row have no sums.
-    let first = days.first().map_or(quarter_of(from), |day| Tier::Day.start(*day));
-    let last = days.last().map_or(first, |day| Tier::Day.start(day + 1) - 1);
     for subject in &ready {
         for tier in subject.live.iter().flat_map(|live| live.coarser()) {
             let sealed = subject.sealed.get(tier.index()).copied().unwrap_or(0);
-            let end = (tier.bucket(last) + 1).min(sealed);
-            let mut bucket = tier.bucket(first);
+            let end = (tier.bucket(quarter_of(to.saturating_sub(1))) + 1).min(sealed);
+            let mut bucket = tier.bucket(quarter_of(from));
             // The sums of many values are compared one bucket at a time.
             let step = if subject.has_histograms() { (STEP_QUARTERS / tier.quarters()).max(1) } else { 1 };
-            while bucket < end {
-                let next = bucket.saturating_add(step).min(end);
-                compare_sealed(session, subject, tier, (bucket, next), &mut differences).await?;
-                bucket = next;
+            while let Some(first) = first_sealed(session, subject, tier, bucket).await?.filter(|first| *first < end) {
+                bucket = first.saturating_add(step).min(end);
+                compare_sealed(session, subject, tier, (first, bucket), &mut differences).await?;
             }
         }
     }
@@ -57,17 +56,36 @@ pub(crate) async fn verify(session: &mut impl RollupSession, from: u64, to: u64)
     Ok(differences)
 }
 
-/// Computes the sums of a range from its rows again, in one transaction. The range is extended to whole days.
+/// Returns the first bucket of a sealed tier, from a bucket on, that has sums, or whose finer buckets have some.
+async fn first_sealed(
+    session: &mut impl RollupSession,
+    subject: &Subject,
+    tier: Tier,
+    from: i64,
+) -> Result<Option<i64>, StoreError> {
+    let Some(finer) = tier.finer() else { return Ok(None) };
+    let own = session.first_bucket(subject.id, tier, from).await?;
+    let finer_bucket = session.first_bucket(subject.id, finer, finer.bucket(tier.start(from))).await?;
+    Ok(own.into_iter().chain(finer_bucket.map(|bucket| tier.bucket(finer.start(bucket)))).min())
+}
+
+/// Computes the sums of a range from its rows again, step by step. The range is extended to whole days.
 ///
 /// # Errors
 /// Returns [`StoreError::RowsDeleted`] if rows of the range were deleted.
 pub(crate) async fn rebuild(session: &mut impl RollupSession, from: u64, to: u64) -> Result<(), StoreError> {
-    session.begin(Transaction::Exclusive).await?;
+    session.begin(Transaction::Snapshot).await?;
     let state = session.state().await?;
-    let ready: Vec<Subject> = state.subjects.iter().filter(|subject| subject.is_ready()).cloned().collect();
-    let live: Vec<Subject> = ready.iter().map(live_only).collect();
-    let days = days(session, &state, from, to).await?;
-    for (from, to) in portions(session, &state, &days).await? {
+    let days = days(session, &state, &ready(&state), from, to).await?;
+    let portions = portions(session, &state, &days).await?;
+    session.commit().await?;
+    for (from, to) in portions {
+        session.begin(Transaction::Exclusive).await?;
+        let state = session.state().await?;
+        if quarter_start(Tier::Day.start(from)) < state.rows_from {
+            return Err(StoreError::RowsDeleted);
+        }
+        let live: Vec<Subject> = ready(&state).iter().map(live_only).collect();
         for subject in &live {
             let Some(tier) = subject.live else { continue };
             let (from, to) = (tier.bucket(Tier::Day.start(from)), tier.bucket(Tier::Day.start(to)));
@@ -75,25 +93,56 @@ pub(crate) async fn rebuild(session: &mut impl RollupSession, from: u64, to: u64
         }
         let sums = sums_of_days(session, &live, from, to).await?;
         session.add(&sums).await?;
+        session.commit().await?;
     }
     if let (Some(first), Some(last)) = (days.first(), days.last()) {
-        for subject in &ready {
+        for subject in &ready(&state) {
             for tier in subject.live.iter().flat_map(|live| live.coarser()) {
-                let Some(finer) = tier.finer() else { continue };
-                let sealed = subject.sealed.get(tier.index()).copied().unwrap_or(0);
-                // Finer sums that were deleted cannot be added up again. What they added up to stays.
-                let kept = subject.kept.get(finer.index()).copied().unwrap_or(0);
-                let first_whole = tier.bucket(finer.start(kept) + tier.quarters() - 1);
-                let from = tier.bucket(Tier::Day.start(*first)).max(first_whole);
-                let to = (tier.bucket(Tier::Day.start(last + 1) - 1) + 1).min(sealed);
-                if from < to {
-                    session.remove(subject.id, tier, from, to).await?;
-                    session.fold(subject.id, finer, tier, from, to).await?;
-                }
+                refold(session, subject.id, tier, *first, *last).await?;
             }
         }
     }
-    session.commit().await
+    Ok(())
+}
+
+/// Adds up the finer sums of the sealed buckets of some days again, step by step.
+async fn refold(
+    session: &mut impl RollupSession,
+    id: i32,
+    tier: Tier,
+    first: i64,
+    last: i64,
+) -> Result<(), StoreError> {
+    let Some(finer) = tier.finer() else { return Ok(()) };
+    let mut pace = Pace::default();
+    let mut bucket = tier.bucket(Tier::Day.start(first));
+    loop {
+        session.begin(Transaction::Exclusive).await?;
+        let state = session.state().await?;
+        let subject = state.subjects.iter().find(|subject| subject.id == id && subject.is_ready());
+        let is_folded = |subject: &&Subject| subject.live.is_some_and(|live| live < tier);
+        let Some(subject) = subject.filter(is_folded) else { return session.commit().await };
+        // Finer sums that were deleted cannot be added up again. What they added up to stays.
+        let kept = subject.kept.get(finer.index()).copied().unwrap_or(0);
+        let sealed = subject.sealed.get(tier.index()).copied().unwrap_or(0);
+        let end = (tier.bucket(Tier::Day.start(last + 1) - 1) + 1).min(sealed);
+        let from = bucket.max(tier.bucket_after(finer.start(kept)));
+        let from = first_sealed(session, subject, tier, from).await?.filter(|from| *from < end);
+        if let Some(from) = from {
+            bucket = from.saturating_add(pace.step(tier)).min(end);
+            session.remove(id, tier, from, bucket).await?;
+            session.fold(id, finer, tier, from, bucket).await?;
+            pace.end();
+        }
+        session.commit().await?;
+        if from.is_none() {
+            return Ok(());
+        }
+    }
+}
+
+fn ready(state: &RollupState) -> Vec<Subject> {
+    state.subjects.iter().filter(|subject| subject.is_ready()).cloned().collect()
 }
 
 /// The subject with its live tier alone.
@@ -101,23 +150,35 @@ fn live_only(subject: &Subject) -> Subject {
     Subject { sealed: [0; 5], ..subject.clone() }
 }
 
-/// Returns the days of a range that have rows or may have sums.
+/// Returns the days of a range that have rows or sums.
 async fn days(
     session: &mut impl RollupSession,
     state: &RollupState,
+    ready: &[Subject],
     from: u64,
     to: u64,
 ) -> Result<Vec<i64>, StoreError> {
-    let first = Tier::Day.bucket(quarter_of(from));
-    if quarter_start(Tier::Day.start(first)) < state.rows_from {
+    let mut day = Tier::Day.bucket(quarter_of(from));
+    if quarter_start(Tier::Day.start(day)) < state.rows_from {
         return Err(StoreError::RowsDeleted);
     }
-    // Before the first row and after the last one, there are neither rows nor sums of them.
-    let start = session.first_row(quarter_start(Tier::Day.start(first))).await?;
-    let end = session.last_row().await?;
-    let (Some(start), Some(end)) = (start, end) else { return Ok(Vec::new()) };
-    let last = Tier::Day.bucket(quarter_of(to.saturating_sub(1).min(end)));
-    Ok((Tier::Day.bucket(quarter_of(start))..=last).collect())
+    let end = Tier::Day.bucket(quarter_of(to.saturating_sub(1))) + 1;
+    let mut days = Vec::new();
+    while day < end {
+        let row = session.first_row(quarter_start(Tier::Day.start(day))).await?;
+        let mut next = row.map(|row| Tier::Day.bucket(quarter_of(row)));
+        if next != Some(day) {
+            for subject in ready {
+                let Some(live) = subject.live else { continue };
+                let bucket = session.first_bucket(subject.id, live, live.bucket(Tier::Day.start(day))).await?;
+                next = next.into_iter().chain(bucket.map(|bucket| Tier::Day.bucket(live.start(bucket)))).min();
+            }
+        }
+        let Some(next) = next.filter(|next| *next < end) else { break };
+        days.push(next);
+        day = next + 1;
+    }
+    Ok(days)
 }
 
 /// Divides days into ranges with a limited number of requests.
@@ -126,33 +187,29 @@ async fn portions(
     state: &RollupState,
     days: &[i64],
 ) -> Result<Vec<(i64, i64)>, StoreError> {
-    let (Some(base), Some(first), Some(last)) = (state.base(), days.first(), days.last()) else {
-        return Ok(Vec::new());
-    };
-    let spans = (*first..=*last).enumerate().map(|(part, day)| {
+    let Some(base) = state.base() else { return Ok(Vec::new()) };
+    let spans = days.iter().enumerate().map(|(part, day)| {
         let tier = base.live.unwrap_or(Tier::QuarterHour);
-        Span { part, tier, from: tier.bucket(Tier::Day.start(day)), to: tier.bucket(Tier::Day.start(day + 1)) }
+        Span { part, tier, from: tier.bucket(Tier::Day.start(*day)), to: tier.bucket(Tier::Day.start(day + 1)) }
     });
-    let read = SumRead {
-        subject: base.id,
-        spans: spans.collect(),
-        only_first: None,
-        only_workspaces: None,
-        by_workspace: false,
-        needs_histograms: false,
-    };
-    let mut requests = BTreeMap::new();
+    let read = SumRead::requests(base.id, spans.collect());
+    let mut requests = vec![0; days.len()];
     for sums in session.sums(&read).await? {
-        let day = first + i64::try_from(sums.part).unwrap_or(0);
-        *requests.entry(day).or_insert(0) += sums.totals.requests;
-    }
-    let (mut portions, mut start, mut sum) = (Vec::new(), *first, 0);
-    for day in *first..=*last {
-        sum += requests.get(&day).copied().unwrap_or(0);
-        if sum >= PORTION_REQUESTS || day == *last {
-            portions.push((start, day + 1));
-            (start, sum) = (day + 1, 0);
+        if let Some(requests) = requests.get_mut(sums.part) {
+            *requests += sums.totals.requests;
         }
+    }
+    let mut portions: Vec<(i64, i64)> = Vec::new();
+    let mut sum = 0;
+    for (day, requests) in days.iter().zip(requests) {
+        match portions.last_mut() {
+            Some((start, end)) if *end == *day && *day - *start < PORTION_DAYS && sum < PORTION_REQUESTS => *end += 1,
+            _ => {
+                portions.push((*day, *day + 1));
+                sum = 0;
+            }
+        }
+        sum += requests;
     }
     Ok(portions)
 }
@@ -171,7 +228,7 @@ async fn read(
         only_first: None,
         only_workspaces: None,
         by_workspace: true,
-        needs_histograms: subject.has_histograms(),
+        columns: subject.columns().collect(),
     };
     let found = session.sums(&read).await?.into_iter().map(|sums| {
         let bucket = from + i64::try_from(sums.part).unwrap_or(0);

@@ -6,6 +6,8 @@ use super::super::conditions::{Dialect, Param};
 pub(super) struct SqliteDialect {
     /// The active keys that have an index.
     pub(super) indexed: BTreeSet<String>,
+    /// The key whose index is used. `None` lets SQLite choose.
+    pub(super) used: Option<String>,
 }
 
 /// Returns the expression for the tag of an active key, as its index has it.
@@ -35,7 +37,11 @@ impl Dialect for SqliteDialect {
 
     fn indexed_tag(&self, key: &str, values: &[String], bind: &mut dyn FnMut(Param) -> String) -> Option<String> {
         let [value] = values else { return None };
-        let tag = self.indexed.contains(key).then(|| indexed_tag(key))?;
+        let mut tag = self.indexed.contains(key).then(|| indexed_tag(key))?;
+        if self.used.as_ref().is_some_and(|used| used != key) {
+            // The unary plus hides the expression from the search for an index.
+            tag = format!("+({tag})");
+        }
         Some(format!("{tag} = {}", bind(Param::Text(value.clone()))))
     }
 }

@@ -3,12 +3,13 @@
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use uuid::Uuid;
 
-use crate::{metadata::Metadata, store::Feedback};
+use crate::{
+    metadata::Metadata,
+    store::{Feedback, LatestFeedback},
+};
 
 use super::{database_file::time_text, rows::id_text};
 
-/// The largest number of entries that a query considers, the latest ones.
-const MAX_ENTRIES: u32 = 100_000;
 const COLUMNS: &str = "id, trace_id, value, weight_micros, metadata, workspace, created_at";
 
 pub(super) fn put(db: &Connection, feedback: &Feedback) -> rusqlite::Result<()> {
@@ -33,10 +34,16 @@ pub(super) fn get(db: &Connection, id: Uuid) -> rusqlite::Result<Option<Feedback
     db.query_row(&sql, [id_text(id, &mut Uuid::encode_buffer())], read).optional()
 }
 
-pub(super) fn latest(db: &Connection) -> rusqlite::Result<Vec<Feedback>> {
-    let mut select = db.prepare_cached(&format!("SELECT {COLUMNS} FROM tagging_feedback ORDER BY id DESC LIMIT ?1"))?;
-    let found = select.query_map([MAX_ENTRIES], read)?;
-    found.collect()
+pub(super) fn latest(db: &Connection, workspaces: Option<&[String]>, limit: u64) -> rusqlite::Result<LatestFeedback> {
+    let mut select = db.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM tagging_feedback
+         WHERE ?1 IS NULL OR workspace IS NULL OR workspace IN (SELECT value FROM json_each(?1))
+         ORDER BY id DESC LIMIT ?2"
+    ))?;
+    let workspaces = workspaces.map(|slugs| serde_json::Value::from(slugs.to_vec()).to_string());
+    let found =
+        select.query_map(params![workspaces, i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1)], read)?;
+    Ok(LatestFeedback::first(found.collect::<rusqlite::Result<_>>()?, limit))
 }
 
 fn read(row: &Row<'_>) -> rusqlite::Result<Feedback> {

@@ -7,8 +7,8 @@ use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter, typ
 use crate::{
     row::Dimension,
     store::{
-        rollup::{BUILT, FoundSums, RollupBatch, RollupKey, RollupState, Subject, SumRead, Tier, Totals},
-        rollup_sql::{HISTOGRAMS, additions, aggregates, columns},
+        rollup::{BUILT, FoundSums, RollupBatch, RollupState, Subject, SumColumn, SumRead, Tier, Totals},
+        rollup_sql::{additions, aggregates, columns},
     },
 };
 
@@ -141,9 +141,10 @@ pub(super) fn remove(db: &Connection, subject: i32, tier: Tier, from: i64, to: i
     Ok(())
 }
 
-pub(super) fn first_bucket(db: &Connection, subject: i32, tier: Tier) -> rusqlite::Result<Option<i64>> {
-    let mut select = db.prepare_cached("SELECT min(bucket) FROM tagging_rollups WHERE subject = ?1 AND tier = ?2")?;
-    select.query_row(params![subject, tier.number()], |row| row.get(0))
+pub(super) fn first_bucket(db: &Connection, subject: i32, tier: Tier, from: i64) -> rusqlite::Result<Option<i64>> {
+    let mut select =
+        db.prepare_cached("SELECT min(bucket) FROM tagging_rollups WHERE subject = ?1 AND tier = ?2 AND bucket >= ?3")?;
+    select.query_row(params![subject, tier.number(), from], |row| row.get(0))
 }
 
 pub(super) fn fold(
@@ -154,7 +155,8 @@ pub(super) fn fold(
     from: i64,
     to: i64,
 ) -> rusqlite::Result<()> {
-    let sums = aggregates("r", |column| format!("sum({column})"), |column| format!("tagging_sum(r.{column})"));
+    let sum = |column: &str| format!("sum({column})");
+    let sums = aggregates("r", SumColumn::all(), sum, |column| format!("tagging_sum({column})")).join(", ");
     let mut insert = db.prepare_cached(&format!(
         "INSERT INTO tagging_rollups ({})
          SELECT r.subject, ?3, r.bucket / ?4 AS block, r.first, r.second, r.workspace, {sums}
@@ -203,15 +205,12 @@ pub(super) fn sums(db: &Connection, read: &SumRead) -> rusqlite::Result<Vec<Foun
     } else {
         "r.bucket >= span.value ->> 1 AND r.bucket < span.value ->> 2"
     };
-    let columns = columns().into_iter().skip(RollupKey::COLUMNS.len());
-    let columns = columns.filter(|column| read.needs_histograms || !HISTOGRAMS.contains(column));
-    let columns: Vec<String> = columns.map(|column| format!("r.{column}")).collect();
+    let columns: String = read.columns.iter().map(|column| format!(", r.{}", column.name())).collect();
     // Adding up here is faster than `GROUP BY`, which sorts all rows of several spans with all of their columns.
     let mut select = db.prepare_cached(&format!(
-        "SELECT span.key, r.first, r.second, r.workspace, {}
+        "SELECT span.key, r.first, r.second, r.workspace{columns}
          FROM json_each(?2) AS span CROSS JOIN tagging_rollups AS r
-         WHERE r.subject = ?1 AND r.tier = span.value ->> 0 AND {bucket}{conditions}",
-        columns.join(", ")
+         WHERE r.subject = ?1 AND r.tier = span.value ->> 0 AND {bucket}{conditions}"
     ))?;
     let mut rows = select.query(params_from_iter(parameters))?;
     let mut found = Vec::new();
@@ -237,27 +236,32 @@ pub(super) fn sums(db: &Connection, read: &SumRead) -> rusqlite::Result<Vec<Foun
             found.len() - 1
         };
         if let Some(sums) = found.get_mut(at) {
-            add_row(&mut sums.totals, row, read.needs_histograms)?;
+            add_row(&mut sums.totals, row, &read.columns)?;
         }
     }
     Ok(found)
 }
 
 /// Adds the sums of a row, which follow its key.
-fn add_row(totals: &mut Totals, row: &Row<'_>, has_histograms: bool) -> rusqlite::Result<()> {
+fn add_row(totals: &mut Totals, row: &Row<'_>, columns: &[SumColumn]) -> rusqlite::Result<()> {
     const FIRST_SUM: usize = 4;
-    const AFTER_SUMS: usize = FIRST_SUM + Totals::SUMS.len();
     let mut sums = [0; Totals::SUMS.len()];
-    for (at, sum) in (FIRST_SUM..).zip(&mut sums) {
-        *sum = row.get(at)?;
+    let (mut first_seen, mut last_seen) = (0_i64, 0_i64);
+    for (at, column) in (FIRST_SUM..).zip(columns) {
+        match column {
+            SumColumn::Sum(position) => {
+                if let Some(sum) = sums.get_mut(*position) {
+                    *sum = row.get(at)?;
+                }
+            }
+            SumColumn::FirstSeen => first_seen = row.get(at)?,
+            SumColumn::LastSeen => last_seen = row.get(at)?,
+            SumColumn::Latency => totals.latency.add_bytes(row.get_ref(at)?.as_blob()?),
+            SumColumn::FirstToken => totals.first_token.add_bytes(row.get_ref(at)?.as_blob()?),
+        }
     }
     let mut more = Totals::from_sums(&sums);
-    more.first_seen_micros = row.get::<_, i64>(AFTER_SUMS)?.unsigned_abs();
-    more.last_seen_micros = row.get::<_, i64>(AFTER_SUMS + 1)?.unsigned_abs();
+    (more.first_seen_micros, more.last_seen_micros) = (first_seen.unsigned_abs(), last_seen.unsigned_abs());
     totals.add(&more);
-    if has_histograms {
-        totals.latency.add_bytes(row.get_ref(AFTER_SUMS + 2)?.as_blob()?);
-        totals.first_token.add_bytes(row.get_ref(AFTER_SUMS + 3)?.as_blob()?);
-    }
     Ok(())
 }

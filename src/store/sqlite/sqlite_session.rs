@@ -1,14 +1,15 @@
 use std::{
+    collections::BTreeSet,
     sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
-use rusqlite::{Connection, ErrorCode, params_from_iter, types::Value as Stored};
+use rusqlite::{Connection, ErrorCode, params, params_from_iter, types::Value as Stored};
 
 use crate::{
-    row::{EventRow, SCHEMA},
+    row::{Dimension, EventRow, Filter, SCHEMA},
     store::{
-        Feedback, StoreError,
+        LatestFeedback, StoreError,
         conditions::{Conditions, Param},
         rollup::{
             FoundSums, Next, OnRow, RollupBatch, RollupSession, RollupState, RowRead, Subject, SumRead, Tier,
@@ -21,7 +22,7 @@ use crate::{
 
 use super::{
     database_file::{DatabaseFile, time_text, yield_lock},
-    dialect::SqliteDialect,
+    dialect::{SqliteDialect, indexed_tag},
     feedback, keys, rollups,
     rows::{id_text, value},
 };
@@ -30,6 +31,8 @@ use super::{
 const READ_TIMEOUT: Duration = Duration::from_secs(30);
 /// The number of steps of SQLite's virtual machine between two looks at the clock.
 const PROGRESS_STEPS: i32 = 100_000;
+/// The numbers of rows up to which the conditions on tags are compared: first a few rows, then more if there are many of each.
+const COMPARED_ROWS: [u32; 2] = [100, 10_000];
 
 /// A connection for reads and for changes of sums. Its futures never wait, so the thread that polls them is blocked.
 pub(crate) struct SqliteSession {
@@ -52,7 +55,9 @@ impl SqliteSession {
     }
 
     fn try_rows(&self, read: &RowRead, on_row: &mut OnRow<'_>) -> rusqlite::Result<Result<(), StoreError>> {
-        let dialect = SqliteDialect { indexed: keys::indexed(&self.db)? };
+        let indexed = keys::indexed(&self.db)?;
+        let used = self.rarest_tag(&indexed, read)?;
+        let dialect = SqliteDialect { indexed, used };
         let conditions = Conditions::of_rows(&dialect, read);
         let columns: Vec<&str> =
             read.columns.iter().filter_map(|at| SCHEMA.get(*at)).map(|column| column.name).collect();
@@ -81,6 +86,41 @@ impl SqliteSession {
             }
         }
         Ok(Ok(()))
+    }
+
+    /// Returns the key whose index finds the fewest rows. `None` if there is no choice, or if each index finds many.
+    ///
+    /// SQLite does not know how frequent a value is, so it would choose any of the indexes.
+    fn rarest_tag(&self, indexed: &BTreeSet<String>, read: &RowRead) -> rusqlite::Result<Option<String>> {
+        let tags = read.filters.iter().filter_map(|filter| match filter {
+            Filter::In(Dimension::Tag(key), values) if indexed.contains(key) && values.len() == 1 => {
+                Some((key, values.first()?))
+            }
+            _ => None,
+        });
+        let tags: Vec<(&String, &String)> = tags.collect();
+        if tags.len() < 2 {
+            return Ok(None);
+        }
+        for limit in COMPARED_ROWS {
+            let mut rarest: Option<(u32, &String)> = None;
+            for (key, value) in &tags {
+                let mut count = self.db.prepare_cached(&format!(
+                    "SELECT count(*) FROM (SELECT 1 FROM tagging_events
+                     WHERE {} = ?1 AND requested_at >= ?2 AND requested_at < ?3 LIMIT ?4)",
+                    indexed_tag(key)
+                ))?;
+                let range = (time_of(read.from), time_of(read.to));
+                let found: u32 = count.query_row(params![value, range.0, range.1, limit], |row| row.get(0))?;
+                if found < rarest.map_or(limit, |(least, _)| least) {
+                    rarest = Some((found, key));
+                }
+            }
+            if let Some((_, key)) = rarest {
+                return Ok(Some(key.clone()));
+            }
+        }
+        Ok(None)
     }
 
     fn operation(&self, operation: &str) -> String {
@@ -165,12 +205,12 @@ impl RollupSession for SqliteSession {
         self.reading(self.row_time("SELECT max(requested_at) FROM tagging_events WHERE requested_at >= ?1", 0))
     }
 
-    async fn feedback(&mut self) -> Result<Vec<Feedback>, StoreError> {
-        self.reading(feedback::latest(&self.db))
+    async fn feedback(&mut self, workspaces: Option<&[String]>, limit: u64) -> Result<LatestFeedback, StoreError> {
+        self.reading(feedback::latest(&self.db, workspaces, limit))
     }
 
-    async fn first_bucket(&mut self, subject: i32, tier: Tier) -> Result<Option<i64>, StoreError> {
-        self.reading(rollups::first_bucket(&self.db, subject, tier))
+    async fn first_bucket(&mut self, subject: i32, tier: Tier, from: i64) -> Result<Option<i64>, StoreError> {
+        self.reading(rollups::first_bucket(&self.db, subject, tier, from))
     }
 
     async fn add(&mut self, batch: &RollupBatch) -> Result<(), StoreError> {

@@ -5,10 +5,6 @@ use super::price_query::PriceQuery;
 impl PriceQuery<'_> {
     /// Removes what a model's name tells about the provider: the slug of Portkey's catalog, the address in Bedrock's ARNs,
     /// the publisher in Vertex's OpenAI-compatible API, and the provider that Hugging Face forwards the call to.
-    #[cfg_attr(
-        not(any(feature = "llm", feature = "analytics")),
-        allow(dead_code, reason = "nothing else prices calls")
-    )]
     pub(crate) fn bare_model<'m>(provider: Option<&str>, model: &'m str) -> &'m str {
         // Names of models on Workers AI start with `@cf/` or `@hf/`, which is not a slug.
         let is_slug = |slug: &str| !["cf", "hf"].iter().any(|name| slug.eq_ignore_ascii_case(name));

@@ -182,7 +182,13 @@ impl PriceBook for CatalogPrices {
         let (input, output) = (price.input_price * factor, price.output_price * factor);
         // Factors apply to tokens only, not to searches.
         let other = price.total_price - price.input_price - price.output_price;
-        let total = Money::from_usd(if factor > 1.0 { input + output + other } else { price.total_price })?;
+        let total = if factor > 1.0 { input + output + other } else { price.total_price };
+        if [input, output, total].into_iter().any(is_near_half)
+            && let Some(cost) = self.price_by_line(query)
+        {
+            return Some(cost);
+        }
+        let total = Money::from_usd(total)?;
         let (lines, cache_savings) = self
             .kind_lines(query, &price, total)
             .map_or((None, None), |found| (Some(found.lines), Some(found.cache_savings)));
@@ -195,6 +201,12 @@ impl PriceBook for CatalogPrices {
             source: Arc::clone(&self.source),
         })
     }
+}
+
+/// Returns `true` if floating-point errors may decide how an amount is rounded to nano-dollars. Lines are exact.
+fn is_near_half(dollars: f64) -> bool {
+    let nanos = dollars.abs() * 1e9;
+    (nanos.fract() - 0.5).abs() <= 1e-4 + nanos * 1e-12
 }
 
 /// Converts counts to those of the catalog.

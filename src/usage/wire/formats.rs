@@ -91,6 +91,7 @@ pub(in crate::usage) fn normalize(
     if normalized.iterations.list.is_empty() {
         normalized.count_excess_cache_as_input();
     }
+    normalized.iterations.drop_whole(&normalized.usage, response.model.as_deref());
     normalized.inconsistencies.extend(inconsistencies(&normalized.usage));
     if let (None, Some(output @ 1..)) = (normalized.usage.input_tokens(), normalized.usage.output_tokens()) {
         normalized.inconsistencies.push(format!("output_tokens {output} without input_tokens"));

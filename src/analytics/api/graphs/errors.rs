@@ -1,5 +1,3 @@
-use axum::Json;
-
 use crate::{
     analytics::{Answer, Bucket, Cell, Group, Measure, Query},
     row::Field,
@@ -9,6 +7,7 @@ use super::{
     super::{
         api_error::ApiError,
         view::{View, points, value},
+        with_basis::WithBasis,
     },
     shapes::{
         ErrorRateGraph, ErrorRatePoint, ErrorRateSummary, ErrorStacksGraph, ErrorStacksPoint, ErrorStacksSummary,
@@ -17,19 +16,25 @@ use super::{
     },
 };
 
-pub(crate) async fn errors(view: View) -> Result<Json<ErrorsGraph>, ApiError> {
+pub(crate) async fn errors(view: View) -> Result<WithBasis<ErrorsGraph>, ApiError> {
     let answer = view.series([Measure::Errors]).await?;
     let point = |timestamp, cell: &Cell| ErrorsPoint { timestamp, total: cell.totals.errors };
-    Ok(Json(ErrorsGraph::new(ErrorsSummary { total: answer.total.totals.errors }, points(&answer, point))))
+    Ok(WithBasis::new(
+        ErrorsGraph::new(ErrorsSummary { total: answer.total.totals.errors }, points(&answer, point)),
+        answer.basis,
+    ))
 }
 
-pub(crate) async fn rate(view: View) -> Result<Json<ErrorRateGraph>, ApiError> {
+pub(crate) async fn rate(view: View) -> Result<WithBasis<ErrorRateGraph>, ApiError> {
     let answer = view.series([Measure::ErrorRate]).await?;
     let point = |timestamp, cell: &Cell| ErrorRatePoint { timestamp, rate: value(cell, 0) };
-    Ok(Json(ErrorRateGraph::new(ErrorRateSummary { rate: value(&answer.total, 0) }, points(&answer, point))))
+    Ok(WithBasis::new(
+        ErrorRateGraph::new(ErrorRateSummary { rate: value(&answer.total, 0) }, points(&answer, point)),
+        answer.basis,
+    ))
 }
 
-pub(crate) async fn stacks(view: View) -> Result<Json<ErrorStacksGraph>, ApiError> {
+pub(crate) async fn stacks(view: View) -> Result<WithBasis<ErrorStacksGraph>, ApiError> {
     let answer = view.run(&by_status(&view).bucket(Bucket::Auto)).await?;
     let counts = |at: usize| {
         let count = |group: &Group| {
@@ -41,16 +46,16 @@ pub(crate) async fn stacks(view: View) -> Result<Json<ErrorStacksGraph>, ApiErro
     let starts = answer.buckets.iter().enumerate();
     let points = starts.map(|(at, start)| ErrorStacksPoint { timestamp: start.to_string(), stats: counts(at) });
     let summary = ErrorStacksSummary { total: answer.total.totals.errors };
-    Ok(Json(ErrorStacksGraph::new(summary, points.collect())))
+    Ok(WithBasis::new(ErrorStacksGraph::new(summary, points.collect()), answer.basis))
 }
 
-pub(crate) async fn status_codes(view: View) -> Result<Json<ErrorStatusGraph>, ApiError> {
+pub(crate) async fn status_codes(view: View) -> Result<WithBasis<ErrorStatusGraph>, ApiError> {
     let answer = view.run(&by_status(&view)).await?;
     let failed: Vec<&Group> = answer.groups.iter().filter(|group| group.cell.totals.errors > 0).collect();
     let codes = failed.iter().filter(|group| status(group).is_some()).count() as u64;
     let point = |group: &&Group| ErrorStatusPoint { status_code: status(group), count: group.cell.totals.errors };
     let summary = ErrorStatusSummary { total_errors: answer.total.totals.errors, unique_error_codes: codes };
-    Ok(Json(ErrorStatusGraph::new(summary, failed.iter().map(point).collect())))
+    Ok(WithBasis::new(ErrorStatusGraph::new(summary, failed.iter().map(point).collect()), answer.basis))
 }
 
 /// Returns a query for errors by status. Its groups without errors are left out, because sums by status need no condition.
@@ -63,8 +68,11 @@ fn status(group: &Group) -> Option<u16> {
 }
 
 /// Nothing retries a request on behalf of the client, so there is nothing to count.
-pub(crate) async fn rescued(view: View) -> Result<Json<RescuedGraph>, ApiError> {
+pub(crate) async fn rescued(view: View) -> Result<WithBasis<RescuedGraph>, ApiError> {
     let answer: Answer = view.series([Measure::Requests]).await?;
     let point = |timestamp, _: &Cell| RescuedPoint { timestamp, retry: Vec::new(), fallback: 0 };
-    Ok(Json(RescuedGraph::new(RescuedSummary { retry: 0, fallback: 0 }, points(&answer, point))))
+    Ok(WithBasis::new(
+        RescuedGraph::new(RescuedSummary { retry: 0, fallback: 0 }, points(&answer, point)),
+        answer.basis,
+    ))
 }

@@ -1,5 +1,3 @@
-use axum::Json;
-
 use crate::{
     analytics::{Cell, Filter, Group, Measure, Query},
     row::Field,
@@ -9,6 +7,7 @@ use super::{
     super::{
         api_error::ApiError,
         view::{View, points},
+        with_basis::WithBasis,
     },
     shapes::{
         FeedbackGraph, FeedbackPoint, FeedbackScoresGraph, FeedbackScoresPoint, FeedbackScoresSummary, FeedbackSummary,
@@ -17,27 +16,30 @@ use super::{
     },
 };
 
-pub(crate) async fn feedbacks(view: View) -> Result<Json<FeedbackGraph>, ApiError> {
+pub(crate) async fn feedbacks(view: View) -> Result<WithBasis<FeedbackGraph>, ApiError> {
     let answer = view.series([Measure::FeedbackScore]).await?;
     let point = |timestamp, cell: &Cell| FeedbackPoint { timestamp, total: cell.feedback.entries };
-    Ok(Json(FeedbackGraph::new(FeedbackSummary { total: answer.total.feedback.entries }, points(&answer, point))))
+    Ok(WithBasis::new(
+        FeedbackGraph::new(FeedbackSummary { total: answer.total.feedback.entries }, points(&answer, point)),
+        answer.basis,
+    ))
 }
 
-pub(crate) async fn scores(view: View) -> Result<Json<FeedbackScoresGraph>, ApiError> {
+pub(crate) async fn scores(view: View) -> Result<WithBasis<FeedbackScoresGraph>, ApiError> {
     let scores = view.api.analytics.feedback_scores(&view.query(), &view.grant).await?;
     let total = scores.values().sum();
     let points = scores.into_iter().map(|(score, total)| FeedbackScoresPoint { score, total }).collect();
-    Ok(Json(FeedbackScoresGraph::new(FeedbackScoresSummary { total }, points)))
+    Ok(WithBasis::exact(FeedbackScoresGraph::new(FeedbackScoresSummary { total }, points)))
 }
 
-pub(crate) async fn weighted(view: View) -> Result<Json<WeightedFeedbackGraph>, ApiError> {
+pub(crate) async fn weighted(view: View) -> Result<WithBasis<WeightedFeedbackGraph>, ApiError> {
     let answer = view.series([Measure::FeedbackScore]).await?;
     let point = |timestamp, cell: &Cell| WeightedFeedbackPoint { timestamp, avg: cell.feedback.average() };
     let summary = WeightedFeedbackSummary { avg: answer.total.feedback.average() };
-    Ok(Json(WeightedFeedbackGraph::new(summary, points(&answer, point))))
+    Ok(WithBasis::new(WeightedFeedbackGraph::new(summary, points(&answer, point)), answer.basis))
 }
 
-pub(crate) async fn ai_models(view: View) -> Result<Json<ModelFeedbackGraph>, ApiError> {
+pub(crate) async fn ai_models(view: View) -> Result<WithBasis<ModelFeedbackGraph>, ApiError> {
     let query = view.query().filter(Filter::Has(Field::Model.into())).group_by(Field::Model);
     let query = query.measure(Measure::FeedbackRequests).measure(Measure::FeedbackScore).limit(Query::MAX_LIMIT);
     let answer = view.run(&query).await?;
@@ -50,5 +52,5 @@ pub(crate) async fn ai_models(view: View) -> Result<Json<ModelFeedbackGraph>, Ap
         })
     };
     let points = answer.groups.iter().filter_map(point).collect();
-    Ok(Json(ModelFeedbackGraph::new(ModelFeedbackSummary {}, points)))
+    Ok(WithBasis::new(ModelFeedbackGraph::new(ModelFeedbackSummary {}, points), answer.basis))
 }

@@ -41,8 +41,8 @@ macro_rules! graphs {
 graphs! {
     /// Requests.
     RequestsGraph: RequestsSummary { total: u64 }, RequestsPoint { timestamp: String, total: u64 }
-    /// The known cost in cents, and its average per LLM call whose cost is known.
-    CostGraph: CostSummary { total: f64, avg: Option<f64> }, CostPoint { timestamp: String, total: f64, avg: Option<f64> }
+    /// The known cost in cents, and its average per LLM call whose cost is known. `null` if no cost of the calls is known.
+    CostGraph: CostSummary { total: Option<f64>, avg: Option<f64> }, CostPoint { timestamp: String, total: Option<f64>, avg: Option<f64> }
     /// Input and output tokens, and their average per LLM call whose tokens are known.
     TokensGraph: TokensSummary { total: u64, avg: Option<f64> }, TokensPoint { timestamp: String, total: u64, avg: Option<f64> }
     /// The time of requests in milliseconds. `null` without requests.

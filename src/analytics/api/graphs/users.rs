@@ -1,5 +1,3 @@
-use axum::Json;
-
 use crate::{
     analytics::{Bucket, Cell, Filter, Measure},
     row::Dimension,
@@ -10,24 +8,28 @@ use super::{
         api_error::ApiError,
         selection::USER_KEY,
         view::{View, count, points},
+        with_basis::WithBasis,
     },
     shapes::{UserRequestsGraph, UserRequestsPoint, UserRequestsSummary, UsersGraph, UsersPoint, UsersSummary},
 };
 
-pub(crate) async fn users(view: View) -> Result<Json<UsersGraph>, ApiError> {
+pub(crate) async fn users(view: View) -> Result<WithBasis<UsersGraph>, ApiError> {
     let answer = view.series([Measure::Distinct(Dimension::tag(USER_KEY))]).await?;
     let point = |timestamp, cell: &Cell| UsersPoint { timestamp, total: count(cell, 0) };
-    Ok(Json(UsersGraph::new(UsersSummary { total: count(&answer.total, 0) }, points(&answer, point))))
+    Ok(WithBasis::new(
+        UsersGraph::new(UsersSummary { total: count(&answer.total, 0) }, points(&answer, point)),
+        answer.basis,
+    ))
 }
 
-pub(crate) async fn requests(view: View) -> Result<Json<UserRequestsGraph>, ApiError> {
+pub(crate) async fn requests(view: View) -> Result<WithBasis<UserRequestsGraph>, ApiError> {
     let user = Dimension::tag(USER_KEY);
     let query = view.query().filter(Filter::Has(user.clone())).measure(Measure::Distinct(user)).bucket(Bucket::Auto);
     let answer = view.run(&query).await?;
     let point = |timestamp, cell: &Cell| UserRequestsPoint { timestamp, avg: average(cell) };
     let total = &answer.total;
     let summary = UserRequestsSummary { total: total.totals.requests, unique: count(total, 0), avg: average(total) };
-    Ok(Json(UserRequestsGraph::new(summary, points(&answer, point))))
+    Ok(WithBasis::new(UserRequestsGraph::new(summary, points(&answer, point)), answer.basis))
 }
 
 /// Returns the requests per user. `None` without users.

@@ -25,7 +25,7 @@ pub(super) fn answer(components: &mut Components) -> RefOr<Schema> {
         .required("values")
         .required("total");
     let group = components.add("Group", group);
-    let basis = components.add("Basis", basis());
+    components.add("Basis", basis_schema());
     let answer = ObjectBuilder::new()
         .property("group_by", list_of(value(Type::String).into()))
         .property("measures", list_of(value(Type::String).into()))
@@ -35,12 +35,17 @@ pub(super) fn answer(components: &mut Components) -> RefOr<Schema> {
         .property("groups", list_of(group))
         .property("group_count", value(Type::Integer).description(Some("The number of all groups.")))
         .property("next", nullable(Type::String).description(Some("The cursor of the next groups.")))
-        .property("basis", basis);
+        .property("basis", basis());
     let required = ["group_by", "measures", "total", "groups", "group_count", "next", "basis"];
     components.add("Answer", required.into_iter().fold(answer, ObjectBuilder::required))
 }
 
-fn basis() -> ObjectBuilder {
+/// Returns the reference to the schema of a basis.
+pub(super) fn basis() -> Ref {
+    Ref::from_schema_name("Basis")
+}
+
+fn basis_schema() -> ObjectBuilder {
     let basis = ObjectBuilder::new()
         .property("data_up_to", nullable(Type::String))
         .property("from", value(Type::String))

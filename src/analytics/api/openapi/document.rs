@@ -25,7 +25,10 @@ static DOCUMENT: LazyLock<String> = LazyLock::new(|| {
     let info = InfoBuilder::new()
         .title("Analytics")
         .version(env!("CARGO_PKG_VERSION"))
-        .description(Some("Analytics, logs, exports, and feedback of requests and their cost."));
+        .description(Some(
+            "Analytics, logs, exports, and feedback of requests and their cost. Endpoints answer other methods with 405, and \
+             parameters that they do not have with 400.",
+        ));
     let document = OpenApiBuilder::new().info(info).paths(paths).components(Some(components.build())).build();
     document.to_json().unwrap_or_default()
 });

@@ -1,18 +1,34 @@
 use utoipa::openapi::{
     Content, ContentBuilder, HttpMethod, RefOr, Required,
+    header::{Header, HeaderBuilder},
     path::{Operation, OperationBuilder},
     request_body::RequestBodyBuilder,
     response::ResponseBuilder,
-    schema::Schema,
+    schema::{ObjectBuilder, Schema, Type},
     security::SecurityRequirement,
 };
 
 use crate::registry::Permission;
 
 use super::{
+    super::{
+        parameter::{Accepted, NONE},
+        with_basis::{DATA_UP_TO, EXACT},
+    },
     answer::error,
-    parameters::{Query, in_path},
+    parameters::{in_path, in_query},
 };
+
+/// The statuses of errors that every endpoint with a key can answer with.
+const ERRORS: &[(&str, &str)] = &[
+    ("400", "Invalid request"),
+    ("401", "No valid key"),
+    ("403", "Not permitted"),
+    ("404", "Not found"),
+    ("414", "The URL is too long. The server answers without a body"),
+    ("500", "The server failed"),
+    ("504", "The request took too long"),
+];
 
 /// An endpoint of the document.
 pub(super) struct Endpoint {
@@ -21,7 +37,11 @@ pub(super) struct Endpoint {
     summary: &'static str,
     /// `None` if it needs no key.
     permission: Option<Permission>,
-    query: Query,
+    query: Accepted,
+    /// The statuses of further errors.
+    errors: Vec<(&'static str, &'static str)>,
+    /// `true` if headers report the basis of the answer.
+    has_basis: bool,
     body: Option<RefOr<Schema>>,
     response: RefOr<Schema>,
     media_type: &'static str,
@@ -43,7 +63,9 @@ impl Endpoint {
             path,
             summary,
             permission: permission.into(),
-            query: Query::None,
+            query: NONE,
+            errors: Vec::new(),
+            has_basis: false,
             body: None,
             response: response.into(),
             media_type: "application/json",
@@ -51,13 +73,32 @@ impl Endpoint {
         }
     }
 
-    pub(super) fn query(mut self, query: Query) -> Self {
+    pub(super) fn query(mut self, query: Accepted) -> Self {
         self.query = query;
+        self
+    }
+
+    /// Adds the status 409.
+    pub(super) fn or_conflict(mut self) -> Self {
+        self.errors.push(("409", "The state of the export does not allow it"));
+        self
+    }
+
+    /// Adds the status 429.
+    pub(super) fn or_throttled(mut self) -> Self {
+        self.errors.push(("429", "There are too many exports"));
+        self
+    }
+
+    /// Adds the headers that report the basis of the answer.
+    pub(super) fn with_basis(mut self) -> Self {
+        self.has_basis = true;
         self
     }
 
     pub(super) fn body(mut self, body: impl Into<RefOr<Schema>>) -> Self {
         self.body = Some(body.into());
+        self.errors.push(("413", "The body is too large"));
         self
     }
 
@@ -75,7 +116,7 @@ impl Endpoint {
     /// Returns the operation of the document.
     pub(super) fn operation(self) -> Operation {
         let names = self.path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
-        let parameters: Vec<_> = names.map(in_path).chain(self.query.parameters()).collect();
+        let parameters: Vec<_> = names.map(in_path).chain(in_query(self.query)).collect();
         let description = match self.permission {
             Some(permission) => format!("Needs the permission `{permission}`."),
             None => "Needs no key.".to_owned(),
@@ -88,9 +129,16 @@ impl Endpoint {
             None => vec![SecurityRequirement::default()],
         };
         let contents = std::iter::once((self.media_type, self.response)).chain(self.others);
-        let success = contents.fold(ResponseBuilder::new().description("Success"), |response, (media_type, schema)| {
-            response.content(media_type, ContentBuilder::new().schema(Some(schema)).build())
-        });
+        let mut success =
+            contents.fold(ResponseBuilder::new().description("Success"), |response, (media_type, schema)| {
+                response.content(media_type, ContentBuilder::new().schema(Some(schema)).build())
+            });
+        if self.has_basis {
+            let exact = "true if the numbers cover exactly the range of the request.";
+            success = success.header(EXACT.as_str(), header(Type::Boolean, exact));
+            success =
+                success.header(DATA_UP_TO.as_str(), header(Type::String, "The time of the latest stored request."));
+        }
         let mut operation = OperationBuilder::new()
             .tag(self.path.split('/').nth(1).unwrap_or_default())
             .summary(Some(self.summary))
@@ -98,18 +146,12 @@ impl Endpoint {
             .parameters(Some(parameters))
             .securities(Some(security))
             .response("200", success.build());
-        for (status, text) in [
-            ("400", "Invalid request"),
-            ("401", "No valid key"),
-            ("403", "Not permitted"),
-            ("404", "Not found"),
-            ("500", "The server failed"),
-        ] {
-            if self.permission.is_some() || !["401"].contains(&status) {
-                let response = ResponseBuilder::new().description(text);
-                operation = operation
-                    .response(status, response.content("application/json", Content::new(Some(error()))).build());
-            }
+        let has_key = self.permission.is_some();
+        let errors = ERRORS.iter().filter(|(status, _)| has_key || *status != "401").chain(&self.errors);
+        for (status, text) in errors {
+            let response = ResponseBuilder::new().description(*text);
+            operation =
+                operation.response(*status, response.content("application/json", Content::new(Some(error()))).build());
         }
         let body = self.body.map(|schema| {
             let content = ContentBuilder::new().schema(Some(schema)).build();
@@ -117,4 +159,9 @@ impl Endpoint {
         });
         operation.request_body(body).build()
     }
+}
+
+fn header(kind: Type, description: &str) -> Header {
+    let schema = ObjectBuilder::new().schema_type(kind);
+    HeaderBuilder::new().schema(schema).description(Some(description)).build()
 }

@@ -3,7 +3,7 @@ use utoipa::{
     openapi::{
         HttpMethod::{Get, Post, Put},
         RefOr,
-        schema::{ObjectBuilder, OneOfBuilder, Schema, Type},
+        schema::{AllOfBuilder, ObjectBuilder, OneOfBuilder, Schema, Type},
     },
 };
 
@@ -21,12 +21,12 @@ use super::{
         log_entry::LogEntry,
         log_shape::LogDetails,
         logs::LogsCreated,
+        parameter::{EXPORTS, FOCUS, GROUPS, LINK, RANGE, ROW_EXPORT, SELECTION, VIRTUAL_KEYS, WORKSPACES},
         query_form::QueryForm,
     },
-    answer::{answer, explanation},
+    answer::{answer, basis, explanation},
     components::{Components, envelope, group, list_of, value},
     endpoint::Endpoint,
-    parameters::Query,
     records::{manifest, trace_view},
 };
 
@@ -43,9 +43,15 @@ pub(super) fn endpoints(components: &mut Components) -> Vec<Endpoint> {
     endpoints
 }
 
+/// Returns the schema of an answer that has its basis if it is not exact.
+fn based(answer: RefOr<Schema>) -> RefOr<Schema> {
+    AllOfBuilder::new().item(answer).item(ObjectBuilder::new().property("basis", basis())).into()
+}
+
 fn graphs(components: &mut Components) -> Vec<Endpoint> {
     fn graph<T: ToSchema>(components: &mut Components, path: &'static str, summary: &'static str) -> Endpoint {
-        Endpoint::new(Get, path, Permission::AnalyticsView, summary, components.of::<T>()).query(Query::Selection)
+        let answer = based(components.of::<T>());
+        Endpoint::new(Get, path, Permission::AnalyticsView, summary, answer).query(SELECTION).with_basis()
     }
     vec![
         graph::<shapes::RequestsGraph>(components, "/analytics/graphs/requests", "Requests"),
@@ -87,30 +93,21 @@ fn graphs(components: &mut Components) -> Vec<Endpoint> {
 
 fn groups(components: &mut Components) -> Vec<Endpoint> {
     let row = components.add("AnalyticsGroup", group());
-    let list = components.add("AnalyticsGroupList", envelope(row));
-    let group =
-        |path, summary, query| Endpoint::new(Get, path, Permission::AnalyticsView, summary, list.clone()).query(query);
+    let list = based(components.add("AnalyticsGroupList", envelope(row)));
+    let group = |path, permission, summary| {
+        Endpoint::new(Get, path, permission, summary, list.clone()).query(GROUPS).with_basis()
+    };
+    let view = Permission::AnalyticsView;
     vec![
-        group("/analytics/groups/users", "Requests and cost by user", Query::Groups),
-        group("/analytics/groups/ai-models", "Requests by model", Query::Groups),
-        group(
-            "/analytics/groups/metadata/{key}",
-            "Requests, cost, tokens, and feedback by the values of a tag",
-            Query::Groups,
-        ),
+        group("/analytics/groups/users", view, "Requests and cost by user"),
+        group("/analytics/groups/ai-models", view, "Requests by model"),
+        group("/analytics/groups/metadata/{key}", view, "Requests, cost, tokens, and feedback by the values of a tag"),
         group(
             "/analytics/groups/{group_by}",
+            view,
             "Groups by ai_service, model, status_code, api_key, config, workspace, provider, virtual_key, or prompt",
-            Query::Columns,
         ),
-        Endpoint::new(
-            Get,
-            "/logs/groups/{group_by}",
-            Permission::LogsView,
-            "The same groups, for viewers of logs",
-            list.clone(),
-        )
-        .query(Query::Columns),
+        group("/logs/groups/{group_by}", Permission::LogsView, "The same groups, for viewers of logs"),
     ]
 }
 
@@ -150,8 +147,9 @@ fn exports(components: &mut Components) -> Vec<Endpoint> {
     let permission = Permission::LogsExport;
     vec![
         Endpoint::new(Post, "/logs/exports", permission, "Creates a draft of an export", saved.clone())
-            .body(form.clone()),
-        Endpoint::new(Get, "/logs/exports", permission, "Exports, the newest first", list).query(Query::Exports),
+            .body(form.clone())
+            .or_throttled(),
+        Endpoint::new(Get, "/logs/exports", permission, "Exports, the newest first", list).query(EXPORTS),
         Endpoint::new(
             Get,
             "/logs/exports/restrictions",
@@ -160,18 +158,21 @@ fn exports(components: &mut Components) -> Vec<Endpoint> {
             components.of::<ExportRestrictions>(),
         ),
         Endpoint::new(Get, "/logs/exports/{id}", permission, "An export", shape),
-        Endpoint::new(Put, "/logs/exports/{id}", permission, "Changes a draft", saved).body(form),
-        Endpoint::new(Post, "/logs/exports/{id}/start", permission, "Starts an export", message.clone()),
-        Endpoint::new(Post, "/logs/exports/{id}/cancel", permission, "Cancels an export", message),
+        Endpoint::new(Put, "/logs/exports/{id}", permission, "Changes a draft", saved).body(form).or_conflict(),
+        Endpoint::new(Post, "/logs/exports/{id}/start", permission, "Starts an export", message.clone())
+            .or_conflict()
+            .or_throttled(),
+        Endpoint::new(Post, "/logs/exports/{id}/cancel", permission, "Cancels an export", message).or_conflict(),
         Endpoint::new(
             Get,
             "/logs/exports/{id}/download",
             permission,
             "A link to the file",
             components.of::<ExportLink>(),
-        ),
+        )
+        .or_conflict(),
         Endpoint::new(Get, "/logs/exports/{id}/file", None, "The file, as JSON Lines", value(Type::String))
-            .query(Query::Link)
+            .query(LINK)
             .media_type("application/jsonl"),
     ]
 }
@@ -181,15 +182,16 @@ fn files(components: &mut Components) -> Vec<Endpoint> {
     let file: RefOr<Schema> = value(Type::String).into();
     vec![
         Endpoint::new(Get, "/export", permission, "Requests as a file, the oldest first", file.clone())
-            .query(Query::RowExport)
+            .query(ROW_EXPORT)
             .media_type("application/jsonl")
             .or("text/csv", file.clone())
             .or("application/vnd.apache.parquet", file.clone())
             .or("application/gzip", file.clone())
             .or("application/zstd", file.clone()),
-        Endpoint::new(Get, "/focus", permission, "Costs as a FOCUS file, or its manifest", manifest(components))
-            .query(Query::Focus)
-            .or("text/csv", file),
+        Endpoint::new(Get, "/focus", permission, "Costs as a FOCUS file, its manifest, or both", manifest(components))
+            .query(FOCUS)
+            .or("text/csv", file.clone())
+            .or("application/zip", file),
     ]
 }
 
@@ -197,8 +199,7 @@ fn traces(components: &mut Components) -> Vec<Endpoint> {
     let view = trace_view(components);
     let permission = Permission::LogsView;
     vec![
-        Endpoint::new(Get, "/traces/{id}", permission, "The requests of a trace as turns", view.clone())
-            .query(Query::Range),
+        Endpoint::new(Get, "/traces/{id}", permission, "The requests of a trace as turns", view.clone()).query(RANGE),
         Endpoint::new(
             Get,
             "/sessions/{key}/{value}",
@@ -206,7 +207,7 @@ fn traces(components: &mut Components) -> Vec<Endpoint> {
             "The requests with a tag, such as session_id, as turns: those of the last 30 days without a range",
             view,
         )
-        .query(Query::Range),
+        .query(RANGE),
     ]
 }
 
@@ -217,12 +218,12 @@ fn others(components: &mut Components) -> Vec<Endpoint> {
     let keys = components.add("VirtualKeyList", envelope(key));
     let form = components.of::<QueryForm>();
     vec![
-        Endpoint::new(Get, "/admin/workspaces", Permission::KeysList, "Workspaces", workspaces)
-            .query(Query::Workspaces),
-        Endpoint::new(Get, "/virtual-keys", Permission::KeysList, "Virtual keys", keys).query(Query::VirtualKeys),
+        Endpoint::new(Get, "/admin/workspaces", Permission::KeysList, "Workspaces", workspaces).query(WORKSPACES),
+        Endpoint::new(Get, "/virtual-keys", Permission::KeysList, "Virtual keys", keys).query(VIRTUAL_KEYS),
         Endpoint::new(Post, "/query", Permission::AnalyticsView, "Answers a query", answer(components))
             .or("text/csv", value(Type::String))
-            .body(form.clone()),
+            .body(form.clone())
+            .with_basis(),
         Endpoint::new(
             Post,
             "/query/explain",

@@ -94,6 +94,7 @@ const MANIFEST: Members = Members {
         ("from", Type::String),
         ("to", Type::String),
         ("rows", Type::Integer),
+        ("sha256", Type::String),
         ("billed_cost_nanos", Type::Integer),
         ("priced_requests", Type::Integer),
         ("partially_priced_requests", Type::Integer),
@@ -130,8 +131,11 @@ pub(super) fn trace_view(components: &mut Components) -> RefOr<Schema> {
         .property("turns", list_of(turn))
         .property("loops", list_of(step_loop))
         .property("summary", summary)
-        .property("is_cut", value(Type::Boolean).description(Some("true if the view has only the first turns.")));
-    components.add("TraceView", ["turns", "loops", "summary", "is_cut"].into_iter().fold(view, ObjectBuilder::required))
+        .property("is_cut", value(Type::Boolean).description(Some("true if the view lacks turns before `from`.")))
+        .property("from", value(Type::String).description(Some("The time from which the view has all turns.")))
+        .property("to", value(Type::String).description(Some("The end of the range, excluded.")));
+    let required = ["turns", "loops", "summary", "is_cut", "from", "to"];
+    components.add("TraceView", required.into_iter().fold(view, ObjectBuilder::required))
 }
 
 /// Adds the schema of the manifest of a FOCUS file. Returns the reference.
