@@ -531,7 +531,7 @@ async fn the_file_of_an_export_stays_the_same() {
 
         // A request that is delivered late changes it. The download ends early, and the job can be started again.
         let late = Event::builder().id(Uuid::nil()).time(api::hour(5)).build();
-        analytics.write(vec![Arc::new(late)]).await.unwrap();
+        analytics.write(vec![Arc::new(late)], &tower_tagging::analytics::Grant::everything()).await.unwrap();
         let request = http::Request::get(&link).body(axum::body::Body::empty()).unwrap();
         let body = app.clone().oneshot(request).await.unwrap().into_body();
         assert!(axum::body::to_bytes(body, usize::MAX).await.is_err());

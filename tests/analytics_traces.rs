@@ -257,7 +257,7 @@ async fn reading_the_requests_of_a_session_ends_in_time_and_reports_what_it_cove
     let store = SqliteStore::open(&path).unwrap();
     store.migrate().unwrap();
     let analytics = Analytics::new(store);
-    analytics.write(events).await.unwrap();
+    analytics.write(events, &Grant::everything()).await.unwrap();
     let view = async |analytics: &Analytics, session: &str| {
         TraceView::of_tag(analytics, "session_id", session, range(), &Grant::everything()).await.unwrap()
     };

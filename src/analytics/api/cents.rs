@@ -13,7 +13,7 @@ pub(super) fn cents(nanos: u64) -> f64 {
 
 /// Returns the known cost. `None` if no cost of the LLM calls is known.
 pub(super) fn known_cents(totals: &Totals) -> Option<f64> {
-    (known_calls(totals) > 0 || totals.unpriced == 0).then(|| cents(totals.cost_nanos))
+    totals.known_cost_nanos().map(cents)
 }
 
 /// Returns the known cost per LLM call whose cost is known. `None` without such calls.

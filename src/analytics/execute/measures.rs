@@ -16,10 +16,13 @@ pub(crate) const fn columns(measure: &Measure) -> &'static [&'static str] {
         Measure::ErrorRate | Measure::SuccessRate => &["errors", "requests"],
         Measure::Cancelled => &["cancelled"],
         Measure::LlmCalls => &["llm_calls"],
-        Measure::Cost | Measure::CostCoverage(_) => &["cost_nanos"],
-        Measure::InputCost => &["input_cost_nanos"],
-        Measure::OutputCost => &["output_cost_nanos"],
-        Measure::OtherCost => &["cost_nanos", "input_cost_nanos", "output_cost_nanos"],
+        Measure::CostCoverage(_) => &["cost_nanos"],
+        Measure::Cost => &["cost_nanos", "priced", "partially_priced", "unpriced"],
+        Measure::InputCost => &["input_cost_nanos", "cost_nanos", "priced", "partially_priced", "unpriced"],
+        Measure::OutputCost => &["output_cost_nanos", "cost_nanos", "priced", "partially_priced", "unpriced"],
+        Measure::OtherCost => {
+            &["cost_nanos", "input_cost_nanos", "output_cost_nanos", "priced", "partially_priced", "unpriced"]
+        }
         Measure::AvgCost => &["cost_nanos", "priced", "partially_priced"],
         Measure::UnpricedRequests => &["unpriced"],
         Measure::UnpricedShare => &["unpriced", "llm_calls"],
@@ -72,12 +75,12 @@ pub(crate) fn value(measure: &Measure, totals: &Totals, feedback: &FeedbackTotal
         Measure::SuccessRate => percent(totals.requests.saturating_sub(totals.errors), totals.requests),
         Measure::Cancelled => count(totals.cancelled),
         Measure::LlmCalls => count(totals.llm_calls),
-        Measure::Cost => nanos(totals.cost_nanos),
-        Measure::InputCost => nanos(totals.input_cost_nanos),
-        Measure::OutputCost => nanos(totals.output_cost_nanos),
+        Measure::Cost => totals.known_cost_nanos().and_then(nanos),
+        Measure::InputCost => totals.known_cost_nanos().and_then(|_| nanos(totals.input_cost_nanos)),
+        Measure::OutputCost => totals.known_cost_nanos().and_then(|_| nanos(totals.output_cost_nanos)),
         Measure::OtherCost => {
             let parts = totals.input_cost_nanos.saturating_add(totals.output_cost_nanos);
-            nanos(totals.cost_nanos.saturating_sub(parts))
+            totals.known_cost_nanos().and_then(|cost| nanos(cost.saturating_sub(parts)))
         }
         Measure::AvgCost => {
             let known = totals.priced + totals.partially_priced;

@@ -49,11 +49,11 @@ measures! {
     Cancelled, "cancelled";
     /// Requests that were LLM calls.
     LlmCalls, "llm_calls";
-    /// The known cost.
+    /// The known cost. `None` if there are LLM calls and no cost of them is known.
     Cost, "cost";
-    /// The known cost of input.
+    /// The known cost of input. `None` as for `cost`.
     InputCost, "input_cost";
-    /// The known cost of output.
+    /// The known cost of output. `None` as for `cost`.
     OutputCost, "output_cost";
     /// The known cost that is neither input nor output, or whose parts are unknown.
     OtherCost, "other_cost";

@@ -305,8 +305,8 @@ pub(super) async fn sums(client: &Client, read: &SumRead) -> Result<Vec<FoundSum
         [&subject, &parts, &tiers, &starts, &stops, &read.only_first, &read.only_workspaces];
     let (histograms, plain): (Vec<SumColumn>, Vec<SumColumn>) =
         read.columns.iter().partition(|column| column.is_histogram());
-    let sums: String =
-        aggregates("r", plain.iter().copied(), total, |_| String::new()).iter().map(|sum| format!(", {sum}")).collect();
+    let sums = aggregates("r", plain.iter().copied(), total, |_| String::new());
+    let sums = sums.iter().fold(String::new(), |sums, sum| sums + ", " + sum);
     let statement = format!(
         "SELECT span.part, r.first, r.second, {workspace}{sums} {clauses}
          GROUP BY span.part, r.first, r.second{by_workspace}"

@@ -21,9 +21,10 @@ pub(super) struct Sessions(Pool<Opener>);
 
 impl Sessions {
     /// Creates an empty pool.
+    #[allow(clippy::expect_used, reason = "only a pool with timeouts needs a runtime to be built")]
     pub(super) fn new(server: Server) -> Self {
         let pool = Pool::builder(Opener(server)).max_size(MAX_SESSIONS).build();
-        Self(pool.expect("only a pool with timeouts can lack a runtime"))
+        Self(pool.expect("the pool has no timeouts"))
     }
 
     pub(super) fn server(&self) -> &Server {

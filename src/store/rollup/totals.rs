@@ -161,6 +161,13 @@ impl Totals {
         self.first_token.merge(&other.first_token);
     }
 
+    /// Returns the known cost. `None` if there are LLM calls and none of them has a known cost.
+    #[cfg(feature = "analytics")]
+    pub(crate) const fn known_cost_nanos(&self) -> Option<u64> {
+        let is_unknown = self.unpriced > 0 && self.priced == 0 && self.partially_priced == 0 && self.cost_nanos == 0;
+        if is_unknown { None } else { Some(self.cost_nanos) }
+    }
+
     /// Returns the time of the first request.
     pub fn first_seen(&self) -> Option<SystemTime> {
         (self.requests > 0).then(|| SystemTime::UNIX_EPOCH + Duration::from_micros(self.first_seen_micros))
