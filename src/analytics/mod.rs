@@ -201,6 +201,6 @@ pub use self::{
 pub(crate) use crate::{row::EventRow, usage::CostLine};
 pub use crate::{
     row::Filter,
-    store::{Dimension, Field, Number, Totals},
+    store::{Dimension, Field, KeyInfo, Number, Totals},
 };
 pub use jiff;

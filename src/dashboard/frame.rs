@@ -76,7 +76,17 @@ pub(crate) struct TrustLine {
 }
 
 /// The pages in the navigation, with their paths.
-const PAGES: [(&str, &str); 3] = [("Overview", ""), ("Explore", "explore"), ("Requests", "requests")];
+const PAGES: [(&str, &str); 9] = [
+    ("Overview", ""),
+    ("Explore", "explore"),
+    ("Requests", "requests"),
+    ("Users", "by/_user"),
+    ("Compare", "compare"),
+    ("Budgets", "budgets"),
+    ("Keys", "keys"),
+    ("Health", "health"),
+    ("Access", "access"),
+];
 
 impl Frame {
     /// Creates the frame of a page. `section` is the first segment of its path.

@@ -25,6 +25,7 @@ mod pages;
 mod series_chart;
 mod sign_in;
 mod state;
+mod table;
 mod view;
 
 pub use self::{

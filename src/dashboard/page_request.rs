@@ -1,8 +1,10 @@
+use std::ops::RangeInclusive;
+
 use axum::response::{IntoResponse, Redirect, Response};
 use http::request::Parts;
 
 use crate::{
-    analytics::{Dimension, Field, Grant, jiff::Timestamp},
+    analytics::{Dimension, Field, Grant, KeyInfo, jiff::Timestamp},
     registry::Permission,
 };
 
@@ -13,6 +15,11 @@ use super::{
     state::DashboardState,
     view::{UrlQuery, View},
 };
+
+/// The numbers of values that a chart can show.
+const CHARTABLE: RangeInclusive<u64> = 2..=100;
+/// The numbers of values that a chart shows best.
+const MANY: RangeInclusive<u64> = 4..=20;
 
 /// A request for a page: who sees it, and what.
 #[derive(Clone, Debug)]
@@ -73,10 +80,14 @@ impl PageRequest {
         Ok(self.frame(title, section).with_filters(&self.view, self.key_names().await?, own))
     }
 
-    /// Returns the dimension of the breakdown of the overview: the active key that most requests have, or else the model.
+    /// Returns the dimension of the breakdown of the overview: the active key with the most requests among those whose
+    /// values fit into a chart, or else the model.
     pub(crate) async fn first_dimension(&self) -> Result<Dimension, PageError> {
         let keys = self.state.analytics.keys().await?;
-        let first = keys.into_iter().filter(|key| key.is_active && key.requests > 0).max_by_key(|key| key.requests);
+        let is_chartable =
+            |key: &KeyInfo| key.is_active && key.requests > 0 && CHARTABLE.contains(&key.distinct_values);
+        let place = |key: &KeyInfo| (MANY.contains(&key.distinct_values), key.requests);
+        let first = keys.into_iter().filter(is_chartable).max_by_key(place);
         Ok(first.map_or_else(|| Field::Model.into(), |key| Dimension::tag(key.name)))
     }
 

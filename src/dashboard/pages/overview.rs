@@ -5,7 +5,7 @@ use axum::{extract::State, response::Response};
 use http::request::Parts;
 
 use crate::{
-    analytics::{Amount, Answer, Bucket, Dimension, Field, Measure, Query, TimeRange},
+    analytics::{Amount, Answer, Bucket, Dimension, Field, Group, Measure, Query, TimeRange},
     dashboard::{
         chart::Sparkline,
         format,
@@ -15,6 +15,7 @@ use crate::{
         page_request::PageRequest,
         series_chart::{ChartInput, SeriesChart, UNSET, amount},
         state::DashboardState,
+        table::{Cell, Table, TableRow},
         view::{Condition, UrlQuery, short_name},
     },
     registry::Permission,
@@ -24,6 +25,9 @@ use super::Latest;
 
 /// The number of rows of each table.
 const ROWS: u32 = 10;
+
+/// The largest growth that is shown.
+const MAX_GROWTH: f64 = 20.0;
 
 /// The measures of the cards, in the order of [`Total`].
 const TOTALS: [Measure; 12] = [
@@ -85,22 +89,6 @@ struct Card {
 struct Delta {
     class: &'static str,
     text: String,
-}
-
-struct Table {
-    id: String,
-    title: String,
-    note: String,
-    href: String,
-    columns: Vec<String>,
-    rows: Vec<TableRow>,
-}
-
-struct TableRow {
-    label: String,
-    is_unset: bool,
-    href: String,
-    values: Vec<String>,
 }
 
 pub(crate) async fn overview(State(state): State<DashboardState>, head: Parts) -> Result<Response, PageError> {
@@ -239,7 +227,8 @@ fn cards(request: &PageRequest, answer: &Answer, previous: &Answer) -> Vec<Card>
 /// Returns the change in percent.
 fn delta(now: Option<Amount>, before: Option<Amount>, more_is_worse: bool) -> Option<Delta> {
     let (now, before) = (now?.as_f64(), before?.as_f64());
-    if before <= 0.0 {
+    // From next to nothing, such as in the first month, a percentage says nothing.
+    if before * MAX_GROWTH < now || before <= 0.0 {
         return None;
     }
     let change = (now - before) / before * 100.0;
@@ -249,44 +238,31 @@ fn delta(now: Option<Amount>, before: Option<Amount>, more_is_worse: bool) -> Op
 }
 
 fn group_table(request: &PageRequest, id: &str, title: String, dimension: &Dimension, answer: &Answer) -> Table {
-    let row = |group: &crate::analytics::Group| {
-        let value = group.values.first().cloned().flatten();
-        let condition = Condition::of_group(dimension, value.as_deref());
-        TableRow {
-            is_unset: value.is_none(),
-            label: value.unwrap_or_else(|| UNSET.to_owned()),
-            href: request.view.with(condition).query_string().href(),
-            values: group.cell.values.iter().map(|value| format::amount(*value)).collect(),
-        }
-    };
-    Table {
-        id: id.to_owned(),
-        note: format!("top {} of {}", answer.groups.len(), format::count(answer.group_count)),
-        href: explore_href(request, Some(dimension), &Measure::Cost),
-        columns: ["Value", "Cost", "Requests", "Errors", "p95"].map(str::to_owned).into(),
-        rows: answer.groups.iter().map(row).collect(),
-        title,
-    }
+    let mut table = Table::new(id, title, &["Value", "Cost", "Requests", "Errors", "p95"]);
+    table.note = format!("top {} of {}", answer.groups.len(), format::count(answer.group_count));
+    table.more = Some(explore_href(request, Some(dimension), &Measure::Cost));
+    table.rows = answer.groups.iter().map(|group| row(request, dimension, UNSET, group)).collect();
+    table
 }
 
 fn error_table(request: &PageRequest, answer: &Answer) -> Table {
-    let errors = |group: &&crate::analytics::Group| group.cell.totals.errors > 0;
-    let row = |group: &crate::analytics::Group| {
-        let value = group.values.first().cloned().flatten();
-        let condition = Condition::of_group(&Field::Status.into(), value.as_deref());
-        TableRow {
-            is_unset: value.is_none(),
-            label: value.unwrap_or_else(|| "no response".to_owned()),
-            href: request.view.with(condition).query_string().href(),
-            values: group.cell.values.iter().map(|value| format::amount(*value)).collect(),
-        }
-    };
-    Table {
-        id: "errors".to_owned(),
-        title: "Errors by status".to_owned(),
-        note: format!("{} in all", format::count(answer.total.totals.errors)),
-        href: explore_href(request, Some(&Field::Status.into()), &Measure::Errors),
-        columns: ["Status", "Errors", "Requests"].map(str::to_owned).into(),
-        rows: answer.groups.iter().filter(errors).map(row).collect(),
+    let dimension = Field::Status.into();
+    let mut table = Table::new("errors", "Errors by status", &["Status", "Errors", "Requests"]);
+    table.note = format!("{} in all", format::count(answer.total.totals.errors));
+    table.more = Some(explore_href(request, Some(&dimension), &Measure::Errors));
+    let groups = answer.groups.iter().filter(|group| group.cell.totals.errors > 0);
+    table.rows = groups.map(|group| row(request, &dimension, "no response", group)).collect();
+    "No request failed.".clone_into(&mut table.empty);
+    table
+}
+
+fn row(request: &PageRequest, dimension: &Dimension, unset: &str, group: &Group) -> TableRow {
+    let value = group.values.first().cloned().flatten();
+    let condition = Condition::of_group(dimension, value.as_deref());
+    TableRow {
+        is_unset: value.is_none(),
+        label: value.unwrap_or_else(|| unset.to_owned()),
+        href: Some(request.view.with(condition).query_string().href()),
+        cells: group.cell.values.iter().map(|value| Cell::number(format::amount(*value))).collect(),
     }
 }

@@ -78,6 +78,9 @@ impl RangeChoice {
         let previous = match self {
             Self::MonthToDate => month_ago(range.from()).and_then(|from| Ok((from, month_ago(range.to())?))),
             Self::PreviousMonth => month_ago(range.from()).map(|from| (from, range.from())),
+            Self::Days(from, to) if *from == from.first_of_month() && *to == from.last_of_month() => {
+                month_ago(range.from()).map(|from| (from, range.from()))
+            }
             _ => return Ok(range.previous()?),
         };
         let (from, to) = previous.map_err(|error| PageError::invalid(error.to_string()))?;

@@ -1,4 +1,4 @@
-use jiff::{Timestamp, tz::TimeZone};
+use jiff::{Timestamp, ToSpan as _, tz::TimeZone};
 
 use crate::{
     analytics::{Query, RowQuery, TimeRange, jiff},
@@ -110,6 +110,28 @@ impl View {
 
     pub(crate) fn previous_range(&self) -> Result<TimeRange, PageError> {
         self.range.previous(self.now, &self.zone)
+    }
+
+    /// Returns the whole month of the last instant of the range.
+    pub(crate) fn month(&self) -> Result<RangeChoice, PageError> {
+        self.month_at(0)
+    }
+
+    pub(crate) fn month_before(&self) -> Result<RangeChoice, PageError> {
+        self.month_at(-1)
+    }
+
+    pub(crate) fn month_after(&self) -> Result<RangeChoice, PageError> {
+        self.month_at(1)
+    }
+
+    /// Returns a month, counted from that of the view.
+    fn month_at(&self, offset: i32) -> Result<RangeChoice, PageError> {
+        let invalid = |error: jiff::Error| PageError::invalid(error.to_string());
+        let last = self.time_range()?.to() - 1.nanosecond();
+        let first = self.zone.to_datetime(last).date().first_of_month();
+        let first = first.checked_add(offset.months()).map_err(invalid)?;
+        Ok(RangeChoice::Days(first, first.last_of_month()))
     }
 
     /// Returns a query with the range and the conditions.

@@ -1,0 +1,185 @@
+//! The keys of tags: how many requests have them, how many values they have, and which of them are active.
+
+use std::collections::BTreeMap;
+
+use askama::Template;
+use axum::{
+    extract::{RawForm, State},
+    response::{IntoResponse, Redirect, Response},
+};
+use http::request::Parts;
+
+use crate::{
+    analytics::{Dimension, KeyInfo, Measure, Query},
+    dashboard::{
+        format,
+        frame::Frame,
+        html,
+        page_error::PageError,
+        page_request::PageRequest,
+        series_chart::amount,
+        sign_in::has_same_origin,
+        state::DashboardState,
+        view::{UrlQuery, View, short_name},
+    },
+    registry::Permission,
+};
+
+/// The largest number of keys whose coverage a page shows.
+const MAX_KEYS: usize = 30;
+
+#[derive(Template)]
+#[template(path = "keys.html", config = "src/dashboard/askama.toml")]
+struct KeysPage {
+    frame: Frame,
+    keys: Vec<KeyRow>,
+    can_change: bool,
+}
+
+struct KeyRow {
+    name: String,
+    href: String,
+    state: &'static str,
+    badge: &'static str,
+    is_active: bool,
+    requests: String,
+    costs: String,
+    distinct: String,
+    stored: String,
+    last_seen: String,
+    hint: Option<String>,
+}
+
+pub(crate) async fn keys(State(state): State<DashboardState>, head: Parts) -> Result<Response, PageError> {
+    let request = PageRequest::read(&state, &head, Permission::AnalyticsView, &[])?;
+    let own = UrlQuery::default();
+    if let Some(redirect) = request.canonical(&own) {
+        return Ok(redirect);
+    }
+    let view = &request.view;
+    let sees_all = request.grant.filters().is_empty();
+    let mut known = state.analytics.keys().await?;
+    // The names and counts of keys that are not active are those of all tenants.
+    known.retain(|key| sees_all || key.is_active);
+    known.sort_by(|one, other| other.is_active.cmp(&one.is_active).then(other.requests.cmp(&one.requests)));
+    let active: Vec<&KeyInfo> = known.iter().filter(|key| key.is_active).take(MAX_KEYS).collect();
+    let measures = |key: &&KeyInfo| {
+        let name = key.name.clone();
+        [Measure::Coverage(name.clone()), Measure::CostCoverage(name.clone()), Measure::Distinct(Dimension::tag(name))]
+    };
+    let query = active.iter().flat_map(measures).fold(view.query(view.time_range()?), Query::measure);
+    let answer = state.run(&query.measure(Measure::Requests), &request.grant).await?;
+    let hints = hints(&known);
+    let mut rows = Vec::new();
+    for key in &known {
+        let at = active.iter().position(|other| other.name == key.name);
+        let value = |offset: usize| at.and_then(|at| amount(Some(&answer.total), at * 3 + offset));
+        let row =
+            KeyRow::new(key, view, &request, [value(0), value(1), value(2)].map(format::amount), sees_all, &hints);
+        let is_seen = value(2).is_some_and(|distinct| distinct.as_f64() > 0.0);
+        if sees_all || is_seen {
+            rows.push(row);
+        }
+    }
+    let page = KeysPage {
+        frame: request.filtered_frame("Keys", "keys", &own).await?.with_trust(view, &answer.basis, &state),
+        keys: rows,
+        can_change: request.grant.allows(Permission::Admin),
+    };
+    html::page(&page)
+}
+
+impl KeyRow {
+    fn new(
+        key: &KeyInfo,
+        view: &View,
+        request: &PageRequest,
+        [requests, costs, distinct]: [String; 3],
+        sees_all: bool,
+        hints: &BTreeMap<String, String>,
+    ) -> Self {
+        let (state, badge) = match key {
+            KeyInfo { is_active: true, is_indexed: true, .. } => ("active", "badge"),
+            KeyInfo { is_active: true, .. } => ("being activated", "badge warn"),
+            _ => ("not active", "badge"),
+        };
+        let unknown = || format::UNKNOWN.to_owned();
+        let path = format!("by/{}", super::segment(&short_name(&Dimension::tag(key.name.clone()))));
+        Self {
+            href: request.mount.link(&path, &view.query_string().text()),
+            state,
+            badge,
+            is_active: key.is_active,
+            requests,
+            costs,
+            distinct: if key.is_active { distinct } else { format!("~{}", format::count(key.distinct_values)) },
+            stored: if sees_all { format::count(key.requests) } else { unknown() },
+            last_seen: match key.last_seen {
+                Some(time) if sees_all => format::time(time, &view.zone),
+                _ => unknown(),
+            },
+            hint: hints.get(&key.name).cloned(),
+            name: key.name.clone(),
+        }
+    }
+}
+
+/// Returns, for each key that is written like another one, the key that more requests have.
+fn hints(keys: &[KeyInfo]) -> BTreeMap<String, String> {
+    let plain = |name: &str| -> String {
+        name.chars().filter(|letter| letter.is_alphanumeric()).flat_map(char::to_lowercase).collect()
+    };
+    let mut most: BTreeMap<String, &KeyInfo> = BTreeMap::new();
+    for key in keys {
+        let place = most.entry(plain(&key.name)).or_insert(key);
+        if key.requests > place.requests {
+            *place = key;
+        }
+    }
+    let hint = |key: &KeyInfo| {
+        let other = most.get(&plain(&key.name))?;
+        (other.name != key.name && key.requests > 0).then(|| (key.name.clone(), other.name.clone()))
+    };
+    keys.iter().filter_map(hint).collect()
+}
+
+/// Activates a key.
+pub(crate) async fn activate(
+    State(state): State<DashboardState>,
+    head: Parts,
+    RawForm(body): RawForm,
+) -> Result<Response, PageError> {
+    let key = changed_key(&state, &head, &body)?;
+    let analytics = state.analytics.clone();
+    // The stored requests are added in the background. The page shows that it goes on.
+    tokio::spawn(async move {
+        if let Err(error) = analytics.activate_key(&key).await {
+            tracing::warn!(target: "tower_tagging::dashboard", key, "cannot activate the key: {error}");
+        }
+    });
+    Ok(Redirect::to("../keys").into_response())
+}
+
+/// Deactivates a key.
+pub(crate) async fn deactivate(
+    State(state): State<DashboardState>,
+    head: Parts,
+    RawForm(body): RawForm,
+) -> Result<Response, PageError> {
+    let key = changed_key(&state, &head, &body)?;
+    state.analytics.deactivate_key(&key).await?;
+    Ok(Redirect::to("../keys").into_response())
+}
+
+/// Returns the key of a form, if the caller may change it.
+fn changed_key(state: &DashboardState, head: &Parts, body: &[u8]) -> Result<String, PageError> {
+    let grant = state.access.grant(head)?;
+    if !has_same_origin(&head.headers) {
+        return Err(PageError::forbidden("The form was sent by another site."));
+    }
+    if !grant.allows(Permission::Admin) || !grant.filters().is_empty() {
+        return Err(PageError::forbidden("Only administrators of all requests may change keys."));
+    }
+    let form = UrlQuery::parse(std::str::from_utf8(body).unwrap_or_default())?;
+    form.get("key").map(ToOwned::to_owned).ok_or_else(|| PageError::invalid("The form has no key."))
+}
