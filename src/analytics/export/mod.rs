@@ -38,10 +38,9 @@ pub use self::{
     compression::Compression, export::Export, export_body::ExportBody, export_format::ExportFormat,
     export_stream::ExportStream, export_summary::ExportSummary, export_token::ExportToken,
 };
-#[allow(unused_imports, reason = "other files of costs share these")]
 pub(crate) use self::{
     csv_text::{csv_text, csv_writer},
     denied_fields::DeniedFields,
     export_body::{COUNT, DIGEST},
-    output::{Output, failed, hex},
+    output::{Output, hex},
 };
