@@ -72,7 +72,7 @@ impl UrlQuery {
         if self.pairs.is_empty() {
             return String::new();
         }
-        let mut text = form_urlencoded::Serializer::new("?".to_owned());
+        let mut text = form_urlencoded::Serializer::for_suffix("?".to_owned(), 1);
         // The grammar of ranges and conditions is readable: `:`, `,` and `/` need no encoding in a query.
         text.extend_pairs(&self.pairs).finish().replace("%3A", ":").replace("%2C", ",").replace("%2F", "/")
     }
