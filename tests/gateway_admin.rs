@@ -194,20 +194,16 @@ async fn forwards_paths_that_only_resemble_tagging() {
     assert_eq!(forwarded[targets.len()..], ["*"]);
 }
 
-/// Whoever opens the address finds the API. The links are relative, because a proxy may add a prefix.
+/// Whoever opens the address of a demo finds the sign-in, and the printed link opens the dashboard once.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_index_names_the_api_its_document_and_its_key() {
-    let gateway = Gateway::start("admin-index", &[("STORE", "")]);
-    let index = body(&gateway.send(get("/tagging/", None)).await);
-    let (api, document) = (index["api"].as_str().unwrap(), index["openapi"].as_str().unwrap());
-    assert_eq!((api, document), ("v1/", "v1/openapi.json"));
-    let document = body(&gateway.send(get(&format!("/tagging/{document}"), None)).await);
-    assert!(document["paths"]["/query"].is_object());
-    let schemes = &document["components"]["securitySchemes"];
-    let authentication = index["authentication"].as_str().unwrap();
-    assert!(authentication.contains(schemes["api_key"]["name"].as_str().unwrap()), "{authentication}");
-    assert!(authentication.contains("Bearer") && schemes["bearer"]["scheme"] == "bearer", "{authentication}");
-    assert_eq!(gateway.stop().1, Vec::<Value>::new());
+async fn the_link_of_the_demo_opens_the_dashboard_once() {
+    let gateway = Gateway::start("admin-dashboard", &[("STORE", "")]);
+    let answer = gateway.send(get("/tagging/", None)).await;
+    assert_eq!((answer.status(), &answer.headers()["location"]), (StatusCode::SEE_OTHER, &"./sign-in?next="[..]));
+    let (output, events) = gateway.stop();
+    let printed = String::from_utf8(output.stderr).unwrap();
+    assert!(printed.contains("/tagging/sign-in?token=once_"), "{printed}");
+    assert_eq!(events, Vec::<Value>::new());
 }
 
 /// Its callers would see everything, whatever their workspace and permissions.

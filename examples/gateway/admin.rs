@@ -1,19 +1,22 @@
-//! The admin API below `/tagging/`. The gateway answers these requests itself: no layer sees them, and they are never
-//! forwarded.
+//! The dashboard below `/tagging/`, and the admin API below `/tagging/v1/`. The gateway answers these requests itself: no
+//! layer sees them, and they are never forwarded.
+
+use std::error::Error;
 
 use axum::{
-    Json, Router,
+    Router,
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header},
     response::{IntoResponse, Response},
-    routing::{any, get},
+    routing::any,
 };
-use serde_json::json;
 use tower_tagging::{
     analytics::{
-        Analytics, QueryError,
+        Analytics,
         api::{Api, RegistryAccess},
     },
+    dashboard::{Dashboard, SignIn},
     registry::{ApiKey, Registry},
+    sink::Delivery,
 };
 
 /// The shortest key of the admin API.
@@ -70,7 +73,7 @@ impl AdminKey {
     }
 }
 
-/// What the API needs.
+/// What the API and the dashboard need.
 #[derive(Clone)]
 pub(crate) struct Admin {
     pub(crate) key: AdminKey,
@@ -83,49 +86,32 @@ pub(crate) struct Admin {
 }
 
 /// Answers everything below `/tagging/`, and passes other requests to the app.
-pub(crate) fn mount(admin: Admin, app: Router) -> Result<Router, QueryError> {
-    let router = Router::new()
-        .route("/tagging", any(redirect))
-        // Unlike `nest`, this also answers the paths that the API does not have.
-        .nest_service("/tagging/", api(admin)?)
-        .fallback_service(app);
-    Ok(router)
+///
+/// The dashboard shows the counts of the delivery. For a generated key, also returns the path of a link that signs in to it
+/// once.
+pub(crate) fn mount(admin: Admin, delivery: Delivery, app: Router) -> Result<(Router, Option<String>), Box<dyn Error>> {
+    let Admin { key, analytics, registry, public_url, zone } = admin;
+    let access = RegistryAccess::new(registry).admin_key(&key.text);
+    let mut api = Api::new(analytics.clone(), access.clone());
+    let mut sign_in = SignIn::new(access, &key.text)?;
+    let link = if key.is_generated { Some(format!("/tagging/{}", sign_in.one_time_link()?)) } else { None };
+    let mut dashboard = Dashboard::with_sign_in(analytics, sign_in).delivery(delivery);
+    if let Some(url) = public_url {
+        api = api.public_url(format!("{}/tagging/v1", url.to_string().trim_end_matches('/')));
+    }
+    if let Some(zone) = zone {
+        (api, dashboard) = (api.zone(&zone)?, dashboard.zone(&zone)?);
+    }
+    let pages = dashboard.into_router().nest("/v1", api.into_router());
+    let router = Router::new().route("/tagging", any(redirect)).nest("/tagging/", pages).fallback_service(app);
+    Ok((router, link))
 }
 
-/// Adds the slash that relative links need. The target is relative as well, because a proxy may add a prefix.
+/// Adds the slash to the path of the dashboard. The target is relative, because a proxy may add a prefix.
 async fn redirect(uri: Uri) -> Response {
     let target = match uri.query() {
         Some(query) => format!("tagging/?{query}"),
         None => "tagging/".to_owned(),
     };
     (StatusCode::TEMPORARY_REDIRECT, [(header::LOCATION, target)]).into_response()
-}
-
-/// Answers `GET /tagging/`: where the API is. The links are relative, because a proxy may add a prefix.
-async fn index() -> Response {
-    let body = json!({
-        "name": "tower-tagging analytics",
-        "api": "v1/",
-        "openapi": "v1/openapi.json",
-        "authentication": "send an API key in x-portkey-api-key, or as authorization: Bearer KEY",
-    });
-    ([(header::CACHE_CONTROL, "no-store")], Json(body)).into_response()
-}
-
-/// The router of the API, whose paths begin with `/v1/`.
-fn api(admin: Admin) -> Result<Router, QueryError> {
-    let Admin { key, analytics, registry, public_url, zone } = admin;
-    let access = RegistryAccess::new(registry).admin_key(key.text);
-    let mut api = Api::new(analytics, access);
-    if let Some(url) = public_url {
-        api = api.public_url(format!("{}/tagging/v1", url.to_string().trim_end_matches('/')));
-    }
-    if let Some(zone) = zone {
-        api = api.zone(&zone)?;
-    }
-    let unknown = async || {
-        let body = json!({"success": false, "data": {"message": "path not found", "errorCode": "AB02"}});
-        (StatusCode::NOT_FOUND, Json(body))
-    };
-    Ok(Router::new().route("/", get(index)).nest("/v1", api.into_router()).fallback(unknown))
 }

@@ -100,9 +100,11 @@ fn run(config: Config) -> io::Result<()> {
     // Wraps the tagging layer, which must see the usage that is hidden from the client.
     let app = if has_tagging && config.includes_usage { app.layer(InjectIncludeUsageLayer::new()) } else { app };
     // Outside of all layers: these requests are not tagged and not counted.
-    let app = match admin {
-        Some(admin) => admin::mount(admin, app).map_err(io::Error::other)?,
-        None => app,
+    let (app, sign_in) = match admin {
+        Some(admin) => {
+            admin::mount(admin, delivery.clone(), app).map_err(|error| io::Error::other(error.to_string()))?
+        }
+        None => (app, None),
     };
     let runtime = Runtime::new()?;
     if let Some((analytics, settings)) = upkeep {
@@ -110,7 +112,8 @@ fn run(config: Config) -> io::Result<()> {
     }
     let hangup = Hangup { events, registry: registry.clone() };
     let has_history = demo.as_ref().is_some_and(|demo| demo.has_history);
-    let start = Start { upstream: config.upstream, key, workspace_keys, public_url: config.public_url, has_history };
+    let start =
+        Start { upstream: config.upstream, key, workspace_keys, sign_in, public_url: config.public_url, has_history };
     let filling = demo.as_ref().and_then(DemoStore::fill);
     let served = runtime.block_on(serve(app, config.listen, &start, hangup));
     drop(filling);
@@ -138,6 +141,8 @@ struct Start {
     key: Option<AdminKey>,
     /// The workspaces of a demo with their keys.
     workspace_keys: Vec<(&'static str, String)>,
+    /// The path that signs in to the dashboard once.
+    sign_in: Option<String>,
     public_url: Option<http::Uri>,
     has_history: bool,
 }
@@ -157,11 +162,14 @@ impl Start {
         let base = self.public_url.as_ref().map_or_else(|| format!("http://{address}"), ToString::to_string);
         let base = base.trim_end_matches('/');
         let Some(key) = key.generated() else {
-            return eprintln!("gateway: {base}/tagging/ answers requests with the key in ADMIN_KEY");
+            return eprintln!("gateway: {base}/tagging/ is the dashboard; sign in with the key in ADMIN_KEY");
         };
         let history =
             if self.has_history { ", with 30 days of synthetic requests (DEMO_HISTORY=off for none)" } else { "" };
-        eprintln!("gateway: {base}/tagging/ answers requests with the key {key}{history}");
+        if let Some(path) = &self.sign_in {
+            eprintln!("gateway: dashboard{history}: {base}{path} (once, within ten minutes)");
+        }
+        eprintln!("gateway: {base}/tagging/ answers requests with the key {key}");
         let workspaces = self.workspace_keys.iter().map(|(slug, key)| format!("{slug}: {key}"));
         eprintln!("gateway: keys that see one workspace: {}", workspaces.collect::<Vec<_>>().join(", "));
         let from = SystemTime::now() - Duration::from_secs(30 * 86_400);

@@ -30,7 +30,7 @@ impl Unit {
     fn tick(self, value: f64) -> String {
         match self {
             Self::Money if value == 0.0 => "$0".to_owned(),
-            Self::Money if value >= 1.0 => format!("${}", format::decimal(value, 2)),
+            Self::Money if value >= 1.0 && value.fract() == 0.0 => format!("${}", format::decimal(value, 0)),
             Self::Money => format::money((value * 1e9).round() as i64),
             Self::Count => format::short_count(value.round() as u64),
             Self::Percent => format::percent(value),

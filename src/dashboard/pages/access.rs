@@ -36,7 +36,12 @@ pub(crate) async fn access(State(state): State<DashboardState>, head: Parts) -> 
         let notes = vec!["The host application has its own login, and no registry of keys.".to_owned()];
         return html::page(&TablesPage { frame, notes, tables: Vec::new() });
     };
+    // Whoever lists keys does not always see sums.
+    let sees_sums = request.grant.allows(Permission::AnalyticsView);
     let usage = async |field: Field| -> Result<Usage, PageError> {
+        if !sees_sums {
+            return Ok(Usage::default());
+        }
         let query = view.query(view.time_range()?).group_by(field).limit(MAX_GROUPS);
         let query = query.measure(Measure::Requests).measure(Measure::Cost).measure(Measure::LastSeen);
         Ok(Usage::of(&state.run(&query, &request.grant).await?))
@@ -118,8 +123,9 @@ pub(crate) async fn access(State(state): State<DashboardState>, head: Parts) -> 
     html::page(&TablesPage { frame, notes, tables: vec![workspace_table, key_table, virtual_table] })
 }
 
-/// The use of each value of a field.
-struct Usage(BTreeMap<String, [Option<Amount>; 3]>);
+/// The use of each value of a field. Unknown to whoever does not see sums.
+#[derive(Default)]
+struct Usage(Option<BTreeMap<String, [Option<Amount>; 3]>>);
 
 impl Usage {
     fn of(answer: &Answer) -> Self {
@@ -127,11 +133,12 @@ impl Usage {
             let name = group.values.first().cloned().flatten()?;
             Some((name, [0, 1, 2].map(|at| amount(Some(&group.cell), at))))
         };
-        Self(answer.groups.iter().filter_map(group).collect())
+        Self(Some(answer.groups.iter().filter_map(group).collect()))
     }
 
     fn cells(&self, name: &str) -> Vec<Cell> {
-        let used = self.0.get(name).copied().unwrap_or([Some(Amount::Count(0)), None, None]);
+        let unused = [Some(Amount::Count(0)), None, None];
+        let used = self.0.as_ref().map_or([None; 3], |used| used.get(name).copied().unwrap_or(unused));
         used.into_iter().map(|value| Cell::number(format::amount(value))).collect()
     }
 }

@@ -20,7 +20,7 @@ use crate::{
         series_chart::amount,
         sign_in::has_same_origin,
         state::DashboardState,
-        view::{UrlQuery, View, short_name},
+        view::{UrlQuery, View},
     },
     registry::Permission,
 };
@@ -104,9 +104,9 @@ impl KeyRow {
             _ => ("not active", "badge"),
         };
         let unknown = || format::UNKNOWN.to_owned();
-        let path = format!("by/{}", super::segment(&short_name(&Dimension::tag(key.name.clone()))));
+        let dimension = Dimension::tag(key.name.clone());
         Self {
-            href: request.mount.link(&path, &view.query_string().text()),
+            href: super::by_href(&request.mount, &dimension, view.query_string()),
             state,
             badge,
             is_active: key.is_active,

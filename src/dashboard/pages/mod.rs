@@ -26,7 +26,7 @@ pub(crate) use self::{
     keys::{activate, deactivate, keys},
     latest::Latest,
     overview::overview,
-    paths::{segment, session_href},
+    paths::{by_href, session_href},
     request::request,
     requests::requests,
     showback::showback,

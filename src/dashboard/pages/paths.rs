@@ -4,13 +4,16 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::{
     analytics::Dimension,
-    dashboard::view::{Condition, UrlQuery},
+    dashboard::{
+        mount::Mount,
+        view::{Condition, UrlQuery, short_name},
+    },
 };
 
 const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// Encodes a segment of a path.
-pub(crate) fn segment(text: &str) -> String {
+fn segment(text: &str) -> String {
     utf8_percent_encode(text, UNRESERVED).to_string()
 }
 
@@ -18,10 +21,25 @@ pub(crate) fn segment(text: &str) -> String {
 ///
 /// Browsers take the values `.` and `..` for folders, so these lead to the list of requests.
 pub(crate) fn session_href(root: &str, key: &str, value: &str) -> String {
-    if [key, value].iter().any(|part| matches!(*part, "." | "..")) {
+    if is_folder(key) || is_folder(value) {
         let mut query = UrlQuery::default();
         query.push("f", Condition::of_group(&Dimension::tag(key), Some(value)).to_string());
         return format!("{root}requests{}", query.text());
     }
     format!("{root}sessions/{}/{}", segment(key), segment(value))
+}
+
+/// Returns the page of the values of a dimension, with the parameters of a view.
+pub(crate) fn by_href(mount: &Mount, dimension: &Dimension, mut query: UrlQuery) -> String {
+    let name = short_name(dimension);
+    if is_folder(&name) {
+        query.push("g", name);
+        return mount.link("explore", &query.text());
+    }
+    mount.link(&format!("by/{}", segment(&name)), &query.text())
+}
+
+/// Returns `true` for segments of paths that browsers remove.
+fn is_folder(segment: &str) -> bool {
+    matches!(segment, "." | "..")
 }

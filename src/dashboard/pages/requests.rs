@@ -5,7 +5,7 @@ use axum::{extract::State, response::Response};
 use http::request::Parts;
 
 use crate::{
-    analytics::{EventRow, Measure},
+    analytics::{Answer, Bucket, EventRow, Measure},
     dashboard::{
         chart::{Point, Shape, TimeChart, Unit},
         format,
@@ -33,13 +33,18 @@ struct Requests {
     frame: Frame,
     is_empty: bool,
     latest: Option<Latest>,
-    chart: TimeChart,
-    count: String,
-    errors: String,
+    volume: Option<Volume>,
     rows: Vec<RequestRow>,
     next: Option<String>,
     /// The first page, if this is another one.
     first: Option<String>,
+}
+
+/// The number of requests over time.
+struct Volume {
+    chart: TimeChart,
+    count: String,
+    errors: String,
 }
 
 /// A request of a list.
@@ -75,31 +80,19 @@ pub(crate) async fn requests(State(state): State<DashboardState>, head: Parts) -
     }
     let view = &request.view;
     let range = view.time_range()?;
-    let bucket = range.auto_bucket();
-    let query = view.query(range.clone()).measure(Measure::Requests).measure(Measure::Errors).bucket(bucket);
-    let answer = state.run(&query, &request.grant).await?;
     let mut rows = view.row_query()?.limit(ROWS);
     rows.cursor = own.get("p").map(ToOwned::to_owned);
     let page = state.analytics.rows(&rows, &request.grant).await?;
-
-    let points = answer.buckets.iter().zip(&answer.series).enumerate().map(|(at, (start, cell))| {
-        let (all, errors) = (cell.totals.requests, cell.totals.errors);
-        let label = bucket_label(*start, bucket, &view.zone);
-        let end = answer.buckets.get(at + 1).copied().unwrap_or(range.to());
-        let mut values = vec![None; COLORS_OF_OUTCOMES[1] + 1];
-        for (color, count) in COLORS_OF_OUTCOMES.into_iter().zip([all - errors.min(all), errors]) {
-            if let Some(value) = values.get_mut(color) {
-                *value = Some(exact(count));
-            }
-        }
-        Point {
-            title: format!("{label}: {} requests, {} errors", format::count(all), format::count(errors)),
-            href: view.with_range(narrowed(*start, end, bucket, &view.zone)).query_string().href(),
-            label,
-            values,
-            previous: None,
-        }
-    });
+    let mut frame = request.filtered_frame("Requests", PATH, &UrlQuery::default()).await?;
+    // Whoever sees single requests does not always see sums.
+    let (mut volume, mut latest) = (None, None);
+    if request.grant.allows(Permission::AnalyticsView) {
+        let query = view.query(range).measure(Measure::Requests).measure(Measure::Errors).bucket(Bucket::Auto);
+        let answer = state.run(&query, &request.grant).await?;
+        frame = frame.with_trust(view, &answer.basis, &state);
+        latest = answer.basis.data_up_to.map(|time| Latest::new(view, time));
+        volume = Some(Volume::new(view, &answer)?);
+    }
     let link = |cursor: Option<String>| {
         let mut query = view.query_string();
         if let Some(cursor) = cursor {
@@ -108,21 +101,45 @@ pub(crate) async fn requests(State(state): State<DashboardState>, head: Parts) -
         query.href()
     };
     let page = Requests {
-        chart: TimeChart::new("Requests over time", Shape::Bars, Unit::Count, points.collect()),
-        frame: request.filtered_frame("Requests", PATH, &UrlQuery::default()).await?.with_trust(
-            view,
-            &answer.basis,
-            &state,
-        ),
+        frame,
         is_empty: page.rows.is_empty(),
-        latest: answer.basis.data_up_to.map(|time| Latest::new(view, time)),
-        count: format::count(answer.total.totals.requests),
-        errors: format::count(answer.total.totals.errors),
+        latest,
+        volume,
         rows: page.rows.iter().map(|row| RequestRow::new(row, view, "requests/")).collect(),
         next: page.next.map(|cursor| link(Some(cursor))),
         first: own.get("p").map(|_| link(None)),
     };
     html::page(&page)
+}
+
+impl Volume {
+    fn new(view: &View, answer: &Answer) -> Result<Self, PageError> {
+        let range = view.time_range()?;
+        let bucket = range.auto_bucket();
+        let points = answer.buckets.iter().zip(&answer.series).enumerate().map(|(at, (start, cell))| {
+            let (all, errors) = (cell.totals.requests, cell.totals.errors);
+            let label = bucket_label(*start, bucket, &view.zone);
+            let end = answer.buckets.get(at + 1).copied().unwrap_or(range.to());
+            let mut values = vec![None; COLORS_OF_OUTCOMES[1] + 1];
+            for (color, count) in COLORS_OF_OUTCOMES.into_iter().zip([all - errors.min(all), errors]) {
+                if let Some(value) = values.get_mut(color) {
+                    *value = Some(exact(count));
+                }
+            }
+            Point {
+                title: format!("{label}: {} requests, {} errors", format::count(all), format::count(errors)),
+                href: view.with_range(narrowed(*start, end, bucket, &view.zone)).query_string().href(),
+                label,
+                values,
+                previous: None,
+            }
+        });
+        Ok(Self {
+            chart: TimeChart::new("Requests over time", Shape::Bars, Unit::Count, points.collect()),
+            count: format::count(answer.total.totals.requests),
+            errors: format::count(answer.total.totals.errors),
+        })
+    }
 }
 
 #[allow(clippy::cast_precision_loss, reason = "only drawn")]

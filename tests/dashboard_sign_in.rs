@@ -1,0 +1,137 @@
+//! The sign-in of the dashboard: the cookie, the one-time link, and forms of other sites.
+#![cfg(feature = "dashboard")]
+
+#[path = "common/api.rs"]
+mod api;
+#[path = "common/pages.rs"]
+mod pages;
+
+use axum::{Router, body::Body};
+use http::{Request, StatusCode};
+use tower_tagging::{
+    analytics::api::RegistryAccess,
+    dashboard::{Dashboard, SignIn},
+};
+
+use api::{ADMIN, secret};
+use pages::{Page, get, post, send};
+
+const SAME_ORIGIN: (&str, &str) = ("sec-fetch-site", "same-origin");
+
+fn sign_in() -> SignIn {
+    SignIn::new(RegistryAccess::new(api::registry()).admin_key(ADMIN), ADMIN).unwrap()
+}
+
+fn app(sign_in: SignIn) -> Router {
+    let analytics = api::memory(&api::samples());
+    Router::new().nest("/tagging", Dashboard::with_sign_in(analytics, sign_in).into_router())
+}
+
+async fn with_cookie(app: &Router, path: &str, cookie: &str) -> Page {
+    let request = Request::builder().uri(path).header("cookie", format!("a=b; {cookie}; c=d"));
+    send(app, request.body(Body::empty()).unwrap()).await
+}
+
+/// Returns the attributes of the cookie.
+fn cookie(page: &Page) -> Vec<String> {
+    page.headers["set-cookie"].to_str().unwrap().split("; ").map(str::to_owned).collect()
+}
+
+#[tokio::test]
+async fn a_key_signs_in_for_eight_hours() {
+    let app = app(sign_in());
+    let page = get(&app, "/tagging/explore?r=7d", "").await;
+    assert_eq!(page.status, StatusCode::SEE_OTHER);
+    assert_eq!(page.location(), "./sign-in?next=explore?r%3D7d".replace("explore?", "explore%3F"));
+    for (key, next, target) in [
+        (ADMIN.to_owned(), "explore%3Fr%3D7d", "explore?r=7d"),
+        (secret("acme"), "", "./../tagging"),
+        (secret("acme-view"), "%2F%2Fevil.example", "./../tagging"),
+    ] {
+        let form = format!("key={key}&next={next}");
+        let page = post(&app, "/tagging/sign-in", &[SAME_ORIGIN, ("host", "example.com")], &form).await;
+        assert_eq!((page.status, page.location()), (StatusCode::SEE_OTHER, target), "{}", page.html);
+        let cookie = cookie(&page);
+        assert_eq!(cookie[1..], ["Max-Age=28800", "HttpOnly", "SameSite=Strict", "Secure"]);
+        assert!(!cookie[0].contains(&key));
+        assert_eq!(with_cookie(&app, "/tagging", &cookie[0]).await.status, StatusCode::OK);
+        let forged = format!("{}x", cookie[0]);
+        assert_eq!(with_cookie(&app, "/tagging", &forged).await.status, StatusCode::SEE_OTHER);
+        // Another process with the same secret accepts it.
+        let replica = self::app(sign_in());
+        assert_eq!(with_cookie(&replica, "/tagging", &cookie[0]).await.status, StatusCode::OK);
+    }
+    let page =
+        post(&app, "/tagging/sign-in", &[SAME_ORIGIN, ("host", "127.0.0.1:8787")], &format!("key={ADMIN}")).await;
+    assert!(!cookie(&page).contains(&"Secure".to_owned()));
+}
+
+#[tokio::test]
+async fn the_permissions_of_the_key_count_on_each_request() {
+    let app = app(sign_in());
+    let page = post(&app, "/tagging/sign-in", &[SAME_ORIGIN], &format!("key={}", secret("acme"))).await;
+    let own = cookie(&page)[0].clone();
+    let list = with_cookie(&app, "/tagging/requests?r=2026-06-01..2026-06-03", &own).await;
+    assert!(list.status == StatusCode::OK && !list.html.contains("globex"));
+    // The key was disabled: a registry without it.
+    let without = RegistryAccess::new(tower_tagging::registry::Registry::from_toml("").unwrap()).admin_key(ADMIN);
+    let later = self::app(SignIn::new(without, ADMIN).unwrap());
+    assert_eq!(with_cookie(&later, "/tagging", &own).await.status, StatusCode::SEE_OTHER);
+    // The secret was replaced.
+    let replaced = RegistryAccess::new(api::registry()).admin_key("another-admin-key-0123456789");
+    let later = self::app(SignIn::new(replaced, "another-admin-key-0123456789").unwrap());
+    assert_eq!(with_cookie(&later, "/tagging", &own).await.status, StatusCode::SEE_OTHER);
+}
+
+#[tokio::test]
+async fn keys_that_are_not_valid_do_not_sign_in() {
+    let app = app(sign_in());
+    for key in ["", "unknown", &secret("disabled"), &secret("expired"), &secret("acme-none")] {
+        let page = post(&app, "/tagging/sign-in", &[SAME_ORIGIN], &format!("key={key}")).await;
+        assert_eq!(page.status, StatusCode::UNAUTHORIZED, "{key}");
+        assert!(!page.headers.contains_key("set-cookie") && page.html.contains("role=\"alert\""), "{key}");
+    }
+}
+
+#[tokio::test]
+async fn forms_of_other_sites_are_rejected() {
+    let app = app(sign_in());
+    for headers in
+        [vec![], vec![("sec-fetch-site", "cross-site")], vec![("origin", "https://a.example"), ("host", "example.com")]]
+    {
+        for path in ["/tagging/sign-in", "/tagging/sign-out"] {
+            let page = post(&app, path, &headers, &format!("key={ADMIN}")).await;
+            assert_eq!(page.status, StatusCode::FORBIDDEN, "{path} {headers:?}");
+        }
+    }
+    let page = post(&app, "/tagging/sign-out", &[SAME_ORIGIN], "").await;
+    assert_eq!((page.status, page.location()), (StatusCode::SEE_OTHER, "sign-in"));
+    assert_eq!(cookie(&page)[..2], ["tagging_session=", "Max-Age=0"]);
+}
+
+#[tokio::test]
+async fn the_link_of_a_demo_works_once_and_on_loopback_only() {
+    let mut sign_in = sign_in();
+    let link = sign_in.one_time_link().unwrap();
+    let app = app(sign_in);
+    let enter = async |host: &str| {
+        let request = Request::builder().uri(format!("/tagging/{link}")).header("host", host);
+        send(&app, request.body(Body::empty()).unwrap()).await
+    };
+    assert_eq!(enter("example.com").await.status, StatusCode::OK);
+    let page = enter("127.0.0.1:8787").await;
+    assert_eq!((page.status, page.location()), (StatusCode::SEE_OTHER, "./../tagging"));
+    assert_eq!(with_cookie(&app, "/tagging", &cookie(&page)[0]).await.status, StatusCode::OK);
+    let page = enter("127.0.0.1:8787").await;
+    assert!(page.status == StatusCode::OK && page.html.contains("already used"));
+}
+
+/// Hosts with their own login have no form.
+#[tokio::test]
+async fn the_form_is_optional() {
+    let pages = Dashboard::new(api::memory(&[]), RegistryAccess::new(api::registry())).into_router();
+    let app = Router::new().nest("/tagging", pages);
+    assert_eq!(get(&app, "/tagging/sign-in", "").await.status, StatusCode::NOT_FOUND);
+    assert_eq!(get(&app, "/tagging", "").await.status, StatusCode::UNAUTHORIZED);
+    assert_eq!(post(&app, "/tagging/sign-in", &[SAME_ORIGIN], "key=x").await.status, StatusCode::NOT_FOUND);
+}
