@@ -34,8 +34,8 @@ pub(crate) async fn health(State(state): State<DashboardState>, head: Parts) -> 
     let unpriced = unpriced.order(Order::Descending(Measure::UnpricedRequests));
     let answer = state.run(&unpriced, &request.grant).await?;
     let mut models =
-        Table::new("unpriced", "Models without a price", &["Model", "Unpriced calls", "Requests", "Tokens"]);
-    models.note = format!("{} calls in this range", format::count(answer.total.totals.unpriced));
+        Table::new("unpriced", "Calls without a price, by model", &["Model", "Unpriced calls", "Requests", "Tokens"]);
+    models.note = format!("{} in this range", format::count(answer.total.totals.unpriced));
     "Every call in this range has a price.".clone_into(&mut models.empty);
     for group in answer.groups.iter().filter(|group| group.cell.totals.unpriced > 0) {
         let value = group.values.first().cloned().flatten();

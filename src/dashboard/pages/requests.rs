@@ -149,7 +149,7 @@ fn exact(count: u64) -> f64 {
 
 impl RequestRow {
     /// The number of tags of a line.
-    const TAGS: usize = 3;
+    const TAGS: usize = 2;
 
     /// Describes a request. `path` is the relative path of the pages of requests.
     pub(crate) fn new(row: &EventRow, view: &View, path: &str) -> Self {
