@@ -47,6 +47,7 @@
 //! | [`sink`] | where events go, and the accounting of their delivery | [`Sink`], [`sink::Queued`] |
 //! | [`store`] | events as rows: SQLite, Postgres, memory | [`store::MemoryStore`], `store::SqliteStore`, `store::PostgresStore` |
 //! | [`analytics`] | answers about stored events, an HTTP API, exports | `analytics::Analytics`, `analytics::api` |
+//! | [`dashboard`] | pages about requests and cost, in your own router | `dashboard::Dashboard`, `dashboard::SignIn` |
 //! | [`registry`] | API keys, workspaces, contracts, claims, screening | `registry::Registry`, `registry::RegistryLayer` |
 //! | [`otel`] | spans, metrics, and logs | `otel::Otel` |
 //! | [`propagate`] | tags and trace ids on outgoing calls | `PropagateLayer` |
@@ -71,6 +72,7 @@
 //! | `postgres` | `store::PostgresStore`: events in Postgres |
 //! | `analytics` | `axum`, `registry`, and `analytics::Analytics`: answers about requests and cost, an HTTP API, and exports |
 //! | `parquet` | `analytics`, and exports as Parquet files |
+//! | `dashboard` | `analytics`, and `dashboard::Dashboard`: pages about requests and cost |
 //! | `registry` | `registry::Registry`: API keys, workspaces, claims, screening, and virtual keys |
 //! | `schema` | `registry`, and `registry::Contract`: JSON Schema for the tags of every request |
 //! | `jwt` | `registry`, and `registry::JwtVerifier`: the claims of signed tokens as trusted tags |
@@ -92,7 +94,7 @@
 //!                    Event ─► Sink ─► queue ─► batch writer (JSONL, OTLP, SQLite, Postgres)
 //!                      │                                                │
 //!                      │                                                ▼ in one transaction
-//!                      │                                          rows and sums ─► queries ─► your code, HTTP API, exports
+//!                      │                                          rows and sums ─► queries ─► your code, HTTP API, pages, exports
 //!                      └─ the lazy step: read, limit, merge, price; when the first reader asks
 //! ```
 //!
@@ -103,7 +105,7 @@
 //!
 //! Modules only use modules above them in this list: leaves (text, media types, time), `body`, `metadata`, `sources`, `trace`,
 //! `usage`, `event`, `row`, `request`, `sink`, `propagate`, `tagging`, `client`, `otel`, `store`, `registry`,
-//! `analytics`. A test enforces it.
+//! `analytics`, `dashboard`. A test enforces it.
 //!
 //! # Guarantees
 //!
@@ -123,6 +125,10 @@
 #![cfg_attr(
     not(feature = "analytics"),
     doc = "[`analytics`]: https://docs.rs/tower-tagging/latest/tower_tagging/analytics/"
+)]
+#![cfg_attr(
+    not(feature = "dashboard"),
+    doc = "[`dashboard`]: https://docs.rs/tower-tagging/latest/tower_tagging/dashboard/"
 )]
 #![cfg_attr(not(feature = "otel"), doc = "[`otel`]: https://docs.rs/tower-tagging/latest/tower_tagging/otel/")]
 #![cfg_attr(

@@ -31,7 +31,7 @@ pub(crate) fn amount(value: Option<Amount>) -> String {
 pub(crate) fn money(nanos: i64) -> String {
     let sign = if nanos < 0 { "−" } else { "" };
     let nanos = nanos.unsigned_abs();
-    if nanos >= NANOS_PER_DOLLAR || nanos % NANOS_PER_CENT == 0 {
+    if nanos >= NANOS_PER_DOLLAR || nanos.is_multiple_of(NANOS_PER_CENT) {
         let cents = (nanos + NANOS_PER_CENT / 2) / NANOS_PER_CENT;
         return format!("{sign}${}.{:02}", count(cents / 100), cents % 100);
     }
@@ -56,7 +56,7 @@ pub(crate) fn count(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at) % 3 == 0 {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);
@@ -69,8 +69,8 @@ pub(crate) fn count(number: u64) -> String {
 pub(crate) fn short_count(number: u64) -> String {
     match number {
         ..100_000 => count(number),
-        ..1_000_000 => format!("{} k", decimal(number as f64 / 1e3, 0)),
-        ..1_000_000_000 => format!("{} M", decimal(number as f64 / 1e6, 1)),
+        100_000..1_000_000 => format!("{} k", decimal(number as f64 / 1e3, 0)),
+        1_000_000..1_000_000_000 => format!("{} M", decimal(number as f64 / 1e6, 1)),
         _ => format!("{} B", decimal(number as f64 / 1e9, 1)),
     }
 }

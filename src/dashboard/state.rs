@@ -4,7 +4,7 @@ use tokio::sync::Semaphore;
 
 use crate::{
     analytics::{Analytics, Answer, Grant, Query, QueryError, api::Access, jiff::tz::TimeZone},
-    sink::Delivery,
+    sink::{Delivery, SinkReport},
 };
 
 use super::sign_in::SignIn;
@@ -35,7 +35,7 @@ impl DashboardState {
     pub(crate) fn event_counts(&self) -> Option<(u64, u64)> {
         let report = self.delivery.as_ref()?.report();
         let sinks = &report.sinks;
-        Some((sinks.iter().map(|sink| sink.dropped()).sum(), sinks.iter().map(|sink| sink.accepted).sum()))
+        Some((sinks.iter().map(SinkReport::dropped).sum(), sinks.iter().map(|sink| sink.accepted).sum()))
     }
 }
 

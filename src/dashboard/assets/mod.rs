@@ -21,8 +21,8 @@ pub(crate) struct Asset {
 impl Asset {
     fn new(stem: &str, extension: &str, media_type: &'static str, content: &'static str) -> Self {
         let digest = Sha256::digest(content.as_bytes());
-        let digest: String = digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect();
-        Self { name: format!("{stem}-{digest}.{extension}"), media_type, content }
+        let digest = digest.iter().take(6).fold(0_u64, |digest, byte| digest << 8 | u64::from(*byte));
+        Self { name: format!("{stem}-{digest:012x}.{extension}"), media_type, content }
     }
 }
 

@@ -68,7 +68,7 @@ pub(crate) async fn by_key(
     };
     let name = short_name(&dimension);
     let mut table = Table::new("values", format!("{} values of {name}", format::count(answer.group_count)), &COLUMNS);
-    table.note = "the highest cost first".to_owned();
+    "the highest cost first".clone_into(&mut table.note);
     table.rows = answer.groups.iter().map(row).collect();
     "No requests in this range.".clone_into(&mut table.empty);
     table.more = answer.next.map(|cursor| {

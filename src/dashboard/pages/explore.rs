@@ -82,6 +82,12 @@ struct Form {
     hidden: Vec<(String, String)>,
 }
 
+/// All groups that are not shown.
+struct Other {
+    value: Option<Amount>,
+    requests: u64,
+}
+
 /// A line of the ranking.
 struct GroupRow {
     label: String,
@@ -146,7 +152,7 @@ pub(crate) async fn explore_csv(State(state): State<DashboardState>, head: Parts
             lines.push(vec![group_label(&group.values), value, group.cell.totals.requests.to_string()]);
         }
         if let Some(other) = selection.other(&answer) {
-            lines.push(vec!["Other".to_owned(), text(&other), selection.other_requests(&answer).to_string()]);
+            lines.push(vec!["Other".to_owned(), text(&other.value), other.requests.to_string()]);
         }
         let total = text(&amount(Some(&answer.total), 0));
         lines.push(vec!["Total".to_owned(), total, answer.total.totals.requests.to_string()]);
@@ -264,16 +270,16 @@ impl Selection {
         Ok((answer, Some(series)))
     }
 
-    /// Returns the value of all groups that are not shown.
-    fn other(&self, answer: &Answer) -> Option<Option<Amount>> {
+    /// Returns the value and the number of requests of all groups that are not shown. `None` if all are shown, or if values
+    /// do not add up.
+    fn other(&self, answer: &Answer) -> Option<Other> {
         let has_other = self.is_sum && answer.group_count > answer.groups.len() as u64;
         let parts: Vec<Option<Amount>> = answer.groups.iter().map(|group| amount(Some(&group.cell), 0)).collect();
-        has_other.then(|| rest(amount(Some(&answer.total), 0), &parts))
-    }
-
-    fn other_requests(&self, answer: &Answer) -> u64 {
         let shown: u64 = answer.groups.iter().map(|group| group.cell.totals.requests).sum();
-        answer.total.totals.requests.saturating_sub(shown)
+        has_other.then(|| Other {
+            value: rest(amount(Some(&answer.total), 0), &parts),
+            requests: answer.total.totals.requests.saturating_sub(shown),
+        })
     }
 
     fn ranking(&self, view: &View, answer: &Answer) -> Vec<GroupRow> {
@@ -309,7 +315,7 @@ impl Selection {
             })
             .collect();
         if let Some(other) = self.other(answer) {
-            rows.push(row("Other".to_owned(), true, None, other, self.other_requests(answer)));
+            rows.push(row("Other".to_owned(), true, None, other.value, other.requests));
         }
         rows
     }

@@ -72,7 +72,7 @@ fn sinks(state: &DashboardState) -> Table {
         "<Last error",
     ];
     let mut table = Table::new("sinks", "Events by sink", &columns);
-    table.note = "accepted = delivered + lost + in flight, since the process started".to_owned();
+    "accepted = delivered + lost + in flight, since the process started".clone_into(&mut table.note);
     "The host application did not hand in its delivery.".clone_into(&mut table.empty);
     for sink in state.delivery.iter().flat_map(|delivery| delivery.report().sinks) {
         let badge = if sink.health == SinkHealth::Healthy { "badge" } else { "badge bad" };
@@ -102,7 +102,7 @@ fn spoofing(state: &DashboardState) -> Option<Table> {
     let report = state.access.registry()?.report();
     let columns = ["API key", "Requests", "Shadowed tags", "Denied claims", "Rejected requests"];
     let mut table = Table::new("spoofing", "Spoofing attempts", &columns);
-    table.note = "tags that clients sent and were not allowed to set, since the process started".to_owned();
+    "tags that clients sent and were not allowed to set, since the process started".clone_into(&mut table.note);
     "No client sent a tag that it may not set.".clone_into(&mut table.empty);
     let named = report.keys.iter().map(|(name, counts)| (name.as_str(), counts));
     for (name, counts) in named.chain([("without a key", &report.anonymous)]) {

@@ -131,7 +131,7 @@ fn page(request: &PageRequest, row: &EventRow) -> RequestPage {
         ("Caller's trace id", text(&row.client_trace_id)),
     ];
     let sessions = SESSION_KEYS.iter().filter_map(|key| {
-        let value = row.raw_metadata.get(*key)?;
+        let value = row.raw_metadata.get(key)?;
         Some(((*key).to_owned(), value.to_owned(), super::session_href("../", key, value)))
     });
     RequestPage {

@@ -48,18 +48,13 @@ pub(crate) async fn submit(
     }
     let form = UrlQuery::parse(std::str::from_utf8(&body).unwrap_or_default())?;
     let cookie = form.get("key").and_then(|key| sign_in.enter_with_key(key, &head.headers));
-    match cookie {
-        Some(cookie) => Ok(enter(cookie, next(form.get("next")).unwrap_or(&mount.home))),
-        None => {
-            let mut page = show(
-                &mount,
-                form.get("next"),
-                Some("This key is not known, has expired, or may not see the dashboard."),
-            )?;
-            *page.status_mut() = StatusCode::UNAUTHORIZED;
-            Ok(page)
-        }
+    if let Some(cookie) = cookie {
+        return Ok(enter(cookie, next(form.get("next")).unwrap_or(&mount.home)));
     }
+    let problem = "This key is not known, has expired, or may not see the dashboard.";
+    let mut page = show(&mount, form.get("next"), Some(problem))?;
+    *page.status_mut() = StatusCode::UNAUTHORIZED;
+    Ok(page)
 }
 
 /// Signs out.
