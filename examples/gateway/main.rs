@@ -162,8 +162,10 @@ impl Start {
         let history =
             if self.has_history { ", with 30 days of synthetic requests (DEMO_HISTORY=off for none)" } else { "" };
         eprintln!("gateway: {base}/tagging/ answers requests with the key {key}{history}");
-        let workspaces = self.workspace_keys.iter().map(|(slug, key)| format!("{slug}: {key}"));
-        eprintln!("gateway: keys that see one workspace: {}", workspaces.collect::<Vec<_>>().join(", "));
+        let workspaces: Vec<_> = self.workspace_keys.iter().map(|(slug, key)| format!("{slug}: {key}")).collect();
+        if !workspaces.is_empty() {
+            eprintln!("gateway: keys that see one workspace: {}", workspaces.join(", "));
+        }
         let from = SystemTime::now() - Duration::from_secs(30 * 86_400);
         let to = SystemTime::now() + Duration::from_secs(86_400);
         let [from, to] = [from, to].map(humantime::format_rfc3339_seconds);
