@@ -18,12 +18,14 @@ use crate::{
 
 #[cfg(feature = "schema")]
 use super::contract::Contract;
+#[cfg(feature = "analytics")]
+use super::keys::SecretDigest;
 use super::{
     callers::Permissions,
     claims::Claims,
     key_counters::LiveCounters,
     principal_status::PrincipalStatus,
-    snapshot::{CallerRules, KeyEntry, Snapshot, WorkspaceEntry},
+    snapshot::{CallerRules, KeyEntry, SecretEntry, Snapshot, WorkspaceEntry},
     virtual_keys::VirtualKey,
 };
 
@@ -43,22 +45,25 @@ pub struct Principal {
 
 impl Principal {
     pub(crate) fn new(snapshot: Arc<Snapshot>, head: &Parts, now: SystemTime) -> Self {
-        let has_ended = |end: Option<SystemTime>| end.is_some_and(|end| end <= now);
         let found = snapshot.find_key(&head.headers).and_then(|found| {
-            let key = snapshot.keys.get(found.secret.key)?;
-            let status = if key.disabled {
-                PrincipalStatus::Disabled
-            } else if has_ended(key.expires_at) || has_ended(found.secret.expires_at) {
-                PrincipalStatus::Expired
-            } else {
-                PrincipalStatus::Known
-            };
+            let status = status_of(&snapshot, found.secret, now)?;
             Some((status, found.secret.key, (found.header, found.value)))
         });
         match found {
             Some((status, key, found)) => Self { snapshot, status, key: Some(key), found: Some(found) },
             None if snapshot.has_gateway_key(&head.headers) => Self::without_key(snapshot, PrincipalStatus::Unknown),
             None => Self::without_key(snapshot, PrincipalStatus::Missing),
+        }
+    }
+
+    /// Returns the caller with a key, which is given by its digest.
+    #[cfg(feature = "analytics")]
+    pub(crate) fn of_digest(snapshot: Arc<Snapshot>, digest: &SecretDigest, now: SystemTime) -> Self {
+        let secret = snapshot.secrets.find_digest(digest);
+        let found = secret.and_then(|secret| Some((status_of(&snapshot, secret, now)?, secret.key)));
+        match found {
+            Some((status, key)) => Self { snapshot, status, key: Some(key), found: None },
+            None => Self::without_key(snapshot, PrincipalStatus::Unknown),
         }
     }
 
@@ -210,6 +215,19 @@ impl Principal {
     fn rules(&self) -> &CallerRules {
         self.key().map_or(&self.snapshot.anonymous, |key| &key.rules)
     }
+}
+
+/// Returns the status of a caller with a key. `None` if the key of the secret is missing.
+fn status_of(snapshot: &Snapshot, secret: &SecretEntry, now: SystemTime) -> Option<PrincipalStatus> {
+    let has_ended = |end: Option<SystemTime>| end.is_some_and(|end| end <= now);
+    let key = snapshot.keys.get(secret.key)?;
+    Some(if key.disabled {
+        PrincipalStatus::Disabled
+    } else if has_ended(key.expires_at) || has_ended(secret.expires_at) {
+        PrincipalStatus::Expired
+    } else {
+        PrincipalStatus::Known
+    })
 }
 
 impl fmt::Debug for Principal {

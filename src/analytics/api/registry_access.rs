@@ -1,10 +1,10 @@
 use std::{fmt, time::SystemTime};
 
-use http::{HeaderMap, HeaderName, Request, header, request::Parts};
+use http::{HeaderMap, HeaderName, header, request::Parts};
 
 use crate::{
     analytics::{Filter, Grant},
-    registry::{Permission, PrincipalStatus, Registry, SecretDigest},
+    registry::{Permission, Principal, PrincipalStatus, Registry, SecretDigest},
     row::Field,
     tagging::{Admission, Identity},
 };
@@ -72,23 +72,27 @@ fn bearer(value: &[u8]) -> Option<&[u8]> {
     scheme.eq_ignore_ascii_case(SCHEME).then(|| token.trim_ascii())
 }
 
+/// Returns the grant of a key.
+fn grant_of(principal: &Principal) -> Result<Grant, Denied> {
+    if principal.status() != PrincipalStatus::Known {
+        return Err(Denied::Unauthenticated);
+    }
+    let permissions = principal.permissions();
+    match principal.workspace() {
+        Some(slug) if !permissions.is_empty() => {
+            Ok(Grant::only([Filter::is(Field::Workspace, slug)]).with_permissions(permissions))
+        }
+        None if permissions.allow(Permission::Admin) => Ok(Grant::everything()),
+        _ => Err(Denied::Forbidden),
+    }
+}
+
 impl Access for RegistryAccess {
     fn grant(&self, head: &Parts) -> Result<Grant, Denied> {
         if self.is_admin(&head.headers) {
             return Ok(Grant::everything());
         }
-        let principal = self.registry.principal(head);
-        if principal.status() != PrincipalStatus::Known {
-            return Err(Denied::Unauthenticated);
-        }
-        let permissions = principal.permissions();
-        match principal.workspace() {
-            Some(slug) if !permissions.is_empty() => {
-                Ok(Grant::only([Filter::is(Field::Workspace, slug)]).with_permissions(permissions))
-            }
-            None if permissions.allow(Permission::Admin) => Ok(Grant::everything()),
-            _ => Err(Denied::Forbidden),
-        }
+        grant_of(&self.registry.principal(head))
     }
 
     fn identify(&self, head: &Parts) -> Identity {
@@ -99,16 +103,16 @@ impl Access for RegistryAccess {
         identity
     }
 
-    fn credentials(&self, head: &Parts) -> Option<Parts> {
-        let (mut kept, ()) = Request::new(()).into_parts();
-        let principal = self.registry.principal(head);
-        let own = principal.key_header().map(|(name, _)| name.clone());
-        for name in [API_KEY, header::AUTHORIZATION].into_iter().chain(own) {
-            if !kept.headers.contains_key(&name) {
-                kept.headers.extend(head.headers.get_all(&name).iter().map(|value| (name.clone(), value.clone())));
-            }
+    /// Keeps the digest of the key. The organization-wide key is valid as long as its links are.
+    fn recheck(&self, head: &Parts) -> Option<Box<dyn Fn() -> Result<Grant, Denied> + Send + Sync>> {
+        if self.is_admin(&head.headers) {
+            return None;
         }
-        Some(kept)
+        let (registry, digest) = (self.registry.clone(), self.registry.key_digest(head));
+        Some(Box::new(move || {
+            let digest = digest.as_ref().ok_or(Denied::Unauthenticated)?;
+            grant_of(&registry.principal_of(digest, SystemTime::now()))
+        }))
     }
 
     fn registry(&self) -> Option<&Registry> {
