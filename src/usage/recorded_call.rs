@@ -143,9 +143,10 @@ impl RecordedCall {
 
     /// Returns the approximate memory, in bytes.
     pub(super) fn approximate_bytes(&self) -> usize {
-        let request_model = self.rolled_up.as_ref().and_then(|call| call.request_model.as_ref());
-        let names = [self.record.provider.as_ref(), self.record.model.as_ref(), request_model];
-        let names: usize = names.into_iter().flatten().map(String::capacity).sum();
+        let rolled_up = self.rolled_up.as_ref();
+        let of_call = rolled_up.map(|call| [&call.request_model, &call.response_tier, &call.inference_geo]);
+        let names = [&self.record.provider, &self.record.model].into_iter().chain(of_call.into_iter().flatten());
+        let names: usize = names.flatten().map(String::capacity).sum();
         size_of::<Self>() + names + self.record.usage.approximate_bytes()
     }
 }
