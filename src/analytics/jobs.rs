@@ -17,6 +17,9 @@ use super::{
 pub(super) trait Job: Send + 'static {
     type Output: Send + 'static;
 
+    /// `true` if the work may take minutes.
+    const IS_MAINTENANCE: bool = false;
+
     fn run(self, session: &mut impl RollupSession) -> impl Future<Output = Result<Self::Output, QueryError>> + Send;
 }
 
@@ -59,6 +62,7 @@ pub(super) struct Activate(pub(super) Vec<Dimension>, pub(super) bool);
 
 impl Job for Activate {
     type Output = ();
+    const IS_MAINTENANCE: bool = true;
 
     async fn run(self, session: &mut impl RollupSession) -> Result<(), QueryError> {
         let Self(dimensions, is_active) = self;
@@ -78,6 +82,7 @@ pub(super) struct Ensure(pub(super) Vec<Vec<Dimension>>);
 
 impl Job for Ensure {
     type Output = ();
+    const IS_MAINTENANCE: bool = true;
 
     async fn run(self, session: &mut impl RollupSession) -> Result<(), QueryError> {
         for dimensions in &self.0 {
@@ -94,6 +99,7 @@ pub(super) struct Maintain(pub(super) u64, pub(super) KeptFrom);
 
 impl Job for Maintain {
     type Output = ();
+    const IS_MAINTENANCE: bool = true;
 
     async fn run(self, session: &mut impl RollupSession) -> Result<(), QueryError> {
         rollup::build_rest(session).await?;
@@ -105,6 +111,7 @@ pub(super) struct Verify(pub(super) u64, pub(super) u64);
 
 impl Job for Verify {
     type Output = Vec<String>;
+    const IS_MAINTENANCE: bool = true;
 
     async fn run(self, session: &mut impl RollupSession) -> Result<Vec<String>, QueryError> {
         Ok(rollup::verify(session, self.0, self.1).await?)
@@ -115,6 +122,7 @@ pub(super) struct Rebuild(pub(super) u64, pub(super) u64);
 
 impl Job for Rebuild {
     type Output = ();
+    const IS_MAINTENANCE: bool = true;
 
     async fn run(self, session: &mut impl RollupSession) -> Result<(), QueryError> {
         Ok(rollup::rebuild(session, self.0, self.1).await?)
