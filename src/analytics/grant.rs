@@ -101,9 +101,9 @@ impl Grant {
         self.filters.iter().all(|filter| filter.stored().matches(row))
     }
 
-    /// Returns `true` if the grant covers all requests for which feedback counts.
+    /// Returns `true` if the grant covers all requests for which feedback counts: everything, or its whole workspace.
     pub(crate) fn covers_feedback(&self, feedback: &Feedback) -> bool {
-        let own = self.workspace();
+        let own = self.workspace().filter(|_| self.filters.len() == 1);
         self.covers_everything() || own.is_some() && feedback.workspace.as_deref() == own
     }
 
