@@ -2,6 +2,8 @@
 
 #![cfg(any(feature = "postgres", feature = "sqlite"))]
 
+use std::time::{Duration, SystemTime};
+
 use uuid::Uuid;
 
 use crate::{
@@ -129,16 +131,17 @@ impl Job for Rebuild {
     }
 }
 
-/// Reads the feedback that can meet some conditions, and the requests that it counts for.
+/// Reads the feedback that can meet some conditions, the requests that it counts for, and the time of the latest request.
 pub(super) struct FeedbackOfRows(pub(super) Vec<Filter>, pub(super) RowLimits);
 
 impl Job for FeedbackOfRows {
-    type Output = FeedbackMap;
+    type Output = (FeedbackMap, Option<SystemTime>);
 
-    async fn run(self, session: &mut impl RollupSession) -> Result<FeedbackMap, QueryError> {
+    async fn run(self, session: &mut impl RollupSession) -> Result<Self::Output, QueryError> {
         session.begin(Transaction::Snapshot).await?;
         let map = read_feedback(session, &self.0, &[], self.1).await?;
+        let latest = session.last_row().await?;
         session.commit().await?;
-        Ok(map)
+        Ok((map, latest.map(|micros| SystemTime::UNIX_EPOCH + Duration::from_micros(micros))))
     }
 }

@@ -73,12 +73,11 @@ pub(crate) async fn run(
         None => run.read_rows(plan).await?,
     };
     let rows_read = run.rows_read;
-    let has_all_feedback = run.feedback.is_complete();
+    let feedback_note = run.feedback.note();
     session.commit().await?;
     let mut notes = plan.notes;
-    if !has_all_feedback {
-        notes.push("feedback is that of the latest entries: there are more than a query reads".to_owned());
-    }
+    let is_exact = !plan.is_cut && feedback_note.is_none();
+    notes.extend(feedback_note);
     let time =
         |micros: u64| Timestamp::from_microsecond(i64::try_from(micros).unwrap_or(i64::MAX)).unwrap_or(Timestamp::MAX);
     let basis = Basis {
@@ -86,7 +85,7 @@ pub(crate) async fn run(
         from: time(plan.cuts.first().copied().unwrap_or(0)),
         to: time(plan.cuts.last().copied().unwrap_or(0)),
         grain: plan.grain,
-        is_exact: !plan.is_cut && has_all_feedback,
+        is_exact,
         unpriced_share: None,
         rows_read,
         notes,
