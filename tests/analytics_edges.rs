@@ -109,6 +109,22 @@ async fn rebuild_keeps_sums_whose_hours_were_deleted() {
     assert_eq!(sums(&store, &by("team", whole()), &Grant::everything()).await, (200, 200));
 }
 
+/// Sums of the finest tier are deleted in steps, and `verify` may run between two of them.
+#[tokio::test(flavor = "multi_thread")]
+async fn verify_ignores_sums_that_are_about_to_be_deleted() {
+    let (folder, store) = open("deleting");
+    let batch: Vec<_> = (0..100).map(|n| event(START + n * DAY + 3600, &[("team", "a")], 1, "h")).collect();
+    store.writer().write(&batch).unwrap();
+    let store = Analytics::new(store);
+    let database = rusqlite::Connection::open(folder.file("events.db")).unwrap();
+    database.execute_batch("CREATE TABLE before AS SELECT * FROM tagging_rollups").unwrap();
+    let retention = Retention::forever().hours(Duration::from_secs(60 * DAY));
+    store.maintain(time(START + 110 * DAY), retention).await.unwrap();
+    let restored = database.execute("INSERT OR IGNORE INTO tagging_rollups SELECT * FROM before", []).unwrap();
+    assert!(restored > 0);
+    assert_eq!(store.verify(&whole()).await.unwrap(), Vec::<String>::new());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pair_of_the_same_dimension_answers_no_other_query() {
     let (_folder, store) = open("pair");
@@ -267,6 +283,9 @@ async fn a_grant_limits_what_is_written() {
     store.put_feedback(given, &writer("globex")).await.expect_err("it replaces feedback of another workspace");
     let by_team = Grant::only([Filter::is(Dimension::tag("team"), "a")]).with_permission(Permission::LogsWrite);
     store.put_feedback(feedback(None), &by_team).await.unwrap_err();
+    let team = [Filter::is(Field::Workspace, "acme"), Filter::is(Dimension::tag("team"), "a")];
+    let of_team = Grant::only(team).with_permission(Permission::LogsWrite);
+    store.put_feedback(feedback(Some("acme")), &of_team).await.expect_err("it may be on requests of another team");
     store.put_feedback(feedback(None), &Grant::everything()).await.unwrap();
 }
 
@@ -308,6 +327,26 @@ async fn paging_continues_after_a_group_that_no_longer_exists() {
     }
 }
 
+/// The latest request may be one that the grant does not cover.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_limited_grant_sees_the_minute_of_the_latest_request() {
+    let (_folder, store) = open("latest");
+    let latest = time(START + 3_661) + Duration::from_micros(5);
+    let events = [Arc::new(Event::builder().time(latest).workspace("globex").build())];
+    store.writer().write(&events).unwrap();
+    let memory = MemoryStore::new();
+    memory.writer().write(&events).unwrap();
+    for store in [Analytics::new(store), Analytics::new(memory)] {
+        let acme = Grant::only([Filter::is(Field::Workspace, "acme")]);
+        for (grant, expected) in [(Grant::everything(), latest), (acme, time(START + 3_660))] {
+            let expected = Some(Timestamp::try_from(expected).unwrap());
+            assert_eq!(store.run(&by("team", whole()), &grant).await.unwrap().basis.data_up_to, expected);
+            let scores = store.feedback_scores(&Query::new(whole()), &grant).await.unwrap();
+            assert_eq!(scores.basis.data_up_to, expected);
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn feedback_is_limited_by_workspace_and_the_answer_reports_it() {
     let (_folder, store) = open("feedback");
@@ -335,6 +374,9 @@ async fn feedback_is_limited_by_workspace_and_the_answer_reports_it() {
         let answer = analytics.run(query, &grant).await.unwrap();
         assert_eq!((answer.total.feedback.entries, answer.basis.is_exact), (entries, is_exact), "{grant:?}");
         assert_eq!(answer.basis.notes.iter().any(|note| note.contains("feedback")), !is_exact);
+        let scores = analytics.feedback_scores(query, &grant).await.unwrap();
+        assert_eq!((&scores.counts[&1], scores.basis.is_exact), (&entries, is_exact), "{grant:?}");
+        assert_eq!((scores.basis.notes, scores.basis.data_up_to), (answer.basis.notes, answer.basis.data_up_to));
     }
 }
 
