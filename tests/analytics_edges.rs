@@ -77,6 +77,30 @@ async fn groups_are_the_total_when_rows_at_the_edges_exceed_the_limit() {
     assert_eq!((answer.total.totals.requests, answer.groups[0].cell.totals.requests), (50, 50));
 }
 
+/// Total and order need them once, and the groups of the page once more.
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_at_the_edges_are_read_twice_at_most() {
+    let (_folder, store) = open("once");
+    let one = |n: u64| event(START + n * 600, &[("team", if n.is_multiple_of(3) { "a" } else { "b" })], 1, "h");
+    store.writer().write(&(0..60).map(one).collect::<Vec<_>>()).unwrap();
+    let store = Analytics::new(store);
+    for extra in [Field::Model, Field::Host] {
+        store.activate_pair(Dimension::tag("team"), extra.into()).await.unwrap();
+    }
+    let at = |seconds: u64| Timestamp::from_second(seconds.try_into().unwrap()).unwrap();
+    // Twenty minutes at each end. The total has sums of quarter hours, so it needs only a part of them.
+    let range = TimeRange::new(at(START + 2_400), at(START + 8 * 3_600 + 1_200)).unwrap();
+    let distinct = |field: Field| Measure::Distinct(field.into());
+    let measured =
+        |query: Query| query.measure(distinct(Field::Model)).measure(distinct(Field::Host)).bucket(Bucket::Hour);
+    let (total, query) = (measured(Query::new(range.clone()).measure(Measure::Requests)), measured(by("team", range)));
+    for (query, rows_read) in [(query, 8), (total, 4)] {
+        let answer = store.run(&query, &Grant::everything()).await.unwrap();
+        assert!(answer.basis.is_exact);
+        assert_eq!((answer.total.totals.requests, answer.basis.rows_read), (46, rows_read));
+    }
+}
+
 /// Sums of days have no hours, so the answer covers the hours for which the rows can be read.
 #[tokio::test(flavor = "multi_thread")]
 async fn buckets_that_are_finer_than_the_sums_are_read_from_rows() {

@@ -56,6 +56,14 @@ pub(crate) struct Page {
     next: Option<String>,
 }
 
+impl Sums {
+    /// Combines the sums of collects: those of the groups, then those by each further dimension.
+    pub(crate) fn new(collected: Vec<Collected>) -> Self {
+        let mut collected = collected.into_iter();
+        Self { sums: collected.next().unwrap_or_default(), extras: collected.collect() }
+    }
+}
+
 impl<'q> Assembly<'q> {
     /// Checks a query.
     ///
