@@ -1,4 +1,4 @@
-//! Traces, sessions, streamed exports, FOCUS files, and CSV of the HTTP API.
+//! Traces, sessions, streamed exports, and FOCUS files of the HTTP API.
 
 #![allow(clippy::float_cmp, reason = "the numbers are exact")]
 
@@ -416,87 +416,6 @@ async fn focus_files_need_an_account_and_whole_days() {
         let message = get(&app, &path, ADMIN).await.fails(400, "AB01");
         assert!(message.contains(part), "{more}: {message}");
     }
-}
-
-#[tokio::test]
-async fn queries_are_answered_as_csv_if_the_client_prefers_it() {
-    let body = json!({
-        "range": { "from": FROM, "to": TO }, "group_by": ["workspace"], "measures": ["requests", "cost"],
-        "order": { "by": "values" },
-    });
-    for app in apps() {
-        let send = async |accept: &str| {
-            let request = Request::post("/query").header("x-portkey-api-key", ADMIN).header("accept", accept);
-            let response = app.clone().oneshot(request.body(Body::from(body.to_string())).unwrap()).await.unwrap();
-            assert_eq!(response.status(), 200);
-            let media_type = response.headers()["content-type"].to_str().unwrap().to_owned();
-            let bytes = response.into_body().collect().await.unwrap().to_bytes();
-            (media_type, String::from_utf8(bytes.to_vec()).unwrap())
-        };
-        for accept in [
-            "text/csv",
-            "TEXT/CSV;q=0.9, */*;q=0.1",
-            "text/html, text/csv",
-            "text/*",
-            "application/json;q=0.5, text/csv",
-            "application/json;q=0, */*",
-            "text/csv, */*",
-            "*/*;q=0.2, text/*;q=0.3",
-        ] {
-            let (media_type, text) = send(accept).await;
-            assert_eq!(media_type, "text/csv; charset=utf-8; header=present", "{accept}");
-            assert_eq!(text, "workspace,requests,cost\r\nacme,10,0.175000001\r\nglobex,3,1.029999999\r\n");
-        }
-        for accept in [
-            "application/json",
-            "*/*",
-            "application/json, text/csv",
-            "text/csv;q=0.4, application/json;q=0.5",
-            "text/csv;q=0, */*",
-            "text/csv;q=0",
-            "text/html",
-            "",
-        ] {
-            let (media_type, text) = send(accept).await;
-            assert_eq!(media_type, "application/json", "{accept}");
-            assert_eq!(serde_json::from_str::<Value>(&text).unwrap()["group_count"], 2);
-        }
-    }
-}
-
-#[tokio::test]
-async fn csv_of_a_query_has_all_groups_or_the_cursor_of_the_next_ones() {
-    let user = |number: u64| -> &'static str { Box::leak(format!("Zoë-{number:04}").into_boxed_str()) };
-    let events: Vec<_> =
-        (0..2_100).map(|number| Sample { user: Some(user(number)), ..Sample::default() }.event()).collect();
-    let app = api::api(api::memory(&events));
-    let send = async |limit: Option<u32>, cursor: Option<&str>| {
-        let mut body = json!({
-            "range": { "from": FROM, "to": TO }, "group_by": ["metadata._user"], "order": { "by": "values" },
-        });
-        if let Some(limit) = limit {
-            body["limit"] = limit.into();
-        }
-        body["cursor"] = cursor.into();
-        let request = Request::post("/query").header("x-portkey-api-key", ADMIN).header("accept", "text/csv");
-        let response = app.clone().oneshot(request.body(Body::from(body.to_string())).unwrap()).await.unwrap();
-        let (head, body) = response.into_parts();
-        assert_eq!((head.status.as_u16(), &head.headers["x-tagging-exact"]), (200, &"true".parse().unwrap()));
-        let next = head.headers.get("x-tagging-next").map(|next| next.to_str().unwrap().to_owned());
-        (csv_rows(&body.collect().await.unwrap().to_bytes()), next)
-    };
-    let users = |rows: &[HashMap<String, String>]| -> Vec<String> {
-        rows.iter().map(|row| row["metadata._user"].clone()).collect()
-    };
-    let all: Vec<String> = (0..2_100).map(|number| user(number).to_owned()).collect();
-    let (rows, next) = send(None, None).await;
-    assert_eq!((users(&rows), next), (all.clone(), None));
-    let (rows, next) = send(Some(999), None).await;
-    assert_eq!(users(&rows), all[..999]);
-    let (rows, next) = send(Some(1_000), next.as_deref()).await;
-    assert_eq!(users(&rows), all[999..1_999]);
-    let (rows, next) = send(Some(1_000), next.as_deref()).await;
-    assert_eq!((users(&rows), next), (all[1_999..].to_vec(), None));
 }
 
 #[tokio::test]

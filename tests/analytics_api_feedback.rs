@@ -166,3 +166,32 @@ async fn feedback_belongs_to_a_trace_of_its_workspace() {
         }
     }
 }
+
+/// Earlier feedback may change each number, and the selection of a filter.
+#[tokio::test]
+async fn numbers_of_a_part_of_the_feedback_are_not_exact() {
+    let call = Sample { hour: 1, trace: Some("chat-1"), ..Sample::default() };
+    let store = stores(&[call.event()]).remove(1);
+    let app = api::api(store.row_limits(10, std::time::Duration::from_secs(5)));
+    for entries in [10, 11] {
+        let given = if entries == 10 { 10 } else { 1 };
+        let body = vec![json!({ "trace_id": "chat-1", "value": 4 }); given];
+        post(&app, "/feedback", &secret("acme"), json!(body)).await.ok();
+        let is_exact = entries == 10;
+        for name in ["feedbacks", "feedbacks/scores", "feedbacks/weighted", "feedbacks/ai-models"] {
+            let reply = get(&app, &ranged(&format!("/analytics/graphs/{name}"), ""), ADMIN).await;
+            let body = reply.ok();
+            assert_eq!(reply.headers["x-tagging-exact"], if is_exact { "true" } else { "false" }, "{name}");
+            assert_eq!(reply.headers["x-tagging-data-up-to"], "2026-06-01T01:00:00Z", "{name}");
+            let notes = body["basis"]["notes"].to_string();
+            assert_eq!(notes.contains("latest entries"), !is_exact, "{name}: {body}");
+        }
+        let path = ranged("/analytics/graphs/requests", "weighted_feedback_min=1");
+        let reply = get(&app, &path, ADMIN).await;
+        if is_exact {
+            assert_eq!(reply.ok()["summary"]["total"], 1);
+        } else {
+            assert!(reply.fails(400, "AB01").contains("more entries than a query reads"));
+        }
+    }
+}

@@ -77,6 +77,30 @@ async fn groups_are_the_total_when_rows_at_the_edges_exceed_the_limit() {
     assert_eq!((answer.total.totals.requests, answer.groups[0].cell.totals.requests), (50, 50));
 }
 
+/// Total and order need them once, and the groups of the page once more.
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_at_the_edges_are_read_twice_at_most() {
+    let (_folder, store) = open("once");
+    let one = |n: u64| event(START + n * 600, &[("team", if n.is_multiple_of(3) { "a" } else { "b" })], 1, "h");
+    store.writer().write(&(0..60).map(one).collect::<Vec<_>>()).unwrap();
+    let store = Analytics::new(store);
+    for extra in [Field::Model, Field::Host] {
+        store.activate_pair(Dimension::tag("team"), extra.into()).await.unwrap();
+    }
+    let at = |seconds: u64| Timestamp::from_second(seconds.try_into().unwrap()).unwrap();
+    // Twenty minutes at each end. The total has sums of quarter hours, so it needs only a part of them.
+    let range = TimeRange::new(at(START + 2_400), at(START + 8 * 3_600 + 1_200)).unwrap();
+    let distinct = |field: Field| Measure::Distinct(field.into());
+    let measured =
+        |query: Query| query.measure(distinct(Field::Model)).measure(distinct(Field::Host)).bucket(Bucket::Hour);
+    let (total, query) = (measured(Query::new(range.clone()).measure(Measure::Requests)), measured(by("team", range)));
+    for (query, rows_read) in [(query, 8), (total, 4)] {
+        let answer = store.run(&query, &Grant::everything()).await.unwrap();
+        assert!(answer.basis.is_exact);
+        assert_eq!((answer.total.totals.requests, answer.basis.rows_read), (46, rows_read));
+    }
+}
+
 /// Sums of days have no hours, so the answer covers the hours for which the rows can be read.
 #[tokio::test(flavor = "multi_thread")]
 async fn buckets_that_are_finer_than_the_sums_are_read_from_rows() {
@@ -107,6 +131,22 @@ async fn rebuild_keeps_sums_whose_hours_were_deleted() {
     assert_eq!(sums(&store, &by("team", whole()), &Grant::everything()).await, (200, 200));
     store.rebuild(&whole()).await.unwrap();
     assert_eq!(sums(&store, &by("team", whole()), &Grant::everything()).await, (200, 200));
+}
+
+/// Sums of the finest tier are deleted in steps, and `verify` may run between two of them.
+#[tokio::test(flavor = "multi_thread")]
+async fn verify_ignores_sums_that_are_about_to_be_deleted() {
+    let (folder, store) = open("deleting");
+    let batch: Vec<_> = (0..100).map(|n| event(START + n * DAY + 3600, &[("team", "a")], 1, "h")).collect();
+    store.writer().write(&batch).unwrap();
+    let store = Analytics::new(store);
+    let database = rusqlite::Connection::open(folder.file("events.db")).unwrap();
+    database.execute_batch("CREATE TABLE before AS SELECT * FROM tagging_rollups").unwrap();
+    let retention = Retention::forever().hours(Duration::from_secs(60 * DAY));
+    store.maintain(time(START + 110 * DAY), retention).await.unwrap();
+    let restored = database.execute("INSERT OR IGNORE INTO tagging_rollups SELECT * FROM before", []).unwrap();
+    assert!(restored > 0);
+    assert_eq!(store.verify(&whole()).await.unwrap(), Vec::<String>::new());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -267,6 +307,9 @@ async fn a_grant_limits_what_is_written() {
     store.put_feedback(given, &writer("globex")).await.expect_err("it replaces feedback of another workspace");
     let by_team = Grant::only([Filter::is(Dimension::tag("team"), "a")]).with_permission(Permission::LogsWrite);
     store.put_feedback(feedback(None), &by_team).await.unwrap_err();
+    let team = [Filter::is(Field::Workspace, "acme"), Filter::is(Dimension::tag("team"), "a")];
+    let of_team = Grant::only(team).with_permission(Permission::LogsWrite);
+    store.put_feedback(feedback(Some("acme")), &of_team).await.expect_err("it may be on requests of another team");
     store.put_feedback(feedback(None), &Grant::everything()).await.unwrap();
 }
 
@@ -308,6 +351,26 @@ async fn paging_continues_after_a_group_that_no_longer_exists() {
     }
 }
 
+/// The latest request may be one that the grant does not cover.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_limited_grant_sees_the_minute_of_the_latest_request() {
+    let (_folder, store) = open("latest");
+    let latest = time(START + 3_661) + Duration::from_micros(5);
+    let events = [Arc::new(Event::builder().time(latest).workspace("globex").build())];
+    store.writer().write(&events).unwrap();
+    let memory = MemoryStore::new();
+    memory.writer().write(&events).unwrap();
+    for store in [Analytics::new(store), Analytics::new(memory)] {
+        let acme = Grant::only([Filter::is(Field::Workspace, "acme")]);
+        for (grant, expected) in [(Grant::everything(), latest), (acme, time(START + 3_660))] {
+            let expected = Some(Timestamp::try_from(expected).unwrap());
+            assert_eq!(store.run(&by("team", whole()), &grant).await.unwrap().basis.data_up_to, expected);
+            let scores = store.feedback_scores(&Query::new(whole()), &grant).await.unwrap();
+            assert_eq!(scores.basis.data_up_to, expected);
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn feedback_is_limited_by_workspace_and_the_answer_reports_it() {
     let (_folder, store) = open("feedback");
@@ -335,6 +398,9 @@ async fn feedback_is_limited_by_workspace_and_the_answer_reports_it() {
         let answer = analytics.run(query, &grant).await.unwrap();
         assert_eq!((answer.total.feedback.entries, answer.basis.is_exact), (entries, is_exact), "{grant:?}");
         assert_eq!(answer.basis.notes.iter().any(|note| note.contains("feedback")), !is_exact);
+        let scores = analytics.feedback_scores(query, &grant).await.unwrap();
+        assert_eq!((&scores.counts[&1], scores.basis.is_exact), (&entries, is_exact), "{grant:?}");
+        assert_eq!((scores.basis.notes, scores.basis.data_up_to), (answer.basis.notes, answer.basis.data_up_to));
     }
 }
 

@@ -11,7 +11,7 @@ use analytics_suite::{START, time};
 use tokio_postgres::NoTls;
 use tower_tagging::{
     Event,
-    analytics::{Analytics, Grant, Measure, Query, TimeRange},
+    analytics::{Analytics, Dimension, Field, Filter, Grant, Measure, Query, QueryError, Retention, TimeRange},
     sink::{BatchWriter, WriteError},
     store::PostgresStore,
 };
@@ -120,6 +120,31 @@ async fn a_rebuild_loses_nothing_while_rows_are_deleted() {
     assert_eq!(deletion.await.unwrap().unwrap(), 100);
     let total = analytics.run(&Query::new(year), &Grant::everything()).await.unwrap();
     assert_eq!(total.total.totals.requests, 100);
+}
+
+/// Another replica may deactivate a key after an activation began.
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+#[ignore = "needs Postgres: run by tests/run.sh"]
+async fn an_activation_adds_to_no_sums_that_a_deactivation_has_left() {
+    let (store, url) = open_with_url("reactivated", |store| store).await;
+    let mut writer = Blocking(Box::new(store.writer()));
+    let event = |hours: u64| Arc::new(Event::builder().time(time(START + hours * 3_600)).host("h").build());
+    writer.write(&(0..100).map(event).collect::<Vec<_>>()).unwrap();
+    writer.close();
+    let analytics = Analytics::new(store);
+    let (host, model) = (Dimension::from(Field::Host), Dimension::from(Field::Model));
+    analytics.activate_pair(host.clone(), model.clone()).await.unwrap();
+    let (other, observer) = (Observer::of(&url).await, Observer::of(&url).await);
+    other.0.batch_execute("BEGIN; SELECT pg_advisory_xact_lock(1952907265)").await.unwrap();
+    let (again, pair) = (analytics.clone(), (host.clone(), model.clone()));
+    let activation = tokio::spawn(async move { again.activate_pair(pair.0, pair.1).await });
+    waits_for_a_lock(&observer.0, 1).await;
+    let changed = other.0.execute("UPDATE tagging_subjects SET live = -1 WHERE second <> ''", &[]).await.unwrap();
+    assert_eq!(changed, 1);
+    other.0.batch_execute("COMMIT").await.unwrap();
+    activation.await.unwrap().unwrap();
+    let answer = analytics.run(&year().group_by(host).group_by(model), &Grant::everything()).await.unwrap();
+    assert_eq!((answer.basis.rows_read, answer.groups[0].cell.totals.requests), (0, 100));
 }
 
 /// Waits until a number of connections to the database wait for locks.
@@ -234,4 +259,59 @@ fn a_store_is_used_by_one_runtime_after_the_other() {
     second.block_on(ask(&analytics));
     drop(second);
     runtime().block_on(ask(&analytics));
+}
+
+/// Maintenance, which may take minutes, has connections of its own.
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+#[ignore = "needs Postgres: run by tests/run.sh"]
+async fn queries_wait_for_a_connection_for_a_limited_time() {
+    let limit = Duration::from_secs(2);
+    let (store, url) = open_with_url("waiting", |store| store.connect_timeout(limit)).await;
+    let analytics = Analytics::new(store);
+    let (locker, observer) = (Observer::of(&url).await, Observer::of(&url).await);
+    let start = |work: fn(Analytics) -> Work| {
+        let works = (0..8).map(|_| tokio::spawn(work(analytics.clone())));
+        works.collect::<Vec<_>>()
+    };
+    locker.0.batch_execute("BEGIN; SELECT pg_advisory_xact_lock(1952907265)").await.unwrap();
+    let maintenance =
+        start(|analytics| Box::pin(async move { analytics.maintain(time(START), Retention::forever()).await }));
+    observer.wait_for(8, "wait_event_type = 'Lock'").await;
+    analytics.run(&year(), &Grant::everything()).await.unwrap();
+    maintenance.iter().for_each(tokio::task::JoinHandle::abort);
+    locker.0.batch_execute("ROLLBACK").await.unwrap();
+    locker.0.batch_execute("BEGIN; LOCK TABLE tagging_rollups IN ACCESS EXCLUSIVE MODE").await.unwrap();
+    let queries =
+        start(|analytics| Box::pin(async move { analytics.run(&year(), &Grant::everything()).await.map(drop) }));
+    observer.wait_for(8, "wait_event_type = 'Lock'").await;
+    let error = tokio::time::timeout(limit * 5, analytics.run(&year(), &Grant::everything())).await.unwrap();
+    assert!(matches!(error, Err(QueryError::TimedOut(_))), "{error:?}");
+    locker.0.batch_execute("ROLLBACK").await.unwrap();
+    for work in queries {
+        work.await.unwrap().unwrap();
+    }
+}
+
+type Work = std::pin::Pin<Box<dyn Future<Output = Result<(), QueryError>> + Send>>;
+
+/// The feedback of a small workspace is found without reading that of all others.
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+#[ignore = "needs Postgres: run by tests/run.sh"]
+async fn feedback_of_a_workspace_is_read_from_an_index() {
+    let (store, url) = open_with_url("feedback", |store| store).await;
+    let observer = Observer::of(&url).await;
+    let insert = "INSERT INTO tagging_feedback
+         SELECT gen_random_uuid(), 'trace', 1, 1000000, '{}', CASE WHEN n % 1000 = 0 THEN 'acme' ELSE 'globex' END, now()
+         FROM generate_series(1, 20000) AS n; ANALYZE tagging_feedback";
+    observer.0.batch_execute(insert).await.unwrap();
+    let acme = Grant::only([Filter::is(Field::Workspace, "acme")]);
+    Analytics::new(store).run(&year().measure(Measure::FeedbackScore), &acme).await.unwrap();
+    // The server counts the uses when the connections are closed.
+    let scans = "SELECT idx_scan FROM pg_stat_user_indexes WHERE indexrelname = 'tagging_feedback_workspace'";
+    let wait = async {
+        while observer.0.query_one(scans, &[]).await.unwrap().get::<_, i64>(0) == 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), wait).await.unwrap();
 }

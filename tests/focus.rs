@@ -330,7 +330,7 @@ proptest! {
                 _ => events::priced_events_at(time, 2, tag),
             });
         }
-        let chat = Grant::only([Filter::is(Dimension::tag("team"), "chat")]);
+        let chat = Grant::only([Filter::is(Dimension::tag("team"), "chat")]).with_permission(Permission::LogsExport);
         let grant = if is_limited { chat } else { Grant::everything() };
         let start = TimeZone::UTC.to_datetime(jiff::Timestamp::try_from(first()).unwrap()).date();
         let day = |days: i64| format!("{}T00:00:00Z", start + jiff::Span::new().days(days));

@@ -190,6 +190,8 @@ fn check(event: &Arc<Event>, books: Books) -> Option<NotRepriced> {
     match expected {
         None => {
             assert_eq!((found.requests, found.old, found.new), (1, cost, cost), "{call:?}: {found:?}");
+            let is_free = call.cost_origin() == CostOrigin::Waived || call.price_source() == Some("cache");
+            assert_eq!(found.approximate, u64::from(call.calls() == Some(1) && !is_free), "{call:?}: {found:?}");
             assert!(found.not_repriced.is_empty(), "{call:?}: {found:?}");
         }
         Some(reason) => {
@@ -303,12 +305,25 @@ fn anthropic() -> impl Strategy<Value = (Value, Value)> {
     )
 }
 
+/// The address of an LLM call, and the bodies of its request and its response.
+type Call = (&'static str, (Value, Value));
+
+fn call() -> impl Strategy<Value = Call> {
+    prop_oneof![
+        openai().prop_map(|bodies| ("api.openai.com/v1/chat/completions", bodies)),
+        anthropic().prop_map(|bodies| ("api.anthropic.com/v1/messages", bodies)),
+    ]
+}
+
 /// What code records in a handler.
 #[derive(Clone, Debug)]
 enum Recording {
     Usage(Usage, Option<(&'static str, &'static str)>),
     Response(&'static str, Value),
+    /// A call with a cost that code knows.
     Call(u64),
+    /// A call that the handler makes, which has its own event.
+    Observed(Call),
     Cost(u64),
 }
 
@@ -329,11 +344,13 @@ fn recording() -> impl Strategy<Value = Recording> {
         2 => openai().prop_map(|(_, response)| Recording::Response("openai", response)),
         2 => anthropic().prop_map(|(_, response)| Recording::Response("anthropic", response)),
         1 => tokens().prop_map(Recording::Call),
+        4 => call().prop_map(Recording::Observed),
         1 => tokens().prop_map(Recording::Cost),
     ]
 }
 
-fn record(recording: &Recording, tags: &Tags) {
+/// Records in a handler. Its calls have the time and the tags of the request.
+fn record(recording: &Recording, tags: &Tags, seconds: u64, books: Books) {
     match recording {
         Recording::Usage(usage, Some((provider, model))) => tags.record_usage(usage.clone().of(*provider, *model)),
         Recording::Usage(usage, None) => tags.record_usage(usage.clone()),
@@ -341,26 +358,26 @@ fn record(recording: &Recording, tags: &Tags) {
         Recording::Call(tokens) => {
             let cost = Cost::custom(Money::from_nano_usd(*tokens));
             let call = LlmCall::builder().provider("openai").response_model("gpt-4o").usage(Usage::tokens(*tokens, 0));
-            tags.record_call(&call.cost(cost).build());
+            tags.record_call(&call.cost(cost).cost_origin(CostOrigin::RecordedCost).build());
+        }
+        Recording::Observed(call) => {
+            let event = event(exchange((Some(call.clone()), Vec::new(), seconds), books), books());
+            tags.record_call(event.llm().unwrap());
         }
         Recording::Cost(nanos) => tags.record_cost(ExtraCost::new(Money::from_nano_usd(*nanos))),
     }
 }
 
 /// An LLM call or another request, and what its handler records.
-type Drawn = (Option<(&'static str, (Value, Value))>, Vec<Recording>, u64);
+type Drawn = (Option<Call>, Vec<Recording>, u64);
 
 fn drawn() -> impl Strategy<Value = Drawn> {
-    let call = prop_oneof![
-        3 => openai().prop_map(|bodies| Some(("api.openai.com/v1/chat/completions", bodies))),
-        3 => anthropic().prop_map(|bodies| Some(("api.anthropic.com/v1/messages", bodies))),
-        2 => Just(None),
-    ];
+    let call = prop_oneof![3 => call().prop_map(Some), 2 => Just(None)];
     let recordings = prop_oneof![2 => Just(Vec::new()), 2 => prop::collection::vec(recording(), 1), 1 => prop::collection::vec(recording(), 2..4)];
     (call, recordings, 0..20_000_000_u64)
 }
 
-fn exchange((call, recordings, seconds): Drawn) -> Exchange {
+fn exchange((call, recordings, seconds): Drawn, books: Books) -> Exchange {
     let (address, (asked, answered)) = call.unwrap_or(("example.com/other", (Value::Null, Value::Null)));
     let (host, _) = address.split_once('/').unwrap();
     let request = Request::post(format!("http://{address}"))
@@ -377,7 +394,7 @@ fn exchange((call, recordings, seconds): Drawn) -> Exchange {
         body: answered.to_string().into(),
         handle: Box::new(move |tags| {
             tags.insert("team", team);
-            recordings.iter().for_each(|recording| record(recording, tags));
+            recordings.iter().for_each(|recording| record(recording, tags, seconds, books));
         }),
     }
 }
@@ -391,7 +408,7 @@ proptest! {
         drawn in prop::collection::vec(drawn(), 1..20),
         books in prop::sample::select(vec![catalog as Books, particular]),
     ) {
-        let events: Vec<_> = drawn.into_iter().map(|drawn| event(exchange(drawn), books())).collect();
+        let events: Vec<_> = drawn.into_iter().map(|drawn| event(exchange(drawn, books), books())).collect();
         for event in &events {
             check(event, books);
         }
@@ -414,11 +431,56 @@ fn a_requested_tier_is_not_the_one_that_is_priced() {
     let asked = json!({"model": "gpt-5-mini", "messages": [], "service_tier": "flex"});
     let cost = |served: Value| {
         let call = Some(("api.openai.com/v1/chat/completions", (asked.clone(), answered(served))));
-        let event = event(exchange((call, Vec::new(), 0)), half_for_flex());
+        let event = event(exchange((call, Vec::new(), 0), half_for_flex), half_for_flex());
         assert_eq!(event.llm().unwrap().service_tier(), Some("flex"));
         sums(&in_memory(&[event]), &*half_for_flex()).new.nano_usd()
     };
     assert_eq!([cost(Value::Null), cost(json!("flex"))], [2, 1]);
+}
+
+/// Returns the bodies of a call with a million tokens of input, which is served on this tier.
+fn served(model: &str, tier: &str) -> Call {
+    let response = json!({
+        "id": "chatcmpl-1", "object": "chat.completion", "model": model, "service_tier": tier, "choices": [],
+        "usage": {"prompt_tokens": 1_000_000, "completion_tokens": 0}
+    });
+    ("api.openai.com/v1/chat/completions", (json!({"model": model, "messages": []}), response))
+}
+
+#[test]
+fn the_only_call_of_a_handler_has_an_approximate_cost() {
+    let found = |own: Option<Call>, calls: Vec<Call>| {
+        let recordings = calls.into_iter().map(Recording::Observed).collect();
+        let event = event(exchange((own, recordings, 0), particular), particular());
+        (check(&event, particular), sums(&in_memory(&[event]), &*particular()))
+    };
+    let flex = || served("gpt-4o-2024-08-06", "flex");
+    let (reason, sums) = found(None, vec![flex()]);
+    assert_eq!((reason, sums.requests, sums.approximate), (None, 1, 1));
+    // A request that is passed on is the same call.
+    assert_eq!(found(Some(flex()), vec![flex()]).1.approximate, 1);
+    assert_eq!(found(Some(flex()), Vec::new()).1.approximate, 0);
+    let of_other_model = found(Some(served("gpt-4o", "flex")), vec![flex()]);
+    assert_eq!((of_other_model.0, of_other_model.1.approximate), (Some(NotRepriced::SeveralCalls), 0));
+    assert_eq!(found(None, vec![flex(), flex()]).0, Some(NotRepriced::SeveralCalls));
+}
+
+#[test]
+fn the_only_call_of_a_handler_is_priced_at_the_time_of_the_request() {
+    let doubled_at_ten = || -> Box<dyn PriceBook> {
+        let change = start() + Duration::from_secs(10);
+        Box::new(price_fn(move |query| Some(Cost::custom(Money::from_nano_usd(1 + u64::from(query.time >= change))))))
+    };
+    let sums = |calls: u64| {
+        let called = exchange((Some(served("gpt-4o", "default")), Vec::new(), 0), doubled_at_ten);
+        let called = event(Exchange { time: start() + Duration::from_secs(calls), ..called }, doubled_at_ten());
+        let handle = Box::new(move |tags: &Tags| tags.record_call(called.llm().unwrap()));
+        let request = exchange((None, Vec::new(), 0), doubled_at_ten);
+        let request = event(Exchange { time: start(), handle, ..request }, doubled_at_ten());
+        sums(&in_memory(&[request]), &*doubled_at_ten())
+    };
+    let costs = [9, 10].map(sums).map(|sums| (sums.old.nano_usd(), sums.new.nano_usd(), sums.approximate));
+    assert_eq!(costs, [(1, 1, 1), (2, 1, 1)]);
 }
 
 #[test]
@@ -435,16 +497,4 @@ fn a_reported_cost_changes_only_with_the_model() {
     let (book, grant) = (catalog(), Grant::everything());
     let repriced = reprice(&analytics, &query, &*book, &options, &grant);
     assert_eq!(repriced.now_or_never().unwrap().unwrap().total.requests, 1);
-}
-
-#[test]
-fn a_price_for_a_part_of_the_usage_is_no_new_cost() {
-    let searched = Usage::tokens(5_000, 17).with(Unit::WebSearches, 2);
-    let recording = Recording::Usage(searched, Some(("anthropic", "claude-opus-4-6")));
-    let recorded = event(exchange((None, vec![recording], 0)), catalog());
-    let rates = Rates::per_million(Money::from_nano_usd(1_000_000_000), Money::from_nano_usd(1_000_000_000));
-    let tokens_only = OverlayPrices::over(price_fn(|_| None)).with("anthropic", "claude-opus-4-6", rates);
-    let found = sums(&in_memory(&[recorded]), &tokens_only);
-    assert_eq!(found.not_repriced.into_iter().collect::<Vec<_>>(), [(NotRepriced::PartialPrice, 1)]);
-    assert_eq!((found.requests, found.new), (0, Money::ZERO));
 }

@@ -170,8 +170,10 @@ impl Start {
             eprintln!("gateway: dashboard{history}: {base}{path} (once, within ten minutes)");
         }
         eprintln!("gateway: {base}/tagging/ answers requests with the key {key}");
-        let workspaces = self.workspace_keys.iter().map(|(slug, key)| format!("{slug}: {key}"));
-        eprintln!("gateway: keys that see one workspace: {}", workspaces.collect::<Vec<_>>().join(", "));
+        let workspaces: Vec<_> = self.workspace_keys.iter().map(|(slug, key)| format!("{slug}: {key}")).collect();
+        if !workspaces.is_empty() {
+            eprintln!("gateway: keys that see one workspace: {}", workspaces.join(", "));
+        }
         let from = SystemTime::now() - Duration::from_secs(30 * 86_400);
         let to = SystemTime::now() + Duration::from_secs(86_400);
         let [from, to] = [from, to].map(humantime::format_rfc3339_seconds);

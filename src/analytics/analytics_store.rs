@@ -366,7 +366,8 @@ impl Analytics {
 
     /// Computes the sums of a range from its rows again.
     ///
-    /// The range is extended to whole days in UTC. Each day is one transaction, for which writers wait.
+    /// The range is extended to whole days in UTC. A transaction, for which writers wait, has a day with many requests, or up to
+    /// 64 days with few.
     ///
     /// # Errors
     /// As [`verify`](Self::verify).
@@ -399,7 +400,10 @@ impl Analytics {
                 .await
             }
             #[cfg(feature = "postgres")]
-            Source::Postgres(store) => job.run(&mut store.session().await?).await,
+            Source::Postgres(store) => {
+                let session = if J::IS_MAINTENANCE { store.maintenance_session().await } else { store.session().await };
+                job.run(&mut session?).await
+            }
         }
     }
 }

@@ -39,7 +39,8 @@ impl Grain {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Basis {
-    /// The time of the latest stored request. `None` if the store is empty.
+    /// The time of the latest stored request, of any workspace. `None` if the store is empty. It is rounded down to a minute
+    /// unless the grant covers everything.
     ///
     /// The data is complete up to this time, except for events that are not stored yet.
     pub data_up_to: Option<Timestamp>,

@@ -1,3 +1,5 @@
+use jiff::Timestamp;
+
 use crate::{
     registry::{Permission, Permissions},
     row::{Dimension, EventRow, Field},
@@ -101,15 +103,23 @@ impl Grant {
         self.filters.iter().all(|filter| filter.stored().matches(row))
     }
 
-    /// Returns `true` if the grant covers all requests for which feedback counts.
+    /// Returns `true` if the grant covers all requests for which feedback counts: everything, or its whole workspace.
     pub(crate) fn covers_feedback(&self, feedback: &Feedback) -> bool {
-        let own = self.workspace();
+        let own = self.workspace().filter(|_| self.filters.len() == 1);
         self.covers_everything() || own.is_some() && feedback.workspace.as_deref() == own
     }
 
     /// Returns `true` if the grant covers all rows.
     pub(crate) fn covers_everything(&self) -> bool {
         self.filters.is_empty()
+    }
+
+    /// Returns the time of the latest stored request as the caller may see it. Unless the grant covers everything, it may be a
+    /// request of others, so the time is rounded down to a minute.
+    pub(crate) fn seen_up_to(&self, latest: Timestamp) -> Timestamp {
+        let second = latest.as_second();
+        let minute = Timestamp::from_second(second - second.rem_euclid(60)).unwrap_or(latest);
+        if self.covers_everything() { latest } else { minute }
     }
 
     /// Returns the workspace that all rows belong to. `None` if the grant does not name a single one.

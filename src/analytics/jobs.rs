@@ -2,6 +2,8 @@
 
 #![cfg(any(feature = "postgres", feature = "sqlite"))]
 
+use std::time::{Duration, SystemTime};
+
 use uuid::Uuid;
 
 use crate::{
@@ -16,6 +18,9 @@ use super::{
 
 pub(super) trait Job: Send + 'static {
     type Output: Send + 'static;
+
+    /// `true` if the work may take minutes.
+    const IS_MAINTENANCE: bool = false;
 
     fn run(self, session: &mut impl RollupSession) -> impl Future<Output = Result<Self::Output, QueryError>> + Send;
 }
@@ -59,6 +64,7 @@ pub(super) struct Activate(pub(super) Vec<Dimension>, pub(super) bool);
 
 impl Job for Activate {
     type Output = ();
+    const IS_MAINTENANCE: bool = true;
 
     async fn run(self, session: &mut impl RollupSession) -> Result<(), QueryError> {
         let Self(dimensions, is_active) = self;
@@ -78,6 +84,7 @@ pub(super) struct Ensure(pub(super) Vec<Vec<Dimension>>);
 
 impl Job for Ensure {
     type Output = ();
+    const IS_MAINTENANCE: bool = true;
 
     async fn run(self, session: &mut impl RollupSession) -> Result<(), QueryError> {
         for dimensions in &self.0 {
@@ -94,6 +101,7 @@ pub(super) struct Maintain(pub(super) u64, pub(super) KeptFrom);
 
 impl Job for Maintain {
     type Output = ();
+    const IS_MAINTENANCE: bool = true;
 
     async fn run(self, session: &mut impl RollupSession) -> Result<(), QueryError> {
         rollup::build_rest(session).await?;
@@ -105,6 +113,7 @@ pub(super) struct Verify(pub(super) u64, pub(super) u64);
 
 impl Job for Verify {
     type Output = Vec<String>;
+    const IS_MAINTENANCE: bool = true;
 
     async fn run(self, session: &mut impl RollupSession) -> Result<Vec<String>, QueryError> {
         Ok(rollup::verify(session, self.0, self.1).await?)
@@ -115,22 +124,24 @@ pub(super) struct Rebuild(pub(super) u64, pub(super) u64);
 
 impl Job for Rebuild {
     type Output = ();
+    const IS_MAINTENANCE: bool = true;
 
     async fn run(self, session: &mut impl RollupSession) -> Result<(), QueryError> {
         Ok(rollup::rebuild(session, self.0, self.1).await?)
     }
 }
 
-/// Reads the feedback that can meet some conditions, and the requests that it counts for.
+/// Reads the feedback that can meet some conditions, the requests that it counts for, and the time of the latest request.
 pub(super) struct FeedbackOfRows(pub(super) Vec<Filter>, pub(super) RowLimits);
 
 impl Job for FeedbackOfRows {
-    type Output = FeedbackMap;
+    type Output = (FeedbackMap, Option<SystemTime>);
 
-    async fn run(self, session: &mut impl RollupSession) -> Result<FeedbackMap, QueryError> {
+    async fn run(self, session: &mut impl RollupSession) -> Result<Self::Output, QueryError> {
         session.begin(Transaction::Snapshot).await?;
         let map = read_feedback(session, &self.0, &[], self.1).await?;
+        let latest = session.last_row().await?;
         session.commit().await?;
-        Ok(map)
+        Ok((map, latest.map(|micros| SystemTime::UNIX_EPOCH + Duration::from_micros(micros))))
     }
 }

@@ -65,7 +65,7 @@
 //!
 //! | field | meaning |
 //! |---|---|
-//! | [`data_up_to`](Basis::data_up_to) | the time of the latest stored request |
+//! | [`data_up_to`](Basis::data_up_to) | the time of the latest stored request, in minutes unless the grant covers everything |
 //! | [`from`](Basis::from), [`to`](Basis::to), [`grain`](Basis::grain) | the range that was summed |
 //! | [`is_exact`](Basis::is_exact) | `true` if this is the range of the query, and all feedback was read |
 //! | [`unpriced_share`](Basis::unpriced_share) | the share of LLM calls whose cost is unknown |
@@ -147,7 +147,7 @@
 //! | sums of a query | 500,000, then [`QueryError::TooLarge`] |
 //! | rows that a query reads one by one | [`Analytics::DEFAULT_ROW_LIMIT`] or [`Analytics::DEFAULT_TIME_LIMIT`], then the answer begins later |
 //! | requests of a page | [`RowQuery::MAX_LIMIT`] |
-//! | feedback that counts | the latest 100,000 entries |
+//! | feedback that counts | the latest 100,000 entries, then [`Basis::is_exact`] is `false` |
 
 mod amount;
 mod analytics_settings;
@@ -161,6 +161,7 @@ mod error;
 mod execute;
 mod export;
 mod feedback_queries;
+mod feedback_scores;
 mod feedback_totals;
 pub mod focus;
 mod grant;
@@ -189,6 +190,7 @@ pub use self::{
     error::QueryError,
     execute::Explanation,
     export::{Compression, Export, ExportBody, ExportFormat, ExportStream, ExportSummary, ExportToken},
+    feedback_scores::FeedbackScores,
     feedback_totals::FeedbackTotals,
     grant::Grant,
     group::Group,

@@ -18,12 +18,14 @@ use crate::{
 
 #[cfg(feature = "schema")]
 use super::contract::Contract;
+#[cfg(feature = "analytics")]
+use super::keys::SecretDigest;
 use super::{
     callers::Permissions,
     claims::Claims,
     key_counters::LiveCounters,
     principal_status::PrincipalStatus,
-    snapshot::{CallerRules, KeyEntry, Snapshot, WorkspaceEntry},
+    snapshot::{CallerRules, KeyEntry, SecretEntry, Snapshot, WorkspaceEntry},
     virtual_keys::VirtualKey,
 };
 
@@ -44,12 +46,7 @@ pub struct Principal {
 impl Principal {
     pub(crate) fn new(snapshot: Arc<Snapshot>, head: &Parts, now: SystemTime) -> Self {
         let found = snapshot.find_key(&head.headers).and_then(|found| {
-            let key = snapshot.keys.get(found.secret.key)?;
-            let has_old_secret = found.secret.expires_at.is_some_and(|end| end <= now);
-            let status = match key.status_at(now) {
-                PrincipalStatus::Known if has_old_secret => PrincipalStatus::Expired,
-                status => status,
-            };
+            let status = status_of(&snapshot, found.secret, now)?;
             Some((status, found.secret.key, (found.header, found.value)))
         });
         match found {
@@ -62,12 +59,23 @@ impl Principal {
     /// Returns the caller with a key of this name, as if it had sent the key.
     #[cfg(feature = "dashboard")]
     pub(crate) fn named(snapshot: Arc<Snapshot>, name: &str, now: SystemTime) -> Self {
-        let found = snapshot.keys.iter().position(|key| &*key.name == name);
+        let found = snapshot.keys.binary_search_by(|key| (*key.name).cmp(name)).ok();
         let Some(key) = found.and_then(|at| snapshot.keys.get(at)) else {
             return Self::without_key(snapshot, PrincipalStatus::Unknown);
         };
         let status = key.status_at(now);
         Self { snapshot, status, key: found, found: None }
+    }
+
+    /// Returns the caller with a key, which is given by its digest.
+    #[cfg(feature = "analytics")]
+    pub(crate) fn of_digest(snapshot: Arc<Snapshot>, digest: &SecretDigest, now: SystemTime) -> Self {
+        let secret = snapshot.secrets.find_digest(digest);
+        let found = secret.and_then(|secret| Some((status_of(&snapshot, secret, now)?, secret.key)));
+        match found {
+            Some((status, key)) => Self { snapshot, status, key: Some(key), found: None },
+            None => Self::without_key(snapshot, PrincipalStatus::Unknown),
+        }
     }
 
     fn without_key(snapshot: Arc<Snapshot>, status: PrincipalStatus) -> Self {
@@ -218,6 +226,15 @@ impl Principal {
     fn rules(&self) -> &CallerRules {
         self.key().map_or(&self.snapshot.anonymous, |key| &key.rules)
     }
+}
+
+/// Returns the status of a caller with a key. `None` if the key of the secret is missing.
+fn status_of(snapshot: &Snapshot, secret: &SecretEntry, now: SystemTime) -> Option<PrincipalStatus> {
+    let has_ended = secret.expires_at.is_some_and(|end| end <= now);
+    Some(match snapshot.keys.get(secret.key)?.status_at(now) {
+        PrincipalStatus::Known if has_ended => PrincipalStatus::Expired,
+        status => status,
+    })
 }
 
 impl fmt::Debug for Principal {

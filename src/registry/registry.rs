@@ -15,6 +15,8 @@ use crate::ConfigError;
 use super::coverage::TagCoverage;
 #[cfg(feature = "jwt")]
 use super::jwt::JwtVerifier;
+#[cfg(feature = "analytics")]
+use super::keys::SecretDigest;
 use super::{
     build::build,
     config::{self, ConfigFormat, ConfigProblem},
@@ -108,6 +110,19 @@ impl Registry {
     #[cfg(feature = "dashboard")]
     pub(crate) fn principal_named(&self, name: &str, now: SystemTime) -> Principal {
         Principal::named(self.shared.current(), name, now)
+    }
+
+    /// Returns the digest of the known key of a request, with which [`principal_of`](Self::principal_of) identifies the caller
+    /// again.
+    #[cfg(feature = "analytics")]
+    pub(crate) fn key_digest(&self, head: &Parts) -> Option<SecretDigest> {
+        self.shared.current().find_key(&head.headers).map(|found| found.secret.digest)
+    }
+
+    /// Identifies the caller with a key at a time.
+    #[cfg(feature = "analytics")]
+    pub(crate) fn principal_of(&self, digest: &SecretDigest, now: SystemTime) -> Principal {
+        Principal::of_digest(self.shared.current(), digest, now)
     }
 
     /// Removes every value that is a known key, or a token of an issuer of the registry, from the headers for credentials,

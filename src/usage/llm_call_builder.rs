@@ -92,7 +92,8 @@ impl LlmCallBuilder {
 
     /// Sets the cost with its parts and its source, and the status [`Priced`](CostStatus::Priced).
     ///
-    /// A cost above [`LlmCall::MAX_COST`] is clamped when the call is built.
+    /// A cost above [`LlmCall::MAX_COST`] is clamped when the call is built. If no price book returned the cost, set its
+    /// [origin](Self::cost_origin) too, so that stored requests with it are not priced again.
     pub fn cost(mut self, cost: Cost) -> Self {
         let Cost { total, input, output, lines, cache_savings, source } = cost;
         (self.call.cost_lines, self.call.cache_savings) = (lines, cache_savings);

@@ -18,7 +18,7 @@ pub(crate) struct Recorded {
     pub(super) calls: Vec<RecordedCall>,
     pub(super) money: Option<Money>,
     pub(super) quantities: Vec<Quantity>,
-    /// The number of calls that were read and priced for events of their own.
+    /// The number of calls that were read and priced for separate events.
     pub(super) rolled_up: u64,
     /// The last call, as far as it is known.
     last_call: Option<Box<LlmCall>>,

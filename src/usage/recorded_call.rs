@@ -1,6 +1,6 @@
 use super::{
-    cost_status::CostStatus, llm_call::LlmCall, model_calls::ModelCalls, operation::Operation, price::Cost,
-    usage_record::UsageRecord, usage_status::UsageStatus,
+    cost_origin::CostOrigin, cost_status::CostStatus, llm_call::LlmCall, model_calls::ModelCalls, operation::Operation,
+    price::Cost, usage_record::UsageRecord, usage_status::UsageStatus,
 };
 
 /// A recorded LLM call, or several of the same kind.
@@ -8,7 +8,7 @@ use super::{
 pub(super) struct RecordedCall {
     pub(super) record: UsageRecord,
     pub(super) status: UsageStatus,
-    /// The calls that were read and priced for events of their own. `None` if code recorded the usage.
+    /// The calls that were read and priced for separate events. `None` if code recorded the usage.
     pub(super) rolled_up: Option<RolledUp>,
 }
 
@@ -18,6 +18,12 @@ pub(super) struct RolledUp {
     pub(super) calls: u64,
     operation: Option<Operation>,
     request_model: Option<String>,
+    /// The tier of the responses. `None` if they differ.
+    response_tier: Option<String>,
+    /// The region of the inference. `None` if the calls have several.
+    inference_geo: Option<String>,
+    /// How the cost follows from the usage.
+    pub(super) origin: CostOrigin,
     pub(super) cost: Option<Cost>,
     pub(super) has_unpriced_calls: bool,
     pub(super) has_partial_costs: bool,
@@ -45,6 +51,9 @@ impl RecordedCall {
             calls: call.calls.unwrap_or(1),
             operation: call.operation.clone(),
             request_model: call.request_model.clone(),
+            response_tier: call.response_tier.clone(),
+            inference_geo: call.inference_geo.clone(),
+            origin: call.cost_origin,
             cost,
             has_unpriced_calls: call.cost_status == CostStatus::UnpricedModel,
             has_partial_costs: call.cost_status == CostStatus::Partial,
@@ -71,6 +80,31 @@ impl RecordedCall {
         self.record.model.as_deref().or_else(requested)
     }
 
+    /// Returns the tier of the response, if it is known.
+    pub(super) fn response_tier(&self) -> Option<&str> {
+        let reported = || self.record.reported.as_ref()?.call().response_tier.as_deref();
+        self.rolled_up.as_ref().map_or_else(reported, |call| call.response_tier.as_deref())
+    }
+
+    /// Returns the region of the inference, if it is known.
+    pub(super) fn inference_geo(&self) -> Option<&str> {
+        let reported = || self.record.reported.as_ref()?.call().inference_geo.as_deref();
+        self.rolled_up.as_ref().map_or_else(reported, |call| call.inference_geo.as_deref())
+    }
+
+    /// Returns `true` if a request that is described like this had the same call.
+    ///
+    /// The request itself may be a call of another model than the recorded one. The operation and the requested model do not
+    /// matter for usage that code recorded.
+    pub(super) fn is_described_by(&self, call: &LlmCall) -> bool {
+        let is_same_request = |one: &RolledUp| {
+            (&one.operation, &one.request_model) == (&call.operation, &call.request_model)
+                || one.origin == CostOrigin::RecordedCall
+        };
+        (&self.record.provider, &self.record.model) == (&call.provider, &call.response_model)
+            && self.rolled_up.as_ref().is_none_or(is_same_request)
+    }
+
     /// Adds another call. Both were rolled up, or both were recorded by code.
     pub(super) fn add(&mut self, other: Self) {
         self.record.usage.add_all(&other.record.usage);
@@ -79,6 +113,9 @@ impl RecordedCall {
         self.status = self.status.and(other.status);
         if let (Some(sum), Some(call)) = (&mut self.rolled_up, other.rolled_up) {
             sum.calls = sum.calls.saturating_add(call.calls);
+            sum.origin = CostOrigin::SeveralCalls;
+            sum.response_tier = sum.response_tier.take().filter(|tier| Some(tier) == call.response_tier.as_ref());
+            sum.inference_geo = sum.inference_geo.take().filter(|geo| Some(geo) == call.inference_geo.as_ref());
             sum.cost = match (sum.cost.take(), call.cost) {
                 (Some(one), Some(other)) => Some(one.plus(&other)),
                 (one, other) => one.or(other),
@@ -106,9 +143,10 @@ impl RecordedCall {
 
     /// Returns the approximate memory, in bytes.
     pub(super) fn approximate_bytes(&self) -> usize {
-        let request_model = self.rolled_up.as_ref().and_then(|call| call.request_model.as_ref());
-        let names = [self.record.provider.as_ref(), self.record.model.as_ref(), request_model];
-        let names: usize = names.into_iter().flatten().map(String::capacity).sum();
+        let rolled_up = self.rolled_up.as_ref();
+        let of_call = rolled_up.map(|call| [&call.request_model, &call.response_tier, &call.inference_geo]);
+        let names = [&self.record.provider, &self.record.model].into_iter().chain(of_call.into_iter().flatten());
+        let names: usize = names.flatten().map(String::capacity).sum();
         size_of::<Self>() + names + self.record.usage.approximate_bytes()
     }
 }

@@ -21,7 +21,7 @@ pub(super) struct RecordedSum {
     costs: Vec<Cost>,
     /// The recorded cost, which is not attributed to a call.
     money: Option<Money>,
-    /// How the cost of the last call follows from its usage.
+    /// The origin of the cost of the last call.
     pub(super) origin: CostOrigin,
     has_unpriced_calls: bool,
     has_partial_costs: bool,
@@ -47,7 +47,7 @@ impl RecordedSum {
     pub(super) fn add(&mut self, call: &RecordedCall, request: &RequestFacts<'_>) {
         self.usage.add_all(&call.record.usage);
         if let Some(rolled_up) = &call.rolled_up {
-            self.origin = CostOrigin::SeveralCalls;
+            self.origin = if rolled_up.calls == 1 { rolled_up.origin } else { CostOrigin::SeveralCalls };
             self.add_rolled_up(rolled_up);
             return;
         }

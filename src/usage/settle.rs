@@ -77,16 +77,12 @@ fn with_recorded_usage(mut call: LlmCall, recorded: &Recorded, request: &Request
     let Recorded { calls, money, quantities, .. } = recorded;
     let mut sum = RecordedSum::new(*money);
     recorded.describe(&mut call);
-    (call.response_tier, call.inference_geo) = (None, None);
+    call.response_tier = common(calls, RecordedCall::response_tier);
+    call.inference_geo = common(calls, RecordedCall::inference_geo);
     for recorded in calls {
         let record = &recorded.record;
         match &record.reported {
-            Some(reported) => {
-                let reported = reported.call();
-                call.inconsistencies.extend(reported.inconsistencies.iter().cloned());
-                call.response_tier.clone_from(&reported.response_tier);
-                call.inference_geo.clone_from(&reported.inference_geo);
-            }
+            Some(reported) => call.inconsistencies.extend(reported.call().inconsistencies.iter().cloned()),
             None => call.inconsistencies.extend(inconsistencies(&record.usage)),
         }
         call.provider = call.provider.take().or_else(|| record.provider.clone());
@@ -94,12 +90,9 @@ fn with_recorded_usage(mut call: LlmCall, recorded: &Recorded, request: &Request
         sum.add(recorded, request);
     }
     call.quantities.clone_from(quantities);
-    // The request itself may be a call of another model than the recorded one.
-    let is_described =
-        |one: &RecordedCall| (&one.record.provider, &one.record.model) == (&call.provider, &call.response_model);
     call.cost_origin = match calls.as_slice() {
         _ if money.is_some() => CostOrigin::RecordedCost,
-        [one] if is_described(one) => sum.origin,
+        [one] if one.is_described_by(&call) => sum.origin,
         _ => CostOrigin::SeveralCalls,
     };
     call.cost_status = sum.cost_status();
@@ -112,6 +105,13 @@ fn with_recorded_usage(mut call: LlmCall, recorded: &Recorded, request: &Request
     call.usage_status = calls.iter().map(|call| call.status).reduce(UsageStatus::and).unwrap_or(UsageStatus::Recorded);
     call.usage = (!sum.usage.is_empty()).then_some(sum.usage);
     call
+}
+
+/// Returns a property of recorded calls. `None` if they differ.
+fn common(calls: &[RecordedCall], of: impl Fn(&RecordedCall) -> Option<&str>) -> Option<String> {
+    let (first, others) = calls.split_first()?;
+    let value = of(first)?;
+    others.iter().all(|other| of(other) == Some(value)).then(|| value.to_owned())
 }
 
 /// Returns the output tokens per second of a stream, from its first content to the end of the request.

@@ -229,6 +229,23 @@ pub(crate) async fn put(app: &Router, path: &str, key: &str, body: Value) -> Rep
     send(app, Method::PUT, path, key, Some(body)).await
 }
 
+/// Returns the filters of an export of the sample events.
+pub(crate) fn filters() -> Value {
+    serde_json::json!({ "time_of_generation_min": FROM, "time_of_generation_max": TO })
+}
+
+/// Waits until an export is no longer in progress.
+pub(crate) async fn ended(app: &Router, id: &str, key: &str) -> Value {
+    for _ in 0..500 {
+        let export = get(app, &format!("/logs/exports/{id}"), key).await.ok();
+        if export["status"] != "in_progress" {
+            return export;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("the export does not end");
+}
+
 /// Returns the time of an hour after the start of the range.
 pub(crate) fn hour(hour: u64) -> SystemTime {
     // 2026-06-01T00:00:00Z

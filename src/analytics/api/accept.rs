@@ -3,7 +3,7 @@ use http::{HeaderMap, header};
 const CSV: &str = "text/csv";
 const JSON: &str = "application/json";
 
-/// How much a client wants a media type ([RFC 9110, section 12.5.1]).
+/// The preference of a client for a media type ([RFC 9110, section 12.5.1]).
 ///
 /// [RFC 9110, section 12.5.1]: https://www.rfc-editor.org/rfc/rfc9110#section-12.5.1
 #[derive(Clone, Copy, Debug, PartialEq)]

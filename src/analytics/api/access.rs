@@ -42,12 +42,11 @@ pub trait Access: Send + Sync + 'static {
         Identity::new()
     }
 
-    /// Returns the parts of a request with which [`grant`](Self::grant) checks the caller again when a link to a file is
-    /// used.
+    /// Returns a check that [grants](Self::grant) the caller access again when a link to a file is used.
     ///
-    /// Links work without a key for ten minutes. The default is `None`: they work for their whole time. The parts stay in
-    /// memory that long, so they should be few.
-    fn credentials(&self, head: &Parts) -> Option<Parts> {
+    /// Links work without a key for ten minutes. The default is `None`: they work for their whole time. The check stays in
+    /// memory that long, so it should not keep secrets.
+    fn recheck(&self, head: &Parts) -> Option<Box<dyn Fn() -> Result<Grant, Denied> + Send + Sync>> {
         let _ = head;
         None
     }

@@ -38,7 +38,7 @@ pub(crate) struct WorkspaceShape {
     object: &'static str,
 }
 
-/// What the requests of a workspace have.
+/// The defaults for the requests of a workspace.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct WorkspaceDefaults {
     /// The tags.

@@ -22,7 +22,6 @@ use super::{
     Access,
     api_error::ApiError,
     exports::Exports,
-    links::Links,
     restrictions::Restrictions,
     routes::routes,
     state::{ApiState, Shared},
@@ -74,7 +73,6 @@ impl Api {
                 restrictions: Restrictions::default(),
                 zone: "UTC".to_owned(),
                 exports: Exports::default(),
-                links: Links::default(),
                 #[cfg(feature = "llm")]
                 usage: UsageTap::new().trust_request(),
             },

@@ -29,7 +29,7 @@ pub(crate) struct ErrorBody {
 /// The details of an error.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ErrorData {
-    /// What was expected, and what was found.
+    /// The expected and the found value, as a sentence.
     message: String,
     /// `AB01` invalid request, `AB02` not found, `AB03` forbidden, `AB04` server error, `AB05` not authenticated, `AB06` too
     /// many requests, `AB07` conflict.

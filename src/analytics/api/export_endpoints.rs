@@ -1,4 +1,7 @@
-use std::{sync::Arc, time::SystemTime};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use axum::{
     Json,
@@ -11,10 +14,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::{
-    analytics::{
-        ExportFormat, Grant,
-        export::{COUNT, DIGEST},
-    },
+    analytics::{ExportFormat, Grant, export::ExportBody},
     registry::Permission,
 };
 
@@ -25,6 +25,7 @@ use super::{
     export_form::ExportForm,
     export_job::{ExportShape, ExportState},
     json_body::JsonBody,
+    links::Link,
     list::List,
     paging::Paging,
     parameter::{EXPORTS, LINK, NONE},
@@ -32,11 +33,14 @@ use super::{
     state::ApiState,
 };
 
+/// The time in which requests that have ended are stored. A file has only older ones, so that its content hardly changes.
+const DELIVERY: Duration = Duration::from_secs(60);
+
 /// An export that was created or changed.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ExportSaved {
     id: String,
-    /// The number of rows, once it is known.
+    /// Always `null`: the number of rows is known when the export has run.
     total: Option<u64>,
     /// Always `export`.
     object: &'static str,
@@ -86,8 +90,8 @@ pub(crate) async fn create(
 ) -> Result<Json<ExportSaved>, ApiError> {
     let grant = exporter(caller)?;
     let definition = form.define(&api, &grant, None).await?;
-    let job = api.shared.exports.create(grant, definition)?;
-    Ok(Json(ExportSaved { id: job.id.to_string(), total: job.content.map(|content| content.rows), object: "export" }))
+    let id = api.shared.exports.create(grant, definition);
+    Ok(Json(ExportSaved { id: id.to_string(), total: None, object: "export" }))
 }
 
 /// Answers `GET /logs/exports`.
@@ -121,10 +125,10 @@ pub(crate) async fn update(
     let job = api.shared.exports.get(&id, &grant)?;
     let definition = form.define(&api, &job.grant, Some(&job.definition)).await?;
     let draft = [ExportState::Draft];
-    let job = api.shared.exports.change(job.id, &draft, ExportState::Draft, |job| {
+    let job = api.shared.exports.change(&job, &draft, ExportState::Draft, |job| {
         job.definition = Arc::new(definition);
     })?;
-    Ok(Json(ExportSaved { id: job.id.to_string(), total: job.content.map(|content| content.rows), object: "export" }))
+    Ok(Json(ExportSaved { id: job.id.to_string(), total: None, object: "export" }))
 }
 
 /// Answers `POST /logs/exports/{id}/start`.
@@ -134,14 +138,9 @@ pub(crate) async fn start(
     Path(id): Path<String>,
 ) -> Result<Json<ExportMessage>, ApiError> {
     let grant = exporter(caller)?;
-    let exports = api.shared.exports.clone();
-    let id = exports.get(&id, &grant)?.id;
-    let from = [ExportState::Draft, ExportState::Failed, ExportState::Stopped];
-    let job = exports.change(id, &from, ExportState::InProgress, |job| {
-        job.as_of = Some(SystemTime::now());
-        job.content = None;
-    })?;
-    tokio::spawn(export_file::run(api, job));
+    let job = api.shared.exports.get(&id, &grant)?;
+    let (job, permit) = api.shared.exports.start(&job, SystemTime::now() - DELIVERY)?;
+    tokio::spawn(export_file::run(api, job, permit));
     Ok(Json(ExportMessage { message: "Export started", object: "export" }))
 }
 
@@ -152,9 +151,9 @@ pub(crate) async fn cancel(
     Path(id): Path<String>,
 ) -> Result<Json<ExportMessage>, ApiError> {
     let grant = exporter(caller)?;
-    let id = api.shared.exports.get(&id, &grant)?.id;
+    let job = api.shared.exports.get(&id, &grant)?;
     let from = [ExportState::Draft, ExportState::InProgress];
-    api.shared.exports.change(id, &from, ExportState::Stopped, |_| {})?;
+    api.shared.exports.change(&job, &from, ExportState::Stopped, |_| {})?;
     Ok(Json(ExportMessage { message: "Export cancelled", object: "export" }))
 }
 
@@ -168,11 +167,9 @@ pub(crate) async fn download(
 ) -> Result<Json<ExportLink>, ApiError> {
     let grant = exporter(caller)?;
     let job = api.shared.exports.get(&id, &grant)?;
-    if job.state != ExportState::Success {
-        return Err(ApiError::conflict(format!("the export is {:?}: expected Success", job.state)));
-    }
-    let token = api.shared.links.create(job.id, api.access.credentials(&head), SystemTime::now());
-    let token = token.ok_or_else(|| ApiError::server("the link could not be created"))?;
+    let link = Link::new(SystemTime::now(), api.access.recheck(&head));
+    let (link, token) = link.ok_or_else(|| ApiError::server("the link could not be created"))?;
+    api.shared.exports.add_link(&job, link)?;
     let base = match &api.shared.public_url {
         Some(url) => format!("{url}/logs/exports/{}", job.id),
         // Without an external address, the link has only a path.
@@ -182,14 +179,14 @@ pub(crate) async fn download(
 }
 
 /// Answers `GET /logs/exports/{id}/file`, without a key. The key with which the link was created must still be valid.
+///
+/// The trailers are those of an [`ExportBody`].
 pub(crate) async fn file(State(api): State<ApiState>, Path(id): Path<String>, uri: Uri) -> Result<Response, ApiError> {
     let invalid = || ApiError::forbidden("the link is not valid, or has expired");
     let parameters = Parameters::parse(uri.query().unwrap_or_default(), LINK)?;
-    let link = parameters.get("token").and_then(|token| api.shared.links.get(token, SystemTime::now()));
-    let link = link.filter(|link| id.parse::<Uuid>() == Ok(link.job)).ok_or_else(invalid)?;
-    let grant = link.credentials.map(|head| api.access.grant(&head)).transpose().map_err(|_| invalid())?;
-    let job = api.shared.exports.job(link.job).filter(|job| job.state == ExportState::Success);
-    let job = job.ok_or_else(|| ApiError::not_found("export not found"))?;
+    let job = id.parse::<Uuid>().ok().and_then(|id| api.shared.exports.job(id)).ok_or_else(invalid)?;
+    let link = parameters.get("token").and_then(|token| job.links.find(token, SystemTime::now()));
+    let grant = link.ok_or_else(invalid)?.grant().transpose().map_err(|_| invalid())?;
     if grant.is_some_and(|grant| !grant.allows(Permission::LogsExport) || !job.is_visible_to(&grant)) {
         return Err(invalid());
     }
@@ -197,10 +194,7 @@ pub(crate) async fn file(State(api): State<ApiState>, Path(id): Path<String>, ur
     let mut headers = HeaderMap::new();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(ExportFormat::Jsonl.media_type()));
     headers.extend(HeaderValue::from_str(&name).map(|name| (header::CONTENT_DISPOSITION, name)));
-    if let Some(content) = &job.content {
-        headers.insert(COUNT, content.rows.into());
-        headers.extend(HeaderValue::from_str(&format!("sha256={}", content.sha256)).map(|digest| (DIGEST, digest)));
-    }
+    headers.insert(header::TRAILER, HeaderValue::from_static(ExportBody::TRAILERS));
     Ok((headers, export_file::body(api, job)).into_response())
 }
 

@@ -5,29 +5,29 @@ use std::time::SystemTime;
 use axum::body::Body;
 use bytes::Bytes;
 use futures_util::{TryStreamExt, stream};
+use http_body::Frame;
+use http_body_util::StreamBody;
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
-use uuid::Uuid;
+use tokio::sync::OwnedSemaphorePermit;
 
 use crate::{
-    analytics::{QueryError, export::hex, row_pages::RowPages},
+    analytics::{
+        ExportSummary, QueryError,
+        export::{hex, trailers},
+        row_pages::RowPages,
+    },
     registry::Permission,
-    store::StoreError,
 };
 
-use super::{
-    export_fields,
-    export_job::{ExportContent, ExportJob, ExportState},
-    state::ApiState,
-};
+use super::{export_fields, export_job::ExportJob, state::ApiState};
 
 /// The number of rows that are in memory at a time.
 const PAGE: u32 = 1_000;
 
 /// The lines of an export, the oldest requests first.
 ///
-/// A file has only requests that had ended when the job was started, so that later ones do not change it. Requests that were
-/// delivered late or deleted do, which [`check`](Lines::check) finds.
+/// They have only requests that had ended at the time of the job, so that later ones do not change a file.
 struct Lines {
     api: ApiState,
     job: ExportJob,
@@ -52,7 +52,7 @@ impl Lines {
         Self { api, job, pages, as_of, skip, left, rows: 0, digest: Sha256::new() }
     }
 
-    /// Returns the next lines. `None` after the last ones.
+    /// Returns the lines of the next page that has any. `None` after the last ones.
     async fn next(&mut self) -> Result<Option<Bytes>, QueryError> {
         while self.left > 0
             && let Some(pages) = &mut self.pages
@@ -80,59 +80,41 @@ impl Lines {
         Ok(None)
     }
 
-    /// Returns the content of all lines so far.
-    fn content(&self) -> ExportContent {
-        ExportContent { rows: self.rows, sha256: hex(&self.digest.clone().finalize()) }
-    }
-
-    /// Checks that these were the lines that were counted.
-    fn check(&self) -> Result<(), QueryError> {
-        if self.job.content.as_ref() == Some(&self.content()) {
-            return Ok(());
-        }
-        // The job can be started again.
-        let failed = self.api.shared.exports.change(self.job.id, &[ExportState::Success], ExportState::Failed, |job| {
-            job.content = None;
-        });
-        // The job may have been replaced in the meantime.
-        drop(failed);
-        let text = "its requests were changed, deleted, or delivered late: start the export again";
-        Err(QueryError::Store(StoreError::database("repeat an export", text)))
+    /// Returns the count and the digest of all lines so far.
+    fn summary(&self) -> ExportSummary {
+        ExportSummary { rows: self.rows, sha256: hex(&self.digest.clone().finalize()), next: None }
     }
 }
 
-/// Reads the rows of an export that was started. The file itself is read again when it is downloaded.
-pub(super) async fn run(api: ApiState, job: ExportJob) {
-    let (id, exports) = (job.id, api.shared.exports.clone());
-    let mut lines = Lines::new(api, job);
-    let result = loop {
-        // A job that was cancelled ends here.
-        if exports.job(id).is_none_or(|job| job.state != ExportState::InProgress) {
-            return;
-        }
+/// Counts the rows of an export that was started. The file itself is read when it is downloaded.
+pub(super) async fn run(api: ApiState, job: ExportJob, permit: OwnedSemaphorePermit) {
+    let shared = api.shared.clone();
+    let mut lines = Lines::new(api, job.clone());
+    // A run that was cancelled ends here.
+    while shared.exports.is_running(&job) {
         match lines.next().await {
             Ok(Some(_)) => {}
-            Ok(None) => break ExportState::Success,
+            Ok(None) => shared.exports.end(&job, Some(lines.rows)),
             Err(error) => {
-                tracing::warn!(%error, export = %id, "an export failed");
-                break ExportState::Failed;
+                tracing::warn!(%error, export = %job.id, "an export failed");
+                shared.exports.end(&job, None);
             }
         }
-    };
-    // The job may have been cancelled or replaced in the meantime.
-    let _ = exports.change(id, &[ExportState::InProgress], result, |job| {
-        job.content = (result == ExportState::Success).then(|| lines.content());
-    });
+    }
+    drop(permit);
 }
 
-/// Returns the file as JSON Lines. Its end is an error if it is not the content that was counted.
+/// Returns the file as JSON Lines, with the trailers of an [`ExportBody`](crate::analytics::ExportBody).
 pub(super) fn body(api: ApiState, job: ExportJob) -> Body {
-    let id: Uuid = job.id;
-    let content = stream::try_unfold(Lines::new(api, job), |mut lines| async move {
-        match lines.next().await? {
-            Some(text) => Ok(Some((text, lines))),
-            None => lines.check().map(|()| None),
-        }
+    let id = job.id;
+    let frames = stream::try_unfold(Some(Lines::new(api, job)), async |lines| {
+        let Some(mut lines) = lines else { return Ok::<_, QueryError>(None) };
+        Ok(Some(match lines.next().await? {
+            Some(text) => (Frame::data(text), Some(lines)),
+            None => (Frame::trailers(trailers(&lines.summary())), None),
+        }))
     });
-    Body::from_stream(content.inspect_err(move |error| tracing::warn!(%error, export = %id, "a download failed")))
+    // The status is already sent when a page fails, so the client sees an incomplete body.
+    let frames = frames.inspect_err(move |error| tracing::warn!(%error, export = %id, "a download failed"));
+    Body::new(StreamBody::new(frames))
 }

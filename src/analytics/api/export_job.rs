@@ -5,9 +5,9 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::analytics::{Filter, Grant, RowQuery};
+use crate::analytics::{Grant, RowQuery};
 
-use super::log_shape::time_text;
+use super::{links::Links, log_shape::time_text};
 
 /// The largest number of rows of an export.
 pub(crate) const MAX_ROWS: u64 = 50_000;
@@ -20,15 +20,19 @@ pub(crate) struct ExportJob {
     pub(crate) grant: Grant,
     pub(crate) definition: Arc<ExportDefinition>,
     pub(crate) state: ExportState,
-    /// The time at which the job was started. The file has only requests that had ended by then.
+    /// The number of times that the job was started. It tells its runs apart.
+    pub(crate) run: u32,
+    /// The file has only requests that had ended by this time. `None` until the job is started.
     pub(crate) as_of: Option<SystemTime>,
-    /// The content of the file, once it is known.
-    pub(crate) content: Option<ExportContent>,
+    /// The number of rows that the run found.
+    pub(crate) rows: Option<u64>,
+    /// The links to the file.
+    pub(crate) links: Links,
     pub(crate) created_at: SystemTime,
     pub(crate) last_updated_at: SystemTime,
 }
 
-/// What an export contains.
+/// The requests and fields of an export.
 #[derive(Clone, Debug)]
 pub(crate) struct ExportDefinition {
     /// The filters as they were sent.
@@ -42,14 +46,6 @@ pub(crate) struct ExportDefinition {
     pub(crate) workspace: Option<String>,
 }
 
-/// The content of the file of an export.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct ExportContent {
-    pub(crate) rows: u64,
-    /// The SHA-256 in lowercase hex digits.
-    pub(crate) sha256: String,
-}
-
 /// The state of an export.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
@@ -59,7 +55,7 @@ pub(crate) enum ExportState {
     InProgress,
     /// The file can be downloaded.
     Success,
-    /// It could not be read, or its requests have changed since it was started.
+    /// Its requests could not be read.
     Failed,
     /// It was cancelled.
     Stopped,
@@ -82,7 +78,7 @@ pub(crate) struct ExportShape {
     organisation_id: Option<String>,
     /// The slug.
     workspace_id: Option<String>,
-    /// The number of rows. `null` until it is known.
+    /// The number of requests that the run found. `null` until it is known.
     total_records: Option<u64>,
     /// Always `export`.
     object: &'static str,
@@ -91,12 +87,7 @@ pub(crate) struct ExportShape {
 impl ExportJob {
     /// Returns `true` if a caller may see the job: the grant of its creator, or that of the whole organization.
     pub(crate) fn is_visible_to(&self, grant: &Grant) -> bool {
-        grant.filters().is_empty() || self.is_of(grant.filters())
-    }
-
-    /// Returns `true` if its creator had these conditions.
-    pub(crate) fn is_of(&self, filters: &[Filter]) -> bool {
-        self.grant.filters() == filters
+        grant.filters().is_empty() || self.grant.filters() == grant.filters()
     }
 
     pub(crate) fn shape(&self) -> ExportShape {
@@ -112,7 +103,7 @@ impl ExportJob {
             created_by: None,
             organisation_id: None,
             workspace_id: definition.workspace.clone(),
-            total_records: self.content.as_ref().map(|content| content.rows),
+            total_records: self.rows,
             object: "export",
         }
     }

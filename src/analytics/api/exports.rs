@@ -1,62 +1,66 @@
 use std::{
-    collections::BTreeMap,
+    cmp::Reverse,
+    collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex},
     time::SystemTime,
 };
 
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use uuid::Uuid;
 
-use crate::{analytics::Grant, sync::lock};
+use crate::{
+    analytics::{Filter, Grant},
+    sync::lock,
+};
 
 use super::{
     api_error::ApiError,
     export_job::{ExportDefinition, ExportJob, ExportShape, ExportState},
+    links::{Link, Links},
     paging::Paging,
 };
 
-/// The largest number of jobs of callers with the same grant. A new one replaces the oldest.
-const MAX_PER_GRANT: usize = 100;
-/// The largest number of all jobs.
+/// The largest number of jobs. A new one replaces one of the grant with the most jobs.
 const MAX_JOBS: usize = 1_000;
-/// The largest number of jobs in progress.
+/// The largest number of tasks that read the rows of jobs, also of jobs that were cancelled.
 const MAX_RUNNING: usize = 8;
 
-/// The export jobs of a router, which are forgotten when the process ends. Clones share them.
-#[derive(Clone, Debug, Default)]
+/// The export jobs of a router, which are forgotten when the process ends.
+#[derive(Debug)]
 pub(crate) struct Exports {
     /// Ids are ordered by time.
-    jobs: Arc<Mutex<BTreeMap<Uuid, ExportJob>>>,
+    jobs: Mutex<BTreeMap<Uuid, ExportJob>>,
+    running: Arc<Semaphore>,
+}
+
+impl Default for Exports {
+    fn default() -> Self {
+        Self { jobs: Mutex::default(), running: Arc::new(Semaphore::new(MAX_RUNNING)) }
+    }
 }
 
 impl Exports {
-    /// Adds a draft.
-    ///
-    /// # Errors
-    /// Returns an error if there is no room for it.
-    pub(crate) fn create(&self, grant: Grant, definition: ExportDefinition) -> Result<ExportJob, ApiError> {
+    /// Adds a draft. Returns its id.
+    pub(crate) fn create(&self, grant: Grant, definition: ExportDefinition) -> Uuid {
         let mut jobs = lock(&self.jobs);
-        let own: Vec<Uuid> = jobs.values().filter(|job| job.is_of(grant.filters())).map(|job| job.id).collect();
-        if own.len() >= MAX_PER_GRANT {
-            let is_idle = |id: &&Uuid| jobs.get(*id).is_some_and(|job| job.state != ExportState::InProgress);
-            let oldest = own.iter().find(is_idle).copied();
-            oldest.and_then(|id| jobs.remove(&id)).ok_or_else(full)?;
-        }
         if jobs.len() >= MAX_JOBS {
-            return Err(full());
+            remove_one(&mut jobs);
         }
-        let now = SystemTime::now();
+        let (id, now) = (Uuid::now_v7(), SystemTime::now());
         let job = ExportJob {
-            id: Uuid::now_v7(),
+            id,
             grant,
             definition: Arc::new(definition),
             state: ExportState::Draft,
+            run: 0,
             as_of: None,
-            content: None,
+            rows: None,
+            links: Links::default(),
             created_at: now,
             last_updated_at: now,
         };
-        jobs.insert(job.id, job.clone());
-        Ok(job)
+        jobs.insert(id, job);
+        id
     }
 
     /// Returns a page of the jobs that a caller may see, the newest first, and the number of jobs on all pages.
@@ -84,30 +88,88 @@ impl Exports {
         lock(&self.jobs).get(&id).cloned()
     }
 
-    /// Moves a job to another state, if it is in one of `from`, and changes it.
+    /// Starts a job. Its task keeps the permit while it reads.
     ///
     /// # Errors
-    /// Returns the status 404 if the job no longer exists, 409 if it is in another state, and 429 if too many are in progress.
+    /// Returns the status 429 if too many tasks are reading, and otherwise as [`change`](Self::change).
+    pub(crate) fn start(
+        &self,
+        job: &ExportJob,
+        as_of: SystemTime,
+    ) -> Result<(ExportJob, OwnedSemaphorePermit), ApiError> {
+        let permit = Arc::clone(&self.running).try_acquire_owned();
+        let permit = permit
+            .map_err(|_| ApiError::throttled(format!("{MAX_RUNNING} exports are in progress: try again later")))?;
+        let from = [ExportState::Draft, ExportState::Failed, ExportState::Stopped];
+        let job = self.change(job, &from, ExportState::InProgress, |job| {
+            job.run += 1;
+            job.as_of = Some(as_of);
+        })?;
+        Ok((job, permit))
+    }
+
+    /// Moves a job to another state, and changes it.
+    ///
+    /// # Errors
+    /// Returns the status 404 if the job no longer exists, and 409 if it is not in one of the states `from`, or was started
+    /// after the caller read it.
     pub(crate) fn change(
         &self,
-        id: Uuid,
+        seen: &ExportJob,
         from: &[ExportState],
         to: ExportState,
         change: impl FnOnce(&mut ExportJob),
     ) -> Result<ExportJob, ApiError> {
         let mut jobs = lock(&self.jobs);
-        let running = jobs.values().filter(|job| job.state == ExportState::InProgress).count();
-        let job = jobs.get_mut(&id).ok_or_else(missing)?;
-        if !from.contains(&job.state) {
+        let job = jobs.get_mut(&seen.id).ok_or_else(missing)?;
+        if job.run != seen.run || !from.contains(&job.state) {
             return Err(ApiError::conflict(format!("the export is {:?}", job.state)));
-        }
-        if to == ExportState::InProgress && running >= MAX_RUNNING {
-            return Err(ApiError::throttled(format!("{running} exports are in progress: try again later")));
         }
         job.state = to;
         job.last_updated_at = SystemTime::now();
         change(job);
         Ok(job.clone())
+    }
+
+    /// Returns `true` while a run of a job is in progress.
+    pub(crate) fn is_running(&self, seen: &ExportJob) -> bool {
+        let jobs = lock(&self.jobs);
+        jobs.get(&seen.id).is_some_and(|job| job.run == seen.run && job.state == ExportState::InProgress)
+    }
+
+    /// Ends a run with the number of its rows, or without if it failed. Does nothing if the run is no longer in progress.
+    pub(crate) fn end(&self, seen: &ExportJob, rows: Option<u64>) {
+        let state = if rows.is_some() { ExportState::Success } else { ExportState::Failed };
+        // It may have been cancelled or replaced in the meantime.
+        let _ = self.change(seen, &[ExportState::InProgress], state, |job| job.rows = rows);
+    }
+
+    /// Adds a link to the file of a job.
+    ///
+    /// # Errors
+    /// Returns the status 404 if the job no longer exists, and 409 if it has no file.
+    pub(crate) fn add_link(&self, seen: &ExportJob, link: Link) -> Result<(), ApiError> {
+        let mut jobs = lock(&self.jobs);
+        let job = jobs.get_mut(&seen.id).ok_or_else(missing)?;
+        if job.state != ExportState::Success {
+            return Err(ApiError::conflict(format!("the export is {:?}: expected Success", job.state)));
+        }
+        job.links.add(link);
+        Ok(())
+    }
+}
+
+/// Removes the oldest job of the grant with the most jobs. Jobs in progress are the last ones to go.
+fn remove_one(jobs: &mut BTreeMap<Uuid, ExportJob>) {
+    let mut counts: HashMap<&[Filter], usize> = HashMap::new();
+    for job in jobs.values() {
+        *counts.entry(job.grant.filters()).or_default() += 1;
+    }
+    let rank = |job: &&ExportJob| {
+        (job.state == ExportState::InProgress, Reverse(counts.get(job.grant.filters()).copied()), job.id)
+    };
+    if let Some(id) = jobs.values().min_by_key(rank).map(|job| job.id) {
+        jobs.remove(&id);
     }
 }
 
@@ -115,6 +177,38 @@ fn missing() -> ApiError {
     ApiError::not_found("export not found")
 }
 
-fn full() -> ApiError {
-    ApiError::throttled("there are too many exports: try again later")
+#[cfg(test)]
+mod tests {
+    use serde_json::Map;
+
+    use crate::analytics::{RowQuery, TimeRange};
+
+    use super::*;
+
+    /// A run that was cancelled does not end the next one.
+    #[test]
+    fn runs_of_a_job_are_told_apart() {
+        let (exports, now) = (Exports::default(), SystemTime::now());
+        let range = TimeRange::parse("2026-06-01T00:00:00Z", "2026-06-02T00:00:00Z", "UTC").unwrap();
+        let definition = ExportDefinition {
+            filters: Map::new(),
+            query: RowQuery::new(range),
+            rows: 1,
+            skip: 0,
+            fields: Vec::new(),
+            description: None,
+            workspace: None,
+        };
+        let id = exports.create(Grant::everything(), definition);
+        let (first, _permit) = exports.start(&exports.job(id).unwrap(), now).unwrap();
+        exports.change(&first, &[ExportState::InProgress], ExportState::Stopped, |_| {}).unwrap();
+        let (second, _permit) = exports.start(&first, now).unwrap();
+        assert!(!exports.is_running(&first) && exports.is_running(&second));
+        for rows in [None, Some(1)] {
+            exports.end(&first, rows);
+            assert!(exports.is_running(&second));
+        }
+        exports.end(&second, Some(2));
+        assert_eq!(exports.job(id).map(|job| (job.state, job.rows)), Some((ExportState::Success, Some(2))));
+    }
 }

@@ -1,39 +1,38 @@
 use std::{
-    collections::BTreeMap,
     fmt::{self, Write as _},
-    sync::Mutex,
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 
-use http::request::Parts;
-use uuid::Uuid;
+use crate::{analytics::Grant, registry::SecretDigest};
 
-use crate::{registry::SecretDigest, sync::lock};
+use super::Denied;
 
-/// How long a link is valid.
+/// The time for which a link is valid.
 const LIFE: Duration = Duration::from_secs(600);
-/// The largest number of links. A new one replaces the oldest.
-const MAX_LINKS: usize = 256;
+/// The largest number of links to a file. A new one replaces the oldest.
+const MAX_LINKS: usize = 16;
 
-/// The links to files, which are forgotten when the process ends.
-#[derive(Default)]
-pub(crate) struct Links {
-    /// By the digests of their tokens.
-    links: Mutex<BTreeMap<[u8; 32], Link>>,
-}
+/// The links to the file of an export.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Links(Vec<Link>);
 
 /// A link to a file.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Link {
-    pub(crate) job: Uuid,
-    /// The credentials of the caller who created the link.
-    pub(crate) credentials: Option<Parts>,
+    /// The digest of its token.
+    token: SecretDigest,
+    /// Checks the caller who created the link.
+    recheck: Option<Arc<dyn Fn() -> Result<Grant, Denied> + Send + Sync>>,
     until: SystemTime,
 }
 
-impl Links {
-    /// Creates a link. Returns its token, or `None` without random numbers.
-    pub(crate) fn create(&self, job: Uuid, credentials: Option<Parts>, now: SystemTime) -> Option<String> {
+impl Link {
+    /// Creates a link and its token. Returns `None` without random numbers.
+    pub(crate) fn new(
+        now: SystemTime,
+        recheck: Option<Box<dyn Fn() -> Result<Grant, Denied> + Send + Sync>>,
+    ) -> Option<(Self, String)> {
         let mut secret = [0; 32];
         getrandom::fill(&mut secret).ok()?;
         let mut token = String::new();
@@ -41,26 +40,34 @@ impl Links {
             // Writing to a string never fails.
             let _ = write!(token, "{byte:02x}");
         }
-        let mut links = lock(&self.links);
-        links.retain(|_, link| link.until > now);
-        if links.len() >= MAX_LINKS {
-            let oldest = links.iter().min_by_key(|(_, link)| link.until).map(|(token, _)| *token);
-            oldest.and_then(|token| links.remove(&token));
-        }
-        links.insert(*SecretDigest::of(&token).bytes(), Link { job, credentials, until: now + LIFE });
-        Some(token)
+        Some((Self { token: SecretDigest::of(&token), recheck: recheck.map(Arc::from), until: now + LIFE }, token))
     }
 
-    /// Returns the link with a token, if it is still valid. Digests are compared, so the time shows nothing about tokens.
-    pub(crate) fn get(&self, token: &str, now: SystemTime) -> Option<Link> {
-        lock(&self.links).get(SecretDigest::of(token).bytes()).filter(|link| link.until > now).cloned()
+    /// Returns the current grant of the caller who created the link. `None` if the caller is not checked again.
+    pub(crate) fn grant(&self) -> Option<Result<Grant, Denied>> {
+        self.recheck.as_ref().map(|recheck| recheck())
     }
 }
 
-impl fmt::Debug for Links {
-    /// Does not write the credentials.
+impl Links {
+    /// Adds a link.
+    pub(crate) fn add(&mut self, link: Link) {
+        if self.0.len() >= MAX_LINKS {
+            self.0.remove(0);
+        }
+        self.0.push(link);
+    }
+
+    /// Returns the link with a token, if it is still valid. Digests are compared, so the time shows nothing about tokens.
+    pub(crate) fn find(&self, token: &str, now: SystemTime) -> Option<&Link> {
+        let token = SecretDigest::of(token);
+        self.0.iter().find(|link| link.token == token && link.until > now)
+    }
+}
+
+impl fmt::Debug for Link {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Links(…)")
+        f.debug_struct("Link").field("until", &self.until).finish_non_exhaustive()
     }
 }
 
@@ -70,17 +77,21 @@ mod tests {
 
     #[test]
     fn links_expire_and_old_ones_make_room() {
-        let (links, now) = (Links::default(), SystemTime::now());
-        let (first, job) = (links.create(Uuid::nil(), None, now).unwrap(), Uuid::now_v7());
-        let second = links.create(job, None, now + Duration::from_secs(1)).unwrap();
-        assert_eq!(links.get(&second, now).map(|link| link.job), Some(job));
+        let (mut links, now) = (Links::default(), SystemTime::now());
+        let add = |links: &mut Links, now| {
+            let (link, token) = Link::new(now, None).unwrap();
+            links.add(link);
+            token
+        };
+        let first = add(&mut links, now);
+        let second = add(&mut links, now + Duration::from_secs(1));
         for broken in ["", "0", &second[1..], &second.to_uppercase()] {
-            assert!(links.get(broken, now).is_none(), "{broken}");
+            assert!(links.find(broken, now).is_none(), "{broken}");
         }
-        assert!(links.get(&first, now + LIFE).is_none() && links.get(&second, now + LIFE).is_some());
+        assert!(links.find(&first, now + LIFE).is_none() && links.find(&second, now + LIFE).is_some());
         for _ in 0..MAX_LINKS - 1 {
-            links.create(job, None, now + Duration::from_secs(2)).unwrap();
+            add(&mut links, now + Duration::from_secs(2));
         }
-        assert!(links.get(&first, now).is_none() && links.get(&second, now).is_some());
+        assert!(links.find(&first, now).is_none() && links.find(&second, now).is_some());
     }
 }

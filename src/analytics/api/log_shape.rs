@@ -22,7 +22,7 @@ pub(crate) struct LogDetails {
     object: &'static str,
 }
 
-/// What is stored about a request.
+/// The stored parts of a request.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct LoggedRequest {
     method: String,
@@ -33,7 +33,7 @@ pub(crate) struct LoggedRequest {
     body: Option<()>,
 }
 
-/// What is stored about a response.
+/// The stored parts of a response.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct LoggedResponse {
     /// `null` if there was no response.

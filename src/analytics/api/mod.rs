@@ -42,8 +42,8 @@
 //! - Amounts of money are in cents in Portkey's endpoints, and in US dollars in `POST /query`, traces, and files. Rates range
 //!   from 0 to 100. Durations are in milliseconds.
 //! - Unknown values are `null`, never zero: the average of no requests, or the cost of a model without a price. Sums add what
-//!   is known, and a cost is `null` if there are LLM calls and no cost of them is known. In `POST /query`, such a sum is 0;
-//!   the measure `unpriced_requests` counts the calls without a cost.
+//!   is known, and a cost is `null` if there are LLM calls and no cost of them is known. The measure
+//!   `unpriced_requests` of `POST /query` counts the calls without a cost.
 //! - Answers with numbers have the headers `x-tagging-exact` and `x-tagging-data-up-to`, the time of the latest stored request.
 //!   If `x-tagging-exact` is `false`, an envelope of Portkey's API has the additional member `basis`, which answers of
 //!   `POST /query` always have: the range that was summed, and the reason. See [`Basis`](super::Basis).
@@ -60,7 +60,8 @@
 //!   of `POST /query`.
 //! - `POST /query` answers with CSV if the client prefers `text/csv` to JSON. Without a limit, the file has all groups: they
 //!   are read page by page, so a group whose place in the order changes meanwhile may be missing or repeated; ordering by
-//!   `values` avoids that. With a limit, the header `x-tagging-next` has the cursor of the next groups.
+//!   `values` avoids that. A file has at most 100,000 groups, or 10,000,000 groups times buckets. If a later page covers
+//!   another range than the first, the body ends early. With a limit, the header `x-tagging-next` has the cursor of the next groups.
 //! - `POST /logs` stores a log without `response_time` as a request of 0 ms.
 //!
 //! # Errors
@@ -87,14 +88,16 @@
 //! an export job 50,000 rows. Export jobs live in memory: they are forgotten when the process ends, and belong to one
 //! replica. The filters of a job have at most 16 KiB.
 //!
-//! A job has the requests that had ended when it was started, the oldest first. Its file is read from the store while it is
-//! downloaded. The headers `x-export-count` and `x-export-digest` have the rows and the SHA-256 of the content that was found
-//! when the job ran. If requests were deleted or delivered late since then, the body ends early, and the job has the state
-//! `failed`: start it again. A link to a file works without a key for ten minutes, and ends with the key that created it; see
-//! [`Access::credentials`].
+//! There are at most 1,000 export jobs. A new one replaces the oldest one of the grant with the most jobs. At most 8 are in
+//! progress at a time.
 //!
-//! `GET /export` has no limit of rows. Its file is complete if the trailers of an [`ExportBody`](super::ExportBody)
-//! arrive, or the last line with `summary=true`. A file of `GET /focus` has at most 366 days. With `archive=true`, the file
+//! A job has the requests that had ended a minute before it was started, the oldest first. Its file is read from the store
+//! while it is downloaded, so it lacks requests that were deleted since then, and has those that were delivered later than a
+//! minute. A link to a file works without a key for ten minutes, and ends with the key that created it; see
+//! [`Access::recheck`]. A file has at most 16 links: a new one replaces the oldest.
+//!
+//! `GET /export` has no limit of rows. This file and that of a job are complete if the trailers of an
+//! [`ExportBody`](super::ExportBody) arrive, or the last line with `summary=true`. A file of `GET /focus` has at most 366 days. With `archive=true`, the file
 //! and its manifest are made from one read of the requests. `manifest=true` reads them again: its `sha256` is that of the file
 //! unless requests arrived in between. If the body of a file ends early, `manifest=true` returns the reason.
 

@@ -1,6 +1,6 @@
 use std::{fmt, time::SystemTime};
 
-use http::{HeaderMap, HeaderName, Request, header, request::Parts};
+use http::{HeaderMap, HeaderName, header, request::Parts};
 
 use crate::{
     analytics::{Filter, Grant},
@@ -88,11 +88,11 @@ impl RegistryAccess {
     ///
     /// # Errors
     /// As [`Access::grant`], for the state that the key is in now.
-    pub(crate) fn grant_of(&self, holder: &KeyHolder) -> Result<Grant, Denied> {
+    pub(crate) fn grant_of_holder(&self, holder: &KeyHolder) -> Result<Grant, Denied> {
         match holder {
             KeyHolder::Admin if self.admin.is_some() => Ok(Grant::everything()),
             KeyHolder::Admin => Err(Denied::Unauthenticated),
-            KeyHolder::Key(name) => grant(&self.registry.principal_named(name, SystemTime::now())),
+            KeyHolder::Key(name) => grant_of(&self.registry.principal_named(name, SystemTime::now())),
         }
     }
 }
@@ -108,7 +108,7 @@ pub(crate) enum KeyHolder {
 }
 
 /// Returns what the holder of a key of the registry may see.
-fn grant(principal: &Principal) -> Result<Grant, Denied> {
+fn grant_of(principal: &Principal) -> Result<Grant, Denied> {
     if principal.status() != PrincipalStatus::Known {
         return Err(Denied::Unauthenticated);
     }
@@ -127,7 +127,7 @@ impl Access for RegistryAccess {
         if self.is_admin(&head.headers) {
             return Ok(Grant::everything());
         }
-        grant(&self.registry.principal(head))
+        grant_of(&self.registry.principal(head))
     }
 
     fn identify(&self, head: &Parts) -> Identity {
@@ -138,16 +138,16 @@ impl Access for RegistryAccess {
         identity
     }
 
-    fn credentials(&self, head: &Parts) -> Option<Parts> {
-        let (mut kept, ()) = Request::new(()).into_parts();
-        let principal = self.registry.principal(head);
-        let own = principal.key_header().map(|(name, _)| name.clone());
-        for name in [API_KEY, header::AUTHORIZATION].into_iter().chain(own) {
-            if !kept.headers.contains_key(&name) {
-                kept.headers.extend(head.headers.get_all(&name).iter().map(|value| (name.clone(), value.clone())));
-            }
+    /// Keeps the digest of the key. The organization-wide key is valid as long as its links are.
+    fn recheck(&self, head: &Parts) -> Option<Box<dyn Fn() -> Result<Grant, Denied> + Send + Sync>> {
+        if self.is_admin(&head.headers) {
+            return None;
         }
-        Some(kept)
+        let (registry, digest) = (self.registry.clone(), self.registry.key_digest(head));
+        Some(Box::new(move || {
+            let digest = digest.as_ref().ok_or(Denied::Unauthenticated)?;
+            grant_of(&registry.principal_of(digest, SystemTime::now()))
+        }))
     }
 
     fn registry(&self) -> Option<&Registry> {

@@ -40,7 +40,7 @@ use super::{
 
 /// The longest time of a request, in milliseconds: a week.
 const MAX_MILLIS: f64 = 7.0 * 24.0 * 3_600_000.0;
-/// How far the clock of another system may be ahead.
+/// The largest difference by which the clock of another system may be ahead.
 const MAX_AHEAD: Duration = Duration::from_secs(300);
 const METADATA: HeaderName = HeaderName::from_static("x-portkey-metadata");
 

@@ -53,7 +53,7 @@ const FOCUS_COLUMNS: &[&str] = &[
     "price_source",
 ];
 
-/// What no export contains.
+/// The fields and tags that no export contains.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Restrictions {
     /// The names as they were configured.

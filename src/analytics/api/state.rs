@@ -4,7 +4,7 @@ use crate::analytics::Analytics;
 #[cfg(feature = "llm")]
 use crate::usage::UsageTap;
 
-use super::{Access, exports::Exports, links::Links, restrictions::Restrictions};
+use super::{Access, exports::Exports, restrictions::Restrictions};
 
 /// What all endpoints share.
 #[derive(Clone)]
@@ -18,12 +18,11 @@ pub(crate) struct ApiState {
 pub(crate) struct Shared {
     /// The external address of the API, without a slash at its end.
     pub(crate) public_url: Option<String>,
-    /// What no export contains.
+    /// The fields and tags that no export contains.
     pub(super) restrictions: Restrictions,
     /// The time zone of requests that do not name one.
     pub(crate) zone: String,
     pub(crate) exports: Exports,
-    pub(crate) links: Links,
     /// Reads and prices the responses of `POST /logs`.
     #[cfg(feature = "llm")]
     pub(crate) usage: UsageTap,

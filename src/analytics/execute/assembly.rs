@@ -24,6 +24,7 @@ use super::{
 /// Turns a query into the sums that it needs, and these sums into the answer.
 pub(crate) struct Assembly<'q> {
     query: &'q Query,
+    grant: &'q Grant,
     group_by: Vec<Dimension>,
     filters: Vec<Filter>,
     /// The dimensions that measures need in addition to the groups.
@@ -55,12 +56,20 @@ pub(crate) struct Page {
     next: Option<String>,
 }
 
+impl Sums {
+    /// Combines the sums of collects: those of the groups, then those by each further dimension.
+    pub(crate) fn new(collected: Vec<Collected>) -> Self {
+        let mut collected = collected.into_iter();
+        Self { sums: collected.next().unwrap_or_default(), extras: collected.collect() }
+    }
+}
+
 impl<'q> Assembly<'q> {
     /// Checks a query.
     ///
     /// # Errors
     /// Returns [`QueryError::Invalid`] if a part of the query is invalid.
-    pub(crate) fn new(query: &'q Query, grant: &Grant) -> Result<Self, QueryError> {
+    pub(crate) fn new(query: &'q Query, grant: &'q Grant) -> Result<Self, QueryError> {
         if query.group_by.len() > Query::MAX_GROUP_BY {
             let (max, found) = (Query::MAX_GROUP_BY, query.group_by.len());
             return Err(QueryError::invalid(format!("a query has at most {max} dimensions, found {found}")));
@@ -84,6 +93,7 @@ impl<'q> Assembly<'q> {
         extras.dedup();
         Ok(Self {
             query,
+            grant,
             group_by: query.group_by.iter().map(Dimension::stored).collect(),
             filters: query.filters.iter().chain(grant.filters()).map(Filter::stored).collect(),
             extras: extras.iter().map(Dimension::stored).collect(),
@@ -207,6 +217,7 @@ impl<'q> Assembly<'q> {
         let everything = GroupKey::new();
         let cell = self.cell(total, &extras, &everything, None);
         let unpriced = value(&Measure::UnpricedShare, &cell.totals, &FeedbackTotals::default());
+        basis.data_up_to = basis.data_up_to.map(|time| self.grant.seen_up_to(time));
         basis.unpriced_share = unpriced.map(Amount::as_f64);
         let starts = cuts.split_last().map_or(&[][..], |(_, starts)| starts);
         let time = |micros: &u64| Timestamp::from_microsecond(i64::try_from(*micros).unwrap_or(i64::MAX)).ok();

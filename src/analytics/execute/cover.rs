@@ -56,6 +56,24 @@ impl Cover {
         }
     }
 
+    /// Returns `true` if only rows can distinguish a time.
+    pub(super) fn has_edge_at(&self, micros: u64) -> bool {
+        let after = self.edges.partition_point(|(from, _)| *from <= micros);
+        self.edges.get(..after).and_then(<[_]>::last).is_some_and(|(_, to)| micros < *to)
+    }
+
+    /// Returns the times that are at the edges of any of the covers, without overlaps.
+    pub(super) fn all_edges(covers: &[&Self]) -> Vec<(u64, u64)> {
+        let mut edges: Vec<(u64, u64)> = covers.iter().flat_map(|cover| cover.edges.iter().copied()).collect();
+        edges.sort_unstable();
+        edges.dedup_by(|(from, to), (_, end)| {
+            let is_joined = *from <= *end;
+            *end = if is_joined { (*end).max(*to) } else { *end };
+            is_joined
+        });
+        edges
+    }
+
     /// Returns the length of all edges, in microseconds.
     pub(super) fn edge_micros(&self) -> u64 {
         self.edges.iter().map(|(from, to)| to - from).sum()

@@ -48,6 +48,12 @@ impl FeedbackMap {
         !self.is_cut
     }
 
+    /// Returns a sentence for the [basis](crate::analytics::Basis) of an answer if there is earlier feedback.
+    pub(crate) fn note(&self) -> Option<String> {
+        let note = "feedback is that of the latest entries: there are more than a query reads";
+        self.is_cut.then(|| note.to_owned())
+    }
+
     /// Returns the trace ids of the feedback.
     pub(crate) fn traces(&self) -> Vec<String> {
         self.waiting.keys().cloned().collect()

@@ -50,6 +50,16 @@ struct Run<'a, S> {
     feedback: FeedbackMap,
 }
 
+/// Sums to collect, and what is read for them.
+struct Part<'p> {
+    collect: Collect,
+    subject: &'p Subject,
+    /// The starts of the parts of the range, and its end.
+    cuts: &'p [u64],
+    cover: Cover,
+    columns: Vec<SumColumn>,
+}
+
 /// Answers a query.
 pub(crate) async fn run(
     session: &mut impl RollupSession,
@@ -73,12 +83,11 @@ pub(crate) async fn run(
         None => run.read_rows(plan).await?,
     };
     let rows_read = run.rows_read;
-    let has_all_feedback = run.feedback.is_complete();
+    let feedback_note = run.feedback.note();
     session.commit().await?;
     let mut notes = plan.notes;
-    if !has_all_feedback {
-        notes.push("feedback is that of the latest entries: there are more than a query reads".to_owned());
-    }
+    let is_exact = !plan.is_cut && feedback_note.is_none();
+    notes.extend(feedback_note);
     let time =
         |micros: u64| Timestamp::from_microsecond(i64::try_from(micros).unwrap_or(i64::MAX)).unwrap_or(Timestamp::MAX);
     let basis = Basis {
@@ -86,7 +95,7 @@ pub(crate) async fn run(
         from: time(plan.cuts.first().copied().unwrap_or(0)),
         to: time(plan.cuts.last().copied().unwrap_or(0)),
         grain: plan.grain,
-        is_exact: !plan.is_cut && has_all_feedback,
+        is_exact,
         unpriced_share: None,
         rows_read,
         notes,
@@ -208,71 +217,95 @@ impl<S: RollupSession> Run<'_, S> {
         let assembly = self.assembly;
         let subjects = plan.subjects.clone().unwrap_or_default();
         let totals = assembly.total_collects();
-        let (of_totals, of_groups) = subjects.split_at(totals.len().min(subjects.len()));
-        let Some(total) = self.collect(&totals, of_totals, &plan.cuts, None).await? else { return Ok(None) };
+        let total_count = totals.len();
+        let (of_totals, of_groups) = subjects.split_at(total_count.min(subjects.len()));
+        let (cuts, ends) = (self.bounds.clamp(&plan.cuts), self.bounds.clamp(&ends(&plan.cuts)));
+        let mut parts = self.parts(totals, of_totals, &cuts, None);
+        // All groups are ranked by few columns of few large blocks. The rest is read for the groups that are returned.
+        if assembly.has_groups() {
+            let columns = assembly.ranking_columns();
+            parts.extend(self.parts(assembly.ranking_collects(), of_groups, &ends, Some(&columns)));
+        }
+        let Some(mut found) = self.collect(&parts).await? else { return Ok(None) };
+        let all = Sums::new(found.split_off(total_count));
+        let total = Sums::new(found);
         if !assembly.has_groups() {
             return Ok(Some((total, Page::default())));
         }
-        // All groups are ranked by few columns of few large blocks. The rest is read for the groups that are returned.
-        let ends = ends(&plan.cuts);
-        let (collects, columns) = (assembly.ranking_collects(), assembly.ranking_columns());
-        let Some(all) = self.collect(&collects, of_groups, &ends, Some(&columns)).await? else { return Ok(None) };
         let ranking = assembly.rank(&all)?;
         let mut groups = Sums::default();
         if !ranking.page.is_empty() {
             let only: BTreeSet<GroupKey> = ranking.page.iter().cloned().collect();
-            let collects = assembly.group_collects(Some(&only));
-            let cuts = if assembly.has_series() { &plan.cuts } else { &ends };
-            let Some(sums) = self.collect(&collects, of_groups, cuts, None).await? else { return Ok(None) };
-            groups = sums;
+            let parts = self.parts(assembly.group_collects(Some(&only)), of_groups, &cuts, None);
+            let Some(found) = self.collect(&parts).await? else { return Ok(None) };
+            groups = Sums::new(found);
         }
         Ok(Some((total, assembly.page(ranking, &groups))))
     }
 
-    /// Reads sums. `columns` limits them.
-    async fn collect(
-        &mut self,
-        collects: &[Collect],
-        subjects: &[Subject],
-        cuts: &[u64],
+    /// Combines collects with the subjects whose sums they read. `columns` limits these.
+    fn parts<'p>(
+        &self,
+        collects: Vec<Collect>,
+        subjects: &'p [Subject],
+        cuts: &'p [u64],
         columns: Option<&[SumColumn]>,
-    ) -> Result<Option<Sums>, QueryError> {
+    ) -> Vec<Part<'p>> {
         let needs_histograms = self.assembly.needs_histograms();
         let is_needed = |column: &SumColumn| match columns {
             Some(columns) => columns.contains(column),
             None => needs_histograms || !column.is_histogram(),
         };
-        let mut found = Vec::new();
-        for (collect, subject) in collects.iter().zip(subjects) {
-            let columns = subject.columns().filter(is_needed).collect();
-            match self.collect_sums(collect, subject, cuts, columns).await? {
-                Some(sums) => found.push(sums),
-                None => return Ok(None),
-            }
-        }
-        let mut found = found.into_iter();
-        Ok(Some(Sums { sums: found.next().unwrap_or_default(), extras: found.collect() }))
+        let part = |(collect, subject): (Collect, &'p Subject)| Part {
+            collect,
+            subject,
+            cuts,
+            cover: Cover::of(subject, cuts),
+            columns: subject.columns().filter(is_needed).collect(),
+        };
+        collects.into_iter().zip(subjects).map(part).collect()
     }
 
-    async fn collect_sums(
-        &mut self,
-        collect: &Collect,
-        subject: &Subject,
-        cuts: &[u64],
-        columns: Vec<SumColumn>,
-    ) -> Result<Option<Collected>, QueryError> {
-        let cuts = self.bounds.clamp(cuts);
-        let cover = Cover::of(subject, &cuts);
+    /// Reads sums, and each row at the edges once.
+    async fn collect(&mut self, parts: &[Part<'_>]) -> Result<Option<Vec<Collected>>, QueryError> {
+        let mut found = Vec::new();
+        for part in parts {
+            found.push(self.collect_sums(part).await?);
+        }
+        let collects: Vec<&Collect> = parts.iter().map(|part| &part.collect).collect();
+        let covers: Vec<&Cover> = parts.iter().map(|part| &part.cover).collect();
+        for range in Cover::all_edges(&covers) {
+            let add = |row: &EventRow| {
+                let (time, totals) = (micros_since_1970(row.requested_at), Totals::of(row));
+                for (part, into) in parts.iter().zip(&mut found).filter(|(part, _)| part.cover.has_edge_at(time)) {
+                    let has_histograms = part.subject.has_histograms();
+                    let totals = if has_histograms { totals.clone() } else { totals.clone().without_histograms() };
+                    part.collect.add_row(row, &totals, part.cuts, into)?;
+                }
+                Ok(())
+            };
+            if self.collect_rows(range, &collects, add).await?.is_some() {
+                return Ok(None);
+            }
+        }
+        for (part, into) in parts.iter().zip(&mut found) {
+            part.collect.add_feedback(&self.feedback, part.cuts, into);
+        }
+        Ok(Some(found))
+    }
+
+    async fn collect_sums(&mut self, part: &Part<'_>) -> Result<Collected, QueryError> {
+        let (collect, subject) = (&part.collect, part.subject);
         let workspace = Dimension::from(Field::Workspace);
         let uses_workspace = collect.dimensions.contains(&workspace)
             || collect.filters.iter().any(|filter| filter.dimension() == Some(&workspace));
         let read = SumRead {
             subject: subject.id,
-            spans: cover.spans,
+            spans: part.cover.spans.clone(),
             only_first: only(collect, subject.first.as_ref()),
             only_workspaces: only(collect, Some(&workspace)),
             by_workspace: uses_workspace,
-            columns,
+            columns: part.columns.clone(),
         };
         let filters: Vec<Filter> = collect.filters.iter().map(Filter::limited).collect();
         let mut collected = Collected::default();
@@ -296,31 +329,19 @@ impl<S: RollupSession> Run<'_, S> {
                 collected.add(key, sums.part, &sums.totals)?;
             }
         }
-        let keeps_histograms = subject.has_histograms();
-        for edge in cover.edges {
-            let cut = self.collect_rows(
-                edge,
-                &cuts,
-                std::slice::from_ref(collect),
-                std::slice::from_mut(&mut collected),
-                |row| {
-                    let totals = Totals::of(row);
-                    if keeps_histograms { totals } else { totals.without_histograms() }
-                },
-            );
-            if cut.await?.is_some() {
-                return Ok(None);
-            }
-        }
-        collect.add_feedback(&self.feedback, &cuts, &mut collected);
-        Ok(Some(collected))
+        Ok(collected)
     }
 
     async fn read_rows(&mut self, mut plan: Plan) -> Result<(Sums, Page, Plan), QueryError> {
         let collects = self.all_collects();
         let mut collected = vec![Collected::default(); collects.len()];
         let range = (plan.cuts.first().copied().unwrap_or(0), plan.cuts.last().copied().unwrap_or(0));
-        let cut = self.collect_rows(range, &plan.cuts, &collects, &mut collected, Totals::of).await?;
+        let add = |row: &EventRow| {
+            let totals = Totals::of(row);
+            let mut pairs = collects.iter().zip(&mut collected);
+            pairs.try_for_each(|(collect, into)| collect.add_row(row, &totals, &plan.cuts, into))
+        };
+        let cut = self.collect_rows(range, &collects.iter().collect::<Vec<_>>(), add).await?;
         if let Some(cut) = cut {
             // What was read before the limit was reached, from the end of the range.
             plan.is_cut = true;
@@ -336,29 +357,22 @@ impl<S: RollupSession> Run<'_, S> {
         for (collect, into) in collects.iter().zip(&mut collected) {
             collect.add_feedback(&self.feedback, &plan.cuts, into);
         }
-        let mut collected = collected.into_iter();
-        let mut sums = |count: usize| Sums {
-            sums: collected.next().unwrap_or_default(),
-            extras: collected.by_ref().take(count - 1).collect(),
-        };
-        let total = sums(self.assembly.total_collects().len());
+        let groups = Sums::new(collected.split_off(self.assembly.total_collects().len()));
+        let total = Sums::new(collected);
         let mut page = Page::default();
         if self.assembly.has_groups() {
-            let groups = sums(self.assembly.group_collects(None).len());
             page = self.assembly.page(self.assembly.rank(&groups)?, &groups);
         }
         Ok((total, page, plan))
     }
 
-    /// Adds the rows of a range, the latest first. Returns the time before which rows were not read, because a limit was
-    /// reached.
+    /// Adds the rows of a range that collects need, the latest first. Returns the time before which rows were not read, because
+    /// a limit was reached.
     async fn collect_rows(
         &mut self,
         range: (u64, u64),
-        cuts: &[u64],
-        collects: &[Collect],
-        into: &mut [Collected],
-        totals: impl Fn(&EventRow) -> Totals + Send + Sync,
+        collects: &[&Collect],
+        mut add: impl FnMut(&EventRow) -> Result<(), QueryError> + Send,
     ) -> Result<Option<u64>, QueryError> {
         let dimensions = collects.iter().flat_map(|collect| &collect.dimensions);
         let read = RowRead::sums(range, self.assembly.filters(), dimensions);
@@ -366,18 +380,13 @@ impl<S: RollupSession> Run<'_, S> {
         let mut failure = None;
         let mut count = 0;
         let mut cut = None;
-        let mut add = |row: &EventRow| {
-            let totals = totals(row);
-            let pairs = collects.iter().zip(into.iter_mut());
-            pairs.map(|(collect, into)| collect.add_row(row, &totals, cuts, into)).find_map(Result::err)
-        };
         // Rows of the same microsecond are added together, so that a limit never separates them.
         let mut waiting: Vec<EventRow> = Vec::new();
         self.session
             .rows(&read, &mut |row| {
                 count += 1;
                 if waiting.first().is_some_and(|first| first.requested_at != row.requested_at) {
-                    failure = waiting.drain(..).find_map(|row| add(&row));
+                    failure = waiting.drain(..).find_map(|row| add(&row).err());
                     let is_over = count > limits.rows || count % 1_024 == 0 && started.elapsed() > limits.time;
                     if failure.is_none() && is_over {
                         cut = Some(micros_since_1970(row.requested_at) + 1);
@@ -392,7 +401,7 @@ impl<S: RollupSession> Run<'_, S> {
             .await?;
         self.rows_read += count;
         let rest = if cut.is_none() && failure.is_none() { waiting } else { Vec::new() };
-        let failure = failure.or_else(|| rest.into_iter().find_map(|row| add(&row)));
+        let failure = failure.or_else(|| rest.into_iter().find_map(|row| add(&row).err()));
         failure.map_or(Ok(cut), Err)
     }
 }

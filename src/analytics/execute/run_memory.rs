@@ -35,8 +35,7 @@ pub(crate) fn run_memory(
         for (collect, into) in collects.iter().zip(&mut collected) {
             collect.add_feedback(&feedback, &cuts, into);
         }
-        let mut collected = collected.into_iter();
-        Ok(Sums { sums: collected.next().unwrap_or_default(), extras: collected.collect() })
+        Ok(Sums::new(collected))
     };
     let total = collect(&assembly.total_collects())?;
     let mut page = Page::default();

@@ -14,9 +14,9 @@ use crate::{analytics::QueryError, sync::lock};
 use super::{ExportSummary, content::Content, progress::Progress};
 
 /// The number of rows of a file.
-pub(crate) const COUNT: HeaderName = HeaderName::from_static("x-export-count");
+const COUNT: HeaderName = HeaderName::from_static("x-export-count");
 /// The digest of the uncompressed content of a file.
-pub(crate) const DIGEST: HeaderName = HeaderName::from_static("x-export-digest");
+const DIGEST: HeaderName = HeaderName::from_static("x-export-digest");
 const NEXT: HeaderName = HeaderName::from_static("x-export-next");
 
 /// The content of an export as the body of an HTTP response.
@@ -68,7 +68,8 @@ impl Body for ExportBody {
     }
 }
 
-fn trailers(summary: &ExportSummary) -> HeaderMap {
+/// Returns the trailers of a file.
+pub(crate) fn trailers(summary: &ExportSummary) -> HeaderMap {
     let mut trailers = HeaderMap::new();
     trailers.insert(COUNT, summary.rows.into());
     if let Ok(digest) = HeaderValue::try_from(format!("sha256={}", summary.sha256)) {

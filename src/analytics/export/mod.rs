@@ -41,6 +41,6 @@ pub use self::{
 pub(crate) use self::{
     csv_text::{csv_text, csv_writer},
     denied_fields::DeniedFields,
-    export_body::{COUNT, DIGEST},
+    export_body::trailers,
     output::{Output, hex},
 };

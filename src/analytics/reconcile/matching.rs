@@ -1,6 +1,6 @@
 use std::{
     cmp::Reverse,
-    collections::{BTreeMap, BTreeSet, HashSet},
+    collections::{BTreeMap, HashSet},
 };
 
 use jiff::civil::Date;
@@ -10,15 +10,16 @@ use crate::usage::{Money, SignedMoney, Unit};
 use super::{
     BilledLine, DifferenceReason, LineKey, MatchedLine, OurLine, Reconciliation,
     explain::{difference, explain},
+    report_tiers::ReportTiers,
 };
 
 /// Compares our lines with the lines of the provider's report.
 ///
 /// A line of the bill covers our lines of the same day, provider, model, kind of usage, and service tier. A line without a
 /// model, a kind, or a tier covers those that no more precise line covers. If we do not know the kinds of a model's cost, its
-/// lines are compared as a whole.
+/// lines are compared as a whole. If we do not know the tiers of a model's usage, its lines are compared over all tiers.
 ///
-/// If only one of a cost report and a usage report is grouped by service tier, they are compared over all tiers. So group
+/// If a cost report and a usage report are not grouped by the same service tiers, they are compared over all tiers. So group
 /// both by it.
 ///
 /// Pass our lines only for the days and providers that the report is about.
@@ -78,19 +79,17 @@ fn is_missing_tier(key: &LineKey) -> bool {
 ///
 /// A cost report and a usage report may be grouped differently.
 fn with_common_tiers(mut billed: Vec<BilledLine>) -> Vec<BilledLine> {
-    let mut tiers: BTreeMap<LineKey, BTreeSet<Option<String>>> = BTreeMap::new();
+    let mut tiers: BTreeMap<LineKey, ReportTiers> = BTreeMap::new();
     for line in &billed {
-        tiers.entry(line.key.of_all_tiers()).or_default().insert(line.key.service_tier.clone());
+        let tiers = tiers.entry(line.key.of_all_tiers()).or_default();
+        let tier = &line.key.service_tier;
+        tiers.costs.extend(line.amount.is_some().then(|| tier.clone()));
+        tiers.usage.extend(line.quantity.is_some().then(|| tier.clone()));
     }
     for line in &mut billed {
-        let known = tiers.get(&line.key.of_all_tiers()).into_iter().flatten();
-        let known: Vec<_> = known.collect();
-        line.key.service_tier = match known.as_slice() {
-            // Only one tier was used.
-            [None, one] => (*one).clone(),
-            [None, ..] => None,
-            _ => line.key.service_tier.take(),
-        };
+        if let Some(tiers) = tiers.get(&line.key.of_all_tiers()) {
+            line.key.service_tier = tiers.common(line.key.service_tier.take());
+        }
     }
     billed
 }
@@ -114,10 +113,14 @@ fn by_day(lines: impl IntoIterator<Item = OurLine>) -> BTreeMap<Place, Vec<OurLi
 fn added_up(billed: impl IntoIterator<Item = BilledLine>, ours: &BTreeMap<Place, Vec<OurLine>>) -> Vec<BilledLine> {
     let mut sums: BTreeMap<LineKey, BilledLine> = BTreeMap::new();
     for mut line in billed {
+        let ours = ours.get(&place(&line.key)).map(Vec::as_slice).unwrap_or_default();
+        if ours.iter().any(|our| is_part_of_unknown_tier(&line.key, &our.key)) {
+            line.key.service_tier = None;
+        }
         let whole = LineKey { unit: None, ..line.key.clone() };
         let is_whole = |our: &OurLine| our.key.unit.is_none() && whole.covers(&our.key);
         let is_split = line.key.unit.is_some_and(is_token) && line.key.model.is_some();
-        if is_split && ours.get(&place(&line.key)).is_some_and(|lines| lines.iter().any(is_whole)) {
+        if is_split && ours.iter().any(is_whole) {
             // Quantities of different kinds cannot be added.
             (line.key.unit, line.quantity) = (None, None);
         }
@@ -129,6 +132,12 @@ fn added_up(billed: impl IntoIterator<Item = BilledLine>, ours: &BTreeMap<Place,
     let mut lines: Vec<_> = sums.into_values().collect();
     lines.sort_by_key(|line| Reverse(line.key.precision()));
     lines
+}
+
+/// Returns `true` if our line may contain usage of the billed line, and its tier is unknown.
+fn is_part_of_unknown_tier(billed: &LineKey, our: &LineKey) -> bool {
+    let unit = billed.unit.filter(|_| our.unit.is_some());
+    our.service_tier.is_none() && LineKey { unit, ..billed.of_all_tiers() }.covers(our)
 }
 
 fn is_token(unit: Unit) -> bool {

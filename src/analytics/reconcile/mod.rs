@@ -46,6 +46,7 @@ mod our_lines;
 mod reconciliation;
 mod report_error;
 mod report_json;
+mod report_tiers;
 mod tier;
 
 pub use self::{

@@ -6,6 +6,7 @@ use crate::usage::{SignedMoney, Unit};
 use super::{
     BilledLine, LineKey, ReportError,
     report_json::{amount, for_each_result, require_usd, text, utc_day},
+    tier::STANDARD,
 };
 
 const PROVIDER: &str = "openai";
@@ -17,6 +18,8 @@ const PROVIDER: &str = "openai";
 /// [`/v1/organization/usage/completions`](https://platform.openai.com/docs/api-reference/usage/completions), with a
 /// `bucket_width` of `1d`, grouped by `model`. To compare quantities too, pass the lines of both to
 /// [`reconcile`](super::reconcile). Lines of several projects are added up. To compare one project, restrict the reports to it.
+///
+/// If a line item of the page names a service tier, the items of models without one are of the tier `standard`.
 ///
 /// # Errors
 /// Returns an error if the text is not such a page, or has amounts in another currency.
@@ -32,6 +35,11 @@ pub fn openai_report(page: &str) -> Result<Vec<BilledLine>, ReportError> {
         }
         Ok(())
     })?;
+    if lines.iter().any(|line| line.amount.is_some() && line.key.service_tier.is_some()) {
+        for line in lines.iter_mut().filter(|line| line.description.as_deref().is_some_and(is_of_model)) {
+            line.key.service_tier.get_or_insert_with(|| STANDARD.to_owned());
+        }
+    }
     Ok(lines)
 }
 
@@ -46,6 +54,11 @@ fn cost(key: LineKey, result: &Value) -> Result<BilledLine, ReportError> {
         Some(name) => line.description(name),
         None => line,
     })
+}
+
+/// Returns `true` if a line item names a model and a kind of tokens.
+fn is_of_model(line_item: &str) -> bool {
+    line_item.contains(", ")
 }
 
 /// Returns the key of a line item, such as `gpt-4o-2024-08-06, cached input` or `web search tool calls`.

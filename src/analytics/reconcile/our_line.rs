@@ -8,7 +8,8 @@ use super::LineKey;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct OurLine {
-    /// The subject of the line. Without a kind of usage, the cost of its requests is not split by kind.
+    /// The subject of the line. Without a kind of usage, the cost of its requests is not split by kind. Without a service
+    /// tier, the tiers of their calls differ or are unknown.
     pub key: LineKey,
     /// The number of requests that contributed to the line.
     pub requests: u64,

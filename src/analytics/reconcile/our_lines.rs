@@ -6,7 +6,7 @@ use crate::{
     analytics::{Analytics, Grant, QueryError, RowQuery, row_pages::RowPages, row_usage::disjoint_counts},
     registry::Permission,
     row::EventRow,
-    usage::{Money, Unit},
+    usage::{CostOrigin, Money, Unit},
 };
 
 use super::{
@@ -20,7 +20,8 @@ const MAX_LINES: usize = 100_000;
 /// Sums the stored LLM calls of a query by UTC day, provider, model, kind of usage, and service tier.
 ///
 /// Takes the range and the conditions of the query. Reads the requests page by page. A cost that is not split by kind is in
-/// a line without a kind. Calls without a provider are in lines of the provider `unknown`.
+/// a line without a kind. Several calls of a request whose service tiers differ, or are unknown, are in a line without a
+/// tier. Calls without a provider are in lines of the provider `unknown`.
 ///
 /// # Errors
 /// Returns [`QueryError::TooLarge`] if there are more than 100,000 lines, and otherwise as [`Analytics::run`] does.
@@ -47,8 +48,7 @@ fn add(lines: &mut BTreeMap<LineKey, OurLine>, row: &EventRow) -> Result<(), Que
         provider: row.provider.clone().unwrap_or_else(|| "unknown".to_owned()),
         model: row.model.clone(),
         unit: None,
-        // A tier that was only requested may not be the one that served the call.
-        service_tier: Some(row.response_tier.as_deref().map_or(STANDARD, billed_tier).to_owned()),
+        service_tier: service_tier(row).map(str::to_owned),
     };
     let mut line = |unit: Option<Unit>, add: &dyn Fn(&mut OurLine)| {
         let key = LineKey { unit, ..key.clone() };
@@ -69,6 +69,15 @@ fn add(lines: &mut BTreeMap<LineKey, OurLine>, row: &EventRow) -> Result<(), Que
         }
     }
     Ok(())
+}
+
+/// Returns the tier under which the provider bills the calls of a request. `None` if they may have several.
+///
+/// A tier that was only requested may not be the one that served the call.
+fn service_tier(row: &EventRow) -> Option<&str> {
+    let is_sum = row.cost_origin.as_deref() == Some(CostOrigin::SeveralCalls.as_str());
+    let has_several_calls = is_sum || row.llm_calls.is_some_and(|calls| calls > 1);
+    row.response_tier.as_deref().map(billed_tier).or((!has_several_calls).then_some(STANDARD))
 }
 
 /// Returns the kind under which providers bill a unit.

@@ -5,7 +5,7 @@ pub(super) const STANDARD: &str = "standard";
 
 /// Returns the tier under which a provider bills calls, by its name in a response or in a report.
 ///
-/// Anthropic's fast mode is a surcharge on a tier, and not a tier of its own.
+/// Anthropic's fast mode is a surcharge, and not a separate tier.
 pub(super) fn billed_tier(name: &str) -> &str {
     match name {
         "default" | "auto" | "fast" | "on_demand" => STANDARD,

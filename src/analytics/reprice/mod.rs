@@ -1,4 +1,4 @@
-//! What-if: what stored requests would have cost by other prices, at another time, or with another model.
+//! The costs of stored requests by other prices, at another time, or with another model.
 
 mod not_repriced;
 mod reprice_options;

@@ -9,8 +9,8 @@ pub enum NotRepriced {
     UsageUnknown,
     /// The model is unknown.
     ModelUnknown,
-    /// The request has only the sum of calls, or of model runs within a call, that were priced one by one. Calls that were
-    /// rolled up to the request have their own events.
+    /// The request has only the sum of calls, or of model runs within a call, that were priced one by one. Or it made a
+    /// single call, and was itself a request for another model. Calls that are rolled up can have their own events.
     SeveralCalls,
     /// Code recorded a part of the cost, or all of it.
     RecordedCost,

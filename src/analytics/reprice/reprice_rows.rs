@@ -7,7 +7,7 @@ use crate::{
     usage::{BillableCall, CostOrigin, LlmCall, Money, PriceBook},
 };
 
-use super::{NotRepriced, RepriceOptions, Repriced, RepricedGroup, RepricedSums};
+use super::{NotRepriced, RepriceOptions, Repriced, RepricedGroup, RepricedSums, repriced_sums::NewCost};
 
 /// The largest number of groups that are held in memory.
 const MAX_GROUPS: usize = 100_000;
@@ -18,7 +18,8 @@ const MAX_GROUPS: usize = 100_000;
 /// page, so memory is bounded by the number of groups.
 ///
 /// A request is priced as it was when it was recorded, so the same prices return exactly the same costs. Requests without an
-/// exact new cost are counted by [reason](NotRepriced). Responses from a gateway's cache, and calls that the provider does not
+/// exact new cost are counted by [reason](NotRepriced). The cost of a single call that a request made is
+/// [approximate](RepricedSums::approximate), and counted as such. Responses from a gateway's cache, and calls that the provider does not
 /// bill, cost nothing by any prices.
 ///
 /// ```
@@ -59,12 +60,12 @@ pub async fn reprice(
         for row in rows.iter().filter(|row| row.usage_status.is_some()) {
             let old = row.total_cost_nanos.map(Money::from_nano_usd);
             let new = new_cost(row, prices, options);
-            total.add(old, new);
+            total.add(old, &new);
             if query.group_by.is_empty() {
                 continue;
             }
             let values = query.group_by.iter().map(|dimension| dimension.value(row).map(Into::into)).collect();
-            groups.entry(values).or_default().add(old, new);
+            groups.entry(values).or_default().add(old, &new);
             if groups.len() > MAX_GROUPS {
                 return Err(QueryError::TooLarge(format!(
                     "the answer has more than {MAX_GROUPS} groups: add a filter, or use fewer dimensions"
@@ -80,12 +81,13 @@ pub async fn reprice(
 }
 
 /// Returns the cost of a request by the new prices.
-fn new_cost(row: &EventRow, prices: &dyn PriceBook, options: &RepriceOptions) -> Result<Money, NotRepriced> {
+fn new_cost(row: &EventRow, prices: &dyn PriceBook, options: &RepriceOptions) -> Result<NewCost, NotRepriced> {
+    let free = NewCost { cost: Money::ZERO, is_approximate: false };
     let is_cached = row.price_source.as_deref() == Some("cache") && row.total_cost_nanos == Some(0);
     let has_own_model = options.model.is_none();
     match row.cost_origin.as_deref().and_then(CostOrigin::from_name).unwrap_or_default() {
-        CostOrigin::Waived => return Ok(Money::ZERO),
-        _ if is_cached => return Ok(Money::ZERO),
+        CostOrigin::Waived => return Ok(free),
+        _ if is_cached => return Ok(free),
         CostOrigin::SeveralCalls => return Err(NotRepriced::SeveralCalls),
         CostOrigin::RecordedCost => return Err(NotRepriced::RecordedCost),
         CostOrigin::Reported if has_own_model => return Err(NotRepriced::ReportedCost),
@@ -105,7 +107,7 @@ fn new_cost(row: &EventRow, prices: &dyn PriceBook, options: &RepriceOptions) ->
     if !breakdown.covers_all_usage {
         return Err(NotRepriced::PartialPrice);
     }
-    Ok(cost.total.min(LlmCall::MAX_COST))
+    Ok(NewCost { cost: cost.total.min(LlmCall::MAX_COST), is_approximate: row.llm_calls.is_some() })
 }
 
 /// Returns the call as it was priced when it was recorded, except for the changes of the options.

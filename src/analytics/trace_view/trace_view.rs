@@ -1,10 +1,13 @@
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 use crate::{
-    analytics::{Analytics, Filter, Grant, QueryError, RowQuery, TimeRange, row_pages::RowPages},
+    analytics::{
+        Analytics, Filter, Grant, QueryError, RowQuery, TimeRange,
+        row_pages::{GrantedRows, RowPages, RowSource},
+    },
     registry::Permission,
     row::{Dimension, EventRow},
     time::micros_since_1970,
@@ -113,7 +116,7 @@ impl TraceView {
         grant: &Grant,
     ) -> Result<Self, QueryError> {
         // Trace ids are indexed, so the whole range is one span.
-        Self::load(analytics, Filter::Trace(vec![id.into()]), range, SignedDuration::MAX, grant).await
+        Self::of(analytics, Filter::Trace(vec![id.into()]), range, SignedDuration::MAX, grant).await
     }
 
     /// Reads the requests with a tag, such as `session_id` or `agent_run_id`.
@@ -132,35 +135,52 @@ impl TraceView {
         range: TimeRange,
         grant: &Grant,
     ) -> Result<Self, QueryError> {
-        Self::load(analytics, Filter::is(Dimension::tag(key), value), range, FIRST_SPAN, grant).await
+        Self::of(analytics, Filter::is(Dimension::tag(key), value), range, FIRST_SPAN, grant).await
     }
 
-    /// Reads the requests of a range, the latest first. `span` is the length of the part that is read first.
-    async fn load(
+    async fn of(
         analytics: &Analytics,
         filter: Filter,
         range: TimeRange,
-        mut span: SignedDuration,
+        span: SignedDuration,
         grant: &Grant,
     ) -> Result<Self, QueryError> {
+        let source =
+            GrantedRows { analytics: analytics.clone(), grant: grant.clone(), permission: Permission::LogsView };
+        Self::load(source, filter, range, span, analytics.time_limit()).await
+    }
+
+    /// Reads the requests of a range, the latest first. `span` is the length of the part that is read first.
+    ///
+    /// If reading takes longer than the limit, or than the store allows, the view has what was read until then.
+    async fn load(
+        source: impl RowSource + Clone,
+        filter: Filter,
+        range: TimeRange,
+        mut span: SignedDuration,
+        limit: Duration,
+    ) -> Result<Self, QueryError> {
         let started = Instant::now();
-        let (limit, to) = (analytics.time_limit(), range.to());
+        let to = range.to();
         let (mut rows, mut from) = (Vec::new(), to);
         // A database reads the rows of a span without a pause, so the range is read span by span.
-        while from > range.from() && rows.len() <= Self::MAX_TURNS && (from == to || started.elapsed() <= limit) {
-            let until = from;
-            from = until.checked_sub(span).unwrap_or(Timestamp::MIN).max(range.from());
+        'spans: while from > range.from() {
+            let start = from.checked_sub(span).unwrap_or(Timestamp::MIN).max(range.from());
             span = span.saturating_mul(2);
-            let query = RowQuery::new(range.cut(from, until)).filter(filter.clone());
-            let mut pages =
-                RowPages::new(analytics, &query, grant, Permission::LogsView).newest_first().page_size(PAGE_ROWS);
-            while let Some(page) = pages.next().await? {
-                rows.extend(page);
+            let query = RowQuery::new(range.cut(start, from)).filter(filter.clone());
+            let mut pages = RowPages::of(source.clone(), &query).newest_first().page_size(PAGE_ROWS);
+            loop {
+                match pages.next().await {
+                    Ok(Some(page)) => rows.extend(page),
+                    Ok(None) => break,
+                    Err(QueryError::TimedOut(_)) if from < to => break 'spans,
+                    Err(error) => return Err(error),
+                }
+                from = pages.place().map_or(start, after);
                 if rows.len() > Self::MAX_TURNS || started.elapsed() > limit {
-                    break;
+                    break 'spans;
                 }
             }
-            from = pages.place().map_or(from, after);
         }
         if rows.len() > Self::MAX_TURNS {
             rows.truncate(Self::MAX_TURNS);
@@ -191,4 +211,43 @@ impl TraceView {
 /// missing.
 fn after(place: Timestamp) -> Timestamp {
     place.checked_add(SignedDuration::from_micros(1)).unwrap_or(Timestamp::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::analytics::Page;
+
+    use super::*;
+
+    /// Rows whose first pages are empty, and then take too long.
+    #[derive(Clone)]
+    struct Slow {
+        /// The earliest time that is read fast.
+        fast_from: Timestamp,
+    }
+
+    impl RowSource for Slow {
+        async fn page(&self, query: &RowQuery) -> Result<Page, QueryError> {
+            if query.range.from() < self.fast_from {
+                return Err(QueryError::TimedOut(Duration::from_secs(30)));
+            }
+            Ok(Page { rows: Vec::new(), next: None })
+        }
+    }
+
+    #[tokio::test]
+    async fn a_span_that_takes_too_long_cuts_the_view() {
+        let time = |text: &str| text.parse::<Timestamp>().unwrap();
+        let range = || TimeRange::parse("2026-06-01T00:00:00Z", "2026-07-01T00:00:00Z", "UTC").unwrap();
+        let load = async |fast_from: &str| {
+            let source = Slow { fast_from: time(fast_from) };
+            TraceView::load(source, Filter::Trace(Vec::new()), range(), FIRST_SPAN, Duration::from_secs(60)).await
+        };
+        let cut = load("2026-06-25T00:00:00Z").await.unwrap();
+        assert_eq!((cut.is_cut, cut.from, cut.to), (true, time("2026-06-28T00:00:00Z"), range().to()));
+        let complete = load("2026-06-01T00:00:00Z").await.unwrap();
+        assert_eq!((complete.is_cut, complete.from), (false, range().from()));
+        // Nothing was read.
+        assert!(matches!(load("2026-06-30T00:00:01Z").await, Err(QueryError::TimedOut(_))));
+    }
 }

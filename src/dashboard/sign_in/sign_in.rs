@@ -85,7 +85,7 @@ impl SignIn {
         let request = Request::builder().header(header::AUTHORIZATION, value).header(name, own).body(()).ok()?;
         let holder = self.access.key_holder(&request.into_parts().0)?;
         // A key without permissions for the dashboard is not worth a cookie.
-        self.access.grant_of(&holder).ok()?;
+        self.access.grant_of_holder(&holder).ok()?;
         self.set_cookie(&holder, headers)
     }
 
@@ -116,7 +116,7 @@ fn cookie_header(value: &str, seconds: u64, headers: &HeaderMap) -> Option<Heade
 impl Access for SignIn {
     fn grant(&self, head: &Parts) -> Result<Grant, Denied> {
         match self.holder(&head.headers) {
-            Some(holder) => self.access.grant_of(&holder),
+            Some(holder) => self.access.grant_of_holder(&holder),
             None => self.access.grant(head),
         }
     }

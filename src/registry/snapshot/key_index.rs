@@ -41,12 +41,16 @@ impl KeyIndex {
         if self.secrets.is_empty() || (has_form(text) && !is_api_key(text)) {
             return None;
         }
-        let digest = SecretDigest::of(text);
+        self.find_digest(&SecretDigest::of(text))
+    }
+
+    /// Returns the secret with a digest.
+    pub(crate) fn find_digest(&self, digest: &SecretDigest) -> Option<&SecretEntry> {
         let bucket = digest.bucket();
         let first = *self.buckets.get(&bucket)?;
         let candidates = self.secrets.get(first..)?.iter().take_while(|secret| secret.digest.bucket() == bucket);
         // All candidates are compared, in constant time.
-        candidates.filter(|secret| secret.digest == digest).last()
+        candidates.filter(|secret| secret.digest == *digest).last()
     }
 }
 

@@ -46,6 +46,13 @@ impl PostgresSession {
         Ok(Self { server, session, is_in_transaction: false })
     }
 
+    /// Opens a connection of its own, which closes when the session is dropped.
+    ///
+    /// Work of minutes uses one, so that it takes no connection from queries.
+    pub(super) async fn open_own(server: &Server) -> Result<Self, StoreError> {
+        Self::open(&Sessions::new(server.clone())).await
+    }
+
     fn read<T, E: Into<Failure>>(&self, result: Result<T, E>) -> Result<T, StoreError> {
         result.map_err(|error| match error.into() {
             Failure::Sql(error) if error.code() == Some(&SqlState::QUERY_CANCELED) => {

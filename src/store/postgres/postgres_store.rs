@@ -34,9 +34,10 @@ const DELETE_ROWS: i64 = 5_000;
 
 /// Events in Postgres 14 or newer, written by any number of replicas.
 ///
-/// See the [module](crate::store) for the tables. Each method opens its own connection on the current tokio runtime. The
-/// writer has its own thread, runtime, and connection. `Analytics` uses at most eight connections at a time, which stay open.
-/// Clones use the same server and connections.
+/// See the [module](crate::store) for the tables. Each method of the store opens a connection on the current tokio runtime, and
+/// closes it. The writer has its own thread, runtime, and connection. The queries of `Analytics` share at most eight
+/// connections, which stay open; a query that gets none within the [time for connecting](Self::connect_timeout) fails with
+/// [`StoreError::TimedOut`]. Its maintenance opens a connection of its own. Clones use the same server and connections.
 ///
 /// ```no_run
 /// use tower_tagging::{EventLayer, store::PostgresStore};
@@ -173,8 +174,8 @@ impl PostgresStore {
     /// Activates a key: its tags are in `indexed_metadata`, have an index, and are summed.
     ///
     /// `WHERE indexed_metadata @> '{"Feature": "search"}'` uses the index. Stored events are updated before this returns,
-    /// 2,000 events in a transaction, and no writer waits for it. Then their sums are computed, a day in a transaction, for
-    /// which writers wait. If it is interrupted, call it again.
+    /// 2,000 events in a transaction, and no writer waits for it. Then their sums are computed, at most a day in a transaction,
+    /// for which writers wait. If it is interrupted, call it again.
     ///
     /// # Errors
     /// Returns [`StoreError::KeyTooLong`] if the key has more than 1,024 bytes, [`StoreError::NotMigrated`] if the tables are
@@ -194,7 +195,7 @@ impl PostgresStore {
     async fn set_active(&self, operation: &str, name: &str, is_active: bool) -> Result<(), StoreError> {
         let name = stored_key(name)?;
         keys::set_active(&self.server, &name, is_active).await.map_err(self.error(operation))?;
-        let mut session = PostgresSession::open(&self.sessions).await?;
+        let mut session = PostgresSession::open_own(&self.server).await?;
         let dimension = [Dimension::tag(name)];
         if is_active {
             rollup::activate(&mut session, &dimension).await.map(drop)
@@ -207,6 +208,12 @@ impl PostgresStore {
     #[cfg(feature = "analytics")]
     pub(crate) async fn session(&self) -> Result<PostgresSession, StoreError> {
         PostgresSession::open(&self.sessions).await
+    }
+
+    /// Returns a connection for work that takes long, which queries do not wait for.
+    #[cfg(feature = "analytics")]
+    pub(crate) async fn maintenance_session(&self) -> Result<PostgresSession, StoreError> {
+        PostgresSession::open_own(&self.server).await
     }
 
     /// Stores feedback. It replaces feedback with the same id.

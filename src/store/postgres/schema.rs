@@ -95,7 +95,8 @@ CREATE TABLE tagging_feedback (
     workspace text,
     created_at timestamptz NOT NULL
 );
-CREATE INDEX tagging_feedback_trace_id ON tagging_feedback (trace_id);",
+CREATE INDEX tagging_feedback_trace_id ON tagging_feedback (trace_id);
+CREATE INDEX tagging_feedback_workspace ON tagging_feedback (workspace, id);",
         rollup_sql::create_tables("bigint", "text COLLATE \"C\"", "bigint[]", " WITH (fillfactor = 80)")
     )
 }

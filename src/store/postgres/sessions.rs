@@ -31,13 +31,16 @@ impl Sessions {
         &self.0.manager().0
     }
 
-    /// Returns an idle connection of the current runtime, or opens one. Waits if there are [`MAX_SESSIONS`] in use.
+    /// Returns an idle connection of the current runtime, or opens one. If there are [`MAX_SESSIONS`] in use, it waits, at most
+    /// as long as connecting may take.
     pub(super) async fn get(&self) -> Result<PooledSession, Failure> {
-        self.0.get().await.map_err(|error| match error {
-            PoolError::Backend(failure) => failure,
-            // The pool has neither timeouts nor hooks, and is never closed.
-            _ => Failure::TimedOut(self.server().connect_timeout),
-        })
+        let limit = self.server().connect_timeout;
+        match timeout(limit, self.0.get()).await {
+            Ok(Ok(session)) => Ok(session),
+            Ok(Err(PoolError::Backend(failure))) => Err(failure),
+            // The pool itself has neither timeouts nor hooks, and is never closed.
+            Ok(Err(_)) | Err(_) => Err(Failure::TimedOut(limit)),
+        }
     }
 }
 

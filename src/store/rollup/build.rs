@@ -6,7 +6,7 @@ use crate::{row::Dimension, store::StoreError, time::micros_since_1970};
 
 use super::{
     BUILT, Next, RollupBatch, RollupSession, RowRead, Subject, Tier, Transaction, quarter_of, quarter_start,
-    remove::remove_unused,
+    remove::{has_unused, remove_unused},
 };
 
 /// The largest number of values per day for which sums are kept by hour.
@@ -24,30 +24,30 @@ const STEP_ROWS: usize = 5_000;
 ///
 /// Returns `false` if the dimensions have too many values. Does nothing if sums are kept already.
 pub(crate) async fn activate(session: &mut impl RollupSession, dimensions: &[Dimension]) -> Result<bool, StoreError> {
-    session.begin(Transaction::Snapshot).await?;
-    let found = session.state().await?.find(dimensions).map(|subject| subject.id);
-    session.commit().await?;
-    if let Some(id) = found {
-        // What a deactivation has not deleted yet.
-        remove_unused(session, id).await?;
-    }
-    session.begin(Transaction::Exclusive).await?;
-    let state = session.state().await?;
-    if state.base().is_none() {
-        session.commit().await?;
-        return Ok(false);
-    }
-    let id = match state.find(dimensions) {
-        Some(found) if found.live.is_some() => found.id,
-        found => {
-            let next = state.subjects.iter().map(|subject| subject.id + 1).max().unwrap_or(1);
-            let id = found.map_or(next, |found| found.id);
-            let mut dimensions = dimensions.iter().cloned();
-            let mut subject = Subject::new(id, dimensions.next(), dimensions.next());
-            subject.since = quarter_after(state.rows_from);
-            session.save(&subject).await?;
-            id
+    let id = loop {
+        session.begin(Transaction::Exclusive).await?;
+        let state = session.state().await?;
+        if state.base().is_none() {
+            session.commit().await?;
+            return Ok(false);
         }
+        let id = match state.find(dimensions) {
+            Some(found) if found.live.is_some() => break found.id,
+            Some(found) if has_unused(session, found.id).await? => {
+                // What a deactivation has not deleted yet. It may have begun just before this transaction.
+                let id = found.id;
+                session.commit().await?;
+                remove_unused(session, id).await?;
+                continue;
+            }
+            Some(found) => found.id,
+            None => state.subjects.iter().map(|subject| subject.id + 1).max().unwrap_or(1),
+        };
+        let mut dimensions = dimensions.iter().cloned();
+        let mut subject = Subject::new(id, dimensions.next(), dimensions.next());
+        subject.since = quarter_after(state.rows_from);
+        session.save(&subject).await?;
+        break id;
     };
     session.commit().await?;
     build(session, id).await?;
@@ -81,9 +81,10 @@ pub(crate) async fn deactivate(session: &mut impl RollupSession, dimensions: &[D
     session.commit().await?;
     remove_unused(session, subject.id).await?;
     session.begin(Transaction::Exclusive).await?;
-    let is_active = session.state().await?.find(dimensions).is_some_and(|subject| subject.live.is_some());
-    if !is_active {
-        session.forget(subject.id).await?;
+    // Meanwhile, another replica may have activated it again, or given its number to other dimensions.
+    let state = session.state().await?;
+    if let Some(unused) = state.find(dimensions).filter(|subject| subject.live.is_none()) {
+        session.forget(unused.id).await?;
     }
     session.commit().await
 }

@@ -26,6 +26,16 @@ pub(super) async fn remove_unused(session: &mut impl RollupSession, id: i32) -> 
     Ok(())
 }
 
+/// Returns `true` if a subject has sums that are neither read nor added to any more.
+pub(super) async fn has_unused(session: &mut impl RollupSession, id: i32) -> Result<bool, StoreError> {
+    for tier in Tier::ALL {
+        if first_unused(session, id, tier).await?.is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// Returns the first bucket that is unused, and the end of the unused buckets.
 async fn first_unused(session: &mut impl RollupSession, id: i32, tier: Tier) -> Result<Option<(i64, i64)>, StoreError> {
     let state = session.state().await?;

@@ -69,7 +69,8 @@ CREATE TABLE tagging_feedback (
     workspace TEXT,
     created_at TEXT NOT NULL
 ) WITHOUT ROWID;
-CREATE INDEX tagging_feedback_trace_id ON tagging_feedback (trace_id);",
+CREATE INDEX tagging_feedback_trace_id ON tagging_feedback (trace_id);
+CREATE INDEX tagging_feedback_workspace ON tagging_feedback (workspace, id);",
         rollup_sql::create_tables("INTEGER", "TEXT", "BLOB", " WITHOUT ROWID")
     )
 }

@@ -27,9 +27,9 @@ pub(crate) async fn feedbacks(view: View) -> Result<WithBasis<FeedbackGraph>, Ap
 
 pub(crate) async fn scores(view: View) -> Result<WithBasis<FeedbackScoresGraph>, ApiError> {
     let scores = view.api.analytics.feedback_scores(&view.query(), &view.grant).await?;
-    let total = scores.values().sum();
-    let points = scores.into_iter().map(|(score, total)| FeedbackScoresPoint { score, total }).collect();
-    Ok(WithBasis::exact(FeedbackScoresGraph::new(FeedbackScoresSummary { total }, points)))
+    let total = scores.counts.values().sum();
+    let points = scores.counts.into_iter().map(|(score, total)| FeedbackScoresPoint { score, total }).collect();
+    Ok(WithBasis::new(FeedbackScoresGraph::new(FeedbackScoresSummary { total }, points), scores.basis))
 }
 
 pub(crate) async fn weighted(view: View) -> Result<WithBasis<WeightedFeedbackGraph>, ApiError> {

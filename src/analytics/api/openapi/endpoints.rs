@@ -147,8 +147,7 @@ fn exports(components: &mut Components) -> Vec<Endpoint> {
     let permission = Permission::LogsExport;
     vec![
         Endpoint::new(Post, "/logs/exports", permission, "Creates a draft of an export", saved.clone())
-            .body(form.clone())
-            .or_throttled(),
+            .body(form.clone()),
         Endpoint::new(Get, "/logs/exports", permission, "Exports, the newest first", list).query(EXPORTS),
         Endpoint::new(
             Get,
