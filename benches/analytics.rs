@@ -387,14 +387,18 @@ fn cache() -> PathBuf {
 fn print_rates(store: &str, count: usize, written: &Written, bare: f64) {
     let Written { first, rate, maintenance } = written;
     let verdict = |rate: f64| if rate >= 15_000.0 { "" } else { " ✗" };
-    println!("| {store} | writes {count} events with five active keys | ≥ 15,000/s | {rate:.0}/s{} | | | |", verdict(*rate));
+    println!(
+        "| {store} | writes {count} events with five active keys | ≥ 15,000/s | {rate:.0}/s{} | | | |",
+        verdict(*rate)
+    );
     println!(
         "| {store} | writes the first {} of them | ≥ 15,000/s | {first:.0}/s{} | | {bare:.0}/s without sums | {:.2} |",
         count.min(FIRST_EVENTS),
         verdict(*first),
         first / bare,
     );
-    let [median, slowest] = [maintenance.len() / 2, maintenance.len() - 1].map(|at| maintenance[at].as_secs_f64() * 1e3);
+    let [median, slowest] =
+        [maintenance.len() / 2, maintenance.len() - 1].map(|at| maintenance[at].as_secs_f64() * 1e3);
     println!("| {store} | maintenance after each day | | {median:.0} | {slowest:.0} | | |");
 }
 

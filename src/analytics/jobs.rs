@@ -20,6 +20,10 @@ pub(super) trait Job: Send + 'static {
     type Output: Send + 'static;
 
     /// `true` if the work may take minutes.
+    #[cfg_attr(
+        not(feature = "postgres"),
+        allow(dead_code, reason = "only Postgres has a bounded number of connections")
+    )]
     const IS_MAINTENANCE: bool = false;
 
     fn run(self, session: &mut impl RollupSession) -> impl Future<Output = Result<Self::Output, QueryError>> + Send;

@@ -40,9 +40,10 @@ pub(crate) async fn focus(State(api): State<ApiState>, mut head: Parts) -> Resul
         return Ok(Json(manifest).into_response());
     }
     let is_archive = view.parameters.word("archive", &["true", "false"])? == Some("true");
+    let file = export.start(&query.range)?;
     let archive = is_archive.then(FocusArchive::new);
     let mut download = Download {
-        file: export.start(&query.range)?,
+        file: if is_archive { file } else { file.without_manifest() },
         pages: RowPages::new(&api.analytics, &query, &view.grant, Permission::LogsExport),
         archive,
     };

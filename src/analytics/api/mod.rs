@@ -44,7 +44,8 @@
 //! - Unknown values are `null`, never zero: the average of no requests, or the cost of a model without a price. Sums add what
 //!   is known, and a cost is `null` if there are LLM calls and no cost of them is known. The measure
 //!   `unpriced_requests` of `POST /query` counts the calls without a cost.
-//! - Answers with numbers have the headers `x-tagging-exact` and `x-tagging-data-up-to`, the time of the latest stored request.
+//! - Answers with numbers have the headers `x-tagging-exact` and `x-tagging-data-up-to`, the time of the latest stored request,
+//!   in minutes for callers that do not see everything.
 //!   If `x-tagging-exact` is `false`, an envelope of Portkey's API has the additional member `basis`, which answers of
 //!   `POST /query` always have: the range that was summed, and the reason. See [`Basis`](super::Basis).
 //! - Days, weeks, and months begin at midnight in the time zone that the request names, or else that of [`Api::zone`].

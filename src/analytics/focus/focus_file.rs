@@ -31,7 +31,8 @@ pub(crate) struct FocusFile {
     /// The sums of the current day.
     sums: BTreeMap<(FocusGroup, FocusMeter), FocusSums>,
     day: Option<Date>,
-    unpriced: BTreeMap<FocusGroup, UnpricedUsage>,
+    /// `None` if nobody reads the manifest.
+    unpriced: Option<BTreeMap<FocusGroup, UnpricedUsage>>,
     manifest: FocusManifest,
 }
 
@@ -58,11 +59,17 @@ impl FocusFile {
             output: Output::new(Compression::None)?,
             sums: BTreeMap::new(),
             day: None,
-            unpriced: BTreeMap::new(),
+            unpriced: Some(BTreeMap::new()),
             manifest,
         };
         file.write_records([columns.iter().map(|name| (*name).to_owned())])?;
         Ok(file)
+    }
+
+    /// Does not collect the usage without a price, because nobody reads the manifest.
+    pub(crate) fn without_manifest(mut self) -> Self {
+        self.unpriced = None;
+        self
     }
 
     /// Adds a request. Requests must be added in the order of their times.
@@ -80,7 +87,7 @@ impl FocusFile {
             // Requests that were not LLM calls have no cost.
             None => {}
         }
-        if self.sums.len() > MAX_GROUPS || self.unpriced.len() > MAX_GROUPS {
+        if self.sums.len() > MAX_GROUPS || self.unpriced.as_ref().is_some_and(|unpriced| unpriced.len() > MAX_GROUPS) {
             return Err(FocusError::Query(QueryError::TooLarge(format!(
                 "the export has more than {MAX_GROUPS} rows a day, or groups without a price: choose fewer tags"
             ))));
@@ -97,7 +104,7 @@ impl FocusFile {
     pub(crate) fn finish(mut self) -> Result<(Bytes, FocusManifest), FocusError> {
         self.write_day()?;
         self.manifest.sha256 = self.output.digest();
-        self.manifest.unpriced = self.unpriced.into_values().collect();
+        self.manifest.unpriced = self.unpriced.into_iter().flat_map(BTreeMap::into_values).collect();
         Ok((self.output.finish()?, self.manifest))
     }
 
@@ -111,7 +118,8 @@ impl FocusFile {
 
     fn add_unpriced(&mut self, row: &EventRow, group: FocusGroup) {
         self.manifest.unpriced_requests += 1;
-        let usage = self.unpriced.entry(group).or_insert_with_key(|group| UnpricedUsage {
+        let Some(unpriced) = &mut self.unpriced else { return };
+        let usage = unpriced.entry(group).or_insert_with_key(|group| UnpricedUsage {
             day: group.day.to_string(),
             provider: group.provider.clone(),
             model: group.model.clone(),

@@ -60,6 +60,7 @@ const DELETE_ROWS: i64 = 5_000;
 pub struct PostgresStore {
     server: Server,
     /// Connections for analytics.
+    #[cfg_attr(not(feature = "analytics"), allow(dead_code, reason = "only analytics keep connections open"))]
     sessions: Sessions,
     tables: Tables,
 }
