@@ -74,7 +74,7 @@ impl LlmCall {
     /// The largest cost of a single call: one million US dollars.
     ///
     /// A higher cost is an error in a price or a count. It is clamped to this amount, and the event gets the diagnostic
-    /// [`CostClamped`](DiagnosticCode::CostClamped).
+    /// [`CostClamped`](crate::metadata::DiagnosticCode::CostClamped).
     pub const MAX_COST: Money = Money::from_nano_usd(1_000_000 * 1_000_000_000);
 
     /// Creates a call about which nothing is known.
