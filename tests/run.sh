@@ -53,8 +53,9 @@ cargo test --test store_postgres -- --ignored || fail "tests of the Postgres sto
 cargo test --test analytics_postgres -- --ignored || fail "tests of analytics over Postgres failed"
 cargo test --test registry_postgres -- --ignored || fail "tests of the Postgres registry failed"
 API_DATABASE_URL=$DATABASE_URL cargo test --test analytics_api --test analytics_api_access --test analytics_api_downloads \
-    --test analytics_api_feedback --test analytics_api_input --test analytics_api_logs ||
-    fail "tests of the analytics API on Postgres failed"
+    --test analytics_api_feedback --test analytics_api_input --test analytics_api_logs --test analytics_api_csv \
+    --test analytics_api_exports --test dashboard ||
+    fail "tests of the analytics API and the dashboard on Postgres failed"
 POSTGRES_FOLDER=$POSTGRES cargo test --test chaos_postgres -- --ignored --nocapture ||
     fail "the Postgres store lost or duplicated events during outages"
 
@@ -108,6 +109,22 @@ if ! (cd "$SDKS" && node -e 'require("portkey-ai")') 2>/dev/null; then
 fi
 SDKS_PYTHON="$SDKS/venv/bin/python" SDKS_NODE=$SDKS cargo test --test analytics_sdks -- --ignored ||
     fail "the analytics API does not serve the SDKs as expected"
+
+step "the dashboard in a browser"
+BROWSER=$CARGO_TARGET_DIR/browser
+if [ ! -x "${CHROMIUM:=/usr/bin/chromium}" ]; then
+    SUDO=""
+    [ "$(id -u)" = 0 ] || SUDO=sudo
+    { $SUDO apt-get update -q && $SUDO apt-get install -y -q --no-install-recommends chromium; } ||
+        fail "cannot install chromium: install it by hand, or set CHROMIUM"
+fi
+if ! (cd "$BROWSER" && node -e 'require("playwright-core"); require("axe-core")') 2>/dev/null; then
+    npm install --silent --no-audit --no-fund --prefix "$BROWSER" playwright-core@1.65.1 axe-core@4.14.1 ||
+        fail "cannot install playwright-core and axe-core from npm"
+fi
+cargo build -q --example gateway --features full || fail "the example gateway does not compile"
+CHROMIUM=$CHROMIUM node tests/dashboard_browser.mjs "$CARGO_TARGET_DIR/debug/examples/gateway" "$BROWSER" \
+    "$CARGO_TARGET_DIR/screenshots" || fail "the dashboard does not work in a browser"
 
 step "FOCUS files checked by focus-validator"
 FOCUS=$CARGO_TARGET_DIR/focus

@@ -1,5 +1,75 @@
 "use strict";
-// Times in the reader's own zone, as titles.
-for (const time of document.querySelectorAll("time[datetime]")) {
-  time.title = new Date(time.dateTime).toLocaleString();
+// Everything works without this file. It adds times in the reader's own zone, buttons that copy, and a page that stays fresh.
+
+const REFRESH_MS = 15_000;
+const KEY = "tower-tagging-refresh";
+
+function button(text, label, onClick) {
+  const button = document.createElement("button");
+  button.type = "button";
+  button.className = "small";
+  button.textContent = text;
+  button.setAttribute("aria-label", label);
+  button.addEventListener("click", onClick);
+  return button;
 }
+
+function enhance(root) {
+  for (const time of root.querySelectorAll("time[datetime]")) {
+    time.title = new Date(time.dateTime).toLocaleString();
+  }
+  if (navigator.clipboard) {
+    for (const element of root.querySelectorAll("[data-copy]")) {
+      const copy = button("Copy", `Copy ${element.dataset.copy}`, async () => {
+        await navigator.clipboard.writeText(element.textContent);
+        copy.textContent = "Copied";
+        setTimeout(() => { copy.textContent = "Copy"; }, 1_500);
+      });
+      element.after(" ", copy);
+    }
+  }
+  const trust = root.querySelector(".trust");
+  if (trust) {
+    const isOn = sessionStorage.getItem(KEY) === "on";
+    const toggle = button(isOn ? "Refreshing" : "Refresh", "Keep this page fresh", () => {
+      sessionStorage.setItem(KEY, sessionStorage.getItem(KEY) === "on" ? "off" : "on");
+      const isOn = sessionStorage.getItem(KEY) === "on";
+      toggle.textContent = isOn ? "Refreshing" : "Refresh";
+      toggle.setAttribute("aria-pressed", String(isOn));
+      if (isOn) refresh();
+    });
+    toggle.setAttribute("aria-pressed", String(isOn));
+    trust.append(toggle);
+  }
+}
+
+let isLoading = false;
+
+async function refresh() {
+  const main = document.querySelector("main");
+  // Pages that nobody sees, and forms that somebody fills in, stay as they are.
+  const isBusy = document.hidden || isLoading || main.querySelector("form :focus") || main.querySelector("details[open]");
+  if (isBusy || sessionStorage.getItem(KEY) !== "on") return;
+  isLoading = true;
+  try {
+    const response = await fetch(location.href);
+    if (!response.ok || response.redirected) return;
+    const page = new DOMParser().parseFromString(await response.text(), "text/html");
+    const fresh = page.querySelector("main");
+    if (!fresh) return;
+    const focused = document.activeElement?.closest(".trust") !== null;
+    main.replaceChildren(...fresh.childNodes);
+    enhance(main);
+    if (focused) main.querySelector(".trust button")?.focus();
+  } catch {
+    // The next attempt may succeed.
+  } finally {
+    isLoading = false;
+  }
+}
+
+if (document.querySelector("main .trust")) {
+  setInterval(refresh, REFRESH_MS);
+  document.addEventListener("visibilitychange", refresh);
+}
+enhance(document);
