@@ -3,7 +3,7 @@
 // node tests/dashboard_browser.mjs GATEWAY MODULES SCREENSHOTS
 //
 // GATEWAY is the program, MODULES a folder with the packages playwright-core and axe-core, and SCREENSHOTS a folder for
-// pictures, which people look at.
+// pictures, which people look at. With UPDATE_README=1, it also takes the pictures of the README.
 
 import { spawn } from "node:child_process";
 import { mkdirSync, readFileSync } from "node:fs";
@@ -111,6 +111,15 @@ try {
     const page = await open(plain, `${name} without scripts`, url);
     check((await page.textContent("h1")).length > 0, `${name} has no heading without scripts`);
     await plain.close();
+  }
+
+  if (process.env.UPDATE_README) {
+    for (const colorScheme of ["light", "dark"]) {
+      const context = await browser.newContext({ storageState, colorScheme, viewport: { width: 1280, height: 800 } });
+      const page = await open(context, "README", base);
+      await page.screenshot({ path: `examples/gateway/dashboard-${colorScheme}.png` });
+      await context.close();
+    }
   }
 
   // A filter, with the keyboard alone.

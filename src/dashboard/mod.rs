@@ -9,6 +9,62 @@
 //! let pages = dashboard::router(Analytics::new(MemoryStore::new()), access);
 //! let app: axum::Router = axum::Router::new().nest("/tagging", pages);
 //! ```
+//!
+//! [`Dashboard`] has settings: the time zone of days, and the delivery whose counts are shown. All links are relative, so the
+//! pages work below any prefix and behind any proxy. With `nest("/tagging", …)`, the first page is at `/tagging`; with
+//! `nest("/tagging/", …)`, it is at `/tagging/`.
+//!
+//! # Pages
+//!
+//! | path | content | permission |
+//! |---|---|---|
+//! | `/` | cost, requests, tokens, errors, latency, and savings, compared with the previous period; cost over time by a key; the most expensive values and models; errors | `analytics.view` |
+//! | `/explore` | a measure by two dimensions, as a chart and a ranking; `/explore.csv` has the same numbers | `analytics.view` |
+//! | `/requests`, `/requests/{id}` | single requests, and one of them: tags with their scopes, cost line by line, diagnostics | `logs.view` |
+//! | `/traces/{id}`, `/sessions/{key}/{value}` | the requests of a trace, a session, or an agent run as a waterfall | `logs.view` |
+//! | `/by/{key}` | the values of a key, such as all users | `analytics.view` |
+//! | `/showback/{key}/{value}` | what a value of a key cost in a month, as a page to print | `analytics.view` |
+//! | `/compare` | two values of a key, or two periods | `analytics.view` |
+//! | `/keys` | the coverage and the values of each key; administrators activate and deactivate keys | `analytics.view` |
+//! | `/health` | the counts of events, calls without a price, spoofing attempts | `analytics.view` |
+//! | `/access` | workspaces, API keys, and virtual keys, never a secret | `keys.list` |
+//! | `/budgets` | nothing yet | `analytics.view` |
+//!
+//! # URLs
+//!
+//! The URL of a page is its view. It has only values that differ from the default, in a fixed order:
+//!
+//! | parameter | meaning |
+//! |---|---|
+//! | `r` | the range: `1h`, `24h`, `7d`, `30d` (the default), `90d`, `mtd`, `last-month`, two days such as `2026-06-01..2026-06-30`, or two instants, of which the last one is excluded |
+//! | `tz` | the IANA time zone of days |
+//! | `f` | a condition, any number of times: `team:is:search`, `is-not`, `starts`, `has`, `has-not`. `status:is:5xx` is a class |
+//!
+//! A name in a condition is a field, such as `model`, or else the key of a tag. `metadata.model` is the tag.
+//!
+//! # Numbers
+//!
+//! All numbers are answers of [`Analytics`](crate::analytics::Analytics), so they agree with each other, with the API, and with
+//! the requests. Amounts are in US dollars. The line below the filters reports how recent the data is, how many events were
+//! lost, and which share of the calls has no price. Unknown is a dash, never zero, and requests without a value are *not set*.
+//!
+//! # Security
+//!
+//! - The grant of the viewer limits every page, list, and suggestion. There is no page without a grant.
+//! - The Content Security Policy allows only the dashboard's own stylesheet and script. There are no inline styles or scripts.
+//! - Values of tags are text everywhere: in pages, charts, links, and CSV.
+//! - What changes something is a `POST` request, which must come from a page of the same origin.
+//! - [`SignIn`] is a form for hosts without a login. Links contain no credentials.
+//!
+//! # Limits
+//!
+//! | what | bound |
+//! |---|---|
+//! | queries at a time | 2, for all viewers |
+//! | conditions of a view | 20 |
+//! | colors of a chart | 8, then *Other* |
+//! | steps of a waterfall | 100; its table has 500 |
+//! | time until a page begins | 30 seconds |
 
 mod assets;
 mod chart;
