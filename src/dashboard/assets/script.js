@@ -4,12 +4,11 @@
 const REFRESH_MS = 15_000;
 const KEY = "tower-tagging-refresh";
 
-function button(text, label, onClick) {
+function button(text, onClick) {
   const button = document.createElement("button");
   button.type = "button";
   button.className = "small";
   button.textContent = text;
-  button.setAttribute("aria-label", label);
   button.addEventListener("click", onClick);
   return button;
 }
@@ -20,27 +19,29 @@ function enhance(root) {
   }
   if (navigator.clipboard) {
     for (const element of root.querySelectorAll("[data-copy]")) {
-      const copy = button("Copy", `Copy ${element.dataset.copy}`, async () => {
+      const copy = button("Copy", async () => {
         await navigator.clipboard.writeText(element.textContent);
         copy.textContent = "Copied";
         setTimeout(() => { copy.textContent = "Copy"; }, 1_500);
       });
+      copy.setAttribute("aria-label", `Copy ${element.dataset.copy}`);
       element.after(" ", copy);
     }
   }
   const trust = root.querySelector(".trust");
   if (trust) {
-    const isOn = sessionStorage.getItem(KEY) === "on";
-    const toggle = button(isOn ? "Refreshing" : "Refresh", "Keep this page fresh", () => {
-      sessionStorage.setItem(KEY, sessionStorage.getItem(KEY) === "on" ? "off" : "on");
-      const isOn = sessionStorage.getItem(KEY) === "on";
-      toggle.textContent = isOn ? "Refreshing" : "Refresh";
-      toggle.setAttribute("aria-pressed", String(isOn));
-      if (isOn) refresh();
+    const toggle = button("Auto-refresh", () => {
+      sessionStorage.setItem(KEY, isOn() ? "off" : "on");
+      toggle.setAttribute("aria-pressed", String(isOn()));
+      refresh();
     });
-    toggle.setAttribute("aria-pressed", String(isOn));
+    toggle.setAttribute("aria-pressed", String(isOn()));
     trust.append(toggle);
   }
+}
+
+function isOn() {
+  return sessionStorage.getItem(KEY) === "on";
 }
 
 let isLoading = false;
@@ -49,7 +50,7 @@ async function refresh() {
   const main = document.querySelector("main");
   // Pages that nobody sees, and forms that somebody fills in, stay as they are.
   const isBusy = document.hidden || isLoading || main.querySelector("form :focus") || main.querySelector("details[open]");
-  if (isBusy || sessionStorage.getItem(KEY) !== "on") return;
+  if (isBusy || !isOn()) return;
   isLoading = true;
   try {
     const response = await fetch(location.href);

@@ -27,6 +27,9 @@ use super::requests::Status;
 /// The keys of tags that lead to the page of a session or an agent run.
 const SESSION_KEYS: [&str; 2] = ["session_id", "agent_run_id"];
 
+/// The facts that readers copy.
+const COPIED: [&str; 3] = ["Id", "Trace id", "Caller's trace id"];
+
 #[derive(Template)]
 #[template(path = "request.html", config = "src/dashboard/askama.toml")]
 struct RequestPage {
@@ -126,6 +129,8 @@ fn page(request: &PageRequest, row: &EventRow) -> RequestPage {
         ("First byte", millis(row.time_to_first_byte_ms)),
         ("Bytes in / out", format!("{} / {}", count(row.request_bytes), format::count(row.response_bytes))),
         ("Step", text(&row.span_path)),
+        ("Id", row.id.to_string()),
+        ("Trace id", row.trace_id.clone()),
         ("Span", row.span_id.clone()),
         ("Caller's span", text(&row.parent_span_id)),
         ("Caller's trace id", text(&row.client_trace_id)),
