@@ -1,4 +1,4 @@
-use super::place;
+use super::colors::place;
 
 /// A small line without axes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -1,4 +1,7 @@
-use super::{Scale, Unit, color, line_color, place};
+use super::{
+    Scale, Unit,
+    colors::{color, line_color, place},
+};
 
 /// How the values of a chart are drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 use crate::dashboard::format;
 
-use super::{Scale, Unit, place};
+use super::{Scale, Unit, colors::place};
 
 /// A step before it is drawn.
 #[derive(Clone, Debug, Default)]
