@@ -166,6 +166,24 @@ async fn keys_are_read_from_both_headers() {
     }
 }
 
+/// A bearer token that a proxy left over does not widen what the key of a tenant sees.
+#[tokio::test]
+async fn the_own_header_counts_before_a_bearer_token() {
+    let acme = secret("acme");
+    for app in apps() {
+        let total = async |key: &str, token: &str| {
+            let request = Request::get(ranged("/analytics/graphs/requests", "")).header("x-portkey-api-key", key);
+            let request = request.header("authorization", format!("Bearer {token}")).body(axum::body::Body::empty());
+            let response = app.clone().oneshot(request.unwrap()).await.unwrap();
+            let bytes = axum::body::to_bytes(response.into_body(), usize::MAX).await.unwrap();
+            serde_json::from_slice::<serde_json::Value>(&bytes).unwrap()["summary"]["total"].as_u64()
+        };
+        assert_eq!(total(&acme, ADMIN).await, Some(10));
+        assert_eq!(total(ADMIN, &acme).await, Some(13));
+        assert_eq!(total("unknown", ADMIN).await, None);
+    }
+}
+
 #[tokio::test]
 async fn an_empty_organization_key_gives_no_access() {
     let access = RegistryAccess::new(Registry::from_toml("").unwrap()).admin_key("");

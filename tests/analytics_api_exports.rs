@@ -427,6 +427,22 @@ async fn a_cancelled_job_makes_room_for_another_when_it_no_longer_reads() {
     assert_eq!(ended(&app, &id, &acme()).await["status"], "success");
 }
 
+/// The exports in progress of a caller leave room for those of others.
+#[tokio::test]
+async fn a_caller_has_a_share_of_the_exports_in_progress() {
+    let app = api::api(api::memory(&samples()));
+    let start = async |key: &str| {
+        let id = create(&app, key, json!({ "filters": filters() })).await;
+        post(&app, &format!("/logs/exports/{id}/start"), key, Value::Null).await
+    };
+    // Tasks do not run before the test waits.
+    for _ in 0..4 {
+        start(&acme()).await.ok();
+    }
+    start(&acme()).await.fails(429, "AB06");
+    start(&api::secret("globex")).await.ok();
+}
+
 /// A caller with many exports or links does not take the room of others.
 #[tokio::test]
 async fn old_exports_of_the_grant_with_the_most_make_room_for_new_ones() {

@@ -185,6 +185,27 @@ async fn a_tenant_sees_only_itself() {
     }
 }
 
+/// The names of keys that only others use are theirs, and so are the counts of all events.
+#[tokio::test]
+async fn a_tenant_sees_no_key_that_only_others_use() {
+    let mut events = api::samples();
+    let tags = tags! { "secret_project" => "merger" };
+    events.push(Arc::new(Event::builder().time(api::hour(3)).workspace("globex").tags(Scope::Request, tags).build()));
+    for analytics in api::stores(&events) {
+        analytics.activate_key("secret_project").await.unwrap();
+        let sink = tower_tagging::sink::MockSink::new();
+        let delivery = tower_tagging::EventLayer::new(sink).delivery();
+        let pages = Dashboard::new(analytics, access()).delivery(delivery).into_router();
+        let app = Router::new().nest("/tagging", pages);
+        for (path, page) in crawl(&app, &format!("/tagging?{DAYS}"), &secret("acme"), 100).await {
+            assert!(!page.html.contains("secret_project") && !page.html.contains("Events lost"), "{path}");
+        }
+        let own = get(&app, &format!("/tagging?{DAYS}"), &secret("globex")).await;
+        assert!(own.html.contains("secret_project") && !own.html.contains("Events lost"));
+        assert!(get(&app, &format!("/tagging?{DAYS}"), ADMIN).await.html.contains("Events lost"));
+    }
+}
+
 /// Each page needs its permission.
 #[tokio::test]
 async fn pages_need_permissions() {

@@ -1,5 +1,3 @@
-use std::fmt::Write as _;
-
 use http::request::Parts;
 
 use crate::analytics::{Basis, jiff::Timestamp};
@@ -8,7 +6,7 @@ use super::{
     assets::{SCRIPT, STYLE},
     format,
     mount::Mount,
-    state::DashboardState,
+    page_request::PageRequest,
     view::{Condition, RangeChoice, UrlQuery, View},
 };
 
@@ -67,6 +65,8 @@ pub(crate) struct Chip {
 #[derive(Clone, Debug)]
 pub(crate) struct TrustLine {
     pub(crate) data_up_to: String,
+    /// The range that was summed.
+    pub(crate) range: String,
     /// The lost and the accepted events. `None` without a delivery.
     pub(crate) lost: Option<(String, String)>,
     pub(crate) has_lost: bool,
@@ -124,8 +124,8 @@ impl Frame {
 
     /// Adds the line about the data.
     #[must_use]
-    pub(crate) fn with_trust(mut self, view: &View, basis: &Basis, dashboard: &DashboardState) -> Self {
-        self.trust = Some(TrustLine::new(view, basis, dashboard));
+    pub(crate) fn with_trust(mut self, request: &PageRequest, basis: &Basis) -> Self {
+        self.trust = Some(TrustLine::new(request, basis));
         self
     }
 }
@@ -165,22 +165,20 @@ impl FilterBar {
 }
 
 impl TrustLine {
-    fn new(view: &View, basis: &Basis, dashboard: &DashboardState) -> Self {
+    fn new(request: &PageRequest, basis: &Basis) -> Self {
+        let view = &request.view;
         let zone = view.zone.iana_name().unwrap_or("UTC").to_owned();
         let local = |time: Timestamp| {
-            let time = view.zone.to_datetime(time);
-            let mut text = String::new();
-            let is_today = time.date() == view.zone.to_datetime(view.now()).date();
-            _ = if is_today {
-                write!(text, "{}", time.strftime("%H:%M:%S"))
-            } else {
-                write!(text, "{}", time.strftime("%b %-d, %H:%M"))
-            };
-            text
+            let date = view.zone.to_datetime(time);
+            let is_today = date.date() == view.zone.to_datetime(view.now()).date();
+            date.strftime(if is_today { "%H:%M:%S" } else { "%b %-d, %H:%M" }).to_string()
         };
-        let counts = dashboard.event_counts();
+        let day = |time: Timestamp| view.zone.to_datetime(time).strftime("%b %-d, %H:%M").to_string();
+        // The counts are those of all tenants.
+        let counts = if request.grant.filters().is_empty() { request.state.event_counts() } else { None };
         Self {
             data_up_to: basis.data_up_to.map_or_else(|| "no data yet".to_owned(), local),
+            range: format!("{} – {}", day(basis.from), day(basis.to)),
             lost: counts.map(|(lost, accepted)| (format::count(lost), format::count(accepted))),
             has_lost: counts.is_some_and(|(lost, _)| lost > 0),
             unpriced: basis.unpriced_share.filter(|share| *share > 0.0).map(format::percent),

@@ -2,9 +2,10 @@ use std::ops::RangeInclusive;
 
 use axum::response::{IntoResponse, Redirect, Response};
 use http::request::Parts;
+use tokio::sync::OnceCell;
 
 use crate::{
-    analytics::{Dimension, Field, Grant, KeyInfo, jiff::Timestamp},
+    analytics::{Amount, Dimension, Field, Grant, KeyInfo, Measure, Query, jiff::Timestamp},
     registry::Permission,
 };
 
@@ -16,6 +17,8 @@ use super::{
     view::{UrlQuery, View},
 };
 
+/// The largest number of keys whose use is looked up for viewers who do not see everything.
+const MAX_KEYS: usize = 30;
 /// The numbers of values that a chart can show.
 const CHARTABLE: RangeInclusive<u64> = 2..=100;
 /// The numbers of values that a chart shows best.
@@ -32,6 +35,7 @@ pub(crate) struct PageRequest {
     pub(crate) mount: Mount,
     viewer: String,
     raw: String,
+    names: OnceCell<Vec<String>>,
 }
 
 impl PageRequest {
@@ -55,7 +59,7 @@ impl PageRequest {
         let view = View::read(&query, &state.zone, Timestamp::now())?;
         let viewer = viewer(head, &grant);
         let mount = Mount::of(&head.extensions, &head.uri);
-        Ok(Self { state: state.clone(), grant, view, query, mount, viewer, raw })
+        Ok(Self { state: state.clone(), grant, view, query, mount, viewer, raw, names: OnceCell::new() })
     }
 
     /// Returns the redirect to the URL with the parameters in their order and without defaults, unless it is this one.
@@ -77,7 +81,7 @@ impl PageRequest {
 
     /// Returns the frame of a page with the filters.
     pub(crate) async fn filtered_frame(&self, title: &str, section: &str, own: &UrlQuery) -> Result<Frame, PageError> {
-        Ok(self.frame(title, section).with_filters(&self.view, self.key_names().await?, own))
+        Ok(self.frame(title, section).with_filters(&self.view, self.key_names().await?.to_vec(), own))
     }
 
     /// Returns the dimension of the breakdown of the overview: the active key with the most requests among those whose
@@ -91,11 +95,25 @@ impl PageRequest {
         Ok(first.map_or_else(|| Field::Model.into(), |key| Dimension::tag(key.name)))
     }
 
-    /// Returns the keys of tags that the caller may know of.
-    async fn key_names(&self) -> Result<Vec<String>, PageError> {
+    /// Returns the keys of tags that the caller may know of: all of them, or those of its own requests.
+    async fn key_names(&self) -> Result<&[String], PageError> {
+        Ok(self.names.get_or_try_init(|| self.read_key_names()).await?)
+    }
+
+    async fn read_key_names(&self) -> Result<Vec<String>, PageError> {
         let keys = self.state.analytics.keys().await?;
-        // The names of keys are the same for all tenants only if they are part of the configuration.
-        let sees_all = self.grant.filters().is_empty();
-        Ok(keys.into_iter().filter(|key| sees_all || key.is_active).map(|key| key.name).collect())
+        if self.grant.filters().is_empty() {
+            return Ok(keys.into_iter().map(|key| key.name).collect());
+        }
+        if !self.grant.allows(Permission::AnalyticsView) {
+            return Ok(Vec::new());
+        }
+        let names: Vec<String> =
+            keys.into_iter().filter(|key| key.is_active).map(|key| key.name).take(MAX_KEYS).collect();
+        let distinct = names.iter().map(|name| Measure::Distinct(Dimension::tag(name.clone())));
+        let query = distinct.fold(Query::new(self.view.time_range()?), Query::measure);
+        let answer = self.state.run(&query, &self.grant).await?;
+        let is_used = |at: usize| matches!(answer.total.values.get(at), Some(Some(Amount::Count(1..))));
+        Ok(names.into_iter().enumerate().filter(|(at, _)| is_used(*at)).map(|(_, name)| name).collect())
     }
 }

@@ -72,6 +72,8 @@ impl SeriesChart {
     /// Draws an answer. The groups beyond the number of colors are one series, if values add up.
     pub(crate) fn new(input: ChartInput<'_>) -> Self {
         let ChartInput { view, answer, measure, .. } = input;
+        // A period without any request is one before the first, rather than one that cost nothing.
+        let earlier = input.previous.filter(|previous| previous.total.totals.requests > 0);
         let shown = answer.groups.get(..COLORS.min(answer.groups.len())).unwrap_or_default();
         let has_rest = input.is_sum && answer.group_count > shown.len() as u64;
         let mut legend: Vec<LegendEntry> = Vec::new();
@@ -95,7 +97,7 @@ impl SeriesChart {
                 amounts.push(rest(total, &amounts));
             }
             amounts.push(total);
-            let mut previous = input.previous.map(|answer| amount(answer.series.get(at), measure));
+            let mut previous = earlier.map(|answer| amount(answer.series.get(at), measure));
             if input.is_cumulative {
                 if let Some(last) = rows.last() {
                     amounts = last.amounts.iter().zip(&amounts).map(|(one, other)| sum(*one, *other)).collect();
@@ -120,7 +122,7 @@ impl SeriesChart {
         let unit = answer.total.values.get(measure).copied().flatten().map_or(Unit::Count, Unit::of);
         let shape = if input.is_sum { Shape::Bars } else { Shape::Lines };
         let chart = TimeChart::new(input.label, shape, unit, points);
-        Self { chart, legend, rows, period: period(input.bucket), has_previous: input.previous.is_some() }
+        Self { chart, legend, rows, period: period(input.bucket), has_previous: earlier.is_some() }
     }
 }
 

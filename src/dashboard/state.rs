@@ -31,11 +31,12 @@ impl DashboardState {
         self.analytics.run(query, grant).await
     }
 
-    /// Returns the lost and the accepted events of all sinks.
+    /// Returns the lost and the accepted events: those of the sink that lost or accepted most, because each event goes to each
+    /// sink.
     pub(crate) fn event_counts(&self) -> Option<(u64, u64)> {
         let report = self.delivery.as_ref()?.report();
-        let sinks = &report.sinks;
-        Some((sinks.iter().map(SinkReport::dropped).sum(), sinks.iter().map(|sink| sink.accepted).sum()))
+        let most = |count: fn(&SinkReport) -> u64| report.sinks.iter().map(count).max().unwrap_or(0);
+        Some((most(SinkReport::dropped), most(|sink| sink.accepted)))
     }
 }
 

@@ -24,6 +24,8 @@ use super::{
 const MAX_JOBS: usize = 1_000;
 /// The largest number of tasks that read the rows of jobs, also of jobs that were cancelled.
 const MAX_RUNNING: usize = 8;
+/// The largest number of jobs of a grant that are in progress, so that no tenant takes the room of all others.
+const MAX_RUNNING_OF_GRANT: usize = 4;
 
 /// The export jobs of a router, which are forgotten when the process ends.
 #[derive(Debug)]
@@ -97,6 +99,11 @@ impl Exports {
         job: &ExportJob,
         as_of: SystemTime,
     ) -> Result<(ExportJob, OwnedSemaphorePermit), ApiError> {
+        let is_own = |other: &&ExportJob| other.grant == job.grant && other.state == ExportState::InProgress;
+        if lock(&self.jobs).values().filter(is_own).count() >= MAX_RUNNING_OF_GRANT {
+            let message = format!("{MAX_RUNNING_OF_GRANT} of your exports are in progress: try again later");
+            return Err(ApiError::throttled(message));
+        }
         let permit = Arc::clone(&self.running).try_acquire_owned();
         let permit = permit
             .map_err(|_| ApiError::throttled(format!("{MAX_RUNNING} exports are in progress: try again later")))?;

@@ -90,7 +90,7 @@
 //! replica. The filters of a job have at most 16 KiB.
 //!
 //! There are at most 1,000 export jobs. A new one replaces the oldest one of the grant with the most jobs. At most 8 are in
-//! progress at a time.
+//! progress, 4 of them of the same grant at a time.
 //!
 //! A job has the requests that had ended a minute before it was started, the oldest first. Its file is read from the store
 //! while it is downloaded, so it lacks requests that were deleted since then, and has those that were delivered later than a

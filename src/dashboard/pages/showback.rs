@@ -90,11 +90,9 @@ pub(crate) async fn showback(
         .map_or_else(|| "no LLM calls".to_owned(), |share| format!("{} unpriced", format::percent(share)));
     let link = |choice: RangeChoice| request.view.with_range(choice).query_string().href();
     let page = Showback {
-        frame: request.frame(format!("Cost of {} {value}", short_name(&dimension)), "").with_trust(
-            &view,
-            &total.basis,
-            &state,
-        ),
+        frame: request
+            .frame(format!("Cost of {} {value}", short_name(&dimension)), "")
+            .with_trust(&request, &total.basis),
         period: month_name(&range),
         earlier: link(request.view.month_before()?),
         later: link(request.view.month_after()?),
