@@ -6,7 +6,6 @@ use super::{
     assets::{SCRIPT, STYLE},
     format,
     mount::Mount,
-    page_request::PageRequest,
     view::{Condition, RangeChoice, UrlQuery, View},
 };
 
@@ -124,8 +123,8 @@ impl Frame {
 
     /// Adds the line about the data.
     #[must_use]
-    pub(crate) fn with_trust(mut self, request: &PageRequest, basis: &Basis) -> Self {
-        self.trust = Some(TrustLine::new(request, basis));
+    pub(crate) fn with_trust(mut self, trust: TrustLine) -> Self {
+        self.trust = Some(trust);
         self
     }
 }
@@ -165,8 +164,8 @@ impl FilterBar {
 }
 
 impl TrustLine {
-    fn new(request: &PageRequest, basis: &Basis) -> Self {
-        let view = &request.view;
+    /// Describes an answer. `counts` are the lost and the accepted events, for viewers who may know them.
+    pub(crate) fn new(view: &View, basis: &Basis, counts: Option<(u64, u64)>) -> Self {
         let zone = view.zone.iana_name().unwrap_or("UTC").to_owned();
         let local = |time: Timestamp| {
             let date = view.zone.to_datetime(time);
@@ -174,8 +173,6 @@ impl TrustLine {
             date.strftime(if is_today { "%H:%M:%S" } else { "%b %-d, %H:%M" }).to_string()
         };
         let day = |time: Timestamp| view.zone.to_datetime(time).strftime("%b %-d, %H:%M").to_string();
-        // The counts are those of all tenants.
-        let counts = if request.grant.filters().is_empty() { request.state.event_counts() } else { None };
         Self {
             data_up_to: basis.data_up_to.map_or_else(|| "no data yet".to_owned(), local),
             range: format!("{} – {}", day(basis.from), day(basis.to)),

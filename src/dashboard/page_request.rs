@@ -5,12 +5,12 @@ use http::request::Parts;
 use tokio::sync::OnceCell;
 
 use crate::{
-    analytics::{Amount, Dimension, Field, Grant, KeyInfo, Measure, Query, jiff::Timestamp},
+    analytics::{Amount, Basis, Dimension, Field, Grant, KeyInfo, Measure, Query, jiff::Timestamp},
     registry::Permission,
 };
 
 use super::{
-    frame::{Frame, viewer},
+    frame::{Frame, TrustLine, viewer},
     mount::Mount,
     page_error::PageError,
     state::DashboardState,
@@ -77,6 +77,13 @@ impl PageRequest {
     /// Returns the frame of a page.
     pub(crate) fn frame(&self, title: impl Into<String>, section: &str) -> Frame {
         Frame::new(title, section, &self.mount, self.viewer.clone(), &self.view)
+    }
+
+    /// Returns the line about the data of an answer.
+    pub(crate) fn trust(&self, basis: &Basis) -> TrustLine {
+        // The counts are those of all tenants.
+        let counts = if self.grant.filters().is_empty() { self.state.event_counts() } else { None };
+        TrustLine::new(&self.view, basis, counts)
     }
 
     /// Returns the frame of a page with the filters.

@@ -79,5 +79,9 @@ pub(crate) async fn by_key(
     let title = if key == "_user" { "Users".to_owned() } else { format!("By {name}") };
     let section = if key == "_user" { "by/_user" } else { "" };
     let frame = request.filtered_frame(&title, section, &UrlQuery::default()).await?;
-    html::page(&TablesPage { frame: frame.with_trust(&request, &answer.basis), notes: Vec::new(), tables: vec![table] })
+    html::page(&TablesPage {
+        frame: frame.with_trust(request.trust(&answer.basis)),
+        notes: Vec::new(),
+        tables: vec![table],
+    })
 }

@@ -119,7 +119,7 @@ pub(crate) async fn compare(State(state): State<DashboardState>, head: Parts) ->
         }
     };
     let [one, other] = &answers;
-    let frame = request.filtered_frame("Compare", "compare", &own).await?.with_trust(&request, &other.basis);
+    let frame = request.filtered_frame("Compare", "compare", &own).await?.with_trust(request.trust(&other.basis));
     html::page(&ComparePage {
         frame,
         key: key.as_ref().map(short_name).unwrap_or_default(),

@@ -113,7 +113,7 @@ pub(crate) async fn explore(State(state): State<DashboardState>, head: Parts) ->
     let mut csv_query = view.query_string();
     csv_query.extend(&own);
     let page = Explore {
-        frame: request.filtered_frame("Explore", PATH, &own).await?.with_trust(&request, &answer.basis),
+        frame: request.filtered_frame("Explore", PATH, &own).await?.with_trust(request.trust(&answer.basis)),
         is_empty: answer.total.totals.requests == 0,
         latest: answer.basis.data_up_to.map(|time| super::Latest::new(view, time)),
         form: selection.form(view),

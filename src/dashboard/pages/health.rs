@@ -53,7 +53,7 @@ pub(crate) async fn health(State(state): State<DashboardState>, head: Parts) -> 
         tables.insert(0, sinks(&state));
         tables.extend(spoofing(&state));
     }
-    let frame = request.filtered_frame("Health", "health", &own).await?.with_trust(&request, &answer.basis);
+    let frame = request.filtered_frame("Health", "health", &own).await?.with_trust(request.trust(&answer.basis));
     html::page(&TablesPage { frame, notes: Vec::new(), tables })
 }
 

@@ -82,7 +82,7 @@ pub(crate) async fn keys(State(state): State<DashboardState>, head: Parts) -> Re
         }
     }
     let page = KeysPage {
-        frame: request.filtered_frame("Keys", "keys", &own).await?.with_trust(&request, &answer.basis),
+        frame: request.filtered_frame("Keys", "keys", &own).await?.with_trust(request.trust(&answer.basis)),
         keys: rows,
         can_change: request.grant.allows(Permission::Admin),
     };

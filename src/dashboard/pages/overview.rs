@@ -140,7 +140,7 @@ pub(crate) async fn overview(State(state): State<DashboardState>, head: Parts) -
     });
     let shown = by_key.groups.len().min(crate::dashboard::chart::COLORS);
     let page = Overview {
-        frame: request.filtered_frame("Overview", "", &own).await?.with_trust(&request, &answer.basis),
+        frame: request.filtered_frame("Overview", "", &own).await?.with_trust(request.trust(&answer.basis)),
         is_empty: answer.total.totals.requests == 0,
         latest: answer.basis.data_up_to.map(|time| Latest::new(view, time)),
         cards: cards(&request, &answer, &previous),

@@ -89,7 +89,7 @@ pub(crate) async fn requests(State(state): State<DashboardState>, head: Parts) -
     if request.grant.allows(Permission::AnalyticsView) {
         let query = view.query(range).measure(Measure::Requests).measure(Measure::Errors).bucket(Bucket::Auto);
         let answer = state.run(&query, &request.grant).await?;
-        frame = frame.with_trust(&request, &answer.basis);
+        frame = frame.with_trust(request.trust(&answer.basis));
         latest = answer.basis.data_up_to.map(|time| Latest::new(view, time));
         volume = Some(Volume::new(view, &answer)?);
     }

@@ -92,7 +92,7 @@ pub(crate) async fn showback(
     let page = Showback {
         frame: request
             .frame(format!("Cost of {} {value}", short_name(&dimension)), "")
-            .with_trust(&request, &total.basis),
+            .with_trust(request.trust(&total.basis)),
         period: month_name(&range),
         earlier: link(request.view.month_before()?),
         later: link(request.view.month_after()?),
