@@ -176,7 +176,7 @@ async fn the_own_header_counts_before_a_bearer_token() {
             let request = request.header("authorization", format!("Bearer {token}")).body(axum::body::Body::empty());
             let response = app.clone().oneshot(request.unwrap()).await.unwrap();
             let bytes = axum::body::to_bytes(response.into_body(), usize::MAX).await.unwrap();
-            serde_json::from_slice::<serde_json::Value>(&bytes).unwrap()["summary"]["total"].as_u64()
+            serde_json::from_slice::<Value>(&bytes).unwrap()["summary"]["total"].as_u64()
         };
         assert_eq!(total(&acme, ADMIN).await, Some(10));
         assert_eq!(total(ADMIN, &acme).await, Some(13));

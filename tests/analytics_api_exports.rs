@@ -440,7 +440,7 @@ async fn a_caller_has_a_share_of_the_exports_in_progress() {
         start(&acme()).await.ok();
     }
     start(&acme()).await.fails(429, "AB06");
-    start(&api::secret("globex")).await.ok();
+    start(&secret("globex")).await.ok();
 }
 
 /// A caller with many exports or links does not take the room of others.
