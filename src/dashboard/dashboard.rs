@@ -85,7 +85,7 @@ impl Dashboard {
     /// Sets the IANA time zone of days, such as `Europe/Berlin`. The default is UTC. The parameter `tz` of a page overrides it.
     ///
     /// # Errors
-    /// Returns [`QueryError::Invalid`] if there is no such zone.
+    /// Returns [`QueryError::Invalid`] if the zone is unknown.
     pub fn zone(mut self, name: &str) -> Result<Self, QueryError> {
         self.state.zone = TimeZone::get(name).map_err(|_| {
             QueryError::Invalid(format!("unknown time zone {name:?}: expected an IANA name, such as Europe/Berlin"))
@@ -121,7 +121,7 @@ impl Dashboard {
             .route("/access", get(pages::access))
             .route("/sign-in", get(sign_in::form).post(sign_in::submit))
             .route("/sign-out", post(sign_in::leave))
-            .fallback(|| async { PageError::not_found("There is no page at this address.") })
+            .fallback(|| async { PageError::unknown_page() })
             .with_state(self.state)
             .layer(middleware::from_fn_with_state(has_sign_in, show_errors))
             .layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, TIMEOUT))

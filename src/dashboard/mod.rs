@@ -50,7 +50,7 @@
 //!
 //! # Security
 //!
-//! - The grant of the viewer limits every page, list, and suggestion. There is no page without a grant.
+//! - The grant of the viewer limits every page, list, and suggestion. Every page needs one.
 //! - The Content Security Policy allows only the dashboard's own stylesheet and script. There are no inline styles or scripts.
 //! - Values of tags are text everywhere: in pages, charts, links, and CSV.
 //! - What changes something is a `POST` request, which must come from a page of the same origin.

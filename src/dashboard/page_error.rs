@@ -22,6 +22,11 @@ impl PageError {
         Self { status: StatusCode::NOT_FOUND, message: message.into() }
     }
 
+    /// The address leads nowhere.
+    pub(crate) fn unknown_page() -> Self {
+        Self::not_found("This address does not lead to a page.")
+    }
+
     pub(crate) fn forbidden(message: impl Into<String>) -> Self {
         Self { status: StatusCode::FORBIDDEN, message: message.into() }
     }

@@ -30,7 +30,7 @@ pub(crate) struct WaterfallStep {
     pub(crate) bar_y: String,
     pub(crate) width: String,
     pub(crate) note_x: String,
-    /// `end` if the note stands before the bar, because there is no room behind it.
+    /// `end` if the note is to the left of the bar, because it does not fit to the right.
     pub(crate) note_anchor: &'static str,
 }
 

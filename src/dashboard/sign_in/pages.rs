@@ -69,7 +69,7 @@ pub(crate) async fn leave(State(state): State<DashboardState>, head: Parts) -> R
 }
 
 fn sign_in(state: &DashboardState) -> Result<&SignIn, PageError> {
-    state.sign_in.as_ref().ok_or_else(|| PageError::not_found("There is no page at this address."))
+    state.sign_in.as_ref().ok_or_else(PageError::unknown_page)
 }
 
 fn enter(cookie: HeaderValue, next: &str) -> Response {
