@@ -11,8 +11,8 @@ use super::{super::StoreError, functions::register};
 
 /// The time that a connection waits for the lock of another one.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
-/// The size of a page. SQLite writes a large page in fewer pieces, and even a small batch writes at least four pages.
-const PAGE_BYTES: i64 = 8_192;
+/// The size of a page. An event changes a page of each index of a key with many values, so small pages write less.
+const PAGE_BYTES: i64 = 4_096;
 /// The number of prepared statements that a connection keeps.
 const STATEMENTS: usize = 64;
 /// The beginnings of the errors that SQLite reports for missing or older tables.
@@ -33,7 +33,7 @@ impl DatabaseFile {
         // Each statement is prepared once per connection.
         db.set_prepared_statement_cache_capacity(STATEMENTS);
         register(&db)?;
-        // This affects new files only. A row has at least half a KiB.
+        // This affects new files only.
         db.pragma_update(None, "page_size", PAGE_BYTES)?;
         use_wal(&db)?;
         db.pragma_update(None, "synchronous", if self.is_full_sync { "FULL" } else { "NORMAL" })?;
