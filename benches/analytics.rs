@@ -8,8 +8,8 @@
 //! The events are of 90 days, with five active keys: `_user` (50,000 skewed values), `tenant_id` (2,000), `feature` (200),
 //! `team` (50), and `environment` (3). The first run writes them, which is also measured, and keeps them: a database file in
 //! `target/analytics-bench/`, and a schema in Postgres. The figures are medians of five rounds, and the slowest of them. Plain
-//! SQL runs once, with no other index than those of the store. Postgres is skipped without `DATABASE_URL`. By default, there
-//! are only a few events, which checks that the benchmark works.
+//! SQL runs once, with no other index than those of the store. Postgres is skipped without `DATABASE_URL`, and SQLite with
+//! `ANALYTICS_WITHOUT_SQLITE=1`. By default, there are only a few events, which checks that the benchmark works.
 
 #![allow(clippy::cast_precision_loss, reason = "figures are for humans")]
 
@@ -491,7 +491,9 @@ async fn main() {
     let count = count.map_or(SMOKE_EVENTS, |count| count.parse().expect("ANALYTICS_EVENTS is a number of events"));
     println!("| store | {count} events | aim, ms | ours, ms | slowest | plain SQL, ms | × |");
     println!("|---|---|--:|--:|--:|--:|--:|");
-    sqlite(count).await;
+    if env::var_os("ANALYTICS_WITHOUT_SQLITE").is_none() {
+        sqlite(count).await;
+    }
     match env::var("DATABASE_URL") {
         Ok(url) => postgres(count, &url).await,
         Err(_) => println!("| Postgres | skipped: DATABASE_URL is not set | | | | | |"),
