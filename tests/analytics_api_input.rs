@@ -498,29 +498,11 @@ async fn unknown_names_are_refused_with_the_known_ones() {
     }
 }
 
-/// Messages use the words of JSON, not those of the implementation.
-#[tokio::test]
-async fn messages_about_bodies_have_no_names_of_the_implementation() {
-    let app = app();
+/// Returns bodies of endpoints, with all of their members and some others.
+fn bodies() -> [(&'static str, Value); 9] {
     let range = json!({ "from": FROM, "to": TO });
     let log = json!({ "request": { "url": "/" }, "response": {} });
-    let job = post(&app, "/logs/exports", ADMIN, json!({ "filters": filters() })).await.ok();
-    let job = format!("/logs/exports/{}", job["id"].as_str().unwrap());
-    let mut messages = Vec::new();
-    // Each member of each body with values of all types.
-    let wrong = [
-        json!(null),
-        json!(true),
-        json!(-1),
-        json!(1.5),
-        json!(1e30),
-        json!("text"),
-        json!([]),
-        json!([[1]]),
-        json!({}),
-        json!({ "x": 1 }),
-    ];
-    let bodies = [
+    [
         (
             "/query",
             json!({ "range": range, "filters": [], "group_by": [], "bucket": "day", "measures": [], "order": { "by": "requests" }, "limit": 1, "cursor": "x", "unknown": 1 }),
@@ -542,31 +524,58 @@ async fn messages_about_bodies_have_no_names_of_the_implementation() {
         ),
         ("/feedback", json!({ "trace_id": "t", "feedback_id": "x", "value": 1, "weight": 1, "metadata": {} })),
         ("/logs/exports", json!({ "filters": {}, "workspace_id": "x", "description": "x", "requested_data": [] })),
+    ]
+}
+
+/// Sends the bodies with values of all types for each of their members.
+async fn replies_to_wrong_bodies(app: &Router) -> Vec<api::Reply> {
+    let mut messages = Vec::new();
+    let wrong = [
+        json!(null),
+        json!(true),
+        json!(-1),
+        json!(1.5),
+        json!(1e30),
+        json!("text"),
+        json!([]),
+        json!([[1]]),
+        json!({}),
+        json!({ "x": 1 }),
     ];
-    for (path, body) in bodies {
+    for (path, body) in bodies() {
         for value in &wrong {
-            messages.push(post(&app, path, ADMIN, value.clone()).await);
+            messages.push(post(app, path, ADMIN, value.clone()).await);
             for (name, member) in body.as_object().unwrap() {
                 let mut changed = body.clone();
                 changed[name] = value.clone();
                 if path == "/query" && name == "filters" {
                     changed["filters"] = json!([value]);
                 }
-                messages.push(post(&app, path, ADMIN, changed).await);
+                messages.push(post(app, path, ADMIN, changed).await);
                 for (inner, _) in member.as_object().into_iter().flatten() {
                     let mut changed = body.clone();
                     changed[name][inner] = value.clone();
                     if path == "/query" && name == "filters" {
                         changed["filters"] = json!([changed["filters"]]);
                     }
-                    messages.push(post(&app, path, ADMIN, changed).await);
+                    messages.push(post(app, path, ADMIN, changed).await);
                 }
                 let mut without = body.clone();
                 without.as_object_mut().unwrap().remove(name);
-                messages.push(post(&app, path, ADMIN, without).await);
+                messages.push(post(app, path, ADMIN, without).await);
             }
         }
     }
+    messages
+}
+
+/// Messages use the words of JSON, not those of the implementation.
+#[tokio::test]
+async fn messages_about_bodies_have_no_names_of_the_implementation() {
+    let app = app();
+    let job = post(&app, "/logs/exports", ADMIN, json!({ "filters": filters() })).await.ok();
+    let job = format!("/logs/exports/{}", job["id"].as_str().unwrap());
+    let mut messages = replies_to_wrong_bodies(&app).await;
     for (path, method) in [
         (format!("{job}/download"), Method::GET),
         (format!("{job}/cancel"), Method::POST),

@@ -33,6 +33,7 @@ async fn read(export: Export, analytics: &Analytics, grant: &Grant) -> (Vec<u8>,
         bytes.extend_from_slice(&piece);
     }
     let summary = stream.summary().unwrap();
+    assert_eq!(stream.rows(), summary.rows);
     (bytes, summary)
 }
 
