@@ -31,10 +31,11 @@ fn ago(age: Duration) -> String {
     time(SystemTime::now() - age)
 }
 
-fn log(more: Value) -> Value {
-    let mut log = json!({ "request": { "url": "/v1/chat/completions" }, "response": { "status": 200 } });
-    log.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-    log
+/// Returns a log with some members.
+fn log(mut members: Value) -> Value {
+    members["request"] = json!({ "url": "/v1/chat/completions" });
+    members["response"] = json!({ "status": 200 });
+    members
 }
 
 async fn ids(app: &Router, key: &str, body: Value) -> Vec<String> {

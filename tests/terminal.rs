@@ -501,6 +501,42 @@ fn hostile_tags_are_printed_without_control_characters() {
     }
 }
 
+/// Runs the program in a terminal with some columns. Returns what the terminal gets.
+#[cfg(target_os = "linux")]
+fn in_terminal(columns: u16, color: &str, arguments: &[&str]) -> String {
+    let line = format!("stty cols {columns} rows 12; {} {}", PROGRAM.display(), arguments.join(" "));
+    let mut command = Command::new("script");
+    command.args(["-qec", &line, "/dev/null"]).env("NO_COLOR", color).env("TERM", "xterm").stdin(Stdio::null());
+    let (code, output, errors) = parts(command.output().unwrap());
+    assert_eq!((code, &*errors), (0, ""), "{output}");
+    output.replace("\r\n", "\n")
+}
+
+/// Columns are left out, and labels are cut, so that no line is broken.
+#[cfg(target_os = "linux")]
+#[test]
+fn tables_fit_into_the_terminal() {
+    let filled = Filled::new("narrow", &events());
+    let arguments =
+        ["report", &filled.url, "--since", FROM, "--until", TO, "--limit", "2", "--by", "feature", "--by", "team"];
+    for (columns, last) in
+        [(120, "TREND"), (79, "UNPRICED"), (62, "P95"), (53, "ERRORS"), (36, "REQUESTS"), (32, "REQUESTS")]
+    {
+        let output = in_terminal(columns, "1", &arguments);
+        let table: Vec<&str> = output.lines().take(5).collect();
+        assert!(table[0].ends_with(last) && table[4].starts_with("total"), "{columns}: {output}");
+        assert!(table.iter().all(|line| line.chars().count() <= columns.into()), "{columns}: {output}");
+        assert!(!output.contains('\u{1b}'), "{output:?}");
+    }
+    // Colors are for terminals whose users do not decline them.
+    assert!(in_terminal(120, "", &arguments).starts_with("\u{1b}[1mFEATURE"));
+    let tail = in_terminal(70, "1", &["tail", &filled.url, "--since", FROM, "--until", TO]);
+    assert!(tail.lines().all(|line| line.chars().count() <= 70) && tail.contains('…'), "{tail}");
+    let screen =
+        in_terminal(100, "1", &["top", &filled.url, "--since", FROM, "--until", TO, "--watch=1", "--times", "1"]);
+    assert!(screen.starts_with("\u{1b}[2J\u{1b}[HMODEL") && screen.lines().count() < 12, "{screen}");
+}
+
 /// Reports are read while another process writes, and change nothing.
 #[test]
 fn a_store_is_opened_for_reading_only() {

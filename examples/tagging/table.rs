@@ -31,7 +31,9 @@ impl Table {
         Self { labels, optional, heading, rows: Vec::new(), has_total: false }
     }
 
-    pub(crate) fn row(&mut self, cells: Vec<String>) {
+    /// Adds a row. The last cells may be missing.
+    pub(crate) fn row(&mut self, mut cells: Vec<String>) {
+        cells.resize(self.heading.len(), String::new());
         self.rows.push(cells);
     }
 
