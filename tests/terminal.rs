@@ -460,7 +460,7 @@ fn wrong_arguments_are_explained_with_code_2() {
         (vec!["export", url, "--resume", "x"], "invalid export token"),
         (vec!["export", url, "--output", missing.trim_end_matches("missing.db")], "exists"),
         (vec!["tail", url, "--follow", "--until", TO], "--follow has no end"),
-        (vec!["verify", url, "--where", "team=search"], "sums are verified as a whole"),
+        (vec!["verify", url, "--where", "team=search"], "unexpected argument '--where'"),
         (vec!["top", url, "--watch=0"], "--watch"),
         (vec!["key", "new"], "NAME"),
         (vec!["key", "new", "web", "not a prefix"], "prefix"),

@@ -21,6 +21,7 @@ use crate::{failure::Failure, filter, format, print_json, scope::Scope, store::S
 /// A file has the suffix `.part` until it is complete. If an export of JSON lines or CSV is interrupted, the command prints how
 /// to continue it.
 #[derive(Debug, Args)]
+#[command(after_help = "Without --since, the range begins 30d ago.")]
 pub(crate) struct Export {
     #[command(flatten)]
     store: StoreArgument,
@@ -83,7 +84,7 @@ impl Export {
                 "invalid --json: standard output has the requests, so --output is needed".to_owned(),
             ));
         }
-        let range = self.scope.range("30d")?;
+        let range = self.scope.period.range("30d")?;
         let filters = self.scope.filters()?;
         let analytics = self.store.open()?;
         let query = filters.iter().cloned().fold(RowQuery::new(range.clone()), RowQuery::filter);

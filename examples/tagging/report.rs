@@ -23,6 +23,7 @@ const TREND_CHARS: usize = 24;
 
 /// Shows cost, requests, errors, and latency by up to three dimensions.
 #[derive(Debug, Args)]
+#[command(after_help = "Without --since, the range begins 7d ago.")]
 pub(crate) struct Report {
     #[command(flatten)]
     store: StoreArgument,
@@ -42,13 +43,13 @@ pub(crate) struct Report {
 impl Report {
     pub(crate) async fn run(&self) -> Result<ExitCode, Failure> {
         let by = self.by.iter().map(|name| dimension(name)).collect::<Result<Vec<_>, _>>()?;
-        let query = self.scope.filters()?.into_iter().fold(Query::new(self.scope.range("7d")?), Query::filter);
+        let query = self.scope.filters()?.into_iter().fold(Query::new(self.scope.period.range("7d")?), Query::filter);
         let query = by.into_iter().fold(query.bucket(Bucket::Auto).limit(self.limit), Query::group_by);
         let answer = answer(&self.store.open()?, query).await?;
         if self.json {
             print_json(&answer)?;
         } else {
-            let zone = self.scope.zone()?;
+            let zone = self.scope.period.zone()?;
             print(&format!("{}\n{}", table(&answer, &self.by), footer(&answer, &zone)))?;
         }
         Ok(ExitCode::SUCCESS)

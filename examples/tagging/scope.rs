@@ -6,9 +6,9 @@ use tower_tagging::analytics::{
 
 use crate::{failure::Failure, filter};
 
-/// The time of requests, and conditions on them.
+/// The time of requests.
 #[derive(Debug, Args)]
-pub(crate) struct Scope {
+pub(crate) struct Period {
     /// The start: a time ago such as 30m, 24h, 7d, or 4w, a day, or an RFC 3339 time
     #[arg(long, value_name = "TIME")]
     since: Option<String>,
@@ -18,12 +18,19 @@ pub(crate) struct Scope {
     /// The IANA time zone of days and of shown times
     #[arg(long, value_name = "NAME", default_value = "UTC")]
     zone: String,
+}
+
+/// The time of requests, and conditions on them.
+#[derive(Debug, Args)]
+pub(crate) struct Scope {
+    #[command(flatten)]
+    pub(crate) period: Period,
     /// A condition: KEY=VALUE, KEY!=VALUE, KEY^=PREFIX, KEY for any value, or !KEY for none. All must hold
     #[arg(long = "where", value_name = "CONDITION")]
     conditions: Vec<String>,
 }
 
-impl Scope {
+impl Period {
     /// Returns the range. `since` is the start if there is none.
     pub(crate) fn range(&self, since: &str) -> Result<TimeRange, Failure> {
         let now = Timestamp::now();
@@ -44,7 +51,9 @@ impl Scope {
     pub(crate) fn is_open(&self) -> bool {
         self.until.is_none()
     }
+}
 
+impl Scope {
     pub(crate) fn filters(&self) -> Result<Vec<Filter>, Failure> {
         self.conditions.iter().map(|text| filter::parse(text)).collect()
     }

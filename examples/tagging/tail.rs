@@ -28,6 +28,7 @@ const TAG_CHARS: usize = 32;
 
 /// Shows the newest requests, the oldest of them first.
 #[derive(Debug, Args)]
+#[command(after_help = "Without --since, the range begins 30d ago.")]
 pub(crate) struct Tail {
     #[command(flatten)]
     store: StoreArgument,
@@ -46,13 +47,13 @@ pub(crate) struct Tail {
 
 impl Tail {
     pub(crate) async fn run(&self) -> Result<ExitCode, Failure> {
-        if self.follow && !self.scope.is_open() {
+        if self.follow && !self.scope.period.is_open() {
             return Err(Failure::Usage("invalid --until: --follow has no end".to_owned()));
         }
         let analytics = self.store.open()?;
-        let zone = self.scope.zone()?;
+        let zone = self.scope.period.zone()?;
         let started = Timestamp::now();
-        let query = self.query(self.scope.range("30d")?)?;
+        let query = self.query(self.scope.period.range("30d")?)?;
         let mut rows = self.newest(&analytics, query).await?;
         rows.reverse();
         let mut shown: BTreeMap<Uuid, SystemTime> = BTreeMap::new();

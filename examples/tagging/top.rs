@@ -19,6 +19,7 @@ use crate::{
 
 /// Shows the most expensive models and values of active keys.
 #[derive(Debug, Args)]
+#[command(after_help = "Without --since, the range begins 24h ago.")]
 pub(crate) struct Top {
     #[command(flatten)]
     store: StoreArgument,
@@ -67,7 +68,7 @@ impl Top {
     }
 
     async fn screen(&self, analytics: &Analytics) -> Result<Screen, Failure> {
-        let range = self.scope.range("24h")?;
+        let range = self.scope.period.range("24h")?;
         let filters = self.scope.filters()?;
         let query = filters.into_iter().fold(Query::new(range), Query::filter);
         let total = answer(analytics, query.clone()).await?;
@@ -110,7 +111,7 @@ impl Top {
             let requests = screen.total.total.totals.requests;
             let _ = writeln!(text, "{} requests, without models and active keys", format::count(requests));
         }
-        let footer = footer(&screen.total, &self.scope.zone()?);
+        let footer = footer(&screen.total, &self.scope.period.zone()?);
         if let Some(height) = terminal_height().filter(|_| self.watch.is_some()) {
             // Clears the screen, moves the cursor to its start, and fills it without scrolling.
             let room = usize::from(height).saturating_sub(footer.lines().count() + 1);

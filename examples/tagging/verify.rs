@@ -11,17 +11,18 @@ use tower_tagging::{
     store::StoreError,
 };
 
-use crate::{failure::Failure, format, print, print_json, scope::Scope, store::StoreArgument};
+use crate::{failure::Failure, format, print, print_json, scope::Period, store::StoreArgument};
 
 const DAY_SECONDS: i64 = 86_400;
 
 /// Compares the sums with the rows, day by day, and ends with code 1 if they differ.
 #[derive(Debug, Args)]
+#[command(after_help = "Without --since, the range begins 30d ago.")]
 pub(crate) struct Verify {
     #[command(flatten)]
     store: StoreArgument,
     #[command(flatten)]
-    scope: Scope,
+    period: Period,
     /// Computes the sums of days with differences again, and compares them once more
     #[arg(long)]
     rebuild: bool,
@@ -41,10 +42,7 @@ struct Verified {
 
 impl Verify {
     pub(crate) async fn run(&self) -> Result<ExitCode, Failure> {
-        if !self.scope.filters()?.is_empty() {
-            return Err(Failure::Usage("invalid --where: sums are verified as a whole".to_owned()));
-        }
-        let days = days(&self.scope.range("30d")?)?;
+        let days = days(&self.period.range("30d")?)?;
         let analytics = if self.rebuild { self.store.open_for_changes()? } else { self.store.open()? };
         // Nothing is drawn unless standard error is a terminal.
         let progress = ProgressBar::new(days.len() as u64).with_style(style());
