@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use rusqlite::{Connection, ErrorCode};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::{super::StoreError, functions::register};
 
@@ -23,16 +23,25 @@ const NOT_MIGRATED: [&str; 3] = ["no such table: tagging_", "table tagging_event
 pub(super) struct DatabaseFile {
     pub(super) path: Arc<PathBuf>,
     pub(super) is_full_sync: bool,
+    pub(super) is_read_only: bool,
 }
 
 impl DatabaseFile {
-    /// Opens a connection. SQLite creates the file if it does not exist.
+    /// Opens a connection. SQLite creates the file if it does not exist, unless it is read-only.
     pub(super) fn connect(&self) -> rusqlite::Result<Connection> {
-        let db = Connection::open(&*self.path)?;
+        let flags = if self.is_read_only {
+            OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX
+        } else {
+            OpenFlags::default()
+        };
+        let db = Connection::open_with_flags(&*self.path, flags)?;
         db.busy_timeout(BUSY_TIMEOUT)?;
         // Each statement is prepared once per connection.
         db.set_prepared_statement_cache_capacity(STATEMENTS);
         register(&db)?;
+        if self.is_read_only {
+            return Ok(db);
+        }
         // This affects new files only.
         db.pragma_update(None, "page_size", PAGE_BYTES)?;
         use_wal(&db)?;
