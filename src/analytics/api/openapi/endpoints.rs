@@ -18,6 +18,7 @@ use super::{
         export_job::ExportShape,
         feedback::{FeedbackForm, FeedbackSaved},
         graphs::shapes,
+        log_cost::LogCost,
         log_entry::LogEntry,
         log_shape::LogDetails,
         logs::LogsCreated,
@@ -130,6 +131,13 @@ fn logs(components: &mut Components) -> Vec<Endpoint> {
         )
         .body(entry),
         Endpoint::new(Get, "/logs/{id}", Permission::LogsView, "A request", components.of::<LogDetails>()),
+        Endpoint::new(
+            Get,
+            "/logs/{id}/cost",
+            Permission::LogsView,
+            "The cost of a request, line by line",
+            components.of::<LogCost>(),
+        ),
         Endpoint::new(Post, "/feedback", Permission::LogsWrite, "Adds feedback", saved.clone())
             .body(one_or_many(feedback.clone())),
         Endpoint::new(Put, "/feedback", Permission::LogsWrite, "Changes feedback", saved.clone())
