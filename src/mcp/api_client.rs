@@ -48,7 +48,9 @@ impl ApiClient {
         let send = move |request| -> BoxFuture<'static, Result<Response<Body>, BoxError>> {
             let mut service = service.clone();
             Box::pin(async move {
-                poll_fn(|context: &mut Context<'_>| -> Poll<_> { service.poll_ready(context) }).await.map_err(Into::into)?;
+                poll_fn(|context: &mut Context<'_>| -> Poll<_> { service.poll_ready(context) })
+                    .await
+                    .map_err(Into::into)?;
                 Ok(service.call(request).await.map_err(Into::into)?.map(Body::new))
             })
         };

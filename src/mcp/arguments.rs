@@ -34,7 +34,11 @@ impl Arguments {
     ///
     /// # Errors
     /// Returns an error if an argument is unknown. A filter that is ignored would return wrong numbers.
-    pub(crate) fn read(arguments: Option<Map<String, Value>>, accepted: Accepted, own: &[&str]) -> Result<Self, ToolError> {
+    pub(crate) fn read(
+        arguments: Option<Map<String, Value>>,
+        accepted: Accepted,
+        own: &[&str],
+    ) -> Result<Self, ToolError> {
         let values: Map<String, Value> =
             arguments.unwrap_or_default().into_iter().filter(|(_, value)| !value.is_null()).collect();
         let is_known = |name: &&String| find(accepted, name).is_some() || own.contains(&name.as_str());

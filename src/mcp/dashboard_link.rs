@@ -102,7 +102,9 @@ impl DashboardLink {
     /// Returns the note about what the links leave out.
     pub(crate) fn note(&self) -> Option<String> {
         match (&self.base, self.left_out.is_empty()) {
-            (None, _) => Some("There are no dashboard links, because the server does not know its public address.".to_owned()),
+            (None, _) => {
+                Some("There are no dashboard links, because the server does not know its public address.".to_owned())
+            }
             (Some(_), true) => None,
             (Some(_), false) => {
                 Some(format!("The dashboard link leaves out these arguments: {}.", self.left_out.join(", ")))
@@ -144,8 +146,8 @@ impl DashboardLink {
 
     fn with(&self, path: &str, CallRange { choice, zone, .. }: &CallRange, own: &UrlQuery) -> Option<String> {
         let (choice, zone): (&RangeChoice, _) = (choice, zone.clone());
-        let view =
-            View::new(choice.clone(), zone, self.conditions.clone(), self.default_zone.clone(), self.now).query_string();
+        let view = View::new(choice.clone(), zone, self.conditions.clone(), self.default_zone.clone(), self.now)
+            .query_string();
         let mut query = view;
         query.extend(own);
         Some(format!("{}{path}{}", self.base.as_ref()?, query.text()))

@@ -36,7 +36,10 @@ pub(crate) fn read_range(
             ))),
         };
     }
-    match (End::read("time_of_generation_min", min)?, max.map(|max| End::read("time_of_generation_max", max)).transpose()?) {
+    match (
+        End::read("time_of_generation_min", min)?,
+        max.map(|max| End::read("time_of_generation_max", max)).transpose()?,
+    ) {
         (End::Day(from), Some(End::Day(to))) => Ok(RangeChoice::Days(from, to)),
         (from, to) => {
             let from = from.instant(zone, false)?;

@@ -13,9 +13,8 @@ use uuid::Uuid;
 use crate::{event::Event, registry::Permission, row::EventRow, tagging::Identity};
 
 use super::{
-    api_error::ApiError, caller::Caller, json_body::JsonBody, log_cost::LogCost, log_entry::LogEntry, log_shape::LogDetails,
-    one_or_many,
-    parameter::NONE, replay, state::ApiState,
+    api_error::ApiError, caller::Caller, json_body::JsonBody, log_cost::LogCost, log_entry::LogEntry,
+    log_shape::LogDetails, one_or_many, parameter::NONE, replay, state::ApiState,
 };
 
 /// The largest number of logs of a request.

@@ -149,16 +149,16 @@ mod with_basis;
 
 #[cfg(feature = "dashboard")]
 pub(crate) use self::registry_access::KeyHolder;
+pub use self::{
+    access::Access,
+    api::{Api, router},
+    denied::Denied,
+    registry_access::RegistryAccess,
+};
 #[cfg(feature = "mcp")]
 pub(crate) use self::{
     api_error::ApiError,
     openapi::inlined_schema,
     parameter::{Accepted, EXPORTS, FROM, GROUPS, SELECTION, TO, VIRTUAL_KEYS, WORKSPACES, find, names},
     with_basis::{DATA_UP_TO, EXACT, GRAIN, UNPRICED_SHARE},
-};
-pub use self::{
-    access::Access,
-    api::{Api, router},
-    denied::Denied,
-    registry_access::RegistryAccess,
 };

@@ -63,6 +63,8 @@ pub(crate) fn headers(basis: Option<&Basis>) -> HeaderMap {
     headers.insert(GRAIN, HeaderValue::from_static(basis.grain.as_str()));
     let time = basis.data_up_to.map(|time| (DATA_UP_TO, time.to_string()));
     let share = basis.unpriced_share.map(|share| (UNPRICED_SHARE, share.to_string()));
-    headers.extend(time.into_iter().chain(share).filter_map(|(name, text)| Some((name, HeaderValue::try_from(text).ok()?))));
+    headers.extend(
+        time.into_iter().chain(share).filter_map(|(name, text)| Some((name, HeaderValue::try_from(text).ok()?))),
+    );
     headers
 }

@@ -1,12 +1,7 @@
 use serde_json::{Map, Value};
 
 use crate::{
-    mcp::{
-        answer_basis::AnswerBasis,
-        arguments::Arguments,
-        tool_answer::ToolAnswer,
-        tool_error::ToolError,
-    },
+    mcp::{answer_basis::AnswerBasis, arguments::Arguments, tool_answer::ToolAnswer, tool_error::ToolError},
     view::segment,
 };
 
@@ -36,7 +31,9 @@ pub(super) async fn explain_cost(
         (_, _, false) => "The request is not an LLM call, so it has no cost.".to_owned(),
         (None, ..) => "The cost of the request is unknown: `cost_status` has the reason.".to_owned(),
         (Some(total), None, _) => {
-            format!("The request cost {total} US dollars. The price was not given by kind of usage, so there are no lines.")
+            format!(
+                "The request cost {total} US dollars. The price was not given by kind of usage, so there are no lines."
+            )
         }
         (Some(total), Some(count), _) => format!(
             "The request cost {total} US dollars, which is the sum of {count} lines. Each is quantity × usd_per_million / \

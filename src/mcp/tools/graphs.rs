@@ -122,7 +122,9 @@ pub(super) async fn cost(call: &Call<'_>, arguments: Option<Map<String, Value>>)
     let data = COST.data(&reply);
     let cents = data.get("summary").and_then(|summary| number(summary.get("total")?)?.as_f64());
     let text = match cents {
-        Some(cents) => format!("the known cost is {} cents, which are {:.2} US dollars.", total(&data, "total"), cents / 100.0),
+        Some(cents) => {
+            format!("the known cost is {} cents, which are {:.2} US dollars.", total(&data, "total"), cents / 100.0)
+        }
         None => "no cost is known.".to_owned(),
     };
     Ok(selected.answer(&text, data, &reply, None))

@@ -78,7 +78,10 @@ struct Listing {
     page: &'static str,
 }
 
-pub(super) async fn workspaces(call: &Call<'_>, arguments: Option<Map<String, Value>>) -> Result<ToolAnswer, ToolError> {
+pub(super) async fn workspaces(
+    call: &Call<'_>,
+    arguments: Option<Map<String, Value>>,
+) -> Result<ToolAnswer, ToolError> {
     let listing = Listing {
         path: "/admin/workspaces",
         accepted: WORKSPACES,
@@ -90,7 +93,10 @@ pub(super) async fn workspaces(call: &Call<'_>, arguments: Option<Map<String, Va
     Ok(answer(call, &listing, text, data))
 }
 
-pub(super) async fn virtual_keys(call: &Call<'_>, arguments: Option<Map<String, Value>>) -> Result<ToolAnswer, ToolError> {
+pub(super) async fn virtual_keys(
+    call: &Call<'_>,
+    arguments: Option<Map<String, Value>>,
+) -> Result<ToolAnswer, ToolError> {
     let listing = Listing {
         path: "/virtual-keys",
         accepted: VIRTUAL_KEYS,
@@ -115,7 +121,10 @@ fn is_soon(row: &Value, now: Timestamp) -> bool {
     expires.is_some_and(|expires| expires > now && now.checked_add(SOON).is_ok_and(|soon| expires <= soon))
 }
 
-pub(super) async fn log_exports(call: &Call<'_>, arguments: Option<Map<String, Value>>) -> Result<ToolAnswer, ToolError> {
+pub(super) async fn log_exports(
+    call: &Call<'_>,
+    arguments: Option<Map<String, Value>>,
+) -> Result<ToolAnswer, ToolError> {
     let listing = Listing {
         path: "/logs/exports",
         accepted: EXPORTS,

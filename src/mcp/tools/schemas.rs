@@ -13,14 +13,16 @@ use super::{graphs, groups, lists};
 const FROM_TEXT: &str = "The start, as ISO 8601 with an offset (2026-06-01T00:00:00Z) or as a day (2026-06-01). Or a whole range: \
      last_1h, last_24h, last_7d, last_30d, last_90d, last_<n>d, last_<n>h, today, yesterday, month_to_date, or last_month. The \
      default is last_30d.";
-const TO_TEXT: &str =
-    "The end, excluded, as ISO 8601 with an offset; or a day, which is included. Leave it out for now, or if the start is a range.";
-const ZONE_TEXT: &str = "The IANA time zone of days, such as Europe/Berlin. The default is UTC unless the server has another.";
+const TO_TEXT: &str = "The end, excluded, as ISO 8601 with an offset; or a day, which is included. Leave it out for now, or if the start is a range.";
+const ZONE_TEXT: &str =
+    "The IANA time zone of days, such as Europe/Berlin. The default is UTC unless the server has another.";
 
 /// Returns the schema of the arguments of a tool.
 pub(crate) fn input(tool: ToolName) -> Map<String, Value> {
     let (properties, required) = match tool {
-        ToolName::CostAnalytics | ToolName::RequestAnalytics | ToolName::TokenAnalytics => (parameters(SELECTION), &[][..]),
+        ToolName::CostAnalytics | ToolName::RequestAnalytics | ToolName::TokenAnalytics => {
+            (parameters(SELECTION), &[][..])
+        }
         ToolName::UserSummary | ToolName::ModelSummary => (parameters(GROUPS), &[][..]),
         ToolName::Workspaces => (parameters(WORKSPACES), &[][..]),
         ToolName::VirtualKeys => (with_workspace(parameters(VIRTUAL_KEYS)), &[][..]),
