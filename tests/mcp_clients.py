@@ -16,6 +16,7 @@ import http.server
 import json
 import os
 import pathlib
+import re
 import sqlite3
 import statistics
 import subprocess
@@ -38,13 +39,24 @@ TOOLS = [
     "get_cost_analytics", "get_request_analytics", "get_token_analytics", "get_user_analytics_summary",
     "get_model_analytics_summary", "list_workspaces", "list_virtual_keys", "list_log_exports", "query", "trace", "explain_cost",
 ]
-# The scenarios for servers with tools of any names.
+# The scenarios for servers with tools of any names, in each revision.
 SCENARIOS = [
     ("server-initialize", "2025-11-25"), ("ping", "2025-11-25"), ("tools-list", "2025-11-25"), ("tools-list", "2026-07-28"),
     ("server-stateless", "2026-07-28"), ("caching", "2026-07-28"), ("http-header-validation", "2026-07-28"),
     ("dns-rebinding-protection", "2025-11-25"), ("dns-rebinding-protection", "2026-07-28"),
-    ("server-sse-multiple-streams", "2025-11-25"), ("server-sse-multiple-streams", "2026-07-28"),
+    ("server-sse-multiple-streams", "2026-07-28"),
 ]
+# The checks of these scenarios that need tools with fixed names, prompts, or resources.
+NOT_APPLICABLE = {
+    "server-stateless": {
+        "sep-2575-server-rejects-undeclared-capability", "sep-2575-missing-capability-http-400",
+        "sep-2575-http-server-no-independent-requests-on-stream", "sep-2575-server-no-log-without-loglevel",
+    },
+    "caching": {
+        "sep-2549-prompts-list-caching-hints", "sep-2549-resources-list-caching-hints",
+        "sep-2549-resources-templates-list-caching-hints",
+    },
+}
 
 
 def time(moment):
@@ -206,15 +218,18 @@ class WithKey(http.server.BaseHTTPRequestHandler):
 def conformance(url):
     WithKey.target = url.removeprefix("http://")
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), WithKey)
+    server.handle_error = lambda *_: None  # Clients that disconnect.
     threading.Thread(target=server.serve_forever, daemon=True).start()
     program = f"{NODE_FOLDER}/node_modules/@modelcontextprotocol/conformance/dist/index.js"
     for scenario, version in SCENARIOS:
         address = f"http://127.0.0.1:{server.server_port}/tagging/mcp"
         command = [NODE, program, "server", "--url", address, "--scenario", scenario, "--spec-version", version]
         run = subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=NODE_FOLDER)
-        last = [line for line in run.stdout.splitlines() if "assed" in line or "ailed" in line]
-        print(f"   {scenario} {version}: {' '.join(last[:1]).strip()}")
-        assert run.returncode == 0, (scenario, run.stdout[-3000:], run.stderr[-2000:])
+        output = re.sub(r"\x1b\[[0-9;]*m", "", run.stdout)
+        states = {state: set(re.findall(rf"\[([\w-]+) *\] {state}\b", output)) for state in ("SUCCESS", "FAILURE", "WARNING")}
+        failed = states["FAILURE"] | states["WARNING"]
+        assert states["SUCCESS"] and failed == NOT_APPLICABLE.get(scenario, set()), (scenario, output, run.stderr)
+        print(f"   {scenario} {version}: {len(states['SUCCESS'])} kinds of checks passed, {len(failed)} do not apply")
     server.shutdown()
 
 
