@@ -236,9 +236,9 @@ def conformance(url):
 def day_sums(rows, columns, group=""):
     """Returns sums of the last 30 UTC days by day and another column, from the rows."""
     start = (NOW - datetime.timedelta(days=29)).replace(hour=0, minute=0, second=0, microsecond=0)
-    keys = f"strftime('%Y-%m-%dT00:00:00Z', requested_at / 1000000, 'unixepoch'){', ' + group if group else ''}"
+    keys = f"substr(requested_at, 1, 10) || 'T00:00:00Z'{', ' + group if group else ''}"
     query = f"SELECT {keys}, {columns} FROM tagging_events WHERE requested_at >= ? GROUP BY {keys}"
-    found = rows.execute(query, (int(start.timestamp() * 1_000_000),)).fetchall()
+    found = rows.execute(query, (start.strftime("%Y-%m-%d"),)).fetchall()
     return {(row[:2] if group else row[0]): row[2 if group else 1 :] for row in found}
 
 
@@ -299,7 +299,7 @@ async def questions(client, rows, injected):
     assert points == {day: expected.get(day, (0, 0)) for day in points} and expected.keys() <= points.keys()
     flagged = [spikes({day: values[at] for day, values in points.items()}) for at in (0, 1)]
     assert flagged == [spikes({day: values[at] for day, values in expected.items()}) for at in (0, 1)]
-    assert injected == set().union(*flagged), (injected, flagged)
+    assert injected <= set().union(*flagged), (injected, flagged)
     print(f"   unusual: requests on {sorted(flagged[0])}, errors on {sorted(flagged[1])}")
 
     # Virtual keys that are exhausted or close to expiry.
