@@ -79,7 +79,8 @@ fn priced() -> Arc<Event> {
 /// Returns arguments with the range of the samples, and others.
 fn ranged(more: Value) -> Value {
     let mut arguments = json!({ "time_of_generation_min": FROM, "time_of_generation_max": TO });
-    arguments.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    let Value::Object(more) = more else { panic!("not an object: {more}") };
+    arguments.as_object_mut().unwrap().extend(more);
     arguments
 }
 

@@ -18,14 +18,17 @@ impl ToolAnswer {
         dashboard_url: Option<String>,
     ) -> Self {
         data.insert("basis".to_owned(), json!(basis));
-        data.insert("dashboard_url".to_owned(), json!(dashboard_url));
+        data.insert("dashboard_url".to_owned(), dashboard_url.map_or(Value::Null, Value::String));
         let text = format!("{}{} The data is in the structured content.", text.into(), basis.sentences());
         Self { text, data: Value::Object(data) }
     }
 
     /// Returns the schema of the data.
     pub(crate) fn schema(properties: Value, required: &[&str]) -> Value {
-        let mut schema = json!({ "type": "object", "properties": properties, "required": required });
+        let mut schema = json!({ "type": "object", "required": required });
+        if let Some(schema) = schema.as_object_mut() {
+            schema.insert("properties".to_owned(), properties);
+        }
         Self::add_to_schema(&mut schema);
         schema
     }

@@ -78,7 +78,7 @@ impl RangeChoice {
             Self::Days(from, to) if *from == from.first_of_month() && *to == from.last_of_month() => {
                 month_ago(range.from()).map(|from| (from, range.from()))
             }
-            _ => return Ok(range.previous()?),
+            _ => return range.previous(),
         };
         let (from, to) = previous.map_err(|error| QueryError::invalid(error.to_string()))?;
         Ok(TimeRange::new(from, to)?.with_zone(zone.clone()))

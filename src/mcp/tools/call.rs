@@ -1,13 +1,12 @@
 use std::sync::Arc;
 
 use http::{Method, request::Parts};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use crate::{
-    analytics::{api::Accepted, jiff::Timestamp},
+    analytics::jiff::Timestamp,
     mcp::{
         api_client::{ApiClient, Reply},
-        arguments::Arguments,
         dashboard_link::DashboardLink,
         settings::Settings,
         tool_error::ToolError,
@@ -25,15 +24,6 @@ pub(crate) struct Call<'c> {
 }
 
 impl Call<'_> {
-    /// Reads the arguments of a tool that has the parameters of an endpoint.
-    pub(super) fn arguments(
-        &self,
-        arguments: Option<Map<String, Value>>,
-        accepted: Accepted,
-    ) -> Result<Arguments, ToolError> {
-        Arguments::read(arguments, accepted, &[])
-    }
-
     pub(super) async fn get(&self, path: &str) -> Result<Reply, ToolError> {
         self.api.send(self.head, Method::GET, path, None, &self.settings.key_hint).await
     }

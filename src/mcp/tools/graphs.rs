@@ -89,7 +89,7 @@ struct Selected {
 
 impl Selected {
     fn read(call: &Call<'_>, arguments: Option<Map<String, Value>>) -> Result<Self, ToolError> {
-        let arguments: Arguments = call.arguments(arguments, SELECTION)?;
+        let arguments = Arguments::read(arguments, SELECTION, &[])?;
         let range = arguments.range(call.now, &call.settings.zone)?;
         let query = arguments.query(Some(&range))?.text();
         let link = call.link().select(&arguments)?;

@@ -44,7 +44,7 @@ pub(super) fn schema(row: &[Member]) -> Value {
 }
 
 pub(super) async fn users(call: &Call<'_>, arguments: Option<Map<String, Value>>) -> Result<ToolAnswer, ToolError> {
-    let arguments = call.arguments(arguments, GROUPS)?;
+    let arguments = Arguments::read(arguments, GROUPS, &[])?;
     let range = arguments.range(call.now, &call.settings.zone)?;
     let query = arguments.query(Some(&range))?.text();
     let reply = call.get(&format!("/analytics/groups/users{query}")).await?;
@@ -53,7 +53,7 @@ pub(super) async fn users(call: &Call<'_>, arguments: Option<Map<String, Value>>
 
 /// Groups by model with their cost. APIs before February 2026 have only a list without it.
 pub(super) async fn models(call: &Call<'_>, arguments: Option<Map<String, Value>>) -> Result<ToolAnswer, ToolError> {
-    let mut arguments = call.arguments(arguments, GROUPS)?;
+    let mut arguments = Arguments::read(arguments, GROUPS, &[])?;
     let range = arguments.range(call.now, &call.settings.zone)?;
     let mut columns = arguments.list("columns")?;
     if !columns.iter().any(|column| column == "cost") {
@@ -110,7 +110,7 @@ fn answer(
 fn with_columns(group: &Value, row: &[Member]) -> Map<String, Value> {
     let mut members = members(Some(group), row);
     for (name, value) in group.as_object().into_iter().flatten().filter(|(name, _)| *name != "object") {
-        if !members.contains_key(name) && !(value.is_object() || value.is_array() || value.is_boolean()) {
+        if !(members.contains_key(name) || value.is_object() || value.is_array() || value.is_boolean()) {
             members.insert(name.clone(), value.clone());
         }
     }
