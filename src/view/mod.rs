@@ -9,9 +9,11 @@ mod url_query;
 #[allow(clippy::module_inception, reason = "the file is named after its type")]
 mod view;
 
+#[cfg(feature = "dashboard")]
+pub(crate) use self::filter_text::dimension;
 pub(crate) use self::{
     explore_choice::ExploreChoice,
-    filter_text::{Condition, dimension, short_name},
+    filter_text::{Condition, short_name},
     range_choice::RangeChoice,
     segment::segment,
     url_query::UrlQuery,
