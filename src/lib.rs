@@ -48,6 +48,7 @@
 //! | [`store`] | events as rows: SQLite, Postgres, memory | [`store::MemoryStore`], `store::SqliteStore`, `store::PostgresStore` |
 //! | [`analytics`] | answers about stored events, an HTTP API, exports | `analytics::Analytics`, `analytics::api` |
 //! | [`dashboard`] | pages about requests and cost, in your own router | `dashboard::Dashboard`, `dashboard::SignIn` |
+//! | [`mcp`] | tools about requests and cost, for agents | `mcp::Mcp`, `mcp::service` |
 //! | [`registry`] | API keys, workspaces, contracts, claims, screening | `registry::Registry`, `registry::RegistryLayer` |
 //! | [`otel`] | spans, metrics, and logs | `otel::Otel` |
 //! | [`propagate`] | tags and trace ids on outgoing calls | `PropagateLayer` |
@@ -73,6 +74,7 @@
 //! | `analytics` | `axum`, `registry`, and `analytics::Analytics`: answers about requests and cost, an HTTP API, and exports |
 //! | `parquet` | `analytics`, and exports as Parquet files |
 //! | `dashboard` | `analytics`, and `dashboard::Dashboard`: pages about requests and cost |
+//! | `mcp` | `analytics`, and `mcp::Mcp`: tools about requests and cost for agents, by the Model Context Protocol |
 //! | `registry` | `registry::Registry`: API keys, workspaces, claims, screening, and virtual keys |
 //! | `schema` | `registry`, and `registry::Contract`: JSON Schema for the tags of every request |
 //! | `jwt` | `registry`, and `registry::JwtVerifier`: the claims of signed tokens as trusted tags |
@@ -105,7 +107,7 @@
 //!
 //! Modules only use modules above them in this list: leaves (text, media types, time), `body`, `metadata`, `sources`, `trace`,
 //! `usage`, `event`, `row`, `request`, `sink`, `propagate`, `tagging`, `client`, `otel`, `store`, `registry`,
-//! `analytics`, `dashboard`. A test enforces it.
+//! `analytics`, `view`, `dashboard`, `mcp`. A test enforces it.
 //!
 //! # Guarantees
 //!
@@ -130,6 +132,7 @@
     not(feature = "dashboard"),
     doc = "[`dashboard`]: https://docs.rs/tower-tagging/latest/tower_tagging/dashboard/"
 )]
+#![cfg_attr(not(feature = "mcp"), doc = "[`mcp`]: https://docs.rs/tower-tagging/latest/tower_tagging/mcp/")]
 #![cfg_attr(not(feature = "otel"), doc = "[`otel`]: https://docs.rs/tower-tagging/latest/tower_tagging/otel/")]
 #![cfg_attr(
     not(feature = "propagate"),
@@ -163,6 +166,8 @@ mod config_error;
 pub mod dashboard;
 pub mod event;
 mod headers;
+#[cfg(feature = "mcp")]
+pub mod mcp;
 mod media;
 pub mod metadata;
 #[cfg(feature = "otel")]
@@ -183,6 +188,9 @@ mod text;
 mod time;
 pub mod trace;
 pub mod usage;
+#[cfg(any(feature = "dashboard", feature = "mcp"))]
+#[cfg_attr(not(feature = "dashboard"), allow(dead_code, reason = "answers to agents only write these URLs"))]
+mod view;
 
 #[cfg(feature = "propagate")]
 pub use self::propagate::PropagateLayer;

@@ -68,6 +68,7 @@ fn endpoints() -> Vec<(Method, String, Option<Value>, Permission)> {
         (Method::POST, "/query/explain".to_owned(), Some(query), Permission::AnalyticsView),
         (Method::GET, ranged("/logs/groups/model", ""), None, Permission::LogsView),
         (Method::GET, format!("/logs/{id}"), None, Permission::LogsView),
+        (Method::GET, format!("/logs/{id}/cost"), None, Permission::LogsView),
         (Method::GET, "/traces/trace-1".to_owned(), None, Permission::LogsView),
         (Method::GET, format!("/sessions/_user/ada?time_of_generation_min={FROM}"), None, Permission::LogsView),
         (Method::GET, ranged("/export", ""), None, Permission::LogsExport),

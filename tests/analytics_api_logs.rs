@@ -371,6 +371,7 @@ async fn every_answer_is_valid_by_the_openapi_document() {
         check("post", "/query/explain", post(&app, "/query/explain", ADMIN, query).await);
         check("post", "/logs", created);
         check("get", "/logs/{id}", get(&app, &format!("/logs/{log_id}"), ADMIN).await);
+        check("get", "/logs/{id}/cost", get(&app, &format!("/logs/{log_id}/cost"), ADMIN).await);
         check("post", "/feedback", feedback);
         check("put", "/feedback", put(&app, "/feedback", ADMIN, changed.clone()).await);
         check("put", "/feedback/{id}", put(&app, &format!("/feedback/{feedback_id}"), ADMIN, changed).await);

@@ -30,8 +30,11 @@ const MAY_USE: &[(&str, &[&str])] = &[
         "analytics",
         &["registry", "store", "tagging", "request", "sink", "row", "event", "usage", "sources", "trace", "metadata"],
     ),
+    // The URLs of the dashboard, which its pages read, and to which answers to agents link.
+    ("view", &["analytics"]),
     // The sinks are needed for the counts of events.
-    ("dashboard", &["analytics", "registry", "tagging", "sink"]),
+    ("dashboard", &["view", "analytics", "registry", "tagging", "sink"]),
+    ("mcp", &["view", "analytics", "registry", "tagging"]),
     ("guide", &[]),
 ];
 

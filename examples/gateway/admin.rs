@@ -1,5 +1,5 @@
-//! The dashboard below `/tagging/`, and the admin API below `/tagging/v1/`. The gateway answers these requests itself: no
-//! layer sees them, and they are never forwarded.
+//! The dashboard below `/tagging/`, the admin API below `/tagging/v1/`, and the tools for agents at `/tagging/mcp`. The gateway
+//! answers these requests itself: no layer sees them, and they are never forwarded.
 
 use std::error::Error;
 
@@ -15,6 +15,7 @@ use tower_tagging::{
         api::{Api, RegistryAccess},
     },
     dashboard::{Dashboard, SignIn},
+    mcp::Mcp,
     registry::{ApiKey, Registry},
     sink::Delivery,
 };
@@ -96,14 +97,23 @@ pub(crate) fn mount(admin: Admin, delivery: Delivery, app: Router) -> Result<(Ro
     let mut sign_in = SignIn::new(access, &key.text)?;
     let link = if key.is_generated { Some(format!("/tagging/{}", sign_in.one_time_link()?)) } else { None };
     let mut dashboard = Dashboard::with_sign_in(analytics, sign_in).delivery(delivery);
-    if let Some(url) = public_url {
-        api = api.public_url(format!("{}/tagging/v1", url.to_string().trim_end_matches('/')));
+    let public_url = public_url.map(|url| url.to_string().trim_end_matches('/').to_owned());
+    if let Some(url) = &public_url {
+        api = api.public_url(format!("{url}/tagging/v1"));
     }
     if let Some(zone) = zone {
         (api, dashboard) = (api.zone(&zone)?, dashboard.zone(&zone)?);
     }
+    let mut tools = Mcp::from_api(&api);
+    if let Some(url) = public_url {
+        tools = tools.public_url(url)?;
+    }
     let pages = dashboard.into_router().nest("/v1", api.into_router());
-    let router = Router::new().route("/tagging", any(redirect)).nest("/tagging/", pages).fallback_service(app);
+    let router = Router::new()
+        .route("/tagging", any(redirect))
+        .route_service("/tagging/mcp", tools.into_service())
+        .nest("/tagging/", pages)
+        .fallback_service(app);
     Ok((router, link))
 }
 

@@ -162,7 +162,8 @@ impl Start {
         let base = self.public_url.as_ref().map_or_else(|| format!("http://{address}"), ToString::to_string);
         let base = base.trim_end_matches('/');
         let Some(key) = key.generated() else {
-            return eprintln!("gateway: {base}/tagging/ is the dashboard; sign in with the key in ADMIN_KEY");
+            eprintln!("gateway: {base}/tagging/ is the dashboard; sign in with the key in ADMIN_KEY");
+            return eprintln!("gateway: {base}/tagging/mcp has tools for agents (MCP), with the same keys");
         };
         let history =
             if self.has_history { ", with 30 days of synthetic requests (DEMO_HISTORY=off for none)" } else { "" };
@@ -177,6 +178,10 @@ impl Start {
                 "gateway: requests to http://{address} with one of these in x-portkey-api-key belong to its workspace"
             );
         }
+        eprintln!(
+            "try: claude mcp add --transport http llm-cost {base}/tagging/mcp --header 'x-portkey-api-key: {key}' (tools for \
+             agents, by MCP)"
+        );
         let from = SystemTime::now() - Duration::from_secs(30 * 86_400);
         let to = SystemTime::now() + Duration::from_secs(86_400);
         let [from, to] = [from, to].map(humantime::format_rfc3339_seconds);

@@ -20,6 +20,20 @@ pub enum Grain {
     SixtyFourDays,
 }
 
+impl Grain {
+    /// Returns the name in answers, such as `quarter_hour`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Instant => "instant",
+            Self::QuarterHour => "quarter_hour",
+            Self::Hour => "hour",
+            Self::Day => "day",
+            Self::EightDays => "eight_days",
+            Self::SixtyFourDays => "sixty_four_days",
+        }
+    }
+}
+
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 impl Grain {
     /// Returns the name in sentences.

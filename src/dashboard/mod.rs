@@ -73,7 +73,6 @@ mod dashboard;
 mod format;
 mod frame;
 mod html;
-mod measures;
 mod mount;
 mod page_error;
 mod page_request;
@@ -82,9 +81,9 @@ mod series_chart;
 mod sign_in;
 mod state;
 mod table;
-mod view;
 
 pub use self::{
     dashboard::{Dashboard, router},
     sign_in::SignIn,
 };
+use crate::view::{self, measures};

@@ -75,7 +75,7 @@ impl Api {
                 public_url: None,
                 restrictions: Restrictions::default(),
                 zone: "UTC".to_owned(),
-                exports: Exports::default(),
+                exports: Arc::new(Exports::default()),
                 max_log_age: MAX_LOG_AGE,
                 #[cfg(feature = "llm")]
                 usage: UsageTap::new().trust_request(),
@@ -148,6 +148,25 @@ impl Api {
     pub fn timeout(mut self, limit: Duration) -> Self {
         self.timeout = limit;
         self
+    }
+
+    /// Returns an API with the same store, settings, and export jobs. `access` receives the access of this one, and returns
+    /// that of the other.
+    #[cfg(feature = "mcp")]
+    pub(crate) fn with_access(&self, access: impl FnOnce(Arc<dyn Access>) -> Arc<dyn Access>) -> Self {
+        Self {
+            analytics: self.analytics.clone(),
+            access: access(Arc::clone(&self.access)),
+            shared: self.shared.clone(),
+            max_body_bytes: self.max_body_bytes,
+            timeout: self.timeout,
+        }
+    }
+
+    /// Returns the access, and the name of the time zone.
+    #[cfg(feature = "mcp")]
+    pub(crate) fn access_and_zone(&self) -> (Arc<dyn Access>, &str) {
+        (Arc::clone(&self.access), &self.shared.zone)
     }
 
     /// Returns the router, which can be mounted anywhere.

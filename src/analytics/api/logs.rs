@@ -10,11 +10,11 @@ use serde_json::Value;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::{event::Event, registry::Permission, tagging::Identity};
+use crate::{event::Event, registry::Permission, row::EventRow, tagging::Identity};
 
 use super::{
-    api_error::ApiError, caller::Caller, json_body::JsonBody, log_entry::LogEntry, log_id, log_id::LogIds,
-    log_shape::LogDetails, one_or_many, parameter::NONE, replay, state::ApiState,
+    api_error::ApiError, caller::Caller, json_body::JsonBody, log_cost::LogCost, log_entry::LogEntry, log_id,
+    log_id::LogIds, log_shape::LogDetails, one_or_many, parameter::NONE, replay, state::ApiState,
 };
 
 /// The largest number of logs of a request.
@@ -85,11 +85,24 @@ pub(crate) async fn read(
     caller: Caller,
     Path(id): Path<String>,
 ) -> Result<Json<LogDetails>, ApiError> {
+    Ok(Json(LogDetails::of(&row(&api, &caller, &id).await?)))
+}
+
+/// Answers `GET /logs/{id}/cost`.
+pub(crate) async fn cost(
+    State(api): State<ApiState>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Json<LogCost>, ApiError> {
+    Ok(Json(LogCost::of(&row(&api, &caller, &id).await?)))
+}
+
+/// Returns a request that the caller may see.
+async fn row(api: &ApiState, caller: &Caller, id: &str) -> Result<EventRow, ApiError> {
     caller.require(Permission::LogsView, NONE)?;
     let row = match id.parse::<Uuid>() {
         Ok(id) => api.analytics.row(id, &caller.grant).await?,
         Err(_) => None,
     };
-    let row = row.ok_or_else(|| ApiError::not_found("log not found"))?;
-    Ok(Json(LogDetails::of(&row)))
+    row.ok_or_else(|| ApiError::not_found("log not found"))
 }

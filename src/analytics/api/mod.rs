@@ -23,7 +23,7 @@
 //! |---|---|
 //! | `GET /analytics/graphs/…`, `GET /analytics/summary/cache`, `GET /analytics/groups/…` | `analytics.view` |
 //! | `POST /query`, `POST /query/explain` | `analytics.view` |
-//! | `GET /logs/{id}`, `GET /logs/groups/{groupBy}` | `logs.view` |
+//! | `GET /logs/{id}`, `GET /logs/{id}/cost`, `GET /logs/groups/{groupBy}` | `logs.view` |
 //! | `POST /logs`, `POST /feedback`, `PUT /feedback`, `PUT /feedback/{id}` | `logs.write` |
 //! | `POST` and `GET /logs/exports`, `GET` and `PUT /logs/exports/{id}`, and `start`, `cancel`, `download` below it | `logs.export` |
 //! | `GET /logs/exports/restrictions` | `logs.export` |
@@ -44,8 +44,9 @@
 //! - Unknown values are `null`, never zero: the average of no requests, or the cost of a model without a price. Sums add what
 //!   is known, and a cost is `null` if there are LLM calls and no cost of them is known. The measure
 //!   `unpriced_requests` of `POST /query` counts the calls without a cost.
-//! - Answers with numbers have the headers `x-tagging-exact` and `x-tagging-data-up-to`, the time of the latest stored request,
-//!   in minutes for callers that do not see everything.
+//! - Answers with numbers have the headers `x-tagging-exact`, `x-tagging-grain`, `x-tagging-unpriced-share` (the share of LLM
+//!   calls whose cost is unknown), and `x-tagging-data-up-to`, the time of the latest stored request, in minutes for callers
+//!   that do not see everything.
 //!   If `x-tagging-exact` is `false`, an envelope of Portkey's API has the additional member `basis`, which answers of
 //!   `POST /query` always have: the range that was summed, and the reason. See [`Basis`](super::Basis).
 //! - Days, weeks, and months begin at midnight in the time zone that the request names, or else that of [`Api::zone`].
@@ -142,6 +143,7 @@ mod json_body;
 mod json_problem;
 mod links;
 mod list;
+mod log_cost;
 mod log_entry;
 mod log_id;
 mod log_shape;
@@ -173,4 +175,11 @@ pub use self::{
     api::{Api, router},
     denied::Denied,
     registry_access::RegistryAccess,
+};
+#[cfg(feature = "mcp")]
+pub(crate) use self::{
+    api_error::ApiError,
+    openapi::inlined_schema,
+    parameter::{Accepted, EXPORTS, FROM, GROUPS, SELECTION, TO, VIRTUAL_KEYS, WORKSPACES, find, names},
+    with_basis::{DATA_UP_TO, EXACT, GRAIN, UNPRICED_SHARE},
 };

@@ -74,6 +74,7 @@ fn log_routes() -> Router<ApiState> {
     Router::new()
         .route("/logs", post(logs::create))
         .route("/logs/{id}", get(logs::read))
+        .route("/logs/{id}/cost", get(logs::cost))
         .route("/logs/groups/{group_by}", get(groups::of_logs))
         .route("/logs/exports", post(exports::create).get(exports::list))
         .route("/logs/exports/restrictions", get(exports::restrictions))

@@ -15,6 +15,7 @@ pub(crate) struct ApiState {
 }
 
 /// The settings of the API, and its export jobs.
+#[derive(Clone)]
 pub(crate) struct Shared {
     /// The external address of the API, without a slash at its end.
     pub(crate) public_url: Option<String>,
@@ -22,7 +23,7 @@ pub(crate) struct Shared {
     pub(super) restrictions: Restrictions,
     /// The time zone of requests that do not name one.
     pub(crate) zone: String,
-    pub(crate) exports: Exports,
+    pub(crate) exports: Arc<Exports>,
     /// The largest age of a request in `POST /logs`.
     pub(crate) max_log_age: Duration,
     /// Reads and prices the responses of `POST /logs`.

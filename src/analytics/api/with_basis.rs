@@ -11,6 +11,10 @@ use crate::analytics::Basis;
 pub(crate) const EXACT: HeaderName = HeaderName::from_static("x-tagging-exact");
 /// The header with the time of the latest stored request.
 pub(crate) const DATA_UP_TO: HeaderName = HeaderName::from_static("x-tagging-data-up-to");
+/// The header with the instants at which the range could be cut.
+pub(crate) const GRAIN: HeaderName = HeaderName::from_static("x-tagging-grain");
+/// The header with the share of LLM calls whose cost is unknown. Missing if there are no LLM calls.
+pub(crate) const UNPRICED_SHARE: HeaderName = HeaderName::from_static("x-tagging-unpriced-share");
 
 /// An answer in one of Portkey's shapes, and the basis of its numbers.
 ///
@@ -55,7 +59,12 @@ pub(crate) fn headers(basis: Option<&Basis>) -> HeaderMap {
     let mut headers = HeaderMap::new();
     let is_exact = basis.is_none_or(|basis| basis.is_exact);
     headers.insert(EXACT, HeaderValue::from_static(if is_exact { "true" } else { "false" }));
-    let time = basis.and_then(|basis| HeaderValue::try_from(basis.data_up_to?.to_string()).ok());
-    headers.extend(time.map(|time| (DATA_UP_TO, time)));
+    let Some(basis) = basis else { return headers };
+    headers.insert(GRAIN, HeaderValue::from_static(basis.grain.as_str()));
+    let time = basis.data_up_to.map(|time| (DATA_UP_TO, time.to_string()));
+    let share = basis.unpriced_share.map(|share| (UNPRICED_SHARE, share.to_string()));
+    headers.extend(
+        time.into_iter().chain(share).filter_map(|(name, text)| Some((name, HeaderValue::try_from(text).ok()?))),
+    );
     headers
 }

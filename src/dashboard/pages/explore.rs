@@ -8,7 +8,7 @@ use axum::{
 use http::{header, request::Parts};
 
 use crate::{
-    analytics::{Amount, Answer, Bucket, Dimension, Field, Measure, Query},
+    analytics::{Amount, Answer, Bucket, Dimension, Measure, Query},
     dashboard::{
         format,
         frame::{Choice, Frame},
@@ -18,16 +18,14 @@ use crate::{
         page_request::PageRequest,
         series_chart::{ChartInput, SeriesChart, amount, group_label, rest},
         state::DashboardState,
-        view::{Condition, UrlQuery, View, dimension, short_name},
+        view::{Condition, ExploreChoice, UrlQuery, View, dimension, short_name},
     },
     registry::Permission,
 };
 
 const PATH: &str = "explore";
 const NAMES: &[&str] = &["m", "g", "s", "n", "b", "c"];
-const NONE: &str = "none";
-const DEFAULT_GROUP: Field = Field::Model;
-const DEFAULT_LIMIT: u32 = 8;
+const NONE: &str = ExploreChoice::NONE;
 /// The numbers of groups that the list offers.
 const LIMITS: [u32; 5] = [5, 8, 20, 50, 200];
 const BUCKETS: [(Bucket, &str); 7] = [
@@ -172,14 +170,14 @@ impl Selection {
             .cloned()
             .ok_or_else(|| PageError::invalid(format!("unknown measure {name:?}: expected one such as cost")))?;
         let group = match query.get("g") {
-            None => Some(DEFAULT_GROUP.into()),
+            None => Some(ExploreChoice::DEFAULT_GROUP.into()),
             Some(NONE) => None,
             Some(name) => Some(dimension(name.trim())?),
         };
         let subgroup = query.get("s").map(|name| dimension(name.trim())).transpose()?;
         let subgroup = subgroup.filter(|subgroup| group.as_ref().is_some_and(|group| group != subgroup));
         let limit = match query.get("n") {
-            None => DEFAULT_LIMIT,
+            None => ExploreChoice::DEFAULT_LIMIT,
             Some(text) => {
                 text.parse().ok().filter(|limit| (1..=Query::MAX_LIMIT).contains(limit)).ok_or_else(|| {
                     PageError::invalid(format!("invalid limit {text:?}: expected 1 to {}", Query::MAX_LIMIT))
@@ -201,30 +199,15 @@ impl Selection {
 
     /// Returns the parameters that are not the default.
     fn query_string(&self) -> UrlQuery {
-        let mut query = UrlQuery::default();
-        if self.measure != Measure::Cost {
-            query.push("m", self.measure.to_string());
-        }
-        match &self.group {
-            None => query.push("g", NONE),
-            Some(group) if *group != DEFAULT_GROUP.into() => query.push("g", short_name(group)),
-            Some(_) => {}
-        }
-        if let Some(subgroup) = &self.subgroup {
-            query.push("s", short_name(subgroup));
-        }
-        if self.limit != DEFAULT_LIMIT {
-            query.push("n", self.limit.to_string());
-        }
-        match self.bucket {
-            None => query.push("b", NONE),
-            Some(Bucket::Auto) => {}
-            Some(bucket) => query.push("b", bucket.as_str()),
-        }
-        if self.is_cumulative {
-            query.push("c", "1");
-        }
-        query
+        let choice = ExploreChoice {
+            measure: self.measure.clone(),
+            group: self.group.clone(),
+            subgroup: self.subgroup.clone(),
+            limit: self.limit,
+            bucket: self.bucket,
+            is_cumulative: self.is_cumulative,
+        };
+        choice.query_string()
     }
 
     fn dimensions(&self) -> Vec<Dimension> {

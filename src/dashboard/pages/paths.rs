@@ -1,21 +1,12 @@
 //! The paths of pages that contain values of tags.
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-
 use crate::{
     analytics::Dimension,
     dashboard::{
         mount::Mount,
-        view::{Condition, UrlQuery, short_name},
+        view::{Condition, UrlQuery, segment, short_name},
     },
 };
-
-const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
-
-/// Encodes a segment of a path.
-fn segment(text: &str) -> String {
-    utf8_percent_encode(text, UNRESERVED).to_string()
-}
 
 /// Returns the page of a session or an agent run. `root` is the relative path to the dashboard.
 ///

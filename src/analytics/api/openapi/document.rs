@@ -10,7 +10,7 @@ use utoipa::openapi::{
 use super::{components::Components, endpoints::endpoints};
 
 /// The document as JSON. It is the same for all routers.
-static DOCUMENT: LazyLock<String> = LazyLock::new(|| {
+pub(super) static DOCUMENT: LazyLock<String> = LazyLock::new(|| {
     let mut schemas = Components::default();
     let mut paths = Paths::new();
     for endpoint in endpoints(&mut schemas) {

@@ -13,7 +13,7 @@ use crate::registry::Permission;
 use super::{
     super::{
         parameter::{Accepted, NONE},
-        with_basis::{DATA_UP_TO, EXACT},
+        with_basis::{DATA_UP_TO, EXACT, GRAIN, UNPRICED_SHARE},
     },
     answer::error,
     parameters::{in_header, in_path, in_query},
@@ -149,6 +149,10 @@ impl Endpoint {
             success = success.header(EXACT.as_str(), header(Type::Boolean, exact));
             success =
                 success.header(DATA_UP_TO.as_str(), header(Type::String, "The time of the latest stored request."));
+            let grain = "The instants at which the range could be cut, such as hour.";
+            success = success.header(GRAIN.as_str(), header(Type::String, grain));
+            let share = "The share of LLM calls whose cost is unknown, from 0 to 100. Missing without LLM calls.";
+            success = success.header(UNPRICED_SHARE.as_str(), header(Type::Number, share));
         }
         let mut operation = OperationBuilder::new()
             .tag(self.path.split('/').nth(1).unwrap_or_default())

@@ -18,6 +18,7 @@ use super::{
         export_job::ExportShape,
         feedback::{FeedbackForm, FeedbackSaved},
         graphs::shapes,
+        log_cost::LogCost,
         log_entry::LogEntry,
         log_id,
         log_shape::LogDetails,
@@ -136,6 +137,13 @@ fn logs(components: &mut Components) -> Vec<Endpoint> {
         .header(log_id::IDEMPOTENCY_KEY, "One id for all logs without their own, so that they can be sent again.")
         .body(entry),
         Endpoint::new(Get, "/logs/{id}", Permission::LogsView, "A request", components.of::<LogDetails>()),
+        Endpoint::new(
+            Get,
+            "/logs/{id}/cost",
+            Permission::LogsView,
+            "The cost of a request, line by line",
+            components.of::<LogCost>(),
+        ),
         Endpoint::new(
             Post,
             "/feedback",

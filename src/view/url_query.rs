@@ -1,4 +1,4 @@
-use crate::dashboard::page_error::PageError;
+use crate::analytics::QueryError;
 
 /// Maximum number of parameters of a URL.
 const MAX_PARAMETERS: usize = 100;
@@ -14,11 +14,11 @@ impl UrlQuery {
     ///
     /// # Errors
     /// Returns an error if there are too many parameters.
-    pub(crate) fn parse(query: &str) -> Result<Self, PageError> {
+    pub(crate) fn parse(query: &str) -> Result<Self, QueryError> {
         let pairs = form_urlencoded::parse(query.as_bytes()).filter(|(_, value)| !value.is_empty());
         let pairs: Vec<_> = pairs.take(MAX_PARAMETERS + 1).map(|(name, value)| (name.into(), value.into())).collect();
         if pairs.len() > MAX_PARAMETERS {
-            return Err(PageError::invalid(format!("more than {MAX_PARAMETERS} parameters")));
+            return Err(QueryError::invalid(format!("more than {MAX_PARAMETERS} parameters")));
         }
         Ok(Self { pairs })
     }
@@ -62,22 +62,22 @@ impl UrlQuery {
     ///
     /// # Errors
     /// Returns an error that names an unknown parameter. A condition that is ignored would show wrong numbers.
-    pub(crate) fn check_names(&self, known: &[&[&str]]) -> Result<(), PageError> {
+    pub(crate) fn check_names(&self, known: &[&[&str]]) -> Result<(), QueryError> {
         let unknown = self.pairs.iter().find(|(name, _)| !known.iter().any(|names| names.contains(&name.as_str())));
-        unknown.map_or(Ok(()), |(name, _)| Err(PageError::invalid(format!("unknown parameter {name:?}"))))
+        unknown.map_or(Ok(()), |(name, _)| Err(QueryError::invalid(format!("unknown parameter {name:?}"))))
     }
 
     /// Checks that parameters with a single value occur once.
     ///
     /// # Errors
     /// Returns an error that names a repeated parameter. Only one of its values would have an effect.
-    pub(crate) fn check_repeats(&self, lists: &[&str]) -> Result<(), PageError> {
+    pub(crate) fn check_repeats(&self, lists: &[&str]) -> Result<(), QueryError> {
         let is_repeated = |(at, (name, _)): &(usize, &(String, String))| {
             !lists.contains(&name.as_str()) && self.pairs.iter().take(*at).any(|(other, _)| other == name)
         };
         match self.pairs.iter().enumerate().find(is_repeated) {
             Some((_, (name, _))) => {
-                Err(PageError::invalid(format!("The parameter {name:?} is repeated: expected one value.")))
+                Err(QueryError::invalid(format!("the parameter {name:?} is repeated: expected one value")))
             }
             None => Ok(()),
         }

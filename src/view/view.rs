@@ -1,14 +1,8 @@
 use jiff::{Timestamp, ToSpan as _, tz::TimeZone};
 
-use crate::{
-    analytics::{Query, RowQuery, TimeRange, jiff},
-    dashboard::page_error::PageError,
-};
+use crate::analytics::{Query, QueryError, RowQuery, TimeRange, jiff};
 
 use super::{Condition, RangeChoice, UrlQuery};
-
-/// The largest number of conditions.
-const MAX_CONDITIONS: usize = 20;
 
 /// The range, the time zone, and the conditions of a page.
 ///
@@ -25,6 +19,8 @@ pub(crate) struct View {
 }
 
 impl View {
+    /// The largest number of conditions.
+    pub(crate) const MAX_CONDITIONS: usize = 20;
     /// The parameters of a view.
     pub(crate) const NAMES: &'static [&'static str] = &["r", "tz", "f"];
     /// The parameters that may occur several times.
@@ -32,20 +28,34 @@ impl View {
     /// The inputs of the form that adds a condition, and those for a range of days.
     pub(crate) const FORM_NAMES: &'static [&'static str] = &["k", "op", "v", "from", "to"];
 
+    /// Creates a view at a time. `default_zone` is the zone of the dashboard.
+    pub(crate) fn new(
+        range: RangeChoice,
+        zone: TimeZone,
+        conditions: Vec<Condition>,
+        default_zone: TimeZone,
+        now: Timestamp,
+    ) -> Self {
+        let mut view = Self { range, zone, conditions, default_zone, now };
+        view.conditions.sort_by_key(ToString::to_string);
+        view.conditions.dedup();
+        view
+    }
+
     /// Reads the view of a URL at a time.
     ///
     /// # Errors
     /// Returns an error that names the invalid parameter.
-    pub(crate) fn read(query: &UrlQuery, default_zone: &TimeZone, now: Timestamp) -> Result<Self, PageError> {
+    pub(crate) fn read(query: &UrlQuery, default_zone: &TimeZone, now: Timestamp) -> Result<Self, QueryError> {
         let range = query.get("r").map(RangeChoice::parse).transpose()?.unwrap_or_default();
         let range = match (query.get("from"), query.get("to")) {
             (None, None) => range,
             (Some(from), Some(to)) => RangeChoice::parse(&format!("{from}..{to}"))?,
-            _ => return Err(PageError::invalid("a range of days needs a first and a last day")),
+            _ => return Err(QueryError::invalid("a range of days needs a first and a last day")),
         };
         let zone = query.get("tz").map(|name| {
             TimeZone::get(name).map_err(|_| {
-                PageError::invalid(format!("unknown time zone {name:?}: expected an IANA name, such as Europe/Berlin"))
+                QueryError::invalid(format!("unknown time zone {name:?}: expected an IANA name, such as Europe/Berlin"))
             })
         });
         let mut conditions = query.all("f").map(Condition::parse).collect::<Result<Vec<_>, _>>()?;
@@ -53,13 +63,11 @@ impl View {
             let operator = query.get("op").unwrap_or("is");
             conditions.push(Condition::new(key.trim(), operator, query.get("v").unwrap_or_default())?);
         }
-        if conditions.len() > MAX_CONDITIONS {
-            return Err(PageError::invalid(format!("more than {MAX_CONDITIONS} filters")));
+        if conditions.len() > Self::MAX_CONDITIONS {
+            return Err(QueryError::invalid(format!("more than {} filters", Self::MAX_CONDITIONS)));
         }
-        conditions.sort_by_key(ToString::to_string);
-        conditions.dedup();
         let zone = zone.transpose()?.unwrap_or_else(|| default_zone.clone());
-        Ok(Self { range, zone, conditions, default_zone: default_zone.clone(), now })
+        Ok(Self::new(range, zone, conditions, default_zone.clone(), now))
     }
 
     /// Returns the parameters of the URL.
@@ -106,30 +114,30 @@ impl View {
         self.now
     }
 
-    pub(crate) fn time_range(&self) -> Result<TimeRange, PageError> {
+    pub(crate) fn time_range(&self) -> Result<TimeRange, QueryError> {
         self.range.at(self.now, &self.zone)
     }
 
-    pub(crate) fn previous_range(&self) -> Result<TimeRange, PageError> {
+    pub(crate) fn previous_range(&self) -> Result<TimeRange, QueryError> {
         self.range.previous(self.now, &self.zone)
     }
 
     /// Returns the whole month of the last instant of the range.
-    pub(crate) fn month(&self) -> Result<RangeChoice, PageError> {
+    pub(crate) fn month(&self) -> Result<RangeChoice, QueryError> {
         self.month_at(0)
     }
 
-    pub(crate) fn month_before(&self) -> Result<RangeChoice, PageError> {
+    pub(crate) fn month_before(&self) -> Result<RangeChoice, QueryError> {
         self.month_at(-1)
     }
 
-    pub(crate) fn month_after(&self) -> Result<RangeChoice, PageError> {
+    pub(crate) fn month_after(&self) -> Result<RangeChoice, QueryError> {
         self.month_at(1)
     }
 
     /// Returns a month, counted from that of the view.
-    fn month_at(&self, offset: i32) -> Result<RangeChoice, PageError> {
-        let invalid = |error: jiff::Error| PageError::invalid(error.to_string());
+    fn month_at(&self, offset: i32) -> Result<RangeChoice, QueryError> {
+        let invalid = |error: jiff::Error| QueryError::invalid(error.to_string());
         let last = self.time_range()?.to() - 1.nanosecond();
         let first = self.zone.to_datetime(last).date().first_of_month();
         let first = first.checked_add(offset.months()).map_err(invalid)?;
@@ -142,7 +150,7 @@ impl View {
     }
 
     /// Returns a query for single requests with the range and the conditions.
-    pub(crate) fn row_query(&self) -> Result<RowQuery, PageError> {
+    pub(crate) fn row_query(&self) -> Result<RowQuery, QueryError> {
         let query = RowQuery::new(self.time_range()?);
         Ok(self.conditions.iter().map(Condition::filter).fold(query, RowQuery::filter))
     }

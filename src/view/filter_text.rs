@@ -2,10 +2,7 @@
 
 use std::fmt;
 
-use crate::{
-    analytics::{Dimension, Field, Filter},
-    dashboard::page_error::PageError,
-};
+use crate::analytics::{Dimension, Field, Filter, QueryError};
 
 /// A condition of a page.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,8 +76,8 @@ impl Condition {
     ///
     /// # Errors
     /// Returns an error that names the invalid part.
-    pub(crate) fn parse(text: &str) -> Result<Self, PageError> {
-        let invalid = || PageError::invalid(format!("invalid filter {text:?}: expected one such as team:is:search"));
+    pub(crate) fn parse(text: &str) -> Result<Self, QueryError> {
+        let invalid = || QueryError::invalid(format!("invalid filter {text:?}: expected one such as team:is:search"));
         let (name, rest) = split_name(text).ok_or_else(invalid)?;
         let (operator, value) = rest.split_once(':').unwrap_or((rest, ""));
         Self::new(&name, operator, value)
@@ -90,16 +87,16 @@ impl Condition {
     ///
     /// # Errors
     /// Returns an error that names the invalid part.
-    pub(crate) fn new(name: &str, operator: &str, value: &str) -> Result<Self, PageError> {
+    pub(crate) fn new(name: &str, operator: &str, value: &str) -> Result<Self, QueryError> {
         let dimension = dimension(name)?;
         let known = Operator::ALL.into_iter().find(|known| known.as_str() == operator);
         let operator = known.ok_or_else(|| {
             let names = Operator::ALL.map(Operator::as_str).join(", ");
-            PageError::invalid(format!("unknown operator {operator:?}: expected one of {names}"))
+            QueryError::invalid(format!("unknown operator {operator:?}: expected one of {names}"))
         })?;
         if operator.has_value() == value.is_empty() {
             let problem = if value.is_empty() { "needs a value" } else { "has no value" };
-            return Err(PageError::invalid(format!("the operator {} {problem}", operator.as_str())));
+            return Err(QueryError::invalid(format!("the operator {} {problem}", operator.as_str())));
         }
         // A status is a number, or a class such as `5xx`.
         let is_class = dimension == Dimension::Field(Field::Status) && value.ends_with("xx");
@@ -145,9 +142,9 @@ pub(crate) fn short_name(dimension: &Dimension) -> String {
 ///
 /// # Errors
 /// Returns an error if the name is empty.
-pub(crate) fn dimension(name: &str) -> Result<Dimension, PageError> {
+pub(crate) fn dimension(name: &str) -> Result<Dimension, QueryError> {
     let found = Dimension::from_name(name).or_else(|| Some(Dimension::tag(name)).filter(|_| !name.is_empty()));
-    found.ok_or_else(|| PageError::invalid("a filter needs a key, such as team"))
+    found.ok_or_else(|| QueryError::invalid("a filter needs a key, such as team"))
 }
 
 /// Splits a text at the first colon that is not escaped.

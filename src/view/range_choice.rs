@@ -2,10 +2,7 @@ use std::fmt;
 
 use jiff::{Timestamp, ToSpan as _, civil::Date, tz::TimeZone};
 
-use crate::{
-    analytics::{TimeRange, jiff},
-    dashboard::page_error::PageError,
-};
+use crate::analytics::{QueryError, TimeRange, jiff};
 
 /// The range that a page shows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -43,7 +40,7 @@ impl RangeChoice {
     ///
     /// # Errors
     /// Returns an error that names the expected forms.
-    pub(crate) fn parse(text: &str) -> Result<Self, PageError> {
+    pub(crate) fn parse(text: &str) -> Result<Self, QueryError> {
         if let Some((choice, _)) = Self::LISTED.into_iter().find(|(choice, _)| choice.to_string() == text) {
             return Ok(choice);
         }
@@ -55,7 +52,7 @@ impl RangeChoice {
         }
         let instants = ends.and_then(|(from, to)| Some((from.parse().ok()?, to.parse().ok()?)));
         instants.map(|(from, to)| Self::Instants(from, to)).ok_or_else(|| {
-            PageError::invalid(format!("invalid range {text:?}: expected 7d, mtd, or 2026-06-01..2026-06-30"))
+            QueryError::invalid(format!("invalid range {text:?}: expected 7d, mtd, or 2026-06-01..2026-06-30"))
         })
     }
 
@@ -63,8 +60,8 @@ impl RangeChoice {
     ///
     /// # Errors
     /// Returns an error if the range is empty or too far away.
-    pub(crate) fn at(&self, now: Timestamp, zone: &TimeZone) -> Result<TimeRange, PageError> {
-        let (from, to) = self.ends(now, zone).map_err(|error| PageError::invalid(error.to_string()))?;
+    pub(crate) fn at(&self, now: Timestamp, zone: &TimeZone) -> Result<TimeRange, QueryError> {
+        let (from, to) = self.ends(now, zone).map_err(|error| QueryError::invalid(error.to_string()))?;
         Ok(TimeRange::new(from, to)?.with_zone(zone.clone()))
     }
 
@@ -72,7 +69,7 @@ impl RangeChoice {
     ///
     /// # Errors
     /// Returns an error if that range is too far away.
-    pub(crate) fn previous(&self, now: Timestamp, zone: &TimeZone) -> Result<TimeRange, PageError> {
+    pub(crate) fn previous(&self, now: Timestamp, zone: &TimeZone) -> Result<TimeRange, QueryError> {
         let range = self.at(now, zone)?;
         let month_ago = |time: Timestamp| zone.to_timestamp(zone.to_datetime(time).checked_sub(1.month())?);
         let previous = match self {
@@ -81,9 +78,9 @@ impl RangeChoice {
             Self::Days(from, to) if *from == from.first_of_month() && *to == from.last_of_month() => {
                 month_ago(range.from()).map(|from| (from, range.from()))
             }
-            _ => return Ok(range.previous()?),
+            _ => return range.previous(),
         };
-        let (from, to) = previous.map_err(|error| PageError::invalid(error.to_string()))?;
+        let (from, to) = previous.map_err(|error| QueryError::invalid(error.to_string()))?;
         Ok(TimeRange::new(from, to)?.with_zone(zone.clone()))
     }
 

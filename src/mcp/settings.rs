@@ -1,0 +1,60 @@
+use http::{Uri, header, request::Parts};
+
+use crate::analytics::jiff::tz::TimeZone;
+
+/// What all calls share.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    /// The external address of the host, without a slash at its end.
+    pub(crate) public_url: Option<String>,
+    /// The path of the dashboard below that address, with slashes on both sides.
+    pub(crate) dashboard_path: String,
+    /// The time zone of days in calls that do not name one.
+    pub(crate) zone: TimeZone,
+    /// What to do about a key that is not accepted.
+    pub(crate) key_hint: String,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            public_url: None,
+            dashboard_path: "/tagging/".to_owned(),
+            zone: TimeZone::UTC,
+            key_hint: "Send a valid key in the header x-portkey-api-key, or as a bearer token.".to_owned(),
+        }
+    }
+}
+
+impl Settings {
+    /// Returns the address of the dashboard, which ends with a slash.
+    ///
+    /// Without a public address, it is the host that the client asked for, which the server has checked.
+    pub(crate) fn dashboard(&self, head: Option<&Parts>) -> Option<String> {
+        let base = self.public_url.clone().or_else(|| Some(format!("http://{}", host(head?)?)))?;
+        Some(format!("{base}{}", self.dashboard_path))
+    }
+}
+
+/// Returns the host that a client asked for, if it is one.
+fn host(head: &Parts) -> Option<String> {
+    let text = match head.headers.get(header::HOST) {
+        Some(value) => value.to_str().ok()?,
+        None => head.uri.authority()?.as_str(),
+    };
+    text.parse::<http::uri::Authority>().ok().map(|authority| authority.to_string())
+}
+
+/// Returns the host of an address, with its port, and its origin.
+pub(crate) fn host_and_origin(url: &str) -> Option<(String, String)> {
+    let uri: Uri = url.parse().ok()?;
+    let (scheme, authority) = (uri.scheme_str()?, uri.authority()?);
+    let port = authority.port_u16().or(match scheme {
+        "https" => Some(443),
+        "http" => Some(80),
+        _ => None,
+    })?;
+    let host = authority.host();
+    let allowed = if authority.port().is_some() { format!("{host}:{port}") } else { host.to_owned() };
+    Some((allowed, format!("{scheme}://{host}:{port}")))
+}

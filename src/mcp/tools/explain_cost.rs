@@ -1,0 +1,57 @@
+use serde_json::{Map, Value};
+
+use crate::{
+    mcp::{answer_basis::AnswerBasis, arguments::Arguments, tool_answer::ToolAnswer, tool_error::ToolError},
+    view::segment,
+};
+
+use super::Call;
+
+const ENDPOINT: &str = "GET /logs/{id}/cost";
+/// The message of the API if there is no such request.
+const MISSING: &str = "log not found";
+
+pub(super) async fn explain_cost(
+    call: &Call<'_>,
+    arguments: Option<Map<String, Value>>,
+) -> Result<ToolAnswer, ToolError> {
+    let arguments = Arguments::read(arguments, &[], &["request_id"])?;
+    let id = arguments.text("request_id")?.filter(|id| !id.trim().is_empty());
+    let id = id.ok_or_else(|| ToolError::invalid("request_id is missing: expected the id of a request"))?;
+    let reply = call.get(&format!("/logs/{}/cost", segment(&id))).await;
+    let mut body = reply.map_err(|error| error.or_no_endpoint(ENDPOINT, MISSING))?.body;
+
+    let text = |name: &str| body.get(name).and_then(Value::as_str);
+    let time = text("created_at").map(ToOwned::to_owned);
+    let is_call = text("cost_status").is_some();
+    // Only a decimal number is repeated.
+    let total = text("total_usd").filter(|text| text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.'));
+    let lines = body.get("lines").and_then(Value::as_array).map(Vec::len);
+    let paragraph = match (total, lines, is_call) {
+        (_, _, false) => "The request is not an LLM call, so it has no cost.".to_owned(),
+        (None, ..) => "The cost of the request is unknown: `cost_status` has the reason.".to_owned(),
+        (Some(total), None, _) => {
+            format!(
+                "The request cost {total} US dollars. The price was not given by kind of usage, so there are no lines."
+            )
+        }
+        (Some(total), Some(count), _) => format!(
+            "The request cost {total} US dollars, which is the sum of {count} lines. Each is quantity × usd_per_million / \
+             1,000,000 = cost_usd."
+        ),
+    };
+    let link = call.link();
+    let basis = AnswerBasis {
+        from: time.clone(),
+        to: time,
+        is_exact: Some(true),
+        grain: Some("instant".to_owned()),
+        unpriced_share: is_call.then_some(if total.is_some() { 0.0 } else { 100.0 }),
+        data_up_to: None,
+        notes: Vec::new(),
+    }
+    .with_notes(link.note());
+    let url = link.thing("requests", &id);
+    let data = body.as_object_mut().map(std::mem::take).unwrap_or_default();
+    Ok(ToolAnswer::new(paragraph, data, &basis, url))
+}
