@@ -70,19 +70,24 @@ mod assets;
 mod chart;
 #[allow(clippy::module_inception, reason = "the file is named after its type")]
 mod dashboard;
+mod earlier;
 mod format;
 mod frame;
 mod html;
+mod load;
 mod measures;
 mod mount;
+mod page_context;
 mod page_error;
 mod page_request;
 mod pages;
+mod posted_form;
 mod series_chart;
 mod sign_in;
 mod state;
 mod table;
 mod view;
+mod view_links;
 
 pub use self::{
     dashboard::{Dashboard, router},
