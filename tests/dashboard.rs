@@ -69,7 +69,9 @@ async fn every_link_leads_to_a_page() {
             "health",
             "keys",
             "requests",
+            "sessions",
             "traces",
+            "views",
         ] {
             assert!(kinds.contains(&kind), "{kind}: {kinds:?}");
         }
@@ -221,6 +223,7 @@ async fn pages_need_permissions() {
                 "/compare",
                 "/keys",
                 "/health",
+                "/sessions",
                 "/budgets",
                 "/showback/_user/ada",
             ],

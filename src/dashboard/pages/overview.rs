@@ -1,5 +1,7 @@
 //! The first page: what the requests of a range cost, and for whom.
 
+use std::cmp::Ordering;
+
 use askama::Template;
 use axum::{extract::State, response::Response};
 use http::request::Parts;
@@ -231,8 +233,11 @@ fn delta(now: Option<Amount>, before: Option<Amount>, more_is_worse: bool) -> Op
     if before <= 0.0 {
         return None;
     }
-    let arrow = if now > before { "▲" } else { "▼" };
-    let class = if (now > before) == more_is_worse { "worse" } else { "better" };
+    let (arrow, class) = match now.total_cmp(&before) {
+        Ordering::Equal => ("±", ""),
+        Ordering::Greater => ("▲", if more_is_worse { "worse" } else { "better" }),
+        Ordering::Less => ("▼", if more_is_worse { "better" } else { "worse" }),
+    };
     Some(Delta { class, text: format!("{arrow} {}", format::change(now, before)) })
 }
 
