@@ -130,6 +130,14 @@ async fn pages_have_the_same_sums_as_the_api() {
             assert!(list.html.contains(&format!("{errors} errors")));
             assert_eq!(list.attributes("datetime").len() as u64, requests);
 
+            // Each request is a turn of one trace.
+            let traces = get(&app, &format!("/tagging/sessions?{DAYS}&g=trace_id"), key).await;
+            let turns = traces.html.split("<tr><th scope=\"row\">").skip(1).map(|row| {
+                let cells: Vec<String> = row.split("<td").map(|cell| text(&format!("<td{cell}"))).collect();
+                cells[2].parse::<u64>().unwrap_or_else(|_| panic!("{cells:?}"))
+            });
+            assert_eq!(turns.sum::<u64>(), requests);
+
             for more in ["", "&g=_user", "&g=workspace&s=model&n=1", "&g=none", "&g=_user&n=1&b=none", "&g=status&c=1"]
             {
                 let explore = get(&app, &format!("/tagging/explore?{DAYS}{more}"), key).await;

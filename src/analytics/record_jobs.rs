@@ -113,3 +113,16 @@ impl Job for LastVerification {
         Ok(records::last_verification(session).await?)
     }
 }
+
+/// What each page of the dashboard shows: views, as [`ListViews`], and the last verification.
+#[cfg(feature = "dashboard")]
+pub(super) struct PageRecords(pub(super) ListViews);
+
+#[cfg(feature = "dashboard")]
+impl Job for PageRecords {
+    type Output = (Vec<SavedView>, Option<Verification>);
+
+    async fn run(self, session: &mut (impl RollupSession + RecordSession)) -> Result<Self::Output, QueryError> {
+        Ok((self.0.run(session).await?, LastVerification.run(session).await?))
+    }
+}

@@ -4,6 +4,8 @@ use std::time::SystemTime;
 
 use uuid::Uuid;
 
+#[cfg(feature = "dashboard")]
+use crate::store::Verification;
 use crate::{
     registry::Permission,
     store::{
@@ -13,6 +15,8 @@ use crate::{
     time::whole_micros,
 };
 
+#[cfg(all(feature = "dashboard", any(feature = "postgres", feature = "sqlite")))]
+use super::record_jobs::PageRecords;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 use super::record_jobs::{AddView, DeleteView, FindView, ListViews, UpdateView};
 use super::{Analytics, Grant, QueryError, analytics_source::Source};
@@ -44,6 +48,26 @@ impl Analytics {
             }
             #[cfg(any(feature = "postgres", feature = "sqlite"))]
             _ => self.execute(ListViews(scope, owner.map(ToOwned::to_owned), is_admin, MAX_LISTED)).await,
+        }
+    }
+
+    /// Returns the [views](Self::saved_views) of a caller and the [last verification](Self::last_verification), which are on
+    /// each page.
+    ///
+    /// # Errors
+    /// Returns [`QueryError::Store`] if the store fails.
+    #[cfg(feature = "dashboard")]
+    pub(crate) async fn page_records(
+        &self,
+        grant: &Grant,
+    ) -> Result<(Vec<SavedView>, Option<Verification>), QueryError> {
+        match &self.source {
+            Source::Memory(_) => Ok((self.saved_views(grant).await?, self.last_verification().await?)),
+            #[cfg(any(feature = "postgres", feature = "sqlite"))]
+            _ => {
+                let owner = self.author.as_deref().map(ToOwned::to_owned);
+                self.execute(PageRecords(ListViews(grant.scope(), owner, is_admin(grant), MAX_LISTED))).await
+            }
         }
     }
 

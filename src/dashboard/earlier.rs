@@ -1,17 +1,26 @@
 use crate::analytics::{
     TimeRange,
-    jiff::{Timestamp, tz::TimeZone},
+    jiff::{SignedDuration, Timestamp, tz::TimeZone},
 };
+
+const TWO_DAYS: SignedDuration = SignedDuration::from_hours(48);
 
 /// What is known about the period before another one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Earlier {
     /// Requests were recorded all the time.
     Complete,
-    /// The first request was recorded within the period.
-    Partial(Timestamp),
+    /// The first request was recorded at a time within the period, which has days, or only hours.
+    Partial(Timestamp, Span),
     /// No request was recorded before the end of the period.
     Unknown,
+}
+
+/// The length of a period.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Span {
+    Days,
+    Hours,
 }
 
 impl Earlier {
@@ -23,7 +32,9 @@ impl Earlier {
         match first {
             None => Self::Unknown,
             Some(first) if first >= period.to() => Self::Unknown,
-            Some(first) if first > started => Self::Partial(first),
+            Some(first) if first > started => {
+                Self::Partial(first, if length > TWO_DAYS { Span::Days } else { Span::Hours })
+            }
             Some(_) => Self::Complete,
         }
     }
@@ -36,7 +47,10 @@ impl Earlier {
     pub(crate) fn reason(self, zone: &TimeZone) -> String {
         match self {
             Self::Complete => String::new(),
-            Self::Partial(first) => format!("data only since {}", zone.to_datetime(first).strftime("%b %-d, %H:%M")),
+            Self::Partial(first, span) => {
+                let format = if span == Span::Days { "%b %-d" } else { "%b %-d, %H:%M" };
+                format!("data since {}", zone.to_datetime(first).strftime(format))
+            }
             Self::Unknown => "no earlier data".to_owned(),
         }
     }

@@ -7,7 +7,7 @@ use axum::{
 };
 use http::Method;
 
-use crate::analytics::{Grant, QueryError, SavedView, Verification, api::Denied};
+use crate::analytics::{Grant, SavedView, Verification, api::Denied};
 
 use super::state::DashboardState;
 
@@ -32,16 +32,16 @@ pub(crate) async fn add_context(State(state): State<DashboardState>, mut request
         let (mut views, mut verification) = (Vec::new(), None);
         if let Ok(grant) = &grant {
             // A page without its menu is better than none.
-            let found = state.analytics_of(caller.as_deref()).saved_views(grant).await;
-            views = found.map_err(|error| report(&error)).unwrap_or_default();
-            verification = state.analytics.last_verification().await.map_err(|error| report(&error)).ok();
+            match state.analytics_of(caller.as_deref()).page_records(grant).await {
+                Ok((found, last)) => (views, verification) = (found, Some(last)),
+                Err(error) => tracing::warn!(
+                    target: "tower_tagging::dashboard",
+                    "cannot read the saved views and the last verification: {error}"
+                ),
+            }
         }
         request = Request::from_parts(head, body);
         request.extensions_mut().insert(PageContext { grant, caller, views: Arc::new(views), verification });
     }
     next.run(request).await
-}
-
-fn report(error: &QueryError) {
-    tracing::warn!(target: "tower_tagging::dashboard", "cannot read the views and verifications: {error}");
 }

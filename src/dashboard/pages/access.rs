@@ -9,6 +9,7 @@ use crate::{
     analytics::{Amount, Answer, Field, Measure},
     dashboard::{
         format, html,
+        load::QueryLoad,
         page_error::PageError,
         page_request::PageRequest,
         series_chart::amount,
@@ -21,8 +22,8 @@ use crate::{
 
 use super::tables::TablesPage;
 
-/// The largest number of keys whose last use a page shows.
-const MAX_GROUPS: u32 = 1_000;
+/// The largest number of answers with the last use of keys.
+const MAX_PAGES: usize = 5;
 
 pub(crate) async fn access(State(state): State<DashboardState>, head: Parts) -> Result<Response, PageError> {
     let request = PageRequest::read(&state, &head, Permission::KeysList, &[])?;
@@ -42,9 +43,18 @@ pub(crate) async fn access(State(state): State<DashboardState>, head: Parts) -> 
         if !sees_sums {
             return Ok(Usage::default());
         }
-        let query = view.query(view.time_range()?).group_by(field).limit(MAX_GROUPS);
-        let query = query.measure(Measure::Requests).measure(Measure::Cost).measure(Measure::LastSeen);
-        Ok(Usage::of(&state.run(&query, &request.grant).await?))
+        let query = view.query(view.time_range()?).group_by(field).limit(QueryLoad::MAX_GROUPS);
+        let mut query = query.measure(Measure::Requests).measure(Measure::Cost).measure(Measure::LastSeen);
+        let mut usage = Usage(Some(BTreeMap::new()));
+        for _ in 0..MAX_PAGES {
+            let answer = state.run(&query, &request.grant).await?;
+            usage.add(&answer);
+            query.cursor = answer.next;
+            if query.cursor.is_none() {
+                break;
+            }
+        }
+        Ok(usage)
     };
     let (workspaces, keys, virtual_keys) =
         (usage(Field::Workspace).await?, usage(Field::ApiKey).await?, usage(Field::VirtualKey).await?);
@@ -128,12 +138,12 @@ pub(crate) async fn access(State(state): State<DashboardState>, head: Parts) -> 
 struct Usage(Option<BTreeMap<String, [Option<Amount>; 3]>>);
 
 impl Usage {
-    fn of(answer: &Answer) -> Self {
+    fn add(&mut self, answer: &Answer) {
         let group = |group: &crate::analytics::Group| {
             let name = group.values.first().cloned().flatten()?;
             Some((name, [0, 1, 2].map(|at| amount(Some(&group.cell), at))))
         };
-        Self(Some(answer.groups.iter().filter_map(group).collect()))
+        self.0.get_or_insert_default().extend(answer.groups.iter().filter_map(group));
     }
 
     fn cells(&self, name: &str) -> Vec<Cell> {

@@ -202,7 +202,7 @@ fn chart(
         // Unknown is a gap, not zero.
         let is_known = match earlier {
             Earlier::Complete => true,
-            Earlier::Partial(first) => one.buckets.get(at + 1).is_none_or(|end| *end > first),
+            Earlier::Partial(first, _) => one.buckets.get(at + 1).is_none_or(|end| *end > first),
             Earlier::Unknown => false,
         };
         if !is_known {

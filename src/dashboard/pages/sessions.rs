@@ -129,9 +129,16 @@ fn row(request: &PageRequest, by: &Dimension, group: &Group, has_page: bool) -> 
     let value = group.values.first().cloned().flatten().unwrap_or_default();
     let at = |place: Place| amount(Some(&group.cell), place as usize);
     let text = |place: Place| format::amount(at(place));
-    let (cost, unpriced) = (text(Place::Cost), at(Place::Unpriced).map_or(0.0, Amount::as_f64));
+    let is_unpriced = at(Place::Unpriced).is_some_and(|count| count.as_f64() > 0.0);
+    let cost = match at(Place::Cost) {
+        None if is_unpriced => "unpriced".to_owned(),
+        // A part of the cost is not all of it.
+        Some(_) if is_unpriced => format!("≥ {}", text(Place::Cost)),
+        cost => format::amount(cost),
+    };
     let duration = match (at(Place::FirstSeen), at(Place::LastSeen)) {
-        (Some(Amount::Time(first)), Some(Amount::Time(last))) => {
+        // A single request has no duration between requests.
+        (Some(Amount::Time(first)), Some(Amount::Time(last))) if first < last => {
             let millis = last.duration_since(first).as_millis();
             format::whole_millis(u64::try_from(millis).unwrap_or(0))
         }
@@ -146,8 +153,7 @@ fn row(request: &PageRequest, by: &Dimension, group: &Group, has_page: bool) -> 
         label: value,
         is_unset: false,
         cells: vec![
-            // A part of the cost is not all of it.
-            Cell::number(if unpriced > 0.0 { format!("≥ {cost}") } else { cost }),
+            Cell::number(cost),
             Cell::number(text(Place::Requests)),
             Cell::number(text(Place::Errors)),
             Cell::number(text(Place::Tokens)),
