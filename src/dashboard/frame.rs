@@ -1,11 +1,12 @@
 use http::request::Parts;
 
-use crate::analytics::{Basis, SavedView, Verification, jiff::Timestamp};
+use crate::analytics::{Basis, SavedView, jiff::Timestamp};
 
 use super::{
     assets::{SCRIPT, STYLE},
     format,
     mount::Mount,
+    page_context::Verified,
     view::{Condition, RangeChoice, UrlQuery, View},
     view_links::ViewLinks,
 };
@@ -204,12 +205,7 @@ impl FilterBar {
 
 impl TrustLine {
     /// Describes an answer. `counts` are the lost and the accepted events, for viewers who may know them.
-    pub(crate) fn new(
-        view: &View,
-        basis: &Basis,
-        counts: Option<(u64, u64)>,
-        verification: Option<&Option<Verification>>,
-    ) -> Self {
+    pub(crate) fn new(view: &View, basis: &Basis, counts: Option<(u64, u64)>, last: &Verified) -> Self {
         let zone = view.zone.iana_name().unwrap_or("UTC").to_owned();
         let local = |time: Timestamp| {
             let date = view.zone.to_datetime(time);
@@ -222,7 +218,7 @@ impl TrustLine {
             range: format!("{} – {}", day(basis.from), day(basis.to)),
             lost: counts.map(|(lost, accepted)| (format::count(lost), format::count(accepted))),
             has_lost: counts.is_some_and(|(lost, _)| lost > 0),
-            verified: verification.map(|last| verified(last.as_ref(), view.now())),
+            verified: verified(last, view.now()),
             unpriced: basis.unpriced_share.filter(|share| *share > 0.0).map(format::percent),
             zone,
             notes: basis.notes.clone(),
@@ -231,11 +227,12 @@ impl TrustLine {
 }
 
 /// Returns when sums were verified, and `true` if they differ from the rows.
-fn verified(last: Option<&Verification>, now: Timestamp) -> (String, bool) {
+fn verified(last: &Verified, now: Timestamp) -> Option<(String, bool)> {
     match last {
-        None => ("Sums never verified".to_owned(), false),
-        Some(last) if last.differences > 0 => ("Sums differ from the requests".to_owned(), true),
-        Some(last) => (format!("Sums verified {}", format::ago(last.time, now)), false),
+        Verified::Unknown => None,
+        Verified::Never => Some(("Sums never verified".to_owned(), false)),
+        Verified::Last(last) if last.differences > 0 => Some(("Sums differ from the requests".to_owned(), true)),
+        Verified::Last(last) => Some((format!("Sums verified {}", format::ago(last.time, now)), false)),
     }
 }
 

@@ -19,8 +19,17 @@ pub(crate) struct PageContext {
     pub(crate) caller: Option<String>,
     /// The views that the caller may use.
     pub(crate) views: Arc<Vec<SavedView>>,
-    /// The last verification of sums, if there was one. `None` if it cannot be read.
-    pub(crate) verification: Option<Option<Verification>>,
+    pub(crate) verified: Verified,
+}
+
+/// The last verification of sums.
+#[derive(Clone, Debug, Default)]
+pub(crate) enum Verified {
+    /// It cannot be read.
+    #[default]
+    Unknown,
+    Never,
+    Last(Verification),
 }
 
 /// Reads the context of a page.
@@ -29,11 +38,11 @@ pub(crate) async fn add_context(State(state): State<DashboardState>, mut request
     if request.method() == Method::GET && path != "/sign-in" {
         let (head, body) = request.into_parts();
         let (grant, caller) = (state.access.grant(&head), state.access.caller_name(&head));
-        let (mut views, mut verification) = (Vec::new(), None);
+        let (mut views, mut verified) = (Vec::new(), Verified::Unknown);
         if let Ok(grant) = &grant {
             // A page without its menu is better than none.
             match state.analytics_of(caller.as_deref()).page_records(grant).await {
-                Ok((found, last)) => (views, verification) = (found, Some(last)),
+                Ok((found, last)) => (views, verified) = (found, last.map_or(Verified::Never, Verified::Last)),
                 Err(error) => tracing::warn!(
                     target: "tower_tagging::dashboard",
                     "cannot read the saved views and the last verification: {error}"
@@ -41,7 +50,7 @@ pub(crate) async fn add_context(State(state): State<DashboardState>, mut request
             }
         }
         request = Request::from_parts(head, body);
-        request.extensions_mut().insert(PageContext { grant, caller, views: Arc::new(views), verification });
+        request.extensions_mut().insert(PageContext { grant, caller, views: Arc::new(views), verified });
     }
     next.run(request).await
 }

@@ -6,8 +6,7 @@ use tokio::sync::OnceCell;
 
 use crate::{
     analytics::{
-        Amount, Basis, Dimension, Field, Grant, KeyInfo, Measure, Query, SavedView, TimeRange, Verification,
-        jiff::Timestamp,
+        Amount, Basis, Dimension, Field, Grant, KeyInfo, Measure, Query, SavedView, TimeRange, jiff::Timestamp,
     },
     registry::Permission,
 };
@@ -16,7 +15,7 @@ use super::{
     earlier::Earlier,
     frame::{Frame, SaveForm, TrustLine, viewer},
     mount::Mount,
-    page_context::PageContext,
+    page_context::{PageContext, Verified},
     page_error::PageError,
     state::DashboardState,
     view::{UrlQuery, View},
@@ -42,7 +41,7 @@ pub(crate) struct PageRequest {
     pub(crate) caller: Option<String>,
     /// The views that the caller may use.
     pub(crate) views: Arc<Vec<SavedView>>,
-    verification: Option<Option<Verification>>,
+    verified: Verified,
     viewer: String,
     /// The path of the page, relative to the dashboard.
     path: String,
@@ -62,9 +61,9 @@ impl PageRequest {
         names: &[&str],
     ) -> Result<Self, PageError> {
         let context = head.extensions.get::<PageContext>().cloned();
-        let (grant, caller, views, verification) = match context {
-            Some(PageContext { grant, caller, views, verification }) => (grant?, caller, views, verification),
-            None => (state.access.grant(head)?, None, Arc::default(), None),
+        let (grant, caller, views, verified) = match context {
+            Some(PageContext { grant, caller, views, verified }) => (grant?, caller, views, verified),
+            None => (state.access.grant(head)?, None, Arc::default(), Verified::Unknown),
         };
         if !grant.allows(permission) {
             return Err(PageError::forbidden(format!("This page needs the permission {permission}.")));
@@ -84,7 +83,7 @@ impl PageRequest {
             mount,
             caller,
             views,
-            verification,
+            verified,
             viewer,
             path,
             raw,
@@ -113,7 +112,7 @@ impl PageRequest {
     pub(crate) fn trust(&self, basis: &Basis) -> TrustLine {
         // The counts are those of all tenants.
         let counts = if self.grant.filters().is_empty() { self.state.event_counts() } else { None };
-        TrustLine::new(&self.view, basis, counts, self.verification.as_ref())
+        TrustLine::new(&self.view, basis, counts, &self.verified)
     }
 
     /// Returns the frame of a page with the filters.

@@ -37,25 +37,7 @@ pub(crate) async fn access(State(state): State<DashboardState>, head: Parts) -> 
         let notes = vec!["The host application has its own login, and no registry of keys.".to_owned()];
         return html::page(&TablesPage { frame, notes, tables: Vec::new() });
     };
-    // Whoever lists keys does not always see sums.
-    let sees_sums = request.grant.allows(Permission::AnalyticsView);
-    let usage = async |field: Field| -> Result<Usage, PageError> {
-        if !sees_sums {
-            return Ok(Usage::default());
-        }
-        let query = view.query(view.time_range()?).group_by(field).limit(QueryLoad::MAX_GROUPS);
-        let mut query = query.measure(Measure::Requests).measure(Measure::Cost).measure(Measure::LastSeen);
-        let mut usage = Usage(Some(BTreeMap::new()));
-        for _ in 0..MAX_PAGES {
-            let answer = state.run(&query, &request.grant).await?;
-            usage.add(&answer);
-            query.cursor = answer.next;
-            if query.cursor.is_none() {
-                break;
-            }
-        }
-        Ok(usage)
-    };
+    let usage = async |field: Field| Usage::read(&state, &request, field).await;
     let (workspaces, keys, virtual_keys) =
         (usage(Field::Workspace).await?, usage(Field::ApiKey).await?, usage(Field::VirtualKey).await?);
     let snapshot = registry.snapshot();
@@ -138,6 +120,26 @@ pub(crate) async fn access(State(state): State<DashboardState>, head: Parts) -> 
 struct Usage(Option<BTreeMap<String, [Option<Amount>; 3]>>);
 
 impl Usage {
+    async fn read(state: &DashboardState, request: &PageRequest, field: Field) -> Result<Self, PageError> {
+        // Whoever lists keys does not always see sums.
+        if !request.grant.allows(Permission::AnalyticsView) {
+            return Ok(Self::default());
+        }
+        let view = &request.view;
+        let query = view.query(view.time_range()?).group_by(field).limit(QueryLoad::MAX_GROUPS);
+        let mut query = query.measure(Measure::Requests).measure(Measure::Cost).measure(Measure::LastSeen);
+        let mut usage = Self::default();
+        for _ in 0..MAX_PAGES {
+            let answer = state.run(&query, &request.grant).await?;
+            usage.add(&answer);
+            query.cursor = answer.next;
+            if query.cursor.is_none() {
+                break;
+            }
+        }
+        Ok(usage)
+    }
+
     fn add(&mut self, answer: &Answer) {
         let group = |group: &crate::analytics::Group| {
             let name = group.values.first().cloned().flatten()?;

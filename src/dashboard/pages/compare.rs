@@ -117,16 +117,13 @@ pub(crate) async fn compare(State(state): State<DashboardState>, head: Parts) ->
         Some(_) => [&a, &b].map(|value| value.clone().unwrap_or_else(|| "not set".to_owned())),
         None => ["Previous period".to_owned(), "This period".to_owned()],
     };
-    let links = match &key {
-        Some(key) => [&a, &b].map(|value| {
-            request.mount.link("", &view.with(Condition::of_group(key, value.as_deref())).query_string().text())
-        }),
-        None => {
-            let previous = view.previous_range()?;
-            let previous = view.with_range(RangeChoice::Instants(previous.from(), previous.to()));
-            [&previous, view].map(|view| request.mount.link("", &view.query_string().text()))
-        }
+    let views = if let Some(key) = &key {
+        [&a, &b].map(|value| view.with(Condition::of_group(key, value.as_deref())))
+    } else {
+        let previous = view.previous_range()?;
+        [view.with_range(RangeChoice::Instants(previous.from(), previous.to())), view.clone()]
     };
+    let links = views.map(|view| request.mount.link("", &view.query_string().text()));
     let [one, other] = &answers;
     let frame = request.filtered_frame("Compare", "compare", &own).await?.with_trust(request.trust(&other.basis));
     html::page(&ComparePage {
