@@ -300,6 +300,35 @@ async fn differences_are_shown_until_they_are_resolved() {
     }
 }
 
+/// A database of an earlier version gets the new tables. Until then, its pages are shown without them.
+#[tokio::test]
+async fn existing_databases_get_the_tables() {
+    let path = std::env::temp_dir().join(format!("tower_tagging_earlier_{}.db", std::process::id()));
+    let store = SqliteStore::open(&path).unwrap();
+    store.migrate().unwrap();
+    store.writer().write(&api::samples()).unwrap();
+    let database = rusqlite::Connection::open(&path).unwrap();
+    database
+        .execute_batch("DROP TABLE tagging_views; DROP TABLE tagging_changes; DROP TABLE tagging_verifications")
+        .unwrap();
+    let analytics = Analytics::new(store.clone());
+    let app = dashboard(analytics.clone());
+    let page = get(&app, &format!("/tagging?{DAYS}"), ADMIN).await;
+    assert_eq!(page.status, StatusCode::OK);
+    assert!(page.texts("value")[1] == "13" && !page.html.contains("Sums "), "{}", text(&page.html));
+    let error = analytics.record_change(Change::new("a", "b")).await.unwrap_err().to_string();
+    assert!(error.contains("run migrate()"), "{error}");
+    for _ in 0..2 {
+        store.migrate().unwrap();
+        analytics.record_change(Change::new("a", "b")).await.unwrap();
+    }
+    assert_eq!(log(&analytics).await, [entry("", "a", "b", ""), entry("", "a", "b", "")]);
+    assert!(get(&app, &format!("/tagging?{DAYS}"), ADMIN).await.html.contains("Sums never verified"));
+    for suffix in ["", "-wal", "-shm"] {
+        let _ = std::fs::remove_file(format!("{}{suffix}", path.display()));
+    }
+}
+
 /// Returns the numbers of the health page about the queries of pages: asked, executed, failed, running, most at a time.
 async fn load(app: &Router) -> Vec<u64> {
     let page = get(app, &format!("/tagging/health?{DAYS}"), ADMIN).await;

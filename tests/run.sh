@@ -54,7 +54,7 @@ cargo test --test analytics_postgres -- --ignored || fail "tests of analytics ov
 cargo test --test registry_postgres -- --ignored || fail "tests of the Postgres registry failed"
 API_DATABASE_URL=$DATABASE_URL cargo test --test analytics_api --test analytics_api_access --test analytics_api_downloads \
     --test analytics_api_feedback --test analytics_api_input --test analytics_api_logs --test analytics_api_csv \
-    --test analytics_api_exports --test dashboard ||
+    --test analytics_api_exports --test dashboard --test dashboard_views --test dashboard_changes ||
     fail "tests of the analytics API and the dashboard on Postgres failed"
 POSTGRES_FOLDER=$POSTGRES cargo test --test chaos_postgres -- --ignored --nocapture ||
     fail "the Postgres store lost or duplicated events during outages"

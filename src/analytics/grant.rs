@@ -14,7 +14,7 @@ use super::{Filter, QueryError};
 ///
 /// | permission | allows |
 /// |---|---|
-/// | [`AnalyticsView`](Permission::AnalyticsView) | sums: [`run`](super::Analytics::run), [`explain`](super::Analytics::explain), [`reprice`](super::reprice::reprice), [`our_lines`](super::reconcile::our_lines) |
+/// | [`AnalyticsView`](Permission::AnalyticsView) | sums: [`run`](super::Analytics::run), [`explain`](super::Analytics::explain), [`reprice`](super::reprice::reprice), [`our_lines`](super::reconcile::our_lines); and the log of [`changes`](super::Analytics::changes) |
 /// | [`LogsView`](Permission::LogsView) | single requests: [`rows`](super::Analytics::rows), [`row`](super::Analytics::row), [`TraceView`](super::TraceView) |
 /// | [`LogsExport`](Permission::LogsExport) | files: [`Export`](super::Export), [`FocusExport`](super::focus::FocusExport) |
 /// | [`LogsWrite`](Permission::LogsWrite) | [`write`](super::Analytics::write), [`put_feedback`](super::Analytics::put_feedback) |

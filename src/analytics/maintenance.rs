@@ -7,7 +7,7 @@ use uuid::Builder;
 
 use crate::{
     row::Dimension,
-    store::{Change, StoreError},
+    store::{Change, KeyInfo, StoreError},
 };
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 use crate::{
@@ -38,7 +38,8 @@ impl Analytics {
     /// # Errors
     /// Returns [`QueryError::Store`] if the key has more than 1,024 bytes, or if the store fails.
     pub async fn activate_key(&self, key: &str) -> Result<(), QueryError> {
-        let was_active = self.has_active_key(key).await?;
+        // A process may have been killed while it activated the key.
+        let was_active = self.has_key(key, |info| info.is_active && info.is_indexed).await?;
         match &self.source {
             Source::Memory(store) => store.activate_key(key)?,
             #[cfg(feature = "sqlite")]
@@ -57,7 +58,7 @@ impl Analytics {
     /// # Errors
     /// As [`activate_key`](Self::activate_key).
     pub async fn deactivate_key(&self, key: &str) -> Result<(), QueryError> {
-        let was_active = self.has_active_key(key).await?;
+        let was_active = self.has_key(key, |info| info.is_active).await?;
         match &self.source {
             Source::Memory(store) => store.deactivate_key(key)?,
             #[cfg(feature = "sqlite")]
@@ -71,8 +72,9 @@ impl Analytics {
         self.record_if(was_active, "deactivate key", key).await
     }
 
-    async fn has_active_key(&self, key: &str) -> Result<bool, QueryError> {
-        Ok(self.keys().await?.iter().any(|info| info.name == key && info.is_active && info.is_indexed))
+    /// Returns `true` if there is a key in a state.
+    async fn has_key(&self, key: &str, is_so: impl Fn(&KeyInfo) -> bool) -> Result<bool, QueryError> {
+        Ok(self.keys().await?.iter().any(|info| info.name == key && is_so(info)))
     }
 
     /// Records a change by the author of this handle, if there was one.

@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use crate::{
     analytics::{
@@ -26,6 +26,12 @@ pub(crate) struct QueryLoad {
     keys: SingleFlight<(), Vec<KeyInfo>>,
     starts: SingleFlight<(TimeRange, Grant), Option<Timestamp>>,
 }
+
+/// The largest numbers of requests that are read to find the first one, and the time that this may take.
+const START_ROWS: u64 = 20_000;
+const START_TIME: Duration = Duration::from_secs(1);
+/// The seconds of a quarter hour.
+const QUARTER: i64 = 900;
 
 /// The requests of a trace, or with a tag.
 #[derive(Clone, Debug, PartialEq)]
@@ -141,22 +147,30 @@ impl QueryLoad {
     }
 }
 
+/// Looks for requests before a range, with few resources, because this only decides whether periods are compared.
 async fn first_request(
     analytics: &Analytics,
     range: &TimeRange,
     grant: &Grant,
 ) -> Result<Option<Timestamp>, QueryError> {
-    let before = TimeRange::new(Timestamp::UNIX_EPOCH, range.to())?;
+    let quick = analytics.clone().row_limits(START_ROWS, START_TIME);
+    // Whole quarter hours have sums.
+    let end = range.to().as_second().div_euclid(QUARTER) * QUARTER;
+    let Ok(before) = TimeRange::new(Timestamp::UNIX_EPOCH, Timestamp::from_second(end).unwrap_or(range.to())) else {
+        return Ok(None);
+    };
     let mut oldest = RowQuery::new(before.clone()).limit(1);
     oldest.is_oldest_first = true;
-    let page = analytics.rows_with(Permission::AnalyticsView, &oldest, grant).await?;
+    let page = quick.rows_with(Permission::AnalyticsView, &oldest, grant).await?;
     let oldest = page.rows.first().and_then(|row| Timestamp::try_from(row.requested_at).ok());
     if oldest.is_some_and(|oldest| oldest < range.from()) {
         return Ok(oldest);
     }
     // Sums outlive their rows.
-    let answer = analytics.run(&Query::new(before).measure(Measure::FirstSeen), grant).await?;
+    let answer = quick.run(&Query::new(before).measure(Measure::FirstSeen), grant).await?;
     match answer.total.values.first().copied().flatten() {
+        // There are too many requests to look at.
+        _ if !answer.basis.is_exact => Ok(Some(range.from())),
         Some(Amount::Time(time)) => Ok(Some(time)),
         _ => Ok(oldest),
     }
