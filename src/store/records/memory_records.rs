@@ -74,6 +74,9 @@ impl MemoryRecords {
         } else {
             self.changes.insert(change.id, change);
         }
+        if self.changes.len() <= MAX_CHANGES {
+            return;
+        }
         let own = self.changes.iter().rev().filter(|(_, change)| change.workspace == workspace);
         let old: Vec<Uuid> = own.skip(MAX_CHANGES).map(|(id, _)| *id).collect();
         for id in old {
