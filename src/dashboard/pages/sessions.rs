@@ -81,9 +81,9 @@ pub(crate) async fn sessions(State(state): State<DashboardState>, head: Parts) -
     let query = Query { cursor: own.get("p").map(ToOwned::to_owned), ..query };
     let answer = state.run(&query, &request.grant).await?;
 
-    let noun = if is_trace { "traces" } else { "sessions" };
+    let (noun, heading) = if is_trace { ("traces", "Trace") } else { ("sessions", "Session") };
     let title = format!("{} {noun} by {key}", format::count(answer.group_count));
-    let columns = ["Session", "Cost", "Turns", "Errors", "Tokens", "Duration", "Last seen"];
+    let columns = [heading, "Cost", "Turns", "Errors", "Tokens", "Duration", "Last seen"];
     let mut table = Table::new("sessions", title, &columns);
     "the latest first; the duration is the time from the first request to the last one".clone_into(&mut table.note);
     table.empty = format!("No request in this range has a value of {key}.");
