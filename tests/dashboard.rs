@@ -69,7 +69,9 @@ async fn every_link_leads_to_a_page() {
             "health",
             "keys",
             "requests",
+            "sessions",
             "traces",
+            "views",
         ] {
             assert!(kinds.contains(&kind), "{kind}: {kinds:?}");
         }
@@ -127,6 +129,14 @@ async fn pages_have_the_same_sums_as_the_api() {
             assert!(list.html.contains(&format!("<h2 id=\"volume\">{requests} requests</h2>")), "{}", list.html);
             assert!(list.html.contains(&format!("{errors} errors")));
             assert_eq!(list.attributes("datetime").len() as u64, requests);
+
+            // Each request is a turn of one trace.
+            let traces = get(&app, &format!("/tagging/sessions?{DAYS}&g=trace_id"), key).await;
+            let turns = traces.html.split("<tr><th scope=\"row\">").skip(1).map(|row| {
+                let cells: Vec<String> = row.split("<td").map(|cell| text(&format!("<td{cell}"))).collect();
+                cells[2].parse::<u64>().unwrap_or_else(|_| panic!("{cells:?}"))
+            });
+            assert_eq!(turns.sum::<u64>(), requests);
 
             for more in ["", "&g=_user", "&g=workspace&s=model&n=1", "&g=none", "&g=_user&n=1&b=none", "&g=status&c=1"]
             {
@@ -221,6 +231,7 @@ async fn pages_need_permissions() {
                 "/compare",
                 "/keys",
                 "/health",
+                "/sessions",
                 "/budgets",
                 "/showback/_user/ada",
             ],

@@ -70,6 +70,21 @@ try {
     await page.close();
     return found ?? base;
   };
+  // A view is saved below the filters, and then in the menu of each page.
+  for (const [name, path, isShared] of [["Search & chat", "explore?g=feature&f=feature:is-not:agent", true], ["Errors of today", "requests?r=24h&f=status:is:5xx", false]]) {
+    const page = await open(first, "save", base + path);
+    await page.click(".save summary");
+    await page.fill(".save input[name=name]", name);
+    if (isShared) await page.check(".save input[name=shared]");
+    const address = page.url();
+    await Promise.all([page.waitForNavigation(), page.click(".save button")]);
+    check(page.url() === address, `saving ${address} leads to ${page.url()}`);
+    await page.click(".menu summary");
+    await page.click(`.menu a:has-text("${name}")`);
+    check(page.url() === address, `the view ${address} leads to ${page.url()}`);
+    await page.close();
+  }
+
   const request = await find(`${base}requests?f=agent_run_id:has`, "/requests/");
   const pages = {
     overview: base,
@@ -79,7 +94,10 @@ try {
     request,
     trace: await find(request, "/traces/"),
     session: await find(request, "/sessions/"),
+    sessions: `${base}sessions`,
+    traces: `${base}sessions?r=24h&g=trace_id`,
     users: `${base}by/_user`,
+    views: `${base}views`,
     compare: `${base}compare?g=team`,
     periods: `${base}compare?r=7d`,
     budgets: `${base}budgets`,
@@ -101,6 +119,7 @@ try {
         for (const { id, impact, nodes } of violations) {
           check(impact === "minor", `${name} ${colorScheme} ${width}: ${id} (${impact}): ${nodes[0].html.slice(0, 200)}`);
         }
+        check(await page.isVisible(".trust") === false || !(await page.textContent(".trust")).includes("never"), `${name}: sums were never verified`);
         const overflow = await page.evaluate("document.documentElement.scrollWidth - innerWidth");
         check(overflow <= 0, `${name} ${width}: the page is ${overflow} pixels too wide`);
         await page.screenshot({ path: `${screenshots}/${name}-${width}-${colorScheme}.png`, fullPage: true });
@@ -121,6 +140,31 @@ try {
       await context.close();
     }
   }
+
+  // The menu of views, which does not widen the page.
+  for (const colorScheme of ["light", "dark"]) {
+    for (const width of [360, 1440]) {
+      const context = await browser.newContext({ storageState, colorScheme, viewport: { width, height: 900 } });
+      const page = await open(context, "menu", base);
+      await page.click(".menu summary");
+      await page.click(".save summary");
+      check(await page.isVisible('.menu a:has-text("All saved views")'), `menu ${width}: the list is not visible`);
+      const box = await page.locator(".menu ul").boundingBox();
+      check(box.x >= 0 && box.x + box.width <= width, `menu ${width}: from ${box.x} to ${box.x + box.width}`);
+      await page.screenshot({ path: `${screenshots}/menu-${width}-${colorScheme}.png` });
+      await context.close();
+    }
+  }
+  const list = await open(first, "list", `${base}views`);
+  await list.fill('input[aria-label="New name of Errors of today"]', "Errors");
+  await Promise.all([list.waitForNavigation(), list.click('button[aria-label="Rename Errors of today"]')]);
+  await Promise.all([list.waitForNavigation(), list.click('button[aria-label="Share Errors"]')]);
+  check((await list.textContent("main")).includes("Errors"), "the view is not renamed");
+  await Promise.all([list.waitForNavigation(), list.click('button[aria-label="Delete Errors"]')]);
+  check(!(await list.textContent("main")).includes("Errors"), "the view is not deleted");
+  await list.goto(`${base}health`);
+  const log = await list.textContent("main");
+  for (const action of ["share view", "delete view"]) check(log.includes(action), `the log has no ${action}`);
 
   // A filter, with the keyboard alone.
   const keyboard = await browser.newContext({ storageState });

@@ -13,7 +13,7 @@ use std::{
 };
 
 use tower_tagging::{
-    analytics::{Analytics, Retention},
+    analytics::{Analytics, Retention, TimeRange, jiff::Timestamp},
     sink::{BatchWriter, WriteErrorKind},
     store::SqliteStore,
     usage::CatalogPrices,
@@ -28,6 +28,8 @@ const PREFIX: &str = "tower-tagging-demo-";
 const LOCK: &str = "lock";
 /// Folders that are younger may belong to a demo that is just starting.
 const MIN_AGE: Duration = Duration::from_secs(60);
+/// The time whose sums are verified.
+const VERIFIED: Duration = Duration::from_secs(7 * 86_400);
 /// The number of requests that are written in a transaction, so that requests of the demo itself never wait for long.
 const BATCH: usize = 500;
 
@@ -158,10 +160,16 @@ fn fill(store: &SqliteStore, is_stopped: &AtomicBool) {
     eprintln!("gateway: the demo has {} synthetic requests of the last 30 days", requests.len());
 }
 
-/// Folds the sums of the past days, as the gateway does every ten minutes.
+/// Folds the sums of the past days, as the gateway does every ten minutes, and verifies those of the last week.
 fn fold(store: &SqliteStore) -> Result<(), String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| error.to_string())?;
-    let folded = runtime.block_on(Analytics::new(store.clone()).maintain(SystemTime::now(), Retention::forever()));
-    folded.map_err(|error| error.to_string())
+    let (analytics, now) = (Analytics::new(store.clone()), SystemTime::now());
+    let folded = runtime.block_on(async {
+        analytics.maintain(now, Retention::forever()).await?;
+        let to = Timestamp::try_from(now).unwrap_or_default();
+        let from = to.saturating_sub(VERIFIED).unwrap_or_default();
+        analytics.verify(&TimeRange::new(from, to)?).await
+    });
+    folded.map(drop).map_err(|error| error.to_string())
 }

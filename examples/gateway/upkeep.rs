@@ -1,4 +1,5 @@
-//! The upkeep of the store: applies the section `[analytics]` of the configuration file, and folds and deletes sums.
+//! The upkeep of the store: applies the section `[analytics]` of the configuration file, folds and deletes sums, and verifies
+//! those of yesterday once a day.
 
 use std::{
     fmt::Display,
@@ -23,6 +24,15 @@ pub(crate) async fn run(analytics: Analytics, settings: AnalyticsSettings) {
         }
         if let Err(error) = analytics.maintain(SystemTime::now(), settings.retention).await {
             report(&error);
+        }
+        match analytics.verify_if_due(SystemTime::now()).await {
+            Ok(None) => {}
+            Ok(Some(differences)) => {
+                if let Some(first) = differences.first() {
+                    eprintln!("gateway: STORE: {} sums differ from the requests: {first}", differences.len());
+                }
+            }
+            Err(error) => report(&error),
         }
         tokio::time::sleep(INTERVAL).await;
     }

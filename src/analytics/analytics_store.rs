@@ -1,29 +1,22 @@
-use std::{
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use uuid::Uuid;
 
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
-use super::jobs::{Activate, Ensure, Explain, Job, Maintain, Rebuild, Rows, Run, Verify};
+use super::jobs::{Explain, Job, Rows, Run};
 use crate::{
     event::Event,
     registry::Permission,
-    row::{Dimension, EventRow, Filter},
+    row::{EventRow, Filter},
     sink::BatchWriter,
     store::{KeyInfo, MemoryStore, StoreError},
 };
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
-use crate::{
-    store::rollup::{KeptFrom, RowRead},
-    time::{LAST_MICRO, micros_since_1970},
-};
+use crate::{store::rollup::RowRead, time::LAST_MICRO};
 
 use super::{
-    AnalyticsSettings, AnalyticsSource, Answer, Explanation, Grant, Page, Query, QueryError, Retention, RowQuery,
-    TimeRange,
+    AnalyticsSource, Answer, Explanation, Grant, Page, Query, QueryError, RowQuery,
     analytics_source::Source,
     execute::{Assembly, RowLimits, run_memory},
     row_cursor::RowCursor,
@@ -36,6 +29,14 @@ use super::{
 pub struct Analytics {
     pub(super) source: Source,
     pub(super) limits: RowLimits,
+    /// The time after which the database gives up on a read.
+    #[cfg_attr(
+        not(any(feature = "postgres", feature = "sqlite")),
+        allow(dead_code, reason = "reads of memory have no limit")
+    )]
+    statement_timeout: Duration,
+    /// Who makes the changes of this handle. `None` is the application.
+    pub(super) author: Option<Arc<str>>,
 }
 
 #[cfg_attr(
@@ -47,11 +48,13 @@ impl Analytics {
     pub const DEFAULT_ROW_LIMIT: u64 = 1_000_000;
     /// The default time that reading rows may take.
     pub const DEFAULT_TIME_LIMIT: Duration = Duration::from_secs(5);
+    /// The default time after which the database gives up on a read.
+    pub const DEFAULT_STATEMENT_TIMEOUT: Duration = Duration::from_secs(30);
 
     /// Creates analytics over a [`MemoryStore`], an `SqliteStore`, or a `PostgresStore`.
     pub fn new(store: impl Into<AnalyticsSource>) -> Self {
         let limits = RowLimits { rows: Self::DEFAULT_ROW_LIMIT, time: Self::DEFAULT_TIME_LIMIT };
-        Self { source: store.into().0, limits }
+        Self { source: store.into().0, limits, statement_timeout: Self::DEFAULT_STATEMENT_TIMEOUT, author: None }
     }
 
     /// Sets the maximum number of rows that a query reads one by one, and the maximum time that this takes.
@@ -60,6 +63,18 @@ impl Analytics {
     #[must_use]
     pub fn row_limits(mut self, rows: u64, time: Duration) -> Self {
         self.limits = RowLimits { rows, time };
+        self
+    }
+
+    /// Sets the time after which the database gives up on a read: Postgres on a statement, SQLite on a whole query. The query
+    /// then fails with [`QueryError::TimedOut`].
+    ///
+    /// Reading rows takes at most three fifths of it, also if their [limit](Self::row_limits) is higher, so that an answer
+    /// begins later rather than never. Maintenance has other limits.
+    #[must_use]
+    pub fn statement_timeout(mut self, limit: Duration) -> Self {
+        self.statement_timeout = limit;
+        self.limits.time = self.limits.time.min(limit * 3 / 5);
         self
     }
 
@@ -226,173 +241,6 @@ impl Analytics {
         }
     }
 
-    /// Activates a key: it is indexed, and sums are kept by its values, unless these are [too many](super#sums).
-    ///
-    /// Stored requests are included before this returns. Until then, queries by the key read rows.
-    ///
-    /// # Errors
-    /// Returns [`QueryError::Store`] if the key has more than 1,024 bytes, or if the store fails.
-    pub async fn activate_key(&self, key: &str) -> Result<(), QueryError> {
-        match &self.source {
-            Source::Memory(store) => store.activate_key(key)?,
-            #[cfg(feature = "sqlite")]
-            Source::Sqlite(store) => {
-                let (store, key) = (store.clone(), key.to_owned());
-                blocking(move || Ok(store.activate_key(&key)?)).await?;
-            }
-            #[cfg(feature = "postgres")]
-            Source::Postgres(store) => store.activate_key(key).await?,
-        }
-        Ok(())
-    }
-
-    /// Deactivates a key. Its index and its sums are deleted, so queries by the key read rows.
-    ///
-    /// # Errors
-    /// As [`activate_key`](Self::activate_key).
-    pub async fn deactivate_key(&self, key: &str) -> Result<(), QueryError> {
-        match &self.source {
-            Source::Memory(store) => store.deactivate_key(key)?,
-            #[cfg(feature = "sqlite")]
-            Source::Sqlite(store) => {
-                let (store, key) = (store.clone(), key.to_owned());
-                blocking(move || Ok(store.deactivate_key(&key)?)).await?;
-            }
-            #[cfg(feature = "postgres")]
-            Source::Postgres(store) => store.deactivate_key(key).await?,
-        }
-        Ok(())
-    }
-
-    /// Activates the keys and pairs of the settings, and deactivates other keys.
-    ///
-    /// Other pairs stay active. Pass the retention of the settings to [`maintain`](Self::maintain).
-    ///
-    /// # Errors
-    /// As [`activate_key`](Self::activate_key).
-    pub async fn apply(&self, settings: &AnalyticsSettings) -> Result<(), QueryError> {
-        let known = self.keys().await?;
-        let wanted = settings.active_keys.clone();
-        let wanted =
-            wanted.unwrap_or_else(|| known.iter().filter(|key| key.is_active).map(|key| key.name.clone()).collect());
-        for key in &wanted {
-            // A process may have been killed between the steps of an activation.
-            if !known.iter().any(|info| info.is_active && info.is_indexed && info.name == *key) {
-                self.activate_key(key).await?;
-            }
-        }
-        for key in known.iter().filter(|key| key.is_active && !wanted.contains(&key.name)) {
-            self.deactivate_key(&key.name).await?;
-        }
-        #[cfg(any(feature = "postgres", feature = "sqlite"))]
-        if !matches!(self.source, Source::Memory(_)) {
-            let keys = wanted.iter().map(|key| vec![Dimension::tag(key).stored()]);
-            let pairs = settings.pairs.iter().map(|(one, other)| vec![one.stored(), other.stored()]);
-            self.execute(Ensure(keys.chain(pairs).collect())).await?;
-        }
-        Ok(())
-    }
-
-    /// Keeps sums by the pairs of values of two dimensions, such as the tenant of a grant and a feature.
-    ///
-    /// Queries that group or filter by both are then answered from sums, the fastest if they filter by the first one. The
-    /// workspace needs no pair. Stored requests are included before this returns.
-    ///
-    /// # Errors
-    /// Returns [`QueryError::Store`] if the store fails.
-    #[cfg_attr(
-        not(any(feature = "postgres", feature = "sqlite")),
-        allow(unused_variables, reason = "memory has no sums")
-    )]
-    pub async fn activate_pair(&self, one: Dimension, other: Dimension) -> Result<(), QueryError> {
-        match &self.source {
-            Source::Memory(_) => Ok(()),
-            #[cfg(any(feature = "postgres", feature = "sqlite"))]
-            _ => self.execute(Activate(vec![one.stored(), other.stored()], true)).await,
-        }
-    }
-
-    /// Deletes the sums by the pairs of values of two dimensions.
-    ///
-    /// # Errors
-    /// Returns [`QueryError::Store`] if the store fails.
-    #[cfg_attr(
-        not(any(feature = "postgres", feature = "sqlite")),
-        allow(unused_variables, reason = "memory has no sums")
-    )]
-    pub async fn deactivate_pair(&self, one: Dimension, other: Dimension) -> Result<(), QueryError> {
-        match &self.source {
-            Source::Memory(_) => Ok(()),
-            #[cfg(any(feature = "postgres", feature = "sqlite"))]
-            _ => self.execute(Activate(vec![one.stored(), other.stored()], false)).await,
-        }
-    }
-
-    /// Folds the sums of past buckets into coarser ones, and deletes what is older than the retention.
-    ///
-    /// Call it about once per hour. Answers are the same without it, but slower.
-    ///
-    /// # Errors
-    /// Returns [`QueryError::Store`] if the store fails.
-    pub async fn maintain(&self, now: SystemTime, retention: Retention) -> Result<(), QueryError> {
-        let before = |age: Option<Duration>| age.and_then(|age| now.checked_sub(age));
-        #[cfg(any(feature = "postgres", feature = "sqlite"))]
-        if !matches!(self.source, Source::Memory(_)) {
-            let before = |age| before(age).map(micros_since_1970);
-            let keep = KeptFrom { hours: before(retention.hours), days: before(retention.days) };
-            self.execute(Maintain(micros_since_1970(now), keep)).await?;
-        }
-        let Some(time) = before(retention.rows) else { return Ok(()) };
-        match &self.source {
-            Source::Memory(store) => _ = store.delete_before(time),
-            #[cfg(feature = "sqlite")]
-            Source::Sqlite(store) => {
-                let store = store.clone();
-                blocking(move || Ok(store.delete_before(time)?)).await?;
-            }
-            #[cfg(feature = "postgres")]
-            Source::Postgres(store) => _ = store.delete_before(time).await?,
-        }
-        Ok(())
-    }
-
-    /// Compares the sums of a range with its rows, and returns each difference as a sentence.
-    ///
-    /// Sums are exact, so an empty list is expected. The range is extended to whole days in UTC.
-    ///
-    /// # Errors
-    /// Returns [`StoreError::RowsDeleted`] if rows of the range were deleted, and [`QueryError::Store`] if the store fails.
-    #[cfg_attr(
-        not(any(feature = "postgres", feature = "sqlite")),
-        allow(unused_variables, reason = "memory has no sums")
-    )]
-    pub async fn verify(&self, range: &TimeRange) -> Result<Vec<String>, QueryError> {
-        match &self.source {
-            Source::Memory(_) => Ok(Vec::new()),
-            #[cfg(any(feature = "postgres", feature = "sqlite"))]
-            _ => self.execute(Verify(micros(range.from()), micros(range.to()))).await,
-        }
-    }
-
-    /// Computes the sums of a range from its rows again.
-    ///
-    /// The range is extended to whole days in UTC. A transaction, for which writers wait, has a day with many requests, or up to
-    /// 64 days with few.
-    ///
-    /// # Errors
-    /// As [`verify`](Self::verify).
-    #[cfg_attr(
-        not(any(feature = "postgres", feature = "sqlite")),
-        allow(unused_variables, reason = "memory has no sums")
-    )]
-    pub async fn rebuild(&self, range: &TimeRange) -> Result<(), QueryError> {
-        match &self.source {
-            Source::Memory(_) => Ok(()),
-            #[cfg(any(feature = "postgres", feature = "sqlite"))]
-            _ => self.execute(Rebuild(micros(range.from()), micros(range.to()))).await,
-        }
-    }
-
     #[cfg(any(feature = "postgres", feature = "sqlite"))]
     pub(super) async fn execute<J: Job>(&self, job: J) -> Result<J::Output, QueryError> {
         match &self.source {
@@ -401,8 +249,9 @@ impl Analytics {
             #[cfg(feature = "sqlite")]
             Source::Sqlite(store) => {
                 let store = store.clone();
+                let timeout = Some(self.statement_timeout).filter(|_| !J::IS_MAINTENANCE);
                 blocking(move || {
-                    let mut session = store.session()?;
+                    let mut session = store.session(timeout)?;
                     // The futures of this session never wait.
                     let result = crate::sync::poll_once(job.run(&mut session));
                     result.unwrap_or_else(|| Err(QueryError::invalid("the session of SQLite waits")))
@@ -411,7 +260,11 @@ impl Analytics {
             }
             #[cfg(feature = "postgres")]
             Source::Postgres(store) => {
-                let session = if J::IS_MAINTENANCE { store.maintenance_session().await } else { store.session().await };
+                let session = if J::IS_MAINTENANCE {
+                    store.maintenance_session().await
+                } else {
+                    store.session(self.statement_timeout).await
+                };
                 job.run(&mut session?).await
             }
         }

@@ -1,7 +1,7 @@
 use jiff::Timestamp;
 
 use crate::{
-    registry::{Permission, Permissions},
+    registry::{Permission, Permissions, SecretDigest},
     row::{Dimension, EventRow, Field},
     store::Feedback,
 };
@@ -14,7 +14,7 @@ use super::{Filter, QueryError};
 ///
 /// | permission | allows |
 /// |---|---|
-/// | [`AnalyticsView`](Permission::AnalyticsView) | sums: [`run`](super::Analytics::run), [`explain`](super::Analytics::explain), [`reprice`](super::reprice::reprice), [`our_lines`](super::reconcile::our_lines) |
+/// | [`AnalyticsView`](Permission::AnalyticsView) | sums: [`run`](super::Analytics::run), [`explain`](super::Analytics::explain), [`reprice`](super::reprice::reprice), [`our_lines`](super::reconcile::our_lines); and the log of [`changes`](super::Analytics::changes) |
 /// | [`LogsView`](Permission::LogsView) | single requests: [`rows`](super::Analytics::rows), [`row`](super::Analytics::row), [`TraceView`](super::TraceView) |
 /// | [`LogsExport`](Permission::LogsExport) | files: [`Export`](super::Export), [`FocusExport`](super::focus::FocusExport) |
 /// | [`LogsWrite`](Permission::LogsWrite) | [`write`](super::Analytics::write), [`put_feedback`](super::Analytics::put_feedback) |
@@ -105,7 +105,7 @@ impl Grant {
 
     /// Returns `true` if the grant covers all requests for which feedback counts: everything, or its whole workspace.
     pub(crate) fn covers_feedback(&self, feedback: &Feedback) -> bool {
-        let own = self.workspace().filter(|_| self.filters.len() == 1);
+        let own = self.whole_workspace();
         self.covers_everything() || own.is_some() && feedback.workspace.as_deref() == own
     }
 
@@ -120,6 +120,23 @@ impl Grant {
         let second = latest.as_second();
         let minute = Timestamp::from_second(second - second.rem_euclid(60)).unwrap_or(latest);
         if self.covers_everything() { latest } else { minute }
+    }
+
+    /// Returns the workspace whose rows the grant covers, without further conditions.
+    pub(crate) fn whole_workspace(&self) -> Option<&str> {
+        self.workspace().filter(|_| self.filters.len() == 1)
+    }
+
+    /// Returns a text that is equal for grants with the same conditions. It is empty if the grant covers all rows.
+    pub(crate) fn scope(&self) -> String {
+        if self.covers_everything() {
+            return String::new();
+        }
+        let mut conditions: Vec<String> = self.filters.iter().map(|filter| filter.stored().canonical()).collect();
+        conditions.sort_unstable();
+        conditions.dedup();
+        // Conditions can be longer than what an index of a database holds.
+        SecretDigest::of(conditions.join("\n")).to_string()
     }
 
     /// Returns the workspace that all rows belong to. `None` if the grant does not name a single one.

@@ -8,7 +8,10 @@ use uuid::Uuid;
 
 use crate::{
     row::{Dimension, EventRow, Filter},
-    store::rollup::{self, KeptFrom, RollupSession, RowRead, Transaction},
+    store::{
+        records::RecordSession,
+        rollup::{self, KeptFrom, RollupSession, RowRead, Transaction},
+    },
 };
 
 use super::{
@@ -20,13 +23,12 @@ pub(super) trait Job: Send + 'static {
     type Output: Send + 'static;
 
     /// `true` if the work may take minutes.
-    #[cfg_attr(
-        not(feature = "postgres"),
-        allow(dead_code, reason = "only Postgres has a bounded number of connections")
-    )]
     const IS_MAINTENANCE: bool = false;
 
-    fn run(self, session: &mut impl RollupSession) -> impl Future<Output = Result<Self::Output, QueryError>> + Send;
+    fn run(
+        self,
+        session: &mut (impl RollupSession + RecordSession),
+    ) -> impl Future<Output = Result<Self::Output, QueryError>> + Send;
 }
 
 pub(super) struct Run(pub(super) Query, pub(super) Grant, pub(super) RowLimits);
@@ -67,19 +69,26 @@ impl Job for Rows {
 pub(super) struct Activate(pub(super) Vec<Dimension>, pub(super) bool);
 
 impl Job for Activate {
-    type Output = ();
+    /// `true` if something was changed.
+    type Output = bool;
     const IS_MAINTENANCE: bool = true;
 
-    async fn run(self, session: &mut impl RollupSession) -> Result<(), QueryError> {
+    async fn run(self, session: &mut impl RollupSession) -> Result<bool, QueryError> {
         let Self(dimensions, is_active) = self;
         let dimensions = summed(dimensions.iter());
+        session.begin(Transaction::Snapshot).await?;
+        let state = session.state().await?;
+        session.commit().await?;
+        let was_active = state.find(&dimensions).is_some_and(|subject| subject.live.is_some());
         // A single dimension needs no pair. Its own sums are not those of a pair, so they are never deleted here.
-        match (is_active, dimensions.len()) {
-            (true, 1..) => _ = rollup::activate(session, &dimensions).await?,
-            (false, 2..) => rollup::deactivate(session, &dimensions).await?,
-            _ => {}
-        }
-        Ok(())
+        Ok(match (is_active, dimensions.len()) {
+            (true, 1..) => rollup::activate(session, &dimensions).await? && !was_active,
+            (false, 2..) => {
+                rollup::deactivate(session, &dimensions).await?;
+                was_active
+            }
+            _ => false,
+        })
     }
 }
 
@@ -87,17 +96,20 @@ impl Job for Activate {
 pub(super) struct Ensure(pub(super) Vec<Vec<Dimension>>);
 
 impl Job for Ensure {
-    type Output = ();
+    /// The dimensions whose sums were not kept before.
+    type Output = Vec<Vec<Dimension>>;
     const IS_MAINTENANCE: bool = true;
 
-    async fn run(self, session: &mut impl RollupSession) -> Result<(), QueryError> {
-        for dimensions in &self.0 {
-            let dimensions = summed(dimensions.iter());
-            if !dimensions.is_empty() {
-                rollup::ensure(session, &dimensions).await?;
+    async fn run(self, session: &mut impl RollupSession) -> Result<Self::Output, QueryError> {
+        let mut added = Vec::new();
+        for dimensions in self.0 {
+            let sums = summed(dimensions.iter());
+            if !sums.is_empty() && rollup::ensure(session, &sums).await? {
+                added.push(dimensions);
             }
         }
-        Ok(rollup::build_rest(session).await?)
+        rollup::build_rest(session).await?;
+        Ok(added)
     }
 }
 

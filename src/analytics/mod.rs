@@ -126,7 +126,19 @@
 //! # Verification
 //!
 //! Sums are integers, and exact. [`Analytics::verify`] compares them with the rows and returns the differences, and
-//! [`Analytics::rebuild`] computes them again. Both need the rows of the range.
+//! [`Analytics::rebuild`] computes them again. Both need the rows of the range. [`Analytics::verify_if_due`] verifies a day,
+//! once a day, and [`Analytics::verifications`] returns the results.
+//!
+//! # Changes
+//!
+//! Stores keep a log of what was changed, and by whom: keys and pairs that were activated, sums that were rebuilt, requests
+//! that were deleted, views that were shared, and exports. [`Analytics::authored_by`] names the author, and
+//! [`Analytics::changes`] returns the log. Hosts add their own changes with [`Analytics::record_change`].
+//!
+//! # Saved views
+//!
+//! A [`SavedView`] is a page of the dashboard with its filters, under a name. It is private, or shared with callers whose grant
+//! has the same conditions. [`Analytics::save_view`] saves one for the author of the handle.
 //!
 //! # Exports, bills, and prices
 //!
@@ -157,6 +169,7 @@ mod answer;
 pub mod api;
 mod basis;
 mod cell;
+mod changes;
 mod error;
 mod execute;
 mod export;
@@ -167,15 +180,19 @@ pub mod focus;
 mod grant;
 mod group;
 mod jobs;
+mod maintenance;
 mod page;
 mod query;
 pub mod reconcile;
+mod record_jobs;
 pub mod reprice;
 mod retention;
 mod row_cursor;
 mod row_pages;
 mod row_usage;
+mod saved_views;
 mod trace_view;
+mod verifications;
 
 #[cfg(feature = "dashboard")]
 pub(crate) use self::export::csv_lines;
@@ -203,6 +220,6 @@ pub use self::{
 pub(crate) use crate::{row::EventRow, usage::CostLine};
 pub use crate::{
     row::Filter,
-    store::{Dimension, Field, KeyInfo, Number, Totals},
+    store::{Change, Dimension, Field, KeyInfo, Number, SavedView, Totals, Verification},
 };
 pub use jiff;

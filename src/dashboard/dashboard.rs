@@ -5,7 +5,6 @@ use axum::{
     routing::{get, post},
 };
 use http::{HeaderName, HeaderValue, StatusCode, header};
-use tokio::sync::Semaphore;
 use tower_http::{compression::CompressionLayer, set_header::SetResponseHeaderLayer, timeout::TimeoutLayer};
 
 use crate::{
@@ -16,14 +15,19 @@ use crate::{
 use super::{
     assets,
     html::show_errors,
+    load::QueryLoad,
+    page_context::add_context,
     page_error::PageError,
     pages,
     sign_in::{self, SignIn},
-    state::{DashboardState, MAX_QUERIES},
+    state::DashboardState,
 };
 
 /// The longest time until a page begins.
 const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The time after which the database gives up on a query.
+const STATEMENT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Allows only what the dashboard itself consists of: no inline styles or scripts, and nothing from elsewhere.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; \
@@ -65,12 +69,12 @@ impl Dashboard {
     /// Creates the dashboard. The access decides what each caller sees.
     pub fn new(analytics: Analytics, access: impl Access) -> Self {
         let state = DashboardState {
-            analytics,
+            analytics: analytics.statement_timeout(STATEMENT_TIMEOUT),
             access: Arc::new(access),
             zone: TimeZone::UTC,
             delivery: None,
             sign_in: None,
-            running: Arc::new(Semaphore::new(MAX_QUERIES)),
+            load: Arc::new(QueryLoad::default()),
         };
         Self { state }
     }
@@ -109,6 +113,7 @@ impl Dashboard {
             .route("/requests", get(pages::requests))
             .route("/requests/{id}", get(pages::request))
             .route("/traces/{id}", get(pages::trace))
+            .route("/sessions", get(pages::sessions))
             .route("/sessions/{key}/{value}", get(pages::session))
             .route("/by/{key}", get(pages::by_key))
             .route("/showback/{key}/{value}", get(pages::showback))
@@ -119,10 +124,17 @@ impl Dashboard {
             .route("/keys/deactivate", post(pages::deactivate))
             .route("/health", get(pages::health))
             .route("/access", get(pages::access))
+            .route("/views", get(pages::views))
+            .route("/views/save", post(pages::save_view))
+            .route("/views/rename", post(pages::rename_view))
+            .route("/views/share", post(pages::share_view))
+            .route("/views/unshare", post(pages::unshare_view))
+            .route("/views/delete", post(pages::delete_view))
             .route("/sign-in", get(sign_in::form).post(sign_in::submit))
             .route("/sign-out", post(sign_in::leave))
             .fallback(|| async { PageError::unknown_page() })
-            .with_state(self.state)
+            .with_state(self.state.clone())
+            .layer(middleware::from_fn_with_state(self.state, add_context))
             .layer(middleware::from_fn_with_state(has_sign_in, show_errors))
             .layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, TIMEOUT))
             .layer(SetResponseHeaderLayer::overriding(header::CACHE_CONTROL, HeaderValue::from_static("no-store")))

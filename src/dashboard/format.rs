@@ -11,6 +11,8 @@ use crate::analytics::{
 
 /// The text of an unknown value.
 pub(crate) const UNKNOWN: &str = "–";
+/// The smallest growth that is shown as a factor.
+const MIN_FACTOR: f64 = 10.0;
 const NANOS_PER_CENT: u64 = 10_000_000;
 const NANOS_PER_DOLLAR: u64 = 1_000_000_000;
 
@@ -123,6 +125,23 @@ pub(crate) fn signed(number: i64) -> String {
 pub(crate) fn time(time: SystemTime, zone: &TimeZone) -> String {
     let time = Timestamp::try_from(time).unwrap_or_default();
     zone.to_datetime(time).strftime("%b %-d, %H:%M:%S").to_string()
+}
+
+/// Formats how long ago a time was.
+pub(crate) fn ago(time: SystemTime, now: Timestamp) -> String {
+    let seconds = now.as_second().saturating_sub(Timestamp::try_from(time).unwrap_or_default().as_second());
+    match seconds {
+        ..60 => "just now".to_owned(),
+        60..3_600 => format!("{} min ago", seconds / 60),
+        3_600..172_800 => format!("{} h ago", seconds / 3_600),
+        _ => format!("{} days ago", seconds / 86_400),
+    }
+}
+
+/// Formats the absolute value of a change: in percent, or as a factor if it is large.
+pub(crate) fn change(now: f64, before: f64) -> String {
+    let factor = now / before;
+    if factor >= MIN_FACTOR { format!("×{}", decimal(factor, 0)) } else { percent((factor - 1.0).abs() * 100.0) }
 }
 
 /// Formats a time for the attribute `datetime`.

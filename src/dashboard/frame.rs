@@ -1,12 +1,14 @@
 use http::request::Parts;
 
-use crate::analytics::{Basis, jiff::Timestamp};
+use crate::analytics::{Basis, SavedView, jiff::Timestamp};
 
 use super::{
     assets::{SCRIPT, STYLE},
     format,
     mount::Mount,
+    page_context::Verified,
     view::{Condition, RangeChoice, UrlQuery, View},
+    view_links::ViewLinks,
 };
 
 /// What all pages have in common: navigation, filters, and the line about the data.
@@ -17,6 +19,7 @@ pub(crate) struct Frame {
     pub(crate) style: &'static str,
     pub(crate) script: &'static str,
     pub(crate) navigation: Vec<NavigationItem>,
+    pub(crate) views: Option<ViewLinks>,
     /// Who sees the page.
     pub(crate) viewer: String,
     pub(crate) filters: Option<FilterBar>,
@@ -41,6 +44,15 @@ pub(crate) struct FilterBar {
     pub(crate) names: Vec<String>,
     /// Parameters that the form keeps.
     pub(crate) hidden: Vec<(String, String)>,
+    /// `None` for callers who cannot save views.
+    pub(crate) save: Option<SaveForm>,
+}
+
+/// The form that saves the page as a view.
+#[derive(Clone, Debug)]
+pub(crate) struct SaveForm {
+    pub(crate) page: String,
+    pub(crate) query: String,
 }
 
 /// An option of a list.
@@ -70,15 +82,18 @@ pub(crate) struct TrustLine {
     pub(crate) lost: Option<(String, String)>,
     pub(crate) has_lost: bool,
     pub(crate) unpriced: Option<String>,
+    /// When sums were verified, and whether they differ from the rows. `None` if it cannot be read.
+    pub(crate) verified: Option<(String, bool)>,
     pub(crate) zone: String,
     pub(crate) notes: Vec<String>,
 }
 
 /// The pages in the navigation, with their paths.
-const PAGES: [(&str, &str); 9] = [
+const PAGES: [(&str, &str); 10] = [
     ("Overview", ""),
     ("Explore", "explore"),
     ("Requests", "requests"),
+    ("Sessions", "sessions"),
     ("Users", "by/_user"),
     ("Compare", "compare"),
     ("Budgets", "budgets"),
@@ -89,7 +104,14 @@ const PAGES: [(&str, &str); 9] = [
 
 impl Frame {
     /// Creates the frame of a page. `section` is the first segment of its path.
-    pub(crate) fn new(title: impl Into<String>, section: &str, mount: &Mount, viewer: String, view: &View) -> Self {
+    pub(crate) fn new(
+        title: impl Into<String>,
+        section: &str,
+        mount: &Mount,
+        viewer: String,
+        view: &View,
+        views: &[SavedView],
+    ) -> Self {
         let query = view.query_string().text();
         let item = |(label, page): (&'static str, &str)| NavigationItem {
             label,
@@ -97,7 +119,8 @@ impl Frame {
             is_current: section == page,
         };
         let navigation = PAGES.into_iter().map(item).collect();
-        Self { navigation, viewer, ..Self::bare(title, mount) }
+        let views = Some(ViewLinks::new(views, mount, section == "views"));
+        Self { navigation, views, viewer, ..Self::bare(title, mount) }
     }
 
     /// Creates the frame of a page without navigation.
@@ -108,6 +131,7 @@ impl Frame {
             style: STYLE.name.as_str(),
             script: SCRIPT.name.as_str(),
             navigation: Vec::new(),
+            views: None,
             viewer: String::new(),
             filters: None,
             trust: None,
@@ -118,6 +142,15 @@ impl Frame {
     #[must_use]
     pub(crate) fn with_filters(mut self, view: &View, names: Vec<String>, own: &UrlQuery) -> Self {
         self.filters = Some(FilterBar::new(view, names, own));
+        self
+    }
+
+    /// Adds the form that saves the page, to the form with filters.
+    #[must_use]
+    pub(crate) fn with_save(mut self, form: SaveForm) -> Self {
+        if let Some(filters) = &mut self.filters {
+            filters.save = Some(form);
+        }
         self
     }
 
@@ -159,13 +192,20 @@ impl FilterBar {
         let mut hidden = view.query_string();
         hidden.remove("r");
         hidden.extend(own);
-        Self { ranges, chips: chips.collect(), operators: operators.collect(), names, hidden: hidden.into_pairs() }
+        Self {
+            ranges,
+            chips: chips.collect(),
+            operators: operators.collect(),
+            names,
+            hidden: hidden.into_pairs(),
+            save: None,
+        }
     }
 }
 
 impl TrustLine {
     /// Describes an answer. `counts` are the lost and the accepted events, for viewers who may know them.
-    pub(crate) fn new(view: &View, basis: &Basis, counts: Option<(u64, u64)>) -> Self {
+    pub(crate) fn new(view: &View, basis: &Basis, counts: Option<(u64, u64)>, last: &Verified) -> Self {
         let zone = view.zone.iana_name().unwrap_or("UTC").to_owned();
         let local = |time: Timestamp| {
             let date = view.zone.to_datetime(time);
@@ -178,10 +218,21 @@ impl TrustLine {
             range: format!("{} – {}", day(basis.from), day(basis.to)),
             lost: counts.map(|(lost, accepted)| (format::count(lost), format::count(accepted))),
             has_lost: counts.is_some_and(|(lost, _)| lost > 0),
+            verified: verified(last, view.now()),
             unpriced: basis.unpriced_share.filter(|share| *share > 0.0).map(format::percent),
             zone,
             notes: basis.notes.clone(),
         }
+    }
+}
+
+/// Returns when sums were verified, and `true` if they differ from the rows.
+fn verified(last: &Verified, now: Timestamp) -> Option<(String, bool)> {
+    match last {
+        Verified::Unknown => None,
+        Verified::Never => Some(("Sums never verified".to_owned(), false)),
+        Verified::Last(last) if last.differences > 0 => Some(("Sums differ from the requests".to_owned(), true)),
+        Verified::Last(last) => Some((format!("Sums verified {}", format::ago(last.time, now)), false)),
     }
 }
 

@@ -21,12 +21,14 @@
 //! | `/` | cost, requests, tokens, errors, latency, and savings, compared with the previous period; cost over time by a key; the most expensive values and models; errors | `analytics.view` |
 //! | `/explore` | a measure by two dimensions, as a chart and a ranking; `/explore.csv` has the same numbers | `analytics.view` |
 //! | `/requests`, `/requests/{id}` | single requests, and one of them: tags with their scopes, cost line by line, diagnostics | `logs.view` |
+//! | `/sessions` | the sessions of a range: the values of a key such as `session_id`, or traces | `analytics.view` |
 //! | `/traces/{id}`, `/sessions/{key}/{value}` | the requests of a trace, a session, or an agent run as a waterfall | `logs.view` |
 //! | `/by/{key}` | the values of a key, such as all users | `analytics.view` |
 //! | `/showback/{key}/{value}` | what a value of a key cost in a month, as a page to print | `analytics.view` |
 //! | `/compare` | two values of a key, or two periods | `analytics.view` |
 //! | `/keys` | the coverage and the values of each key; administrators activate and deactivate keys | `analytics.view` |
-//! | `/health` | the counts of events, calls without a price, spoofing attempts | `analytics.view` |
+//! | `/health` | the counts of events, calls without a price, spoofing attempts, the verifications of sums, the log of changes | `analytics.view` |
+//! | `/views` | the saved views of the caller, and those that others share | `analytics.view` or `logs.view` |
 //! | `/access` | workspaces, API keys, and virtual keys, never a secret | `keys.list` |
 //! | `/budgets` | nothing yet | `analytics.view` |
 //!
@@ -42,25 +44,41 @@
 //!
 //! A name in a condition is a field, such as `model`, or else the key of a tag. `metadata.model` is the tag.
 //!
+//! # Saved views
+//!
+//! A view is the address of a page under a name. It is saved with the form below the filters, and then in the menu of each
+//! page. It is private, or shared with callers whose grant has the same conditions, such as those of the same workspace.
+//! Its owner renames, shares, and deletes it; administrators of all requests do so with views that are shared.
+//!
+//! [`Access::caller_name`](crate::analytics::api::Access::caller_name) names the owner. [`SignIn`] and
+//! [`RegistryAccess`](crate::analytics::api::RegistryAccess) use the name of the key. Callers without a name, such as those of
+//! a closure, cannot save views.
+//!
 //! # Numbers
 //!
 //! All numbers are answers of [`Analytics`](crate::analytics::Analytics), so they agree with each other, with the API, and with
 //! the requests. Amounts are in US dollars. The line below the filters reports how recent the data is, how many events were
-//! lost, and which share of the calls has no price. Unknown is a dash, never zero, and requests without a value are *not set*.
+//! lost, which share of the calls has no price, and when the sums were
+//! [verified](crate::analytics::Analytics::verify_if_due). Unknown is a dash, never zero, and requests without a value are
+//! *not set*. A period is compared with the previous one only if requests were recorded in all of it.
 //!
 //! # Security
 //!
 //! - The grant of the viewer limits every page, list, and suggestion. Every page needs one.
 //! - The Content Security Policy allows only the dashboard's own stylesheet and script. There are no inline styles or scripts.
 //! - Values of tags are text everywhere: in pages, charts, links, and CSV.
-//! - What changes something is a `POST` request, which must come from a page of the same origin.
+//! - What changes something is a `POST` request, which must come from a page of the same origin. The
+//!   [log of changes](crate::analytics::Analytics::changes) names its author.
 //! - [`SignIn`] is a form for hosts without a login. Links contain no credentials.
 //!
 //! # Limits
 //!
 //! | what | bound |
 //! |---|---|
-//! | queries at a time | 2, for all viewers |
+//! | queries at a time | 2, for all viewers; equal queries in flight are executed once |
+//! | time of a query | 5 seconds, of which reading rows may take 3 |
+//! | groups of an answer, points of a series | 200, 1,000 |
+//! | saved views of a caller | 100, with names of 80 characters and addresses of 4,096 bytes |
 //! | conditions of a view | 20 |
 //! | colors of a chart | 8, then *Other* |
 //! | steps of a waterfall | 100; its table has 500 |
@@ -70,17 +88,22 @@ mod assets;
 mod chart;
 #[allow(clippy::module_inception, reason = "the file is named after its type")]
 mod dashboard;
+mod earlier;
 mod format;
 mod frame;
 mod html;
+mod load;
 mod mount;
+mod page_context;
 mod page_error;
 mod page_request;
 mod pages;
+mod posted_form;
 mod series_chart;
 mod sign_in;
 mod state;
 mod table;
+mod view_links;
 
 pub use self::{
     dashboard::{Dashboard, router},

@@ -1,17 +1,21 @@
-use std::ops::RangeInclusive;
+use std::{ops::RangeInclusive, sync::Arc};
 
 use axum::response::{IntoResponse, Redirect, Response};
 use http::request::Parts;
 use tokio::sync::OnceCell;
 
 use crate::{
-    analytics::{Amount, Basis, Dimension, Field, Grant, KeyInfo, Measure, Query, jiff::Timestamp},
+    analytics::{
+        Amount, Basis, Dimension, Field, Grant, KeyInfo, Measure, Query, SavedView, TimeRange, jiff::Timestamp,
+    },
     registry::Permission,
 };
 
 use super::{
-    frame::{Frame, TrustLine, viewer},
+    earlier::Earlier,
+    frame::{Frame, SaveForm, TrustLine, viewer},
     mount::Mount,
+    page_context::{PageContext, Verified},
     page_error::PageError,
     state::DashboardState,
     view::{UrlQuery, View},
@@ -33,7 +37,14 @@ pub(crate) struct PageRequest {
     /// All parameters of the URL.
     pub(crate) query: UrlQuery,
     pub(crate) mount: Mount,
+    /// The name of the caller.
+    pub(crate) caller: Option<String>,
+    /// The views that the caller may use.
+    pub(crate) views: Arc<Vec<SavedView>>,
+    verified: Verified,
     viewer: String,
+    /// The path of the page, relative to the dashboard.
+    path: String,
     raw: String,
     names: OnceCell<Vec<String>>,
 }
@@ -49,7 +60,11 @@ impl PageRequest {
         permission: Permission,
         names: &[&str],
     ) -> Result<Self, PageError> {
-        let grant = state.access.grant(head)?;
+        let context = head.extensions.get::<PageContext>().cloned();
+        let (grant, caller, views, verified) = match context {
+            Some(PageContext { grant, caller, views, verified }) => (grant?, caller, views, verified),
+            None => (state.access.grant(head)?, None, Arc::default(), Verified::Unknown),
+        };
         if !grant.allows(permission) {
             return Err(PageError::forbidden(format!("This page needs the permission {permission}.")));
         }
@@ -60,7 +75,21 @@ impl PageRequest {
         let view = View::read(&query, &state.zone, Timestamp::now())?;
         let viewer = viewer(head, &grant);
         let mount = Mount::of(&head.extensions, &head.uri);
-        Ok(Self { state: state.clone(), grant, view, query, mount, viewer, raw, names: OnceCell::new() })
+        let path = head.uri.path().trim_start_matches('/').to_owned();
+        Ok(Self {
+            state: state.clone(),
+            grant,
+            view,
+            query,
+            mount,
+            caller,
+            views,
+            verified,
+            viewer,
+            path,
+            raw,
+            names: OnceCell::new(),
+        })
     }
 
     /// Returns the redirect to the URL with the parameters in their order and without defaults, unless it is this one.
@@ -77,25 +106,38 @@ impl PageRequest {
 
     /// Returns the frame of a page.
     pub(crate) fn frame(&self, title: impl Into<String>, section: &str) -> Frame {
-        Frame::new(title, section, &self.mount, self.viewer.clone(), &self.view)
+        Frame::new(title, section, &self.mount, self.viewer.clone(), &self.view, &self.views)
     }
 
     /// Returns the line about the data of an answer.
     pub(crate) fn trust(&self, basis: &Basis) -> TrustLine {
         // The counts are those of all tenants.
         let counts = if self.grant.filters().is_empty() { self.state.event_counts() } else { None };
-        TrustLine::new(&self.view, basis, counts)
+        TrustLine::new(&self.view, basis, counts, &self.verified)
     }
 
     /// Returns the frame of a page with the filters.
     pub(crate) async fn filtered_frame(&self, title: &str, section: &str, own: &UrlQuery) -> Result<Frame, PageError> {
-        Ok(self.frame(title, section).with_filters(&self.view, self.key_names().await?.to_vec(), own))
+        let frame = self.frame(title, section).with_filters(&self.view, self.key_names().await?.to_vec(), own);
+        if self.caller.is_none() {
+            return Ok(frame);
+        }
+        let mut query = self.view.query_string();
+        query.extend(own);
+        let query = query.text().trim_start_matches('?').to_owned();
+        Ok(frame.with_save(SaveForm { page: self.path.clone(), query }))
+    }
+
+    /// Returns whether a period can be compared with an earlier one: whether the requests of the caller began before it.
+    pub(crate) async fn earlier(&self, previous: &TimeRange) -> Result<Earlier, PageError> {
+        let start = self.state.history_start(previous.clone(), &self.grant).await?;
+        Ok(Earlier::new(previous, start))
     }
 
     /// Returns the dimension of the breakdown of the overview: the active key with the most requests among those whose
     /// values fit into a chart, or else the model.
     pub(crate) async fn first_dimension(&self) -> Result<Dimension, PageError> {
-        let keys = self.state.analytics.keys().await?;
+        let keys = self.state.keys().await?;
         let is_chartable =
             |key: &KeyInfo| key.is_active && key.requests > 0 && CHARTABLE.contains(&key.distinct_values);
         let place = |key: &KeyInfo| (MANY.contains(&key.distinct_values), key.requests);
@@ -109,7 +151,7 @@ impl PageRequest {
     }
 
     async fn read_key_names(&self) -> Result<Vec<String>, PageError> {
-        let keys = self.state.analytics.keys().await?;
+        let keys = self.state.keys().await?;
         if self.grant.filters().is_empty() {
             return Ok(keys.into_iter().map(|key| key.name).collect());
         }

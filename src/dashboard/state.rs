@@ -1,16 +1,15 @@
 use std::{fmt, sync::Arc};
 
-use tokio::sync::Semaphore;
-
 use crate::{
-    analytics::{Analytics, Answer, Grant, Query, QueryError, api::Access, jiff::tz::TimeZone},
+    analytics::{
+        Analytics, Answer, Grant, KeyInfo, Page, Query, RowQuery, TimeRange, TraceView,
+        api::Access,
+        jiff::{Timestamp, tz::TimeZone},
+    },
     sink::{Delivery, SinkReport},
 };
 
-use super::sign_in::SignIn;
-
-/// The largest number of queries that pages run at a time.
-pub(crate) const MAX_QUERIES: usize = 2;
+use super::{load::QueryLoad, page_error::PageError, sign_in::SignIn};
 
 /// What all pages need.
 #[derive(Clone)]
@@ -20,15 +19,45 @@ pub(crate) struct DashboardState {
     pub(crate) zone: TimeZone,
     pub(crate) delivery: Option<Delivery>,
     pub(crate) sign_in: Option<SignIn>,
-    pub(crate) running: Arc<Semaphore>,
+    pub(crate) load: Arc<QueryLoad>,
 }
 
 impl DashboardState {
-    /// Answers a query, after those that are already running.
-    pub(crate) async fn run(&self, query: &Query, grant: &Grant) -> Result<Answer, QueryError> {
-        // The semaphore is never closed.
-        let _running = self.running.acquire().await.ok();
-        self.analytics.run(query, grant).await
+    /// Answers a query, at most 200 groups and 1,000 points of a series.
+    pub(crate) async fn run(&self, query: &Query, grant: &Grant) -> Result<Answer, PageError> {
+        self.load.run(&self.analytics, query, grant).await
+    }
+
+    /// Returns a page of requests.
+    pub(crate) async fn rows(&self, query: RowQuery, grant: &Grant) -> Result<Page, PageError> {
+        self.load.rows(&self.analytics, query, grant).await
+    }
+
+    /// Returns the requests of a trace, or with the value of a tag.
+    pub(crate) async fn trace(
+        &self,
+        tag: Option<&str>,
+        value: &str,
+        range: TimeRange,
+        grant: &Grant,
+    ) -> Result<Arc<TraceView>, PageError> {
+        self.load.trace(&self.analytics, tag, value, range, grant).await
+    }
+
+    /// Returns the keys of tags.
+    pub(crate) async fn keys(&self) -> Result<Vec<KeyInfo>, PageError> {
+        self.load.keys(&self.analytics).await
+    }
+
+    /// Returns a time before the range if there are requests before it, or else the time of the first request before the end
+    /// of the range.
+    pub(crate) async fn history_start(&self, range: TimeRange, grant: &Grant) -> Result<Option<Timestamp>, PageError> {
+        self.load.history_start(&self.analytics, range, grant).await
+    }
+
+    /// Returns the handle whose changes are those of a caller.
+    pub(crate) fn analytics_of(&self, caller: Option<&str>) -> Analytics {
+        self.analytics.authored_by(caller.unwrap_or_default())
     }
 
     /// Returns the lost and the accepted events: those of the sink that lost or accepted most, because each event goes to each

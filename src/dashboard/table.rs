@@ -9,6 +9,8 @@ pub(crate) struct Table {
     pub(crate) note: String,
     /// The page with the whole table.
     pub(crate) more: Option<String>,
+    /// The text of that link. Empty for "All".
+    pub(crate) more_label: &'static str,
     /// The first column names the rows.
     pub(crate) columns: Vec<Column>,
     pub(crate) rows: Vec<TableRow>,

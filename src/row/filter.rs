@@ -121,6 +121,38 @@ impl Filter {
     }
 }
 
+#[cfg(feature = "analytics")]
+impl Filter {
+    /// Returns a text that is equal for equal conditions, in whatever order their values are.
+    pub(crate) fn canonical(&self) -> String {
+        let sorted = |values: &[String]| {
+            let mut values = values.to_vec();
+            values.sort_unstable();
+            values.dedup();
+            values
+        };
+        let pair = |one: Option<&String>, other: &String| serde_json::json!([one, other]).to_string();
+        let (kind, name, values) = match self {
+            Self::In(dimension, values) => ("in", dimension.to_string(), sorted(values)),
+            Self::NotIn(dimension, values) => ("not-in", dimension.to_string(), sorted(values)),
+            Self::Has(dimension) => ("has", dimension.to_string(), Vec::new()),
+            Self::HasNot(dimension) => ("has-not", dimension.to_string(), Vec::new()),
+            Self::Prefix(dimension, prefix) => ("prefix", dimension.to_string(), vec![prefix.clone()]),
+            Self::Between(number, min, max) => ("between", number.to_string(), vec![format!("{min:?} {max:?}")]),
+            Self::Trace(ids) => ("trace", String::new(), sorted(ids)),
+            Self::WorkspaceTrace(pairs) => {
+                let pairs: Vec<String> = pairs.iter().map(|(one, other)| pair(one.as_ref(), other)).collect();
+                ("workspace-trace", String::new(), sorted(&pairs))
+            }
+            Self::ProviderModel(pairs) => {
+                let pairs: Vec<String> = pairs.iter().map(|(one, other)| pair(Some(one), other)).collect();
+                ("provider-model", String::new(), sorted(&pairs))
+            }
+        };
+        serde_json::json!([kind, name, values]).to_string()
+    }
+}
+
 fn has_trace(row: &EventRow, id: &str) -> bool {
     row.trace_id == id || row.client_trace_id.as_deref() == Some(id)
 }

@@ -52,6 +52,8 @@ struct Tables {
     keys: BTreeMap<String, Key>,
     #[cfg(feature = "analytics")]
     feedback: BTreeMap<Uuid, super::Feedback>,
+    #[cfg(feature = "analytics")]
+    records: super::records::MemoryRecords,
 }
 
 #[derive(Default)]
@@ -157,6 +159,12 @@ impl MemoryStore {
     #[cfg(feature = "analytics")]
     pub(crate) fn all_feedback(&self) -> Vec<super::Feedback> {
         lock(&self.tables).feedback.values().cloned().collect()
+    }
+
+    /// Reads or changes saved views, the log of changes, and verifications.
+    #[cfg(feature = "analytics")]
+    pub(crate) fn with_records<T>(&self, work: impl FnOnce(&mut super::records::MemoryRecords) -> T) -> T {
+        work(&mut lock(&self.tables).records)
     }
 
     /// Deletes the events of requests that began before `time`, and returns their number.

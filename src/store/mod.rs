@@ -54,6 +54,9 @@
 //! | `tagging_subjects` | the dimensions and pairs that have sums, and the times that these cover |
 //! | `tagging_state` | the time before which rows were deleted |
 //! | `tagging_feedback` | feedback on traces |
+//! | `tagging_views` | pages that callers saved under a name |
+//! | `tagging_changes` | the log of changes and their authors, the newest 10,000 of each workspace |
+//! | `tagging_verifications` | when sums were compared with rows, and the result |
 //! | `tagging_migrations` | the version of the tables |
 //!
 //! `SqliteStore::without_rollups` and `PostgresStore::without_rollups` create tables without sums. Writing is then faster, and
@@ -100,6 +103,8 @@
 //! See [`guide::queries`](crate::guide::queries) for SQL that reports usage and cost.
 
 mod active_keys;
+#[cfg(feature = "analytics")]
+mod change;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod conditions;
 #[cfg(any(feature = "analytics", feature = "postgres", feature = "sqlite"))]
@@ -113,6 +118,10 @@ mod latest_feedback;
 mod memory_store;
 #[cfg(feature = "postgres")]
 mod postgres;
+#[cfg(feature = "analytics")]
+pub(crate) mod records;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod records_sql;
 #[cfg(any(feature = "analytics", feature = "postgres", feature = "sqlite"))]
 #[cfg_attr(
     not(feature = "analytics"),
@@ -121,12 +130,16 @@ mod postgres;
 pub(crate) mod rollup;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod rollup_sql;
+#[cfg(feature = "analytics")]
+mod saved_view;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod schema_sql;
 mod sketch;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 mod store_error;
+#[cfg(feature = "analytics")]
+mod verification;
 
 #[cfg(any(feature = "analytics", feature = "postgres", feature = "sqlite"))]
 pub(crate) use self::latest_feedback::LatestFeedback;
@@ -136,6 +149,8 @@ pub(crate) use self::postgres::{Failure, Server, Session};
 pub use self::postgres::{PostgresStore, PostgresWriter};
 #[cfg(feature = "sqlite")]
 pub use self::sqlite::{SqliteStore, SqliteWriter};
+#[cfg(feature = "analytics")]
+pub use self::{change::Change, saved_view::SavedView, verification::Verification};
 #[cfg(any(feature = "analytics", feature = "postgres", feature = "sqlite"))]
 pub use self::{feedback::Feedback, rollup::Totals};
 pub use self::{key_info::KeyInfo, memory_store::MemoryStore, store_error::StoreError};

@@ -109,6 +109,11 @@ impl View {
         view
     }
 
+    /// Returns this view without conditions.
+    pub(crate) fn unfiltered(&self) -> Self {
+        Self { conditions: Vec::new(), ..self.clone() }
+    }
+
     /// Returns the time of the page.
     pub(crate) fn now(&self) -> Timestamp {
         self.now

@@ -42,6 +42,15 @@ pub trait Access: Send + Sync + 'static {
         Identity::new()
     }
 
+    /// Returns the name of the caller, who owns saved views and is the author of changes.
+    ///
+    /// Callers with the same grant are told apart by their names. The default is `None`: the caller cannot save views, and its
+    /// changes are those of the application.
+    fn caller_name(&self, head: &Parts) -> Option<String> {
+        let _ = head;
+        None
+    }
+
     /// Returns a check that [grants](Self::grant) the caller access again when a link to a file is used.
     ///
     /// Links work without a key for ten minutes. The default is `None`: they work for their whole time. The check stays in

@@ -1,7 +1,7 @@
 use axum::extract::FromRequestParts;
 use http::request::Parts;
 
-use crate::{analytics::Grant, registry::Permission};
+use crate::{analytics::Grant, registry::Permission, store::Change};
 
 use super::{api_error::ApiError, parameter::Accepted, parameters::Parameters, state::ApiState};
 
@@ -9,6 +9,8 @@ use super::{api_error::ApiError, parameter::Accepted, parameters::Parameters, st
 #[derive(Clone, Debug)]
 pub(crate) struct Caller {
     pub(crate) grant: Grant,
+    /// The author of changes.
+    name: Option<String>,
     /// The query string.
     query: String,
 }
@@ -23,6 +25,16 @@ impl Caller {
         Parameters::parse(&self.query, accepted)
     }
 
+    /// Adds a change by the caller to the log.
+    ///
+    /// # Errors
+    /// Returns the status 500 if the store fails.
+    pub(crate) async fn record(&self, api: &ApiState, action: &str, subject: String) -> Result<(), ApiError> {
+        let author = self.name.as_deref().unwrap_or_default();
+        let change = Change::new(action, subject).in_workspace(self.grant.workspace());
+        Ok(api.analytics.authored_by(author).record_change(change).await?)
+    }
+
     /// Returns `true` if the caller sees all requests.
     pub(crate) fn sees_everything(&self) -> bool {
         self.grant.covers_everything()
@@ -33,6 +45,7 @@ impl FromRequestParts<ApiState> for Caller {
     type Rejection = ApiError;
 
     async fn from_request_parts(head: &mut Parts, api: &ApiState) -> Result<Self, ApiError> {
-        Ok(Self { grant: api.access.grant(head)?, query: head.uri.query().unwrap_or_default().to_owned() })
+        let (grant, name) = (api.access.grant(head)?, api.access.caller_name(head));
+        Ok(Self { grant, name, query: head.uri.query().unwrap_or_default().to_owned() })
     }
 }

@@ -77,9 +77,9 @@ pub(crate) struct ExportSettings {
     denied_fields: Vec<String>,
 }
 
-fn exporter(caller: Caller) -> Result<Grant, ApiError> {
+fn exporter(caller: &Caller) -> Result<Grant, ApiError> {
     caller.require(Permission::LogsExport, NONE)?;
-    Ok(caller.grant)
+    Ok(caller.grant.clone())
 }
 
 /// Answers `POST /logs/exports`.
@@ -88,9 +88,10 @@ pub(crate) async fn create(
     caller: Caller,
     JsonBody(form): JsonBody<ExportForm>,
 ) -> Result<Json<ExportSaved>, ApiError> {
-    let grant = exporter(caller)?;
+    let grant = exporter(&caller)?;
     let definition = form.define(&api, &grant, None).await?;
     let id = api.shared.exports.create(grant, definition);
+    caller.record(&api, "create export", id.to_string()).await?;
     Ok(Json(ExportSaved { id: id.to_string(), total: None, object: "export" }))
 }
 
@@ -110,7 +111,7 @@ pub(crate) async fn get(
     caller: Caller,
     Path(id): Path<String>,
 ) -> Result<Json<ExportShape>, ApiError> {
-    let grant = exporter(caller)?;
+    let grant = exporter(&caller)?;
     Ok(Json(api.shared.exports.get(&id, &grant)?.shape()))
 }
 
@@ -121,13 +122,14 @@ pub(crate) async fn update(
     Path(id): Path<String>,
     JsonBody(form): JsonBody<ExportForm>,
 ) -> Result<Json<ExportSaved>, ApiError> {
-    let grant = exporter(caller)?;
+    let grant = exporter(&caller)?;
     let job = api.shared.exports.get(&id, &grant)?;
     let definition = form.define(&api, &job.grant, Some(&job.definition)).await?;
     let draft = [ExportState::Draft];
     let job = api.shared.exports.change(&job, &draft, ExportState::Draft, |job| {
         job.definition = Arc::new(definition);
     })?;
+    caller.record(&api, "change export", job.id.to_string()).await?;
     Ok(Json(ExportSaved { id: job.id.to_string(), total: None, object: "export" }))
 }
 
@@ -137,10 +139,12 @@ pub(crate) async fn start(
     caller: Caller,
     Path(id): Path<String>,
 ) -> Result<Json<ExportMessage>, ApiError> {
-    let grant = exporter(caller)?;
+    let grant = exporter(&caller)?;
     let job = api.shared.exports.get(&id, &grant)?;
     let (job, permit) = api.shared.exports.start(&job, SystemTime::now() - DELIVERY)?;
+    let started = caller.record(&api, "start export", job.id.to_string()).await;
     tokio::spawn(export_file::run(api, job, permit));
+    started?;
     Ok(Json(ExportMessage { message: "Export started", object: "export" }))
 }
 
@@ -150,10 +154,11 @@ pub(crate) async fn cancel(
     caller: Caller,
     Path(id): Path<String>,
 ) -> Result<Json<ExportMessage>, ApiError> {
-    let grant = exporter(caller)?;
+    let grant = exporter(&caller)?;
     let job = api.shared.exports.get(&id, &grant)?;
     let from = [ExportState::Draft, ExportState::InProgress];
     api.shared.exports.change(&job, &from, ExportState::Stopped, |_| {})?;
+    caller.record(&api, "cancel export", job.id.to_string()).await?;
     Ok(Json(ExportMessage { message: "Export cancelled", object: "export" }))
 }
 
@@ -165,7 +170,7 @@ pub(crate) async fn download(
     OriginalUri(uri): OriginalUri,
     head: Parts,
 ) -> Result<Json<ExportLink>, ApiError> {
-    let grant = exporter(caller)?;
+    let grant = exporter(&caller)?;
     let job = api.shared.exports.get(&id, &grant)?;
     let link = Link::new(SystemTime::now(), api.access.recheck(&head));
     let (link, token) = link.ok_or_else(|| ApiError::server("the link could not be created"))?;
@@ -203,7 +208,7 @@ pub(crate) async fn restrictions(
     State(api): State<ApiState>,
     caller: Caller,
 ) -> Result<Json<ExportRestrictions>, ApiError> {
-    exporter(caller)?;
+    exporter(&caller)?;
     let denied_fields = api.shared.restrictions.names().map(str::to_owned).collect();
     Ok(Json(ExportRestrictions { export_settings: ExportSettings { denied_fields }, object: "export-restrictions" }))
 }

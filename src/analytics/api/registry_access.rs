@@ -104,6 +104,25 @@ impl RegistryAccess {
     }
 }
 
+/// The name of the holder of the organization-wide key.
+const ADMINISTRATOR: &str = "administrator";
+
+/// Returns the name of the holder of a key. It differs from that of the administrator, whatever the name of the key is.
+fn name_of_key(name: &str) -> String {
+    format!("key {name}")
+}
+
+#[cfg(feature = "dashboard")]
+impl KeyHolder {
+    /// Returns the name of the holder, as [`Access::caller_name`] does.
+    pub(crate) fn caller_name(&self) -> String {
+        match self {
+            Self::Admin => ADMINISTRATOR.to_owned(),
+            Self::Key(name) => name_of_key(name),
+        }
+    }
+}
+
 /// Who holds a key.
 #[cfg(feature = "dashboard")]
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -143,6 +162,16 @@ impl Access for RegistryAccess {
         // The grant decides whether the caller is accepted. The organization-wide key is not in the registry.
         identity.rejection = None;
         identity
+    }
+
+    /// Returns `administrator` for the organization-wide key, and otherwise `key` and the name of the key, such as `key web`.
+    fn caller_name(&self, head: &Parts) -> Option<String> {
+        if self.is_admin(&head.headers) {
+            return Some(ADMINISTRATOR.to_owned());
+        }
+        let principal = self.registry.principal(head);
+        let is_known = principal.status() == PrincipalStatus::Known;
+        principal.api_key().filter(|_| is_known).map(name_of_key)
     }
 
     /// Keeps the digest of the key. The organization-wide key is valid as long as its links are.

@@ -6,9 +6,10 @@ use axum::{extract::State, response::Response};
 use http::request::Parts;
 
 use crate::{
-    analytics::{Amount, Answer, Field, Measure, Totals, jiff::Timestamp},
+    analytics::{Amount, Field, Measure, Totals, jiff::Timestamp},
     dashboard::{
         format, html,
+        load::QueryLoad,
         page_error::PageError,
         page_request::PageRequest,
         state::DashboardState,
@@ -20,8 +21,8 @@ use crate::{
 
 use super::tables::TablesPage;
 
-/// The largest number of keys whose last use a page shows.
-const MAX_GROUPS: u32 = 1_000;
+/// The largest number of answers with the last use of keys.
+const MAX_PAGES: usize = 5;
 /// The label of the row with the requests of no other row: those without a value, and those of unlisted ones.
 const OTHERS: &str = "Other requests";
 
@@ -37,16 +38,7 @@ pub(crate) async fn access(State(state): State<DashboardState>, head: Parts) -> 
         let notes = vec!["The host application has its own login, and no registry of keys.".to_owned()];
         return html::page(&TablesPage { frame, notes, tables: Vec::new() });
     };
-    // Whoever lists keys does not always see sums.
-    let sees_sums = request.grant.allows(Permission::AnalyticsView);
-    let usage = async |field: Field| -> Result<Usage, PageError> {
-        if !sees_sums {
-            return Ok(Usage::default());
-        }
-        let query = view.query(view.time_range()?).group_by(field).limit(MAX_GROUPS);
-        let query = query.measure(Measure::Requests).measure(Measure::Cost).measure(Measure::LastSeen);
-        Ok(Usage::of(state.run(&query, &request.grant).await?))
-    };
+    let usage = async |field: Field| Usage::read(&state, &request, field).await;
     let (workspaces, keys, virtual_keys) =
         (usage(Field::Workspace).await?, usage(Field::ApiKey).await?, usage(Field::VirtualKey).await?);
     let snapshot = registry.snapshot();
@@ -149,11 +141,27 @@ struct Known {
 }
 
 impl Usage {
-    fn of(answer: Answer) -> Self {
-        let is_complete = answer.next.is_none();
-        let groups = answer.groups.into_iter();
-        let groups = groups.map(|group| (group.values.into_iter().next().flatten(), group.cell.totals)).collect();
-        Self(Some(Known { groups, total: answer.total.totals, is_complete }))
+    async fn read(state: &DashboardState, request: &PageRequest, field: Field) -> Result<Self, PageError> {
+        // Whoever lists keys does not always see sums.
+        if !request.grant.allows(Permission::AnalyticsView) {
+            return Ok(Self::default());
+        }
+        let view = &request.view;
+        let query = view.query(view.time_range()?).group_by(field).limit(QueryLoad::MAX_GROUPS);
+        let mut query = query.measure(Measure::Requests).measure(Measure::Cost).measure(Measure::LastSeen);
+        let mut groups = BTreeMap::new();
+        let mut total = Totals::default();
+        for _ in 0..MAX_PAGES {
+            let answer = state.run(&query, &request.grant).await?;
+            let found = answer.groups.iter();
+            groups.extend(found.map(|group| (group.values.first().cloned().flatten(), group.cell.totals.clone())));
+            total = answer.total.totals.clone();
+            query.cursor = answer.next.clone();
+            if query.cursor.is_none() {
+                break;
+            }
+        }
+        Ok(Self(Some(Known { groups, total, is_complete: query.cursor.is_none() })))
     }
 
     fn cells(&self, name: &str) -> Vec<Cell> {

@@ -71,6 +71,7 @@ pub(crate) async fn by_key(
     "the highest cost first".clone_into(&mut table.note);
     table.rows = answer.groups.iter().map(row).collect();
     "No requests in this range.".clone_into(&mut table.empty);
+    table.more_label = "More";
     table.more = answer.next.map(|cursor| {
         let mut query = view.query_string();
         query.push("p", cursor);

@@ -8,6 +8,7 @@ use crate::{
     analytics::{Amount, Answer, Bucket, Cell, Dimension, Filter, Measure, Query},
     dashboard::{
         chart::{Point, Shape, TimeChart, Unit},
+        earlier::Earlier,
         format,
         frame::Frame,
         html,
@@ -15,7 +16,7 @@ use crate::{
         page_request::PageRequest,
         series_chart::{amount, bucket_label},
         state::DashboardState,
-        view::{Condition, UrlQuery, dimension, short_name},
+        view::{Condition, RangeChoice, UrlQuery, dimension, short_name},
     },
     registry::Permission,
 };
@@ -48,6 +49,8 @@ struct ComparePage {
     names: [String; 2],
     links: [String; 2],
     rows: Vec<CompareRow>,
+    /// Why the sides are not compared.
+    note: String,
     chart: TimeChart,
     chart_title: String,
 }
@@ -104,20 +107,23 @@ pub(crate) async fn compare(State(state): State<DashboardState>, head: Parts) ->
         Some(key) => [side(key, &a), side(key, &b)],
         None => [measured(view.query(view.previous_range()?)), measured(view.query(range.clone()))],
     };
+    let earlier = match &key {
+        Some(_) => Earlier::Complete,
+        None => request.earlier(&view.previous_range()?).await?,
+    };
     let [first, second] = &queries;
     let answers = [state.run(first, &request.grant).await?, state.run(second, &request.grant).await?];
     let names = match &key {
         Some(_) => [&a, &b].map(|value| value.clone().unwrap_or_else(|| "not set".to_owned())),
         None => ["Previous period".to_owned(), "This period".to_owned()],
     };
-    let links = match &key {
-        Some(key) => [&a, &b].map(|value| {
-            request.mount.link("", &view.with(Condition::of_group(key, value.as_deref())).query_string().text())
-        }),
-        None => {
-            [request.mount.link("", &view.query_string().text()), request.mount.link("", &view.query_string().text())]
-        }
+    let views = if let Some(key) = &key {
+        [&a, &b].map(|value| view.with(Condition::of_group(key, value.as_deref())))
+    } else {
+        let previous = view.previous_range()?;
+        [view.with_range(RangeChoice::Instants(previous.from(), previous.to())), view.clone()]
     };
+    let links = views.map(|view| request.mount.link("", &view.query_string().text()));
     let [one, other] = &answers;
     let frame = request.filtered_frame("Compare", "compare", &own).await?.with_trust(request.trust(&other.basis));
     html::page(&ComparePage {
@@ -127,45 +133,78 @@ pub(crate) async fn compare(State(state): State<DashboardState>, head: Parts) ->
         b: b.unwrap_or_default(),
         hidden: view.query_string().into_pairs(),
         suggestions,
-        rows: rows(&one.total, &other.total),
-        chart: chart(&request, one, other, bucket, &names),
+        rows: rows(&one.total, &other.total, earlier),
+        note: earlier.reason(&view.zone),
+        chart: chart(&request, one, other, earlier, bucket, &names),
         chart_title: "Cost over time".to_owned(),
         names,
         links,
     })
 }
 
-fn rows(one: &Cell, other: &Cell) -> Vec<CompareRow> {
+fn rows(one: &Cell, other: &Cell, earlier: Earlier) -> Vec<CompareRow> {
     let row = |(at, (_, name, more_is_worse)): (usize, &(Measure, &'static str, Option<bool>))| {
         let (before, after) = (amount(Some(one), at), amount(Some(other), at));
-        let change = match (before.map(Amount::as_f64), after.map(Amount::as_f64)) {
-            (Some(before), Some(after)) if before != 0.0 => Some((after - before) / before.abs() * 100.0),
-            _ => None,
+        // What was not recorded is not zero.
+        let before = before.filter(|_| earlier != Earlier::Unknown);
+        let (change, class) = match (before.map(Amount::as_f64), after.map(Amount::as_f64)) {
+            (Some(before), Some(after)) if earlier.is_complete() => difference(before, after, *more_is_worse),
+            _ => (String::new(), ""),
         };
-        let class = match (change, more_is_worse) {
-            (Some(change), Some(more_is_worse)) if change.abs() >= 0.05 => {
-                if (change > 0.0) == *more_is_worse {
-                    "worse"
-                } else {
-                    "better"
-                }
-            }
-            _ => "",
-        };
-        let sign = if change.is_some_and(|change| change > 0.0) { "+" } else { "" };
-        CompareRow {
-            name,
-            values: [before, after].map(format::amount),
-            change: change.map_or_else(String::new, |change| format!("{sign}{}", format::percent(change))),
-            class,
-        }
+        CompareRow { name, values: [before, after].map(format::amount), change, class }
     };
     MEASURES.iter().enumerate().map(row).collect()
 }
 
-fn chart(request: &PageRequest, one: &Answer, other: &Answer, bucket: Bucket, names: &[String; 2]) -> TimeChart {
+/// Returns the text of a difference, and its class.
+fn difference(before: f64, after: f64, more_is_worse: Option<bool>) -> (String, &'static str) {
+    /// Smaller changes are neither good nor bad.
+    const MIN_CHANGE: f64 = 0.000_5;
+    if before == 0.0 {
+        return (String::new(), "");
+    }
+    let change = (after - before) / before.abs();
+    // A score may be negative, which has no factor.
+    let text =
+        if before > 0.0 && after > 0.0 { format::change(after, before) } else { format::percent(change.abs() * 100.0) };
+    let sign = match change {
+        _ if text.starts_with('×') => "",
+        0.0 => "",
+        ..0.0 => "−",
+        _ => "+",
+    };
+    let class = match more_is_worse {
+        Some(more_is_worse) if change.abs() >= MIN_CHANGE => {
+            if (change > 0.0) == more_is_worse {
+                "worse"
+            } else {
+                "better"
+            }
+        }
+        _ => "",
+    };
+    (format!("{sign}{text}"), class)
+}
+
+fn chart(
+    request: &PageRequest,
+    one: &Answer,
+    other: &Answer,
+    earlier: Earlier,
+    bucket: Bucket,
+    names: &[String; 2],
+) -> TimeChart {
     let point = |(at, start): (usize, &_)| {
-        let values = [one, other].map(|answer| amount(answer.series.get(at), 0));
+        let mut values = [one, other].map(|answer| amount(answer.series.get(at), 0));
+        // Unknown is a gap, not zero.
+        let is_known = match earlier {
+            Earlier::Complete => true,
+            Earlier::Partial(first, _) => one.buckets.get(at + 1).is_none_or(|end| *end > first),
+            Earlier::Unknown => false,
+        };
+        if !is_known {
+            values[0] = None;
+        }
         let label = bucket_label(*start, bucket, &request.view.zone);
         let [first, second] = values.map(format::amount);
         let [one, other] = names;

@@ -13,6 +13,7 @@ use crate::{
         format,
         frame::{Choice, Frame},
         html,
+        load::QueryLoad,
         measures::LISTED,
         page_error::PageError,
         page_request::PageRequest,
@@ -179,8 +180,8 @@ impl Selection {
         let limit = match query.get("n") {
             None => ExploreChoice::DEFAULT_LIMIT,
             Some(text) => {
-                text.parse().ok().filter(|limit| (1..=Query::MAX_LIMIT).contains(limit)).ok_or_else(|| {
-                    PageError::invalid(format!("invalid limit {text:?}: expected 1 to {}", Query::MAX_LIMIT))
+                text.parse().ok().filter(|limit| (1..=QueryLoad::MAX_GROUPS).contains(limit)).ok_or_else(|| {
+                    PageError::invalid(format!("invalid limit {text:?}: expected 1 to {}", QueryLoad::MAX_GROUPS))
                 })?
             }
         };
@@ -234,9 +235,14 @@ impl Selection {
         };
         let answer = request.state.run(&query(range.clone()), &request.grant).await?;
         let Some(bucket) = self.bucket else { return Ok((answer, None)) };
-        let mut compared = query(view.previous_range()?);
-        compared.group_by.clear();
-        let previous = request.state.run(&compared, &request.grant).await?;
+        let earlier = view.previous_range()?;
+        let previous = if request.earlier(&earlier).await?.is_complete() {
+            let mut compared = query(earlier);
+            compared.group_by.clear();
+            Some(request.state.run(&compared, &request.grant).await?)
+        } else {
+            None
+        };
         let bucket = if bucket == Bucket::Auto { range.auto_bucket() } else { bucket };
         let series = SeriesChart::new(ChartInput {
             label: &self.title(),
@@ -244,7 +250,7 @@ impl Selection {
             range: &range,
             bucket,
             answer: &answer,
-            previous: Some(&previous),
+            previous: previous.as_ref(),
             dimensions: &self.dimensions(),
             measure: 0,
             is_sum: self.is_sum,

@@ -1,10 +1,13 @@
 //! Whether the numbers can be trusted: the counts of events, the checks of sums, and what is missing.
 
+use std::time::{Duration, SystemTime};
+
 use axum::{extract::State, response::Response};
 use http::request::Parts;
+use uuid::Uuid;
 
 use crate::{
-    analytics::{Field, Measure, Order},
+    analytics::{Field, Measure, Order, jiff::Timestamp},
     dashboard::{
         format, html,
         page_error::PageError,
@@ -21,10 +24,21 @@ use crate::{
 use super::tables::TablesPage;
 
 const ROWS: u32 = 20;
+/// The number of changes of a page.
+const CHANGES: u32 = 50;
+/// The parameter with the last change of the previous page.
+const CURSOR: &str = "before";
 
 pub(crate) async fn health(State(state): State<DashboardState>, head: Parts) -> Result<Response, PageError> {
-    let request = PageRequest::read(&state, &head, Permission::AnalyticsView, &[])?;
-    let own = UrlQuery::default();
+    let request = PageRequest::read(&state, &head, Permission::AnalyticsView, &[CURSOR])?;
+    let mut own = UrlQuery::default();
+    let before = request.query.get(CURSOR).map(|id| {
+        id.parse::<Uuid>().map_err(|_| PageError::invalid(format!("invalid place {id:?} in the log of changes")))
+    });
+    let before = before.transpose()?;
+    if let Some(id) = before {
+        own.push(CURSOR, id.to_string());
+    }
     if let Some(redirect) = request.canonical(&own) {
         return Ok(redirect);
     }
@@ -51,9 +65,15 @@ pub(crate) async fn health(State(state): State<DashboardState>, head: Parts) -> 
     // The counts of sinks and keys are those of all tenants.
     if request.grant.filters().is_empty() {
         tables.insert(0, sinks(&state));
+        tables.push(queries(&state));
         tables.extend(spoofing(&state));
     }
-    let frame = request.filtered_frame("Health", "health", &own).await?.with_trust(request.trust(&answer.basis));
+    tables.push(verifications(&request).await?);
+    tables.push(changes(&request, before).await?);
+    let frame = request
+        .filtered_frame("Health", "health", &UrlQuery::default())
+        .await?
+        .with_trust(request.trust(&answer.basis));
     html::page(&TablesPage { frame, notes: Vec::new(), tables })
 }
 
@@ -95,6 +115,87 @@ fn sinks(state: &DashboardState) -> Table {
         });
     }
     table
+}
+
+/// The queries that pages asked for.
+fn queries(state: &DashboardState) -> Table {
+    let counts = state.load.counts();
+    let columns = ["Of all viewers", "Asked", "Executed", "Failed", "Running", "Most at a time"];
+    let mut table = Table::new("queries", "Queries of pages", &columns);
+    "since the process started; equal queries are executed once".clone_into(&mut table.note);
+    let numbers = [counts.asked, counts.executed, counts.failed, counts.running, counts.most_running];
+    table.rows.push(TableRow {
+        label: "Queries".to_owned(),
+        cells: numbers.into_iter().map(|number| Cell::number(format::count(number))).collect(),
+        ..TableRow::default()
+    });
+    table
+}
+
+/// The comparisons of sums with rows.
+async fn verifications(request: &PageRequest) -> Result<Table, PageError> {
+    let zone = &request.view.zone;
+    let columns = ["Verified", "<Days in UTC", "<Result", "<First difference"];
+    let mut table = Table::new("verifications", "Verifications of sums", &columns);
+    "sums are compared with the requests that they were computed from".clone_into(&mut table.note);
+    "Sums were never verified. Call verify_if_due() after maintain().".clone_into(&mut table.empty);
+    let day = |time: SystemTime| Timestamp::try_from(time).unwrap_or_default().strftime("%b %-d, %Y").to_string();
+    // Differences contain the values of all tenants.
+    let sees_details = request.grant.filters().is_empty();
+    for found in request.state.analytics.verifications(ROWS).await? {
+        let last_day = found.to.checked_sub(Duration::from_micros(1)).unwrap_or(found.to);
+        let (from, to) = (day(found.from), day(last_day));
+        let result = match found.differences {
+            0 if found.is_rebuild => Cell::badge("computed again", "badge"),
+            0 => Cell::badge("no differences", "badge"),
+            count => Cell::badge(format!("{} differences", format::count(count)), "badge bad"),
+        };
+        let first = found.details.lines().next().filter(|_| sees_details).unwrap_or_default();
+        table.rows.push(TableRow {
+            label: format::time(found.time, zone),
+            cells: vec![
+                Cell::text(if from == to { from } else { format!("{from} – {to}") }),
+                result,
+                Cell::text(format::cut(first, 200)),
+            ],
+            ..TableRow::default()
+        });
+    }
+    Ok(table)
+}
+
+/// The log of changes.
+async fn changes(request: &PageRequest, before: Option<Uuid>) -> Result<Table, PageError> {
+    let found = request.state.analytics.changes(before, CHANGES, &request.grant).await?;
+    let mut table = Table::new("changes", "Changes", &["Time", "<Author", "<Change", "<Subject", "<Workspace"]);
+    "the newest first".clone_into(&mut table.note);
+    if before.is_some() { "There are no older changes." } else { "Nothing was changed yet." }
+        .clone_into(&mut table.empty);
+    for change in &found {
+        let subject = match change.count {
+            1 => change.subject.clone(),
+            count => format!("{} {}", format::count(count), change.subject),
+        };
+        table.rows.push(TableRow {
+            label: format::time(change.time, &request.view.zone),
+            cells: vec![
+                Cell::text(change.author.as_deref().unwrap_or("the application")),
+                Cell::text(change.action.as_str()),
+                Cell::text(subject),
+                Cell::text(change.workspace.as_deref().unwrap_or_default()),
+            ],
+            ..TableRow::default()
+        });
+    }
+    if found.len() >= CHANGES as usize {
+        table.more_label = "Older";
+        table.more = found.last().map(|last| {
+            let mut query = request.view.query_string();
+            query.push(CURSOR, last.id.to_string());
+            query.href()
+        });
+    }
+    Ok(table)
 }
 
 /// The API keys whose clients sent tags that they may not set.

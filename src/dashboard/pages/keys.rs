@@ -10,15 +10,15 @@ use axum::{
 use http::request::Parts;
 
 use crate::{
-    analytics::{Dimension, KeyInfo, Measure, Query},
+    analytics::{Analytics, Dimension, KeyInfo, Measure, Query},
     dashboard::{
         format,
         frame::Frame,
         html,
         page_error::PageError,
         page_request::PageRequest,
+        posted_form::PostedForm,
         series_chart::amount,
-        sign_in::has_same_origin,
         state::DashboardState,
         view::{UrlQuery, View},
     },
@@ -58,7 +58,7 @@ pub(crate) async fn keys(State(state): State<DashboardState>, head: Parts) -> Re
     }
     let view = &request.view;
     let sees_all = request.grant.filters().is_empty();
-    let mut known = state.analytics.keys().await?;
+    let mut known = state.keys().await?;
     // The names and counts of keys that are not active are those of all tenants.
     known.retain(|key| sees_all || key.is_active);
     known.sort_by(|one, other| other.is_active.cmp(&one.is_active).then(other.requests.cmp(&one.requests)));
@@ -149,8 +149,7 @@ pub(crate) async fn activate(
     head: Parts,
     RawForm(body): RawForm,
 ) -> Result<Response, PageError> {
-    let key = changed_key(&state, &head, &body)?;
-    let analytics = state.analytics.clone();
+    let (analytics, key) = change(&state, &head, &body)?;
     // The stored requests are added in the background. The page shows that it goes on.
     tokio::spawn(async move {
         if let Err(error) = analytics.activate_key(&key).await {
@@ -166,20 +165,17 @@ pub(crate) async fn deactivate(
     head: Parts,
     RawForm(body): RawForm,
 ) -> Result<Response, PageError> {
-    let key = changed_key(&state, &head, &body)?;
-    state.analytics.deactivate_key(&key).await?;
+    let (analytics, key) = change(&state, &head, &body)?;
+    analytics.deactivate_key(&key).await?;
     Ok(Redirect::to("../keys").into_response())
 }
 
-/// Returns the key of a form, if the caller may change it.
-fn changed_key(state: &DashboardState, head: &Parts, body: &[u8]) -> Result<String, PageError> {
-    let grant = state.access.grant(head)?;
-    if !has_same_origin(&head.headers) {
-        return Err(PageError::forbidden("The form was sent by another site."));
-    }
-    if !grant.allows(Permission::Admin) || !grant.filters().is_empty() {
+/// Returns the key of a form, if the caller may change it, and the handle that changes it.
+fn change(state: &DashboardState, head: &Parts, body: &[u8]) -> Result<(Analytics, String), PageError> {
+    let form = PostedForm::read(state, head, body)?;
+    if !form.grant.allows(Permission::Admin) || !form.grant.filters().is_empty() {
         return Err(PageError::forbidden("Only administrators of all requests may change keys."));
     }
-    let form = UrlQuery::parse(std::str::from_utf8(body).unwrap_or_default())?;
-    form.get("key").map(ToOwned::to_owned).ok_or_else(|| PageError::invalid("The form has no key."))
+    let key = form.require("key")?.to_owned();
+    Ok((form.analytics, key))
 }

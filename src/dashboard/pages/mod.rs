@@ -12,9 +12,11 @@ mod overview;
 mod paths;
 mod request;
 mod requests;
+mod sessions;
 mod showback;
 mod tables;
 mod trace;
+mod views;
 
 pub(crate) use self::{
     access::access,
@@ -26,9 +28,11 @@ pub(crate) use self::{
     keys::{activate, deactivate, keys},
     latest::Latest,
     overview::overview,
-    paths::{by_href, session_href},
+    paths::{SESSION_KEYS, by_href, session_href, trace_href},
     request::request,
     requests::requests,
+    sessions::sessions,
     showback::showback,
     trace::{session, trace},
+    views::{delete_view, rename_view, save_view, share_view, unshare_view, views},
 };

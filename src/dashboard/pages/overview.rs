@@ -1,5 +1,7 @@
 //! The first page: what the requests of a range cost, and for whom.
 
+use std::cmp::Ordering;
+
 use askama::Template;
 use axum::{extract::State, response::Response};
 use http::request::Parts;
@@ -8,6 +10,7 @@ use crate::{
     analytics::{Amount, Answer, Bucket, Dimension, Field, Group, Measure, Query, TimeRange},
     dashboard::{
         chart::Sparkline,
+        earlier::Earlier,
         format,
         frame::Frame,
         html,
@@ -25,9 +28,6 @@ use super::Latest;
 
 /// The number of rows of each table.
 const ROWS: u32 = 10;
-
-/// The largest growth that is shown.
-const MAX_GROWTH: f64 = 20.0;
 
 /// The measures of the cards, in the order of [`Total`].
 const TOTALS: [Measure; 12] = [
@@ -120,6 +120,7 @@ pub(crate) async fn overview(State(state): State<DashboardState>, head: Parts) -
         .measure(Measure::Requests)
         .limit(ROWS);
     let run = |query| state.run(query, &request.grant);
+    let earlier = request.earlier(&previous_range).await?;
     let (answer, previous) = (run(&totals_query).await?, run(&previous_query).await?);
     let (by_key, by_model, by_error) =
         (run(&by_key_query).await?, run(&by_model_query).await?, run(&by_error_query).await?);
@@ -132,7 +133,7 @@ pub(crate) async fn overview(State(state): State<DashboardState>, head: Parts) -
         range: &range,
         bucket,
         answer: &by_key,
-        previous: Some(&previous),
+        previous: Some(&previous).filter(|_| earlier.is_complete()),
         dimensions: std::slice::from_ref(&dimension),
         measure: 0,
         is_sum: true,
@@ -143,7 +144,7 @@ pub(crate) async fn overview(State(state): State<DashboardState>, head: Parts) -
         frame: request.filtered_frame("Overview", "", &own).await?.with_trust(request.trust(&answer.basis)),
         is_empty: answer.total.totals.requests == 0,
         latest: answer.basis.data_up_to.map(|time| Latest::new(view, time)),
-        cards: cards(&request, &answer, &previous),
+        cards: cards(&request, &answer, &previous, earlier),
         note: format!("top {shown} of {}", format::count(by_key.group_count)),
         title,
         explore: explore_href(&request, Some(&dimension), &Measure::Cost),
@@ -175,7 +176,7 @@ fn explore_href(request: &PageRequest, dimension: Option<&Dimension>, measure: &
     request.mount.link("explore", &query.text())
 }
 
-fn cards(request: &PageRequest, answer: &Answer, previous: &Answer) -> Vec<Card> {
+fn cards(request: &PageRequest, answer: &Answer, previous: &Answer, earlier: Earlier) -> Vec<Card> {
     let value = |answer: &Answer, total: Total| amount(Some(&answer.total), total as usize);
     let text = |total: Total| format::amount(value(answer, total));
     let short = |total: Total| match value(answer, total) {
@@ -185,8 +186,10 @@ fn cards(request: &PageRequest, answer: &Answer, previous: &Answer) -> Vec<Card>
     let card = |label, main: Total, value_text: String, note: String, is_cost_like: Option<bool>| Card {
         label,
         value: value_text,
-        delta: is_cost_like.and_then(|more_is_worse| delta(value(answer, main), value(previous, main), more_is_worse)),
-        note,
+        delta: is_cost_like
+            .filter(|_| earlier.is_complete())
+            .and_then(|more_is_worse| delta(value(answer, main), value(previous, main), more_is_worse)),
+        note: if is_cost_like.is_some() { earlier.reason(&request.view.zone) } else { note },
         href: TOTALS.get(main as usize).map(|measure| explore_href(request, None, measure)).unwrap_or_default(),
         spark: Sparkline::new(answer.series.iter().map(|cell| amount(Some(cell), main as usize).map(Amount::as_f64))),
     };
@@ -227,14 +230,15 @@ fn cards(request: &PageRequest, answer: &Answer, previous: &Answer) -> Vec<Card>
 /// Returns the change in percent.
 fn delta(now: Option<Amount>, before: Option<Amount>, more_is_worse: bool) -> Option<Delta> {
     let (now, before) = (now?.as_f64(), before?.as_f64());
-    // From next to nothing, such as in the first month, a percentage says nothing.
-    if before * MAX_GROWTH < now || before <= 0.0 {
+    if before <= 0.0 {
         return None;
     }
-    let change = (now - before) / before * 100.0;
-    let arrow = if change > 0.0 { "▲" } else { "▼" };
-    let class = if (change > 0.0) == more_is_worse { "worse" } else { "better" };
-    Some(Delta { class, text: format!("{arrow} {}", format::percent(change.abs())) })
+    let (arrow, class) = match now.total_cmp(&before) {
+        Ordering::Equal => ("±", ""),
+        Ordering::Greater => ("▲", if more_is_worse { "worse" } else { "better" }),
+        Ordering::Less => ("▼", if more_is_worse { "better" } else { "worse" }),
+    };
+    Some(Delta { class, text: format!("{arrow} {}", format::change(now, before)) })
 }
 
 fn group_table(request: &PageRequest, id: &str, title: String, dimension: &Dimension, answer: &Answer) -> Table {

@@ -4,20 +4,33 @@ use crate::{
     analytics::Dimension,
     dashboard::{
         mount::Mount,
-        view::{Condition, UrlQuery, segment, short_name},
+        view::{Condition, UrlQuery, View, segment, short_name},
     },
 };
 
-/// Returns the page of a session or an agent run. `root` is the relative path to the dashboard.
+/// The keys of tags that lead to the page of a session or an agent run.
+pub(crate) const SESSION_KEYS: [&str; 2] = ["session_id", "agent_run_id"];
+
+/// Returns the page of a session or an agent run, with the parameters of a view. `root` is the relative path to the dashboard.
 ///
-/// Browsers take the values `.` and `..` for folders, so these lead to the list of requests.
-pub(crate) fn session_href(root: &str, key: &str, value: &str) -> String {
-    if is_folder(key) || is_folder(value) {
-        let mut query = UrlQuery::default();
-        query.push("f", Condition::of_group(&Dimension::tag(key), Some(value)).to_string());
-        return format!("{root}requests{}", query.text());
+/// Browsers take the values `.` and `..` for folders, and some servers an empty one for none, so these lead to the list of
+/// requests.
+pub(crate) fn session_href(root: &str, key: &str, value: &str, view: &View) -> String {
+    if [key, value].into_iter().any(|text| text.is_empty() || is_folder(text)) {
+        let condition = Condition::of_group(&Dimension::tag(key), Some(value));
+        // There is no condition for an empty value.
+        let view = if value.is_empty() { view.clone() } else { view.with(condition) };
+        return format!("{root}requests{}", view.query_string().text());
     }
-    format!("{root}sessions/{}/{}", segment(key), segment(value))
+    format!("{root}sessions/{}/{}{}", segment(key), segment(value), view.query_string().text())
+}
+
+/// Returns the page of a trace. `root` is the relative path to the dashboard.
+pub(crate) fn trace_href(root: &str, id: &str) -> String {
+    if is_folder(id) {
+        return format!("{root}requests");
+    }
+    format!("{root}traces/{}", segment(id))
 }
 
 /// Returns the page of the values of a dimension, with the parameters of a view.

@@ -24,9 +24,6 @@ use crate::{
 
 use super::requests::Status;
 
-/// The keys of tags that lead to the page of a session or an agent run.
-const SESSION_KEYS: [&str; 2] = ["session_id", "agent_run_id"];
-
 /// The facts that readers copy.
 const COPIED: [&str; 3] = ["Id", "Trace id", "Caller's trace id"];
 
@@ -135,9 +132,10 @@ fn page(request: &PageRequest, row: &EventRow) -> RequestPage {
         ("Caller's span", text(&row.parent_span_id)),
         ("Caller's trace id", text(&row.client_trace_id)),
     ];
-    let sessions = SESSION_KEYS.iter().filter_map(|key| {
+    let unfiltered = view.unfiltered();
+    let sessions = super::SESSION_KEYS.iter().filter_map(|key| {
         let value = row.raw_metadata.get(key)?;
-        Some(((*key).to_owned(), value.to_owned(), super::session_href("../", key, value)))
+        Some(((*key).to_owned(), value.to_owned(), super::session_href("../", key, value, &unfiltered)))
     });
     RequestPage {
         frame: request.frame(format!("Request {}", row.id), "requests"),

@@ -82,7 +82,7 @@ pub(crate) async fn requests(State(state): State<DashboardState>, head: Parts) -
     let range = view.time_range()?;
     let mut rows = view.row_query()?.limit(ROWS);
     rows.cursor = own.get("p").map(ToOwned::to_owned);
-    let page = state.analytics.rows(&rows, &request.grant).await?;
+    let page = state.rows(rows, &request.grant).await?;
     let mut frame = request.filtered_frame("Requests", PATH, &UrlQuery::default()).await?;
     // Whoever sees single requests does not always see sums.
     let (mut volume, mut latest) = (None, None);

@@ -10,6 +10,7 @@ use http::request::Parts;
 use crate::{
     analytics::{Answer, Bucket, Dimension, Field, Group, Measure, Query},
     dashboard::{
+        earlier::Earlier,
         format,
         frame::Frame,
         html,
@@ -58,6 +59,7 @@ pub(crate) async fn showback(
     let (range, previous_range) = (view.time_range()?, view.previous_range()?);
     let measured = |query: Query| MEASURES.into_iter().fold(query, Query::measure);
     let days = measured(view.query(range.clone())).bucket(Bucket::Day);
+    let earlier = request.earlier(&previous_range).await?;
     let before = measured(view.query(previous_range)).bucket(Bucket::Day);
     let (total, previous) = (state.run(&days, &request.grant).await?, state.run(&before, &request.grant).await?);
     let mut tables = Vec::new();
@@ -77,7 +79,7 @@ pub(crate) async fn showback(
         range: &range,
         bucket: Bucket::Day,
         answer: &total,
-        previous: Some(&previous),
+        previous: Some(&previous).filter(|_| earlier.is_complete()),
         dimensions: &[],
         measure: 0,
         is_sum: true,
@@ -88,6 +90,10 @@ pub(crate) async fn showback(
         .basis
         .unpriced_share
         .map_or_else(|| "no LLM calls".to_owned(), |share| format!("{} unpriced", format::percent(share)));
+    let previous_cost = match earlier {
+        Earlier::Unknown => format::UNKNOWN.to_owned(),
+        _ => format::amount(amount(Some(&previous.total), 0)),
+    };
     let link = |choice: RangeChoice| request.view.with_range(choice).query_string().href();
     let page = Showback {
         frame: request
@@ -98,7 +104,7 @@ pub(crate) async fn showback(
         later: link(request.view.month_after()?),
         cards: vec![
             ("Cost", at(0), unpriced),
-            ("Previous month", format::amount(amount(Some(&previous.total), 0)), String::new()),
+            ("Previous month", previous_cost, earlier.reason(&view.zone)),
             ("Requests", at(1), String::new()),
             ("Tokens in / out", format!("{} / {}", at(2), at(3)), String::new()),
         ],

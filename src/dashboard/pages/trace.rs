@@ -63,7 +63,7 @@ pub(crate) async fn trace(
     let request = PageRequest::read(&state, &head, Permission::LogsView, &[])?;
     // A trace has no range: its id says it all.
     let always = TimeRange::new(Timestamp::UNIX_EPOCH, Timestamp::MAX)?;
-    let trace = TraceView::of_trace(&state.analytics, id.clone(), always, &request.grant).await?;
+    let trace = state.trace(None, &id, always, &request.grant).await?;
     let frame = request.frame(format!("Trace {id}"), "requests");
     show(frame, &trace, None)
 }
@@ -80,7 +80,7 @@ pub(crate) async fn session(
     }
     let view = &request.view;
     let range = view.time_range()?;
-    let trace = TraceView::of_tag(&state.analytics, &key, value.clone(), range, &request.grant).await?;
+    let trace = state.trace(Some(&key), &value, range, &request.grant).await?;
     let condition = Condition::of_group(&Dimension::tag(key.clone()), Some(&value));
     let requests = format!("../../requests{}", view.with(condition).query_string().text());
     let frame = request.frame(format!("{key} {value}"), "requests");

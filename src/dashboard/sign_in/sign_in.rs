@@ -125,6 +125,13 @@ impl Access for SignIn {
         self.access.identify(head)
     }
 
+    fn caller_name(&self, head: &Parts) -> Option<String> {
+        match self.holder(&head.headers) {
+            Some(holder) => Some(holder.caller_name()),
+            None => self.access.caller_name(head),
+        }
+    }
+
     fn registry(&self) -> Option<&Registry> {
         self.access.registry()
     }

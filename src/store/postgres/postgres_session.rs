@@ -5,6 +5,8 @@ use std::{
 
 use futures_util::TryStreamExt;
 
+#[cfg(feature = "analytics")]
+use crate::store::records::{RecordRow, RecordSession, RecordValue};
 use crate::{
     row::{ColumnKind, EventRow, SCHEMA},
     store::{
@@ -17,6 +19,8 @@ use crate::{
     },
     time::micros_since_1970,
 };
+#[cfg(feature = "analytics")]
+use tokio_postgres::{Column, Error, Row, types::Type};
 use tokio_postgres::{error::SqlState, types::ToSql};
 
 use super::{
@@ -32,36 +36,37 @@ use super::{
 
 /// The number of rows that are fetched at a time.
 const FETCHED_ROWS: usize = 2_000;
-/// The time after which the server gives up on a read.
-const READ_TIMEOUT: Duration = Duration::from_secs(30);
 /// The time after which the server gives up on a statement that changes sums.
-const CHANGE_TIMEOUT: &str = "5min";
+const CHANGE_TIMEOUT: Duration = Duration::from_secs(5 * 60);
 
 /// A connection for reads and for changes of sums.
 pub(crate) struct PostgresSession {
     server: Server,
     session: PooledSession,
     is_in_transaction: bool,
+    /// The time after which the server gives up on a statement that reads.
+    read_timeout: Duration,
 }
 
 impl PostgresSession {
-    pub(super) async fn open(sessions: &Sessions) -> Result<Self, StoreError> {
+    /// Returns an idle connection, or opens one. The server gives up on reads that take longer than the timeout.
+    pub(super) async fn open(sessions: &Sessions, read_timeout: Duration) -> Result<Self, StoreError> {
         let server = sessions.server().clone();
         let session = sessions.get().await.map_err(|failure| failure.during("connect to", &server.name))?;
-        Ok(Self { server, session, is_in_transaction: false })
+        Ok(Self { server, session, is_in_transaction: false, read_timeout })
     }
 
     /// Opens a connection of its own, which closes when the session is dropped.
     ///
     /// Work of minutes uses one, so that it takes no connection from queries.
     pub(super) async fn open_own(server: &Server) -> Result<Self, StoreError> {
-        Self::open(&Sessions::new(server.clone())).await
+        Self::open(&Sessions::new(server.clone()), CHANGE_TIMEOUT).await
     }
 
     fn read<T, E: Into<Failure>>(&self, result: Result<T, E>) -> Result<T, StoreError> {
         result.map_err(|error| match error.into() {
             Failure::Sql(error) if error.code() == Some(&SqlState::QUERY_CANCELED) => {
-                StoreError::TimedOut(READ_TIMEOUT)
+                StoreError::TimedOut(self.read_timeout)
             }
             failure => failure.during("read from", &self.server.name),
         })
@@ -169,6 +174,11 @@ fn parameters(conditions: Conditions) -> Vec<Box<dyn ToSql + Sync + Send>> {
     conditions.params.into_iter().map(parameter).collect()
 }
 
+#[cfg(feature = "analytics")]
+fn borrowed(parameters: &[Box<dyn ToSql + Sync + Send>]) -> Vec<&(dyn ToSql + Sync)> {
+    parameters.iter().map(|parameter| -> &(dyn ToSql + Sync) { &**parameter }).collect()
+}
+
 fn time_of(micros: u64) -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_micros(micros)
 }
@@ -192,18 +202,58 @@ impl Drop for PostgresSession {
     }
 }
 
+#[cfg(feature = "analytics")]
+impl RecordSession for PostgresSession {
+    async fn write_record(&mut self, sql: &str, values: Vec<RecordValue>) -> Result<u64, StoreError> {
+        let values: Vec<_> = values.into_iter().map(recorded).collect();
+        let changed = self.session.execute(&numbered(sql), &borrowed(&values)).await;
+        changed.map_err(|error| Failure::from(error).during("write a record to", &self.server.name))
+    }
+
+    async fn read_records(&mut self, sql: &str, values: Vec<RecordValue>) -> Result<Vec<RecordRow>, StoreError> {
+        let values: Vec<_> = values.into_iter().map(recorded).collect();
+        let rows = self.session.query(&numbered(sql), &borrowed(&values)).await;
+        let rows = rows.and_then(|rows| rows.iter().map(record).collect());
+        self.read(rows)
+    }
+}
+
+/// Returns a statement with parameters as Postgres has them.
+#[cfg(feature = "analytics")]
+fn numbered(sql: &str) -> String {
+    sql.replace('?', "$")
+}
+
+#[cfg(feature = "analytics")]
+fn recorded(value: RecordValue) -> Box<dyn ToSql + Sync + Send> {
+    match value {
+        RecordValue::Text(text) => Box::new(text),
+        RecordValue::Number(number) => Box::new(number),
+    }
+}
+
+#[cfg(feature = "analytics")]
+fn record(row: &Row) -> Result<RecordRow, Error> {
+    let cell = |at: usize| match row.columns().get(at).map(Column::type_) {
+        Some(&Type::INT8) => row.try_get(at).map(RecordValue::Number),
+        _ => row.try_get(at).map(RecordValue::Text),
+    };
+    (0..row.len()).map(cell).collect::<Result<_, _>>().map(RecordRow)
+}
+
 impl RollupSession for PostgresSession {
     async fn begin(&mut self, transaction: Transaction) -> Result<(), StoreError> {
         let statement = match transaction {
             Transaction::Snapshot => format!(
-                "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = '{}s'",
-                READ_TIMEOUT.as_secs()
+                "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = {}",
+                self.read_timeout.as_millis()
             ),
             // Writers hold this lock shared, from before they read the subjects until their rows are committed.
             Transaction::Exclusive => {
                 format!(
-                    "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL statement_timeout = '{CHANGE_TIMEOUT}';
-                     SELECT pg_advisory_xact_lock({ACTIVATION_LOCK})"
+                    "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL statement_timeout = {};
+                     SELECT pg_advisory_xact_lock({ACTIVATION_LOCK})",
+                    CHANGE_TIMEOUT.as_millis()
                 )
             }
         };

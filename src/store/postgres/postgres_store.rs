@@ -205,10 +205,10 @@ impl PostgresStore {
         }
     }
 
-    /// Returns a connection that reads rows and sums.
+    /// Returns a connection that reads rows and sums. The server gives up on reads that take longer than the timeout.
     #[cfg(feature = "analytics")]
-    pub(crate) async fn session(&self) -> Result<PostgresSession, StoreError> {
-        PostgresSession::open(&self.sessions).await
+    pub(crate) async fn session(&self, read_timeout: Duration) -> Result<PostgresSession, StoreError> {
+        PostgresSession::open(&self.sessions, read_timeout).await
     }
 
     /// Returns a connection for work that takes long, which queries do not wait for.

@@ -5,7 +5,7 @@ use crate::row::ColumnKind;
 use super::{
     super::{
         active_keys::first_subjects,
-        rollup_sql,
+        records_sql, rollup_sql,
         schema_sql::{SCHEMA_VERSION, column_definitions, create_view},
     },
     failure::Failure,
@@ -50,6 +50,7 @@ pub(super) async fn migrate(session: &mut Session, tables: &Tables) -> Result<()
         }
         step.execute("INSERT INTO tagging_migrations (version) VALUES ($1)", &[&SCHEMA_VERSION]).await?;
     }
+    step.batch_execute(&records_sql::create_tables("text COLLATE \"C\"", "bigint")).await?;
     step.commit().await?;
     if is_partitioned(session).await? != Some(monthly_partitions) {
         tracing::warn!(

@@ -57,15 +57,12 @@ pub(crate) async fn activate(session: &mut impl RollupSession, dimensions: &[Dim
     Ok(state.subjects.iter().any(|subject| subject.id == id && subject.is_ready()))
 }
 
-/// Starts keeping sums of dimensions, unless that was done before.
-pub(crate) async fn ensure(session: &mut impl RollupSession, dimensions: &[Dimension]) -> Result<(), StoreError> {
+/// Starts keeping sums of dimensions, unless that was done before. Returns `true` if it was not.
+pub(crate) async fn ensure(session: &mut impl RollupSession, dimensions: &[Dimension]) -> Result<bool, StoreError> {
     session.begin(Transaction::Snapshot).await?;
-    let is_known = session.state().await?.find(dimensions).is_some();
+    let is_new = session.state().await?.find(dimensions).is_none();
     session.commit().await?;
-    if !is_known {
-        activate(session, dimensions).await?;
-    }
-    Ok(())
+    Ok(is_new && activate(session, dimensions).await?)
 }
 
 /// Stops keeping sums of dimensions, and deletes them.

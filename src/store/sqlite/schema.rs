@@ -7,7 +7,7 @@ use crate::row::ColumnKind;
 use super::{
     super::{
         active_keys::first_subjects,
-        rollup_sql,
+        records_sql, rollup_sql,
         schema_sql::{SCHEMA_VERSION, column_definitions, create_view},
     },
     keys, rollups,
@@ -35,6 +35,7 @@ pub(super) fn migrate(db: &mut Connection, active_keys: &[String], has_rollups: 
         }
         step.execute("INSERT INTO tagging_migrations (version) VALUES (?1)", [SCHEMA_VERSION])?;
     }
+    step.execute_batch(&records_sql::create_tables("TEXT", "INTEGER"))?;
     step.commit()?;
     Ok(found.max(SCHEMA_VERSION))
 }

@@ -4,8 +4,12 @@ use std::{
     time::{Duration, Instant},
 };
 
+#[cfg(feature = "analytics")]
+use rusqlite::types::ValueRef;
 use rusqlite::{Connection, ErrorCode, params, params_from_iter, types::Value as Stored};
 
+#[cfg(feature = "analytics")]
+use crate::store::records::{RecordRow, RecordSession, RecordValue};
 use crate::{
     row::{Dimension, EventRow, Filter, SCHEMA},
     store::{
@@ -27,8 +31,6 @@ use super::{
     rows::{id_text, value},
 };
 
-/// The time after which a read is interrupted.
-const READ_TIMEOUT: Duration = Duration::from_secs(30);
 /// The number of steps of SQLite's virtual machine between two looks at the clock.
 const PROGRESS_STEPS: i32 = 100_000;
 /// The numbers of rows up to which the conditions on tags are compared: first a few rows, then more if there are many of each.
@@ -42,16 +44,21 @@ pub(crate) struct SqliteSession {
     held_since: Option<Instant>,
     /// The start of a transaction that reads.
     reading_since: Arc<Mutex<Option<Instant>>>,
+    /// The time after which a read is interrupted.
+    read_timeout: Option<Duration>,
 }
 
 impl SqliteSession {
-    pub(super) fn open(file: &DatabaseFile) -> Result<Self, StoreError> {
+    /// Opens a connection. Reads that take longer than the timeout are interrupted.
+    pub(super) fn open(file: &DatabaseFile, read_timeout: Option<Duration>) -> Result<Self, StoreError> {
         let mut db = file.connect().map_err(file.error("open"))?;
         let reading_since: Arc<Mutex<Option<Instant>>> = Arc::default();
         let since = Arc::clone(&reading_since);
-        let is_over = move || lock(&since).is_some_and(|since| since.elapsed() > READ_TIMEOUT);
-        db.progress_handler(PROGRESS_STEPS, Some(is_over)).map_err(file.error("open"))?;
-        Ok(Self { file: file.clone(), db, held_since: None, reading_since })
+        if let Some(limit) = read_timeout {
+            let is_over = move || lock(&since).is_some_and(|since| since.elapsed() > limit);
+            db.progress_handler(PROGRESS_STEPS, Some(is_over)).map_err(file.error("open"))?;
+        }
+        Ok(Self { file: file.clone(), db, held_since: None, reading_since, read_timeout })
     }
 
     fn try_rows(&self, read: &RowRead, on_row: &mut OnRow<'_>) -> rusqlite::Result<Result<(), StoreError>> {
@@ -123,6 +130,20 @@ impl SqliteSession {
         Ok(None)
     }
 
+    #[cfg(feature = "analytics")]
+    fn try_read_records(&self, sql: &str, values: Vec<RecordValue>) -> rusqlite::Result<Vec<RecordRow>> {
+        let mut select = self.db.prepare_cached(sql)?;
+        let columns = select.column_count();
+        let rows = select.query_map(params_from_iter(values.into_iter().map(recorded)), |row| {
+            let cell = |at| match row.get_ref(at)? {
+                ValueRef::Integer(number) => Ok(RecordValue::Number(number)),
+                other => Ok(RecordValue::Text(other.as_str()?.to_owned())),
+            };
+            (0..columns).map(cell).collect::<rusqlite::Result<_>>().map(RecordRow)
+        })?;
+        rows.collect()
+    }
+
     fn operation(&self, operation: &str) -> String {
         format!("{operation} {}", self.file.path.display())
     }
@@ -135,7 +156,7 @@ impl SqliteSession {
     /// Adds the operation and the path to an error.
     fn reading<T>(&self, result: rusqlite::Result<T>) -> Result<T, StoreError> {
         result.map_err(|error| match error.sqlite_error_code() {
-            Some(ErrorCode::OperationInterrupted) => StoreError::TimedOut(READ_TIMEOUT),
+            Some(ErrorCode::OperationInterrupted) => StoreError::TimedOut(self.read_timeout.unwrap_or_default()),
             _ => self.file.error("read sums from")(error),
         })
     }
@@ -153,6 +174,14 @@ fn time_of(micros: u64) -> String {
     time_text(std::time::SystemTime::UNIX_EPOCH + Duration::from_micros(micros))
 }
 
+#[cfg(feature = "analytics")]
+fn recorded(value: RecordValue) -> Stored {
+    match value {
+        RecordValue::Text(text) => text.into(),
+        RecordValue::Number(number) => number.into(),
+    }
+}
+
 fn stored(param: &Param) -> Stored {
     match param {
         Param::Text(text) => text.clone().into(),
@@ -160,6 +189,18 @@ fn stored(param: &Param) -> Stored {
         Param::BigInt(number) => (*number).into(),
         Param::Time(micros) => time_of(*micros).into(),
         Param::Id(id) => id_text(*id, &mut uuid::Uuid::encode_buffer()).to_owned().into(),
+    }
+}
+
+#[cfg(feature = "analytics")]
+impl RecordSession for SqliteSession {
+    async fn write_record(&mut self, sql: &str, values: Vec<RecordValue>) -> Result<u64, StoreError> {
+        let changed = self.db.execute(sql, params_from_iter(values.into_iter().map(recorded)));
+        changed.map(|changed| changed as u64).map_err(self.file.error("write a record to"))
+    }
+
+    async fn read_records(&mut self, sql: &str, values: Vec<RecordValue>) -> Result<Vec<RecordRow>, StoreError> {
+        self.try_read_records(sql, values).map_err(self.file.error("read records from"))
     }
 }
 

@@ -1,3 +1,5 @@
+#[cfg(feature = "analytics")]
+use std::time::Duration;
 use std::{
     borrow::Cow,
     collections::BTreeSet,
@@ -189,7 +191,7 @@ impl SqliteStore {
     fn set_active(&self, operation: &str, name: &str, is_active: bool) -> Result<(), StoreError> {
         let name = stored_key(name)?;
         keys::set_active(&mut self.connect(operation)?, &name, is_active).map_err(self.file.error(operation))?;
-        let mut session = SqliteSession::open(&self.file)?;
+        let mut session = SqliteSession::open(&self.file, None)?;
         let dimension = [Dimension::tag(name)];
         let result = if is_active {
             poll_once(async { rollup::activate(&mut session, &dimension).await.map(drop) })
@@ -200,10 +202,10 @@ impl SqliteStore {
         result.unwrap_or(Ok(()))
     }
 
-    /// Opens a connection that reads rows and sums.
+    /// Opens a connection that reads rows and sums. Reads that take longer than the timeout are interrupted.
     #[cfg(feature = "analytics")]
-    pub(crate) fn session(&self) -> Result<SqliteSession, StoreError> {
-        SqliteSession::open(&self.file)
+    pub(crate) fn session(&self, read_timeout: Option<Duration>) -> Result<SqliteSession, StoreError> {
+        SqliteSession::open(&self.file, read_timeout)
     }
 
     /// Returns all keys that were seen or activated, sorted by name.

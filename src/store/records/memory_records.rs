@@ -1,0 +1,111 @@
+use std::collections::BTreeMap;
+
+use uuid::Uuid;
+
+use crate::store::{Change, SavedView, Verification};
+
+use super::{MAX_CHANGES, MAX_VERIFICATIONS, MAX_VIEWS, ViewSaved};
+
+/// The records of a memory store.
+#[derive(Debug, Default)]
+pub(crate) struct MemoryRecords {
+    views: BTreeMap<Uuid, SavedView>,
+    changes: BTreeMap<Uuid, Change>,
+    /// The oldest first.
+    verifications: Vec<Verification>,
+}
+
+impl MemoryRecords {
+    pub(crate) fn views(
+        &self,
+        scope: &str,
+        owner: Option<&str>,
+        is_of_all_scopes: bool,
+        limit: usize,
+    ) -> Vec<SavedView> {
+        let is_visible = |view: &&SavedView| {
+            let is_own = Some(view.owner.as_str()) == owner;
+            view.scope == scope && (is_own || view.is_shared) || view.is_shared && is_of_all_scopes
+        };
+        let mut views: Vec<SavedView> = self.views.values().filter(is_visible).cloned().collect();
+        views.sort_by(|one, other| (&one.name, one.id).cmp(&(&other.name, other.id)));
+        views.truncate(limit);
+        views
+    }
+
+    pub(crate) fn view(&self, id: Uuid) -> Option<SavedView> {
+        self.views.get(&id).cloned()
+    }
+
+    pub(crate) fn add_view(&mut self, view: SavedView) -> ViewSaved {
+        if self.is_name_taken(&view) {
+            return ViewSaved::NameTaken;
+        }
+        let is_of_owner = |other: &&SavedView| (&other.scope, &other.owner) == (&view.scope, &view.owner);
+        if self.views.values().filter(is_of_owner).count() >= MAX_VIEWS {
+            return ViewSaved::TooMany;
+        }
+        self.views.insert(view.id, view);
+        ViewSaved::Saved
+    }
+
+    pub(crate) fn update_view(&mut self, view: SavedView) -> ViewSaved {
+        if self.is_name_taken(&view) || !self.views.contains_key(&view.id) {
+            return ViewSaved::NameTaken;
+        }
+        self.views.insert(view.id, view);
+        ViewSaved::Saved
+    }
+
+    pub(crate) fn delete_view(&mut self, id: Uuid) {
+        self.views.remove(&id);
+    }
+
+    fn is_name_taken(&self, view: &SavedView) -> bool {
+        let place = |view: &SavedView| (view.scope.clone(), view.owner.clone(), view.name.clone());
+        self.views.values().any(|other| other.id != view.id && place(other) == place(view))
+    }
+
+    pub(crate) fn add_change(&mut self, change: Change) {
+        let workspace = change.workspace.clone();
+        if let Some(stored) = self.changes.get_mut(&change.id) {
+            stored.count += change.count;
+            stored.subject = change.subject;
+        } else {
+            self.changes.insert(change.id, change);
+        }
+        if self.changes.len() <= MAX_CHANGES {
+            return;
+        }
+        let own = self.changes.iter().rev().filter(|(_, change)| change.workspace == workspace);
+        let old: Vec<Uuid> = own.skip(MAX_CHANGES).map(|(id, _)| *id).collect();
+        for id in old {
+            self.changes.remove(&id);
+        }
+    }
+
+    pub(crate) fn changes(&self, workspace: Option<&str>, before: Option<Uuid>, limit: usize) -> Vec<Change> {
+        let changes = self.changes.values().rev();
+        let is_listed = |change: &&Change| {
+            before.is_none_or(|before| change.id < before)
+                && workspace.is_none_or(|slug| change.workspace.as_deref() == Some(slug))
+        };
+        changes.filter(is_listed).take(limit).cloned().collect()
+    }
+
+    pub(crate) fn add_verification(&mut self, verification: Verification) {
+        self.verifications.retain(|other| other.from < verification.from || other.to > verification.to);
+        self.verifications.push(verification);
+        let excess = self.verifications.len().saturating_sub(MAX_VERIFICATIONS);
+        self.verifications.drain(..excess);
+    }
+
+    pub(crate) fn verifications(&self, limit: usize) -> Vec<Verification> {
+        self.verifications.iter().rev().take(limit).cloned().collect()
+    }
+
+    pub(crate) fn last_verification(&self) -> Option<Verification> {
+        let newest = || self.verifications.iter().rev();
+        newest().find(|verification| verification.differences > 0).or_else(|| newest().next()).cloned()
+    }
+}

@@ -1,0 +1,40 @@
+//! The tables of records, which both databases share.
+
+/// Returns the statements that create the tables and indexes that do not exist yet.
+///
+/// Tables of earlier versions get them as well, and processes of these versions ignore them.
+pub(super) fn create_tables(text: &str, integer: &str) -> String {
+    format!(
+        "CREATE TABLE IF NOT EXISTS tagging_views (
+    id {text} PRIMARY KEY NOT NULL,
+    name {text} NOT NULL,
+    page {text} NOT NULL,
+    query {text} NOT NULL,
+    owner {text} NOT NULL,
+    workspace {text} NOT NULL,
+    scope {text} NOT NULL,
+    is_shared {integer} NOT NULL,
+    created_at {integer} NOT NULL
+);
+CREATE UNIQUE INDEX IF NOT EXISTS tagging_views_name ON tagging_views (scope, owner, name);
+CREATE TABLE IF NOT EXISTS tagging_changes (
+    id {text} PRIMARY KEY NOT NULL,
+    changed_at {integer} NOT NULL,
+    author {text} NOT NULL,
+    action {text} NOT NULL,
+    subject {text} NOT NULL,
+    workspace {text} NOT NULL,
+    amount {integer} NOT NULL
+);
+CREATE INDEX IF NOT EXISTS tagging_changes_workspace ON tagging_changes (workspace, id);
+CREATE TABLE IF NOT EXISTS tagging_verifications (
+    id {text} PRIMARY KEY NOT NULL,
+    verified_at {integer} NOT NULL,
+    first_micros {integer} NOT NULL,
+    end_micros {integer} NOT NULL,
+    differences {integer} NOT NULL,
+    details {text} NOT NULL,
+    is_rebuild {integer} NOT NULL
+);"
+    )
+}
