@@ -595,6 +595,15 @@ async fn arguments_are_checked_in_plain_words() {
     }
     let unknown = client.old("tools/call", json!({ "name": "delete_everything", "arguments": {} })).await.json();
     assert_eq!(unknown["error"]["code"], -32602, "{unknown}");
+    // Days of a zone work with each tool.
+    let day = json!({ "time_of_generation_min": "2026-06-02", "time_of_generation_max": "2026-06-02", "time_zone": "Asia/Tokyo" });
+    for tool in TOOLS.into_iter().filter(|tool| tool.starts_with("get_") || *tool == "query") {
+        let data = client.data(tool, day.clone()).await;
+        assert_eq!(
+            (&data["basis"]["from"], &data["basis"]["to"]),
+            (&json!("2026-06-01T15:00:00Z"), &json!("2026-06-02T15:00:00Z"))
+        );
+    }
     // Filters have their effect, and null is no argument.
     let filtered = ranged(json!({ "metadata": { "_user": "bob" }, "ai_model": "gpt-4o", "status_code": null }));
     assert_eq!(client.data("get_request_analytics", filtered).await["summary"]["total"], 1);

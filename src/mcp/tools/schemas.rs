@@ -23,7 +23,11 @@ pub(crate) fn input(tool: ToolName) -> Map<String, Value> {
         ToolName::CostAnalytics | ToolName::RequestAnalytics | ToolName::TokenAnalytics => {
             (parameters(SELECTION), &[][..])
         }
-        ToolName::UserSummary | ToolName::ModelSummary => (parameters(GROUPS), &[][..]),
+        ToolName::UserSummary | ToolName::ModelSummary => {
+            let mut properties = parameters(GROUPS);
+            properties.insert(ZONE.to_owned(), text(ZONE_TEXT));
+            (properties, &[][..])
+        }
         ToolName::Workspaces => (parameters(WORKSPACES), &[][..]),
         ToolName::VirtualKeys => (with_workspace(parameters(VIRTUAL_KEYS)), &[][..]),
         ToolName::LogExports => (with_workspace(parameters(EXPORTS)), &[][..]),
