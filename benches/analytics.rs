@@ -8,8 +8,8 @@
 //! The events are of 90 days, with five active keys: `_user` (50,000 skewed values), `tenant_id` (2,000), `feature` (200),
 //! `team` (50), and `environment` (3). The first run writes them, which is also measured, and keeps them: a database file in
 //! `target/analytics-bench/`, and a schema in Postgres. The figures are medians of five rounds, and the slowest of them. Plain
-//! SQL runs once, with no other index than those of the store. Postgres is skipped without `DATABASE_URL`. By default, there
-//! are only a few events, which checks that the benchmark works.
+//! SQL runs once, with no other index than those of the store. Postgres is skipped without `DATABASE_URL`, and SQLite with
+//! `ANALYTICS_WITHOUT_SQLITE=1`. By default, there are only a few events, which checks that the benchmark works.
 
 #![allow(clippy::cast_precision_loss, reason = "figures are for humans")]
 
@@ -25,16 +25,19 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use http::{Method, StatusCode};
+use axum::body::Body;
+use http::{Method, Request, StatusCode};
 use random::Random;
 use rusqlite::Connection;
 use tokio_postgres::{Client, NoTls};
+use tower::ServiceExt;
 use tower_tagging::{
     Event, Scope,
     analytics::{
         Analytics, Bucket, Dimension, Field, Filter, Grant, Measure, Query, Retention, RowQuery, TimeRange,
         jiff::Timestamp,
     },
+    dashboard::Dashboard,
     sink::BatchWriter,
     store::{PostgresStore, SqliteStore},
     tags,
@@ -366,6 +369,41 @@ async fn compare(store: &str, analytics: &Analytics, mut plain: impl AsyncFnMut(
     }
 }
 
+/// The pages of the dashboard that are measured, and the time that each may take, in milliseconds.
+const PAGES: [(&str, &str, u32); 7] = [
+    ("overview, 30 days", "/?r=30d", 300),
+    ("overview, 90 days", "/?r=90d", 300),
+    ("explore by feature, 90 days", "/explore?r=90d&g=feature", 300),
+    ("requests of a team, 30 days", "/requests?r=30d&f=team%3Ais%3Ateam-7", 300),
+    ("users, 30 days", "/by/_user?r=30d", 1_000),
+    ("keys, 30 days", "/keys?r=30d", 300),
+    ("health, 30 days", "/health?r=30d", 300),
+];
+/// The size that a page may have, in bytes, before compression.
+const MAX_PAGE: usize = 100_000;
+
+/// Prints a row of the table for each page of the dashboard.
+async fn pages(store: &str, analytics: &Analytics) {
+    let access = |_: &http::request::Parts| Ok(Grant::everything());
+    let dashboard = Dashboard::new(analytics.clone(), access).into_router();
+    for (text, path, aim) in PAGES {
+        let mut times = Vec::new();
+        let mut bytes = 0;
+        for _ in 0..ROUNDS {
+            let start = Instant::now();
+            let request = Request::get(path).body(Body::empty()).unwrap();
+            let response = dashboard.clone().oneshot(request).await.unwrap();
+            assert_eq!(response.status(), StatusCode::OK, "{path}");
+            bytes = axum::body::to_bytes(response.into_body(), usize::MAX).await.unwrap().len();
+            times.push(start.elapsed().as_secs_f64() * 1e3);
+        }
+        times.sort_unstable_by(f64::total_cmp);
+        let (median, slowest) = (times[ROUNDS / 2], times[ROUNDS - 1]);
+        let verdict = if median <= f64::from(aim) && bytes <= MAX_PAGE { "" } else { " ✗" };
+        println!("| {store} | page: {text} | {aim} | {median:.1}{verdict} | {slowest:.1} | {} KB | |", bytes / 1_000);
+    }
+}
+
 /// Panics unless both have the same rows. Ours may have fewer groups, and has days without requests.
 fn assert_same(question: &Question, ours: &Rows, theirs: &Rows) {
     let ours: Rows = ours.iter().filter(|(_, requests)| *requests > 0).cloned().collect();
@@ -435,7 +473,9 @@ async fn sqlite(count: usize) {
         let rows = select.query_map([], |row| Ok((row.get(0)?, row.get::<_, i64>(1)?))).unwrap();
         rows.map(|row| row.map(|(value, requests)| (value, u64::try_from(requests).unwrap())).unwrap()).collect()
     };
-    compare("SQLite", &Analytics::new(store), plain).await;
+    let analytics = Analytics::new(store);
+    compare("SQLite", &analytics, plain).await;
+    pages("SQLite", &analytics).await;
 }
 
 async fn postgres(count: usize, url: &str) {
@@ -476,7 +516,9 @@ async fn postgres(count: usize, url: &str) {
             |row: &tokio_postgres::Row| row.try_get::<_, i64>(1).unwrap_or_else(|_| row.get::<_, i32>(1).into());
         rows.iter().map(|row| (row.get(0), u64::try_from(requests(row)).unwrap())).collect()
     };
-    compare("Postgres", &Analytics::new(store(&schema)), plain).await;
+    let analytics = Analytics::new(store(&schema));
+    compare("Postgres", &analytics, plain).await;
+    pages("Postgres", &analytics).await;
 }
 
 async fn fresh_schema(client: &Client, name: &str) {
@@ -491,7 +533,9 @@ async fn main() {
     let count = count.map_or(SMOKE_EVENTS, |count| count.parse().expect("ANALYTICS_EVENTS is a number of events"));
     println!("| store | {count} events | aim, ms | ours, ms | slowest | plain SQL, ms | × |");
     println!("|---|---|--:|--:|--:|--:|--:|");
-    sqlite(count).await;
+    if env::var_os("ANALYTICS_WITHOUT_SQLITE").is_none() {
+        sqlite(count).await;
+    }
     match env::var("DATABASE_URL") {
         Ok(url) => postgres(count, &url).await,
         Err(_) => println!("| Postgres | skipped: DATABASE_URL is not set | | | | | |"),

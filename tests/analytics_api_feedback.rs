@@ -195,3 +195,56 @@ async fn numbers_of_a_part_of_the_feedback_are_not_exact() {
         }
     }
 }
+
+/// As in Portkey's API, feedback may arrive before its request does. It counts nowhere until then.
+#[tokio::test]
+async fn feedback_for_an_unknown_trace_counts_once_its_request_is_stored() {
+    for app in apps().await {
+        let acme = secret("acme");
+        let before = graph(&app, "feedbacks", "", &acme).await["summary"]["total"].clone();
+        let body = json!({ "trace_id": "later", "value": 4 });
+        assert_eq!(post(&app, "/feedback", &acme, body).await.ok()["status"], "success");
+        assert_eq!(graph(&app, "feedbacks", "", &acme).await["summary"]["total"], before);
+        let log = json!({
+            "request": { "url": "/v1/chat/completions" },
+            "response": { "status": 200 },
+            "metadata": { "traceId": "later" },
+            "created_at": "2026-06-02T12:00:00Z",
+        });
+        post(&app, "/logs", &acme, log).await.ok();
+        let after = graph(&app, "feedbacks", "", &acme).await["summary"]["total"].clone();
+        assert_eq!(after.as_u64(), before.as_u64().map(|total| total + 1));
+    }
+}
+
+/// Feedback of other workspaces takes no room in an answer about one.
+#[tokio::test]
+async fn a_filter_by_workspace_makes_filters_by_feedback_exact() {
+    let traced = |workspace, trace| Sample { workspace, trace: Some(trace), ..Sample::default() };
+    let events: Vec<_> =
+        [traced("acme", "t-1"), traced("acme", "t-2"), traced("globex", "t-1")].map(|s| s.event()).into();
+    for analytics in stores(&events) {
+        // A query reads at most three entries.
+        let app = api::api(analytics.clone().row_limits(3, std::time::Duration::from_secs(60)));
+        for (workspace, trace, value) in [("acme", "t-1", 8), ("acme", "t-2", 2)] {
+            post(&app, "/feedback", &secret(workspace), json!({ "trace_id": trace, "value": value })).await.ok();
+        }
+        for value in [-1, -2, -3, -4, -5] {
+            post(&app, "/feedback", &secret("globex"), json!({ "trace_id": "t-1", "value": value })).await.ok();
+        }
+        for key in [ADMIN.to_owned(), secret("acme")] {
+            for (range, total) in
+                [("weighted_feedback_min=5", 1), ("weighted_feedback_min=2", 2), ("weighted_feedback_max=0", 0)]
+            {
+                let found = graph(&app, "requests", &format!("{range}&workspace_slug=acme"), &key).await;
+                assert_eq!(found["summary"]["total"], total, "{range}");
+            }
+        }
+        // Feedback of the whole organization counts in both.
+        for (workspace, total) in [("acme", 1), ("globex", 0)] {
+            let app = api::api(analytics.clone());
+            let more = format!("weighted_feedback_min=5&workspace_slug={workspace}");
+            assert_eq!(graph(&app, "requests", &more, ADMIN).await["summary"]["total"], total, "{workspace}");
+        }
+    }
+}

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use tower::ServiceExt;
 use tower_tagging::analytics::api::{Api, RegistryAccess};
 
-use api::{ADMIN, FROM, TO, get, post, ranged, samples, secret, send, stores};
+use api::{ADMIN, FROM, TO, filters, get, post, ranged, samples, secret, send, stores};
 
 mod percent {
     /// Encodes every byte of a parameter.
@@ -406,5 +406,213 @@ proptest! {
                 assert!([200, 400].contains(&response.status().as_u16()), "{path} {body}: {}", response.status());
             }
         });
+    }
+}
+
+/// A parameter that changes nothing is refused, so that nobody relies on it.
+#[tokio::test]
+async fn parameters_without_effect_are_refused() {
+    let app = app();
+    for (path, part) in [
+        (ranged("/focus", "account=a&time_zone=Europe/Berlin"), "unknown parameter \"time_zone\""),
+        (ranged("/focus", "account=a&archive=true&manifest=true"), "the archive contains the manifest"),
+        (ranged("/export", "time_zone=Europe/Berlin"), "unknown parameter \"time_zone\""),
+        (ranged("/export", "keys=team"), "invalid keys: expected the format csv, found jsonl"),
+        (ranged("/export", "format=parquet&keys=team"), "invalid keys: expected the format csv, found parquet"),
+        (ranged("/export", "format=csv&summary=true"), "invalid summary: expected the format jsonl, found csv"),
+        (ranged("/analytics/groups/model", "time_zone=UTC"), "unknown parameter \"time_zone\""),
+        (ranged("/analytics/summary/cache", "time_zone=UTC"), "unknown parameter \"time_zone\""),
+        (ranged("/analytics/graphs/errors/status-codes", "time_zone=UTC"), "unknown parameter \"time_zone\""),
+        (ranged("/analytics/graphs/feedbacks/scores", "time_zone=UTC"), "unknown parameter \"time_zone\""),
+        (ranged("/analytics/graphs/feedbacks/ai-models", "time_zone=UTC"), "unknown parameter \"time_zone\""),
+    ] {
+        let message = get(&app, &path, ADMIN).await.fails(400, "AB01");
+        assert!(message.contains(part), "{path}: {message}");
+    }
+    for path in [
+        ranged("/export", "format=csv&summary=false"),
+        ranged("/focus", "account=a&archive=false&manifest=true"),
+        ranged("/analytics/graphs/errors/stacks", "time_zone=Europe/Berlin"),
+    ] {
+        let reply = get(&app, &path, ADMIN).await;
+        assert_eq!(reply.status, 200, "{path}: {reply:?}");
+    }
+    let mut filters = filters();
+    filters["time_zone"] = json!("UTC");
+    let message = post(&app, "/logs/exports", ADMIN, json!({ "filters": filters })).await.fails(400, "AB01");
+    assert!(message.contains("unknown filter \"time_zone\""), "{message}");
+}
+
+/// The names of measures and dimensions are in the errors and in the OpenAPI document.
+#[tokio::test]
+async fn unknown_names_are_refused_with_the_known_ones() {
+    let app = app();
+    let document = get(&app, "/openapi.json", "").await.ok();
+    let schemas = &document["components"]["schemas"];
+    let names = |schema: &str| -> Vec<String> {
+        let one = schemas[schema]["anyOf"][0]["enum"].as_array().unwrap();
+        one.iter().map(|name| name.as_str().unwrap().to_owned()).collect()
+    };
+    let measures: Vec<String> = tower_tagging::analytics::Measure::ALL.iter().map(ToString::to_string).collect();
+    let fields: Vec<String> = tower_tagging::store::Field::ALL.iter().map(ToString::to_string).collect();
+    assert_eq!((names("MeasureName"), names("DimensionName")), (measures.clone(), fields.clone()));
+    let range = json!({ "from": FROM, "to": TO });
+    let refused = async |more: Value| {
+        let mut body = json!({ "range": range });
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        post(&app, "/query", ADMIN, body).await.fails(400, "AB01")
+    };
+    let message = refused(json!({ "measures": ["costs"] })).await;
+    let expected = format!(
+        "unknown measure \"costs\": expected one of {}, distinct(DIMENSION), coverage(metadata.KEY), cost_coverage(metadata.KEY)",
+        measures.join(", ")
+    );
+    assert_eq!(message, expected);
+    let expected =
+        format!("unknown dimension \"team\": expected a tag such as metadata.team, or one of {}", fields.join(", "));
+    assert_eq!(refused(json!({ "group_by": ["team"] })).await, expected);
+    assert_eq!(refused(json!({ "filters": [{ "on": "team", "op": "has" }] })).await, expected);
+    // What the server accepts is valid by the document, and what it refuses is not.
+    let schema = json!({ "$ref": "#/components/schemas/QueryForm", "components": document["components"] });
+    let validator = jsonschema::validator_for(&schema).unwrap();
+    for (more, is_valid) in [
+        (
+            json!({ "measures": ["cost", "distinct(model)", "coverage(metadata.team)"], "group_by": ["metadata.team", "model"] }),
+            true,
+        ),
+        (json!({ "measures": ["cost"], "order": { "by": "cost" }, "bucket": "day" }), true),
+        (json!({ "order": { "by": "values" }, "group_by": ["model"] }), true),
+        (
+            json!({ "filters": [{ "on": "latency_ms", "op": "between", "value": [1, null] }, { "on": "trace", "op": "is", "value": "t" }] }),
+            true,
+        ),
+        (json!({ "measures": ["costs"] }), false),
+        (json!({ "group_by": ["team"] }), false),
+        (json!({ "bucket": "year" }), false),
+        (json!({ "filters": [{ "on": "team", "op": "has" }] }), false),
+    ] {
+        let mut body = json!({ "range": range });
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        assert_eq!(validator.is_valid(&body), is_valid, "{more}");
+        assert_eq!(post(&app, "/query", ADMIN, body).await.status == 200, is_valid, "{more}");
+    }
+}
+
+/// Returns bodies of endpoints, with all of their members and some others.
+fn bodies() -> [(&'static str, Value); 9] {
+    let range = json!({ "from": FROM, "to": TO });
+    let log = json!({ "request": { "url": "/" }, "response": {} });
+    [
+        (
+            "/query",
+            json!({ "range": range, "filters": [], "group_by": [], "bucket": "day", "measures": [], "order": { "by": "requests" }, "limit": 1, "cursor": "x", "unknown": 1 }),
+        ),
+        ("/query", json!({ "range": { "from": FROM, "to": TO, "zone": "UTC", "unknown": 1 } })),
+        ("/query", json!({ "range": range, "filters": { "on": "model", "op": "is", "value": "x", "unknown": 1 } })),
+        ("/query", json!({ "range": range, "order": { "by": "requests", "descending": true, "unknown": 1 } })),
+        (
+            "/logs",
+            json!({ "request": log["request"], "response": log["response"], "metadata": {}, "created_at": "x", "id": "x" }),
+        ),
+        (
+            "/logs",
+            json!({ "request": { "url": "/", "provider": "x", "method": "GET", "headers": {}, "body": null }, "response": {} }),
+        ),
+        (
+            "/logs",
+            json!({ "request": { "url": "/" }, "response": { "status": 200, "headers": {}, "body": 1, "response_time": 1 } }),
+        ),
+        ("/feedback", json!({ "trace_id": "t", "feedback_id": "x", "value": 1, "weight": 1, "metadata": {} })),
+        ("/logs/exports", json!({ "filters": {}, "workspace_id": "x", "description": "x", "requested_data": [] })),
+    ]
+}
+
+/// Sends the bodies with values of all types for each of their members.
+async fn replies_to_wrong_bodies(app: &Router) -> Vec<api::Reply> {
+    let mut messages = Vec::new();
+    let wrong = [
+        json!(null),
+        json!(true),
+        json!(-1),
+        json!(1.5),
+        json!(1e30),
+        json!("text"),
+        json!([]),
+        json!([[1]]),
+        json!({}),
+        json!({ "x": 1 }),
+    ];
+    for (path, body) in bodies() {
+        for value in &wrong {
+            messages.push(post(app, path, ADMIN, value.clone()).await);
+            for (name, member) in body.as_object().unwrap() {
+                let mut changed = body.clone();
+                changed[name] = value.clone();
+                if path == "/query" && name == "filters" {
+                    changed["filters"] = json!([value]);
+                }
+                messages.push(post(app, path, ADMIN, changed).await);
+                for (inner, _) in member.as_object().into_iter().flatten() {
+                    let mut changed = body.clone();
+                    changed[name][inner] = value.clone();
+                    if path == "/query" && name == "filters" {
+                        changed["filters"] = json!([changed["filters"]]);
+                    }
+                    messages.push(post(app, path, ADMIN, changed).await);
+                }
+                let mut without = body.clone();
+                without.as_object_mut().unwrap().remove(name);
+                messages.push(post(app, path, ADMIN, without).await);
+            }
+        }
+    }
+    messages
+}
+
+/// Messages use the words of JSON, not those of the implementation.
+#[tokio::test]
+async fn messages_about_bodies_have_no_names_of_the_implementation() {
+    let app = app();
+    let job = post(&app, "/logs/exports", ADMIN, json!({ "filters": filters() })).await.ok();
+    let job = format!("/logs/exports/{}", job["id"].as_str().unwrap());
+    let mut messages = replies_to_wrong_bodies(&app).await;
+    for (path, method) in [
+        (format!("{job}/download"), Method::GET),
+        (format!("{job}/cancel"), Method::POST),
+        (format!("{job}/cancel"), Method::POST),
+    ] {
+        messages.push(send(&app, method, &path, ADMIN, Some(Value::Null)).await);
+    }
+    let messages: std::collections::BTreeSet<String> = messages
+        .iter()
+        .filter(|reply| reply.status != 200)
+        .map(|reply| reply.json()["data"]["message"].as_str().unwrap().to_owned())
+        .collect();
+    assert!(messages.len() > 40, "{messages:#?}");
+    for message in &messages {
+        let words: Vec<&str> = message.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_').collect();
+        for word in [
+            "struct", "enum", "variant", "sequence", "map", "u8", "u16", "u32", "u64", "i8", "i64", "f64", "usize",
+            "bool", "Option", "unit", "tuple", "newtype",
+        ] {
+            assert!(!words.contains(&word), "{word}: {message}");
+        }
+        for name in ["Form", "Draft", "InProgress", "Stopped", "Success"] {
+            assert!(!message.contains(name), "{message}");
+        }
+    }
+    let all = messages.into_iter().collect::<Vec<_>>().join("\n");
+    for expected in [
+        "expected an object with from and to",
+        "expected a whole number",
+        "expected a text",
+        "expected a list",
+        "unknown member `unknown`, expected one of",
+        "unknown value `text`, expected one of `is`",
+        "missing member `range`",
+        "the export is a draft: expected one that is complete",
+        "the export is stopped: expected one that is a draft or in progress",
+    ] {
+        assert!(all.contains(expected), "{expected}:\n{all}");
     }
 }

@@ -460,3 +460,29 @@ async fn keys_whose_values_become_many_are_built_by_day() {
                WHERE s.first = 'metadata.shop' AND r.tier < s.live";
     assert_eq!(database.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap(), 0);
 }
+
+#[tokio::test]
+async fn refused_calls_are_not_unpriced() {
+    let call = |status: u16, usage: Option<Usage>| {
+        let call = LlmCall::builder().provider("vllm").request_model("in-house").response_model("in-house");
+        let call = usage.into_iter().fold(call, |call, usage| call.usage(usage)).build();
+        Arc::new(Event::builder().time(time(START)).status(status.try_into().unwrap()).llm(call).build())
+    };
+    let usage = || Some(Usage::tokens(10, 5));
+    // Refused with 429 or 500; then with an unknown cost: without usage, with usage, and failed with usage.
+    let events = [call(429, None), call(500, None), call(200, None), call(200, usage()), call(500, usage())];
+    let (_folder, sqlite) = open("refused");
+    let memory = MemoryStore::new();
+    for mut writer in [Box::new(sqlite.writer()) as Box<dyn BatchWriter>, Box::new(memory.writer())] {
+        writer.write(&events).unwrap();
+    }
+    for analytics in [Analytics::new(sqlite), Analytics::new(memory)] {
+        let query = Query::new(whole()).measure(Measure::UnpricedRequests).measure(Measure::UnpricedShare);
+        let answer = analytics.run(&query, &Grant::everything()).await.unwrap();
+        assert_eq!((answer.total.totals.llm_calls, answer.total.totals.unpriced), (5, 3));
+        assert_eq!(answer.basis.unpriced_share, Some(60.0));
+        let (rows, grant) = (RowQuery::new(whole()), Grant::everything());
+        let manifest = FocusExport::new("Acme").write(&analytics, &rows, &grant, std::io::sink()).await.unwrap();
+        assert_eq!(manifest.unpriced_requests, 3);
+    }
+}

@@ -33,6 +33,7 @@ async fn read(export: Export, analytics: &Analytics, grant: &Grant) -> (Vec<u8>,
         bytes.extend_from_slice(&piece);
     }
     let summary = stream.summary().unwrap();
+    assert_eq!(stream.rows(), summary.rows);
     (bytes, summary)
 }
 
@@ -307,6 +308,52 @@ async fn needs_the_permission_and_covers_only_the_rows_of_the_grant() {
     assert!(json_lines(&bytes).iter().all(|row| row["workspace"] == "search"));
     let query = RowQuery::new(day()).filter(Filter::is(Dimension::tag("team"), "growth"));
     assert_eq!(read(Export::new(query), &analytics, &exporter).await.1.rows, 0);
+}
+
+/// The names of the keys of other tenants are not for everybody.
+#[tokio::test]
+async fn the_default_columns_of_csv_have_no_keys_of_other_tenants() {
+    let tagged = |workspace: &str, tags| {
+        let event = Event::builder().time(day().from().try_into().unwrap()).workspace(workspace.to_owned());
+        Arc::new(event.tags(tower_tagging::Scope::Request, tags).build())
+    };
+    let events = [
+        tagged("acme", tower_tagging::tags! { "team" => "search", "own_key" => "1" }),
+        tagged("globex", tower_tagging::tags! { "team" => "growth", "secret_project" => "x", "tenant_id" => "globex" }),
+    ];
+    let (memory, _) = analytics(events.to_vec()).await;
+    let folder = common::TempFolder::new("export-default-keys");
+    let sqlite = SqliteStore::open(folder.file("events.db")).unwrap();
+    sqlite.migrate().unwrap();
+    let sqlite = Analytics::new(sqlite);
+    sqlite.write(events.to_vec(), &Grant::everything()).await.unwrap();
+    for analytics in [memory, sqlite] {
+        for key in ["secret_project", "own_key"] {
+            analytics.activate_key(key).await.unwrap();
+        }
+        let columns = async |grant: &Grant| {
+            let (content, _) = read(export(ExportFormat::Csv), &analytics, grant).await;
+            let header = String::from_utf8(content).unwrap().lines().next().unwrap().to_owned();
+            let mut keys: Vec<String> =
+                header.split(',').filter_map(|name| name.strip_prefix("metadata.")).map(str::to_owned).collect();
+            keys.sort();
+            keys
+        };
+        let of = |filter: Filter| Grant::only([filter]).with_permission(Permission::LogsExport);
+        let acme = of(Filter::is(Field::Workspace, "acme"));
+        assert_eq!(columns(&acme).await, ["own_key", "team"]);
+        assert_eq!(columns(&of(Filter::is(Field::Workspace, "globex"))).await, ["secret_project", "team", "tenant_id"]);
+        // A grant that names a key, whose requests have it.
+        let by_tag = of(Filter::is(Dimension::tag("tenant_id"), "nobody"));
+        assert_eq!(columns(&by_tag).await, ["tenant_id"]);
+        assert_eq!(columns(&of(Filter::is(Field::Workspace, "nobody"))).await, Vec::<String>::new());
+        let everything = columns(&Grant::everything()).await;
+        assert!(everything.len() > 4 && everything.contains(&"secret_project".to_owned()), "{everything:?}");
+        for format in ExportFormat::ALL {
+            let (content, _) = read(export(*format), &analytics, &acme).await;
+            assert!(!content.windows(14).any(|part| part == b"secret_project"), "{format}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ use analytics_suite::{START, time};
 use tokio_postgres::NoTls;
 use tower_tagging::{
     Event,
-    analytics::{Analytics, Dimension, Field, Filter, Grant, Measure, Query, QueryError, Retention, TimeRange},
+    analytics::{Analytics, Dimension, Field, Filter, Grant, Measure, Query, QueryError, Retention, TimeRange, api},
     sink::{BatchWriter, WriteError},
     store::PostgresStore,
 };
@@ -314,4 +314,19 @@ async fn feedback_of_a_workspace_is_read_from_an_index() {
         }
     };
     tokio::time::timeout(Duration::from_secs(20), wait).await.unwrap();
+}
+
+/// Partitions by month tell rows with the same id apart if their times differ. A log without a time has another one each time.
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+#[ignore = "needs Postgres: run by tests/run.sh"]
+async fn a_log_that_is_sent_again_is_stored_once_in_monthly_partitions() {
+    let store = open("log_partitions", PostgresStore::monthly_partitions).await;
+    let access = |_: &http::request::Parts| Ok(Grant::everything());
+    let app = api::router(Analytics::new(store.clone()), access);
+    let log = r#"{"id": "one", "request": {"url": "/"}, "response": {}}"#;
+    for body in [log.to_owned(), log.to_owned(), format!("[{log}, {log}]")] {
+        let request = http::Request::post("/logs").body(axum::body::Body::from(body)).unwrap();
+        assert_eq!(tower::ServiceExt::oneshot(app.clone(), request).await.unwrap().status(), 200);
+    }
+    assert_eq!(store.latest(10).await.unwrap().len(), 1);
 }

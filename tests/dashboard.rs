@@ -405,3 +405,52 @@ async fn empty_pages_teach() {
     let link = page.attributes("href").into_iter().find(|link| link.starts_with("?r=2026-06-0")).unwrap();
     assert!(!get(&app, &format!("/tagging{link}"), ADMIN).await.html.contains("No requests in this range"));
 }
+
+/// The columns of a table add up to the total, because a row has the requests of no other row.
+#[tokio::test]
+async fn the_rows_of_access_add_up_to_all_requests() {
+    let registered =
+        |name: &'static str, hour: u64| api::Sample { workspace: name, hour, ..api::Sample::default() }.event();
+    let keyless = Event::builder().time(api::hour(3)).path("/x").build();
+    // The keys of the samples are not in the registry, whose keys have the names of workspaces.
+    let own = Event::builder().time(api::hour(2)).path("/x").workspace("acme").api_key("acme").build();
+    let events = vec![registered("acme", 1), registered("globex", 5), Arc::new(keyless), Arc::new(own)];
+    for app in api::stores(&events).into_iter().map(dashboard) {
+        for (key, total, sections) in [(ADMIN.to_owned(), 4, 3), (secret("acme"), 2, 2)] {
+            let page = get(&app, &format!("/tagging/access?{DAYS}"), &key).await;
+            let mut checked = 0;
+            for table in page.html.split("<table>").skip(1) {
+                let body = table.split("<tbody>").nth(1).unwrap().split("</tbody>").next().unwrap();
+                let rows: Vec<Vec<String>> = body
+                    .split("</tr>")
+                    .filter(|row| row.contains("<th"))
+                    .map(|row| row.replace("</th>", "</td>").split("</td>").map(text).collect())
+                    .collect();
+                // The cells before the cost and the last use.
+                let requests = |row: &Vec<String>| row[row.len() - 4].parse::<u64>().unwrap();
+                assert_eq!(rows.iter().map(requests).sum::<u64>(), total, "{rows:?}");
+                let others = rows.iter().filter(|row| row[0] == "Other requests").count();
+                checked += others;
+            }
+            assert_eq!(checked, sections, "{}", page.html);
+        }
+    }
+}
+
+/// Only one value of a parameter has an effect, so a second one is refused.
+#[tokio::test]
+async fn parameters_that_are_repeated_are_refused() {
+    let app = dashboard(api::memory(&api::samples()));
+    for (path, name) in [
+        ("?r=7d&r=24h", "r"),
+        ("?r=7d&r=7d", "r"),
+        ("/explore?m=cost&m=requests", "m"),
+        ("/requests?tz=UTC&tz=Europe/Berlin", "tz"),
+    ] {
+        let page = get(&app, &format!("/tagging{path}"), ADMIN).await;
+        assert_eq!(page.status, StatusCode::BAD_REQUEST, "{path}");
+        assert!(text(&page.html).contains(&format!("the parameter \"{name}\" is repeated")), "{path}: {}", page.html);
+    }
+    let path = format!("/tagging/requests?{DAYS}&f=model:is:gpt-4o&f=status:is:200");
+    assert_eq!(get(&app, &path, ADMIN).await.status, StatusCode::OK);
+}

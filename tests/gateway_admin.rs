@@ -392,6 +392,7 @@ async fn the_demo_fills_a_temporary_store_prints_a_key_and_removes_the_store() {
     let workspaces: Vec<_> =
         workspaces.lines().next().unwrap().split(", ").map(|pair| pair.split_once(": ").unwrap()).collect();
     assert_eq!(workspaces.iter().map(|(slug, _)| *slug).collect::<Vec<_>>(), ["acme", "internal"]);
+    let acme = workspaces[0].1.to_owned();
     let mut own_teams = 0;
     for (slug, own) in workspaces {
         let teams = groups(&demo.gateway.send(team_costs(Some(own))).await);
@@ -405,10 +406,16 @@ async fn the_demo_fills_a_temporary_store_prints_a_key_and_removes_the_store() {
         assert_eq!(body(&demo.gateway.send(get(path, Some(key))).await)["total"], total, "{path}");
     }
     assert_eq!(demo.gateway.send(chat(&[])).await.status(), 200);
+    // A request with the key of a workspace belongs to it, also if it names a virtual key, which the demo answers as any other.
+    let with_key = [("x-portkey-api-key", &*acme), ("x-portkey-virtual-key", "openai-demo")];
+    assert_eq!(demo.gateway.send(chat(&with_key)).await.status(), 200);
     // The demo's own requests are in the same store.
-    wait_until(|| stored(&database) == i64::try_from(demo_history::REQUESTS).unwrap() + 1);
+    wait_until(|| stored(&database) == i64::try_from(demo_history::REQUESTS).unwrap() + 2);
     let db = Connection::open(&database).unwrap();
     let count = |sql: &str| db.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
+    let newest = "FROM (SELECT * FROM tagging_events ORDER BY requested_at DESC LIMIT 2)";
+    assert_eq!(count(&format!("SELECT count(*) {newest} WHERE workspace = 'acme' AND api_key = 'web'")), 1);
+    assert_eq!(count(&format!("SELECT count(*) {newest} WHERE workspace IS NULL AND api_key IS NULL")), 1);
     for (key, values) in [("team", 6), ("feature", 4)] {
         let sql = format!("SELECT COUNT(DISTINCT raw_metadata->>'{key}') FROM tagging_events");
         assert_eq!(count(&sql), values, "{key}");
@@ -433,8 +440,8 @@ async fn the_demo_fills_a_temporary_store_prints_a_key_and_removes_the_store() {
     );
     drop(db);
     let (errors, events, temporary) = demo.stop();
-    assert_eq!(events.len(), 1, "synthetic requests are only in the store: {errors}");
-    assert!(errors.contains("sqlite: 1 accepted, 1 delivered, 0 in flight"), "{errors}");
+    assert_eq!(events.len(), 2, "synthetic requests are only in the store: {errors}");
+    assert!(errors.contains("sqlite: 2 accepted, 2 delivered, 0 in flight"), "{errors}");
     assert_eq!(folders(temporary.path()), Vec::<PathBuf>::new());
 }
 

@@ -52,9 +52,10 @@ export DATABASE_URL
 cargo test --test store_postgres -- --ignored || fail "tests of the Postgres store failed"
 cargo test --test analytics_postgres -- --ignored || fail "tests of analytics over Postgres failed"
 cargo test --test registry_postgres -- --ignored || fail "tests of the Postgres registry failed"
+cargo test --test terminal -- --ignored || fail "tests of the example tagging on Postgres failed"
 API_DATABASE_URL=$DATABASE_URL cargo test --test analytics_api --test analytics_api_access --test analytics_api_downloads \
-    --test analytics_api_feedback --test analytics_api_input --test analytics_api_logs --test analytics_api_csv \
-    --test analytics_api_exports --test dashboard --test mcp ||
+    --test analytics_api_feedback --test analytics_api_ingestion --test analytics_api_input --test analytics_api_logs \
+    --test analytics_api_csv --test analytics_api_exports --test dashboard --test mcp ||
     fail "tests of the analytics API, the dashboard, and the tools for agents on Postgres failed"
 POSTGRES_FOLDER=$POSTGRES cargo test --test chaos_postgres -- --ignored --nocapture ||
     fail "the Postgres store lost or duplicated events during outages"

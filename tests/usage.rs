@@ -1105,6 +1105,22 @@ fn clamps_the_cost_of_a_call_and_notes_the_original_amount() {
     assert_eq!(event["diagnostics"], json!([{"code": "cost_clamped", "key": null, "detail": detail}]));
 }
 
+/// Stores keep at most 10¹² of a unit, so that sums do not overflow. The event reports it once, with the real count.
+#[test]
+fn notes_counts_that_stores_clamp() {
+    let usage =
+        |output: u64| recorded("/a", move |tags| tags.record_usage(Usage::tokens(1, output).of("openai", "in-house")));
+    let event = usage(5_000_000_000_000);
+    assert_eq!(event["llm"]["usage"]["output_tokens"], 5_000_000_000_000_u64);
+    let detail = "output_tokens is 5000000000000: stores keep at most 1000000000000";
+    assert_eq!(event["diagnostics"], json!([{"code": "usage_clamped", "key": null, "detail": detail}]));
+    let read: Event = serde_json::from_value(event.clone()).unwrap();
+    assert_eq!(json_of(&read), event, "reading the event again adds nothing");
+    let row = tower_tagging::store::EventRow::from(&read);
+    assert_eq!((row.output_tokens, row.diagnostics), (Some(1_000_000_000_000), event["diagnostics"].clone()));
+    assert_eq!(usage(1_000_000_000_000)["diagnostics"], json!([]));
+}
+
 #[test]
 fn a_recorded_cost_is_added_to_reported_usage() {
     let recorder = Recorder::new();

@@ -21,7 +21,7 @@
 //!
 //! The gateway runs as a demo if neither `UPSTREAM` nor `STORE` is set. Its store is a temporary SQLite file, which is removed
 //! at the end, and it gets 30 days of synthetic requests. No other store ever does. Without `CONFIG` and `ADMIN_KEY`, its admin
-//! API has two workspaces, whose keys it prints as well.
+//! API has two workspaces, whose keys it prints as well. They are for requests to the proxy, too: these belong to the workspace.
 
 use std::{env, fmt, fs, net::SocketAddr, path::Path, time::Duration};
 
@@ -61,6 +61,8 @@ pub(crate) struct Tagging {
     pub(crate) events: Option<JsonLinesSink>,
     /// The callers, if there is a configuration file.
     pub(crate) registry: Option<Registry>,
+    /// The callers of a demo without a configuration file.
+    pub(crate) demo_callers: Option<Registry>,
     /// The admin API, if there is one.
     pub(crate) admin: Option<Admin>,
     /// The temporary store, if the gateway runs as a demo.
@@ -147,10 +149,10 @@ fn tagging(listen: SocketAddr, upstream: Option<&Uri>, public_url: Option<&Uri>)
     check_files()?;
     let key = admin_key(listen, demo.is_some(), store.is_some())?;
     let is_generated = key.as_ref().is_some_and(|key| key.generated().is_some());
-    let (callers, workspace_keys) = match &registry {
-        Some(registry) => (registry.clone(), Vec::new()),
-        None if is_generated => DemoKeys::generate().map(|demo| (demo.registry, demo.keys))?,
-        None => (Registry::from_toml("").map_err(|error| format!("CONFIG: {error}"))?, Vec::new()),
+    let (callers, demo_callers, workspace_keys) = match &registry {
+        Some(registry) => (registry.clone(), None, Vec::new()),
+        None if is_generated => DemoKeys::generate().map(|demo| (demo.admin, Some(demo.proxy), demo.keys))?,
+        None => (Registry::from_toml("").map_err(|error| format!("CONFIG: {error}"))?, None, Vec::new()),
     };
     if key.as_ref().is_some_and(|key| key.is_in(&callers)) {
         return Err(
@@ -166,7 +168,7 @@ fn tagging(listen: SocketAddr, upstream: Option<&Uri>, public_url: Option<&Uri>)
     }
     let layer = TaggingLayer::builder().metadata(metadata).usage(usage).events(EventLayer::new(sinks)).build();
     let layer = layer.map_err(|error| error.to_string())?;
-    Ok(Tagging { layer, events, registry, admin, demo, workspace_keys, upkeep })
+    Ok(Tagging { layer, events, registry, demo_callers, admin, demo, workspace_keys, upkeep })
 }
 
 /// Returns the key of the admin API, if there is one.

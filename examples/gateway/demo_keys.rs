@@ -1,4 +1,5 @@
-//! The workspaces of the demo, so that its admin API has something to list, and the keys that see only one of them.
+//! The workspaces of the demo, so that its admin API has something to list, and their keys: each sees only its workspace, and
+//! requests that are sent with it belong there.
 
 use tower_tagging::registry::{ApiKey, Credential, Permission, RegisteredKey, Registry, VirtualKey, Workspace};
 
@@ -12,9 +13,12 @@ const PERMISSIONS: [Permission; 5] = [
     Permission::KeysList,
 ];
 
-/// The callers of the admin API of a demo. The proxy does not identify callers.
+/// The callers of a demo.
 pub(crate) struct DemoKeys {
-    pub(crate) registry: Registry,
+    /// The callers of the admin API, and what it lists.
+    pub(crate) admin: Registry,
+    /// The callers of the proxy. It has no virtual keys, so that requests with any are answered.
+    pub(crate) proxy: Registry,
     /// Each workspace with its key.
     pub(crate) keys: Vec<(&'static str, String)>,
 }
@@ -22,17 +26,21 @@ pub(crate) struct DemoKeys {
 impl DemoKeys {
     /// Generates keys for this run.
     pub(crate) fn generate() -> Result<Self, String> {
-        let mut registry = Registry::builder();
-        let mut keys = Vec::new();
-        for (slug, name, key_name) in WORKSPACES {
-            let key = ApiKey::generate("gw").map_err(|error| format!("CONFIG: {error}"))?;
-            let registered = RegisteredKey::new(key_name).workspace(slug).permissions(PERMISSIONS);
-            registry = registry.workspace(Workspace::new(slug).name(name)).api_key(registered.secret(key.sha256()));
-            keys.push((slug, key.expose().to_owned()));
-        }
+        let failed = |error: &dyn std::fmt::Display| format!("CONFIG: {error}");
+        let generated = WORKSPACES.map(|workspace| Ok((workspace, ApiKey::generate("gw").map_err(|e| failed(&e))?)));
+        let generated = generated.into_iter().collect::<Result<Vec<_>, String>>()?;
+        let registry = || {
+            generated.iter().fold(Registry::builder(), |registry, ((slug, name, key_name), key)| {
+                let registered = RegisteredKey::new(*key_name).workspace(*slug).permissions(PERMISSIONS);
+                registry.workspace(Workspace::new(*slug).name(*name)).api_key(registered.secret(key.sha256()))
+            })
+        };
         let example = VirtualKey::new("openai-demo").provider("openai").base_url("https://api.openai.com");
         let example = example.credential(Credential::new("an example without effect")).workspaces(["acme"]);
-        let registry = registry.virtual_key(example).build().map_err(|error| format!("CONFIG: {error}"))?;
-        Ok(Self { registry, keys })
+        Ok(Self {
+            admin: registry().virtual_key(example).build().map_err(|error| failed(&error))?,
+            proxy: registry().build().map_err(|error| failed(&error))?,
+            keys: generated.iter().map(|((slug, ..), key)| (*slug, key.expose().to_owned())).collect(),
+        })
     }
 }

@@ -79,11 +79,11 @@ fn refuse(problems: &str) -> ExitCode {
 }
 
 fn run(config: Config) -> io::Result<()> {
-    let (layer, events, registry, admin, demo, upkeep, workspace_keys) = match config.tagging {
-        Some(Tagging { layer, events, registry, admin, demo, upkeep, workspace_keys }) => {
-            (Some(layer), events, registry, admin, demo, upkeep, workspace_keys)
+    let (layer, events, registry, demo_callers, admin, demo, upkeep, workspace_keys) = match config.tagging {
+        Some(Tagging { layer, events, registry, demo_callers, admin, demo, upkeep, workspace_keys }) => {
+            (Some(layer), events, registry, demo_callers, admin, demo, upkeep, workspace_keys)
         }
-        None => (None, None, None, None, None, None, Vec::new()),
+        None => (None, None, None, None, None, None, None, Vec::new()),
     };
     // Keeps the sinks until their events are delivered.
     let sinks = layer.clone();
@@ -92,7 +92,7 @@ fn run(config: Config) -> io::Result<()> {
     let credentials = proxy::Credentials { registry: registry.clone(), admin_key: key.clone() };
     let app = proxy::router(config.upstream.clone(), credentials, demo::router());
     let has_tagging = layer.is_some();
-    let app = match (layer, &registry) {
+    let app = match (layer, registry.as_ref().or(demo_callers.as_ref())) {
         (Some(tagging), Some(registry)) => app.layer(RegistryLayer::new(registry.clone(), tagging)),
         (Some(tagging), None) => app.layer(tagging),
         (None, _) => app,
@@ -174,6 +174,9 @@ impl Start {
         let workspaces: Vec<_> = self.workspace_keys.iter().map(|(slug, key)| format!("{slug}: {key}")).collect();
         if !workspaces.is_empty() {
             eprintln!("gateway: keys that see one workspace: {}", workspaces.join(", "));
+            eprintln!(
+                "gateway: requests to http://{address} with one of these in x-portkey-api-key belong to its workspace"
+            );
         }
         eprintln!(
             "try: claude mcp add --transport http llm-cost {base}/tagging/mcp --header 'x-portkey-api-key: {key}' (tools for \

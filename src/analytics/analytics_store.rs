@@ -162,7 +162,17 @@ impl Analytics {
     /// Returns [`QueryError::Forbidden`] if the grant does not include [`Permission::LogsView`], and [`QueryError::Store`] if
     /// the store fails.
     pub async fn row(&self, id: Uuid, grant: &Grant) -> Result<Option<EventRow>, QueryError> {
-        grant.require(Permission::LogsView)?;
+        self.row_with(Permission::LogsView, id, grant).await
+    }
+
+    /// Returns a request by the id of its event, for a purpose that needs a permission.
+    pub(crate) async fn row_with(
+        &self,
+        permission: Permission,
+        id: Uuid,
+        grant: &Grant,
+    ) -> Result<Option<EventRow>, QueryError> {
+        grant.require(permission)?;
         let row = match &self.source {
             Source::Memory(store) => store.event(id),
             #[cfg(feature = "sqlite")]

@@ -111,14 +111,22 @@ impl Analytics {
     /// Returns a condition for the traces whose average of weighted feedback lies between two values in millionths, both
     /// included. A trace is that of one workspace: another one with the same id has its own average.
     ///
+    /// The condition is exact for requests that meet the other conditions. Those on the workspace limit the feedback that is
+    /// read.
+    ///
     /// # Errors
     /// Returns [`QueryError::TooLarge`] if these are more than 10,000 traces, or if there is more feedback than a query reads,
     /// and otherwise as [`run`](Self::run).
-    pub(crate) async fn traces_with_feedback(&self, min: i64, max: i64, grant: &Grant) -> Result<Filter, QueryError> {
-        let (map, _) = self.feedback_map(&[], grant).await?;
+    pub(crate) async fn traces_with_feedback(
+        &self,
+        (min, max): (i64, i64),
+        others: &[Filter],
+        grant: &Grant,
+    ) -> Result<Filter, QueryError> {
+        let (map, _) = self.feedback_map(others, grant).await?;
         if !map.is_complete() {
             return Err(QueryError::TooLarge(
-                "cannot filter by feedback: there are more entries than a query reads; use a key of one workspace"
+                "cannot filter by feedback: there are more entries than a query reads; add a filter on one workspace"
                     .to_owned(),
             ));
         }

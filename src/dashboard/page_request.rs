@@ -56,6 +56,7 @@ impl PageRequest {
         let raw = head.uri.query().unwrap_or_default().to_owned();
         let query = UrlQuery::parse(&raw)?;
         query.check_names(&[View::NAMES, View::FORM_NAMES, names])?;
+        query.check_repeats(View::LISTS)?;
         let view = View::read(&query, &state.zone, Timestamp::now())?;
         let viewer = viewer(head, &grant);
         let mount = Mount::of(&head.extensions, &head.uri);

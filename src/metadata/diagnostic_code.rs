@@ -116,6 +116,10 @@ codes! {
     ///
     /// The event has the counts as they were reported. For pricing, every part is limited to its total.
     UsageInconsistent = "usage_inconsistent",
+    /// A count of usage exceeds 10¹². The detail names it.
+    ///
+    /// The event has the count as it was reported. The rows of stores, and the sums over them, have 10¹².
+    UsageClamped = "usage_clamped",
     /// The cost of an LLM call exceeded one million US dollars and was clamped. The detail is the original amount.
     CostClamped = "cost_clamped",
     /// A request recorded too many quantities with different names. The detail is the number of dropped ones.

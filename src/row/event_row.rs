@@ -257,3 +257,19 @@ impl Serialize for EventRow {
         serializer.collect_map(SCHEMA.iter().map(|column| column.name).zip(self.values()))
     }
 }
+
+impl EventRow {
+    /// Returns `true` if the request was an LLM call whose cost is unknown.
+    ///
+    /// A call that the provider answered with an error status and without usage was refused. It has no cost.
+    pub(crate) fn is_unpriced(&self) -> bool {
+        let has_cost = match self.cost_status.as_deref() {
+            Some("priced") => true,
+            Some("partial") => self.total_cost_nanos.is_some(),
+            _ => false,
+        };
+        let is_refused =
+            self.usage_status.as_deref() == Some("absent") && self.status_code.is_some_and(|status| status >= 400);
+        self.usage_status.is_some() && !has_cost && !is_refused
+    }
+}

@@ -29,8 +29,6 @@ pub(crate) use self::filter::Filter;
 pub use self::filter::Filter;
 #[cfg(any(feature = "analytics", feature = "postgres", feature = "sqlite"))]
 pub(crate) use self::limited_value::limited_value;
-#[cfg(feature = "analytics")]
-pub(crate) use self::stored::MAX_USAGE;
 pub(crate) use self::stored::stored_text;
 #[cfg(feature = "postgres")]
 pub(crate) use self::value::DecodeError;

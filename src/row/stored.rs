@@ -8,6 +8,7 @@ use std::{
 use crate::{
     metadata::Metadata,
     time::{LAST_MICRO, whole_micros},
+    usage::LlmCall,
 };
 
 /// Replaces NUL, which Postgres cannot store, by `U+FFFD`.
@@ -43,10 +44,7 @@ pub(super) fn stored_count(count: u64) -> u64 {
     count.min(i64::MAX.unsigned_abs())
 }
 
-/// The largest count of a unit of usage in a row. Larger counts are errors of a provider, and would overflow sums.
-pub(crate) const MAX_USAGE: u64 = 1_000_000_000_000;
-
 /// The count of a unit of usage, at most 10¹².
 pub(super) fn stored_tokens(count: u64) -> u64 {
-    count.min(MAX_USAGE)
+    count.min(LlmCall::MAX_USAGE)
 }

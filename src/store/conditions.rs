@@ -46,11 +46,7 @@ pub(super) struct Conditions {
 impl Conditions {
     /// Returns the conditions of rows to read.
     pub(super) fn of_rows(dialect: &dyn Dialect, read: &RowRead) -> Self {
-        let mut conditions = Self::default();
-        for (operator, micros) in [(">=", read.from), ("<", read.to)] {
-            let time = conditions.bind(dialect, Param::Time(micros));
-            conditions.and(&format!("requested_at {operator} {time}"));
-        }
+        let mut conditions = Self::of_range(dialect, read);
         for filter in &read.filters {
             conditions.filter(dialect, filter);
         }
@@ -61,6 +57,30 @@ impl Conditions {
             conditions.and(&format!("(requested_at, id) {operator} ({time}, {id})"));
         }
         conditions
+    }
+
+    fn of_range(dialect: &dyn Dialect, read: &RowRead) -> Self {
+        let mut conditions = Self::default();
+        for (operator, micros) in [(">=", read.from), ("<", read.to)] {
+            let time = conditions.bind(dialect, Param::Time(micros));
+            conditions.and(&format!("requested_at {operator} {time}"));
+        }
+        conditions
+    }
+
+    /// Returns the conditions of the range and of the tags that have an index. `None` without such tags.
+    #[cfg(feature = "postgres")]
+    pub(super) fn of_indexed_tags(dialect: &dyn Dialect, read: &RowRead) -> Option<Self> {
+        let mut conditions = Self::of_range(dialect, read);
+        let params_of_range = conditions.params.len();
+        for filter in &read.filters {
+            let Filter::In(Dimension::Tag(key), values) = filter else { continue };
+            let params = &mut conditions.params;
+            if let Some(condition) = dialect.indexed_tag(key, values, &mut |param| bind(params, dialect, param)) {
+                conditions.and(&condition);
+            }
+        }
+        (conditions.params.len() > params_of_range).then_some(conditions)
     }
 
     /// Returns the clause, with the keyword. Empty without conditions.

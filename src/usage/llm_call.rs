@@ -77,6 +77,12 @@ impl LlmCall {
     /// [`CostClamped`](crate::metadata::DiagnosticCode::CostClamped).
     pub const MAX_COST: Money = Money::from_nano_usd(1_000_000 * 1_000_000_000);
 
+    /// The largest count of a unit of usage that stores keep: 10¹².
+    ///
+    /// A larger count is an error of a provider, and would overflow sums. The event has it as it was reported, with the
+    /// diagnostic [`UsageClamped`](crate::metadata::DiagnosticCode::UsageClamped).
+    pub const MAX_USAGE: u64 = 1_000_000_000_000;
+
     /// Creates a call about which nothing is known.
     pub(super) fn unknown() -> Self {
         Self {

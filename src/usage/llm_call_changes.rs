@@ -7,7 +7,7 @@ use crate::{
     time::micros,
 };
 
-use super::{cost_status::CostStatus, llm_call::LlmCall, usage_status::UsageStatus};
+use super::{cost_status::CostStatus, llm_call::LlmCall, usage::Usage, usage_status::UsageStatus};
 
 impl LlmCall {
     /// Takes the diagnostics of usage and cost. They belong to the event.
@@ -16,7 +16,15 @@ impl LlmCall {
         let inconsistencies = std::mem::take(&mut self.inconsistencies).into_iter();
         inconsistencies
             .map(note(DiagnosticCode::UsageInconsistent))
+            .chain(self.excessive_usage().map(note(DiagnosticCode::UsageClamped)))
             .chain(self.clamped.take().map(note(DiagnosticCode::CostClamped)))
+    }
+
+    /// Returns a description of the counts above [`MAX_USAGE`](Self::MAX_USAGE). `None` if there are none.
+    fn excessive_usage(&self) -> Option<String> {
+        let counts = self.usage.iter().flat_map(Usage::iter).filter(|(_, count)| *count > Self::MAX_USAGE);
+        let counts: Vec<String> = counts.map(|(unit, count)| format!("{} is {count}", unit.as_str())).collect();
+        (!counts.is_empty()).then(|| format!("{}: stores keep at most {}", counts.join(", "), Self::MAX_USAGE))
     }
 
     /// Returns the call with the statuses of one whose response was dropped: what it used beyond the known counts is unknown.

@@ -67,6 +67,22 @@ impl UrlQuery {
         unknown.map_or(Ok(()), |(name, _)| Err(QueryError::invalid(format!("unknown parameter {name:?}"))))
     }
 
+    /// Checks that parameters with a single value occur once.
+    ///
+    /// # Errors
+    /// Returns an error that names a repeated parameter. Only one of its values would have an effect.
+    pub(crate) fn check_repeats(&self, lists: &[&str]) -> Result<(), QueryError> {
+        let is_repeated = |(at, (name, _)): &(usize, &(String, String))| {
+            !lists.contains(&name.as_str()) && self.pairs.iter().take(*at).any(|(other, _)| other == name)
+        };
+        match self.pairs.iter().enumerate().find(is_repeated) {
+            Some((_, (name, _))) => {
+                Err(QueryError::invalid(format!("the parameter {name:?} is repeated: expected one value")))
+            }
+            None => Ok(()),
+        }
+    }
+
     /// Returns the query string, with a question mark in front unless it is empty.
     pub(crate) fn text(&self) -> String {
         if self.pairs.is_empty() {

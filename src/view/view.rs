@@ -23,6 +23,8 @@ impl View {
     pub(crate) const MAX_CONDITIONS: usize = 20;
     /// The parameters of a view.
     pub(crate) const NAMES: &'static [&'static str] = &["r", "tz", "f"];
+    /// The parameters that may occur several times.
+    pub(crate) const LISTS: &'static [&'static str] = &["f"];
     /// The inputs of the form that adds a condition, and those for a range of days.
     pub(crate) const FORM_NAMES: &'static [&'static str] = &["k", "op", "v", "from", "to"];
 

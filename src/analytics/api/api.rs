@@ -32,6 +32,9 @@ const MAX_BODY_BYTES: usize = 8 * 1024 * 1024;
 /// The default maximum time of a request.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
+/// The default maximum age of a log: a year and a month.
+const MAX_LOG_AGE: Duration = Duration::from_secs(400 * 24 * 60 * 60);
+
 /// Headers of all responses.
 const HEADERS: &[(HeaderName, &str)] = &[
     (header::CACHE_CONTROL, "no-store"),
@@ -73,6 +76,7 @@ impl Api {
                 restrictions: Restrictions::default(),
                 zone: "UTC".to_owned(),
                 exports: Arc::new(Exports::default()),
+                max_log_age: MAX_LOG_AGE,
                 #[cfg(feature = "llm")]
                 usage: UsageTap::new().trust_request(),
             },
@@ -122,6 +126,15 @@ impl Api {
     #[cfg(feature = "llm")]
     pub fn usage(mut self, tap: UsageTap) -> Self {
         self.shared.usage = tap;
+        self
+    }
+
+    /// Sets the maximum age of the requests of `POST /logs`. The default is 400 days.
+    ///
+    /// Older times are usually mistakes, such as seconds that were read as milliseconds. Keep it below the
+    /// [retention](crate::analytics::Retention) of rows: a log that is sent again after its row was deleted is counted twice.
+    pub fn max_log_age(mut self, age: Duration) -> Self {
+        self.shared.max_log_age = age;
         self
     }
 

@@ -28,6 +28,7 @@ const MAX_SKIP: u64 = 10 * MAX_ROWS;
 
 /// The definition of an export. Other members are ignored.
 #[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(expecting = "an object with the definition of an export")]
 pub(crate) struct ExportForm {
     /// The filters have the names of the query parameters of analytics, but `metadata` is an object. `page_size` is the number
     /// of rows, at most 50,000. Pages begin with the oldest requests.
@@ -74,17 +75,17 @@ impl ExportForm {
         let parameters = parameters(&filters)?;
         let selection = Selection::read(&parameters, grant, &api.shared.zone)?;
         let mut query = selection.filters.into_iter().fold(RowQuery::new(selection.range), RowQuery::filter);
-        if let Some((min, max)) = selection.feedback {
-            let traces = api.analytics.traces_with_feedback(min, max, grant).await?;
+        if let Some(slug) = workspace.as_ref().filter(|_| grant.workspace().is_none()) {
+            query = query.filter(Filter::is(Field::Workspace, slug));
+        }
+        if let Some(feedback) = selection.feedback {
+            let traces = api.analytics.traces_with_feedback(feedback, &query.filters, grant).await?;
             if matches!(&traces, Filter::WorkspaceTrace(traces) if traces.len() > MAX_VALUES) {
                 return Err(ApiError::invalid(format!(
                     "more than {MAX_VALUES} traces have feedback in this range: use a narrower range of feedback"
                 )));
             }
             query = query.filter(traces);
-        }
-        if let Some(slug) = workspace.as_ref().filter(|_| grant.workspace().is_none()) {
-            query = query.filter(Filter::is(Field::Workspace, slug));
         }
         let rows = parameters.count("page_size")?.unwrap_or(MAX_ROWS);
         if rows == 0 || rows > MAX_ROWS {

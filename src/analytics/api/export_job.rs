@@ -61,6 +61,19 @@ pub(crate) enum ExportState {
     Stopped,
 }
 
+impl ExportState {
+    /// Returns the state in sentences.
+    pub(crate) const fn as_text(self) -> &'static str {
+        match self {
+            Self::Draft => "a draft",
+            Self::InProgress => "in progress",
+            Self::Success => "complete",
+            Self::Failed => "failed",
+            Self::Stopped => "stopped",
+        }
+    }
+}
+
 /// An export of logs.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ExportShape {

@@ -130,7 +130,9 @@ impl Exports {
         let mut jobs = lock(&self.jobs);
         let job = jobs.get_mut(&seen.id).ok_or_else(missing)?;
         if job.run != seen.run || !from.contains(&job.state) {
-            return Err(ApiError::conflict(format!("the export is {:?}", job.state)));
+            let expected: Vec<&str> = from.iter().map(|state| state.as_text()).collect();
+            let (found, expected) = (job.state.as_text(), expected.join(" or "));
+            return Err(ApiError::conflict(format!("the export is {found}: expected one that is {expected}")));
         }
         job.state = to;
         job.last_updated_at = SystemTime::now();
@@ -159,7 +161,8 @@ impl Exports {
         let mut jobs = lock(&self.jobs);
         let job = jobs.get_mut(&seen.id).ok_or_else(missing)?;
         if job.state != ExportState::Success {
-            return Err(ApiError::conflict(format!("the export is {:?}: expected Success", job.state)));
+            let found = job.state.as_text();
+            return Err(ApiError::conflict(format!("the export is {found}: expected one that is complete")));
         }
         job.links.add(link);
         Ok(())

@@ -35,11 +35,17 @@ pub(crate) async fn focus(State(api): State<ApiState>, mut head: Parts) -> Resul
     let export = define(&view.parameters, &api.shared.restrictions)?;
     let query = view.row_query();
     check_days(&query.range)?;
-    if view.parameters.word("manifest", &["true", "false"])? == Some("true") {
+    let is_true = |name: &str| Ok::<_, ApiError>(view.parameters.word(name, &["true", "false"])? == Some("true"));
+    let (is_manifest, is_archive) = (is_true("manifest")?, is_true("archive")?);
+    if is_manifest && is_archive {
+        return Err(ApiError::invalid(
+            "invalid archive: the archive contains the manifest, so expected only one of both",
+        ));
+    }
+    if is_manifest {
         let manifest = export.write(&api.analytics, &query, &view.grant, io::sink()).await?;
         return Ok(Json(manifest).into_response());
     }
-    let is_archive = view.parameters.word("archive", &["true", "false"])? == Some("true");
     let file = export.start(&query.range)?;
     let archive = is_archive.then(FocusArchive::new);
     let mut download = Download {

@@ -14,7 +14,10 @@ pub(crate) struct LogEntry {
     #[serde(default)]
     #[schema(value_type = Object)]
     pub(crate) metadata: Map<String, Value>,
-    /// The time of the request, as ISO 8601 with an offset. The default is now, minus the time of the response.
+    /// The sender's own id of the log, of at most 256 bytes. A log with the id of a stored one of the workspace is ignored.
+    pub(crate) id: Option<String>,
+    /// The time of the request, as ISO 8601 with an offset: at most 400 days ago, unless the server allows more, and not in the
+    /// future. The default is now, minus the time of the response.
     pub(crate) created_at: Option<String>,
 }
 

@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use axum::{
     Json,
@@ -13,18 +13,19 @@ use uuid::Uuid;
 use crate::{event::Event, registry::Permission, row::EventRow, tagging::Identity};
 
 use super::{
-    api_error::ApiError, caller::Caller, json_body::JsonBody, log_cost::LogCost, log_entry::LogEntry,
-    log_shape::LogDetails, one_or_many, parameter::NONE, replay, state::ApiState,
+    api_error::ApiError, caller::Caller, json_body::JsonBody, log_cost::LogCost, log_entry::LogEntry, log_id,
+    log_id::LogIds, log_shape::LogDetails, one_or_many, parameter::NONE, replay, state::ApiState,
 };
 
 /// The largest number of logs of a request.
 const MAX_LOGS: usize = 1_000;
 
-/// The logs that were stored.
+/// The logs that are stored now.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct LogsCreated {
     /// Always `success`.
     status: &'static str,
+    /// The ids of the logs, in the order of the request. A log that was stored before has the same id as then.
     #[serde(rename = "logIds")]
     log_ids: Vec<String>,
 }
@@ -38,26 +39,44 @@ pub(crate) async fn create(
 ) -> Result<Json<LogsCreated>, ApiError> {
     // Before the bodies of the logs are read.
     caller.require(Permission::LogsWrite, NONE)?;
-    let mut events = Vec::new();
-    for entry in one_or_many::read::<LogEntry>(body, "logs", MAX_LOGS)? {
-        events.push(event(&api, &caller, &head, entry).await?);
+    let mut log_ids = Vec::new();
+    let mut events: Vec<Arc<Event>> = Vec::new();
+    let mut known = HashSet::new();
+    for (at, entry) in one_or_many::read::<LogEntry>(body, "logs", MAX_LOGS)?.into_iter().enumerate() {
+        let mut identity: Identity = api.access.identify(&head);
+        if identity.workspace.is_none() {
+            identity.workspace = caller.grant.workspace().map(Into::into);
+        }
+        let id = log_id::event_id((at, &entry), &head.headers, &identity, &caller.grant)?;
+        let has_time = entry.created_at.is_some();
+        let event = event(&api, entry, LogIds(id), identity).await?;
+        log_ids.push(event.id().to_string());
+        if !known.insert(event.id()) {
+            continue;
+        }
+        // The store ignores the events that it has. One with monthly partitions does so only if their time is the same.
+        let is_stored = !has_time && id.is_some() && is_stored(&api, &caller, &event).await?;
+        if !is_stored {
+            events.push(event);
+        }
     }
-    let log_ids = events.iter().map(|event| event.id().to_string()).collect();
     api.analytics.write(events, &caller.grant).await?;
     Ok(Json(LogsCreated { status: "success", log_ids }))
 }
 
-/// Returns the event of a log, which belongs to the caller.
-async fn event(api: &ApiState, caller: &Caller, head: &Parts, entry: LogEntry) -> Result<Arc<Event>, ApiError> {
-    let mut identity: Identity = api.access.identify(head);
-    if identity.workspace.is_none() {
-        identity.workspace = caller.grant.workspace().map(Into::into);
-    }
+/// Returns the event of a log of a caller.
+async fn event(api: &ApiState, entry: LogEntry, id: LogIds, identity: Identity) -> Result<Arc<Event>, ApiError> {
+    let max_age = api.shared.max_log_age;
     #[cfg(feature = "llm")]
-    let event = replay::event_of(entry, identity, api.shared.usage.clone()).await?;
+    let event = replay::event_of(entry, id, identity, max_age, api.shared.usage.clone()).await?;
     #[cfg(not(feature = "llm"))]
-    let event = replay::event_of(entry, identity).await?;
+    let event = replay::event_of(entry, id, identity, max_age).await?;
     Ok(event)
+}
+
+async fn is_stored(api: &ApiState, caller: &Caller, event: &Event) -> Result<bool, ApiError> {
+    let row = api.analytics.row_with(Permission::LogsWrite, event.id(), &caller.grant).await?;
+    Ok(row.is_some())
 }
 
 /// Answers `GET /logs/{id}`.

@@ -64,7 +64,24 @@
 //!   are read page by page, so a group whose place in the order changes meanwhile may be missing or repeated; ordering by
 //!   `values` avoids that. A file has at most 100,000 groups, or 10,000,000 groups times buckets. If a later page covers
 //!   another range than the first, the body ends early. With a limit, the header `x-tagging-next` has the cursor of the next groups.
-//! - `POST /logs` stores a log without `response_time` as a request of 0 ms.
+//!
+//! # Logs and feedback
+//!
+//! `POST /logs` stores requests of other systems. They are read as if they had been sent through the layers with the key of
+//! the caller: its trusted tags win over those of the log, its claims apply, and a log that its rules reject is an error. All
+//! logs of a request are stored, or none.
+//!
+//! - A log may have an `id`, the sender's own. A log with the `id` of a stored one is ignored, also if it differs, and the
+//!   answer has the `logIds` of the first time. So a request without an answer can be sent again. The header
+//!   `idempotency-key` does the same for logs without an `id`, by their position. Both belong to the workspace of the key:
+//!   the same `id` of another workspace is another log.
+//! - `created_at` is at most 400 days ago, or as [`Api::max_log_age`] allows. The request must not end in the future, except
+//!   for a difference of five minutes between clocks.
+//! - A log without `response_time` is a request of 0 ms.
+//!
+//! Feedback may arrive before its request does, as in Portkey's API, so `POST /feedback` accepts any trace id. It counts once
+//! the store has a request with the trace id, in the workspace of the key. Feedback for a trace that never arrives counts
+//! nowhere.
 //!
 //! # Errors
 //!
@@ -123,12 +140,16 @@ mod graphs;
 mod group_columns;
 mod groups;
 mod json_body;
+mod json_problem;
 mod links;
 mod list;
 mod log_cost;
 mod log_entry;
+mod log_id;
 mod log_shape;
+mod log_time;
 mod logs;
+mod names;
 mod one_or_many;
 mod openapi;
 mod paging;

@@ -3,7 +3,7 @@
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::api_error::ApiError;
+use super::{api_error::ApiError, json_problem::json_problem};
 
 /// Reads one thing or a list.
 ///
@@ -18,7 +18,8 @@ pub(super) fn read<T: DeserializeOwned>(body: Value, name: &str, max: usize) -> 
         return Err(ApiError::invalid(format!("expected 1 to {max} entries of {name}, found {}", list.len())));
     }
     let entry = |(at, value): (usize, Value)| {
-        serde_json::from_value(value).map_err(|error| ApiError::invalid(format!("invalid {name} [{at}]: {error}")))
+        let problem = |error| ApiError::invalid(format!("invalid {name} [{at}]: {}", json_problem(&error)));
+        serde_json::from_value(value).map_err(problem)
     };
     list.into_iter().enumerate().map(entry).collect()
 }

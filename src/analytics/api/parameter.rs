@@ -36,11 +36,6 @@ const TO_TEXT: &str = "The instant after the last one, as ISO 8601 with an offse
 const SELECTED: &[Parameter] = &[
     required(FROM, Type::String, FROM_TEXT),
     required(TO, Type::String, TO_TEXT),
-    optional(
-        "time_zone",
-        Type::String,
-        "The IANA time zone of the days of a series. The default is that of the server, which is UTC unless configured.",
-    ),
     optional("workspace_slug", Type::String, "Comma-separated workspaces. Ignored for keys of a workspace."),
     optional("total_units_min", Type::Integer, "The minimum number of tokens."),
     optional("total_units_max", Type::Integer, "The largest number of tokens."),
@@ -82,8 +77,17 @@ const PAGE: &[Parameter] = &[
 const WORKSPACE_ID: &[Parameter] =
     &[optional("workspace_id", Type::String, "The slug of a workspace. Ignored for keys of a workspace.")];
 
+const ZONE: &[Parameter] = &[optional(
+    "time_zone",
+    Type::String,
+    "The IANA time zone of the days of a series. The default is that of the server, which is UTC unless configured.",
+)];
+
 /// The parameters that select requests.
 pub(crate) const SELECTION: Accepted = &[SELECTED];
+
+/// The parameters of graphs over time: the selection, and the time zone of days.
+pub(crate) const SERIES: Accepted = &[SELECTED, ZONE];
 
 /// The parameters of groups: the selection, a page, an order, and columns.
 pub(crate) const GROUPS: Accepted = &[
@@ -142,14 +146,19 @@ pub(crate) const ROW_EXPORT: Accepted = &[
         optional(
             "keys",
             Type::String,
-            "Comma-separated keys of tags with their own columns in CSV. The default is the active keys.",
+            "Comma-separated keys of tags with their own columns, for CSV only. The default is the active keys; for callers that \
+             do not see everything, those of their own requests.",
         ),
         optional(
             "resume",
             Type::String,
             "Continues after this place, such as the trailer x-export-next, or TIME/ID of the last row.",
         ),
-        optional("summary", Type::Boolean, "true to end JSON lines with a line that shows that the file is complete."),
+        optional(
+            "summary",
+            Type::Boolean,
+            "true to end the file with a line that shows that it is complete, for JSON lines only.",
+        ),
     ],
 ];
 
@@ -159,11 +168,11 @@ pub(crate) const FOCUS: Accepted = &[
     &[
         required("account", Type::String, "The id of the account that pays the invoices."),
         optional("tags", Type::String, "Comma-separated keys of tags that the rows distinguish."),
-        optional("manifest", Type::Boolean, "true for the manifest, which lists usage without a price."),
+        optional("manifest", Type::Boolean, "true for the manifest alone, which lists usage without a price."),
         optional(
             "archive",
             Type::Boolean,
-            "true for a ZIP archive of the file and its manifest, from the same requests.",
+            "true for a ZIP archive of the file and its manifest, from the same requests. Not together with manifest.",
         ),
     ],
 ];

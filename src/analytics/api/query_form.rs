@@ -9,6 +9,7 @@ use crate::{
 
 use super::{
     api_error::ApiError,
+    names::{self, BucketName, ConditionName, DimensionName, MeasureName, OrderName},
     parameters::{MAX_VALUES, check_text},
     selection::{tag, tag_text},
 };
@@ -18,7 +19,7 @@ const MAX_PARTS: usize = 64;
 
 /// A query as JSON.
 #[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object with a query")]
 pub(crate) struct QueryForm {
     range: RangeForm,
     /// Conditions that all requests meet.
@@ -26,12 +27,14 @@ pub(crate) struct QueryForm {
     filters: Vec<FilterForm>,
     /// At most three dimensions: fields such as `model`, or tags such as `metadata.team`.
     #[serde(default)]
+    #[schema(value_type = Vec<DimensionName>)]
     group_by: Vec<String>,
     /// `minute`, `quarter_hour`, `hour`, `day`, `week`, `month`, or `auto`. Without it, the answer has no series.
-    #[schema(value_type = Option<String>, example = "day")]
+    #[schema(value_type = Option<BucketName>, example = "day")]
     bucket: Option<Bucket>,
     /// Such as `cost`, `requests`, or `distinct(metadata._user)`. The default is `requests`.
     #[serde(default)]
+    #[schema(value_type = Vec<MeasureName>)]
     measures: Vec<String>,
     order: Option<OrderForm>,
     /// The maximum number of groups, from 1 to 1,000. The default is 50 in JSON, and all groups in CSV.
@@ -42,7 +45,7 @@ pub(crate) struct QueryForm {
 
 /// The time of requests.
 #[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object with from and to")]
 pub(crate) struct RangeForm {
     /// The first instant, as ISO 8601 with an offset.
     #[schema(example = "2026-06-01T00:00:00Z")]
@@ -57,9 +60,10 @@ pub(crate) struct RangeForm {
 
 /// A condition.
 #[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object with on, op, and value")]
 pub(crate) struct FilterForm {
     /// A dimension such as `model` or `metadata.team`, `trace` for either trace id, or a number such as `total_tokens`.
+    #[schema(value_type = ConditionName)]
     on: String,
     op: Operator,
     /// A text for `is`, `is_not`, and `prefix`; a list of texts for `in` and `not_in`; `[min, max]` for `between`, where
@@ -84,9 +88,10 @@ pub(crate) enum Operator {
 
 /// The order of groups.
 #[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object with by and descending")]
 pub(crate) struct OrderForm {
     /// One of the measures, or `values` for the values of the groups.
+    #[schema(value_type = OrderName)]
     by: String,
     /// The default is `true`, except for `values`, which are ascending.
     descending: Option<bool>,
@@ -136,14 +141,18 @@ fn dimension(name: &str) -> Result<Dimension, ApiError> {
         Some(Dimension::Tag(key)) => tag(&key),
         Some(dimension) => Ok(dimension),
         None => Err(ApiError::invalid(format!(
-            "unknown dimension {name:?}: expected a field such as model, or a tag such as metadata.team"
+            "unknown dimension {name:?}: expected a tag such as metadata.team, or one of {}",
+            names::fields().collect::<Vec<_>>().join(", ")
         ))),
     }
 }
 
 fn measure(name: &str) -> Result<Measure, ApiError> {
-    let measure = Measure::from_name(name)
-        .ok_or_else(|| ApiError::invalid(format!("unknown measure {name:?}: expected one such as cost or requests")))?;
+    let measure = Measure::from_name(name).ok_or_else(|| {
+        let measures = names::measures().chain(names::FUNCTIONS.iter().map(|(name, _)| (*name).to_owned()));
+        let measures: Vec<String> = measures.collect();
+        ApiError::invalid(format!("unknown measure {name:?}: expected one of {}", measures.join(", ")))
+    })?;
     match &measure {
         Measure::Distinct(Dimension::Tag(key)) | Measure::Coverage(key) | Measure::CostCoverage(key) => _ = tag(key)?,
         _ => {}

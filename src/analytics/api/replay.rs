@@ -18,7 +18,6 @@ use std::{
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, header, request::Parts};
 use http_body_util::{BodyExt, Full};
-use jiff::Timestamp;
 use serde_json::{Map, Value};
 use tower_layer::Layer;
 use tower_service::Service;
@@ -36,12 +35,10 @@ use crate::{
 use super::{
     api_error::ApiError,
     log_entry::{LogEntry, LogRequest, LogResponse},
+    log_id::LogIds,
+    log_time::{duration, start},
 };
 
-/// The longest time of a request, in milliseconds: a week.
-const MAX_MILLIS: f64 = 7.0 * 24.0 * 3_600_000.0;
-/// The largest difference by which the clock of another system may be ahead.
-const MAX_AHEAD: Duration = Duration::from_secs(300);
 const METADATA: HeaderName = HeaderName::from_static("x-portkey-metadata");
 
 /// The members of the metadata that name the trace, and the headers for them.
@@ -55,17 +52,19 @@ const TRACE_MEMBERS: &[([&str; 2], &str)] = &[
 /// Headers that describe the form in which a body was sent.
 const FRAMING: &[&str] = &["content-length", "content-encoding", "transfer-encoding", "connection"];
 
-/// Returns the event of a request of another system.
+/// Returns the event of a request of another system, which is at most `max_age` old.
 ///
 /// # Errors
 /// Returns an error if a part of the entry is not valid, or if the rules of the caller reject its tags.
 pub(super) async fn event_of(
     entry: LogEntry,
+    id: LogIds,
     mut identity: Identity,
+    max_age: Duration,
     #[cfg(feature = "llm")] usage: UsageTap,
 ) -> Result<Arc<Event>, ApiError> {
     let duration = duration(&entry.response)?;
-    let clock = LogClock::new(start(entry.created_at.as_deref(), duration)?);
+    let clock = LogClock::new(start(entry.created_at.as_deref(), duration, SystemTime::now(), max_age)?);
     if let Some(provider) = &entry.request.provider {
         identity.provider = Some(provider.as_str().into());
     }
@@ -77,7 +76,7 @@ pub(super) async fn event_of(
         let found = Arc::clone(&found);
         EventLayer::new(sink::from_fn(move |event| *lock(&found) = Some(event)))
     };
-    let tagging = TaggingLayer::builder().sources(TagSources::portkey()).events(events.clock(clock.clone()));
+    let tagging = TaggingLayer::builder().sources(TagSources::portkey()).events(events.clock(clock.clone()).ids(id));
     #[cfg(feature = "llm")]
     let tagging = tagging.usage(usage);
     let tagging = tagging.build().map_err(|error| ApiError::server(error.to_string()))?;
@@ -94,27 +93,6 @@ pub(super) async fn event_of(
         Some(reason) => Err(ApiError::invalid(format!("the log was rejected: {reason}"))),
         None => Ok(event),
     }
-}
-
-fn duration(response: &LogResponse) -> Result<Duration, ApiError> {
-    let millis = response.response_time.unwrap_or(0.0);
-    if !(0.0..=MAX_MILLIS).contains(&millis) {
-        return Err(ApiError::invalid(format!(
-            "invalid response_time {millis}: expected milliseconds of at most a week"
-        )));
-    }
-    Ok(Duration::try_from_secs_f64(millis / 1e3).unwrap_or_default())
-}
-
-fn start(created_at: Option<&str>, duration: Duration) -> Result<SystemTime, ApiError> {
-    let now = SystemTime::now();
-    let Some(text) = created_at else { return Ok(now.checked_sub(duration).unwrap_or(now)) };
-    let time = text.parse::<Timestamp>().ok().and_then(|time| SystemTime::try_from(time).ok());
-    time.filter(|time| (SystemTime::UNIX_EPOCH..=now + MAX_AHEAD).contains(time)).ok_or_else(|| {
-        ApiError::invalid(format!(
-            "invalid created_at {text:?}: expected ISO 8601 with an offset, such as 2026-06-01T00:00:00Z, in the past"
-        ))
-    })
 }
 
 fn request(log: LogRequest, mut metadata: Map<String, Value>) -> Result<Request<Full<Bytes>>, ApiError> {

@@ -28,8 +28,12 @@ pub(crate) async fn export(State(api): State<ApiState>, mut head: Parts) -> Resu
 fn define(parameters: &Parameters, query: RowQuery, restrictions: &Restrictions) -> Result<Export, ApiError> {
     let mut export = Export::new(query).deny(restrictions.denied().clone());
     let formats: Vec<&'static str> = ExportFormat::ALL.iter().map(|format| format.as_str()).collect();
-    if let Some(format) = parameters.word("format", &formats)?.and_then(ExportFormat::from_name) {
-        export = export.format(format);
+    let format = parameters.word("format", &formats)?.and_then(ExportFormat::from_name).unwrap_or_default();
+    export = export.format(format);
+    for (name, only) in [("keys", ExportFormat::Csv), ("summary", ExportFormat::Jsonl)] {
+        if parameters.get(name).is_some_and(|value| value != "false") && format != only {
+            return Err(ApiError::invalid(format!("invalid {name}: expected the format {only}, found {format}")));
+        }
     }
     let compressions: Vec<&'static str> = Compression::ALL.iter().map(|compression| compression.as_str()).collect();
     if let Some(compression) = parameters.word("compression", &compressions)?.and_then(Compression::from_name) {

@@ -1,4 +1,4 @@
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use crate::analytics::Analytics;
 #[cfg(feature = "llm")]
@@ -24,6 +24,8 @@ pub(crate) struct Shared {
     /// The time zone of requests that do not name one.
     pub(crate) zone: String,
     pub(crate) exports: Arc<Exports>,
+    /// The largest age of a request in `POST /logs`.
+    pub(crate) max_log_age: Duration,
     /// Reads and prices the responses of `POST /logs`.
     #[cfg(feature = "llm")]
     pub(crate) usage: UsageTap,

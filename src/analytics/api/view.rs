@@ -9,7 +9,7 @@ use crate::{
 use super::{
     api_error::ApiError,
     caller::Caller,
-    parameter::{Accepted, SELECTION},
+    parameter::{Accepted, SELECTION, SERIES},
     parameters::Parameters,
     selection::Selection,
     state::ApiState,
@@ -40,8 +40,9 @@ impl View {
         let caller = Caller::from_request_parts(head, api).await?;
         let parameters = caller.require(permission, accepted)?;
         let mut selection = Selection::read(&parameters, &caller.grant, &api.shared.zone)?;
-        if let Some((min, max)) = selection.feedback {
-            selection.filters.push(api.analytics.traces_with_feedback(min, max, &caller.grant).await?);
+        if let Some(feedback) = selection.feedback {
+            let traces = api.analytics.traces_with_feedback(feedback, &selection.filters, &caller.grant).await?;
+            selection.filters.push(traces);
         }
         Ok(Self { api: api.clone(), grant: caller.grant, permission, parameters, selection })
     }
@@ -70,12 +71,23 @@ impl View {
     }
 }
 
-/// Reads a view of the selected requests, for graphs and summaries.
+/// Reads a view of the selected requests, for graphs over time.
 impl FromRequestParts<ApiState> for View {
     type Rejection = ApiError;
 
     async fn from_request_parts(head: &mut Parts, api: &ApiState) -> Result<Self, ApiError> {
-        Self::read(head, api, Permission::AnalyticsView, SELECTION).await
+        Self::read(head, api, Permission::AnalyticsView, SERIES).await
+    }
+}
+
+/// A view for graphs and summaries without times, which take no time zone.
+pub(crate) struct TotalView(pub(crate) View);
+
+impl FromRequestParts<ApiState> for TotalView {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(head: &mut Parts, api: &ApiState) -> Result<Self, ApiError> {
+        View::read(head, api, Permission::AnalyticsView, SELECTION).await.map(Self)
     }
 }
 

@@ -7,8 +7,8 @@ use crate::{
 };
 
 use super::{
-    Compression, ExportFormat, ExportStream, ExportToken, denied_fields::DeniedFields, layout::Layout,
-    settings::Settings,
+    Compression, ExportFormat, ExportStream, ExportToken, default_keys::default_keys, denied_fields::DeniedFields,
+    layout::Layout, settings::Settings,
 };
 
 /// An export of requests, the oldest first.
@@ -82,7 +82,8 @@ impl Export {
 
     /// Sets the keys that have their own columns in CSV.
     ///
-    /// By default, these are the active keys of the store.
+    /// By default, these are the active keys of the store. For a grant that does not cover everything, they are those of its own
+    /// rows in the range, and those that its conditions require.
     pub fn keys(mut self, keys: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.settings.keys = Some(keys.into_iter().map(Into::into).collect());
         self
@@ -150,13 +151,10 @@ impl Export {
     /// [`QueryError::Store`] if the keys cannot be read.
     pub async fn start(self, analytics: &Analytics, grant: &Grant) -> Result<ExportStream, QueryError> {
         grant.require(Permission::LogsExport)?;
-        let mut active = Vec::new();
-        if self.settings.format == ExportFormat::Csv && self.settings.keys.is_none() {
-            let keys = analytics.keys().await?;
-            active.extend(keys.into_iter().filter(|key| key.is_active).map(|key| key.name));
-        }
+        let needs_keys = self.settings.format == ExportFormat::Csv && self.settings.keys.is_none();
+        let keys = if needs_keys { default_keys(analytics, &self.settings.query, grant).await? } else { Vec::new() };
         let permission = Permission::LogsExport;
-        self.start_from(GrantedRows { analytics: analytics.clone(), grant: grant.clone(), permission }, active)
+        self.start_from(GrantedRows { analytics: analytics.clone(), grant: grant.clone(), permission }, keys)
     }
 
     /// Starts the export of other rows.

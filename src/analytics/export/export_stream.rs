@@ -50,6 +50,11 @@ impl ExportStream {
         lock(&self.progress).summary.clone()
     }
 
+    /// Returns the number of rows that were read so far, to show the progress.
+    pub fn rows(&self) -> u64 {
+        lock(&self.progress).rows
+    }
+
     /// Returns the place after the rows of all items so far.
     ///
     /// Another export continues there if the reader fails. `None` before the first row, and for Parquet, whose files

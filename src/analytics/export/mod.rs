@@ -14,6 +14,7 @@ mod compression;
 mod content;
 mod csv_encoder;
 mod csv_text;
+mod default_keys;
 mod denied_fields;
 mod export;
 mod export_body;

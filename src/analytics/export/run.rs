@@ -106,7 +106,10 @@ impl<S: RowSource> Run<S> {
                     let rows = self.pages.next().await?.unwrap_or_default();
                     self.add(rows)?;
                     let bytes = self.output.take()?;
-                    lock(&self.progress).token = self.last.clone().filter(|_| self.is_resumable);
+                    let mut progress = lock(&self.progress);
+                    progress.rows = self.rows;
+                    progress.token = self.last.clone().filter(|_| self.is_resumable);
+                    drop(progress);
                     bytes
                 }
                 Phase::End => self.end()?,

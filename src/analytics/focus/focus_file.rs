@@ -83,8 +83,8 @@ impl FocusFile {
         let group = FocusGroup::of(row, day, &self.settings.tag_keys);
         match row.total_cost_nanos.map(Money::from_nano_usd) {
             Some(total) => self.add_cost(row, &group, total),
-            None if row.usage_status.is_some() => self.add_unpriced(row, group),
-            // Requests that were not LLM calls have no cost.
+            None if row.is_unpriced() => self.add_unpriced(row, group),
+            // Requests that were not LLM calls, and calls that were refused, have no cost.
             None => {}
         }
         if self.sums.len() > MAX_GROUPS || self.unpriced.as_ref().is_some_and(|unpriced| unpriced.len() > MAX_GROUPS) {

@@ -59,7 +59,8 @@ measures! {
     OtherCost, "other_cost";
     /// The known cost per LLM call whose cost is known.
     AvgCost, "avg_cost";
-    /// LLM calls whose cost is unknown.
+    /// LLM calls whose cost is unknown. A call that the provider answered with an error status and without usage was refused,
+    /// and is not one of them.
     UnpricedRequests, "unpriced_requests";
     /// The share of LLM calls whose cost is unknown.
     UnpricedShare, "unpriced_share";

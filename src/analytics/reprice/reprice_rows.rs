@@ -3,7 +3,7 @@ use std::{collections::BTreeMap, time::SystemTime};
 use crate::{
     analytics::{Analytics, Grant, Query, QueryError, RowQuery, row_pages::RowPages, row_usage::row_usage},
     registry::Permission,
-    row::{EventRow, MAX_USAGE},
+    row::EventRow,
     usage::{BillableCall, CostOrigin, LlmCall, Money, PriceBook},
 };
 
@@ -97,7 +97,7 @@ fn new_cost(row: &EventRow, prices: &dyn PriceBook, options: &RepriceOptions) ->
     let usage = row_usage(row);
     let is_known = matches!(row.usage_status.as_deref(), Some("reported" | "recorded"));
     // Rows hold at most this count.
-    let is_exact = usage.iter().all(|(_, count)| count < MAX_USAGE);
+    let is_exact = usage.iter().all(|(_, count)| count < LlmCall::MAX_USAGE);
     if !is_known || !is_exact || usage.is_empty() {
         return Err(NotRepriced::UsageUnknown);
     }

@@ -6,12 +6,11 @@ use axum::{extract::State, response::Response};
 use http::request::Parts;
 
 use crate::{
-    analytics::{Amount, Answer, Field, Measure},
+    analytics::{Amount, Answer, Field, Measure, Totals, jiff::Timestamp},
     dashboard::{
         format, html,
         page_error::PageError,
         page_request::PageRequest,
-        series_chart::amount,
         state::DashboardState,
         table::{Cell, Table, TableRow},
         view::{Condition, UrlQuery},
@@ -23,6 +22,8 @@ use super::tables::TablesPage;
 
 /// The largest number of keys whose last use a page shows.
 const MAX_GROUPS: u32 = 1_000;
+/// The label of the row with the requests of no other row: those without a value, and those of unlisted ones.
+const OTHERS: &str = "Other requests";
 
 pub(crate) async fn access(State(state): State<DashboardState>, head: Parts) -> Result<Response, PageError> {
     let request = PageRequest::read(&state, &head, Permission::KeysList, &[])?;
@@ -44,7 +45,7 @@ pub(crate) async fn access(State(state): State<DashboardState>, head: Parts) -> 
         }
         let query = view.query(view.time_range()?).group_by(field).limit(MAX_GROUPS);
         let query = query.measure(Measure::Requests).measure(Measure::Cost).measure(Measure::LastSeen);
-        Ok(Usage::of(&state.run(&query, &request.grant).await?))
+        Ok(Usage::of(state.run(&query, &request.grant).await?))
     };
     let (workspaces, keys, virtual_keys) =
         (usage(Field::Workspace).await?, usage(Field::ApiKey).await?, usage(Field::VirtualKey).await?);
@@ -67,6 +68,7 @@ pub(crate) async fn access(State(state): State<DashboardState>, head: Parts) -> 
         let href = link(Field::Workspace, &workspace.slug);
         workspace_table.rows.push(TableRow { label: workspace.slug.to_string(), href, cells, is_unset: false });
     }
+    add_others(&mut workspace_table, &workspaces, 1);
     "There are no workspaces. Define them in the configuration file.".clone_into(&mut workspace_table.empty);
 
     let columns = ["Key", "<Workspace", "<State", "<Permissions", "Expires", "Requests", "Cost", "Last use"];
@@ -92,6 +94,7 @@ pub(crate) async fn access(State(state): State<DashboardState>, head: Parts) -> 
         let href = link(Field::ApiKey, &key.name);
         key_table.rows.push(TableRow { label: key.name.to_string(), href, cells, is_unset: false });
     }
+    add_others(&mut key_table, &keys, 4);
     "There are no API keys. Create one with `tagging key new`.".clone_into(&mut key_table.empty);
 
     let columns = ["Virtual key", "<Provider", "<State", "<Workspaces", "Expires", "Requests", "Cost", "Last use"];
@@ -117,28 +120,75 @@ pub(crate) async fn access(State(state): State<DashboardState>, head: Parts) -> 
         let href = link(Field::VirtualKey, key.slug());
         virtual_table.rows.push(TableRow { label: key.slug().to_owned(), href, cells, is_unset: false });
     }
+    add_others(&mut virtual_table, &virtual_keys, 4);
     "There are no virtual keys. Define them in the configuration file.".clone_into(&mut virtual_table.empty);
 
     let notes = vec!["Requests, cost, and last use are those of the range.".to_owned()];
     html::page(&TablesPage { frame, notes, tables: vec![workspace_table, key_table, virtual_table] })
 }
 
+/// Adds a row with the requests of no row, so that the rows add up to all requests.
+fn add_others(table: &mut Table, usage: &Usage, columns_before: usize) {
+    let names: Vec<&str> = table.rows.iter().map(|row| row.label.as_str()).collect();
+    let Some(used) = usage.others(&names).filter(|_| !names.is_empty()) else { return };
+    let mut cells = vec![Cell::text(""); columns_before];
+    cells.extend(used);
+    table.rows.push(TableRow { label: OTHERS.to_owned(), href: None, cells, is_unset: true });
+}
+
 /// The use of each value of a field. Unknown to whoever does not see sums.
 #[derive(Default)]
-struct Usage(Option<BTreeMap<String, [Option<Amount>; 3]>>);
+struct Usage(Option<Known>);
+
+struct Known {
+    /// The sums by value. `None` is that of requests without a value.
+    groups: BTreeMap<Option<String>, Totals>,
+    total: Totals,
+    /// `true` if these are all values.
+    is_complete: bool,
+}
 
 impl Usage {
-    fn of(answer: &Answer) -> Self {
-        let group = |group: &crate::analytics::Group| {
-            let name = group.values.first().cloned().flatten()?;
-            Some((name, [0, 1, 2].map(|at| amount(Some(&group.cell), at))))
-        };
-        Self(Some(answer.groups.iter().filter_map(group).collect()))
+    fn of(answer: Answer) -> Self {
+        let is_complete = answer.next.is_none();
+        let groups = answer.groups.into_iter();
+        let groups = groups.map(|group| (group.values.into_iter().next().flatten(), group.cell.totals)).collect();
+        Self(Some(Known { groups, total: answer.total.totals, is_complete }))
     }
 
     fn cells(&self, name: &str) -> Vec<Cell> {
         let unused = [Some(Amount::Count(0)), None, None];
-        let used = self.0.as_ref().map_or([None; 3], |used| used.get(name).copied().unwrap_or(unused));
-        used.into_iter().map(|value| Cell::number(format::amount(value))).collect()
+        let totals = |known: &Known| known.groups.get(&Some(name.to_owned())).map_or(unused, amounts);
+        cells(self.0.as_ref().map_or([None; 3], totals))
     }
+
+    /// Returns the use of all values but some. `None` if there is none.
+    fn others(&self, names: &[&str]) -> Option<Vec<Cell>> {
+        let known = self.0.as_ref()?;
+        let is_named = |value: &Option<String>| value.as_deref().is_some_and(|name| names.contains(&name));
+        let mut rest = known.total.clone();
+        for (_, named) in known.groups.iter().filter(|(value, _)| is_named(value)) {
+            rest.requests = rest.requests.saturating_sub(named.requests);
+            rest.cost_nanos = rest.cost_nanos.saturating_sub(named.cost_nanos);
+            rest.priced = rest.priced.saturating_sub(named.priced);
+            rest.partially_priced = rest.partially_priced.saturating_sub(named.partially_priced);
+            rest.unpriced = rest.unpriced.saturating_sub(named.unpriced);
+        }
+        let [requests, cost, _] = amounts(&rest);
+        let others = known.groups.iter().filter(|(value, _)| !is_named(value));
+        let last = others.filter_map(|(_, totals)| amounts(totals).into_iter().next_back().flatten());
+        let last = last.reduce(|one, other| if other.as_f64() > one.as_f64() { other } else { one });
+        (rest.requests > 0).then(|| cells([requests, cost, last.filter(|_| known.is_complete)]))
+    }
+}
+
+/// Returns the requests, their known cost, and the last use.
+fn amounts(totals: &Totals) -> [Option<Amount>; 3] {
+    let nanos = |nanos: u64| Amount::NanoUsd(i64::try_from(nanos).unwrap_or(i64::MAX));
+    let last = totals.last_seen().and_then(|time| Timestamp::try_from(time).ok());
+    [Some(Amount::Count(totals.requests)), totals.known_cost_nanos().map(nanos), last.map(Amount::Time)]
+}
+
+fn cells(values: [Option<Amount>; 3]) -> Vec<Cell> {
+    values.into_iter().map(|value| Cell::number(format::amount(value))).collect()
 }

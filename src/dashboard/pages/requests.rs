@@ -174,7 +174,7 @@ impl RequestRow {
             tokens,
             cost: match row.total_cost_nanos {
                 Some(nanos) => format::nanos(nanos),
-                None if row.usage_status.is_some() => "unpriced".to_owned(),
+                None if row.is_unpriced() => "unpriced".to_owned(),
                 None => format::UNKNOWN.to_owned(),
             },
             latency: format::millis(row.response_time_ms.into()),

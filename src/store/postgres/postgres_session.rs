@@ -1,4 +1,9 @@
-use std::time::{Duration, SystemTime};
+use std::{
+    pin::pin,
+    time::{Duration, SystemTime},
+};
+
+use futures_util::TryStreamExt;
 
 use crate::{
     row::{ColumnKind, EventRow, SCHEMA},
@@ -68,7 +73,11 @@ impl PostgresSession {
 
     async fn try_rows(&self, read: &RowRead, on_row: &mut OnRow<'_>) -> Result<(), Failure> {
         let dialect = PostgresDialect { indexed: keys::indexed(&self.session).await? };
-        let conditions = Conditions::of_rows(&dialect, read);
+        let mut conditions = Conditions::of_rows(&dialect, read);
+        if read.is_of_errors() {
+            // For the index of errors.
+            conditions.and("is_error");
+        }
         let columns = read.columns.iter().filter_map(|at| SCHEMA.get(*at)).map(|column| match column.kind {
             ColumnKind::Json => format!("{}::text", column.name),
             _ => column.name.to_owned(),
@@ -81,10 +90,13 @@ impl PostgresSession {
             conditions.clause(),
             read.order()
         );
-        let parameters: Vec<Box<dyn ToSql + Sync + Send>> = conditions.params.into_iter().map(parameter).collect();
-        let parameters: Vec<&(dyn ToSql + Sync)> =
-            parameters.iter().map(|parameter| -> &(dyn ToSql + Sync) { &**parameter }).collect();
-        self.session.execute(&declare, &parameters).await?;
+        let way = match Conditions::of_indexed_tags(&dialect, read) {
+            Some(tags) => Some(self.way_to_rows(tags).await?),
+            None => None,
+        };
+        self.session.batch_execute(way.map_or("", Way::switch_on)).await?;
+        self.session.execute_raw(&declare, parameters(conditions)).await?;
+        self.session.batch_execute(way.map_or("", |_| Way::SWITCH_OFF)).await?;
         let fetch = self.session.prepare(&format!("FETCH FORWARD {FETCHED_ROWS} FROM tagging_rows")).await?;
         loop {
             let rows = self.session.query(&fetch, &[]).await?;
@@ -106,10 +118,55 @@ impl PostgresSession {
         }
     }
 
+    /// Returns how to find the rows that have some tags.
+    async fn way_to_rows(&self, tags: Conditions) -> Result<Way, Failure> {
+        let count = format!(
+            "SELECT count(*) FROM (SELECT FROM tagging_events {} LIMIT {}) AS found",
+            tags.clause(),
+            Way::MAX_FEW + 1
+        );
+        self.session.batch_execute(Way::ByTags.switch_on()).await?;
+        let mut rows = pin!(self.session.query_raw(&count, parameters(tags)).await?);
+        let count: i64 = rows.try_next().await?.map_or(Ok(0), |row| row.try_get(0))?;
+        self.session.batch_execute(Way::SWITCH_OFF).await?;
+        Ok(if count > Way::MAX_FEW { Way::ByTime } else { Way::ByTags })
+    }
+
     async fn row_time(&self, statement: &str, from: u64) -> Result<Option<u64>, Failure> {
         let row = self.session.query_one(statement, &[&time_of(from)]).await?;
         Ok(row.try_get::<_, Option<SystemTime>>(0)?.map(micros_since_1970))
     }
+}
+
+/// How the server finds the rows that have some tags.
+///
+/// It does not know how frequent a tag is, and assumes one row in a hundred.
+#[derive(Clone, Copy, Debug)]
+enum Way {
+    /// Finds all rows by the index of tags, and sorts them.
+    ByTags,
+    /// Reads rows in the order of time until enough of them have the tags.
+    ByTime,
+}
+
+impl Way {
+    /// The largest number of rows that are found by tags.
+    const MAX_FEW: i64 = 5_000;
+
+    /// Returns the statements that make the server go this way, for the rest of the transaction.
+    const fn switch_on(self) -> &'static str {
+        match self {
+            Self::ByTags => "SET LOCAL enable_seqscan = off; SET LOCAL enable_indexscan = off",
+            Self::ByTime => "SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off",
+        }
+    }
+
+    const SWITCH_OFF: &str = "SET LOCAL enable_seqscan TO DEFAULT; SET LOCAL enable_indexscan TO DEFAULT;
+         SET LOCAL enable_bitmapscan TO DEFAULT";
+}
+
+fn parameters(conditions: Conditions) -> Vec<Box<dyn ToSql + Sync + Send>> {
+    conditions.params.into_iter().map(parameter).collect()
 }
 
 fn time_of(micros: u64) -> SystemTime {

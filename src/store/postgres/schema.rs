@@ -72,6 +72,7 @@ fn create_tables(monthly_partitions: bool) -> String {
     PRIMARY KEY ({primary_key})
 ){partition_by};
 CREATE INDEX tagging_events_requested_at ON tagging_events (requested_at);
+CREATE INDEX tagging_events_errors ON tagging_events (requested_at) WHERE is_error;
 CREATE INDEX tagging_events_trace_id ON tagging_events (trace_id);
 CREATE INDEX tagging_events_client_trace_id ON tagging_events (client_trace_id) WHERE client_trace_id IS NOT NULL;
 CREATE INDEX tagging_events_indexed_metadata ON tagging_events

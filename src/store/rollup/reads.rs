@@ -1,6 +1,8 @@
 use uuid::Uuid;
 
 use crate::row::{Dimension, EventRow, Filter, SCHEMA};
+#[cfg(feature = "postgres")]
+use crate::row::{Field, Number};
 
 use super::{SumColumn, Tier, Totals};
 
@@ -92,6 +94,19 @@ impl RowRead {
     /// Returns the clause that orders the rows.
     pub(crate) const fn order(&self) -> &'static str {
         if self.is_newest_first { "ORDER BY requested_at DESC, id DESC" } else { "ORDER BY requested_at ASC, id ASC" }
+    }
+
+    /// Returns `true` if the filters allow errors only.
+    #[cfg(feature = "postgres")]
+    pub(crate) fn is_of_errors(&self) -> bool {
+        self.filters.iter().any(|filter| match filter {
+            Filter::In(Dimension::Field(Field::IsError), values) => values.iter().all(|value| value == "true"),
+            Filter::In(Dimension::Field(Field::Status | Field::StatusClass), values) => {
+                values.iter().all(|value| value.starts_with(['4', '5']) && value.len() == 3)
+            }
+            Filter::Between(Number::Status, Some(min), _) => *min >= 400,
+            _ => false,
+        })
     }
 
     /// Reads all columns of the rows of a range.

@@ -106,12 +106,12 @@ impl Totals {
         let time = micros_since_1970(row.requested_at);
         let tokens = |count: Option<u64>| count.unwrap_or(0);
         let status = row.cost_status.as_deref();
-        let is_llm_call = row.usage_status.is_some();
         let mut totals = Self {
             requests: 1,
+            unpriced: row.is_unpriced().into(),
             errors: row.is_error.into(),
             cancelled: (row.outcome == "cancelled").into(),
-            llm_calls: is_llm_call.into(),
+            llm_calls: row.usage_status.is_some().into(),
             priced: (status == Some("priced")).into(),
             partially_priced: (status == Some("partial") && row.total_cost_nanos.is_some()).into(),
             cost_nanos: row.total_cost_nanos.unwrap_or(0),
@@ -134,7 +134,6 @@ impl Totals {
             cache_savings_nanos: row.cache_savings_nanos.unwrap_or(0),
             ..Self::default()
         };
-        totals.unpriced = u64::from(is_llm_call).saturating_sub(totals.priced + totals.partially_priced);
         totals.latency.insert(row.response_time_ms);
         if let Some(millis) = row.time_to_first_token_ms {
             totals.first_token.insert(millis);

@@ -5,14 +5,14 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use rusqlite::{Connection, ErrorCode};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::{super::StoreError, functions::register};
 
 /// The time that a connection waits for the lock of another one.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
-/// The size of a page. SQLite writes a large page in fewer pieces, and even a small batch writes at least four pages.
-const PAGE_BYTES: i64 = 8_192;
+/// The size of a page. An event changes a page of each index of a key with many values, so small pages write less.
+const PAGE_BYTES: i64 = 4_096;
 /// The number of prepared statements that a connection keeps.
 const STATEMENTS: usize = 64;
 /// The beginnings of the errors that SQLite reports for missing or older tables.
@@ -23,17 +23,26 @@ const NOT_MIGRATED: [&str; 3] = ["no such table: tagging_", "table tagging_event
 pub(super) struct DatabaseFile {
     pub(super) path: Arc<PathBuf>,
     pub(super) is_full_sync: bool,
+    pub(super) is_read_only: bool,
 }
 
 impl DatabaseFile {
-    /// Opens a connection. SQLite creates the file if it does not exist.
+    /// Opens a connection. SQLite creates the file if it does not exist, unless it is read-only.
     pub(super) fn connect(&self) -> rusqlite::Result<Connection> {
-        let db = Connection::open(&*self.path)?;
+        let flags = if self.is_read_only {
+            OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX
+        } else {
+            OpenFlags::default()
+        };
+        let db = Connection::open_with_flags(&*self.path, flags)?;
         db.busy_timeout(BUSY_TIMEOUT)?;
         // Each statement is prepared once per connection.
         db.set_prepared_statement_cache_capacity(STATEMENTS);
         register(&db)?;
-        // This affects new files only. A row has at least half a KiB.
+        if self.is_read_only {
+            return Ok(db);
+        }
+        // This affects new files only.
         db.pragma_update(None, "page_size", PAGE_BYTES)?;
         use_wal(&db)?;
         db.pragma_update(None, "synchronous", if self.is_full_sync { "FULL" } else { "NORMAL" })?;

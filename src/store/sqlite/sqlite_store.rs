@@ -76,12 +76,26 @@ impl SqliteStore {
     /// Returns [`StoreError::Database`] if the file cannot be opened or is not an SQLite database. The path must be that of a
     /// file: connections to `:memory:` would not share their tables.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, StoreError> {
-        let path = path.as_ref();
+        Self::open_file(path.as_ref(), false)
+    }
+
+    /// Opens a file that exists for reading, such as that of another process.
+    ///
+    /// Nothing writes to the database. Methods that would, such as [`activate_key`](Self::activate_key), return an error. SQLite
+    /// keeps its files for WAL mode next to the file. If they do not exist, the folder must be writable.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open), and if the file does not exist.
+    pub fn open_read_only(path: impl AsRef<Path>) -> Result<Self, StoreError> {
+        Self::open_file(path.as_ref(), true)
+    }
+
+    fn open_file(path: &Path, is_read_only: bool) -> Result<Self, StoreError> {
         let name = path.to_string_lossy();
         if name.is_empty() || name == ":memory:" || name.starts_with("file:") {
             return Err(StoreError::database(format!("open {name:?}"), "expected the path of a file"));
         }
-        let file = DatabaseFile { path: Arc::new(path.to_owned()), is_full_sync: false };
+        let file = DatabaseFile { path: Arc::new(path.to_owned()), is_full_sync: false, is_read_only };
         let store = Self { file, active_keys: default_active_keys(), has_rollups: true };
         store.connect("open")?;
         Ok(store)

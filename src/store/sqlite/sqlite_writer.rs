@@ -25,9 +25,10 @@ use super::{
 const FOLD_AT_ONCE: usize = 100;
 const FOLD_INTERVAL: Duration = Duration::from_secs(1);
 /// The size of the page cache in KiB. It holds the ends of the indexes.
-const CACHE_KIB: i64 = 32 * 1024;
-/// The number of pages that the log holds before SQLite copies it into the file: 32 MiB.
-const CHECKPOINT_PAGES: i64 = 4_096;
+const CACHE_KIB: i64 = 64 * 1024;
+/// The number of pages that the log holds before SQLite copies it into the file: 64 MiB. A page that several batches change
+/// is copied once.
+const CHECKPOINT_PAGES: i64 = 16_384;
 
 /// The identity of a file. All files are equal on systems that do not report one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

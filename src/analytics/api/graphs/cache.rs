@@ -8,7 +8,7 @@ use crate::analytics::{Cell, Measure};
 use super::{
     super::{
         api_error::ApiError,
-        view::{View, points},
+        view::{TotalView, View, points},
         with_basis::WithBasis,
     },
     shapes::{
@@ -39,7 +39,7 @@ pub(crate) async fn latency(view: View) -> Result<WithBasis<CacheLatencyGraph>, 
     Ok(WithBasis::new(CacheLatencyGraph::new(CacheLatencySummary {}, points(&answer, point)), answer.basis))
 }
 
-pub(crate) async fn summary(view: View) -> Result<WithBasis<CacheSummary>, ApiError> {
+pub(crate) async fn summary(TotalView(view): TotalView) -> Result<WithBasis<CacheSummary>, ApiError> {
     let answer = view.run(&view.query().measure(Measure::Requests)).await?;
     let total_requests = answer.total.totals.requests;
     let summary = CacheTotals { hits: 0, avg_latency: 0.0, total_requests, cache_speedup: 0.0 };

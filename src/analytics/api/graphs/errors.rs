@@ -6,7 +6,7 @@ use crate::{
 use super::{
     super::{
         api_error::ApiError,
-        view::{View, points, value},
+        view::{TotalView, View, points, value},
         with_basis::WithBasis,
     },
     shapes::{
@@ -49,7 +49,7 @@ pub(crate) async fn stacks(view: View) -> Result<WithBasis<ErrorStacksGraph>, Ap
     Ok(WithBasis::new(ErrorStacksGraph::new(summary, points.collect()), answer.basis))
 }
 
-pub(crate) async fn status_codes(view: View) -> Result<WithBasis<ErrorStatusGraph>, ApiError> {
+pub(crate) async fn status_codes(TotalView(view): TotalView) -> Result<WithBasis<ErrorStatusGraph>, ApiError> {
     let answer = view.run(&by_status(&view)).await?;
     let failed: Vec<&Group> = answer.groups.iter().filter(|group| group.cell.totals.errors > 0).collect();
     let codes = failed.iter().filter(|group| status(group).is_some()).count() as u64;

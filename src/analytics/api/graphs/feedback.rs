@@ -6,7 +6,7 @@ use crate::{
 use super::{
     super::{
         api_error::ApiError,
-        view::{View, points},
+        view::{TotalView, View, points},
         with_basis::WithBasis,
     },
     shapes::{
@@ -25,7 +25,7 @@ pub(crate) async fn feedbacks(view: View) -> Result<WithBasis<FeedbackGraph>, Ap
     ))
 }
 
-pub(crate) async fn scores(view: View) -> Result<WithBasis<FeedbackScoresGraph>, ApiError> {
+pub(crate) async fn scores(TotalView(view): TotalView) -> Result<WithBasis<FeedbackScoresGraph>, ApiError> {
     let scores = view.api.analytics.feedback_scores(&view.query(), &view.grant).await?;
     let total = scores.counts.values().sum();
     let points = scores.counts.into_iter().map(|(score, total)| FeedbackScoresPoint { score, total }).collect();
@@ -39,7 +39,7 @@ pub(crate) async fn weighted(view: View) -> Result<WithBasis<WeightedFeedbackGra
     Ok(WithBasis::new(WeightedFeedbackGraph::new(summary, points(&answer, point)), answer.basis))
 }
 
-pub(crate) async fn ai_models(view: View) -> Result<WithBasis<ModelFeedbackGraph>, ApiError> {
+pub(crate) async fn ai_models(TotalView(view): TotalView) -> Result<WithBasis<ModelFeedbackGraph>, ApiError> {
     let query = view.query().filter(Filter::Has(Field::Model.into())).group_by(Field::Model);
     let query = query.measure(Measure::FeedbackRequests).measure(Measure::FeedbackScore).limit(Query::MAX_LIMIT);
     let answer = view.run(&query).await?;

@@ -16,7 +16,7 @@ use super::{
         with_basis::{DATA_UP_TO, EXACT, GRAIN, UNPRICED_SHARE},
     },
     answer::error,
-    parameters::{in_path, in_query},
+    parameters::{in_header, in_path, in_query},
 };
 
 /// The statuses of errors that every endpoint with a key can answer with.
@@ -38,6 +38,8 @@ pub(super) struct Endpoint {
     /// `None` if it needs no key.
     permission: Option<Permission>,
     query: Accepted,
+    /// The headers that the endpoint reads, with their descriptions.
+    headers: Vec<(&'static str, &'static str)>,
     /// The statuses of further errors.
     errors: Vec<(&'static str, &'static str)>,
     /// `true` if headers report the basis of the answer.
@@ -64,6 +66,7 @@ impl Endpoint {
             summary,
             permission: permission.into(),
             query: NONE,
+            headers: Vec::new(),
             errors: Vec::new(),
             has_basis: false,
             body: None,
@@ -75,6 +78,12 @@ impl Endpoint {
 
     pub(super) fn query(mut self, query: Accepted) -> Self {
         self.query = query;
+        self
+    }
+
+    /// Adds a header that the endpoint reads.
+    pub(super) fn header(mut self, name: &'static str, description: &'static str) -> Self {
+        self.headers.push((name, description));
         self
     }
 
@@ -116,7 +125,9 @@ impl Endpoint {
     /// Returns the operation of the document.
     pub(super) fn operation(self) -> Operation {
         let names = self.path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
-        let parameters: Vec<_> = names.map(in_path).chain(in_query(self.query)).collect();
+        let parameters = names.map(in_path).chain(in_query(self.query));
+        let headers = self.headers.iter().map(|(name, description)| in_header(name, description));
+        let parameters: Vec<_> = parameters.chain(headers).collect();
         let description = match self.permission {
             Some(permission) => format!("Needs the permission `{permission}`."),
             None => "Needs no key.".to_owned(),

@@ -20,9 +20,10 @@ use super::{
         graphs::shapes,
         log_cost::LogCost,
         log_entry::LogEntry,
+        log_id,
         log_shape::LogDetails,
         logs::LogsCreated,
-        parameter::{EXPORTS, FOCUS, GROUPS, LINK, RANGE, ROW_EXPORT, SELECTION, VIRTUAL_KEYS, WORKSPACES},
+        parameter::{EXPORTS, FOCUS, GROUPS, LINK, RANGE, ROW_EXPORT, SELECTION, SERIES, VIRTUAL_KEYS, WORKSPACES},
         query_form::QueryForm,
     },
     answer::{answer, basis, explanation},
@@ -52,7 +53,7 @@ fn based(answer: RefOr<Schema>) -> RefOr<Schema> {
 fn graphs(components: &mut Components) -> Vec<Endpoint> {
     fn graph<T: ToSchema>(components: &mut Components, path: &'static str, summary: &'static str) -> Endpoint {
         let answer = based(components.of::<T>());
-        Endpoint::new(Get, path, Permission::AnalyticsView, summary, answer).query(SELECTION).with_basis()
+        Endpoint::new(Get, path, Permission::AnalyticsView, summary, answer).query(SERIES).with_basis()
     }
     vec![
         graph::<shapes::RequestsGraph>(components, "/analytics/graphs/requests", "Requests"),
@@ -64,7 +65,8 @@ fn graphs(components: &mut Components) -> Vec<Endpoint> {
         graph::<shapes::ErrorsGraph>(components, "/analytics/graphs/errors", "Errors"),
         graph::<shapes::ErrorRateGraph>(components, "/analytics/graphs/errors/rate", "The share of errors, in percent"),
         graph::<shapes::ErrorStacksGraph>(components, "/analytics/graphs/errors/stacks", "Errors by status over time"),
-        graph::<shapes::ErrorStatusGraph>(components, "/analytics/graphs/errors/status-codes", "Errors by status"),
+        graph::<shapes::ErrorStatusGraph>(components, "/analytics/graphs/errors/status-codes", "Errors by status")
+            .query(SELECTION),
         graph::<shapes::RescuedGraph>(components, "/analytics/graphs/requests/rescued", "Rescued requests: always 0"),
         graph::<shapes::CacheHitGraph>(
             components,
@@ -77,18 +79,21 @@ fn graphs(components: &mut Components) -> Vec<Endpoint> {
             "Time of a response cache: always 0",
         ),
         graph::<shapes::FeedbackGraph>(components, "/analytics/graphs/feedbacks", "Feedback"),
-        graph::<shapes::FeedbackScoresGraph>(components, "/analytics/graphs/feedbacks/scores", "Feedback by value"),
+        graph::<shapes::FeedbackScoresGraph>(components, "/analytics/graphs/feedbacks/scores", "Feedback by value")
+            .query(SELECTION),
         graph::<shapes::WeightedFeedbackGraph>(
             components,
             "/analytics/graphs/feedbacks/weighted",
             "The average of feedback",
         ),
-        graph::<shapes::ModelFeedbackGraph>(components, "/analytics/graphs/feedbacks/ai-models", "Feedback by model"),
+        graph::<shapes::ModelFeedbackGraph>(components, "/analytics/graphs/feedbacks/ai-models", "Feedback by model")
+            .query(SELECTION),
         graph::<shapes::CacheSummary>(
             components,
             "/analytics/summary/cache",
             "The response cache: only requests are not 0",
-        ),
+        )
+        .query(SELECTION),
     ]
 }
 
@@ -129,6 +134,7 @@ fn logs(components: &mut Components) -> Vec<Endpoint> {
             "Adds requests of other systems",
             components.of::<LogsCreated>(),
         )
+        .header(log_id::IDEMPOTENCY_KEY, "One id for all logs without their own, so that they can be sent again.")
         .body(entry),
         Endpoint::new(Get, "/logs/{id}", Permission::LogsView, "A request", components.of::<LogDetails>()),
         Endpoint::new(
@@ -138,8 +144,14 @@ fn logs(components: &mut Components) -> Vec<Endpoint> {
             "The cost of a request, line by line",
             components.of::<LogCost>(),
         ),
-        Endpoint::new(Post, "/feedback", Permission::LogsWrite, "Adds feedback", saved.clone())
-            .body(one_or_many(feedback.clone())),
+        Endpoint::new(
+            Post,
+            "/feedback",
+            Permission::LogsWrite,
+            "Adds feedback, also for requests that arrive later",
+            saved.clone(),
+        )
+        .body(one_or_many(feedback.clone())),
         Endpoint::new(Put, "/feedback", Permission::LogsWrite, "Changes feedback", saved.clone())
             .body(feedback.clone()),
         Endpoint::new(Put, "/feedback/{id}", Permission::LogsWrite, "Changes feedback", saved).body(feedback),

@@ -20,6 +20,11 @@ pub(super) fn in_path(name: &str) -> Parameter {
     parameter(name, Type::String, "", ParameterIn::Path, true)
 }
 
+/// Returns a header of the request.
+pub(super) fn in_header(name: &str, description: &str) -> Parameter {
+    parameter(name, Type::String, description, ParameterIn::Header, false)
+}
+
 fn parameter(name: &str, kind: Type, description: &str, place: ParameterIn, is_required: bool) -> Parameter {
     ParameterBuilder::new()
         .name(name)
