@@ -604,6 +604,9 @@ async fn arguments_are_checked_in_plain_words() {
             (&json!("2026-06-01T15:00:00Z"), &json!("2026-06-02T15:00:00Z"))
         );
     }
+    let days = json!({ "time_of_generation_min": "2026-05-01", "time_of_generation_max": "2026-06-02", "time_zone": "Asia/Tokyo" });
+    let data = client.data("get_cost_analytics", days).await;
+    assert_eq!(data["data_points"][1]["timestamp"], "2026-05-01T15:00:00Z", "days begin at midnight in the zone");
     // Filters have their effect, and null is no argument.
     let filtered = ranged(json!({ "metadata": { "_user": "bob" }, "ai_model": "gpt-4o", "status_code": null }));
     assert_eq!(client.data("get_request_analytics", filtered).await["summary"]["total"], 1);
