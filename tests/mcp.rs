@@ -22,7 +22,7 @@ use tower_tagging::{
     metadata::Scope,
     store::{Dimension, Field},
     tags,
-    usage::{CatalogPrices, LlmCall, Operation, PriceBook, PriceQuery, Unit, Usage},
+    usage::{CatalogPrices, CostStatus, LlmCall, Operation, PriceBook, PriceQuery, Unit, Usage},
 };
 
 use api::{ADMIN, FROM, Sample, TO, hour, memory, registry, samples, secret, stores};
@@ -340,6 +340,18 @@ async fn explains_a_cost_line_by_line() {
     let view = client.data("trace", json!({ "trace_id": event.trace().trace_id().to_string() })).await;
     assert_eq!((&view["turns"][0]["id"], &view["turn_count"]), (&json!(event.id().to_string()), &json!(1)));
 
+    for (status, expected) in [(200, "The cost of the request is unknown"), (429, "The provider refused the call")] {
+        let usage = tower_tagging::usage::UsageStatus::Absent;
+        let call = LlmCall::builder().provider("openai").response_model("gpt-4o").usage_status(usage);
+        let refused =
+            Event::builder().time(hour(3)).workspace("acme").status(http::StatusCode::from_u16(status).unwrap());
+        let refused = Arc::new(refused.llm(call.cost_status(CostStatus::NoUsage).build()).build());
+        let client = Client::new(serve(app(memory(&[Arc::clone(&refused)]))).await, ADMIN);
+        let result = client.call("explain_cost", json!({ "request_id": refused.id().to_string() })).await;
+        assert!(text(&result).starts_with(expected), "{result}");
+        let share = &result["structuredContent"]["basis"]["unpriced_share"];
+        assert_eq!(*share, if status == 200 { 100.0 } else { 0.0 }, "{result}");
+    }
     let missing = client.error("explain_cost", json!({ "request_id": "01890a5d-ac96-774b-bcce-b302099a8057" })).await;
     assert!(missing.starts_with("404 Not Found: log not found"), "{missing}");
     let missing = client.error("trace", json!({ "trace_id": "no/such?trace" })).await;
@@ -595,6 +607,18 @@ async fn arguments_are_checked_in_plain_words() {
     }
     let unknown = client.old("tools/call", json!({ "name": "delete_everything", "arguments": {} })).await.json();
     assert_eq!(unknown["error"]["code"], -32602, "{unknown}");
+    // Days of a zone work with each tool.
+    let day = json!({ "time_of_generation_min": "2026-06-02", "time_of_generation_max": "2026-06-02", "time_zone": "Asia/Tokyo" });
+    for tool in TOOLS.into_iter().filter(|tool| tool.starts_with("get_") || *tool == "query") {
+        let data = client.data(tool, day.clone()).await;
+        assert_eq!(
+            (&data["basis"]["from"], &data["basis"]["to"]),
+            (&json!("2026-06-01T15:00:00Z"), &json!("2026-06-02T15:00:00Z"))
+        );
+    }
+    let days = json!({ "time_of_generation_min": "2026-05-01", "time_of_generation_max": "2026-06-02", "time_zone": "Asia/Tokyo" });
+    let data = client.data("get_cost_analytics", days).await;
+    assert_eq!(data["data_points"][1]["timestamp"], "2026-05-01T15:00:00Z", "days begin at midnight in the zone");
     // Filters have their effect, and null is no argument.
     let filtered = ranged(json!({ "metadata": { "_user": "bob" }, "ai_model": "gpt-4o", "status_code": null }));
     assert_eq!(client.data("get_request_analytics", filtered).await["summary"]["total"], 1);

@@ -15,8 +15,10 @@ use super::{range_words::read_range, tool_error::ToolError};
 pub(crate) const ZONE: &str = "time_zone";
 
 /// The arguments of a call.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone)]
 pub(crate) struct Arguments {
+    /// The parameters of the endpoint.
+    accepted: Accepted,
     /// Without those that are `null`.
     values: Map<String, Value>,
 }
@@ -43,7 +45,7 @@ impl Arguments {
             arguments.unwrap_or_default().into_iter().filter(|(_, value)| !value.is_null()).collect();
         let is_known = |name: &&String| find(accepted, name).is_some() || own.contains(&name.as_str());
         match values.keys().find(|name| !is_known(name)) {
-            None => Ok(Self { values }),
+            None => Ok(Self { accepted, values }),
             Some(unknown) => {
                 let listed = [names(accepted), own.join(", ")];
                 let listed: Vec<String> = listed.into_iter().filter(|names| !names.is_empty()).collect();
@@ -112,7 +114,8 @@ impl Arguments {
         Ok(CallRange { choice, range, zone })
     }
 
-    /// Returns the parameters of a request to the API. The ends of the range are instants, which every API reads.
+    /// Returns the parameters of a request to the API. The ends of the range are instants, which every API reads, so only series
+    /// need the time zone.
     ///
     /// # Errors
     /// Returns an error if an argument has a type that no parameter has.
@@ -121,7 +124,8 @@ impl Arguments {
         if let Some(CallRange { range, zone, .. }) = range {
             query.push(FROM, range.from().to_string());
             query.push(TO, range.to().to_string());
-            if let Some(name) = zone.iana_name().filter(|_| *zone != TimeZone::UTC) {
+            let has_zone = find(self.accepted, ZONE).is_some() && *zone != TimeZone::UTC;
+            if let Some(name) = zone.iana_name().filter(|_| has_zone) {
                 query.push(ZONE, name);
             }
         }

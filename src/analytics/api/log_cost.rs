@@ -22,6 +22,8 @@ pub(crate) struct LogCost {
     usage_status: Option<String>,
     /// `priced`, `partial`, `unpriced_model`, `no_usage`, or `off`. `null` if the request is not an LLM call.
     cost_status: Option<String>,
+    /// `true` if this is an LLM call whose cost is unknown. A call that the provider refused has no cost.
+    is_unpriced: bool,
     /// `call`, `recorded_call`, `several_calls`, `waived`, `reported`, or `recorded_cost`.
     cost_origin: Option<String>,
     /// The source of the prices: a catalog and its version, `provider`, or `custom`.
@@ -63,6 +65,7 @@ impl LogCost {
             service_tier: row.response_tier.clone(),
             usage_status: row.usage_status.clone(),
             cost_status: row.cost_status.clone(),
+            is_unpriced: row.is_unpriced(),
             cost_origin: row.cost_origin.clone(),
             price_source: row.price_source.clone(),
             input_tokens: row.input_tokens,

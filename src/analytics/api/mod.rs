@@ -180,6 +180,6 @@ pub use self::{
 pub(crate) use self::{
     api_error::ApiError,
     openapi::inlined_schema,
-    parameter::{Accepted, EXPORTS, FROM, GROUPS, SELECTION, TO, VIRTUAL_KEYS, WORKSPACES, find, names},
+    parameter::{Accepted, EXPORTS, FROM, GROUPS, SERIES, TO, VIRTUAL_KEYS, WORKSPACES, find, names},
     with_basis::{DATA_UP_TO, EXACT, GRAIN, UNPRICED_SHARE},
 };

@@ -24,11 +24,13 @@ pub(super) async fn explain_cost(
     let text = |name: &str| body.get(name).and_then(Value::as_str);
     let time = text("created_at").map(ToOwned::to_owned);
     let is_call = text("cost_status").is_some();
+    let is_unpriced = body.get("is_unpriced").and_then(Value::as_bool).unwrap_or(true);
     // Only a decimal number is repeated.
     let total = text("total_usd").filter(|text| text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.'));
     let lines = body.get("lines").and_then(Value::as_array).map(Vec::len);
     let paragraph = match (total, lines, is_call) {
         (_, _, false) => "The request is not an LLM call, so it has no cost.".to_owned(),
+        (None, ..) if !is_unpriced => "The provider refused the call, so it has no cost.".to_owned(),
         (None, ..) => "The cost of the request is unknown: `cost_status` has the reason.".to_owned(),
         (Some(total), None, _) => {
             format!(
@@ -46,7 +48,7 @@ pub(super) async fn explain_cost(
         to: time,
         is_exact: Some(true),
         grain: Some("instant".to_owned()),
-        unpriced_share: is_call.then_some(if total.is_some() { 0.0 } else { 100.0 }),
+        unpriced_share: is_call.then_some(if total.is_some() || !is_unpriced { 0.0 } else { 100.0 }),
         data_up_to: None,
         notes: Vec::new(),
     }

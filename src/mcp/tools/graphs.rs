@@ -3,7 +3,7 @@ use std::collections::HashMap;
 use serde_json::{Map, Value, json};
 
 use crate::{
-    analytics::api::SELECTION,
+    analytics::api::SERIES,
     mcp::{
         answer_basis::AnswerBasis,
         api_client::Reply,
@@ -89,7 +89,7 @@ struct Selected {
 
 impl Selected {
     fn read(call: &Call<'_>, arguments: Option<Map<String, Value>>) -> Result<Self, ToolError> {
-        let arguments = Arguments::read(arguments, SELECTION, &[])?;
+        let arguments = Arguments::read(arguments, SERIES, &[])?;
         let range = arguments.range(call.now, &call.settings.zone)?;
         let query = arguments.query(Some(&range))?.text();
         let link = call.link().select(&arguments)?;

@@ -5,7 +5,7 @@ use crate::{
     mcp::{
         answer_basis::AnswerBasis,
         api_client::Reply,
-        arguments::{Arguments, CallRange},
+        arguments::{Arguments, CallRange, ZONE},
         member::{Member, members, object_schema},
         tool_answer::ToolAnswer,
         tool_error::ToolError,
@@ -44,7 +44,7 @@ pub(super) fn schema(row: &[Member]) -> Value {
 }
 
 pub(super) async fn users(call: &Call<'_>, arguments: Option<Map<String, Value>>) -> Result<ToolAnswer, ToolError> {
-    let arguments = Arguments::read(arguments, GROUPS, &[])?;
+    let arguments = Arguments::read(arguments, GROUPS, &[ZONE])?;
     let range = arguments.range(call.now, &call.settings.zone)?;
     let query = arguments.query(Some(&range))?.text();
     let reply = call.get(&format!("/analytics/groups/users{query}")).await?;
@@ -53,7 +53,7 @@ pub(super) async fn users(call: &Call<'_>, arguments: Option<Map<String, Value>>
 
 /// Groups by model with their cost. APIs before February 2026 have only a list without it.
 pub(super) async fn models(call: &Call<'_>, arguments: Option<Map<String, Value>>) -> Result<ToolAnswer, ToolError> {
-    let mut arguments = Arguments::read(arguments, GROUPS, &[])?;
+    let mut arguments = Arguments::read(arguments, GROUPS, &[ZONE])?;
     let range = arguments.range(call.now, &call.settings.zone)?;
     let mut columns = arguments.list("columns")?;
     if !columns.iter().any(|column| column == "cost") {

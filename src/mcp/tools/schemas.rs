@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 use utoipa::openapi::schema::Type;
 
 use crate::{
-    analytics::api::{Accepted, EXPORTS, FROM, GROUPS, SELECTION, TO, VIRTUAL_KEYS, WORKSPACES, inlined_schema},
+    analytics::api::{Accepted, EXPORTS, FROM, GROUPS, SERIES, TO, VIRTUAL_KEYS, WORKSPACES, inlined_schema},
     mcp::{arguments::ZONE, tool_answer::ToolAnswer, tool_name::ToolName},
 };
 
@@ -21,9 +21,13 @@ const ZONE_TEXT: &str =
 pub(crate) fn input(tool: ToolName) -> Map<String, Value> {
     let (properties, required) = match tool {
         ToolName::CostAnalytics | ToolName::RequestAnalytics | ToolName::TokenAnalytics => {
-            (parameters(SELECTION), &[][..])
+            (parameters(SERIES), &[][..])
         }
-        ToolName::UserSummary | ToolName::ModelSummary => (parameters(GROUPS), &[][..]),
+        ToolName::UserSummary | ToolName::ModelSummary => {
+            let mut properties = parameters(GROUPS);
+            properties.insert(ZONE.to_owned(), text(ZONE_TEXT));
+            (properties, &[][..])
+        }
         ToolName::Workspaces => (parameters(WORKSPACES), &[][..]),
         ToolName::VirtualKeys => (with_workspace(parameters(VIRTUAL_KEYS)), &[][..]),
         ToolName::LogExports => (with_workspace(parameters(EXPORTS)), &[][..]),
