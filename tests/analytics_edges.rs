@@ -22,7 +22,7 @@ use tower_tagging::{
     registry::Permission,
     sink::BatchWriter,
     store::{Feedback, MemoryStore, SqliteStore},
-    usage::{Cost, LlmCall, Money, Usage, price_fn},
+    usage::{Cost, LlmCall, LlmCallBuilder, Money, Usage, price_fn},
 };
 
 /// 2026-03-27.
@@ -465,7 +465,7 @@ async fn keys_whose_values_become_many_are_built_by_day() {
 async fn refused_calls_are_not_unpriced() {
     let call = |status: u16, usage: Option<Usage>| {
         let call = LlmCall::builder().provider("vllm").request_model("in-house").response_model("in-house");
-        let call = usage.into_iter().fold(call, |call, usage| call.usage(usage)).build();
+        let call = usage.into_iter().fold(call, LlmCallBuilder::usage).build();
         Arc::new(Event::builder().time(time(START)).status(status.try_into().unwrap()).llm(call).build())
     };
     let usage = || Some(Usage::tokens(10, 5));

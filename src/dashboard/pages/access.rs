@@ -156,7 +156,7 @@ impl Usage {
             let found = answer.groups.iter();
             groups.extend(found.map(|group| (group.values.first().cloned().flatten(), group.cell.totals.clone())));
             total = answer.total.totals.clone();
-            query.cursor = answer.next.clone();
+            query.cursor.clone_from(&answer.next);
             if query.cursor.is_none() {
                 break;
             }
