@@ -468,6 +468,8 @@ async fn sqlite(count: usize) {
     }
     let db = Connection::open(&path).unwrap();
     let store = SqliteStore::open(&path).unwrap();
+    // A file of an older version may lack tables.
+    store.migrate().unwrap();
     let plain = async |sql: &str| {
         let mut select = db.prepare(sql).unwrap();
         let rows = select.query_map([], |row| Ok((row.get(0)?, row.get::<_, i64>(1)?))).unwrap();
@@ -516,7 +518,9 @@ async fn postgres(count: usize, url: &str) {
             |row: &tokio_postgres::Row| row.try_get::<_, i64>(1).unwrap_or_else(|_| row.get::<_, i32>(1).into());
         rows.iter().map(|row| (row.get(0), u64::try_from(requests(row)).unwrap())).collect()
     };
-    let analytics = Analytics::new(store(&schema));
+    let events = store(&schema);
+    events.migrate().await.unwrap();
+    let analytics = Analytics::new(events);
     compare("Postgres", &analytics, plain).await;
     pages("Postgres", &analytics).await;
 }
