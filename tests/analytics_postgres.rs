@@ -5,13 +5,18 @@ mod analytics_checks;
 #[path = "common/analytics_suite.rs"]
 mod analytics_suite;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use analytics_suite::{START, time};
 use tokio_postgres::NoTls;
 use tower_tagging::{
-    Event,
-    analytics::{Analytics, Dimension, Field, Filter, Grant, Measure, Query, QueryError, Retention, TimeRange, api},
+    Event, Metadata, Scope,
+    analytics::{
+        Analytics, Dimension, Field, Filter, Grant, Measure, Query, QueryError, Retention, RowQuery, TimeRange, api,
+    },
     sink::{BatchWriter, WriteError},
     store::PostgresStore,
 };
@@ -324,9 +329,79 @@ async fn a_log_that_is_sent_again_is_stored_once_in_monthly_partitions() {
     let access = |_: &http::request::Parts| Ok(Grant::everything());
     let app = api::router(Analytics::new(store.clone()), access);
     let log = r#"{"id": "one", "request": {"url": "/"}, "response": {}}"#;
-    for body in [log.to_owned(), log.to_owned(), format!("[{log}, {log}]")] {
+    let send = |body: String| {
         let request = http::Request::post("/logs").body(axum::body::Body::from(body)).unwrap();
-        assert_eq!(tower::ServiceExt::oneshot(app.clone(), request).await.unwrap().status(), 200);
+        async { assert_eq!(tower::ServiceExt::oneshot(app.clone(), request).await.unwrap().status(), 200) }
+    };
+    let ago = |hours: u64| humantime::format_rfc3339(SystemTime::now() - Duration::from_secs(3_600 * hours));
+    let timed = |hours| log.replacen('{', &format!(r#"{{"created_at": "{}", "#, ago(hours)), 1);
+    // At the same time, later, in a list, and with other times.
+    tokio::join!(send(log.to_owned()), send(log.to_owned()), send(timed(1)));
+    for body in [log.to_owned(), format!("[{log}, {log}]"), timed(2), timed(24 * 40)] {
+        send(body).await;
     }
     assert_eq!(store.latest(10).await.unwrap().len(), 1);
+}
+
+/// Pages are read by time at first, and then by the index of tags.
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+#[ignore = "needs Postgres: run by tests/run.sh"]
+async fn pages_have_the_same_requests_however_they_are_found() {
+    const EVENTS: u64 = 66_000;
+    let store = open("pages", |store| store).await;
+    // Every second has two requests. Tags: on all, on all but the last 25,000, on three, on every thousandth, and on none.
+    let has = |number: u64, team: &str| match team {
+        "all" => true,
+        "early" => number < EVENTS - 25_000,
+        "few" => [5, 30_001, 65_999].contains(&number),
+        "rare" => number % 1_000 == 7,
+        _ => false,
+    };
+    let event = |number: u64| {
+        let mut tags = Metadata::new();
+        for (key, team) in [("team", "all"), ("feature", "early"), ("tenant_id", "few"), ("environment", "rare")] {
+            if has(number, team) {
+                tags.insert(key, team);
+            }
+        }
+        Arc::new(Event::builder().time(time(START + number / 2)).tags(Scope::Request, tags).build())
+    };
+    let events: Vec<_> = (0..EVENTS).map(event).collect();
+    let mut writer = Blocking(Box::new(store.writer()));
+    events.chunks(3_000).for_each(|chunk| writer.write(chunk).unwrap());
+    writer.close();
+    let analytics = Analytics::new(store);
+    let range = TimeRange::parse("2026-01-01T00:00:00Z", "2027-01-01T00:00:00Z", "UTC").unwrap();
+    let cases = [
+        &[("team", "all")][..],
+        &[("feature", "early")],
+        &[("tenant_id", "few")],
+        &[("environment", "rare")],
+        &[("team", "all"), ("environment", "rare"), ("feature", "early")],
+        &[("team", "none"), ("feature", "early")],
+    ];
+    for (case, is_oldest_first) in cases.iter().flat_map(|case| [(case, false), (case, true)]) {
+        let mut query = RowQuery::new(range.clone()).limit(RowQuery::MAX_LIMIT);
+        query.is_oldest_first = is_oldest_first;
+        query = case.iter().fold(query, |query, (key, value)| query.filter(Filter::is(Dimension::tag(*key), *value)));
+        let matches = |(number, _): &(u64, &Arc<Event>)| case.iter().all(|(_, team)| has(*number, team));
+        let mut expected: Vec<_> =
+            (0..).zip(&events).filter(matches).map(|(_, event)| (event.time(), event.id())).collect();
+        expected.sort_unstable();
+        if !is_oldest_first {
+            expected.reverse();
+        }
+        // Some pages, and all if they are few.
+        let mut found = Vec::new();
+        for _ in 0..20 {
+            let page = analytics.rows(&query, &Grant::everything()).await.unwrap();
+            found.extend(page.rows.iter().map(|row| (row.requested_at, row.id)));
+            query.cursor = page.next;
+            if query.cursor.is_none() {
+                break;
+            }
+        }
+        assert!(found.len() >= expected.len().min(10_000), "{case:?}: {}", found.len());
+        assert!(found == expected[..found.len()], "{case:?}, oldest first: {is_oldest_first}");
+    }
 }

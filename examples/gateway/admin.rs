@@ -1,7 +1,7 @@
 //! The dashboard below `/tagging/`, the admin API below `/tagging/v1/`, and the tools for agents at `/tagging/mcp`. The gateway
 //! answers these requests itself: no layer sees them, and they are never forwarded.
 
-use std::error::Error;
+use std::{error::Error, time::Duration};
 
 use axum::{
     Router,
@@ -20,6 +20,9 @@ use tower_tagging::{
     sink::Delivery,
 };
 
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+/// The largest age of logs of other systems.
+const MAX_LOG_AGE: Duration = Duration::from_secs(400 * 24 * 60 * 60);
 /// The shortest key of the admin API.
 const MIN_KEY_LENGTH: usize = 16;
 
@@ -84,6 +87,8 @@ pub(crate) struct Admin {
     pub(crate) public_url: Option<Uri>,
     /// The time zone of days, unless a request names another.
     pub(crate) zone: Option<String>,
+    /// The age at which requests are deleted.
+    pub(crate) kept: Option<Duration>,
 }
 
 /// Answers everything below `/tagging/`, and passes other requests to the app.
@@ -91,9 +96,13 @@ pub(crate) struct Admin {
 /// The dashboard shows the counts of the delivery. For a generated key, also returns the path of a link that signs in to it
 /// once.
 pub(crate) fn mount(admin: Admin, delivery: Delivery, app: Router) -> Result<(Router, Option<String>), Box<dyn Error>> {
-    let Admin { key, analytics, registry, public_url, zone } = admin;
+    let Admin { key, analytics, registry, public_url, zone, kept } = admin;
     let access = RegistryAccess::new(registry).admin_key(&key.text);
     let mut api = Api::new(analytics.clone(), access.clone());
+    if let Some(age) = kept {
+        // A log that is sent again after its request was deleted would count twice.
+        api = api.max_log_age(age.saturating_sub(DAY).min(MAX_LOG_AGE));
+    }
     let mut sign_in = SignIn::new(access, &key.text)?;
     let link = if key.is_generated { Some(format!("/tagging/{}", sign_in.one_time_link()?)) } else { None };
     let mut dashboard = Dashboard::with_sign_in(analytics, sign_in).delivery(delivery);

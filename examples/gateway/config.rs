@@ -159,9 +159,10 @@ fn tagging(listen: SocketAddr, upstream: Option<&Uri>, public_url: Option<&Uri>)
             "ADMIN_KEY: this is an API key of CONFIG, whose callers would see everything: use another".to_owned()
         );
     }
-    let (zone, public_url) = (settings.zone.clone(), public_url.cloned());
+    let (zone, kept, public_url) = (settings.zone.clone(), settings.retention.rows, public_url.cloned());
     let upkeep = store.clone().map(|analytics| (analytics, settings));
-    let admin = key.zip(store).map(|(key, analytics)| Admin { key, analytics, registry: callers, public_url, zone });
+    let admin =
+        key.zip(store).map(|(key, analytics)| Admin { key, analytics, registry: callers, public_url, zone, kept });
     let mut usage = UsageTap::new();
     if let Some(upstream) = upstream {
         usage = usage.upstream(upstream.clone());

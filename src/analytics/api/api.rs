@@ -77,6 +77,7 @@ impl Api {
                 zone: "UTC".to_owned(),
                 exports: Arc::new(Exports::default()),
                 max_log_age: MAX_LOG_AGE,
+                writing: Arc::default(),
                 #[cfg(feature = "llm")]
                 usage: UsageTap::new().trust_request(),
             },

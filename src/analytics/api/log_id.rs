@@ -43,7 +43,7 @@ pub(crate) fn event_id(
     // A grant without a workspace may be that of a tenant by other conditions.
     let (owner_kind, owner) = match &identity.workspace {
         Some(workspace) => ("workspace", workspace.to_string()),
-        None => ("grant", format!("{:?}", grant.filters())),
+        None => ("grant", grant.scope()),
     };
     let mut digest = Sha256::new();
     for part in [owner_kind.as_bytes(), owner.as_bytes(), kind.as_bytes(), text, position.as_bytes()] {

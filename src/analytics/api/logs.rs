@@ -42,25 +42,33 @@ pub(crate) async fn create(
     let mut log_ids = Vec::new();
     let mut events: Vec<Arc<Event>> = Vec::new();
     let mut known = HashSet::new();
+    let mut writing = None;
     for (at, entry) in one_or_many::read::<LogEntry>(body, "logs", MAX_LOGS)?.into_iter().enumerate() {
         let mut identity: Identity = api.access.identify(&head);
         if identity.workspace.is_none() {
             identity.workspace = caller.grant.workspace().map(Into::into);
         }
         let id = log_id::event_id((at, &entry), &head.headers, &identity, &caller.grant)?;
-        let has_time = entry.created_at.is_some();
         let event = event(&api, entry, LogIds(id), identity).await?;
         log_ids.push(event.id().to_string());
         if !known.insert(event.id()) {
             continue;
         }
-        // The store ignores the events that it has. One with monthly partitions does so only if their time is the same.
-        let is_stored = !has_time && id.is_some() && is_stored(&api, &caller, &event).await?;
-        if !is_stored {
-            events.push(event);
+        if id.is_some() {
+            // A store with monthly partitions stores an event again if its time is another. The lock is for logs that are sent
+            // again while they are stored.
+            writing = Some(match writing {
+                Some(writing) => writing,
+                None => api.shared.writing.lock().await,
+            });
+            if is_stored(&api, &caller, &event).await? {
+                continue;
+            }
         }
+        events.push(event);
     }
     api.analytics.write(events, &caller.grant).await?;
+    drop(writing);
     Ok(Json(LogsCreated { status: "success", log_ids }))
 }
 

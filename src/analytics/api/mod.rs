@@ -74,12 +74,13 @@
 //! - A log may have an `id`, the sender's own. A log with the `id` of a stored one is ignored, also if it differs, and the
 //!   answer has the `logIds` of the first time. So a request without an answer can be sent again. The header
 //!   `idempotency-key` does the same for logs without an `id`, by their position. Both belong to the workspace of the key:
-//!   the same `id` of another workspace is another log.
+//!   the same `id` of another workspace is another log. Only two replicas that receive a log at the same time, over Postgres
+//!   with monthly partitions, can store it twice.
 //! - `created_at` is at most 400 days ago, or as [`Api::max_log_age`] allows. The request must not end in the future, except
 //!   for a difference of five minutes between clocks.
 //! - A log without `response_time` is a request of 0 ms.
 //!
-//! Feedback may arrive before its request does, as in Portkey's API, so `POST /feedback` accepts any trace id. It counts once
+//! Feedback may arrive before its request does, so `POST /feedback` accepts any trace id. It counts once
 //! the store has a request with the trace id, in the workspace of the key. Feedback for a trace that never arrives counts
 //! nowhere.
 //!

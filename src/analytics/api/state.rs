@@ -26,6 +26,8 @@ pub(crate) struct Shared {
     pub(crate) exports: Arc<Exports>,
     /// The largest age of a request in `POST /logs`.
     pub(crate) max_log_age: Duration,
+    /// Held while logs with ids are stored.
+    pub(super) writing: Arc<tokio::sync::Mutex<()>>,
     /// Reads and prices the responses of `POST /logs`.
     #[cfg(feature = "llm")]
     pub(crate) usage: UsageTap,
