@@ -34,8 +34,10 @@ use super::{
     sessions::{PooledSession, Sessions},
 };
 
-/// The number of rows that are fetched at a time.
-const FETCHED_ROWS: usize = 2_000;
+/// The number of rows that are fetched at first: little more than a page, as the server looks for all of them.
+const FIRST_ROWS: usize = 64;
+/// The largest number of rows that are fetched at a time.
+const MAX_ROWS: usize = 2_000;
 /// The time after which the server gives up on a statement that changes sums.
 const CHANGE_TIMEOUT: Duration = Duration::from_secs(5 * 60);
 
@@ -81,21 +83,24 @@ impl PostgresSession {
         if Conditions::of_indexed_tags(&dialect, read).is_none() {
             return self.fetch_rows(&dialect, read, None, on_row).await.map(drop);
         }
-        // Frequent tags are on some of the first rows. Others are found by their index.
-        let Some((near, far)) = self.split(read).await? else {
-            return self.fetch_rows(&dialect, read, Some(Way::ByTime), on_row).await.map(drop);
-        };
-        if self.fetch_rows(&dialect, &near, Some(Way::ByTime), on_row).await? == Next::Continue
-            && let Some(tags) = Conditions::of_indexed_tags(&dialect, &far)
-        {
-            let way = self.way_to_rows(tags).await?;
-            self.fetch_rows(&dialect, &far, Some(way), on_row).await?;
+        // The server does not know how frequent a tag is. Frequent ones are on some of the first rows, and rare ones are found
+        // by their index. In between, more rows are read by time, since rows that are found by tags are scattered.
+        let mut rest = read.clone();
+        for (near_rows, few_rows) in Way::STEPS {
+            let Some((near, far)) = self.split(&rest, near_rows).await? else { break };
+            if self.fetch_rows(&dialect, &near, Some(Way::ByTime), on_row).await? == Next::Stop {
+                return Ok(());
+            }
+            if self.are_few(&dialect, &far, few_rows).await? {
+                return self.fetch_rows(&dialect, &far, Some(Way::ByTags), on_row).await.map(drop);
+            }
+            rest = far;
         }
-        Ok(())
+        self.fetch_rows(&dialect, &rest, Some(Way::ByTime), on_row).await.map(drop)
     }
 
-    /// Splits a range after its first rows. `None` if there are few.
-    async fn split(&self, read: &RowRead) -> Result<Option<(RowRead, RowRead)>, Failure> {
+    /// Splits a range after a number of its first rows. `None` if there are fewer.
+    async fn split(&self, read: &RowRead, rows: u32) -> Result<Option<(RowRead, RowRead)>, Failure> {
         let (mut from, mut to) = (read.from, read.to);
         match read.after {
             Some((micros, _)) if read.is_newest_first => to = to.min(micros.saturating_add(1)),
@@ -105,8 +110,7 @@ impl PostgresSession {
         let direction = if read.is_newest_first { "DESC" } else { "ASC" };
         let statement = format!(
             "SELECT requested_at FROM tagging_events WHERE requested_at >= $1 AND requested_at < $2
-             ORDER BY requested_at {direction} OFFSET {} LIMIT 1",
-            Way::NEAR_ROWS
+             ORDER BY requested_at {direction} OFFSET {rows} LIMIT 1"
         );
         let row = self.session.query_opt(&statement, &[&time_of(from), &time_of(to)]).await?;
         let Some(row) = row else { return Ok(None) };
@@ -151,10 +155,10 @@ impl PostgresSession {
         if way.is_some() {
             self.session.batch_execute(Way::SWITCH_OFF).await?;
         }
-        let fetch = self.session.prepare(&format!("FETCH FORWARD {FETCHED_ROWS} FROM tagging_rows")).await?;
         let mut next = Next::Continue;
+        let mut portion = FIRST_ROWS;
         while next == Next::Continue {
-            let rows = self.session.query(&fetch, &[]).await?;
+            let rows = self.session.query(&format!("FETCH FORWARD {portion} FROM tagging_rows"), &[]).await?;
             for row in &rows {
                 let mut event = EventRow::blank();
                 for (place, position) in read.columns.iter().enumerate() {
@@ -166,26 +170,25 @@ impl PostgresSession {
                     break;
                 }
             }
-            if rows.len() < FETCHED_ROWS {
+            if rows.len() < portion {
                 break;
             }
+            portion = (portion * 4).min(MAX_ROWS);
         }
         self.session.batch_execute("CLOSE tagging_rows").await?;
         Ok(next)
     }
 
-    /// Returns how to find the rows that have some tags.
-    async fn way_to_rows(&self, tags: Conditions) -> Result<Way, Failure> {
-        let count = format!(
-            "SELECT count(*) FROM (SELECT FROM tagging_events {} LIMIT {}) AS found",
-            tags.clause(),
-            Way::MAX_FEW + 1
-        );
+    /// Returns `true` if at most a number of rows have the tags that are indexed.
+    async fn are_few(&self, dialect: &PostgresDialect, read: &RowRead, few: u32) -> Result<bool, Failure> {
+        let Some(tags) = Conditions::of_indexed_tags(dialect, read) else { return Ok(false) };
+        let statement =
+            format!("SELECT count(*) FROM (SELECT FROM tagging_events {} LIMIT {few} + 1) AS found", tags.clause());
         self.session.batch_execute(Way::ByTags.switch_on()).await?;
-        let mut rows = pin!(self.session.query_raw(&count, parameters(tags)).await?);
+        let mut rows = pin!(self.session.query_raw(&statement, parameters(tags)).await?);
         let count: i64 = rows.try_next().await?.map_or(Ok(0), |row| row.try_get(0))?;
         self.session.batch_execute(Way::SWITCH_OFF).await?;
-        Ok(if count > Way::MAX_FEW { Way::ByTime } else { Way::ByTags })
+        Ok(count <= i64::from(few))
     }
 
     async fn row_time(&self, statement: &str, from: u64) -> Result<Option<u64>, Failure> {
@@ -195,8 +198,6 @@ impl PostgresSession {
 }
 
 /// How the server finds the rows that have some tags.
-///
-/// It does not know how frequent a tag is, and assumes one row in a hundred.
 #[derive(Clone, Copy, Debug)]
 enum Way {
     /// Finds all rows by the index of tags, and sorts them.
@@ -206,10 +207,8 @@ enum Way {
 }
 
 impl Way {
-    /// The number of rows that are read by time first. A tag of one row in 400 fills a page of 50 from them.
-    const NEAR_ROWS: u32 = 20_000;
-    /// The largest number of rows that are found by tags.
-    const MAX_FEW: i64 = 50_000;
+    /// Numbers of rows to read by time, and then of rows with the tags that are few enough to be found by them.
+    const STEPS: [(u32, u32); 2] = [(20_000, 5_000), (200_000, 50_000)];
 
     /// Returns the statements that make the server go this way, for the rest of the transaction.
     const fn switch_on(self) -> &'static str {
