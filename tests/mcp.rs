@@ -340,6 +340,25 @@ async fn explains_a_cost_line_by_line() {
     let view = client.data("trace", json!({ "trace_id": event.trace().trace_id().to_string() })).await;
     assert_eq!((&view["turns"][0]["id"], &view["turn_count"]), (&json!(event.id().to_string()), &json!(1)));
 
+    // A part of the usage has no price.
+    let usage = Usage::tokens(1_000, 500);
+    let known = CatalogPrices::bundled().price(&PriceQuery::new(Some("openai"), "gpt-4o", &usage)).unwrap();
+    let call = LlmCall::builder().provider("openai").response_model("gpt-4o").usage(usage);
+    let call = call.cost(known).cost_status(CostStatus::Partial).build();
+    let cost = call.cost().unwrap();
+    let partial = Event::builder().time(hour(3)).workspace("acme").status(http::StatusCode::OK).llm(call);
+    let partial = Arc::new(partial.build());
+    let client = Client::new(serve(app(memory(&[Arc::clone(&partial)]))).await, ADMIN);
+    let result = client.call("explain_cost", json!({ "request_id": partial.id().to_string() })).await;
+    assert_eq!(result["structuredContent"]["cost_status"], "partial");
+    assert!(text(&result).starts_with(&format!("The known cost of the request is {cost} US dollars. It is partial")), "{result}");
+    let result = client.call("trace", json!({ "trace_id": partial.trace().trace_id().to_string() })).await;
+    let sentence = "LLM calls with a partial cost: 1. The true cost of the trace may be higher.";
+    assert!(text(&result).contains(sentence), "{result}");
+    assert_eq!(result["structuredContent"]["basis"]["notes"], json!([sentence]));
+    let result = client.call("get_cost_analytics", ranged(json!({}))).await;
+    assert!(text(&result).contains("No LLM call is unpriced.") && !text(&result).contains("all LLM calls"), "{result}");
+
     for (status, expected) in [(200, "The cost of the request is unknown"), (429, "The provider refused the call")] {
         let usage = tower_tagging::usage::UsageStatus::Absent;
         let call = LlmCall::builder().provider("openai").response_model("gpt-4o").usage_status(usage);

@@ -56,7 +56,8 @@
 //! An answer has structured content that matches the schema of the tool, and a paragraph of text. In addition to the data, it has:
 //!
 //! - `basis`: the range that was summed, its grain, the share of LLM calls whose cost is unknown, the time of the latest request,
-//!   and notes. What an API does not report is `null`.
+//!   and notes. What an API does not report is `null`. Calls that are priced in part count as priced; the tools `trace` and
+//!   `explain_cost` say so.
 //! - `dashboard_url`: the page of the [dashboard](crate#map) with the same range and filters.
 //!
 //! Errors are results with `isError` and a sentence for the model and its user.
