@@ -29,7 +29,7 @@ use tower_tagging::{
         Analytics, Grant,
         api::{Access, Denied},
     },
-    mcp::Mcp,
+    mcp::{Mcp, McpOverApi},
     registry::Registry,
     store::SqliteStore,
 };
@@ -53,14 +53,14 @@ async fn main() -> ExitCode {
 }
 
 async fn serve() -> Result<(), BoxError> {
-    let mut tools = match variable("PORTKEY_BASE_URL") {
-        Some(url) => of_api(&url, variable("PORTKEY_API_KEY").as_deref())?,
-        None => of_file()?,
+    let public_url = variable("PUBLIC_URL");
+    let server = match (variable("PORTKEY_BASE_URL"), public_url) {
+        (Some(api), Some(url)) => of_api(&api)?.public_url(url)?.into_server(),
+        (Some(api), None) => of_api(&api)?.into_server(),
+        (None, Some(url)) => of_file()?.public_url(url)?.into_server(),
+        (None, None) => of_file()?.into_server(),
     };
-    if let Some(url) = variable("PUBLIC_URL") {
-        tools = tools.public_url(url)?;
-    }
-    let running = rmcp::serve_server(tools.into_server(), rmcp::transport::stdio()).await?;
+    let running = rmcp::serve_server(server, rmcp::transport::stdio()).await?;
     running.waiting().await?;
     Ok(())
 }
@@ -99,14 +99,14 @@ impl Access for Owner {
 }
 
 /// Returns the tools over an API.
-fn of_api(base: &str, key: Option<&str>) -> Result<Mcp, BoxError> {
+fn of_api(base: &str) -> Result<McpOverApi, BoxError> {
     let base = base.trim_end_matches('/').to_owned();
     let uri: Uri = base.parse().map_err(|_| "PORTKEY_BASE_URL: expected one such as https://api.portkey.ai/v1")?;
     if !matches!(uri.scheme_str(), Some("http" | "https")) || uri.host().is_none() || uri.query().is_some() {
         return Err("PORTKEY_BASE_URL: expected one such as https://api.portkey.ai/v1".into());
     }
-    let key = key.map(HeaderValue::from_str).transpose().map_err(|_| "PORTKEY_API_KEY: expected visible ASCII")?;
-    let key = key.map(|mut key| {
+    let key = variable("PORTKEY_API_KEY").map(HeaderValue::try_from).transpose();
+    let key = key.map_err(|_| "PORTKEY_API_KEY: expected visible ASCII")?.map(|mut key| {
         key.set_sensitive(true);
         key
     });

@@ -26,7 +26,7 @@ use tower_tagging::{
 };
 
 use api::{ADMIN, FROM, Sample, TO, hour, memory, registry, samples, secret, stores};
-use mcp::{Client, OLD, serve};
+use mcp::{Client, OLD, Piped, serve};
 
 const TOOLS: [&str; 11] = [
     "get_cost_analytics",
@@ -351,7 +351,10 @@ async fn explains_a_cost_line_by_line() {
     let client = Client::new(serve(app(memory(&[Arc::clone(&partial)]))).await, ADMIN);
     let result = client.call("explain_cost", json!({ "request_id": partial.id().to_string() })).await;
     assert_eq!(result["structuredContent"]["cost_status"], "partial");
-    assert!(text(&result).starts_with(&format!("The known cost of the request is {cost} US dollars. It is partial")), "{result}");
+    assert!(
+        text(&result).starts_with(&format!("The known cost of the request is {cost} US dollars. It is partial")),
+        "{result}"
+    );
     let result = client.call("trace", json!({ "trace_id": partial.trace().trace_id().to_string() })).await;
     let sentence = "LLM calls with a partial cost: 1. The true cost of the trace may be higher.";
     assert!(text(&result).contains(sentence), "{result}");
@@ -715,9 +718,9 @@ fn hosted() -> Router {
 
 #[tokio::test]
 async fn serves_any_api_of_this_shape() {
-    let tools = Mcp::over_api(hosted()).key_hint("Set PORTKEY_API_KEY.").into_service();
-    let client = Client::new(serve(Router::new().nest_service("/tagging/mcp", tools)).await, "");
-    let list = client.old("tools/list", json!({})).await.result();
+    let tools = Mcp::over_api(hosted()).key_hint("Set PORTKEY_API_KEY.").public_url("https://llm.example.com").unwrap();
+    let mut client = Piped::new(tools.into_server()).await;
+    let list = client.request("tools/list", json!({})).await;
     for (tool, expected) in [
         ("get_cost_analytics", json!({ "total": 12.5, "avg": null })),
         ("get_token_analytics", json!({ "total": 12.5, "avg": null })),

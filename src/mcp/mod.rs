@@ -50,8 +50,8 @@
 //! # Answers
 //!
 //! Each call becomes one or two requests to the [HTTP API](crate::analytics::api): in this process, or with [`Mcp::over_api`] to
-//! any other API of this shape, such as a hosted one. So numbers, grants, and errors are those of the API. [`Mcp::from_api`]
-//! shares the export jobs of an API that is mounted as well.
+//! any other API of this shape, such as a hosted one, but only over standard input and output. So numbers, grants, and errors are
+//! those of the API. [`Mcp::from_api`] shares the export jobs of an API that is mounted as well.
 //!
 //! An answer has structured content that matches the schema of the tool, and a paragraph of text. In addition to the data, it has:
 //!
@@ -67,6 +67,7 @@
 //! - The [`Access`](crate::analytics::api::Access) decides what each caller sees, by the head of each request. Without a grant, the
 //!   response is 401 or 403 with the body of the API, before anything else is read. A grant without the permission for a tool is a
 //!   result that begins with `403`.
+//! - The tools over another API use one key for all calls. So they are no HTTP service: [`McpOverApi`] has none.
 //! - All tools only read, and say so in their annotations.
 //! - Values of tags, names of users, and models come from clients, and may contain instructions for a model. They are only in the
 //!   structured content, never in the text or in descriptions. Clients that show a model only the text see totals.
@@ -96,6 +97,7 @@ mod dashboard_link;
 mod definitions;
 #[allow(clippy::module_inception, reason = "the file is named after its type")]
 mod mcp;
+mod mcp_over_api;
 mod mcp_server;
 mod mcp_service;
 mod member;
@@ -110,6 +112,7 @@ pub use rmcp;
 
 pub use self::{
     mcp::{Mcp, service},
+    mcp_over_api::McpOverApi,
     mcp_server::McpServer,
     mcp_service::McpService,
 };

@@ -1,6 +1,6 @@
 use http::{Uri, header, request::Parts};
 
-use crate::analytics::jiff::tz::TimeZone;
+use crate::analytics::{QueryError, jiff::tz::TimeZone};
 
 /// What all calls share.
 #[derive(Clone, Debug)]
@@ -27,6 +27,37 @@ impl Default for Settings {
 }
 
 impl Settings {
+    /// Sets the external address.
+    ///
+    /// # Errors
+    /// Returns an error if it is not an address with a host.
+    pub(crate) fn set_public_url(&mut self, url: &str) -> Result<(), QueryError> {
+        if host_and_origin(url).is_none() || url.contains(['?', '#', '@']) {
+            return Err(QueryError::Invalid(format!(
+                "invalid public URL {url:?}: expected one such as https://llm.example.com"
+            )));
+        }
+        self.public_url = Some(url.trim_end_matches('/').to_owned());
+        Ok(())
+    }
+
+    /// Sets the path of the dashboard, with or without slashes around it.
+    pub(crate) fn set_dashboard_path(&mut self, path: &str) {
+        let path = path.trim_matches('/');
+        self.dashboard_path = if path.is_empty() { "/".to_owned() } else { format!("/{path}/") };
+    }
+
+    /// Sets the time zone.
+    ///
+    /// # Errors
+    /// Returns an error if it is unknown.
+    pub(crate) fn set_zone(&mut self, name: &str) -> Result<(), QueryError> {
+        self.zone = TimeZone::get(name).map_err(|_| {
+            QueryError::Invalid(format!("unknown time zone {name:?}: expected an IANA name, such as Europe/Berlin"))
+        })?;
+        Ok(())
+    }
+
     /// Returns the address of the dashboard, which ends with a slash.
     ///
     /// Without a public address, it is the host that the client asked for, which the server has checked.
