@@ -5,9 +5,10 @@ mod api;
 #[path = "common/mcp.rs"]
 mod mcp;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, convert::Infallible, sync::Arc, time::Duration};
 
 use axum::{Json, Router, body::Body, routing::get};
+use futures_util::{StreamExt, stream};
 use serde_json::{Value, json};
 use tower::ServiceExt;
 use tower_tagging::{
@@ -714,6 +715,30 @@ fn hosted() -> Router {
         .route("/virtual-keys", get(keys))
         .route("/admin/workspaces", get(failure(403, "AB03")))
         .route("/logs/exports", get(failure(401, "AB05")))
+}
+
+#[tokio::test]
+async fn limits_the_time_and_the_size_of_answers_of_another_api() {
+    /// Returns an API whose head is at once there, and whose body goes on.
+    fn api(body: fn() -> Body) -> Router {
+        Router::new().fallback(move || async move { body() })
+    }
+    fn never_ends() -> Body {
+        let begun = stream::iter([Ok::<_, Infallible>("{\"object\":")]);
+        Body::from_stream(begun.chain(stream::pending()))
+    }
+    fn endless() -> Body {
+        Body::from_stream(stream::repeat_with(|| Ok::<_, Infallible>(vec![b' '; 1024 * 1024])))
+    }
+    for (body, timeout, expected) in [
+        (never_ends as fn() -> Body, Duration::from_millis(200), "it did not answer within 0.2 seconds"),
+        (endless as fn() -> Body, Duration::from_secs(60), "its answer has more than 32 MiB"),
+    ] {
+        let mut client = Piped::new(Mcp::over_api(api(body)).timeout(timeout).into_server()).await;
+        let call = client.error("get_cost_analytics", json!({}));
+        let message = tokio::time::timeout(Duration::from_secs(30), call).await.expect("the call ends");
+        assert_eq!(message, format!("The analytics API cannot be used: {expected}"));
+    }
 }
 
 #[tokio::test]

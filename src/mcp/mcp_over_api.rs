@@ -1,8 +1,11 @@
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use crate::analytics::QueryError;
 
 use super::{McpServer, api_client::ApiClient, settings::Settings};
+
+/// The time for a request, unless another is set.
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The tools over another API, before they become a server. [`Mcp::over_api`](super::Mcp::over_api) creates them.
 ///
@@ -22,11 +25,12 @@ use super::{McpServer, api_client::ApiClient, settings::Settings};
 pub struct McpOverApi {
     api: ApiClient,
     settings: Settings,
+    timeout: Duration,
 }
 
 impl McpOverApi {
     pub(super) fn new(api: ApiClient) -> Self {
-        Self { api, settings: Settings::default() }
+        Self { api, settings: Settings::default(), timeout: TIMEOUT }
     }
 
     /// Sets the external base URL of the host with the dashboard, for links. Without it, answers have no links.
@@ -59,11 +63,19 @@ impl McpOverApi {
         self
     }
 
+    /// Sets the time that the API has for each request, until its answer is read. The default is a minute.
+    ///
+    /// A call of a tool that takes longer fails. It makes at most two requests.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
     /// Returns the tools for a transport of `rmcp`, such as standard input and output.
     ///
     /// Whoever uses the transport uses the key of the client.
     pub fn into_server(self) -> McpServer {
-        McpServer { api: self.api, settings: Arc::new(self.settings) }
+        McpServer { api: self.api.with_timeout(self.timeout), settings: Arc::new(self.settings) }
     }
 }
 

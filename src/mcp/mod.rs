@@ -88,6 +88,7 @@
 //! | groups of an answer of `query` | 100, then a cursor |
 //! | turns of an answer of `trace` | 500 |
 //! | an answer of the API | 32 MiB |
+//! | the time for an answer of another API | 60 seconds, or [`McpOverApi::timeout`] |
 
 mod answer_basis;
 mod api_client;
