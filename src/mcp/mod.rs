@@ -44,7 +44,8 @@
 //! | `explain_cost` | what a request cost, line by line | `logs.view` |
 //!
 //! The first eight have the names and parameters of the tools that Portkey users know. A range is `time_of_generation_min` and
-//! `time_of_generation_max` in ISO 8601, or a word such as `last_7d` in the first of them. Filters are those of the
+//! `time_of_generation_max` in ISO 8601, or a word such as `last_7d` in the first of them. `last_7d` are today and the six days
+//! before; `last_week` is the previous week of the calendar, from Monday to Sunday in the time zone. Filters are those of the
 //! [HTTP API](crate::analytics::api), such as `ai_model`, `status_code`, and `metadata`.
 //!
 //! # Answers
