@@ -16,6 +16,7 @@ use tower_tagging::{
     analytics::{
         Amount, Analytics, Filter, Grant, Measure, Query, TimeRange,
         api::{Api, Denied, RegistryAccess},
+        jiff::{SignedDuration, Timestamp},
     },
     dashboard::Dashboard,
     event::Outcome,
@@ -697,8 +698,18 @@ fn hosted() -> Router {
     let list = |row: Value| move || async move { Json(json!({ "object": "list", "total": 1, "data": [row] })) };
     let users = list(json!({ "user": "ada", "requests": "7", "cost": "3.25", "object": "analytics-group" }));
     let models = list(json!({ "ai_model": "gpt-4o", "requests": "7", "object": "analytics-group" }));
-    let keys =
-        list(json!({ "name": "main", "slug": "main", "status": "exhausted", "usage_limits": { "credit_limit": 10 } }));
+    let keys = move || async {
+        let in_days = |days: i64| (Timestamp::now() + SignedDuration::from_hours(days * 24)).to_string();
+        let key = |status: &str, expires_at: Value| json!({ "name": status, "slug": status, "status": status, "expires_at": expires_at, "usage_limits": { "credit_limit": 10 } });
+        let keys = [
+            key("exhausted", json!(in_days(3))),
+            key("expired", json!(in_days(-3))),
+            key("active", json!(in_days(5))),
+            key("active", json!(in_days(30))),
+            key("active", Value::Null),
+        ];
+        Json(json!({ "object": "list", "total": keys.len(), "data": keys }))
+    };
     let failure = |status: u16, code: &'static str| {
         move || async move {
             let body =
@@ -764,7 +775,9 @@ async fn serves_any_api_of_this_shape() {
     let models = client.data("get_model_analytics_summary", json!({})).await;
     assert_eq!(models["data"], json!([{ "ai_model": "gpt-4o", "requests": 7, "cost": null }]));
     let keys = client.call("list_virtual_keys", json!({})).await;
-    assert!(text(&keys).contains("1 are exhausted"), "{keys}");
+    // A key that is exhausted is not counted again because it expires soon.
+    let counts = "Of these, 1 are exhausted, 1 are expired, and 1 more expire within 14 days.";
+    assert!(text(&keys).contains(counts), "{keys}");
     assert_eq!(keys["structuredContent"]["data"][0]["usage_limits"]["credit_limit"], 10);
 
     let forbidden = client.error("list_workspaces", json!({})).await;
