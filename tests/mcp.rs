@@ -601,6 +601,26 @@ async fn links_lead_to_pages_with_the_same_range_and_filters() {
 }
 
 #[tokio::test]
+async fn links_without_a_public_url_are_only_for_this_machine() {
+    let tools = Mcp::new(memory(&samples()), access()).allow_host("llm.internal").into_service();
+    let client = Client::new(serve(Router::new().nest_service("/tagging/mcp", tools)).await, ADMIN);
+    for (host, expected) in [
+        ("localhost:8787", json!("http://localhost:8787/tagging/")),
+        ("127.0.0.1", json!("http://127.0.0.1/tagging/")),
+        ("[::1]:8787", json!("http://[::1]:8787/tagging/")),
+        // Its scheme is unknown.
+        ("llm.internal", Value::Null),
+        ("llm.internal:8787", Value::Null),
+    ] {
+        let data = client.clone().with("host", host).data("get_cost_analytics", json!({})).await;
+        assert_eq!(data["dashboard_url"], expected, "{host}");
+        let note = "There is no dashboard link, because the public URL of the server is not set.";
+        let notes = if expected.is_null() { json!([note]) } else { json!([]) };
+        assert_eq!(data["basis"]["notes"], notes, "{host}");
+    }
+}
+
+#[tokio::test]
 async fn arguments_are_checked_in_plain_words() {
     let client = client().await;
     for (tool, arguments, expected) in [

@@ -82,8 +82,8 @@ impl Mcp {
 
     /// Sets the external base URL of the host: for links to the dashboard, and as the only host and origin that are allowed.
     ///
-    /// Without it, only the hosts and origins of this machine are allowed, and links have the host of the request. A proxy in
-    /// front must forward the header `host`.
+    /// Without it, only the hosts and origins of this machine are allowed, and links have the host of the request. Requests for
+    /// a host that [`allow_host`](Self::allow_host) adds get no links. A proxy in front must forward the header `host`.
     ///
     /// # Errors
     /// Returns [`QueryError::Invalid`] if it is not an `http` or `https` URL with a host.

@@ -59,7 +59,8 @@
 //! - `basis`: the range that was summed, its grain, the share of LLM calls whose cost is unknown, the time of the latest request,
 //!   and notes. What an API does not report is `null`. Calls that are priced in part count as priced; the tools `trace` and
 //!   `explain_cost` say so.
-//! - `dashboard_url`: the page of the [dashboard](crate#map) with the same range and filters.
+//! - `dashboard_url`: the page of the [dashboard](crate#map) with the same range and filters. It is `null` if the host is another
+//!   than this machine, and [`Mcp::public_url`] is not set.
 //!
 //! Errors are results with `isError` and a sentence for the model and its user.
 //!

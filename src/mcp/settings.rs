@@ -1,4 +1,6 @@
-use http::{Uri, header, request::Parts};
+use std::net::IpAddr;
+
+use http::{Uri, header, request::Parts, uri::Authority};
 
 use crate::analytics::{QueryError, jiff::tz::TimeZone};
 
@@ -60,20 +62,26 @@ impl Settings {
 
     /// Returns the address of the dashboard, which ends with a slash.
     ///
-    /// Without a public address, it is the host that the client asked for, which the server has checked.
+    /// Without a public address, it is known only for clients on this machine: a proxy in front of another host may change the
+    /// scheme and the path.
     pub(crate) fn dashboard(&self, head: Option<&Parts>) -> Option<String> {
-        let base = self.public_url.clone().or_else(|| Some(format!("http://{}", host(head?)?)))?;
+        let base = self.public_url.clone().or_else(|| Some(format!("http://{}", loopback_host(head?)?)))?;
         Some(format!("{base}{}", self.dashboard_path))
     }
 }
 
-/// Returns the host that a client asked for, if it is one.
-fn host(head: &Parts) -> Option<String> {
+/// Returns the host that a client asked for, with its port, if it is this machine.
+fn loopback_host(head: &Parts) -> Option<String> {
     let text = match head.headers.get(header::HOST) {
         Some(value) => value.to_str().ok()?,
         None => head.uri.authority()?.as_str(),
     };
-    text.parse::<http::uri::Authority>().ok().map(|authority| authority.to_string())
+    let authority: Authority = text.parse().ok()?;
+    let host = authority.host();
+    let address: Option<IpAddr> = host.trim_start_matches('[').trim_end_matches(']').parse().ok();
+    let is_loopback = host.eq_ignore_ascii_case("localhost") || address.is_some_and(|address| address.is_loopback());
+    let port = authority.port().map(|port| format!(":{port}")).unwrap_or_default();
+    is_loopback.then(|| format!("{host}{port}"))
 }
 
 /// Returns the host of an address, with its port, and its origin.
