@@ -13,8 +13,8 @@
 //! | `CONFIG` | the configuration of the gateway, for its workspaces and virtual keys | none |
 //! | `PUBLIC_URL` | external base URL of the gateway, for links to its dashboard below `/tagging/` | no links |
 //!
-//! An agent starts the program and talks to it, so standard output has only the protocol. The owner of the file sees everything
-//! in it; an API decides by its key. An API has a minute to answer.
+//! An agent starts the program and talks to it, so standard output has only the protocol. The file is only read, and the owner of
+//! it sees everything in it; an API decides by its key. An API has a minute to answer.
 
 use std::{env, error::Error, io, path::Path, process::ExitCode};
 
@@ -66,7 +66,7 @@ fn variable(name: &str) -> Option<String> {
     env::var(name).ok().filter(|value| !value.is_empty())
 }
 
-/// Returns the tools over an SQLite file.
+/// Returns the tools over an SQLite file, to which nothing is written.
 fn of_file() -> Result<Mcp, BoxError> {
     let path = match (env::args().nth(1), variable("STORE")) {
         (Some(path), _) => path,
@@ -79,7 +79,10 @@ fn of_file() -> Result<Mcp, BoxError> {
         return Err(format!("there is no file {path}: name an SQLite store, or set PORTKEY_BASE_URL").into());
     }
     let registry = variable("CONFIG").map(Registry::from_file).transpose()?;
-    Ok(Mcp::new(Analytics::new(SqliteStore::open(path)?), Owner(registry)))
+    let store = SqliteStore::open_read_only(&path)?;
+    // Fails at once if the file is not a store.
+    store.list_keys().map_err(|error| format!("cannot read {path} as a store: {error}"))?;
+    Ok(Mcp::new(Analytics::new(store), Owner(registry)))
 }
 
 /// The owner of the file, who sees everything in it.
