@@ -749,6 +749,29 @@ fn hosted() -> Router {
 }
 
 #[tokio::test]
+async fn the_text_does_not_round_a_share_of_unpriced_calls_to_nothing_or_all() {
+    for (share, expected) in [
+        ("0", " No LLM call is unpriced."),
+        ("0.04", "The cost of less than 0.1 % of the LLM calls is unknown"),
+        ("0.05", "The cost of 0.1 % of the LLM calls is unknown"),
+        ("99.94", "The cost of 99.9 % of the LLM calls is unknown"),
+        ("99.96", "The cost of more than 99.9 % of the LLM calls is unknown"),
+        ("100", "The cost of 100.0 % of the LLM calls is unknown"),
+    ] {
+        let graph = move || async move {
+            let headers = [("x-tagging-grain", "hour"), ("x-tagging-unpriced-share", share)];
+            (
+                headers,
+                Json(json!({ "summary": { "total": 1, "avg": 1 }, "data_points": [], "object": "analytics-graph" })),
+            )
+        };
+        let api = Router::new().route("/analytics/graphs/cost", get(graph));
+        let result = Piped::new(Mcp::over_api(api).into_server()).await.call("get_cost_analytics", json!({})).await;
+        assert!(text(&result).contains(expected), "{share}: {result}");
+    }
+}
+
+#[tokio::test]
 async fn limits_the_time_and_the_size_of_answers_of_another_api() {
     /// Returns an API whose head is at once there, and whose body goes on.
     fn api(body: fn() -> Body) -> Router {
