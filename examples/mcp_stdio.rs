@@ -13,10 +13,10 @@
 //! | `CONFIG` | the configuration of the gateway, for its workspaces and virtual keys | none |
 //! | `PUBLIC_URL` | external base URL of the gateway, for links to its dashboard below `/tagging/` | no links |
 //!
-//! An agent starts the program and talks to it, so standard output has only the protocol. The owner of the file sees everything
-//! in it; an API decides by its key.
+//! An agent starts the program and talks to it, so standard output has only the protocol. The file is only read, and the owner of
+//! it sees everything in it; an API decides by its key. An API has a minute to answer.
 
-use std::{env, error::Error, io, path::Path, process::ExitCode, time::Duration};
+use std::{env, error::Error, io, path::Path, process::ExitCode};
 
 use axum::body::Body;
 use http::{HeaderValue, Request, Response, Uri, request::Parts};
@@ -29,15 +29,12 @@ use tower_tagging::{
         Analytics, Grant,
         api::{Access, Denied},
     },
-    mcp::Mcp,
+    mcp::{Mcp, McpOverApi},
     registry::Registry,
     store::SqliteStore,
 };
 
 type BoxError = Box<dyn Error + Send + Sync>;
-
-/// The time that an API has to begin its answer.
-const TIMEOUT: Duration = Duration::from_secs(60);
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
@@ -53,14 +50,14 @@ async fn main() -> ExitCode {
 }
 
 async fn serve() -> Result<(), BoxError> {
-    let mut tools = match variable("PORTKEY_BASE_URL") {
-        Some(url) => of_api(&url, variable("PORTKEY_API_KEY").as_deref())?,
-        None => of_file()?,
+    let public_url = variable("PUBLIC_URL");
+    let server = match (variable("PORTKEY_BASE_URL"), public_url) {
+        (Some(api), Some(url)) => of_api(&api)?.public_url(url)?.into_server(),
+        (Some(api), None) => of_api(&api)?.into_server(),
+        (None, Some(url)) => of_file()?.public_url(url)?.into_server(),
+        (None, None) => of_file()?.into_server(),
     };
-    if let Some(url) = variable("PUBLIC_URL") {
-        tools = tools.public_url(url)?;
-    }
-    let running = rmcp::serve_server(tools.into_server(), rmcp::transport::stdio()).await?;
+    let running = rmcp::serve_server(server, rmcp::transport::stdio()).await?;
     running.waiting().await?;
     Ok(())
 }
@@ -69,7 +66,7 @@ fn variable(name: &str) -> Option<String> {
     env::var(name).ok().filter(|value| !value.is_empty())
 }
 
-/// Returns the tools over an SQLite file.
+/// Returns the tools over an SQLite file, to which nothing is written.
 fn of_file() -> Result<Mcp, BoxError> {
     let path = match (env::args().nth(1), variable("STORE")) {
         (Some(path), _) => path,
@@ -82,7 +79,10 @@ fn of_file() -> Result<Mcp, BoxError> {
         return Err(format!("there is no file {path}: name an SQLite store, or set PORTKEY_BASE_URL").into());
     }
     let registry = variable("CONFIG").map(Registry::from_file).transpose()?;
-    Ok(Mcp::new(Analytics::new(SqliteStore::open(path)?), Owner(registry)))
+    let store = SqliteStore::open_read_only(&path)?;
+    // Fails at once if the file is not a store.
+    store.list_keys().map_err(|error| format!("cannot read {path} as a store: {error}"))?;
+    Ok(Mcp::new(Analytics::new(store), Owner(registry)))
 }
 
 /// The owner of the file, who sees everything in it.
@@ -99,14 +99,14 @@ impl Access for Owner {
 }
 
 /// Returns the tools over an API.
-fn of_api(base: &str, key: Option<&str>) -> Result<Mcp, BoxError> {
+fn of_api(base: &str) -> Result<McpOverApi, BoxError> {
     let base = base.trim_end_matches('/').to_owned();
     let uri: Uri = base.parse().map_err(|_| "PORTKEY_BASE_URL: expected one such as https://api.portkey.ai/v1")?;
     if !matches!(uri.scheme_str(), Some("http" | "https")) || uri.host().is_none() || uri.query().is_some() {
         return Err("PORTKEY_BASE_URL: expected one such as https://api.portkey.ai/v1".into());
     }
-    let key = key.map(HeaderValue::from_str).transpose().map_err(|_| "PORTKEY_API_KEY: expected visible ASCII")?;
-    let key = key.map(|mut key| {
+    let key = variable("PORTKEY_API_KEY").map(HeaderValue::try_from).transpose();
+    let key = key.map_err(|_| "PORTKEY_API_KEY: expected visible ASCII")?.map(|mut key| {
         key.set_sensitive(true);
         key
     });
@@ -118,8 +118,7 @@ fn of_api(base: &str, key: Option<&str>) -> Result<Mcp, BoxError> {
         async move {
             *request.uri_mut() = url.parse()?;
             request.headers_mut().extend(key.map(|key| (http::HeaderName::from_static("x-portkey-api-key"), key)));
-            let answer = tokio::time::timeout(TIMEOUT, client.request(request)).await;
-            Ok::<Response<Incoming>, BoxError>(answer.map_err(|_| "it did not answer within a minute")??)
+            Ok::<Response<Incoming>, BoxError>(client.request(request).await?)
         }
     });
     Ok(Mcp::over_api(api).key_hint("Set PORTKEY_API_KEY to a valid key, and restart the server."))

@@ -5,9 +5,10 @@ mod api;
 #[path = "common/mcp.rs"]
 mod mcp;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, convert::Infallible, sync::Arc, time::Duration};
 
 use axum::{Json, Router, body::Body, routing::get};
+use futures_util::{StreamExt, stream};
 use serde_json::{Value, json};
 use tower::ServiceExt;
 use tower_tagging::{
@@ -15,6 +16,7 @@ use tower_tagging::{
     analytics::{
         Amount, Analytics, Filter, Grant, Measure, Query, TimeRange,
         api::{Api, Denied, RegistryAccess},
+        jiff::{SignedDuration, Timestamp},
     },
     dashboard::Dashboard,
     event::Outcome,
@@ -26,7 +28,7 @@ use tower_tagging::{
 };
 
 use api::{ADMIN, FROM, Sample, TO, hour, memory, registry, samples, secret, stores};
-use mcp::{Client, OLD, serve};
+use mcp::{Client, OLD, Piped, serve};
 
 const TOOLS: [&str; 11] = [
     "get_cost_analytics",
@@ -340,6 +342,28 @@ async fn explains_a_cost_line_by_line() {
     let view = client.data("trace", json!({ "trace_id": event.trace().trace_id().to_string() })).await;
     assert_eq!((&view["turns"][0]["id"], &view["turn_count"]), (&json!(event.id().to_string()), &json!(1)));
 
+    // A part of the usage has no price.
+    let usage = Usage::tokens(1_000, 500);
+    let known = CatalogPrices::bundled().price(&PriceQuery::new(Some("openai"), "gpt-4o", &usage)).unwrap();
+    let call = LlmCall::builder().provider("openai").response_model("gpt-4o").usage(usage);
+    let call = call.cost(known).cost_status(CostStatus::Partial).build();
+    let cost = call.cost().unwrap();
+    let partial = Event::builder().time(hour(3)).workspace("acme").status(http::StatusCode::OK).llm(call);
+    let partial = Arc::new(partial.build());
+    let client = Client::new(serve(app(memory(&[Arc::clone(&partial)]))).await, ADMIN);
+    let result = client.call("explain_cost", json!({ "request_id": partial.id().to_string() })).await;
+    assert_eq!(result["structuredContent"]["cost_status"], "partial");
+    assert!(
+        text(&result).starts_with(&format!("The known cost of the request is {cost} US dollars. It is partial")),
+        "{result}"
+    );
+    let result = client.call("trace", json!({ "trace_id": partial.trace().trace_id().to_string() })).await;
+    let sentence = "LLM calls with a partial cost: 1. The true cost of the trace may be higher.";
+    assert!(text(&result).contains(sentence), "{result}");
+    assert_eq!(result["structuredContent"]["basis"]["notes"], json!([sentence]));
+    let result = client.call("get_cost_analytics", ranged(json!({}))).await;
+    assert!(text(&result).contains("No LLM call is unpriced.") && !text(&result).contains("all LLM calls"), "{result}");
+
     for (status, expected) in [(200, "The cost of the request is unknown"), (429, "The provider refused the call")] {
         let usage = tower_tagging::usage::UsageStatus::Absent;
         let call = LlmCall::builder().provider("openai").response_model("gpt-4o").usage_status(usage);
@@ -577,6 +601,26 @@ async fn links_lead_to_pages_with_the_same_range_and_filters() {
 }
 
 #[tokio::test]
+async fn links_without_a_public_url_are_only_for_this_machine() {
+    let tools = Mcp::new(memory(&samples()), access()).allow_host("llm.internal").into_service();
+    let client = Client::new(serve(Router::new().nest_service("/tagging/mcp", tools)).await, ADMIN);
+    for (host, expected) in [
+        ("localhost:8787", json!("http://localhost:8787/tagging/")),
+        ("127.0.0.1", json!("http://127.0.0.1/tagging/")),
+        ("[::1]:8787", json!("http://[::1]:8787/tagging/")),
+        // Its scheme is unknown.
+        ("llm.internal", Value::Null),
+        ("llm.internal:8787", Value::Null),
+    ] {
+        let data = client.clone().with("host", host).data("get_cost_analytics", json!({})).await;
+        assert_eq!(data["dashboard_url"], expected, "{host}");
+        let note = "There is no dashboard link, because the public URL of the server is not set.";
+        let notes = if expected.is_null() { json!([note]) } else { json!([]) };
+        assert_eq!(data["basis"]["notes"], notes, "{host}");
+    }
+}
+
+#[tokio::test]
 async fn arguments_are_checked_in_plain_words() {
     let client = client().await;
     for (tool, arguments, expected) in [
@@ -674,8 +718,18 @@ fn hosted() -> Router {
     let list = |row: Value| move || async move { Json(json!({ "object": "list", "total": 1, "data": [row] })) };
     let users = list(json!({ "user": "ada", "requests": "7", "cost": "3.25", "object": "analytics-group" }));
     let models = list(json!({ "ai_model": "gpt-4o", "requests": "7", "object": "analytics-group" }));
-    let keys =
-        list(json!({ "name": "main", "slug": "main", "status": "exhausted", "usage_limits": { "credit_limit": 10 } }));
+    let keys = move || async {
+        let in_days = |days: i64| (Timestamp::now() + SignedDuration::from_hours(days * 24)).to_string();
+        let key = |status: &str, expires_at: Value| json!({ "name": status, "slug": status, "status": status, "expires_at": expires_at, "usage_limits": { "credit_limit": 10 } });
+        let keys = [
+            key("exhausted", json!(in_days(3))),
+            key("expired", json!(in_days(-3))),
+            key("active", json!(in_days(5))),
+            key("active", json!(in_days(30))),
+            key("active", Value::Null),
+        ];
+        Json(json!({ "object": "list", "total": keys.len(), "data": keys }))
+    };
     let failure = |status: u16, code: &'static str| {
         move || async move {
             let body =
@@ -695,10 +749,57 @@ fn hosted() -> Router {
 }
 
 #[tokio::test]
+async fn the_text_does_not_round_a_share_of_unpriced_calls_to_nothing_or_all() {
+    for (share, expected) in [
+        ("0", " No LLM call is unpriced."),
+        ("0.04", "The cost of less than 0.1 % of the LLM calls is unknown"),
+        ("0.05", "The cost of 0.1 % of the LLM calls is unknown"),
+        ("99.94", "The cost of 99.9 % of the LLM calls is unknown"),
+        ("99.96", "The cost of more than 99.9 % of the LLM calls is unknown"),
+        ("100", "The cost of 100.0 % of the LLM calls is unknown"),
+    ] {
+        let graph = move || async move {
+            let headers = [("x-tagging-grain", "hour"), ("x-tagging-unpriced-share", share)];
+            (
+                headers,
+                Json(json!({ "summary": { "total": 1, "avg": 1 }, "data_points": [], "object": "analytics-graph" })),
+            )
+        };
+        let api = Router::new().route("/analytics/graphs/cost", get(graph));
+        let result = Piped::new(Mcp::over_api(api).into_server()).await.call("get_cost_analytics", json!({})).await;
+        assert!(text(&result).contains(expected), "{share}: {result}");
+    }
+}
+
+#[tokio::test]
+async fn limits_the_time_and_the_size_of_answers_of_another_api() {
+    /// Returns an API whose head is at once there, and whose body goes on.
+    fn api(body: fn() -> Body) -> Router {
+        Router::new().fallback(move || async move { body() })
+    }
+    fn never_ends() -> Body {
+        let begun = stream::iter([Ok::<_, Infallible>("{\"object\":")]);
+        Body::from_stream(begun.chain(stream::pending()))
+    }
+    fn endless() -> Body {
+        Body::from_stream(stream::repeat_with(|| Ok::<_, Infallible>(vec![b' '; 1024 * 1024])))
+    }
+    for (body, timeout, expected) in [
+        (never_ends as fn() -> Body, Duration::from_millis(200), "it did not answer within 0.2 seconds"),
+        (endless as fn() -> Body, Duration::from_secs(60), "its answer has more than 32 MiB"),
+    ] {
+        let mut client = Piped::new(Mcp::over_api(api(body)).timeout(timeout).into_server()).await;
+        let call = client.error("get_cost_analytics", json!({}));
+        let message = tokio::time::timeout(Duration::from_secs(30), call).await.expect("the call ends");
+        assert_eq!(message, format!("The analytics API cannot be used: {expected}"));
+    }
+}
+
+#[tokio::test]
 async fn serves_any_api_of_this_shape() {
-    let tools = Mcp::over_api(hosted()).key_hint("Set PORTKEY_API_KEY.").into_service();
-    let client = Client::new(serve(Router::new().nest_service("/tagging/mcp", tools)).await, "");
-    let list = client.old("tools/list", json!({})).await.result();
+    let tools = Mcp::over_api(hosted()).key_hint("Set PORTKEY_API_KEY.").public_url("https://llm.example.com").unwrap();
+    let mut client = Piped::new(tools.into_server()).await;
+    let list = client.request("tools/list", json!({})).await;
     for (tool, expected) in [
         ("get_cost_analytics", json!({ "total": 12.5, "avg": null })),
         ("get_token_analytics", json!({ "total": 12.5, "avg": null })),
@@ -717,7 +818,9 @@ async fn serves_any_api_of_this_shape() {
     let models = client.data("get_model_analytics_summary", json!({})).await;
     assert_eq!(models["data"], json!([{ "ai_model": "gpt-4o", "requests": 7, "cost": null }]));
     let keys = client.call("list_virtual_keys", json!({})).await;
-    assert!(text(&keys).contains("1 are exhausted"), "{keys}");
+    // A key that is exhausted is not counted again because it expires soon.
+    let counts = "Of these, 1 are exhausted, 1 are expired, and 1 more expire within 14 days.";
+    assert!(text(&keys).contains(counts), "{keys}");
     assert_eq!(keys["structuredContent"]["data"][0]["usage_limits"]["credit_limit"], 10);
 
     let forbidden = client.error("list_workspaces", json!({})).await;

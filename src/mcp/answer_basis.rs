@@ -70,11 +70,13 @@ impl AnswerBasis {
         self.notes.extend(notes.filter_map(Value::as_str).map(ToOwned::to_owned));
     }
 
-    /// Returns what a reader of the numbers has to know. It has no words of requests.
+    /// Returns what a reader of sums has to know. It has no words of requests.
+    ///
+    /// Calls that are priced in part count as priced, so a share of 0 does not mean that all costs are known.
     pub(crate) fn sentences(&self) -> String {
         let mut text = match self.unpriced_share {
-            Some(0.0) => " The cost of all LLM calls is known.".to_owned(),
-            Some(share) => format!(" The cost of {share:.1} % of the LLM calls is unknown and not included."),
+            Some(0.0) => " No LLM call is unpriced.".to_owned(),
+            Some(share) => format!(" The cost of {} of the LLM calls is unknown and not included.", percent(share)),
             None if self.grain.is_some() => " There are no LLM calls.".to_owned(),
             None => String::new(),
         };
@@ -101,7 +103,8 @@ impl AnswerBasis {
                 },
                 "unpriced_share": {
                     "type": ["number", "null"],
-                    "description": "The share of LLM calls whose cost is unknown, from 0 to 100. Costs do not include them."
+                    "description": "The share of LLM calls whose cost is unknown, from 0 to 100. Costs do not include \
+                                    them. Calls that are priced in part count as priced."
                 },
                 "data_up_to": { "type": ["string", "null"], "description": "The time of the latest stored request." },
                 "notes": {
@@ -111,6 +114,15 @@ impl AnswerBasis {
             },
             "required": ["from", "to", "is_exact", "grain", "unpriced_share", "data_up_to", "notes"]
         })
+    }
+}
+
+/// Returns a share with one decimal. Small ones are not rounded to 0, and large ones not to 100.
+fn percent(share: f64) -> String {
+    match share {
+        share if share < 0.05 => "less than 0.1 %".to_owned(),
+        share if (99.95..100.0).contains(&share) => "more than 99.9 %".to_owned(),
+        share => format!("{share:.1} %"),
     }
 }
 

@@ -4,13 +4,14 @@ use std::{
     future::poll_fn,
     sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use axum::body::Body;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header, request::Parts};
-use http_body_util::{BodyExt, Limited};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header, request::Parts, response};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde_json::Value;
 use tower_service::Service;
 
@@ -26,6 +27,8 @@ type Send_ = dyn Fn(Request<Body>) -> BoxFuture<'static, Result<Response<Body>, 
 #[derive(Clone)]
 pub(crate) struct ApiClient {
     send: Arc<Send_>,
+    /// The time for a request, until its answer is read. `None` if the service limits it.
+    timeout: Option<Duration>,
 }
 
 /// The answer of an API to a request.
@@ -54,7 +57,12 @@ impl ApiClient {
                 Ok(service.call(request).await.map_err(Into::into)?.map(Body::new))
             })
         };
-        Self { send: Arc::new(send) }
+        Self { send: Arc::new(send), timeout: None }
+    }
+
+    /// Limits the time for a request, until its answer is read.
+    pub(crate) fn with_timeout(self, timeout: Duration) -> Self {
+        Self { timeout: Some(timeout), ..self }
     }
 
     /// Sends a request on behalf of an agent. `path` has the query string. The body is JSON.
@@ -78,10 +86,12 @@ impl ApiClient {
         if let Some(head) = head {
             request.extensions_mut().insert(CallerHead(Arc::clone(head)));
         }
-        let response = (self.send)(request).await.map_err(|error| ToolError::Unavailable(with_sources(&*error)))?;
-        let (head, body) = response.into_parts();
-        let read = Limited::new(body, MAX_ANSWER).collect().await;
-        let bytes = read.map_err(|error| ToolError::Unavailable(with_sources(&*error)))?.to_bytes();
+        let (head, bytes) = match self.timeout {
+            None => self.exchange(request).await,
+            Some(limit) => tokio::time::timeout(limit, self.exchange(request)).await.unwrap_or_else(|_| {
+                Err(ToolError::Unavailable(format!("it did not answer within {} seconds", limit.as_secs_f64())))
+            }),
+        }?;
         let body = serde_json::from_slice::<Value>(&bytes).ok();
         if !head.status.is_success() {
             let message = body.as_ref().and_then(message).unwrap_or("no message").to_owned();
@@ -97,6 +107,18 @@ impl ApiClient {
         let body = body.filter(Value::is_object);
         let body = body.ok_or_else(|| ToolError::Unavailable("its answer is not a JSON object".to_owned()))?;
         Ok(Reply { headers: head.headers, body })
+    }
+
+    /// Sends a request, and reads the whole answer.
+    async fn exchange(&self, request: Request<Body>) -> Result<(response::Parts, Bytes), ToolError> {
+        let response = (self.send)(request).await.map_err(|error| ToolError::Unavailable(with_sources(&*error)))?;
+        let (head, body) = response.into_parts();
+        let read = Limited::new(body, MAX_ANSWER).collect().await.map_err(|error| {
+            let is_too_long = error.is::<LengthLimitError>();
+            let too_long = || format!("its answer has more than {} MiB", MAX_ANSWER / (1024 * 1024));
+            ToolError::Unavailable(if is_too_long { too_long() } else { with_sources(&*error) })
+        })?;
+        Ok((head, read.to_bytes()))
     }
 }
 

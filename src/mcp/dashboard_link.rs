@@ -103,7 +103,7 @@ impl DashboardLink {
     pub(crate) fn note(&self) -> Option<String> {
         match (&self.base, self.left_out.is_empty()) {
             (None, _) => {
-                Some("There are no dashboard links, because the server does not know its public address.".to_owned())
+                Some("There is no dashboard link, because the public URL of the server is not set.".to_owned())
             }
             (Some(_), true) => None,
             (Some(_), false) => {

@@ -12,10 +12,7 @@ use crate::analytics::{
 };
 
 use super::{
-    McpServer, McpService,
-    api_client::ApiClient,
-    caller_access::CallerAccess,
-    settings::{Settings, host_and_origin},
+    McpOverApi, McpServer, McpService, api_client::ApiClient, caller_access::CallerAccess, settings::Settings,
 };
 
 /// The tools, before they become a service.
@@ -34,8 +31,8 @@ use super::{
 #[must_use = "the tools serve nothing until they become a service"]
 pub struct Mcp {
     api: ApiClient,
-    /// Decides before the tools whether a caller is known. `None` for another API, which decides about each call.
-    access: Option<Arc<dyn Access>>,
+    /// Decides before the tools whether a caller is known.
+    access: Arc<dyn Access>,
     settings: Settings,
     hosts: Vec<String>,
 }
@@ -62,17 +59,17 @@ impl Mcp {
     pub fn from_api(api: &Api) -> Self {
         let (access, zone) = api.access_and_zone();
         let router = api.with_access(|access| Arc::new(CallerAccess(access))).into_router();
-        let mut mcp = Self { access: Some(access), ..Self::over_api(router) };
         // The API has checked it.
-        mcp.settings.zone = TimeZone::get(zone).unwrap_or(TimeZone::UTC);
-        mcp
+        let zone = TimeZone::get(zone).unwrap_or(TimeZone::UTC);
+        let settings = Settings { zone, ..Settings::default() };
+        Self { api: ApiClient::new(router), access, settings, hosts: Vec::new() }
     }
 
     /// Creates the tools over a service that speaks the analytics API, such as an HTTP client of a hosted one.
     ///
     /// The service adds the base URL and the API key: requests have only a path, such as `/analytics/graphs/cost`, and a query
-    /// string. It has to limit the time of requests.
-    pub fn over_api<S, B>(api: S) -> Self
+    /// string. As every caller would use that key, the tools are for one person, and not an HTTP service.
+    pub fn over_api<S, B>(api: S) -> McpOverApi
     where
         S: Service<Request<Body>, Response = Response<B>> + Clone + Send + Sync + 'static,
         S::Error: Into<Box<dyn Error + Send + Sync>>,
@@ -80,24 +77,18 @@ impl Mcp {
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<Box<dyn Error + Send + Sync>>,
     {
-        Self { api: ApiClient::new(api), access: None, settings: Settings::default(), hosts: Vec::new() }
+        McpOverApi::new(ApiClient::new(api))
     }
 
     /// Sets the external base URL of the host: for links to the dashboard, and as the only host and origin that are allowed.
     ///
-    /// Without it, only the hosts and origins of this machine are allowed, and links have the host of the request. A proxy in
-    /// front must forward the header `host`.
+    /// Without it, only the hosts and origins of this machine are allowed, and links have the host of the request. Requests for
+    /// a host that [`allow_host`](Self::allow_host) adds get no links. A proxy in front must forward the header `host`.
     ///
     /// # Errors
     /// Returns [`QueryError::Invalid`] if it is not an `http` or `https` URL with a host.
     pub fn public_url(mut self, url: impl Into<String>) -> Result<Self, QueryError> {
-        let url = url.into();
-        if host_and_origin(&url).is_none() || url.contains(['?', '#', '@']) {
-            return Err(QueryError::Invalid(format!(
-                "invalid public URL {url:?}: expected one such as https://llm.example.com"
-            )));
-        }
-        self.settings.public_url = Some(url.trim_end_matches('/').to_owned());
+        self.settings.set_public_url(&url.into())?;
         Ok(self)
     }
 
@@ -109,8 +100,7 @@ impl Mcp {
 
     /// Sets the path at which the dashboard is mounted, below the external base URL. The default is `/tagging/`.
     pub fn dashboard_path(mut self, path: &str) -> Self {
-        let path = path.trim_matches('/');
-        self.settings.dashboard_path = if path.is_empty() { "/".to_owned() } else { format!("/{path}/") };
+        self.settings.set_dashboard_path(path);
         self
     }
 
@@ -120,9 +110,7 @@ impl Mcp {
     /// # Errors
     /// Returns [`QueryError::Invalid`] if the zone is unknown.
     pub fn zone(mut self, name: &str) -> Result<Self, QueryError> {
-        self.settings.zone = TimeZone::get(name).map_err(|_| {
-            QueryError::Invalid(format!("unknown time zone {name:?}: expected an IANA name, such as Europe/Berlin"))
-        })?;
+        self.settings.set_zone(name)?;
         Ok(self)
     }
 
@@ -134,13 +122,13 @@ impl Mcp {
 
     /// Returns the HTTP service, which can be mounted anywhere, for example with `Router::nest_service`.
     pub fn into_service(self) -> McpService {
-        let (access, hosts) = (self.access.clone(), self.hosts.clone());
+        let (access, hosts) = (Arc::clone(&self.access), self.hosts.clone());
         McpService::new(self.into_server(), access, &hosts)
     }
 
     /// Returns the tools for another transport of `rmcp`, such as standard input and output.
     ///
-    /// The access then sees a request without headers.
+    /// Nothing checks a caller before the tools. Each call asks the access about a request without headers.
     pub fn into_server(self) -> McpServer {
         McpServer { api: self.api, settings: Arc::new(self.settings) }
     }

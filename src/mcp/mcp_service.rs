@@ -31,12 +31,11 @@ const LOOPBACK_HOSTS: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
 #[derive(Clone)]
 pub struct McpService {
     inner: StreamableHttpService<McpServer, NeverSessionManager>,
-    /// `None` if the API decides about each call.
-    access: Option<Arc<dyn Access>>,
+    access: Arc<dyn Access>,
 }
 
 impl McpService {
-    pub(super) fn new(server: McpServer, access: Option<Arc<dyn Access>>, more: &[String]) -> Self {
+    pub(super) fn new(server: McpServer, access: Arc<dyn Access>, more: &[String]) -> Self {
         let mut hosts = Vec::new();
         let mut origins = Vec::new();
         let public = server.settings.public_url.as_deref().and_then(host_and_origin);
@@ -83,10 +82,9 @@ where
         let (inner, access) = (self.inner.clone(), self.access.clone());
         Box::pin(async move {
             let (head, body) = request.into_parts();
-            let denied = access.and_then(|access| access.grant(&head).err());
-            let mut response = match denied {
-                Some(denied) => ApiError::from(denied).into_response(),
-                None => inner.handle(Request::from_parts(head, body)).await.map(Body::new),
+            let mut response = match access.grant(&head) {
+                Err(denied) => ApiError::from(denied).into_response(),
+                Ok(_) => inner.handle(Request::from_parts(head, body)).await.map(Body::new),
             };
             response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
             Ok(response)

@@ -44,20 +44,23 @@
 //! | `explain_cost` | what a request cost, line by line | `logs.view` |
 //!
 //! The first eight have the names and parameters of the tools that Portkey users know. A range is `time_of_generation_min` and
-//! `time_of_generation_max` in ISO 8601, or a word such as `last_7d` in the first of them. Filters are those of the
+//! `time_of_generation_max` in ISO 8601, or a word such as `last_7d` in the first of them. `last_7d` are today and the six days
+//! before; `last_week` is the previous week of the calendar, from Monday to Sunday in the time zone. Filters are those of the
 //! [HTTP API](crate::analytics::api), such as `ai_model`, `status_code`, and `metadata`.
 //!
 //! # Answers
 //!
 //! Each call becomes one or two requests to the [HTTP API](crate::analytics::api): in this process, or with [`Mcp::over_api`] to
-//! any other API of this shape, such as a hosted one. So numbers, grants, and errors are those of the API. [`Mcp::from_api`]
-//! shares the export jobs of an API that is mounted as well.
+//! any other API of this shape, such as a hosted one, but only over standard input and output. So numbers, grants, and errors are
+//! those of the API. [`Mcp::from_api`] shares the export jobs of an API that is mounted as well.
 //!
 //! An answer has structured content that matches the schema of the tool, and a paragraph of text. In addition to the data, it has:
 //!
 //! - `basis`: the range that was summed, its grain, the share of LLM calls whose cost is unknown, the time of the latest request,
-//!   and notes. What an API does not report is `null`.
-//! - `dashboard_url`: the page of the [dashboard](crate#map) with the same range and filters.
+//!   and notes. What an API does not report is `null`. Calls that are priced in part count as priced; the tools `trace` and
+//!   `explain_cost` say so.
+//! - `dashboard_url`: the page of the [dashboard](crate#map) with the same range and filters. It is `null` if the host is another
+//!   than this machine, and [`Mcp::public_url`] is not set.
 //!
 //! Errors are results with `isError` and a sentence for the model and its user.
 //!
@@ -66,6 +69,7 @@
 //! - The [`Access`](crate::analytics::api::Access) decides what each caller sees, by the head of each request. Without a grant, the
 //!   response is 401 or 403 with the body of the API, before anything else is read. A grant without the permission for a tool is a
 //!   result that begins with `403`.
+//! - The tools over another API use one key for all calls. So they are no HTTP service: [`McpOverApi`] has none.
 //! - All tools only read, and say so in their annotations.
 //! - Values of tags, names of users, and models come from clients, and may contain instructions for a model. They are only in the
 //!   structured content, never in the text or in descriptions. Clients that show a model only the text see totals.
@@ -86,6 +90,7 @@
 //! | groups of an answer of `query` | 100, then a cursor |
 //! | turns of an answer of `trace` | 500 |
 //! | an answer of the API | 32 MiB |
+//! | the time for an answer of another API | 60 seconds, or [`McpOverApi::timeout`] |
 
 mod answer_basis;
 mod api_client;
@@ -95,6 +100,7 @@ mod dashboard_link;
 mod definitions;
 #[allow(clippy::module_inception, reason = "the file is named after its type")]
 mod mcp;
+mod mcp_over_api;
 mod mcp_server;
 mod mcp_service;
 mod member;
@@ -109,6 +115,7 @@ pub use rmcp;
 
 pub use self::{
     mcp::{Mcp, service},
+    mcp_over_api::McpOverApi,
     mcp_server::McpServer,
     mcp_service::McpService,
 };

@@ -83,18 +83,25 @@ impl End {
 }
 
 /// Returns the range with a name.
+///
+/// A number makes a range that ends now, such as `last_7d`. A unit alone is a whole one of the calendar: `last_week` begins on
+/// Monday, as in ISO 8601. Only `last_hour` is the last 60 minutes.
 fn word(text: &str, now: Timestamp, today: Date) -> Option<RangeChoice> {
     let days_before = |days: i64| today.checked_sub(days.days()).ok();
     Some(match text {
         "last_1h" | "last_hour" => RangeChoice::LastHour,
-        "last_24h" | "last_day" => RangeChoice::LastDay,
-        "last_7d" | "last_week" => RangeChoice::LastWeek,
+        "last_24h" => RangeChoice::LastDay,
+        "last_7d" => RangeChoice::LastWeek,
         "last_30d" => RangeChoice::LastMonth,
         "last_90d" => RangeChoice::LastQuarter,
         "month_to_date" | "this_month" => RangeChoice::MonthToDate,
         "last_month" | "previous_month" => RangeChoice::PreviousMonth,
         "today" => RangeChoice::Days(today, today),
-        "yesterday" => RangeChoice::Days(days_before(1)?, days_before(1)?),
+        "yesterday" | "last_day" | "previous_day" => RangeChoice::Days(days_before(1)?, days_before(1)?),
+        "last_week" | "previous_week" => {
+            let sunday = days_before(i64::from(today.weekday().to_monday_zero_offset()) + 1)?;
+            RangeChoice::Days(sunday.checked_sub(6.days()).ok()?, sunday)
+        }
         other => match other.strip_prefix("last_").and_then(|rest| rest.split_at_checked(rest.len().checked_sub(1)?)) {
             Some((count, "d")) => RangeChoice::Days(days_before(number(count, MAX_DAYS)? - 1)?, today),
             Some((count, "h")) => {
@@ -116,7 +123,11 @@ mod tests {
     use super::*;
 
     fn read(min: &str, max: &str) -> Result<String, String> {
-        let now = "2026-06-15T10:30:00Z".parse().unwrap();
+        read_at("2026-06-15T10:30:00Z", min, max)
+    }
+
+    fn read_at(now: &str, min: &str, max: &str) -> Result<String, String> {
+        let now = now.parse().unwrap();
         let zone = TimeZone::get("Europe/Berlin").unwrap();
         let text = |text: &'static str| Some(text).filter(|text| !text.is_empty());
         let (min, max) = (min.to_owned().leak(), max.to_owned().leak());
@@ -142,6 +153,31 @@ mod tests {
             ),
         ] {
             assert_eq!(read(min, max).unwrap(), expected, "{min} {max}");
+        }
+    }
+
+    #[test]
+    fn days_and_weeks_by_name_are_whole_ones_of_the_calendar_in_the_zone() {
+        for (now, word, expected) in [
+            // A Monday at 12:30 in Berlin.
+            ("2026-06-15T10:30:00Z", "last_week", "2026-06-08..2026-06-14 2026-06-07T22:00:00Z 2026-06-14T22:00:00Z"),
+            (
+                "2026-06-15T10:30:00Z",
+                "previous_week",
+                "2026-06-08..2026-06-14 2026-06-07T22:00:00Z 2026-06-14T22:00:00Z",
+            ),
+            ("2026-06-15T10:30:00Z", "last_day", "2026-06-14..2026-06-14 2026-06-13T22:00:00Z 2026-06-14T22:00:00Z"),
+            ("2026-06-15T10:30:00Z", "yesterday", "2026-06-14..2026-06-14 2026-06-13T22:00:00Z 2026-06-14T22:00:00Z"),
+            ("2026-06-15T10:30:00Z", "last_month", "last-month 2026-04-30T22:00:00Z 2026-05-31T22:00:00Z"),
+            // Sunday in UTC, and Monday in Berlin.
+            ("2026-06-14T22:30:00Z", "last_week", "2026-06-08..2026-06-14 2026-06-07T22:00:00Z 2026-06-14T22:00:00Z"),
+            // A Sunday.
+            ("2026-06-14T21:30:00Z", "last_week", "2026-06-01..2026-06-07 2026-05-31T22:00:00Z 2026-06-07T22:00:00Z"),
+            // A week across years, and one with 167 hours.
+            ("2027-01-06T12:00:00Z", "last_week", "2026-12-28..2027-01-03 2026-12-27T23:00:00Z 2027-01-03T23:00:00Z"),
+            ("2026-04-01T12:00:00Z", "last_week", "2026-03-23..2026-03-29 2026-03-22T23:00:00Z 2026-03-29T22:00:00Z"),
+        ] {
+            assert_eq!(read_at(now, word, "").unwrap(), expected, "{now} {word}");
         }
     }
 

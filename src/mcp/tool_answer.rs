@@ -10,8 +10,18 @@ pub(crate) struct ToolAnswer {
 }
 
 impl ToolAnswer {
-    /// Adds the basis and the link to the data.
+    /// Adds the basis and the link to the data, and the sentences of the basis to the paragraph.
     pub(crate) fn new(
+        text: impl Into<String>,
+        data: Map<String, Value>,
+        basis: &AnswerBasis,
+        dashboard_url: Option<String>,
+    ) -> Self {
+        Self::of_request(format!("{}{}", text.into(), basis.sentences()), data, basis, dashboard_url)
+    }
+
+    /// Adds the basis and the link to the data of one request, whose paragraph says all about its cost.
+    pub(crate) fn of_request(
         text: impl Into<String>,
         mut data: Map<String, Value>,
         basis: &AnswerBasis,
@@ -19,7 +29,7 @@ impl ToolAnswer {
     ) -> Self {
         data.insert("basis".to_owned(), json!(basis));
         data.insert("dashboard_url".to_owned(), dashboard_url.map_or(Value::Null, Value::String));
-        let text = format!("{}{} The data is in the structured content.", text.into(), basis.sentences());
+        let text = format!("{} The data is in the structured content.", text.into());
         Self { text, data: Value::Object(data) }
     }
 

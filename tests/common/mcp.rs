@@ -10,7 +10,11 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
-use tokio::net::TcpStream;
+use tokio::{
+    io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream, ReadHalf, WriteHalf},
+    net::TcpStream,
+};
+use tower_tagging::mcp::{McpServer, rmcp};
 
 /// The revisions of the protocol.
 pub(crate) const OLD: &str = "2025-11-25";
@@ -111,19 +115,72 @@ impl Client {
 
     /// Calls a tool that succeeds. Returns the structured content.
     pub(crate) async fn data(&self, tool: &str, arguments: Value) -> Value {
-        let result = self.call(tool, arguments).await;
-        assert_eq!(result["isError"], false, "{tool}: {result}");
-        result["structuredContent"].clone()
+        data(tool, &self.call(tool, arguments).await)
     }
 
     /// Calls a tool that fails. Returns the message.
     pub(crate) async fn error(&self, tool: &str, arguments: Value) -> String {
-        let result = self.call(tool, arguments).await;
-        assert_eq!(
-            (&result["isError"], &result["structuredContent"]),
-            (&json!(true), &Value::Null),
-            "{tool}: {result}"
-        );
-        result["content"][0]["text"].as_str().unwrap().to_owned()
+        error(tool, &self.call(tool, arguments).await)
+    }
+}
+
+/// Returns the structured content of a result.
+fn data(tool: &str, result: &Value) -> Value {
+    assert_eq!(result["isError"], false, "{tool}: {result}");
+    result["structuredContent"].clone()
+}
+
+/// Returns the message of a failure.
+fn error(tool: &str, result: &Value) -> String {
+    assert_eq!((&result["isError"], &result["structuredContent"]), (&json!(true), &Value::Null), "{tool}: {result}");
+    result["content"][0]["text"].as_str().unwrap().to_owned()
+}
+
+/// A client of tools that are served over a pipe, as over standard input and output.
+pub(crate) struct Piped {
+    reader: BufReader<ReadHalf<DuplexStream>>,
+    writer: WriteHalf<DuplexStream>,
+}
+
+impl Piped {
+    pub(crate) async fn new(server: McpServer) -> Self {
+        let (near, far) = tokio::io::duplex(1024 * 1024);
+        tokio::spawn(async move { rmcp::serve_server(server, far).await.unwrap().waiting().await.unwrap() });
+        let (reader, writer) = tokio::io::split(near);
+        let mut client = Self { reader: BufReader::new(reader), writer };
+        let hello =
+            json!({ "protocolVersion": OLD, "capabilities": {}, "clientInfo": { "name": "test", "version": "1" } });
+        client.request("initialize", hello).await;
+        client.write(&json!({ "jsonrpc": "2.0", "method": "notifications/initialized" })).await;
+        client
+    }
+
+    async fn write(&mut self, message: &Value) {
+        self.writer.write_all(format!("{message}\n").as_bytes()).await.unwrap();
+    }
+
+    /// Calls a method. Returns its result.
+    pub(crate) async fn request(&mut self, method: &str, params: Value) -> Value {
+        self.write(&json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params })).await;
+        let mut line = String::new();
+        self.reader.read_line(&mut line).await.unwrap();
+        let answer: Value = serde_json::from_str(&line).unwrap();
+        assert!(answer["result"].is_object(), "{method}: {answer}");
+        answer["result"].clone()
+    }
+
+    /// Calls a tool. Returns the result of the call.
+    pub(crate) async fn call(&mut self, tool: &str, arguments: Value) -> Value {
+        self.request("tools/call", json!({ "name": tool, "arguments": arguments })).await
+    }
+
+    /// Calls a tool that succeeds. Returns the structured content.
+    pub(crate) async fn data(&mut self, tool: &str, arguments: Value) -> Value {
+        data(tool, &self.call(tool, arguments).await)
+    }
+
+    /// Calls a tool that fails. Returns the message.
+    pub(crate) async fn error(&mut self, tool: &str, arguments: Value) -> String {
+        error(tool, &self.call(tool, arguments).await)
     }
 }

@@ -24,22 +24,31 @@ pub(super) async fn explain_cost(
     let text = |name: &str| body.get(name).and_then(Value::as_str);
     let time = text("created_at").map(ToOwned::to_owned);
     let is_call = text("cost_status").is_some();
+    let is_partial = text("cost_status") == Some("partial");
     let is_unpriced = body.get("is_unpriced").and_then(Value::as_bool).unwrap_or(true);
     // Only a decimal number is repeated.
     let total = text("total_usd").filter(|text| text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.'));
     let lines = body.get("lines").and_then(Value::as_array).map(Vec::len);
+    let amount = |total: &str| {
+        if is_partial {
+            format!(
+                "The known cost of the request is {total} US dollars. It is partial, because a part of the usage has no \
+                 price or was not reported, so the true cost may be higher."
+            )
+        } else {
+            format!("The request cost {total} US dollars.")
+        }
+    };
     let paragraph = match (total, lines, is_call) {
         (_, _, false) => "The request is not an LLM call, so it has no cost.".to_owned(),
         (None, ..) if !is_unpriced => "The provider refused the call, so it has no cost.".to_owned(),
         (None, ..) => "The cost of the request is unknown: `cost_status` has the reason.".to_owned(),
         (Some(total), None, _) => {
-            format!(
-                "The request cost {total} US dollars. The price was not given by kind of usage, so there are no lines."
-            )
+            format!("{} The price was not given by kind of usage, so there are no lines.", amount(total))
         }
         (Some(total), Some(count), _) => format!(
-            "The request cost {total} US dollars, which is the sum of {count} lines. Each is quantity × usd_per_million / \
-             1,000,000 = cost_usd."
+            "{} That is the sum of {count} lines. Each is quantity × usd_per_million / 1,000,000 = cost_usd.",
+            amount(total)
         ),
     };
     let link = call.link();
@@ -55,5 +64,5 @@ pub(super) async fn explain_cost(
     .with_notes(link.note());
     let url = link.thing("requests", &id);
     let data = body.as_object_mut().map(std::mem::take).unwrap_or_default();
-    Ok(ToolAnswer::new(paragraph, data, &basis, url))
+    Ok(ToolAnswer::of_request(paragraph, data, &basis, url))
 }

@@ -117,6 +117,9 @@ pub(super) async fn virtual_keys(
 
 /// Returns `true` if a key still works, and expires soon.
 fn is_soon(row: &Value, now: Timestamp) -> bool {
+    if row.get("status").is_some_and(|status| status == "exhausted" || status == "expired") {
+        return false;
+    }
     let expires = row.get("expires_at").and_then(Value::as_str).and_then(|text| text.parse::<Timestamp>().ok());
     expires.is_some_and(|expires| expires > now && now.checked_add(SOON).is_ok_and(|soon| expires <= soon))
 }

@@ -11,8 +11,9 @@ use crate::{
 use super::{graphs, groups, lists};
 
 const FROM_TEXT: &str = "The start, as ISO 8601 with an offset (2026-06-01T00:00:00Z) or as a day (2026-06-01). Or a whole range: \
-     last_1h, last_24h, last_7d, last_30d, last_90d, last_<n>d, last_<n>h, today, yesterday, month_to_date, or last_month. The \
-     default is last_30d.";
+     last_1h (or last_hour), last_24h, last_7d, last_30d, last_90d, last_<n>d, and last_<n>h end now, and days include today; \
+     today; month_to_date (or this_month). Whole ones of the calendar, before the current one: yesterday (or last_day), \
+     last_week (Monday to Sunday), and last_month. Days begin at midnight in the time zone. The default is last_30d.";
 const TO_TEXT: &str = "The end, excluded, as ISO 8601 with an offset; or a day, which is included. Leave it out for now, or if the start is a range.";
 const ZONE_TEXT: &str =
     "The IANA time zone of days, such as Europe/Berlin. The default is UTC unless the server has another.";

@@ -39,6 +39,9 @@ pub(super) async fn trace(call: &Call<'_>, arguments: Option<Map<String, Value>>
     // The W3C id, by which the dashboard finds the trace as well.
     let first = turns.as_ref().and_then(|turns| turns.first()?.get("trace_id")?.as_str()).map(ToOwned::to_owned);
     let shown = count.min(usize::try_from(max).unwrap_or(usize::MAX));
+    let is_partial = |turn: &&Value| turn.get("cost_status").is_some_and(|status| status == "partial");
+    let has_cost = |turn: &&Value| turn.get("cost").is_some_and(|cost| !cost.is_null());
+    let partial = turns.as_ref().map_or(0, |turns| turns.iter().filter(is_partial).filter(has_cost).count());
     if let Some(turns) = turns {
         turns.truncate(shown);
     }
@@ -59,13 +62,19 @@ pub(super) async fn trace(call: &Call<'_>, arguments: Option<Map<String, Value>>
         basis.notes.push(format!("The answer has the first {shown} of {count} turns; the summary has all of them."));
     }
     let sum = |name: &str| number(name).map_or_else(|| "unknown".to_owned(), |number| number.to_string());
-    let paragraph = format!(
+    let mut paragraph = format!(
         "The trace has {count} requests, {} LLM calls, {} failures, and {} retries. Its known cost is {} US dollars.",
         sum("llm_calls"),
         sum("failures"),
         sum("retries"),
         sum("cost")
     );
+    if partial > 0 {
+        let sentence = format!("LLM calls with a partial cost: {partial}. The true cost of the trace may be higher.");
+        paragraph.push(' ');
+        paragraph.push_str(&sentence);
+        basis.notes.push(sentence);
+    }
     let url = link.thing("traces", first.as_deref().unwrap_or(&id));
     let mut data = body.as_object_mut().map(std::mem::take).unwrap_or_default();
     data.insert("turn_count".to_owned(), json!(count));
