@@ -1,6 +1,9 @@
 //! Runs the example `tagging` as a program, and compares what it prints with the answers of the library.
 
 mod common;
+#[path = "../examples/tagging/format.rs"]
+#[allow(dead_code, unreachable_pub, reason = "the program uses the other functions")]
+mod format;
 
 use std::{
     io::{BufRead, BufReader, Read},
@@ -20,7 +23,7 @@ use tower_tagging::{
     analytics::{Analytics, Bucket, Filter, Grant, Measure, Order, Query, RowQuery, TimeRange},
     registry::ApiKey,
     sink::BatchWriter,
-    store::{Dimension, Field, PostgresStore, SqliteStore},
+    store::{Dimension, EventRow, Field, PostgresStore, SqliteStore},
     tags,
     usage::{Cost, CostStatus, LlmCall, Money, Operation, Usage},
 };
@@ -192,6 +195,54 @@ async fn reports_are_the_answers_of_the_library() {
     );
 }
 
+/// Returns the amount that a text shows.
+fn parsed(text: &str) -> f64 {
+    let (sign, text) = text.strip_prefix('-').map_or((1.0, text), |text| (-1.0, text));
+    sign * text.strip_prefix('$').unwrap().replace(',', "").parse::<f64>().unwrap()
+}
+
+#[test]
+fn money_is_rounded_correctly_around_each_power_of_ten() {
+    for (nanos, text) in [
+        (0, "$0.00"),
+        (1, "<$0.0001"),
+        (49_999, "<$0.0001"),
+        (50_000, "$0.0001"),
+        (9_949_999, "$0.0099"),
+        (9_950_000, "$0.0100"),
+        (99_950_000, "$0.1000"),
+        (999_949_999, "$0.9999"),
+        (999_950_000, "$1.00"),
+        (999_999_999, "$1.00"),
+        (-999_999_999, "-$1.00"),
+        (1_000_000_000, "$1.00"),
+        (1_004_999_999, "$1.00"),
+        (1_005_000_000, "$1.01"),
+        (9_994_999_999, "$9.99"),
+        (9_995_000_000, "$10.00"),
+        (999_995_000_000, "$1,000.00"),
+        (-1, "-<$0.0001"),
+    ] {
+        assert_eq!(format::money(nanos), text, "{nanos}");
+    }
+    for power in 0..=15 {
+        let step = 10_i64.pow(power);
+        let around = [1, 10, 49_999, 50_000, 50_001, 99_999, 100_000, 4_999_999, 5_000_000, 5_000_001];
+        for nanos in around.into_iter().flat_map(|distance| [step - distance, step, step + distance]) {
+            let text = format::money(nanos);
+            if text.contains('<') {
+                assert!(nanos.abs() < 50_000, "{nanos}: {text}");
+                continue;
+            }
+            #[allow(clippy::cast_precision_loss, reason = "the numbers are below 2^53")]
+            let error = (parsed(&text) * 1e9 - nanos as f64).abs();
+            let most = if nanos.abs() < 999_950_000 { 50_000.0 } else { 5_000_000.0 };
+            // A hundredth of a nano-dollar is lost in the computation.
+            assert!(error <= most + 0.5, "{nanos}: {text}");
+        }
+    }
+}
+
 /// Returns the cells of the lines of a table. They are separated by at least two spaces.
 fn cells(line: &str) -> Vec<String> {
     line.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).map(str::to_owned).collect()
@@ -234,17 +285,25 @@ async fn top_has_the_model_and_each_active_key() {
     let arguments = ["top", &filled.url, "--since", FROM, "--until", TO];
     let printed = ok_json(&[&arguments[..], &["--json"]].concat());
     let names: Vec<&String> = printed["by"].as_object().unwrap().keys().collect();
-    assert_eq!(names, ["feature", "model", "team"]);
-    for (name, dimension) in
-        [("model", Field::Model.into()), ("team", Dimension::tag("team")), ("feature", Dimension::tag("feature"))]
-    {
+    assert_eq!(names, ["metadata.feature", "metadata.team", "model"]);
+    for dimension in [Field::Model.into(), Dimension::tag("team"), Dimension::tag("feature")] {
+        let name = dimension.to_string();
         let mut query = query(range("UTC")).group_by(dimension).limit(5);
         query.bucket = None;
         let answer = filled.analytics.run(&query, &Grant::everything()).await.unwrap();
-        assert_eq!(printed["by"][name], serde_json::to_value(answer).unwrap(), "{name}");
+        assert_eq!(printed["by"][&name], serde_json::to_value(answer).unwrap(), "{name}");
     }
     let output = ok(&[&arguments[..], &["--by", "team", "--limit", "1"]].concat());
     assert!(output.starts_with("TEAM") && output.contains("(4 others)") && output.contains("total"), "{output}");
+    // A tag may have the name of a field.
+    let both = ["--by", "model", "--by", "metadata.model", "--by", "metadata.team"];
+    let same_names = ok_json(&[&arguments[..], &both, &["--json"]].concat());
+    let names: Vec<&String> = same_names["by"].as_object().unwrap().keys().collect();
+    assert_eq!(names, ["metadata.model", "metadata.team", "model"]);
+    assert_eq!(same_names["by"]["model"], printed["by"]["model"]);
+    let output = ok(&[&arguments[..], &both].concat());
+    assert!(output.starts_with("MODEL ") && output.contains("\nMETADATA.MODEL "), "{output}");
+    assert!(output.contains("\nTEAM "), "{output}");
     let watched = ok(&[&arguments[..], &["--watch=1", "--times", "2", "--json"]].concat());
     let lines: Vec<Value> = watched.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!((lines.len(), &lines[0], &lines[1]), (2, &printed, &printed));
@@ -293,6 +352,64 @@ fn tail_follows_each_new_request_once() {
     assert_eq!(next(), "last");
     child.kill().unwrap();
     child.wait().unwrap();
+}
+
+/// A busy store has more requests in the window than are read each second.
+#[test]
+fn tail_follows_a_busy_store_within_limits() {
+    let at = |ago: Duration, name: &str| {
+        let event = Event::builder().time(SystemTime::now() - ago).path("/x");
+        Arc::new(event.tags(Scope::Request, tags! { "name" => name }).build())
+    };
+    let old: Vec<Arc<Event>> = (0..6_000).map(|number| at(Duration::from_millis(100 * number), "old")).collect();
+    let filled = Filled::new("busy", &old);
+    let store = SqliteStore::open(filled.folder.file("events.db")).unwrap();
+    let mut child = command(&["tail", &filled.url, "--follow", "--json", "-n", "1"]).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut next =
+        || serde_json::from_str::<Value>(&lines.next().unwrap().unwrap()).unwrap()["raw_metadata"]["name"].clone();
+    assert_eq!(next(), "old");
+    let mut note = String::new();
+    BufReader::new(child.stderr.take().unwrap()).read_line(&mut note).unwrap();
+    assert!(note.contains("note: more than 5,000 requests began in the last 15 minutes"), "{note}");
+    // Requests that are not looked at again do not appear, and others appear once.
+    let seconds = Duration::from_secs;
+    store
+        .writer()
+        .write(&[at(seconds(700), "before the newest"), at(seconds(60), "late"), at(seconds(0), "new")])
+        .unwrap();
+    assert_eq!([next(), next()], ["late", "new"]);
+    store.writer().write(&[at(seconds(0), "last")]).unwrap();
+    assert_eq!(next(), "last");
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tail_has_the_same_unpriced_requests_as_the_sums() {
+    let call = || LlmCall::builder().provider("openai").operation(Operation::Chat).request_model("gpt-4o");
+    let at = |hour: u64, status: u16, call: LlmCall| {
+        let time = SystemTime::UNIX_EPOCH + Duration::from_secs(START + hour * 3_600);
+        Arc::new(Event::builder().time(time).path("/x").status(StatusCode::from_u16(status).unwrap()).llm(call).build())
+    };
+    let filled = Filled::new(
+        "unpriced",
+        &[
+            // The provider refused it.
+            at(1, 429, call().build()),
+            at(2, 200, call().build()),
+            at(3, 500, call().usage(Usage::tokens(1, 1)).cost_status(CostStatus::UnpricedModel).build()),
+            at(4, 200, call().usage(Usage::tokens(1, 1)).cost(Cost::custom(Money::from_nano_usd(999_999_999))).build()),
+        ],
+    );
+    let output = ok(&["tail", &filled.url, "--since", FROM, "--until", TO]);
+    let is_unpriced: Vec<bool> = output.lines().map(|line| line.contains("unpriced")).collect();
+    assert_eq!(is_unpriced, [false, true, true, false], "{output}");
+    assert!(output.lines().last().unwrap().contains(" $1.00 "), "{output}");
+    let page = filled.analytics.rows(&RowQuery::new(range("UTC")).oldest_first(), &Grant::everything()).await.unwrap();
+    assert_eq!(page.rows.iter().map(EventRow::is_unpriced).collect::<Vec<_>>(), is_unpriced);
+    let answer = filled.analytics.run(&query(range("UTC")), &Grant::everything()).await.unwrap();
+    assert_eq!(answer.total.totals.unpriced, 2);
 }
 
 fn gunzip(bytes: &[u8]) -> Vec<u8> {
@@ -359,14 +476,86 @@ fn an_export_continues_where_another_one_ended() {
                 ["export", &filled.url, "--since", FROM, "--until", TO, "--output", path.to_str().unwrap(), "--json"];
             ok_json(&[&arguments[..], more].concat())
         };
-        export("whole", &[]);
+        let whole = export("whole", &[]);
         let first = export("part", &["--max-rows", "60"]);
         let token = first["next"].as_str().unwrap();
         // An interrupted export leaves its start in a file with another name.
-        std::fs::rename(file("part"), filled.folder.file(&format!("rest.{format}.part"))).unwrap();
+        let part = filled.folder.file(&format!("rest.{format}.part"));
+        std::fs::rename(file("part"), &part).unwrap();
         let rest = export("rest", &["--resume", token]);
-        assert_eq!((&first["rows"], &rest["rows"], &rest["next"]), (&json!(60), &json!(90), &Value::Null));
-        assert_eq!(std::fs::read(file("rest")).unwrap(), std::fs::read(file("whole")).unwrap());
+        let content = std::fs::read(file("rest")).unwrap();
+        assert!(content == std::fs::read(file("whole")).unwrap(), "the continued file is not the whole");
+        // Count and digest are those of the whole file.
+        assert_eq!((&first["rows"], &rest), (&json!(60), &whole));
+        assert_eq!(rest["sha256"], json!(sha256(&content)));
+
+        // A file that is not the start of the export is not completed.
+        let (path, arguments) = (file("again"), ["export", &*filled.url, "--since", FROM, "--until", TO]);
+        let part = filled.folder.file(&format!("again.{format}.part"));
+        let again =
+            |place: &str| run(&[&arguments[..], &["--output", path.to_str().unwrap(), "--resume", place]].concat());
+        let (code, _, errors) = again(token);
+        assert!(code == 2 && errors.contains("again") && errors.contains("leave out --output"), "{errors}");
+        assert!(!path.exists() && !part.exists());
+        for (content, place, reason) in [
+            (&content[..1_000], token.to_owned(), "ends within a request"),
+            (&content[..1_000], format!("{token}@2000"), "expected at least the 2000 bytes"),
+            (&content[..1_000], format!("{token}@999"), "ends within a request"),
+            (&b""[..], token.to_owned(), "ends within a request"),
+            (&content[..1_000], format!("{token}@x"), "invalid number of bytes"),
+        ] {
+            std::fs::write(&part, content).unwrap();
+            let (code, _, errors) = again(&place);
+            assert!(code == 2 && errors.contains(reason), "{place}: {errors}");
+            assert!(!path.exists() && std::fs::read(&part).unwrap() == content, "{place}");
+        }
+        // Without the file, the rest is reported as such.
+        let (code, _, errors) = run(&[&arguments[..], &["--format", format, "--resume", token]].concat());
+        assert!(code == 0 && errors.starts_with("tagging: 90 requests after the place of --resume"), "{errors}");
+    }
+}
+
+/// A full disk takes the start of a piece. The file is cut to whole requests, and continued there.
+#[cfg(unix)]
+#[test]
+fn an_export_to_a_full_disk_continues_after_the_last_complete_piece() {
+    let filled = Filled::new("full", &events());
+    let many: Vec<Arc<Event>> = (0..5_000).map(|at| event(at % 150, Some("a\nb"), "chat", Some(at), 200)).collect();
+    SqliteStore::open(filled.folder.file("events.db")).unwrap().writer().write(&many).unwrap();
+    for format in ["jsonl", "csv"] {
+        let whole = filled.folder.file(&format!("whole.{format}"));
+        let path = filled.folder.file(&format!("full.{format}"));
+        let part = filled.folder.file(&format!("full.{format}.part"));
+        let base = ["export", &*filled.url, "--since", FROM, "--until", TO, "--json", "--output"];
+        let expected = ok_json(&[&base[..], &[whole.to_str().unwrap()]].concat());
+        let whole = std::fs::read(whole).unwrap();
+        // A limit of the size of files acts as a full disk does: a write is cut off, and the next one fails.
+        let export = |blocks: usize, more: &[&str]| {
+            let mut shell = Command::new("bash");
+            let line = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$@\"");
+            shell.args(["-c", &line, "bash"]).arg(&*PROGRAM).args(base).arg(&path).args(more).env_remove("STORE");
+            parts(shell.output().unwrap())
+        };
+        let place = |errors: &str| errors.trim_end().rsplit_once("--resume ").unwrap().1.to_owned();
+        let third = whole.len() / 3_072;
+        let (code, _, errors) = export(third, &[]);
+        assert_eq!(code, 1, "{errors}");
+        let first = place(&errors);
+        let content = std::fs::read(&part).unwrap();
+        assert!(
+            content.ends_with(b"\n") && whole.starts_with(&content) && first.ends_with(&format!("@{}", content.len())),
+            "{errors}"
+        );
+        // Nothing more fits, and nothing is lost.
+        let (code, _, errors) = export(third, &["--resume", &first]);
+        assert_eq!((code, place(&errors)), (1, first.clone()), "{errors}");
+        assert!(std::fs::read(&part).unwrap() == content);
+        // A process that was killed may have left the start of a piece.
+        std::fs::write(&part, &whole[..content.len() + 100]).unwrap();
+        let (code, output, errors) = export(whole.len(), &["--resume", &first]);
+        assert_eq!((code, &*errors), (0, ""));
+        assert_eq!(serde_json::from_str::<Value>(&output).unwrap(), expected);
+        assert!(std::fs::read(&path).unwrap() == whole && !part.exists(), "the parts are not the whole");
     }
 }
 
@@ -403,6 +592,8 @@ async fn verification_finds_and_repairs_differences() {
     let filled = Filled::new("verify", &events());
     let arguments = ["verify", &filled.url, "--since", FROM, "--until", TO];
     assert_eq!(ok(&arguments), "the sums match the rows: 7 days, 2026-06-01 to 2026-06-07\n");
+    // The file was only read.
+    assert_eq!(filled.analytics.verifications(9).await.unwrap(), []);
     let key = "(subject, tier, bucket, first, second, workspace)";
     let columns = key.trim_matches(['(', ')']);
     let changed = filled.database().execute(
@@ -415,6 +606,15 @@ async fn verification_finds_and_repairs_differences() {
     assert_eq!(changed.unwrap(), 1);
     let expected = filled.analytics.verify(&range("UTC")).await.unwrap();
     assert_eq!(expected.len(), 1);
+    let last = filled.analytics.last_verification().await.unwrap().unwrap();
+    assert_eq!((last.differences, filled.analytics.verifications(9).await.unwrap().len()), (1, 1));
+    // The result is not lost if it cannot be recorded.
+    let reader = Analytics::new(SqliteStore::open_read_only(filled.folder.file("events.db")).unwrap());
+    assert_eq!(reader.verify(&range("UTC")).await.unwrap(), expected);
+    filled.database().execute_batch("ALTER TABLE tagging_verifications RENAME TO other").unwrap();
+    assert_eq!(filled.analytics.verify(&range("UTC")).await.unwrap(), expected);
+    filled.database().execute_batch("ALTER TABLE other RENAME TO tagging_verifications").unwrap();
+    assert_eq!(filled.analytics.verifications(9).await.unwrap().len(), 1);
     let (code, output, errors) = run(&arguments);
     assert_eq!((code, &*errors), (1, ""));
     assert!(output.contains(&expected[0]) && output.contains("1 difference: 7 days"), "{output}");
@@ -483,11 +683,19 @@ fn wrong_arguments_are_explained_with_code_2() {
     }
 }
 
+/// The start of a control sequence in all forms, and characters that hide or reorder text.
+const HOSTILE: &str = "\u{1b}[2J\u{1b}]0;title\u{7}\r\nspoofed,\"\r\nspoofed\u{202e}\u{9b}31m\
+    \u{7f}\u{61c}\u{feff}\u{2060}\u{2064}\u{2066}\u{85}\u{200b}\u{e0041}x";
+
+/// Returns `true` for characters that a terminal must not get.
+fn is_hostile(letter: char) -> bool {
+    letter != '\n' && (letter.is_control() || letter != 'x' && !letter.is_ascii() && HOSTILE.contains(letter))
+}
+
 /// Tags come from clients. They must not move the cursor, or write outside of their column.
 #[test]
 fn hostile_tags_are_printed_without_control_characters() {
-    let hostile = "\u{1b}[2J\u{1b}]0;title\u{7}\r\nspoofed\u{202e}\u{9b}31m";
-    let filled = Filled::new("hostile", &[event(1, Some(hostile), hostile, Some(5), 200)]);
+    let filled = Filled::new("hostile", &[event(1, Some(HOSTILE), HOSTILE, Some(5), 200)]);
     for arguments in [
         vec!["report", &*filled.url, "--by", "team", "--since", FROM, "--until", TO],
         vec!["top", &*filled.url, "--since", FROM, "--until", TO],
@@ -495,9 +703,40 @@ fn hostile_tags_are_printed_without_control_characters() {
     ] {
         let output = ok(&arguments);
         assert!(output.contains("spoofed"), "{arguments:?}: {output}");
-        let is_hidden = |letter: char| letter != '\n' && (letter.is_control() || letter == '\u{202e}');
-        assert!(!output.contains(is_hidden), "{arguments:?}: {output:?}");
+        assert!(!output.contains(is_hostile), "{arguments:?}: {output:?}");
         assert!(output.lines().all(|line| !line.trim_start().starts_with("spoofed")), "{output}");
+        // JSON has the same value in a form that is safe as well.
+        let output = ok(&[&arguments[..], &["--json"]].concat());
+        assert!(!output.contains(is_hostile), "{arguments:?}: {output:?}");
+        let printed: Value = serde_json::from_str(&output).unwrap();
+        let team = match arguments[0] {
+            "report" => &printed["groups"][0]["values"][0],
+            "top" => &printed["by"]["metadata.team"]["groups"][0]["values"][0],
+            _ => &printed["raw_metadata"]["team"],
+        };
+        assert_eq!(team, HOSTILE, "{arguments:?}: {output}");
+    }
+}
+
+/// Files and pipes get the values as they are.
+#[cfg(target_os = "linux")]
+#[test]
+fn exports_of_hostile_tags_are_safe_on_a_terminal() {
+    let filled = Filled::new("hostile-export", &[event(1, Some(HOSTILE), HOSTILE, Some(5), 200)]);
+    for (format, lines) in [("jsonl", 1), ("csv", 2)] {
+        let arguments =
+            ["export", &filled.url, "--since", FROM, "--until", TO, "--format", format, "--columns", "id,raw_metadata"];
+        let (code, piped, _) = run(&arguments);
+        assert!(code == 0 && piped.contains("\u{9b}"), "{piped:?}");
+        // Standard error has a progress bar.
+        let shown = in_terminal(200, "1", &[&arguments[..], &["2>/dev/null"]].concat());
+        assert!(shown.contains("spoofed") && !shown.contains(is_hostile), "{shown:?}");
+        assert_eq!(shown.lines().count(), lines, "{shown:?}");
+        if format == "jsonl" {
+            let value = |text: &str| serde_json::from_str::<Value>(text).unwrap();
+            assert_eq!(value(&shown), value(&piped));
+            assert_eq!(value(&shown)["raw_metadata"]["team"], HOSTILE);
+        }
     }
 }
 
@@ -593,6 +832,27 @@ async fn reports_of_postgres_are_the_answers_of_the_library() {
         ok(&["verify", &url, "--since", FROM, "--until", TO]),
         "the sums match the rows: 7 days, 2026-06-01 to 2026-06-07\n"
     );
+    assert_eq!(analytics.verifications(9).await.unwrap().len(), 7, "one for each day");
     let (code, output, _) = run(&["export", &url, "--since", FROM, "--until", TO]);
     assert_eq!((code, output.lines().count()), (0, 150));
+
+    // A role that may only read gets the same answers, and records nothing.
+    let (admin, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls).await.unwrap();
+    tokio::spawn(connection);
+    let grants = "DROP ROLE IF EXISTS tower_tagging_reader; CREATE ROLE tower_tagging_reader LOGIN PASSWORD 'reader';
+                  GRANT SELECT ON ALL TABLES IN SCHEMA public TO tower_tagging_reader";
+    admin.batch_execute(grants).await.unwrap();
+    let (scheme, rest) = url.split_once("://").unwrap();
+    let host = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
+    let reader = format!("{scheme}://tower_tagging_reader:reader@{host}");
+    admin.batch_execute("DELETE FROM tagging_verifications").await.unwrap();
+    let matching = "the sums match the rows: 7 days, 2026-06-01 to 2026-06-07\n";
+    assert_eq!(ok(&["verify", &reader, "--since", FROM, "--until", TO]), matching);
+    check_reports(&analytics, &reader).await;
+    assert_eq!(ok(&["tail", &reader, "--since", FROM, "--until", TO, "-n", "7", "--json"]).lines().count(), 7);
+    admin.batch_execute("ALTER ROLE tower_tagging_reader SET default_transaction_read_only = on").await.unwrap();
+    assert_eq!(ok(&["verify", &reader, "--since", FROM, "--until", TO]), matching);
+    assert_eq!(analytics.verifications(9).await.unwrap(), []);
+    let drop = "DROP OWNED BY tower_tagging_reader; DROP ROLE tower_tagging_reader";
+    admin.batch_execute(drop).await.unwrap();
 }

@@ -1,6 +1,5 @@
 use std::{
-    fs::{self, File, OpenOptions},
-    io::{self, BufWriter, IsTerminal, Write},
+    io::{self, IsTerminal, Write},
     path::{Path, PathBuf},
     pin::pin,
     process::ExitCode,
@@ -14,12 +13,15 @@ use tower_tagging::analytics::{
     Query, RowQuery,
 };
 
-use crate::{failure::Failure, filter, format, print_json, scope::Scope, store::StoreArgument};
+use crate::{
+    content::Content, failure::Failure, filter, format, place::Place, print_json, scope::Scope, store::StoreArgument,
+    target::Target,
+};
 
 /// Writes requests to a file or to standard output, the oldest first.
 ///
 /// A file has the suffix `.part` until it is complete. If an export of JSON lines or CSV is interrupted, the command prints how
-/// to continue it.
+/// to continue it. On a terminal, control characters in values are escaped or replaced.
 #[derive(Debug, Args)]
 #[command(after_help = "Without --since, the range begins 30d ago.")]
 pub(crate) struct Export {
@@ -48,13 +50,14 @@ pub(crate) struct Export {
     /// Ends after this many requests
     #[arg(long, value_name = "COUNT")]
     max_rows: Option<u64>,
-    /// Continues after a place, as an interrupted export printed it
+    /// Continues after a place, as an interrupted export printed it. With --output, text is added to the file with the suffix
+    /// .part, which must exist
     #[arg(long, value_name = "TOKEN")]
-    resume: Option<ExportToken>,
+    resume: Option<Place>,
     /// Replaces the file if it exists
     #[arg(long)]
     force: bool,
-    /// Prints the count, the SHA-256, and the next place as JSON. Needs --output
+    /// Prints the count and the SHA-256 of the whole file, and the next place, as JSON. Needs --output
     #[arg(long)]
     json: bool,
 }
@@ -78,7 +81,7 @@ impl Export {
     pub(crate) async fn run(&self) -> Result<ExitCode, Failure> {
         let (format, compression) = self.forms()?;
         let is_text = format != ExportFormat::Parquet && compression == Compression::None;
-        let target = Target::new(self.file(), self.force, self.resume.is_some(), is_text)?;
+        let target = Target::new(self.file(), self.force, format, is_text, self.resume.as_ref())?;
         if self.json && self.file().is_none() {
             return Err(Failure::Usage(
                 "invalid --json: standard output has the requests, so --output is needed".to_owned(),
@@ -89,21 +92,31 @@ impl Export {
         let analytics = self.store.open()?;
         let query = filters.iter().cloned().fold(RowQuery::new(range.clone()), RowQuery::filter);
         let stream = self.exporter(query, format, compression)?.start(&analytics, &Grant::everything()).await?;
-        let mut writer = target.open()?;
         let sums = filters.into_iter().fold(Query::new(range), Query::filter).measure(Measure::Requests);
         let progress = self.progress(&analytics, &sums).await?;
-        let end = write(stream, &mut *writer, &progress).await;
+        let mut content = target.open()?;
+        let end = write(stream, &mut content, self.resume.as_ref().map(|place| place.token.clone()), &progress).await;
         progress.finish_and_clear();
-        drop(writer);
+        let bytes = content.bytes();
+        let interrupted = |reason: &str, token: Option<ExportToken>| {
+            Err(Failure::Failed(target.interrupted(reason, token.as_ref(), bytes)))
+        };
         match end {
             Ok(End::Complete(summary)) => {
+                let summary = content.summary(summary);
                 target.complete()?;
-                self.report(&summary)?;
+                self.report(&summary, target.is_rest())?;
                 Ok(ExitCode::SUCCESS)
             }
-            Ok(End::Interrupted(token)) => Err(Failure::Failed(target.interrupted("stopped", token.as_ref()))),
+            Ok(End::Interrupted(token)) => {
+                drop(content);
+                interrupted("stopped", token)
+            }
             Err((failure @ Failure::ClosedOutput, _)) => Err(failure),
-            Err((failure, token)) => Err(Failure::Failed(target.interrupted(&failure.to_string(), token.as_ref()))),
+            Err((failure, token)) => {
+                drop(content);
+                interrupted(&failure.to_string(), token)
+            }
         }
     }
 
@@ -142,8 +155,8 @@ impl Export {
             exporter = exporter.keys(keys);
         }
         exporter = exporter.deny_keys(self.deny_keys.iter().flatten());
-        if let Some(token) = &self.resume {
-            exporter = exporter.resume(token.clone());
+        if let Some(place) = &self.resume {
+            exporter = exporter.resume(place.token.clone());
         }
         Ok(self.max_rows.map_or(exporter.clone(), |rows| exporter.max_rows(rows)))
     }
@@ -161,24 +174,24 @@ impl Export {
         Ok(bar.with_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())))
     }
 
-    fn report(&self, summary: &ExportSummary) -> Result<(), Failure> {
+    fn report(&self, summary: &ExportSummary, is_rest: bool) -> Result<(), Failure> {
         if self.json {
             return print_json(summary);
         }
         let next = summary.next.as_ref().map(|token| format!("; continue with --resume {token}")).unwrap_or_default();
         let (rows, digest) = (format::count(summary.rows), &summary.sha256);
-        Ok(writeln!(io::stderr(), "tagging: {rows} requests, sha256 {digest}{next}")?)
+        let rest = if is_rest { " after the place of --resume, without those before it" } else { "" };
+        Ok(writeln!(io::stderr(), "tagging: {rows} requests{rest}, sha256 {digest}{next}")?)
     }
 }
 
-/// Writes the content. An error comes with the place from which the content is missing.
+/// Writes the content. An error comes with the place from which the content is missing: `written` if nothing was written.
 async fn write(
     mut stream: ExportStream,
-    writer: &mut dyn Write,
+    content: &mut Content,
+    mut written: Option<ExportToken>,
     progress: &ProgressBar,
 ) -> Result<End, (Failure, Option<ExportToken>)> {
-    // The place up to which everything was written.
-    let mut written = None;
     // One listener, so that a signal during a write counts.
     let mut stopped = pin!(tokio::signal::ctrl_c());
     loop {
@@ -189,71 +202,10 @@ async fn write(
         };
         let Some(bytes) = next else { break };
         let failed = |error: io::Error| (error.into(), written.clone());
-        writer.write_all(&bytes).and_then(|()| writer.flush()).map_err(failed)?;
-        written = stream.token();
+        content.write(&bytes).map_err(failed)?;
+        written = stream.token().or(written);
         progress.set_position(stream.rows());
     }
     let summary = stream.summary();
     summary.map(End::Complete).ok_or_else(|| (Failure::Failed("the export is incomplete".to_owned()), written))
-}
-
-/// The place that the content is written to.
-struct Target<'a> {
-    /// The file, and its name until it is complete. `None` for standard output.
-    file: Option<(&'a Path, PathBuf)>,
-    is_continued: bool,
-    /// `true` if the content can be continued in the same file.
-    is_text: bool,
-}
-
-impl<'a> Target<'a> {
-    fn new(path: Option<&'a Path>, replaces: bool, is_continued: bool, is_text: bool) -> Result<Self, Failure> {
-        let Some(path) = path else {
-            if !is_text && io::stdout().is_terminal() {
-                return Err(Failure::Usage(
-                    "the content is not text: use --output, or redirect standard output".to_owned(),
-                ));
-            }
-            return Ok(Self { file: None, is_continued, is_text });
-        };
-        if path.exists() && !replaces {
-            return Err(Failure::Usage(format!("the file {} exists: use another name, or --force", path.display())));
-        }
-        let mut part = path.as_os_str().to_owned();
-        part.push(".part");
-        let part = PathBuf::from(part);
-        if is_continued && part.exists() && !is_text {
-            return Err(Failure::Usage(format!(
-                "{} cannot be continued, because its end is missing: write the rest to another file",
-                part.display()
-            )));
-        }
-        Ok(Self { file: Some((path, part)), is_continued, is_text })
-    }
-
-    fn open(&self) -> Result<Box<dyn Write + Send>, Failure> {
-        let Some((_, part)) = &self.file else { return Ok(Box::new(io::stdout())) };
-        let mut options = OpenOptions::new();
-        options.create(true).write(true).append(self.is_continued).truncate(!self.is_continued);
-        let file: File = options.open(part).map_err(|error| Failure::Usage(format!("{}: {error}", part.display())))?;
-        Ok(Box::new(BufWriter::new(file)))
-    }
-
-    fn complete(&self) -> Result<(), Failure> {
-        let Some((path, part)) = &self.file else { return Ok(()) };
-        fs::rename(part, path).map_err(|error| Failure::Failed(format!("{}: {error}", path.display())))
-    }
-
-    /// Returns the reason why the export is incomplete, and how to continue. Removes a file that cannot be continued.
-    fn interrupted(&self, reason: &str, token: Option<&ExportToken>) -> String {
-        let (Some((_, part)), Some(token)) = (&self.file, token.filter(|_| self.is_text)) else {
-            if let Some((_, part)) = &self.file {
-                let _ = fs::remove_file(part);
-            }
-            let next = token.map(|token| format!("; continue with --resume {token}")).filter(|_| self.file.is_none());
-            return format!("the export is incomplete: {reason}{}", next.unwrap_or_default());
-        };
-        let part = part.display();
-        format!("the export is incomplete: {reason}; {part} has its start: continue it with --resume {token}")
-    }
 }

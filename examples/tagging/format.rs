@@ -1,5 +1,7 @@
 //! Values as text. Tags come from clients, so they are never printed as they are.
 
+use std::fmt::Write as _;
+
 use tower_tagging::analytics::{
     Amount,
     jiff::{Timestamp, tz::TimeZone},
@@ -8,14 +10,63 @@ use tower_tagging::analytics::{
 /// The text of unknown values.
 pub(crate) const UNKNOWN: &str = "–";
 const NANOS_PER_CENT: u64 = 10_000_000;
+/// Replaces characters that are not printed.
+const REPLACEMENT: char = '\u{fffd}';
 
-/// Returns text without control characters, which could move the cursor or change the terminal.
+/// Returns `true` for characters that could move the cursor, change the terminal, or hide or reorder text.
+fn is_hidden(letter: char) -> bool {
+    letter.is_control()
+        || matches!(
+            letter,
+            '\u{ad}'
+                | '\u{61c}'
+                | '\u{180e}'
+                | '\u{200b}'..='\u{200f}'
+                | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}'
+                | '\u{feff}'
+                | '\u{fff9}'..='\u{fffb}'
+                | '\u{e0000}'..='\u{e007f}'
+        )
+}
+
+/// Returns text without control characters, and without those that hide or reorder text.
 pub(crate) fn printable(text: &str) -> String {
-    let is_hidden = |letter: char| {
-        letter.is_control()
-            || matches!(letter, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
-    text.chars().map(|letter| if is_hidden(letter) { '\u{fffd}' } else { letter }).collect()
+    text.chars().map(|letter| if is_hidden(letter) { REPLACEMENT } else { letter }).collect()
+}
+
+/// Returns lines of JSON that mean the same, and in which such characters are escaped.
+pub(crate) fn printable_json(json: &str) -> String {
+    let mut text = String::with_capacity(json.len());
+    for letter in json.chars() {
+        // Line breaks in values are escaped already.
+        if letter == '\n' || !is_hidden(letter) {
+            text.push(letter);
+            continue;
+        }
+        for unit in letter.encode_utf16(&mut [0; 2]) {
+            // Writing to a string never fails.
+            let _ = write!(text, "\\u{unit:04x}");
+        }
+    }
+    text
+}
+
+/// Returns a piece of CSV without such characters, and without line breaks in values.
+///
+/// `is_quoted` is `true` if the piece begins within quotes, and then if it ends within them.
+pub(crate) fn printable_csv(csv: &str, is_quoted: &mut bool) -> String {
+    let mut text = String::with_capacity(csv.len());
+    for letter in csv.chars() {
+        *is_quoted ^= letter == '"';
+        match letter {
+            '\n' if !*is_quoted => text.push('\n'),
+            '\r' if !*is_quoted => {}
+            letter if is_hidden(letter) => text.push(REPLACEMENT),
+            letter => text.push(letter),
+        }
+    }
+    text
 }
 
 /// Returns printable text of at most a number of characters.
@@ -56,11 +107,12 @@ pub(crate) fn count(number: u64) -> String {
 /// Returns nano-dollars as dollars, to the cent from one dollar on, and to four digits below.
 pub(crate) fn money(nanos: i64) -> String {
     let (sign, nanos) = (if nanos < 0 { "-" } else { "" }, nanos.unsigned_abs());
-    if nanos >= 100 * NANOS_PER_CENT || nanos == 0 {
+    let ten_thousandths = (nanos + 50_000) / 100_000;
+    // What is rounded to one dollar is printed as one.
+    if ten_thousandths >= 10_000 || nanos == 0 {
         let cents = (nanos + NANOS_PER_CENT / 2) / NANOS_PER_CENT;
         return format!("{sign}${}.{:02}", count(cents / 100), cents % 100);
     }
-    let ten_thousandths = (nanos + 50_000) / 100_000;
     if ten_thousandths == 0 { format!("{sign}<$0.0001") } else { format!("{sign}$0.{ten_thousandths:04}") }
 }
 

@@ -11,7 +11,11 @@
 //! ```
 //!
 //! The store is the first argument, or else the environment variable `STORE`, as for the example `gateway`. SQLite files are
-//! opened read-only, except by `verify --rebuild`. With `--json`, standard output has JSON and nothing else.
+//! opened read-only, except by `verify --rebuild`. On Postgres, a role with only `SELECT` can run everything else. With `--json`,
+//! standard output has JSON and nothing else.
+//!
+//! `verify` records its result in the store, where the dashboard shows it, if it can write to the store: with `--rebuild`, or
+//! on Postgres with a role that may change `tagging_verifications`. Its own answer is the same either way.
 //!
 //! | exit code | meaning |
 //! |---|---|
@@ -19,17 +23,21 @@
 //! | 1 | `verify` found differences, or the store failed |
 //! | 2 | an argument is not valid |
 
+mod content;
 mod export;
 mod failure;
 mod filter;
 mod format;
 mod key;
+mod place;
+mod recent;
 mod report;
 mod rest;
 mod scope;
 mod store;
 mod table;
 mod tail;
+mod target;
 mod top;
 mod verify;
 
@@ -113,9 +121,10 @@ fn print(text: &str) -> Result<(), Failure> {
     Ok(output.flush()?)
 }
 
-/// Writes a value as a line of JSON to standard output.
+/// Writes a value as a line of JSON to standard output. Control characters are escaped, since it may be a terminal.
 fn print_json(value: &impl serde::Serialize) -> Result<(), Failure> {
-    let mut text = serde_json::to_string(value).map_err(|error| Failure::Failed(error.to_string()))?;
+    let text = serde_json::to_string(value).map_err(|error| Failure::Failed(error.to_string()))?;
+    let mut text = format::printable_json(&text);
     text.push('\n');
     print(&text)
 }

@@ -1,32 +1,34 @@
 use std::{
-    collections::{BTreeMap, HashSet},
     fmt::Write as _,
+    io::{self, Write as _},
     pin::pin,
     process::ExitCode,
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 use clap::Args;
 use tower_tagging::{
     analytics::{
-        Analytics, Grant, RowQuery, TimeRange,
-        jiff::{self, SignedDuration, Timestamp, tz::TimeZone},
+        Analytics, Grant, RowQuery,
+        jiff::{Timestamp, tz::TimeZone},
     },
     store::EventRow,
 };
-use uuid::Uuid;
 
-use crate::{failure::Failure, format, print, print_json, scope::Scope, store::StoreArgument, table::terminal_width};
+use crate::{
+    failure::Failure, format, print, print_json, recent::Recent, scope::Scope, store::StoreArgument,
+    table::terminal_width,
+};
 
 /// The time between two looks at the store.
 const INTERVAL: Duration = Duration::from_secs(1);
-/// Requests are stored when they end, but their time is that of their start. So new ones are looked for among those that
-/// began this long ago.
-const LONGEST: SignedDuration = SignedDuration::from_mins(15);
 const PATH_CHARS: usize = 40;
 const TAG_CHARS: usize = 32;
 
 /// Shows the newest requests, the oldest of them first.
+///
+/// With --follow, each second the newest 5,000 requests of the last 15 minutes are looked at. Requests that are stored with an
+/// older time, such as imported logs and very long requests, are not shown. A note says if there are more than 5,000.
 #[derive(Debug, Args)]
 #[command(after_help = "Without --since, the range begins 30d ago.")]
 pub(crate) struct Tail {
@@ -52,49 +54,34 @@ impl Tail {
         }
         let analytics = self.store.open()?;
         let zone = self.scope.period.zone()?;
-        let started = Timestamp::now();
-        let query = self.query(self.scope.period.range("30d")?)?;
-        let mut rows = self.newest(&analytics, query).await?;
-        rows.reverse();
-        let mut shown: BTreeMap<Uuid, SystemTime> = BTreeMap::new();
+        let filters = self.scope.filters()?;
+        let mut recent = Recent::new(filters.clone());
+        let mut has_noted = false;
         if self.follow {
             // Those that were stored before are not new.
-            let known = self.query(recent(started)?)?;
-            shown.extend(all(&analytics, known).await?.into_iter().map(|row| (row.id, row.requested_at)));
+            let (_, is_cut) = recent.new_rows(&analytics, Timestamp::now()).await?;
+            note(is_cut, &mut has_noted)?;
         }
+        let query = filters.into_iter().fold(RowQuery::new(self.scope.period.range("30d")?), RowQuery::filter);
+        let mut rows = self.newest(&analytics, query).await?;
+        rows.reverse();
         self.show(&rows, &zone)?;
-        if self.follow {
-            self.follow(&analytics, shown, &zone).await?;
+        if !self.follow {
+            return Ok(ExitCode::SUCCESS);
         }
-        Ok(ExitCode::SUCCESS)
-    }
-
-    /// Shows new requests until the user stops.
-    async fn follow(
-        &self,
-        analytics: &Analytics,
-        mut shown: BTreeMap<Uuid, SystemTime>,
-        zone: &TimeZone,
-    ) -> Result<(), Failure> {
+        recent.exclude(&rows);
+        drop(rows);
         let mut stopped = pin!(tokio::signal::ctrl_c());
         loop {
             tokio::select! {
                 biased;
-                _ = &mut stopped => return Ok(()),
+                _ = &mut stopped => return Ok(ExitCode::SUCCESS),
                 () = tokio::time::sleep(INTERVAL) => {}
             }
-            let range = recent(Timestamp::now())?;
-            let start = SystemTime::try_from(range.from()).unwrap_or(SystemTime::UNIX_EPOCH);
-            let found = all(analytics, self.query(range)?).await?;
-            let new: Vec<EventRow> = found.into_iter().filter(|row| !shown.contains_key(&row.id)).collect();
-            self.show(&new, zone)?;
-            shown.retain(|_, time| *time >= start);
-            shown.extend(new.into_iter().map(|row| (row.id, row.requested_at)));
+            let (rows, is_cut) = recent.new_rows(&analytics, Timestamp::now()).await?;
+            note(is_cut, &mut has_noted)?;
+            self.show(&rows, &zone)?;
         }
-    }
-
-    fn query(&self, range: TimeRange) -> Result<RowQuery, Failure> {
-        Ok(self.scope.filters()?.into_iter().fold(RowQuery::new(range), RowQuery::filter))
     }
 
     /// Returns the newest requests, the newest first.
@@ -124,23 +111,15 @@ impl Tail {
     }
 }
 
-/// Returns the range in which new requests may have begun. Clocks may be a little ahead.
-fn recent(now: Timestamp) -> Result<TimeRange, Failure> {
-    let failed = |error: jiff::Error| Failure::Failed(error.to_string());
-    let to = now.checked_add(SignedDuration::from_mins(5)).map_err(failed)?;
-    Ok(TimeRange::new(now.checked_sub(LONGEST).map_err(failed)?, to)?)
-}
-
-/// Returns all requests of a query, the oldest first, each once.
-async fn all(analytics: &Analytics, query: RowQuery) -> Result<Vec<EventRow>, Failure> {
-    let mut query = query.oldest_first().limit(RowQuery::MAX_LIMIT);
-    let (mut rows, mut ids) = (Vec::new(), HashSet::new());
-    loop {
-        let page = analytics.rows(&query, &Grant::everything()).await?;
-        rows.extend(page.rows.into_iter().filter(|row| ids.insert(row.id)));
-        let Some(next) = page.next else { return Ok(rows) };
-        query = query.cursor(next);
+/// Writes once that requests may be missing.
+fn note(is_cut: bool, has_noted: &mut bool) -> Result<(), Failure> {
+    if is_cut && !*has_noted {
+        *has_noted = true;
+        let text =
+            "more than 5,000 requests began in the last 15 minutes: long ones before the newest 5,000 are not shown";
+        writeln!(io::stderr(), "tagging: note: {text}")?;
     }
+    Ok(())
 }
 
 /// Returns a request as a line: time, status, duration, cost, tokens, model or path, and tags.
@@ -154,7 +133,7 @@ fn line(row: &EventRow, zone: &TimeZone) -> String {
     };
     let cost = match row.total_cost_nanos {
         Some(nanos) => format::money(i64::try_from(nanos).unwrap_or(i64::MAX)),
-        None if row.usage_status.is_some() => "unpriced".to_owned(),
+        None if row.is_unpriced() => "unpriced".to_owned(),
         None => format::UNKNOWN.to_owned(),
     };
     let tokens = match (row.input_tokens, row.output_tokens) {

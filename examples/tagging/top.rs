@@ -37,7 +37,7 @@ pub(crate) struct Top {
     /// Ends after showing the values this many times
     #[arg(long, value_name = "COUNT", requires = "watch")]
     times: Option<u64>,
-    /// Prints an object with the answers by their dimension, on one line each time
+    /// Prints an object with the answers by their dimension, on one line each time. Tags have the prefix `metadata.`
     #[arg(long)]
     json: bool,
 }
@@ -45,7 +45,7 @@ pub(crate) struct Top {
 /// The most expensive values at one time.
 struct Screen {
     total: Answer,
-    tables: Vec<(String, Answer)>,
+    tables: Vec<(Dimension, Answer)>,
 }
 
 impl Top {
@@ -74,15 +74,11 @@ impl Top {
         let total = answer(analytics, query.clone()).await?;
         let mut tables = Vec::new();
         for dimension in self.dimensions(analytics).await? {
-            let name = match &dimension {
-                Dimension::Tag(key) => key.clone(),
-                field => field.to_string(),
-            };
-            let answer = answer(analytics, query.clone().group_by(dimension).limit(self.limit)).await?;
+            let answer = answer(analytics, query.clone().group_by(dimension.clone()).limit(self.limit)).await?;
             // An active key that no request has is not worth a table.
             let is_used = answer.groups.iter().any(|group| group.values.iter().any(Option::is_some));
             if is_used || !self.by.is_empty() {
-                tables.push((name, answer));
+                tables.push((dimension, answer));
             }
         }
         Ok(Screen { total, tables })
@@ -99,13 +95,13 @@ impl Top {
     fn show(&self, screen: &Screen) -> Result<(), Failure> {
         if self.json {
             let by: Map<String, Value> =
-                screen.tables.iter().map(|(name, answer)| (name.clone(), json!(answer))).collect();
+                screen.tables.iter().map(|(dimension, answer)| (dimension.to_string(), json!(answer))).collect();
             return print_json(&json!({ "total": screen.total, "by": by }));
         }
         let mut text = String::new();
-        for (name, answer) in &screen.tables {
+        for (dimension, answer) in &screen.tables {
             // Writing to a string never fails.
-            let _ = writeln!(text, "{}", table(answer, std::slice::from_ref(name)));
+            let _ = writeln!(text, "{}", table(answer, &[heading(dimension)]));
         }
         if screen.tables.is_empty() {
             let requests = screen.total.total.totals.requests;
@@ -119,5 +115,13 @@ impl Top {
             return print(&format!("\x1b[2J\x1b[H{lines}{footer}"));
         }
         print(&format!("{text}{footer}"))
+    }
+}
+
+/// Returns the key of a tag, unless a field has the same name.
+fn heading(dimension: &Dimension) -> String {
+    match dimension {
+        Dimension::Tag(key) if Field::from_name(key).is_none() => key.clone(),
+        dimension => dimension.to_string(),
     }
 }

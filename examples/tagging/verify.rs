@@ -16,6 +16,8 @@ use crate::{failure::Failure, format, print, print_json, scope::Period, store::S
 const DAY_SECONDS: i64 = 86_400;
 
 /// Compares the sums with the rows, day by day, and ends with code 1 if they differ.
+///
+/// A SQLite file is only read, so the result is not recorded in it, except with --rebuild.
 #[derive(Debug, Args)]
 #[command(after_help = "Without --since, the range begins 30d ago.")]
 pub(crate) struct Verify {

@@ -3,6 +3,8 @@
 use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
+#[cfg(feature = "postgres")]
+use tokio_postgres::error::SqlState;
 use uuid::Builder;
 
 use crate::{
@@ -190,8 +192,10 @@ impl Analytics {
 
     /// Compares the sums of a range with its rows, and returns each difference as a sentence.
     ///
-    /// Sums are exact, so an empty list is expected. The range is extended to whole days in UTC. The result is kept as a
-    /// [verification](Self::verifications).
+    /// Sums are exact, so an empty list is expected. The range is extended to whole days in UTC.
+    ///
+    /// The result is kept as a [verification](Self::verifications), unless the store is open read-only. The result is also
+    /// returned if the store fails to keep it, such as for a Postgres role with only `SELECT`. A warning is then logged.
     ///
     /// # Errors
     /// Returns [`StoreError::RowsDeleted`] if rows of the range were deleted, and [`QueryError::Store`] if the store fails.
@@ -201,14 +205,21 @@ impl Analytics {
             #[cfg(any(feature = "postgres", feature = "sqlite"))]
             _ => self.execute(Verify(micros(range.from()), micros(range.to()))).await?,
         };
-        self.record_verification(range, &differences, false).await?;
+        match self.record_verification(range, &differences, false).await {
+            Err(error) if !is_read_only(&error) => {
+                let (from, to, differences) = (range.from(), range.to(), differences.len());
+                tracing::warn!(%from, %to, differences, %error, "verification was not recorded");
+            }
+            _ => {}
+        }
         Ok(differences)
     }
 
     /// [Verifies](Self::verify) the sums of yesterday in UTC, unless sums were verified in the last 24 hours.
     ///
     /// Call it after [`maintain`](Self::maintain). It reads the rows of a day. Returns the differences, or `None` if nothing was
-    /// verified, also because the rows of that day were deleted.
+    /// verified, also because the rows of that day were deleted. A store that cannot keep verifications is verified by each
+    /// call.
     ///
     /// # Errors
     /// Returns [`QueryError::Store`] if the store fails.
@@ -245,6 +256,25 @@ impl Analytics {
         self.record_change(Change::new("rebuild sums", format!("{from} – {to}"))).await?;
         self.record_verification(range, &[], true).await
     }
+}
+
+/// Returns `true` if a write failed because the store is open read-only.
+#[cfg_attr(
+    not(any(feature = "postgres", feature = "sqlite")),
+    allow(unused_variables, reason = "only databases are open read-only")
+)]
+fn is_read_only(error: &QueryError) -> bool {
+    let QueryError::Store(StoreError::Database { source, .. }) = error else { return false };
+    #[cfg(feature = "sqlite")]
+    if let Some(error) = source.downcast_ref::<rusqlite::Error>() {
+        return error.sqlite_error_code() == Some(rusqlite::ErrorCode::ReadOnly);
+    }
+    // The server is a standby, or the connection or the role has `default_transaction_read_only`.
+    #[cfg(feature = "postgres")]
+    if let Some(error) = source.downcast_ref::<tokio_postgres::Error>() {
+        return error.code() == Some(&SqlState::READ_ONLY_SQL_TRANSACTION);
+    }
+    false
 }
 
 /// Returns the name of a pair of dimensions.

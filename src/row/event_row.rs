@@ -261,8 +261,10 @@ impl Serialize for EventRow {
 impl EventRow {
     /// Returns `true` if the request was an LLM call whose cost is unknown.
     ///
-    /// A call that the provider answered with an error status and without usage was refused. It has no cost.
-    pub(crate) fn is_unpriced(&self) -> bool {
+    /// Sums of unpriced requests, exports, and the dashboard use this definition. A call is unpriced unless its `cost_status`
+    /// is `priced`, or is `partial` with a `total_cost_nanos`. A call with a status of 400 or higher and without usage is not
+    /// unpriced: the provider refused it, so it has no cost. Returns `false` if the request was not an LLM call.
+    pub fn is_unpriced(&self) -> bool {
         let has_cost = match self.cost_status.as_deref() {
             Some("priced") => true,
             Some("partial") => self.total_cost_nanos.is_some(),
