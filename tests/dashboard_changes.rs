@@ -226,6 +226,59 @@ async fn the_log_is_bounded_and_paged() {
     }
 }
 
+/// Callers whose grant is narrower than a workspace, or by a tag, have their own room in the log.
+#[tokio::test]
+async fn callers_with_a_narrow_grant_remove_no_changes_of_others() {
+    let path = std::env::temp_dir().join(format!("tower_tagging_rooms_{}.db", std::process::id()));
+    let store = SqliteStore::open(&path).unwrap();
+    store.migrate().unwrap();
+    let database = rusqlite::Connection::open(&path).unwrap();
+    for (analytics, is_database) in [(api::memory(&[]), false), (Analytics::new(store), true)] {
+        analytics.record_change(Change::new("first", "of all")).await.unwrap();
+        analytics.record_change(Change::new("first", "of acme").in_workspace(Some("acme"))).await.unwrap();
+        let team = |workspace: &[&str]| {
+            let workspaces = workspace.iter().map(|slug| Filter::is(Field::Workspace, *slug));
+            Grant::only(workspaces.chain([Filter::is(Dimension::tag("team"), "a")]))
+        };
+        let grants = [team(&[]), team(&["acme"])];
+        for (grant, author) in grants.iter().zip(["tag", "workspace and tag"]) {
+            let caller = analytics.authored_by(author);
+            let view = caller.save_view("mine", "", "", true, grant).await.unwrap();
+            if is_database {
+                // Copies of the change, after it.
+                let sql =
+                    "WITH RECURSIVE places (at) AS (SELECT 0 UNION ALL SELECT at + 1 FROM places WHERE at < 10010)
+                           INSERT INTO tagging_changes
+                           SELECT substr(id, 1, 14) || printf('ffff-ffff-%012d', at), changed_at, author, action,
+                                  subject, workspace, amount
+                           FROM places, tagging_changes WHERE author = ?1";
+                database.execute(sql, [author]).unwrap();
+            }
+            for at in 0..if is_database { 1 } else { 10_010 } {
+                caller.share_view(view.id, at % 2 == 1, grant).await.unwrap();
+            }
+        }
+        let count = async |grant: &Grant| {
+            let (mut before, mut counts) = (None, [0, 0]);
+            loop {
+                let page = analytics.changes(before, 1_000, grant).await.unwrap();
+                let Some(last) = page.last() else { break counts };
+                before = Some(last.id);
+                counts[0] += page.iter().filter(|change| change.action == "first").count();
+                counts[1] += page.iter().filter(|change| change.author.is_some()).count();
+            }
+        };
+        assert_eq!(count(&Grant::everything()).await, [2, 20_000]);
+        assert_eq!(count(&Grant::only([Filter::is(Field::Workspace, "acme")])).await, [1, 10_000]);
+        assert_eq!(count(&Grant::only([Filter::is(Field::Workspace, "acm")])).await, [0, 0]);
+        let all = analytics.changes(None, 1_000, &Grant::everything()).await.unwrap();
+        assert!(all.iter().all(|change| change.workspace.as_deref().is_none_or(|slug| slug == "acme")));
+    }
+    for suffix in ["", "-wal", "-shm"] {
+        let _ = std::fs::remove_file(format!("{}{suffix}", path.display()));
+    }
+}
+
 #[tokio::test]
 async fn verifications_are_kept_and_shown() {
     for analytics in api::stores(&api::samples()) {
@@ -245,18 +298,31 @@ async fn verifications_are_kept_and_shown() {
         let found = rows(&page.html, "verifications").join("\n");
         assert!(found.contains("Jun 1, 2026 – Jun 3, 2026") && found.contains("no differences"), "{found}");
 
-        // Once a day, and yesterday only.
+        // Each day is verified once after its end, whenever the check is made, and whatever else was verified.
         let now = SystemTime::now();
+        let mut days = Vec::new();
+        for _ in 0..7 {
+            assert_eq!(analytics.verify_if_due(now).await.unwrap(), Some(Vec::new()));
+            let found = analytics.verifications(1).await.unwrap();
+            assert_eq!(found[0].to.duration_since(found[0].from).unwrap(), DAY);
+            days.push(found[0].to);
+        }
+        assert!(days[0] <= now && days[0] > now - DAY);
+        assert!(days.windows(2).all(|pair| pair[0] == pair[1] + DAY), "{days:?}");
         assert_eq!(analytics.verify_if_due(now).await.unwrap(), None);
-        assert_eq!(analytics.verify_if_due(now + DAY).await.unwrap(), Some(Vec::new()));
-        let found = analytics.verifications(10).await.unwrap();
-        assert_eq!((found.len(), found[0].to.duration_since(found[0].from).unwrap()), (2, DAY));
-        assert!(found[0].to <= now + DAY && found[0].to > now - DAY);
+        for day in 1..4 {
+            // At the start of the day, some hours after the last check.
+            let later = days[0] + DAY * day;
+            assert_eq!(analytics.verify_if_due(later - Duration::from_secs(1)).await.unwrap(), None);
+            assert_eq!(analytics.verify_if_due(later).await.unwrap(), Some(Vec::new()));
+            assert_eq!(analytics.verify_if_due(later).await.unwrap(), None);
+        }
+        let count = analytics.verifications(100).await.unwrap().len();
         // A wider range replaces what it covers.
         let wide = TimeRange::parse("2026-05-31T12:00:00Z", "2026-06-05T12:00:00Z", "UTC").unwrap();
         analytics.verify(&wide).await.unwrap();
         let found = analytics.verifications(10).await.unwrap();
-        assert_eq!((found.len(), found[0].from, found[0].to), (2, api::hour(0) - DAY, api::hour(5 * 24)));
+        assert_eq!((found.len(), found[0].from, found[0].to), (count.min(10), api::hour(0) - DAY, api::hour(5 * 24)));
     }
 }
 
@@ -295,6 +361,35 @@ async fn differences_are_shown_until_they_are_resolved() {
     let found = rows(&get(&app, "/tagging/health", ADMIN).await.html, "verifications").join("\n");
     assert!(found.contains("computed again"), "{found}");
     assert_eq!(analytics.verify(&june()).await.unwrap(), [""; 0]);
+    for suffix in ["", "-wal", "-shm"] {
+        let _ = std::fs::remove_file(format!("{}{suffix}", path.display()));
+    }
+}
+
+/// Differences in rows that were deleted cannot be resolved, so they expire.
+#[tokio::test]
+async fn differences_expire_with_their_rows() {
+    let path = std::env::temp_dir().join(format!("tower_tagging_expired_{}.db", std::process::id()));
+    let store = SqliteStore::open(&path).unwrap();
+    store.migrate().unwrap();
+    store.writer().write(&api::samples()).unwrap();
+    let analytics = Analytics::new(store);
+    let database = rusqlite::Connection::open(&path).unwrap();
+    let changed =
+        database.execute("UPDATE tagging_rollups SET requests = requests + 1 WHERE workspace LIKE '%acme'", []);
+    assert!(changed.unwrap() > 0);
+    assert!(!analytics.verify(&june()).await.unwrap().is_empty());
+    let now = SystemTime::now();
+    let keep = |start: SystemTime| Retention::forever().rows(now.duration_since(start).unwrap());
+    analytics.maintain(now, keep(api::hour(0))).await.unwrap();
+    let found = analytics.last_verification().await.unwrap().unwrap();
+    assert!(found.differences > 0 && found.from == api::hour(0));
+    // A part of the second day was deleted.
+    analytics.maintain(now, keep(api::hour(25))).await.unwrap();
+    let found = analytics.last_verification().await.unwrap().unwrap();
+    assert!(found.differences > 0 && (found.from, found.to) == (api::hour(48), api::hour(72)), "{found:?}");
+    analytics.maintain(now, keep(api::hour(72))).await.unwrap();
+    assert_eq!(analytics.last_verification().await.unwrap(), None);
     for suffix in ["", "-wal", "-shm"] {
         let _ = std::fs::remove_file(format!("{}{suffix}", path.display()));
     }
@@ -445,7 +540,7 @@ async fn sessions_are_listed_with_what_they_cost() {
         let runs = get(&app, &format!("/tagging/sessions?{DAYS}&g=agent_run_id"), ADMIN).await;
         assert_eq!(rows(&runs.html, "sessions").len(), 1);
         let page = get(&app, "/tagging/sessions?g=session_id", ADMIN).await;
-        assert_eq!((page.status, page.location()), (StatusCode::SEE_OTHER, "sessions"));
+        assert_eq!((page.status, page.location()), (StatusCode::SEE_OTHER, "./sessions"));
         assert_eq!(get(&app, "/tagging/sessions?g=model", ADMIN).await.status, StatusCode::BAD_REQUEST);
         let unused = get(&app, &format!("/tagging/sessions?{DAYS}&g=chat"), ADMIN).await;
         assert!(unused.html.contains("No request in this range has a value of chat"));

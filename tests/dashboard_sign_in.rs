@@ -11,6 +11,7 @@ use http::{Request, StatusCode};
 use tower_tagging::{
     analytics::api::RegistryAccess,
     dashboard::{Dashboard, SignIn},
+    registry::{Registry, SecretDigest},
 };
 
 use api::{ADMIN, secret};
@@ -44,7 +45,10 @@ async fn a_key_signs_in_for_eight_hours() {
     assert_eq!(page.status, StatusCode::SEE_OTHER);
     assert_eq!(page.location(), "./sign-in?next=explore?r%3D7d".replace("explore?", "explore%3F"));
     for (key, next, target) in [
-        (ADMIN.to_owned(), "explore%3Fr%3D7d", "explore?r=7d"),
+        (ADMIN.to_owned(), "explore%3Fr%3D7d", "./explore?r=7d"),
+        (ADMIN.to_owned(), "%3Fr%3D7d", "./../tagging?r=7d"),
+        (ADMIN.to_owned(), "%252e%252e/logout", "./../tagging"),
+        (ADMIN.to_owned(), "explore%3Fa%0Ab", "./../tagging"),
         (secret("acme"), "", "./../tagging"),
         (secret("acme-view"), "%2F%2Fevil.example", "./../tagging"),
     ] {
@@ -81,6 +85,51 @@ async fn the_permissions_of_the_key_count_on_each_request() {
     let replaced = RegistryAccess::new(api::registry()).admin_key("another-admin-key-0123456789");
     let later = self::app(SignIn::new(replaced, "another-admin-key-0123456789").unwrap());
     assert_eq!(with_cookie(&later, "/tagging", &own).await.status, StatusCode::SEE_OTHER);
+}
+
+/// A leaked key is replaced: who signed in with it is signed out, and who signed in with another secret is not.
+#[tokio::test]
+async fn a_sign_in_ends_with_its_secret() {
+    let registry = |secrets: &[(&str, &str)]| {
+        let secrets = secrets.iter().map(|(secret, end)| {
+            let digest = SecretDigest::of(secret);
+            format!("{{ sha256 = \"{digest}\"{end} }}")
+        });
+        let secrets = secrets.collect::<Vec<_>>().join(", ");
+        Registry::from_toml(&format!(
+            "[workspaces.acme]\n[api_keys.web]\nsecrets = [{secrets}]\nworkspace = \"acme\"\n\
+             permissions = [\"analytics.view\"]\n"
+        ))
+        .unwrap()
+    };
+    let app_of = |registry| app(SignIn::new(RegistryAccess::new(registry), "the secret of cookies").unwrap());
+    let app = app_of(registry(&[("leaked", ""), ("kept", "")]));
+    let enter = async |key: &str| {
+        let page = post(&app, "/tagging/sign-in", &[SAME_ORIGIN], &format!("key={key}")).await;
+        cookie(&page)[0].clone()
+    };
+    let (leaked, kept) = (enter("leaked").await, enter("kept").await);
+    for (secrets, expected) in [
+        (vec![("leaked", ""), ("kept", "")], [true, true]),
+        (vec![("kept", ""), ("new", "")], [false, true]),
+        (vec![("leaked", ", expires_at = 2020-01-01T00:00:00Z"), ("kept", "")], [false, true]),
+        (vec![("new", "")], [false, false]),
+    ] {
+        let app = app_of(registry(&secrets));
+        for (cookie, is_valid) in [&leaked, &kept].into_iter().zip(expected) {
+            let status = with_cookie(&app, "/tagging", cookie).await.status;
+            assert_eq!(status == StatusCode::OK, is_valid, "{secrets:?} {status}");
+        }
+    }
+    // The organization-wide key was replaced, but not the secret of the cookies.
+    let admin = |key: &str| {
+        let access = RegistryAccess::new(api::registry()).admin_key(key);
+        self::app(SignIn::new(access, "the secret of cookies").unwrap())
+    };
+    let page = post(&admin(ADMIN), "/tagging/sign-in", &[SAME_ORIGIN], &format!("key={ADMIN}")).await;
+    for (key, status) in [(ADMIN, StatusCode::OK), ("another-admin-key-0123456789", StatusCode::SEE_OTHER)] {
+        assert_eq!(with_cookie(&admin(key), "/tagging", &cookie(&page)[0]).await.status, status);
+    }
 }
 
 #[tokio::test]
@@ -134,4 +183,25 @@ async fn the_form_is_optional() {
     assert_eq!(get(&app, "/tagging/sign-in", "").await.status, StatusCode::NOT_FOUND);
     assert_eq!(get(&app, "/tagging", "").await.status, StatusCode::UNAUTHORIZED);
     assert_eq!(post(&app, "/tagging/sign-in", &[SAME_ORIGIN], "key=x").await.status, StatusCode::NOT_FOUND);
+}
+
+/// A proxy that replaces the host does not make the cookie of a public dashboard one without TLS.
+#[tokio::test]
+async fn a_public_url_decides_about_forms_and_cookies() {
+    let public = sign_in().public_url("https://llm.example.com/").unwrap();
+    let app = app(public);
+    let form = format!("key={ADMIN}");
+    let headers = [("origin", "https://llm.example.com"), ("host", "127.0.0.1:8080")];
+    let page = post(&app, "/tagging/sign-in", &headers, &form).await;
+    assert_eq!(page.status, StatusCode::SEE_OTHER);
+    assert!(cookie(&page).contains(&"Secure".to_owned()));
+    let page = post(&app, "/tagging/sign-out", &headers, "").await;
+    assert!(cookie(&page).contains(&"Secure".to_owned()));
+    let other = [("origin", "http://127.0.0.1:8080"), ("host", "127.0.0.1:8080")];
+    assert_eq!(post(&app, "/tagging/sign-in", &other, &form).await.status, StatusCode::FORBIDDEN);
+    assert!(sign_in().public_url("llm.example.com").is_err());
+    // HTTP/2 has the host in the URL.
+    let app = self::app(sign_in());
+    let page = post(&app, "https://example.com/tagging/sign-in", &[("origin", "https://example.com")], &form).await;
+    assert_eq!(page.status, StatusCode::SEE_OTHER, "{}", page.html);
 }

@@ -382,7 +382,7 @@ async fn the_demo_fills_a_temporary_store_prints_a_key_and_removes_the_store() {
         assert_eq!(mode & 0o777, 0o700, "only this user may read the requests");
     }
     let printed = read_until(demo.gateway.child.as_mut().unwrap(), "synthetic requests of the last 30 days\n");
-    assert_eq!(printed.lines().count(), 7, "{printed}");
+    assert_eq!(printed.lines().count(), 8, "{printed}");
     let key = printed_key(&printed).unwrap();
     assert!(ApiKey::is_well_formed(key), "{key}");
     assert_eq!(demo.gateway.send(team_costs(None)).await.status(), 401);

@@ -104,6 +104,9 @@ pub(crate) fn mount(admin: Admin, delivery: Delivery, app: Router) -> Result<(Ro
         api = api.max_log_age(age.saturating_sub(DAY).min(MAX_LOG_AGE));
     }
     let mut sign_in = SignIn::new(access, &key.text)?;
+    if let Some(url) = &public_url {
+        sign_in = sign_in.public_url(&url.to_string())?;
+    }
     let link = if key.is_generated { Some(format!("/tagging/{}", sign_in.one_time_link()?)) } else { None };
     let mut dashboard = Dashboard::with_sign_in(analytics, sign_in).delivery(delivery);
     let public_url = public_url.map(|url| url.to_string().trim_end_matches('/').to_owned());

@@ -7,7 +7,7 @@
 //! | `EVENTS` | path of a JSON Lines file to append events to, or `-` for standard output. SIGHUP reopens the file | `-` |
 //! | `STORE` | store for events: `sqlite:<path>`, a `postgres://` URL, or `none` | `sqlite:events.db`; without `UPSTREAM`, the store of the demo |
 //! | `ADMIN_KEY` | organization-wide key of the admin API below `/tagging/`, in `x-portkey-api-key` or as a bearer token | `/tagging` is forwarded like any path; the demo on a loopback address generates a key and prints it |
-//! | `PUBLIC_URL` | external base URL of the gateway, for links, and the only host that the tools for agents at `/tagging/mcp` accept | printed links have the address, those in answers of the API only a path, and the tools accept hosts of this machine |
+//! | `PUBLIC_URL` | external base URL of the gateway, for links, the origin of the dashboard's forms and cookie, and the only host that the tools for agents at `/tagging/mcp` accept | printed links have the address, those in answers of the API only a path, the header `host` decides about forms and cookies, so proxies must forward it, and the tools accept hosts of this machine |
 //! | `DEMO_HISTORY` | `off` starts the demo without synthetic requests | `on` |
 //! | `SPOOL` | folder that keeps events until they are stored, so that even `kill -9` loses none | no spool |
 //! | `METADATA_KEY_CASE` | case of keys from prefixed headers: `lower` (`user-id`) or `title` (`User-Id`) | `lower` |

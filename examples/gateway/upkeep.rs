@@ -1,5 +1,5 @@
 //! The upkeep of the store: applies the section `[analytics]` of the configuration file, folds and deletes sums, and verifies
-//! those of yesterday once a day.
+//! those of each day once.
 
 use std::{
     fmt::Display,

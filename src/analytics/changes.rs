@@ -50,8 +50,8 @@ impl Analytics {
     ///
     /// The activation of keys and pairs, rebuilt sums, deleted requests, shared views, and exports of the API are changes.
     /// Events and feedback are data. A grant of a whole workspace covers the changes of this workspace, [`Grant::everything`]
-    /// covers all changes, and other grants cover none. The newest 10,000 changes of each workspace are kept, and as many that
-    /// concern all workspaces.
+    /// covers all changes, and other grants cover none. The newest 10,000 changes of each workspace are kept, as many by callers
+    /// of each narrower grant, and as many that concern all workspaces.
     ///
     /// # Errors
     /// Returns [`QueryError::Forbidden`] if the grant does not include [`Permission::AnalyticsView`], and

@@ -139,6 +139,12 @@ impl Grant {
         SecretDigest::of(conditions.join("\n")).to_string()
     }
 
+    /// Returns the scope of the changes of a caller. It is empty if the grant covers all rows, or those of a whole workspace,
+    /// whose changes have their own rooms in the log.
+    pub(crate) fn change_scope(&self) -> String {
+        if self.whole_workspace().is_some() { String::new() } else { self.scope() }
+    }
+
     /// Returns the workspace that all rows belong to. `None` if the grant does not name a single one.
     pub(crate) fn workspace(&self) -> Option<&str> {
         self.filters.iter().find_map(|filter| match filter {

@@ -9,7 +9,7 @@ use uuid::Builder;
 
 use crate::{
     row::Dimension,
-    store::{Change, KeyInfo, StoreError},
+    store::{Change, KeyInfo, StoreError, Verification},
 };
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 use crate::{
@@ -26,6 +26,10 @@ use super::{
 };
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+/// The number of days that are verified later if they were not verified in time.
+const MAX_DAYS: usize = 7;
+/// The number of verifications that are read to find the days that were verified.
+const MAX_VERIFICATIONS: u32 = 1_000;
 
 #[cfg_attr(
     not(any(feature = "postgres", feature = "sqlite")),
@@ -61,17 +65,24 @@ impl Analytics {
     /// As [`activate_key`](Self::activate_key).
     pub async fn deactivate_key(&self, key: &str) -> Result<(), QueryError> {
         let was_active = self.has_key(key, |info| info.is_active).await?;
+        let result = self.deactivate_in_store(key).await;
+        // If it fails halfway, the key is not active any more.
+        let is_changed = was_active && (result.is_ok() || !self.has_key(key, |info| info.is_active).await?);
+        self.record_if(is_changed, "deactivate key", key).await?;
+        result
+    }
+
+    async fn deactivate_in_store(&self, key: &str) -> Result<(), QueryError> {
         match &self.source {
-            Source::Memory(store) => store.deactivate_key(key)?,
+            Source::Memory(store) => Ok(store.deactivate_key(key)?),
             #[cfg(feature = "sqlite")]
             Source::Sqlite(store) => {
                 let (store, key) = (store.clone(), key.to_owned());
-                blocking(move || Ok(store.deactivate_key(&key)?)).await?;
+                blocking(move || Ok(store.deactivate_key(&key)?)).await
             }
             #[cfg(feature = "postgres")]
-            Source::Postgres(store) => store.deactivate_key(key).await?,
+            Source::Postgres(store) => Ok(store.deactivate_key(key).await?),
         }
-        self.record_if(was_active, "deactivate key", key).await
     }
 
     /// Returns `true` if there is a key in a state.
@@ -164,7 +175,7 @@ impl Analytics {
     /// Folds the sums of past buckets into coarser ones, and deletes what is older than the retention.
     ///
     /// Call it about once per hour. Answers are the same without it, but slower. The deleted requests of a day are a
-    /// [change](Self::changes).
+    /// [change](Self::changes). Differences of sums expire with the rows that they concern.
     ///
     /// # Errors
     /// Returns [`QueryError::Store`] if the store fails.
@@ -177,6 +188,7 @@ impl Analytics {
             self.execute(Maintain(micros_since_1970(now), keep)).await?;
         }
         let Some(time) = before(retention.rows) else { return Ok(()) };
+        self.expire_differences(time).await?;
         let deleted = match &self.source {
             Source::Memory(store) => store.delete_before(time),
             #[cfg(feature = "sqlite")]
@@ -200,12 +212,16 @@ impl Analytics {
     /// # Errors
     /// Returns [`StoreError::RowsDeleted`] if rows of the range were deleted, and [`QueryError::Store`] if the store fails.
     pub async fn verify(&self, range: &TimeRange) -> Result<Vec<String>, QueryError> {
+        self.verify_at(range, SystemTime::now()).await
+    }
+
+    async fn verify_at(&self, range: &TimeRange, now: SystemTime) -> Result<Vec<String>, QueryError> {
         let differences = match &self.source {
             Source::Memory(_) => Vec::new(),
             #[cfg(any(feature = "postgres", feature = "sqlite"))]
             _ => self.execute(Verify(micros(range.from()), micros(range.to()))).await?,
         };
-        match self.record_verification(range, &differences, false).await {
+        match self.record_verification(range, now, &differences, false).await {
             Err(error) if !is_read_only(&error) => {
                 let (from, to, differences) = (range.from(), range.to(), differences.len());
                 tracing::warn!(%from, %to, differences, %error, "verification was not recorded");
@@ -215,7 +231,8 @@ impl Analytics {
         Ok(differences)
     }
 
-    /// [Verifies](Self::verify) the sums of yesterday in UTC, unless sums were verified in the last 24 hours.
+    /// [Verifies](Self::verify) the sums of a day in UTC: the newest of the last seven days that was not verified since it
+    /// ended. So each day is verified once, also after a pause.
     ///
     /// Call it after [`maintain`](Self::maintain). It reads the rows of a day. Returns the differences, or `None` if nothing was
     /// verified, also because the rows of that day were deleted. A store that cannot keep verifications is verified by each
@@ -224,19 +241,26 @@ impl Analytics {
     /// # Errors
     /// Returns [`QueryError::Store`] if the store fails.
     pub async fn verify_if_due(&self, now: SystemTime) -> Result<Option<Vec<String>>, QueryError> {
-        let last = self.verifications(1).await?.into_iter().next();
-        let is_recent = |time: SystemTime| now.duration_since(time).map_or(true, |age| age < DAY);
-        if last.is_some_and(|last| is_recent(last.time)) {
-            return Ok(None);
+        let verified = self.verifications(MAX_VERIFICATIONS).await?;
+        let instant = |time: SystemTime| Timestamp::try_from(time).unwrap_or_default();
+        let is_verified = |from: Timestamp, to: Timestamp| {
+            let covers = |other: &Verification| instant(other.from) <= from && instant(other.to) >= to;
+            verified.iter().any(|other| covers(other) && instant(other.time) >= to)
+        };
+        let mut to = day_start(instant(now));
+        for _ in 0..MAX_DAYS {
+            let from = to.saturating_sub(DAY).map_err(|error| QueryError::invalid(error.to_string()))?;
+            if is_verified(from, to) {
+                to = from;
+                continue;
+            }
+            return match self.verify_at(&TimeRange::new(from, to)?, now).await {
+                Ok(differences) => Ok(Some(differences)),
+                Err(QueryError::Store(StoreError::RowsDeleted)) => Ok(None),
+                Err(error) => Err(error),
+            };
         }
-        let today = day_start(Timestamp::try_from(now).unwrap_or_default());
-        let before = today.saturating_sub(DAY).map_err(|error| QueryError::invalid(error.to_string()))?;
-        let yesterday = TimeRange::new(before, today)?;
-        match self.verify(&yesterday).await {
-            Ok(differences) => Ok(Some(differences)),
-            Err(QueryError::Store(StoreError::RowsDeleted)) => Ok(None),
-            Err(error) => Err(error),
-        }
+        Ok(None)
     }
 
     /// Computes the sums of a range from its rows again.
@@ -254,7 +278,7 @@ impl Analytics {
         }
         let (from, to) = (range.from().strftime("%Y-%m-%d"), range.to().strftime("%Y-%m-%d"));
         self.record_change(Change::new("rebuild sums", format!("{from} – {to}"))).await?;
-        self.record_verification(range, &[], true).await
+        self.record_verification(range, SystemTime::now(), &[], true).await
     }
 }
 

@@ -2,6 +2,8 @@
 
 #![cfg(any(feature = "postgres", feature = "sqlite"))]
 
+use std::time::SystemTime;
+
 use uuid::Uuid;
 
 use crate::store::{
@@ -43,13 +45,25 @@ impl Job for AddView {
     }
 }
 
-pub(super) struct UpdateView(pub(super) SavedView);
+/// Stores the name of a view.
+pub(super) struct RenameView(pub(super) SavedView);
 
-impl Job for UpdateView {
+impl Job for RenameView {
     type Output = ViewSaved;
 
     async fn run(self, session: &mut (impl RollupSession + RecordSession)) -> Result<ViewSaved, QueryError> {
-        Ok(records::update_view(session, &self.0).await?)
+        Ok(records::rename_view(session, &self.0).await?)
+    }
+}
+
+/// Stores whether a view is shared.
+pub(super) struct ShareView(pub(super) Uuid, pub(super) bool);
+
+impl Job for ShareView {
+    type Output = ();
+
+    async fn run(self, session: &mut (impl RollupSession + RecordSession)) -> Result<(), QueryError> {
+        Ok(records::share_view(session, self.0, self.1).await?)
     }
 }
 
@@ -91,6 +105,17 @@ impl Job for AddVerification {
 
     async fn run(self, session: &mut (impl RollupSession + RecordSession)) -> Result<(), QueryError> {
         Ok(records::add_verification(session, &self.0).await?)
+    }
+}
+
+/// Removes the days before a time from verifications with differences.
+pub(super) struct ExpireDifferences(pub(super) SystemTime);
+
+impl Job for ExpireDifferences {
+    type Output = ();
+
+    async fn run(self, session: &mut (impl RollupSession + RecordSession)) -> Result<(), QueryError> {
+        Ok(records::expire_differences(session, self.0).await?)
     }
 }
 

@@ -18,7 +18,7 @@ use crate::{
 #[cfg(all(feature = "dashboard", any(feature = "postgres", feature = "sqlite")))]
 use super::record_jobs::PageRecords;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
-use super::record_jobs::{AddView, DeleteView, FindView, ListViews, UpdateView};
+use super::record_jobs::{AddView, DeleteView, FindView, ListViews, RenameView, ShareView};
 use super::{Analytics, Grant, QueryError, analytics_source::Source};
 
 /// The largest number of views of a list.
@@ -33,8 +33,8 @@ const MAX_ADDRESS: usize = 4_096;
     allow(clippy::unused_async, reason = "only databases wait")
 )]
 impl Analytics {
-    /// Returns the views of the [author](Self::authored_by) of this handle, and the shared ones of callers who see the same
-    /// requests, ordered by name. At most 500.
+    /// Returns the views of the [author](Self::authored_by) of this handle, and then the shared ones of callers who see the same
+    /// requests, each ordered by name. At most 500.
     ///
     /// With the permission `admin` and a grant of all requests, these are the shared views of all callers.
     ///
@@ -51,8 +51,8 @@ impl Analytics {
         }
     }
 
-    /// Returns the [views](Self::saved_views) of a caller and the [last verification](Self::last_verification), which are on
-    /// each page.
+    /// Returns the first [views](Self::saved_views) of a caller and the [last verification](Self::last_verification), which are
+    /// on each page.
     ///
     /// # Errors
     /// Returns [`QueryError::Store`] if the store fails.
@@ -60,13 +60,19 @@ impl Analytics {
     pub(crate) async fn page_records(
         &self,
         grant: &Grant,
+        limit: usize,
     ) -> Result<(Vec<SavedView>, Option<Verification>), QueryError> {
+        let limit = limit.min(MAX_LISTED);
         match &self.source {
-            Source::Memory(_) => Ok((self.saved_views(grant).await?, self.last_verification().await?)),
+            Source::Memory(_) => {
+                let mut views = self.saved_views(grant).await?;
+                views.truncate(limit);
+                Ok((views, self.last_verification().await?))
+            }
             #[cfg(any(feature = "postgres", feature = "sqlite"))]
             _ => {
                 let owner = self.author.as_deref().map(ToOwned::to_owned);
-                self.execute(PageRecords(ListViews(grant.scope(), owner, is_admin(grant), MAX_LISTED))).await
+                self.execute(PageRecords(ListViews(grant.scope(), owner, is_admin(grant), limit))).await
             }
         }
     }
@@ -113,7 +119,7 @@ impl Analytics {
         };
         check(saved, &view)?;
         if view.is_shared {
-            self.record_view("share view", &view).await?;
+            self.record_view("share view", &view, grant).await?;
         }
         Ok(view)
     }
@@ -126,8 +132,13 @@ impl Analytics {
     pub async fn rename_view(&self, id: Uuid, name: &str, grant: &Grant) -> Result<(), QueryError> {
         let mut view = self.own_view(id, grant).await?;
         view.name = checked_name(name)?;
-        self.update(&view).await?;
-        if view.is_shared { self.record_view("rename view", &view).await } else { Ok(()) }
+        let saved = match &self.source {
+            Source::Memory(store) => store.with_records(|records| records.rename_view(&view)),
+            #[cfg(any(feature = "postgres", feature = "sqlite"))]
+            _ => self.execute(RenameView(view.clone())).await?,
+        };
+        check(saved, &view)?;
+        if view.is_shared { self.record_view("rename view", &view, grant).await } else { Ok(()) }
     }
 
     /// Shares a view with callers who see the same requests as its owner, or ends that.
@@ -135,13 +146,16 @@ impl Analytics {
     /// # Errors
     /// As [`rename_view`](Self::rename_view).
     pub async fn share_view(&self, id: Uuid, is_shared: bool, grant: &Grant) -> Result<(), QueryError> {
-        let mut view = self.own_view(id, grant).await?;
+        let view = self.own_view(id, grant).await?;
         if view.is_shared == is_shared {
             return Ok(());
         }
-        view.is_shared = is_shared;
-        self.update(&view).await?;
-        self.record_view(if is_shared { "share view" } else { "unshare view" }, &view).await
+        match &self.source {
+            Source::Memory(store) => store.with_records(|records| records.share_view(id, is_shared)),
+            #[cfg(any(feature = "postgres", feature = "sqlite"))]
+            _ => self.execute(ShareView(id, is_shared)).await?,
+        }
+        self.record_view(if is_shared { "share view" } else { "unshare view" }, &view, grant).await
     }
 
     /// Deletes a view.
@@ -155,7 +169,7 @@ impl Analytics {
             #[cfg(any(feature = "postgres", feature = "sqlite"))]
             _ => self.execute(DeleteView(id)).await?,
         }
-        if view.is_shared { self.record_view("delete view", &view).await } else { Ok(()) }
+        if view.is_shared { self.record_view("delete view", &view, grant).await } else { Ok(()) }
     }
 
     /// Returns a view that the caller may change.
@@ -173,17 +187,9 @@ impl Analytics {
         })
     }
 
-    async fn update(&self, view: &SavedView) -> Result<(), QueryError> {
-        let saved = match &self.source {
-            Source::Memory(store) => store.with_records(|records| records.update_view(view.clone())),
-            #[cfg(any(feature = "postgres", feature = "sqlite"))]
-            _ => self.execute(UpdateView(view.clone())).await?,
-        };
-        check(saved, view)
-    }
-
-    async fn record_view(&self, action: &str, view: &SavedView) -> Result<(), QueryError> {
-        self.record_change(Change::new(action, &view.name).in_workspace(view.workspace.as_deref())).await
+    async fn record_view(&self, action: &str, view: &SavedView, grant: &Grant) -> Result<(), QueryError> {
+        let change = Change::new(action, &view.name).in_workspace(view.workspace.as_deref());
+        self.record_change(change.of_scope(grant.change_scope())).await
     }
 }
 

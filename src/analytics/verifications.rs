@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use crate::{store::Verification, time::whole_micros};
 
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
-use super::record_jobs::{AddVerification, LastVerification, ListVerifications};
+use super::record_jobs::{AddVerification, ExpireDifferences, LastVerification, ListVerifications};
 use super::{Analytics, QueryError, TimeRange, analytics_source::Source};
 
 const DAY_SECONDS: i64 = 24 * 60 * 60;
@@ -38,7 +38,8 @@ impl Analytics {
     /// Returns the verification that decides whether sums can be trusted: the newest one with differences that were not
     /// resolved since, or else the newest one. `None` if sums were never verified.
     ///
-    /// Differences are resolved by a verification without differences, or a [rebuild](Self::rebuild), of their whole range.
+    /// Differences are resolved by a verification without differences, or a [rebuild](Self::rebuild), of their whole range. They
+    /// expire with the rows of their range, without which nothing can be compared.
     ///
     /// # Errors
     /// Returns [`QueryError::Store`] if the store fails.
@@ -50,10 +51,25 @@ impl Analytics {
         }
     }
 
+    /// Removes the days before the first whole day after a time from verifications with differences.
+    pub(super) async fn expire_differences(&self, time: SystemTime) -> Result<(), QueryError> {
+        let time = Timestamp::try_from(time).unwrap_or_default();
+        let before = day((time.as_nanosecond() + DAY_NANOS - 1).div_euclid(DAY_NANOS));
+        match &self.source {
+            Source::Memory(store) => {
+                store.with_records(|records| records.expire_differences(before));
+                Ok(())
+            }
+            #[cfg(any(feature = "postgres", feature = "sqlite"))]
+            _ => self.execute(ExpireDifferences(before)).await,
+        }
+    }
+
     /// Stores the result of a verification of the days of a range.
     pub(super) async fn record_verification(
         &self,
         range: &TimeRange,
+        now: SystemTime,
         differences: &[String],
         is_rebuild: bool,
     ) -> Result<(), QueryError> {
@@ -66,7 +82,7 @@ impl Analytics {
             details.push('\n');
         }
         let verification = Verification {
-            time: whole_micros(SystemTime::now()),
+            time: whole_micros(now),
             from: day(range.from().as_second().div_euclid(DAY_SECONDS)),
             // A last day that has only begun is verified as well.
             to: day((range.to().as_nanosecond() + DAY_NANOS - 1).div_euclid(DAY_NANOS)),

@@ -4,8 +4,8 @@ use axum::{
     Router, middleware,
     routing::{get, post},
 };
-use http::{HeaderName, HeaderValue, StatusCode, header};
-use tower_http::{compression::CompressionLayer, set_header::SetResponseHeaderLayer, timeout::TimeoutLayer};
+use http::{HeaderName, HeaderValue, header};
+use tower_http::{compression::CompressionLayer, set_header::SetResponseHeaderLayer};
 
 use crate::{
     analytics::{Analytics, QueryError, api::Access, jiff::tz::TimeZone},
@@ -14,17 +14,13 @@ use crate::{
 
 use super::{
     assets,
-    html::show_errors,
+    html::{limit_time, show_errors},
     load::QueryLoad,
-    page_context::add_context,
     page_error::PageError,
     pages,
     sign_in::{self, SignIn},
     state::DashboardState,
 };
-
-/// The longest time until a page begins.
-const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The time after which the database gives up on a query.
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -75,6 +71,7 @@ impl Dashboard {
             delivery: None,
             sign_in: None,
             load: Arc::new(QueryLoad::default()),
+            key_changes: Arc::default(),
         };
         Self { state }
     }
@@ -133,10 +130,9 @@ impl Dashboard {
             .route("/sign-in", get(sign_in::form).post(sign_in::submit))
             .route("/sign-out", post(sign_in::leave))
             .fallback(|| async { PageError::unknown_page() })
-            .with_state(self.state.clone())
-            .layer(middleware::from_fn_with_state(self.state, add_context))
+            .with_state(self.state)
+            .layer(middleware::from_fn(limit_time))
             .layer(middleware::from_fn_with_state(has_sign_in, show_errors))
-            .layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, TIMEOUT))
             .layer(SetResponseHeaderLayer::overriding(header::CACHE_CONTROL, HeaderValue::from_static("no-store")))
             .route("/assets/{name}", get(assets::asset))
             .layer(CompressionLayer::new());

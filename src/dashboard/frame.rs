@@ -6,7 +6,7 @@ use super::{
     assets::{SCRIPT, STYLE},
     format,
     mount::Mount,
-    page_context::Verified,
+    verified::Verified,
     view::{Condition, RangeChoice, UrlQuery, View},
     view_links::ViewLinks,
 };

@@ -1,5 +1,7 @@
 //! Renders templates.
 
+use std::time::Duration;
+
 use askama::Template;
 use axum::{
     extract::{Request, State},
@@ -10,14 +12,14 @@ use http::{Method, StatusCode};
 
 use super::{frame::Frame, mount::Mount, page_error::PageError, view::UrlQuery};
 
+/// The longest time until a page begins.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
 /// Renders a page.
 pub(crate) fn page(template: &impl Template) -> Result<Response, PageError> {
     match template.render() {
         Ok(html) => Ok(Html(html).into_response()),
-        Err(error) => Err(PageError {
-            status: StatusCode::INTERNAL_SERVER_ERROR,
-            message: format!("cannot render the page: {error}"),
-        }),
+        Err(error) => Err(PageError::internal("The page could not be rendered.", &error)),
     }
 }
 
@@ -34,6 +36,18 @@ impl IntoResponse for PageError {
         let mut response = self.status.into_response();
         response.extensions_mut().insert(self);
         response
+    }
+}
+
+/// Answers with an error if a page takes too long.
+pub(crate) async fn limit_time(request: Request, next: Next) -> Response {
+    match tokio::time::timeout(TIMEOUT, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => PageError {
+            status: StatusCode::GATEWAY_TIMEOUT,
+            message: format!("The page took longer than {} seconds: choose a shorter range.", TIMEOUT.as_secs()),
+        }
+        .into_response(),
     }
 }
 
@@ -54,4 +68,28 @@ pub(crate) async fn show_errors(State(has_sign_in): State<bool>, request: Reques
     }
     let page = ErrorPage { frame: Frame::bare(error.title(), &mount), error: &error };
     (error.status, Html(page.render().unwrap_or_else(|_| error.message.clone()))).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+
+    use axum::{Router, body::Body, extract::Request, middleware, routing::get};
+    use http::StatusCode;
+    use tower::ServiceExt as _;
+
+    use super::{limit_time, show_errors};
+
+    #[tokio::test(start_paused = true)]
+    async fn a_page_that_takes_too_long_is_an_error_page() {
+        let app = Router::new()
+            .route("/slow", get(pending::<()>))
+            .layer(middleware::from_fn(limit_time))
+            .layer(middleware::from_fn_with_state(false, show_errors));
+        let response = app.oneshot(Request::builder().uri("/slow").body(Body::empty()).unwrap()).await.unwrap();
+        assert_eq!(response.status(), StatusCode::GATEWAY_TIMEOUT);
+        let body = axum::body::to_bytes(response.into_body(), usize::MAX).await.unwrap();
+        let html = String::from_utf8(body.to_vec()).unwrap();
+        assert!(html.contains("took longer than 30 seconds") && html.contains("<!doctype html>"), "{html}");
+    }
 }

@@ -65,11 +65,14 @@
 //! # Security
 //!
 //! - The grant of the viewer limits every page, list, and suggestion. Every page needs one.
+//! - Names of keys are shown only to viewers whose own requests have them. Errors of the store are in the log of the server,
+//!   under a reference that the page shows.
 //! - The Content Security Policy allows only the dashboard's own stylesheet and script. There are no inline styles or scripts.
 //! - Values of tags are text everywhere: in pages, charts, links, and CSV.
 //! - What changes something is a `POST` request, which must come from a page of the same origin. The
 //!   [log of changes](crate::analytics::Analytics::changes) names its author.
-//! - [`SignIn`] is a form for hosts without a login. Links contain no credentials.
+//! - [`SignIn`] is a form for hosts without a login. Links contain no credentials. A proxy in front must forward the header
+//!   `host`, or [`SignIn::public_url`] must be set.
 //!
 //! # Limits
 //!
@@ -92,10 +95,11 @@ mod earlier;
 mod format;
 mod frame;
 mod html;
+mod key_changes;
 mod load;
 mod mount;
-mod page_context;
 mod page_error;
+mod page_path;
 mod page_request;
 mod pages;
 mod posted_form;
@@ -103,7 +107,9 @@ mod series_chart;
 mod sign_in;
 mod state;
 mod table;
+mod verified;
 mod view_links;
+mod visible_key;
 
 pub use self::{
     dashboard::{Dashboard, router},

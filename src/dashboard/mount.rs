@@ -22,7 +22,8 @@ impl Mount {
         let original = extensions.get::<OriginalUri>().map_or(inner, |uri| uri.0.path());
         let nested = extensions.get::<NestedPath>().map_or("/", NestedPath::as_str);
         let last = |path: &str| path.rsplit('/').next().unwrap_or_default().to_owned();
-        let page = Some(last(original)).filter(|page| !page.is_empty()).unwrap_or_else(|| "./".to_owned());
+        // Without `./`, a name with a colon would be the URL of another site.
+        let page = format!("./{}", last(original));
         if nested.ends_with('/') {
             let root = root(inner);
             return Self { home: root.clone(), root, page };
@@ -76,13 +77,14 @@ mod tests {
     async fn links_work_below_any_prefix() {
         let cases = [
             ("", "/", ["./", "./", "./"]),
-            ("", "/explore", ["./", "./", "explore"]),
-            ("", "/requests/1", ["../", "../", "1"]),
-            ("/tagging", "/tagging", ["tagging/", "tagging", "tagging"]),
-            ("/tagging", "/tagging/explore", ["./", "./../tagging", "explore"]),
-            ("/a/{b}", "/a/c/sessions/k/v", ["../../", "../../../c", "v"]),
+            ("", "/explore", ["./", "./", "./explore"]),
+            ("", "/requests/1", ["../", "../", "./1"]),
+            ("/tagging", "/tagging", ["./tagging/", "./tagging", "./tagging"]),
+            ("/tagging", "/tagging/explore", ["./", "./../tagging", "./explore"]),
+            ("/a/{b}", "/a/c/sessions/k/v", ["../../", "../../../c", "./v"]),
+            ("", "/by/http:evil.example", ["../", "../", "./http:evil.example"]),
             ("/tagging/", "/tagging/", ["./", "./", "./"]),
-            ("/tagging/", "/tagging/requests/1", ["../", "../", "1"]),
+            ("/tagging/", "/tagging/requests/1", ["../", "../", "./1"]),
         ];
         for (prefix, uri, expected) in cases {
             assert_eq!(links(prefix, uri).await, expected, "{prefix} {uri}");

@@ -1,6 +1,7 @@
 use std::{error, fmt};
 
 use http::StatusCode;
+use uuid::Uuid;
 
 use crate::analytics::{QueryError, api::Denied};
 
@@ -31,6 +32,16 @@ impl PageError {
         Self { status: StatusCode::FORBIDDEN, message: message.into() }
     }
 
+    /// The server failed. The cause is logged under a reference, which the reader sees instead.
+    pub(crate) fn internal(sentence: &str, cause: &dyn fmt::Display) -> Self {
+        // Its end is random.
+        let id = Uuid::now_v7().simple().to_string();
+        let reference = id.get(20..).unwrap_or(&id);
+        tracing::error!(target: "tower_tagging::dashboard", reference, error = %cause, "a page of the dashboard failed");
+        let message = format!("{sentence} The log of the server has the cause, with the reference {reference}.");
+        Self { status: StatusCode::INTERNAL_SERVER_ERROR, message }
+    }
+
     /// Returns the heading of the error page.
     pub(crate) fn title(&self) -> &'static str {
         match self.status {
@@ -50,7 +61,7 @@ impl From<QueryError> for PageError {
             QueryError::Invalid(_) | QueryError::TooLarge(_) => StatusCode::BAD_REQUEST,
             QueryError::Forbidden(_) => StatusCode::FORBIDDEN,
             QueryError::TimedOut(_) => StatusCode::GATEWAY_TIMEOUT,
-            QueryError::Store(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            QueryError::Store(cause) => return Self::internal("The store failed.", &cause),
         };
         Self { status, message: error.to_string() }
     }

@@ -5,24 +5,23 @@ use http::request::Parts;
 use tokio::sync::OnceCell;
 
 use crate::{
-    analytics::{
-        Amount, Basis, Dimension, Field, Grant, KeyInfo, Measure, Query, SavedView, TimeRange, jiff::Timestamp,
-    },
+    analytics::{Basis, Dimension, Field, Grant, SavedView, TimeRange, jiff::Timestamp},
     registry::Permission,
 };
 
 use super::{
     earlier::Earlier,
     frame::{Frame, SaveForm, TrustLine, viewer},
+    load::PageRecords,
     mount::Mount,
-    page_context::{PageContext, Verified},
     page_error::PageError,
     state::DashboardState,
+    verified::Verified,
     view::{UrlQuery, View},
+    view_links::MAX_LINKS,
+    visible_key::VisibleKey,
 };
 
-/// The largest number of keys whose use is looked up for viewers who do not see everything.
-const MAX_KEYS: usize = 30;
 /// The numbers of values that a chart can show.
 const CHARTABLE: RangeInclusive<u64> = 2..=100;
 /// The numbers of values that a chart shows best.
@@ -39,14 +38,13 @@ pub(crate) struct PageRequest {
     pub(crate) mount: Mount,
     /// The name of the caller.
     pub(crate) caller: Option<String>,
-    /// The views that the caller may use.
-    pub(crate) views: Arc<Vec<SavedView>>,
-    verified: Verified,
     viewer: String,
     /// The path of the page, relative to the dashboard.
     path: String,
     raw: String,
-    names: OnceCell<Vec<String>>,
+    keys: OnceCell<Vec<VisibleKey>>,
+    /// `None` if they cannot be read.
+    records: OnceCell<Option<Arc<PageRecords>>>,
 }
 
 impl PageRequest {
@@ -60,11 +58,7 @@ impl PageRequest {
         permission: Permission,
         names: &[&str],
     ) -> Result<Self, PageError> {
-        let context = head.extensions.get::<PageContext>().cloned();
-        let (grant, caller, views, verified) = match context {
-            Some(PageContext { grant, caller, views, verified }) => (grant?, caller, views, verified),
-            None => (state.access.grant(head)?, None, Arc::default(), Verified::Unknown),
-        };
+        let grant = state.access.grant(head)?;
         if !grant.allows(permission) {
             return Err(PageError::forbidden(format!("This page needs the permission {permission}.")));
         }
@@ -82,13 +76,12 @@ impl PageRequest {
             view,
             query,
             mount,
-            caller,
-            views,
-            verified,
+            caller: state.access.caller_name(head),
             viewer,
             path,
             raw,
-            names: OnceCell::new(),
+            keys: OnceCell::new(),
+            records: OnceCell::new(),
         })
     }
 
@@ -104,21 +97,35 @@ impl PageRequest {
         Some(Redirect::to(&format!("{}{text}", self.mount.page)).into_response())
     }
 
-    /// Returns the frame of a page.
-    pub(crate) fn frame(&self, title: impl Into<String>, section: &str) -> Frame {
-        Frame::new(title, section, &self.mount, self.viewer.clone(), &self.view, &self.views)
+    /// Returns the views that the caller may use, its own ones first: those of the menu, unless more were read before.
+    pub(crate) async fn views(&self, limit: usize) -> &[SavedView] {
+        let read = async || self.state.records(self.caller.as_deref(), &self.grant, limit).await.ok();
+        // A page without its menu is better than none.
+        self.records.get_or_init(read).await.as_deref().map_or(&[], |(views, _)| views)
     }
 
-    /// Returns the line about the data of an answer.
+    /// Returns the frame of a page.
+    pub(crate) async fn frame(&self, title: impl Into<String>, section: &str) -> Frame {
+        let views = self.views(MAX_LINKS).await;
+        Frame::new(title, section, &self.mount, self.viewer.clone(), &self.view, views)
+    }
+
+    /// Returns the line about the data of an answer, for a page with a frame.
     pub(crate) fn trust(&self, basis: &Basis) -> TrustLine {
         // The counts are those of all tenants.
         let counts = if self.grant.filters().is_empty() { self.state.event_counts() } else { None };
-        TrustLine::new(&self.view, basis, counts, &self.verified)
+        let verified = match self.records.get().and_then(Option::as_deref) {
+            None => Verified::Unknown,
+            Some((_, None)) => Verified::Never,
+            Some((_, Some(last))) => Verified::Last(last.clone()),
+        };
+        TrustLine::new(&self.view, basis, counts, &verified)
     }
 
     /// Returns the frame of a page with the filters.
     pub(crate) async fn filtered_frame(&self, title: &str, section: &str, own: &UrlQuery) -> Result<Frame, PageError> {
-        let frame = self.frame(title, section).with_filters(&self.view, self.key_names().await?.to_vec(), own);
+        let names = self.keys().await?.iter().map(|key| key.name.clone()).collect();
+        let frame = self.frame(title, section).await.with_filters(&self.view, names, own);
         if self.caller.is_none() {
             return Ok(frame);
         }
@@ -134,36 +141,19 @@ impl PageRequest {
         Ok(Earlier::new(previous, start))
     }
 
-    /// Returns the dimension of the breakdown of the overview: the active key with the most requests among those whose
-    /// values fit into a chart, or else the model.
+    /// Returns the dimension of the breakdown of the overview: the active key that most requests of the caller have, among
+    /// those whose values fit into a chart, or else the model.
     pub(crate) async fn first_dimension(&self) -> Result<Dimension, PageError> {
-        let keys = self.state.keys().await?;
         let is_chartable =
-            |key: &KeyInfo| key.is_active && key.requests > 0 && CHARTABLE.contains(&key.distinct_values);
-        let place = |key: &KeyInfo| (MANY.contains(&key.distinct_values), key.requests);
-        let first = keys.into_iter().filter(is_chartable).max_by_key(place);
-        Ok(first.map_or_else(|| Field::Model.into(), |key| Dimension::tag(key.name)))
+            |key: &&VisibleKey| key.is_active && key.is_used() && CHARTABLE.contains(&key.distinct_values);
+        let is_best = |key: &VisibleKey| MANY.contains(&key.distinct_values);
+        let keys = self.keys().await?.iter().filter(is_chartable);
+        let first = keys.max_by(|one, other| is_best(one).cmp(&is_best(other)).then(one.by_use(other)));
+        Ok(first.map_or_else(|| Field::Model.into(), |key| Dimension::tag(key.name.clone())))
     }
 
     /// Returns the keys of tags that the caller may know of: all of them, or those of its own requests.
-    async fn key_names(&self) -> Result<&[String], PageError> {
-        Ok(self.names.get_or_try_init(|| self.read_key_names()).await?)
-    }
-
-    async fn read_key_names(&self) -> Result<Vec<String>, PageError> {
-        let keys = self.state.keys().await?;
-        if self.grant.filters().is_empty() {
-            return Ok(keys.into_iter().map(|key| key.name).collect());
-        }
-        if !self.grant.allows(Permission::AnalyticsView) {
-            return Ok(Vec::new());
-        }
-        let names: Vec<String> =
-            keys.into_iter().filter(|key| key.is_active).map(|key| key.name).take(MAX_KEYS).collect();
-        let distinct = names.iter().map(|name| Measure::Distinct(Dimension::tag(name.clone())));
-        let query = distinct.fold(Query::new(self.view.time_range()?), Query::measure);
-        let answer = self.state.run(&query, &self.grant).await?;
-        let is_used = |at: usize| matches!(answer.total.values.get(at), Some(Some(Amount::Count(1..))));
-        Ok(names.into_iter().enumerate().filter(|(at, _)| is_used(*at)).map(|(_, name)| name).collect())
+    pub(crate) async fn keys(&self) -> Result<&[VisibleKey], PageError> {
+        Ok(self.keys.get_or_try_init(|| VisibleKey::read(&self.state, &self.grant, &self.view)).await?)
     }
 }

@@ -2,7 +2,7 @@ use http::request::Parts;
 
 use crate::analytics::{Analytics, Grant};
 
-use super::{mount::Mount, page_error::PageError, sign_in::has_same_origin, state::DashboardState, view::UrlQuery};
+use super::{mount::Mount, page_error::PageError, state::DashboardState, view::UrlQuery};
 
 /// A form that changes something.
 #[derive(Debug)]
@@ -21,7 +21,7 @@ impl PostedForm {
     /// Returns an error if the caller is unknown, or if a page of another origin sent the form.
     pub(crate) fn read(state: &DashboardState, head: &Parts, body: &[u8]) -> Result<Self, PageError> {
         let grant = state.access.grant(head)?;
-        if !has_same_origin(&head.headers) {
+        if !state.site().has_same_origin(head) {
             return Err(PageError::forbidden("The form was sent by another site."));
         }
         let analytics = state.analytics_of(state.access.caller_name(head).as_deref());

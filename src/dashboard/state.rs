@@ -9,7 +9,12 @@ use crate::{
     sink::{Delivery, SinkReport},
 };
 
-use super::{load::QueryLoad, page_error::PageError, sign_in::SignIn};
+use super::{
+    key_changes::KeyChanges,
+    load::{PageRecords, QueryLoad},
+    page_error::PageError,
+    sign_in::{SignIn, Site},
+};
 
 /// What all pages need.
 #[derive(Clone)]
@@ -20,6 +25,7 @@ pub(crate) struct DashboardState {
     pub(crate) delivery: Option<Delivery>,
     pub(crate) sign_in: Option<SignIn>,
     pub(crate) load: Arc<QueryLoad>,
+    pub(crate) key_changes: Arc<KeyChanges>,
 }
 
 impl DashboardState {
@@ -55,9 +61,24 @@ impl DashboardState {
         self.load.history_start(&self.analytics, range, grant).await
     }
 
+    /// Returns the first saved views of a caller, its own ones first, and the last verification of sums.
+    pub(crate) async fn records(
+        &self,
+        caller: Option<&str>,
+        grant: &Grant,
+        limit: usize,
+    ) -> Result<Arc<PageRecords>, PageError> {
+        self.load.records(&self.analytics, caller, grant, limit).await
+    }
+
     /// Returns the handle whose changes are those of a caller.
     pub(crate) fn analytics_of(&self, caller: Option<&str>) -> Analytics {
         self.analytics.authored_by(caller.unwrap_or_default())
+    }
+
+    /// Returns where browsers see the dashboard.
+    pub(crate) fn site(&self) -> Site {
+        self.sign_in.as_ref().map(SignIn::site).unwrap_or_default()
     }
 
     /// Returns the lost and the accepted events: those of the sink that lost or accepted most, because each event goes to each

@@ -3,7 +3,7 @@ use crate::analytics::SavedView;
 use super::{format, mount::Mount};
 
 /// The largest number of views of the menu.
-const MAX_LINKS: usize = 20;
+pub(crate) const MAX_LINKS: usize = 20;
 /// The largest number of characters of a name in the menu.
 const MAX_NAME: usize = 40;
 

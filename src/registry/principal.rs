@@ -56,17 +56,6 @@ impl Principal {
         }
     }
 
-    /// Returns the caller with a key of this name, as if it had sent the key.
-    #[cfg(feature = "dashboard")]
-    pub(crate) fn named(snapshot: Arc<Snapshot>, name: &str, now: SystemTime) -> Self {
-        let found = snapshot.keys.binary_search_by(|key| (*key.name).cmp(name)).ok();
-        let Some(key) = found.and_then(|at| snapshot.keys.get(at)) else {
-            return Self::without_key(snapshot, PrincipalStatus::Unknown);
-        };
-        let status = key.status_at(now);
-        Self { snapshot, status, key: found, found: None }
-    }
-
     /// Returns the caller with a key, which is given by its digest.
     #[cfg(feature = "analytics")]
     pub(crate) fn of_digest(snapshot: Arc<Snapshot>, digest: &SecretDigest, now: SystemTime) -> Self {

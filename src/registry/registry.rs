@@ -106,10 +106,13 @@ impl Registry {
         Principal::new(self.shared.current(), head, now)
     }
 
-    /// Returns the caller with a key of this name, as if it had sent the key.
+    /// Returns the digest of a secret of the key with this name, with which [`principal_of`](Self::principal_of) identifies
+    /// the caller again.
     #[cfg(feature = "dashboard")]
-    pub(crate) fn principal_named(&self, name: &str, now: SystemTime) -> Principal {
-        Principal::named(self.shared.current(), name, now)
+    pub(crate) fn find_secret(&self, name: &str, is_wanted: impl Fn(&SecretDigest) -> bool) -> Option<SecretDigest> {
+        let snapshot = self.shared.current();
+        let key = snapshot.keys.binary_search_by(|key| (*key.name).cmp(name)).ok()?;
+        snapshot.secrets.of_key(key).map(|secret| secret.digest).find(is_wanted)
     }
 
     /// Returns the digest of the known key of a request, with which [`principal_of`](Self::principal_of) identifies the caller

@@ -20,6 +20,9 @@ pub struct Change {
     pub workspace: Option<String>,
     /// The number of things that were changed, such as deleted requests. It is 1 for most changes.
     pub count: u64,
+    /// The restriction of the author, if it is narrower than the workspace. Changes with another one have another room in the
+    /// log.
+    pub(crate) scope: String,
 }
 
 impl Change {
@@ -33,6 +36,7 @@ impl Change {
             subject: subject.into(),
             workspace: None,
             count: 1,
+            scope: String::new(),
         }
     }
 
@@ -40,6 +44,13 @@ impl Change {
     #[must_use]
     pub fn in_workspace(mut self, workspace: Option<&str>) -> Self {
         self.workspace = workspace.map(ToOwned::to_owned);
+        self
+    }
+
+    /// Sets the restriction of the author, which is empty if the author sees the whole workspace, or everything.
+    #[cfg(feature = "analytics")]
+    pub(crate) fn of_scope(mut self, scope: String) -> Self {
+        self.scope = scope;
         self
     }
 }

@@ -31,7 +31,8 @@ impl Caller {
     /// Returns the status 500 if the store fails.
     pub(crate) async fn record(&self, api: &ApiState, action: &str, subject: String) -> Result<(), ApiError> {
         let author = self.name.as_deref().unwrap_or_default();
-        let change = Change::new(action, subject).in_workspace(self.grant.workspace());
+        let change =
+            Change::new(action, subject).in_workspace(self.grant.workspace()).of_scope(self.grant.change_scope());
         Ok(api.analytics.authored_by(author).record_change(change).await?)
     }
 

@@ -84,22 +84,40 @@ impl RegistryAccess {
     /// Returns who sent a key. `None` if the key is not valid.
     pub(crate) fn key_holder(&self, head: &Parts) -> Option<KeyHolder> {
         if self.is_admin(&head.headers) {
-            return Some(KeyHolder::Admin);
+            return self.admin_holder();
         }
-        let principal = self.registry.principal(head);
+        let secret = self.registry.key_digest(head)?;
+        let principal = self.registry.principal_of(&secret, SystemTime::now());
         let is_known = principal.status() == PrincipalStatus::Known;
-        principal.api_key().filter(|_| is_known).map(|name| KeyHolder::Key(name.to_owned()))
+        let name = principal.api_key().filter(|_| is_known)?.to_owned();
+        Some(KeyHolder { name: Some(name), secret })
+    }
+
+    /// Returns the holder of the organization-wide key. `None` if there is no such key.
+    pub(crate) fn admin_holder(&self) -> Option<KeyHolder> {
+        self.admin.map(|secret| KeyHolder { name: None, secret })
+    }
+
+    /// Returns the holder of a key of this name, or of the organization-wide key, if it still has the secret.
+    pub(crate) fn find_holder(
+        &self,
+        name: Option<String>,
+        is_secret: impl Fn(&SecretDigest) -> bool,
+    ) -> Option<KeyHolder> {
+        let Some(name) = name else { return self.admin_holder().filter(|holder| is_secret(&holder.secret)) };
+        let secret = self.registry.find_secret(&name, is_secret)?;
+        Some(KeyHolder { name: Some(name), secret })
     }
 
     /// Returns the grant of someone who sent a key before.
     ///
     /// # Errors
-    /// As [`Access::grant`], for the state that the key is in now.
+    /// As [`Access::grant`], for the state that the secret is in now.
     pub(crate) fn grant_of_holder(&self, holder: &KeyHolder) -> Result<Grant, Denied> {
-        match holder {
-            KeyHolder::Admin if self.admin.is_some() => Ok(Grant::everything()),
-            KeyHolder::Admin => Err(Denied::Unauthenticated),
-            KeyHolder::Key(name) => grant_of(&self.registry.principal_named(name, SystemTime::now())),
+        match &holder.name {
+            None if self.admin == Some(holder.secret) => Ok(Grant::everything()),
+            None => Err(Denied::Unauthenticated),
+            Some(_) => grant_of(&self.registry.principal_of(&holder.secret, SystemTime::now())),
         }
     }
 }
@@ -116,21 +134,18 @@ fn name_of_key(name: &str) -> String {
 impl KeyHolder {
     /// Returns the name of the holder, as [`Access::caller_name`] does.
     pub(crate) fn caller_name(&self) -> String {
-        match self {
-            Self::Admin => ADMINISTRATOR.to_owned(),
-            Self::Key(name) => name_of_key(name),
-        }
+        self.name.as_deref().map_or_else(|| ADMINISTRATOR.to_owned(), name_of_key)
     }
 }
 
 /// Who holds a key.
 #[cfg(feature = "dashboard")]
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum KeyHolder {
-    /// The holder of the organization-wide key.
-    Admin,
-    /// The holder of the key with this name.
-    Key(String),
+pub(crate) struct KeyHolder {
+    /// The name of the key. `None` for the organization-wide key.
+    pub(crate) name: Option<String>,
+    /// The digest of the secret that was sent.
+    pub(crate) secret: SecretDigest,
 }
 
 /// Returns what the holder of a key of the registry may see.

@@ -5,4 +5,4 @@ mod query_load;
 mod single_flight;
 mod slots;
 
-pub(crate) use self::query_load::QueryLoad;
+pub(crate) use self::query_load::{PageRecords, QueryLoad};

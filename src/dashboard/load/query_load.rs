@@ -2,8 +2,8 @@ use std::{sync::Arc, time::Duration};
 
 use crate::{
     analytics::{
-        Amount, Analytics, Answer, Grant, KeyInfo, Measure, Page, Query, QueryError, RowQuery, TimeRange, TraceView,
-        jiff::Timestamp,
+        Amount, Analytics, Answer, Grant, KeyInfo, Measure, Page, Query, QueryError, RowQuery, SavedView, TimeRange,
+        TraceView, Verification, jiff::Timestamp,
     },
     dashboard::page_error::PageError,
     registry::Permission,
@@ -25,7 +25,11 @@ pub(crate) struct QueryLoad {
     traces: SingleFlight<TraceKey, TraceView>,
     keys: SingleFlight<(), Vec<KeyInfo>>,
     starts: SingleFlight<(TimeRange, Grant), Option<Timestamp>>,
+    records: SingleFlight<(Grant, Option<String>, usize), PageRecords>,
 }
+
+/// The first saved views of a caller, and the last verification of sums.
+pub(crate) type PageRecords = (Vec<SavedView>, Option<Verification>);
 
 /// The largest numbers of requests that are read to find the first one, and the time that this may take.
 const START_ROWS: u64 = 20_000;
@@ -139,6 +143,26 @@ impl QueryLoad {
         };
         self.slots.ask();
         self.starts.run(key, &self.slots, work).await.map(|start| *start)
+    }
+
+    /// Returns the first saved views of a caller, its own ones first, and the last verification of sums.
+    ///
+    /// # Errors
+    /// As [`Analytics::saved_views`].
+    pub(crate) async fn records(
+        &self,
+        analytics: &Analytics,
+        caller: Option<&str>,
+        grant: &Grant,
+        limit: usize,
+    ) -> Result<Arc<PageRecords>, PageError> {
+        let analytics = analytics.authored_by(caller.unwrap_or_default());
+        let work = {
+            let grant = grant.clone();
+            async move { analytics.page_records(&grant, limit).await }
+        };
+        self.slots.ask();
+        self.records.run((grant.clone(), caller.map(str::to_owned), limit), &self.slots, work).await
     }
 
     /// Returns the numbers of queries since the process started.

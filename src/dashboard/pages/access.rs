@@ -33,7 +33,7 @@ pub(crate) async fn access(State(state): State<DashboardState>, head: Parts) -> 
         return Ok(redirect);
     }
     let view = &request.view;
-    let frame = request.frame("Access", "access");
+    let frame = request.frame("Access", "access").await;
     let Some(registry) = state.access.registry() else {
         let notes = vec!["The host application has its own login, and no registry of keys.".to_owned()];
         return html::page(&TablesPage { frame, notes, tables: Vec::new() });

@@ -17,5 +17,5 @@ struct BudgetsPage {
 
 pub(crate) async fn budgets(State(state): State<DashboardState>, head: Parts) -> Result<Response, PageError> {
     let request = PageRequest::read(&state, &head, Permission::AnalyticsView, &[])?;
-    html::page(&BudgetsPage { frame: request.frame("Budgets", "budgets") })
+    html::page(&BudgetsPage { frame: request.frame("Budgets", "budgets").await })
 }

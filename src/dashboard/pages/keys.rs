@@ -1,6 +1,6 @@
 //! The keys of tags: how many requests have them, how many values they have, and which of them are active.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use askama::Template;
 use axum::{
@@ -15,18 +15,22 @@ use crate::{
         format,
         frame::Frame,
         html,
+        key_changes::FailedKeyChange,
         page_error::PageError,
         page_request::PageRequest,
         posted_form::PostedForm,
         series_chart::amount,
         state::DashboardState,
         view::{UrlQuery, View},
+        visible_key::VisibleKey,
     },
     registry::Permission,
 };
 
 /// The largest number of keys whose coverage a page shows.
 const MAX_KEYS: usize = 30;
+/// How long the answer waits for a key to be deactivated.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 #[derive(Template)]
 #[template(path = "keys.html", config = "src/dashboard/askama.toml")]
@@ -34,6 +38,8 @@ struct KeysPage {
     frame: Frame,
     keys: Vec<KeyRow>,
     can_change: bool,
+    /// The changes that failed: action, key, time, and reason.
+    failures: Vec<(&'static str, String, String, String)>,
 }
 
 struct KeyRow {
@@ -69,24 +75,32 @@ pub(crate) async fn keys(State(state): State<DashboardState>, head: Parts) -> Re
     };
     let query = active.iter().flat_map(measures).fold(view.query(view.time_range()?), Query::measure);
     let answer = state.run(&query.measure(Measure::Requests), &request.grant).await?;
-    let hints = hints(&known);
+    let hints = hints(request.keys().await?);
     let mut rows = Vec::new();
     for key in &known {
         let at = active.iter().position(|other| other.name == key.name);
         let value = |offset: usize| at.and_then(|at| amount(Some(&answer.total), at * 3 + offset));
-        let row =
-            KeyRow::new(key, view, &request, [value(0), value(1), value(2)].map(format::amount), sees_all, &hints);
         let is_seen = value(2).is_some_and(|distinct| distinct.as_f64() > 0.0);
         if sees_all || is_seen {
-            rows.push(row);
+            let values = [value(0), value(1), value(2)].map(format::amount);
+            rows.push(KeyRow::new(key, view, &request, values, sees_all, &hints));
         }
     }
     let page = KeysPage {
         frame: request.filtered_frame("Keys", "keys", &own).await?.with_trust(request.trust(&answer.basis)),
         keys: rows,
         can_change: request.grant.allows(Permission::Admin),
+        failures: if sees_all && request.grant.allows(Permission::Admin) { failures(&request) } else { Vec::new() },
     };
     html::page(&page)
+}
+
+fn failures(request: &PageRequest) -> Vec<(&'static str, String, String, String)> {
+    let failures = request.state.key_changes.failures().into_iter().rev();
+    let text = |failure: FailedKeyChange| {
+        (failure.action, failure.key, format::time(failure.time, &request.view.zone), failure.reason)
+    };
+    failures.map(text).collect()
 }
 
 impl KeyRow {
@@ -125,20 +139,20 @@ impl KeyRow {
 }
 
 /// Returns, for each key that is written like another one, the key that more requests have.
-fn hints(keys: &[KeyInfo]) -> BTreeMap<String, String> {
+fn hints(keys: &[VisibleKey]) -> BTreeMap<String, String> {
     let plain = |name: &str| -> String {
         name.chars().filter(|letter| letter.is_alphanumeric()).flat_map(char::to_lowercase).collect()
     };
-    let mut most: BTreeMap<String, &KeyInfo> = BTreeMap::new();
+    let mut most: BTreeMap<String, &VisibleKey> = BTreeMap::new();
     for key in keys {
         let place = most.entry(plain(&key.name)).or_insert(key);
-        if key.requests > place.requests {
+        if key.by_use(place).is_gt() {
             *place = key;
         }
     }
-    let hint = |key: &KeyInfo| {
+    let hint = |key: &VisibleKey| {
         let other = most.get(&plain(&key.name))?;
-        (other.name != key.name && key.requests > 0).then(|| (key.name.clone(), other.name.clone()))
+        (other.name != key.name && key.is_used()).then(|| (key.name.clone(), other.name.clone()))
     };
     keys.iter().filter_map(hint).collect()
 }
@@ -152,9 +166,8 @@ pub(crate) async fn activate(
     let (analytics, key) = change(&state, &head, &body)?;
     // The stored requests are added in the background. The page shows that it goes on.
     tokio::spawn(async move {
-        if let Err(error) = analytics.activate_key(&key).await {
-            tracing::warn!(target: "tower_tagging::dashboard", key, "cannot activate the key: {error}");
-        }
+        let result = analytics.activate_key(&key).await;
+        state.key_changes.end(&key, "activate", result);
     });
     Ok(Redirect::to("../keys").into_response())
 }
@@ -166,7 +179,12 @@ pub(crate) async fn deactivate(
     RawForm(body): RawForm,
 ) -> Result<Response, PageError> {
     let (analytics, key) = change(&state, &head, &body)?;
-    analytics.deactivate_key(&key).await?;
+    // It goes on if the caller leaves, so that it is not left half done and without an entry in the log of changes.
+    let task = tokio::spawn(async move {
+        let result = analytics.deactivate_key(&key).await;
+        state.key_changes.end(&key, "deactivate", result);
+    });
+    let _ = tokio::time::timeout(PATIENCE, task).await;
     Ok(Redirect::to("../keys").into_response())
 }
 

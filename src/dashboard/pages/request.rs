@@ -83,10 +83,11 @@ pub(crate) async fn request(
     let not_found = || PageError::not_found("There is no request with this id among those that you may see.");
     let id: Uuid = id.parse().map_err(|_| not_found())?;
     let row = state.analytics.row(id, &request.grant).await?.ok_or_else(not_found)?;
-    html::page(&page(&request, &row))
+    let frame = request.frame(format!("Request {}", row.id), "requests").await;
+    html::page(&page(&request, &row, frame))
 }
 
-fn page(request: &PageRequest, row: &EventRow) -> RequestPage {
+fn page(request: &PageRequest, row: &EventRow, frame: Frame) -> RequestPage {
     let view = &request.view;
     let text = |value: &Option<String>| value.clone().unwrap_or_else(|| format::UNKNOWN.to_owned());
     let millis =
@@ -138,7 +139,7 @@ fn page(request: &PageRequest, row: &EventRow) -> RequestPage {
         Some(((*key).to_owned(), value.to_owned(), super::session_href("../", key, value, &unfiltered)))
     });
     RequestPage {
-        frame: request.frame(format!("Request {}", row.id), "requests"),
+        frame,
         status: Status::of(row),
         time: format::time(row.requested_at, &view.zone),
         machine_time: format::machine_time(row.requested_at),

@@ -98,6 +98,7 @@ pub(crate) async fn showback(
     let page = Showback {
         frame: request
             .frame(format!("Cost of {} {value}", short_name(&dimension)), "")
+            .await
             .with_trust(request.trust(&total.basis)),
         period: month_name(&range),
         earlier: link(request.view.month_before()?),

@@ -64,7 +64,7 @@ pub(crate) async fn trace(
     // A trace has no range: its id says it all.
     let always = TimeRange::new(Timestamp::UNIX_EPOCH, Timestamp::MAX)?;
     let trace = state.trace(None, &id, always, &request.grant).await?;
-    let frame = request.frame(format!("Trace {id}"), "requests");
+    let frame = request.frame(format!("Trace {id}"), "requests").await;
     show(frame, &trace, None)
 }
 
@@ -83,7 +83,7 @@ pub(crate) async fn session(
     let trace = state.trace(Some(&key), &value, range, &request.grant).await?;
     let condition = Condition::of_group(&Dimension::tag(key.clone()), Some(&value));
     let requests = format!("../../requests{}", view.with(condition).query_string().text());
-    let frame = request.frame(format!("{key} {value}"), "requests");
+    let frame = request.frame(format!("{key} {value}"), "requests").await;
     show(frame, &trace, Some(requests))
 }
 

@@ -16,6 +16,7 @@ use crate::{
         frame::Frame,
         html,
         page_error::PageError,
+        page_path::is_page_path,
         page_request::PageRequest,
         posted_form::PostedForm,
         state::DashboardState,
@@ -37,6 +38,8 @@ const PAGES: [(&str, &[&str]); 9] = [
     ("keys", &[]),
     ("health", &[]),
 ];
+/// The largest number of views of the list.
+const MAX_VIEWS: usize = 500;
 /// The parameters that are the place in a list.
 const CURSORS: [&str; 2] = ["p", "before"];
 
@@ -84,9 +87,10 @@ pub(crate) async fn views(State(state): State<DashboardState>, head: Parts) -> R
         created: format::time(view.created_at, &request.view.zone),
         machine_time: format::machine_time(view.created_at),
     };
-    let (own, others): (Vec<&SavedView>, Vec<&SavedView>) = request.views.iter().partition(|view| is_own(view));
+    let views = request.views(MAX_VIEWS).await;
+    let (own, others): (Vec<&SavedView>, Vec<&SavedView>) = views.iter().partition(|view| is_own(view));
     html::page(&ViewsPage {
-        frame: request.frame("Saved views", "views"),
+        frame: request.frame("Saved views", "views").await,
         can_save: request.caller.is_some(),
         own: own.into_iter().map(row).collect(),
         others: others.into_iter().map(row).collect(),
@@ -139,16 +143,9 @@ fn canonical(state: &DashboardState, query: &str, own_names: &[&str]) -> Result<
 
 /// Returns the parameters of a page that can be saved.
 fn own_names(page: &str) -> Option<&'static [&'static str]> {
-    let mut segments = page.split('/');
-    let first = segments.next().unwrap_or_default();
+    let first = page.split('/').next().unwrap_or_default();
     let names = PAGES.into_iter().find(|(name, _)| *name == first).map(|(_, names)| names)?;
-    let is_plain = |letter: u8| letter.is_ascii_alphanumeric() || b"-._~%".contains(&letter);
-    // Browsers take these for folders, also if they are encoded.
-    let is_name = |segment: &str| {
-        let text = percent_decode_str(segment).decode_utf8_lossy();
-        segment.bytes().all(is_plain) && !matches!(text.as_ref(), "" | "." | "..")
-    };
-    segments.all(is_name).then_some(names)
+    is_page_path(page).then_some(names)
 }
 
 /// Gives a view another name.

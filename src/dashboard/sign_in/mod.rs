@@ -3,12 +3,12 @@
 mod cookie;
 mod one_time_link;
 mod pages;
-mod same_origin;
 #[allow(clippy::module_inception, reason = "the file is named after its type")]
 mod sign_in;
+mod site;
 
 pub use self::sign_in::SignIn;
 pub(crate) use self::{
     pages::{form, leave, submit},
-    same_origin::has_same_origin,
+    site::Site,
 };

@@ -8,10 +8,11 @@ use axum::{
 use http::{HeaderValue, StatusCode, header, request::Parts};
 
 use crate::dashboard::{
-    frame::Frame, html, mount::Mount, page_error::PageError, state::DashboardState, view::UrlQuery,
+    frame::Frame, html, mount::Mount, page_error::PageError, page_path::is_page_path, state::DashboardState,
+    view::UrlQuery,
 };
 
-use super::{SignIn, has_same_origin};
+use super::SignIn;
 
 #[derive(Template)]
 #[template(path = "sign_in.html", config = "src/dashboard/askama.toml")]
@@ -27,7 +28,7 @@ pub(crate) async fn form(State(state): State<DashboardState>, head: Parts) -> Re
     let mount = Mount::of(&head.extensions, &head.uri);
     let query = UrlQuery::parse(head.uri.query().unwrap_or_default())?;
     if let Some(token) = query.get("token") {
-        return match sign_in.enter_with_token(token, &head.headers) {
+        return match sign_in.enter_with_token(token, &head) {
             Some(cookie) => Ok(enter(cookie, &mount.home)),
             None => show(&mount, query.get("next"), Some("This link was already used, or is older than ten minutes.")),
         };
@@ -43,13 +44,14 @@ pub(crate) async fn submit(
 ) -> Result<Response, PageError> {
     let sign_in = sign_in(&state)?;
     let mount = Mount::of(&head.extensions, &head.uri);
-    if !has_same_origin(&head.headers) {
+    if !sign_in.site().has_same_origin(&head) {
         return Err(PageError::forbidden("The form was sent by another site."));
     }
     let form = UrlQuery::parse(std::str::from_utf8(&body).unwrap_or_default())?;
-    let cookie = form.get("key").and_then(|key| sign_in.enter_with_key(key, &head.headers));
+    let cookie = form.get("key").and_then(|key| sign_in.enter_with_key(key, &head));
     if let Some(cookie) = cookie {
-        return Ok(enter(cookie, next(form.get("next")).unwrap_or(&mount.home)));
+        let target = next(form.get("next")).map(|(path, query)| mount.link(path, query));
+        return Ok(enter(cookie, target.as_deref().unwrap_or(&mount.home)));
     }
     let problem = "This key is not known, has expired, or may not see the dashboard.";
     let mut page = show(&mount, form.get("next"), Some(problem))?;
@@ -59,12 +61,12 @@ pub(crate) async fn submit(
 
 /// Signs out.
 pub(crate) async fn leave(State(state): State<DashboardState>, head: Parts) -> Result<Response, PageError> {
-    sign_in(&state)?;
-    if !has_same_origin(&head.headers) {
+    let sign_in = sign_in(&state)?;
+    if !sign_in.site().has_same_origin(&head) {
         return Err(PageError::forbidden("The form was sent by another site."));
     }
     let mut response = Redirect::to("sign-in").into_response();
-    response.headers_mut().extend(SignIn::leave(&head.headers).map(|cookie| (header::SET_COOKIE, cookie)));
+    response.headers_mut().extend(sign_in.leave(&head).map(|cookie| (header::SET_COOKIE, cookie)));
     Ok(response)
 }
 
@@ -78,18 +80,17 @@ fn enter(cookie: HeaderValue, next: &str) -> Response {
     response
 }
 
-/// Returns the page to go on with. Only pages of the dashboard are accepted.
-fn next(path: Option<&str>) -> Option<&str> {
-    let is_page = |path: &&str| {
-        let (path, _) = path.split_once('?').unwrap_or((path, ""));
-        let is_plain = |letter: u8| letter.is_ascii_alphanumeric() || b"/-._~%".contains(&letter);
-        !path.starts_with('/') && path.bytes().all(is_plain) && !path.contains("..") && !path.contains("//")
-    };
-    path.filter(|path| !path.is_empty()).filter(is_page)
+/// Returns the path and the query of the page to go on with. Only pages of the dashboard are accepted.
+fn next(target: Option<&str>) -> Option<(&str, &str)> {
+    let target = target.filter(|target| !target.is_empty())?;
+    let (path, query) = target.split_at(target.find('?').unwrap_or(target.len()));
+    // The query becomes a part of a header.
+    let is_query = query.chars().all(|letter| !letter.is_control() && letter != ' ');
+    (is_page_path(path) && is_query).then_some((path, query))
 }
 
 fn show(mount: &Mount, path: Option<&str>, problem: Option<&'static str>) -> Result<Response, PageError> {
-    let next = next(path).unwrap_or_default().to_owned();
+    let next = next(path).map(|(path, query)| format!("{path}{query}")).unwrap_or_default();
     html::page(&SignInPage { frame: Frame::bare("Sign in", mount), next, problem })
 }
 
@@ -99,10 +100,24 @@ mod tests {
 
     #[test]
     fn goes_on_with_pages_of_the_dashboard_only() {
-        assert_eq!(next(Some("explore?m=cost&r=7d")), Some("explore?m=cost&r=7d"));
-        assert_eq!(next(Some("sessions/a/b%2F")), Some("sessions/a/b%2F"));
-        for other in ["", "/", "//example.com", "https://example.com", "../x", "a//b", "\\\\x", "javascript:x", "a\nb"]
-        {
+        assert_eq!(next(Some("explore?m=cost&r=7d")), Some(("explore", "?m=cost&r=7d")));
+        assert_eq!(next(Some("sessions/a/b%2F")), Some(("sessions/a/b%2F", "")));
+        assert_eq!(next(Some("?r=7d")), Some(("", "?r=7d")));
+        for other in [
+            "",
+            "/",
+            "//example.com",
+            "https://example.com",
+            "../x",
+            "%2e%2e/logout",
+            "by/%2E./x",
+            "a//b",
+            "\\\\x",
+            "javascript:x",
+            "a\nb",
+            "explore?a\nb",
+            "explore?a\u{85}b",
+        ] {
             assert_eq!(next(Some(other)), None, "{other}");
         }
     }

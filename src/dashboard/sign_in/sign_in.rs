@@ -15,13 +15,14 @@ use crate::{
 use super::{
     cookie::{self, CookieSigner},
     one_time_link::OneTimeLink,
-    same_origin::is_loopback,
+    site::Site,
 };
 
 /// Sign-in with an API key.
 ///
 /// A form takes a key and sets a cookie, which holds the name of the key and an expiry of 8 hours, never the key itself. The
-/// permissions of the key are checked on each request, so a key that was disabled sees nothing.
+/// permissions of the key are checked on each request, so a key that was disabled sees nothing. A sign-in also ends when the
+/// secret that it was made with is removed from the key or expires.
 ///
 /// ```
 /// use tower_tagging::{
@@ -43,6 +44,7 @@ pub struct SignIn {
     access: RegistryAccess,
     signer: CookieSigner,
     link: Option<Arc<OneTimeLink>>,
+    site: Site,
 }
 
 impl SignIn {
@@ -55,7 +57,26 @@ impl SignIn {
         let secret = secret.as_ref();
         let signer = Some(secret).filter(|secret| !secret.is_empty()).and_then(CookieSigner::new);
         let signer = signer.ok_or_else(|| ConfigError::new("the secret of the sign-in is empty"))?;
-        Ok(Self { access, signer, link: None })
+        Ok(Self { access, signer, link: None, site: Site::default() })
+    }
+
+    /// Sets the external base URL, such as `https://llm.example.com`. It decides which origin forms may come from, and whether
+    /// the cookie is for TLS only.
+    ///
+    /// Without it, the host of the request decides, so a proxy in front must forward the header `host`. The cookie is then for
+    /// TLS only, unless the host is a loopback address.
+    ///
+    /// # Errors
+    /// Returns an error if it is not an `http` or `https` URL with a host.
+    pub fn public_url(mut self, url: &str) -> Result<Self, ConfigError> {
+        self.site = Site::at(url).ok_or_else(|| {
+            ConfigError::new(format!("invalid public URL {url:?}: expected one such as https://llm.example.com"))
+        })?;
+        Ok(self)
+    }
+
+    pub(crate) fn site(&self) -> Site {
+        self.site.clone()
     }
 
     /// Creates a link that signs in as the administrator once, within ten minutes. Returns its path, relative to the
@@ -72,13 +93,13 @@ impl SignIn {
     }
 
     /// Returns the `Set-Cookie` value for the holder of a token of a [one-time link](Self::one_time_link).
-    pub(crate) fn enter_with_token(&self, token: &str, headers: &HeaderMap) -> Option<HeaderValue> {
-        let is_valid = is_loopback(headers) && self.link.as_ref().is_some_and(|link| link.take(token));
-        is_valid.then(|| self.set_cookie(&KeyHolder::Admin, headers)).flatten()
+    pub(crate) fn enter_with_token(&self, token: &str, head: &Parts) -> Option<HeaderValue> {
+        let is_valid = self.site.is_loopback(head) && self.link.as_ref().is_some_and(|link| link.take(token));
+        is_valid.then(|| self.set_cookie(&self.access.admin_holder()?, head)).flatten()
     }
 
     /// Returns the `Set-Cookie` value for the holder of a key. `None` if the key is not valid.
-    pub(crate) fn enter_with_key(&self, key: &str, headers: &HeaderMap) -> Option<HeaderValue> {
+    pub(crate) fn enter_with_key(&self, key: &str, head: &Parts) -> Option<HeaderValue> {
         let value = HeaderValue::from_str(&format!("Bearer {}", key.trim())).ok()?;
         let name = HeaderName::from_static("x-portkey-api-key");
         let own = HeaderValue::from_str(key.trim()).ok()?;
@@ -86,31 +107,34 @@ impl SignIn {
         let holder = self.access.key_holder(&request.into_parts().0)?;
         // A key without permissions for the dashboard is not worth a cookie.
         self.access.grant_of_holder(&holder).ok()?;
-        self.set_cookie(&holder, headers)
+        self.set_cookie(&holder, head)
     }
 
-    fn set_cookie(&self, holder: &KeyHolder, headers: &HeaderMap) -> Option<HeaderValue> {
+    fn set_cookie(&self, holder: &KeyHolder, head: &Parts) -> Option<HeaderValue> {
         let value = self.signer.write(holder, SystemTime::now());
-        cookie_header(&value, cookie::LIFETIME.as_secs(), headers)
+        self.cookie_header(&value, cookie::LIFETIME.as_secs(), head)
     }
 
     /// Returns the `Set-Cookie` value that removes the cookie.
-    pub(crate) fn leave(headers: &HeaderMap) -> Option<HeaderValue> {
-        cookie_header("", 0, headers)
+    pub(crate) fn leave(&self, head: &Parts) -> Option<HeaderValue> {
+        self.cookie_header("", 0, head)
+    }
+
+    fn cookie_header(&self, value: &str, seconds: u64, head: &Parts) -> Option<HeaderValue> {
+        let secure = if self.site.is_secure(head) { "; Secure" } else { "" };
+        let text = format!("{}={value}; Max-Age={seconds}; HttpOnly; SameSite=Strict{secure}", cookie::NAME);
+        HeaderValue::from_str(&text).ok()
     }
 
     fn holder(&self, headers: &HeaderMap) -> Option<KeyHolder> {
         let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
         let pairs = cookies.flat_map(|cookies| cookies.split(';')).filter_map(|pair| pair.trim().split_once('='));
         let now = SystemTime::now();
-        pairs.filter(|(name, _)| *name == cookie::NAME).find_map(|(_, value)| self.signer.read(value, now))
+        let sessions = pairs.filter(|(name, _)| *name == cookie::NAME).map(|(_, value)| self.signer.read(value, now));
+        sessions.flatten().find_map(|session| {
+            self.access.find_holder(session.name.clone(), |secret| self.signer.is_proven(&session, secret))
+        })
     }
-}
-
-fn cookie_header(value: &str, seconds: u64, headers: &HeaderMap) -> Option<HeaderValue> {
-    let secure = if is_loopback(headers) { "" } else { "; Secure" };
-    let text = format!("{}={value}; Max-Age={seconds}; HttpOnly; SameSite=Strict{secure}", cookie::NAME);
-    HeaderValue::from_str(&text).ok()
 }
 
 impl Access for SignIn {

@@ -44,6 +44,12 @@ impl KeyIndex {
         self.find_digest(&SecretDigest::of(text))
     }
 
+    /// Returns the secrets of the key at a position.
+    #[cfg(feature = "dashboard")]
+    pub(crate) fn of_key(&self, key: usize) -> impl Iterator<Item = &SecretEntry> {
+        self.secrets.iter().filter(move |secret| secret.key == key)
+    }
+
     /// Returns the secret with a digest.
     pub(crate) fn find_digest(&self, digest: &SecretDigest) -> Option<&SecretEntry> {
         let bucket = digest.bucket();

@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::SystemTime};
 
 use uuid::Uuid;
 
@@ -28,7 +28,9 @@ impl MemoryRecords {
             view.scope == scope && (is_own || view.is_shared) || view.is_shared && is_of_all_scopes
         };
         let mut views: Vec<SavedView> = self.views.values().filter(is_visible).cloned().collect();
-        views.sort_by(|one, other| (&one.name, one.id).cmp(&(&other.name, other.id)));
+        let is_of_others = |view: &SavedView| view.scope != scope || Some(view.owner.as_str()) != owner;
+        let place = |view: &SavedView| (is_of_others(view), view.name.clone(), view.id);
+        views.sort_by_cached_key(place);
         views.truncate(limit);
         views
     }
@@ -49,12 +51,21 @@ impl MemoryRecords {
         ViewSaved::Saved
     }
 
-    pub(crate) fn update_view(&mut self, view: SavedView) -> ViewSaved {
-        if self.is_name_taken(&view) || !self.views.contains_key(&view.id) {
-            return ViewSaved::NameTaken;
+    pub(crate) fn rename_view(&mut self, view: &SavedView) -> ViewSaved {
+        let is_taken = self.is_name_taken(view);
+        match self.views.get_mut(&view.id).filter(|_| !is_taken) {
+            Some(stored) => {
+                stored.name.clone_from(&view.name);
+                ViewSaved::Saved
+            }
+            None => ViewSaved::NameTaken,
         }
-        self.views.insert(view.id, view);
-        ViewSaved::Saved
+    }
+
+    pub(crate) fn share_view(&mut self, id: Uuid, is_shared: bool) {
+        if let Some(stored) = self.views.get_mut(&id) {
+            stored.is_shared = is_shared;
+        }
     }
 
     pub(crate) fn delete_view(&mut self, id: Uuid) {
@@ -67,7 +78,7 @@ impl MemoryRecords {
     }
 
     pub(crate) fn add_change(&mut self, change: Change) {
-        let workspace = change.workspace.clone();
+        let room = (change.workspace.clone(), change.scope.clone());
         if let Some(stored) = self.changes.get_mut(&change.id) {
             stored.count += change.count;
             stored.subject = change.subject;
@@ -77,7 +88,8 @@ impl MemoryRecords {
         if self.changes.len() <= MAX_CHANGES {
             return;
         }
-        let own = self.changes.iter().rev().filter(|(_, change)| change.workspace == workspace);
+        let is_own = |change: &Change| (&change.workspace, &change.scope) == (&room.0, &room.1);
+        let own = self.changes.iter().rev().filter(|(_, change)| is_own(change));
         let old: Vec<Uuid> = own.skip(MAX_CHANGES).map(|(id, _)| *id).collect();
         for id in old {
             self.changes.remove(&id);
@@ -98,6 +110,13 @@ impl MemoryRecords {
         self.verifications.push(verification);
         let excess = self.verifications.len().saturating_sub(MAX_VERIFICATIONS);
         self.verifications.drain(..excess);
+    }
+
+    pub(crate) fn expire_differences(&mut self, before: SystemTime) {
+        self.verifications.retain(|verification| verification.differences == 0 || verification.to > before);
+        for verification in self.verifications.iter_mut().filter(|verification| verification.differences > 0) {
+            verification.from = verification.from.max(before);
+        }
     }
 
     pub(crate) fn verifications(&self, limit: usize) -> Vec<Verification> {

@@ -20,8 +20,8 @@ pub(crate) use self::{
     changes::{add_change, changes},
     record_session::RecordSession,
     record_value::{RecordRow, RecordValue},
-    verifications::{add_verification, last_verification, verifications},
-    views::{add_view, delete_view, update_view, view, views},
+    verifications::{add_verification, expire_differences, last_verification, verifications},
+    views::{add_view, delete_view, rename_view, share_view, view, views},
 };
 pub(crate) use self::{
     memory_records::MemoryRecords,

@@ -1,6 +1,6 @@
 /// The largest number of views of an owner.
 pub(crate) const MAX_VIEWS: usize = 100;
-/// The number of changes that are kept of each workspace, and of those that concern all workspaces.
+/// The number of changes that are kept of each workspace, of each narrower scope, and of those that concern all workspaces.
 pub(crate) const MAX_CHANGES: usize = 10_000;
 /// The number of verifications that are kept.
 pub(crate) const MAX_VERIFICATIONS: usize = 1_000;

@@ -1,5 +1,7 @@
 //! The verifications of sums.
 
+use std::time::SystemTime;
+
 use uuid::Uuid;
 
 use crate::store::{StoreError, Verification};
@@ -32,6 +34,15 @@ pub(crate) async fn add_verification(
                    SELECT id FROM tagging_verifications ORDER BY id DESC LIMIT 1 OFFSET ?1)";
     session.write_record(sql, vec![RecordValue::size(MAX_VERIFICATIONS)]).await?;
     Ok(())
+}
+
+/// Removes the days before a time from verifications with differences.
+pub(crate) async fn expire_differences(session: &mut impl RecordSession, before: SystemTime) -> Result<(), StoreError> {
+    let before = || vec![RecordValue::time(before)];
+    let sql = "DELETE FROM tagging_verifications WHERE differences > 0 AND end_micros <= ?1";
+    session.write_record(sql, before()).await?;
+    let sql = "UPDATE tagging_verifications SET first_micros = ?1 WHERE differences > 0 AND first_micros < ?1";
+    session.write_record(sql, before()).await.map(drop)
 }
 
 /// Returns the newest verifications.

@@ -8,7 +8,7 @@ use super::{MAX_VIEWS, RecordRow, RecordSession, RecordValue, ViewSaved};
 
 const COLUMNS: &str = "id, name, page, query, owner, workspace, is_shared, created_at, scope";
 
-/// Returns the views of an owner, and the shared ones with the same scope, or with any scope, ordered by name.
+/// Returns the views of an owner, and then the shared ones with the same scope, or with any scope, each ordered by name.
 pub(crate) async fn views(
     session: &mut impl RecordSession,
     scope: &str,
@@ -20,7 +20,7 @@ pub(crate) async fn views(
     let sql = format!(
         "SELECT {COLUMNS} FROM tagging_views
          WHERE scope = ?1 AND (owner = ?2 OR is_shared = 1) OR is_shared = 1 AND CAST(?3 AS bigint) = 1
-         ORDER BY name, id LIMIT ?4"
+         ORDER BY CASE WHEN scope = ?1 AND owner = ?2 THEN 0 ELSE 1 END, name, id LIMIT ?4"
     );
     let values = vec![
         RecordValue::text(scope),
@@ -64,20 +64,25 @@ pub(crate) async fn add_view(session: &mut impl RecordSession, view: &SavedView)
     Ok(if is_taken { ViewSaved::NameTaken } else { ViewSaved::TooMany })
 }
 
-/// Stores the name of a view, and whether it is shared.
-pub(crate) async fn update_view(session: &mut impl RecordSession, view: &SavedView) -> Result<ViewSaved, StoreError> {
-    let sql = "UPDATE tagging_views SET name = ?2, is_shared = ?3 WHERE id = ?1 AND NOT EXISTS (
+/// Stores the name of a view.
+pub(crate) async fn rename_view(session: &mut impl RecordSession, view: &SavedView) -> Result<ViewSaved, StoreError> {
+    let sql = "UPDATE tagging_views SET name = ?2 WHERE id = ?1 AND NOT EXISTS (
                    SELECT 1 FROM tagging_views AS other
-                   WHERE other.scope = ?4 AND other.owner = ?5 AND other.name = ?2 AND other.id <> ?1)";
+                   WHERE other.scope = ?3 AND other.owner = ?4 AND other.name = ?2 AND other.id <> ?1)";
     let values = vec![
         RecordValue::id(view.id),
         RecordValue::text(&view.name),
-        RecordValue::number(view.is_shared.into()),
         RecordValue::text(&view.scope),
         RecordValue::text(&view.owner),
     ];
     let is_saved = session.write_record(sql, values).await? > 0;
     Ok(if is_saved { ViewSaved::Saved } else { ViewSaved::NameTaken })
+}
+
+/// Stores whether a view is shared.
+pub(crate) async fn share_view(session: &mut impl RecordSession, id: Uuid, is_shared: bool) -> Result<(), StoreError> {
+    let sql = "UPDATE tagging_views SET is_shared = ?2 WHERE id = ?1";
+    session.write_record(sql, vec![RecordValue::id(id), RecordValue::number(is_shared.into())]).await.map(drop)
 }
 
 pub(crate) async fn delete_view(session: &mut impl RecordSession, id: Uuid) -> Result<(), StoreError> {
