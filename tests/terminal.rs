@@ -6,10 +6,10 @@ mod common;
 mod format;
 
 use std::{
-    io::{BufRead, BufReader, Read},
+    io::{self, BufRead, BufReader, Read, Write},
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
-    sync::{Arc, LazyLock},
+    sync::{Arc, LazyLock, Mutex},
     time::{Duration, SystemTime},
 };
 
@@ -587,6 +587,26 @@ fn an_interrupted_export_keeps_its_start_and_prints_the_place() {
     assert!(code == 0 && content == whole.as_bytes(), "the parts are not the whole");
 }
 
+/// The lines of a log.
+#[derive(Default)]
+struct Log(Mutex<Vec<u8>>);
+
+impl Log {
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
+
+impl Write for &Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn verification_finds_and_repairs_differences() {
     let filled = Filled::new("verify", &events());
@@ -609,10 +629,16 @@ async fn verification_finds_and_repairs_differences() {
     let last = filled.analytics.last_verification().await.unwrap().unwrap();
     assert_eq!((last.differences, filled.analytics.verifications(9).await.unwrap().len()), (1, 1));
     // The result is not lost if it cannot be recorded.
+    let log = Arc::<Log>::default();
+    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(Arc::clone(&log)).finish();
+    let default = tracing::subscriber::set_default(subscriber);
     let reader = Analytics::new(SqliteStore::open_read_only(filled.folder.file("events.db")).unwrap());
     assert_eq!(reader.verify(&range("UTC")).await.unwrap(), expected);
+    assert_eq!(log.text(), "", "a store that is open read-only is expected to keep nothing");
     filled.database().execute_batch("ALTER TABLE tagging_verifications RENAME TO other").unwrap();
     assert_eq!(filled.analytics.verify(&range("UTC")).await.unwrap(), expected);
+    drop(default);
+    assert!(log.text().contains("WARN tower_tagging::analytics::maintenance: verification was not recorded from="));
     filled.database().execute_batch("ALTER TABLE other RENAME TO tagging_verifications").unwrap();
     assert_eq!(filled.analytics.verifications(9).await.unwrap().len(), 1);
     let (code, output, errors) = run(&arguments);

@@ -120,8 +120,7 @@ impl Content {
     pub(crate) fn summary(self, mut summary: ExportSummary) -> ExportSummary {
         if let Some(Continued { rows, digest }) = self.continued {
             summary.rows += rows;
-            let digest = digest.finalize();
-            summary.sha256 = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+            summary.sha256 = digest.finalize().iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
         }
         summary
     }

@@ -66,16 +66,11 @@ impl<'a> Target<'a> {
             return Ok(if is_terminal { Content::terminal(self.format) } else { Content::standard_output() });
         };
         let failed = |error: io::Error| Failure::Usage(format!("{}: {error}", part.display()));
-        match self.resume.filter(|_| self.is_text) {
-            Some(place) => {
-                let file = OpenOptions::new().read(true).write(true).open(part).map_err(failed)?;
-                Content::continued(file, self.format, place.bytes).map_err(failed)
-            }
-            None => {
-                let file = OpenOptions::new().create(true).write(true).truncate(true).open(part).map_err(failed)?;
-                Ok(Content::file(file))
-            }
+        if let Some(place) = self.resume.filter(|_| self.is_text) {
+            let file = OpenOptions::new().read(true).write(true).open(part).map_err(failed)?;
+            return Content::continued(file, self.format, place.bytes).map_err(failed);
         }
+        OpenOptions::new().create(true).write(true).truncate(true).open(part).map(Content::file).map_err(failed)
     }
 
     pub(crate) fn complete(&self) -> Result<(), Failure> {
