@@ -174,16 +174,6 @@ impl FilterBar {
             let value = view.range.to_string();
             ranges.push(Choice { label: value.replace("..", " – "), value, is_selected: true });
         }
-        let chips = view.conditions.iter().map(|condition| {
-            let mut query = view.without(condition).query_string();
-            query.extend(own);
-            Chip {
-                name: condition.name(),
-                operator: condition.operator.label(),
-                value: condition.value.clone(),
-                remove: query.href(),
-            }
-        });
         let operators = Condition::OPERATORS.into_iter().map(|operator| Choice {
             value: operator.as_str().to_owned(),
             label: operator.label().to_owned(),
@@ -194,12 +184,29 @@ impl FilterBar {
         hidden.extend(own);
         Self {
             ranges,
-            chips: chips.collect(),
+            chips: Chip::of_view(view, own),
             operators: operators.collect(),
             names,
             hidden: hidden.into_pairs(),
             save: None,
         }
+    }
+}
+
+impl Chip {
+    /// Returns the conditions of a view. `own` are the parameters of the page itself, which the links keep.
+    pub(crate) fn of_view(view: &View, own: &UrlQuery) -> Vec<Self> {
+        let chip = |condition: &Condition| {
+            let mut query = view.without(condition).query_string();
+            query.extend(own);
+            Self {
+                name: condition.name(),
+                operator: condition.operator.label(),
+                value: condition.label(),
+                remove: query.href(),
+            }
+        };
+        view.conditions.iter().map(chip).collect()
     }
 }
 

@@ -143,8 +143,22 @@ fn drawn(amounts: &[Option<Amount>], shown: usize, has_rest: bool) -> Vec<Option
 
 /// Returns the text of the values of a group.
 pub(crate) fn group_label(values: &[Option<String>]) -> String {
-    let texts: Vec<&str> = values.iter().map(|value| value.as_deref().unwrap_or(UNSET)).collect();
+    let texts: Vec<String> = values.iter().map(|value| value_label(value.as_deref(), UNSET)).collect();
     texts.join(" · ")
+}
+
+/// Returns the text of a value, or `unset` if there is none.
+pub(crate) fn value_label(value: Option<&str>, unset: &str) -> String {
+    match value {
+        None => unset.to_owned(),
+        Some("") => Condition::EMPTY.to_owned(),
+        Some(value) => value.to_owned(),
+    }
+}
+
+/// Returns `true` if the text of a value is not the value itself.
+pub(crate) fn is_unset(value: Option<&str>) -> bool {
+    value.is_none_or(str::is_empty)
 }
 
 /// Returns the value of a measure by its position in the query.

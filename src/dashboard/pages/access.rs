@@ -6,7 +6,7 @@ use axum::{extract::State, response::Response};
 use http::request::Parts;
 
 use crate::{
-    analytics::{Amount, Field, Measure, Totals, jiff::Timestamp},
+    analytics::{Amount, Basis, Field, Measure, Totals, jiff::Timestamp},
     dashboard::{
         format, html,
         load::QueryLoad,
@@ -33,9 +33,9 @@ pub(crate) async fn access(State(state): State<DashboardState>, head: Parts) -> 
         return Ok(redirect);
     }
     let view = &request.view;
-    let frame = request.frame("Access", "access");
     let Some(registry) = state.access.registry() else {
         let notes = vec!["The host application has its own login, and no registry of keys.".to_owned()];
+        let frame = request.frame("Access", "access");
         return html::page(&TablesPage { frame, notes, tables: Vec::new() });
     };
     let usage = async |field: Field| Usage::read(&state, &request, field).await;
@@ -115,7 +115,19 @@ pub(crate) async fn access(State(state): State<DashboardState>, head: Parts) -> 
     add_others(&mut virtual_table, &virtual_keys, 4);
     "There are no virtual keys. Define them in the configuration file.".clone_into(&mut virtual_table.empty);
 
-    let notes = vec!["Requests, cost, and last use are those of the range.".to_owned()];
+    let usages = [&workspaces, &keys, &virtual_keys].map(|usage| usage.0.as_ref());
+    let mut notes = vec!["Requests, cost, and last use are those of the range and the filters.".to_owned()];
+    if usages.into_iter().flatten().any(|known| !known.is_complete) {
+        notes.push(format!(
+            "There are too many values to read all of them. Rows with {} may have requests, which are then part of \
+             \"{OTHERS}\".",
+            format::UNKNOWN
+        ));
+    }
+    let mut frame = request.filtered_frame("Access", "access", &own).await?;
+    if let Some(known) = &keys.0 {
+        frame = frame.with_trust(request.trust(&known.basis));
+    }
     html::page(&TablesPage { frame, notes, tables: vec![workspace_table, key_table, virtual_table] })
 }
 
@@ -128,7 +140,7 @@ fn add_others(table: &mut Table, usage: &Usage, columns_before: usize) {
     table.rows.push(TableRow { label: OTHERS.to_owned(), href: None, cells, is_unset: true });
 }
 
-/// The use of each value of a field. Unknown to whoever does not see sums.
+/// The use of each value of a field. `None` for callers who do not see sums.
 #[derive(Default)]
 struct Usage(Option<Known>);
 
@@ -136,6 +148,7 @@ struct Known {
     /// The sums by value. `None` is that of requests without a value.
     groups: BTreeMap<Option<String>, Totals>,
     total: Totals,
+    basis: Basis,
     /// `true` if these are all values.
     is_complete: bool,
 }
@@ -150,23 +163,26 @@ impl Usage {
         let query = view.query(view.time_range()?).group_by(field).limit(QueryLoad::MAX_GROUPS);
         let mut query = query.measure(Measure::Requests).measure(Measure::Cost).measure(Measure::LastSeen);
         let mut groups = BTreeMap::new();
-        let mut total = Totals::default();
-        for _ in 0..MAX_PAGES {
+        let mut pages = 1;
+        loop {
             let answer = state.run(&query, &request.grant).await?;
-            let found = answer.groups.iter();
-            groups.extend(found.map(|group| (group.values.first().cloned().flatten(), group.cell.totals.clone())));
-            total = answer.total.totals.clone();
-            query.cursor.clone_from(&answer.next);
-            if query.cursor.is_none() {
-                break;
+            let found = answer.groups.into_iter();
+            groups.extend(found.map(|group| (group.values.into_iter().next().flatten(), group.cell.totals)));
+            query.cursor = answer.next;
+            if query.cursor.is_none() || pages >= MAX_PAGES {
+                let is_complete = query.cursor.is_none();
+                return Ok(Self(Some(Known { groups, total: answer.total.totals, basis: answer.basis, is_complete })));
             }
+            pages += 1;
         }
-        Ok(Self(Some(Known { groups, total, is_complete: query.cursor.is_none() })))
     }
 
     fn cells(&self, name: &str) -> Vec<Cell> {
-        let unused = [Some(Amount::Count(0)), None, None];
-        let totals = |known: &Known| known.groups.get(&Some(name.to_owned())).map_or(unused, amounts);
+        let totals = |known: &Known| match known.groups.get(&Some(name.to_owned())) {
+            Some(totals) => amounts(totals),
+            None if known.is_complete => [Some(Amount::Count(0)), None, None],
+            None => [None; 3],
+        };
         cells(self.0.as_ref().map_or([None; 3], totals))
     }
 

@@ -14,7 +14,7 @@ use crate::{
         html,
         page_error::PageError,
         page_request::PageRequest,
-        series_chart::{amount, bucket_label},
+        series_chart::{UNSET, amount, bucket_label, value_label},
         state::DashboardState,
         view::{Condition, RangeChoice, UrlQuery, dimension, short_name},
     },
@@ -114,7 +114,7 @@ pub(crate) async fn compare(State(state): State<DashboardState>, head: Parts) ->
     let [first, second] = &queries;
     let answers = [state.run(first, &request.grant).await?, state.run(second, &request.grant).await?];
     let names = match &key {
-        Some(_) => [&a, &b].map(|value| value.clone().unwrap_or_else(|| "not set".to_owned())),
+        Some(_) => [&a, &b].map(|value| value_label(value.as_deref(), UNSET)),
         None => ["Previous period".to_owned(), "This period".to_owned()],
     };
     let views = if let Some(key) = &key {

@@ -17,7 +17,7 @@ use crate::{
         measures::LISTED,
         page_error::PageError,
         page_request::PageRequest,
-        series_chart::{ChartInput, SeriesChart, amount, group_label, rest},
+        series_chart::{ChartInput, SeriesChart, amount, group_label, is_unset, rest},
         state::DashboardState,
         view::{Condition, ExploreChoice, UrlQuery, View, dimension, short_name},
     },
@@ -298,7 +298,7 @@ impl Selection {
                 let mut query =
                     conditions.into_iter().fold(view.clone(), |view, condition| view.with(condition)).query_string();
                 query.extend(&self.query_string());
-                let is_unset = group.values.iter().all(Option::is_none);
+                let is_unset = group.values.iter().all(|value| is_unset(value.as_deref()));
                 let value = amount(Some(&group.cell), 0);
                 row(group_label(&group.values), is_unset, Some(query.href()), value, group.cell.totals.requests)
             })

@@ -12,7 +12,7 @@ use crate::{
         format, html,
         page_error::PageError,
         page_request::PageRequest,
-        series_chart::{UNSET, amount},
+        series_chart::{UNSET, amount, is_unset, value_label},
         state::DashboardState,
         table::{Cell, Table, TableRow},
         view::{Condition, UrlQuery},
@@ -55,8 +55,8 @@ pub(crate) async fn health(State(state): State<DashboardState>, head: Parts) -> 
         let value = group.values.first().cloned().flatten();
         let query = view.with(Condition::of_group(&Field::Model.into(), value.as_deref())).query_string();
         models.rows.push(TableRow {
-            is_unset: value.is_none(),
-            label: value.unwrap_or_else(|| UNSET.to_owned()),
+            is_unset: is_unset(value.as_deref()),
+            label: value_label(value.as_deref(), UNSET),
             href: Some(request.mount.link("requests", &query.text())),
             cells: (0..3).map(|at| Cell::number(format::amount(amount(Some(&group.cell), at)))).collect(),
         });

@@ -16,7 +16,7 @@ use crate::{
         html,
         page_error::PageError,
         page_request::PageRequest,
-        series_chart::{ChartInput, SeriesChart, UNSET, amount},
+        series_chart::{ChartInput, SeriesChart, UNSET, amount, is_unset, value_label},
         state::DashboardState,
         table::{Cell, Table, TableRow},
         view::{Condition, UrlQuery, short_name},
@@ -264,8 +264,8 @@ fn row(request: &PageRequest, dimension: &Dimension, unset: &str, group: &Group)
     let value = group.values.first().cloned().flatten();
     let condition = Condition::of_group(dimension, value.as_deref());
     TableRow {
-        is_unset: value.is_none(),
-        label: value.unwrap_or_else(|| unset.to_owned()),
+        is_unset: is_unset(value.as_deref()),
+        label: value_label(value.as_deref(), unset),
         href: Some(request.view.with(condition).query_string().href()),
         cells: group.cell.values.iter().map(|value| Cell::number(format::amount(*value))).collect(),
     }

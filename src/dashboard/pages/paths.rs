@@ -18,9 +18,7 @@ pub(crate) const SESSION_KEYS: [&str; 2] = ["session_id", "agent_run_id"];
 pub(crate) fn session_href(root: &str, key: &str, value: &str, view: &View) -> String {
     if [key, value].into_iter().any(|text| text.is_empty() || is_folder(text)) {
         let condition = Condition::of_group(&Dimension::tag(key), Some(value));
-        // There is no condition for an empty value.
-        let view = if value.is_empty() { view.clone() } else { view.with(condition) };
-        return format!("{root}requests{}", view.query_string().text());
+        return format!("{root}requests{}", view.with(condition).query_string().text());
     }
     format!("{root}sessions/{}/{}{}", segment(key), segment(value), view.query_string().text())
 }

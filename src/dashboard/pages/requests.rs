@@ -13,7 +13,7 @@ use crate::{
         html,
         page_error::PageError,
         page_request::PageRequest,
-        series_chart::{bucket_label, narrowed},
+        series_chart::{UNSET, bucket_label, narrowed, value_label},
         state::DashboardState,
         view::{UrlQuery, View},
     },
@@ -161,7 +161,7 @@ impl RequestRow {
             }
         };
         let tags: Vec<(String, String)> =
-            row.raw_metadata.iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
+            row.raw_metadata.iter().map(|(key, value)| (key.to_owned(), value_label(Some(value), UNSET))).collect();
         Self {
             href: format!("{path}{}", row.id),
             time: format::time(row.requested_at, &view.zone),

@@ -12,7 +12,7 @@ use crate::{
         html,
         page_error::PageError,
         page_request::PageRequest,
-        series_chart::amount,
+        series_chart::{UNSET, amount, is_unset, value_label},
         state::DashboardState,
         table::{Cell, Table, TableRow},
         view::{UrlQuery, dimension, short_name},
@@ -150,8 +150,8 @@ fn row(request: &PageRequest, by: &Dimension, group: &Group, has_page: bool) -> 
     };
     TableRow {
         href: has_page.then(|| page_of(request, by, &value)),
-        label: value,
-        is_unset: false,
+        label: value_label(Some(&value), UNSET),
+        is_unset: is_unset(Some(&value)),
         cells: vec![
             Cell::number(cost),
             Cell::number(text(Place::Requests)),

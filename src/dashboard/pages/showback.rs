@@ -12,11 +12,11 @@ use crate::{
     dashboard::{
         earlier::Earlier,
         format,
-        frame::Frame,
+        frame::{Chip, Frame},
         html,
         page_error::PageError,
         page_request::PageRequest,
-        series_chart::{ChartInput, SeriesChart, UNSET, amount},
+        series_chart::{ChartInput, SeriesChart, UNSET, amount, is_unset, value_label},
         state::DashboardState,
         table::{Cell, Table, TableRow},
         view::{Condition, RangeChoice, UrlQuery, dimension, short_name},
@@ -35,6 +35,8 @@ const COLUMNS: [&str; 6] = ["Value", "Cost", "Requests", "Tokens in", "Tokens ou
 struct Showback {
     frame: Frame,
     period: String,
+    /// The conditions in addition to the value.
+    chips: Vec<Chip>,
     earlier: String,
     later: String,
     cards: Vec<(&'static str, String, String)>,
@@ -100,6 +102,7 @@ pub(crate) async fn showback(
             .frame(format!("Cost of {} {value}", short_name(&dimension)), "")
             .with_trust(request.trust(&total.basis)),
         period: month_name(&range),
+        chips: Chip::of_view(&request.view, &own),
         earlier: link(request.view.month_before()?),
         later: link(request.view.month_after()?),
         cards: vec![
@@ -123,8 +126,8 @@ fn table(id: &str, title: &str, answer: &Answer) -> Table {
     let row = |group: &Group| {
         let value = group.values.first().cloned().flatten();
         TableRow {
-            is_unset: value.is_none(),
-            label: value.unwrap_or_else(|| UNSET.to_owned()),
+            is_unset: is_unset(value.as_deref()),
+            label: value_label(value.as_deref(), UNSET),
             cells: (0..MEASURES.len()).map(|at| Cell::number(format::amount(amount(Some(&group.cell), at)))).collect(),
             href: None,
         }

@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// The pages that can be saved, by the first segment of their paths, with their own parameters. Cursors are not saved.
-const PAGES: [(&str, &[&str]); 9] = [
+const PAGES: [(&str, &[&str]); 10] = [
     ("", &[]),
     ("explore", &["m", "g", "s", "n", "b", "c"]),
     ("requests", &[]),
@@ -36,6 +36,7 @@ const PAGES: [(&str, &[&str]); 9] = [
     ("showback", &[]),
     ("keys", &[]),
     ("health", &[]),
+    ("access", &[]),
 ];
 /// The parameters that are the place in a list.
 const CURSORS: [&str; 2] = ["p", "before"];
