@@ -43,6 +43,8 @@ pub(crate) struct PageRequest {
     pub(crate) views: Arc<Vec<SavedView>>,
     verified: Verified,
     viewer: String,
+    /// `true` if the caller signed in with the form.
+    is_signed_in: bool,
     /// The path of the page, relative to the dashboard.
     path: String,
     raw: String,
@@ -86,6 +88,7 @@ impl PageRequest {
             views,
             verified,
             viewer,
+            is_signed_in: state.sign_in.as_ref().is_some_and(|sign_in| sign_in.is_signed_in(&head.headers)),
             path,
             raw,
             names: OnceCell::new(),
@@ -107,6 +110,7 @@ impl PageRequest {
     /// Returns the frame of a page.
     pub(crate) fn frame(&self, title: impl Into<String>, section: &str) -> Frame {
         Frame::new(title, section, &self.mount, self.viewer.clone(), &self.view, &self.views)
+            .with_sign_out(self.caller.clone().filter(|_| self.is_signed_in))
     }
 
     /// Returns the line about the data of an answer.

@@ -143,7 +143,8 @@ mod tests {
     fn the_last_minute_of_a_day_belongs_to_it() {
         for now in ["2026-06-30T23:58:59.999Z", "2026-06-30T23:59:00Z", "2026-06-30T23:59:59.999Z"] {
             let end = if now.contains("23:58") { "2026-06-30 23:59" } else { "2026-07-01 00:00" };
-            for (range, start) in [("mtd", "2026-06-01"), ("7d", "2026-06-24"), ("30d", "2026-06-01"), ("90d", "2026-04-02")]
+            for (range, start) in
+                [("mtd", "2026-06-01"), ("7d", "2026-06-24"), ("30d", "2026-06-01"), ("90d", "2026-04-02")]
             {
                 assert_eq!(days(range, now, "UTC"), format!("{start} 00:00 to {end}"), "{range} {now}");
             }

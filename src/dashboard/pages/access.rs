@@ -6,7 +6,10 @@ use axum::{extract::State, response::Response};
 use http::request::Parts;
 
 use crate::{
-    analytics::{Amount, Basis, Field, Measure, Totals, jiff::Timestamp},
+    analytics::{
+        Amount, Basis, Field, Measure, Totals,
+        jiff::{Timestamp, tz::TimeZone},
+    },
     dashboard::{
         format, html,
         load::QueryLoad,
@@ -56,11 +59,11 @@ pub(crate) async fn access(State(state): State<DashboardState>, head: Parts) -> 
         Table::new("workspaces", "Workspaces", &["Workspace", "<Name", "Requests", "Cost", "Last use"]);
     for workspace in snapshot.workspaces.iter().filter(|workspace| may_see(Some(&workspace.slug))) {
         let mut cells = vec![Cell::text(workspace.display_name.clone().unwrap_or_default())];
-        cells.extend(workspaces.cells(&workspace.slug));
+        cells.extend(workspaces.cells(&workspace.slug, &view.zone));
         let href = link(Field::Workspace, &workspace.slug);
         workspace_table.rows.push(TableRow { label: workspace.slug.to_string(), href, cells, is_unset: false });
     }
-    add_others(&mut workspace_table, &workspaces, 1);
+    add_others(&mut workspace_table, &workspaces, 1, &view.zone);
     "There are no workspaces. Define them in the configuration file.".clone_into(&mut workspace_table.empty);
 
     let columns = ["Key", "<Workspace", "<State", "<Permissions", "Expires", "Requests", "Cost", "Last use"];
@@ -82,11 +85,11 @@ pub(crate) async fn access(State(state): State<DashboardState>, head: Parts) -> 
             Cell::text(permissions.join(", ")),
             Cell::number(expiry(key.expires_at)),
         ];
-        cells.extend(keys.cells(&key.name));
+        cells.extend(keys.cells(&key.name, &view.zone));
         let href = link(Field::ApiKey, &key.name);
         key_table.rows.push(TableRow { label: key.name.to_string(), href, cells, is_unset: false });
     }
-    add_others(&mut key_table, &keys, 4);
+    add_others(&mut key_table, &keys, 4, &view.zone);
     "There are no API keys. Create one with `tagging key new`.".clone_into(&mut key_table.empty);
 
     let columns = ["Virtual key", "<Provider", "<State", "<Workspaces", "Expires", "Requests", "Cost", "Last use"];
@@ -108,11 +111,11 @@ pub(crate) async fn access(State(state): State<DashboardState>, head: Parts) -> 
             Cell::text(shown.cloned().collect::<Vec<_>>().join(", ")),
             Cell::number(expiry(key.expires_at)),
         ];
-        cells.extend(virtual_keys.cells(key.slug()));
+        cells.extend(virtual_keys.cells(key.slug(), &view.zone));
         let href = link(Field::VirtualKey, key.slug());
         virtual_table.rows.push(TableRow { label: key.slug().to_owned(), href, cells, is_unset: false });
     }
-    add_others(&mut virtual_table, &virtual_keys, 4);
+    add_others(&mut virtual_table, &virtual_keys, 4, &view.zone);
     "There are no virtual keys. Define them in the configuration file.".clone_into(&mut virtual_table.empty);
 
     let usages = [&workspaces, &keys, &virtual_keys].map(|usage| usage.0.as_ref());
@@ -126,15 +129,15 @@ pub(crate) async fn access(State(state): State<DashboardState>, head: Parts) -> 
     }
     let mut frame = request.filtered_frame("Access", "access", &own).await?;
     if let Some(known) = &keys.0 {
-        frame = frame.with_trust(request.trust(&known.basis));
+        frame = frame.with_trust(request.trust(&known.basis).with_totals(&known.basis, &known.total));
     }
     html::page(&TablesPage { frame, notes, tables: vec![workspace_table, key_table, virtual_table] })
 }
 
 /// Adds a row with the requests of no row, so that the rows add up to all requests.
-fn add_others(table: &mut Table, usage: &Usage, columns_before: usize) {
+fn add_others(table: &mut Table, usage: &Usage, columns_before: usize, zone: &TimeZone) {
     let names: Vec<&str> = table.rows.iter().map(|row| row.label.as_str()).collect();
-    let Some(used) = usage.others(&names).filter(|_| !names.is_empty()) else { return };
+    let Some(used) = usage.others(&names, zone).filter(|_| !names.is_empty()) else { return };
     let mut cells = vec![Cell::text(""); columns_before];
     cells.extend(used);
     table.rows.push(TableRow { label: OTHERS.to_owned(), href: None, cells, is_unset: true });
@@ -177,17 +180,17 @@ impl Usage {
         }
     }
 
-    fn cells(&self, name: &str) -> Vec<Cell> {
+    fn cells(&self, name: &str, zone: &TimeZone) -> Vec<Cell> {
         let totals = |known: &Known| match known.groups.get(&Some(name.to_owned())) {
             Some(totals) => amounts(totals),
             None if known.is_complete => [Some(Amount::Count(0)), None, None],
             None => [None; 3],
         };
-        cells(self.0.as_ref().map_or([None; 3], totals))
+        cells(self.0.as_ref().map_or([None; 3], totals), zone)
     }
 
     /// Returns the use of all values but some. `None` if there is none.
-    fn others(&self, names: &[&str]) -> Option<Vec<Cell>> {
+    fn others(&self, names: &[&str], zone: &TimeZone) -> Option<Vec<Cell>> {
         let known = self.0.as_ref()?;
         let is_named = |value: &Option<String>| value.as_deref().is_some_and(|name| names.contains(&name));
         let mut rest = known.total.clone();
@@ -202,7 +205,7 @@ impl Usage {
         let others = known.groups.iter().filter(|(value, _)| !is_named(value));
         let last = others.filter_map(|(_, totals)| amounts(totals).into_iter().next_back().flatten());
         let last = last.reduce(|one, other| if other.as_f64() > one.as_f64() { other } else { one });
-        (rest.requests > 0).then(|| cells([requests, cost, last.filter(|_| known.is_complete)]))
+        (rest.requests > 0).then(|| cells([requests, cost, last.filter(|_| known.is_complete)], zone))
     }
 }
 
@@ -213,6 +216,6 @@ fn amounts(totals: &Totals) -> [Option<Amount>; 3] {
     [Some(Amount::Count(totals.requests)), totals.known_cost_nanos().map(nanos), last.map(Amount::Time)]
 }
 
-fn cells(values: [Option<Amount>; 3]) -> Vec<Cell> {
-    values.into_iter().map(|value| Cell::number(format::amount(value))).collect()
+fn cells(values: [Option<Amount>; 3], zone: &TimeZone) -> Vec<Cell> {
+    values.into_iter().map(|value| Cell::number(format::local_amount(value, zone))).collect()
 }

@@ -41,6 +41,14 @@ pub(crate) fn by_href(mount: &Mount, dimension: &Dimension, mut query: UrlQuery)
     mount.link(&format!("by/{}", segment(&name)), &query.text())
 }
 
+/// Returns the page of what a value cost in the last month of a view. `None` for values that cannot be part of a path.
+pub(crate) fn showback_href(mount: &Mount, dimension: &Dimension, value: &str, view: &View) -> Option<String> {
+    let name = short_name(dimension);
+    let is_name = |text: &str| !text.is_empty() && !is_folder(text);
+    let path = || format!("showback/{}/{}", segment(&name), segment(value));
+    (is_name(&name) && is_name(value)).then(|| mount.link(&path(), &view.query_string().text()))
+}
+
 /// Returns `true` for segments of paths that browsers remove.
 fn is_folder(segment: &str) -> bool {
     matches!(segment, "." | "..")

@@ -1,4 +1,4 @@
-//! What a value of a key cost in a month, as a page to print.
+//! The cost of a value of a key in a month, as a page to print.
 
 use askama::Template;
 use axum::{
@@ -88,10 +88,7 @@ pub(crate) async fn showback(
         is_cumulative: false,
     });
     let at = |at: usize| format::amount(amount(Some(&total.total), at));
-    let unpriced = total
-        .basis
-        .unpriced_share
-        .map_or_else(|| "no LLM calls".to_owned(), |share| format!("{} unpriced", format::percent(share)));
+    let (pricing, _) = format::pricing(total.basis.unpriced_share, total.total.totals.partially_priced);
     let previous_cost = match earlier {
         Earlier::Unknown => format::UNKNOWN.to_owned(),
         _ => format::amount(amount(Some(&previous.total), 0)),
@@ -100,13 +97,13 @@ pub(crate) async fn showback(
     let page = Showback {
         frame: request
             .frame(format!("Cost of {} {value}", short_name(&dimension)), "")
-            .with_trust(request.trust(&total.basis)),
+            .with_trust(request.trust(&total.basis).with_totals(&total.basis, &total.total.totals)),
         period: month_name(&range),
         chips: Chip::of_view(&request.view, &own),
         earlier: link(request.view.month_before()?),
         later: link(request.view.month_after()?),
         cards: vec![
-            ("Cost", at(0), unpriced),
+            ("Cost", at(0), pricing),
             ("Previous month", previous_cost, earlier.reason(&view.zone)),
             ("Requests", at(1), String::new()),
             ("Tokens in / out", format!("{} / {}", at(2), at(3)), String::new()),
