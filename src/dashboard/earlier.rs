@@ -3,6 +3,8 @@ use crate::analytics::{
     jiff::{SignedDuration, Timestamp, tz::TimeZone},
 };
 
+use super::format;
+
 const TWO_DAYS: SignedDuration = SignedDuration::from_hours(48);
 
 /// What is known about the period before another one.
@@ -48,8 +50,8 @@ impl Earlier {
         match self {
             Self::Complete => String::new(),
             Self::Partial(first, span) => {
-                let format = if span == Span::Days { "%b %-d" } else { "%b %-d, %H:%M" };
-                format!("data since {}", zone.to_datetime(first).strftime(format))
+                let clock = if span == Span::Days { "" } else { "%H:%M" };
+                format!("data since {}", format::dated(first, zone, Timestamp::now(), clock))
             }
             Self::Unknown => "no earlier data".to_owned(),
         }

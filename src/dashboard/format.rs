@@ -13,10 +13,12 @@ use crate::analytics::{
 pub(crate) const UNKNOWN: &str = "–";
 /// The smallest growth that is shown as a factor.
 const MIN_FACTOR: f64 = 10.0;
+/// The smallest share that is shown as a number, in percent.
+const MIN_SHARE: f64 = 0.1;
 const NANOS_PER_CENT: u64 = 10_000_000;
 const NANOS_PER_DOLLAR: u64 = 1_000_000_000;
 
-/// Formats any value, or a dash.
+/// Formats any value, or a dash. Times are in UTC: see [`local_amount`].
 pub(crate) fn amount(value: Option<Amount>) -> String {
     match value {
         None => UNKNOWN.to_owned(),
@@ -25,7 +27,15 @@ pub(crate) fn amount(value: Option<Amount>) -> String {
         Some(Amount::Percent(percent)) => self::percent(percent),
         Some(Amount::Millis(millis)) => self::millis(millis),
         Some(Amount::Number(number)) => decimal(number, 2),
-        Some(Amount::Time(time)) => time.strftime("%Y-%m-%d %H:%M:%S").to_string(),
+        Some(Amount::Time(time)) => time.strftime("%Y-%m-%d %H:%M:%S UTC").to_string(),
+    }
+}
+
+/// Formats any value, or a dash, with times in a time zone.
+pub(crate) fn local_amount(value: Option<Amount>, zone: &TimeZone) -> String {
+    match value {
+        Some(Amount::Time(time)) => dated(time, zone, Timestamp::now(), "%H:%M:%S"),
+        other => amount(other),
     }
 }
 
@@ -123,8 +133,32 @@ pub(crate) fn signed(number: i64) -> String {
 
 /// Formats a time in a time zone, to the second.
 pub(crate) fn time(time: SystemTime, zone: &TimeZone) -> String {
-    let time = Timestamp::try_from(time).unwrap_or_default();
-    zone.to_datetime(time).strftime("%b %-d, %H:%M:%S").to_string()
+    dated(Timestamp::try_from(time).unwrap_or_default(), zone, Timestamp::now(), "%H:%M:%S")
+}
+
+/// Formats a time in a time zone: the date, with the year unless it is the current one, and then the clock. Without a format
+/// of the clock, it is the date only.
+pub(crate) fn dated(time: Timestamp, zone: &TimeZone, now: Timestamp, clock: &str) -> String {
+    let date = zone.to_datetime(time);
+    let day = if date.year() == zone.to_datetime(now).year() { "%b %-d" } else { "%b %-d, %Y" };
+    let format = if clock.is_empty() { day.to_owned() } else { format!("{day}, {clock}") };
+    date.strftime(&format).to_string()
+}
+
+/// Describes how many LLM calls have a price. Returns `true` if some have none, or only a part of it.
+pub(crate) fn pricing(unpriced_share: Option<f64>, partially_priced: u64) -> (String, bool) {
+    let share = |share: f64| if share < MIN_SHARE { format!("< {}", percent(MIN_SHARE)) } else { percent(share) };
+    let text = match (unpriced_share, partially_priced) {
+        (None, _) => return ("No LLM calls".to_owned(), false),
+        (Some(0.0), 0) => return ("All LLM calls priced".to_owned(), false),
+        (Some(0.0), 1) => "1 LLM call partially priced".to_owned(),
+        (Some(0.0), partial) => format!("{} LLM calls partially priced", count(partial)),
+        (Some(unpriced), 0) => format!("Unpriced {} of LLM calls", share(unpriced)),
+        (Some(unpriced), partial) => {
+            format!("Unpriced {} of LLM calls, {} partially priced", share(unpriced), count(partial))
+        }
+    };
+    (text, true)
 }
 
 /// Formats how long ago a time was.
@@ -171,7 +205,38 @@ pub(crate) fn decimal(number: f64, decimals: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{count, decimal, millis, money, percent, short_count};
+    use super::{
+        Amount, TimeZone, Timestamp, count, dated, decimal, local_amount, millis, money, percent, pricing, short_count,
+    };
+
+    #[test]
+    fn shows_the_year_unless_it_is_the_current_one() {
+        let time = |text: &str| text.parse::<Timestamp>().unwrap();
+        let berlin = TimeZone::get("Europe/Berlin").unwrap();
+        let now = time("2026-06-01T12:00:00Z");
+        assert_eq!(dated(time("2026-06-01T22:30:00Z"), &berlin, now, "%H:%M"), "Jun 2, 00:30");
+        assert_eq!(dated(time("2028-06-01T00:00:00Z"), &berlin, now, "%H:%M"), "Jun 1, 2028, 02:00");
+        // It is still 2026 in UTC, but not in Berlin.
+        assert_eq!(dated(time("2026-12-31T23:30:00Z"), &berlin, now, ""), "Jan 1, 2027");
+        let old = Some(Amount::Time(time("2001-06-01T22:30:00Z")));
+        assert_eq!(local_amount(old, &berlin), "Jun 2, 2001, 00:30:00");
+        assert_eq!(local_amount(Some(Amount::Count(7_000)), &berlin), "7,000");
+    }
+
+    #[test]
+    fn describes_prices_without_claiming_too_much() {
+        for (share, partial, text) in [
+            (None, 0, "No LLM calls"),
+            (Some(0.0), 0, "All LLM calls priced"),
+            (Some(0.0), 1, "1 LLM call partially priced"),
+            (Some(0.0), 2_000, "2,000 LLM calls partially priced"),
+            (Some(0.001), 0, "Unpriced < 0.1 % of LLM calls"),
+            (Some(12.5), 3, "Unpriced 12.5 % of LLM calls, 3 partially priced"),
+        ] {
+            assert_eq!(pricing(share, partial).0, text);
+            assert_eq!(pricing(share, partial).1, share.is_some() && !text.starts_with("All"), "{text}");
+        }
+    }
 
     #[test]
     fn formats_money_to_the_cent_or_to_two_digits_that_matter() {

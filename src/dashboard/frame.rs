@@ -1,6 +1,6 @@
 use http::request::Parts;
 
-use crate::analytics::{Basis, SavedView, jiff::Timestamp};
+use crate::analytics::{Basis, SavedView, Totals, jiff::Timestamp};
 
 use super::{
     assets::{SCRIPT, STYLE},
@@ -22,6 +22,8 @@ pub(crate) struct Frame {
     pub(crate) views: Option<ViewLinks>,
     /// Who sees the page.
     pub(crate) viewer: String,
+    /// The name of a caller who signed in with the form.
+    pub(crate) signed_in: Option<String>,
     pub(crate) filters: Option<FilterBar>,
     pub(crate) trust: Option<TrustLine>,
 }
@@ -38,6 +40,8 @@ pub(crate) struct NavigationItem {
 #[derive(Clone, Debug)]
 pub(crate) struct FilterBar {
     pub(crate) ranges: Vec<Choice>,
+    /// The name of the time zone.
+    pub(crate) zone: String,
     pub(crate) chips: Vec<Chip>,
     pub(crate) operators: Vec<Choice>,
     /// The names that the input suggests.
@@ -81,12 +85,33 @@ pub(crate) struct TrustLine {
     /// The lost and the accepted events. `None` without a delivery.
     pub(crate) lost: Option<(String, String)>,
     pub(crate) has_lost: bool,
-    pub(crate) unpriced: Option<String>,
+    /// How many LLM calls have a price, and whether some have none.
+    pub(crate) pricing: (String, bool),
     /// When sums were verified, and whether they differ from the rows. `None` if it cannot be read.
     pub(crate) verified: Option<(String, bool)>,
     pub(crate) zone: String,
     pub(crate) notes: Vec<String>,
 }
+
+/// The time zones that the input suggests.
+pub(crate) const ZONES: [&str; 16] = [
+    "UTC",
+    "America/Los_Angeles",
+    "America/Denver",
+    "America/Chicago",
+    "America/New_York",
+    "America/Sao_Paulo",
+    "Europe/London",
+    "Europe/Paris",
+    "Europe/Berlin",
+    "Africa/Johannesburg",
+    "Asia/Dubai",
+    "Asia/Kolkata",
+    "Asia/Singapore",
+    "Asia/Shanghai",
+    "Asia/Tokyo",
+    "Australia/Sydney",
+];
 
 /// The pages in the navigation, with their paths.
 const PAGES: [(&str, &str); 10] = [
@@ -133,9 +158,17 @@ impl Frame {
             navigation: Vec::new(),
             views: None,
             viewer: String::new(),
+            signed_in: None,
             filters: None,
             trust: None,
         }
+    }
+
+    /// Adds the form that signs a caller out.
+    #[must_use]
+    pub(crate) fn with_sign_out(mut self, name: Option<String>) -> Self {
+        self.signed_in = name;
+        self
     }
 
     /// Adds the form with filters. `own` are the parameters of the page itself, which the form and its links keep.
@@ -174,27 +207,20 @@ impl FilterBar {
             let value = view.range.to_string();
             ranges.push(Choice { label: value.replace("..", " – "), value, is_selected: true });
         }
-        let chips = view.conditions.iter().map(|condition| {
-            let mut query = view.without(condition).query_string();
-            query.extend(own);
-            Chip {
-                name: condition.name(),
-                operator: condition.operator.label(),
-                value: condition.value.clone(),
-                remove: query.href(),
-            }
-        });
         let operators = Condition::OPERATORS.into_iter().map(|operator| Choice {
             value: operator.as_str().to_owned(),
             label: operator.label().to_owned(),
             is_selected: false,
         });
         let mut hidden = view.query_string();
+        // These have inputs.
         hidden.remove("r");
+        hidden.remove("tz");
         hidden.extend(own);
         Self {
             ranges,
-            chips: chips.collect(),
+            zone: view.zone.iana_name().unwrap_or_default().to_owned(),
+            chips: Chip::of_view(view, own),
             operators: operators.collect(),
             names,
             hidden: hidden.into_pairs(),
@@ -203,26 +229,50 @@ impl FilterBar {
     }
 }
 
+impl Chip {
+    /// Returns the conditions of a view. `own` are the parameters of the page itself, which the links keep.
+    pub(crate) fn of_view(view: &View, own: &UrlQuery) -> Vec<Self> {
+        let chip = |condition: &Condition| {
+            let mut query = view.without(condition).query_string();
+            query.extend(own);
+            Self {
+                name: condition.name(),
+                operator: condition.operator.label(),
+                value: condition.label(),
+                remove: query.href(),
+            }
+        };
+        view.conditions.iter().map(chip).collect()
+    }
+}
+
 impl TrustLine {
     /// Describes an answer. `counts` are the lost and the accepted events, for viewers who may know them.
     pub(crate) fn new(view: &View, basis: &Basis, counts: Option<(u64, u64)>, last: &Verified) -> Self {
         let zone = view.zone.iana_name().unwrap_or("UTC").to_owned();
+        let day = |time: Timestamp| format::dated(time, &view.zone, view.now(), "%H:%M");
         let local = |time: Timestamp| {
             let date = view.zone.to_datetime(time);
             let is_today = date.date() == view.zone.to_datetime(view.now()).date();
-            date.strftime(if is_today { "%H:%M:%S" } else { "%b %-d, %H:%M" }).to_string()
+            if is_today { date.strftime("%H:%M:%S").to_string() } else { day(time) }
         };
-        let day = |time: Timestamp| view.zone.to_datetime(time).strftime("%b %-d, %H:%M").to_string();
         Self {
             data_up_to: basis.data_up_to.map_or_else(|| "no data yet".to_owned(), local),
             range: format!("{} – {}", day(basis.from), day(basis.to)),
             lost: counts.map(|(lost, accepted)| (format::count(lost), format::count(accepted))),
             has_lost: counts.is_some_and(|(lost, _)| lost > 0),
             verified: verified(last, view.now()),
-            unpriced: basis.unpriced_share.filter(|share| *share > 0.0).map(format::percent),
+            pricing: format::pricing(basis.unpriced_share, 0),
             zone,
             notes: basis.notes.clone(),
         }
+    }
+
+    /// Mentions the LLM calls of which only a part has a price.
+    #[must_use]
+    pub(crate) fn with_totals(mut self, basis: &Basis, totals: &Totals) -> Self {
+        self.pricing = format::pricing(basis.unpriced_share, totals.partially_priced);
+        self
     }
 }
 

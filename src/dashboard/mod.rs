@@ -19,7 +19,7 @@
 //! | path | content | permission |
 //! |---|---|---|
 //! | `/` | cost, requests, tokens, errors, latency, and savings, compared with the previous period; cost over time by a key; the most expensive values and models; errors | `analytics.view` |
-//! | `/explore` | a measure by two dimensions, as a chart and a ranking; `/explore.csv` has the same numbers | `analytics.view` |
+//! | `/explore` | a measure by two dimensions, as a chart and a ranking; `/explore.csv` has the table of the chart, and with `t=ranking` the ranking | `analytics.view` |
 //! | `/requests`, `/requests/{id}` | single requests, and one of them: tags with their scopes, cost line by line, diagnostics | `logs.view` |
 //! | `/sessions` | the sessions of a range: the values of a key such as `session_id`, or traces | `analytics.view` |
 //! | `/traces/{id}`, `/sessions/{key}/{value}` | the requests of a trace, a session, or an agent run as a waterfall | `logs.view` |
@@ -40,7 +40,7 @@
 //! |---|---|
 //! | `r` | the range: `1h`, `24h`, `7d`, `30d` (the default), `90d`, `mtd`, `last-month`, two days such as `2026-06-01..2026-06-30`, or two instants, of which the last one is excluded |
 //! | `tz` | the IANA time zone of days |
-//! | `f` | a condition, any number of times: `team:is:search`, `is-not`, `starts`, `has`, `has-not`. `status:is:5xx` is a class |
+//! | `f` | a condition, any number of times: `team:is:search`, `is-not`, `starts`, `has`, `has-not`. `team:is:` is the empty value, and `status:is:5xx` a class |
 //!
 //! A name in a condition is a field, such as `model`, or else the key of a tag. `metadata.model` is the tag.
 //!
@@ -58,7 +58,7 @@
 //!
 //! All numbers are answers of [`Analytics`](crate::analytics::Analytics), so they agree with each other, with the API, and with
 //! the requests. Amounts are in US dollars. The line below the filters reports how recent the data is, how many events were
-//! lost, which share of the calls has no price, and when the sums were
+//! lost, how many calls have no price or only a part of one, and when the sums were
 //! [verified](crate::analytics::Analytics::verify_if_due). Unknown is a dash, never zero, and requests without a value are
 //! *not set*. A period is compared with the previous one only if requests were recorded in all of it.
 //!

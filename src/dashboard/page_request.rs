@@ -39,6 +39,8 @@ pub(crate) struct PageRequest {
     /// The name of the caller.
     pub(crate) caller: Option<String>,
     viewer: String,
+    /// `true` if the caller signed in with the form.
+    is_signed_in: bool,
     /// The path of the page, relative to the dashboard.
     path: String,
     raw: String,
@@ -78,6 +80,7 @@ impl PageRequest {
             mount,
             caller: state.access.caller_name(head),
             viewer,
+            is_signed_in: state.sign_in.as_ref().is_some_and(|sign_in| sign_in.is_signed_in(&head.headers)),
             path,
             raw,
             keys: OnceCell::new(),
@@ -108,6 +111,7 @@ impl PageRequest {
     pub(crate) async fn frame(&self, title: impl Into<String>, section: &str) -> Frame {
         let views = self.views(MAX_LINKS).await;
         Frame::new(title, section, &self.mount, self.viewer.clone(), &self.view, views)
+            .with_sign_out(self.caller.clone().filter(|_| self.is_signed_in))
     }
 
     /// Returns the line about the data of an answer, for a page with a frame.

@@ -22,6 +22,7 @@ pub(crate) struct SeriesChart {
     pub(crate) chart: TimeChart,
     pub(crate) legend: Vec<LegendEntry>,
     pub(crate) rows: Vec<ChartRow>,
+    pub(crate) bucket: Bucket,
     /// The heading of the first column of the table.
     pub(crate) period: &'static str,
     /// `true` if there is a line of the previous period.
@@ -105,24 +106,31 @@ impl SeriesChart {
                 previous = previous.map(|value| if before.is_some() { sum(before, value) } else { value });
                 before = previous.flatten();
             }
-            let label = bucket_label(*start, input.bucket, &view.zone);
+            let title = bucket_title(*start, input.bucket, &view.zone);
             let total = amounts.last().copied().flatten();
             let compared = previous.map(|value| format!(", previous period {}", format::amount(value)));
             let end = answer.buckets.get(at + 1).copied().unwrap_or(input.range.to());
             points.push(Point {
-                title: format!("{label}: {}{}", format::amount(total), compared.unwrap_or_default()),
-                label: label.clone(),
+                title: format!("{title}: {}{}", format::amount(total), compared.unwrap_or_default()),
+                label: bucket_label(*start, input.bucket, &view.zone),
                 href: view.with_range(narrowed(*start, end, input.bucket, &view.zone)).query_string().href(),
                 values: drawn(&amounts, shown.len(), has_rest),
                 previous: previous.flatten().map(Amount::as_f64),
             });
             let values = amounts.iter().map(|value| format::amount(*value)).collect();
-            rows.push(ChartRow { start: *start, label, amounts, values });
+            rows.push(ChartRow { start: *start, label: title, amounts, values });
         }
         let unit = answer.total.values.get(measure).copied().flatten().map_or(Unit::Count, Unit::of);
         let shape = if input.is_sum { Shape::Bars } else { Shape::Lines };
         let chart = TimeChart::new(input.label, shape, unit, points);
-        Self { chart, legend, rows, period: period(input.bucket), has_previous: earlier.is_some() }
+        Self {
+            chart,
+            legend,
+            rows,
+            bucket: input.bucket,
+            period: period(input.bucket),
+            has_previous: earlier.is_some(),
+        }
     }
 }
 
@@ -143,8 +151,22 @@ fn drawn(amounts: &[Option<Amount>], shown: usize, has_rest: bool) -> Vec<Option
 
 /// Returns the text of the values of a group.
 pub(crate) fn group_label(values: &[Option<String>]) -> String {
-    let texts: Vec<&str> = values.iter().map(|value| value.as_deref().unwrap_or(UNSET)).collect();
+    let texts: Vec<String> = values.iter().map(|value| value_label(value.as_deref(), UNSET)).collect();
     texts.join(" · ")
+}
+
+/// Returns the text of a value, or `unset` if there is none.
+pub(crate) fn value_label(value: Option<&str>, unset: &str) -> String {
+    match value {
+        None => unset.to_owned(),
+        Some("") => Condition::EMPTY.to_owned(),
+        Some(value) => value.to_owned(),
+    }
+}
+
+/// Returns `true` if the text of a value is not the value itself.
+pub(crate) fn is_unset(value: Option<&str>) -> bool {
+    value.is_none_or(str::is_empty)
 }
 
 /// Returns the value of a measure by its position in the query.
@@ -191,6 +213,26 @@ pub(crate) fn bucket_label(start: Timestamp, bucket: Bucket, zone: &TimeZone) ->
         _ => "%b %-d",
     };
     zone.to_datetime(start).strftime(format).to_string()
+}
+
+/// Returns the text of the start of a bucket with its date, and with the year unless it is the current one.
+pub(crate) fn bucket_title(start: Timestamp, bucket: Bucket, zone: &TimeZone) -> String {
+    let clock = match bucket {
+        Bucket::Month => return bucket_label(start, bucket, zone),
+        Bucket::Minute | Bucket::QuarterHour | Bucket::Hour => "%H:%M",
+        _ => "",
+    };
+    format::dated(start, zone, Timestamp::now(), clock)
+}
+
+/// Returns the start of a bucket for other programs: a date, or a time with the offset of the zone.
+pub(crate) fn bucket_start(start: Timestamp, bucket: Bucket, zone: &TimeZone) -> String {
+    let format = match bucket {
+        Bucket::Minute | Bucket::QuarterHour | Bucket::Hour => "%Y-%m-%dT%H:%M:%S%:z",
+        Bucket::Month => "%Y-%m",
+        _ => "%Y-%m-%d",
+    };
+    start.to_zoned_datetime(zone.clone()).strftime(format).to_string()
 }
 
 /// Returns the range of a bucket.

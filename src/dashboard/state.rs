@@ -71,6 +71,12 @@ impl DashboardState {
         self.load.records(&self.analytics, caller, grant, limit).await
     }
 
+    /// Returns the time of the latest request that meets the conditions of a query. `None` if there is none, or if it was not
+    /// found in a short time.
+    pub(crate) async fn latest(&self, query: RowQuery, grant: &Grant) -> Result<Option<Timestamp>, PageError> {
+        self.load.latest(&self.analytics, query, grant).await
+    }
+
     /// Returns the handle whose changes are those of a caller.
     pub(crate) fn analytics_of(&self, caller: Option<&str>) -> Analytics {
         self.analytics.authored_by(caller.unwrap_or_default())

@@ -43,6 +43,8 @@ pub(crate) struct Cell {
     pub(crate) is_text: bool,
     /// The class of a badge. Empty for plain text.
     pub(crate) badge: &'static str,
+    /// The page that the text leads to.
+    pub(crate) href: Option<String>,
 }
 
 impl Table {
@@ -67,11 +69,16 @@ impl Cell {
 
     /// Creates a cell with text, on the left.
     pub(crate) fn text(text: impl Into<String>) -> Self {
-        Self { text: text.into(), is_text: true, badge: "" }
+        Self { text: text.into(), is_text: true, ..Self::default() }
     }
 
     /// Creates a cell with a badge.
     pub(crate) fn badge(text: impl Into<String>, badge: &'static str) -> Self {
-        Self { text: text.into(), is_text: true, badge }
+        Self { text: text.into(), is_text: true, badge, href: None }
+    }
+
+    /// Creates a cell with a link.
+    pub(crate) fn link(text: impl Into<String>, href: String) -> Self {
+        Self { href: Some(href), ..Self::text(text) }
     }
 }

@@ -9,7 +9,7 @@ use crate::analytics::{Dimension, Field, Filter, QueryError};
 pub(crate) struct Condition {
     pub(crate) dimension: Dimension,
     pub(crate) operator: Operator,
-    /// Empty for `has` and `has-not`.
+    /// Empty for `has` and `has-not`, and for the empty value, which is one of its own.
     pub(crate) value: String,
 }
 
@@ -55,10 +55,19 @@ impl Operator {
 
 impl Condition {
     pub(crate) const OPERATORS: [Operator; 5] = Operator::ALL;
+    /// The text of the empty value on pages.
+    pub(crate) const EMPTY: &'static str = "(empty)";
 
-    /// Returns the name of the dimension, as in URLs.
+    /// Returns the name of the dimension, as in URLs. Statuses and their classes have one name.
     pub(crate) fn name(&self) -> String {
-        short_name(&self.dimension)
+        let is_class = self.dimension == Dimension::Field(Field::StatusClass) && is_class(&self.value);
+        if is_class { Field::Status.to_string() } else { short_name(&self.dimension) }
+    }
+
+    /// Returns the text of the value on pages.
+    pub(crate) fn label(&self) -> String {
+        let is_empty = self.operator.has_value() && self.value.is_empty();
+        if is_empty { Self::EMPTY.to_owned() } else { self.value.clone() }
     }
 
     /// Returns the condition that a value is the one of a group. `None` is a group without a value.
@@ -72,15 +81,21 @@ impl Condition {
         dimensions.iter().zip(values).map(|(dimension, value)| Self::of_group(dimension, value.as_deref())).collect()
     }
 
-    /// Reads a condition: dimension, operator, and value, separated by colons.
+    /// Reads a condition: dimension, operator, and value, separated by colons. `team:is:` has the empty value.
     ///
     /// # Errors
     /// Returns an error that names the invalid part.
     pub(crate) fn parse(text: &str) -> Result<Self, QueryError> {
         let invalid = || QueryError::invalid(format!("invalid filter {text:?}: expected one such as team:is:search"));
         let (name, rest) = split_name(text).ok_or_else(invalid)?;
-        let (operator, value) = rest.split_once(':').unwrap_or((rest, ""));
-        Self::new(&name, operator, value)
+        match rest.split_once(':') {
+            Some((operator @ ("is" | "is-not"), "")) => {
+                let operator = if operator == "is" { Operator::Is } else { Operator::IsNot };
+                Ok(Self { dimension: dimension(&name)?, operator, value: String::new() })
+            }
+            Some((operator, value)) => Self::new(&name, operator, value),
+            None => Self::new(&name, rest, ""),
+        }
     }
 
     /// Creates a condition from the inputs of a form.
@@ -99,8 +114,8 @@ impl Condition {
             return Err(QueryError::invalid(format!("the operator {} {problem}", operator.as_str())));
         }
         // A status is a number, or a class such as `5xx`.
-        let is_class = dimension == Dimension::Field(Field::Status) && value.ends_with("xx");
-        let dimension = if is_class { Field::StatusClass.into() } else { dimension };
+        let is_class_of_status = dimension == Dimension::Field(Field::Status) && is_class(value);
+        let dimension = if is_class_of_status { Field::StatusClass.into() } else { dimension };
         Ok(Self { dimension, operator, value: value.to_owned() })
     }
 
@@ -118,7 +133,7 @@ impl Condition {
 
 impl fmt::Display for Condition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for letter in short_name(&self.dimension).chars() {
+        for letter in self.name().chars() {
             if matches!(letter, ':' | '\\') {
                 f.write_str("\\")?;
             }
@@ -133,9 +148,13 @@ impl fmt::Display for Condition {
 pub(crate) fn short_name(dimension: &Dimension) -> String {
     match dimension {
         Dimension::Tag(key) if Dimension::from_name(key).is_none() => key.clone(),
-        Dimension::Field(Field::StatusClass) => Field::Status.to_string(),
         other => other.to_string(),
     }
+}
+
+/// Returns `true` for a class of statuses, such as `5xx`.
+fn is_class(value: &str) -> bool {
+    value.ends_with("xx")
 }
 
 /// Returns the dimension with a name: a field, or else the tag with this key.
@@ -174,16 +193,21 @@ mod tests {
             "metadata.model:is-not:1",
             "model:has",
             "x:has-not",
+            "team:is:",
+            "team:is-not:",
+            "status_class:has",
         ] {
             assert_eq!(Condition::parse(text).unwrap().to_string(), text);
         }
         assert_eq!(Condition::parse("a\\:b:is:c:d").unwrap().value, "c:d");
         assert_eq!(Condition::parse("team:has").unwrap().operator, Operator::Has);
+        assert_eq!(Condition::parse("team:is:").unwrap().label(), "(empty)");
+        assert_eq!(Condition::parse("status_class:is:5xx").unwrap().to_string(), "status:is:5xx");
     }
 
     #[test]
     fn rejects_what_is_not_a_condition() {
-        for text in ["", "team", ":is:x", "team:like:x", "team:is", "team:has:x"] {
+        for text in ["", "team", ":is:x", "team:like:x", "team:is", "team:has:x", "team:starts:"] {
             assert!(Condition::parse(text).is_err(), "{text}");
         }
     }

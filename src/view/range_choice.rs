@@ -85,9 +85,10 @@ impl RangeChoice {
     }
 
     fn ends(&self, now: Timestamp, zone: &TimeZone) -> Result<(Timestamp, Timestamp), jiff::Error> {
+        // The next minute may belong to another day than the current time.
+        let today = zone.to_datetime(now).date();
         // Whole minutes, so that the pages of a minute ask the same.
         let now = Timestamp::from_second((now.as_second().div_euclid(60) + 1) * 60)?;
-        let today = zone.to_datetime(now).date();
         let start = |date: Date| zone.to_timestamp(date.at(0, 0, 0, 0));
         let days_ago = |days: i32| start(today.checked_sub(days.days())?);
         Ok(match self {
@@ -120,5 +121,37 @@ impl fmt::Display for RangeChoice {
             Self::Days(from, to) => return write!(f, "{from}..{to}"),
             Self::Instants(from, to) => return write!(f, "{from}..{to}"),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::{Timestamp, tz::TimeZone};
+
+    use crate::analytics::jiff;
+
+    use super::RangeChoice;
+
+    fn days(range: &str, now: &str, zone: &str) -> String {
+        let zone = TimeZone::get(zone).unwrap();
+        let now: Timestamp = now.parse().unwrap();
+        let range = RangeChoice::parse(range).unwrap().at(now, &zone).unwrap();
+        [range.from(), range.to()].map(|time| zone.to_datetime(time).strftime("%F %R").to_string()).join(" to ")
+    }
+
+    #[test]
+    fn the_last_minute_of_a_day_belongs_to_it() {
+        for now in ["2026-06-30T23:58:59.999Z", "2026-06-30T23:59:00Z", "2026-06-30T23:59:59.999Z"] {
+            let end = if now.contains("23:58") { "2026-06-30 23:59" } else { "2026-07-01 00:00" };
+            for (range, start) in
+                [("mtd", "2026-06-01"), ("7d", "2026-06-24"), ("30d", "2026-06-01"), ("90d", "2026-04-02")]
+            {
+                assert_eq!(days(range, now, "UTC"), format!("{start} 00:00 to {end}"), "{range} {now}");
+            }
+            assert_eq!(days("last-month", now, "UTC"), "2026-05-01 00:00 to 2026-06-01 00:00", "{now}");
+        }
+        assert_eq!(days("mtd", "2026-07-01T00:00:00Z", "UTC"), "2026-07-01 00:00 to 2026-07-01 00:01");
+        assert_eq!(days("mtd", "2026-06-30T21:59:30Z", "Europe/Berlin"), "2026-06-01 00:00 to 2026-07-01 00:00");
+        assert_eq!(days("last-month", "2026-06-30T22:00:00Z", "Europe/Berlin"), "2026-06-01 00:00 to 2026-07-01 00:00");
     }
 }

@@ -45,25 +45,41 @@ function isOn() {
 }
 
 let isLoading = false;
+let refreshed = new Date();
+
+// The next attempt may succeed, and then replaces this note.
+function showFailure(main) {
+  const trust = main.querySelector(".trust");
+  if (!trust) return;
+  let note = trust.querySelector(".stale");
+  if (!note) {
+    note = document.createElement("span");
+    note.className = "warn stale";
+    trust.append(note);
+  }
+  note.textContent = `Not refreshed since ${refreshed.toLocaleTimeString()}`;
+}
 
 async function refresh() {
   const main = document.querySelector("main");
-  // Pages that nobody sees, and forms that somebody fills in, stay as they are.
-  const isBusy = document.hidden || isLoading || main.querySelector("form :focus") || main.querySelector("details[open]");
+  // Hidden pages, and pages with the focus or an open part, stay as they are.
+  const focus = main.contains(document.activeElement) && !document.activeElement.closest(".trust");
+  const isBusy = document.hidden || isLoading || focus || main.querySelector("details[open]");
   if (isBusy || !isOn()) return;
   isLoading = true;
   try {
     const response = await fetch(location.href);
-    if (!response.ok || response.redirected) return;
+    if (!response.ok || response.redirected) return showFailure(main);
     const page = new DOMParser().parseFromString(await response.text(), "text/html");
     const fresh = page.querySelector("main");
-    if (!fresh) return;
-    const focused = document.activeElement?.closest(".trust") !== null;
+    if (!fresh) return showFailure(main);
+    const focused = Boolean(document.activeElement?.closest(".trust"));
     main.replaceChildren(...fresh.childNodes);
     enhance(main);
+    refreshed = new Date();
     if (focused) main.querySelector(".trust button")?.focus();
   } catch {
-    // The next attempt may succeed.
+    showFailure(main);
   } finally {
     isLoading = false;
   }

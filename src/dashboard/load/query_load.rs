@@ -26,6 +26,7 @@ pub(crate) struct QueryLoad {
     keys: SingleFlight<(), Vec<KeyInfo>>,
     starts: SingleFlight<(TimeRange, Grant), Option<Timestamp>>,
     records: SingleFlight<(Grant, Option<String>, usize), PageRecords>,
+    latest: SingleFlight<(RowQuery, Grant), Option<Timestamp>>,
 }
 
 /// The first saved views of a caller, and the last verification of sums.
@@ -165,10 +166,54 @@ impl QueryLoad {
         self.records.run((grant.clone(), caller.map(str::to_owned), limit), &self.slots, work).await
     }
 
+    /// Returns the time of the latest request that meets the conditions of a query. `None` if there is none, or if it was not
+    /// found in a short time.
+    ///
+    /// # Errors
+    /// As [`Analytics::run`].
+    pub(crate) async fn latest(
+        &self,
+        analytics: &Analytics,
+        query: RowQuery,
+        grant: &Grant,
+    ) -> Result<Option<Timestamp>, PageError> {
+        let (analytics, key) = (analytics.clone(), (query, grant.clone()));
+        let work = {
+            let (query, grant) = key.clone();
+            async move { latest_request(&analytics, &query, &grant).await }
+        };
+        self.slots.ask();
+        self.latest.run(key, &self.slots, work).await.map(|time| *time)
+    }
+
     /// Returns the numbers of queries since the process started.
     pub(crate) fn counts(&self) -> LoadCounts {
         self.slots.counts()
     }
+}
+
+/// Looks for the latest request of a query, with few resources, because this only decides where a link leads.
+async fn latest_request(
+    analytics: &Analytics,
+    query: &RowQuery,
+    grant: &Grant,
+) -> Result<Option<Timestamp>, QueryError> {
+    let quick = analytics.clone().row_limits(START_ROWS, START_TIME);
+    let page = quick.rows_with(Permission::AnalyticsView, query, grant).await?;
+    if let Some(row) = page.rows.first() {
+        return Ok(Timestamp::try_from(row.requested_at).ok());
+    }
+    // Sums outlive their rows.
+    let end = query.range.to().as_second().div_euclid(QUARTER) * QUARTER;
+    let Ok(range) = TimeRange::new(query.range.from(), Timestamp::from_second(end).unwrap_or(query.range.to())) else {
+        return Ok(None);
+    };
+    let sums = query.filters.iter().cloned().fold(Query::new(range).measure(Measure::LastSeen), Query::filter);
+    let answer = quick.run(&sums, grant).await?;
+    Ok(match answer.total.values.first().copied().flatten() {
+        Some(Amount::Time(time)) => Some(time),
+        _ => None,
+    })
 }
 
 /// Looks for requests before a range, with few resources, because this only decides whether periods are compared.

@@ -6,7 +6,10 @@ use axum::{extract::State, response::Response};
 use http::request::Parts;
 
 use crate::{
-    analytics::{Amount, Field, Measure, Totals, jiff::Timestamp},
+    analytics::{
+        Amount, Basis, Field, Measure, Totals,
+        jiff::{Timestamp, tz::TimeZone},
+    },
     dashboard::{
         format, html,
         load::QueryLoad,
@@ -33,9 +36,9 @@ pub(crate) async fn access(State(state): State<DashboardState>, head: Parts) -> 
         return Ok(redirect);
     }
     let view = &request.view;
-    let frame = request.frame("Access", "access").await;
     let Some(registry) = state.access.registry() else {
         let notes = vec!["The host application has its own login, and no registry of keys.".to_owned()];
+        let frame = request.frame("Access", "access").await;
         return html::page(&TablesPage { frame, notes, tables: Vec::new() });
     };
     let usage = async |field: Field| Usage::read(&state, &request, field).await;
@@ -56,11 +59,11 @@ pub(crate) async fn access(State(state): State<DashboardState>, head: Parts) -> 
         Table::new("workspaces", "Workspaces", &["Workspace", "<Name", "Requests", "Cost", "Last use"]);
     for workspace in snapshot.workspaces.iter().filter(|workspace| may_see(Some(&workspace.slug))) {
         let mut cells = vec![Cell::text(workspace.display_name.clone().unwrap_or_default())];
-        cells.extend(workspaces.cells(&workspace.slug));
+        cells.extend(workspaces.cells(&workspace.slug, &view.zone));
         let href = link(Field::Workspace, &workspace.slug);
         workspace_table.rows.push(TableRow { label: workspace.slug.to_string(), href, cells, is_unset: false });
     }
-    add_others(&mut workspace_table, &workspaces, 1);
+    add_others(&mut workspace_table, &workspaces, 1, &view.zone);
     "There are no workspaces. Define them in the configuration file.".clone_into(&mut workspace_table.empty);
 
     let columns = ["Key", "<Workspace", "<State", "<Permissions", "Expires", "Requests", "Cost", "Last use"];
@@ -82,11 +85,11 @@ pub(crate) async fn access(State(state): State<DashboardState>, head: Parts) -> 
             Cell::text(permissions.join(", ")),
             Cell::number(expiry(key.expires_at)),
         ];
-        cells.extend(keys.cells(&key.name));
+        cells.extend(keys.cells(&key.name, &view.zone));
         let href = link(Field::ApiKey, &key.name);
         key_table.rows.push(TableRow { label: key.name.to_string(), href, cells, is_unset: false });
     }
-    add_others(&mut key_table, &keys, 4);
+    add_others(&mut key_table, &keys, 4, &view.zone);
     "There are no API keys. Create one with `tagging key new`.".clone_into(&mut key_table.empty);
 
     let columns = ["Virtual key", "<Provider", "<State", "<Workspaces", "Expires", "Requests", "Cost", "Last use"];
@@ -108,27 +111,39 @@ pub(crate) async fn access(State(state): State<DashboardState>, head: Parts) -> 
             Cell::text(shown.cloned().collect::<Vec<_>>().join(", ")),
             Cell::number(expiry(key.expires_at)),
         ];
-        cells.extend(virtual_keys.cells(key.slug()));
+        cells.extend(virtual_keys.cells(key.slug(), &view.zone));
         let href = link(Field::VirtualKey, key.slug());
         virtual_table.rows.push(TableRow { label: key.slug().to_owned(), href, cells, is_unset: false });
     }
-    add_others(&mut virtual_table, &virtual_keys, 4);
+    add_others(&mut virtual_table, &virtual_keys, 4, &view.zone);
     "There are no virtual keys. Define them in the configuration file.".clone_into(&mut virtual_table.empty);
 
-    let notes = vec!["Requests, cost, and last use are those of the range.".to_owned()];
+    let usages = [&workspaces, &keys, &virtual_keys].map(|usage| usage.0.as_ref());
+    let mut notes = vec!["Requests, cost, and last use are those of the range and the filters.".to_owned()];
+    if usages.into_iter().flatten().any(|known| !known.is_complete) {
+        notes.push(format!(
+            "There are too many values to read all of them. Rows with {} may have requests, which are then part of \
+             \"{OTHERS}\".",
+            format::UNKNOWN
+        ));
+    }
+    let mut frame = request.filtered_frame("Access", "access", &own).await?;
+    if let Some(known) = &keys.0 {
+        frame = frame.with_trust(request.trust(&known.basis).with_totals(&known.basis, &known.total));
+    }
     html::page(&TablesPage { frame, notes, tables: vec![workspace_table, key_table, virtual_table] })
 }
 
 /// Adds a row with the requests of no row, so that the rows add up to all requests.
-fn add_others(table: &mut Table, usage: &Usage, columns_before: usize) {
+fn add_others(table: &mut Table, usage: &Usage, columns_before: usize, zone: &TimeZone) {
     let names: Vec<&str> = table.rows.iter().map(|row| row.label.as_str()).collect();
-    let Some(used) = usage.others(&names).filter(|_| !names.is_empty()) else { return };
+    let Some(used) = usage.others(&names, zone).filter(|_| !names.is_empty()) else { return };
     let mut cells = vec![Cell::text(""); columns_before];
     cells.extend(used);
     table.rows.push(TableRow { label: OTHERS.to_owned(), href: None, cells, is_unset: true });
 }
 
-/// The use of each value of a field. Unknown to whoever does not see sums.
+/// The use of each value of a field. `None` for callers who do not see sums.
 #[derive(Default)]
 struct Usage(Option<Known>);
 
@@ -136,6 +151,7 @@ struct Known {
     /// The sums by value. `None` is that of requests without a value.
     groups: BTreeMap<Option<String>, Totals>,
     total: Totals,
+    basis: Basis,
     /// `true` if these are all values.
     is_complete: bool,
 }
@@ -150,28 +166,31 @@ impl Usage {
         let query = view.query(view.time_range()?).group_by(field).limit(QueryLoad::MAX_GROUPS);
         let mut query = query.measure(Measure::Requests).measure(Measure::Cost).measure(Measure::LastSeen);
         let mut groups = BTreeMap::new();
-        let mut total = Totals::default();
-        for _ in 0..MAX_PAGES {
+        let mut pages = 1;
+        loop {
             let answer = state.run(&query, &request.grant).await?;
-            let found = answer.groups.iter();
-            groups.extend(found.map(|group| (group.values.first().cloned().flatten(), group.cell.totals.clone())));
-            total = answer.total.totals.clone();
-            query.cursor.clone_from(&answer.next);
-            if query.cursor.is_none() {
-                break;
+            let found = answer.groups.into_iter();
+            groups.extend(found.map(|group| (group.values.into_iter().next().flatten(), group.cell.totals)));
+            query.cursor = answer.next;
+            if query.cursor.is_none() || pages >= MAX_PAGES {
+                let is_complete = query.cursor.is_none();
+                return Ok(Self(Some(Known { groups, total: answer.total.totals, basis: answer.basis, is_complete })));
             }
+            pages += 1;
         }
-        Ok(Self(Some(Known { groups, total, is_complete: query.cursor.is_none() })))
     }
 
-    fn cells(&self, name: &str) -> Vec<Cell> {
-        let unused = [Some(Amount::Count(0)), None, None];
-        let totals = |known: &Known| known.groups.get(&Some(name.to_owned())).map_or(unused, amounts);
-        cells(self.0.as_ref().map_or([None; 3], totals))
+    fn cells(&self, name: &str, zone: &TimeZone) -> Vec<Cell> {
+        let totals = |known: &Known| match known.groups.get(&Some(name.to_owned())) {
+            Some(totals) => amounts(totals),
+            None if known.is_complete => [Some(Amount::Count(0)), None, None],
+            None => [None; 3],
+        };
+        cells(self.0.as_ref().map_or([None; 3], totals), zone)
     }
 
     /// Returns the use of all values but some. `None` if there is none.
-    fn others(&self, names: &[&str]) -> Option<Vec<Cell>> {
+    fn others(&self, names: &[&str], zone: &TimeZone) -> Option<Vec<Cell>> {
         let known = self.0.as_ref()?;
         let is_named = |value: &Option<String>| value.as_deref().is_some_and(|name| names.contains(&name));
         let mut rest = known.total.clone();
@@ -186,7 +205,7 @@ impl Usage {
         let others = known.groups.iter().filter(|(value, _)| !is_named(value));
         let last = others.filter_map(|(_, totals)| amounts(totals).into_iter().next_back().flatten());
         let last = last.reduce(|one, other| if other.as_f64() > one.as_f64() { other } else { one });
-        (rest.requests > 0).then(|| cells([requests, cost, last.filter(|_| known.is_complete)]))
+        (rest.requests > 0).then(|| cells([requests, cost, last.filter(|_| known.is_complete)], zone))
     }
 }
 
@@ -197,6 +216,6 @@ fn amounts(totals: &Totals) -> [Option<Amount>; 3] {
     [Some(Amount::Count(totals.requests)), totals.known_cost_nanos().map(nanos), last.map(Amount::Time)]
 }
 
-fn cells(values: [Option<Amount>; 3]) -> Vec<Cell> {
-    values.into_iter().map(|value| Cell::number(format::amount(value))).collect()
+fn cells(values: [Option<Amount>; 3], zone: &TimeZone) -> Vec<Cell> {
+    values.into_iter().map(|value| Cell::number(format::local_amount(value, zone))).collect()
 }

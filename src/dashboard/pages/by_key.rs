@@ -12,7 +12,7 @@ use crate::{
         format, html,
         page_error::PageError,
         page_request::PageRequest,
-        series_chart::{UNSET, amount},
+        series_chart::{UNSET, amount, is_unset, value_label},
         state::DashboardState,
         table::{Cell, Table, TableRow},
         view::{Condition, UrlQuery, dimension, short_name},
@@ -33,8 +33,8 @@ const MEASURES: [Measure; 8] = [
     Measure::LastSeen,
     Measure::FeedbackScore,
 ];
-const COLUMNS: [&str; 9] =
-    ["Value", "Cost", "Requests", "Cost per call", "Tokens", "Errors", "p95", "Last seen", "Feedback"];
+const COLUMNS: [&str; 10] =
+    ["Value", "Cost", "Requests", "Cost per call", "Tokens", "Errors", "p95", "Last seen", "Feedback", "<Showback"];
 
 pub(crate) async fn by_key(
     State(state): State<DashboardState>,
@@ -59,11 +59,15 @@ pub(crate) async fn by_key(
     let row = |group: &Group| {
         let value = group.values.first().cloned().flatten();
         let query = view.with(Condition::of_group(&dimension, value.as_deref())).query_string();
+        let text = |at: usize| format::local_amount(amount(Some(&group.cell), at), &view.zone);
+        let mut cells: Vec<Cell> = (0..MEASURES.len()).map(|at| Cell::number(text(at))).collect();
+        let month = value.as_deref().and_then(|value| super::showback_href(&request.mount, &dimension, value, view));
+        cells.push(month.map_or_else(|| Cell::text(""), |href| Cell::link("Month", href)));
         TableRow {
-            is_unset: value.is_none(),
-            label: value.unwrap_or_else(|| UNSET.to_owned()),
+            is_unset: is_unset(value.as_deref()),
+            label: value_label(value.as_deref(), UNSET),
             href: Some(request.mount.link("", &query.text())),
-            cells: (0..MEASURES.len()).map(|at| Cell::number(format::amount(amount(Some(&group.cell), at)))).collect(),
+            cells,
         }
     };
     let name = short_name(&dimension);
@@ -81,7 +85,7 @@ pub(crate) async fn by_key(
     let section = if key == "_user" { "by/_user" } else { "" };
     let frame = request.filtered_frame(&title, section, &UrlQuery::default()).await?;
     html::page(&TablesPage {
-        frame: frame.with_trust(request.trust(&answer.basis)),
+        frame: frame.with_trust(request.trust(&answer.basis).with_totals(&answer.basis, &answer.total.totals)),
         notes: Vec::new(),
         tables: vec![table],
     })

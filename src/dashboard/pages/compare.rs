@@ -14,7 +14,7 @@ use crate::{
         html,
         page_error::PageError,
         page_request::PageRequest,
-        series_chart::{amount, bucket_label},
+        series_chart::{UNSET, amount, bucket_label, bucket_title, value_label},
         state::DashboardState,
         view::{Condition, RangeChoice, UrlQuery, dimension, short_name},
     },
@@ -114,7 +114,7 @@ pub(crate) async fn compare(State(state): State<DashboardState>, head: Parts) ->
     let [first, second] = &queries;
     let answers = [state.run(first, &request.grant).await?, state.run(second, &request.grant).await?];
     let names = match &key {
-        Some(_) => [&a, &b].map(|value| value.clone().unwrap_or_else(|| "not set".to_owned())),
+        Some(_) => [&a, &b].map(|value| value_label(value.as_deref(), UNSET)),
         None => ["Previous period".to_owned(), "This period".to_owned()],
     };
     let views = if let Some(key) = &key {
@@ -125,7 +125,10 @@ pub(crate) async fn compare(State(state): State<DashboardState>, head: Parts) ->
     };
     let links = views.map(|view| request.mount.link("", &view.query_string().text()));
     let [one, other] = &answers;
-    let frame = request.filtered_frame("Compare", "compare", &own).await?.with_trust(request.trust(&other.basis));
+    let frame = request
+        .filtered_frame("Compare", "compare", &own)
+        .await?
+        .with_trust(request.trust(&other.basis).with_totals(&other.basis, &other.total.totals));
     html::page(&ComparePage {
         frame,
         key: key.as_ref().map(short_name).unwrap_or_default(),
@@ -206,10 +209,11 @@ fn chart(
             values[0] = None;
         }
         let label = bucket_label(*start, bucket, &request.view.zone);
+        let title = bucket_title(*start, bucket, &request.view.zone);
         let [first, second] = values.map(format::amount);
         let [one, other] = names;
         Point {
-            title: format!("{label}: {one} {first}, {other} {second}"),
+            title: format!("{title}: {one} {first}, {other} {second}"),
             label,
             href: request.view.query_string().href(),
             values: values.map(|value| value.map(Amount::as_f64)).to_vec(),

@@ -17,15 +17,21 @@ use crate::{
         measures::LISTED,
         page_error::PageError,
         page_request::PageRequest,
-        series_chart::{ChartInput, SeriesChart, amount, group_label, rest},
+        series_chart::{ChartInput, ChartRow, SeriesChart, amount, bucket_start, group_label, is_unset, rest},
         state::DashboardState,
         view::{Condition, ExploreChoice, UrlQuery, View, dimension, short_name},
     },
     registry::Permission,
 };
 
+use super::Latest;
+
 const PATH: &str = "explore";
 const NAMES: &[&str] = &["m", "g", "s", "n", "b", "c"];
+/// The parameter of the CSV file with the name of a table.
+const TABLE: &str = "t";
+/// The table with the groups over the whole range.
+const RANKING: &str = "ranking";
 const NONE: &str = ExploreChoice::NONE;
 /// The numbers of groups that the list offers.
 const LIMITS: [u32; 5] = [5, 8, 20, 50, 200];
@@ -57,11 +63,12 @@ struct Selection {
 struct Explore {
     frame: Frame,
     is_empty: bool,
-    latest: Option<super::Latest>,
+    latest: Latest,
     form: Form,
     title: String,
     note: String,
-    csv: String,
+    chart_csv: String,
+    ranking_csv: String,
     series: Option<SeriesChart>,
     groups: Vec<GroupRow>,
     group_heading: String,
@@ -109,16 +116,26 @@ pub(crate) async fn explore(State(state): State<DashboardState>, head: Parts) ->
     let view = &request.view;
     let (answer, series) = selection.run(&request).await?;
     let groups = selection.ranking(view, &answer);
+    let is_empty = answer.total.totals.requests == 0;
     let mut csv_query = view.query_string();
     csv_query.extend(&own);
+    let chart_csv = format!("explore.csv{}", csv_query.text());
+    csv_query.push(TABLE, RANKING);
     let page = Explore {
-        frame: request.filtered_frame("Explore", PATH, &own).await?.with_trust(request.trust(&answer.basis)),
-        is_empty: answer.total.totals.requests == 0,
-        latest: answer.basis.data_up_to.map(|time| super::Latest::new(view, time)),
+        frame: request
+            .filtered_frame("Explore", PATH, &own)
+            .await?
+            .with_trust(request.trust(&answer.basis).with_totals(&answer.basis, &answer.total.totals)),
+        is_empty,
+        latest: if is_empty { Latest::find(&request, &answer.basis).await? } else { Latest::NoMatch },
         form: selection.form(view),
         title: selection.title(),
-        note: format!("top {} of {}", answer.groups.len(), format::count(answer.group_count)),
-        csv: format!("explore.csv{}", csv_query.text()),
+        note: match selection.group {
+            Some(_) => format!("top {} of {}", answer.groups.len(), format::count(answer.group_count)),
+            None => String::new(),
+        },
+        chart_csv,
+        ranking_csv: format!("explore.csv{}", csv_query.text()),
         series,
         groups,
         group_heading: selection.heading(),
@@ -129,38 +146,58 @@ pub(crate) async fn explore(State(state): State<DashboardState>, head: Parts) ->
     html::page(&page)
 }
 
-/// Returns the numbers of the page as CSV.
+/// Returns a table of the page as CSV: that of the chart, or the ranking.
 pub(crate) async fn explore_csv(State(state): State<DashboardState>, head: Parts) -> Result<Response, PageError> {
-    let request = PageRequest::read(&state, &head, Permission::AnalyticsView, NAMES)?;
+    let request = PageRequest::read(&state, &head, Permission::AnalyticsView, &[NAMES, &[TABLE]].concat())?;
     let selection = Selection::read(&request.query)?;
+    let is_ranking = match request.query.get(TABLE) {
+        None => false,
+        Some(RANKING) => true,
+        Some(name) => return Err(PageError::invalid(format!("unknown table {name:?}: expected {RANKING}"))),
+    };
     let (answer, series) = selection.run(&request).await?;
-    let text = |amount: &Option<Amount>| amount.map(|amount| amount.to_string()).unwrap_or_default();
-    let mut lines: Vec<Vec<String>> = Vec::new();
-    if let Some(series) = series {
-        let mut head = vec![series.period.to_owned()];
-        head.extend(series.legend.iter().map(|entry| entry.label.clone()));
-        head.push("Total".to_owned());
-        lines.push(head);
-        for row in &series.rows {
-            lines.push([vec![row.start.to_string()], row.amounts.iter().map(text).collect()].concat());
-        }
-    } else {
-        lines.push(vec![selection.heading(), selection.label.to_owned(), "Requests".to_owned()]);
-        for group in &answer.groups {
-            let value = text(&amount(Some(&group.cell), 0));
-            lines.push(vec![group_label(&group.values), value, group.cell.totals.requests.to_string()]);
-        }
-        if let Some(other) = selection.other(&answer) {
-            lines.push(vec!["Other".to_owned(), text(&other.value), other.requests.to_string()]);
-        }
-        let total = text(&amount(Some(&answer.total), 0));
-        lines.push(vec!["Total".to_owned(), total, answer.total.totals.requests.to_string()]);
-    }
+    let (name, mut lines) = match series.filter(|_| !is_ranking) {
+        Some(series) => ("explore.csv", chart_lines(&series, &request.view)),
+        None => ("explore-ranking.csv", selection.ranking_lines(&answer)),
+    };
+    add_notes(&mut lines, &answer.basis.notes);
     let headers = [
-        (header::CONTENT_TYPE, "text/csv; charset=utf-8"),
-        (header::CONTENT_DISPOSITION, "attachment; filename=\"explore.csv\""),
+        (header::CONTENT_TYPE, "text/csv; charset=utf-8".to_owned()),
+        (header::CONTENT_DISPOSITION, format!("attachment; filename=\"{name}\"")),
     ];
     Ok((headers, crate::analytics::csv_lines(&lines)?).into_response())
+}
+
+/// Formats a value for other programs. Unknown is empty.
+fn plain(amount: Option<Amount>) -> String {
+    amount.map(|amount| amount.to_string()).unwrap_or_default()
+}
+
+/// Returns the table of a chart, with the days of the reporting zone.
+fn chart_lines(series: &SeriesChart, view: &View) -> Vec<Vec<String>> {
+    let zone = view.zone.iana_name().unwrap_or("UTC");
+    let mut head = vec![format!("{} ({zone})", series.period)];
+    head.extend(series.legend.iter().map(|entry| entry.label.clone()));
+    head.push("Total".to_owned());
+    let line = |row: &ChartRow| {
+        let start = bucket_start(row.start, series.bucket, &view.zone);
+        std::iter::once(start).chain(row.amounts.iter().copied().map(plain)).collect()
+    };
+    std::iter::once(head).chain(series.rows.iter().map(line)).collect()
+}
+
+/// Adds a column with the differences from what was asked for. Its first line has all of them.
+fn add_notes(lines: &mut [Vec<String>], notes: &[String]) {
+    if notes.is_empty() {
+        return;
+    }
+    for (at, line) in lines.iter_mut().enumerate() {
+        line.push(match at {
+            0 => "Notes".to_owned(),
+            1 => notes.join(" "),
+            _ => String::new(),
+        });
+    }
 }
 
 impl Selection {
@@ -271,6 +308,22 @@ impl Selection {
         })
     }
 
+    /// Returns the ranking, which ends with the total.
+    fn ranking_lines(&self, answer: &Answer) -> Vec<Vec<String>> {
+        let requests = |count: u64| count.to_string();
+        let mut lines = vec![vec![self.heading(), self.label.to_owned(), "Requests".to_owned()]];
+        for group in &answer.groups {
+            let value = plain(amount(Some(&group.cell), 0));
+            lines.push(vec![group_label(&group.values), value, requests(group.cell.totals.requests)]);
+        }
+        if let Some(other) = self.other(answer) {
+            lines.push(vec!["Other".to_owned(), plain(other.value), requests(other.requests)]);
+        }
+        let total = plain(amount(Some(&answer.total), 0));
+        lines.push(vec!["Total".to_owned(), total, requests(answer.total.totals.requests)]);
+        lines
+    }
+
     fn ranking(&self, view: &View, answer: &Answer) -> Vec<GroupRow> {
         let number = |value: Option<Amount>| value.map_or(0.0, Amount::as_f64);
         let total = number(amount(Some(&answer.total), 0));
@@ -298,7 +351,7 @@ impl Selection {
                 let mut query =
                     conditions.into_iter().fold(view.clone(), |view, condition| view.with(condition)).query_string();
                 query.extend(&self.query_string());
-                let is_unset = group.values.iter().all(Option::is_none);
+                let is_unset = group.values.iter().all(|value| is_unset(value.as_deref()));
                 let value = amount(Some(&group.cell), 0);
                 row(group_label(&group.values), is_unset, Some(query.href()), value, group.cell.totals.requests)
             })

@@ -1,4 +1,4 @@
-//! Whether the numbers can be trusted: the counts of events, the checks of sums, and what is missing.
+//! The state of the data: the counts of events, the checks of sums, calls without a price, and changes.
 
 use std::time::{Duration, SystemTime};
 
@@ -12,7 +12,7 @@ use crate::{
         format, html,
         page_error::PageError,
         page_request::PageRequest,
-        series_chart::{UNSET, amount},
+        series_chart::{UNSET, amount, is_unset, value_label},
         state::DashboardState,
         table::{Cell, Table, TableRow},
         view::{Condition, UrlQuery},
@@ -55,8 +55,8 @@ pub(crate) async fn health(State(state): State<DashboardState>, head: Parts) -> 
         let value = group.values.first().cloned().flatten();
         let query = view.with(Condition::of_group(&Field::Model.into(), value.as_deref())).query_string();
         models.rows.push(TableRow {
-            is_unset: value.is_none(),
-            label: value.unwrap_or_else(|| UNSET.to_owned()),
+            is_unset: is_unset(value.as_deref()),
+            label: value_label(value.as_deref(), UNSET),
             href: Some(request.mount.link("requests", &query.text())),
             cells: (0..3).map(|at| Cell::number(format::amount(amount(Some(&group.cell), at)))).collect(),
         });
@@ -73,7 +73,7 @@ pub(crate) async fn health(State(state): State<DashboardState>, head: Parts) -> 
     let frame = request
         .filtered_frame("Health", "health", &UrlQuery::default())
         .await?
-        .with_trust(request.trust(&answer.basis));
+        .with_trust(request.trust(&answer.basis).with_totals(&answer.basis, &answer.total.totals));
     html::page(&TablesPage { frame, notes: Vec::new(), tables })
 }
 
@@ -93,7 +93,7 @@ fn sinks(state: &DashboardState) -> Table {
     ];
     let mut table = Table::new("sinks", "Events by sink", &columns);
     "accepted = delivered + lost + in flight, since the process started".clone_into(&mut table.note);
-    "The host application did not hand in its delivery.".clone_into(&mut table.empty);
+    "The host application did not configure a delivery. Pass it to Dashboard::delivery.".clone_into(&mut table.empty);
     for sink in state.delivery.iter().flat_map(|delivery| delivery.report().sinks) {
         let badge = if sink.health == SinkHealth::Healthy { "badge" } else { "badge bad" };
         let oldest =

@@ -87,9 +87,12 @@ pub(crate) async fn keys(State(state): State<DashboardState>, head: Parts) -> Re
         }
     }
     let page = KeysPage {
-        frame: request.filtered_frame("Keys", "keys", &own).await?.with_trust(request.trust(&answer.basis)),
+        frame: request
+            .filtered_frame("Keys", "keys", &own)
+            .await?
+            .with_trust(request.trust(&answer.basis).with_totals(&answer.basis, &answer.total.totals)),
         keys: rows,
-        can_change: request.grant.allows(Permission::Admin),
+        can_change: sees_all && request.grant.allows(Permission::Admin),
         failures: if sees_all && request.grant.allows(Permission::Admin) { failures(&request) } else { Vec::new() },
     };
     html::page(&page)

@@ -28,7 +28,7 @@ pub(crate) use self::{
     keys::{activate, deactivate, keys},
     latest::Latest,
     overview::overview,
-    paths::{SESSION_KEYS, by_href, session_href, trace_href},
+    paths::{SESSION_KEYS, by_href, session_href, showback_href, trace_href},
     request::request,
     requests::requests,
     sessions::sessions,

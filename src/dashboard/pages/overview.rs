@@ -1,4 +1,4 @@
-//! The first page: what the requests of a range cost, and for whom.
+//! The first page: the cost of the requests of a range by key, model, and status.
 
 use std::cmp::Ordering;
 
@@ -16,7 +16,7 @@ use crate::{
         html,
         page_error::PageError,
         page_request::PageRequest,
-        series_chart::{ChartInput, SeriesChart, UNSET, amount},
+        series_chart::{ChartInput, SeriesChart, UNSET, amount, is_unset, value_label},
         state::DashboardState,
         table::{Cell, Table, TableRow},
         view::{Condition, UrlQuery, short_name},
@@ -67,7 +67,7 @@ enum Total {
 struct Overview {
     frame: Frame,
     is_empty: bool,
-    latest: Option<Latest>,
+    latest: Latest,
     cards: Vec<Card>,
     title: String,
     note: String,
@@ -121,7 +121,9 @@ pub(crate) async fn overview(State(state): State<DashboardState>, head: Parts) -
         .limit(ROWS);
     let run = |query| state.run(query, &request.grant);
     let earlier = request.earlier(&previous_range).await?;
-    let (answer, previous) = (run(&totals_query).await?, run(&previous_query).await?);
+    let answer = run(&totals_query).await?;
+    let previous = if earlier.is_complete() { Some(run(&previous_query).await?) } else { None };
+    let is_empty = answer.total.totals.requests == 0;
     let (by_key, by_model, by_error) =
         (run(&by_key_query).await?, run(&by_model_query).await?, run(&by_error_query).await?);
 
@@ -133,7 +135,7 @@ pub(crate) async fn overview(State(state): State<DashboardState>, head: Parts) -
         range: &range,
         bucket,
         answer: &by_key,
-        previous: Some(&previous).filter(|_| earlier.is_complete()),
+        previous: previous.as_ref(),
         dimensions: std::slice::from_ref(&dimension),
         measure: 0,
         is_sum: true,
@@ -141,10 +143,13 @@ pub(crate) async fn overview(State(state): State<DashboardState>, head: Parts) -
     });
     let shown = by_key.groups.len().min(crate::dashboard::chart::COLORS);
     let page = Overview {
-        frame: request.filtered_frame("Overview", "", &own).await?.with_trust(request.trust(&answer.basis)),
-        is_empty: answer.total.totals.requests == 0,
-        latest: answer.basis.data_up_to.map(|time| Latest::new(view, time)),
-        cards: cards(&request, &answer, &previous, earlier),
+        frame: request
+            .filtered_frame("Overview", "", &own)
+            .await?
+            .with_trust(request.trust(&answer.basis).with_totals(&answer.basis, &answer.total.totals)),
+        is_empty,
+        latest: if is_empty { Latest::find(&request, &answer.basis).await? } else { Latest::NoMatch },
+        cards: cards(&request, &answer, previous.as_ref(), earlier),
         note: format!("top {shown} of {}", format::count(by_key.group_count)),
         title,
         explore: explore_href(&request, Some(&dimension), &Measure::Cost),
@@ -176,7 +181,7 @@ fn explore_href(request: &PageRequest, dimension: Option<&Dimension>, measure: &
     request.mount.link("explore", &query.text())
 }
 
-fn cards(request: &PageRequest, answer: &Answer, previous: &Answer, earlier: Earlier) -> Vec<Card> {
+fn cards(request: &PageRequest, answer: &Answer, previous: Option<&Answer>, earlier: Earlier) -> Vec<Card> {
     let value = |answer: &Answer, total: Total| amount(Some(&answer.total), total as usize);
     let text = |total: Total| format::amount(value(answer, total));
     let short = |total: Total| match value(answer, total) {
@@ -187,8 +192,8 @@ fn cards(request: &PageRequest, answer: &Answer, previous: &Answer, earlier: Ear
         label,
         value: value_text,
         delta: is_cost_like
-            .filter(|_| earlier.is_complete())
-            .and_then(|more_is_worse| delta(value(answer, main), value(previous, main), more_is_worse)),
+            .zip(previous)
+            .and_then(|(more_is_worse, previous)| delta(value(answer, main), value(previous, main), more_is_worse)),
         note: if is_cost_like.is_some() { earlier.reason(&request.view.zone) } else { note },
         href: TOTALS.get(main as usize).map(|measure| explore_href(request, None, measure)).unwrap_or_default(),
         spark: Sparkline::new(answer.series.iter().map(|cell| amount(Some(cell), main as usize).map(Amount::as_f64))),
@@ -264,8 +269,8 @@ fn row(request: &PageRequest, dimension: &Dimension, unset: &str, group: &Group)
     let value = group.values.first().cloned().flatten();
     let condition = Condition::of_group(dimension, value.as_deref());
     TableRow {
-        is_unset: value.is_none(),
-        label: value.unwrap_or_else(|| unset.to_owned()),
+        is_unset: is_unset(value.as_deref()),
+        label: value_label(value.as_deref(), unset),
         href: Some(request.view.with(condition).query_string().href()),
         cells: group.cell.values.iter().map(|value| Cell::number(format::amount(*value))).collect(),
     }

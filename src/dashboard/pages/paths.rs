@@ -18,9 +18,7 @@ pub(crate) const SESSION_KEYS: [&str; 2] = ["session_id", "agent_run_id"];
 pub(crate) fn session_href(root: &str, key: &str, value: &str, view: &View) -> String {
     if [key, value].into_iter().any(|text| text.is_empty() || is_folder(text)) {
         let condition = Condition::of_group(&Dimension::tag(key), Some(value));
-        // There is no condition for an empty value.
-        let view = if value.is_empty() { view.clone() } else { view.with(condition) };
-        return format!("{root}requests{}", view.query_string().text());
+        return format!("{root}requests{}", view.with(condition).query_string().text());
     }
     format!("{root}sessions/{}/{}{}", segment(key), segment(value), view.query_string().text())
 }
@@ -41,6 +39,14 @@ pub(crate) fn by_href(mount: &Mount, dimension: &Dimension, mut query: UrlQuery)
         return mount.link("explore", &query.text());
     }
     mount.link(&format!("by/{}", segment(&name)), &query.text())
+}
+
+/// Returns the page of what a value cost in the last month of a view. `None` for values that cannot be part of a path.
+pub(crate) fn showback_href(mount: &Mount, dimension: &Dimension, value: &str, view: &View) -> Option<String> {
+    let name = short_name(dimension);
+    let is_name = |text: &str| !text.is_empty() && !is_folder(text);
+    let path = || format!("showback/{}/{}", segment(&name), segment(value));
+    (is_name(&name) && is_name(value)).then(|| mount.link(&path(), &view.query_string().text()))
 }
 
 /// Returns `true` for segments of paths that browsers remove.

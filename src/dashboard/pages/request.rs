@@ -16,6 +16,7 @@ use crate::{
         html,
         page_error::PageError,
         page_request::PageRequest,
+        series_chart::{UNSET, value_label},
         state::DashboardState,
         view::{Condition, UrlQuery, View},
     },
@@ -164,7 +165,7 @@ fn tags(row: &EventRow, view: &View) -> Vec<Tag> {
             format!("../requests{}", view.with(condition).query_string().text())
         },
         key: key.to_owned(),
-        value: value.to_owned(),
+        value: value_label(Some(value), UNSET),
     };
     row.raw_metadata.iter().map(tag).collect()
 }

@@ -13,7 +13,7 @@ use crate::{
         html,
         page_error::PageError,
         page_request::PageRequest,
-        series_chart::{bucket_label, narrowed},
+        series_chart::{UNSET, bucket_label, bucket_title, narrowed, value_label},
         state::DashboardState,
         view::{UrlQuery, View},
     },
@@ -32,7 +32,7 @@ const COLORS_OF_OUTCOMES: [usize; 2] = [0, 4];
 struct Requests {
     frame: Frame,
     is_empty: bool,
-    latest: Option<Latest>,
+    latest: Latest,
     volume: Option<Volume>,
     rows: Vec<RequestRow>,
     next: Option<String>,
@@ -85,12 +85,16 @@ pub(crate) async fn requests(State(state): State<DashboardState>, head: Parts) -
     let page = state.rows(rows, &request.grant).await?;
     let mut frame = request.filtered_frame("Requests", PATH, &UrlQuery::default()).await?;
     // Whoever sees single requests does not always see sums.
-    let (mut volume, mut latest) = (None, None);
+    let (mut volume, mut latest) = (None, Latest::NoMatch);
+    // A page ends early if reading took too long.
+    let is_empty = page.rows.is_empty() && page.next.is_none();
     if request.grant.allows(Permission::AnalyticsView) {
         let query = view.query(range).measure(Measure::Requests).measure(Measure::Errors).bucket(Bucket::Auto);
         let answer = state.run(&query, &request.grant).await?;
-        frame = frame.with_trust(request.trust(&answer.basis));
-        latest = answer.basis.data_up_to.map(|time| Latest::new(view, time));
+        frame = frame.with_trust(request.trust(&answer.basis).with_totals(&answer.basis, &answer.total.totals));
+        if is_empty {
+            latest = Latest::find(&request, &answer.basis).await?;
+        }
         volume = Some(Volume::new(view, &answer)?);
     }
     let link = |cursor: Option<String>| {
@@ -102,7 +106,7 @@ pub(crate) async fn requests(State(state): State<DashboardState>, head: Parts) -
     };
     let page = Requests {
         frame,
-        is_empty: page.rows.is_empty(),
+        is_empty,
         latest,
         volume,
         rows: page.rows.iter().map(|row| RequestRow::new(row, view, "requests/")).collect(),
@@ -127,7 +131,12 @@ impl Volume {
                 }
             }
             Point {
-                title: format!("{label}: {} requests, {} errors", format::count(all), format::count(errors)),
+                title: format!(
+                    "{}: {} requests, {} errors",
+                    bucket_title(*start, bucket, &view.zone),
+                    format::count(all),
+                    format::count(errors)
+                ),
                 href: view.with_range(narrowed(*start, end, bucket, &view.zone)).query_string().href(),
                 label,
                 values,
@@ -161,7 +170,7 @@ impl RequestRow {
             }
         };
         let tags: Vec<(String, String)> =
-            row.raw_metadata.iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
+            row.raw_metadata.iter().map(|(key, value)| (key.to_owned(), value_label(Some(value), UNSET))).collect();
         Self {
             href: format!("{path}{}", row.id),
             time: format::time(row.requested_at, &view.zone),
@@ -173,6 +182,8 @@ impl RequestRow {
             status: Status::of(row),
             tokens,
             cost: match row.total_cost_nanos {
+                // A part of the cost is not all of it.
+                Some(nanos) if row.cost_status.as_deref() == Some("partial") => format!("≥ {}", format::nanos(nanos)),
                 Some(nanos) => format::nanos(nanos),
                 None if row.is_unpriced() => "unpriced".to_owned(),
                 None => format::UNKNOWN.to_owned(),

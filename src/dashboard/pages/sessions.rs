@@ -12,7 +12,7 @@ use crate::{
         html,
         page_error::PageError,
         page_request::PageRequest,
-        series_chart::amount,
+        series_chart::{UNSET, amount, is_unset, value_label},
         state::DashboardState,
         table::{Cell, Table, TableRow},
         view::{UrlQuery, dimension, short_name},
@@ -104,7 +104,7 @@ pub(crate) async fn sessions(State(state): State<DashboardState>, head: Parts) -
     let choices = super::SESSION_KEYS.into_iter().chain([TRACES]).filter(|name| *name != key).map(choice).collect();
     let frame = request.filtered_frame("Sessions", "sessions", &chosen).await?;
     html::page(&SessionsPage {
-        frame: frame.with_trust(request.trust(&answer.basis)),
+        frame: frame.with_trust(request.trust(&answer.basis).with_totals(&answer.basis, &answer.total.totals)),
         key,
         choices,
         hidden: view.query_string().into_pairs(),
@@ -133,7 +133,7 @@ fn row(request: &PageRequest, by: &Dimension, group: &Group, has_page: bool) -> 
     let cost = match at(Place::Cost) {
         None if is_unpriced => "unpriced".to_owned(),
         // A part of the cost is not all of it.
-        Some(_) if is_unpriced => format!("≥ {}", text(Place::Cost)),
+        Some(_) if is_unpriced || group.cell.totals.partially_priced > 0 => format!("≥ {}", text(Place::Cost)),
         cost => format::amount(cost),
     };
     let duration = match (at(Place::FirstSeen), at(Place::LastSeen)) {
@@ -144,14 +144,11 @@ fn row(request: &PageRequest, by: &Dimension, group: &Group, has_page: bool) -> 
         }
         _ => format::UNKNOWN.to_owned(),
     };
-    let last_seen = match at(Place::LastSeen) {
-        Some(Amount::Time(last)) => request.view.zone.to_datetime(last).strftime("%b %-d, %H:%M:%S").to_string(),
-        _ => format::UNKNOWN.to_owned(),
-    };
+    let last_seen = format::local_amount(at(Place::LastSeen), &request.view.zone);
     TableRow {
         href: has_page.then(|| page_of(request, by, &value)),
-        label: value,
-        is_unset: false,
+        label: value_label(Some(&value), UNSET),
+        is_unset: is_unset(Some(&value)),
         cells: vec![
             Cell::number(cost),
             Cell::number(text(Place::Requests)),

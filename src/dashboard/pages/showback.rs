@@ -1,4 +1,4 @@
-//! What a value of a key cost in a month, as a page to print.
+//! The cost of a value of a key in a month, as a page to print.
 
 use askama::Template;
 use axum::{
@@ -12,11 +12,11 @@ use crate::{
     dashboard::{
         earlier::Earlier,
         format,
-        frame::Frame,
+        frame::{Chip, Frame},
         html,
         page_error::PageError,
         page_request::PageRequest,
-        series_chart::{ChartInput, SeriesChart, UNSET, amount},
+        series_chart::{ChartInput, SeriesChart, UNSET, amount, is_unset, value_label},
         state::DashboardState,
         table::{Cell, Table, TableRow},
         view::{Condition, RangeChoice, UrlQuery, dimension, short_name},
@@ -35,6 +35,8 @@ const COLUMNS: [&str; 6] = ["Value", "Cost", "Requests", "Tokens in", "Tokens ou
 struct Showback {
     frame: Frame,
     period: String,
+    /// The conditions in addition to the value.
+    chips: Vec<Chip>,
     earlier: String,
     later: String,
     cards: Vec<(&'static str, String, String)>,
@@ -86,10 +88,7 @@ pub(crate) async fn showback(
         is_cumulative: false,
     });
     let at = |at: usize| format::amount(amount(Some(&total.total), at));
-    let unpriced = total
-        .basis
-        .unpriced_share
-        .map_or_else(|| "no LLM calls".to_owned(), |share| format!("{} unpriced", format::percent(share)));
+    let (pricing, _) = format::pricing(total.basis.unpriced_share, total.total.totals.partially_priced);
     let previous_cost = match earlier {
         Earlier::Unknown => format::UNKNOWN.to_owned(),
         _ => format::amount(amount(Some(&previous.total), 0)),
@@ -99,12 +98,13 @@ pub(crate) async fn showback(
         frame: request
             .frame(format!("Cost of {} {value}", short_name(&dimension)), "")
             .await
-            .with_trust(request.trust(&total.basis)),
+            .with_trust(request.trust(&total.basis).with_totals(&total.basis, &total.total.totals)),
         period: month_name(&range),
+        chips: Chip::of_view(&request.view, &own),
         earlier: link(request.view.month_before()?),
         later: link(request.view.month_after()?),
         cards: vec![
-            ("Cost", at(0), unpriced),
+            ("Cost", at(0), pricing),
             ("Previous month", previous_cost, earlier.reason(&view.zone)),
             ("Requests", at(1), String::new()),
             ("Tokens in / out", format!("{} / {}", at(2), at(3)), String::new()),
@@ -124,8 +124,8 @@ fn table(id: &str, title: &str, answer: &Answer) -> Table {
     let row = |group: &Group| {
         let value = group.values.first().cloned().flatten();
         TableRow {
-            is_unset: value.is_none(),
-            label: value.unwrap_or_else(|| UNSET.to_owned()),
+            is_unset: is_unset(value.as_deref()),
+            label: value_label(value.as_deref(), UNSET),
             cells: (0..MEASURES.len()).map(|at| Cell::number(format::amount(amount(Some(&group.cell), at)))).collect(),
             href: None,
         }

@@ -8,7 +8,10 @@ use axum::{
 use http::request::Parts;
 
 use crate::{
-    analytics::{Dimension, TimeRange, TraceView, Turn, jiff::Timestamp},
+    analytics::{
+        Amount, Dimension, TimeRange, TraceView, Turn,
+        jiff::{Timestamp, tz::TimeZone},
+    },
     dashboard::{
         chart::{StepInput, Waterfall},
         format,
@@ -35,8 +38,20 @@ struct TracePage {
     cards: Vec<(&'static str, String, String)>,
     notes: Vec<String>,
     waterfall: Waterfall,
+    /// The number of steps that the waterfall shows, if it does not show all of them.
+    waterfall_note: String,
     steps: Vec<StepRow>,
+    steps_note: String,
+    /// The steps that the table does not show.
+    rest: Option<Rest>,
     requests: Option<String>,
+}
+
+/// The sums of the steps after those of the table.
+struct Rest {
+    count: String,
+    cost: String,
+    running: String,
 }
 
 /// A step of the table.
@@ -65,7 +80,7 @@ pub(crate) async fn trace(
     let always = TimeRange::new(Timestamp::UNIX_EPOCH, Timestamp::MAX)?;
     let trace = state.trace(None, &id, always, &request.grant).await?;
     let frame = request.frame(format!("Trace {id}"), "requests").await;
-    show(frame, &trace, None)
+    show(frame, &trace, None, &request.view.zone)
 }
 
 /// The page of a session or an agent run: the requests with a tag.
@@ -84,23 +99,21 @@ pub(crate) async fn session(
     let condition = Condition::of_group(&Dimension::tag(key.clone()), Some(&value));
     let requests = format!("../../requests{}", view.with(condition).query_string().text());
     let frame = request.frame(format!("{key} {value}"), "requests").await;
-    show(frame, &trace, Some(requests))
+    show(frame, &trace, Some(requests), &view.zone)
 }
 
-fn show(frame: Frame, trace: &TraceView, requests: Option<String>) -> Result<Response, PageError> {
+fn show(frame: Frame, trace: &TraceView, requests: Option<String>, zone: &TimeZone) -> Result<Response, PageError> {
     let summary = &trace.summary;
     let share = |share: Option<f64>| share.map_or_else(|| format::UNKNOWN.to_owned(), format::percent);
+    let is_partial = |turn: &&Turn| turn.cost_status.as_deref() == Some("partial") && turn.cost.is_some();
+    let partial = trace.turns.iter().filter(is_partial).count() as u64;
     let cards = vec![
-        (
-            "Cost",
-            format::amount(Some(summary.cost)),
-            format!("{} of LLM calls unpriced", share(summary.unpriced_share)),
-        ),
+        ("Cost", format::amount(Some(summary.cost)), format::pricing(summary.unpriced_share, partial).0),
         ("Steps", format::count(summary.turns), format!("{} LLM calls", format::count(summary.llm_calls))),
         (
             "Duration",
             summary.duration_ms.map_or_else(|| format::UNKNOWN.to_owned(), format::whole_millis),
-            summary.started_at.map_or_else(String::new, |time| time.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()),
+            summary.started_at.map_or_else(String::new, |time| format::dated(time, zone, Timestamp::now(), "%H:%M:%S")),
         ),
         (
             "Retries and failures",
@@ -122,7 +135,8 @@ fn show(frame: Frame, trace: &TraceView, requests: Option<String>) -> Result<Res
         .map(|steps| format!("Possible loop: {} ran {} times", steps.steps.join(" → "), steps.repeats))
         .collect();
     if trace.is_cut {
-        notes.push("There are more steps than this page shows.".to_owned());
+        let from = format::dated(trace.from, zone, Timestamp::now(), "%H:%M:%S");
+        notes.push(format!("There may be steps before {from}, which this page does not count."));
     }
     let steps = trace.turns.iter().enumerate();
     let page = TracePage {
@@ -134,9 +148,30 @@ fn show(frame: Frame, trace: &TraceView, requests: Option<String>) -> Result<Res
             trace.turns.iter().take(WATERFALL_STEPS).map(|turn| step(turn, &trace_root(requests.as_deref()))).collect(),
         ),
         steps: steps.take(TABLE_STEPS).map(|(at, turn)| row(at, turn, &trace_root(requests.as_deref()))).collect(),
+        waterfall_note: first_of(WATERFALL_STEPS, trace.turns.len()),
+        steps_note: first_of(TABLE_STEPS, trace.turns.len()),
+        rest: rest(trace),
         requests,
     };
     html::page(&page)
+}
+
+/// Returns how many steps are shown. It is empty if these are all.
+fn first_of(shown: usize, all: usize) -> String {
+    let text = |number: usize| format::count(number as u64);
+    if all > shown { format!("the first {} of {} steps", text(shown), text(all)) } else { String::new() }
+}
+
+/// Returns the sums of the steps that the table does not show, so that its lines add up to the cost of the trace.
+fn rest(trace: &TraceView) -> Option<Rest> {
+    let hidden = trace.turns.get(TABLE_STEPS..).filter(|turns| !turns.is_empty())?;
+    let nanos = |cost: Amount| if let Amount::NanoUsd(nanos) = cost { nanos } else { 0 };
+    let cost = hidden.iter().filter_map(|turn| turn.cost).map(nanos).fold(0, i64::saturating_add);
+    Some(Rest {
+        count: format::count(hidden.len() as u64),
+        cost: format::money(cost),
+        running: format::amount(hidden.last().map(|turn| turn.running_cost)),
+    })
 }
 
 /// Returns the relative path to the dashboard.

@@ -27,7 +27,7 @@ use crate::{
 };
 
 /// The pages that can be saved, by the first segment of their paths, with their own parameters. Cursors are not saved.
-const PAGES: [(&str, &[&str]); 9] = [
+const PAGES: [(&str, &[&str]); 10] = [
     ("", &[]),
     ("explore", &["m", "g", "s", "n", "b", "c"]),
     ("requests", &[]),
@@ -37,6 +37,7 @@ const PAGES: [(&str, &[&str]); 9] = [
     ("showback", &[]),
     ("keys", &[]),
     ("health", &[]),
+    ("access", &[]),
 ];
 /// The largest number of views of the list.
 const MAX_VIEWS: usize = 500;

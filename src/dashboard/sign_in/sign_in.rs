@@ -126,6 +126,11 @@ impl SignIn {
         HeaderValue::from_str(&text).ok()
     }
 
+    /// Returns `true` if a request has a valid cookie.
+    pub(crate) fn is_signed_in(&self, headers: &HeaderMap) -> bool {
+        self.holder(headers).is_some()
+    }
+
     fn holder(&self, headers: &HeaderMap) -> Option<KeyHolder> {
         let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
         let pairs = cookies.flat_map(|cookies| cookies.split(';')).filter_map(|pair| pair.trim().split_once('='));
