@@ -78,7 +78,7 @@ async fn the_permissions_of_the_key_count_on_each_request() {
     let list = with_cookie(&app, "/tagging/requests?r=2026-06-01..2026-06-03", &own).await;
     assert!(list.status == StatusCode::OK && !list.html.contains("globex"));
     // The key was disabled: a registry without it.
-    let without = RegistryAccess::new(tower_tagging::registry::Registry::from_toml("").unwrap()).admin_key(ADMIN);
+    let without = RegistryAccess::new(Registry::from_toml("").unwrap()).admin_key(ADMIN);
     let later = self::app(SignIn::new(without, ADMIN).unwrap());
     assert_eq!(with_cookie(&later, "/tagging", &own).await.status, StatusCode::SEE_OTHER);
     // The secret was replaced.
