@@ -261,7 +261,7 @@ async fn ranges_and_zones_have_inputs() {
     // What a browser sends for the form.
     let sent = "/tagging?r=2026-06-01..2026-06-03&from=2026-06-02&to=2026-06-03&tz=UTC&k=&op=is&v=";
     let page = get(&app, sent, ADMIN).await;
-    assert_eq!((page.status, page.location()), (StatusCode::SEE_OTHER, "tagging?r=2026-06-02..2026-06-03"));
+    assert_eq!((page.status, page.location()), (StatusCode::SEE_OTHER, "./tagging?r=2026-06-02..2026-06-03"));
 }
 
 #[tokio::test]
@@ -289,7 +289,7 @@ async fn callers_who_signed_in_can_sign_out() {
     let request = Request::builder().uri("/tagging").header("cookie", cookie).body(Body::empty()).unwrap();
     let page = send(&app, request).await;
     assert!(
-        page.html.contains("action=\"tagging/sign-out\"")
+        page.html.contains("action=\"./tagging/sign-out\"")
             && page.html.contains("acme</bdi></span> <button class=\"small\">Sign out"),
         "{}",
         page.html
