@@ -8,8 +8,8 @@
 //! The events are of 90 days, with five active keys: `_user` (50,000 skewed values), `tenant_id` (2,000), `feature` (200),
 //! `team` (50), and `environment` (3). The first run writes them, which is also measured, and keeps them: a database file in
 //! `target/analytics-bench/`, and a schema in Postgres. The figures are medians of five rounds, and the slowest of them. Plain
-//! SQL runs once, with no other index than those of the store. Postgres is skipped without `DATABASE_URL`, and SQLite with
-//! `ANALYTICS_WITHOUT_SQLITE=1`. By default, there are only a few events, which checks that the benchmark works.
+//! SQL runs once, with no other index than those of the store. `ANALYTICS_WITHOUT_SQLITE=1` skips the file, and a
+//! missing `DATABASE_URL` skips Postgres. By default, there are only a few events, which checks that the benchmark works.
 
 #![allow(clippy::cast_precision_loss, reason = "figures are for humans")]
 

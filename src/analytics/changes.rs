@@ -77,8 +77,8 @@ impl Analytics {
     pub async fn record_change(&self, mut change: Change) -> Result<(), QueryError> {
         let author = change.author.take().or_else(|| self.author.as_deref().map(ToOwned::to_owned));
         change.author = author.map(|author| truncated(&author, MAX_NAME).to_owned());
-        change.action = truncated(&change.action, MAX_NAME).to_owned();
-        change.subject = truncated(&change.subject, MAX_SUBJECT).to_owned();
+        change.action = truncated(&change.action, MAX_NAME).into();
+        change.subject = truncated(&change.subject, MAX_SUBJECT).into();
         change.time = whole_micros(change.time);
         match &self.source {
             Source::Memory(store) => store.with_records(|records| records.add_change(change)),
