@@ -168,6 +168,10 @@ async fn the_link_of_a_demo_works_once_and_on_loopback_only() {
         send(&app, request.body(Body::empty()).unwrap()).await
     };
     assert_eq!(enter("example.com").await.status, StatusCode::OK);
+    // A preview of the link does not use it up.
+    let preview =
+        Request::head(format!("/tagging/{link}")).header("host", "127.0.0.1:8787").body(Body::empty()).unwrap();
+    assert_eq!(send(&app, preview).await.status, StatusCode::OK);
     let page = enter("127.0.0.1:8787").await;
     assert_eq!((page.status, page.location()), (StatusCode::SEE_OTHER, "./../tagging"));
     assert_eq!(with_cookie(&app, "/tagging", &cookie(&page)[0]).await.status, StatusCode::OK);

@@ -5,7 +5,7 @@ use axum::{
     extract::{RawForm, State},
     response::{IntoResponse, Redirect, Response},
 };
-use http::{HeaderValue, StatusCode, header, request::Parts};
+use http::{HeaderValue, Method, StatusCode, header, request::Parts};
 
 use crate::dashboard::{
     frame::Frame, html, mount::Mount, page_error::PageError, page_path::is_page_path, state::DashboardState,
@@ -27,7 +27,8 @@ pub(crate) async fn form(State(state): State<DashboardState>, head: Parts) -> Re
     let sign_in = sign_in(&state)?;
     let mount = Mount::of(&head.extensions, &head.uri);
     let query = UrlQuery::parse(head.uri.query().unwrap_or_default())?;
-    if let Some(token) = query.get("token") {
+    // Previews of links ask for the head only. They must not use up the link.
+    if let Some(token) = query.get("token").filter(|_| head.method != Method::HEAD) {
         return match sign_in.enter_with_token(token, &head) {
             Some(cookie) => Ok(enter(cookie, &mount.home)),
             None => show(&mount, query.get("next"), Some("This link was already used, or is older than ten minutes.")),

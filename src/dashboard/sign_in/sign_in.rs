@@ -22,7 +22,8 @@ use super::{
 ///
 /// A form takes a key and sets a cookie, which holds the name of the key and an expiry of 8 hours, never the key itself. The
 /// permissions of the key are checked on each request, so a key that was disabled sees nothing. A sign-in also ends when the
-/// secret that it was made with is removed from the key or expires.
+/// secret that it was made with is removed from the key or expires. Signing out removes the cookie from the browser. A copy of
+/// it stays valid until then, since no server keeps a list of sessions.
 ///
 /// ```
 /// use tower_tagging::{

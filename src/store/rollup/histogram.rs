@@ -59,7 +59,8 @@ impl Histogram {
     )]
     pub(crate) fn quantile(&self, q: f64) -> Option<f64> {
         let total: u64 = self.bins.iter().map(|(_, count)| count).sum();
-        let rank = (q.clamp(0.0, 1.0) * (total.checked_sub(1)? as f64)) as u64;
+        // The nearest rank: the smallest value that at least this share of all values does not exceed.
+        let rank = ((q.clamp(0.0, 1.0) * total as f64).ceil() as u64).max(1).min(total).checked_sub(1)?;
         let mut seen = 0;
         let found = self.bins.iter().find(|(_, count)| {
             seen += count;
@@ -172,6 +173,10 @@ mod tests {
             assert!((found - expected).abs() <= expected * 0.011, "{q}: {found}");
         }
         assert!(of([u32::MAX]).quantile(0.5).unwrap() > 4.2e9);
+        // Of two values, the higher percentiles are the larger one.
+        let two = of([0, 2_495]);
+        assert_eq!(two.quantile(0.5), Some(0.0));
+        assert!([0.51, 0.9, 0.99].iter().all(|q| two.quantile(*q).unwrap() > 2_400.0));
     }
 
     #[test]
