@@ -882,3 +882,11 @@ async fn reports_of_postgres_are_the_answers_of_the_library() {
     let drop = "DROP OWNED BY tower_tagging_reader; DROP ROLE tower_tagging_reader";
     admin.batch_execute(drop).await.unwrap();
 }
+
+#[test]
+fn tags_that_no_request_has_are_reported() {
+    let filled = Filled::new("unknown", &events());
+    let arguments = ["report", &filled.url, "--since", FROM, "--until", TO, "--where", "tem=growth", "--by", "team"];
+    let (code, output, errors) = run(&arguments);
+    assert_eq!((code, &*errors), (0, "tagging: no request has the tag \"tem\"\n"), "{output}");
+}

@@ -4,7 +4,12 @@ use clap::Args;
 use tower_tagging::analytics::{Analytics, Answer, Bucket, Cell, Grant, Measure, Order, Query, jiff::tz::TimeZone};
 
 use crate::{
-    failure::Failure, filter::dimension, format, print, print_json, rest::Rest, scope::Scope, store::StoreArgument,
+    failure::Failure,
+    filter::{dimension, warn_of_unknown_tags},
+    format, print, print_json,
+    rest::Rest,
+    scope::Scope,
+    store::StoreArgument,
     table::Table,
 };
 
@@ -45,7 +50,9 @@ impl Report {
         let by = self.by.iter().map(|name| dimension(name)).collect::<Result<Vec<_>, _>>()?;
         let query = self.scope.filters()?.into_iter().fold(Query::new(self.scope.period.range("7d")?), Query::filter);
         let query = by.into_iter().fold(query.bucket(Bucket::Auto).limit(self.limit), Query::group_by);
-        let answer = answer(&self.store.open()?, query).await?;
+        let analytics = self.store.open()?;
+        warn_of_unknown_tags(&analytics, &query).await?;
+        let answer = answer(&analytics, query).await?;
         if self.json {
             print_json(&answer)?;
         } else {
