@@ -46,7 +46,7 @@ impl Content {
         Self { output: Output::Terminal { format, is_quoted: false }, bytes: 0, continued: None }
     }
 
-    /// Continues a file after a number of bytes, or else at its end. What is behind them is removed.
+    /// Continues a file after a number of bytes, or else at its end. The rest is removed.
     pub(crate) fn continued(mut file: File, format: ExportFormat, bytes: Option<u64>) -> io::Result<Self> {
         let size = file.metadata()?.len();
         let bytes = bytes.unwrap_or(size);

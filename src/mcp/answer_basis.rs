@@ -9,7 +9,7 @@ use crate::analytics::{
 
 use super::{api_client::Reply, member::number};
 
-/// The data behind the numbers of an answer. What the API does not report is `null`.
+/// The data that an answer is computed from. Values that the API does not report are `null`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub(crate) struct AnswerBasis {
     pub(crate) from: Option<String>,

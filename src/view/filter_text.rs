@@ -9,7 +9,7 @@ use crate::analytics::{Dimension, Field, Filter, QueryError};
 pub(crate) struct Condition {
     pub(crate) dimension: Dimension,
     pub(crate) operator: Operator,
-    /// Empty for `has` and `has-not`, and for the empty value, which is one of its own.
+    /// Empty for `has` and `has-not`, and for the empty value.
     pub(crate) value: String,
 }
 

@@ -44,7 +44,7 @@ pub trait Access: Send + Sync + 'static {
 
     /// Returns the name of the caller, who owns saved views and is the author of changes.
     ///
-    /// Callers with the same grant are told apart by their names. The default is `None`: the caller cannot save views, and its
+    /// Names distinguish callers with the same grant. The default is `None`: the caller cannot save views, and its
     /// changes are those of the application.
     fn caller_name(&self, head: &Parts) -> Option<String> {
         let _ = head;

@@ -93,7 +93,7 @@ impl RegistryAccess {
         Some(KeyHolder { name: Some(name), secret })
     }
 
-    /// Returns the holder of the organization-wide key. `None` if there is no such key.
+    /// Returns the holder of the organization-wide key. `None` without such a key.
     pub(crate) fn admin_holder(&self) -> Option<KeyHolder> {
         self.admin.map(|secret| KeyHolder { name: None, secret })
     }

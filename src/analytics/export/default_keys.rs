@@ -18,7 +18,7 @@ pub(super) async fn default_keys(
         return Ok(active);
     }
     let used = match used_at_once(analytics, query, grant, &active).await {
-        // A key with very many values. Its values do not have to be told apart.
+        // A key with very many values, which need not be distinguished.
         Err(QueryError::TooLarge(_)) => used_one_by_one(analytics, query, grant, &active).await?,
         used => used?,
     };

@@ -11,7 +11,7 @@ type Outcome<V> = Result<Arc<V>, PageError>;
 
 /// Executes equal questions that are asked at the same time once.
 ///
-/// The work runs in a task of its own. It goes on if a viewer leaves, because a database does not stop either, and keeps its
+/// The work runs in its own task. It continues if a viewer leaves, because a database does not stop either, and keeps its
 /// slot until it has ended. If all viewers leave before it begins, it never does.
 #[derive(Debug)]
 pub(super) struct SingleFlight<K, V> {

@@ -8,7 +8,7 @@ use crate::{
 use super::Call;
 
 const ENDPOINT: &str = "GET /logs/{id}/cost";
-/// The message of the API if there is no such request.
+/// The API's message for an unknown request.
 const MISSING: &str = "log not found";
 
 pub(super) async fn explain_cost(

@@ -14,7 +14,7 @@ use crate::{
 use super::Call;
 
 const ENDPOINT: &str = "GET /traces/{id}";
-/// The message of the API if there is no such trace.
+/// The API's message for an unknown trace.
 const MISSING: &str = "trace not found";
 /// The number of turns of an answer, unless the call names another.
 const DEFAULT_TURNS: u64 = 50;
