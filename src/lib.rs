@@ -166,6 +166,8 @@ mod config_error;
 pub mod dashboard;
 pub mod event;
 mod headers;
+#[cfg(feature = "limit")]
+pub mod limit;
 #[cfg(feature = "mcp")]
 pub mod mcp;
 mod media;

@@ -30,11 +30,29 @@ const MAY_USE: &[(&str, &[&str])] = &[
         "analytics",
         &["registry", "store", "tagging", "request", "sink", "row", "event", "usage", "sources", "trace", "metadata"],
     ),
+    (
+        "limit",
+        &[
+            "analytics",
+            "registry",
+            "store",
+            "tagging",
+            "request",
+            "sink",
+            "row",
+            "event",
+            "usage",
+            "sources",
+            "trace",
+            "metadata",
+            "body",
+        ],
+    ),
     // The URLs of the dashboard, which its pages read, and to which answers to agents link.
     ("view", &["analytics"]),
     // The sinks are needed for the counts of events.
-    ("dashboard", &["view", "analytics", "registry", "tagging", "sink"]),
-    ("mcp", &["view", "analytics", "registry", "tagging"]),
+    ("dashboard", &["view", "limit", "analytics", "registry", "tagging", "sink"]),
+    ("mcp", &["view", "limit", "analytics", "registry", "tagging"]),
     ("guide", &[]),
 ];
 

@@ -223,6 +223,8 @@ mod tag_policy;
 mod virtual_keys;
 mod watcher;
 
+#[cfg(feature = "limit")]
+pub(crate) use self::claims::Glob;
 #[cfg(feature = "jwt")]
 pub use self::jwt::{JwksStatus, JwtAlgorithm, JwtError, JwtVerifier, JwtVerifierBuilder};
 #[cfg(feature = "postgres")]

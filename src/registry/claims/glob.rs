@@ -2,7 +2,7 @@ use std::str::Chars;
 
 /// A pattern with `*` and `?`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Glob {
+pub(crate) struct Glob {
     tokens: Box<[Token]>,
 }
 
@@ -18,7 +18,7 @@ enum Token {
 
 impl Glob {
     /// Parses a glob. Returns `None` if it ends within an escape.
-    pub(super) fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         let mut tokens = Vec::new();
         let mut letters = text.chars();
         while let Some(letter) = letters.next() {
@@ -44,7 +44,7 @@ impl Glob {
     }
 
     /// Returns `true` if the glob matches the whole text.
-    pub(super) fn matches(&self, text: &str) -> bool {
+    pub(crate) fn matches(&self, text: &str) -> bool {
         // Only the last star is ever given more text: an earlier one cannot make a match that the last one cannot.
         let mut tokens = &*self.tokens;
         let mut letters = text.chars();

@@ -38,4 +38,6 @@ mod entry;
 mod glob;
 mod otherwise;
 
+#[cfg(feature = "limit")]
+pub(crate) use self::glob::Glob;
 pub use self::{claims::Claims, otherwise::Otherwise};

@@ -1,0 +1,326 @@
+//! The ledger of a single process.
+
+use std::{
+    collections::{BTreeSet, HashMap, VecDeque},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use uuid::Uuid;
+
+use crate::{
+    event::Clock,
+    sync::lock,
+    time::{micros, micros_since_1970},
+};
+
+use super::{
+    LedgerStatus,
+    backend::{
+        Adjustment, Backend, Charge, Check, CheckKind, CheckState, Reply, Reservation, Reserved, Settlement, SlotUsage,
+    },
+};
+
+/// How long a settlement is remembered, so that repeating it has no effect.
+const REMEMBERED: i64 = 60 * 60 * 1_000_000;
+/// The number of slots after whose creation old ones are removed.
+const SLOTS_BETWEEN_SWEEPS: usize = 1_024;
+
+/// Counts in memory.
+pub(crate) struct MemoryLedger {
+    clock: Arc<dyn Clock>,
+    books: Mutex<Books>,
+}
+
+impl MemoryLedger {
+    pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
+        Self { clock, books: Mutex::default() }
+    }
+
+    fn now(&self) -> i64 {
+        signed(micros_since_1970(self.clock.now()))
+    }
+}
+
+impl Backend for MemoryLedger {
+    fn reserve(&self, reservation: &Reservation<'_>) -> Reply<Reserved> {
+        let now = self.now();
+        Reply::Now(Ok(lock(&self.books).reserve(reservation, now)))
+    }
+
+    fn settle(&self, settlements: Vec<Settlement>) -> Reply<()> {
+        let now = self.now();
+        let mut books = lock(&self.books);
+        settlements.into_iter().for_each(|settlement| books.settle(settlement, now));
+        Reply::Now(Ok(()))
+    }
+
+    fn extend(&self, ids: Vec<Uuid>, lease: Duration) -> Reply<()> {
+        let end = self.now().saturating_add(signed(micros(lease)));
+        lock(&self.books).extend(&ids, end);
+        Reply::Now(Ok(()))
+    }
+
+    fn scan(&self, prefix: &str, from_slot: i64, limit: usize) -> Reply<Vec<SlotUsage>> {
+        let now = self.now();
+        Reply::Now(Ok(lock(&self.books).scan(prefix, from_slot, limit, now)))
+    }
+
+    fn settled_before(&self, slots: Vec<(String, i64)>, before: i64) -> Reply<Vec<i64>> {
+        Reply::Now(Ok(lock(&self.books).settled_before(&slots, before)))
+    }
+
+    fn adjust(&self, changes: Vec<Adjustment>) -> Reply<()> {
+        let now = self.now();
+        let mut books = lock(&self.books);
+        for Adjustment { series, slot, keep_until, delta } in changes {
+            let at = books.slot(&series, slot, keep_until, now);
+            at.settled = at.settled.saturating_add(delta);
+        }
+        Reply::Now(Ok(()))
+    }
+
+    fn status(&self) -> LedgerStatus {
+        LedgerStatus { kind: "memory", is_available: true, errors: 0 }
+    }
+}
+
+/// All counts. The methods get the time, so that they are a pure function of their arguments.
+#[derive(Default)]
+pub(super) struct Books {
+    series: HashMap<Arc<str>, Series>,
+    /// The requests with live reservations.
+    held: HashMap<Uuid, Held>,
+    /// The ends of all leases.
+    ends: BTreeSet<(i64, Uuid)>,
+    /// The requests that were settled, with what they used.
+    settled: HashMap<Uuid, (i64, Vec<Charge>)>,
+    /// When which request was settled, oldest first.
+    order: VecDeque<(i64, Uuid)>,
+    new_slots: usize,
+}
+
+/// The counts of one series. Which of them are used depends on the kind of the rule.
+struct Series {
+    name: Arc<str>,
+    /// Ordered by start. Calendar windows have few, rolling ones about thirty.
+    slots: Vec<Slot>,
+    live: i64,
+    tat: i64,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Slot {
+    start: i64,
+    keep_until: i64,
+    settled: i64,
+    reserved: i64,
+}
+
+/// What a request holds until it is settled, or its lease ends.
+struct Held {
+    end: i64,
+    /// The series with the slot and the amount, or with `None` for a running request.
+    parts: Vec<(Arc<str>, Option<(i64, i64)>)>,
+}
+
+impl Books {
+    pub(super) fn reserve(&mut self, reservation: &Reservation<'_>, now: i64) -> Reserved {
+        self.expire(now);
+        let is_known = self.held.contains_key(&reservation.id) || self.settled.contains_key(&reservation.id);
+        let passes = |check: &Check| !check.is_enforced || self.state(reservation, check, now).passes;
+        let is_admitted = is_known || reservation.checks.iter().all(passes);
+        let states = match is_admitted && !reservation.wants_states {
+            true => Vec::new(),
+            false => reservation.checks.iter().map(|check| self.state(reservation, check, now)).collect(),
+        };
+        if is_known || !is_admitted {
+            return Reserved { is_admitted, states };
+        }
+        let mut parts = Vec::with_capacity(reservation.checks.len());
+        for check in reservation.checks {
+            self.take(reservation.series(check), check, now, &mut parts);
+        }
+        if !parts.is_empty() {
+            let end = now.saturating_add(signed(micros(reservation.lease)));
+            self.ends.insert((end, reservation.id));
+            self.held.insert(reservation.id, Held { end, parts });
+        }
+        Reserved { is_admitted: true, states }
+    }
+
+    fn state(&self, reservation: &Reservation<'_>, check: &Check, now: i64) -> CheckState {
+        let series = self.series.get(reservation.series(check));
+        match check.kind {
+            CheckKind::Budget { from, slot, amount, limit, .. } => {
+                let slots = series.map_or(&[][..], |series| &series.slots).iter();
+                let counted = slots.filter(|at| from <= at.start && at.start <= slot);
+                let used = counted.fold(0_i64, |sum, at| sum.saturating_add(at.settled).saturating_add(at.reserved));
+                CheckState { passes: used.saturating_add(amount) <= limit, used }
+            }
+            CheckKind::Rate { increment, tolerance } => {
+                let used = series.map_or(0, |series| series.tat.saturating_sub(now).max(0));
+                CheckState { passes: used.saturating_add(increment) <= tolerance, used }
+            }
+            CheckKind::Concurrency { limit } => {
+                let used = series.map_or(0, |series| series.live);
+                CheckState { passes: used < limit, used }
+            }
+        }
+    }
+
+    fn take(&mut self, name: &str, check: &Check, now: i64, parts: &mut Vec<(Arc<str>, Option<(i64, i64)>)>) {
+        match check.kind {
+            CheckKind::Budget { slot, keep_until, amount, .. } => {
+                let at = self.slot(name, slot, keep_until, now);
+                at.reserved = at.reserved.saturating_add(amount);
+                parts.push((Arc::clone(&self.series(name).name), Some((slot, amount))));
+            }
+            CheckKind::Rate { increment, .. } => {
+                let series = self.series(name);
+                series.tat = series.tat.max(now).saturating_add(increment);
+            }
+            CheckKind::Concurrency { .. } => {
+                let series = self.series(name);
+                series.live += 1;
+                parts.push((Arc::clone(&series.name), None));
+            }
+        }
+    }
+
+    pub(super) fn settle(&mut self, settlement: Settlement, now: i64) {
+        self.expire(now);
+        let Settlement { id, time, charges, rates } = settlement;
+        if self.settled.contains_key(&id) {
+            return;
+        }
+        self.release(id);
+        for Charge { series, slot, keep_until, amount } in &charges {
+            let at = self.slot(series, *slot, *keep_until, now);
+            at.settled = at.settled.saturating_add(*amount);
+        }
+        for rate in rates {
+            let series = self.series(&rate.series);
+            series.tat = series.tat.max(now).saturating_add(rate.micros);
+        }
+        self.settled.insert(id, (time, charges));
+        self.order.push_back((now, id));
+    }
+
+    pub(super) fn extend(&mut self, ids: &[Uuid], end: i64) {
+        for id in ids {
+            if let Some(held) = self.held.get_mut(id) {
+                self.ends.remove(&(held.end, *id));
+                held.end = held.end.max(end);
+                self.ends.insert((held.end, *id));
+            }
+        }
+    }
+
+    /// Releases what expired leases hold, and forgets old settlements.
+    fn expire(&mut self, now: i64) {
+        while let Some((end, id)) = self.ends.first().copied()
+            && end <= now
+        {
+            self.release(id);
+        }
+        while let Some((time, id)) = self.order.front().copied()
+            && time.saturating_add(REMEMBERED) <= now
+        {
+            self.order.pop_front();
+            self.settled.remove(&id);
+        }
+    }
+
+    fn release(&mut self, id: Uuid) {
+        let Some(held) = self.held.remove(&id) else { return };
+        self.ends.remove(&(held.end, id));
+        for (name, part) in held.parts {
+            let Some(series) = self.series.get_mut(&name) else { continue };
+            match part {
+                None => series.live -= 1,
+                Some((slot, amount)) => {
+                    if let Ok(at) = series.slots.binary_search_by_key(&slot, |at| at.start) {
+                        series.slots[at].reserved -= amount;
+                    }
+                }
+            }
+        }
+    }
+
+    pub(super) fn scan(&mut self, prefix: &str, from_slot: i64, limit: usize, now: i64) -> Vec<SlotUsage> {
+        self.expire(now);
+        let matching = self.series.values().filter(|series| series.name.starts_with(prefix));
+        let mut found: Vec<SlotUsage> = matching
+            .flat_map(|series| series.slots.iter().map(|slot| (&series.name, slot)))
+            .filter(|(_, slot)| slot.start >= from_slot)
+            .map(|(name, slot)| SlotUsage {
+                series: name.to_string(),
+                slot: slot.start,
+                settled: slot.settled,
+                reserved: slot.reserved,
+            })
+            .collect();
+        found.sort_by(|one, other| (&one.series, one.slot).cmp(&(&other.series, other.slot)));
+        found.truncate(limit);
+        found
+    }
+
+    fn settled_before(&self, slots: &[(String, i64)], before: i64) -> Vec<i64> {
+        let late = |name: &str, start: i64| {
+            let recent = self.settled.values().filter(|(time, _)| *time >= before).flat_map(|(_, charges)| charges);
+            recent
+                .filter(|charge| charge.series == name && charge.slot == start)
+                .map(|charge| charge.amount)
+                .sum::<i64>()
+        };
+        let total = |name: &str, start: i64| {
+            let series = self.series.get(name)?;
+            let at = series.slots.binary_search_by_key(&start, |at| at.start).ok()?;
+            Some(series.slots[at].settled)
+        };
+        slots.iter().map(|(name, start)| total(name, *start).map_or(0, |total| total - late(name, *start))).collect()
+    }
+
+    fn series(&mut self, name: &str) -> &mut Series {
+        if !self.series.contains_key(name) {
+            let shared: Arc<str> = name.into();
+            let series = Series { name: Arc::clone(&shared), slots: Vec::new(), live: 0, tat: 0 };
+            self.series.insert(shared, series);
+        }
+        // The entry exists. `entry` would need an owned name for every lookup.
+        self.series.get_mut(name).unwrap_or_else(|| unreachable!("the series was inserted"))
+    }
+
+    fn slot(&mut self, name: &str, start: i64, keep_until: i64, now: i64) -> &mut Slot {
+        let is_new = self.series(name).slots.binary_search_by_key(&start, |at| at.start).is_err();
+        if is_new {
+            self.new_slots += 1;
+            if self.new_slots >= SLOTS_BETWEEN_SWEEPS.max(self.series.len()) {
+                self.sweep(now);
+            }
+        }
+        let series = self.series(name);
+        let at = match series.slots.binary_search_by_key(&start, |at| at.start) {
+            Ok(at) => at,
+            Err(at) => {
+                series.slots.insert(at, Slot { start, keep_until, ..Slot::default() });
+                at
+            }
+        };
+        &mut series.slots[at]
+    }
+
+    /// Removes slots and series that are not read any more.
+    fn sweep(&mut self, now: i64) {
+        self.new_slots = 0;
+        self.series.retain(|_, series| {
+            series.slots.retain(|slot| slot.keep_until > now || slot.reserved != 0);
+            !series.slots.is_empty() || series.live > 0 || series.tat > now
+        });
+    }
+}
+
+fn signed(micros: u64) -> i64 {
+    i64::try_from(micros).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,9 @@
+//! Where limits are counted.
+
+pub(crate) mod backend;
+mod ledger;
+mod ledger_error;
+mod ledger_status;
+mod memory;
+
+pub use self::{ledger::Ledger, ledger_error::LedgerError, ledger_status::LedgerStatus};

@@ -1,0 +1,56 @@
+use std::{collections::HashMap, sync::Arc};
+
+use crate::ConfigError;
+
+use super::super::{rules::LimitRule, series};
+
+/// The rules in force, and the credits of groups. Immutable: a change creates a new set.
+#[derive(Debug, Default)]
+pub(crate) struct RuleSet {
+    /// The rules from code or configuration.
+    pub(crate) configured: Vec<Arc<CompiledRule>>,
+    /// The rules from the tables of a store.
+    pub(crate) stored: Vec<Arc<CompiledRule>>,
+    /// Amounts that are added to the limit of a series in a slot, in the units of the ledger.
+    pub(crate) credits: HashMap<(String, i64), i64>,
+}
+
+/// A rule with what is derived from it.
+#[derive(Debug)]
+pub(crate) struct CompiledRule {
+    pub(crate) rule: Arc<LimitRule>,
+    /// The start of the text of its series.
+    pub(crate) prefix: String,
+}
+
+impl RuleSet {
+    /// Returns all rules: those from code and configuration first.
+    pub(crate) fn rules(&self) -> impl Iterator<Item = &Arc<CompiledRule>> {
+        self.configured.iter().chain(&self.stored)
+    }
+
+    /// Returns the credit of a series in a slot.
+    pub(crate) fn credit(&self, series: &str, slot: i64) -> i64 {
+        // Usually empty, so that no key is built on the path of a request.
+        if self.credits.is_empty() {
+            return 0;
+        }
+        self.credits.get(&(series.to_owned(), slot)).copied().unwrap_or(0)
+    }
+}
+
+/// Prepares rules for use.
+///
+/// # Errors
+///
+/// Returns an error if two rules have the same name.
+pub(crate) fn compiled(rules: impl IntoIterator<Item = LimitRule>) -> Result<Vec<Arc<CompiledRule>>, ConfigError> {
+    let mut compiled: Vec<Arc<CompiledRule>> = Vec::new();
+    for rule in rules {
+        if compiled.iter().any(|other| other.rule.name == rule.name) {
+            return Err(ConfigError::new(format!("duplicate limit rule {:?}", rule.name())));
+        }
+        compiled.push(Arc::new(CompiledRule { prefix: series::prefix(&rule), rule: Arc::new(rule) }));
+    }
+    Ok(compiled)
+}

@@ -1,0 +1,18 @@
+//! Budgets, rate limits, and alerts by any tag, model, or key.
+
+mod ledger;
+mod limiter;
+mod rules;
+mod series;
+mod subject;
+mod window;
+
+pub use self::{
+    ledger::{Ledger, LedgerError, LedgerStatus},
+    limiter::{LimitCounts, LimitUsage, Limiter, LimiterBuilder},
+    rules::{
+        Amount, Condition, LimitDecision, LimitKind, LimitMode, LimitRule, LimitRuleBuilder, LimitUnit, OnMissing,
+        Raise,
+    },
+    window::{CalendarUnit, Window},
+};

@@ -1,0 +1,55 @@
+//! The canonical text by which the ledger names what it counts.
+
+use std::fmt::Write;
+
+use super::rules::{LimitKind, LimitRule};
+
+/// The text of the series of a rule without the group: `["team-monthly","USD","month Europe/Berlin",`.
+///
+/// A series is a JSON array of the name of the rule, the unit, the window, and the values of the group, where `null` is a
+/// missing value: `["team-monthly","USD","month Europe/Berlin","growth",null]`. No two groups have the same text.
+pub(crate) fn prefix(rule: &LimitRule) -> String {
+    let window = match &rule.kind {
+        LimitKind::Budget { window, .. } => window.to_string(),
+        LimitKind::Rate { .. } => "rate".to_owned(),
+        LimitKind::Concurrency { .. } => "concurrent".to_owned(),
+    };
+    let mut text = "[".to_owned();
+    for part in [rule.name(), rule.unit().as_str(), &window] {
+        write_value(&mut text, Some(part));
+        text.push(',');
+    }
+    // Without a group, the array ends here.
+    text.pop();
+    text
+}
+
+/// Appends the values of a group, and the end of the array.
+pub(crate) fn write_group<'v>(text: &mut String, values: impl Iterator<Item = Option<&'v str>>) {
+    for value in values {
+        text.push(',');
+        write_value(text, value);
+    }
+    text.push(']');
+}
+
+fn write_value(text: &mut String, value: Option<&str>) {
+    let Some(value) = value else { return text.push_str("null") };
+    text.push('"');
+    for letter in value.chars() {
+        match letter {
+            '"' | '\\' => text.extend(['\\', letter]),
+            '\0'..='\u{1f}' => {
+                let _ = write!(text, "\\u{:04x}", u32::from(letter));
+            }
+            other => text.push(other),
+        }
+    }
+    text.push('"');
+}
+
+/// Returns the values of the group of a series. `None` if the text is not a series.
+pub(crate) fn group(series: &str) -> Option<Vec<Option<String>>> {
+    let parts: Vec<Option<String>> = serde_json::from_str(series).ok()?;
+    (parts.len() >= 3).then(|| parts.into_iter().skip(3).collect())
+}
