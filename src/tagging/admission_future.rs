@@ -189,7 +189,11 @@ where
 }
 
 /// Adds what the gate adds to a response.
-fn extended<B>(mut response: Response<B>, tags: &Tags, extras: Option<Box<Extras>>) -> Response<AdmissionBody<B>> {
+fn extended<B: Body>(
+    mut response: Response<B>,
+    tags: &Tags,
+    extras: Option<Box<Extras>>,
+) -> Response<AdmissionBody<B>> {
     let Some(extras) = extras else { return response.map(AdmissionBody::of_service) };
     let Extras { headers, meter } = *extras;
     let present = response.headers().clone();
