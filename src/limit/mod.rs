@@ -1,7 +1,11 @@
 //! Budgets, rate limits, and alerts by any tag, model, or key.
 
+mod answer;
+mod gcra;
 mod ledger;
+mod limit_layer;
 mod limiter;
+mod meter;
 mod rules;
 mod series;
 mod subject;
@@ -9,6 +13,7 @@ mod window;
 
 pub use self::{
     ledger::{Ledger, LedgerError, LedgerStatus},
+    limit_layer::LimitLayer,
     limiter::{LimitCounts, LimitUsage, Limiter, LimiterBuilder},
     rules::{
         Amount, Condition, LimitDecision, LimitKind, LimitMode, LimitRule, LimitRuleBuilder, LimitUnit, OnMissing,

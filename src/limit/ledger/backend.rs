@@ -81,6 +81,8 @@ pub(crate) struct Check {
     pub(crate) series: Range<usize>,
     /// `false` for rules in shadow mode.
     pub(crate) is_enforced: bool,
+    /// The position of the rule in the caller's list. Ledgers ignore it.
+    pub(crate) rule: usize,
     pub(crate) kind: CheckKind,
 }
 
