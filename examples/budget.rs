@@ -26,7 +26,7 @@ async fn chat() -> impl IntoResponse {
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     // A call of this model with 1,000 input and 100 output tokens costs 0.0035 USD.
-    let per_tenant = LimitRule::budget("tenant-monthly", "0.01 USD".parse()?, Window::parse("month", "Europe/Berlin")?)
+    let per_tenant = LimitRule::budget("tenant-monthly", "0.01 USD".parse()?, Window::month("Europe/Berlin")?)
         .group_by("metadata.tenant")
         .on_unpriced(LimitDecision::Deny)
         .on_store_error(LimitDecision::Deny)
@@ -46,7 +46,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
         let (status, retry_after) = (response.status(), response.headers().get("retry-after").cloned());
         axum::body::to_bytes(response.into_body(), usize::MAX).await?;
         // What a call cost is settled when its event is delivered.
-        delivery.flush(Duration::from_secs(10)).await;
+        while delivery.report().sinks.iter().any(|sink| sink.in_flight() > 0) {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
         println!("{tenant}: {status}, retry after {retry_after:?}");
     }
     for usage in limiter.usage().await? {
