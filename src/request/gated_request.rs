@@ -1,4 +1,7 @@
-use std::{sync::Arc, time::SystemTime};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use uuid::Uuid;
 
@@ -63,6 +66,26 @@ impl Tags {
 }
 
 impl GatedRequest {
+    /// Creates a request that is not an LLM call, for tests of gates.
+    pub fn new(id: Uuid, time: SystemTime, metadata: Metadata) -> Self {
+        Self {
+            id,
+            time,
+            metadata,
+            api_key: None,
+            workspace: None,
+            virtual_key: None,
+            chosen_provider: None,
+            route: None,
+            host: String::new(),
+            path: String::new(),
+            fields: RequestFields::default(),
+            body_bytes: None,
+            call: None,
+            tap: None,
+        }
+    }
+
     /// Returns the id that the event of the request will have.
     pub fn id(&self) -> Uuid {
         self.id
@@ -140,7 +163,7 @@ impl GatedRequest {
             path: &self.path,
             provider: self.chosen_provider.as_deref(),
             is_success: true,
-            duration: std::time::Duration::ZERO,
+            duration: Duration::ZERO,
             metadata: &self.metadata,
         }
     }
