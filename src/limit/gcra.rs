@@ -12,6 +12,8 @@ use std::time::Duration;
 
 /// The time of a unit, in microseconds, from which increments are multiples of it.
 const COARSE: i128 = 1_000;
+/// The longest time, in microseconds: about 73,000 years. Sums of a few of them do not overflow.
+const LONGEST: i64 = i64::MAX / 4;
 
 /// Returns the time that an amount moves the `tat`, in microseconds, rounded up.
 ///
@@ -19,7 +21,7 @@ const COARSE: i128 = 1_000;
 pub(crate) fn increment(amount: i64, rate: i64, per: Duration) -> i64 {
     let (amount, rate, per) = (i128::from(amount.max(0)), i128::from(rate.max(1)), micros(per));
     let time = if per >= COARSE * rate { amount * ceil(per, rate) } else { ceil(amount * per, rate) };
-    i64::try_from(time).unwrap_or(i64::MAX)
+    i64::try_from(time).unwrap_or(LONGEST).min(LONGEST)
 }
 
 /// Returns the longest time from now to the `tat`, in microseconds: the increment of the burst.

@@ -87,6 +87,7 @@ impl Backend for MemoryLedger {
 
 /// All counts. The methods get the time, so that they are a pure function of their arguments.
 #[derive(Default)]
+#[cfg_attr(test, derive(Clone))]
 pub(super) struct Books {
     series: HashMap<Arc<str>, Series>,
     /// The requests with live reservations.
@@ -101,6 +102,7 @@ pub(super) struct Books {
 }
 
 /// The counts of one series. Which of them are used depends on the kind of the rule.
+#[cfg_attr(test, derive(Clone))]
 struct Series {
     name: Arc<str>,
     /// Ordered by start. Calendar windows have few, rolling ones about thirty.
@@ -118,6 +120,7 @@ struct Slot {
 }
 
 /// What a request holds until it is settled, or its lease ends.
+#[cfg_attr(test, derive(Clone))]
 struct Held {
     end: i64,
     /// The series with the slot and the amount, or with `None` for a running request.
