@@ -1,5 +1,6 @@
 //! Budgets, rate limits, and alerts by any tag, model, or key.
 
+pub mod alerts;
 mod ledger;
 mod limiter;
 mod rules;
