@@ -166,6 +166,8 @@ mod config_error;
 pub mod dashboard;
 pub mod event;
 mod headers;
+#[cfg(any(feature = "jwt", feature = "limit"))]
+mod https;
 #[cfg(feature = "limit")]
 pub mod limit;
 #[cfg(feature = "mcp")]

@@ -57,7 +57,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
 ];
 
 /// Modules that have no dependencies within the crate. Every module may use them.
-const LEAVES: &[&str] = &["config_error", "headers", "media", "short_text", "sync", "text", "time"];
+const LEAVES: &[&str] = &["config_error", "headers", "https", "media", "short_text", "sync", "text", "time"];
 
 /// Maximum number of lines of a file.
 const MAX_LINES: usize = 500;

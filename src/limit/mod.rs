@@ -2,6 +2,7 @@
 
 mod answer;
 mod gcra;
+pub mod alerts;
 mod ledger;
 mod limit_layer;
 mod limiter;

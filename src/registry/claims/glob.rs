@@ -35,12 +35,19 @@ impl Glob {
     }
 
     /// Returns the text that the glob stands for if it matches only one.
-    pub(super) fn literal(&self) -> Option<String> {
+    pub(crate) fn literal(&self) -> Option<String> {
         let letters = self.tokens.iter().map(|token| match token {
             Token::Literal(letter) => Some(*letter),
             Token::One | Token::Any => None,
         });
         letters.collect()
+    }
+
+    /// Returns the text with which all texts begin that the glob matches, if it matches all texts that begin with it.
+    #[cfg(feature = "limit")]
+    pub(crate) fn prefix(&self) -> Option<String> {
+        let (Token::Any, start) = self.tokens.split_last()? else { return None };
+        Self { tokens: start.into() }.literal()
     }
 
     /// Returns `true` if the glob matches the whole text.

@@ -4,16 +4,17 @@ use bytes::Bytes;
 use http::{Request, StatusCode, Uri, header};
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper_util::{
-    client::legacy::{Client, connect::HttpConnector},
+    client::legacy::{
+        Client,
+        connect::{HttpConnector, dns::GaiResolver},
+    },
     rt::TokioExecutor,
 };
 use tokio::runtime::{Builder, Runtime};
 
-use crate::text::bounded;
+use crate::{https, text::bounded};
 
 use super::key_set::KeySet;
-
-type Connector = hyper_rustls::HttpsConnector<HttpConnector>;
 
 /// The time that a fetch may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -23,19 +24,14 @@ const MAX_ERROR_CHARS: usize = 512;
 /// Fetches a key set. It blocks, and must not be used on a thread of an asynchronous runtime.
 pub(super) struct JwksClient {
     url: Uri,
-    client: Client<Connector, Empty<Bytes>>,
+    client: Client<https::Connector<GaiResolver>, Empty<Bytes>>,
     runtime: Runtime,
 }
 
 impl JwksClient {
     pub(super) fn new(url: Uri) -> io::Result<Self> {
         let runtime = Builder::new_current_thread().enable_io().enable_time().build()?;
-        let connector = hyper_rustls::HttpsConnectorBuilder::new()
-            .with_provider_and_webpki_roots(rustls::crypto::ring::default_provider())
-            .map_err(io::Error::other)?
-            .https_or_http()
-            .enable_http1()
-            .build();
+        let connector = https::connector(HttpConnector::new())?;
         // Fetches are minutes apart, so connections are not kept.
         let client = Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build(connector);
         Ok(Self { url, client, runtime })
@@ -54,7 +50,7 @@ impl JwksClient {
     async fn exchange(&self) -> Result<Bytes, String> {
         let request = Request::get(&self.url)
             .header(header::ACCEPT, "application/jwk-set+json, application/json")
-            .header(header::USER_AGENT, concat!("tower-tagging/", env!("CARGO_PKG_VERSION")))
+            .header(header::USER_AGENT, https::USER_AGENT)
             .body(Empty::new())
             .map_err(|error| problem(&error))?;
         let response = self.client.request(request).await.map_err(|error| problem(&error))?;
@@ -73,11 +69,6 @@ impl JwksClient {
 
 /// Returns an error with its causes.
 fn problem(error: &(dyn Error + 'static)) -> String {
-    let mut text = format!("cannot fetch the key set: {error}");
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
+    let text = format!("cannot fetch the key set: {}", https::with_causes(error));
     bounded(&text, MAX_ERROR_CHARS)
 }

@@ -67,6 +67,21 @@ impl RetryPolicy {
         first_attempt.checked_add(self.give_up_after)
     }
 
+    /// Returns how long something is retried after its first attempt.
+    #[cfg(feature = "limit")]
+    pub(crate) const fn time_until_giving_up(&self) -> Duration {
+        self.give_up_after
+    }
+
+    /// Returns the delay after a number of failures in a row, with its random part.
+    #[cfg(feature = "limit")]
+    pub(crate) fn delay_after(&self, failures: u64) -> Duration {
+        // After as many failures, every delay is the longest one.
+        const MOST: u64 = 64;
+        let earlier = usize::try_from(failures.saturating_sub(1).min(MOST)).unwrap_or_default();
+        self.delays().nth(earlier).unwrap_or(self.longest_delay())
+    }
+
     pub(super) fn longest_delay(&self) -> Duration {
         self.max_delay.max(self.min_delay)
     }

@@ -1,0 +1,75 @@
+use std::{collections::BTreeMap, sync::Arc};
+
+use crate::{ConfigError, config_error::ConfigProblems, limit::limiter::Limiter};
+
+use super::{alert_rule::AlertRule, alert_target::AlertTarget, alert_trigger::AlertTrigger, evaluate::is_named};
+
+/// The rules in force, with all of their targets. Immutable: a change creates a new set.
+#[derive(Default)]
+pub(super) struct AlertRuleSet {
+    /// Each rule with the text that identifies it in the state.
+    pub(super) rules: Vec<(AlertRule, String)>,
+    pub(super) targets: BTreeMap<String, Arc<dyn AlertTarget>>,
+}
+
+/// What the host has provided.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Provided {
+    pub(super) registry: bool,
+    pub(super) delivery: bool,
+}
+
+impl AlertRuleSet {
+    /// Adds the common targets to rules, and checks them.
+    pub(super) fn new(
+        rules: Vec<AlertRule>,
+        common: &[Arc<dyn AlertTarget>],
+        limiter: &Limiter,
+        provided: Provided,
+    ) -> Result<Self, ConfigError> {
+        let (mut set, mut problems) = (Self::default(), ConfigProblems::default());
+        for mut rule in rules {
+            rule.targets.extend(common.iter().cloned());
+            if let Err(problem) = check(&rule, limiter, provided) {
+                problems.push(ConfigError::new(format!("alert on {}: {problem}", rule.trigger)));
+            }
+            for target in &rule.targets {
+                set.targets.entry(target.name().to_owned()).or_insert_with(|| Arc::clone(target));
+            }
+            let key = key(&rule);
+            set.rules.push((rule, key));
+        }
+        problems.into_result().map(|()| set)
+    }
+}
+
+/// Returns a text that identifies a rule, also after the rules were replaced.
+fn key(rule: &AlertRule) -> String {
+    let targets: Vec<&str> = rule.targets.iter().map(|target| target.name()).collect();
+    serde_json::json!([rule.trigger.to_string(), rule.conditions(), rule.thresholds, targets]).to_string()
+}
+
+fn check(rule: &AlertRule, limiter: &Limiter, provided: Provided) -> Result<(), String> {
+    if rule.targets.is_empty() {
+        return Err("expected a target, found none".to_owned());
+    }
+    match &rule.trigger {
+        AlertTrigger::Spoofing if !provided.registry => Err("expected a registry, found none".to_owned()),
+        AlertTrigger::SinkLoss if !provided.delivery => Err("expected the delivery of sinks, found none".to_owned()),
+        AlertTrigger::Limit(name) => check_limit(name, limiter),
+        _ => Ok(()),
+    }
+}
+
+fn check_limit(name: &str, limiter: &Limiter) -> Result<(), String> {
+    let rules = limiter.rules();
+    let mut named = rules.iter().filter(|rule| is_named(name, rule.name())).peekable();
+    // Rules from a store may be added later.
+    if named.peek().is_none() && !name.contains('*') {
+        return Err(format!("unknown limit {name:?}"));
+    }
+    if name.contains('*') || named.any(|rule| rule.is_budget()) {
+        return Ok(());
+    }
+    Err(format!("limit {name:?} is not a budget: only budgets have thresholds"))
+}
