@@ -7,6 +7,10 @@ mod series;
 mod subject;
 mod window;
 
+#[cfg(feature = "postgres")]
+pub use self::ledger::PostgresLedger;
+#[cfg(feature = "redis")]
+pub use self::ledger::RedisLedger;
 pub use self::{
     ledger::{Ledger, LedgerError, LedgerStatus},
     limiter::{LimitCounts, LimitUsage, Limiter, LimiterBuilder},
