@@ -12,6 +12,10 @@ mod series;
 mod subject;
 mod window;
 
+#[cfg(feature = "postgres")]
+pub use self::ledger::PostgresLedger;
+#[cfg(feature = "redis")]
+pub use self::ledger::RedisLedger;
 pub use self::{
     ledger::{Ledger, LedgerError, LedgerStatus},
     limit_layer::LimitLayer,
