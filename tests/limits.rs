@@ -211,7 +211,10 @@ async fn rejects_requests_beyond_a_budget_until_the_window_ends() {
 
     let events = limited.recorder.events();
     let last = events.last().unwrap();
-    assert_eq!((last.outcome(), last.rejection(), last.limit_rule()), (Outcome::Rejected, Some("budget"), Some("hourly")));
+    assert_eq!(
+        (last.outcome(), last.rejection(), last.limit_rule()),
+        (Outcome::Rejected, Some("budget"), Some("hourly"))
+    );
     assert_eq!(events[0].limit_rule(), None);
 
     limited.clock.advance(Duration::from_secs(3540));
@@ -446,7 +449,8 @@ async fn keeps_groups_apart_whatever_their_values() {
 
 #[tokio::test]
 async fn reports_what_shadow_rules_would_reject() {
-    let limited = Limited::new([requests("shadow", 1).mode(LimitMode::Shadow), requests("off", 1).mode(LimitMode::Off)]);
+    let limited =
+        Limited::new([requests("shadow", 1).mode(LimitMode::Shadow), requests("off", 1).mode(LimitMode::Off)]);
     assert_eq!(limited.statuses("/plain", "{}", 3).await, [200; 3]);
     let events = limited.recorder.events();
     let notes = |at: usize| events[at].diagnostics().iter().map(ToString::to_string).collect::<Vec<_>>();

@@ -1,8 +1,8 @@
 //! Budgets, rate limits, and alerts by any tag, model, or key.
 
+pub mod alerts;
 mod answer;
 mod gcra;
-pub mod alerts;
 mod ledger;
 mod limit_layer;
 mod limiter;

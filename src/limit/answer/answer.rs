@@ -44,7 +44,9 @@ impl Answer {
     pub(in crate::limit) fn headers(&self) -> HeaderMap {
         let (mut policies, mut limits) = (String::new(), String::new());
         for standing in &self.standings {
-            let (Some(quota), Some(name)) = (standing.quota(self.now), structured(standing.rule.name())) else { continue };
+            let (Some(quota), Some(name)) = (standing.quota(self.now), structured(standing.rule.name())) else {
+                continue;
+            };
             write_policy(&mut policies, &name, &quota, standing.partition());
             write_limit(&mut limits, &name, &quota, standing.partition());
         }
@@ -164,8 +166,7 @@ fn portkey(rule: &LimitRule, detail: &str) -> Rejection {
 }
 
 fn portkey_body(rule: &LimitRule, status: StatusCode, detail: &str, code: Option<&str>) -> Rejection {
-    let kind =
-        if rule.is_budget() { "usage_limits_policy_exhaust_error" } else { "rate_limits_policy_exhaust_error" };
+    let kind = if rule.is_budget() { "usage_limits_policy_exhaust_error" } else { "rate_limits_policy_exhaust_error" };
     let body = json!({ "error": { "message": detail, "type": kind, "param": null, "code": code } });
     Rejection::new(status, reason(rule)).with_body("application/json", body.to_string()).with_limit_rule(rule.name())
 }

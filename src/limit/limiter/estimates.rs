@@ -1,9 +1,6 @@
 //! What a request will probably use.
 
-use std::{
-    collections::HashMap,
-    sync::Mutex,
-};
+use std::{collections::HashMap, sync::Mutex};
 
 use sketches_ddsketch::{Config, DDSketch};
 
@@ -51,8 +48,9 @@ impl Estimates {
             }
             LimitUnit::Tokens => {
                 let declared = tokens(request).filter(|_| request.is_llm_call());
-                let declared = declared
-                    .map(|usage| signed(usage.input_tokens().unwrap_or(0).saturating_add(usage.output_tokens().unwrap_or(0))));
+                let declared = declared.map(|usage| {
+                    signed(usage.input_tokens().unwrap_or(0).saturating_add(usage.output_tokens().unwrap_or(0)))
+                });
                 let default = if request.is_llm_call() { DEFAULT_TOKENS } else { 0 };
                 Ok(declared.unwrap_or_else(|| self.fallback(rule, request, default)))
             }

@@ -23,8 +23,8 @@ use super::{
     },
     LimitCounts, LimitUsage,
     estimates::Estimates,
-    live_requests::LiveRequests,
     limiter_builder::LimiterBuilder,
+    live_requests::LiveRequests,
     rule_set::{CompiledRule, RuleSet, compiled},
 };
 

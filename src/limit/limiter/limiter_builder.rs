@@ -80,6 +80,9 @@ impl LimiterBuilder {
 
 impl fmt::Debug for LimiterBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("LimiterBuilder").field("rules", &self.rules).field("ledger", &self.ledger).finish_non_exhaustive()
+        f.debug_struct("LimiterBuilder")
+            .field("rules", &self.rules)
+            .field("ledger", &self.ledger)
+            .finish_non_exhaustive()
     }
 }

@@ -2,13 +2,18 @@
 
 use std::{cell::RefCell, sync::Arc};
 
-use crate::{metadata::{Diagnostic, DiagnosticCode}, request::GatedRequest, time::micros_since_1970};
+use crate::{
+    metadata::{Diagnostic, DiagnosticCode},
+    request::GatedRequest,
+    time::micros_since_1970,
+};
 
 use super::{
     super::{
         gcra,
         ledger::backend::{Check, CheckKind},
         rules::{LimitDecision, LimitKind, LimitMode, LimitRule, Match},
+        window::Period,
     },
     estimates::Estimates,
     rule_set::{CompiledRule, RuleSet},
@@ -106,7 +111,8 @@ impl Plan {
                 let limit = rule.amount_at(request.time()).count.saturating_add(credit);
                 // An exhausted budget also rejects requests that are expected to use nothing.
                 let amount = amount.max(1);
-                CheckKind::Budget { from: period.from, slot: period.slot, keep_until: period.keep_until, amount, limit }
+                let Period { from, slot, keep_until, .. } = period;
+                CheckKind::Budget { from, slot, keep_until, amount, limit, chunk: rule.chunk }
             }
             LimitKind::Rate { amount: rate, per, burst } => CheckKind::Rate {
                 increment: gcra::increment(amount.min(burst.count), rate.count, *per),
