@@ -13,6 +13,7 @@ use tower::ServiceExt;
 use tower_tagging::{
     TagSources, TaggingLayer,
     limit::{LimitDecision, LimitLayer, LimitRule, Limiter, Window},
+    sink,
     usage::UsageTap,
 };
 
@@ -32,7 +33,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .on_store_error(LimitDecision::Deny)
         .build()?;
     let limiter = Limiter::builder().rule(per_tenant).build()?;
-    let tagging = TaggingLayer::builder().sources(TagSources::portkey()).usage(UsageTap::new()).build()?;
+    let sink = sink::from_fn(|event| println!("{}, limit rule: {:?}", event.outcome(), event.limit_rule()));
+    let tagging = TaggingLayer::builder().sources(TagSources::portkey()).usage(UsageTap::new()).sink(sink).build()?;
     let layer = LimitLayer::new(limiter.clone(), tagging);
     let delivery = layer.delivery();
     let app = Router::new().route("/v1/chat/completions", post(chat)).layer(layer);

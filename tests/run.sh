@@ -186,7 +186,7 @@ ORACLE_CASES="$ORACLE/cases" cargo test --test oracle -- --ignored --nocapture |
     fail "usage or prices differ from those of genai-prices"
 
 step examples
-for example in axum_router governed hyper_server unit_test custom_sink budget usage_report durable_spool outbound queue postgres_store otel_collector otel_tracing; do
+for example in axum_router governed hyper_server unit_test custom_sink budget fair_use usage_report durable_spool outbound queue postgres_store otel_collector otel_tracing; do
     printf -- '-- %s\n' "$example"
     cargo run -q --example "$example" --features full || fail "the example $example failed"
 done
@@ -195,7 +195,7 @@ printf -- '-- %s\n' tagging
 cargo run -q --example tagging --features full -- key new web >/dev/null || fail "the example tagging failed"
 
 step "short runs of the benchmarks"
-for bench in layer usage stores delivery otel registry analytics; do
+for bench in layer usage stores delivery otel registry limit analytics; do
     # Not optimized, so that the crates that the tests compiled are used.
     cargo bench --profile dev --manifest-path benches/Cargo.toml --bench "$bench" -- --smoke || fail "the benchmark $bench failed"
 done

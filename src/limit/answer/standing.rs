@@ -8,7 +8,7 @@ use crate::time::micros_since_1970;
 use super::super::{
     gcra,
     ledger::backend::{Check, CheckKind, CheckState},
-    rules::{LimitKind, LimitRule, LimitUnit},
+    rules::{LimitKind, LimitMode, LimitRule, LimitUnit},
 };
 
 /// Bytes of the hash that names a group.
@@ -25,6 +25,8 @@ pub(in crate::limit) struct Standing {
     end: Option<i64>,
     /// A hash of the group. `None` without groups.
     partition: Option<String>,
+    /// The request was let through, and counts.
+    is_admitted: bool,
 }
 
 /// The quota of a rule, as headers report it.
@@ -45,6 +47,7 @@ impl Standing {
         rule: Arc<LimitRule>,
         series: &str,
         time: SystemTime,
+        is_admitted: bool,
     ) -> Self {
         let end = match &rule.kind {
             LimitKind::Budget { window, .. } => Some(window.period(signed(micros_since_1970(time))).end),
@@ -54,12 +57,12 @@ impl Standing {
             let digest = Sha256::digest(series.as_bytes());
             STANDARD.encode(digest.get(..PARTITION_BYTES).unwrap_or_default())
         });
-        Self { rule, at: check.rule, kind: check.kind.clone(), state, end, partition }
+        Self { rule, at: check.rule, kind: check.kind.clone(), state, end, partition, is_admitted }
     }
 
     /// Returns `true` if the rule rejects the request.
     pub(super) fn is_violated(&self) -> bool {
-        !self.state.passes && self.rule.mode == super::super::rules::LimitMode::Enforce
+        !self.state.passes && self.rule.mode == LimitMode::Enforce
     }
 
     pub(super) fn partition(&self) -> Option<&str> {
@@ -92,7 +95,7 @@ impl Standing {
         if *self.rule.unit() != LimitUnit::Requests {
             return None;
         }
-        let taken = i64::from(self.state.passes);
+        let taken = i64::from(self.is_admitted);
         match (&self.kind, &self.rule.kind) {
             (CheckKind::Budget { limit, from, .. }, _) => Some(Quota {
                 amount: *limit,
@@ -102,7 +105,8 @@ impl Standing {
                 unit: None,
             }),
             (CheckKind::Rate { increment, tolerance }, LimitKind::Rate { amount, per, burst }) => {
-                let used = if self.state.passes { self.state.used.saturating_add(*increment) } else { self.state.used };
+                let taken = if self.is_admitted { *increment } else { 0 };
+                let used = self.state.used.saturating_add(taken);
                 let full = gcra::wait(used, *increment, *tolerance);
                 Some(Quota {
                     amount: amount.count,

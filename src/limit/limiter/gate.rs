@@ -105,13 +105,13 @@ impl Attempt {
             is_estimated.then(|| (self.plan.text.get(check.series.clone()).unwrap_or_default().to_owned(), increment))
         });
         shared.live.begin(self.request.id(), rates.collect());
-        let headers = if shared.has_headers { self.standings(states).headers() } else { HeaderMap::new() };
+        let headers = if shared.has_headers { self.standings(states, true).headers() } else { HeaderMap::new() };
         Passage::Admit { headers, notes, meter: self.meter() }
     }
 
     /// Answers a request that exceeds a limit.
     fn reject(self, states: &[CheckState]) -> Passage {
-        let standing = self.standings(states);
+        let standing = self.standings(states, false);
         for rule in standing.violated().filter_map(|at| self.rule(at)) {
             rule.counters.rejected.add();
         }
@@ -143,11 +143,12 @@ impl Attempt {
     }
 
     /// Returns where the request stands with each of its rules.
-    fn standings(&self, states: &[CheckState]) -> Answer {
+    fn standings(&self, states: &[CheckState], is_admitted: bool) -> Answer {
         let standings = self.plan.checks.iter().zip(states).filter_map(|(check, state)| {
             let rule = self.rule(check.rule)?;
             let series = self.plan.text.get(check.series.clone()).unwrap_or_default();
-            Some(Standing::new(check, *state, Arc::clone(&rule.rule), series, self.request.time()))
+            let rule = Arc::clone(&rule.rule);
+            Some(Standing::new(check, *state, rule, series, self.request.time(), is_admitted))
         });
         Answer::new(standings.collect(), self.limiter.shared.clock.now())
     }
