@@ -1,6 +1,6 @@
 //! What a request will probably use.
 
-use std::{collections::HashMap, sync::Mutex};
+use std::{cell::OnceCell, collections::HashMap, sync::Mutex};
 
 use sketches_ddsketch::{Config, DDSketch};
 
@@ -27,6 +27,39 @@ const PERCENTILE: f64 = 0.95;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Unpriced;
 
+/// A request with what it declares, which is computed once for all rules.
+pub(super) struct Expected<'r> {
+    pub(super) request: &'r GatedRequest,
+    /// A quarter of the bytes of the body, and the maximum of output tokens.
+    tokens: Option<Usage>,
+    cost: OnceCell<Result<Option<i64>, Unpriced>>,
+}
+
+impl<'r> Expected<'r> {
+    pub(super) fn new(request: &'r GatedRequest) -> Self {
+        let input = request.body_bytes().map(|bytes| bytes.div_ceil(BYTES_PER_TOKEN));
+        let tokens = input.zip(request.max_output_tokens()).map(|(input, output)| Usage::tokens(input, output));
+        Self { request, tokens: tokens.filter(|_| request.is_llm_call()), cost: OnceCell::new() }
+    }
+
+    /// Returns the cost of the declared tokens in nano-dollars, if they are known.
+    fn cost(&self) -> Result<Option<i64>, Unpriced> {
+        *self.cost.get_or_init(|| {
+            if let Some(tokens) = &self.tokens {
+                return self.request.price(tokens).map(|money| Some(signed(money.nano_usd()))).ok_or(Unpriced);
+            }
+            let is_unpriced = self.request.is_llm_call() && self.request.price(&Usage::tokens(1, 1)).is_none();
+            if is_unpriced { Err(Unpriced) } else { Ok(None) }
+        })
+    }
+
+    fn tokens(&self) -> Option<i64> {
+        let tokens = self.tokens.as_ref()?;
+        let [input, output] = [tokens.input_tokens(), tokens.output_tokens()].map(Option::unwrap_or_default);
+        Some(signed(input.saturating_add(output)))
+    }
+}
+
 /// What earlier requests used, by rule and model.
 #[derive(Default)]
 pub(super) struct Estimates {
@@ -35,27 +68,20 @@ pub(super) struct Estimates {
 
 impl Estimates {
     /// Estimates what a request will use, in the units of the ledger.
-    pub(super) fn of(&self, rule: &LimitRule, request: &GatedRequest) -> Result<i64, Unpriced> {
-        match rule.unit() {
-            LimitUnit::Requests => Ok(1),
-            LimitUnit::Cost => {
-                if request.is_llm_call() && request.price(&Usage::tokens(1, 1)).is_none() {
-                    return Err(Unpriced);
-                }
-                let declared = tokens(request).and_then(|usage| request.price(&usage));
-                let declared = declared.map(|money| signed(money.nano_usd()));
-                Ok(declared.unwrap_or_else(|| self.fallback(rule, request, DEFAULT_COST)))
-            }
-            LimitUnit::Tokens => {
-                let declared = tokens(request).filter(|_| request.is_llm_call());
-                let declared = declared.map(|usage| {
-                    signed(usage.input_tokens().unwrap_or(0).saturating_add(usage.output_tokens().unwrap_or(0)))
-                });
-                let default = if request.is_llm_call() { DEFAULT_TOKENS } else { 0 };
-                Ok(declared.unwrap_or_else(|| self.fallback(rule, request, default)))
-            }
-            LimitUnit::Quantity(_) => Ok(self.fallback(rule, request, 0)),
-        }
+    pub(super) fn of(&self, rule: &LimitRule, expected: &Expected<'_>) -> Result<i64, Unpriced> {
+        let request = expected.request;
+        let declared = match rule.unit() {
+            LimitUnit::Requests => return Ok(1),
+            LimitUnit::Cost => expected.cost()?,
+            LimitUnit::Tokens => expected.tokens(),
+            LimitUnit::Quantity(_) => None,
+        };
+        let default = match rule.unit() {
+            LimitUnit::Cost => DEFAULT_COST,
+            LimitUnit::Tokens if request.is_llm_call() => DEFAULT_TOKENS,
+            _ => 0,
+        };
+        Ok(declared.unwrap_or_else(|| self.fallback(rule, request, default)))
     }
 
     /// Returns the 95th percentile of earlier requests, or the estimate of the rule.
@@ -84,12 +110,6 @@ impl Estimates {
         let new = || DDSketch::new(Config::new(ACCURACY, BUCKETS, SMALLEST));
         used.entry(pair).or_insert_with(new).add(amount as f64);
     }
-}
-
-/// Returns the tokens that a request declares: a quarter of the bytes of its body, and the maximum of its answers.
-fn tokens(request: &GatedRequest) -> Option<Usage> {
-    let input = request.body_bytes()?.div_ceil(BYTES_PER_TOKEN);
-    Some(Usage::tokens(input, request.max_output_tokens()?))
 }
 
 fn pair(rule: &LimitRule, model: Option<&str>) -> String {

@@ -52,7 +52,11 @@ impl Gate for Limiter {
         let attempt = Attempt { limiter: self.clone(), set, plan, request };
         match reply {
             Reply::Now(result) => GateReply::Now(attempt.finish(result)),
-            Reply::Later(reply) => GateReply::Later(Box::pin(async move { attempt.finish(reply.await) })),
+            Reply::Later(reply) => {
+                // If the client disconnects now, the reservation is released with the event.
+                self.shared.live.begin(attempt.request.id(), Vec::new());
+                GateReply::Later(Box::pin(async move { attempt.finish(reply.await) }))
+            }
         }
     }
 }
@@ -112,14 +116,16 @@ impl Attempt {
     /// Answers a request that exceeds a limit.
     fn reject(self, states: &[CheckState]) -> Passage {
         let standing = self.standings(states, false);
+        self.limiter.shared.live.forget([self.request.id()].into_iter());
         for rule in standing.violated().filter_map(|at| self.rule(at)) {
             rule.counters.rejected.add();
         }
         Passage::Reject(Box::new(standing.rejection(self.limiter.shared.errors)))
     }
 
-    /// Decides without the ledger.
+    /// Decides without the ledger. It may have made the reservation, so that the request stays live until it is settled.
     fn without_ledger(mut self) -> Passage {
+        self.limiter.shared.live.begin(self.request.id(), Vec::new());
         let mut notes = std::mem::take(&mut self.plan.notes);
         let mut refusal = None;
         for rule in self.plan.checks.iter().filter_map(|check| self.rule(check.rule)) {
@@ -133,8 +139,6 @@ impl Attempt {
             return Passage::Reject(Box::new(rejection));
         }
         notes.push(Diagnostic::new(DiagnosticCode::Custom("limit_unchecked")));
-        // Its use is settled when the ledger is back.
-        self.limiter.shared.live.begin(self.request.id(), Vec::new());
         Passage::Admit { headers: HeaderMap::new(), notes, meter: None }
     }
 

@@ -28,6 +28,10 @@ impl LiveRequests {
         lock(&self.requests).insert(id, Live { rates, ended: None });
     }
 
+    pub(super) fn contains(&self, id: Uuid) -> bool {
+        lock(&self.requests).contains_key(&id)
+    }
+
     /// Ends a request. Its lease is not extended any more.
     pub(super) fn end(&self, id: Uuid) {
         if let Some(live) = lock(&self.requests).get_mut(&id) {

@@ -15,7 +15,7 @@ use super::{
         rules::{LimitDecision, LimitKind, LimitMode, LimitRule, Match},
         window::Period,
     },
-    estimates::Estimates,
+    estimates::{Estimates, Expected},
     rule_set::{CompiledRule, RuleSet},
 };
 
@@ -55,6 +55,7 @@ impl Plan {
     ) -> Result<Self, (Arc<CompiledRule>, Refused)> {
         let mut text = TEXT.take();
         text.clear();
+        let expected = Expected::new(request);
         let mut plan = Self { text, checks: Vec::new(), notes: Vec::new(), wants_states: false };
         for (at, compiled) in set.rules().enumerate() {
             let rule = &*compiled.rule;
@@ -75,7 +76,7 @@ impl Plan {
                 }
                 Match::Yes => {}
             }
-            let amount = match estimates.of(rule, request) {
+            let amount = match estimates.of(rule, &expected) {
                 Ok(amount) => amount,
                 Err(_) => {
                     compiled.counters.unpriced.add();

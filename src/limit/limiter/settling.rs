@@ -19,7 +19,7 @@ use super::{
     super::{
         gcra,
         ledger::backend::{Charge, RateCorrection, Settlement},
-        rules::{LimitKind, LimitRule, Match},
+        rules::{Finished, LimitKind, LimitRule, Match},
     },
     Limiter,
     limiter::Shared,
@@ -74,9 +74,12 @@ impl BatchWriter for Settler {
             Some(runtime) => runtime,
             None => self.runtime.insert(new_runtime().map_err(WriteError::retryable)?),
         };
-        let settlements = events.iter().map(|event| self.limiter.settlement(event)).collect();
-        let reply = self.limiter.shared.ledger.backend().settle(settlements);
-        runtime.block_on(reply.wait()).map_err(WriteError::retryable)?;
+        let settlements: Vec<_> = events.iter().filter_map(|event| self.limiter.settlement(event)).collect();
+        // A flood of rejected requests costs no round trips.
+        if !settlements.is_empty() {
+            let reply = self.limiter.shared.ledger.backend().settle(settlements);
+            runtime.block_on(reply.wait()).map_err(WriteError::retryable)?;
+        }
         events.iter().for_each(|event| self.limiter.learn(event));
         self.limiter.shared.live.forget(events.iter().map(|event| event.id()));
         Ok(())
@@ -88,8 +91,8 @@ fn new_runtime() -> io::Result<Runtime> {
 }
 
 impl Limiter {
-    /// Returns what a request used.
-    fn settlement(&self, event: &Event) -> Settlement {
+    /// Returns what a request used. `None` if it used nothing, and has no reservation.
+    fn settlement(&self, event: &Event) -> Option<Settlement> {
         let time = signed(micros_since_1970(event.time()));
         let taken = self.shared.live.rates(event.id());
         let (mut charges, mut rates) = (Vec::new(), Vec::new());
@@ -103,10 +106,7 @@ impl Limiter {
                 series
             };
             match &rule.kind {
-                LimitKind::Budget { window, .. } if applies && !crate::limit::rules::Finished::is_rejected(event) => {
-                    if used.is_none() {
-                        compiled.counters.unpriced.add();
-                    }
+                LimitKind::Budget { window, .. } if applies && !event.is_rejected() => {
                     let period = window.period(time);
                     let amount = used.unwrap_or(0);
                     charges.push(Charge { series: series(), slot: period.slot, keep_until: period.keep_until, amount });
@@ -118,7 +118,8 @@ impl Limiter {
                 _ => {}
             }
         }
-        Settlement { id: event.id(), time, charges, rates }
+        let is_needed = !charges.is_empty() || !rates.is_empty() || self.shared.live.contains(event.id());
+        is_needed.then(|| Settlement { id: event.id(), time, charges, rates })
     }
 
     /// Remembers what a request used, for estimates.
