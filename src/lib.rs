@@ -50,6 +50,7 @@
 //! | [`dashboard`] | pages about requests and cost, in your own router | `dashboard::Dashboard`, `dashboard::SignIn` |
 //! | [`mcp`] | tools about requests and cost, for agents | `mcp::Mcp`, `mcp::service` |
 //! | [`registry`] | API keys, workspaces, contracts, claims, screening | `registry::Registry`, `registry::RegistryLayer` |
+//! | [`limit`] | budgets, rate limits, alerts | `limit::LimitRule`, `limit::LimitLayer`, `limit::alerts` |
 //! | [`otel`] | spans, metrics, and logs | `otel::Otel` |
 //! | [`propagate`] | tags and trace ids on outgoing calls | `PropagateLayer` |
 //! | [`client`] | clients whose calls are tagged and observed | `client::TaggedClient`, `client::ReqwestClient` |
@@ -75,6 +76,8 @@
 //! | `parquet` | `analytics`, and exports as Parquet files |
 //! | `dashboard` | `analytics`, and `dashboard::Dashboard`: pages about requests and cost |
 //! | `mcp` | `analytics`, and `mcp::Mcp`: tools about requests and cost for agents, by the Model Context Protocol |
+//! | `limit` | `analytics`, and `limit::LimitLayer`: budgets, rate limits, and alerts. With `postgres`, a ledger for several processes |
+//! | `redis` | `limit`, and a ledger in Redis or Valkey |
 //! | `registry` | `registry::Registry`: API keys, workspaces, claims, screening, and virtual keys |
 //! | `schema` | `registry`, and `registry::Contract`: JSON Schema for the tags of every request |
 //! | `jwt` | `registry`, and `registry::JwtVerifier`: the claims of signed tokens as trusted tags |
@@ -88,12 +91,12 @@
 //! # Architecture
 //!
 //! ```text
-//!  request head ─► trace ids ─► trusted tags (registry, resolver) ─► headers captured ─► [contract] ─► your service
-//!                                                                                                           │
-//!  client ◄── frames, unchanged ◄── response body, observed (bytes, first byte, LLM usage) ◄────────────────┘
+//!  request head ─► trace ids ─► trusted tags (registry, resolver) ─► headers captured ─► [contract, limits] ─► your service
+//!                                                                                                                   │
+//!  client ◄── frames, unchanged ◄── response body, observed (bytes, first byte, LLM usage) ◄────────────────────────┘
 //!                                              │ once: end, error, or drop
 //!                                              ▼
-//!                    Event ─► Sink ─► queue ─► batch writer (JSONL, OTLP, SQLite, Postgres)
+//!                    Event ─► Sink ─► queue ─► batch writer (JSONL, OTLP, SQLite, Postgres), ledger of limits
 //!                      │                                                │
 //!                      │                                                ▼ in one transaction
 //!                      │                                          rows and sums ─► queries ─► your code, HTTP API, pages, exports
@@ -107,7 +110,7 @@
 //!
 //! Modules only use modules above them in this list: leaves (text, media types, time), `body`, `metadata`, `sources`, `trace`,
 //! `usage`, `event`, `row`, `request`, `sink`, `propagate`, `tagging`, `client`, `otel`, `store`, `registry`,
-//! `analytics`, `view`, `dashboard`, `mcp`. A test enforces it.
+//! `analytics`, `limit`, `view`, `dashboard`, `mcp`. A test enforces it.
 //!
 //! # Guarantees
 //!

@@ -231,14 +231,14 @@ impl Event {
     /// `None` unless the outcome is [`Outcome::Rejected`].
     ///
     /// It is the code of the [strict mode](crate::metadata::Overflow::Reject) that rejected the request, or the reason that
-    /// a layer passed to [`Tags::reject`](crate::Tags::reject).
+    /// a layer passed to [`Tags::reject`](crate::Tags::reject). Limits set `budget` and `rate_limit`.
     pub fn rejection(&self) -> Option<&str> {
         self.facts.rejection.as_deref()
     }
 
     /// Returns the name of the limit rule that rejected the request.
     ///
-    /// No layer of this crate sets it yet; see [`EventBuilder`](super::EventBuilder).
+    /// With the feature `limit`, that is the rule for which the client would have to wait longest.
     pub fn limit_rule(&self) -> Option<&str> {
         self.facts.limit_rule.as_deref()
     }
