@@ -1,7 +1,10 @@
 //! Budgets, rate limits, and alerts by any tag, model, or key.
 
+mod api;
 mod ledger;
 mod limiter;
+mod policies;
+mod report;
 mod rules;
 mod series;
 mod subject;

@@ -17,6 +17,7 @@ use super::{
     LimitCounts, LimitUsage,
     limiter_builder::LimiterBuilder,
     rule_set::{CompiledRule, RuleSet, compiled},
+    stored_state::StoredState,
 };
 
 /// Maximum number of groups of a rule that [`Limiter::usage`] returns.
@@ -25,14 +26,16 @@ const MAX_GROUPS: usize = 10_000;
 /// Rules, and the ledger that counts for them. Clones share both.
 #[derive(Clone)]
 pub struct Limiter {
-    pub(super) shared: Arc<Shared>,
+    pub(in crate::limit) shared: Arc<Shared>,
 }
 
-pub(super) struct Shared {
+pub(in crate::limit) struct Shared {
     rules: ArcSwap<RuleSet>,
     /// Held while the rules change.
     changing: Mutex<()>,
     pub(super) ledger: Ledger,
+    /// What was read from the tables of a store.
+    pub(in crate::limit) stored: StoredState,
 }
 
 impl Limiter {
@@ -43,7 +46,12 @@ impl Limiter {
 
     pub(super) fn new(rules: Vec<LimitRule>, ledger: Ledger) -> Result<Self, ConfigError> {
         let rules = RuleSet { configured: compiled(rules)?, ..RuleSet::default() };
-        let shared = Shared { rules: ArcSwap::from_pointee(rules), changing: Mutex::new(()), ledger };
+        let shared = Shared {
+            rules: ArcSwap::from_pointee(rules),
+            changing: Mutex::new(()),
+            ledger,
+            stored: StoredState::default(),
+        };
         Ok(Self { shared: Arc::new(shared) })
     }
 
@@ -64,12 +72,18 @@ impl Limiter {
     }
 
     /// Replaces the rules from a store, and the credits.
+    ///
+    /// # Errors
+    ///
+    /// As [`replace_rules`](Self::replace_rules).
     pub(crate) fn replace_stored(
         &self,
-        stored: Vec<Arc<CompiledRule>>,
+        rules: Vec<LimitRule>,
         credits: std::collections::HashMap<(String, i64), i64>,
-    ) {
+    ) -> Result<(), ConfigError> {
+        let stored = compiled(rules)?;
         self.change(|set| RuleSet { configured: set.configured.clone(), stored, credits });
+        Ok(())
     }
 
     fn change(&self, change: impl FnOnce(&RuleSet) -> RuleSet) {
@@ -111,7 +125,7 @@ impl Limiter {
         Ok(found)
     }
 
-    async fn usage_of(
+    pub(crate) async fn usage_of(
         &self,
         set: &RuleSet,
         compiled: &CompiledRule,

@@ -1,4 +1,4 @@
-use std::str::Chars;
+use std::{fmt, str::Chars};
 
 /// A pattern with `*` and `?`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,7 +35,7 @@ impl Glob {
     }
 
     /// Returns the text that the glob stands for if it matches only one.
-    pub(super) fn literal(&self) -> Option<String> {
+    pub(crate) fn literal(&self) -> Option<String> {
         let letters = self.tokens.iter().map(|token| match token {
             Token::Literal(letter) => Some(*letter),
             Token::One | Token::Any => None,
@@ -78,6 +78,21 @@ impl Glob {
             }
             (tokens, letters) = (rest, start.clone());
         }
+    }
+}
+
+impl fmt::Display for Glob {
+    /// Writes a text that parses to the same glob.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for token in &self.tokens {
+            match token {
+                Token::Literal(letter @ ('*' | '?' | '\\')) => write!(f, "\\{letter}")?,
+                Token::Literal(letter) => write!(f, "{letter}")?,
+                Token::One => f.write_str("?")?,
+                Token::Any => f.write_str("*")?,
+            }
+        }
+        Ok(())
     }
 }
 
