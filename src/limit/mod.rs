@@ -10,6 +10,8 @@ mod series;
 mod subject;
 mod window;
 
+#[cfg(feature = "dashboard")]
+pub(crate) use self::report::{BudgetEntry, LimitReport, RateEntry};
 pub use self::{
     ledger::{Ledger, LedgerError, LedgerStatus},
     limiter::{LimitCounts, LimitUsage, Limiter, LimiterBuilder},

@@ -8,4 +8,6 @@ mod limit_source;
 mod rate_entry;
 mod visibility;
 
+#[cfg(feature = "dashboard")]
+pub(crate) use self::limit_report::LimitReport;
 pub(crate) use self::{budget_entry::BudgetEntry, limit_source::LimitSource, rate_entry::RateEntry};
