@@ -183,7 +183,10 @@ pub use self::{
     registry_access::RegistryAccess,
 };
 #[cfg(any(feature = "limit", feature = "mcp"))]
-pub(crate) use self::{api_error::ApiError, parameter::Accepted};
+pub(crate) use self::{
+    api_error::ApiError,
+    parameter::{Accepted, LIMITS},
+};
 #[cfg(feature = "limit")]
 pub(crate) use self::{
     caller::Caller,

@@ -130,6 +130,10 @@ pub(crate) const WORKSPACES: Accepted = &[
     ],
 ];
 
+/// The parameters of the report of limits.
+#[cfg(any(feature = "limit", feature = "mcp"))]
+pub(crate) const LIMITS: Accepted = &[PAGE, &[optional("rule", Type::String, "The name of a limit.")]];
+
 /// The parameters of a link to a file.
 pub(crate) const LINK: Accepted = &[&[required("token", Type::String, "The secret of the link.")]];
 

@@ -5,7 +5,7 @@ use utoipa::openapi::{
 };
 
 use crate::{
-    analytics::api::{Components, Endpoint, envelope, value},
+    analytics::api::{Components, Endpoint, LIMITS, envelope, value},
     registry::Permission,
 };
 
@@ -13,7 +13,7 @@ use super::{
     super::policies::{RateLimitForm, UsageLimitForm},
     entities::EntityShape,
     limits::LimitsShape,
-    parameters::{ENTITIES, LIMITS, RATE_LIMIT, RATE_LIMITS, USAGE_LIMIT, USAGE_LIMITS},
+    parameters::{ENTITIES, RATE_LIMIT, RATE_LIMITS, USAGE_LIMIT, USAGE_LIMITS},
     rate_shape::RateLimitShape,
     usage_limits::Done,
     usage_shape::UsageLimitShape,

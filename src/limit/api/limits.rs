@@ -5,7 +5,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{
-    analytics::api::{ApiError, ApiState, Caller, Paging, time_text},
+    analytics::api::{ApiError, ApiState, Caller, LIMITS, Paging, time_text},
     registry::Permission,
 };
 
@@ -15,7 +15,6 @@ use super::{
         policies::{key_of, usage_type},
         report::{BudgetEntry, RateEntry},
     },
-    parameters::LIMITS,
     rate_shape::{unit_text, value},
 };
 

@@ -37,6 +37,3 @@ pub(super) const ENTITIES: Accepted = &[
         optional("search", Type::String, "A part of the value key, case-sensitive."),
     ],
 ];
-
-/// The parameters of the report of limits.
-pub(super) const LIMITS: Accepted = &[PAGE, &[optional("rule", Type::String, "The name of a limit.")]];
