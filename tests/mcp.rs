@@ -16,10 +16,11 @@ use tower_tagging::{
     analytics::{
         Amount, Analytics, Filter, Grant, Measure, Query, TimeRange,
         api::{Api, Denied, RegistryAccess},
-        jiff::{SignedDuration, Timestamp},
+        jiff::{SignedDuration, Timestamp, tz::TimeZone},
     },
     dashboard::Dashboard,
     event::Outcome,
+    limit::{Amount as LimitAmount, CalendarUnit, LimitDecision, LimitRule, LimitRuleBuilder, Limiter, Window},
     mcp::{Mcp, service},
     metadata::Scope,
     store::{Dimension, Field},
@@ -30,7 +31,7 @@ use tower_tagging::{
 use api::{ADMIN, FROM, Sample, TO, hour, memory, registry, samples, secret, stores};
 use mcp::{Client, OLD, Piped, serve};
 
-const TOOLS: [&str; 11] = [
+const TOOLS: [&str; 12] = [
     "get_cost_analytics",
     "get_request_analytics",
     "get_token_analytics",
@@ -42,15 +43,28 @@ const TOOLS: [&str; 11] = [
     "query",
     "trace",
     "explain_cost",
+    "budgets",
 ];
 
 fn access() -> RegistryAccess {
     RegistryAccess::new(registry()).admin_key(ADMIN)
 }
 
+/// Returns a limiter with a budget of each workspace, and a rate.
+fn limiter() -> Limiter {
+    let month = Window::Calendar { unit: CalendarUnit::Month, zone: TimeZone::UTC, fiscal_start: (1, 1) };
+    let budget = LimitRule::budget("monthly", "500 USD".parse().unwrap(), month).group_by("workspace");
+    let rate = LimitRule::rate("speed", LimitAmount::requests(60), Duration::from_secs(60)).group_by("workspace");
+    let decided = |rule: LimitRuleBuilder| {
+        rule.on_unpriced(LimitDecision::Allow).on_store_error(LimitDecision::Allow).build().unwrap()
+    };
+    Limiter::builder().rules([decided(budget), decided(rate)]).build().unwrap()
+}
+
 /// Returns an app with the tools, the API that shares its exports with them, and the dashboard.
 fn app(analytics: Analytics) -> Router {
-    let api = Api::new(analytics.clone(), access());
+    let limiter = limiter();
+    let api = Api::new(analytics.clone(), access()).merge(limiter.api());
     let tools = Mcp::from_api(&api).into_service();
     let pages = Dashboard::new(analytics, access()).into_router().nest("/v1", api.into_router());
     Router::new().route_service("/tagging/mcp", tools).nest("/tagging/", pages)
@@ -89,7 +103,7 @@ fn ranged(more: Value) -> Value {
 /// Returns arguments with which each tool succeeds.
 fn arguments(tool: &str, request: &str) -> Value {
     match tool {
-        "list_workspaces" | "list_virtual_keys" | "list_log_exports" => json!({}),
+        "list_workspaces" | "list_virtual_keys" | "list_log_exports" | "budgets" => json!({}),
         "trace" => json!({ "trace_id": "trace-1" }),
         "explain_cost" => json!({ "request_id": request }),
         "query" => ranged(json!({ "measures": ["cost", "requests"], "group_by": ["model"], "bucket": "day" })),
@@ -217,7 +231,7 @@ async fn every_answer_matches_its_schema_and_has_its_basis_and_a_link() {
         let client = Client::new(serve(app(analytics)).await, ADMIN);
         for (tool, result) in all_results(&client, &priced.id().to_string()).await {
             let basis = &result["structuredContent"]["basis"];
-            if tool.starts_with("list_") {
+            if tool.starts_with("list_") || tool == "budgets" {
                 assert!(basis["grain"].is_null() && basis["unpriced_share"].is_null(), "{tool}: {basis}");
                 continue;
             }
@@ -450,6 +464,7 @@ async fn keys_call_the_tools_of_their_permissions() {
                 "get_user_analytics_summary",
                 "get_model_analytics_summary",
                 "query",
+                "budgets",
             ],
         ),
         (secret("acme-logs"), &["trace", "explain_cost"]),
@@ -569,6 +584,7 @@ async fn links_lead_to_pages_with_the_same_range_and_filters() {
         ("list_workspaces", json!({}), "/tagging/by/workspace"),
         ("list_virtual_keys", json!({}), "/tagging/by/virtual_key"),
         ("list_log_exports", json!({}), "/tagging/requests"),
+        ("budgets", json!({}), "/tagging/budgets"),
         ("trace", json!({ "trace_id": priced.trace().trace_id().to_string() }), "/tagging/traces/"),
         ("explain_cost", json!({ "request_id": priced.id().to_string() }), "/tagging/requests/"),
     ] {
@@ -834,9 +850,39 @@ async fn serves_any_api_of_this_shape() {
     for (tool, arguments, endpoint) in [
         ("query", json!({}), "POST /query"),
         ("trace", json!({ "trace_id": "x" }), "GET /traces/{id}"),
+        ("budgets", json!({}), "GET /limits"),
         ("explain_cost", json!({ "request_id": "x" }), "GET /logs/{id}/cost"),
     ] {
         let message = client.error(tool, arguments).await;
         assert!(message.starts_with(&format!("This API does not have the endpoint {endpoint}")), "{message}");
     }
+}
+
+#[tokio::test]
+async fn budgets_are_those_that_the_key_may_see() {
+    let limiter = limiter();
+    for (slug, dollars) in [("acme", "100 USD"), ("globex", "600 USD")] {
+        limiter
+            .fill("monthly", &[Some(slug)], &dollars.parse().unwrap(), Some(&"1 USD".parse().unwrap()))
+            .await
+            .unwrap();
+    }
+    let api = Api::new(memory(&samples()), access()).merge(limiter.api());
+    let address = serve(Router::new().route_service("/tagging/mcp", Mcp::from_api(&api).into_service())).await;
+    let call = Client::new(address, ADMIN).call("budgets", json!({})).await;
+    assert!(
+        text(&call).contains("2 groups of budgets in all, 2 in this answer, of which 1 are used up, and 1 rates."),
+        "{}",
+        text(&call)
+    );
+    let data = &call["structuredContent"]["data"];
+    assert_eq!((&data[0]["group"], &data[0]["settled"]), (&json!({ "workspace_id": "globex" }), &json!(600.0)));
+    let own = Client::new(address, &secret("acme-view")).data("budgets", json!({ "rule": "monthly" })).await;
+    assert_eq!((&own["total"], &own["rates"]), (&json!(1), &json!([])));
+    let acme = &own["data"][0];
+    assert_eq!(
+        (&acme["group"], &acme["limit"], &acme["settled"], &acme["reserved"], &acme["remaining"]),
+        (&json!({ "workspace_id": "acme" }), &json!(500.0), &json!(100.0), &json!(1.0), &json!(399.0))
+    );
+    assert!(!own.to_string().contains("globex"), "{own}");
 }

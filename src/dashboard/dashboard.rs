@@ -12,6 +12,9 @@ use crate::{
     sink::Delivery,
 };
 
+#[cfg(feature = "limit")]
+use crate::limit::Limiter;
+
 use super::{
     assets,
     html::{limit_time, show_errors},
@@ -72,6 +75,8 @@ impl Dashboard {
             sign_in: None,
             load: Arc::new(QueryLoad::default()),
             key_changes: Arc::default(),
+            #[cfg(feature = "limit")]
+            limiter: None,
         };
         Self { state }
     }
@@ -100,6 +105,13 @@ impl Dashboard {
         self
     }
 
+    /// Shows the budgets and rates of a limiter.
+    #[cfg(feature = "limit")]
+    pub fn limits(mut self, limiter: Limiter) -> Self {
+        self.state.limiter = Some(limiter);
+        self
+    }
+
     /// Returns the router, which can be mounted anywhere with [`Router::nest`].
     pub fn into_router(self) -> Router {
         let has_sign_in = self.state.sign_in.is_some();
@@ -116,6 +128,7 @@ impl Dashboard {
             .route("/showback/{key}/{value}", get(pages::showback))
             .route("/compare", get(pages::compare))
             .route("/budgets", get(pages::budgets))
+            .route("/budgets.csv", get(pages::budgets_csv))
             .route("/keys", get(pages::keys))
             .route("/keys/activate", post(pages::activate))
             .route("/keys/deactivate", post(pages::deactivate))

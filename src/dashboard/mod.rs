@@ -30,7 +30,7 @@
 //! | `/health` | the counts of events, calls without a price, spoofing attempts, the verifications of sums, the log of changes | `analytics.view` |
 //! | `/views` | the saved views of the caller, and those that others share | `analytics.view` or `logs.view` |
 //! | `/access` | workspaces, API keys, and virtual keys, never a secret | `keys.list` |
-//! | `/budgets` | nothing yet | `analytics.view` |
+//! | `/budgets` | what each group has used of a budget, with a projection and rejections, and rates; `/budgets.csv` has all groups | `analytics.view` |
 //!
 //! # URLs
 //!

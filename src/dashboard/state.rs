@@ -26,6 +26,8 @@ pub(crate) struct DashboardState {
     pub(crate) sign_in: Option<SignIn>,
     pub(crate) load: Arc<QueryLoad>,
     pub(crate) key_changes: Arc<KeyChanges>,
+    #[cfg(feature = "limit")]
+    pub(crate) limiter: Option<crate::limit::Limiter>,
 }
 
 impl DashboardState {

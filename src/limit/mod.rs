@@ -102,11 +102,14 @@
 
 pub mod alerts;
 mod answer;
+mod api;
 mod gcra;
 mod ledger;
 mod limit_layer;
 mod limiter;
 mod meter;
+mod policies;
+mod report;
 mod rules;
 mod series;
 mod subject;
@@ -116,6 +119,8 @@ mod window;
 pub use self::ledger::PostgresLedger;
 #[cfg(feature = "redis")]
 pub use self::ledger::RedisLedger;
+#[cfg(feature = "dashboard")]
+pub(crate) use self::report::{BudgetEntry, LimitReport, RateEntry};
 pub use self::{
     ledger::{Ledger, LedgerError, LedgerStatus},
     limit_layer::LimitLayer,

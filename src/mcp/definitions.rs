@@ -90,5 +90,12 @@ const fn describe(name: ToolName) -> (&'static str, &'static str) {
              the price of a million, and the cost in US dollars. The lines add up to the total. Amounts are exact decimal \
              numbers in text. Example: {\"request_id\": \"01890a5d-ac96-774b-bcce-b302099a8057\"}.",
         ),
+        ToolName::Budgets => (
+            "Budgets and rates",
+            "The limits on cost, tokens, and requests that the API key may see: for each group of a budget the limit, what is \
+             settled and reserved, what remains, a projection to the end of the window, and the rejected requests, those with the \
+             largest used share first; and the rates with their rejections. Money is in US dollars. Use it to find who is about to \
+             run out, or why requests were rejected. Example: {\"page_size\": 10}.",
+        ),
     }
 }

@@ -42,6 +42,7 @@
 //! | `query` | any measures by any dimensions, in US dollars | `analytics.view` |
 //! | `trace` | the requests of a trace as turns, with retries and loops | `logs.view` |
 //! | `explain_cost` | what a request cost, line by line | `logs.view` |
+//! | `budgets` | budgets by group with a projection and rejections, and rates | `analytics.view` |
 //!
 //! The first eight have the names and parameters of the tools that Portkey users know. A range is `time_of_generation_min` and
 //! `time_of_generation_max` in ISO 8601, or a word such as `last_7d` in the first of them. `last_7d` are today and the six days

@@ -12,10 +12,11 @@ pub(crate) enum ToolName {
     Query,
     Trace,
     ExplainCost,
+    Budgets,
 }
 
 impl ToolName {
-    pub(crate) const ALL: [Self; 11] = [
+    pub(crate) const ALL: [Self; 12] = [
         Self::CostAnalytics,
         Self::RequestAnalytics,
         Self::TokenAnalytics,
@@ -27,6 +28,7 @@ impl ToolName {
         Self::Query,
         Self::Trace,
         Self::ExplainCost,
+        Self::Budgets,
     ];
 
     pub(crate) const fn as_str(self) -> &'static str {
@@ -42,6 +44,7 @@ impl ToolName {
             Self::Query => "query",
             Self::Trace => "trace",
             Self::ExplainCost => "explain_cost",
+            Self::Budgets => "budgets",
         }
     }
 

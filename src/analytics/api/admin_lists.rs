@@ -4,11 +4,12 @@ use axum::{Json, extract::State};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::registry::Permission;
+use crate::registry::{Permission, VirtualKey, VirtualKeyStatus};
 
 use super::{
     api_error::ApiError,
     caller::Caller,
+    key_limits::LimitsOfKey,
     list::List,
     log_shape::time_text,
     paging::Paging,
@@ -53,12 +54,12 @@ pub(crate) struct VirtualKeyShape {
     note: Option<String>,
     /// `active`, `exhausted`, or `expired`.
     status: &'static str,
-    /// Always `null`.
+    /// The first usage limit that applies to the key: `credit_limit`, `type`, and `periodic_reset`. `null` without one.
     #[schema(value_type = Option<Object>)]
-    usage_limits: Option<()>,
-    /// Always empty.
+    usage_limits: Option<serde_json::Value>,
+    /// The rate limits that apply to the key: `type`, `unit`, and `value`.
     #[schema(value_type = Vec<Object>)]
-    rate_limits: Vec<()>,
+    rate_limits: Vec<serde_json::Value>,
     slug: String,
     /// The provider, such as `openai`.
     provider: String,
@@ -132,14 +133,27 @@ pub(crate) async fn virtual_keys(
     let now = SystemTime::now();
     let snapshot = api.access.registry().map(crate::registry::Registry::snapshot);
     let keys = snapshot.iter().flat_map(|snapshot| &snapshot.virtual_keys);
-    let found: Vec<VirtualKeyShape> = keys
-        .filter(|key| wanted.is_none_or(|slug| key.is_for_workspace(slug)))
-        .map(|key| VirtualKeyShape {
+    let found: Vec<VirtualKey> =
+        keys.filter(|key| wanted.is_none_or(|slug| key.is_for_workspace(slug))).cloned().collect();
+    let total = found.len() as u64;
+    let page = paging.of(found);
+    let mut limits = match &api.shared.key_limits {
+        Some(limits) => limits.limits(&page, own, now).await,
+        None => Vec::new(),
+    };
+    limits.resize_with(page.len(), LimitsOfKey::default);
+    let shapes = page
+        .iter()
+        .zip(limits)
+        .map(|(key, limits)| VirtualKeyShape {
             name: key.slug().to_owned(),
             note: None,
-            status: key.status_at(now).as_str(),
-            usage_limits: None,
-            rate_limits: Vec::new(),
+            status: match key.status_at(now) {
+                VirtualKeyStatus::Active if limits.is_exhausted => VirtualKeyStatus::Exhausted.as_str(),
+                status => status.as_str(),
+            },
+            usage_limits: limits.usage,
+            rate_limits: limits.rates,
             slug: key.slug().to_owned(),
             provider: key.provider_name().to_owned(),
             model_config: BTreeMap::new(),
@@ -148,5 +162,5 @@ pub(crate) async fn virtual_keys(
             object: "virtual-key",
         })
         .collect();
-    Ok(Json(List::new(found.len() as u64, paging.of(found))))
+    Ok(Json(List::new(total, shapes)))
 }

@@ -1,4 +1,8 @@
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use axum::{
     Router,
@@ -61,6 +65,7 @@ pub struct Api {
     analytics: Analytics,
     access: Arc<dyn Access>,
     shared: Shared,
+    others: Router<ApiState>,
     max_body_bytes: usize,
     timeout: Duration,
 }
@@ -76,11 +81,15 @@ impl Api {
                 restrictions: Restrictions::default(),
                 zone: "UTC".to_owned(),
                 exports: Arc::new(Exports::default()),
+                other_endpoints: Vec::new(),
+                document: OnceLock::new(),
+                key_limits: None,
                 max_log_age: MAX_LOG_AGE,
                 writing: Arc::default(),
                 #[cfg(feature = "llm")]
                 usage: UsageTap::new().trust_request(),
             },
+            others: Router::new(),
             max_body_bytes: MAX_BODY_BYTES,
             timeout: TIMEOUT,
         }
@@ -139,6 +148,17 @@ impl Api {
         self
     }
 
+    /// Adds the endpoints of another module, such as [`Limiter::api`](crate::limit::Limiter::api). They have the same access,
+    /// errors, and bounds, and are in the same OpenAPI document.
+    #[cfg(feature = "limit")]
+    pub fn merge(mut self, extension: super::ApiExtension) -> Self {
+        self.others = self.others.merge(extension.routes);
+        self.shared.other_endpoints.push(extension.endpoints);
+        self.shared.key_limits = Some(extension.key_limits);
+        self.shared.document = OnceLock::new();
+        self
+    }
+
     /// Sets the maximum size of a request body, in bytes. The default is 8 MiB.
     pub fn max_body_bytes(mut self, bytes: usize) -> Self {
         self.max_body_bytes = bytes;
@@ -159,6 +179,7 @@ impl Api {
             analytics: self.analytics.clone(),
             access: access(Arc::clone(&self.access)),
             shared: self.shared.clone(),
+            others: self.others.clone(),
             max_body_bytes: self.max_body_bytes,
             timeout: self.timeout,
         }
@@ -172,9 +193,9 @@ impl Api {
 
     /// Returns the router, which can be mounted anywhere.
     pub fn into_router(self) -> Router {
-        let Self { analytics, access, shared, max_body_bytes, timeout } = self;
+        let Self { analytics, access, shared, others, max_body_bytes, timeout } = self;
         let state = ApiState { analytics, access, shared: Arc::new(shared) };
-        let mut router = routes()
+        let mut router = routes(others)
             .with_state(state)
             .layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, timeout))
             .layer(DefaultBodyLimit::disable())

@@ -36,6 +36,12 @@ impl Caller {
         Ok(api.analytics.authored_by(author).record_change(change).await?)
     }
 
+    /// Returns the author of changes. It is empty for the application.
+    #[cfg(feature = "limit")]
+    pub(crate) fn author(&self) -> &str {
+        self.name.as_deref().unwrap_or_default()
+    }
+
     /// Returns `true` if the caller sees all requests.
     pub(crate) fn sees_everything(&self) -> bool {
         self.grant.covers_everything()

@@ -1,5 +1,5 @@
 /// Returns the message about JSON that is not what an endpoint expects, in the words of JSON.
-pub(super) fn json_problem(error: &serde_json::Error) -> String {
+pub(crate) fn json_problem(error: &serde_json::Error) -> String {
     let text = error.to_string();
     let words = [
         ("unknown variant ", "unknown value "),

@@ -90,7 +90,7 @@ pub(crate) struct LogMetrics {
 }
 
 /// Returns a stored time as RFC 3339.
-pub(super) fn time_text(time: SystemTime) -> String {
+pub(crate) fn time_text(time: SystemTime) -> String {
     Timestamp::try_from(time).unwrap_or_default().to_string()
 }
 

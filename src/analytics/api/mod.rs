@@ -126,6 +126,8 @@ mod access;
 mod admin_lists;
 mod api;
 mod api_error;
+#[cfg(feature = "limit")]
+mod api_extension;
 mod caller;
 mod cents;
 mod denied;
@@ -142,6 +144,7 @@ mod group_columns;
 mod groups;
 mod json_body;
 mod json_problem;
+mod key_limits;
 mod links;
 mod list;
 mod log_cost;
@@ -169,6 +172,8 @@ mod traces;
 mod view;
 mod with_basis;
 
+#[cfg(feature = "limit")]
+pub use self::api_extension::ApiExtension;
 #[cfg(feature = "dashboard")]
 pub(crate) use self::registry_access::KeyHolder;
 pub use self::{
@@ -177,10 +182,28 @@ pub use self::{
     denied::Denied,
     registry_access::RegistryAccess,
 };
-#[cfg(feature = "mcp")]
+#[cfg(any(feature = "limit", feature = "mcp"))]
 pub(crate) use self::{
     api_error::ApiError,
+    parameter::{Accepted, LIMITS},
+};
+#[cfg(feature = "limit")]
+pub(crate) use self::{
+    caller::Caller,
+    json_body::JsonBody,
+    json_problem::json_problem,
+    key_limits::{KeyLimits, LimitsOfKey},
+    list::List,
+    log_shape::time_text,
+    openapi::{Components, Endpoint, envelope, value},
+    paging::Paging,
+    parameter::{NONE, PAGE, Parameter, WORKSPACE_ID, optional},
+    parameters::Parameters,
+    state::ApiState,
+};
+#[cfg(feature = "mcp")]
+pub(crate) use self::{
     openapi::inlined_schema,
-    parameter::{Accepted, EXPORTS, FROM, GROUPS, SERIES, TO, VIRTUAL_KEYS, WORKSPACES, find, names},
+    parameter::{EXPORTS, FROM, GROUPS, SERIES, TO, VIRTUAL_KEYS, WORKSPACES, find, names},
     with_basis::{DATA_UP_TO, EXACT, GRAIN, UNPRICED_SHARE},
 };

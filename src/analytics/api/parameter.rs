@@ -14,7 +14,7 @@ pub(crate) struct Parameter {
 /// The parameters that an endpoint accepts. They are also those of the OpenAPI document.
 pub(crate) type Accepted = &'static [&'static [Parameter]];
 
-const fn optional(name: &'static str, kind: Type, text: &'static str) -> Parameter {
+pub(crate) const fn optional(name: &'static str, kind: Type, text: &'static str) -> Parameter {
     Parameter { name, alias: None, kind, is_required: false, text }
 }
 
@@ -64,7 +64,7 @@ const SELECTED: &[Parameter] = &[
     ),
 ];
 
-const PAGE: &[Parameter] = &[
+pub(crate) const PAGE: &[Parameter] = &[
     aliased("current_page", "currentPage", Type::Integer, "The number of the page. The first is 0."),
     aliased(
         "page_size",
@@ -74,7 +74,7 @@ const PAGE: &[Parameter] = &[
     ),
 ];
 
-const WORKSPACE_ID: &[Parameter] =
+pub(crate) const WORKSPACE_ID: &[Parameter] =
     &[optional("workspace_id", Type::String, "The slug of a workspace. Ignored for keys of a workspace.")];
 
 const ZONE: &[Parameter] = &[optional(
@@ -129,6 +129,10 @@ pub(crate) const WORKSPACES: Accepted = &[
         optional("status", Type::String, "Comma-separated: active, archived. All workspaces are active."),
     ],
 ];
+
+/// The parameters of the report of limits.
+#[cfg(any(feature = "limit", feature = "mcp"))]
+pub(crate) const LIMITS: Accepted = &[PAGE, &[optional("rule", Type::String, "The name of a limit.")]];
 
 /// The parameters of a link to a file.
 pub(crate) const LINK: Accepted = &[&[required("token", Type::String, "The secret of the link.")]];

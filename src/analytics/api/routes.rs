@@ -14,11 +14,12 @@ use super::{
     traces,
 };
 
-/// Returns the endpoints.
-pub(crate) fn routes() -> Router<ApiState> {
+/// Returns the endpoints, and those of other modules.
+pub(crate) fn routes(others: Router<ApiState>) -> Router<ApiState> {
     Router::new()
         .merge(graphs())
         .merge(log_routes())
+        .merge(others)
         .route("/analytics/summary/cache", get(cache::summary))
         .route("/analytics/groups/users", get(groups::users))
         .route("/analytics/groups/ai-models", get(groups::ai_models))

@@ -1,10 +1,14 @@
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use crate::analytics::Analytics;
 #[cfg(feature = "llm")]
 use crate::usage::UsageTap;
 
-use super::{Access, exports::Exports, restrictions::Restrictions};
+use super::{Access, exports::Exports, key_limits::KeyLimits, openapi::Endpoints, restrictions::Restrictions};
 
 /// What all endpoints share.
 #[derive(Clone)]
@@ -24,6 +28,12 @@ pub(crate) struct Shared {
     /// The time zone of requests that do not name one.
     pub(crate) zone: String,
     pub(crate) exports: Arc<Exports>,
+    /// The endpoints of other modules.
+    pub(super) other_endpoints: Vec<Endpoints>,
+    /// The OpenAPI document, once it was asked for.
+    pub(super) document: OnceLock<String>,
+    /// The limits of virtual keys.
+    pub(super) key_limits: Option<Arc<dyn KeyLimits>>,
     /// The largest age of a request in `POST /logs`.
     pub(crate) max_log_age: Duration,
     /// Held while logs with ids are stored.

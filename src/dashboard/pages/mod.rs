@@ -1,6 +1,8 @@
 //! The pages, one file each.
 
 mod access;
+#[cfg(feature = "limit")]
+mod budget_tables;
 mod budgets;
 mod by_key;
 mod compare;
@@ -20,7 +22,7 @@ mod views;
 
 pub(crate) use self::{
     access::access,
-    budgets::budgets,
+    budgets::{budgets, budgets_csv},
     by_key::by_key,
     compare::compare,
     explore::{explore, explore_csv},

@@ -26,6 +26,7 @@ use super::{
     limiter_builder::LimiterBuilder,
     live_requests::LiveRequests,
     rule_set::{CompiledRule, RuleSet, compiled},
+    stored_state::StoredState,
 };
 
 /// The time after which the reservations of a process that was killed are released.
@@ -37,10 +38,10 @@ const MAX_GROUPS: usize = 10_000;
 /// Rules, and the ledger that counts for them. Clones share both.
 #[derive(Clone)]
 pub struct Limiter {
-    pub(super) shared: Arc<Shared>,
+    pub(in crate::limit) shared: Arc<Shared>,
 }
 
-pub(super) struct Shared {
+pub(in crate::limit) struct Shared {
     rules: ArcSwap<RuleSet>,
     /// Held while the rules change.
     changing: Mutex<()>,
@@ -53,6 +54,8 @@ pub(super) struct Shared {
     pub(super) errors: ErrorStyle,
     pub(super) has_headers: bool,
     pub(super) clock: Arc<dyn Clock>,
+    /// What was read from the tables of a store.
+    pub(in crate::limit) stored: StoredState,
 }
 
 impl Limiter {
@@ -74,6 +77,7 @@ impl Limiter {
             errors: builder.errors,
             has_headers: builder.has_headers,
             clock: builder.clock.unwrap_or_else(|| Arc::new(SystemClock)),
+            stored: StoredState::default(),
         };
         Ok(Self { shared: Arc::new(shared) })
     }
@@ -151,7 +155,7 @@ impl Limiter {
         Ok(found)
     }
 
-    async fn usage_of(
+    pub(crate) async fn usage_of(
         &self,
         set: &RuleSet,
         compiled: &CompiledRule,

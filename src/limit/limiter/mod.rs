@@ -13,5 +13,6 @@ pub(crate) mod rule_set;
 mod settling;
 
 pub(super) use self::settling::LimitSink;
+pub(crate) mod stored_state;
 
 pub use self::{limit_counts::LimitCounts, limit_usage::LimitUsage, limiter::Limiter, limiter_builder::LimiterBuilder};

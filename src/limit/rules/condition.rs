@@ -17,4 +17,14 @@ impl Condition {
         let value = subject.value(&self.dimension)?;
         Some(self.patterns.iter().any(|pattern| pattern.matches(value)))
     }
+
+    /// Returns `true` if one of the patterns matches a value.
+    pub(crate) fn has(&self, value: &str) -> bool {
+        self.patterns.iter().any(|pattern| pattern.matches(value))
+    }
+
+    /// Returns the values that meet the condition. `None` if a pattern matches more than one.
+    pub(crate) fn literals(&self) -> Option<Vec<String>> {
+        self.patterns.iter().map(Glob::literal).collect()
+    }
 }

@@ -6,3 +6,13 @@ pub enum LimitDecision {
     /// The request is rejected.
     Deny,
 }
+
+impl LimitDecision {
+    /// Returns the name in configuration files: `allow` or `deny`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Allow => "allow",
+            Self::Deny => "deny",
+        }
+    }
+}

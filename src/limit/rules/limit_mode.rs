@@ -10,3 +10,14 @@ pub enum LimitMode {
     #[default]
     Enforce,
 }
+
+impl LimitMode {
+    /// Returns the name in configuration files: `off`, `shadow`, or `enforce`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Shadow => "shadow",
+            Self::Enforce => "enforce",
+        }
+    }
+}

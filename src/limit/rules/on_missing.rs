@@ -11,3 +11,14 @@ pub enum OnMissing {
     /// rule does not apply.
     Bucket,
 }
+
+impl OnMissing {
+    /// Returns the name in configuration files: `skip`, `deny`, or `bucket`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Skip => "skip",
+            Self::Deny => "deny",
+            Self::Bucket => "bucket",
+        }
+    }
+}

@@ -1,5 +1,6 @@
 //! The tools: what each of them asks the API, and what it makes of the answer.
 
+mod budgets;
 mod call;
 mod explain_cost;
 mod graphs;

@@ -2,7 +2,7 @@ use serde_json::{Map, Value};
 
 use crate::mcp::{tool_answer::ToolAnswer, tool_error::ToolError, tool_name::ToolName};
 
-use super::{Call, explain_cost, graphs, groups, lists, query, trace};
+use super::{Call, budgets, explain_cost, graphs, groups, lists, query, trace};
 
 /// Runs a tool.
 ///
@@ -25,5 +25,6 @@ pub(crate) async fn run(
         ToolName::Query => query::query(call, arguments).await,
         ToolName::Trace => trace::trace(call, arguments).await,
         ToolName::ExplainCost => explain_cost::explain_cost(call, arguments).await,
+        ToolName::Budgets => budgets::budgets(call, arguments).await,
     }
 }

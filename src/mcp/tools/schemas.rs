@@ -4,11 +4,11 @@ use serde_json::{Map, Value, json};
 use utoipa::openapi::schema::Type;
 
 use crate::{
-    analytics::api::{Accepted, EXPORTS, FROM, GROUPS, SERIES, TO, VIRTUAL_KEYS, WORKSPACES, inlined_schema},
+    analytics::api::{Accepted, EXPORTS, FROM, GROUPS, LIMITS, SERIES, TO, VIRTUAL_KEYS, WORKSPACES, inlined_schema},
     mcp::{arguments::ZONE, tool_answer::ToolAnswer, tool_name::ToolName},
 };
 
-use super::{graphs, groups, lists};
+use super::{budgets, graphs, groups, lists};
 
 const FROM_TEXT: &str = "The start, as ISO 8601 with an offset (2026-06-01T00:00:00Z) or as a day (2026-06-01). Or a whole range: \
      last_1h (or last_hour), last_24h, last_7d, last_30d, last_90d, last_<n>d, and last_<n>h end now, and days include today; \
@@ -35,6 +35,7 @@ pub(crate) fn input(tool: ToolName) -> Map<String, Value> {
         ToolName::Query => (query(), &[][..]),
         ToolName::Trace => (trace(), &["trace_id"][..]),
         ToolName::ExplainCost => (explain_cost(), &["request_id"][..]),
+        ToolName::Budgets => (parameters(LIMITS), &[][..]),
     };
     object(json!({
         "type": "object", "properties": properties, "required": required, "additionalProperties": false
@@ -62,6 +63,7 @@ pub(crate) fn output(tool: ToolName) -> Map<String, Value> {
             schema
         }
         ToolName::ExplainCost => own_shape("LogCost"),
+        ToolName::Budgets => budgets::schema(),
     })
 }
 

@@ -1,4 +1,4 @@
-use std::str::Chars;
+use std::{fmt, str::Chars};
 
 /// A pattern with `*` and `?`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,6 +85,21 @@ impl Glob {
             }
             (tokens, letters) = (rest, start.clone());
         }
+    }
+}
+
+impl fmt::Display for Glob {
+    /// Writes a text that parses to the same glob.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for token in &self.tokens {
+            match token {
+                Token::Literal(letter @ ('*' | '?' | '\\')) => write!(f, "\\{letter}")?,
+                Token::Literal(letter) => write!(f, "{letter}")?,
+                Token::One => f.write_str("?")?,
+                Token::Any => f.write_str("*")?,
+            }
+        }
+        Ok(())
     }
 }
 

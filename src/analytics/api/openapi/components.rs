@@ -10,11 +10,11 @@ use utoipa::{
 
 /// The schemas that endpoints refer to, by their names.
 #[derive(Default)]
-pub(super) struct Components(pub(super) BTreeMap<String, RefOr<Schema>>);
+pub(crate) struct Components(pub(crate) BTreeMap<String, RefOr<Schema>>);
 
 impl Components {
     /// Adds the schema of a type, and those that it refers to. Returns the reference.
-    pub(super) fn of<T: ToSchema>(&mut self) -> RefOr<Schema> {
+    pub(crate) fn of<T: ToSchema>(&mut self) -> RefOr<Schema> {
         let mut inner = Vec::new();
         T::schemas(&mut inner);
         self.0.extend(inner);
@@ -23,24 +23,24 @@ impl Components {
     }
 
     /// Adds a schema. Returns the reference.
-    pub(super) fn add(&mut self, name: &str, schema: impl Into<RefOr<Schema>>) -> RefOr<Schema> {
+    pub(crate) fn add(&mut self, name: &str, schema: impl Into<RefOr<Schema>>) -> RefOr<Schema> {
         self.0.insert(name.to_owned(), schema.into());
         Ref::from_schema_name(name).into()
     }
 }
 
 /// Returns the schema of a value of a type.
-pub(super) fn value(kind: Type) -> ObjectBuilder {
+pub(crate) fn value(kind: Type) -> ObjectBuilder {
     ObjectBuilder::new().schema_type(kind)
 }
 
 /// Returns the schema of a value of a type, or `null`.
-pub(super) fn nullable(kind: Type) -> ObjectBuilder {
+pub(crate) fn nullable(kind: Type) -> ObjectBuilder {
     ObjectBuilder::new().schema_type(SchemaType::Array(vec![kind, Type::Null]))
 }
 
 /// Returns the schema of a list.
-pub(super) fn list_of(item: RefOr<Schema>) -> ArrayBuilder {
+pub(crate) fn list_of(item: RefOr<Schema>) -> ArrayBuilder {
     match item {
         RefOr::Ref(reference) => ArrayBuilder::new().items(reference),
         RefOr::T(Schema::Object(object)) => ArrayBuilder::new().items(object),
@@ -53,7 +53,7 @@ pub(super) fn list_of(item: RefOr<Schema>) -> ArrayBuilder {
 }
 
 /// Returns the schema of the envelope of lists.
-pub(super) fn envelope(item: RefOr<Schema>) -> ObjectBuilder {
+pub(crate) fn envelope(item: RefOr<Schema>) -> ObjectBuilder {
     ObjectBuilder::new()
         .property("object", value(Type::String).enum_values(Some(["list"])))
         .property("total", value(Type::Integer).description(Some("The number of entries on all pages.")))
@@ -64,7 +64,7 @@ pub(super) fn envelope(item: RefOr<Schema>) -> ObjectBuilder {
 }
 
 /// Returns the schema of a group: its value, the number of its requests, and the other columns that were asked for.
-pub(super) fn group() -> ObjectBuilder {
+pub(crate) fn group() -> ObjectBuilder {
     let column = ObjectBuilder::new()
         .schema_type(SchemaType::Array(vec![Type::String, Type::Number, Type::Null]))
         .description(Some("The value of the group, or a column: cost is in cents."));

@@ -1,19 +1,30 @@
 use std::sync::LazyLock;
 
-use axum::response::{IntoResponse, Response};
+use axum::{
+    extract::State,
+    response::{IntoResponse, Response},
+};
 use http::header;
 use utoipa::openapi::{
     ComponentsBuilder, InfoBuilder, OpenApiBuilder, Paths,
     security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityScheme},
 };
 
-use super::{components::Components, endpoints::endpoints};
+use super::{super::state::ApiState, components::Components, endpoint::Endpoint, endpoints::endpoints};
 
-/// The document as JSON. It is the same for all routers.
-pub(super) static DOCUMENT: LazyLock<String> = LazyLock::new(|| {
+/// The document of the endpoints of this module as JSON.
+pub(super) static DOCUMENT: LazyLock<String> = LazyLock::new(|| written(&[]));
+
+/// Returns the endpoints of a module, and adds the schemas that they refer to.
+pub(crate) type Endpoints = fn(&mut Components) -> Vec<Endpoint>;
+
+/// Returns the document with the endpoints of other modules.
+fn written(others: &[Endpoints]) -> String {
     let mut schemas = Components::default();
     let mut paths = Paths::new();
-    for endpoint in endpoints(&mut schemas) {
+    let mut all = endpoints(&mut schemas);
+    all.extend(others.iter().flat_map(|endpoints| endpoints(&mut schemas)));
+    for endpoint in all {
         let (method, path) = (endpoint.method.clone(), endpoint.path);
         paths.add_path_operation(path, vec![method], endpoint.operation());
     }
@@ -31,9 +42,11 @@ pub(super) static DOCUMENT: LazyLock<String> = LazyLock::new(|| {
         ));
     let document = OpenApiBuilder::new().info(info).paths(paths).components(Some(components.build())).build();
     document.to_json().unwrap_or_default()
-});
+}
 
 /// Answers `GET /openapi.json`, without a key: the document describes no data.
-pub(crate) async fn document() -> Response {
-    ([(header::CONTENT_TYPE, "application/json")], DOCUMENT.as_str()).into_response()
+pub(crate) async fn document(State(api): State<ApiState>) -> Response {
+    let others = &api.shared.other_endpoints;
+    let text = api.shared.document.get_or_init(|| if others.is_empty() { DOCUMENT.clone() } else { written(others) });
+    ([(header::CONTENT_TYPE, "application/json")], text.clone()).into_response()
 }

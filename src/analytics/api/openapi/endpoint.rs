@@ -31,9 +31,9 @@ const ERRORS: &[(&str, &str)] = &[
 ];
 
 /// An endpoint of the document.
-pub(super) struct Endpoint {
-    pub(super) method: HttpMethod,
-    pub(super) path: &'static str,
+pub(crate) struct Endpoint {
+    pub(crate) method: HttpMethod,
+    pub(crate) path: &'static str,
     summary: &'static str,
     /// `None` if it needs no key.
     permission: Option<Permission>,
@@ -53,7 +53,7 @@ pub(super) struct Endpoint {
 
 impl Endpoint {
     /// Creates an endpoint without parameters and body.
-    pub(super) fn new(
+    pub(crate) fn new(
         method: HttpMethod,
         path: &'static str,
         permission: impl Into<Option<Permission>>,
@@ -76,54 +76,61 @@ impl Endpoint {
         }
     }
 
-    pub(super) fn query(mut self, query: Accepted) -> Self {
+    pub(crate) fn query(mut self, query: Accepted) -> Self {
         self.query = query;
         self
     }
 
     /// Adds a header that the endpoint reads.
-    pub(super) fn header(mut self, name: &'static str, description: &'static str) -> Self {
+    pub(crate) fn header(mut self, name: &'static str, description: &'static str) -> Self {
         self.headers.push((name, description));
         self
     }
 
     /// Adds the status 409.
-    pub(super) fn or_conflict(mut self) -> Self {
+    pub(crate) fn or_conflict(mut self) -> Self {
         self.errors.push(("409", "The state of the export does not allow it"));
         self
     }
 
+    /// Adds the status 409 with its reason.
+    #[cfg(feature = "limit")]
+    pub(crate) fn or_conflict_if(mut self, reason: &'static str) -> Self {
+        self.errors.push(("409", reason));
+        self
+    }
+
     /// Adds the status 429.
-    pub(super) fn or_throttled(mut self) -> Self {
+    pub(crate) fn or_throttled(mut self) -> Self {
         self.errors.push(("429", "There are too many exports"));
         self
     }
 
     /// Adds the headers that report the basis of the answer.
-    pub(super) fn with_basis(mut self) -> Self {
+    pub(crate) fn with_basis(mut self) -> Self {
         self.has_basis = true;
         self
     }
 
-    pub(super) fn body(mut self, body: impl Into<RefOr<Schema>>) -> Self {
+    pub(crate) fn body(mut self, body: impl Into<RefOr<Schema>>) -> Self {
         self.body = Some(body.into());
         self.errors.push(("413", "The body is too large"));
         self
     }
 
-    pub(super) fn media_type(mut self, media_type: &'static str) -> Self {
+    pub(crate) fn media_type(mut self, media_type: &'static str) -> Self {
         self.media_type = media_type;
         self
     }
 
     /// Adds another media type of the response.
-    pub(super) fn or(mut self, media_type: &'static str, schema: impl Into<RefOr<Schema>>) -> Self {
+    pub(crate) fn or(mut self, media_type: &'static str, schema: impl Into<RefOr<Schema>>) -> Self {
         self.others.push((media_type, schema.into()));
         self
     }
 
     /// Returns the operation of the document.
-    pub(super) fn operation(self) -> Operation {
+    pub(crate) fn operation(self) -> Operation {
         let names = self.path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
         let parameters = names.map(in_path).chain(in_query(self.query));
         let headers = self.headers.iter().map(|(name, description)| in_header(name, description));
