@@ -180,6 +180,10 @@ pub mod focus;
 mod grant;
 mod group;
 mod jobs;
+#[cfg(feature = "limit")]
+mod limit_jobs;
+#[cfg(feature = "limit")]
+mod limit_records;
 mod maintenance;
 mod page;
 mod query;

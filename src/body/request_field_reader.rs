@@ -20,13 +20,35 @@ enum Field {
     Model,
     Stream,
     ServiceTier,
+    MaxTokens,
+    Choices,
 }
 
-static WANTED: [Node<Field>; 4] = [
+static WANTED: &[Node<Field>] = &[
     Node { key: "user", want: Want::Value(Field::User) },
     Node { key: "model", want: Want::Value(Field::Model) },
     Node { key: "stream", want: Want::Value(Field::Stream) },
     Node { key: "service_tier", want: Want::Value(Field::ServiceTier) },
+    Node { key: "max_tokens", want: Want::Value(Field::MaxTokens) },
+    Node { key: "max_completion_tokens", want: Want::Value(Field::MaxTokens) },
+    Node { key: "max_output_tokens", want: Want::Value(Field::MaxTokens) },
+    Node { key: "n", want: Want::Value(Field::Choices) },
+    // Google, Bedrock, and Ollama.
+    #[cfg(feature = "llm")]
+    Node {
+        key: "generationConfig",
+        want: Want::Object(&[
+            Node { key: "maxOutputTokens", want: Want::Value(Field::MaxTokens) },
+            Node { key: "candidateCount", want: Want::Value(Field::Choices) },
+        ]),
+    },
+    #[cfg(feature = "llm")]
+    Node {
+        key: "inferenceConfig",
+        want: Want::Object(&[Node { key: "maxTokens", want: Want::Value(Field::MaxTokens) }]),
+    },
+    #[cfg(feature = "llm")]
+    Node { key: "options", want: Want::Object(&[Node { key: "num_predict", want: Want::Value(Field::MaxTokens) }]) },
 ];
 
 /// Reads [`RequestFields`] from a body in chunks of any size.
@@ -81,7 +103,7 @@ impl RequestFieldReader {
 impl Scanner {
     fn for_headers(headers: &HeaderMap) -> Option<Self> {
         if is_json(media_type(headers)) {
-            return Some(Self::Json(JsonScanner::new(&WANTED, Roots::One, MAX_VALUE_BYTES)));
+            return Some(Self::Json(JsonScanner::new(WANTED, Roots::One, MAX_VALUE_BYTES)));
         }
         Some(Self::Form(Box::new(FormScanner::new(boundary(headers)?, MAX_VALUE_BYTES))))
     }
@@ -127,6 +149,8 @@ fn set(fields: &mut RequestFields, field: Field, value: Option<&[u8]>, decode: f
         Field::Model => fields.model = text.map(cut_name),
         Field::Stream => fields.stream = text.and_then(|text| text.parse().ok()),
         Field::ServiceTier => fields.service_tier = text.map(cut_name),
+        Field::MaxTokens => fields.max_tokens = text.and_then(|text| text.parse().ok()).or(fields.max_tokens),
+        Field::Choices => fields.choices = text.and_then(|text| text.parse().ok()),
     }
 }
 
@@ -150,6 +174,26 @@ mod tests {
             }
         }
         found
+    }
+
+    #[cfg(feature = "llm")]
+    #[test]
+    fn reads_the_maximum_of_output_tokens_of_all_formats() {
+        for body in [
+            r#"{"max_tokens": 64, "n": 3}"#,
+            r#"{"n": 3, "max_completion_tokens": 64, "max_tokens": null}"#,
+            r#"{"max_output_tokens": 64, "n": 3}"#,
+            r#"{"generationConfig": {"candidateCount": 3, "maxOutputTokens": 64}}"#,
+            r#"{"inferenceConfig": {"maxTokens": 64}, "n": 3}"#,
+            r#"{"options": {"num_predict": 64}, "n": 3}"#,
+        ] {
+            for chunk in [1, 7, body.len()] {
+                let fields = read(body, chunk).unwrap();
+                assert_eq!((fields.max_tokens, fields.choices), (Some(64), Some(3)), "{body}");
+            }
+        }
+        let fields = read(r#"{"max_tokens": -1, "n": "many"}"#, 100).unwrap();
+        assert_eq!((fields.max_tokens, fields.choices), (None, None));
     }
 
     #[test]

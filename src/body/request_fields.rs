@@ -11,6 +11,10 @@ pub(crate) struct RequestFields {
     pub(crate) model: Option<String>,
     pub(crate) stream: Option<bool>,
     pub(crate) service_tier: Option<String>,
+    /// The maximum number of tokens of an answer.
+    pub(crate) max_tokens: Option<u64>,
+    /// The number of answers.
+    pub(crate) choices: Option<u64>,
 }
 
 /// The reason why the `user` field was changed or left out.

@@ -25,10 +25,10 @@ pub(crate) fn prefix(rule: &LimitRule) -> String {
 }
 
 /// Appends the values of a group, and the end of the array.
-pub(crate) fn write_group<'v>(text: &mut String, values: impl Iterator<Item = Option<&'v str>>) {
+pub(crate) fn write_group<T: AsRef<str>>(text: &mut String, values: impl Iterator<Item = Option<T>>) {
     for value in values {
         text.push(',');
-        write_value(text, value);
+        write_value(text, value.as_ref().map(T::as_ref));
     }
     text.push(']');
 }

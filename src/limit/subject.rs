@@ -1,6 +1,7 @@
 use crate::{
     event::Event,
     metadata::Metadata,
+    request::GatedRequest,
     row::{Dimension, EventRow, Field},
 };
 
@@ -22,6 +23,24 @@ pub(crate) trait Subject {
 
     /// Returns the API key, workspace, virtual key, provider, requested model, or route. Other fields are `None`.
     fn field(&self, field: Field) -> Option<&str>;
+}
+
+impl Subject for GatedRequest {
+    fn metadata(&self) -> &Metadata {
+        self.metadata()
+    }
+
+    fn field(&self, field: Field) -> Option<&str> {
+        match field {
+            Field::ApiKey => self.api_key(),
+            Field::Workspace => self.workspace(),
+            Field::VirtualKey => self.virtual_key(),
+            Field::Route => self.route(),
+            Field::Provider => self.provider(),
+            Field::RequestModel => self.model(),
+            _ => None,
+        }
+    }
 }
 
 impl Subject for Event {

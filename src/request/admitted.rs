@@ -43,6 +43,16 @@ impl Tags {
         self.change(|request| request.is_rejected()).unwrap_or(false)
     }
 
+    /// Names the limit rule that rejects the request.
+    pub(crate) fn set_limit_rule(&self, rule: &str) {
+        self.change(|request| request.set_limit_rule(rule));
+    }
+
+    /// Marks the response as cut off by a layer.
+    pub(crate) fn cut(&self, reason: &'static str) {
+        self.change(|request| request.cut(reason));
+    }
+
     /// Returns `true` if the field `user` of the request body becomes a tag.
     pub(crate) fn reads_body_user(&self) -> bool {
         self.change(|request| request.unsettled.tags.reads_body_user()).unwrap_or(false)

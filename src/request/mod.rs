@@ -9,6 +9,7 @@ mod candidate;
 mod current;
 #[cfg(feature = "axum")]
 mod extract;
+mod gated_request;
 mod identity;
 mod inherited_rules;
 mod live_tags;
@@ -30,8 +31,9 @@ pub(crate) use self::current::Entered;
 pub use self::missing_tags::MissingTags;
 pub use self::tags::Tags;
 pub use self::{
-    agent_run::AgentRun, caller::Caller, candidate::Candidate, identity::Identity, rejection::Rejection,
-    session::Session, settled_tags::SettledTags, step::Step, verdict::Verdict, with_tags::WithTags,
+    agent_run::AgentRun, caller::Caller, candidate::Candidate, gated_request::GatedRequest, identity::Identity,
+    rejection::Rejection, session::Session, settled_tags::SettledTags, step::Step, verdict::Verdict,
+    with_tags::WithTags,
 };
 pub(crate) use self::{
     inherited_rules::InheritedRules,

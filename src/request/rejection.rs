@@ -23,12 +23,20 @@ pub struct Rejection {
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
     pub(crate) notes: Vec<Diagnostic<'static>>,
+    pub(crate) limit_rule: Option<Box<str>>,
 }
 
 impl Rejection {
     /// Creates an answer without a body. The reason is a short code such as `expired_key`, for the event.
     pub fn new(status: StatusCode, reason: impl Into<Cow<'static, str>>) -> Self {
-        Self { status, reason: reason.into(), headers: HeaderMap::new(), body: Bytes::new(), notes: Vec::new() }
+        Self {
+            status,
+            reason: reason.into(),
+            headers: HeaderMap::new(),
+            body: Bytes::new(),
+            notes: Vec::new(),
+            limit_rule: None,
+        }
     }
 
     /// Creates the answer to a request that is rejected because of its tags: status 400, with the reason in a header.
@@ -66,6 +74,13 @@ impl Rejection {
     #[must_use]
     pub fn with_note(mut self, note: Diagnostic<'static>) -> Self {
         self.notes.push(note);
+        self
+    }
+
+    /// Names the [limit rule](crate::event::Event::limit_rule) that rejects the request.
+    #[must_use]
+    pub fn with_limit_rule(mut self, rule: impl Into<Box<str>>) -> Self {
+        self.limit_rule = Some(rule.into());
         self
     }
 

@@ -35,6 +35,8 @@ pub(crate) struct OpenRequest {
     is_rejected: bool,
     /// The shadowed tags have been counted.
     is_counted: bool,
+    /// The reason why a layer cut the response off.
+    cut: Option<&'static str>,
 }
 
 impl RequestState {
@@ -53,7 +55,8 @@ impl RequestState {
     fn new(mut draft: Draft) -> Self {
         let recycled = draft.take_recycled().and_then(|unsettled| (unsettled as Box<dyn Any>).downcast().ok());
         let unsettled = recycled.unwrap_or_default();
-        let open = OpenRequest { draft, unsettled, is_claimed: false, is_rejected: false, is_counted: false };
+        let open =
+            OpenRequest { draft, unsettled, is_claimed: false, is_rejected: false, is_counted: false, cut: None };
         Self { open: Some(open), event: None }
     }
 
@@ -87,8 +90,12 @@ impl RequestState {
         let Some(mut request) = self.open.take() else { return };
         request.facts_mut().request_body_bytes = request_body_bytes;
         complete(&mut request);
-        let OpenRequest { mut draft, mut unsettled, is_rejected, is_counted, .. } = request;
+        let OpenRequest { mut draft, mut unsettled, is_rejected, is_counted, cut, .. } = request;
         let facts = draft.facts_mut();
+        if let Some(reason) = cut {
+            facts.outcome = Outcome::Failed;
+            facts.error = Some(reason.to_owned());
+        }
         if is_rejected && matches!(facts.outcome, Outcome::Completed | Outcome::Cancelled) {
             facts.outcome = Outcome::Rejected;
         }
@@ -168,6 +175,21 @@ impl OpenRequest {
     pub(crate) fn reject(&mut self, reason: &str) {
         self.is_rejected = true;
         self.facts_mut().rejection.get_or_insert_with(|| reason.into());
+    }
+
+    /// Returns `true` if an event layer will emit the event.
+    pub(crate) fn is_claimed(&self) -> bool {
+        self.is_claimed
+    }
+
+    /// Marks the response as cut off by a layer, for this reason.
+    pub(crate) fn cut(&mut self, reason: &'static str) {
+        self.cut = Some(reason);
+    }
+
+    /// Names the limit rule that rejects the request.
+    pub(crate) fn set_limit_rule(&mut self, rule: &str) {
+        self.facts_mut().limit_rule = Some(rule.into());
     }
 
     pub(crate) fn is_rejected(&self) -> bool {

@@ -57,6 +57,9 @@
 //! | `tagging_views` | pages that callers saved under a name |
 //! | `tagging_changes` | the log of changes and their authors, the newest 10,000 of each workspace |
 //! | `tagging_verifications` | when sums were compared with rows, and the result |
+//! | `tagging_limit_rules` | limits that were created through the API |
+//! | `tagging_limit_credits` | amounts that were added to the limit of a group in a window. They are never deleted |
+//! | `tagging_alerts` | alerts, and the state of their delivery |
 //! | `tagging_migrations` | the version of the tables |
 //!
 //! `SqliteStore::without_rollups` and `PostgresStore::without_rollups` create tables without sums. Writing is then faster, and
@@ -103,6 +106,8 @@
 //! See [`guide::queries`](crate::guide::queries) for SQL that reports usage and cost.
 
 mod active_keys;
+#[cfg(feature = "limit")]
+mod alert_record;
 #[cfg(feature = "analytics")]
 mod change;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
@@ -115,6 +120,10 @@ mod key_name;
 #[cfg(any(feature = "analytics", feature = "postgres", feature = "sqlite"))]
 #[cfg_attr(not(feature = "analytics"), allow(dead_code, reason = "without analytics, feedback is not read"))]
 mod latest_feedback;
+#[cfg(feature = "limit")]
+mod limit_credit_record;
+#[cfg(feature = "limit")]
+mod limit_rule_record;
 mod memory_store;
 #[cfg(feature = "postgres")]
 mod postgres;
@@ -149,6 +158,10 @@ pub(crate) use self::postgres::{Failure, Server, Session};
 pub use self::postgres::{PostgresStore, PostgresWriter};
 #[cfg(feature = "sqlite")]
 pub use self::sqlite::{SqliteStore, SqliteWriter};
+#[cfg(feature = "limit")]
+pub(crate) use self::{
+    alert_record::AlertRecord, limit_credit_record::LimitCreditRecord, limit_rule_record::LimitRuleRecord,
+};
 #[cfg(feature = "analytics")]
 pub use self::{change::Change, saved_view::SavedView, verification::Verification};
 #[cfg(any(feature = "analytics", feature = "postgres", feature = "sqlite"))]

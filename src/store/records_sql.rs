@@ -35,6 +35,39 @@ CREATE TABLE IF NOT EXISTS tagging_verifications (
     differences {integer} NOT NULL,
     details {text} NOT NULL,
     is_rebuild {integer} NOT NULL
-);"
+);
+CREATE TABLE IF NOT EXISTS tagging_limit_rules (
+    id {text} PRIMARY KEY NOT NULL,
+    kind {text} NOT NULL,
+    body {text} NOT NULL,
+    workspace {text} NOT NULL,
+    created_at {integer} NOT NULL,
+    updated_at {integer} NOT NULL,
+    created_by {text} NOT NULL,
+    revision {integer} NOT NULL
+);
+CREATE TABLE IF NOT EXISTS tagging_limit_credits (
+    id {text} PRIMARY KEY NOT NULL,
+    rule {text} NOT NULL,
+    series {text} NOT NULL,
+    slot {integer} NOT NULL,
+    amount {integer} NOT NULL,
+    created_at {integer} NOT NULL,
+    created_by {text} NOT NULL
+);
+CREATE INDEX IF NOT EXISTS tagging_limit_credits_slot ON tagging_limit_credits (slot);
+CREATE TABLE IF NOT EXISTS tagging_alerts (
+    id {text} PRIMARY KEY NOT NULL,
+    kind {text} NOT NULL,
+    subject {text} NOT NULL,
+    body {text} NOT NULL,
+    raised_at {integer} NOT NULL,
+    attempts {integer} NOT NULL,
+    next_attempt_at {integer} NOT NULL,
+    lease_until {integer} NOT NULL,
+    delivered_at {integer} NOT NULL
+);
+CREATE INDEX IF NOT EXISTS tagging_alerts_due ON tagging_alerts (delivered_at, next_attempt_at);
+CREATE INDEX IF NOT EXISTS tagging_alerts_raised ON tagging_alerts (raised_at);"
     )
 }

@@ -1,12 +1,16 @@
 use std::{
     fmt,
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
+
+use crate::request::Tags;
+
+use super::{pieces, response_meter::ResponseMeter};
 
 pin_project! {
     /// The response body of [`AdmissionService`](super::AdmissionService): that of the service, or of a rejection.
@@ -20,6 +24,8 @@ pin_project! {
     #[project = KindProj]
     enum Kind<B> {
         Service { #[pin] inner: B },
+        // `None` once the body was cut off.
+        Metered { #[pin] inner: Option<B>, meter: Box<dyn ResponseMeter>, tags: Tags },
         Rejection { body: Bytes },
     }
 }
@@ -27,6 +33,11 @@ pin_project! {
 impl<B> AdmissionBody<B> {
     pub(super) fn of_service(inner: B) -> Self {
         Self { kind: Kind::Service { inner } }
+    }
+
+    /// Creates a body that a meter may cut off.
+    pub(super) fn metered(inner: B, meter: Box<dyn ResponseMeter>, tags: Tags) -> Self {
+        Self { kind: Kind::Metered { inner: Some(inner), meter, tags } }
     }
 
     pub(super) fn of_rejection(body: Bytes) -> Self {
@@ -57,6 +68,18 @@ impl<B: Body<Data: From<Bytes>>> Body for AdmissionBody<B> {
     ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
         match self.project().kind.project() {
             KindProj::Service { inner } => inner.poll_frame(context),
+            KindProj::Metered { mut inner, meter, tags } => {
+                let Some(body) = inner.as_mut().as_pin_mut() else { return Poll::Ready(None) };
+                let frame = ready!(body.poll_frame(context));
+                let data = frame.as_ref().and_then(|frame| frame.as_ref().ok()?.data_ref());
+                if let Some(reason) = data.and_then(|data| read(&mut **meter, data)) {
+                    tags.cut(reason);
+                    // The upstream connection is closed.
+                    inner.set(None);
+                    return Poll::Ready(None);
+                }
+                Poll::Ready(frame)
+            }
             KindProj::Rejection { body } => {
                 let body = std::mem::take(body);
                 Poll::Ready((!body.is_empty()).then(|| Ok(Frame::data(body.into()))))
@@ -67,6 +90,7 @@ impl<B: Body<Data: From<Bytes>>> Body for AdmissionBody<B> {
     fn is_end_stream(&self) -> bool {
         match &self.kind {
             Kind::Service { inner } => inner.is_end_stream(),
+            Kind::Metered { inner, .. } => inner.as_ref().is_none_or(Body::is_end_stream),
             Kind::Rejection { body } => body.is_empty(),
         }
     }
@@ -74,7 +98,22 @@ impl<B: Body<Data: From<Bytes>>> Body for AdmissionBody<B> {
     fn size_hint(&self) -> SizeHint {
         match &self.kind {
             Kind::Service { inner } => inner.size_hint(),
+            Kind::Metered { inner, .. } => {
+                let mut hint = SizeHint::new();
+                // The body may end early.
+                if let Some(upper) = inner.as_ref().map_or(Some(0), |inner| inner.size_hint().upper()) {
+                    hint.set_upper(upper);
+                }
+                hint
+            }
             Kind::Rejection { body } => SizeHint::with_exact(body.len() as u64),
         }
     }
+}
+
+/// Passes a frame to a meter. Returns the reason if the body is cut off.
+fn read(meter: &mut dyn ResponseMeter, data: &impl Buf) -> Option<&'static str> {
+    let mut reason = None;
+    pieces::for_each(data, |piece| reason = reason.or_else(|| meter.read(piece)));
+    reason
 }

@@ -11,9 +11,10 @@ pub(super) enum Decision {
 }
 
 /// Decides about a request whose body was read ahead.
-pub(super) fn decide_after_body(tags: &Tags, caller: Arc<dyn Caller>) -> Decision {
+pub(super) fn decide_after_body(tags: &Tags, caller: Option<Arc<dyn Caller>>) -> Decision {
     // A value that is found later was not checked.
     tags.ignore_body_user();
+    let Some(caller) = caller else { return Decision::Call };
     if let Some(reason) = tags.take_user_rejection() {
         let rejection = caller.reject(&reason).unwrap_or_else(|| Rejection::of_tags(&reason));
         return Decision::Reject(Box::new(rejection));

@@ -6,14 +6,22 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{HeaderMap, HeaderValue, Request, Response, Version, header};
 use http_body::Body;
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use crate::request::{Rejection, Tags};
 
-use super::{admission_body::AdmissionBody, read_ahead::ReadAhead, replay_body::ReplayBody};
+use super::{
+    admission_body::AdmissionBody,
+    admission_layer::AdmissionLayer,
+    gate_reply::GateReply,
+    passage::Passage,
+    read_ahead::{Read, ReadAhead},
+    replay_body::ReplayBody,
+    response_meter::ResponseMeter,
+};
 
 pin_project! {
     /// The response future of [`AdmissionService`](super::AdmissionService).
@@ -33,11 +41,26 @@ pin_project! {
     where
         B: Body,
     {
-        Called { #[pin] inner: F },
-        // Boxed, because few requests need it.
-        Reading { reading: Option<Box<ReadAhead<S, B>>> },
+        Called { #[pin] inner: F, tags: Tags, extras: Option<Box<Extras>> },
+        // Boxed, because few requests need them.
+        Reading { reading: Option<Box<(ReadAhead<S, B>, AdmissionLayer)>> },
+        Waiting { waiting: Option<Box<Waiting<S, B>>> },
         Rejected { rejection: Option<Box<Rejection>> },
     }
+}
+
+/// A request that waits for the decision of the gate.
+struct Waiting<S, B: Body> {
+    service: S,
+    request: Request<ReplayBody<B>>,
+    tags: Tags,
+    reply: Pin<Box<dyn Future<Output = Passage> + Send>>,
+}
+
+/// What the gate adds to the response.
+pub(super) struct Extras {
+    headers: HeaderMap,
+    meter: Option<Box<dyn ResponseMeter>>,
 }
 
 impl<S, B> AdmissionFuture<S, B>
@@ -45,16 +68,48 @@ where
     S: Service<Request<ReplayBody<B>>>,
     B: Body,
 {
-    pub(super) fn called(inner: S::Future) -> Self {
-        Self { state: State::Called { inner } }
+    pub(super) fn called(inner: S::Future, tags: Tags, extras: Option<Box<Extras>>) -> Self {
+        Self { state: State::Called { inner, tags, extras } }
     }
 
-    pub(super) fn reading(reading: ReadAhead<S, B>) -> Self {
-        Self { state: State::Reading { reading: Some(Box::new(reading)) } }
+    pub(super) fn reading(reading: ReadAhead<S, B>, layer: AdmissionLayer) -> Self {
+        Self { state: State::Reading { reading: Some(Box::new((reading, layer))) } }
+    }
+
+    /// Waits for the decision of the gate.
+    pub(super) fn waiting(
+        service: S,
+        request: Request<ReplayBody<B>>,
+        tags: Tags,
+        reply: Pin<Box<dyn Future<Output = Passage> + Send>>,
+    ) -> Self {
+        Self { state: State::Waiting { waiting: Some(Box::new(Waiting { service, request, tags, reply })) } }
+    }
+
+    /// Follows the decision of the gate.
+    pub(super) fn passed(service: &mut S, request: Request<ReplayBody<B>>, tags: Tags, passage: Passage) -> Self {
+        match passage {
+            Passage::Reject(mut rejection) => {
+                if request.version() < Version::HTTP_2 && !request.body().is_received() {
+                    // A server cannot use the connection again before the whole body was received.
+                    rejection.headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+                }
+                Self::rejected(&tags, rejection)
+            }
+            Passage::Admit { headers, notes, meter } => {
+                notes.into_iter().for_each(|note| tags.diagnose(note));
+                let has_extras = !headers.is_empty() || meter.is_some();
+                let extras = has_extras.then(|| Box::new(Extras { headers, meter }));
+                Self::called(service.call(request), tags, extras)
+            }
+        }
     }
 
     pub(super) fn rejected(tags: &Tags, mut rejection: Box<Rejection>) -> Self {
         tags.reject(&rejection.reason);
+        if let Some(rule) = &rejection.limit_rule {
+            tags.set_limit_rule(rule);
+        }
         for note in std::mem::take(&mut rejection.notes) {
             tags.diagnose(note);
         }
@@ -84,9 +139,9 @@ where
         let mut this = self.project();
         loop {
             let next = match this.state.as_mut().project() {
-                StateProj::Called { inner } => {
+                StateProj::Called { inner, tags, extras } => {
                     let response = ready!(inner.poll(context))?;
-                    return Poll::Ready(Ok(response.map(AdmissionBody::of_service)));
+                    return Poll::Ready(Ok(extended(response, tags, extras.take())));
                 }
                 StateProj::Rejected { rejection } => {
                     // A future must not be polled again after it was ready.
@@ -94,16 +149,65 @@ where
                 }
                 StateProj::Reading { reading } => {
                     let Some(ahead) = reading else { return Poll::Pending };
-                    ready!(ahead.poll(context));
-                    match reading.take().and_then(|ahead| ahead.finish()) {
-                        Some(Ok((mut service, request))) => State::Called { inner: service.call(request) },
+                    ready!(ahead.0.poll(context));
+                    let Some((ahead, layer)) = reading.take().map(|ahead| *ahead) else { return Poll::Pending };
+                    match ahead.finish() {
+                        Some(Ok(read)) => entered(read, &layer).state,
                         Some(Err((tags, rejection))) => Self::rejected(&tags, rejection).state,
                         None => return Poll::Pending,
                     }
                 }
+                StateProj::Waiting { waiting } => {
+                    let Some(gated) = waiting else { return Poll::Pending };
+                    let passage = ready!(gated.reply.as_mut().poll(context));
+                    let Some(Waiting { mut service, request, tags, .. }) = waiting.take().map(|waiting| *waiting)
+                    else {
+                        return Poll::Pending;
+                    };
+                    Self::passed(&mut service, request, tags, passage).state
+                }
             };
             this.state.set(next);
         }
+    }
+}
+
+/// Passes a request whose body was read ahead to the gate.
+fn entered<S, B>(read: Read<S, B>, layer: &AdmissionLayer) -> AdmissionFuture<S, B>
+where
+    S: Service<Request<ReplayBody<B>>>,
+    B: Body,
+{
+    let Read { mut service, request, tags, body_bytes } = read;
+    let (head, body) = request.into_parts();
+    let reply = layer.enter(&head, &tags, body_bytes);
+    let request = Request::from_parts(head, body);
+    match reply {
+        GateReply::Now(passage) => AdmissionFuture::passed(&mut service, request, tags, passage),
+        GateReply::Later(reply) => AdmissionFuture::waiting(service, request, tags, reply),
+    }
+}
+
+/// Adds what the gate adds to a response.
+fn extended<B: Body>(
+    mut response: Response<B>,
+    tags: &Tags,
+    extras: Option<Box<Extras>>,
+) -> Response<AdmissionBody<B>> {
+    let Some(extras) = extras else { return response.map(AdmissionBody::of_service) };
+    let Extras { headers, meter } = *extras;
+    let present = response.headers().clone();
+    let added = headers.iter().filter(|(name, _)| !present.contains_key(*name));
+    for (name, value) in added {
+        response.headers_mut().append(name.clone(), value.clone());
+    }
+    // Only streams are cut off: the length of any other body is announced.
+    match meter.filter(|_| response.body().size_hint().exact().is_none()) {
+        Some(meter) => {
+            let tags = tags.clone();
+            response.map(|body| AdmissionBody::metered(body, meter, tags))
+        }
+        None => response.map(AdmissionBody::of_service),
     }
 }
 

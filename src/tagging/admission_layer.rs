@@ -2,16 +2,24 @@ use std::{fmt, sync::Arc, time::SystemTime};
 
 use http::request::Parts;
 
+#[cfg(feature = "limit")]
+use crate::sink::Sink;
 use crate::{
-    request::{Rejection, Tags},
+    request::{Identity, Rejection, Tags},
     sink::Delivery,
+    usage::UsageTap,
 };
 
+#[cfg(feature = "limit")]
+use super::event_layer::EventLayer;
 use super::{
     admission::Admission,
     admission_decision::{Decision, decide},
+    gate::Gate,
+    gate_reply::GateReply,
     head_only_tagging_layer::HeadOnlyTaggingLayer,
     metadata_layer::MetadataLayer,
+    passage::Passage,
     steps::Steps,
     tagging_layer::TaggingLayer,
 };
@@ -24,10 +32,11 @@ use super::{
 /// 2. Headers become tags. Each passes the [filter](crate::metadata::TagFilter) of the caller: names, claims, screening.
 /// 3. The tags are limited and merged with the trusted tags of the caller.
 /// 4. The [rules](super::Caller::check) of the caller check the effective metadata.
-/// 5. The service is called.
+/// 5. The [gate](Self::gate) decides, if there is one.
+/// 6. The service is called.
 ///
-/// If a rule depends on the field `user` of the request body, up to 256 KiB of the body are read ahead, and the service
-/// receives them again. A value after that is treated as missing.
+/// If a rule depends on the field `user` of the request body, or the gate on its model, up to 256 KiB of the body are read
+/// ahead, and the service receives them again. A value after that is treated as missing.
 ///
 /// The service must be `Clone`, because it is called after the body was read ahead. The data of its response body must be
 /// `From<Bytes>`, because rejections have a body. Both hold for axum.
@@ -66,6 +75,7 @@ use super::{
 pub struct AdmissionLayer {
     pub(super) head: HeadOnlyTaggingLayer,
     admission: Arc<dyn Admission>,
+    pub(super) gate: Option<Arc<dyn Gate>>,
 }
 
 impl AdmissionLayer {
@@ -74,7 +84,29 @@ impl AdmissionLayer {
     pub fn new(tagging: TaggingLayer, admission: impl Admission) -> Self {
         let admission: Arc<dyn Admission> = Arc::new(admission);
         let steps = Steps { admission: Some(Arc::clone(&admission)), ..(*tagging.head.steps).clone() };
-        Self { head: HeadOnlyTaggingLayer::new(steps), admission }
+        Self { head: HeadOnlyTaggingLayer::new(steps), admission, gate: None }
+    }
+
+    /// Sets the gate through which requests pass after the rules of their caller.
+    ///
+    /// Without a sink, the layer emits no events, and no request reaches the gate: pass one to
+    /// [`TaggingLayerBuilder::sink`](super::TaggingLayerBuilder::sink) that learns the end of each request.
+    #[must_use]
+    pub fn gate(mut self, gate: impl Gate) -> Self {
+        self.gate = Some(Arc::new(gate));
+        self
+    }
+
+    /// Adds a sink.
+    #[cfg(feature = "limit")]
+    pub(crate) fn sink(mut self, sink: impl Sink) -> Self {
+        let mut steps = (*self.head.steps).clone();
+        steps.event = Some(match steps.event.take() {
+            Some(events) => events.sink(sink),
+            None => EventLayer::new(sink),
+        });
+        self.head = HeadOnlyTaggingLayer::new(steps);
+        self
     }
 
     /// Returns the handle to the delivery of events: counts, flush, and shutdown.
@@ -108,6 +140,41 @@ impl AdmissionLayer {
         let Some(caller) = caller else { return Decision::Call };
         let may_learn_user = may_have_user && tags.may_learn_user();
         decide(tags, caller, may_learn_user)
+    }
+
+    /// Returns `true` if the gate needs fields of the body.
+    pub(super) fn reads_body(&self, head: &Parts, tags: &Tags) -> bool {
+        let is_llm_call = || self.usage().is_some_and(|usage| usage.detect(head).is_some());
+        self.gate.as_ref().is_some_and(|gate| gate.reads_body(is_llm_call(), tags.may_learn_user()))
+    }
+
+    /// Passes a request to the gate. The body has this length, if it is known.
+    pub(super) fn enter(&self, head: &Parts, tags: &Tags, body_bytes: Option<u64>) -> GateReply {
+        let Some(gate) = &self.gate else { return GateReply::Now(Passage::admit()) };
+        let endpoint = self.usage().and_then(|usage| usage.detect(head));
+        match tags.gated(endpoint.as_ref(), self.usage(), body_bytes) {
+            Some(request) => gate.enter(request),
+            None => GateReply::Now(Passage::admit()),
+        }
+    }
+
+    fn usage(&self) -> Option<&UsageTap> {
+        self.head.steps.event.as_ref()?.events.usage.as_ref()
+    }
+}
+
+impl From<TaggingLayer> for AdmissionLayer {
+    /// Creates a layer that identifies no callers.
+    fn from(tagging: TaggingLayer) -> Self {
+        struct Nobody;
+
+        impl Admission for Nobody {
+            fn identify(&self, _head: &mut Parts, _now: SystemTime) -> Identity {
+                Identity::new()
+            }
+        }
+
+        Self::new(tagging, Nobody)
     }
 }
 

@@ -1,21 +1,22 @@
 use std::{
     collections::VecDeque,
     mem,
+    sync::Arc,
     task::{Context, Poll},
 };
 
 use bytes::Bytes;
-use http::{HeaderValue, Request, Response, Version, header};
+use http::{HeaderValue, Request, Response, Version, header, request::Parts};
 use http_body::Body;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::request::Tags;
+use crate::request::{Caller, Tags};
 
 use super::{
     admission_body::AdmissionBody, admission_decision::Decision, admission_future::AdmissionFuture,
-    admission_layer::AdmissionLayer, read_ahead::ReadAhead, replay_body::ReplayBody, request_body::RequestBody,
-    tagging::Tagging,
+    admission_layer::AdmissionLayer, gate_reply::GateReply, read_ahead::ReadAhead, replay_body::ReplayBody,
+    request_body::RequestBody, tagging::Tagging,
 };
 
 /// The middleware of [`AdmissionLayer`], within [`Tagging`](super::Tagging).
@@ -74,18 +75,68 @@ where
                 }
                 AdmissionFuture::rejected(&tags, rejection)
             }
-            Decision::Call => {
+            Decision::ReadBody(caller) => self.read(head, body, tags, Some(caller)),
+            Decision::Call if self.layer.gate.is_none() => {
                 let body = ReplayBody::new(body, VecDeque::new(), false);
-                AdmissionFuture::called(self.inner.call(Request::from_parts(head, body)))
+                AdmissionFuture::called(self.inner.call(Request::from_parts(head, body)), tags, None)
             }
-            Decision::ReadBody(caller) => {
-                // The service that is ready is called later. Its clone becomes ready by `poll_ready`.
-                let clone = self.inner.clone();
-                let service = mem::replace(&mut self.inner, clone);
-                AdmissionFuture::reading(ReadAhead::new(service, head, body, tags, caller))
+            Decision::Call if may_have_user && self.layer.reads_body(&head, &tags) => self.read(head, body, tags, None),
+            Decision::Call => {
+                let body_bytes = body.size_hint().exact().or_else(|| content_length(&head));
+                let body = ReplayBody::new(body, VecDeque::new(), false);
+                self.enter(Request::from_parts(head, body), tags, body_bytes)
             }
         }
     }
+}
+
+impl<S: Clone> AdmissionService<S> {
+    /// Reads the body ahead.
+    fn read<B>(
+        &mut self,
+        head: Parts,
+        body: RequestBody<B>,
+        tags: Tags,
+        caller: Option<Arc<dyn Caller>>,
+    ) -> AdmissionFuture<S, B>
+    where
+        S: Service<Request<ReplayBody<B>>>,
+        B: Body<Error: 'static> + Unpin,
+    {
+        let service = self.take();
+        AdmissionFuture::reading(ReadAhead::new(service, head, body, tags, caller), self.layer.clone())
+    }
+
+    /// Passes the request to the gate.
+    fn enter<B>(
+        &mut self,
+        request: Request<ReplayBody<B>>,
+        tags: Tags,
+        body_bytes: Option<u64>,
+    ) -> AdmissionFuture<S, B>
+    where
+        S: Service<Request<ReplayBody<B>>>,
+        B: Body,
+    {
+        let (head, body) = request.into_parts();
+        let reply = self.layer.enter(&head, &tags, body_bytes);
+        let request = Request::from_parts(head, body);
+        match reply {
+            GateReply::Now(passage) => AdmissionFuture::passed(&mut self.inner, request, tags, passage),
+            GateReply::Later(reply) => AdmissionFuture::waiting(self.take(), request, tags, reply),
+        }
+    }
+
+    /// Takes the service that is ready, which is called later. Its clone becomes ready by `poll_ready`.
+    fn take(&mut self) -> S {
+        let clone = self.inner.clone();
+        mem::replace(&mut self.inner, clone)
+    }
+}
+
+/// Returns the declared length of a body.
+fn content_length(head: &Parts) -> Option<u64> {
+    head.headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 impl<S> Layer<S> for AdmissionLayer {

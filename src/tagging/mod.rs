@@ -107,6 +107,7 @@
 //! - [`RequestObserver`] follows requests while they run: spans, counts of active requests.
 //! - [`Admission`] identifies callers, and its [`Caller`] rules filter their tags and admit their requests. [`AdmissionLayer`]
 //!   applies it. The registry is such an admission.
+//! - [`Gate`] decides about requests whose tags are final, and may wait for the decision. Limits are such a gate.
 //! - [`Tags::reject`](crate::Tags::reject) and [`Tags::diagnose`](crate::Tags::diagnose) let other layers report what they do
 //!   on the event.
 
@@ -119,6 +120,8 @@ mod admission_service;
 mod error_text;
 mod event_layer;
 mod events;
+mod gate;
+mod gate_reply;
 mod grpc;
 mod guard;
 mod head_only_tagging_layer;
@@ -126,6 +129,7 @@ mod known_methods;
 mod metadata_layer;
 mod metadata_layer_builder;
 mod observers;
+mod passage;
 mod pending;
 mod pending_call;
 mod pieces;
@@ -141,6 +145,7 @@ mod request_span;
 mod request_start;
 mod response_body;
 mod response_future;
+mod response_meter;
 mod steps;
 mod tagging;
 mod tagging_layer;
@@ -150,15 +155,15 @@ mod work_future;
 mod work_guard;
 mod work_name;
 
-pub use crate::request::{Caller, Candidate, Identity, Rejection, SettledTags, Verdict};
+pub use crate::request::{Caller, Candidate, GatedRequest, Identity, Rejection, SettledTags, Verdict};
 
 pub use self::{
     admission::Admission, admission_body::AdmissionBody, admission_future::AdmissionFuture,
-    admission_layer::AdmissionLayer, admission_service::AdmissionService, event_layer::EventLayer,
-    head_only_tagging_layer::HeadOnlyTaggingLayer, metadata_layer::MetadataLayer,
-    metadata_layer_builder::MetadataLayerBuilder, replay_body::ReplayBody, request_body::RequestBody,
+    admission_layer::AdmissionLayer, admission_service::AdmissionService, event_layer::EventLayer, gate::Gate,
+    gate_reply::GateReply, head_only_tagging_layer::HeadOnlyTaggingLayer, metadata_layer::MetadataLayer,
+    metadata_layer_builder::MetadataLayerBuilder, passage::Passage, replay_body::ReplayBody, request_body::RequestBody,
     request_body_layer::RequestBodyLayer, request_body_service::RequestBodyService, request_observer::RequestObserver,
     request_scope::RequestScope, request_start::RequestStart, response_body::ResponseBody,
-    response_future::ResponseFuture, tagging::Tagging, tagging_layer::TaggingLayer,
+    response_future::ResponseFuture, response_meter::ResponseMeter, tagging::Tagging, tagging_layer::TaggingLayer,
     tagging_layer_builder::TaggingLayerBuilder, work::Work, work_future::WorkFuture, work_guard::WorkGuard,
 };

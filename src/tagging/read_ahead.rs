@@ -38,14 +38,30 @@ pub(super) struct ReadAhead<S, B: Body> {
     bytes: u64,
     has_ended: bool,
     tags: Tags,
-    caller: Arc<dyn Caller>,
+    /// The rules that wait for the body. `None` if only the gate does.
+    caller: Option<Arc<dyn Caller>>,
 }
 
-/// The request after its body was read, with the service to call.
-pub(super) type Ready<S, B> = Result<(S, Request<ReplayBody<B>>), (Tags, Box<Rejection>)>;
+/// A request after its body was read.
+pub(super) struct Read<S, B: Body> {
+    pub(super) service: S,
+    pub(super) request: Request<ReplayBody<B>>,
+    pub(super) tags: Tags,
+    /// The length of the body, if the whole body was read.
+    pub(super) body_bytes: Option<u64>,
+}
+
+/// The request after its body was read, or its rejection.
+pub(super) type Ready<S, B> = Result<Read<S, B>, (Tags, Box<Rejection>)>;
 
 impl<S, B: Body<Error: 'static> + Unpin> ReadAhead<S, B> {
-    pub(super) fn new(service: S, head: Parts, body: RequestBody<B>, tags: Tags, caller: Arc<dyn Caller>) -> Self {
+    pub(super) fn new(
+        service: S,
+        head: Parts,
+        body: RequestBody<B>,
+        tags: Tags,
+        caller: Option<Arc<dyn Caller>>,
+    ) -> Self {
         Self { service, request: Some((head, body)), frames: VecDeque::new(), bytes: 0, has_ended: false, tags, caller }
     }
 
@@ -70,7 +86,7 @@ impl<S, B: Body<Error: 'static> + Unpin> ReadAhead<S, B> {
 
     /// Decides about the request whose body was read. Returns `None` after the first call.
     pub(super) fn finish(self) -> Option<Ready<S, B>> {
-        let Self { service, request, frames, has_ended, tags, caller, .. } = self;
+        let Self { service, request, frames, bytes, has_ended, tags, caller } = self;
         let (head, body) = request?;
         if matches!(frames.back(), Some(Err(_))) {
             // The client is gone, and its tags are incomplete.
@@ -78,13 +94,15 @@ impl<S, B: Body<Error: 'static> + Unpin> ReadAhead<S, B> {
             return Some(Err((tags, Box::new(rejection))));
         }
         if body.is_reading() && !has_ended {
-            tags.diagnose(Diagnostic::new(DiagnosticCode::TooLarge).with_key("user"));
+            let field = if caller.is_some() { "user" } else { "model" };
+            tags.diagnose(Diagnostic::new(DiagnosticCode::TooLarge).with_key(field));
         }
-        Some(match decide_after_body(&tags, caller) {
-            Decision::Reject(rejection) => Err((tags, rejection)),
-            Decision::Call | Decision::ReadBody(_) => {
-                Ok((service, Request::from_parts(head, ReplayBody::new(body, frames, has_ended))))
-            }
-        })
+        if let Decision::Reject(rejection) = decide_after_body(&tags, caller) {
+            return Some(Err((tags, rejection)));
+        }
+        let rest = body.size_hint().exact().filter(|_| !has_ended);
+        let body_bytes = if has_ended { Some(bytes) } else { rest.map(|rest| bytes.saturating_add(rest)) };
+        let request = Request::from_parts(head, ReplayBody::new(body, frames, has_ended));
+        Some(Ok(Read { service, request, tags, body_bytes }))
     }
 }

@@ -36,6 +36,13 @@ impl<B: Body> ReplayBody<B> {
     }
 }
 
+impl<B: Body> ReplayBody<B> {
+    /// Returns `true` if nothing of the body is left in the connection.
+    pub(super) fn is_received(&self) -> bool {
+        self.has_ended || self.inner.get_ref().is_end_stream()
+    }
+}
+
 impl<B: Body + Default> Default for ReplayBody<B> {
     /// Creates a body that is not observed.
     fn default() -> Self {

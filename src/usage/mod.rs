@@ -165,6 +165,7 @@ mod consistency;
 mod cost_breakdown;
 mod cost_origin;
 mod cost_status;
+mod expected_call;
 mod extra_cost;
 mod llm_call;
 mod llm_call_builder;
@@ -249,6 +250,8 @@ mod without_llm;
 
 #[cfg(feature = "analytics")]
 pub(crate) use self::cost_breakdown::BillableCall;
+#[cfg_attr(not(feature = "limit"), allow(unused_imports, reason = "only limits estimate calls"))]
+pub(crate) use self::expected_call::ExpectedCall;
 pub use self::{
     cost_origin::CostOrigin,
     cost_status::CostStatus,

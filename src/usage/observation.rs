@@ -98,19 +98,7 @@ impl Observation {
 
     /// Returns the provider that serves the call.
     fn provider(&self, tap: &UsageTap, model: Option<&str>, request: &RequestFacts<'_>) -> Option<String> {
-        let clues = ProviderClues {
-            named: request.provider.map(catalog_id).or(self.endpoint.provider.as_deref()),
-            path_owner: self.endpoint.default_provider,
-            hint: self.endpoint.hint.as_deref(),
-            model,
-            requested_model: request.fields.model.as_deref(),
-            host: request.host,
-            path: request.path,
-            response: &self.report,
-            upstream: tap.upstream_address(),
-            trusts_request: tap.trusts_request(),
-        };
-        clues.provider(tap.catalog())
+        provider(&self.endpoint, &self.report, tap, model, request)
     }
 
     /// Returns `true` if the response shows whether it was a stream. Errors are not streamed, even if a stream was requested.
@@ -131,4 +119,34 @@ impl Observation {
             request.is_success && self.has_ended && self.has_body && report.error.is_none() && !may_be_text;
         if report.is_unparsed && should_be_readable { UsageStatus::Unparsed } else { UsageStatus::Absent }
     }
+}
+
+impl LlmEndpoint {
+    /// Returns the provider that will probably serve a call.
+    pub(super) fn expected_provider(&self, model: Option<&str>, request: &RequestFacts<'_>) -> Option<String> {
+        provider(self, &ResponseReport::new(None), request.tap?, model, request)
+    }
+}
+
+/// Returns the provider that serves a call.
+fn provider(
+    endpoint: &LlmEndpoint,
+    response: &ResponseReport,
+    tap: &UsageTap,
+    model: Option<&str>,
+    request: &RequestFacts<'_>,
+) -> Option<String> {
+    let clues = ProviderClues {
+        named: request.provider.map(catalog_id).or(endpoint.provider.as_deref()),
+        path_owner: endpoint.default_provider,
+        hint: endpoint.hint.as_deref(),
+        model,
+        requested_model: request.fields.model.as_deref(),
+        host: request.host,
+        path: request.path,
+        response,
+        upstream: tap.upstream_address(),
+        trusts_request: tap.trusts_request(),
+    };
+    clues.provider(tap.catalog())
 }

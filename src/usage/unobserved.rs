@@ -4,6 +4,13 @@ use std::{convert::Infallible, time::Duration};
 
 use super::{llm_call::LlmCall, llm_endpoint::LlmEndpoint, request_facts::RequestFacts, without_llm::Tap};
 
+impl LlmEndpoint {
+    /// Returns the provider that will serve a call, if an admission or the application chose it.
+    pub(super) fn expected_provider(&self, _model: Option<&str>, request: &RequestFacts<'_>) -> Option<String> {
+        request.provider.or(self.provider.as_deref()).map(str::to_owned)
+    }
+}
+
 /// Has no value, since no response is read.
 pub(super) struct Observation(Infallible);
 

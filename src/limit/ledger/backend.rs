@@ -4,6 +4,9 @@ use uuid::Uuid;
 
 use super::{LedgerError, LedgerStatus};
 
+/// How long a settlement is remembered, in microseconds: the hour of the contract, and a margin for clocks that differ.
+pub(crate) const REMEMBERED: i64 = 65 * 60 * 1_000_000;
+
 /// A result that is there at once, or later.
 pub(crate) enum Reply<T> {
     Now(Result<T, LedgerError>),
@@ -28,22 +31,26 @@ impl<T> Reply<T> {
 pub(crate) trait Backend: Send + Sync + 'static {
     /// Takes what a request needs from every check, or nothing from any.
     ///
-    /// If an enforced check fails, nothing is taken. Checks that are not enforced are taken even if they fail. Repeating a
-    /// reservation with an id that is live takes nothing and is admitted.
+    /// If an enforced check fails, nothing is taken. Checks that are not enforced are taken even if they fail. All checks see
+    /// the state before the reservation, also if they have the same series.
+    ///
+    /// Repeating a reservation with an id that is live, or settled within the last hour, takes nothing and is admitted. This
+    /// does not apply to reservations with rates alone, which are not remembered.
     fn reserve(&self, reservation: &Reservation<'_>) -> Reply<Reserved>;
 
-    /// Releases the reservations of requests, and adds what they used. Repeating a settlement has no effect, also after the
-    /// lease of its reservation has ended. Settlements without a reservation count as well.
+    /// Releases the reservations of requests, and adds what they used. Repeating a settlement within an hour has no effect,
+    /// also after the lease of its reservation has ended. Settlements without a reservation count as well.
     fn settle(&self, settlements: Vec<Settlement>) -> Reply<()>;
 
-    /// Extends the leases of requests that are still running. Ids that are unknown are ignored.
+    /// Extends the leases of requests that are still running. Ids that are unknown, or whose lease has ended, are ignored. A
+    /// lease is never shortened.
     fn extend(&self, ids: Vec<Uuid>, lease: Duration) -> Reply<()>;
 
     /// Returns the slots of the series whose text starts with `prefix`, from a slot on, ordered by series and slot.
     fn scan(&self, prefix: &str, from_slot: i64, limit: usize) -> Reply<Vec<SlotUsage>>;
 
-    /// Returns what is settled in slots without the requests whose time is at or after `before`. `before` is at most one hour
-    /// in the past.
+    /// Returns what is settled in slots without the requests whose time is at or after `before`, which is rounded down to a
+    /// whole second. `before` is at most one hour in the past.
     fn settled_before(&self, slots: Vec<(String, i64)>, before: i64) -> Reply<Vec<i64>>;
 
     /// Adds differences to what is settled in slots: corrections from the stored rows.
@@ -81,6 +88,8 @@ pub(crate) struct Check {
     pub(crate) series: Range<usize>,
     /// `false` for rules in shadow mode.
     pub(crate) is_enforced: bool,
+    /// The position of the rule in the caller's list. Ledgers ignore it.
+    pub(crate) rule: usize,
     pub(crate) kind: CheckKind,
 }
 
@@ -88,8 +97,8 @@ pub(crate) struct Check {
 #[derive(Clone, Debug)]
 pub(crate) enum CheckKind {
     /// Passes if the settled and reserved amounts of the slots from `from` to `slot`, and `amount`, are at most `limit`.
-    /// Reserves `amount` in `slot`.
-    Budget { from: i64, slot: i64, keep_until: i64, amount: i64, limit: i64 },
+    /// Reserves `amount` in `slot`. A process may borrow `chunk` at once; 0 is exact.
+    Budget { from: i64, slot: i64, keep_until: i64, amount: i64, limit: i64, chunk: i64 },
     /// GCRA: passes if `max(tat, now) + increment - now <= tolerance`, which becomes the new `tat`. In microseconds of the
     /// clock of the backend.
     Rate { increment: i64, tolerance: i64 },

@@ -1,6 +1,9 @@
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
-use crate::event::{Clock, SystemClock};
+use crate::{
+    ConfigError,
+    event::{Clock, SystemClock},
+};
 
 use super::{LedgerStatus, backend::Backend, memory::MemoryLedger};
 
@@ -20,6 +23,45 @@ impl Ledger {
     /// Creates a ledger in memory with a clock, for tests.
     pub fn memory_with_clock(clock: impl Clock) -> Self {
         Self { backend: Arc::new(MemoryLedger::new(Arc::new(clock))) }
+    }
+
+    /// Opens the ledger that a text names: `memory`, `postgres://…` (feature `postgres`), or `redis://…` (feature `redis`).
+    ///
+    /// Requests wait for a server for `timeout` at most, connecting included. `PostgresLedger` and `RedisLedger` have more
+    /// settings.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tower_tagging::limit::Ledger;
+    ///
+    /// assert_eq!(Ledger::from_url("memory", Duration::from_secs(1)).unwrap().status().kind, "memory");
+    /// assert!(Ledger::from_url("mysql://localhost", Duration::from_secs(1)).is_err());
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the text is none of these, if its feature is not enabled, or if the time is zero. The error does not
+    /// repeat the text, which may contain a password.
+    pub fn from_url(url: &str, timeout: Duration) -> Result<Self, ConfigError> {
+        let scheme = url.split_once("://").map_or(url, |(scheme, _)| scheme);
+        match scheme {
+            "memory" => Ok(Self::memory()),
+            #[cfg(feature = "postgres")]
+            "postgres" | "postgresql" => super::PostgresLedger::from_url(url)?.timeout(timeout).open(),
+            #[cfg(feature = "redis")]
+            "redis" | "rediss" | "valkey" | "valkeys" => super::RedisLedger::from_url(url)?.timeout(timeout).open(),
+            _ => {
+                let _ = timeout;
+                Err(ConfigError::new(
+                    "invalid ledger: expected \"memory\", \"postgres://…\" (feature postgres), or \"redis://…\" (feature redis)",
+                ))
+            }
+        }
+    }
+
+    #[cfg(any(feature = "postgres", feature = "redis"))]
+    pub(super) fn of(backend: impl Backend) -> Self {
+        Self { backend: Arc::new(backend) }
     }
 
     /// Returns the state of the ledger.

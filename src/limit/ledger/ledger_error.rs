@@ -8,7 +8,10 @@ pub struct LedgerError {
 }
 
 impl LedgerError {
-    #[allow(dead_code, reason = "the memory ledger does not fail")]
+    #[cfg_attr(
+        not(any(feature = "postgres", feature = "redis")),
+        allow(dead_code, reason = "the memory ledger does not fail")
+    )]
     pub(crate) fn new(ledger: &'static str, cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self { ledger, cause: Arc::from(cause.into()) }
     }

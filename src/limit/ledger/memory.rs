@@ -16,15 +16,15 @@ use crate::{
 
 use super::{
     LedgerStatus,
+    amounts::{signed, whole_second},
     backend::{
-        Adjustment, Backend, Charge, Check, CheckKind, CheckState, Reply, Reservation, Reserved, Settlement, SlotUsage,
+        Adjustment, Backend, Charge, Check, CheckKind, CheckState, REMEMBERED, Reply, Reservation, Reserved,
+        Settlement, SlotUsage,
     },
 };
 
-/// How long a settlement is remembered, so that repeating it has no effect.
-const REMEMBERED: i64 = 60 * 60 * 1_000_000;
-/// The number of slots after whose creation old ones are removed.
-const SLOTS_BETWEEN_SWEEPS: usize = 1_024;
+/// The number of series and slots after whose creation old ones are removed.
+const ENTRIES_BETWEEN_SWEEPS: usize = 1_024;
 
 /// Counts in memory.
 pub(crate) struct MemoryLedger {
@@ -56,8 +56,8 @@ impl Backend for MemoryLedger {
     }
 
     fn extend(&self, ids: Vec<Uuid>, lease: Duration) -> Reply<()> {
-        let end = self.now().saturating_add(signed(micros(lease)));
-        lock(&self.books).extend(&ids, end);
+        let now = self.now();
+        lock(&self.books).extend(&ids, lease, now);
         Reply::Now(Ok(()))
     }
 
@@ -87,6 +87,7 @@ impl Backend for MemoryLedger {
 
 /// All counts. The methods get the time, so that they are a pure function of their arguments.
 #[derive(Default)]
+#[cfg_attr(test, derive(Clone))]
 pub(super) struct Books {
     series: HashMap<Arc<str>, Series>,
     /// The requests with live reservations.
@@ -97,10 +98,12 @@ pub(super) struct Books {
     settled: HashMap<Uuid, (i64, Vec<Charge>)>,
     /// When which request was settled, oldest first.
     order: VecDeque<(i64, Uuid)>,
-    new_slots: usize,
+    /// The series and slots that were created since the last sweep.
+    new_entries: usize,
 }
 
 /// The counts of one series. Which of them are used depends on the kind of the rule.
+#[cfg_attr(test, derive(Clone))]
 struct Series {
     name: Arc<str>,
     /// Ordered by start. Calendar windows have few, rolling ones about thirty.
@@ -118,6 +121,7 @@ struct Slot {
 }
 
 /// What a request holds until it is settled, or its lease ends.
+#[cfg_attr(test, derive(Clone))]
 struct Held {
     end: i64,
     /// The series with the slot and the amount, or with `None` for a running request.
@@ -174,14 +178,14 @@ impl Books {
             CheckKind::Budget { slot, keep_until, amount, .. } => {
                 let at = self.slot(name, slot, keep_until, now);
                 at.reserved = at.reserved.saturating_add(amount);
-                parts.push((Arc::clone(&self.series(name).name), Some((slot, amount))));
+                parts.push((Arc::clone(&self.series(name, now).name), Some((slot, amount))));
             }
             CheckKind::Rate { increment, .. } => {
-                let series = self.series(name);
+                let series = self.series(name, now);
                 series.tat = series.tat.max(now).saturating_add(increment);
             }
             CheckKind::Concurrency { .. } => {
-                let series = self.series(name);
+                let series = self.series(name, now);
                 series.live += 1;
                 parts.push((Arc::clone(&series.name), None));
             }
@@ -200,14 +204,16 @@ impl Books {
             at.settled = at.settled.saturating_add(*amount);
         }
         for rate in rates {
-            let series = self.series(&rate.series);
+            let series = self.series(&rate.series, now);
             series.tat = series.tat.max(now).saturating_add(rate.micros);
         }
         self.settled.insert(id, (time, charges));
         self.order.push_back((now, id));
     }
 
-    pub(super) fn extend(&mut self, ids: &[Uuid], end: i64) {
+    pub(super) fn extend(&mut self, ids: &[Uuid], lease: Duration, now: i64) {
+        self.expire(now);
+        let end = now.saturating_add(signed(micros(lease)));
         for id in ids {
             if let Some(held) = self.held.get_mut(id) {
                 self.ends.remove(&(held.end, *id));
@@ -267,23 +273,26 @@ impl Books {
     }
 
     fn settled_before(&self, slots: &[(String, i64)], before: i64) -> Vec<i64> {
+        let before = whole_second(before);
         let late = |name: &str, start: i64| {
             let recent = self.settled.values().filter(|(time, _)| *time >= before).flat_map(|(_, charges)| charges);
-            recent
-                .filter(|charge| charge.series == name && charge.slot == start)
-                .map(|charge| charge.amount)
-                .sum::<i64>()
+            let of_slot = recent.filter(|charge| charge.series == name && charge.slot == start);
+            of_slot.fold(0_i64, |sum, charge| sum.saturating_add(charge.amount))
         };
         let total = |name: &str, start: i64| {
             let series = self.series.get(name)?;
             let at = series.slots.binary_search_by_key(&start, |at| at.start).ok()?;
             Some(series.slots[at].settled)
         };
-        slots.iter().map(|(name, start)| total(name, *start).map_or(0, |total| total - late(name, *start))).collect()
+        slots
+            .iter()
+            .map(|(name, start)| total(name, *start).map_or(0, |total| total.saturating_sub(late(name, *start))))
+            .collect()
     }
 
-    fn series(&mut self, name: &str) -> &mut Series {
+    fn series(&mut self, name: &str, now: i64) -> &mut Series {
         if !self.series.contains_key(name) {
+            self.created(now);
             let shared: Arc<str> = name.into();
             let series = Series { name: Arc::clone(&shared), slots: Vec::new(), live: 0, tat: 0 };
             self.series.insert(shared, series);
@@ -293,14 +302,11 @@ impl Books {
     }
 
     fn slot(&mut self, name: &str, start: i64, keep_until: i64, now: i64) -> &mut Slot {
-        let is_new = self.series(name).slots.binary_search_by_key(&start, |at| at.start).is_err();
-        if is_new {
-            self.new_slots += 1;
-            if self.new_slots >= SLOTS_BETWEEN_SWEEPS.max(self.series.len()) {
-                self.sweep(now);
-            }
+        let known = self.series.get(name).map(|series| series.slots.binary_search_by_key(&start, |at| at.start));
+        if known.is_none_or(|found| found.is_err()) {
+            self.created(now);
         }
-        let series = self.series(name);
+        let series = self.series(name, now);
         let at = match series.slots.binary_search_by_key(&start, |at| at.start) {
             Ok(at) => at,
             Err(at) => {
@@ -308,19 +314,25 @@ impl Books {
                 at
             }
         };
-        &mut series.slots[at]
+        let slot = &mut series.slots[at];
+        slot.keep_until = slot.keep_until.max(keep_until);
+        slot
+    }
+
+    /// Counts an entry that is about to be created, and removes old ones from time to time.
+    fn created(&mut self, now: i64) {
+        self.new_entries += 1;
+        if self.new_entries >= ENTRIES_BETWEEN_SWEEPS.max(self.series.len()) {
+            self.sweep(now);
+        }
     }
 
     /// Removes slots and series that are not read any more.
     fn sweep(&mut self, now: i64) {
-        self.new_slots = 0;
+        self.new_entries = 0;
         self.series.retain(|_, series| {
             series.slots.retain(|slot| slot.keep_until > now || slot.reserved != 0);
             !series.slots.is_empty() || series.live > 0 || series.tat > now
         });
     }
-}
-
-fn signed(micros: u64) -> i64 {
-    i64::try_from(micros).unwrap_or(i64::MAX)
 }

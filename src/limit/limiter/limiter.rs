@@ -1,12 +1,19 @@
 use std::{
+    collections::HashMap,
     fmt,
-    sync::{Arc, Mutex},
-    time::SystemTime,
+    sync::{Arc, Mutex, OnceLock},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use arc_swap::ArcSwap;
 
-use crate::{ConfigError, sync::lock, time::micros_since_1970};
+use crate::{
+    ConfigError,
+    event::{Clock, SystemClock},
+    registry::ErrorStyle,
+    sync::lock,
+    time::micros_since_1970,
+};
 
 use super::{
     super::{
@@ -15,9 +22,14 @@ use super::{
         series,
     },
     LimitCounts, LimitUsage,
+    estimates::Estimates,
     limiter_builder::LimiterBuilder,
+    live_requests::LiveRequests,
     rule_set::{CompiledRule, RuleSet, compiled},
 };
+
+/// The time after which the reservations of a process that was killed are released.
+const LEASE: Duration = Duration::from_secs(60);
 
 /// Maximum number of groups of a rule that [`Limiter::usage`] returns.
 const MAX_GROUPS: usize = 10_000;
@@ -33,6 +45,14 @@ pub(super) struct Shared {
     /// Held while the rules change.
     changing: Mutex<()>,
     pub(super) ledger: Ledger,
+    pub(super) estimates: Estimates,
+    pub(super) live: LiveRequests,
+    /// Set once a thread extends leases.
+    pub(super) extending: OnceLock<()>,
+    pub(super) lease: Duration,
+    pub(super) errors: ErrorStyle,
+    pub(super) has_headers: bool,
+    pub(super) clock: Arc<dyn Clock>,
 }
 
 impl Limiter {
@@ -41,9 +61,20 @@ impl Limiter {
         LimiterBuilder::default()
     }
 
-    pub(super) fn new(rules: Vec<LimitRule>, ledger: Ledger) -> Result<Self, ConfigError> {
-        let rules = RuleSet { configured: compiled(rules)?, ..RuleSet::default() };
-        let shared = Shared { rules: ArcSwap::from_pointee(rules), changing: Mutex::new(()), ledger };
+    pub(super) fn new(builder: LimiterBuilder) -> Result<Self, ConfigError> {
+        let rules = RuleSet { configured: compiled(builder.rules, &RuleSet::default())?, ..RuleSet::default() };
+        let shared = Shared {
+            rules: ArcSwap::from_pointee(rules),
+            changing: Mutex::new(()),
+            ledger: builder.ledger.unwrap_or_else(Ledger::memory),
+            estimates: Estimates::default(),
+            live: LiveRequests::default(),
+            extending: OnceLock::new(),
+            lease: builder.lease.unwrap_or(LEASE),
+            errors: builder.errors,
+            has_headers: builder.has_headers,
+            clock: builder.clock.unwrap_or_else(|| Arc::new(SystemClock)),
+        };
         Ok(Self { shared: Arc::new(shared) })
     }
 
@@ -58,24 +89,33 @@ impl Limiter {
     ///
     /// Returns an error if two rules have the same name. The previous rules then stay in force.
     pub fn replace_rules(&self, rules: Vec<LimitRule>) -> Result<(), ConfigError> {
-        let configured = compiled(rules)?;
-        self.change(|set| RuleSet { configured, stored: set.stored.clone(), credits: set.credits.clone() });
-        Ok(())
+        self.change(|set| {
+            let configured = compiled(rules, set)?;
+            Ok(RuleSet { configured, stored: set.stored.clone(), credits: set.credits.clone() })
+        })
     }
 
     /// Replaces the rules from a store, and the credits.
+    ///
+    /// # Errors
+    ///
+    /// As [`replace_rules`](Self::replace_rules).
     pub(crate) fn replace_stored(
         &self,
-        stored: Vec<Arc<CompiledRule>>,
-        credits: std::collections::HashMap<(String, i64), i64>,
-    ) {
-        self.change(|set| RuleSet { configured: set.configured.clone(), stored, credits });
+        rules: Vec<LimitRule>,
+        credits: HashMap<(String, i64), i64>,
+    ) -> Result<(), ConfigError> {
+        self.change(|set| {
+            let stored = compiled(rules, set)?;
+            Ok(RuleSet { configured: set.configured.clone(), stored, credits })
+        })
     }
 
-    fn change(&self, change: impl FnOnce(&RuleSet) -> RuleSet) {
+    fn change(&self, change: impl FnOnce(&RuleSet) -> Result<RuleSet, ConfigError>) -> Result<(), ConfigError> {
         let _changing = lock(&self.shared.changing);
-        let next = change(&self.shared.rules.load());
+        let next = change(&self.shared.rules.load())?;
         self.shared.rules.store(Arc::new(next));
+        Ok(())
     }
 
     pub(crate) fn current(&self) -> arc_swap::Guard<Arc<RuleSet>> {
@@ -94,7 +134,7 @@ impl Limiter {
     ///
     /// Returns an error if the ledger is not available.
     pub async fn usage(&self) -> Result<Vec<LimitUsage>, LedgerError> {
-        self.usage_at(SystemTime::now()).await
+        self.usage_at(self.shared.clock.now()).await
     }
 
     /// Returns what all groups have used at a time.
@@ -147,12 +187,12 @@ impl Limiter {
 
     /// Returns what each rule has decided in this process.
     pub fn counts(&self) -> Vec<LimitCounts> {
-        Vec::new()
+        self.current().rules().map(|rule| rule.counters.read(rule.rule.name())).collect()
     }
 }
 
 fn at(micros: i64) -> SystemTime {
-    std::time::UNIX_EPOCH + std::time::Duration::from_micros(u64::try_from(micros).unwrap_or(0))
+    UNIX_EPOCH + Duration::from_micros(u64::try_from(micros).unwrap_or(0))
 }
 
 impl fmt::Debug for Limiter {

@@ -1,4 +1,6 @@
-use crate::ConfigError;
+use std::{fmt, sync::Arc, time::Duration};
+
+use crate::{ConfigError, event::Clock, registry::ErrorStyle};
 
 use super::{
     super::{ledger::Ledger, rules::LimitRule},
@@ -6,11 +8,15 @@ use super::{
 };
 
 /// Builds a [`Limiter`].
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct LimiterBuilder {
-    rules: Vec<LimitRule>,
-    ledger: Option<Ledger>,
+    pub(super) rules: Vec<LimitRule>,
+    pub(super) ledger: Option<Ledger>,
+    pub(super) lease: Option<Duration>,
+    pub(super) errors: ErrorStyle,
+    pub(super) has_headers: bool,
+    pub(super) clock: Option<Arc<dyn Clock>>,
 }
 
 impl LimiterBuilder {
@@ -32,12 +38,51 @@ impl LimiterBuilder {
         self
     }
 
+    /// Sets the time after which reservations of a process that was killed are released. The default is one minute, and the
+    /// minimum one second.
+    ///
+    /// While a request runs, its lease is extended at a third of that time.
+    pub fn lease(mut self, lease: Duration) -> Self {
+        self.lease = Some(lease.max(Duration::from_secs(1)));
+        self
+    }
+
+    /// Sets the form of rejections. The default is [`ErrorStyle::Problem`]. With [`ErrorStyle::Portkey`], exhausted budgets
+    /// have the status 412, unless the rule sets another one.
+    pub fn errors(mut self, style: ErrorStyle) -> Self {
+        self.errors = style;
+        self
+    }
+
+    /// Adds the headers `RateLimit` and `RateLimit-Policy` to responses that are allowed. Rejections have them anyway.
+    ///
+    /// They report rules that count requests. Amounts of money and tokens are not disclosed.
+    pub fn headers_on_success(mut self) -> Self {
+        self.has_headers = true;
+        self
+    }
+
+    /// Sets the clock that `Retry-After` is computed with, for tests. Set that of the ledger and of the layer as well.
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Some(Arc::new(clock));
+        self
+    }
+
     /// Builds the limiter.
     ///
     /// # Errors
     ///
     /// Returns an error if two rules have the same name.
     pub fn build(self) -> Result<Limiter, ConfigError> {
-        Limiter::new(self.rules, self.ledger.unwrap_or_else(Ledger::memory))
+        Limiter::new(self)
+    }
+}
+
+impl fmt::Debug for LimiterBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LimiterBuilder")
+            .field("rules", &self.rules)
+            .field("ledger", &self.ledger)
+            .finish_non_exhaustive()
     }
 }

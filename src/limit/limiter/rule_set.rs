@@ -2,7 +2,13 @@ use std::{collections::HashMap, sync::Arc};
 
 use crate::ConfigError;
 
-use super::super::{rules::LimitRule, series};
+use super::{
+    super::{
+        rules::{LimitMode, LimitRule},
+        series,
+    },
+    counters::Counters,
+};
 
 /// The rules in force, and the credits of groups. Immutable: a change creates a new set.
 #[derive(Debug, Default)]
@@ -21,12 +27,21 @@ pub(crate) struct CompiledRule {
     pub(crate) rule: Arc<LimitRule>,
     /// The start of the text of its series.
     pub(crate) prefix: String,
+    pub(crate) counters: Arc<Counters>,
 }
 
 impl RuleSet {
     /// Returns all rules: those from code and configuration first.
     pub(crate) fn rules(&self) -> impl Iterator<Item = &Arc<CompiledRule>> {
         self.configured.iter().chain(&self.stored)
+    }
+
+    /// Returns `true` if a rule depends on fields of the request body.
+    pub(crate) fn reads_body(&self, is_llm_call: bool, may_learn_user: bool) -> bool {
+        let mut rules = self.rules().map(|rule| &*rule.rule).filter(|rule| rule.mode != LimitMode::Off);
+        rules.any(|rule| {
+            is_llm_call && (rule.is_estimated() || rule.depends_on_model()) || may_learn_user && rule.depends_on_user()
+        })
     }
 
     /// Returns the credit of a series in a slot.
@@ -39,18 +54,23 @@ impl RuleSet {
     }
 }
 
-/// Prepares rules for use.
+/// Prepares rules for use. Rules keep the counters that those with the same names had.
 ///
 /// # Errors
 ///
 /// Returns an error if two rules have the same name.
-pub(crate) fn compiled(rules: impl IntoIterator<Item = LimitRule>) -> Result<Vec<Arc<CompiledRule>>, ConfigError> {
+pub(crate) fn compiled(
+    rules: impl IntoIterator<Item = LimitRule>,
+    previous: &RuleSet,
+) -> Result<Vec<Arc<CompiledRule>>, ConfigError> {
     let mut compiled: Vec<Arc<CompiledRule>> = Vec::new();
     for rule in rules {
         if compiled.iter().any(|other| other.rule.name == rule.name) {
             return Err(ConfigError::new(format!("duplicate limit rule {:?}", rule.name())));
         }
-        compiled.push(Arc::new(CompiledRule { prefix: series::prefix(&rule), rule: Arc::new(rule) }));
+        let before = previous.rules().find(|other| other.rule.name == rule.name);
+        let counters = before.map(|rule| Arc::clone(&rule.counters)).unwrap_or_default();
+        compiled.push(Arc::new(CompiledRule { prefix: series::prefix(&rule), rule: Arc::new(rule), counters }));
     }
     Ok(compiled)
 }

@@ -2,7 +2,7 @@ use std::{fmt, sync::Arc, time::SystemTime};
 
 use http::StatusCode;
 
-use crate::store::Dimension;
+use crate::row::{Dimension, Field};
 
 use super::{
     super::window::Window, Amount, Condition, LimitDecision, LimitKind, LimitMode, LimitUnit, OnMissing, Raise,
@@ -95,6 +95,28 @@ impl LimitRule {
             LimitKind::Rate { amount, .. } => amount.clone(),
             LimitKind::Concurrency { requests } => Amount::requests((*requests).into()),
         }
+    }
+
+    /// Returns `true` if what a request uses is estimated before, and known only afterwards.
+    pub(crate) fn is_estimated(&self) -> bool {
+        *self.unit() != LimitUnit::Requests
+    }
+
+    /// Returns `true` if the rule depends on the model of a call.
+    pub(crate) fn depends_on_model(&self) -> bool {
+        let of_model = [Field::RequestModel, Field::Provider];
+        self.dimensions().any(|dimension| of_model.iter().any(|field| *dimension == Dimension::Field(*field)))
+    }
+
+    /// Returns `true` if the rule depends on the tag `_user`, which the body of a request may set.
+    pub(crate) fn depends_on_user(&self) -> bool {
+        self.dimensions().any(|dimension| matches!(dimension, Dimension::Tag(key) if key == "_user"))
+    }
+
+    /// Returns the properties that conditions and groups use.
+    fn dimensions(&self) -> impl Iterator<Item = &Dimension> {
+        let conditions = self.when.iter().chain(&self.exclude);
+        conditions.map(|condition| &condition.dimension).chain(&self.group_by)
     }
 
     /// Returns `true` for budgets.

@@ -8,10 +8,11 @@ mod limit_mode;
 mod limit_rule;
 mod limit_rule_builder;
 mod limit_unit;
+mod matching;
 mod on_missing;
 mod raise;
 
-pub(crate) use self::amount::millionths;
+pub(crate) use self::matching::{Finished, Match};
 pub use self::{
     amount::Amount, condition::Condition, limit_decision::LimitDecision, limit_kind::LimitKind, limit_mode::LimitMode,
     limit_rule::LimitRule, limit_rule_builder::LimitRuleBuilder, limit_unit::LimitUnit, on_missing::OnMissing,

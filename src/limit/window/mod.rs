@@ -1,8 +1,11 @@
 //! The time that a budget covers.
 
+mod boundaries;
 mod calendar_unit;
 mod period;
 mod window;
+#[cfg(test)]
+mod window_tests;
 
 pub(crate) use self::period::Period;
 pub use self::{calendar_unit::CalendarUnit, window::Window};

@@ -51,6 +51,12 @@ impl RegistryLayer {
     }
 }
 
+impl From<RegistryLayer> for AdmissionLayer {
+    fn from(layer: RegistryLayer) -> Self {
+        layer.layer
+    }
+}
+
 impl fmt::Debug for RegistryLayer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RegistryLayer").finish_non_exhaustive()

@@ -152,7 +152,7 @@ impl Session {
     }
 
     /// Returns a statement, which is prepared once per connection.
-    pub(super) async fn prepared(&self, sql: &str) -> Result<Statement, Error> {
+    pub(crate) async fn prepared(&self, sql: &str) -> Result<Statement, Error> {
         let known = lock(&self.statements).get(sql).cloned();
         if let Some(statement) = known {
             return Ok(statement);

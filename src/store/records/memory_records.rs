@@ -13,6 +13,8 @@ pub(crate) struct MemoryRecords {
     changes: BTreeMap<Uuid, Change>,
     /// The oldest first.
     verifications: Vec<Verification>,
+    #[cfg(feature = "limit")]
+    pub(crate) limits: super::MemoryLimits,
 }
 
 impl MemoryRecords {

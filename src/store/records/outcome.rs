@@ -14,3 +14,25 @@ pub(crate) enum ViewSaved {
     /// The owner has the largest number of views.
     TooMany,
 }
+
+/// The largest number of limits of each workspace, and of those without a workspace.
+#[cfg(feature = "limit")]
+pub(crate) const MAX_LIMIT_RULES: usize = 200;
+
+/// The result of saving a limit.
+#[cfg(feature = "limit")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LimitRuleSaved {
+    Saved,
+    /// Another caller changed or deleted it.
+    Changed,
+    /// There are as many as there may be.
+    TooMany,
+}
+
+/// A value that differs after each change of the limits, and after each new credit.
+///
+/// It is derived from what is stored, so that there is no second write that could fail or come too early.
+#[cfg(feature = "limit")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct RulesRevision(pub(crate) [u64; 3]);

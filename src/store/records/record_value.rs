@@ -29,6 +29,11 @@ impl RecordValue {
         Self::Number(i64::try_from(number).unwrap_or(i64::MAX))
     }
 
+    #[cfg(feature = "limit")]
+    pub(super) fn signed(number: i64) -> Self {
+        Self::Number(number)
+    }
+
     pub(super) fn size(number: usize) -> Self {
         Self::number(number as u64)
     }
@@ -58,6 +63,14 @@ impl RecordRow {
     pub(super) fn number(&self, at: usize) -> u64 {
         match self.0.get(at) {
             Some(RecordValue::Number(number)) => u64::try_from(*number).unwrap_or(0),
+            _ => 0,
+        }
+    }
+
+    #[cfg(feature = "limit")]
+    pub(super) fn signed(&self, at: usize) -> i64 {
+        match self.0.get(at) {
+            Some(RecordValue::Number(number)) => *number,
             _ => 0,
         }
     }

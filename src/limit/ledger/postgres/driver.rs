@@ -1,0 +1,237 @@
+use std::{error::Error, time::Duration};
+
+use futures_util::future::join3;
+use tokio_postgres::{Row, error::SqlState, types::ToSql};
+use uuid::Uuid;
+
+use crate::{
+    store::{Failure, Server, Session},
+    time::millis,
+};
+
+use super::{
+    super::{
+        amounts::whole_second,
+        backend::{Adjustment, CheckState, REMEMBERED, Reserved, Settlement, SlotUsage},
+        remote::{Done, Driver, Fault, OwnedReservation, Work},
+    },
+    columns::{Reservations, Settlements},
+    schema,
+};
+
+type Parameters<'p> = &'p [&'p (dyn ToSql + Sync)];
+
+/// Calls the functions of the ledger in Postgres.
+pub(super) struct PostgresDriver {
+    server: Server,
+    namespace: String,
+    calls: Calls,
+}
+
+/// The statements.
+struct Calls {
+    reserve: String,
+    settle: String,
+    extend: String,
+    scan: String,
+    settled_before: String,
+    adjust: String,
+    prune: String,
+}
+
+impl PostgresDriver {
+    pub(super) fn new(server: Server, namespace: String) -> Self {
+        let named = |sql: &str| schema::named(sql, &namespace);
+        let calls = Calls {
+            reserve: named("SELECT * FROM tagging_ledger_reserve_1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"),
+            settle: named("SELECT tagging_ledger_settle_1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"),
+            extend: named("SELECT tagging_ledger_extend_1($1, $2)"),
+            scan: named("SELECT * FROM tagging_ledger_scan_1($1, $2, $3)"),
+            settled_before: named("SELECT tagging_ledger_settled_before_1($1, $2, $3)"),
+            adjust: named("SELECT tagging_ledger_adjust_1($1, $2, $3, $4)"),
+            prune: named("SELECT tagging_ledger_prune_1($1)"),
+        };
+        Self { server, namespace, calls }
+    }
+
+    async fn reserve(&self, session: &Session, reservations: &[OwnedReservation]) -> Result<Vec<Reserved>, Fault> {
+        if reservations.is_empty() {
+            return Ok(Vec::new());
+        }
+        let columns = Reservations::new(reservations);
+        let parameters: [&(dyn ToSql + Sync); 11] = [
+            &columns.ids,
+            &columns.leases,
+            &columns.owners,
+            &columns.names,
+            &columns.enforced,
+            &columns.kinds,
+            &columns.froms,
+            &columns.slots,
+            &columns.keeps,
+            &columns.amounts,
+            &columns.limits,
+        ];
+        let row = call(session, &self.calls.reserve, &parameters).await?;
+        let admitted: Vec<bool> = value(&row, 0)?;
+        let passes: Vec<bool> = value(&row, 1)?;
+        let used: Vec<i64> = value(&row, 2)?;
+        let mut states = passes.into_iter().zip(used).map(|(passes, used)| CheckState { passes, used });
+        let reserved = admitted.into_iter().zip(reservations).map(|(is_admitted, reservation)| {
+            let of_request: Vec<_> = states.by_ref().take(reservation.checks.len()).collect();
+            let is_needed = !is_admitted || reservation.wants_states;
+            Reserved { is_admitted, states: if is_needed { of_request } else { Vec::new() } }
+        });
+        Ok(reserved.collect())
+    }
+
+    async fn settle(&self, session: &Session, settlements: &[Settlement]) -> Result<(), Fault> {
+        if settlements.is_empty() {
+            return Ok(());
+        }
+        let columns = Settlements::new(settlements);
+        let parameters: [&(dyn ToSql + Sync); 10] = [
+            &columns.ids,
+            &columns.times,
+            &columns.owners,
+            &columns.names,
+            &columns.slots,
+            &columns.keeps,
+            &columns.amounts,
+            &columns.rate_owners,
+            &columns.rate_names,
+            &columns.rate_micros,
+        ];
+        call(session, &self.calls.settle, &parameters).await.map(drop)
+    }
+
+    async fn extend(&self, session: &Session, extensions: &[(Uuid, i64)]) -> Result<(), Fault> {
+        if extensions.is_empty() {
+            return Ok(());
+        }
+        let (ids, leases): (Vec<Uuid>, Vec<i64>) = extensions.iter().copied().unzip();
+        call(session, &self.calls.extend, &[&ids, &leases]).await.map(drop)
+    }
+}
+
+impl Driver for PostgresDriver {
+    const KIND: &'static str = "postgres";
+    type Session = Session;
+
+    async fn open(&self, patience: Duration) -> Result<Session, Fault> {
+        let open = async {
+            let mut session = self.server.open().await?;
+            schema::ensure(&mut session, &self.namespace).await?;
+            // The server gives up with the client. All statements read few rows by an index, also while a table is small.
+            let millis = millis(patience).max(1);
+            let settings = format!(
+                "SET statement_timeout = {millis}; SET enable_seqscan = off; SET plan_cache_mode = force_generic_plan;
+                 SET jit = off"
+            );
+            session.batch_execute(&settings).await?;
+            Ok(session)
+        };
+        open.await.map_err(|failure: Failure| {
+            Fault::Lost(failure.during("connect to the ledger in", &self.server.name).into())
+        })
+    }
+
+    fn is_usable(&self, session: &Session) -> bool {
+        !session.is_closed()
+    }
+
+    /// Sends all three statements before the first answer.
+    async fn work(&self, session: &mut Session, work: &Work) -> Done {
+        let (settled, extended, reserved) = join3(
+            self.settle(session, &work.settlements),
+            self.extend(session, &work.extensions),
+            self.reserve(session, &work.reservations),
+        )
+        .await;
+        Done { settled, extended, reserved }
+    }
+
+    async fn scan(
+        &self,
+        session: &mut Session,
+        prefix: &str,
+        from_slot: i64,
+        limit: usize,
+    ) -> Result<Vec<SlotUsage>, Fault> {
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let statement = session.prepared(&self.calls.scan).await.map_err(fault)?;
+        let rows = session.query(&statement, &[&prefix, &from_slot, &limit]).await.map_err(fault)?;
+        let usage = |row: Row| {
+            Ok(SlotUsage {
+                series: value(&row, 0)?,
+                slot: value(&row, 1)?,
+                settled: value(&row, 2)?,
+                reserved: value(&row, 3)?,
+            })
+        };
+        rows.into_iter().map(usage).collect()
+    }
+
+    async fn settled_before(
+        &self,
+        session: &mut Session,
+        slots: &[(String, i64)],
+        before: i64,
+    ) -> Result<Vec<i64>, Fault> {
+        if slots.is_empty() {
+            return Ok(Vec::new());
+        }
+        let names: Vec<&str> = slots.iter().map(|(name, _)| name.as_str()).collect();
+        let slots: Vec<i64> = slots.iter().map(|(_, slot)| *slot).collect();
+        let row = call(session, &self.calls.settled_before, &[&names, &slots, &whole_second(before)]).await?;
+        value(&row, 0)
+    }
+
+    async fn adjust(&self, session: &mut Session, changes: &[Adjustment]) -> Result<(), Fault> {
+        if changes.is_empty() {
+            return Ok(());
+        }
+        let names: Vec<&str> = changes.iter().map(|change| change.series.as_str()).collect();
+        let slots: Vec<i64> = changes.iter().map(|change| change.slot).collect();
+        let keeps: Vec<i64> = changes.iter().map(|change| change.keep_until).collect();
+        let deltas: Vec<i64> = changes.iter().map(|change| change.delta).collect();
+        call(session, &self.calls.adjust, &[&names, &slots, &keeps, &deltas]).await.map(drop)
+    }
+
+    async fn prune(&self, session: &mut Session) -> Result<bool, Fault> {
+        let row = call(session, &self.calls.prune, &[&REMEMBERED]).await?;
+        value(&row, 0)
+    }
+}
+
+/// Calls a function that returns one row. If another transaction was in the way, calls it once more.
+async fn call(session: &Session, sql: &str, parameters: Parameters<'_>) -> Result<Row, Fault> {
+    let statement = session.prepared(sql).await.map_err(fault)?;
+    let result = session.query_one(&statement, parameters).await;
+    let is_conflict = |error: &tokio_postgres::Error| {
+        matches!(error.code(), Some(&SqlState::T_R_SERIALIZATION_FAILURE | &SqlState::T_R_DEADLOCK_DETECTED))
+    };
+    match result {
+        Err(error) if is_conflict(&error) => session.query_one(&statement, parameters).await.map_err(fault),
+        result => result.map_err(fault),
+    }
+}
+
+fn value<'r, T: tokio_postgres::types::FromSql<'r>>(row: &'r Row, column: usize) -> Result<T, Fault> {
+    row.try_get(column).map_err(fault)
+}
+
+/// Classifies an error: the classes 22 (data), 23 (constraints), and 54 (limits) concern the values of a request.
+fn fault(error: tokio_postgres::Error) -> Fault {
+    let concerns_values = error.code().is_some_and(|code| matches!(code.code().get(..2), Some("22" | "23" | "54")));
+    let cause = describe(&error);
+    if concerns_values { Fault::Refused(cause) } else { Fault::Lost(cause) }
+}
+
+/// Adds the message of the server, which the error itself does not contain.
+fn describe(error: &tokio_postgres::Error) -> Box<dyn Error + Send + Sync> {
+    match error.source() {
+        Some(cause) => format!("{error}: {cause}").into(),
+        None => error.to_string().into(),
+    }
+}

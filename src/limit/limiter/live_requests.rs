@@ -1,0 +1,55 @@
+use std::{
+    collections::HashMap,
+    sync::Mutex,
+    time::{Duration, Instant},
+};
+
+use uuid::Uuid;
+
+use crate::sync::lock;
+
+/// How long a request that ended is remembered if it is not settled, because its event was dropped.
+const FORGOTTEN: Duration = Duration::from_secs(15 * 60);
+
+/// The requests of this process that have reservations.
+#[derive(Default)]
+pub(super) struct LiveRequests {
+    requests: Mutex<HashMap<Uuid, Live>>,
+}
+
+struct Live {
+    /// What was taken of rates: the series, and the microseconds.
+    rates: Vec<(String, i64)>,
+    ended: Option<Instant>,
+}
+
+impl LiveRequests {
+    pub(super) fn begin(&self, id: Uuid, rates: Vec<(String, i64)>) {
+        lock(&self.requests).insert(id, Live { rates, ended: None });
+    }
+
+    /// Ends a request. Its lease is not extended any more.
+    pub(super) fn end(&self, id: Uuid) {
+        if let Some(live) = lock(&self.requests).get_mut(&id) {
+            live.ended = Some(Instant::now());
+        }
+    }
+
+    /// Returns what a request took of rates. It stays, because a settlement may be repeated.
+    pub(super) fn rates(&self, id: Uuid) -> Vec<(String, i64)> {
+        lock(&self.requests).get(&id).map(|live| live.rates.clone()).unwrap_or_default()
+    }
+
+    /// Forgets requests that are settled.
+    pub(super) fn forget(&self, ids: impl Iterator<Item = Uuid>) {
+        let mut requests = lock(&self.requests);
+        ids.for_each(|id| drop(requests.remove(&id)));
+    }
+
+    /// Returns the requests that are running.
+    pub(super) fn running(&self) -> Vec<Uuid> {
+        let mut requests = lock(&self.requests);
+        requests.retain(|_, live| live.ended.is_none_or(|ended| ended.elapsed() < FORGOTTEN));
+        requests.iter().filter(|(_, live)| live.ended.is_none()).map(|(id, _)| *id).collect()
+    }
+}

@@ -1,0 +1,179 @@
+//! The end of requests: what they used is settled.
+
+use std::{
+    io,
+    sync::{Arc, Weak},
+    thread,
+    time::Duration,
+};
+
+use tokio::runtime::{self, Runtime};
+
+use crate::{
+    event::Event,
+    sink::{BatchWriter, Delivery, Queued, RetryPolicy, Sink, WriteError},
+    time::micros_since_1970,
+};
+
+use super::{
+    super::{
+        gcra,
+        ledger::backend::{Charge, RateCorrection, Settlement},
+        rules::{LimitKind, LimitRule, Match},
+    },
+    Limiter,
+    limiter::Shared,
+};
+
+/// The number of events that wait for the ledger while it is not available.
+const CAPACITY: usize = 100_000;
+/// How long an event waits for others.
+const MAX_DELAY: Duration = Duration::from_millis(2);
+/// How long a settlement is retried. Ledgers remember it for an hour.
+const RETRIED: Duration = Duration::from_secs(50 * 60);
+
+/// Settles what requests used, as a sink of their events.
+pub(in crate::limit) struct LimitSink {
+    limiter: Limiter,
+    queued: Queued,
+}
+
+impl LimitSink {
+    pub(in crate::limit) fn new(limiter: Limiter) -> Self {
+        let writer = Settler { limiter: limiter.clone(), runtime: None };
+        let retry = RetryPolicy::new().min_delay(Duration::from_millis(50)).give_up_after(RETRIED);
+        let queued = Queued::builder("limits", writer).capacity(CAPACITY).max_delay(MAX_DELAY).retry(retry).build();
+        Self { limiter, queued }
+    }
+}
+
+impl Sink for LimitSink {
+    fn emit(&self, event: Arc<Event>) {
+        self.limiter.shared.live.end(event.id());
+        self.queued.emit(event);
+    }
+
+    fn delivery(&self) -> Delivery {
+        self.queued.delivery()
+    }
+
+    fn name(&self) -> &str {
+        self.queued.name()
+    }
+}
+
+struct Settler {
+    limiter: Limiter,
+    /// Created on the thread of the sink.
+    runtime: Option<Runtime>,
+}
+
+impl BatchWriter for Settler {
+    fn write(&mut self, events: &[Arc<Event>]) -> Result<(), WriteError> {
+        let runtime = match &mut self.runtime {
+            Some(runtime) => runtime,
+            None => self.runtime.insert(new_runtime().map_err(WriteError::retryable)?),
+        };
+        let settlements = events.iter().map(|event| self.limiter.settlement(event)).collect();
+        let reply = self.limiter.shared.ledger.backend().settle(settlements);
+        runtime.block_on(reply.wait()).map_err(WriteError::retryable)?;
+        events.iter().for_each(|event| self.limiter.learn(event));
+        self.limiter.shared.live.forget(events.iter().map(|event| event.id()));
+        Ok(())
+    }
+}
+
+fn new_runtime() -> io::Result<Runtime> {
+    runtime::Builder::new_current_thread().enable_all().build()
+}
+
+impl Limiter {
+    /// Returns what a request used.
+    fn settlement(&self, event: &Event) -> Settlement {
+        let time = signed(micros_since_1970(event.time()));
+        let taken = self.shared.live.rates(event.id());
+        let (mut charges, mut rates) = (Vec::new(), Vec::new());
+        for compiled in self.current().rules() {
+            let rule = &*compiled.rule;
+            let used = rule.used(event);
+            let applies = rule.matches(event) == Match::Yes;
+            let series = || {
+                let mut series = String::new();
+                rule.write_series(&compiled.prefix, event, &mut series);
+                series
+            };
+            match &rule.kind {
+                LimitKind::Budget { window, .. } if applies && !crate::limit::rules::Finished::is_rejected(event) => {
+                    if used.is_none() {
+                        compiled.counters.unpriced.add();
+                    }
+                    let period = window.period(time);
+                    let amount = used.unwrap_or(0);
+                    charges.push(Charge { series: series(), slot: period.slot, keep_until: period.keep_until, amount });
+                }
+                LimitKind::Rate { .. } if rule.is_estimated() => {
+                    let own = taken.iter().filter(|(series, _)| series.starts_with(&compiled.prefix));
+                    rates.extend(own.filter_map(|(series, increment)| correction(rule, series, *increment, used)));
+                }
+                _ => {}
+            }
+        }
+        Settlement { id: event.id(), time, charges, rates }
+    }
+
+    /// Remembers what a request used, for estimates.
+    fn learn(&self, event: &Event) {
+        let model = event.llm().and_then(crate::usage::LlmCall::request_model);
+        for compiled in self.current().rules() {
+            let rule = &*compiled.rule;
+            if rule.is_estimated()
+                && event.rejection().is_none()
+                && rule.matches(event) == Match::Yes
+                && let Some(used) = rule.used(event)
+            {
+                self.shared.estimates.learn(rule, model, used);
+            }
+        }
+    }
+
+    /// Starts the thread that extends the leases of running requests, once.
+    pub(super) fn extend_leases(&self) {
+        self.shared.extending.get_or_init(|| {
+            let (shared, every) = (Arc::downgrade(&self.shared), self.shared.lease / 3);
+            let thread = thread::Builder::new().name("tagging-limits".to_owned());
+            if let Err(error) = thread.spawn(move || extend(&shared, every)) {
+                tracing::warn!(
+                    target: "tower_tagging::limit",
+                    %error,
+                    "cannot start a thread, reservations of long requests end early"
+                );
+            }
+        });
+    }
+}
+
+/// Extends the leases of running requests until the limiter is dropped.
+fn extend(shared: &Weak<Shared>, every: Duration) {
+    let Ok(runtime) = new_runtime() else { return };
+    loop {
+        thread::sleep(every);
+        let Some(shared) = shared.upgrade() else { return };
+        let running = shared.live.running();
+        if !running.is_empty() {
+            let reply = shared.ledger.backend().extend(running, shared.lease);
+            // The next attempt is early enough.
+            let _ = runtime.block_on(reply.wait());
+        }
+    }
+}
+
+/// Returns the difference between what a request took of a rate, and what it used.
+fn correction(rule: &LimitRule, series: &str, taken: i64, used: Option<i64>) -> Option<RateCorrection> {
+    let LimitKind::Rate { amount, per, .. } = &rule.kind else { return None };
+    let micros = gcra::increment(used?, amount.count, *per).saturating_sub(taken);
+    (micros != 0).then(|| RateCorrection { series: series.to_owned(), micros })
+}
+
+fn signed(micros: u64) -> i64 {
+    i64::try_from(micros).unwrap_or(i64::MAX)
+}
