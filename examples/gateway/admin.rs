@@ -15,6 +15,7 @@ use tower_tagging::{
         api::{Api, RegistryAccess},
     },
     dashboard::{Dashboard, SignIn},
+    limit::Limiter,
     mcp::Mcp,
     registry::{ApiKey, Registry},
     sink::Delivery,
@@ -83,6 +84,7 @@ pub(crate) struct Admin {
     pub(crate) key: AdminKey,
     pub(crate) analytics: Analytics,
     pub(crate) registry: Registry,
+    pub(crate) limiter: Limiter,
     /// The external URL of the gateway, for links.
     pub(crate) public_url: Option<Uri>,
     /// The time zone of days, unless a request names another.
@@ -96,9 +98,9 @@ pub(crate) struct Admin {
 /// The dashboard shows the counts of the delivery. For a generated key, also returns the path of a link that signs in to it
 /// once.
 pub(crate) fn mount(admin: Admin, delivery: Delivery, app: Router) -> Result<(Router, Option<String>), Box<dyn Error>> {
-    let Admin { key, analytics, registry, public_url, zone, kept } = admin;
+    let Admin { key, analytics, registry, limiter, public_url, zone, kept } = admin;
     let access = RegistryAccess::new(registry).admin_key(&key.text);
-    let mut api = Api::new(analytics.clone(), access.clone());
+    let mut api = Api::new(analytics.clone(), access.clone()).merge(limiter.api());
     if let Some(age) = kept {
         // A log that is sent again after its request was deleted would count twice.
         api = api.max_log_age(age.saturating_sub(DAY).min(MAX_LOG_AGE));
@@ -108,7 +110,7 @@ pub(crate) fn mount(admin: Admin, delivery: Delivery, app: Router) -> Result<(Ro
         sign_in = sign_in.public_url(&url.to_string())?;
     }
     let link = if key.is_generated { Some(format!("/tagging/{}", sign_in.one_time_link()?)) } else { None };
-    let mut dashboard = Dashboard::with_sign_in(analytics, sign_in).delivery(delivery);
+    let mut dashboard = Dashboard::with_sign_in(analytics, sign_in).delivery(delivery).limits(limiter);
     let public_url = public_url.map(|url| url.to_string().trim_end_matches('/').to_owned());
     if let Some(url) = &public_url {
         api = api.public_url(format!("{url}/tagging/v1"));

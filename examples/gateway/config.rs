@@ -11,7 +11,7 @@
 //! | `DEMO_HISTORY` | `off` starts the demo without synthetic requests | `on` |
 //! | `SPOOL` | folder that keeps events until they are stored, so that even `kill -9` loses none | no spool |
 //! | `METADATA_KEY_CASE` | case of keys from prefixed headers: `lower` (`user-id`) or `title` (`User-Id`) | `lower` |
-//! | `CONFIG` | path of a TOML or JSON file with API keys, workspaces, contracts, virtual keys, and the settings of analytics, such as `gateway.toml` next to this file. All but the section `[analytics]` is reloaded when it changes, and on SIGHUP | callers are not identified |
+//! | `CONFIG` | path of a TOML or JSON file with API keys, workspaces, contracts, virtual keys, limits, alerts, and the settings of analytics, such as `gateway.toml` next to this file. All but the sections `[analytics]` and `[ledger]` is reloaded when it changes, and on SIGHUP | callers are not identified |
 //! | `CONFIG_CHECK` | `1` checks the file of `CONFIG`, prints every problem, and exits: with status 2 if there is one | – |
 //! | `HEADERS_TO_METADATA` | comma-separated headers that become tags, such as `x-user-id, x-tenant=tenant` | none |
 //! | `METADATA_PREFIXES` | comma-separated prefixes of headers that become tags | `x-majordomo-` |
@@ -40,6 +40,7 @@ use crate::{
     admin::{Admin, AdminKey},
     demo_keys::DemoKeys,
     demo_store::DemoStore,
+    limits::Limits,
 };
 
 /// The interval at which the file of `CONFIG` is looked at.
@@ -71,6 +72,7 @@ pub(crate) struct Tagging {
     pub(crate) workspace_keys: Vec<(&'static str, String)>,
     /// The store and the settings of its upkeep, if there is a store.
     pub(crate) upkeep: Option<(Analytics, AnalyticsSettings)>,
+    pub(crate) limits: Limits,
 }
 
 impl Config {
@@ -161,15 +163,18 @@ fn tagging(listen: SocketAddr, upstream: Option<&Uri>, public_url: Option<&Uri>)
     }
     let (zone, kept, public_url) = (settings.zone.clone(), settings.retention.rows, public_url.cloned());
     let upkeep = store.clone().map(|analytics| (analytics, settings));
-    let admin =
-        key.zip(store).map(|(key, analytics)| Admin { key, analytics, registry: callers, public_url, zone, kept });
+    let limits = Limits::load(path.as_deref(), registry.as_ref())?;
+    let limiter = limits.limiter.clone();
+    let admin = key
+        .zip(store)
+        .map(|(key, analytics)| Admin { key, analytics, registry: callers, limiter, public_url, zone, kept });
     let mut usage = UsageTap::new();
     if let Some(upstream) = upstream {
         usage = usage.upstream(upstream.clone());
     }
     let layer = TaggingLayer::builder().metadata(metadata).usage(usage).events(EventLayer::new(sinks)).build();
     let layer = layer.map_err(|error| error.to_string())?;
-    Ok(Tagging { layer, events, registry, demo_callers, admin, demo, workspace_keys, upkeep })
+    Ok(Tagging { layer, events, registry, demo_callers, admin, demo, workspace_keys, upkeep, limits })
 }
 
 /// Returns the key of the admin API, if there is one.
@@ -188,9 +193,6 @@ fn registry(path: &str) -> Result<Registry, String> {
     let invalid = |error: &dyn fmt::Display| format!("CONFIG: {error}");
     let registry = Registry::from_file(path).map_err(|error| invalid(&error))?;
     registry.watch(WATCH_INTERVAL).map_err(|error| invalid(&error))?;
-    for section in registry.ignored_sections().iter().filter(|section| *section != "analytics") {
-        eprintln!("gateway: CONFIG: the section {section} has no effect yet");
-    }
     Ok(registry)
 }
 

@@ -16,6 +16,7 @@ mod demo_history;
 mod demo_keys;
 mod demo_request;
 mod demo_store;
+mod limits;
 mod proxy;
 mod random;
 mod upkeep;
@@ -34,7 +35,7 @@ use config::{Config, Tagging};
 use demo_store::DemoStore;
 use tokio::{net::TcpListener, runtime::Runtime};
 use tower_tagging::{
-    TaggingLayer,
+    limit::LimitLayer,
     registry::{Registry, RegistryLayer},
     sink::{Delivery, JsonLinesSink, SinkReport},
     usage::include_usage::InjectIncludeUsageLayer,
@@ -79,23 +80,28 @@ fn refuse(problems: &str) -> ExitCode {
 }
 
 fn run(config: Config) -> io::Result<()> {
-    let (layer, events, registry, demo_callers, admin, demo, upkeep, workspace_keys) = match config.tagging {
-        Some(Tagging { layer, events, registry, demo_callers, admin, demo, upkeep, workspace_keys }) => {
-            (Some(layer), events, registry, demo_callers, admin, demo, upkeep, workspace_keys)
+    let (layer, events, registry, demo_callers, admin, demo, upkeep, workspace_keys, limits) = match config.tagging {
+        Some(Tagging { layer, events, registry, demo_callers, admin, demo, upkeep, workspace_keys, limits }) => {
+            let layer = match registry.as_ref().or(demo_callers.as_ref()) {
+                Some(callers) => {
+                    LimitLayer::new(limits.limiter.clone(), RegistryLayer::new(callers.clone(), layer))
+                }
+                None => LimitLayer::new(limits.limiter.clone(), layer),
+            };
+            (Some(layer), events, registry, demo_callers, admin, demo, upkeep, workspace_keys, Some(limits))
         }
-        None => (None, None, None, None, None, None, None, Vec::new()),
+        None => (None, None, None, None, None, None, None, Vec::new(), None),
     };
     // Keeps the sinks until their events are delivered.
     let sinks = layer.clone();
-    let delivery = layer.as_ref().map_or_else(Delivery::none, TaggingLayer::delivery);
+    let delivery = layer.as_ref().map_or_else(Delivery::none, LimitLayer::delivery);
     let key = admin.as_ref().map(|admin| admin.key.clone());
     let credentials = proxy::Credentials { registry: registry.clone(), admin_key: key.clone() };
     let app = proxy::router(config.upstream.clone(), credentials, demo::router());
     let has_tagging = layer.is_some();
-    let app = match (layer, registry.as_ref().or(demo_callers.as_ref())) {
-        (Some(tagging), Some(registry)) => app.layer(RegistryLayer::new(registry.clone(), tagging)),
-        (Some(tagging), None) => app.layer(tagging),
-        (None, _) => app,
+    let app = match layer {
+        Some(layer) => app.layer(layer),
+        None => app,
     };
     // Wraps the tagging layer, which must see the usage that is hidden from the client.
     let app = if has_tagging && config.includes_usage { app.layer(InjectIncludeUsageLayer::new()) } else { app };
@@ -107,6 +113,12 @@ fn run(config: Config) -> io::Result<()> {
         None => (app, None),
     };
     let runtime = Runtime::new()?;
+    if let Some(limits) = limits {
+        let retention = upkeep.as_ref().map(|(_, settings)| settings.retention).unwrap_or_default();
+        let analytics = upkeep.as_ref().map(|(analytics, _)| analytics.clone());
+        let callers = registry.clone().or(demo_callers);
+        runtime.spawn(limits.run(analytics, retention, callers, delivery.clone()));
+    }
     if let Some((analytics, settings)) = upkeep {
         runtime.spawn(upkeep::run(analytics, settings));
     }

@@ -18,6 +18,7 @@ use super::jwt::JwtVerifier;
 #[cfg(feature = "analytics")]
 use super::keys::SecretDigest;
 use super::{
+    access::ErrorStyle,
     build::build,
     config::{self, ConfigFormat, ConfigProblem},
     principal::Principal,
@@ -136,6 +137,11 @@ impl Registry {
     /// values stay as they were received.
     pub fn strip_credentials(&self, headers: &mut HeaderMap) {
         self.shared.current().strip_keys(headers);
+    }
+
+    /// Returns the form of answers to refused requests, for other layers that refuse requests.
+    pub fn error_style(&self) -> ErrorStyle {
+        self.shared.current().access.errors
     }
 
     /// Loads the source again.
