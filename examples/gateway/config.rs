@@ -163,7 +163,7 @@ fn tagging(listen: SocketAddr, upstream: Option<&Uri>, public_url: Option<&Uri>)
     }
     let (zone, kept, public_url) = (settings.zone.clone(), settings.retention.rows, public_url.cloned());
     let upkeep = store.clone().map(|analytics| (analytics, settings));
-    let limits = Limits::load(path.as_deref(), registry.as_ref())?;
+    let limits = Limits::load(path.as_deref(), registry.as_ref(), demo.is_some())?;
     let limiter = limits.limiter.clone();
     let admin = key
         .zip(store)

@@ -26,6 +26,37 @@ const CHECK_INTERVAL: Duration = Duration::from_secs(60 * 60);
 /// How long a request waits for the ledger.
 const LEDGER_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// The limits of the demo, which show on the dashboard what they would reject.
+const DEMO: &str = r#"
+    [[limits]]
+    name = "feature-monthly"
+    kind = "budget"
+    amount = "25 USD"
+    window = "30d rolling"
+    group_by = ["metadata.feature"]
+    on_unpriced = "allow"
+    on_store_error = "allow"
+    mode = "shadow"
+
+    [[limits]]
+    name = "workspace-daily"
+    kind = "budget"
+    amount = "2000 requests"
+    window = "day"
+    group_by = ["workspace"]
+    on_store_error = "allow"
+    mode = "shadow"
+
+    [[limits]]
+    name = "user-rate"
+    kind = "rate"
+    amount = "60 requests"
+    window = "1m"
+    group_by = ["metadata._user"]
+    on_store_error = "allow"
+    mode = "shadow"
+"#;
+
 /// The limiter, with what is needed to keep it current.
 pub(crate) struct Limits {
     pub(crate) limiter: Limiter,
@@ -36,11 +67,15 @@ pub(crate) struct Limits {
 }
 
 impl Limits {
-    /// Loads the sections of the configuration file. Without a file, there are no limits yet.
-    pub(crate) fn load(path: Option<&str>, registry: Option<&Registry>) -> Result<Self, String> {
+    /// Loads the sections of the configuration file. Without a file, a demo has limits that reject nothing.
+    pub(crate) fn load(path: Option<&str>, registry: Option<&Registry>, is_demo: bool) -> Result<Self, String> {
         let invalid = |error: &dyn Display| format!("CONFIG: {error}");
         let settings = path.map(LimitSettings::from_file).transpose().map_err(|error| invalid(&error))?;
-        let settings = settings.unwrap_or_default();
+        let settings = match settings {
+            Some(settings) => settings,
+            None if is_demo => LimitSettings::from_toml(DEMO).map_err(|error| invalid(&error))?,
+            None => LimitSettings::default(),
+        };
         let ledger = ledger(&settings).map_err(|error| format!("CONFIG: ledger: {error}"))?;
         let alerts = alert_rules(&settings).map_err(|error| invalid(&error))?;
         let mut limiter = Limiter::builder().rules(settings.rules).ledger(ledger);
