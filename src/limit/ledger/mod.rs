@@ -2,6 +2,8 @@
 
 mod amounts;
 pub(crate) mod backend;
+#[cfg(any(feature = "postgres", feature = "redis", test))]
+mod chunked;
 mod ledger;
 mod ledger_error;
 mod ledger_status;
@@ -18,3 +20,6 @@ pub use self::postgres::PostgresLedger;
 #[cfg(feature = "redis")]
 pub use self::redis::RedisLedger;
 pub use self::{ledger::Ledger, ledger_error::LedgerError, ledger_status::LedgerStatus};
+
+#[cfg(test)]
+mod tests;

@@ -105,7 +105,9 @@ impl RedisDriver {
 
     async fn send(&self, session: &mut MultiplexedConnection, calls: &[Cmd]) -> Result<Vec<RedisResult<Value>>, Fault> {
         let mut pipeline = Pipeline::with_capacity(calls.len());
-        calls.iter().for_each(|call| drop(pipeline.add_command(call.clone())));
+        for call in calls {
+            pipeline.add_command(call.clone());
+        }
         pipeline.ignore_errors();
         let results: Vec<RedisResult<Value>> =
             pipeline.query_async(session).await.map_err(|error| Fault::Lost(error.into()))?;
@@ -230,7 +232,9 @@ impl Driver for RedisDriver {
         for part in slots.chunks(SERIES_AT_ONCE) {
             let mut call = self.call(&self.scripts.settled_before);
             call.arg(whole_second(before) / 1_000_000);
-            part.iter().for_each(|(series, slot)| drop(call.arg(series).arg(*slot)));
+            for (series, slot) in part {
+                call.arg(series).arg(*slot);
+            }
             let answer: Vec<i64> = self.run_one(session, call).await?;
             found.extend(answer.chunks_exact(2).map(|pair| whole(pair[0], pair[1])));
         }
