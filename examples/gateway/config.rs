@@ -165,9 +165,15 @@ fn tagging(listen: SocketAddr, upstream: Option<&Uri>, public_url: Option<&Uri>)
     let upkeep = store.clone().map(|analytics| (analytics, settings));
     let limits = Limits::load(path.as_deref(), registry.as_ref(), demo.is_some())?;
     let limiter = limits.limiter.clone();
-    let admin = key
-        .zip(store)
-        .map(|(key, analytics)| Admin { key, analytics, registry: callers, limiter, public_url, zone, kept });
+    let admin = key.zip(store).map(|(key, analytics)| Admin {
+        key,
+        analytics,
+        registry: callers,
+        limiter,
+        public_url,
+        zone,
+        kept,
+    });
     let mut usage = UsageTap::new();
     if let Some(upstream) = upstream {
         usage = usage.upstream(upstream.clone());

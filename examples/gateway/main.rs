@@ -83,9 +83,7 @@ fn run(config: Config) -> io::Result<()> {
     let (layer, events, registry, demo_callers, admin, demo, upkeep, workspace_keys, limits) = match config.tagging {
         Some(Tagging { layer, events, registry, demo_callers, admin, demo, upkeep, workspace_keys, limits }) => {
             let layer = match registry.as_ref().or(demo_callers.as_ref()) {
-                Some(callers) => {
-                    LimitLayer::new(limits.limiter.clone(), RegistryLayer::new(callers.clone(), layer))
-                }
+                Some(callers) => LimitLayer::new(limits.limiter.clone(), RegistryLayer::new(callers.clone(), layer)),
                 None => LimitLayer::new(limits.limiter.clone(), layer),
             };
             (Some(layer), events, registry, demo_callers, admin, demo, upkeep, workspace_keys, Some(limits))

@@ -60,8 +60,10 @@ impl Ledger {
     }
 
     #[cfg(any(feature = "postgres", feature = "redis"))]
-    pub(super) fn of(backend: impl Backend) -> Self {
-        Self { backend: Arc::new(backend) }
+    pub(super) fn of(remote: impl Backend) -> Self {
+        use super::chunked::{Chunked, USABLE};
+
+        Self { backend: Arc::new(Chunked::new(remote, USABLE)) }
     }
 
     /// Returns the state of the ledger.

@@ -4,6 +4,8 @@ mod amounts;
 pub(crate) mod backend;
 #[cfg(test)]
 mod books_tests;
+#[cfg(any(feature = "postgres", feature = "redis", test))]
+mod chunked;
 #[cfg(test)]
 mod gcra_tests;
 mod ledger;
@@ -22,3 +24,6 @@ pub use self::postgres::PostgresLedger;
 #[cfg(feature = "redis")]
 pub use self::redis::RedisLedger;
 pub use self::{ledger::Ledger, ledger_error::LedgerError, ledger_status::LedgerStatus};
+
+#[cfg(test)]
+mod tests;

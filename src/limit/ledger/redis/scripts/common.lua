@@ -45,6 +45,9 @@ local function plus(hi, lo, amount)
 end
 
 local function negated(amount)
+    if amount == '0' then
+        return amount
+    end
     if string.sub(amount, 1, 1) == '-' then
         return string.sub(amount, 2)
     end
@@ -55,6 +58,9 @@ end
 local function add(key, field, amount)
     local sum = redis.pcall('HINCRBY', key, field, amount)
     if type(sum) == 'table' and sum.err then
+        if not string.find(sum.err, 'overflow') then
+            error(sum.err)
+        end
         local is_negative = string.sub(amount, 1, 1) == '-'
         redis.call('HSET', key, field, is_negative and '-9223372036854775808' or '9223372036854775807')
     end

@@ -1,0 +1,255 @@
+use std::{
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
+
+use uuid::Uuid;
+
+use crate::{sync::lock, time::after};
+
+use super::{
+    super::{
+        LedgerError, LedgerStatus,
+        backend::{Adjustment, Backend, Check, CheckKind, Reply, Reservation, Reserved, Settlement, SlotUsage},
+    },
+    loans::{Loans, Need},
+};
+
+/// How long a loan is taken from. Then the rest is returned.
+pub(in super::super) const USABLE: Duration = Duration::from_secs(10);
+
+/// Takes budgets with a chunk from amounts that this process has borrowed from another ledger.
+///
+/// Only reservations are served from a loan. Settlements go to the ledger as they are, each with its id and time. So nothing
+/// that was used is lost with a process, and the ledger counts too much rather than too little: what it holds back from other
+/// processes is at most a chunk for each process, and for each part of a budget of which requests still run.
+///
+/// If the ledger does not lend a chunk, because the budget is nearly exhausted, a request reserves what it needs itself. A
+/// loan that is old is returned with the next call. If there is none, it ends with its lease.
+pub(in super::super) struct Chunked {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    ledger: Box<dyn Backend>,
+    loans: Mutex<Loans>,
+    usable: Duration,
+}
+
+impl Chunked {
+    pub(in super::super) fn new(ledger: impl Backend, usable: Duration) -> Self {
+        Self { shared: Arc::new(Shared { ledger: Box::new(ledger), loans: Mutex::default(), usable }) }
+    }
+}
+
+/// A reservation without borrowed text.
+struct Request {
+    id: Uuid,
+    lease: Duration,
+    text: String,
+    checks: Vec<Check>,
+    /// What is taken from loans.
+    needs: Vec<Need>,
+}
+
+/// Which checks are reserved in the ledger.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Checks {
+    All,
+    WithoutLoans,
+}
+
+impl Request {
+    fn new(reservation: &Reservation<'_>) -> Self {
+        let need = |check: &Check| match check.kind {
+            CheckKind::Budget { slot, amount, chunk, .. } if chunk > 0 => {
+                Some(Need { part: (reservation.series(check).to_owned(), slot), amount })
+            }
+            _ => None,
+        };
+        Self {
+            id: reservation.id,
+            lease: reservation.lease,
+            text: reservation.text.to_owned(),
+            needs: reservation.checks.iter().filter_map(need).collect(),
+            checks: reservation.checks.to_vec(),
+        }
+    }
+
+    /// Returns the check that a need comes from.
+    fn check_of(&self, need: &Need) -> Option<&Check> {
+        self.checks.iter().find(|check| {
+            let is_part =
+                matches!(check.kind, CheckKind::Budget { slot, chunk, .. } if chunk > 0 && slot == need.part.1);
+            is_part && self.text.get(check.series.clone()) == Some(need.part.0.as_str())
+        })
+    }
+}
+
+fn has_chunk(check: &Check) -> bool {
+    matches!(check.kind, CheckKind::Budget { chunk, .. } if chunk > 0)
+}
+
+impl Shared {
+    /// Reserves in the ledger.
+    fn reserve(&self, request: &Request, checks: Checks) -> Reply<Reserved> {
+        let is_wanted = |check: &&Check| checks == Checks::All || !has_chunk(check);
+        let checks: Vec<Check> = request.checks.iter().filter(is_wanted).cloned().collect();
+        let Request { id, lease, text, .. } = request;
+        self.ledger.reserve(&Reservation { id: *id, lease: *lease, text, checks: &checks, wants_states: false })
+    }
+
+    /// Takes from loans. Borrows what is missing, at most once for each check.
+    async fn take(&self, request: &Request) -> bool {
+        for _ in 0..=request.needs.len() {
+            let missing = {
+                let mut loans = lock(&self.loans);
+                let taken = loans.take(request.id, &request.needs, request.lease, Instant::now());
+                let Err(need) = taken else { return true };
+                if !loans.start_borrowing(&need.part) {
+                    return false;
+                }
+                need
+            };
+            let _borrowing = Borrowing { shared: self, need: missing };
+            if !self.borrow(request, missing).await {
+                return false;
+            }
+        }
+        false
+    }
+
+    /// Reserves a chunk in the ledger.
+    async fn borrow(&self, request: &Request, need: &Need) -> bool {
+        let Some(check) = request.check_of(need) else { return false };
+        let CheckKind::Budget { from, slot, keep_until, limit, chunk, .. } = check.kind else { return false };
+        let (id, now, amount) = (Uuid::new_v4(), Instant::now(), chunk.max(need.amount));
+        // Everything that is taken from the loan ends before the loan.
+        let lease = request.lease.saturating_add(self.usable);
+        let kind = CheckKind::Budget { from, slot, keep_until, amount, limit, chunk: 0 };
+        let checks = [Check { series: check.series.clone(), is_enforced: true, rule: check.rule, kind }];
+        let reservation = Reservation { id, lease, text: &request.text, checks: &checks, wants_states: false };
+        let reply = self.ledger.reserve(&reservation);
+        let is_lent = reply.wait().await.is_ok_and(|reserved| reserved.is_admitted);
+        if is_lent {
+            lock(&self.loans).lend(id, need.part.clone(), amount, after(now, self.usable), after(now, lease));
+        }
+        is_lent
+    }
+
+    /// Reserves from loans, and what has no chunk in the ledger.
+    async fn reserve_with_loans(&self, request: &Request) -> Result<Reserved, LedgerError> {
+        if self.take(request).await {
+            if request.checks.iter().all(has_chunk) {
+                return Ok(Reserved { is_admitted: true, states: Vec::new() });
+            }
+            let result = {
+                let mut taken = Taken { shared: self, id: Some(request.id) };
+                let result = self.reserve(request, Checks::WithoutLoans).wait().await;
+                if result.as_ref().is_ok_and(|reserved| reserved.is_admitted) {
+                    taken.id = None;
+                }
+                result
+            };
+            if result.as_ref().map_or(true, |reserved| reserved.is_admitted) {
+                // If the result is unknown, another attempt with this id would count as a repetition.
+                return result;
+            }
+        }
+        // Also if it is rejected, because the states of all checks are needed.
+        self.reserve(request, Checks::All).wait().await
+    }
+
+    /// Returns the loans that are not needed any more.
+    fn unused(&self) -> impl Iterator<Item = Settlement> + use<> {
+        let unused = lock(&self.loans).remove_unused(Instant::now());
+        unused.into_iter().map(|id| Settlement { id, time: 0, charges: Vec::new(), rates: Vec::new() })
+    }
+
+    /// Sends back the loans that are not needed any more. Nobody waits for the answer: they end with their lease in any case.
+    fn send_back(&self) {
+        let unused: Vec<Settlement> = self.unused().collect();
+        if !unused.is_empty() {
+            drop(self.ledger.settle(unused));
+        }
+    }
+}
+
+/// Ends borrowing, also if the request is dropped.
+struct Borrowing<'s> {
+    shared: &'s Shared,
+    need: &'s Need,
+}
+
+impl Drop for Borrowing<'_> {
+    fn drop(&mut self) {
+        lock(&self.shared.loans).end_borrowing(&self.need.part);
+    }
+}
+
+/// Gives back what a request took from loans, unless it is let through.
+struct Taken<'s> {
+    shared: &'s Shared,
+    id: Option<Uuid>,
+}
+
+impl Drop for Taken<'_> {
+    fn drop(&mut self) {
+        if let Some(id) = self.id {
+            lock(&self.shared.loans).cancel(id);
+        }
+    }
+}
+
+impl Backend for Chunked {
+    fn reserve(&self, reservation: &Reservation<'_>) -> Reply<Reserved> {
+        // States are those of the ledger.
+        if reservation.wants_states || !reservation.checks.iter().any(has_chunk) {
+            return self.shared.ledger.reserve(reservation);
+        }
+        self.shared.send_back();
+        let request = Request::new(reservation);
+        {
+            let mut loans = lock(&self.shared.loans);
+            let Request { id, needs, lease, .. } = &request;
+            let is_alone = reservation.checks.iter().all(has_chunk);
+            if loans.knows(*id) || (is_alone && loans.take(*id, needs, *lease, Instant::now()).is_ok()) {
+                return Reply::Now(Ok(Reserved { is_admitted: true, states: Vec::new() }));
+            }
+        }
+        let shared = Arc::clone(&self.shared);
+        Reply::Later(Box::pin(async move { shared.reserve_with_loans(&request).await }))
+    }
+
+    fn settle(&self, mut settlements: Vec<Settlement>) -> Reply<()> {
+        {
+            let mut loans = lock(&self.shared.loans);
+            settlements.iter().for_each(|settlement| loans.settle(settlement));
+        }
+        settlements.extend(self.shared.unused());
+        self.shared.ledger.settle(settlements)
+    }
+
+    fn extend(&self, mut ids: Vec<Uuid>, lease: Duration) -> Reply<()> {
+        let loans = lock(&self.shared.loans).extend(&ids, lease, Instant::now());
+        ids.extend(loans);
+        self.shared.ledger.extend(ids, lease)
+    }
+
+    fn scan(&self, prefix: &str, from_slot: i64, limit: usize) -> Reply<Vec<SlotUsage>> {
+        self.shared.send_back();
+        self.shared.ledger.scan(prefix, from_slot, limit)
+    }
+
+    fn settled_before(&self, slots: Vec<(String, i64)>, before: i64) -> Reply<Vec<i64>> {
+        self.shared.ledger.settled_before(slots, before)
+    }
+
+    fn adjust(&self, changes: Vec<Adjustment>) -> Reply<()> {
+        self.shared.ledger.adjust(changes)
+    }
+
+    fn status(&self) -> LedgerStatus {
+        self.shared.ledger.status()
+    }
+}
