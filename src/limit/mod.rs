@@ -1,14 +1,17 @@
 //! Budgets, rate limits, and alerts by any tag, model, or key.
 
-mod answer;
-mod gcra;
 pub mod alerts;
+mod answer;
+pub mod check;
+mod gcra;
 mod ledger;
 mod limit_layer;
 mod limiter;
 mod meter;
+pub mod rehearse;
 mod rules;
 mod series;
+mod settings;
 mod subject;
 mod window;
 
@@ -24,5 +27,6 @@ pub use self::{
         Amount, Condition, LimitDecision, LimitKind, LimitMode, LimitRule, LimitRuleBuilder, LimitUnit, OnMissing,
         Raise,
     },
+    settings::{LedgerSettings, LimitSettings},
     window::{CalendarUnit, Window},
 };
