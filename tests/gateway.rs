@@ -908,8 +908,8 @@ fn rejects_invalid_variables_with_one_line() {
 fn reports_every_problem_of_the_configuration_file() {
     let folder = TempFolder::new("gateway-problems");
     let path = folder.file("gateway.toml");
-    let text =
-        "[api_keys.web]\nworkspce = \"acme\"\nsecrets = [{ sha256 = \"abc\" }]\n\n[access]\nunknown_keys = \"deny\"\n";
+    let text = "[api_keys.web]\nworkspce = \"acme\"\nsecrets = [{ sha256 = \"abc\" }]\n\n[[limits]]\nname = \"x\"\nkind = \"budget\"\n\
+         amount = \"5 USD\"\nwindow = \"fortnight\"\n\n[access]\nunknown_keys = \"deny\"\n";
     std::fs::write(&path, text).unwrap();
     let path = path.to_str().unwrap();
     for env in [&[("CONFIG", path)][..], &[("CONFIG", path), ("CONFIG_CHECK", "1")]] {
@@ -917,7 +917,8 @@ fn reports_every_problem_of_the_configuration_file() {
         let errors = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(2), "{errors}");
         let places: Vec<_> = errors.lines().map(|line| line.split(": ").nth(1).unwrap().to_owned()).collect();
-        assert_eq!(places, [format!("{path}:2:1"), format!("{path}:3:23"), format!("{path}:6:16")], "{errors}");
+        let expected = ["2:1", "3:23", "9:10", "12:16"].map(|place| format!("{path}:{place}"));
+        assert_eq!(places, expected, "{errors}");
         assert!(errors.contains("did you mean \"workspace\"?"), "{errors}");
     }
     std::fs::write(path, " \n").unwrap();
@@ -971,6 +972,12 @@ fn errors_about_the_configuration_never_quote_a_key() {
         ("toml", format!("[virtual_keys.a]\nsecret_env = \"{secret}\"\nbase_url = \"{secret}\"")),
         ("toml", format!("[access]\nkey_headers = [\"{secret} \"]\nerrors = \"{secret}\"")),
         ("toml", format!("[screening]\nsecrets = \"{secret}\"\nhash_key_env = \"{secret}\"")),
+        ("toml", format!("[[limits]]\nname = \"{secret}\"\nwhen = {{ \"{secret}\" = [\"a\"] }}")),
+        ("toml", format!("[[limits]]\namount = \"{secret}\"\nwindow = \"{secret}\"\ngroup_by = [\"{secret}\"]")),
+        ("toml", format!("[[limits]]\nkind = \"rate\"\namount = \"1 {secret}\"\nwindow = \"{secret}\"")),
+        ("toml", format!("[[alerts]]\non = \"{secret}\"\nwebhook = \"{secret}\"\nsecret_env = \"{secret}\"")),
+        ("toml", format!("[[alerts]]\non = \"limit:{secret}\"\nshape = \"{secret}\"")),
+        ("toml", format!("[ledger]\nurl = \"{secret}\"\nnamespace = \"{secret} \"")),
     ] {
         let path = folder.file(&format!("gateway.{name}"));
         std::fs::write(&path, &text).unwrap();

@@ -29,6 +29,7 @@ use http::Uri;
 use tower_tagging::{
     EventLayer, MetadataLayer, TaggingLayer,
     analytics::{Analytics, AnalyticsSettings},
+    limit::LimitSettings,
     registry::Registry,
     sink::{BatchWriter, Fanout, JsonLinesSink, Queued, Spool, SpoolMode},
     sources::StripHeaders,
@@ -214,7 +215,12 @@ fn analytics_settings(path: &str) -> Result<AnalyticsSettings, String> {
 fn check_config(path: &str) -> Result<(), String> {
     // The error does not quote the path, because the variable may contain a key by mistake.
     fs::metadata(path).map_err(|error| format!("CONFIG: cannot read the file: {error}"))?;
-    let problems = Registry::check_file(path).map_err(|error| format!("CONFIG: {error}"))?;
+    let invalid = |error: &dyn fmt::Display| format!("CONFIG: {error}");
+    let mut problems = Registry::check_file(path).map_err(|error| invalid(&error))?;
+    problems.extend(LimitSettings::check_file(path).map_err(|error| invalid(&error))?);
+    // Both report errors of the syntax.
+    problems.sort();
+    problems.dedup();
     if problems.is_empty() {
         return analytics_settings(path).map(drop);
     }

@@ -11,8 +11,8 @@ use std::{
 use tower_tagging::{
     analytics::{Analytics, Retention},
     limit::{
-        Ledger, LimitSettings, Limiter,
-        alerts::{AlertRule, Alerts},
+        LimitSettings, Limiter,
+        alerts::{AlertRule, AlertSettings, Alerts},
         check::LedgerChecker,
     },
     registry::Registry,
@@ -23,8 +23,6 @@ use tower_tagging::{
 const FOLLOW_INTERVAL: Duration = Duration::from_secs(1);
 /// The interval at which the ledger is compared with the stored requests.
 const CHECK_INTERVAL: Duration = Duration::from_secs(60 * 60);
-/// How long a request waits for the ledger.
-const LEDGER_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The limits of the demo, which show on the dashboard what they would reject.
 const DEMO: &str = r#"
@@ -76,7 +74,7 @@ impl Limits {
             None if is_demo => LimitSettings::from_toml(DEMO).map_err(|error| invalid(&error))?,
             None => LimitSettings::default(),
         };
-        let ledger = ledger(&settings).map_err(|error| format!("CONFIG: ledger: {error}"))?;
+        let ledger = settings.ledger.open().map_err(|error| format!("CONFIG: ledger: {error}"))?;
         let alerts = alert_rules(&settings).map_err(|error| invalid(&error))?;
         let mut limiter = Limiter::builder().rules(settings.rules).ledger(ledger);
         if let Some(registry) = registry {
@@ -161,17 +159,8 @@ fn reload(file: &Path, limiter: &Limiter, alerts: Option<&Alerts>) -> Result<(),
     }
 }
 
-fn ledger(settings: &LimitSettings) -> Result<Ledger, tower_tagging::ConfigError> {
-    let settings = &settings.ledger;
-    let timeout = settings.timeout.unwrap_or(LEDGER_TIMEOUT);
-    match &settings.namespace {
-        Some(namespace) => Ledger::from_url_in(&settings.url, timeout, namespace),
-        None => Ledger::from_url(&settings.url, timeout),
-    }
-}
-
 fn alert_rules(settings: &LimitSettings) -> Result<Vec<AlertRule>, tower_tagging::ConfigError> {
-    settings.alerts.iter().map(tower_tagging::limit::alerts::AlertSettings::to_rule).collect()
+    settings.alerts.iter().map(AlertSettings::to_rule).collect()
 }
 
 /// Sets a ledger in memory to the stored requests, and compares the ledger with them every hour.

@@ -241,6 +241,19 @@ impl Analytics {
         }
     }
 
+    /// Returns the time from which no rows were deleted.
+    #[cfg(feature = "limit")]
+    pub(crate) async fn rows_from(&self) -> Result<std::time::SystemTime, QueryError> {
+        match &self.source {
+            Source::Memory(store) => Ok(store.rows_from()),
+            #[cfg(any(feature = "postgres", feature = "sqlite"))]
+            _ => {
+                let micros = self.execute(super::jobs::RowsFrom).await?;
+                Ok(std::time::UNIX_EPOCH + Duration::from_micros(micros))
+            }
+        }
+    }
+
     #[cfg(any(feature = "postgres", feature = "sqlite"))]
     pub(super) async fn execute<J: Job>(&self, job: J) -> Result<J::Output, QueryError> {
         match &self.source {

@@ -161,3 +161,19 @@ impl Job for FeedbackOfRows {
         Ok((map, latest.map(|micros| SystemTime::UNIX_EPOCH + Duration::from_micros(micros))))
     }
 }
+
+/// Reads the time from which no rows were deleted, in microseconds since 1970.
+#[cfg(feature = "limit")]
+pub(super) struct RowsFrom;
+
+#[cfg(feature = "limit")]
+impl Job for RowsFrom {
+    type Output = u64;
+
+    async fn run(self, session: &mut impl RollupSession) -> Result<u64, QueryError> {
+        session.begin(Transaction::Snapshot).await?;
+        let state = session.state().await?;
+        session.commit().await?;
+        Ok(state.rows_from)
+    }
+}

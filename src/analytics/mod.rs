@@ -200,6 +200,8 @@ mod verifications;
 
 #[cfg(feature = "dashboard")]
 pub(crate) use self::export::csv_lines;
+#[cfg(feature = "limit")]
+pub(crate) use self::row_pages::RowPages;
 pub use self::{
     amount::Amount,
     analytics_settings::AnalyticsSettings,

@@ -236,6 +236,8 @@ mod tests {
             stream: Some(true),
             service_tier: None,
             user_note: None,
+            max_tokens: None,
+            choices: Some(2),
         };
         assert_eq!(read_as("multipart/form-data; boundary=x", &body, 7), Some(expected));
         assert_eq!(read_as("multipart/form-data; boundary=y", &body, 7), None);
@@ -251,6 +253,8 @@ mod tests {
             model: Some("gpt-4o".to_owned()),
             stream: Some(true),
             service_tier: Some("flex".to_owned()),
+            max_tokens: None,
+            choices: None,
         };
         for chunk in 1..=body.len() {
             assert_eq!(read(body, chunk), Some(fields.clone()));

@@ -103,15 +103,18 @@
 pub mod alerts;
 mod answer;
 mod api;
+pub mod check;
 mod gcra;
 mod ledger;
 mod limit_layer;
 mod limiter;
 mod meter;
 mod policies;
+pub mod rehearse;
 mod report;
 mod rules;
 mod series;
+mod settings;
 mod subject;
 mod window;
 
@@ -129,5 +132,6 @@ pub use self::{
         Amount, Condition, LimitDecision, LimitKind, LimitMode, LimitRule, LimitRuleBuilder, LimitUnit, OnMissing,
         Raise,
     },
+    settings::{LedgerSettings, LimitSettings},
     window::{CalendarUnit, Window},
 };

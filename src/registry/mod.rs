@@ -103,7 +103,7 @@
 //! | `jwt` | `jwks_file` or `jwks_url`, `issuer`, `audience`, `algorithms`, `tags` (feature `jwt`) |
 //! | `login` | `tags`: claims of [`LoginClaims`] that become tags |
 //! | `spiffe` | `trust_domain`, `segments`: parts of [`PeerIdentity`] that become tags |
-//! | `alerts`, `analytics`, `ledger`, `limits` | not read by the registry: see [`Registry::ignored_sections`] |
+//! | `alerts`, `analytics`, `ledger`, `limits` | not read by the registry, but by other modules: see [`Registry::ignored_sections`] |
 //!
 //! A file counts once it was seen twice without a change, and a file that lost all API keys is not loaded by the watch, because
 //! it may be in the middle of being written. Replace it by renaming a complete file.
@@ -223,8 +223,6 @@ mod tag_policy;
 mod virtual_keys;
 mod watcher;
 
-#[cfg(feature = "limit")]
-pub(crate) use self::claims::Glob;
 #[cfg(feature = "jwt")]
 pub use self::jwt::{JwksStatus, JwtAlgorithm, JwtError, JwtVerifier, JwtVerifierBuilder};
 #[cfg(feature = "postgres")]
@@ -247,6 +245,15 @@ pub use self::{
     registry_status::RegistryStatus,
     screening::{Screening, ScreeningAction, ScreeningBuilder, ScreeningKind},
     virtual_keys::{Credential, VirtualKey, VirtualKeyStatus},
+};
+#[cfg(feature = "limit")]
+pub(crate) use self::{
+    claims::Glob,
+    closest::closest,
+    config::{Place, Reader, Table, read_sections},
+    quote::without_secrets,
+    source::read_file,
+    virtual_keys::SecretSource,
 };
 #[cfg(feature = "schema")]
 pub use self::{

@@ -49,6 +49,9 @@ pub struct MemoryStore {
 struct Tables {
     rows: Vec<EventRow>,
     ids: HashSet<Uuid>,
+    /// The time from which no rows were deleted.
+    #[cfg(feature = "limit")]
+    rows_from: Option<SystemTime>,
     keys: BTreeMap<String, Key>,
     #[cfg(feature = "analytics")]
     feedback: BTreeMap<Uuid, super::Feedback>,
@@ -170,6 +173,9 @@ impl MemoryStore {
     /// Deletes the events of requests that began before `time`, and returns their number.
     pub fn delete_before(&self, time: SystemTime) -> u64 {
         let time = whole_micros(time);
+        #[cfg(feature = "limit")]
+        let Tables { rows, ids, rows_from, .. } = &mut *lock(&self.tables);
+        #[cfg(not(feature = "limit"))]
         let Tables { rows, ids, .. } = &mut *lock(&self.tables);
         let before = rows.len();
         rows.retain(|row| {
@@ -179,7 +185,18 @@ impl MemoryStore {
             }
             is_kept
         });
-        (before - rows.len()) as u64
+        let deleted = (before - rows.len()) as u64;
+        #[cfg(feature = "limit")]
+        if deleted > 0 {
+            *rows_from = (*rows_from).max(Some(time));
+        }
+        deleted
+    }
+
+    /// Returns the time from which no rows were deleted.
+    #[cfg(feature = "limit")]
+    pub(crate) fn rows_from(&self) -> SystemTime {
+        lock(&self.tables).rows_from.unwrap_or(SystemTime::UNIX_EPOCH)
     }
 }
 

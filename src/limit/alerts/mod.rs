@@ -108,6 +108,7 @@ mod alert_error;
 mod alert_kind;
 mod alert_rule;
 mod alert_rule_builder;
+mod alert_settings;
 mod alert_target;
 mod alert_trigger;
 mod alert_value;
@@ -138,6 +139,7 @@ pub use self::{
     alert_kind::AlertKind,
     alert_rule::AlertRule,
     alert_rule_builder::AlertRuleBuilder,
+    alert_settings::AlertSettings,
     alert_target::{AlertTarget, DeliveryFuture},
     alert_trigger::AlertTrigger,
     alert_value::AlertValue,

@@ -43,7 +43,7 @@ struct Model {
 }
 
 impl Model {
-    /// The ledger releases leases when it looks at them. Nothing observes the time between.
+    /// Releases what expired leases hold.
     fn expire(&mut self) {
         let now = self.now;
         self.live.retain(|_, end| *end > now);
@@ -83,11 +83,11 @@ fn id(request: usize) -> Uuid {
 }
 
 fn checks(amount: i64) -> [Check; 3] {
-    let budget = |limit| CheckKind::Budget { from: SLOT, slot: SLOT, keep_until: KEEP, amount, limit };
+    let budget = |limit| CheckKind::Budget { from: SLOT, slot: SLOT, keep_until: KEEP, amount, limit, chunk: 0 };
     [
-        Check { series: BUDGET, is_enforced: true, kind: budget(LIMIT) },
-        Check { series: CONCURRENCY, is_enforced: true, kind: CheckKind::Concurrency { limit: RUNNING } },
-        Check { series: WATCHED, is_enforced: false, kind: budget(0) },
+        Check { series: BUDGET, is_enforced: true, rule: 0, kind: budget(LIMIT) },
+        Check { series: CONCURRENCY, is_enforced: true, rule: 0, kind: CheckKind::Concurrency { limit: RUNNING } },
+        Check { series: WATCHED, is_enforced: false, rule: 0, kind: budget(0) },
     ]
 }
 
@@ -125,10 +125,11 @@ impl State {
                 self.books.settle(settlement(request, now), now);
             }
             Operation::Extend(request) => {
+                self.model.expire();
                 if let Some(end) = self.model.live.get_mut(&request) {
                     *end = (*end).max(now + LEASE);
                 }
-                self.books.extend(&[id(request)], now + LEASE);
+                self.books.extend(&[id(request)], Duration::from_micros(LEASE.unsigned_abs()), now);
             }
         }
     }
@@ -173,7 +174,7 @@ impl State {
 
 /// Returns the number of running requests, through a check that never passes.
 fn running(books: &mut Books, now: i64) -> i64 {
-    let checks = [Check { series: CONCURRENCY, is_enforced: true, kind: CheckKind::Concurrency { limit: 0 } }];
+    let checks = [Check { series: CONCURRENCY, is_enforced: true, rule: 0, kind: CheckKind::Concurrency { limit: 0 } }];
     let id = Uuid::from_u128(u128::MAX);
     let reservation =
         Reservation { id, lease: Duration::from_secs(1), text: TEXT, checks: &checks, wants_states: true };

@@ -28,7 +28,7 @@ impl Rate {
     fn check(&self, amount: i64) -> Check {
         let increment = increment(amount.min(self.burst), self.rate, self.per);
         let tolerance = tolerance(self.burst, self.rate, self.per);
-        Check { series: 0..4, is_enforced: true, kind: CheckKind::Rate { increment, tolerance } }
+        Check { series: 0..4, is_enforced: true, rule: 0, kind: CheckKind::Rate { increment, tolerance } }
     }
 
     fn reserve(&self, books: &mut Books, number: usize, amount: i64, now: i64) -> Reserved {
@@ -155,7 +155,7 @@ proptest! {
             let mut full = Books::default();
             let used = reserved.states[0].used;
             let filled = CheckKind::Rate { increment: used, tolerance: i64::MAX };
-            let checks = [Check { series: 0..4, is_enforced: true, kind: filled }];
+            let checks = [Check { series: 0..4, is_enforced: true, rule: 0, kind: filled }];
             let id = Uuid::from_u128(u128::MAX);
             full.reserve(&Reservation { id, lease: Duration::ZERO, text: "rate", checks: &checks, wants_states: false }, now);
             prop_assert!(rate.reserve(&mut full, 0, amount, now + wait).is_admitted);

@@ -43,15 +43,36 @@ impl Ledger {
     /// Returns an error if the text is none of these, if its feature is not enabled, or if the time is zero. The error does not
     /// repeat the text, which may contain a password.
     pub fn from_url(url: &str, timeout: Duration) -> Result<Self, ConfigError> {
+        Self::in_namespace(url, timeout, None)
+    }
+
+    /// Creates a ledger in a namespace.
+    pub(in crate::limit) fn in_namespace(
+        url: &str,
+        timeout: Duration,
+        namespace: Option<&str>,
+    ) -> Result<Self, ConfigError> {
         let scheme = url.split_once("://").map_or(url, |(scheme, _)| scheme);
         match scheme {
             "memory" => Ok(Self::memory()),
             #[cfg(feature = "postgres")]
-            "postgres" | "postgresql" => super::PostgresLedger::from_url(url)?.timeout(timeout).open(),
+            "postgres" | "postgresql" => {
+                let ledger = super::PostgresLedger::from_url(url)?.timeout(timeout);
+                match namespace {
+                    Some(namespace) => ledger.namespace(namespace).open(),
+                    None => ledger.open(),
+                }
+            }
             #[cfg(feature = "redis")]
-            "redis" | "rediss" | "valkey" | "valkeys" => super::RedisLedger::from_url(url)?.timeout(timeout).open(),
+            "redis" | "rediss" | "valkey" | "valkeys" => {
+                let ledger = super::RedisLedger::from_url(url)?.timeout(timeout);
+                match namespace {
+                    Some(namespace) => ledger.namespace(namespace).open(),
+                    None => ledger.open(),
+                }
+            }
             _ => {
-                let _ = timeout;
+                let _ = (timeout, namespace);
                 Err(ConfigError::new(
                     "invalid ledger: expected \"memory\", \"postgres://…\" (feature postgres), or \"redis://…\" (feature redis)",
                 ))

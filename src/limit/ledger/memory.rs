@@ -74,8 +74,7 @@ impl Backend for MemoryLedger {
         let now = self.now();
         let mut books = lock(&self.books);
         for Adjustment { series, slot, keep_until, delta } in changes {
-            let at = books.slot(&series, slot, keep_until, now);
-            at.settled = at.settled.saturating_add(delta);
+            books.add(&series, slot, keep_until, delta, now);
         }
         Reply::Now(Ok(()))
     }
@@ -88,7 +87,7 @@ impl Backend for MemoryLedger {
 /// All counts. The methods get the time, so that they are a pure function of their arguments.
 #[derive(Default)]
 #[cfg_attr(test, derive(Clone))]
-pub(super) struct Books {
+pub(crate) struct Books {
     series: HashMap<Arc<str>, Series>,
     /// The requests with live reservations.
     held: HashMap<Uuid, Held>,
@@ -129,7 +128,7 @@ struct Held {
 }
 
 impl Books {
-    pub(super) fn reserve(&mut self, reservation: &Reservation<'_>, now: i64) -> Reserved {
+    pub(crate) fn reserve(&mut self, reservation: &Reservation<'_>, now: i64) -> Reserved {
         self.expire(now);
         let is_known = self.held.contains_key(&reservation.id) || self.settled.contains_key(&reservation.id);
         let passes = |check: &Check| !check.is_enforced || self.state(reservation, check, now).passes;
@@ -200,8 +199,7 @@ impl Books {
         }
         self.release(id);
         for Charge { series, slot, keep_until, amount } in &charges {
-            let at = self.slot(series, *slot, *keep_until, now);
-            at.settled = at.settled.saturating_add(*amount);
+            self.add(series, *slot, *keep_until, *amount, now);
         }
         for rate in rates {
             let series = self.series(&rate.series, now);
@@ -209,6 +207,12 @@ impl Books {
         }
         self.settled.insert(id, (time, charges));
         self.order.push_back((now, id));
+    }
+
+    /// Adds an amount to what is settled in a slot.
+    pub(crate) fn add(&mut self, series: &str, slot: i64, keep_until: i64, amount: i64, now: i64) {
+        let at = self.slot(series, slot, keep_until, now);
+        at.settled = at.settled.saturating_add(amount);
     }
 
     pub(super) fn extend(&mut self, ids: &[Uuid], lease: Duration, now: i64) {

@@ -19,6 +19,7 @@ mod redis;
 #[cfg(any(feature = "postgres", feature = "redis"))]
 mod remote;
 
+pub(crate) use self::memory::Books;
 #[cfg(feature = "postgres")]
 pub use self::postgres::PostgresLedger;
 #[cfg(feature = "redis")]

@@ -4,7 +4,9 @@ use std::fmt;
 ///
 /// Its text has the form that editors and terminals recognize: `gateway.toml:12:5: unknown key "workspce": did you mean
 /// "workspace"?`. It never quotes a value, because the value may be a secret that is in the wrong place.
-#[derive(Clone, Debug, PartialEq, Eq)]
+///
+/// Problems are ordered by file, line, and column, so that those of several modules can be sorted into one list.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub struct ConfigProblem {
     /// The path of the file, if any.

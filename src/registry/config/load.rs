@@ -4,6 +4,8 @@ use crate::{ConfigError, config_error::ConfigProblems};
 
 #[cfg(feature = "jwt")]
 use super::super::jwt_definition::JwtDefinition;
+#[cfg(feature = "limit")]
+use super::place::Table;
 use super::{
     super::{
         build::build,
@@ -63,6 +65,42 @@ pub(crate) fn load_callers(
     Problems::from(problems).into_result().map(|()| snapshot)
 }
 
+/// Reads sections that belong to another module. Unknown sections are left to the registry.
+///
+/// Returns every problem of the sections and of the syntax, in the order of the text.
+#[cfg(feature = "limit")]
+pub(crate) fn read_sections<T>(
+    text: &str,
+    format: ConfigFormat,
+    file: Option<&Path>,
+    read: impl FnOnce(&mut Reader<'_>, &Table<'_>) -> T,
+) -> Result<T, Vec<ConfigProblem>> {
+    let lines = Lines::new(text);
+    let (root, syntax) = parse(text, format, &lines);
+    let mut reader = Reader { problems: Problems::default(), folder: file.and_then(Path::parent), files: Vec::new() };
+    let place = Place::root(&root);
+    let table = place.any_table(&mut reader.problems);
+    let sections = read(&mut reader, &table);
+    let mut problems = reader.problems.into_vec();
+    add_syntax(&mut problems, syntax, &root, &lines);
+    if problems.is_empty() { Ok(sections) } else { Err(positioned(problems, &root, &lines, file)) }
+}
+
+fn parse<'t>(text: &'t str, format: ConfigFormat, lines: &Lines<'t>) -> (Node<'t>, Vec<Problem>) {
+    match format {
+        ConfigFormat::Toml => toml_text::parse(text),
+        ConfigFormat::Json => json_text::parse(text, lines),
+    }
+}
+
+/// Adds errors of the syntax. What the parser made of a line with an error may cause further problems, which are removed.
+fn add_syntax(problems: &mut Vec<Problem>, syntax: Vec<Problem>, root: &Node<'_>, lines: &Lines<'_>) {
+    let line = |problem: &Problem| lines.position(start(problem, root)).0;
+    let broken: HashSet<usize> = syntax.iter().map(line).collect();
+    problems.retain(|problem| !broken.contains(&line(problem)));
+    problems.extend(syntax);
+}
+
 fn read(
     text: &str,
     format: ConfigFormat,
@@ -70,10 +108,7 @@ fn read(
     previous: Option<&Snapshot>,
 ) -> Result<Snapshot, Vec<ConfigProblem>> {
     let lines = Lines::new(text);
-    let (root, syntax) = match format {
-        ConfigFormat::Toml => toml_text::parse(text),
-        ConfigFormat::Json => json_text::parse(text, &lines),
-    };
+    let (root, syntax) = parse(text, format, &lines);
     let mut reader = Reader { problems: Problems::default(), folder: file.and_then(Path::parent), files: Vec::new() };
     let mut definition = reader.definition(&root);
     let mut problems = reader.problems.into_vec();
@@ -84,11 +119,7 @@ fn read(
         add_causes(&mut problems, found.into_vec());
         Some(snapshot)
     } else {
-        // What the parser made of a line with an error may cause further problems.
-        let line = |problem: &Problem| lines.position(start(problem, &root)).0;
-        let broken: HashSet<usize> = syntax.iter().map(line).collect();
-        problems.retain(|problem| !broken.contains(&line(problem)));
-        problems.extend(syntax);
+        add_syntax(&mut problems, syntax, &root, &lines);
         None
     };
     match snapshot {

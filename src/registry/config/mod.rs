@@ -19,3 +19,9 @@ mod toml_text;
 pub(crate) use self::load::load_callers;
 pub(crate) use self::load::{check, load};
 pub use self::{config_format::ConfigFormat, config_problem::ConfigProblem};
+#[cfg(feature = "limit")]
+pub(crate) use self::{
+    load::read_sections,
+    place::{Place, Table},
+    reader::Reader,
+};

@@ -21,7 +21,10 @@ pub(super) enum Value<'t> {
     Time(String),
     /// `None` if the number is too large.
     Integer(Option<i64>),
-    #[cfg_attr(not(feature = "schema"), expect(dead_code, reason = "only schemas have such numbers"))]
+    #[cfg_attr(
+        not(any(feature = "limit", feature = "schema")),
+        expect(dead_code, reason = "only schemas and limits have such numbers")
+    )]
     Float(f64),
     Boolean(bool),
     List(Vec<Node<'t>>),

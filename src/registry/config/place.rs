@@ -16,7 +16,7 @@ use super::{
 
 /// A value of a configuration, and the way to it.
 #[derive(Clone)]
-pub(super) struct Place<'a> {
+pub(crate) struct Place<'a> {
     parent: Option<&'a Self>,
     step: Step<'a>,
     /// The part of the text to which problems refer.
@@ -37,7 +37,7 @@ impl<'a> Place<'a> {
     }
 
     /// Returns the last name of the path.
-    pub(super) fn name(&self) -> &'a str {
+    pub(crate) fn name(&self) -> &'a str {
         if let Step::Key(name) = self.step { name } else { "" }
     }
 
@@ -52,12 +52,12 @@ impl<'a> Place<'a> {
         path
     }
 
-    pub(super) fn fail(&self, problems: &mut Problems, message: impl Into<String>) {
+    pub(crate) fn fail(&self, problems: &mut Problems, message: impl Into<String>) {
         problems.push(Problem { path: self.path(), span: Some(self.span.clone()), message: message.into() });
     }
 
     /// Adds the problems of an error, without the value if it looks like a secret.
-    pub(super) fn fail_with(&self, problems: &mut Problems, error: &ConfigError) {
+    pub(crate) fn fail_with(&self, problems: &mut Problems, error: &ConfigError) {
         let secret = self.text_if_any().map(str::trim).filter(|text| may_be_secret(text));
         for (_, message) in error.problems() {
             let message = secret.map_or_else(|| message.to_owned(), |secret| message.replace(secret, "…"));
@@ -69,7 +69,7 @@ impl<'a> Place<'a> {
         self.fail(problems, format!("expected {expected}, found {}", self.node.kind()));
     }
 
-    pub(super) fn text(&self, problems: &mut Problems) -> Option<&'a str> {
+    pub(crate) fn text(&self, problems: &mut Problems) -> Option<&'a str> {
         if let Value::Text(text) = &self.node.value {
             return Some(text);
         }
@@ -78,11 +78,11 @@ impl<'a> Place<'a> {
     }
 
     /// Returns the value if it is a string.
-    pub(super) fn text_if_any(&self) -> Option<&'a str> {
+    pub(crate) fn text_if_any(&self) -> Option<&'a str> {
         if let Value::Text(text) = &self.node.value { Some(text) } else { None }
     }
 
-    pub(super) fn boolean(&self, problems: &mut Problems) -> Option<bool> {
+    pub(crate) fn boolean(&self, problems: &mut Problems) -> Option<bool> {
         if let Value::Boolean(value) = self.node.value {
             return Some(value);
         }
@@ -90,7 +90,7 @@ impl<'a> Place<'a> {
         None
     }
 
-    pub(super) fn count(&self, problems: &mut Problems) -> Option<usize> {
+    pub(crate) fn count(&self, problems: &mut Problems) -> Option<usize> {
         let Value::Integer(number) = self.node.value else {
             self.fail_kind(problems, "a positive integer");
             return None;
@@ -102,7 +102,28 @@ impl<'a> Place<'a> {
         count
     }
 
-    pub(super) fn time(&self, problems: &mut Problems) -> Option<SystemTime> {
+    /// Returns a number with or without decimals.
+    #[cfg(feature = "limit")]
+    pub(crate) fn number(&self, problems: &mut Problems) -> Option<f64> {
+        let found = self.number_if_any();
+        if found.is_none() {
+            self.fail_kind(problems, "a number");
+        }
+        found
+    }
+
+    /// Returns the value if it is a number.
+    #[cfg(feature = "limit")]
+    #[allow(clippy::cast_precision_loss, reason = "settings are small numbers")]
+    pub(crate) fn number_if_any(&self) -> Option<f64> {
+        match self.node.value {
+            Value::Integer(number) => number.map(|number| number as f64),
+            Value::Float(number) => Some(number),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn time(&self, problems: &mut Problems) -> Option<SystemTime> {
         let text = match &self.node.value {
             Value::Time(text) => text.as_str(),
             Value::Text(text) => text,
@@ -116,7 +137,7 @@ impl<'a> Place<'a> {
     }
 
     /// Returns the value that has this name in a list of choices.
-    pub(super) fn choice<T: Copy>(&self, choices: &[(&str, T)], problems: &mut Problems) -> Option<T> {
+    pub(crate) fn choice<T: Copy>(&self, choices: &[(&str, T)], problems: &mut Problems) -> Option<T> {
         let text = self.text(problems)?;
         let found = choices.iter().find(|(name, _)| *name == text).map(|(_, value)| *value);
         if found.is_none() {
@@ -126,7 +147,7 @@ impl<'a> Place<'a> {
         found
     }
 
-    pub(super) fn list<'p>(&'p self, problems: &mut Problems) -> Vec<Place<'p>> {
+    pub(crate) fn list<'p>(&'p self, problems: &mut Problems) -> Vec<Place<'p>> {
         let Value::List(items) = &self.node.value else {
             self.fail_kind(problems, "a list");
             return Vec::new();
@@ -141,7 +162,7 @@ impl<'a> Place<'a> {
     }
 
     /// Returns the members of a table. Keys that are not known are problems.
-    pub(super) fn table<'p>(&'p self, known: &[&str], problems: &mut Problems) -> Table<'p> {
+    pub(crate) fn table<'p>(&'p self, known: &[&str], problems: &mut Problems) -> Table<'p> {
         let table = self.any_table(problems);
         for entry in table.entries.iter().filter(|entry| !known.contains(&&*entry.key)) {
             let (shown, hint) = (quoted(&entry.key), hint(&entry.key, known));
@@ -153,7 +174,7 @@ impl<'a> Place<'a> {
     }
 
     /// Returns the members of a table with any keys.
-    pub(super) fn any_table<'p>(&'p self, problems: &mut Problems) -> Table<'p> {
+    pub(crate) fn any_table<'p>(&'p self, problems: &mut Problems) -> Table<'p> {
         if let Value::Table(entries) = &self.node.value {
             return Table { place: self, entries };
         }
@@ -163,18 +184,18 @@ impl<'a> Place<'a> {
 }
 
 /// The members of a table.
-pub(super) struct Table<'a> {
-    pub(super) place: &'a Place<'a>,
+pub(crate) struct Table<'a> {
+    pub(crate) place: &'a Place<'a>,
     entries: &'a [Entry<'a>],
 }
 
 impl<'a> Table<'a> {
-    pub(super) fn get(&self, key: &str) -> Option<Place<'a>> {
+    pub(crate) fn get(&self, key: &str) -> Option<Place<'a>> {
         find(self.entries, key).map(|entry| self.place_of(entry))
     }
 
     /// Returns a member that must exist.
-    pub(super) fn require(&self, key: &str, problems: &mut Problems) -> Option<Place<'a>> {
+    pub(crate) fn require(&self, key: &str, problems: &mut Problems) -> Option<Place<'a>> {
         let found = self.get(key);
         if found.is_none() {
             self.place.fail(problems, format!("expected the key {key:?}"));
@@ -182,7 +203,7 @@ impl<'a> Table<'a> {
         found
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = Place<'a>> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = Place<'a>> {
         self.entries.iter().map(|entry| self.place_of(entry))
     }
 

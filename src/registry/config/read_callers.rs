@@ -138,7 +138,7 @@ impl Reader<'_> {
     }
 
     /// Reads the place of a secret, of which there is at most one.
-    pub(super) fn secret_source(&mut self, table: &Table<'_>, env: &str, file: &str) -> Option<SecretSource> {
+    pub(crate) fn secret_source(&mut self, table: &Table<'_>, env: &str, file: &str) -> Option<SecretSource> {
         let (env_place, file_place) = (table.get(env), table.get(file));
         if env_place.is_some()
             && let Some(place) = &file_place

@@ -18,8 +18,8 @@ use super::{
 };
 
 /// The problems so far, and the files that the configuration refers to.
-pub(super) struct Reader<'f> {
-    pub(super) problems: Problems,
+pub(crate) struct Reader<'f> {
+    pub(crate) problems: Problems,
     /// The folder at which relative paths start.
     pub(super) folder: Option<&'f Path>,
     pub(super) files: Vec<PathBuf>,
@@ -40,11 +40,11 @@ const MODES: &[(&str, ContractMode)] =
     &[("off", ContractMode::Off), ("report", ContractMode::Report), ("reject", ContractMode::Reject)];
 
 impl Reader<'_> {
-    pub(super) fn owned_text(&mut self, place: Option<Place<'_>>) -> Option<String> {
+    pub(crate) fn owned_text(&mut self, place: Option<Place<'_>>) -> Option<String> {
         place?.text(&mut self.problems).map(str::to_owned)
     }
 
-    pub(super) fn texts(&mut self, place: Option<Place<'_>>) -> Vec<String> {
+    pub(crate) fn texts(&mut self, place: Option<Place<'_>>) -> Vec<String> {
         let Some(place) = place else { return Vec::new() };
         let items = place.list(&mut self.problems);
         items.iter().filter_map(|item| item.text(&mut self.problems)).map(str::to_owned).collect()
