@@ -80,7 +80,7 @@ fn rejected() -> Vec<Arc<Event>> {
 
 /// Returns the cells of the rows of a table as texts.
 fn rows(page: &Page, id: &str) -> Vec<Vec<String>> {
-    let section = page.html.split(&format!("aria-labelledby=\"{id}\"")).nth(1).unwrap_or_default();
+    let section = page.html.split_once(&format!("aria-labelledby=\"{id}\"")).map_or("", |(_, rest)| rest);
     let table = section.split("</section>").next().unwrap();
     let cells = |row: &str| {
         let cells = row.split("<t").skip(1).map(|cell| text(&format!("<t{cell}")).trim().to_owned());

@@ -13,7 +13,7 @@ use crate::{
     limit::{Amount, BudgetEntry, LimitMode, LimitReport, LimitUnit, RateEntry},
 };
 
-use super::budgets::{BudgetRow, BudgetTables, own};
+use super::budget_view::{BudgetRow, BudgetTables, own};
 
 /// The number of groups of a page.
 const ROWS: usize = 50;
@@ -176,7 +176,7 @@ fn group_text(entry: &BudgetEntry) -> String {
 fn rates(report: &LimitReport, request: &PageRequest) -> Table {
     let columns = ["Limit", "<Speed", "<For each", "Rejected in 24 h", "<Mode", "<Source"];
     let mut table = Table::new("rates", "Rates", &columns);
-    "speeds, and requests that run at the same time".clone_into(&mut table.note);
+    "requests or tokens per time, and requests that run at the same time".clone_into(&mut table.note);
     "No rates.".clone_into(&mut table.empty);
     let row = |entry: &RateEntry| {
         let rule = &entry.rule;

@@ -3,6 +3,7 @@
 mod access;
 #[cfg(feature = "limit")]
 mod budget_tables;
+mod budget_view;
 mod budgets;
 mod by_key;
 mod compare;

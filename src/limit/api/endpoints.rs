@@ -11,11 +11,11 @@ use crate::{
 
 use super::{
     super::policies::{RateLimitForm, UsageLimitForm},
+    done::Done,
     entities::EntityShape,
     limits::LimitsShape,
     parameters::{ENTITIES, RATE_LIMIT, RATE_LIMITS, USAGE_LIMIT, USAGE_LIMITS},
     rate_shape::RateLimitShape,
-    usage_limits::Done,
     usage_shape::UsageLimitShape,
 };
 

@@ -7,10 +7,12 @@
 //! | `POST` and `GET /policies/rate-limits`, `GET`, `PUT`, and `DELETE /policies/rate-limits/{id}` | `admin` |
 //! | `GET /policies/usage-limits/{id}/entities`, `PUT /policies/usage-limits/{id}/entities/{entity_id}/reset` | `admin` |
 
+mod done;
 mod endpoints;
 mod entities;
 mod key_limits;
 mod limit_api;
+mod limit_group;
 mod limits;
 mod parameters;
 mod policies;

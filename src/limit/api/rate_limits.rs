@@ -14,10 +14,10 @@ use super::{
         limiter::Limiter,
         policies::{PolicyForm, RateLimitForm},
     },
+    done::Done,
     parameters::{RATE_LIMIT, RATE_LIMITS},
     policies::{self, is_listed},
     rate_shape::{RateLimitShape, unit_text},
-    usage_limits::Done,
 };
 
 const KIND: &str = PolicyForm::RATE;

@@ -7,7 +7,7 @@ use crate::{
 
 use super::{
     super::limiter::Limiter,
-    entities::LimitGroup,
+    limit_group::LimitGroup,
     policies::{self, Listed},
     usage_shape::value_key,
 };

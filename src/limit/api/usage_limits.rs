@@ -4,9 +4,7 @@ use axum::{
     Extension, Json,
     extract::{Path, State},
 };
-use serde::Serialize;
 use serde_json::{Map, Value};
-use utoipa::ToSchema;
 
 use crate::{
     analytics::api::{ApiError, ApiState, Caller, JsonBody, List, NONE, Paging},
@@ -18,9 +16,11 @@ use super::{
         limiter::Limiter,
         policies::{PolicyForm, UsageLimitForm},
     },
-    entities,
+    done::Done,
+    limit_group::{find_value, groups},
     parameters::{USAGE_LIMIT, USAGE_LIMITS},
     policies::{self, is_listed},
+    reset,
     usage_shape::{UsageLimitShape, UsageShape, value_key},
 };
 
@@ -29,10 +29,6 @@ const KIND: &str = PolicyForm::USAGE;
 const RESET: &str = "reset_usage_for_value";
 /// The largest number of groups whose usage is included.
 const MAX_USAGE: usize = 1_000;
-
-/// An empty object.
-#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
-pub(crate) struct Done {}
 
 /// Answers `POST /policies/usage-limits`.
 pub(super) async fn create(
@@ -81,8 +77,8 @@ pub(super) async fn read(
     if parameters.word("include_usage", &["true", "false"])? != Some("true") {
         return Ok(Json(shape));
     }
-    let groups = entities::groups(&limiter, &id, SystemTime::now()).await?;
-    let usage: BTreeMap<String, UsageShape> = groups
+    let found = groups(&limiter, &id, SystemTime::now()).await?;
+    let usage: BTreeMap<String, UsageShape> = found
         .iter()
         .take(MAX_USAGE)
         .map(|group| (value_key(&group.usage), UsageShape::new(group.current(), group.is_exhausted())))
@@ -99,21 +95,21 @@ pub(super) async fn update(
     JsonBody(mut patch): JsonBody<Map<String, Value>>,
 ) -> Result<Json<UsageLimitShape>, ApiError> {
     caller.require(Permission::Admin, NONE)?;
-    let reset = match patch.remove(RESET) {
+    let value = match patch.remove(RESET) {
         None => None,
         Some(Value::String(value)) => Some(value),
         Some(_) => return Err(ApiError::invalid(format!("{RESET}: expected a text"))),
     };
-    if let Some(value) = &reset {
+    if let Some(value) = &value {
         // Before anything is changed.
         let listed = policies::find(&api, &limiter, &caller, KIND, &id).await?;
         policies::changeable(&listed)?;
-        entities::find_value(&limiter, &id, value).await?;
+        find_value(&limiter, &id, value).await?;
     }
     let listed = policies::update(&api, &limiter, &caller, (KIND, &id), &patch).await?;
-    if let Some(value) = reset {
-        let group = entities::find_value(&limiter, &id, &value).await?;
-        super::reset::reset(&api, &limiter, &caller, &listed, &group).await?;
+    if let Some(value) = value {
+        let group = find_value(&limiter, &id, &value).await?;
+        reset::reset(&api, &limiter, &caller, &listed, &group).await?;
     }
     Ok(Json(UsageLimitShape::new(&listed, SystemTime::now())))
 }
