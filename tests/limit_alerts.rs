@@ -23,13 +23,13 @@ use axum::{
     routing::{any, post},
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
-use common::TempFolder;
+use common::{Recorder, TempFolder};
 use hmac::{Hmac, KeyInit, Mac};
 use http::{HeaderMap, Request, StatusCode};
 use serde_json::{Value, json};
 use sha2::Sha256;
 use tokio::{net::TcpListener, sync::mpsc};
-use tower::{Layer, ServiceExt, service_fn};
+use tower::ServiceExt;
 use tower_tagging::{
     Event, TagSources, TaggingLayer,
     analytics::{Analytics, Grant},
@@ -41,7 +41,7 @@ use tower_tagging::{
         },
     },
     registry::{Registry, RegistryLayer},
-    sink::{Counts, Delivery, DeliverySource, DropReason, MockSink, SinkReport},
+    sink::{Counts, Delivery, DeliverySource, DropReason, SinkReport},
     store::{MemoryStore, SqliteStore},
     usage::Money,
 };
@@ -399,7 +399,7 @@ async fn the_same_hour_of_the_week_follows_the_clocks_of_the_zone() {
     }
     stored.add("2026-11-02T11:00:00Z", 11.0, json!({})).await;
     let rule = AlertRule::on(AlertTrigger::Anomaly).build().unwrap();
-    let berlin = tower_tagging::analytics::jiff::tz::TimeZone::get("Europe/Berlin").unwrap();
+    let berlin = jiff::tz::TimeZone::get("Europe/Berlin").unwrap();
     let alerts = stored.alerts(&no_limits(), |builder| builder.rule(rule.clone()).zone(berlin.clone()));
     assert!(stored.evaluate(&alerts, "2026-11-02T12:10:00Z").await.is_empty());
     // In UTC, three of the four hours had no requests.
@@ -409,7 +409,7 @@ async fn the_same_hour_of_the_week_follows_the_clocks_of_the_zone() {
 
 /// A budget that lasts its 30 days at one dollar per hour.
 fn hourly_dollar() -> LimitRule {
-    let window = Window::Rolling(Duration::from_secs(30 * 24 * 60 * 60));
+    let window = Window::rolling(30 * 24 * HOUR).unwrap();
     LimitRule::budget("monthly", Amount::cost(Money::from_usd(720.0).unwrap()), window)
         .group_by("metadata.team")
         .when("metadata.environment", ["prod*"])
@@ -557,9 +557,9 @@ async fn callers_that_send_tags_of_others_are_reported() {
         "#,
     )
     .unwrap();
-    let layer = TaggingLayer::builder().sources(TagSources::all()).sink(MockSink::new()).build().unwrap();
-    let service = RegistryLayer::new(registry.clone(), layer)
-        .layer(service_fn(async |_: Request<Body>| Ok::<_, std::convert::Infallible>(Response::new(Body::empty()))));
+    let recorder = Recorder::new();
+    let layer = TaggingLayer::builder().sources(TagSources::all()).sink(recorder.clone()).build().unwrap();
+    let service = Router::new().route("/", post(async || "")).layer(RegistryLayer::new(registry.clone(), layer));
     let send = async |count: u32| {
         for _ in 0..count {
             let request = Request::post("/")
@@ -568,7 +568,9 @@ async fn callers_that_send_tags_of_others_are_reported() {
                 .body(Body::empty())
                 .unwrap();
             let response = service.clone().oneshot(request).await.unwrap();
-            axum::body::to_bytes(Body::new(response.into_body()), 1 << 10).await.unwrap();
+            axum::body::to_bytes(response.into_body(), 1 << 10).await.unwrap();
+            // Tags are compared when a sink reads the event.
+            assert_eq!(recorder.take().len(), 1);
         }
     };
     let (sender, _) = mpsc::channel(1);

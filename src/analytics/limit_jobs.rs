@@ -41,6 +41,7 @@ jobs! {
     AddCredit(LimitCreditRecord) -> bool, |job, session| records::add_limit_credit(session, &job.0);
     /// The first slot, and the limit.
     ListCredits(i64, usize) -> Vec<LimitCreditRecord>, |job, session| records::limit_credits(session, job.0, job.1);
+    LastAlert(String) -> Option<SystemTime>, |job, session| records::last_alert(session, &job.0);
     RaiseAlert(AlertRecord) -> bool, |job, session| records::raise_alert(session, &job.0);
     /// The time, the lease, and the limit.
     ClaimAlerts(SystemTime, Duration, usize) -> Vec<AlertRecord>, |job, session| {

@@ -13,8 +13,8 @@ use crate::{
 
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 use super::limit_jobs::{
-    AddCredit, AddRule, AlertDelivered, AlertFailed, ChangeRule, ClaimAlerts, DeleteRule, ListAlerts, ListCredits,
-    ListRules, PruneAlerts, RaiseAlert, ReadRevision,
+    AddCredit, AddRule, AlertDelivered, AlertFailed, ChangeRule, ClaimAlerts, DeleteRule, LastAlert, ListAlerts,
+    ListCredits, ListRules, PruneAlerts, RaiseAlert, ReadRevision,
 };
 use super::{Analytics, QueryError, analytics_source::Source};
 
@@ -111,6 +111,15 @@ impl Analytics {
             Source::Memory(store) => Ok(store.with_records(|records| records.limits.raise(alert))),
             #[cfg(any(feature = "postgres", feature = "sqlite"))]
             _ => self.execute(RaiseAlert(alert)).await,
+        }
+    }
+
+    /// Returns the time at which the latest alert about a subject was raised.
+    pub(crate) async fn last_alert(&self, subject: &str) -> Result<Option<SystemTime>, QueryError> {
+        match &self.source {
+            Source::Memory(store) => Ok(store.with_records(|records| records.limits.last_alert(subject))),
+            #[cfg(any(feature = "postgres", feature = "sqlite"))]
+            _ => self.execute(LastAlert(subject.to_owned())).await,
         }
     }
 

@@ -208,6 +208,9 @@ async fn an_alert_is_raised_once_and_leased_by_one_process() {
         let recent = analytics.recent_alerts(10).await.unwrap();
         assert_eq!(ids(&recent), ["late", "early"]);
         assert_eq!(recent[1].delivered_at, Some(time(281)));
+        let last = recent.iter().filter(|alert| alert.subject == recent[0].subject).map(|alert| alert.raised_at).max();
+        assert_eq!(analytics.last_alert(&recent[0].subject).await.unwrap(), last);
+        assert_eq!(analytics.last_alert("nothing").await.unwrap(), None);
         assert_eq!(ids(&analytics.recent_alerts(1).await.unwrap()), ["late"]);
         assert_eq!(analytics.prune_alerts(time(200)).await.unwrap(), 1);
         assert_eq!(ids(&analytics.recent_alerts(10).await.unwrap()), ["late"]);

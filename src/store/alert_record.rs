@@ -7,7 +7,7 @@ pub(crate) struct AlertRecord {
     pub(crate) id: String,
     /// The kind, such as `threshold`.
     pub(crate) kind: String,
-    /// What the alert is about, such as the name of the rule.
+    /// What the alert is about without its period, such as the name of the rule. Alerts with a cooldown share it.
     pub(crate) subject: String,
     /// The alert as JSON.
     pub(crate) body: String,

@@ -68,6 +68,7 @@ CREATE TABLE IF NOT EXISTS tagging_alerts (
     delivered_at {integer} NOT NULL
 );
 CREATE INDEX IF NOT EXISTS tagging_alerts_due ON tagging_alerts (delivered_at, next_attempt_at);
-CREATE INDEX IF NOT EXISTS tagging_alerts_raised ON tagging_alerts (raised_at);"
+CREATE INDEX IF NOT EXISTS tagging_alerts_raised ON tagging_alerts (raised_at);
+CREATE INDEX IF NOT EXISTS tagging_alerts_subject ON tagging_alerts (subject, raised_at);"
     )
 }

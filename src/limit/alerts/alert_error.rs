@@ -1,6 +1,6 @@
 use std::{error, fmt};
 
-use crate::{analytics::QueryError, limit::ledger::LedgerError, store::StoreError};
+use crate::{analytics::QueryError, limit::ledger::LedgerError};
 
 /// The reason why alerts could not be evaluated or delivered.
 #[derive(Debug)]
@@ -8,10 +8,8 @@ use crate::{analytics::QueryError, limit::ledger::LedgerError, store::StoreError
 pub enum AlertError {
     /// The ledger is not available.
     Ledger(LedgerError),
-    /// A query about stored requests failed.
+    /// A query failed, or the store of requests and alerts.
     Query(QueryError),
-    /// The store of alerts failed.
-    Store(StoreError),
 }
 
 impl fmt::Display for AlertError {
@@ -19,7 +17,6 @@ impl fmt::Display for AlertError {
         match self {
             Self::Ledger(error) => error.fmt(f),
             Self::Query(error) => error.fmt(f),
-            Self::Store(error) => error.fmt(f),
         }
     }
 }
@@ -29,7 +26,6 @@ impl error::Error for AlertError {
         match self {
             Self::Ledger(error) => error.source(),
             Self::Query(error) => error.source(),
-            Self::Store(error) => error.source(),
         }
     }
 }
@@ -43,11 +39,5 @@ impl From<LedgerError> for AlertError {
 impl From<QueryError> for AlertError {
     fn from(error: QueryError) -> Self {
         Self::Query(error)
-    }
-}
-
-impl From<StoreError> for AlertError {
-    fn from(error: StoreError) -> Self {
-        Self::Store(error)
     }
 }

@@ -6,6 +6,7 @@ use std::{
 
 use arc_swap::ArcSwap;
 use jiff::tz::TimeZone;
+use sha2::{Digest, Sha256};
 use tokio::time::MissedTickBehavior;
 
 use crate::{
@@ -15,6 +16,7 @@ use crate::{
     limit::limiter::Limiter,
     registry::Registry,
     sink::{Delivery, RetryPolicy},
+    store::AlertRecord,
     sync::lock,
 };
 
@@ -30,9 +32,8 @@ use super::{
     evaluation::Evaluation,
     finding::Finding,
     ledger_drift::LedgerDrift,
-    outbox::{Outbox, OutboxEntry},
     rule_set::{AlertRuleSet, Provided},
-    value_hash::ValueHash,
+    value_hash::{ValueHash, hex},
     watch_state::WatchState,
 };
 
@@ -72,7 +73,6 @@ pub(super) struct Settings {
     pub(super) retry: RetryPolicy,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) interval: Duration,
-    pub(super) outbox: Arc<dyn Outbox>,
 }
 
 impl Alerts {
@@ -143,7 +143,8 @@ impl Alerts {
 
     async fn prune_at(&self, time: SystemTime) -> Result<(), AlertError> {
         let Some(before) = time.checked_sub(KEPT) else { return Ok(()) };
-        Ok(self.shared.settings.outbox.prune(before).await?)
+        self.shared.settings.analytics.prune_alerts(before).await?;
+        Ok(())
     }
 
     /// Evaluates the rules at a time, and raises alerts. [`run`](Self::run) calls it, and tests do.
@@ -195,26 +196,28 @@ impl Alerts {
         Ok(raised)
     }
 
-    /// Adds an alert to the outbox, once for each target. Returns it if it is new for one of them.
+    /// Stores an alert, once for each target. Returns it if it is new for one of them.
     async fn raise(&self, rule: &AlertRule, finding: &Finding, time: SystemTime) -> Result<Option<Alert>, AlertError> {
-        let Settings { hash, outbox, .. } = &self.shared.settings;
+        let Settings { hash, analytics, .. } = &self.shared.settings;
         let (alert, series) = (finding.alert(rule, hash, time), finding.series(rule, hash));
         let mut is_new = false;
         for target in &rule.targets {
-            let (id, series) = (format!("{} {}", alert.id, target.name()), format!("{series} {}", target.name()));
+            let id = format!("{} {}", alert.id, target.name());
             if self.shared.state.is_known(&id) {
                 continue;
             }
+            // A text that databases can index, however many conditions the rule has.
+            let subject = hex(Sha256::digest(format!("{series} {}", target.name())));
             if let Some(cooldown) = finding.cooldown
-                && let Some(last) = outbox.last_raised(&series).await?
+                && let Some(last) = analytics.last_alert(&subject).await?
                 && last.checked_add(cooldown).is_none_or(|end| end > time)
             {
                 continue;
             }
-            let entry = OutboxEntry {
+            let record = AlertRecord {
                 id: id.clone(),
                 kind: alert.kind.to_string(),
-                series,
+                subject,
                 body: StoredAlert::to_json(target.name(), &alert),
                 raised_at: time,
                 attempts: 0,
@@ -222,7 +225,7 @@ impl Alerts {
                 lease_until: SystemTime::UNIX_EPOCH,
                 delivered_at: None,
             };
-            is_new |= outbox.raise(entry).await?;
+            is_new |= analytics.raise_alert(record).await?;
             self.shared.state.add_known(id);
         }
         Ok(is_new.then_some(alert))
@@ -243,8 +246,8 @@ impl Alerts {
     /// Returns an error if the store of alerts fails. Alerts whose delivery could not be recorded are delivered again.
     pub async fn deliver_at(&self, time: SystemTime) -> Result<DeliveryCounts, AlertError> {
         let set = self.shared.set.load_full();
-        let Settings { outbox, retry, .. } = &self.shared.settings;
-        Dispatch { outbox: &**outbox, targets: &set.targets, retry, time }.run().await
+        let Settings { analytics, retry, .. } = &self.shared.settings;
+        Dispatch { analytics, targets: &set.targets, retry, time }.run().await
     }
 }
 

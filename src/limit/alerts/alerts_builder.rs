@@ -16,7 +16,6 @@ use super::{
     alert_rule::AlertRule,
     alert_target::AlertTarget,
     alerts::{Alerts, Settings},
-    outbox::{MemoryOutbox, Outbox},
     rule_set::{AlertRuleSet, Provided},
     value_hash::ValueHash,
 };
@@ -38,7 +37,6 @@ pub struct AlertsBuilder {
     retry: RetryPolicy,
     clock: Arc<dyn Clock>,
     interval: Duration,
-    outbox: Option<Arc<dyn Outbox>>,
     problems: ConfigProblems,
 }
 
@@ -67,7 +65,6 @@ impl AlertsBuilder {
             retry,
             clock: Arc::new(SystemClock),
             interval: Duration::from_secs(60),
-            outbox: None,
             problems: ConfigProblems::default(),
         }
     }
@@ -142,13 +139,6 @@ impl AlertsBuilder {
         self
     }
 
-    /// Sets the outbox.
-    #[cfg(test)]
-    pub(super) fn outbox(mut self, outbox: Arc<dyn Outbox>) -> Self {
-        self.outbox = Some(outbox);
-        self
-    }
-
     /// Builds the alerts. [`Alerts::run`] starts them.
     ///
     /// # Errors
@@ -171,7 +161,6 @@ impl AlertsBuilder {
             retry: self.retry.give_up_after(self.retry.time_until_giving_up().max(MIN_RETRIES)),
             clock: self.clock,
             interval: self.interval,
-            outbox: self.outbox.unwrap_or_else(|| Arc::new(MemoryOutbox::default())),
         };
         Ok(Alerts::new(settings, set.unwrap_or_default()))
     }

@@ -9,15 +9,11 @@ use std::{
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
 
-use crate::{sink::RetryPolicy, text::bounded, time::LAST_MICRO};
+use crate::{analytics::Analytics, sink::RetryPolicy, store::AlertRecord, text::bounded, time::LAST_MICRO};
 
 use super::{
-    alert::Alert,
-    alert_error::AlertError,
-    alert_target::AlertTarget,
-    delivery_attempt::DeliveryAttempt,
+    alert::Alert, alert_error::AlertError, alert_target::AlertTarget, delivery_attempt::DeliveryAttempt,
     delivery_counts::DeliveryCounts,
-    outbox::{Outbox, OutboxEntry},
 };
 
 /// The time that a target has.
@@ -33,13 +29,13 @@ const MAX_ERROR_CHARS: usize = 512;
 
 /// One round of deliveries.
 pub(super) struct Dispatch<'a> {
-    pub(super) outbox: &'a dyn Outbox,
+    pub(super) analytics: &'a Analytics,
     pub(super) targets: &'a BTreeMap<String, Arc<dyn AlertTarget>>,
     pub(super) retry: &'a RetryPolicy,
     pub(super) time: SystemTime,
 }
 
-/// The body of an entry of the outbox.
+/// The body of a record.
 #[derive(Serialize, Deserialize)]
 pub(super) struct StoredAlert {
     target: String,
@@ -65,60 +61,60 @@ impl Dispatch<'_> {
     pub(super) async fn run(&self) -> Result<DeliveryCounts, AlertError> {
         let mut counts = DeliveryCounts::default();
         loop {
-            let due = self.outbox.claim_due(self.time, LEASE, BATCH).await?;
+            let due = self.analytics.claim_alerts(self.time, LEASE, BATCH).await?;
             if due.is_empty() {
                 return Ok(counts);
             }
             let mut running = JoinSet::new();
-            for entry in due {
-                running.spawn(attempt(entry.clone(), self.target(&entry), self.time));
+            for record in due {
+                running.spawn(attempt(record.clone(), self.target(&record), self.time));
             }
             // The attempts end before their outcome is recorded, so an error of the store interrupts none.
             let ended = running.join_all().await;
-            for (entry, end) in ended {
-                self.record(&entry, end, &mut counts).await?;
+            for (record, end) in ended {
+                self.record(&record, end, &mut counts).await?;
             }
         }
     }
 
-    fn target(&self, entry: &OutboxEntry) -> Option<(Arc<dyn AlertTarget>, Alert)> {
-        let stored: StoredAlert = serde_json::from_str(&entry.body).ok()?;
+    fn target(&self, record: &AlertRecord) -> Option<(Arc<dyn AlertTarget>, Alert)> {
+        let stored: StoredAlert = serde_json::from_str(&record.body).ok()?;
         Some((Arc::clone(self.targets.get(&stored.target)?), stored.alert))
     }
 
-    async fn record(&self, entry: &OutboxEntry, end: End, counts: &mut DeliveryCounts) -> Result<(), AlertError> {
+    async fn record(&self, record: &AlertRecord, end: End, counts: &mut DeliveryCounts) -> Result<(), AlertError> {
         let (error, delay) = match end {
             End::Delivered => {
                 counts.delivered += 1;
-                return Ok(self.outbox.mark_delivered(&entry.id, self.time).await?);
+                return Ok(self.analytics.alert_delivered(&record.id, self.time).await?);
             }
             End::NoTarget => ("this process does not have the target".to_owned(), RELEASED),
-            End::Failed(error) => (error, self.retry.delay_after(entry.attempts)),
+            End::Failed(error) => (error, self.retry.delay_after(record.attempts)),
         };
-        let age = self.time.duration_since(entry.raised_at).unwrap_or_default();
+        let age = self.time.duration_since(record.raised_at).unwrap_or_default();
         let gives_up = age >= self.retry.time_until_giving_up();
         let next =
             if gives_up { SystemTime::UNIX_EPOCH + Duration::from_micros(LAST_MICRO) } else { self.time + delay };
-        let alert = entry.id.as_str();
+        let alert = record.id.as_str();
         if gives_up {
             counts.given_up += 1;
-            tracing::error!(target: "tower_tagging::alerts", alert, attempts = entry.attempts, error, "gave up an alert");
+            tracing::error!(target: "tower_tagging::alerts", alert, attempts = record.attempts, error, "gave up an alert");
         } else {
             counts.failed += 1;
-            tracing::warn!(target: "tower_tagging::alerts", alert, attempts = entry.attempts, retry_in = ?delay, error, "an alert was not delivered, retrying");
+            tracing::warn!(target: "tower_tagging::alerts", alert, attempts = record.attempts, retry_in = ?delay, error, "an alert was not delivered, retrying");
         }
-        Ok(self.outbox.mark_failed(&entry.id, entry.attempts, next).await?)
+        Ok(self.analytics.alert_failed(record, next).await?)
     }
 }
 
 /// Attempts a delivery. A target may hang or panic.
 async fn attempt(
-    entry: OutboxEntry,
+    record: AlertRecord,
     target: Option<(Arc<dyn AlertTarget>, Alert)>,
     time: SystemTime,
-) -> (OutboxEntry, End) {
-    let Some((target, alert)) = target else { return (entry, End::NoTarget) };
-    let attempt = DeliveryAttempt { time, number: entry.attempts };
+) -> (AlertRecord, End) {
+    let Some((target, alert)) = target else { return (record, End::NoTarget) };
+    let attempt = DeliveryAttempt { time, number: record.attempts };
     let delivery = tokio::spawn(async move {
         match tokio::time::timeout(TIMEOUT, target.deliver(&alert, attempt)).await {
             Ok(Ok(())) => End::Delivered,
@@ -127,5 +123,5 @@ async fn attempt(
         }
     });
     let end = delivery.await.unwrap_or_else(|_| End::Failed("the target panicked".to_owned()));
-    (entry, end)
+    (record, end)
 }

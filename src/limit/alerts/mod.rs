@@ -68,9 +68,8 @@
 //!
 //! # Delivery
 //!
-//! Alerts are raised into an outbox. In a store that processes share, each alert is there once, whatever the number of processes
-//! and restarts, because its [id](Alert::id) is derived from what it is about. Each process claims the alerts that are due, and delivers
-//! them. A delivery that fails is repeated after a growing delay, for at least three days. If a process ends during a delivery,
+//! Alerts are kept in the store of the analytics. Each alert is there once, whatever the number of processes and restarts, because
+//! its [id](Alert::id) is derived from what it is about. Each process claims the alerts that are due, and delivers them. A delivery that fails is repeated after a growing delay, for at least three days. If a process ends during a delivery,
 //! another one delivers the alert after a minute. So each target receives each alert at least once, always with the same id.
 //!
 //! Values of tags are hashed, unless [`allow_tag_values`](AlertRuleBuilder::allow_tag_values) is set. Equal values have equal
@@ -122,7 +121,6 @@ mod evaluate;
 mod evaluation;
 mod finding;
 mod ledger_drift;
-mod outbox;
 mod query_scope;
 mod rule_set;
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Tests of thresholds with replicas that share a ledger and an outbox, in virtual time.
+//! Tests of thresholds with replicas that share a ledger and a store, in virtual time.
 
 use std::{
     collections::BTreeMap,
@@ -23,7 +23,6 @@ use crate::{
 use super::{
     Alert, AlertKind, AlertRule, AlertRuleBuilder, AlertTarget, AlertTrigger, Alerts, DeliveryAttempt, DeliveryFuture,
     LedgerDrift,
-    outbox::{MemoryOutbox, Outbox},
 };
 
 const HOUR: Duration = Duration::from_secs(60 * 60);
@@ -67,7 +66,7 @@ impl AlertTarget for Recorder {
 /// Replicas of a service.
 struct Service {
     ledger: Ledger,
-    outbox: Arc<MemoryOutbox>,
+    analytics: Analytics,
     recorder: Recorder,
 }
 
@@ -86,17 +85,20 @@ fn monthly(amount: &str) -> LimitRuleBuilder {
 
 impl Service {
     fn new() -> Self {
+        Self::over(Analytics::new(MemoryStore::new()))
+    }
+
+    fn over(analytics: Analytics) -> Self {
         let ledger = Ledger::memory_with_clock(ManualClock::at(start()));
-        Self { ledger, outbox: Arc::default(), recorder: Recorder::default() }
+        Self { ledger, analytics, recorder: Recorder::default() }
     }
 
     /// Starts a replica.
     fn replica(&self, limit: LimitRuleBuilder, alert: AlertRuleBuilder) -> Alerts {
         let limiter = Limiter::builder().ledger(self.ledger.clone()).rule(limit.build().unwrap()).build().unwrap();
-        Alerts::builder(Analytics::new(MemoryStore::new()), limiter)
+        Alerts::builder(self.analytics.clone(), limiter)
             .rule(alert.build().unwrap())
             .target(self.recorder.clone())
-            .outbox(Arc::clone(&self.outbox) as Arc<dyn Outbox>)
             .build()
             .unwrap()
     }
@@ -128,9 +130,23 @@ async fn tick(replicas: &[Alerts], time: SystemTime) {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn four_replicas_with_restarts_deliver_each_threshold_once_per_window() {
-    let service = Service::new();
+    four_replicas(Service::new()).await;
+}
+
+#[cfg(feature = "sqlite")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn four_replicas_that_share_an_sqlite_file_deliver_each_threshold_once_per_window() {
+    let folder = std::env::temp_dir().join(format!("tower-tagging-alerts-{}", Uuid::now_v7()));
+    std::fs::create_dir(&folder).unwrap();
+    let store = crate::store::SqliteStore::open(folder.join("events.db")).unwrap();
+    store.migrate().unwrap();
+    four_replicas(Service::over(Analytics::new(store))).await;
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+async fn four_replicas(service: Service) {
     let replicas = || (0..4).map(|_| service.replica(monthly("100 USD"), on_monthly())).collect::<Vec<_>>();
     for window in 0..2_u32 {
         let first = start() + window * 30 * DAY;
@@ -214,7 +230,7 @@ async fn conditions_leave_out_groups_and_limits() {
     }
     let full = || on_monthly().thresholds([1.0]).allow_tag_values(true);
     let titles = async |limit: LimitRuleBuilder, alert: AlertRuleBuilder| {
-        let service = Service { ledger: service.ledger.clone(), outbox: Arc::default(), recorder: Recorder::default() };
+        let service = Service { ledger: service.ledger.clone(), ..Service::new() };
         tick(&[service.replica(limit, alert)], start() + HOUR).await;
         let team = |title: String| title.rsplit_once('=').unwrap().1.trim_end_matches(')').to_owned();
         service.recorder.titles().into_iter().map(team).collect::<Vec<_>>()
@@ -271,13 +287,13 @@ async fn another_replica_delivers_what_a_killed_one_has_claimed() {
     let replica = service.replica(monthly("100 USD"), on_monthly());
     let raised = start() + HOUR;
     assert_eq!(replica.evaluate_at(raised).await.raised.len(), 1);
-    let claimed = service.outbox.claim_due(raised, Duration::from_secs(60), 10).await.unwrap();
+    let claimed = service.analytics.claim_alerts(raised, Duration::from_secs(60), 10).await.unwrap();
     assert_eq!(claimed.len(), 1);
     let other = service.replica(monthly("100 USD"), on_monthly());
     assert_eq!(other.deliver_at(raised + Duration::from_secs(59)).await.unwrap().delivered, 0);
     assert_eq!(other.deliver_at(raised + Duration::from_secs(60)).await.unwrap().delivered, 1);
     // The failure of the first claim comes too late.
-    service.outbox.mark_failed(&claimed[0].id, claimed[0].attempts, raised).await.unwrap();
+    service.analytics.alert_failed(&claimed[0], raised).await.unwrap();
     assert_eq!(other.deliver_at(raised + DAY).await.unwrap().delivered, 0);
     assert_eq!(service.recorder.ids().len(), 1);
 }

@@ -19,7 +19,7 @@ struct Memory {
     /// Counts of this process that were reported.
     reported: HashMap<String, u64>,
     attempts: HashMap<String, Interval>,
-    /// The entries of the outbox that exist.
+    /// The records that exist.
     known: HashSet<String>,
 }
 
@@ -61,16 +61,16 @@ impl WatchState {
         count.saturating_sub(state.count_before)
     }
 
-    pub(super) fn is_known(&self, entry: &str) -> bool {
-        lock(&self.0).known.contains(entry)
+    pub(super) fn is_known(&self, record: &str) -> bool {
+        lock(&self.0).known.contains(record)
     }
 
-    pub(super) fn add_known(&self, entry: String) {
+    pub(super) fn add_known(&self, record: String) {
         let known = &mut lock(&self.0).known;
         if known.len() >= MAX_KNOWN {
             known.clear();
         }
-        known.insert(entry);
+        known.insert(record);
     }
 }
 

@@ -27,6 +27,16 @@ pub(crate) async fn raise_alert(session: &mut impl RecordSession, alert: &AlertR
     Ok(session.write_record(&sql, values).await? > 0)
 }
 
+/// Returns the time at which the latest alert about a subject was raised.
+pub(crate) async fn last_alert(
+    session: &mut impl RecordSession,
+    subject: &str,
+) -> Result<Option<SystemTime>, StoreError> {
+    let sql = "SELECT COALESCE(MAX(raised_at), 0) FROM tagging_alerts WHERE subject = ?1";
+    let rows = session.read_records(sql, vec![RecordValue::text(subject)]).await?;
+    Ok(rows.first().map(|row| row.time(0)).filter(|time| *time > SystemTime::UNIX_EPOCH))
+}
+
 /// Leases alerts that are due, and returns them. Each is leased by one process at a time.
 pub(crate) async fn claim_alerts(
     session: &mut impl RecordSession,

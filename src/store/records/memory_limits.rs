@@ -7,6 +7,9 @@ use crate::store::{AlertRecord, LimitCreditRecord, LimitRuleRecord};
 
 use super::{LimitRuleSaved, MAX_LIMIT_RULES, RulesRevision};
 
+/// Maximum number of alerts that are kept.
+const MAX_ALERTS: usize = 100_000;
+
 /// The limits, credits, and alerts of a memory store.
 #[derive(Debug, Default)]
 pub(crate) struct MemoryLimits {
@@ -66,8 +69,25 @@ impl MemoryLimits {
         if self.alerts.contains_key(&alert.id) {
             return false;
         }
+        if self.alerts.len() >= MAX_ALERTS {
+            self.forget_oldest_alerts();
+        }
         self.alerts.insert(alert.id.clone(), alert);
         true
+    }
+
+    /// Removes a tenth of the alerts: those that were delivered, and then those that were raised first.
+    fn forget_oldest_alerts(&mut self) {
+        let order = |alert: &AlertRecord| (alert.delivered_at.is_none(), alert.raised_at, alert.id.clone());
+        let mut oldest: Vec<_> = self.alerts.values().map(order).collect();
+        oldest.sort_unstable();
+        for (_, _, id) in oldest.iter().take(MAX_ALERTS / 10) {
+            self.alerts.remove(id);
+        }
+    }
+
+    pub(crate) fn last_alert(&self, subject: &str) -> Option<SystemTime> {
+        self.alerts.values().filter(|alert| alert.subject == subject).map(|alert| alert.raised_at).max()
     }
 
     pub(crate) fn claim(&mut self, now: SystemTime, lease: Duration, limit: usize) -> Vec<AlertRecord> {

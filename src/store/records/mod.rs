@@ -26,7 +26,7 @@ mod views;
 
 #[cfg(all(feature = "limit", any(feature = "postgres", feature = "sqlite")))]
 pub(crate) use self::{
-    alerts::{alert_delivered, alert_failed, alerts, claim_alerts, prune_alerts, raise_alert},
+    alerts::{alert_delivered, alert_failed, alerts, claim_alerts, last_alert, prune_alerts, raise_alert},
     limit_credits::{add_limit_credit, limit_credits},
     limit_rules::{add_limit_rule, change_limit_rule, delete_limit_rule, limit_rules, limit_rules_revision},
 };
