@@ -251,6 +251,7 @@ pub(crate) use self::{
     claims::Glob,
     closest::closest,
     config::{Place, Reader, Table, read_sections},
+    problem::Problems,
     quote::without_secrets,
     source::read_file,
     virtual_keys::SecretSource,

@@ -25,14 +25,12 @@ pub(super) struct RowSums {
     pub(super) sums: BTreeMap<(String, i64), i64>,
     /// The reason why the rule is not compared.
     pub(super) reason: Option<UncheckedReason>,
-    /// The period of the last request.
-    last: Period,
 }
 
 impl RowSums {
     pub(super) fn new(compiled: Arc<CompiledRule>, window: Window, before: i64) -> Self {
         let period = window.period(before.saturating_sub(1));
-        Self { compiled, window, period, sums: BTreeMap::new(), reason: None, last: period }
+        Self { compiled, window, period, sums: BTreeMap::new(), reason: None }
     }
 
     /// Adds a request in the same way as its event was settled.
@@ -42,12 +40,10 @@ impl RowSums {
         if !is_counted || rule.matches(row) != Match::Yes {
             return;
         }
-        if !self.last.contains(time) {
-            self.last = self.window.period(time);
-        }
+        let Some(period) = self.compiled.period(time) else { return };
         let mut series = String::new();
         rule.write_series(&self.compiled.prefix, row, &mut series);
-        let sum = self.sums.entry((series, self.last.slot)).or_default();
+        let sum = self.sums.entry((series, period.slot)).or_default();
         *sum = sum.saturating_add(rule.used(row).unwrap_or(0));
         if self.sums.len() > MAX_SUMS {
             self.reason = Some(UncheckedReason::TooManyGroups);

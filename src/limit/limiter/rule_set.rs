@@ -4,8 +4,9 @@ use crate::ConfigError;
 
 use super::{
     super::{
-        rules::{LimitMode, LimitRule},
+        rules::{LimitKind, LimitMode, LimitRule},
         series,
+        window::{Period, PeriodCache},
     },
     counters::Counters,
 };
@@ -28,6 +29,17 @@ pub(crate) struct CompiledRule {
     /// The start of the text of its series.
     pub(crate) prefix: String,
     pub(crate) counters: Arc<Counters>,
+    periods: PeriodCache,
+}
+
+impl CompiledRule {
+    /// Returns the period of a budget at a time, in microseconds since 1970. `None` for rates.
+    pub(crate) fn period(&self, time: i64) -> Option<Period> {
+        match &self.rule.kind {
+            LimitKind::Budget { window, .. } => Some(self.periods.period(window, time)),
+            LimitKind::Rate { .. } | LimitKind::Concurrency { .. } => None,
+        }
+    }
 }
 
 impl RuleSet {
@@ -70,7 +82,12 @@ pub(crate) fn compiled(
         }
         let before = previous.rules().find(|other| other.rule.name == rule.name);
         let counters = before.map(|rule| Arc::clone(&rule.counters)).unwrap_or_default();
-        compiled.push(Arc::new(CompiledRule { prefix: series::prefix(&rule), rule: Arc::new(rule), counters }));
+        compiled.push(Arc::new(CompiledRule {
+            prefix: series::prefix(&rule),
+            rule: Arc::new(rule),
+            counters,
+            periods: PeriodCache::default(),
+        }));
     }
     Ok(compiled)
 }

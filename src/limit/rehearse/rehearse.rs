@@ -10,7 +10,7 @@ use super::{super::rules::LimitRule, rehearsal::Rehearsal, simulation::Simulatio
 /// The number of requests that are read at a time.
 const PAGE_ROWS: u32 = 1_000;
 
-/// Runs rules over the stored requests of a range that a grant covers. See the [module](self::super) for an example.
+/// Runs rules over the stored requests of a range that a grant covers. See the [module](super) for an example.
 ///
 /// # Errors
 ///

@@ -6,7 +6,7 @@ use http::StatusCode;
 
 use crate::{
     ConfigError,
-    registry::{Place, Reader, Table, without_secrets},
+    registry::{Place, Problems, Reader, Table, without_secrets},
 };
 
 use super::{
@@ -59,7 +59,7 @@ pub(super) fn names(rules: &[Place<'_>], reader: &mut Reader<'_>) -> HashSet<Str
     let mut names = HashSet::new();
     for rule in rules {
         // A rule that is not a table is reported when it is read.
-        let mut ignored = Default::default();
+        let mut ignored = Problems::default();
         let Some(place) = rule.any_table(&mut ignored).get("name") else { continue };
         let Some(name) = place.text_if_any() else { continue };
         if !names.insert(name.to_owned()) {

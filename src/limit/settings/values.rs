@@ -69,7 +69,11 @@ pub(super) fn conditions(reader: &mut Reader<'_>, table: &Table<'_>, key: &str) 
         let rule = LimitRule::concurrency(key, 1).on_store_error(LimitDecision::Deny);
         match rule.when(condition.name(), &patterns).build() {
             Ok(_) => found.push((condition.name().to_owned(), patterns)),
-            Err(error) => fail(reader, &condition, key, &error),
+            Err(error) => {
+                // The others follow from the first one.
+                let first = error.problems().next().map(|(_, message)| ConfigError::new(message));
+                fail(reader, &condition, key, &first.unwrap_or(error));
+            }
         }
     }
     found

@@ -3,9 +3,10 @@
 mod boundaries;
 mod calendar_unit;
 mod period;
+mod period_cache;
 mod window;
 #[cfg(test)]
 mod window_tests;
 
-pub(crate) use self::period::Period;
+pub(crate) use self::{period::Period, period_cache::PeriodCache};
 pub use self::{calendar_unit::CalendarUnit, window::Window};

@@ -74,37 +74,61 @@ impl Window {
     ///
     /// # Errors
     ///
-    /// Returns an error if the time zone is unknown. The same applies to the other units.
+    /// Returns an error if the time zone is unknown.
     pub fn hour(zone: &str) -> Result<Self, ConfigError> {
         Self::calendar(CalendarUnit::Hour, zone)
     }
 
     /// Creates a window of one day.
+    ///
+    /// # Errors
+    ///
+    /// As [`hour`](Self::hour).
     pub fn day(zone: &str) -> Result<Self, ConfigError> {
         Self::calendar(CalendarUnit::Day, zone)
     }
 
     /// Creates a window of one week, which starts on Monday.
+    ///
+    /// # Errors
+    ///
+    /// As [`hour`](Self::hour).
     pub fn week(zone: &str) -> Result<Self, ConfigError> {
         Self::calendar(CalendarUnit::Week, zone)
     }
 
     /// Creates a window of one month.
+    ///
+    /// # Errors
+    ///
+    /// As [`hour`](Self::hour).
     pub fn month(zone: &str) -> Result<Self, ConfigError> {
         Self::calendar(CalendarUnit::Month, zone)
     }
 
     /// Creates a window of three months, from January 1.
+    ///
+    /// # Errors
+    ///
+    /// As [`hour`](Self::hour).
     pub fn quarter(zone: &str) -> Result<Self, ConfigError> {
         Self::calendar(CalendarUnit::Quarter, zone)
     }
 
     /// Creates a window of one year, from January 1.
+    ///
+    /// # Errors
+    ///
+    /// As [`hour`](Self::hour).
     pub fn year(zone: &str) -> Result<Self, ConfigError> {
         Self::calendar(CalendarUnit::Year, zone)
     }
 
     /// Creates a window of a calendar unit in an IANA time zone.
+    ///
+    /// # Errors
+    ///
+    /// As [`hour`](Self::hour).
     pub fn calendar(unit: CalendarUnit, zone: &str) -> Result<Self, ConfigError> {
         Ok(Self::Calendar { unit, zone: parse_zone(zone)?, fiscal_start: (1, 1) })
     }

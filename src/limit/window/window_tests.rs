@@ -3,7 +3,7 @@ use std::time::Duration;
 use jiff::{Timestamp, tz::TimeZone};
 use proptest::prelude::*;
 
-use super::{CalendarUnit, Period, Window};
+use super::{CalendarUnit, Period, PeriodCache, Window};
 
 const SECOND: i64 = 1_000_000;
 const HOUR: i64 = 3_600 * SECOND;
@@ -280,6 +280,16 @@ proptest! {
         // The slots are contiguous.
         prop_assert_eq!(window.period(period.end).slot, period.end);
         prop_assert_eq!(window.period(period.slot - 1).end, period.slot);
+    }
+
+    #[test]
+    fn a_cached_period_is_that_of_the_window(window in any_window(), times in prop::collection::vec(any_time(), 1..20)) {
+        let cache = PeriodCache::default();
+        for time in times {
+            for instant in [time, time + 1, window.period(time).end - 1, window.period(time).end, time - HOUR] {
+                prop_assert_eq!(cache.period(&window, instant), window.period(instant));
+            }
+        }
     }
 
     #[test]
