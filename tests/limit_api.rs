@@ -75,7 +75,7 @@ fn configured() -> Vec<LimitRule> {
 
 fn usage_limit() -> Value {
     json!({
-        "name": "Growth", "description": "Money of the team", "type": "cost", "credit_limit": 500.5, "alert_threshold": 400,
+        "name": "Growth", "description": "Money of the team", "type": "cost", "credit_limit": 500.5, "alert_threshold": 400.5,
         "conditions": [
             { "key": "metadata.environment", "value": ["production", "staging"] },
             { "key": "metadata.team", "value": "internal", "excludes": true }

@@ -56,8 +56,9 @@ cargo test --test terminal -- --ignored || fail "tests of the example tagging on
 API_DATABASE_URL=$DATABASE_URL cargo test --test analytics_api --test analytics_api_access --test analytics_api_downloads \
     --test analytics_api_feedback --test analytics_api_ingestion --test analytics_api_input --test analytics_api_logs \
     --test analytics_api_csv --test analytics_api_exports --test dashboard --test dashboard_views \
-    --test dashboard_changes --test mcp ||
+    --test dashboard_changes --test dashboard_budgets --test limit_api --test mcp ||
     fail "tests of the analytics API, the dashboard, and the tools for agents on Postgres failed"
+API_DATABASE_URL=$DATABASE_URL cargo test --lib limit_records || fail "tests of the records of limits on Postgres failed"
 POSTGRES_FOLDER=$POSTGRES cargo test --test chaos_postgres -- --ignored --nocapture ||
     fail "the Postgres store lost or duplicated events during outages"
 

@@ -19,6 +19,8 @@ use super::budget_view::{BudgetRow, BudgetTables, own};
 const ROWS: usize = 50;
 /// The largest number of groups of a file.
 const MAX_LINES: usize = 100_000;
+/// The number of letters of a title in the list of limits.
+const MAX_LABEL: usize = 60;
 /// The width of the whole bar.
 const BAR: f64 = 110.0;
 const HEADINGS: [&str; 16] = [
@@ -54,7 +56,7 @@ pub(super) async fn tables(request: &PageRequest) -> Result<Option<BudgetTables>
     let mut rules = vec![Choice { value: String::new(), label: "All limits".to_owned(), is_selected: rule.is_empty() }];
     rules.extend(report.rules.iter().map(|(name, title)| Choice {
         value: name.clone(),
-        label: title.clone(),
+        label: format::cut(title, MAX_LABEL),
         is_selected: name == rule,
     }));
     let link = |page: usize| {

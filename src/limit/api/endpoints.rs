@@ -35,8 +35,8 @@ pub(super) fn endpoints(components: &mut Components) -> Vec<Endpoint> {
     let form = components.of::<UsageLimitForm>();
     let shape = components.of::<UsageLimitShape>();
     let list = components.add("UsageLimitList", envelope(shape.clone()));
-    let entity = components.of::<EntityShape>();
-    let entities = components.add("EntityList", envelope(entity));
+    let group = components.of::<EntityShape>();
+    let groups = components.add("EntityList", envelope(group));
     let patch: RefOr<Schema> = ObjectBuilder::new()
         .property(
             "reset_usage_for_value",
@@ -50,7 +50,7 @@ pub(super) fn endpoints(components: &mut Components) -> Vec<Endpoint> {
         Endpoint::new(Get, one, admin, "A usage limit", shape.clone()).query(USAGE_LIMIT),
         Endpoint::new(Put, one, admin, "Changes a usage limit", shape).body(patch).or_conflict_if(FROM_CONFIG),
         Endpoint::new(Delete, one, admin, "Deletes a usage limit", done.clone()).or_conflict_if(FROM_CONFIG),
-        Endpoint::new(Get, "/policies/usage-limits/{id}/entities", admin, "The groups of a usage limit", entities)
+        Endpoint::new(Get, "/policies/usage-limits/{id}/entities", admin, "The groups of a usage limit", groups)
             .query(ENTITIES),
         Endpoint::new(
             Put,

@@ -16,7 +16,7 @@ use crate::{
 use super::super::{
     limiter::Limiter,
     policies::{Policy, PolicyForm},
-    rules::LimitRule,
+    rules::{Condition, LimitRule},
 };
 
 /// How often a change is tried again after another caller changed the same limit.
@@ -39,7 +39,7 @@ impl Listed {
         }
         let workspace = Dimension::Field(Field::Workspace);
         let of_workspace = self.rule.when.iter().filter(|condition| condition.dimension == workspace);
-        let mut literals = of_workspace.filter_map(|condition| condition.literals());
+        let mut literals = of_workspace.filter_map(Condition::literals);
         literals.find_map(|slugs| <[String; 1]>::try_from(slugs).ok()).map(|[slug]| slug)
     }
 
@@ -139,11 +139,11 @@ pub(super) async fn create(
             "there are {MAX_LIMIT_RULES} limits of this workspace: delete one of them"
         )));
     }
+    let kind = policy.form.kind();
     let listed = Listed { rule: Arc::new(rule), policy: Some(policy) };
     changed(api, limiter, caller, &listed, "create").await?;
     // With its author.
-    find(api, limiter, caller, &listed.policy.as_ref().map_or("", |policy| &policy.record.kind), listed.rule.name())
-        .await
+    find(api, limiter, caller, kind, listed.rule.name()).await
 }
 
 /// Changes the members of a limit that a patch has.

@@ -116,10 +116,10 @@ fn with_models(rule: LimitRuleBuilder, texts: &[String]) -> Result<LimitRuleBuil
         ));
     }
     let rule = rule.when(Field::Provider.as_str(), providers.into_iter().map(pattern));
-    Ok(match has_all_models || pairs.iter().any(|(_, model)| *model == ANY) {
-        true => rule,
-        false => rule.when(Field::RequestModel.as_str(), pairs.into_iter().map(|(_, model)| pattern(model))),
-    })
+    if pairs.iter().any(|(_, model)| *model == ANY) {
+        return Ok(rule);
+    }
+    Ok(rule.when(Field::RequestModel.as_str(), pairs.into_iter().map(|(_, model)| pattern(model))))
 }
 
 /// Excludes all models of providers.
