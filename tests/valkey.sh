@@ -36,8 +36,20 @@ server() {
     echo "$found"
 }
 
+# Below the ports of outgoing connections, and low enough for the bus of a cluster, 10,000 above.
 free_port() {
-    python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
+    python3 - <<'PYTHON'
+import random, socket
+while True:
+    port = random.randrange(15000, 30000)
+    with socket.socket() as server:
+        try:
+            server.bind(("127.0.0.1", port))
+        except OSError:
+            continue
+    print(port)
+    break
+PYTHON
 }
 
 process() { [ ! -f "$FOLDER/pid" ] || cat "$FOLDER/pid"; }

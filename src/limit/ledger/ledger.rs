@@ -1,11 +1,17 @@
 use std::{fmt, sync::Arc, time::Duration};
 
+use uuid::Uuid;
+
 use crate::{
     ConfigError,
     event::{Clock, SystemClock},
 };
 
-use super::{LedgerStatus, backend::Backend, memory::MemoryLedger};
+use super::{
+    LedgerError, LedgerStatus,
+    backend::{Backend, Charge, Check, CheckKind, Reservation, Settlement},
+    memory::MemoryLedger,
+};
 
 /// The place where limits are counted. Clones share it.
 #[derive(Clone)]
@@ -90,6 +96,23 @@ impl Ledger {
     /// Returns the state of the ledger.
     pub fn status(&self) -> LedgerStatus {
         self.backend.status()
+    }
+
+    /// Reserves one unit of a budget that does not end, and settles it unless only the reservation is measured. For benchmarks.
+    #[doc(hidden)]
+    pub async fn measured_call(&self, series: &str, chunk: i64, is_settled: bool) -> Result<bool, LedgerError> {
+        let (slot, keep_until, id) = (0, i64::MAX >> 12, Uuid::new_v4());
+        let kind = CheckKind::Budget { from: slot, slot, keep_until, amount: 1, limit: i64::MAX, chunk };
+        let checks = [Check { series: 0..series.len(), is_enforced: true, kind }];
+        let lease = Duration::from_secs(60);
+        let reservation = Reservation { id, lease, text: series, checks: &checks, wants_states: false };
+        let reply = self.backend.reserve(&reservation);
+        let reserved = reply.wait().await?;
+        if is_settled {
+            let charges = vec![Charge { series: series.to_owned(), slot, keep_until, amount: 1 }];
+            self.backend.settle(vec![Settlement { id, time: 0, charges, rates: Vec::new() }]).wait().await?;
+        }
+        Ok(reserved.is_admitted)
     }
 
     pub(crate) fn backend(&self) -> &dyn Backend {

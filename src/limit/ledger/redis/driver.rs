@@ -149,8 +149,8 @@ impl Driver for RedisDriver {
     type Session = MultiplexedConnection;
 
     async fn open(&self, patience: Duration) -> Result<MultiplexedConnection, Fault> {
-        let config =
-            AsyncConnectionConfig::new().set_connection_timeout(Some(patience)).set_response_timeout(Some(patience));
+        // The ledger has its own limit for answers.
+        let config = AsyncConnectionConfig::new().set_connection_timeout(Some(patience)).set_response_timeout(None);
         let moved = self.moved.borrow_mut().take();
         if let Some(client) = moved
             && let Ok(session) = client.get_multiplexed_async_connection_with_config(&config).await

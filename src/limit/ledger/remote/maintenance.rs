@@ -19,7 +19,7 @@ const BETWEEN_PRUNING: Duration = Duration::from_secs(60);
 /// The largest number of parts that are removed at once.
 const MAX_PARTS: usize = 100;
 
-/// Answers questions that no request waits for, and removes old entries, over one connection.
+/// Answers questions that no request waits for, and removes old entries, over connections of their own.
 pub(super) struct Maintenance<D: Driver> {
     pub(super) driver: Rc<D>,
     pub(super) queue: mpsc::Receiver<Inquiry>,
@@ -30,74 +30,61 @@ pub(super) struct Maintenance<D: Driver> {
 impl<D: Driver> Maintenance<D> {
     /// Runs until the ledger is dropped.
     pub(super) async fn run(mut self) {
-        let mut session = None;
         let mut next = Instant::now() + BETWEEN_PRUNING;
         loop {
             match timeout_at(next, self.queue.recv()).await {
-                Ok(Some(inquiry)) => self.serve(&mut session, inquiry).await,
+                Ok(Some(inquiry)) => self.serve(inquiry).await,
                 Ok(None) => return,
                 Err(_) => {
-                    self.prune(&mut session).await;
+                    self.prune().await;
                     next = Instant::now() + BETWEEN_PRUNING;
                 }
             }
         }
     }
 
-    async fn serve(&self, session: &mut Option<D::Session>, inquiry: Inquiry) {
+    async fn serve(&self, inquiry: Inquiry) {
         let driver = &*self.driver;
         match inquiry {
             Inquiry::Scan { prefix, from_slot, limit, answer } => {
                 let scan = async |open: &mut D::Session| driver.scan(open, &prefix, from_slot, limit).await;
-                self.reply(answer, self.attempt(session, scan).await);
+                self.reply(answer, self.attempt(scan).await);
             }
             Inquiry::SettledBefore { slots, before, answer } => {
                 let read = async |open: &mut D::Session| driver.settled_before(open, &slots, before).await;
-                self.reply(answer, self.attempt(session, read).await);
+                self.reply(answer, self.attempt(read).await);
             }
             Inquiry::Adjust { changes, answer } => {
-                // Not repeated by itself: it could be applied twice.
                 let adjust = async |open: &mut D::Session| driver.adjust(open, &changes).await;
-                self.reply(answer, self.attempt(session, adjust).await);
+                self.reply(answer, self.attempt(adjust).await);
             }
         }
     }
 
-    async fn prune(&self, session: &mut Option<D::Session>) {
-        for _ in 0..MAX_PARTS {
-            match self.attempt(session, async |open: &mut D::Session| self.driver.prune(open).await).await {
-                Ok(true) => {}
-                Ok(false) => return,
-                Err(error) => {
-                    return tracing::warn!(
-                        target: "tower_tagging::limit",
-                        ledger = D::KIND,
-                        %error,
-                        "removing old entries of the ledger failed"
-                    );
+    async fn prune(&self) {
+        let prune = async |open: &mut D::Session| {
+            for _ in 0..MAX_PARTS {
+                if !self.driver.prune(open).await? {
+                    break;
                 }
             }
+            Ok(())
+        };
+        if let Err(error) = self.attempt(prune).await {
+            tracing::warn!(
+                target: "tower_tagging::limit",
+                ledger = D::KIND,
+                %error,
+                "removing old entries of the ledger failed"
+            );
         }
     }
 
-    async fn attempt<T>(
-        &self,
-        session: &mut Option<D::Session>,
-        call: impl AsyncFnOnce(&mut D::Session) -> Result<T, Fault>,
-    ) -> Result<T, LedgerError> {
-        let attempt = async {
-            let open = match session.take().filter(|open| self.driver.is_usable(open)) {
-                Some(open) => open,
-                None => self.driver.open(self.patience).await?,
-            };
-            // Stays `None` if the call fails or is dropped.
-            let mut open = open;
-            let result = call(&mut open).await?;
-            *session = Some(open);
-            Ok(result)
-        };
+    /// Calls the server on a new connection: one that was idle for long may be lost.
+    async fn attempt<T>(&self, call: impl AsyncFnOnce(&mut D::Session) -> Result<T, Fault>) -> Result<T, LedgerError> {
+        let attempt = async { call(&mut self.driver.open(self.patience).await?).await };
         match timeout(self.patience, attempt).await {
-            Ok(result) => result.map_err(|fault: Fault| LedgerError::new(D::KIND, fault.into_cause())),
+            Ok(result) => result.map_err(|fault| LedgerError::new(D::KIND, fault.into_cause())),
             Err(_) => Err(LedgerError::new(D::KIND, Unanswered::TimedOut(self.patience))),
         }
     }

@@ -97,7 +97,7 @@ impl Caller {
                 self.settle(id, slot).await;
             }
             let paced = Self { series: format!("{} rate", self.series), ..self.clone() };
-            passed += i64::from(paced.reserve(id, MINUTE, &[rate(PACE, 2 * PACE)]).await.is_admitted);
+            passed += i64::from(paced.reserve(Uuid::now_v7(), MINUTE, &[rate(PACE, 2 * PACE)]).await.is_admitted);
             sleep(Duration::from_millis(5)).await;
         }
         passed

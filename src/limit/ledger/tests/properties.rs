@@ -102,8 +102,8 @@ fn perform(ledger: &Subject, ids: &[Uuid], start: i64, step: &Step) -> String {
     }
 }
 
-fn compare(open: fn() -> Subject) {
-    let config = ProptestConfig { cases: 128, failure_persistence: None, ..ProptestConfig::default() };
+fn compare(open: fn() -> Subject, cases: u32) {
+    let config = ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() };
     let ledger = RefCell::new(open());
     let name = ledger.borrow().name.clone();
     proptest!(config, |(steps in prop::collection::vec(steps(), 1..40))| {
@@ -122,11 +122,11 @@ fn compare(open: fn() -> Subject) {
 #[test]
 #[ignore = "needs Postgres, which tests/run.sh starts"]
 fn postgres_answers_like_memory() {
-    compare(Subject::postgres);
+    compare(Subject::postgres, 48);
 }
 
 #[test]
 #[ignore = "needs Valkey, which tests/run.sh starts"]
 fn redis_answers_like_memory() {
-    compare(Subject::redis);
+    compare(Subject::redis, 128);
 }
