@@ -103,7 +103,7 @@ impl Ledger {
     pub async fn measured_call(&self, series: &str, chunk: i64, is_settled: bool) -> Result<bool, LedgerError> {
         let (slot, keep_until, id) = (0, i64::MAX >> 12, Uuid::new_v4());
         let kind = CheckKind::Budget { from: slot, slot, keep_until, amount: 1, limit: i64::MAX, chunk };
-        let checks = [Check { series: 0..series.len(), is_enforced: true, kind }];
+        let checks = [Check { series: 0..series.len(), is_enforced: true, rule: 0, kind }];
         let lease = Duration::from_secs(60);
         let reservation = Reservation { id, lease, text: series, checks: &checks, wants_states: false };
         let reply = self.backend.reserve(&reservation);

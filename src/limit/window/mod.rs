@@ -8,5 +8,5 @@ mod window;
 #[cfg(test)]
 mod window_tests;
 
-pub(crate) use self::{period::Period, period_cache::PeriodCache};
 pub use self::{calendar_unit::CalendarUnit, window::Window};
+pub(crate) use self::{period::Period, period_cache::PeriodCache};
