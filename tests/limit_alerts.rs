@@ -33,6 +33,7 @@ use tower::ServiceExt;
 use tower_tagging::{
     Event, TagSources, TaggingLayer,
     analytics::{Analytics, Grant},
+    event::ManualClock,
     limit::{
         Amount, LimitDecision, LimitRule, Limiter, Window,
         alerts::{
@@ -545,6 +546,32 @@ async fn every_lost_event_is_reported_once_per_cooldown() {
     lost.sort_by(f64::total_cmp);
     assert_eq!(lost, [3.0, 7.0]);
     assert_eq!(first.subject.as_deref(), Some("warehouse"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn running_alerts_evaluate_and_deliver_until_they_are_dropped() {
+    let lossy = Arc::new(Lossy::default());
+    lossy.0.accept();
+    lossy.0.drop_for(DropReason::QueueFull, 1);
+    let (sender, mut received) = mpsc::channel(1);
+    let clock = ManualClock::new();
+    let alerts = Alerts::builder(Analytics::new(MemoryStore::new()), no_limits())
+        .delivery(Delivery::from(Arc::clone(&lossy)))
+        .rule(AlertRule::on(AlertTrigger::SinkLoss).cooldown(Duration::from_secs(60)).build().unwrap())
+        .target(ChannelTarget::new("ops", sender))
+        .clock(clock.clone())
+        .build()
+        .unwrap();
+    let running = tokio::spawn(alerts.run());
+    assert_eq!(received.recv().await.unwrap().used, 1.0);
+    lossy.0.accept();
+    lossy.0.drop_for(DropReason::QueueFull, 1);
+    clock.advance(Duration::from_secs(120));
+    assert_eq!(received.recv().await.unwrap().used, 1.0);
+    drop(alerts);
+    running.abort();
+    assert!(running.await.unwrap_err().is_cancelled());
+    assert!(received.recv().await.is_none());
 }
 
 #[tokio::test]

@@ -165,12 +165,9 @@ impl Alerts {
         }
         let mut lost_drift = false;
         for (rule, key) in set.rules.iter().filter(|(rule, _)| is_usage_known || !needs_usage(rule)) {
-            match self.evaluate_rule(rule, key, &watch).await {
-                Ok(raised) => evaluation.raised.extend(raised),
-                Err(error) => {
-                    lost_drift |= rule.trigger == AlertTrigger::Drift;
-                    evaluation.errors.push(error);
-                }
+            if let Err(error) = self.evaluate_rule(rule, key, &watch, &mut evaluation).await {
+                lost_drift |= rule.trigger == AlertTrigger::Drift;
+                evaluation.errors.push(error);
             }
         }
         if lost_drift {
@@ -179,21 +176,27 @@ impl Alerts {
         evaluation
     }
 
-    async fn evaluate_rule(&self, rule: &AlertRule, key: &str, watch: &Watch<'_>) -> Result<Vec<Alert>, AlertError> {
+    async fn evaluate_rule(
+        &self,
+        rule: &AlertRule,
+        key: &str,
+        watch: &Watch<'_>,
+        evaluation: &mut Evaluation,
+    ) -> Result<(), AlertError> {
         let found = evaluate(rule, key, watch).await?;
-        let mut raised = Vec::new();
+        evaluation.errors.extend(found.errors);
         for finding in found.findings {
             if let Some(alert) = self.raise(rule, &finding, watch.time).await? {
                 if let Some((key, count)) = &finding.count {
                     self.shared.state.set_reported(key, *count);
                 }
-                raised.push(alert);
+                evaluation.raised.push(alert);
             }
         }
         if let Some(to) = found.evaluated {
             self.shared.state.set_evaluated(key, to);
         }
-        Ok(raised)
+        Ok(())
     }
 
     /// Stores an alert, once for each target. Returns it if it is new for one of them.

@@ -78,7 +78,7 @@ impl Finding {
             usual: top.usual,
         });
         Alert {
-            id: hex(&Sha256::digest(identity)),
+            id: hex(Sha256::digest(identity)),
             kind: self.kind,
             subject: self.subject.clone(),
             threshold: self.threshold,

@@ -43,11 +43,11 @@
 //! | `sink_loss` | a sink of one process dropped this many events that were not reported yet | a number (1) | sink and cooldown (1 hour) |
 //! | `drift` | a group of a budget has a ledger that differs from the stored requests by this many nano-dollars, tokens, or requests | a number (1) | group and cooldown (1 hour) |
 //!
-//! - Reserved amounts do not count for thresholds. If several thresholds are reached at once, each of them is an alert. Raising a
+//! - Thresholds are evaluated for the first 10,000 groups of a budget. Reserved amounts do not count. If several thresholds are reached at once, each of them is an alert. Raising a
 //!   limit does not repeat an alert. A window that has ended is evaluated for one more hour, for requests that are settled late.
 //!   Thresholds of rolling windows are reported once per day in UTC.
 //! - The burn rate is computed from stored requests every five minutes, for budgets of cost, tokens, or requests, in groups of at
-//!   most three properties. The windows follow the
+//!   most three properties, and for at most 20,000 groups of a budget. The windows follow the
 //!   [SRE workbook](https://sre.google/workbook/alerting-on-slos/). It is meant for windows of a week or longer.
 //! - The deviation of an anomaly is the median absolute deviation times 1.4826, and at least a tenth of the median or of the
 //!   minimum cost. At least three of the four weeks must have data. [`top`](Alert::top) has the values of active keys and models

@@ -118,11 +118,7 @@ impl QueryScope {
         measures: &[Measure],
     ) -> Result<BTreeMap<Vec<Option<String>>, Totals>, QueryError> {
         let dimensions = self.dimensions(group_by);
-        let mut query = Query::new(range.clone()).limit(Query::MAX_LIMIT);
-        query.filters.clone_from(&self.filters);
-        query.group_by.clone_from(&dimensions);
-        query.measures = measures.to_vec();
-        query.order = Some(Order::Values);
+        let mut query = self.query(range, &dimensions, measures).limit(Query::MAX_LIMIT).order(Order::Values);
         let mut sums: BTreeMap<Vec<Option<String>>, Totals> = BTreeMap::new();
         let mut read = 0;
         loop {
@@ -143,6 +139,47 @@ impl QueryScope {
             let Some(next) = answer.next else { return Ok(sums) };
             query.cursor = Some(next);
         }
+    }
+
+    fn query(&self, range: &TimeRange, dimensions: &[Dimension], measures: &[Measure]) -> Query {
+        let mut query = Query::new(range.clone());
+        query.filters.clone_from(&self.filters);
+        query.group_by = dimensions.to_vec();
+        query.measures = measures.to_vec();
+        query
+    }
+
+    /// Returns the sums of the values of a dimension with the largest values of a measure, at most `count`.
+    ///
+    /// If conditions are applied to groups, only the 1,000 largest groups are considered.
+    ///
+    /// # Errors
+    ///
+    /// As [`Analytics::run`].
+    pub(super) async fn largest(
+        &self,
+        analytics: &Analytics,
+        range: &TimeRange,
+        dimension: &Dimension,
+        measure: &Measure,
+        count: u32,
+    ) -> Result<BTreeMap<String, Totals>, QueryError> {
+        let dimensions = self.dimensions(std::slice::from_ref(dimension));
+        let limit = if dimensions.len() == 1 { count } else { Query::MAX_LIMIT };
+        // By default, groups are ordered by the first measure.
+        let query = self.query(range, &dimensions, std::slice::from_ref(measure)).limit(limit);
+        let answer = analytics.run(&query, &Grant::everything()).await?;
+        let mut largest: BTreeMap<String, Totals> = BTreeMap::new();
+        for group in answer.groups.iter().filter(|group| self.covers(&dimensions, &group.values)) {
+            let Some(value) = group.values.first().cloned().flatten().filter(|value| !value.is_empty()) else {
+                continue;
+            };
+            let has_room = usize::try_from(count).is_ok_and(|count| largest.len() < count);
+            if has_room || largest.contains_key(&value) {
+                largest.entry(value).or_default().add(&group.cell.totals);
+            }
+        }
+        Ok(largest)
     }
 
     /// Returns the sums of all requests.

@@ -31,13 +31,13 @@ const MIN_DEVIATION: f64 = 0.1;
 /// The number of values that an alert names.
 const MAX_TOP: usize = 5;
 /// The number of values of a property that are compared.
-const MAX_COMPARED: usize = 50;
+const MAX_COMPARED: u32 = 50;
 
 /// Compares the cost of the last full hour with that of the same hour of the week in earlier weeks.
 pub(super) async fn found(rule: &AlertRule, key: &str, watch: &Watch<'_>) -> Result<Found, AlertError> {
     let hour = FullWindow::before(watch.time, HOUR).filter(|hour| !watch.state.has_evaluated(key, hour.to));
     let Some(hour) = hour else { return Ok(Found::default()) };
-    let (scope, done) = (rule.scope(), Found { findings: Vec::new(), evaluated: Some(hour.to) });
+    let (scope, done) = (rule.scope(), Found { evaluated: Some(hour.to), ..Found::default() });
     let cost = cost_of(&scope, watch, &hour.range()?).await?;
     if cost < rule.minimum_cost {
         return Ok(done);
@@ -60,7 +60,7 @@ pub(super) async fn found(rule: &AlertRule, key: &str, watch: &Watch<'_>) -> Res
     let top =
         contributors(&scope, watch, &hour.range()?, earlier.get(earlier.len() - costs.len()..).unwrap_or_default())
             .await?;
-    Ok(Found { findings: vec![finding(rule, hour, cost, usual, z, top)], evaluated: Some(hour.to) })
+    Ok(Found { findings: vec![finding(rule, hour, cost, usual, z, top)], ..done })
 }
 
 fn finding(rule: &AlertRule, hour: FullWindow, cost: u64, usual: f64, z: f64, top: Vec<Contributor>) -> Finding {
@@ -155,17 +155,16 @@ async fn risen_values(
     dimension: &Dimension,
 ) -> Result<Vec<Contributor>, AlertError> {
     let by = [dimension.clone()];
-    let now = scope.sums(watch.analytics, range, &by, &[Measure::Cost]).await?;
-    let mut now: Vec<(String, Totals)> =
-        now.into_iter().filter_map(|(key, totals)| Some((key.into_iter().next()??, totals))).collect();
-    now.sort_by(|one, other| other.1.cost_nanos.cmp(&one.1.cost_nanos));
-    now.truncate(MAX_COMPARED);
+    let now = scope.largest(watch.analytics, range, dimension, &Measure::Cost, MAX_COMPARED).await?;
+    if now.is_empty() {
+        return Ok(Vec::new());
+    }
     let mut usual = vec![0; now.len()];
     let mut known = scope.clone();
-    known.filter(Filter::In(dimension.clone(), now.iter().map(|(value, _)| value.clone()).collect()));
+    known.filter(Filter::In(dimension.clone(), now.keys().cloned().collect()));
     for range in earlier {
         let sums = known.sums(watch.analytics, range, &by, &[Measure::Cost]).await?;
-        for ((value, _), usual) in now.iter().zip(&mut usual) {
+        for (value, usual) in now.keys().zip(&mut usual) {
             *usual += sums.get(&vec![Some(value.clone())]).map_or(0, |totals| totals.cost_nanos);
         }
     }

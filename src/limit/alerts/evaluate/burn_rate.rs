@@ -27,18 +27,22 @@ const STEP: Duration = Duration::from_secs(5 * 60);
 ///
 /// The long window ignores short peaks. The short one ends the alert soon after spending slows down. See
 /// <https://sre.google/workbook/alerting-on-slos/>.
-pub(super) async fn found(rule: &AlertRule, key: &str, watch: &Watch<'_>) -> Result<Found, AlertError> {
+pub(super) async fn found(rule: &AlertRule, key: &str, watch: &Watch<'_>) -> Found {
     let now = interval_start(signed_micros(watch.time), STEP);
-    let mut found = Found { findings: Vec::new(), evaluated: Some(now) };
+    let mut found = Found { evaluated: Some(now), ..Found::default() };
     if watch.state.has_evaluated(key, now) {
-        return Ok(found);
+        return found;
     }
     for limit in watch.limiter.rules() {
         if limit.mode() != LimitMode::Off {
-            found.findings.extend(of_budget(rule, &limit, now, watch).await?);
+            // One budget that cannot be queried does not silence the others.
+            match of_budget(rule, &limit, now, watch).await {
+                Ok(findings) => found.findings.extend(findings),
+                Err(error) => found.errors.push(error),
+            }
         }
     }
-    Ok(found)
+    found
 }
 
 /// Returns the groups of a budget that burn too fast.

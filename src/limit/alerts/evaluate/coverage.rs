@@ -27,7 +27,7 @@ pub(super) async fn found(rule: &AlertRule, tag: &str, key: &str, watch: &Watch<
     };
     let now = covered(rule, tag, window, watch).await?;
     let before = covered(rule, tag, window.previous(), watch).await?;
-    let mut found = Found { findings: Vec::new(), evaluated: Some(window.to) };
+    let mut found = Found { evaluated: Some(window.to), ..Found::default() };
     if now.requests < rule.minimum_requests || before.requests < rule.minimum_requests {
         return Ok(found);
     }

@@ -10,7 +10,7 @@ pub(in crate::limit::alerts) async fn evaluate(
 ) -> Result<Found, AlertError> {
     match &rule.trigger {
         AlertTrigger::Limit(name) => Ok(thresholds::findings(rule, name, watch).into()),
-        AlertTrigger::BurnRate => burn_rate::found(rule, key, watch).await,
+        AlertTrigger::BurnRate => Ok(burn_rate::found(rule, key, watch).await),
         AlertTrigger::Anomaly => anomaly::found(rule, key, watch).await,
         AlertTrigger::Coverage(tag) => coverage::found(rule, tag, key, watch).await,
         AlertTrigger::Spoofing => Ok(spoofing::findings(rule, key, watch).into()),

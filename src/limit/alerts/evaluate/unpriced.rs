@@ -12,7 +12,7 @@ use crate::{
 use super::{Found, Watch, full_window::FullWindow};
 
 /// The number of models that an alert names.
-const MAX_TOP: usize = 5;
+const MAX_TOP: u32 = 5;
 
 /// Finds out whether too many LLM calls of the last full window have no known price.
 pub(super) async fn found(rule: &AlertRule, key: &str, watch: &Watch<'_>) -> Result<Found, AlertError> {
@@ -23,20 +23,22 @@ pub(super) async fn found(rule: &AlertRule, key: &str, watch: &Watch<'_>) -> Res
     let (range, measures) = (window.range()?, [Measure::LlmCalls, Measure::UnpricedRequests]);
     let scope = rule.scope();
     let totals = scope.total(watch.analytics, &range, &measures).await?;
-    let mut found = Found { findings: Vec::new(), evaluated: Some(window.to) };
+    let mut found = Found { evaluated: Some(window.to), ..Found::default() };
     let share = share(&totals);
     if totals.unpriced == 0 || totals.llm_calls < rule.minimum_requests || share < rule.threshold() {
         return Ok(found);
     }
     let model = Dimension::from(Field::Model);
-    let models = scope.sums(watch.analytics, &range, std::slice::from_ref(&model), &measures).await?;
-    let mut models: Vec<(Option<String>, u64)> =
-        models.into_iter().map(|(key, totals)| (key.into_iter().next().flatten(), totals.unpriced)).collect();
-    models.retain(|(_, unpriced)| *unpriced > 0);
+    let models = scope.largest(watch.analytics, &range, &model, &Measure::UnpricedRequests, MAX_TOP).await?;
+    let mut models: Vec<(String, u64)> = models
+        .into_iter()
+        .map(|(model, totals)| (model, totals.unpriced))
+        .filter(|(_, unpriced)| *unpriced > 0)
+        .collect();
     models.sort_by(|one, other| other.1.cmp(&one.1).then_with(|| one.0.cmp(&other.0)));
-    let top = models.into_iter().take(MAX_TOP).map(|(value, unpriced)| Contributor {
+    let top = models.into_iter().map(|(value, unpriced)| Contributor {
         dimension: model.clone(),
-        value,
+        value: Some(value),
         amount: number(unpriced),
         usual: None,
     });

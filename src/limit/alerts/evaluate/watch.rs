@@ -41,11 +41,13 @@ pub(in crate::limit::alerts) struct Found {
     pub(in crate::limit::alerts) findings: Vec<Finding>,
     /// The end of the time that need not be evaluated again, once everything is raised.
     pub(in crate::limit::alerts) evaluated: Option<i64>,
+    /// The reasons why a part was not evaluated.
+    pub(in crate::limit::alerts) errors: Vec<AlertError>,
 }
 
 impl From<Vec<Finding>> for Found {
     fn from(findings: Vec<Finding>) -> Self {
-        Self { findings, evaluated: None }
+        Self { findings, ..Self::default() }
     }
 }
 

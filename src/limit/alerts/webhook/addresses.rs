@@ -14,37 +14,31 @@ pub(super) fn is_public(address: IpAddr) -> bool {
 }
 
 fn is_public_v4(address: Ipv4Addr) -> bool {
-    let [a, b, c, _] = address.octets();
-    let is_special = match (a, b, c) {
+    !matches!(
+        address.octets(),
         // This network, private, loopback, multicast, and reserved with broadcast.
-        (0 | 10 | 127 | 224..=255, _, _) => true,
-        // Carrier-grade NAT.
-        (100, 64..=127, _) => true,
-        // Link-local, with the metadata of clouds.
-        (169, 254, _) => true,
-        // Private.
-        (172, 16..=31, _) | (192, 168, _) => true,
-        // Protocol assignments, documentation, the former 6to4 relays, and benchmarks.
-        (192, 0, 0 | 2) | (192, 88, 99) | (198, 18 | 19, _) | (198, 51, 100) | (203, 0, 113) => true,
-        _ => false,
-    };
-    !is_special
+        [0 | 10 | 127 | 224..=255, ..]
+            // Carrier-grade NAT.
+            | [100, 64..=127, ..]
+            // Link-local, with the metadata of clouds.
+            | [169, 254, ..]
+            // Private.
+            | [172, 16..=31, ..] | [192, 168, ..]
+            // Protocol assignments, documentation, the former 6to4 relays, and benchmarks.
+            | [192, 0, 0 | 2, _] | [192, 88, 99, _] | [198, 18 | 19, ..] | [198, 51, 100, _] | [203, 0, 113, _]
+    )
 }
 
 fn is_public_v6(address: Ipv6Addr) -> bool {
-    let [a, b, c, d, e, f, g, h] = address.segments();
-    let embedded = |high: u16, low: u16| is_public_v4(Ipv4Addr::from((u32::from(high) << 16) | u32::from(low)));
-    match (a, b, c, d, e, f) {
-        // IPv4-mapped and IPv4-compatible, with unspecified and loopback.
-        (0, 0, 0, 0, 0, 0 | 0xffff) => embedded(g, h),
-        // NAT64 and 6to4 lead to IPv4 addresses.
-        (0x64, 0xff9b, 0, 0, 0, 0) => embedded(g, h),
-        (0x2002, ..) => embedded(b, c),
+    match address.segments() {
+        // IPv4-mapped and IPv4-compatible addresses, with unspecified and loopback, NAT64, and 6to4 lead to IPv4 addresses.
+        [0, 0, 0, 0, 0, 0 | 0xffff, high, low] | [0x64, 0xff9b, 0, 0, 0, 0, high, low] | [0x2002, high, low, ..] => {
+            is_public_v4(Ipv4Addr::from((u32::from(high) << 16) | u32::from(low)))
+        }
         // Protocol assignments with Teredo, and documentation.
-        (0x2001, 0..=0x1ff | 0xdb8, ..) | (0x3fff, 0..=0xfff, ..) => false,
+        [0x2001, 0..=0x1ff | 0xdb8, ..] | [0x3fff, 0..=0xfff, ..] => false,
         // Only 2000::/3 is assigned for unicast on the internet. This leaves out private, link-local, and multicast addresses.
-        (0x2000..=0x3fff, ..) => true,
-        _ => false,
+        [first, ..] => (0x2000..=0x3fff).contains(&first),
     }
 }
 
