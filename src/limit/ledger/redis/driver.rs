@@ -148,9 +148,9 @@ impl Driver for RedisDriver {
     const KIND: &'static str = "redis";
     type Session = MultiplexedConnection;
 
-    async fn open(&self, patience: Duration) -> Result<MultiplexedConnection, Fault> {
-        // The ledger has its own limit for answers.
-        let config = AsyncConnectionConfig::new().set_connection_timeout(Some(patience)).set_response_timeout(None);
+    async fn open(&self, _: Duration) -> Result<MultiplexedConnection, Fault> {
+        // Callers have their own limit.
+        let config = AsyncConnectionConfig::new().set_connection_timeout(None).set_response_timeout(None);
         let moved = self.moved.borrow_mut().take();
         if let Some(client) = moved
             && let Ok(session) = client.get_multiplexed_async_connection_with_config(&config).await

@@ -59,7 +59,8 @@ pub(in super::super) trait Driver: Send + 'static {
     /// A connection.
     type Session;
 
-    /// Opens a connection on which no call takes longer than `patience`.
+    /// Opens a connection. The caller waits for it, and for each call, no longer than `patience`; a server that can should give up
+    /// as well.
     async fn open(&self, patience: Duration) -> Result<Self::Session, Fault>;
 
     /// Returns `false` if the connection was lost while it was idle.

@@ -6,3 +6,4 @@ mod outages;
 mod processes;
 mod properties;
 mod support;
+mod unreachable;
