@@ -23,14 +23,10 @@ use super::{
     },
     LimitCounts, LimitUsage,
     estimates::Estimates,
-    limiter_builder::LimiterBuilder,
     live_requests::LiveRequests,
     rule_set::{CompiledRule, RuleSet, compiled},
     stored_state::StoredState,
 };
-
-/// The time after which the reservations of a process that was killed are released.
-const LEASE: Duration = Duration::from_secs(60);
 
 /// Maximum number of groups of a rule that [`Limiter::usage`] returns.
 const MAX_GROUPS: usize = 10_000;
@@ -42,9 +38,9 @@ pub struct Limiter {
 }
 
 pub(in crate::limit) struct Shared {
-    rules: ArcSwap<RuleSet>,
+    pub(super) rules: ArcSwap<RuleSet>,
     /// Held while the rules change.
-    changing: Mutex<()>,
+    pub(super) changing: Mutex<()>,
     pub(super) ledger: Ledger,
     pub(super) estimates: Estimates,
     pub(super) live: LiveRequests,
@@ -59,27 +55,8 @@ pub(in crate::limit) struct Shared {
 }
 
 impl Limiter {
-    /// Returns a builder.
-    pub fn builder() -> LimiterBuilder {
-        LimiterBuilder::default()
-    }
-
-    pub(super) fn new(builder: LimiterBuilder) -> Result<Self, ConfigError> {
-        let rules = RuleSet { configured: compiled(builder.rules, &RuleSet::default())?, ..RuleSet::default() };
-        let shared = Shared {
-            rules: ArcSwap::from_pointee(rules),
-            changing: Mutex::new(()),
-            ledger: builder.ledger.unwrap_or_else(Ledger::memory),
-            estimates: Estimates::default(),
-            live: LiveRequests::default(),
-            extending: OnceLock::new(),
-            lease: builder.lease.unwrap_or(LEASE),
-            errors: builder.errors,
-            has_headers: builder.has_headers,
-            clock: builder.clock.unwrap_or_else(|| Arc::new(SystemClock)),
-            stored: StoredState::default(),
-        };
-        Ok(Self { shared: Arc::new(shared) })
+    pub(super) fn of(shared: Shared) -> Self {
+        Self { shared: Arc::new(shared) }
     }
 
     /// Returns the rules in force: those from code or configuration first, and then those from a store.

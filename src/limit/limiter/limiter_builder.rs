@@ -1,22 +1,46 @@
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::{Arc, Mutex, OnceLock},
+    time::Duration,
+};
 
-use crate::{ConfigError, event::Clock, registry::ErrorStyle};
+use arc_swap::ArcSwap;
+
+use crate::{
+    ConfigError,
+    event::{Clock, SystemClock},
+    registry::ErrorStyle,
+};
 
 use super::{
     super::{ledger::Ledger, rules::LimitRule},
-    limiter::Limiter,
+    estimates::Estimates,
+    limiter::{Limiter, Shared},
+    live_requests::LiveRequests,
+    rule_set::{RuleSet, compiled},
+    stored_state::StoredState,
 };
+
+/// The time after which the reservations of a process that was killed are released.
+const LEASE: Duration = Duration::from_secs(60);
 
 /// Builds a [`Limiter`].
 #[derive(Clone, Default)]
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct LimiterBuilder {
-    pub(super) rules: Vec<LimitRule>,
-    pub(super) ledger: Option<Ledger>,
-    pub(super) lease: Option<Duration>,
-    pub(super) errors: ErrorStyle,
-    pub(super) has_headers: bool,
-    pub(super) clock: Option<Arc<dyn Clock>>,
+    rules: Vec<LimitRule>,
+    ledger: Option<Ledger>,
+    lease: Option<Duration>,
+    errors: ErrorStyle,
+    has_headers: bool,
+    clock: Option<Arc<dyn Clock>>,
+}
+
+impl Limiter {
+    /// Returns a builder.
+    pub fn builder() -> LimiterBuilder {
+        LimiterBuilder::default()
+    }
 }
 
 impl LimiterBuilder {
@@ -74,7 +98,20 @@ impl LimiterBuilder {
     ///
     /// Returns an error if two rules have the same name.
     pub fn build(self) -> Result<Limiter, ConfigError> {
-        Limiter::new(self)
+        let rules = RuleSet { configured: compiled(self.rules, &RuleSet::default())?, ..RuleSet::default() };
+        Ok(Limiter::of(Shared {
+            rules: ArcSwap::from_pointee(rules),
+            changing: Mutex::new(()),
+            ledger: self.ledger.unwrap_or_else(Ledger::memory),
+            estimates: Estimates::default(),
+            live: LiveRequests::default(),
+            extending: OnceLock::new(),
+            lease: self.lease.unwrap_or(LEASE),
+            errors: self.errors,
+            has_headers: self.has_headers,
+            clock: self.clock.unwrap_or_else(|| Arc::new(SystemClock)),
+            stored: StoredState::default(),
+        }))
     }
 }
 

@@ -106,8 +106,8 @@ impl Plan {
         rule.write_series(&compiled.prefix, request, &mut self.text);
         let series = start..self.text.len();
         let kind = match &rule.kind {
-            LimitKind::Budget { window, .. } => {
-                let period = window.period(signed(micros_since_1970(request.time())));
+            LimitKind::Budget { .. } => {
+                let Some(period) = compiled.period(signed(micros_since_1970(request.time()))) else { return };
                 let credit = set.credit(self.text.get(series.clone()).unwrap_or_default(), period.slot);
                 let limit = rule.amount_at(request.time()).count.saturating_add(credit);
                 // An exhausted budget also rejects requests that are expected to use nothing.

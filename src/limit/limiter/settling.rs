@@ -106,8 +106,8 @@ impl Limiter {
                 series
             };
             match &rule.kind {
-                LimitKind::Budget { window, .. } if applies && !event.is_rejected() => {
-                    let period = window.period(time);
+                LimitKind::Budget { .. } if applies && !event.is_rejected() => {
+                    let Some(period) = compiled.period(time) else { continue };
                     let amount = used.unwrap_or(0);
                     charges.push(Charge { series: series(), slot: period.slot, keep_until: period.keep_until, amount });
                 }

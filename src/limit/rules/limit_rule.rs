@@ -6,7 +6,6 @@ use crate::row::{Dimension, Field};
 
 use super::{
     super::window::Window, Amount, Condition, LimitDecision, LimitKind, LimitMode, LimitUnit, OnMissing, Raise,
-    limit_rule_builder::LimitRuleBuilder,
 };
 
 /// A limit: what it counts, for which requests, by which groups, and what happens when it is exceeded.
@@ -35,22 +34,6 @@ pub struct LimitRule {
 }
 
 impl LimitRule {
-    /// Returns a builder of a budget.
-    pub fn budget(name: impl Into<String>, amount: Amount, window: Window) -> LimitRuleBuilder {
-        LimitRuleBuilder::new(name.into(), LimitKind::Budget { amount, window })
-    }
-
-    /// Returns a builder of a rate: this amount per time. After a pause, the whole amount is available at once.
-    pub fn rate(name: impl Into<String>, amount: Amount, per: std::time::Duration) -> LimitRuleBuilder {
-        let burst = amount.clone();
-        LimitRuleBuilder::new(name.into(), LimitKind::Rate { amount, per, burst })
-    }
-
-    /// Returns a builder of a limit on requests that run at the same time.
-    pub fn concurrency(name: impl Into<String>, requests: u32) -> LimitRuleBuilder {
-        LimitRuleBuilder::new(name.into(), LimitKind::Concurrency { requests })
-    }
-
     /// Returns the name. It is unique among the rules of a limiter, and the identity of what the rule has counted.
     pub fn name(&self) -> &str {
         &self.name

@@ -9,7 +9,10 @@ use crate::{
     store::{Dimension, Field},
 };
 
-use super::{Amount, Condition, LimitDecision, LimitKind, LimitMode, LimitRule, LimitUnit, OnMissing, Raise};
+use super::{
+    super::window::Window, Amount, Condition, LimitDecision, LimitKind, LimitMode, LimitRule, LimitUnit, OnMissing,
+    Raise,
+};
 
 /// Maximum length of a name, in characters.
 const MAX_NAME_CHARS: usize = 128;
@@ -47,8 +50,26 @@ pub struct LimitRuleBuilder {
     problems: ConfigProblems,
 }
 
+impl LimitRule {
+    /// Returns a builder of a budget.
+    pub fn budget(name: impl Into<String>, amount: Amount, window: Window) -> LimitRuleBuilder {
+        LimitRuleBuilder::new(name.into(), LimitKind::Budget { amount, window })
+    }
+
+    /// Returns a builder of a rate: this amount per time. After a pause, the whole amount is available at once.
+    pub fn rate(name: impl Into<String>, amount: Amount, per: Duration) -> LimitRuleBuilder {
+        let burst = amount.clone();
+        LimitRuleBuilder::new(name.into(), LimitKind::Rate { amount, per, burst })
+    }
+
+    /// Returns a builder of a limit on requests that run at the same time.
+    pub fn concurrency(name: impl Into<String>, requests: u32) -> LimitRuleBuilder {
+        LimitRuleBuilder::new(name.into(), LimitKind::Concurrency { requests })
+    }
+}
+
 impl LimitRuleBuilder {
-    pub(super) fn new(name: String, kind: LimitKind) -> Self {
+    fn new(name: String, kind: LimitKind) -> Self {
         Self {
             name,
             title: None,

@@ -123,8 +123,9 @@ impl Finished for Event {
     }
 
     fn quantity(&self, name: &str) -> Option<f64> {
-        let quantities = self.llm()?.quantities();
-        quantities.iter().find(|quantity| quantity.name() == name).map(crate::usage::Quantity::amount)
+        // As rows do, which have one amount for each name.
+        let same = self.llm()?.quantities().iter().filter(|quantity| quantity.name() == name);
+        same.map(crate::usage::Quantity::amount).reduce(std::ops::Add::add)
     }
 }
 

@@ -12,7 +12,7 @@ pub(crate) async fn limit_rules(session: &mut impl RecordSession) -> Result<Vec<
     Ok(session.read_records(&sql, Vec::new()).await?.iter().map(read).collect())
 }
 
-/// Returns a value that differs after each change of the rules, and after each new credit.
+/// Returns a value that differs if the rules or the number of credits differ.
 pub(crate) async fn limit_rules_revision(session: &mut impl RecordSession) -> Result<RulesRevision, StoreError> {
     // The remainder keeps the sum of many revisions, which are times in microseconds, within 64 bits.
     let sql = "SELECT count(*), CAST(coalesce(sum(revision % 1000000000000), 0) AS bigint),
