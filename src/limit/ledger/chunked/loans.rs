@@ -26,7 +26,7 @@ pub(super) struct Need {
 /// is used up or old.
 #[derive(Default)]
 pub(super) struct Loans {
-    loans: HashMap<Uuid, Loan>,
+    lent: HashMap<Uuid, Loan>,
     /// The loans that requests take from.
     current: HashMap<Part, Uuid>,
     /// The parts for which a loan is on its way.
@@ -72,7 +72,7 @@ impl Loans {
         let mut taken: Vec<(Uuid, i64)> = Vec::with_capacity(needs.len());
         let missing = needs.iter().find(|need| {
             let covering = self.current.get(&need.part).copied();
-            let loan = covering.and_then(|id| Some((id, self.loans.get_mut(&id)?)));
+            let loan = covering.and_then(|id| Some((id, self.lent.get_mut(&id)?)));
             let loan = loan.filter(|(_, loan)| now < loan.until && ends <= loan.ends && need.amount <= loan.free);
             let Some((id, loan)) = loan else { return true };
             loan.free -= need.amount;
@@ -90,7 +90,7 @@ impl Loans {
 
     fn give_back(&mut self, taken: &[(Uuid, i64)]) {
         for (id, amount) in taken {
-            if let Some(loan) = self.loans.get_mut(id) {
+            if let Some(loan) = self.lent.get_mut(id) {
                 loan.held -= amount;
                 loan.free = loan.free.saturating_add(*amount);
             }
@@ -116,14 +116,14 @@ impl Loans {
     /// Adds a loan, which replaces the one that requests took from.
     pub(super) fn lend(&mut self, id: Uuid, part: Part, amount: i64, until: Instant, ends: Instant) {
         self.current.insert(part.clone(), id);
-        self.loans.insert(id, Loan { part, free: amount, held: 0, until, ends });
+        self.lent.insert(id, Loan { part, free: amount, held: 0, until, ends });
     }
 
     /// Releases what a request holds. What it did not use is free again.
     pub(super) fn settle(&mut self, settlement: &Settlement) {
         let Some(hold) = self.holds.remove(&settlement.id) else { return };
         for (id, amount) in hold.taken {
-            let Some(loan) = self.loans.get_mut(&id) else { continue };
+            let Some(loan) = self.lent.get_mut(&id) else { continue };
             let charges = settlement.charges.iter();
             let of_loan = charges.filter(|charge| charge.series == loan.part.0 && charge.slot == loan.part.1);
             let used = of_loan.fold(0_i64, |sum, charge| sum.saturating_add(charge.amount));
@@ -140,7 +140,7 @@ impl Loans {
             let Some(hold) = self.holds.get_mut(id).filter(|hold| now < hold.ends) else { continue };
             hold.ends = hold.ends.max(ends);
             for (id, _) in &hold.taken {
-                if let Some(loan) = self.loans.get_mut(id) {
+                if let Some(loan) = self.lent.get_mut(id) {
                     loan.ends = loan.ends.max(ends);
                     extended.insert(*id);
                 }
@@ -154,14 +154,14 @@ impl Loans {
     pub(super) fn remove_unused(&mut self, now: Instant) -> Vec<Uuid> {
         let ended: Vec<Uuid> = self.holds.iter().filter(|(_, hold)| hold.ends <= now).map(|(id, _)| *id).collect();
         ended.into_iter().for_each(|id| self.cancel(id));
-        let Self { loans, current, .. } = self;
+        let Self { lent, current, .. } = self;
         let is_unused = |id: &Uuid, loan: &Loan| {
             let is_current = current.get(&loan.part) == Some(id);
             loan.held <= 0 && !(is_current && now < loan.until && loan.free > 0)
         };
-        let unused: Vec<Uuid> = loans.iter().filter(|(id, loan)| is_unused(id, loan)).map(|(id, _)| *id).collect();
+        let unused: Vec<Uuid> = lent.iter().filter(|(id, loan)| is_unused(id, loan)).map(|(id, _)| *id).collect();
         for id in &unused {
-            if let Some(loan) = loans.remove(id)
+            if let Some(loan) = lent.remove(id)
                 && current.get(&loan.part) == Some(id)
             {
                 current.remove(&loan.part);

@@ -222,6 +222,7 @@ fn value<'r, T: tokio_postgres::types::FromSql<'r>>(row: &'r Row, column: usize)
 }
 
 /// Classifies an error: the classes 22 (data), 23 (constraints), and 54 (limits) concern the values of a request.
+#[allow(clippy::needless_pass_by_value, reason = "the argument of `map_err`")]
 fn fault(error: tokio_postgres::Error) -> Fault {
     let concerns_values = error.code().is_some_and(|code| matches!(code.code().get(..2), Some("22" | "23" | "54")));
     let cause = describe(&error);

@@ -85,20 +85,19 @@ impl RedisDriver {
     /// Runs commands in one round trip. Scripts that the server does not have are loaded first.
     async fn run(&self, session: &mut MultiplexedConnection, calls: &[Cmd]) -> Result<Vec<RedisResult<Value>>, Fault> {
         let mut results = self.send(session, calls).await?;
-        let is_missing = |result: &RedisResult<Value>| {
-            result.as_ref().is_err_and(|error| error.kind() == ErrorKind::Server(ServerErrorKind::NoScript))
-        };
-        let missing: Vec<usize> = (0..results.len()).filter(|at| is_missing(&results[*at])).collect();
+        let with_results = calls.iter().zip(&results);
+        let missing: Vec<Cmd> =
+            with_results.filter(|(_, result)| lacks_script(result)).map(|(call, _)| call.clone()).collect();
         if missing.is_empty() {
             return Ok(results);
         }
         // The cache was flushed, or another server took over. Nothing was done by the calls that failed.
         let mut again: Vec<Cmd> = self.scripts.texts.iter().map(|text| load(text)).collect();
         let first = again.len();
-        again.extend(missing.iter().map(|at| calls[*at].clone()));
-        let answers = self.send(session, &again).await?;
-        for (at, answer) in missing.into_iter().zip(answers.into_iter().skip(first)) {
-            results[at] = answer;
+        again.extend(missing);
+        let answers = self.send(session, &again).await?.into_iter().skip(first);
+        for (result, answer) in results.iter_mut().filter(|result| lacks_script(result)).zip(answers) {
+            *result = answer;
         }
         Ok(results)
     }
@@ -236,7 +235,7 @@ impl Driver for RedisDriver {
                 call.arg(series).arg(*slot);
             }
             let answer: Vec<i64> = self.run_one(session, call).await?;
-            found.extend(answer.chunks_exact(2).map(|pair| whole(pair[0], pair[1])));
+            found.extend(answer.as_chunks().0.iter().map(|[billions, rest]| whole(*billions, *rest)));
         }
         Ok(found)
     }
@@ -262,6 +261,10 @@ impl Driver for RedisDriver {
     }
 }
 
+fn lacks_script(result: &RedisResult<Value>) -> bool {
+    result.as_ref().is_err_and(|error| error.kind() == ErrorKind::Server(ServerErrorKind::NoScript))
+}
+
 fn load(text: &str) -> Cmd {
     let mut call = cmd("SCRIPT");
     call.arg("LOAD").arg(text);
@@ -275,9 +278,10 @@ fn reserved(reservation: &OwnedReservation, result: RedisResult<Value>) -> Resul
     if is_admitted && !reservation.wants_states {
         return Ok(Reserved { is_admitted, states: Vec::new() });
     }
-    let states = answer.get(1..).unwrap_or_default().chunks_exact(3);
-    let states = states.map(|state| CheckState { passes: state[0] == 1, used: whole(state[1], state[2]) });
-    Ok(Reserved { is_admitted, states: states.collect() })
+    let (states, _) = answer.get(1..).unwrap_or_default().as_chunks();
+    let state =
+        |[passes, billions, rest]: &[i64; 3]| CheckState { passes: *passes == 1, used: whole(*billions, *rest) };
+    Ok(Reserved { is_admitted, states: states.iter().map(state).collect() })
 }
 
 /// Joins what Lua keeps apart. Sums that 64 bits cannot hold become the nearest number that they can.
