@@ -119,12 +119,14 @@ struct Slot {
     reserved: i64,
 }
 
+/// A series with the slot and the amount that a request holds of it, or with `None` for a running request.
+type Part = (Arc<str>, Option<(i64, i64)>);
+
 /// What a request holds until it is settled, or its lease ends.
 #[cfg_attr(test, derive(Clone))]
 struct Held {
     end: i64,
-    /// The series with the slot and the amount, or with `None` for a running request.
-    parts: Vec<(Arc<str>, Option<(i64, i64)>)>,
+    parts: Vec<Part>,
 }
 
 impl Books {
@@ -133,9 +135,10 @@ impl Books {
         let is_known = self.held.contains_key(&reservation.id) || self.settled.contains_key(&reservation.id);
         let passes = |check: &Check| !check.is_enforced || self.state(reservation, check, now).passes;
         let is_admitted = is_known || reservation.checks.iter().all(passes);
-        let states = match is_admitted && !reservation.wants_states {
-            true => Vec::new(),
-            false => reservation.checks.iter().map(|check| self.state(reservation, check, now)).collect(),
+        let states = if is_admitted && !reservation.wants_states {
+            Vec::new()
+        } else {
+            reservation.checks.iter().map(|check| self.state(reservation, check, now)).collect()
         };
         if is_known || !is_admitted {
             return Reserved { is_admitted, states };
@@ -172,11 +175,10 @@ impl Books {
         }
     }
 
-    fn take(&mut self, name: &str, check: &Check, now: i64, parts: &mut Vec<(Arc<str>, Option<(i64, i64)>)>) {
+    fn take(&mut self, name: &str, check: &Check, now: i64, parts: &mut Vec<Part>) {
         match check.kind {
             CheckKind::Budget { slot, keep_until, amount, .. } => {
-                let at = self.slot(name, slot, keep_until, now);
-                at.reserved = at.reserved.saturating_add(amount);
+                self.change(name, slot, keep_until, now, |at| at.reserved = at.reserved.saturating_add(amount));
                 parts.push((Arc::clone(&self.series(name, now).name), Some((slot, amount))));
             }
             CheckKind::Rate { increment, .. } => {
@@ -211,8 +213,7 @@ impl Books {
 
     /// Adds an amount to what is settled in a slot.
     pub(crate) fn add(&mut self, series: &str, slot: i64, keep_until: i64, amount: i64, now: i64) {
-        let at = self.slot(series, slot, keep_until, now);
-        at.settled = at.settled.saturating_add(amount);
+        self.change(series, slot, keep_until, now, |at| at.settled = at.settled.saturating_add(amount));
     }
 
     pub(super) fn extend(&mut self, ids: &[Uuid], lease: Duration, now: i64) {
@@ -250,8 +251,8 @@ impl Books {
             match part {
                 None => series.live -= 1,
                 Some((slot, amount)) => {
-                    if let Ok(at) = series.slots.binary_search_by_key(&slot, |at| at.start) {
-                        series.slots[at].reserved -= amount;
+                    if let Some(at) = series.slots.iter_mut().find(|at| at.start == slot) {
+                        at.reserved -= amount;
                     }
                 }
             }
@@ -283,11 +284,8 @@ impl Books {
             let of_slot = recent.filter(|charge| charge.series == name && charge.slot == start);
             of_slot.fold(0_i64, |sum, charge| sum.saturating_add(charge.amount))
         };
-        let total = |name: &str, start: i64| {
-            let series = self.series.get(name)?;
-            let at = series.slots.binary_search_by_key(&start, |at| at.start).ok()?;
-            Some(series.slots[at].settled)
-        };
+        let total =
+            |name: &str, start: i64| Some(self.series.get(name)?.slots.iter().find(|at| at.start == start)?.settled);
         slots
             .iter()
             .map(|(name, start)| total(name, *start).map_or(0, |total| total.saturating_sub(late(name, *start))))
@@ -305,22 +303,21 @@ impl Books {
         self.series.get_mut(name).unwrap_or_else(|| unreachable!("the series was inserted"))
     }
 
-    fn slot(&mut self, name: &str, start: i64, keep_until: i64, now: i64) -> &mut Slot {
-        let known = self.series.get(name).map(|series| series.slots.binary_search_by_key(&start, |at| at.start));
-        if known.is_none_or(|found| found.is_err()) {
+    /// Changes a slot, which is created if it does not exist.
+    fn change(&mut self, name: &str, start: i64, keep_until: i64, now: i64, change: impl FnOnce(&mut Slot)) {
+        let is_new = |series: &Series| !series.slots.iter().any(|at| at.start == start);
+        if self.series.get(name).is_none_or(is_new) {
             self.created(now);
         }
         let series = self.series(name, now);
-        let at = match series.slots.binary_search_by_key(&start, |at| at.start) {
-            Ok(at) => at,
-            Err(at) => {
-                series.slots.insert(at, Slot { start, keep_until, ..Slot::default() });
-                at
-            }
-        };
-        let slot = &mut series.slots[at];
-        slot.keep_until = slot.keep_until.max(keep_until);
-        slot
+        if let Some(slot) = series.slots.iter_mut().find(|at| at.start == start) {
+            slot.keep_until = slot.keep_until.max(keep_until);
+            return change(slot);
+        }
+        let mut slot = Slot { start, keep_until, ..Slot::default() };
+        change(&mut slot);
+        let at = series.slots.partition_point(|at| at.start < start);
+        series.slots.insert(at, slot);
     }
 
     /// Counts an entry that is about to be created, and removes old ones from time to time.

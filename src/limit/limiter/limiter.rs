@@ -7,13 +7,7 @@ use std::{
 
 use arc_swap::ArcSwap;
 
-use crate::{
-    ConfigError,
-    event::{Clock, SystemClock},
-    registry::ErrorStyle,
-    sync::lock,
-    time::micros_since_1970,
-};
+use crate::{ConfigError, event::Clock, registry::ErrorStyle, sync::lock, time::micros_since_1970};
 
 use super::{
     super::{

@@ -76,21 +76,14 @@ impl Plan {
                 }
                 Match::Yes => {}
             }
-            let amount = match estimates.of(rule, &expected) {
-                Ok(amount) => amount,
-                Err(_) => {
-                    compiled.counters.unpriced.add();
-                    match rule.on_unpriced {
-                        LimitDecision::Deny if is_enforced => {
-                            return Err((Arc::clone(compiled), Refused::Unpriced));
-                        }
-                        LimitDecision::Deny => {
-                            plan.note(rule);
-                            continue;
-                        }
-                        LimitDecision::Allow => 0,
-                    }
+            let Ok(amount) = estimates.of(rule, &expected) else {
+                compiled.counters.unpriced.add();
+                match rule.on_unpriced {
+                    LimitDecision::Deny if is_enforced => return Err((Arc::clone(compiled), Refused::Unpriced)),
+                    LimitDecision::Deny => plan.note(rule),
+                    LimitDecision::Allow => plan.add(set, at, compiled, request, 0),
                 }
+                continue;
             };
             plan.add(set, at, compiled, request, amount);
         }

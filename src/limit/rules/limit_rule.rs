@@ -4,9 +4,7 @@ use http::StatusCode;
 
 use crate::row::{Dimension, Field};
 
-use super::{
-    super::window::Window, Amount, Condition, LimitDecision, LimitKind, LimitMode, LimitUnit, OnMissing, Raise,
-};
+use super::{Amount, Condition, LimitDecision, LimitKind, LimitMode, LimitUnit, OnMissing, Raise};
 
 /// A limit: what it counts, for which requests, by which groups, and what happens when it is exceeded.
 #[derive(Clone, Debug, PartialEq)]

@@ -303,7 +303,6 @@ impl LimitRuleBuilder {
             LimitKind::Budget { .. } if self.concurrent.is_some() => {
                 self.problem("concurrent: expected a rate, not a budget");
             }
-            LimitKind::Budget { .. } => {}
             LimitKind::Rate { amount, per, burst } => {
                 if amount.count <= 0 || burst.count <= 0 {
                     self.problem("amount: expected more than zero");
@@ -315,7 +314,7 @@ impl LimitRuleBuilder {
                 }
             }
             LimitKind::Concurrency { requests: 0 } => self.problem("requests: expected more than zero"),
-            LimitKind::Concurrency { .. } => {}
+            LimitKind::Budget { .. } | LimitKind::Concurrency { .. } => {}
         }
         if self.concurrent == Some(0) {
             self.problem("concurrent: expected more than zero");
