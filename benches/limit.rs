@@ -63,7 +63,8 @@ fn main() {
         let limited = LimitLayer::new(limiter, tagging()).layer(service_fn(answer));
         println!("| LimitLayer, {rules} rates | {:.0} |", service(limited, rounds, requests));
     }
-    let config = GovernorConfigBuilder::default().key_extractor(User).period(PER / MANY).burst_size(MANY).finish().unwrap();
+    let config =
+        GovernorConfigBuilder::default().key_extractor(User).period(PER / MANY).burst_size(MANY).finish().unwrap();
     let governed = GovernorLayer::new(Arc::new(config)).layer(service_fn(answer));
     println!("| tower_governor, 1 rate | {:.0} |", service(governed, rounds, requests));
 }

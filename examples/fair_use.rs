@@ -31,7 +31,7 @@ use tower_tagging::{
 
 /// Looks up the owner of a key. A service would ask its database, or use a `Registry`.
 fn owner(head: &Parts) -> Scopes {
-    match head.headers.get("x-api-key").map(|key| key.as_bytes()) {
+    match head.headers.get("x-api-key").map(HeaderValue::as_bytes) {
         Some(b"key-of-ada") => Scopes::new().with(Scope::Forced, tags! { "_user" => "ada", "plan" => "free" }),
         Some(b"key-of-bob") => Scopes::new().with(Scope::Forced, tags! { "_user" => "bob", "plan" => "team" }),
         _ => Scopes::new(),

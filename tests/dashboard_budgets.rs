@@ -15,10 +15,10 @@ use axum::Router;
 use http::StatusCode;
 use tower_tagging::{
     Event, Scope,
-    analytics::{Analytics, api::RegistryAccess, jiff::tz::TimeZone},
+    analytics::{Analytics, api::RegistryAccess},
     dashboard::Dashboard,
     event::Outcome,
-    limit::{Amount, CalendarUnit, LimitDecision, LimitMode, LimitRule, LimitRuleBuilder, Limiter, Window},
+    limit::{Amount, LimitDecision, LimitMode, LimitRule, LimitRuleBuilder, Limiter, Window},
     tags,
 };
 
@@ -30,7 +30,7 @@ fn decided(rule: LimitRuleBuilder) -> LimitRule {
 }
 
 fn month() -> Window {
-    Window::Calendar { unit: CalendarUnit::Month, zone: TimeZone::UTC, fiscal_start: (1, 1) }
+    Window::month("UTC").unwrap()
 }
 
 async fn limiter() -> Limiter {

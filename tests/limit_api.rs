@@ -12,9 +12,8 @@ use tower_tagging::{
     analytics::{
         Analytics, Grant,
         api::{Api, RegistryAccess},
-        jiff::tz::TimeZone,
     },
-    limit::{Amount, CalendarUnit, LimitDecision, LimitRule, LimitRuleBuilder, Limiter, Window},
+    limit::{Amount, LimitDecision, LimitRule, LimitRuleBuilder, Limiter, Window},
     registry::{Registry, VirtualKeyStatus},
     store::{MemoryStore, SqliteStore},
 };
@@ -57,7 +56,7 @@ impl Process {
 }
 
 fn month() -> Window {
-    Window::Calendar { unit: CalendarUnit::Month, zone: TimeZone::UTC, fiscal_start: (1, 1) }
+    Window::month("UTC").unwrap()
 }
 
 fn decided(rule: LimitRuleBuilder) -> LimitRule {

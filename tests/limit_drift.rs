@@ -85,7 +85,7 @@ async fn send(app: Router, number: u64) -> StatusCode {
     } else {
         let model = ["gpt-4o", "gpt-4o-mini", "in-house-7b"][usize::try_from(number / 40 % 3).unwrap()];
         // Every other call declares its maximum.
-        let max = (number / 120 % 2 == 0).then_some(900);
+        let max = (number / 120).is_multiple_of(2).then_some(900);
         let body =
             json!({"model": model, "seed": number, "max_tokens": max, "metadata": {"kind": kind}, "user": "ada"});
         let request = Request::post(CHAT).header(header::CONTENT_TYPE, "application/json");

@@ -16,11 +16,11 @@ use tower_tagging::{
     analytics::{
         Amount, Analytics, Filter, Grant, Measure, Query, TimeRange,
         api::{Api, Denied, RegistryAccess},
-        jiff::{SignedDuration, Timestamp, tz::TimeZone},
+        jiff::{SignedDuration, Timestamp},
     },
     dashboard::Dashboard,
     event::Outcome,
-    limit::{Amount as LimitAmount, CalendarUnit, LimitDecision, LimitRule, LimitRuleBuilder, Limiter, Window},
+    limit::{Amount as LimitAmount, LimitDecision, LimitRule, LimitRuleBuilder, Limiter, Window},
     mcp::{Mcp, service},
     metadata::Scope,
     store::{Dimension, Field},
@@ -52,7 +52,7 @@ fn access() -> RegistryAccess {
 
 /// Returns a limiter with a budget of each workspace, and a rate.
 fn limiter() -> Limiter {
-    let month = Window::Calendar { unit: CalendarUnit::Month, zone: TimeZone::UTC, fiscal_start: (1, 1) };
+    let month = Window::month("UTC").unwrap();
     let budget = LimitRule::budget("monthly", "500 USD".parse().unwrap(), month).group_by("workspace");
     let rate = LimitRule::rate("speed", LimitAmount::requests(60), Duration::from_secs(60)).group_by("workspace");
     let decided = |rule: LimitRuleBuilder| {

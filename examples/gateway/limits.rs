@@ -176,7 +176,7 @@ async fn check(limiter: Limiter, analytics: Analytics, retention: Retention, ale
         match checker.check().await {
             Ok(check) => {
                 if let Some(alerts) = &alerts {
-                    alerts.record_drifts(check.drifts());
+                    alerts.record_drifts(check.drifts().cloned());
                 }
                 if let Some(first) = check.drifts().next() {
                     let started = humantime::format_rfc3339_seconds(SystemTime::now());

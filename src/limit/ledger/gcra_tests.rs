@@ -13,6 +13,7 @@ use super::{
 
 const START: i64 = 1_700_000_000_000_000;
 
+#[allow(clippy::struct_field_names, reason = "the usual name of the number")]
 #[derive(Clone, Copy, Debug)]
 struct Rate {
     burst: i64,
@@ -177,7 +178,7 @@ proptest! {
     fn the_whole_burst_is_available_in_single_units(rate in 1_i64..1_000, burst in 1_i64..300, seconds in 1_u64..100) {
         let rate = Rate { burst, rate, per: Duration::from_secs(seconds) };
         let mut books = Books::default();
-        for number in 0..burst.unsigned_abs() as usize {
+        for number in 0..usize::try_from(burst).unwrap() {
             prop_assert!(rate.reserve(&mut books, number, 1, START).is_admitted, "{number}");
         }
         prop_assert!(!rate.reserve(&mut books, usize::MAX, 1, START).is_admitted);

@@ -15,10 +15,13 @@ const SLOTS: [i64; 4] = [-20, 0, 10, 30];
 /// A rate is compared in multiples of this, because servers have their own clock.
 const TICK: i64 = 1_000_000_000;
 
+/// A request: its number, its age in seconds, its charges (series, slot, amount), and the correction of a rate.
+type Settled = (u8, i64, Vec<(&'static str, i64, i64)>, Option<i64>);
+
 #[derive(Clone, Debug)]
 enum Step {
     Reserve { id: u8, is_lasting: bool, checks: Vec<(&'static str, bool, CheckKind)> },
-    Settle(Vec<(u8, i64, Vec<(&'static str, i64, i64)>, Option<i64>)>),
+    Settle(Vec<Settled>),
     Extend(Vec<u8>),
     Scan(&'static str),
     SettledBefore(i64),
@@ -74,7 +77,7 @@ fn perform(ledger: &Subject, ids: &[Uuid], start: i64, step: &Step) -> String {
             format!("{reserved:?}")
         }
         Step::Settle(settlements) => {
-            let settlement = |(at, seconds, charges, correction): &(u8, i64, Vec<(&str, i64, i64)>, Option<i64>)| {
+            let settlement = |(at, seconds, charges, correction): &Settled| {
                 let mut settlement = ledger.settlement(id(at), start - seconds * 1_000_000, charges);
                 let correction = correction.map(|micros| RateCorrection { series: ledger.series("a"), micros });
                 settlement.rates.extend(correction);

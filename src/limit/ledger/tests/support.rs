@@ -141,7 +141,7 @@ pub(super) fn reserve(
         let from = text.len();
         text.push_str(start);
         text.push_str(series);
-        list.push(Check { series: from..text.len(), is_enforced: *is_enforced, kind: kind.clone() });
+        list.push(Check { series: from..text.len(), is_enforced: *is_enforced, rule: 0, kind: kind.clone() });
     }
     wait(backend.reserve(&Reservation { id, lease, text: &text, checks: &list, wants_states }))
 }
