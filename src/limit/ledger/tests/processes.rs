@@ -164,7 +164,7 @@ impl Process {
             .spawn()
             .unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let report = |line: std::io::Result<String>| line.ok()?.strip_prefix('@').map(str::to_owned);
+        let report = |line: io::Result<String>| line.ok()?.strip_prefix('@').map(str::to_owned);
         Self { child, lines: thread::spawn(move || lines.filter_map(report).collect()) }
     }
 
