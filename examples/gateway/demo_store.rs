@@ -65,8 +65,8 @@ impl DemoStore {
     }
 
     /// Starts to write the history, if there is one. The writer stops when it is dropped.
-    pub(crate) fn fill(&self) -> Option<Filling> {
-        self.has_history.then(|| Filling::start(self.store.clone()))
+    pub(crate) fn fill(&self, limiter: Option<Limiter>) -> Option<Filling> {
+        self.has_history.then(|| Filling::start(self.store.clone(), limiter))
     }
 }
 

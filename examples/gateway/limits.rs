@@ -5,13 +5,16 @@ use std::{
     fmt::Display,
     fs,
     path::{Path, PathBuf},
-    time::{Duration, SystemTime},
+    sync::Arc,
+    time::Duration,
 };
 
+use tokio::sync::Notify;
+
 use tower_tagging::{
-    analytics::{Analytics, Retention},
+    analytics::{Analytics, AnalyticsSettings, jiff::tz::TimeZone},
     limit::{
-        LimitSettings, Limiter,
+        LimitRule, LimitSettings, Limiter,
         alerts::{AlertRule, AlertSettings, Alerts},
         check::LedgerChecker,
     },
@@ -58,10 +61,22 @@ const DEMO: &str = r#"
 /// The limiter, with what is needed to keep it current.
 pub(crate) struct Limits {
     pub(crate) limiter: Limiter,
+    /// Notified when the file is to be loaded again.
+    pub(crate) hangup: Arc<Notify>,
     /// The configuration file, if there is one.
     file: Option<PathBuf>,
+    /// The rules from the file that are in force.
+    rules: Vec<LimitRule>,
     /// The rules of alerts until they are put into force.
     alerts: Vec<AlertRule>,
+}
+
+/// The parts of the gateway that limits and alerts work with.
+pub(crate) struct Surroundings {
+    /// The store with its settings, if there is one.
+    pub(crate) store: Option<(Analytics, AnalyticsSettings)>,
+    pub(crate) registry: Option<Registry>,
+    pub(crate) delivery: Delivery,
 }
 
 impl Limits {
@@ -76,7 +91,7 @@ impl Limits {
         };
         let ledger = settings.ledger.open().map_err(|error| format!("CONFIG: ledger: {error}"))?;
         let alerts = alert_rules(&settings).map_err(|error| invalid(&error))?;
-        let mut limiter = Limiter::builder().rules(settings.rules).ledger(ledger);
+        let mut limiter = Limiter::builder().rules(settings.rules.clone()).ledger(ledger);
         if let Some(registry) = registry {
             limiter = limiter.errors(registry.error_style());
         }
@@ -84,62 +99,117 @@ impl Limits {
             limiter = limiter.lease(lease);
         }
         let limiter = limiter.build().map_err(|error| invalid(&error))?;
-        Ok(Self { limiter, file: path.map(PathBuf::from), alerts })
+        let file = path.map(PathBuf::from);
+        Ok(Self { limiter, hangup: Arc::default(), file, rules: settings.rules, alerts })
     }
 
-    /// Keeps rules, virtual keys, and the ledger current, and raises alerts, until the runtime ends.
-    pub(crate) async fn run(
-        self,
-        analytics: Option<Analytics>,
-        retention: Retention,
-        registry: Option<Registry>,
-        delivery: Delivery,
-    ) {
-        let Self { limiter, file, alerts } = self;
-        let alerts = analytics.as_ref().map(|analytics| {
-            let mut builder = Alerts::builder(analytics.clone(), limiter.clone()).rules(alerts).delivery(delivery);
-            if let Some(registry) = &registry {
-                builder = builder.registry(registry.clone());
-            }
-            builder.build()
-        });
-        let alerts = match alerts.transpose() {
-            Ok(alerts) => alerts,
-            Err(error) => {
-                eprintln!("gateway: CONFIG: {error}");
-                None
-            }
-        };
-        if let Some(alerts) = &alerts {
-            tokio::spawn(alerts.run());
-        }
-        if let Some(analytics) = &analytics {
-            tokio::spawn(check(limiter.clone(), analytics.clone(), retention, alerts.clone()));
-        }
-        let mut text = file.as_deref().map(read);
-        loop {
-            if let Some(analytics) = &analytics
-                && let Err(error) = limiter.refresh_from(analytics).await
-            {
+    /// Prepares what limits need before the first request, and returns the task that keeps them current.
+    ///
+    /// A ledger in memory gets what the stored requests have used.
+    pub(crate) async fn start(self, around: Surroundings) -> Result<impl Future<Output = ()> + Send + use<>, String> {
+        let Self { limiter, hangup, file, rules, alerts } = self;
+        let Surroundings { store, registry, delivery } = around;
+        if let Some((analytics, settings)) = &store {
+            // First the limits of the API, whose counts are restored as well.
+            if let Err(error) = limiter.refresh_from(analytics).await {
                 eprintln!("gateway: STORE: {error}");
             }
-            if let Some(registry) = &registry
-                && let Err(error) = limiter.mark_virtual_keys(registry).await
+            if limiter.ledger().status().kind == "memory"
+                && let Err(error) = checker(&limiter, analytics, settings).restore().await
             {
-                eprintln!("gateway: {error}");
+                eprintln!("gateway: STORE: the counts of limits start at zero: {error}");
             }
-            tokio::time::sleep(FOLLOW_INTERVAL).await;
-            let current = file.as_deref().map(read);
-            if let Some(file) = &file
-                && current != text
-            {
-                match reload(file, &limiter, alerts.as_ref()) {
+        } else if !alerts.is_empty() {
+            return Err("CONFIG: alerts need a STORE".to_owned());
+        }
+        let alerts = match &store {
+            Some((analytics, settings)) => {
+                let mut builder = Alerts::builder(analytics.clone(), limiter.clone()).rules(alerts).delivery(delivery);
+                if let Some(registry) = &registry {
+                    builder = builder.registry(registry.clone());
+                }
+                if let Some(zone) = settings.zone.as_deref().and_then(|zone| TimeZone::get(zone).ok()) {
+                    builder = builder.zone(zone);
+                }
+                Some(builder.build().map_err(|error| format!("CONFIG: {error}"))?)
+            }
+            None => None,
+        };
+        Ok(Running { limiter, hangup, file, rules, alerts, store, registry }.run())
+    }
+}
+
+/// Limits that are in force.
+struct Running {
+    limiter: Limiter,
+    hangup: Arc<Notify>,
+    file: Option<PathBuf>,
+    rules: Vec<LimitRule>,
+    alerts: Option<Alerts>,
+    store: Option<(Analytics, AnalyticsSettings)>,
+    registry: Option<Registry>,
+}
+
+impl Running {
+    /// Keeps rules, virtual keys, and the ledger current, and raises alerts, until the runtime ends.
+    async fn run(mut self) {
+        if let Some(alerts) = &self.alerts {
+            tokio::spawn(alerts.run());
+        }
+        if let Some((analytics, settings)) = &self.store {
+            let checker = checker(&self.limiter, analytics, settings);
+            tokio::spawn(check(checker, self.alerts.clone()));
+        }
+        let mut in_force = self.file.as_deref().map(read);
+        let mut seen = None;
+        loop {
+            self.follow().await;
+            let is_hangup = tokio::time::timeout(FOLLOW_INTERVAL, self.hangup.notified()).await.is_ok();
+            let Some(file) = self.file.clone() else { continue };
+            let text = Some(read(&file));
+            // A text counts once it was seen twice, because it may be in the middle of being written.
+            if is_hangup || (text != in_force && text == seen) {
+                match self.reload(&file, is_hangup) {
                     Ok(()) => eprintln!("gateway: CONFIG: the limits and alerts were loaded again"),
                     Err(error) => eprintln!("gateway: CONFIG: {error}; the previous limits stay in force"),
                 }
-                text = current;
+                in_force.clone_from(&text);
             }
+            seen = text;
         }
+    }
+
+    /// Reads the limits of the API, and marks the virtual keys that are used up.
+    async fn follow(&self) {
+        if let Some((analytics, _)) = &self.store
+            && let Err(error) = self.limiter.refresh_from(analytics).await
+        {
+            eprintln!("gateway: STORE: {error}");
+        }
+        if let Some(registry) = &self.registry
+            && let Err(error) = self.limiter.mark_virtual_keys(registry).await
+        {
+            eprintln!("gateway: {error}");
+        }
+    }
+
+    /// Loads the file again. A file that is cut off loses all limits, which only a hangup confirms.
+    fn reload(&mut self, file: &Path, is_confirmed: bool) -> Result<(), String> {
+        let settings = LimitSettings::from_file(file).map_err(|error| error.to_string())?;
+        if settings.rules.is_empty() && !self.rules.is_empty() && !is_confirmed {
+            return Err("the file has no limits: send SIGHUP if they were removed on purpose".to_owned());
+        }
+        let rules = alert_rules(&settings).map_err(|error| error.to_string())?;
+        // First the limits, which alerts name.
+        self.limiter.replace_rules(settings.rules.clone()).map_err(|error| error.to_string())?;
+        let replaced = self.alerts.as_ref().map_or(Ok(()), |alerts| alerts.replace_rules(rules));
+        if let Err(error) = replaced {
+            // These were in force before, and so are valid.
+            let _ = self.limiter.replace_rules(self.rules.clone());
+            return Err(error.to_string());
+        }
+        self.rules = settings.rules;
+        Ok(())
     }
 }
 
@@ -148,39 +218,25 @@ fn read(file: &Path) -> Option<String> {
     fs::read_to_string(file).ok()
 }
 
-fn reload(file: &Path, limiter: &Limiter, alerts: Option<&Alerts>) -> Result<(), String> {
-    let settings = LimitSettings::from_file(file).map_err(|error| error.to_string())?;
-    let rules = alert_rules(&settings).map_err(|error| error.to_string())?;
-    // First the limits, which alerts name.
-    limiter.replace_rules(settings.rules).map_err(|error| error.to_string())?;
-    match alerts {
-        Some(alerts) => alerts.replace_rules(rules).map_err(|error| error.to_string()),
-        None => Ok(()),
-    }
-}
-
 fn alert_rules(settings: &LimitSettings) -> Result<Vec<AlertRule>, tower_tagging::ConfigError> {
     settings.alerts.iter().map(AlertSettings::to_rule).collect()
 }
 
-/// Sets a ledger in memory to the stored requests, and compares the ledger with them every hour.
-async fn check(limiter: Limiter, analytics: Analytics, retention: Retention, alerts: Option<Alerts>) {
-    let checker = LedgerChecker::new(limiter.clone(), analytics).retention(retention);
-    if limiter.ledger().status().kind == "memory"
-        && let Err(error) = checker.restore().await
-    {
-        eprintln!("gateway: the ledger could not be restored from STORE: {error}");
-    }
+fn checker(limiter: &Limiter, analytics: &Analytics, settings: &AnalyticsSettings) -> LedgerChecker {
+    LedgerChecker::new(limiter.clone(), analytics.clone()).retention(settings.retention)
+}
+
+/// Compares the ledger with the stored requests every hour.
+async fn check(checker: LedgerChecker, alerts: Option<Alerts>) {
     loop {
         tokio::time::sleep(CHECK_INTERVAL).await;
         match checker.check().await {
             Ok(check) => {
+                if let Some(first) = check.drifts().next() {
+                    eprintln!("gateway: the ledger differs from the stored requests: {first:?}");
+                }
                 if let Some(alerts) = &alerts {
                     alerts.record_drifts(check.drifts().cloned());
-                }
-                if let Some(first) = check.drifts().next() {
-                    let started = humantime::format_rfc3339_seconds(SystemTime::now());
-                    eprintln!("gateway: {started}: the ledger differs from the stored requests: {first:?}");
                 }
             }
             Err(error) => eprintln!("gateway: the ledger could not be compared with STORE: {error}"),

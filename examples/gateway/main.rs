@@ -26,6 +26,7 @@ use std::{
     io,
     net::SocketAddr,
     process::ExitCode,
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 
@@ -33,7 +34,8 @@ use admin::AdminKey;
 use axum::{Router, serve::ListenerExt};
 use config::{Config, Tagging};
 use demo_store::DemoStore;
-use tokio::{net::TcpListener, runtime::Runtime};
+use limits::Surroundings;
+use tokio::{net::TcpListener, runtime::Runtime, sync::Notify};
 use tower_tagging::{
     limit::LimitLayer,
     registry::{Registry, RegistryLayer},
@@ -111,20 +113,22 @@ fn run(config: Config) -> io::Result<()> {
         None => (app, None),
     };
     let runtime = Runtime::new()?;
+    let limits_hangup = limits.as_ref().map(|limits| limits.hangup.clone());
+    let limiter = limits.as_ref().map(|limits| limits.limiter.clone());
     if let Some(limits) = limits {
-        let retention = upkeep.as_ref().map(|(_, settings)| settings.retention).unwrap_or_default();
-        let analytics = upkeep.as_ref().map(|(analytics, _)| analytics.clone());
-        let callers = registry.clone().or(demo_callers);
-        runtime.spawn(limits.run(analytics, retention, callers, delivery.clone()));
+        let registry = registry.clone().or(demo_callers);
+        let around = Surroundings { store: upkeep.clone(), registry, delivery: delivery.clone() };
+        let task = runtime.block_on(limits.start(around)).map_err(io::Error::other)?;
+        runtime.spawn(task);
     }
     if let Some((analytics, settings)) = upkeep {
         runtime.spawn(upkeep::run(analytics, settings));
     }
-    let hangup = Hangup { events, registry: registry.clone() };
+    let hangup = Hangup { events, registry: registry.clone(), limits: limits_hangup };
     let has_history = demo.as_ref().is_some_and(|demo| demo.has_history);
     let start =
         Start { upstream: config.upstream, key, workspace_keys, sign_in, public_url: config.public_url, has_history };
-    let filling = demo.as_ref().and_then(DemoStore::fill);
+    let filling = demo.as_ref().and_then(|demo| demo.fill(limiter));
     let served = runtime.block_on(serve(app, config.listen, &start, hangup));
     drop(filling);
     served?;
@@ -250,6 +254,8 @@ struct Hangup {
     events: Option<JsonLinesSink>,
     /// The registry that is loaded again.
     registry: Option<Registry>,
+    /// Notified to load the limits and alerts again.
+    limits: Option<Arc<Notify>>,
 }
 
 impl Hangup {
@@ -266,6 +272,9 @@ impl Hangup {
         }
         if let Some(Err(error)) = self.registry.as_ref().map(Registry::reload) {
             report("CONFIG", &error);
+        }
+        if let Some(limits) = &self.limits {
+            limits.notify_one();
         }
     }
 }

@@ -92,11 +92,13 @@ impl RequestFieldReader {
         if self.is_broken || !self.scanner.is_done() {
             return None;
         }
-        let fields = std::mem::take(&mut self.fields);
-        if self.reads_user {
-            return Some(fields);
-        }
-        Some(RequestFields { user: None, user_note: None, ..fields })
+        Some(self.found())
+    }
+
+    /// Returns the fields that were found so far.
+    pub(crate) fn found(&self) -> RequestFields {
+        let fields = self.fields.clone();
+        if self.reads_user { fields } else { RequestFields { user: None, user_note: None, ..fields } }
     }
 }
 
@@ -149,8 +151,9 @@ fn set(fields: &mut RequestFields, field: Field, value: Option<&[u8]>, decode: f
         Field::Model => fields.model = text.map(cut_name),
         Field::Stream => fields.stream = text.and_then(|text| text.parse().ok()),
         Field::ServiceTier => fields.service_tier = text.map(cut_name),
-        Field::MaxTokens => fields.max_tokens = text.and_then(|text| text.parse().ok()).or(fields.max_tokens),
-        Field::Choices => fields.choices = text.and_then(|text| text.parse().ok()),
+        // A server ignores the fields of other formats, so the largest number counts.
+        Field::MaxTokens => fields.max_tokens = fields.max_tokens.max(text.and_then(|text| text.parse().ok())),
+        Field::Choices => fields.choices = fields.choices.max(text.and_then(|text| text.parse().ok())),
     }
 }
 

@@ -34,7 +34,8 @@ impl StreamMeter {
         reason = "an estimate needs no more precision, and casts from floating-point numbers saturate"
     )]
     pub(super) fn new(rule: &LimitRule, reserved: i64, request: &GatedRequest) -> Option<Self> {
-        let factor = rule.cut_streams?;
+        // The least amount that is reserved is no estimate.
+        let factor = rule.cut_streams.filter(|_| reserved > 1)?;
         let limit = reserved as f64 * factor;
         let per_token = match rule.unit() {
             LimitUnit::Tokens => 1.0,

@@ -60,7 +60,7 @@ impl Tags {
                 tap: tap.cloned(),
             })
         })??;
-        request.call = endpoint.map(|endpoint| ExpectedCall::new(endpoint, &request.facts()));
+        request.call = endpoint.and_then(|endpoint| ExpectedCall::new(endpoint, &request.facts()));
         Some(request)
     }
 }

@@ -201,14 +201,24 @@ fn extended<B: Body>(
     for (name, value) in added {
         response.headers_mut().append(name.clone(), value.clone());
     }
-    // Only streams are cut off: the length of any other body is announced.
-    match meter.filter(|_| response.body().size_hint().exact().is_none()) {
+    match meter.filter(|_| is_stream(&response)) {
         Some(meter) => {
             let tags = tags.clone();
             response.map(|body| AdmissionBody::metered(body, meter, tags))
         }
         None => response.map(AdmissionBody::of_service),
     }
+}
+
+/// Returns `true` for a stream of events or documents. Any other body may be useless if it is cut off, and its length may be
+/// announced.
+fn is_stream<B: Body>(response: &Response<B>) -> bool {
+    let media_type = media_type(response.headers());
+    let is_stream = ["text/event-stream", "application/x-ndjson", "application/jsonl", "application/stream+json"]
+        .iter()
+        .any(|stream| media_type.is_some_and(|media_type| media_type.eq_ignore_ascii_case(stream)));
+    let has_length = response.headers().contains_key(header::CONTENT_LENGTH);
+    is_stream && !has_length && response.body().size_hint().exact().is_none()
 }
 
 fn respond<B>(rejection: Rejection) -> Response<AdmissionBody<B>> {

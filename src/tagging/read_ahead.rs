@@ -6,7 +6,7 @@ use std::{
 };
 
 use bytes::Buf;
-use http::{Request, StatusCode, request::Parts};
+use http::{HeaderValue, Request, StatusCode, Version, header, request::Parts};
 use http_body::{Body, Frame};
 
 use crate::{
@@ -96,12 +96,19 @@ impl<S, B: Body<Error: 'static> + Unpin> ReadAhead<S, B> {
         if body.is_reading() && !has_ended {
             let field = if caller.is_some() { "user" } else { "model" };
             tags.diagnose(Diagnostic::new(DiagnosticCode::TooLarge).with_key(field));
+            body.report_found();
         }
-        if let Decision::Reject(rejection) = decide_after_body(&tags, caller) {
+        if let Decision::Reject(mut rejection) = decide_after_body(&tags, caller) {
+            if head.version < Version::HTTP_2 && !has_ended && !body.is_end_stream() {
+                rejection.headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
             return Some(Err((tags, rejection)));
         }
-        let rest = body.size_hint().exact().filter(|_| !has_ended);
-        let body_bytes = if has_ended { Some(bytes) } else { rest.map(|rest| bytes.saturating_add(rest)) };
+        // Nothing follows a complete document.
+        let is_complete = has_ended || !body.is_reading();
+        let rest = if has_ended { Some(0) } else { body.size_hint().exact() };
+        let rest = rest.or(is_complete.then_some(0));
+        let body_bytes = rest.map(|rest| bytes.saturating_add(rest));
         let request = Request::from_parts(head, ReplayBody::new(body, frames, has_ended));
         Some(Ok(Read { service, request, tags, body_bytes }))
     }

@@ -83,6 +83,13 @@ impl<B> RequestBody<B> {
         self.observer.reader.is_some()
     }
 
+    /// Passes on the fields that were found so far. All of them follow at the end of the body.
+    pub(super) fn report_found(&self) {
+        if let (Some(reader), Some(tags)) = (&self.observer.reader, &self.observer.tags) {
+            tags.take_request_fields(reader.found());
+        }
+    }
+
     /// Returns a reference to the inner body.
     pub fn get_ref(&self) -> &B {
         &self.inner

@@ -13,9 +13,15 @@ pub(crate) struct ExpectedCall {
 
 impl ExpectedCall {
     /// Describes the call to an endpoint as its event will, if the response does not contradict.
-    pub(crate) fn new(endpoint: &LlmEndpoint, request: &RequestFacts<'_>) -> Self {
+    ///
+    /// Returns `None` for the retrieval of an earlier result, and for a request that is a call only if it names a model, and does
+    /// not.
+    pub(crate) fn new(endpoint: &LlmEndpoint, request: &RequestFacts<'_>) -> Option<Self> {
         let model = request.request_model(endpoint.model.as_deref());
-        Self { provider: endpoint.expected_provider(model.as_deref(), request), model }
+        if endpoint.is_retrieval || (endpoint.is_tentative && model.is_none()) {
+            return None;
+        }
+        Some(Self { provider: endpoint.expected_provider(model.as_deref(), request), model })
     }
 
     /// Returns the price of usage. `None` if it is unknown, or if pricing is off.

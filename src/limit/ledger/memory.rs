@@ -252,7 +252,7 @@ impl Books {
                 None => series.live -= 1,
                 Some((slot, amount)) => {
                     if let Some(at) = series.slots.iter_mut().find(|at| at.start == slot) {
-                        at.reserved -= amount;
+                        at.reserved = at.reserved.saturating_sub(amount).max(0);
                     }
                 }
             }
