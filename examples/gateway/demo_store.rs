@@ -14,6 +14,7 @@ use std::{
 
 use tower_tagging::{
     analytics::{Analytics, Retention, TimeRange, jiff::Timestamp},
+    limit::{Limiter, check::LedgerChecker},
     sink::{BatchWriter, WriteErrorKind},
     store::SqliteStore,
     usage::CatalogPrices,
@@ -115,10 +116,10 @@ pub(crate) struct Filling {
 }
 
 impl Filling {
-    fn start(store: SqliteStore) -> Self {
+    fn start(store: SqliteStore, limiter: Option<Limiter>) -> Self {
         let is_stopped = Arc::new(AtomicBool::new(false));
         let stop = Arc::clone(&is_stopped);
-        let thread = thread::Builder::new().name("demo-history".into()).spawn(move || fill(&store, &stop));
+        let thread = thread::Builder::new().name("demo-history".into()).spawn(move || fill(&store, limiter, &stop));
         if let Err(error) = &thread {
             eprintln!("gateway: no history: {error}");
         }
@@ -136,7 +137,7 @@ impl Drop for Filling {
 }
 
 /// Writes the history, the oldest requests first.
-fn fill(store: &SqliteStore, is_stopped: &AtomicBool) {
+fn fill(store: &SqliteStore, limiter: Option<Limiter>, is_stopped: &AtomicBool) {
     let prices = CatalogPrices::bundled();
     let requests = demo_history::requests(SystemTime::now());
     let mut writer = store.writer();
@@ -154,14 +155,15 @@ fn fill(store: &SqliteStore, is_stopped: &AtomicBool) {
             }
         }
     }
-    if let Err(error) = fold(store) {
+    if let Err(error) = fold(store, limiter) {
         eprintln!("gateway: answers about the history are slow: {error}");
     }
     eprintln!("gateway: the demo has {} synthetic requests of the last 30 days", requests.len());
 }
 
-/// Folds the sums of the past days, as the gateway does every ten minutes, and verifies those of the last week.
-fn fold(store: &SqliteStore) -> Result<(), String> {
+/// Folds the sums of the past days, as the gateway does every ten minutes, and verifies those of the last week. Limits get what
+/// the requests have used.
+fn fold(store: &SqliteStore, limiter: Option<Limiter>) -> Result<(), String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| error.to_string())?;
     let (analytics, now) = (Analytics::new(store.clone()), SystemTime::now());
@@ -169,6 +171,11 @@ fn fold(store: &SqliteStore) -> Result<(), String> {
         analytics.maintain(now, Retention::forever()).await?;
         let to = Timestamp::try_from(now).unwrap_or_default();
         let from = to.saturating_sub(VERIFIED).unwrap_or_default();
+        if let Some(limiter) = limiter
+            && let Err(error) = LedgerChecker::new(limiter, analytics.clone()).restore().await
+        {
+            eprintln!("gateway: limits do not count the history: {error}");
+        }
         analytics.verify(&TimeRange::new(from, to)?).await
     });
     folded.map(drop).map_err(|error| error.to_string())

@@ -33,7 +33,6 @@ use std::{
 use admin::AdminKey;
 use axum::{Router, serve::ListenerExt};
 use config::{Config, Tagging};
-use demo_store::DemoStore;
 use limits::Surroundings;
 use tokio::{net::TcpListener, runtime::Runtime, sync::Notify};
 use tower_tagging::{

@@ -57,7 +57,7 @@
 //!    maximum of output tokens, that is a quarter of the bytes of its body as input tokens, and that maximum, by the prices of
 //!    the layer's `UsageTap`. Otherwise, it is the 95th percentile of what earlier requests of the rule and model used, once there
 //!    were five, or the [estimate](LimitRuleBuilder::estimate) of the rule. Up to 256 KiB of the body are read ahead, if a rule
-//!    needs its fields.
+//!    needs its fields. What comes later is treated as missing: use [`OnMissing::Deny`] if a model must not escape a rule.
 //! 2. **While the request runs**, its reservation counts. It has a [lease](LimiterBuilder::lease), which the process extends. If
 //!    the process is killed, the reservation ends with the lease.
 //! 3. **At the end**, the rules are applied to the *event*: its tags, its cost, its usage. What it used is added to the window in
@@ -66,6 +66,10 @@
 //!
 //! Because what is settled depends on events alone, the same sums follow from the rows of a store. Tags that a handler sets come
 //! too late for the decision, but count under their values.
+//!
+//! What is unknown counts as zero: the cost of a model without a price, and the usage of a stream that the client leaves before
+//! the provider reports it. [`LimitCounts`] counts such requests. A client that leaves before the decision counts as a request,
+//! too.
 //!
 //! The use of a budget is what is settled and what is reserved. Parallel requests cannot exceed it together, except by the error
 //! of their estimates. Budgets of requests are exact. Nothing is ever reset: the start of the window is part of the name of what
@@ -77,7 +81,8 @@
 //! the time of the request, as its event records it. Leases and rates follow the clock of the server.
 //!
 //! If the ledger is not available, [`on_store_error`](LimitRuleBuilder::on_store_error) of each rule decides, and the case is
-//! counted. What requests use then is settled when the ledger is back. No request waits longer than the timeout of the ledger.
+//! counted. What requests use then is settled when the ledger is back, for up to 100,000 requests and 50 minutes; the
+//! [check](check) finds what is lost beyond that. No request waits longer than the timeout of the ledger.
 //!
 //! # Answers
 //!

@@ -11,7 +11,10 @@ use http_body::Body;
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-use crate::request::{Rejection, Tags};
+use crate::{
+    media::media_type,
+    request::{Rejection, Tags},
+};
 
 use super::{
     admission_body::AdmissionBody,
@@ -216,7 +219,7 @@ fn is_stream<B: Body>(response: &Response<B>) -> bool {
     let media_type = media_type(response.headers());
     let is_stream = ["text/event-stream", "application/x-ndjson", "application/jsonl", "application/stream+json"]
         .iter()
-        .any(|stream| media_type.is_some_and(|media_type| media_type.eq_ignore_ascii_case(stream)));
+        .any(|stream| media_type.eq_ignore_ascii_case(stream.as_bytes()));
     let has_length = response.headers().contains_key(header::CONTENT_LENGTH);
     is_stream && !has_length && response.body().size_hint().exact().is_none()
 }

@@ -44,9 +44,10 @@ impl Answer {
     pub(in crate::limit) fn headers(&self) -> HeaderMap {
         let (mut policies, mut limits) = (String::new(), String::new());
         for standing in &self.standings {
-            let (Some(quota), Some(name)) = (standing.quota(self.now), structured(standing.rule.name())) else {
-                continue;
-            };
+            let Some(quota) = standing.quota(self.now) else { continue };
+            // A rate may also limit concurrency, which is a policy of its own.
+            let suffix = if quota.unit.is_some() && !standing.is_concurrency_rule() { " concurrent" } else { "" };
+            let Some(name) = structured(&format!("{}{suffix}", standing.rule.name())) else { continue };
             write_policy(&mut policies, &name, &quota, standing.partition());
             write_limit(&mut limits, &name, &quota, standing.partition());
         }
@@ -82,6 +83,9 @@ impl Answer {
         rejection
     }
 }
+
+/// The largest integer of a structured field, RFC 9651, section 3.3.1.
+const MAX_INTEGER: i64 = 999_999_999_999_999;
 
 /// The reasons on the event.
 const BUDGET: &str = "budget";
@@ -179,7 +183,7 @@ fn structured(text: &str) -> Option<String> {
 
 fn write_policy(text: &mut String, name: &str, quota: &Quota, partition: Option<&str>) {
     separate(text);
-    let _ = write!(text, "{name};q={}", quota.amount);
+    let _ = write!(text, "{name};q={}", quota.amount.min(MAX_INTEGER));
     if let Some(unit) = quota.unit {
         let _ = write!(text, ";qu=\"{unit}\"");
     }
@@ -191,7 +195,7 @@ fn write_policy(text: &mut String, name: &str, quota: &Quota, partition: Option<
 
 fn write_limit(text: &mut String, name: &str, quota: &Quota, partition: Option<&str>) {
     separate(text);
-    let _ = write!(text, "{name};r={}", quota.remaining);
+    let _ = write!(text, "{name};r={}", quota.remaining.min(quota.amount).min(MAX_INTEGER));
     if let Some(reset) = quota.reset {
         let _ = write!(text, ";t={reset}");
     }

@@ -65,6 +65,10 @@ impl Standing {
         !self.state.passes && self.rule.mode == LimitMode::Enforce
     }
 
+    pub(super) fn is_concurrency_rule(&self) -> bool {
+        matches!(self.rule.kind, LimitKind::Concurrency { .. })
+    }
+
     pub(super) fn partition(&self) -> Option<&str> {
         self.partition.as_deref()
     }
@@ -111,7 +115,7 @@ impl Standing {
                 Some(Quota {
                     amount: amount.count,
                     remaining: gcra::available(used, burst.count, amount.count, *per),
-                    window: Some(per.as_secs().max(1)),
+                    window: Some(per.as_secs()).filter(|seconds| *seconds > 0),
                     reset: u64::try_from(full.saturating_add(999_999) / 1_000_000).ok(),
                     unit: None,
                 })

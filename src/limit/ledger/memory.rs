@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeSet, HashMap, VecDeque},
     sync::{Arc, Mutex},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use uuid::Uuid;
@@ -29,16 +29,20 @@ const ENTRIES_BETWEEN_SWEEPS: usize = 1_024;
 /// Counts in memory.
 pub(crate) struct MemoryLedger {
     clock: Arc<dyn Clock>,
+    /// A time, and the instant of it. Leases and rates must not follow a system clock that is changed.
+    start: (i64, Instant),
     books: Mutex<Books>,
 }
 
 impl MemoryLedger {
     pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
-        Self { clock, books: Mutex::default() }
+        let start = (signed(micros_since_1970(clock.now())), clock.instant());
+        Self { clock, start, books: Mutex::default() }
     }
 
     fn now(&self) -> i64 {
-        signed(micros_since_1970(self.clock.now()))
+        let (time, instant) = self.start;
+        time.saturating_add(signed(micros(self.clock.instant().saturating_duration_since(instant))))
     }
 }
 
@@ -144,8 +148,12 @@ impl Books {
             return Reserved { is_admitted, states };
         }
         let mut parts = Vec::with_capacity(reservation.checks.len());
-        for check in reservation.checks {
-            self.take(reservation.series(check), check, now, &mut parts);
+        for (at, check) in reservation.checks.iter().enumerate() {
+            // As if the rule were enforced, a request that does not pass takes nothing of a rate.
+            let is_rejected = states.get(at).is_some_and(|state| !state.passes);
+            if !(is_rejected && matches!(check.kind, CheckKind::Rate { .. })) {
+                self.take(reservation.series(check), check, now, &mut parts);
+            }
         }
         if !parts.is_empty() {
             let end = now.saturating_add(signed(micros(reservation.lease)));
@@ -279,13 +287,16 @@ impl Books {
 
     fn settled_before(&self, slots: &[(String, i64)], before: i64) -> Vec<i64> {
         let before = whole_second(before);
-        let late = |name: &str, start: i64| {
-            let recent = self.settled.values().filter(|(time, _)| *time >= before).flat_map(|(_, charges)| charges);
-            let of_slot = recent.filter(|charge| charge.series == name && charge.slot == start);
-            of_slot.fold(0_i64, |sum, charge| sum.saturating_add(charge.amount))
-        };
+        // In one pass over the requests, because others wait for the lock.
+        let mut late: HashMap<(&str, i64), i64> = HashMap::new();
+        let recent = self.settled.values().filter(|(time, _)| *time >= before).flat_map(|(_, charges)| charges);
+        for charge in recent {
+            let sum = late.entry((&charge.series, charge.slot)).or_default();
+            *sum = sum.saturating_add(charge.amount);
+        }
         let total =
             |name: &str, start: i64| Some(self.series.get(name)?.slots.iter().find(|at| at.start == start)?.settled);
+        let late = |name: &str, start: i64| late.get(&(name, start)).copied().unwrap_or(0);
         slots
             .iter()
             .map(|(name, start)| total(name, *start).map_or(0, |total| total.saturating_sub(late(name, *start))))

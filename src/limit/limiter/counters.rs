@@ -11,6 +11,7 @@ pub(crate) struct Counters {
     pub(crate) store_errors: Counter,
     pub(crate) unpriced: Counter,
     pub(crate) missing: Counter,
+    pub(crate) unknown: Counter,
 }
 
 /// A number that only grows.
@@ -29,7 +30,7 @@ impl Counter {
 
 impl Counters {
     pub(super) fn read(&self, rule: &str) -> LimitCounts {
-        let Self { passed, rejected, shadowed, store_errors, unpriced, missing } = self;
+        let Self { passed, rejected, shadowed, store_errors, unpriced, missing, unknown } = self;
         LimitCounts {
             rule: rule.to_owned(),
             passed: passed.get(),
@@ -38,6 +39,7 @@ impl Counters {
             store_errors: store_errors.get(),
             unpriced: unpriced.get(),
             missing: missing.get(),
+            unknown: unknown.get(),
         }
     }
 }

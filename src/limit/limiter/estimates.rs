@@ -23,6 +23,9 @@ const BUCKETS: u32 = 512;
 const SMALLEST: f64 = 1.0;
 const PERCENTILE: f64 = 0.95;
 
+/// The largest amount of a request, which a client can declare. It keeps sums of many requests within 64 bits.
+const MAX_AMOUNT: i64 = 1 << 47;
+
 /// The price of a call is not known.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Unpriced;
@@ -30,16 +33,19 @@ pub(super) struct Unpriced;
 /// A request with what it declares, which is computed once for all rules.
 pub(super) struct Expected<'r> {
     pub(super) request: &'r GatedRequest,
-    /// A quarter of the bytes of the body, and the maximum of output tokens.
+    /// A quarter of the bytes of the body, if it is a call.
+    input: Option<u64>,
+    /// The input, and the maximum of output tokens.
     tokens: Option<Usage>,
     cost: OnceCell<Result<Option<i64>, Unpriced>>,
 }
 
 impl<'r> Expected<'r> {
     pub(super) fn new(request: &'r GatedRequest) -> Self {
-        let input = request.body_bytes().map(|bytes| bytes.div_ceil(BYTES_PER_TOKEN));
+        let bytes = request.body_bytes().filter(|_| request.is_llm_call());
+        let input = bytes.map(|bytes| bytes.div_ceil(BYTES_PER_TOKEN));
         let tokens = input.zip(request.max_output_tokens()).map(|(input, output)| Usage::tokens(input, output));
-        Self { request, tokens: tokens.filter(|_| request.is_llm_call()), cost: OnceCell::new() }
+        Self { request, input, tokens, cost: OnceCell::new() }
     }
 
     /// Returns the cost of the declared tokens in nano-dollars, if they are known.
@@ -51,6 +57,16 @@ impl<'r> Expected<'r> {
             let is_unpriced = self.request.is_llm_call() && self.request.price(&Usage::tokens(1, 1)).is_none();
             if is_unpriced { Err(Unpriced) } else { Ok(None) }
         })
+    }
+
+    /// Returns what the input alone uses, in the units of the ledger.
+    fn input(&self, unit: &LimitUnit) -> i64 {
+        let Some(input) = self.input else { return 0 };
+        match unit {
+            LimitUnit::Tokens => signed(input),
+            LimitUnit::Cost => self.request.price(&Usage::tokens(input, 0)).map_or(0, |money| signed(money.nano_usd())),
+            LimitUnit::Requests | LimitUnit::Quantity(_) => 0,
+        }
     }
 
     fn tokens(&self) -> Option<i64> {
@@ -81,14 +97,24 @@ impl Estimates {
             LimitUnit::Tokens if request.is_llm_call() => DEFAULT_TOKENS,
             _ => 0,
         };
-        Ok(declared.unwrap_or_else(|| self.fallback(rule, request, default)))
+        let amount = declared.unwrap_or_else(|| {
+            let earlier = self.fallback(rule, request, default);
+            // A long prompt is more than other calls use.
+            if expected.input.is_some() { earlier.max(expected.input(rule.unit())) } else { earlier }
+        });
+        Ok(amount.min(MAX_AMOUNT))
+    }
+
+    /// Estimates what a call of a model without a known price will use.
+    pub(super) fn of_unpriced(&self, rule: &LimitRule, expected: &Expected<'_>) -> i64 {
+        self.fallback(rule, expected.request, DEFAULT_COST).min(MAX_AMOUNT)
     }
 
     /// Returns the 95th percentile of earlier requests, or the estimate of the rule.
     #[allow(clippy::cast_possible_truncation, reason = "casts from floating-point numbers saturate")]
     fn fallback(&self, rule: &LimitRule, request: &GatedRequest, default: i64) -> i64 {
         let used = lock(&self.used);
-        let known = used.get(&pair(rule, request.model())).filter(|sketch| sketch.count() >= ENOUGH);
+        let known = used.get(&pair(rule, Kind::of(request))).filter(|sketch| sketch.count() >= ENOUGH);
         let percentile = known.and_then(|sketch| sketch.quantile(PERCENTILE).ok().flatten());
         match percentile {
             Some(amount) => amount.ceil() as i64,
@@ -96,14 +122,14 @@ impl Estimates {
         }
     }
 
-    /// Remembers what a request used.
+    /// Remembers what a request of a kind used.
     #[allow(clippy::cast_precision_loss, reason = "a percentile needs no more precision")]
-    pub(super) fn learn(&self, rule: &LimitRule, model: Option<&str>, amount: i64) {
+    pub(super) fn learn(&self, rule: &LimitRule, kind: &Kind, amount: i64) {
         if !rule.is_estimated() {
             return;
         }
         let mut used = lock(&self.used);
-        let pair = pair(rule, model);
+        let pair = pair(rule, kind.as_ref());
         if used.len() >= MAX_PAIRS && !used.contains_key(&pair) {
             return;
         }
@@ -112,9 +138,32 @@ impl Estimates {
     }
 }
 
-fn pair(rule: &LimitRule, model: Option<&str>) -> String {
+/// What requests have in common that probably use the same: the model of a call. `None` is not a call.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Kind(Option<String>);
+
+impl Kind {
+    fn of(request: &GatedRequest) -> Option<&str> {
+        request.is_llm_call().then(|| request.model().unwrap_or_default())
+    }
+
+    /// Returns the kind of a request before it is served, under which its use is learned.
+    pub(super) fn new(request: &GatedRequest) -> Self {
+        Self(Self::of(request).map(str::to_owned))
+    }
+
+    fn as_ref(&self) -> Option<&str> {
+        self.0.as_deref()
+    }
+}
+
+fn pair(rule: &LimitRule, kind: Option<&str>) -> String {
     // The length keeps pairs apart.
-    format!("{}:{}{}", rule.name().len(), rule.name(), model.unwrap_or_default())
+    let name = rule.name();
+    match kind {
+        Some(model) => format!("{}:{name}:{model}", name.len()),
+        None => format!("{}:{name}", name.len()),
+    }
 }
 
 fn signed(count: u64) -> i64 {

@@ -21,6 +21,7 @@ use super::{
         rules::{LimitDecision, LimitMode},
     },
     Limiter,
+    estimates::Kind,
     plan::{Plan, Refused, shadow_note},
     rule_set::{CompiledRule, RuleSet},
 };
@@ -54,7 +55,7 @@ impl Gate for Limiter {
             Reply::Now(result) => GateReply::Now(attempt.finish(result)),
             Reply::Later(reply) => {
                 // If the client disconnects now, the reservation is released with the event.
-                self.shared.live.begin(attempt.request.id(), Vec::new());
+                self.shared.live.begin(attempt.request.id(), Kind::new(&attempt.request), attempt.rates(&[]));
                 GateReply::Later(Box::pin(async move { attempt.finish(reply.await) }))
             }
         }
@@ -91,24 +92,20 @@ impl Attempt {
 
     fn admit(mut self, states: &[CheckState]) -> Passage {
         let shared = &self.limiter.shared;
-        for check in &self.plan.checks {
-            if let Some(rule) = self.rule(check.rule) {
-                rule.counters.passed.add();
-            }
-        }
+        self.rules().for_each(|rule| rule.counters.passed.add());
         let mut notes = std::mem::take(&mut self.plan.notes);
         let failed = states.iter().zip(&self.plan.checks).filter(|(state, _)| !state.passes);
-        for rule in failed.filter_map(|(_, check)| self.rule(check.rule)) {
+        let mut failed: Vec<usize> = failed.map(|(_, check)| check.rule).collect();
+        failed.dedup();
+        for rule in failed.into_iter().filter_map(|at| self.rule(at)) {
             rule.counters.shadowed.add();
             notes.push(shadow_note(&rule.rule));
         }
-        let is_rate = |kind: &CheckKind| matches!(kind, CheckKind::Rate { .. });
-        let rates = self.plan.checks.iter().filter(|check| is_rate(&check.kind)).filter_map(|check| {
-            let CheckKind::Rate { increment, .. } = check.kind else { return None };
-            let is_estimated = self.rule(check.rule)?.rule.is_estimated();
-            is_estimated.then(|| (self.plan.text.get(check.series.clone()).unwrap_or_default().to_owned(), increment))
-        });
-        shared.live.begin(self.request.id(), rates.collect());
+        let rates = self.rates(states);
+        // A request that only takes from rates of requests holds nothing, and has nothing to settle.
+        if !rates.is_empty() || self.plan.checks.iter().any(|check| !matches!(check.kind, CheckKind::Rate { .. })) {
+            shared.live.begin(self.request.id(), Kind::new(&self.request), rates);
+        }
         let headers = if shared.has_headers { self.standings(states, true).headers() } else { HeaderMap::new() };
         Passage::Admit { headers, notes, meter: self.meter() }
     }
@@ -125,10 +122,10 @@ impl Attempt {
 
     /// Decides without the ledger. It may have made the reservation, so that the request stays live until it is settled.
     fn without_ledger(mut self) -> Passage {
-        self.limiter.shared.live.begin(self.request.id(), Vec::new());
+        self.limiter.shared.live.begin(self.request.id(), Kind::new(&self.request), self.rates(&[]));
         let mut notes = std::mem::take(&mut self.plan.notes);
         let mut refusal = None;
-        for rule in self.plan.checks.iter().filter_map(|check| self.rule(check.rule)) {
+        for rule in self.rules() {
             rule.counters.store_errors.add();
             let is_denied = rule.rule.on_store_error == LimitDecision::Deny;
             if is_denied && rule.rule.mode == LimitMode::Enforce {
@@ -140,6 +137,25 @@ impl Attempt {
         }
         notes.push(Diagnostic::new(DiagnosticCode::Custom("limit_unchecked")));
         Passage::Admit { headers: HeaderMap::new(), notes, meter: None }
+    }
+
+    /// Returns what the request takes of rates whose cost is estimated. Checks that do not pass take nothing.
+    fn rates(&self, states: &[CheckState]) -> Vec<(String, i64)> {
+        let taken = self.plan.checks.iter().enumerate().filter_map(|(at, check)| {
+            let CheckKind::Rate { increment, .. } = check.kind else { return None };
+            let passes = states.get(at).is_none_or(|state| state.passes);
+            let is_estimated = self.rule(check.rule)?.rule.is_estimated();
+            let series = self.plan.text.get(check.series.clone()).unwrap_or_default();
+            (passes && is_estimated).then(|| (series.to_owned(), increment))
+        });
+        taken.collect()
+    }
+
+    /// Returns the rules that were checked, each once.
+    fn rules(&self) -> impl Iterator<Item = &Arc<CompiledRule>> {
+        let mut last = None;
+        let is_next = move |at: &usize| last.replace(*at) != Some(*at);
+        self.plan.checks.iter().map(|check| check.rule).filter(is_next).filter_map(|at| self.rule(at))
     }
 
     fn rule(&self, at: usize) -> Option<&Arc<CompiledRule>> {

@@ -17,4 +17,7 @@ pub struct LimitCounts {
     pub unpriced: u64,
     /// Requests without a property of the rule that were rejected, or to which the rule did not apply.
     pub missing: u64,
+    /// Requests to which a budget applied, and whose use is not known, so that they counted as zero: calls without a price, or
+    /// that ended before the provider reported their usage.
+    pub unknown: u64,
 }

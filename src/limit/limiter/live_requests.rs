@@ -8,8 +8,10 @@ use uuid::Uuid;
 
 use crate::sync::lock;
 
+use super::estimates::Kind;
+
 /// How long a request that ended is remembered if it is not settled, because its event was dropped.
-const FORGOTTEN: Duration = Duration::from_secs(15 * 60);
+const FORGOTTEN: Duration = Duration::from_secs(55 * 60);
 
 /// The requests of this process that have reservations.
 #[derive(Default)]
@@ -18,14 +20,20 @@ pub(super) struct LiveRequests {
 }
 
 struct Live {
+    kind: Kind,
     /// What was taken of rates: the series, and the microseconds.
     rates: Vec<(String, i64)>,
     ended: Option<Instant>,
 }
 
 impl LiveRequests {
-    pub(super) fn begin(&self, id: Uuid, rates: Vec<(String, i64)>) {
-        lock(&self.requests).insert(id, Live { rates, ended: None });
+    pub(super) fn begin(&self, id: Uuid, kind: Kind, rates: Vec<(String, i64)>) {
+        lock(&self.requests).insert(id, Live { kind, rates, ended: None });
+    }
+
+    /// Returns the kind of a request.
+    pub(super) fn kind(&self, id: Uuid) -> Option<Kind> {
+        lock(&self.requests).get(&id).map(|live| live.kind.clone())
     }
 
     pub(super) fn contains(&self, id: Uuid) -> bool {

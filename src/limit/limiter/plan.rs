@@ -81,7 +81,9 @@ impl Plan {
                 match rule.on_unpriced {
                     LimitDecision::Deny if is_enforced => return Err((Arc::clone(compiled), Refused::Unpriced)),
                     LimitDecision::Deny => plan.note(rule),
-                    LimitDecision::Allow => plan.add(set, at, compiled, request, 0),
+                    LimitDecision::Allow => {
+                        plan.add(set, at, compiled, request, estimates.of_unpriced(rule, &expected));
+                    }
                 }
                 continue;
             };

@@ -27,6 +27,12 @@ use super::{
 
 /// The number of events that wait for the ledger while it is not available.
 const CAPACITY: usize = 100_000;
+/// The memory that these events may use. They are shared with the other sinks.
+const MAX_BYTES: u64 = 512 * 1024 * 1024;
+/// The number of requests that are settled together. A call to the ledger must end within its timeout.
+const MAX_BATCH: usize = 64;
+/// The number of leases that are extended together.
+const EXTENDED_TOGETHER: usize = 256;
 /// How long an event waits for others.
 const MAX_DELAY: Duration = Duration::from_millis(2);
 /// How long a settlement is retried. Ledgers remember it for an hour.
@@ -42,7 +48,8 @@ impl LimitSink {
     pub(in crate::limit) fn new(limiter: Limiter) -> Self {
         let writer = Settler { limiter: limiter.clone(), runtime: None };
         let retry = RetryPolicy::new().min_delay(Duration::from_millis(50)).give_up_after(RETRIED);
-        let queued = Queued::builder("limits", writer).capacity(CAPACITY).max_delay(MAX_DELAY).retry(retry).build();
+        let queued = Queued::builder("limits", writer).capacity(CAPACITY).max_bytes(MAX_BYTES);
+        let queued = queued.max_batch(MAX_BATCH).max_delay(MAX_DELAY).retry(retry).build();
         Self { limiter, queued }
     }
 }
@@ -50,7 +57,10 @@ impl LimitSink {
 impl Sink for LimitSink {
     fn emit(&self, event: Arc<Event>) {
         self.limiter.shared.live.end(event.id());
-        self.queued.emit(event);
+        // A flood of rejected requests does not fill the queue.
+        if event.rejection().is_none() || self.limiter.shared.live.contains(event.id()) {
+            self.queued.emit(event);
+        }
     }
 
     fn delivery(&self) -> Delivery {
@@ -108,6 +118,10 @@ impl Limiter {
             match &rule.kind {
                 LimitKind::Budget { .. } if applies && !event.is_rejected() => {
                     let Some(period) = compiled.period(time) else { continue };
+                    // What is unknown counts as zero, as in all sums.
+                    if used.is_none() {
+                        compiled.counters.unknown.add();
+                    }
                     let amount = used.unwrap_or(0);
                     charges.push(Charge { series: series(), slot: period.slot, keep_until: period.keep_until, amount });
                 }
@@ -124,7 +138,8 @@ impl Limiter {
 
     /// Remembers what a request used, for estimates.
     fn learn(&self, event: &Event) {
-        let model = event.llm().and_then(crate::usage::LlmCall::request_model);
+        // As it was estimated. Other work, such as that of queues, was not.
+        let Some(kind) = self.shared.live.kind(event.id()) else { return };
         for compiled in self.current().rules() {
             let rule = &*compiled.rule;
             if rule.is_estimated()
@@ -132,7 +147,7 @@ impl Limiter {
                 && rule.matches(event) == Match::Yes
                 && let Some(used) = rule.used(event)
             {
-                self.shared.estimates.learn(rule, model, used);
+                self.shared.estimates.learn(rule, &kind, used);
             }
         }
     }
@@ -161,9 +176,11 @@ fn extend(shared: &Weak<Shared>, every: Duration) {
         let Some(shared) = shared.upgrade() else { return };
         let running = shared.live.running();
         if !running.is_empty() {
-            let reply = shared.ledger.backend().extend(running, shared.lease);
-            // The next attempt is early enough.
-            let _ = runtime.block_on(reply.wait());
+            for ids in running.chunks(EXTENDED_TOGETHER) {
+                let reply = shared.ledger.backend().extend(ids.to_vec(), shared.lease);
+                // The next attempt is early enough.
+                let _ = runtime.block_on(reply.wait());
+            }
         }
     }
 }

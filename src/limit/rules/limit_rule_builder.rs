@@ -322,7 +322,8 @@ impl LimitRuleBuilder {
         if !self.status.is_client_error() {
             self.problem(format!("status: expected a status from 400 to 499, found {}", self.status.as_u16()));
         }
-        let is_cuttable = matches!(self.kind, LimitKind::Budget { .. }) && matches!(unit, LimitUnit::Cost | LimitUnit::Tokens);
+        let is_cuttable =
+            matches!(self.kind, LimitKind::Budget { .. }) && matches!(unit, LimitUnit::Cost | LimitUnit::Tokens);
         if self.cut_streams.is_some() && !is_cuttable {
             self.problem("cut_streams: expected a budget of cost or tokens");
         }
