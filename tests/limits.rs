@@ -520,6 +520,114 @@ async fn decides_about_models_without_a_price() {
 }
 
 #[tokio::test]
+async fn knows_the_fields_at_the_start_of_a_long_body() {
+    let limited = Limited::new([requests("model", 1).when("model", ["gpt-4*"]), cost("money", "0.5 USD")]);
+    let long = |fields: &str| format!(r#"{{{fields},"messages":["{}"]}}"#, "x".repeat(300_000));
+    let send = |body: String| {
+        let request = Request::post(CHAT).header(header::CONTENT_TYPE, "application/json");
+        let chunks: Vec<_> =
+            body.as_bytes().chunks(16_384).map(|chunk| Ok::<_, std::io::Error>(chunk.to_vec())).collect();
+        limited.send(request.body(Body::from_stream(futures_util::stream::iter(chunks))).unwrap())
+    };
+    assert_eq!(send(long(r#""model":"gpt-4o","max_tokens":10"#)).await.status, 200);
+    assert_eq!(send(long(r#""model":"gpt-4o""#)).await.status, 429);
+    // 75,000 tokens of input cost 0.1875 USD, and 40,000 tokens of output 0.4 USD.
+    assert_eq!(send(long(r#""model":"gpt-3.5-turbo","max_tokens":10"#)).await.status, 200);
+    let events = limited.recorder.events();
+    assert!(events[0].diagnostics().iter().any(|note| note.to_string().contains("too_large")));
+    assert_eq!(events[1].llm().unwrap().request_model(), Some("gpt-4o"));
+}
+
+#[tokio::test]
+async fn a_declared_maximum_cannot_overflow_a_count() {
+    let limited = Limited::new([
+        cost("shadow", "1 USD").mode(LimitMode::Shadow),
+        LimitRule::budget("tokens", Amount::tokens(1_000_000), Window::month("UTC").unwrap())
+            .on_store_error(LimitDecision::Deny)
+            .mode(LimitMode::Shadow),
+    ]);
+    for max in [u64::MAX, u64::MAX / 2, 1 << 60] {
+        let held: Vec<_> = (0..3)
+            .map(|_| {
+                let body = json!({"model": "gpt-4o", "max_tokens": max, "n": 3}).to_string();
+                let request = Request::post(CHAT).header(header::CONTENT_TYPE, "application/json");
+                limited.app.clone().oneshot(request.body(Body::from(body)).unwrap())
+            })
+            .collect();
+        for response in held {
+            assert_eq!(response.await.unwrap().status(), 200);
+        }
+        limited.settle().await;
+        assert!(limited.used().await.iter().all(|(_, settled, reserved)| *settled >= 0 && *reserved == 0));
+    }
+    let limited = Limited::new([cost("enforced", "1 USD")]);
+    assert_eq!(limited.chat("{}", gpt(Some(u64::MAX))).await.status, 429);
+    assert_eq!(limited.chat("{}", gpt(Some(10))).await.status, 200);
+}
+
+#[tokio::test]
+async fn retrieving_a_result_is_not_a_call_without_a_price() {
+    let app = routes().route("/v1/responses/{id}", get(|| async { "{}" }));
+    let rule = cost("money", "1 USD").on_unpriced(LimitDecision::Deny);
+    let limited = Limited::with([rule], app, None, ErrorStyle::Problem);
+    assert_eq!(limited.get("/v1/responses/resp_1", "{}").await.status, 200);
+}
+
+#[tokio::test]
+async fn reserves_the_known_input_of_a_call_without_a_maximum() {
+    // 400,000 bytes are 100,000 tokens, which cost 0.25 USD.
+    let limited = Limited::new([cost("monthly", "0.2 USD")]);
+    let body = json!({"model": "gpt-4o", "messages": ["x".repeat(200_000)]});
+    assert_eq!(limited.chat("{}", body).await.status, 200);
+    let limited = Limited::new([cost("monthly", "0.1 USD")]);
+    let body = json!({"model": "gpt-4o", "messages": ["x".repeat(200_000)]});
+    assert_eq!(limited.chat("{}", body).await.status, 429);
+}
+
+#[tokio::test]
+async fn only_streams_are_cut() {
+    let chunked = || async {
+        let parts = futures_util::stream::iter(0..100).map(|_| Ok::<_, std::io::Error>("x".repeat(1_000)));
+        ([(header::CONTENT_TYPE, "application/json")], Body::from_stream(parts))
+    };
+    let app = Router::new().route(CHAT, post(chunked));
+    let rule = LimitRule::budget("tokens", Amount::tokens(10_000), Window::day("UTC").unwrap());
+    let rule = rule.on_store_error(LimitDecision::Allow).cut_streams(1.0);
+    let limited = Limited::with([rule], app, None, ErrorStyle::Problem);
+    assert_eq!(limited.chat("{}", json!({"model": "gpt-4o", "max_tokens": 5})).await.body.len(), 100_000);
+}
+
+#[tokio::test]
+async fn a_rate_with_a_limit_on_concurrency_counts_once() {
+    let limited = Limited::new([per_minute("both", 2).concurrent(5)]);
+    let answer = limited.get("/plain", "{}").await;
+    let policy = answer.header("ratelimit-policy").unwrap();
+    assert_eq!(policy, r#""both";q=2;w=60, "both concurrent";q=5;qu="concurrent-requests""#);
+    limited.statuses("/plain", "{}", 2).await;
+    let counts = &limited.limiter.counts()[0];
+    assert_eq!((counts.passed, counts.rejected), (2, 1));
+}
+
+#[tokio::test]
+async fn a_shadow_rate_recovers_as_an_enforced_one_does() {
+    let limited = Limited::new([per_minute("shadow", 2).mode(LimitMode::Shadow)]);
+    limited.statuses("/plain", "{}", 50).await;
+    limited.clock.advance(Duration::from_secs(60));
+    limited.statuses("/plain", "{}", 2).await;
+    assert_eq!(limited.limiter.counts()[0].shadowed, 48);
+}
+
+#[tokio::test]
+async fn counts_calls_whose_usage_is_not_known() {
+    let silent = || async { ([(header::CONTENT_TYPE, "application/json")], r#"{"object":"chat.completion"}"#) };
+    let limited =
+        Limited::with([cost("money", "1 USD")], Router::new().route(CHAT, post(silent)), None, ErrorStyle::Problem);
+    assert_eq!(limited.chat("{}", gpt(Some(10))).await.status, 200);
+    assert_eq!(limited.used().await, [(vec![], 0, 0)]);
+    assert_eq!(limited.limiter.counts()[0].unknown, 1);
+}
+
+#[tokio::test]
 async fn answers_as_portkey_does() {
     let rules = [requests("budget", 1).when("route", ["/plain"]), per_minute("rate", 1).when("route", ["/report"])];
     let limited = Limited::with(rules, routes(), None, ErrorStyle::Portkey);

@@ -4,7 +4,11 @@ use std::{cell::OnceCell, collections::HashMap, sync::Mutex};
 
 use sketches_ddsketch::{Config, DDSketch};
 
-use crate::{request::GatedRequest, sync::lock, usage::Usage};
+use crate::{
+    request::GatedRequest,
+    sync::lock,
+    usage::{LlmCall, Usage},
+};
 
 use super::super::rules::{LimitRule, LimitUnit};
 
@@ -44,7 +48,9 @@ impl<'r> Expected<'r> {
     pub(super) fn new(request: &'r GatedRequest) -> Self {
         let bytes = request.body_bytes().filter(|_| request.is_llm_call());
         let input = bytes.map(|bytes| bytes.div_ceil(BYTES_PER_TOKEN));
-        let tokens = input.zip(request.max_output_tokens()).map(|(input, output)| Usage::tokens(input, output));
+        // More has no price.
+        let output = request.max_output_tokens().map(|tokens| tokens.min(LlmCall::MAX_USAGE));
+        let tokens = input.zip(output).map(|(input, output)| Usage::tokens(input, output));
         Self { request, input, tokens, cost: OnceCell::new() }
     }
 
