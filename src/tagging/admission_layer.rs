@@ -102,7 +102,7 @@ impl AdmissionLayer {
     pub(crate) fn sink(mut self, sink: impl Sink) -> Self {
         let mut steps = (*self.head.steps).clone();
         steps.event = Some(match steps.event.take() {
-            Some(events) => events.sink(sink),
+            Some(events) => events.first_sink(sink),
             None => EventLayer::new(sink),
         });
         self.head = HeadOnlyTaggingLayer::new(steps);

@@ -46,6 +46,18 @@ impl EventLayer {
         })
     }
 
+    /// Adds a sink before the others, also in reports.
+    #[cfg(feature = "limit")]
+    pub(super) fn first_sink(self, sink: impl Sink) -> Self {
+        let sink = Isolated::new(sink);
+        self.change(|events| {
+            events.sink = Some(match events.sink.take() {
+                Some(others) => Isolated::new(Fanout::of([sink, others])),
+                None => sink,
+            });
+        })
+    }
+
     /// Sets the clock.
     #[must_use]
     pub fn clock(self, clock: impl Clock) -> Self {

@@ -57,8 +57,9 @@ impl LimitSink {
 impl Sink for LimitSink {
     fn emit(&self, event: Arc<Event>) {
         self.limiter.shared.live.end(event.id());
+        let is_counted = || event.rejection().is_none() && self.limiter.current().rules().next().is_some();
         // A flood of rejected requests does not fill the queue.
-        if event.rejection().is_none() || self.limiter.shared.live.contains(event.id()) {
+        if self.limiter.shared.live.contains(event.id()) || is_counted() {
             self.queued.emit(event);
         }
     }
