@@ -446,6 +446,11 @@ async fn the_burn_rate_must_be_high_in_the_last_hour_and_in_the_last_six() {
     assert_eq!((raised[0].subject.as_deref(), raised[0].threshold), (Some("monthly"), 6.0));
     // Still too fast, but within the cooldown.
     assert!(stored.evaluate(&alerts, "2026-06-10T12:08:00Z").await.is_empty());
+    // A rule with another threshold has its own cooldown.
+    let two = || [6.0, 6.9].map(|threshold| rule().thresholds([threshold]).build().unwrap());
+    let alerts = stored.alerts(&limiter, |builder| builder.rules(two()));
+    let raised = stored.evaluate(&alerts, "2026-06-10T12:03:30Z").await;
+    assert_eq!(raised.iter().map(|alert| alert.threshold).collect::<Vec<_>>(), [6.9, 6.9]);
     let one = || rule().when("metadata.team", ["gr?wth"]).thresholds([6.9]).build().unwrap();
     let alerts = stored.alerts(&limiter, |builder| builder.rule(one()));
     assert_eq!(stored.evaluate(&alerts, "2026-06-10T12:03:00Z").await.len(), 1);
@@ -495,6 +500,11 @@ async fn coverage_and_unpriced_calls_are_compared_by_full_windows() {
     assert_eq!((unpriced.kind, unpriced.threshold), (AlertKind::Unpriced, 0.04));
     assert!(close(unpriced.used, 1.0 / 21.0));
     assert_eq!((unpriced.top[0].value.to_string(), unpriced.top[0].amount), ("model=new".to_owned(), 1.0));
+    // Rules that differ only in their minimum are evaluated separately.
+    let unpriced = |requests| AlertRule::on(AlertTrigger::Unpriced).thresholds([0.03]).minimum_requests(requests);
+    let rules = || [1_000, 1].map(|requests| unpriced(requests).build().unwrap());
+    let alerts = stored.alerts(&no_limits(), |builder| builder.rules(rules()));
+    assert_eq!(stored.evaluate(&alerts, "2026-06-10T12:05:00Z").await.len(), 1);
 }
 
 /// A delivery that lost events.

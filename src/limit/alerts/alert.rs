@@ -13,7 +13,8 @@ use super::{alert_contributor::AlertContributor, alert_kind::AlertKind, alert_va
 pub struct Alert {
     /// The identity of the alert, 64 hex digits. It is the same for all processes, attempts, and targets.
     ///
-    /// It is the SHA-256 of the kind, the subject, the conditions, the hashed group, the start of the period, and the threshold.
+    /// It is the SHA-256 of the kind, the subject, the hashed group, the start of the period, and the threshold. Except for
+    /// thresholds of limits, the conditions and the window of the rule are part of it, too.
     pub id: String,
     /// The event.
     pub kind: AlertKind,

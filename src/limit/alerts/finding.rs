@@ -51,8 +51,13 @@ pub(super) struct Contributor {
 impl Finding {
     /// Returns the text that is equal for findings about the same thing, whenever they are found.
     pub(super) fn series(&self, rule: &AlertRule, hash: &ValueHash) -> String {
-        // A threshold of a limit is the same alert, whichever rule reports it.
-        let conditions = if self.kind == AlertKind::Limit { String::new() } else { rule.conditions() };
+        // A threshold of a limit is the same alert, whichever rule reports it. Other rules about the same thing do not share
+        // a cooldown, unless they watch for the same.
+        let conditions = if self.kind == AlertKind::Limit {
+            serde_json::json!("")
+        } else {
+            serde_json::json!([rule.conditions(), rule.thresholds, rule.window.as_secs()])
+        };
         let group: Vec<(String, Option<String>)> = self
             .group
             .iter()

@@ -46,7 +46,17 @@ impl AlertRuleSet {
 /// Returns a text that identifies a rule, also after the rules were replaced.
 fn key(rule: &AlertRule) -> String {
     let targets: Vec<&str> = rule.targets.iter().map(|target| target.name()).collect();
-    serde_json::json!([rule.trigger.to_string(), rule.conditions(), rule.thresholds, targets]).to_string()
+    serde_json::json!([
+        rule.trigger.to_string(),
+        rule.conditions(),
+        rule.thresholds,
+        rule.window.as_secs(),
+        rule.cooldown.as_secs_f64(),
+        rule.minimum_cost,
+        rule.minimum_requests,
+        targets
+    ])
+    .to_string()
 }
 
 fn check(rule: &AlertRule, limiter: &Limiter, provided: Provided) -> Result<(), String> {
