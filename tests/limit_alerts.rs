@@ -457,6 +457,22 @@ async fn the_burn_rate_must_be_high_in_the_last_hour_and_in_the_last_six() {
 }
 
 #[tokio::test]
+async fn budgets_that_are_never_reset_have_no_burn_rate() {
+    let stored = Stored::new("for-ever").await;
+    stored.add("2026-06-10T11:00:00Z", 1_000.0, json!({})).await;
+    let budget = |name: &str, days: u16| {
+        let window = Window::days(days, "2026-06-01T00:00:00Z".parse().unwrap()).unwrap();
+        let rule = LimitRule::budget(name, "30 USD".parse().unwrap(), window);
+        rule.on_unpriced(LimitDecision::Allow).on_store_error(LimitDecision::Deny).build().unwrap()
+    };
+    let limiter = Limiter::builder().rules([budget("for-ever", u16::MAX), budget("days", 30)]).build().unwrap();
+    let rule = AlertRule::on(AlertTrigger::BurnRate).build().unwrap();
+    let alerts = stored.alerts(&limiter, |builder| builder.rule(rule.clone()));
+    let raised = stored.evaluate(&alerts, "2026-06-10T12:03:00Z").await;
+    assert_eq!(raised.iter().map(|alert| alert.subject.as_deref()).collect::<Vec<_>>(), [Some("days")]);
+}
+
+#[tokio::test]
 async fn coverage_and_unpriced_calls_are_compared_by_full_windows() {
     let stored = Stored::new("coverage").await;
     let tagged = || json!({"metadata": {"team": "search", "feature": "chat"}});

@@ -48,7 +48,8 @@
 //!   Thresholds of rolling windows are reported once per day in UTC.
 //! - The burn rate is computed from stored requests every five minutes, for budgets of cost, tokens, or requests, in groups of at
 //!   most three properties, and for at most 20,000 groups of a budget. The windows follow the
-//!   [SRE workbook](https://sre.google/workbook/alerting-on-slos/). It is meant for windows of a week or longer.
+//!   [SRE workbook](https://sre.google/workbook/alerting-on-slos/). It is meant for windows of a week or longer. Budgets that are
+//!   never reset have none.
 //! - The deviation of an anomaly is the median absolute deviation times 1.4826, and at least a tenth of the median or of the
 //!   minimum cost. At least three of the four weeks must have data. [`top`](Alert::top) has the values of active keys and models
 //!   whose cost rose the most.
