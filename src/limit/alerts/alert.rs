@@ -22,7 +22,8 @@ pub struct Alert {
     pub subject: Option<String>,
     /// The group of the limit.
     pub group: Vec<AlertValue>,
-    /// The threshold that was reached. Its meaning depends on the [kind](super#triggers).
+    /// The threshold that was reached. Its meaning depends on the [kind](super#triggers). The amount at which a limit that was
+    /// created through the API raises an alert is a share of the limit, too.
     pub threshold: f64,
     /// The value that reached the threshold, in `unit`.
     pub used: f64,

@@ -2,13 +2,18 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{ConfigError, config_error::ConfigProblems, limit::limiter::Limiter};
 
-use super::{alert_rule::AlertRule, alert_target::AlertTarget, alert_trigger::AlertTrigger, evaluate::is_named};
+use super::{
+    alert_rule::AlertRule, alert_target::AlertTarget, alert_trigger::AlertTrigger, evaluate::is_named,
+    tracing_target::TracingTarget,
+};
 
 /// The rules in force, with all of their targets. Immutable: a change creates a new set.
 #[derive(Default)]
 pub(super) struct AlertRuleSet {
     /// Each rule with the text that identifies it in the state.
     pub(super) rules: Vec<(AlertRule, String)>,
+    /// The rule of the amounts that limits from the store have.
+    pub(super) stored: Option<AlertRule>,
     pub(super) targets: BTreeMap<String, Arc<dyn AlertTarget>>,
 }
 
@@ -33,14 +38,31 @@ impl AlertRuleSet {
             if let Err(problem) = check(&rule, limiter, provided) {
                 problems.push(ConfigError::new(format!("alert on {}: {problem}", rule.trigger)));
             }
-            for target in &rule.targets {
-                set.targets.entry(target.name().to_owned()).or_insert_with(|| Arc::clone(target));
-            }
+            set.add_targets(&rule);
             let key = key(&rule);
             set.rules.push((rule, key));
         }
+        set.stored = problems.take(stored(common));
+        if let Some(rule) = set.stored.clone() {
+            set.add_targets(&rule);
+        }
         problems.into_result().map(|()| set)
     }
+
+    fn add_targets(&mut self, rule: &AlertRule) {
+        for target in &rule.targets {
+            self.targets.entry(target.name().to_owned()).or_insert_with(|| Arc::clone(target));
+        }
+    }
+}
+
+/// Returns the rule of the amounts that limits from the store have. Without common targets, it logs.
+fn stored(common: &[Arc<dyn AlertTarget>]) -> Result<AlertRule, ConfigError> {
+    let rule = AlertRule::on(AlertTrigger::limit("*"));
+    if common.is_empty() {
+        return rule.target(TracingTarget::new()).build();
+    }
+    common.iter().fold(rule, |rule, target| rule.shared_target(Arc::clone(target))).build()
 }
 
 /// Returns a text that identifies a rule, also after the rules were replaced.

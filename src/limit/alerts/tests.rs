@@ -23,7 +23,7 @@ use crate::{
 
 use super::{
     Alert, AlertKind, AlertRule, AlertRuleBuilder, AlertTarget, AlertTrigger, Alerts, DeliveryAttempt, DeliveryFuture,
-    LedgerDrift,
+    LedgerDrift, value_hash::ValueHash,
 };
 
 const HOUR: Duration = Duration::from_secs(60 * 60);
@@ -139,6 +139,12 @@ impl Service {
             created_by: None,
         };
         assert!(self.analytics.add_limit_credit(credit).await.unwrap());
+    }
+
+    /// Returns the title of an alert about a stored limit.
+    fn title(text: &str, team: &str) -> String {
+        let team = ValueHash::default().of(team);
+        format!("budget Growth: {text} (team={team})")
     }
 
     /// Charges a team of a limit.
@@ -405,4 +411,51 @@ async fn a_window_that_has_ended_keeps_its_resets() {
         tick(&[service.replica_at(time, vec![full.clone()]).await], time).await;
         assert_eq!(service.recorder.titles(), Vec::<String>::new());
     }
+}
+
+#[tokio::test]
+async fn amounts_of_limits_from_the_api_need_no_rule() {
+    let service = Service::new();
+    let rule = service.add_policy(serde_json::json!({ "alert_threshold": 60 })).await.rule().unwrap();
+    let silent = service.add_policy(serde_json::json!({})).await.rule().unwrap();
+    for rule in [&rule, &silent] {
+        service.charge_rule(rule, "growth", "59 USD", month("06")).await;
+        service.charge_rule(rule, "search", "60 USD", month("06")).await;
+    }
+    let evaluate = async |time| tick(&[service.replica_at(time, Vec::new()).await], time).await;
+    evaluate(month("06") + HOUR).await;
+    let search = Service::title("60 USD used", "search");
+    assert_eq!(service.recorder.titles(), [search.as_str()]);
+    let alert = service.recorder.delivered.lock().unwrap()[0].clone();
+    assert_eq!((alert.kind, alert.subject.as_deref()), (AlertKind::Limit, Some(rule.name())));
+    assert_eq!((alert.threshold, alert.used, alert.limit), (0.6, 60.0, Some(100.0)));
+    // A reset begins anew, and other replicas raise the same alert.
+    service.reset(&rule, "growth", "59 USD", month("06")).await;
+    service.charge_rule(&rule, "growth", "40 USD", month("06")).await;
+    evaluate(month("06") + 2 * HOUR).await;
+    assert_eq!(service.recorder.ids().len(), 1);
+    service.charge_rule(&rule, "growth", "20 USD", month("06")).await;
+    evaluate(month("06") + 3 * HOUR).await;
+    assert_eq!(service.recorder.titles().len(), 2);
+    // Each window has its own alert.
+    service.charge_rule(&rule, "search", "70 USD", month("07")).await;
+    evaluate(month("07") + HOUR).await;
+    assert_eq!(service.recorder.titles().iter().filter(|title| **title == search).count(), 2);
+    // A share of the same number is another alert.
+    let rules = vec![AlertRule::on(AlertTrigger::limit("*")).thresholds([0.6]).build().unwrap()];
+    let time = month("07") + 2 * HOUR;
+    tick(&[service.replica_at(time, rules).await], time).await;
+    assert!(service.recorder.titles().contains(&Service::title("60 % used", "search")));
+}
+
+#[tokio::test]
+async fn amounts_of_limits_from_the_api_are_logged_without_a_target() {
+    let service = Service::new();
+    let rule = service.add_policy(serde_json::json!({ "alert_threshold": 1 })).await.rule().unwrap();
+    service.charge_rule(&rule, "growth", "1 USD", month("06")).await;
+    let limiter = Limiter::builder().ledger(service.ledger.clone()).build().unwrap();
+    limiter.refresh_from(&service.analytics).await.unwrap();
+    let alerts = Alerts::builder(service.analytics.clone(), limiter).build().unwrap();
+    assert_eq!(alerts.evaluate_at(month("06") + HOUR).await.raised.len(), 1);
+    assert_eq!(alerts.deliver_at(month("06") + HOUR).await.unwrap().delivered, 1);
 }

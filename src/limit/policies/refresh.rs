@@ -73,7 +73,6 @@ impl Limiter {
     }
 
     /// Returns the amounts at which alerts are raised, by the names of rules that were created through the API.
-    #[allow(dead_code, reason = "used by the delivery of alerts")]
     pub(crate) fn stored_alerts(&self) -> BTreeMap<String, Amount> {
         lock(&self.shared.stored.alerts).clone()
     }

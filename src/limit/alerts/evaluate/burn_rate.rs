@@ -152,6 +152,7 @@ fn finding(
         ),
         top: Vec::new(),
         count: None,
+        amount: None,
     }
 }
 
