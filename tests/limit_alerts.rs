@@ -661,8 +661,9 @@ async fn a_receiver_that_is_down_for_a_minute_loses_no_alerts() {
     let receiver = Receiver::start().await;
     let webhook = receiver.webhook().build().unwrap();
     let rules = [AlertTrigger::Anomaly, AlertTrigger::coverage("team")].map(|on| AlertRule::on(on).build().unwrap());
-    let alerts = Alerts::builder(stored.stores[0].clone(), no_limits()).rules(rules).target(webhook).build().unwrap();
     let start = at("2026-07-03T13:05:00Z");
+    let builder = Alerts::builder(stored.stores[0].clone(), no_limits()).rules(rules).target(webhook);
+    let alerts = builder.clock(ManualClock::at(start)).build().unwrap();
     let mut expected: Vec<String> = Vec::new();
     for seconds in (0..600).step_by(5) {
         receiver.respond_with(if seconds < 60 { 503 } else { 204 });

@@ -261,13 +261,15 @@ impl Alerts {
 
     /// Delivers the alerts that are due at a time. [`run`](Self::run) calls it, and tests do.
     ///
+    /// Time passes during the deliveries by the [clock](super::AlertsBuilder::clock). After a minute, the rest is left to the next call.
+    ///
     /// # Errors
     ///
     /// Returns an error if the store of alerts fails. Alerts whose delivery could not be recorded are delivered again.
     pub async fn deliver_at(&self, time: SystemTime) -> Result<DeliveryCounts, AlertError> {
         let set = self.shared.set.load_full();
-        let Settings { analytics, retry, .. } = &self.shared.settings;
-        Dispatch { analytics, targets: &set.targets, retry, time }.run().await
+        let Settings { analytics, retry, clock, .. } = &self.shared.settings;
+        Dispatch { analytics, targets: &set.targets, retry, clock: clock.as_ref(), time }.run().await
     }
 }
 

@@ -125,7 +125,8 @@ impl AlertsBuilder {
         self
     }
 
-    /// Sets the clock of [`Alerts::run`]. The default is [`SystemClock`].
+    /// Sets the clock of [`Alerts::run`], and of the time that passes during [`Alerts::deliver_at`]. The default is
+    /// [`SystemClock`].
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Arc::new(clock);
         self

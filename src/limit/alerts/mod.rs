@@ -122,6 +122,8 @@ mod channel_target;
 mod delivery_attempt;
 mod delivery_counts;
 mod dispatch;
+#[cfg(test)]
+mod dispatch_tests;
 mod evaluate;
 mod evaluation;
 mod finding;

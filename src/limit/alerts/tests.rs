@@ -100,6 +100,7 @@ impl Service {
         Alerts::builder(self.analytics.clone(), limiter)
             .rule(alert.build().unwrap())
             .target(self.recorder.clone())
+            .clock(ManualClock::at(start()))
             .build()
             .unwrap()
     }
@@ -109,7 +110,7 @@ impl Service {
         let limiter = Limiter::builder().ledger(self.ledger.clone()).clock(ManualClock::at(time)).build().unwrap();
         limiter.refresh_from(&self.analytics).await.unwrap();
         let builder = Alerts::builder(self.analytics.clone(), limiter).rules(alerts);
-        builder.target(self.recorder.clone()).build().unwrap()
+        builder.target(self.recorder.clone()).clock(ManualClock::at(time)).build().unwrap()
     }
 
     /// Stores a limit as the API does.
