@@ -317,7 +317,7 @@ fn alerts_name_rules_that_exist() {
     let rule = format!("{RULE}{BUDGET}").replace("name = \"a\"", "name = \"team-monthly\"");
     for (alert, expected) in [
         ("on = \"limit:team-montly\"", "9:6: on: unknown limit rule \"team-montly\": did you mean \"team-monthly\"?"),
-        ("on = \"limit:x*\"", "9:6: on: unknown limit rule \"x*\""),
+        ("on = \"limit:x*\\\\\"", "9:6: on: invalid pattern \"x*\\\\\": it ends within an escape"),
         ("on = \"limits\"", "9:6: on: invalid trigger \"limits\": expected limit:NAME"),
         ("thresholds = [1]", "8:1: expected the key \"on\""),
         ("on = \"burn_rate\"\nthresholds = [0]", "10:15: thresholds: expected a number greater than zero"),
@@ -339,6 +339,13 @@ fn alerts_name_rules_that_exist() {
         let found = problems(&format!("{rule}[[alerts]]\n{alert}\n"));
         assert!(!found.is_empty() && found[0].starts_with(expected), "{alert}: {found:?}, expected {expected}");
     }
+    // Limits that are created later may match a pattern.
+    for alert in ["limit:x*", "limit:*"] {
+        assert_eq!(problems(&format!("{rule}[[alerts]]\non = \"{alert}\"\n")), Vec::<String>::new());
+    }
+    let rate = "[[limits]]\nname = \"calls\"\nkind = \"rate\"\namount = \"5 requests\"\nwindow = \"1m\"\non_store_error = \"deny\"\n";
+    let found = problems(&format!("{rate}[[alerts]]\non = \"limit:calls\"\n"));
+    assert_eq!(found, ["8:6: on: limit \"calls\" is not a budget: only budgets have thresholds"]);
     // A rule with a problem exists, too.
     let broken = rule.replace("5 USD", "many");
     let found = problems(&format!("{broken}[[alerts]]\non = \"limit:team-monthly\"\n"));
