@@ -353,6 +353,28 @@ fn alerts_name_rules_that_exist() {
 }
 
 #[test]
+fn alerts_with_the_same_webhook_have_the_same_settings() {
+    let folder = Folder::new("limit-webhooks");
+    let secrets = ["one", "two"].map(|name| folder.write(name, name).display().to_string());
+    let alert = |url: &str, secret: usize, more: &str| {
+        let file = &secrets[secret];
+        format!("[[alerts]]\non = \"drift\"\nwebhook = \"https://{url}\"\nsecret_file = {file:?}\n{more}\n")
+    };
+    let found = |first: &str, second: &str| problems(&format!("{first}{second}"));
+    let one = alert("hooks.example/sesame", 0, "");
+    assert!(found(&one, &one).is_empty());
+    assert!(found(&one, &alert("hooks.example/other", 1, "")).is_empty());
+    assert!(found(&one, &alert("hooks.example/sesame", 1, "shape = \"slack\"")).is_empty());
+    for other in
+        [alert("hooks.example/sesame", 1, ""), alert("hooks.example/sesame", 0, "allow_private_addresses = true")]
+    {
+        let found = found(&one, &other);
+        assert!(found.len() == 1 && found[0].starts_with("8:11: webhook: another alert has the same URL"), "{found:?}");
+        assert!(!found[0].contains("sesame"), "{found:?}");
+    }
+}
+
+#[test]
 fn ledgers_never_quote_their_url() {
     for (lines, expected) in [
         ("url = \"mysql://user:hunter2@x\"", "2:7: url: expected \"memory\", or a URL that starts with postgres://"),

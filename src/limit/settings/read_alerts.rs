@@ -6,7 +6,7 @@ use http::Uri;
 
 use crate::{
     ConfigError,
-    registry::{Glob, Place, Reader, SecretSource, Table, closest},
+    registry::{Glob, Place, Problems, Reader, SecretSource, Table, closest},
     usage::Money,
 };
 
@@ -37,12 +37,40 @@ const KEYS: &[&str] = &[
 
 const SHAPES: &[(&str, WebhookShape)] = &[("plain", WebhookShape::Plain), ("slack", WebhookShape::Slack)];
 
-/// Reads an alert. Returns `None` if its trigger has a problem.
-pub(super) fn alert(
+/// Reads the list. Alerts whose trigger has a problem are left out.
+pub(super) fn alerts(
     reader: &mut Reader<'_>,
-    place: &Place<'_>,
+    items: &[Place<'_>],
     rules: &HashMap<String, bool>,
-) -> Option<AlertSettings> {
+) -> Vec<AlertSettings> {
+    let mut alerts: Vec<AlertSettings> = Vec::new();
+    for place in items {
+        let Some(settings) = alert(reader, place, rules) else { continue };
+        // An entry of another kind was reported when it was read.
+        let table = place.any_table(&mut Problems::default());
+        if let Some(webhook) = table.get("webhook")
+            && alerts.iter().any(|other| differs(other, &settings))
+        {
+            webhook.fail(
+                &mut reader.problems,
+                "webhook: another alert has the same URL: expected the same secret and allow_private_addresses there",
+            );
+        }
+        alerts.push(settings);
+    }
+    alerts
+}
+
+/// Returns `true` if two alerts have the same receiver with different settings, so that those of one would have no effect.
+fn differs(one: &AlertSettings, other: &AlertSettings) -> bool {
+    let receiver = |alert: &AlertSettings| alert.webhook.clone().map(|url| (url, alert.shape));
+    let settings =
+        |alert: &AlertSettings| (alert.secret_env.clone(), alert.secret_file.clone(), alert.allow_private_addresses);
+    receiver(one).is_some() && receiver(one) == receiver(other) && settings(one) != settings(other)
+}
+
+/// Reads an alert. Returns `None` if its trigger has a problem.
+fn alert(reader: &mut Reader<'_>, place: &Place<'_>, rules: &HashMap<String, bool>) -> Option<AlertSettings> {
     let before = reader.problems.len();
     let table = place.table(KEYS, &mut reader.problems);
     table.require("on", &mut reader.problems);
