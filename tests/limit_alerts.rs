@@ -446,9 +446,30 @@ async fn the_burn_rate_must_be_high_in_the_last_hour_and_in_the_last_six() {
     assert_eq!((raised[0].subject.as_deref(), raised[0].threshold), (Some("monthly"), 6.0));
     // Still too fast, but within the cooldown.
     assert!(stored.evaluate(&alerts, "2026-06-10T12:08:00Z").await.is_empty());
+    // A rule with another threshold has its own cooldown.
+    let two = || [6.0, 6.9].map(|threshold| rule().thresholds([threshold]).build().unwrap());
+    let alerts = stored.alerts(&limiter, |builder| builder.rules(two()));
+    let raised = stored.evaluate(&alerts, "2026-06-10T12:03:30Z").await;
+    assert_eq!(raised.iter().map(|alert| alert.threshold).collect::<Vec<_>>(), [6.9, 6.9]);
     let one = || rule().when("metadata.team", ["gr?wth"]).thresholds([6.9]).build().unwrap();
     let alerts = stored.alerts(&limiter, |builder| builder.rule(one()));
     assert_eq!(stored.evaluate(&alerts, "2026-06-10T12:03:00Z").await.len(), 1);
+}
+
+#[tokio::test]
+async fn budgets_that_are_never_reset_have_no_burn_rate() {
+    let stored = Stored::new("for-ever").await;
+    stored.add("2026-06-10T11:00:00Z", 1_000.0, json!({})).await;
+    let budget = |name: &str, days: u16| {
+        let window = Window::days(days, "2026-06-01T00:00:00Z".parse().unwrap()).unwrap();
+        let rule = LimitRule::budget(name, "30 USD".parse().unwrap(), window);
+        rule.on_unpriced(LimitDecision::Allow).on_store_error(LimitDecision::Deny).build().unwrap()
+    };
+    let limiter = Limiter::builder().rules([budget("for-ever", u16::MAX), budget("days", 30)]).build().unwrap();
+    let rule = AlertRule::on(AlertTrigger::BurnRate).build().unwrap();
+    let alerts = stored.alerts(&limiter, |builder| builder.rule(rule.clone()));
+    let raised = stored.evaluate(&alerts, "2026-06-10T12:03:00Z").await;
+    assert_eq!(raised.iter().map(|alert| alert.subject.as_deref()).collect::<Vec<_>>(), [Some("days")]);
 }
 
 #[tokio::test]
@@ -495,6 +516,11 @@ async fn coverage_and_unpriced_calls_are_compared_by_full_windows() {
     assert_eq!((unpriced.kind, unpriced.threshold), (AlertKind::Unpriced, 0.04));
     assert!(close(unpriced.used, 1.0 / 21.0));
     assert_eq!((unpriced.top[0].value.to_string(), unpriced.top[0].amount), ("model=new".to_owned(), 1.0));
+    // Rules that differ only in their minimum are evaluated separately.
+    let unpriced = |requests| AlertRule::on(AlertTrigger::Unpriced).thresholds([0.03]).minimum_requests(requests);
+    let rules = || [1_000, 1].map(|requests| unpriced(requests).build().unwrap());
+    let alerts = stored.alerts(&no_limits(), |builder| builder.rules(rules()));
+    assert_eq!(stored.evaluate(&alerts, "2026-06-10T12:05:00Z").await.len(), 1);
 }
 
 /// A delivery that lost events.
@@ -635,8 +661,9 @@ async fn a_receiver_that_is_down_for_a_minute_loses_no_alerts() {
     let receiver = Receiver::start().await;
     let webhook = receiver.webhook().build().unwrap();
     let rules = [AlertTrigger::Anomaly, AlertTrigger::coverage("team")].map(|on| AlertRule::on(on).build().unwrap());
-    let alerts = Alerts::builder(stored.stores[0].clone(), no_limits()).rules(rules).target(webhook).build().unwrap();
     let start = at("2026-07-03T13:05:00Z");
+    let builder = Alerts::builder(stored.stores[0].clone(), no_limits()).rules(rules).target(webhook);
+    let alerts = builder.clock(ManualClock::at(start)).build().unwrap();
     let mut expected: Vec<String> = Vec::new();
     for seconds in (0..600).step_by(5) {
         receiver.respond_with(if seconds < 60 { 503 } else { 204 });

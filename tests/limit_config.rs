@@ -317,7 +317,7 @@ fn alerts_name_rules_that_exist() {
     let rule = format!("{RULE}{BUDGET}").replace("name = \"a\"", "name = \"team-monthly\"");
     for (alert, expected) in [
         ("on = \"limit:team-montly\"", "9:6: on: unknown limit rule \"team-montly\": did you mean \"team-monthly\"?"),
-        ("on = \"limit:x*\"", "9:6: on: unknown limit rule \"x*\""),
+        ("on = \"limit:x*\\\\\"", "9:6: on: invalid pattern \"x*\\\\\": it ends within an escape"),
         ("on = \"limits\"", "9:6: on: invalid trigger \"limits\": expected limit:NAME"),
         ("thresholds = [1]", "8:1: expected the key \"on\""),
         ("on = \"burn_rate\"\nthresholds = [0]", "10:15: thresholds: expected a number greater than zero"),
@@ -339,10 +339,39 @@ fn alerts_name_rules_that_exist() {
         let found = problems(&format!("{rule}[[alerts]]\n{alert}\n"));
         assert!(!found.is_empty() && found[0].starts_with(expected), "{alert}: {found:?}, expected {expected}");
     }
+    // Limits that are created later may match a pattern.
+    for alert in ["limit:x*", "limit:*"] {
+        assert_eq!(problems(&format!("{rule}[[alerts]]\non = \"{alert}\"\n")), Vec::<String>::new());
+    }
+    let rate = "[[limits]]\nname = \"calls\"\nkind = \"rate\"\namount = \"5 requests\"\nwindow = \"1m\"\non_store_error = \"deny\"\n";
+    let found = problems(&format!("{rate}[[alerts]]\non = \"limit:calls\"\n"));
+    assert_eq!(found, ["8:6: on: limit \"calls\" is not a budget: only budgets have thresholds"]);
     // A rule with a problem exists, too.
     let broken = rule.replace("5 USD", "many");
     let found = problems(&format!("{broken}[[alerts]]\non = \"limit:team-monthly\"\n"));
     assert!(found.len() == 1 && found[0].contains("amount"), "{found:?}");
+}
+
+#[test]
+fn alerts_with_the_same_webhook_have_the_same_settings() {
+    let folder = Folder::new("limit-webhooks");
+    let secrets = ["one", "two"].map(|name| folder.write(name, name).display().to_string());
+    let alert = |url: &str, secret: usize, more: &str| {
+        let file = &secrets[secret];
+        format!("[[alerts]]\non = \"drift\"\nwebhook = \"https://{url}\"\nsecret_file = {file:?}\n{more}\n")
+    };
+    let found = |first: &str, second: &str| problems(&format!("{first}{second}"));
+    let one = alert("hooks.example/sesame", 0, "");
+    assert!(found(&one, &one).is_empty());
+    assert!(found(&one, &alert("hooks.example/other", 1, "")).is_empty());
+    assert!(found(&one, &alert("hooks.example/sesame", 1, "shape = \"slack\"")).is_empty());
+    for other in
+        [alert("hooks.example/sesame", 1, ""), alert("hooks.example/sesame", 0, "allow_private_addresses = true")]
+    {
+        let found = found(&one, &other);
+        assert!(found.len() == 1 && found[0].starts_with("8:11: webhook: another alert has the same URL"), "{found:?}");
+        assert!(!found[0].contains("sesame"), "{found:?}");
+    }
 }
 
 #[test]

@@ -13,7 +13,8 @@ use super::{alert_contributor::AlertContributor, alert_kind::AlertKind, alert_va
 pub struct Alert {
     /// The identity of the alert, 64 hex digits. It is the same for all processes, attempts, and targets.
     ///
-    /// It is the SHA-256 of the kind, the subject, the conditions, the hashed group, the start of the period, and the threshold.
+    /// It is the SHA-256 of the kind, the subject, the hashed group, the start of the period, and the threshold. Except for
+    /// thresholds of limits, the conditions and the window of the rule are part of it, too.
     pub id: String,
     /// The event.
     pub kind: AlertKind,
@@ -21,7 +22,8 @@ pub struct Alert {
     pub subject: Option<String>,
     /// The group of the limit.
     pub group: Vec<AlertValue>,
-    /// The threshold that was reached. Its meaning depends on the [kind](super#triggers).
+    /// The threshold that was reached. Its meaning depends on the [kind](super#triggers). The amount at which a limit that was
+    /// created through the API raises an alert is a share of the limit, too.
     pub threshold: f64,
     /// The value that reached the threshold, in `unit`.
     pub used: f64,

@@ -31,7 +31,8 @@ pub struct AlertSettings {
     pub minimum_cost: Option<Money>,
     /// The number of requests below which no share is computed: `minimum_requests`.
     pub minimum_requests: Option<u64>,
-    /// The URL that receives the alerts: `webhook`. Without one, alerts are logged. The URL may be a secret.
+    /// The URL that receives the alerts: `webhook`. Without one, alerts are logged. The URL may be a secret. Alerts with the same
+    /// URL and shape have the same secret and the same permission for private addresses.
     pub webhook: Option<String>,
     /// The format of the webhook: `shape`.
     pub shape: WebhookShape,

@@ -28,7 +28,7 @@ use super::{
     alert_trigger::AlertTrigger,
     delivery_counts::DeliveryCounts,
     dispatch::{Dispatch, StoredAlert},
-    evaluate::{Watch, evaluate},
+    evaluate::{Watch, evaluate, stored_amounts},
     evaluation::Evaluation,
     finding::Finding,
     ledger_drift::LedgerDrift,
@@ -157,7 +157,8 @@ impl Alerts {
         let mut watch = Watch { time, analytics, limiter, registry, delivery, zone, state, drifts: &drifts, usage };
         let needs_usage = |rule: &AlertRule| matches!(rule.trigger, AlertTrigger::Limit(_) | AlertTrigger::BurnRate);
         let mut is_usage_known = true;
-        if set.rules.iter().any(|(rule, _)| needs_usage(rule))
+        let has_amounts = !limiter.stored_alerts().is_empty();
+        if (has_amounts || set.rules.iter().any(|(rule, _)| needs_usage(rule)))
             && let Err(error) = watch.read_usage().await
         {
             evaluation.errors.push(error);
@@ -169,6 +170,11 @@ impl Alerts {
                 lost_drift |= rule.trigger == AlertTrigger::Drift;
                 evaluation.errors.push(error);
             }
+        }
+        if let Some(rule) = set.stored.as_ref().filter(|_| has_amounts && is_usage_known)
+            && let Err(error) = self.raise_all(rule, stored_amounts(&watch), time, &mut evaluation).await
+        {
+            evaluation.errors.push(error);
         }
         if lost_drift {
             self.record_drifts(drifts);
@@ -185,16 +191,27 @@ impl Alerts {
     ) -> Result<(), AlertError> {
         let found = evaluate(rule, key, watch).await?;
         evaluation.errors.extend(found.errors);
-        for finding in found.findings {
-            if let Some(alert) = self.raise(rule, &finding, watch.time).await? {
+        self.raise_all(rule, found.findings, watch.time, evaluation).await?;
+        if let Some(to) = found.evaluated {
+            self.shared.state.set_evaluated(key, to);
+        }
+        Ok(())
+    }
+
+    async fn raise_all(
+        &self,
+        rule: &AlertRule,
+        findings: Vec<Finding>,
+        time: SystemTime,
+        evaluation: &mut Evaluation,
+    ) -> Result<(), AlertError> {
+        for finding in findings {
+            if let Some(alert) = self.raise(rule, &finding, time).await? {
                 if let Some((key, count)) = &finding.count {
                     self.shared.state.set_reported(key, *count);
                 }
                 evaluation.raised.push(alert);
             }
-        }
-        if let Some(to) = found.evaluated {
-            self.shared.state.set_evaluated(key, to);
         }
         Ok(())
     }
@@ -244,13 +261,15 @@ impl Alerts {
 
     /// Delivers the alerts that are due at a time. [`run`](Self::run) calls it, and tests do.
     ///
+    /// Time passes during the deliveries by the [clock](super::AlertsBuilder::clock). After a minute, the rest is left to the next call.
+    ///
     /// # Errors
     ///
     /// Returns an error if the store of alerts fails. Alerts whose delivery could not be recorded are delivered again.
     pub async fn deliver_at(&self, time: SystemTime) -> Result<DeliveryCounts, AlertError> {
         let set = self.shared.set.load_full();
-        let Settings { analytics, retry, .. } = &self.shared.settings;
-        Dispatch { analytics, targets: &set.targets, retry, time }.run().await
+        let Settings { analytics, retry, clock, .. } = &self.shared.settings;
+        Dispatch { analytics, targets: &set.targets, retry, clock: clock.as_ref(), time }.run().await
     }
 }
 

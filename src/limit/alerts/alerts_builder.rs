@@ -81,7 +81,8 @@ impl AlertsBuilder {
         self
     }
 
-    /// Adds a receiver of the alerts of all rules, in addition to their own.
+    /// Adds a receiver of the alerts of all rules, in addition to their own, and of limits that were created through the API
+    /// with an amount at which they raise an alert.
     pub fn target(mut self, target: impl AlertTarget) -> Self {
         self.targets.push(Arc::new(target));
         self
@@ -124,7 +125,8 @@ impl AlertsBuilder {
         self
     }
 
-    /// Sets the clock of [`Alerts::run`]. The default is [`SystemClock`].
+    /// Sets the clock of [`Alerts::run`], and of the time that passes during [`Alerts::deliver_at`]. The default is
+    /// [`SystemClock`].
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Arc::new(clock);
         self

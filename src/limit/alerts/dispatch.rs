@@ -3,13 +3,15 @@
 use std::{
     collections::BTreeMap,
     sync::Arc,
-    time::{Duration, SystemTime},
+    time::{Duration, Instant, SystemTime},
 };
 
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
 
-use crate::{analytics::Analytics, sink::RetryPolicy, store::AlertRecord, text::bounded, time::LAST_MICRO};
+use crate::{
+    analytics::Analytics, event::Clock, sink::RetryPolicy, store::AlertRecord, text::bounded, time::LAST_MICRO,
+};
 
 use super::{
     alert::Alert, alert_error::AlertError, alert_target::AlertTarget, delivery_attempt::DeliveryAttempt,
@@ -24,6 +26,8 @@ const LEASE: Duration = Duration::from_secs(60);
 const BATCH: usize = 32;
 /// The time after which another process may have the target.
 const RELEASED: Duration = Duration::from_secs(60);
+/// The time after which a round ends, so that the next one has the targets of then.
+const ROUND: Duration = Duration::from_secs(60);
 /// Maximum length of an error in logs, in characters.
 const MAX_ERROR_CHARS: usize = 512;
 
@@ -32,7 +36,27 @@ pub(super) struct Dispatch<'a> {
     pub(super) analytics: &'a Analytics,
     pub(super) targets: &'a BTreeMap<String, Arc<dyn AlertTarget>>,
     pub(super) retry: &'a RetryPolicy,
+    /// Measures how long the round has been running.
+    pub(super) clock: &'a dyn Clock,
+    /// The time at which the round starts.
     pub(super) time: SystemTime,
+}
+
+/// The time of a round, which passes while it delivers.
+struct RoundTime<'a> {
+    clock: &'a dyn Clock,
+    time: SystemTime,
+    started: Instant,
+}
+
+impl RoundTime<'_> {
+    fn elapsed(&self) -> Duration {
+        self.clock.instant().saturating_duration_since(self.started)
+    }
+
+    fn now(&self) -> SystemTime {
+        self.time + self.elapsed()
+    }
 }
 
 /// The body of a record.
@@ -57,24 +81,30 @@ enum End {
 }
 
 impl Dispatch<'_> {
-    /// Delivers until nothing is due.
+    /// Delivers until nothing is due, for about a minute at most.
     pub(super) async fn run(&self) -> Result<DeliveryCounts, AlertError> {
         let mut counts = DeliveryCounts::default();
-        loop {
-            let due = self.analytics.claim_alerts(self.time, LEASE, BATCH).await?;
+        let round = RoundTime { clock: self.clock, time: self.time, started: self.clock.instant() };
+        while round.elapsed() < ROUND {
+            let time = round.now();
+            let due = self.analytics.claim_alerts(time, LEASE, BATCH).await?;
             if due.is_empty() {
-                return Ok(counts);
+                break;
             }
             let mut running = JoinSet::new();
             for record in due {
-                running.spawn(attempt(record.clone(), self.target(&record), self.time));
+                running.spawn(attempt(record.clone(), self.target(&record), time));
             }
             // The attempts end before their outcome is recorded, so an error of the store interrupts none.
-            let ended = running.join_all().await;
+            let (ended, time) = (running.join_all().await, round.now());
+            let mut recorded = Ok(());
             for (record, end) in ended {
-                self.record(&record, end, &mut counts).await?;
+                // What was delivered is recorded if possible, so that it is not delivered again.
+                recorded = recorded.and(self.record(&record, end, time, &mut counts).await);
             }
+            recorded?;
         }
+        Ok(counts)
     }
 
     fn target(&self, record: &AlertRecord) -> Option<(Arc<dyn AlertTarget>, Alert)> {
@@ -82,19 +112,24 @@ impl Dispatch<'_> {
         Some((Arc::clone(self.targets.get(&stored.target)?), stored.alert))
     }
 
-    async fn record(&self, record: &AlertRecord, end: End, counts: &mut DeliveryCounts) -> Result<(), AlertError> {
+    async fn record(
+        &self,
+        record: &AlertRecord,
+        end: End,
+        time: SystemTime,
+        counts: &mut DeliveryCounts,
+    ) -> Result<(), AlertError> {
         let (error, delay) = match end {
             End::Delivered => {
                 counts.delivered += 1;
-                return Ok(self.analytics.alert_delivered(&record.id, self.time).await?);
+                return Ok(self.analytics.alert_delivered(&record.id, time).await?);
             }
             End::NoTarget => ("this process does not have the target".to_owned(), RELEASED),
             End::Failed(error) => (error, self.retry.delay_after(record.attempts)),
         };
-        let age = self.time.duration_since(record.raised_at).unwrap_or_default();
+        let age = time.duration_since(record.raised_at).unwrap_or_default();
         let gives_up = age >= self.retry.time_until_giving_up();
-        let next =
-            if gives_up { SystemTime::UNIX_EPOCH + Duration::from_micros(LAST_MICRO) } else { self.time + delay };
+        let next = if gives_up { SystemTime::UNIX_EPOCH + Duration::from_micros(LAST_MICRO) } else { time + delay };
         let alert = record.id.as_str();
         if gives_up {
             counts.given_up += 1;

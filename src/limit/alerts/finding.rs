@@ -37,6 +37,8 @@ pub(super) struct Finding {
     pub(super) top: Vec<Contributor>,
     /// A count that is remembered once the alert is raised.
     pub(super) count: Option<(String, u64)>,
+    /// The amount that was reached, in the units of the ledger. It identifies the alert instead of the threshold.
+    pub(super) amount: Option<i64>,
 }
 
 /// A value that contributes to a finding.
@@ -51,8 +53,13 @@ pub(super) struct Contributor {
 impl Finding {
     /// Returns the text that is equal for findings about the same thing, whenever they are found.
     pub(super) fn series(&self, rule: &AlertRule, hash: &ValueHash) -> String {
-        // A threshold of a limit is the same alert, whichever rule reports it.
-        let conditions = if self.kind == AlertKind::Limit { String::new() } else { rule.conditions() };
+        // A threshold of a limit is the same alert, whichever rule reports it. Other rules about the same thing do not share
+        // a cooldown, unless they watch for the same.
+        let conditions = if self.kind == AlertKind::Limit {
+            serde_json::json!("")
+        } else {
+            serde_json::json!([rule.conditions(), rule.thresholds, rule.window.as_secs()])
+        };
         let group: Vec<(String, Option<String>)> = self
             .group
             .iter()
@@ -63,7 +70,12 @@ impl Finding {
 
     /// Returns the alert.
     pub(super) fn alert(&self, rule: &AlertRule, hash: &ValueHash, time: SystemTime) -> Alert {
-        let identity = serde_json::json!([self.series(rule, hash), self.period, self.threshold]).to_string();
+        // An amount is never the same threshold as a share.
+        let threshold = match self.amount {
+            Some(amount) => serde_json::json!({"amount": amount}),
+            None => serde_json::json!(self.threshold),
+        };
+        let identity = serde_json::json!([self.series(rule, hash), self.period, threshold]).to_string();
         let value = |dimension: &Dimension, value: Option<&str>| hash.value(dimension, value, rule.allow_tag_values);
         let group: Vec<_> = self.group.iter().map(|(dimension, of)| value(dimension, of.as_deref())).collect();
         let title = if group.is_empty() {

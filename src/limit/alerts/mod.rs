@@ -46,9 +46,14 @@
 //! - Thresholds are evaluated for the first 10,000 groups of a budget. Reserved amounts do not count. If several thresholds are reached at once, each of them is an alert. Raising a
 //!   limit does not repeat an alert. A window that has ended is evaluated for one more hour, for requests that are settled late.
 //!   Thresholds of rolling windows are reported once per day in UTC.
+//! - Limits that were created through the API may have an amount at which they raise an alert, `alert_threshold`. It needs no rule.
+//!   It is reported once per group and window to the [targets of all rules](AlertsBuilder::target), or logged if there are none.
+//!   Usage from before a reset does not count. A rule on `limit:*`, or on `limit:ID*` with the id of a limit, adds thresholds
+//!   and targets.
 //! - The burn rate is computed from stored requests every five minutes, for budgets of cost, tokens, or requests, in groups of at
 //!   most three properties, and for at most 20,000 groups of a budget. The windows follow the
-//!   [SRE workbook](https://sre.google/workbook/alerting-on-slos/). It is meant for windows of a week or longer.
+//!   [SRE workbook](https://sre.google/workbook/alerting-on-slos/). It is meant for windows of a week or longer. Budgets that are
+//!   never reset have none.
 //! - The deviation of an anomaly is the median absolute deviation times 1.4826, and at least a tenth of the median or of the
 //!   minimum cost. At least three of the four weeks must have data. [`top`](Alert::top) has the values of active keys and models
 //!   whose cost rose the most.
@@ -117,6 +122,8 @@ mod channel_target;
 mod delivery_attempt;
 mod delivery_counts;
 mod dispatch;
+#[cfg(test)]
+mod dispatch_tests;
 mod evaluate;
 mod evaluation;
 mod finding;

@@ -14,15 +14,16 @@ use crate::{
     limit::{
         Amount, Ledger, LimitDecision, LimitRule, LimitRuleBuilder, Limiter, Window,
         ledger::backend::{Charge, Settlement},
+        policies::{Policy, PolicyForm},
         series,
     },
-    store::MemoryStore,
+    store::{LimitCreditRecord, MemoryStore, records::LimitRuleSaved},
     usage::Money,
 };
 
 use super::{
     Alert, AlertKind, AlertRule, AlertRuleBuilder, AlertTarget, AlertTrigger, Alerts, DeliveryAttempt, DeliveryFuture,
-    LedgerDrift,
+    LedgerDrift, value_hash::ValueHash,
 };
 
 const HOUR: Duration = Duration::from_secs(60 * 60);
@@ -99,14 +100,61 @@ impl Service {
         Alerts::builder(self.analytics.clone(), limiter)
             .rule(alert.build().unwrap())
             .target(self.recorder.clone())
+            .clock(ManualClock::at(start()))
             .build()
             .unwrap()
     }
 
+    /// Starts a replica that has only limits from the store.
+    async fn replica_at(&self, time: SystemTime, alerts: Vec<AlertRule>) -> Alerts {
+        let limiter = Limiter::builder().ledger(self.ledger.clone()).clock(ManualClock::at(time)).build().unwrap();
+        limiter.refresh_from(&self.analytics).await.unwrap();
+        let builder = Alerts::builder(self.analytics.clone(), limiter).rules(alerts);
+        builder.target(self.recorder.clone()).clock(ManualClock::at(time)).build().unwrap()
+    }
+
+    /// Stores a limit as the API does.
+    async fn add_policy(&self, changes: serde_json::Value) -> Policy {
+        let mut body = serde_json::json!({
+            "name": "Growth", "type": "cost", "credit_limit": 100, "periodic_reset": "monthly",
+            "group_by": [{ "key": "metadata.team" }],
+        });
+        body.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
+        let policy = Policy::new(PolicyForm::read(PolicyForm::USAGE, body).unwrap());
+        assert_eq!(self.analytics.add_limit_rule(policy.record.clone()).await.unwrap(), LimitRuleSaved::Saved);
+        policy
+    }
+
+    /// Resets what a team has used, as the API does.
+    async fn reset(&self, rule: &LimitRule, team: &str, used: &str, time: SystemTime) {
+        let mut series = series::prefix(rule);
+        series::write_group(&mut series, [Some(team)].into_iter());
+        let crate::limit::LimitKind::Budget { window, .. } = rule.kind() else { panic!("not a budget") };
+        let credit = LimitCreditRecord {
+            id: Uuid::now_v7().to_string(),
+            rule: rule.name().to_owned(),
+            series,
+            slot: window.period(super::finding::signed_micros(time)).slot,
+            amount: used.parse::<Amount>().unwrap().count(),
+            created_at: time,
+            created_by: None,
+        };
+        assert!(self.analytics.add_limit_credit(credit).await.unwrap());
+    }
+
+    /// Returns the title of an alert about a stored limit.
+    fn title(text: &str, team: &str) -> String {
+        let team = ValueHash::default().of(team);
+        format!("budget Growth: {text} (team={team})")
+    }
+
     /// Charges a team of a limit.
     async fn charge(&self, limit: LimitRuleBuilder, team: &str, amount: &str, time: SystemTime) {
-        let rule = limit.build().unwrap();
-        let mut series = series::prefix(&rule);
+        self.charge_rule(&limit.build().unwrap(), team, amount, time).await;
+    }
+
+    async fn charge_rule(&self, rule: &LimitRule, team: &str, amount: &str, time: SystemTime) {
+        let mut series = series::prefix(rule);
         series::write_group(&mut series, [Some(team)].into_iter());
         let crate::limit::LimitKind::Budget { window, .. } = rule.kind() else { panic!("not a budget") };
         let micros = super::finding::signed_micros(time);
@@ -345,4 +393,70 @@ async fn a_drift_of_the_ledger_is_reported_once_per_cooldown() {
     tick(&[replica], start() + DAY).await;
     let delivered = service.recorder.delivered.lock().unwrap().clone();
     assert_eq!((delivered.len(), delivered[0].used, delivered[0].limit), (2, 10.0, Some(12.5)));
+}
+
+/// The first instant of a month.
+fn month(month: &str) -> SystemTime {
+    humantime::parse_rfc3339(&format!("2026-{month}-01T00:00:00Z")).unwrap()
+}
+
+#[tokio::test]
+async fn a_window_that_has_ended_keeps_its_resets() {
+    let service = Service::new();
+    let rule = service.add_policy(serde_json::json!({})).await.rule().unwrap();
+    service.charge_rule(&rule, "growth", "100 USD", month("06")).await;
+    service.reset(&rule, "growth", "100 USD", month("06")).await;
+    service.charge_rule(&rule, "growth", "50 USD", month("06")).await;
+    let full = AlertRule::on(AlertTrigger::limit("*")).thresholds([1.0]).build().unwrap();
+    for time in [month("07") - HOUR, month("07") + HOUR / 2] {
+        tick(&[service.replica_at(time, vec![full.clone()]).await], time).await;
+        assert_eq!(service.recorder.titles(), Vec::<String>::new());
+    }
+}
+
+#[tokio::test]
+async fn amounts_of_limits_from_the_api_need_no_rule() {
+    let service = Service::new();
+    let rule = service.add_policy(serde_json::json!({ "alert_threshold": 60 })).await.rule().unwrap();
+    let silent = service.add_policy(serde_json::json!({})).await.rule().unwrap();
+    for rule in [&rule, &silent] {
+        service.charge_rule(rule, "growth", "59 USD", month("06")).await;
+        service.charge_rule(rule, "search", "60 USD", month("06")).await;
+    }
+    let evaluate = async |time| tick(&[service.replica_at(time, Vec::new()).await], time).await;
+    evaluate(month("06") + HOUR).await;
+    let search = Service::title("60 USD used", "search");
+    assert_eq!(service.recorder.titles(), [search.as_str()]);
+    let alert = service.recorder.delivered.lock().unwrap()[0].clone();
+    assert_eq!((alert.kind, alert.subject.as_deref()), (AlertKind::Limit, Some(rule.name())));
+    assert_eq!((alert.threshold, alert.used, alert.limit), (0.6, 60.0, Some(100.0)));
+    // A reset begins anew, and other replicas raise the same alert.
+    service.reset(&rule, "growth", "59 USD", month("06")).await;
+    service.charge_rule(&rule, "growth", "40 USD", month("06")).await;
+    evaluate(month("06") + 2 * HOUR).await;
+    assert_eq!(service.recorder.ids().len(), 1);
+    service.charge_rule(&rule, "growth", "20 USD", month("06")).await;
+    evaluate(month("06") + 3 * HOUR).await;
+    assert_eq!(service.recorder.titles().len(), 2);
+    // Each window has its own alert.
+    service.charge_rule(&rule, "search", "70 USD", month("07")).await;
+    evaluate(month("07") + HOUR).await;
+    assert_eq!(service.recorder.titles().iter().filter(|title| **title == search).count(), 2);
+    // A share of the same number is another alert.
+    let rules = vec![AlertRule::on(AlertTrigger::limit("*")).thresholds([0.6]).build().unwrap()];
+    let time = month("07") + 2 * HOUR;
+    tick(&[service.replica_at(time, rules).await], time).await;
+    assert!(service.recorder.titles().contains(&Service::title("60 % used", "search")));
+}
+
+#[tokio::test]
+async fn amounts_of_limits_from_the_api_are_logged_without_a_target() {
+    let service = Service::new();
+    let rule = service.add_policy(serde_json::json!({ "alert_threshold": 1 })).await.rule().unwrap();
+    service.charge_rule(&rule, "growth", "1 USD", month("06")).await;
+    let limiter = Limiter::builder().ledger(service.ledger.clone()).build().unwrap();
+    limiter.refresh_from(&service.analytics).await.unwrap();
+    let alerts = Alerts::builder(service.analytics.clone(), limiter).build().unwrap();
+    assert_eq!(alerts.evaluate_at(month("06") + HOUR).await.raised.len(), 1);
+    assert_eq!(alerts.deliver_at(month("06") + HOUR).await.unwrap().delivered, 1);
 }

@@ -43,7 +43,7 @@ pub(in crate::limit) struct Shared {
     pub(super) lease: Duration,
     pub(super) errors: ErrorStyle,
     pub(super) has_headers: bool,
-    pub(super) clock: Arc<dyn Clock>,
+    pub(in crate::limit) clock: Arc<dyn Clock>,
     /// What was read from the tables of a store.
     pub(in crate::limit) stored: StoredState,
 }

@@ -31,6 +31,7 @@ pub(crate) use self::{
     policy_condition::{Excludes, PolicyCondition, Values},
     policy_key::{PolicyKey, key_of},
     rate_limit_form::{RateLimitForm, unit_of},
+    refresh::LATE,
     usage_limit_form::{UsageLimitForm, is_for_ever, usage_type},
     virtual_keys::KeyBudgets,
 };

@@ -1,12 +1,12 @@
 use std::{
     collections::{BTreeMap, HashMap},
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 use crate::{
     analytics::{Analytics, QueryError},
     sync::lock,
-    time::micros_since_1970,
+    time::{micros, micros_since_1970},
 };
 
 use super::{
@@ -19,6 +19,8 @@ use super::{
 
 /// The largest number of credits that count.
 const MAX_CREDITS: usize = 100_000;
+/// How long a window is still evaluated after its end, for requests that are settled late, and for pauses of a process.
+pub(crate) const LATE: Duration = Duration::from_secs(60 * 60);
 
 impl Limiter {
     /// Loads the rules and credits that were created through the API, if they have changed since the last call. Returns `true`
@@ -71,20 +73,21 @@ impl Limiter {
     }
 
     /// Returns the amounts at which alerts are raised, by the names of rules that were created through the API.
-    #[allow(dead_code, reason = "used by the delivery of alerts")]
     pub(crate) fn stored_alerts(&self) -> BTreeMap<String, Amount> {
         lock(&self.shared.stored.alerts).clone()
     }
 
-    /// Returns the credits of the current windows, and of later ones.
+    /// Returns the credits of the current windows, of those that ended shortly before, and of later ones.
     async fn credits(
         &self,
         analytics: &Analytics,
         rules: &[LimitRule],
     ) -> Result<HashMap<(String, i64), i64>, QueryError> {
-        let now = i64::try_from(micros_since_1970(SystemTime::now())).unwrap_or(i64::MAX);
+        // Alerts compare what a window has used with the limit that it had, including its credits.
+        let earliest = micros_since_1970(self.shared.clock.now()).saturating_sub(micros(LATE));
+        let earliest = i64::try_from(earliest).unwrap_or(i64::MAX);
         let slot = |rule: &LimitRule| match rule.kind() {
-            LimitKind::Budget { window, .. } => Some(window.period(now).from),
+            LimitKind::Budget { window, .. } => Some(window.period(earliest).from),
             _ => None,
         };
         let Some(first) = rules.iter().filter_map(slot).min() else { return Ok(HashMap::new()) };

@@ -42,7 +42,7 @@ pub(crate) struct UsageLimitForm {
     pub(crate) unit: UsageType,
     /// The limit: at least 1 US dollar, 100 tokens, or 1 request.
     pub(crate) credit_limit: f64,
-    /// The amount at which an alert is raised. Less than the limit.
+    /// The amount at which an alert is raised, once per group and period. Less than the limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) alert_threshold: Option<f64>,
     /// `weekly` (from Monday) or `monthly`. Without it and `periodic_reset_days`, the limit holds for ever.

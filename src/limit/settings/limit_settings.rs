@@ -143,7 +143,7 @@ fn settings(reader: &mut Reader<'_>, root: &Table<'_>) -> LimitSettings {
     let rules = items.iter().filter_map(|rule| read_rules::rule(reader, rule)).collect();
     let alerts = root.get("alerts");
     let items = alerts.as_ref().map(|list| list.list(&mut reader.problems)).unwrap_or_default();
-    let alerts = items.iter().filter_map(|alert| read_alerts::alert(reader, alert, &names)).collect();
+    let alerts = read_alerts::alerts(reader, &items, &names);
     let ledger = root.get("ledger").map(|place| read_ledger::ledger(reader, &place)).unwrap_or_default();
     LimitSettings { rules, alerts, ledger }
 }

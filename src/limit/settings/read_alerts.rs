@@ -1,12 +1,12 @@
 //! The list `alerts`.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use http::Uri;
 
 use crate::{
     ConfigError,
-    registry::{Glob, Place, Reader, SecretSource, Table, closest},
+    registry::{Glob, Place, Problems, Reader, SecretSource, Table, closest},
     usage::Money,
 };
 
@@ -37,8 +37,40 @@ const KEYS: &[&str] = &[
 
 const SHAPES: &[(&str, WebhookShape)] = &[("plain", WebhookShape::Plain), ("slack", WebhookShape::Slack)];
 
+/// Reads the list. Alerts whose trigger has a problem are left out.
+pub(super) fn alerts(
+    reader: &mut Reader<'_>,
+    items: &[Place<'_>],
+    rules: &HashMap<String, bool>,
+) -> Vec<AlertSettings> {
+    let mut alerts: Vec<AlertSettings> = Vec::new();
+    for place in items {
+        let Some(settings) = alert(reader, place, rules) else { continue };
+        // An entry of another kind was reported when it was read.
+        let table = place.any_table(&mut Problems::default());
+        if let Some(webhook) = table.get("webhook")
+            && alerts.iter().any(|other| differs(other, &settings))
+        {
+            webhook.fail(
+                &mut reader.problems,
+                "webhook: another alert has the same URL: expected the same secret and allow_private_addresses there",
+            );
+        }
+        alerts.push(settings);
+    }
+    alerts
+}
+
+/// Returns `true` if two alerts have the same receiver with different settings, so that those of one would have no effect.
+fn differs(one: &AlertSettings, other: &AlertSettings) -> bool {
+    let receiver = |alert: &AlertSettings| alert.webhook.clone().map(|url| (url, alert.shape));
+    let settings =
+        |alert: &AlertSettings| (alert.secret_env.clone(), alert.secret_file.clone(), alert.allow_private_addresses);
+    receiver(one).is_some() && receiver(one) == receiver(other) && settings(one) != settings(other)
+}
+
 /// Reads an alert. Returns `None` if its trigger has a problem.
-pub(super) fn alert(reader: &mut Reader<'_>, place: &Place<'_>, rules: &HashSet<String>) -> Option<AlertSettings> {
+fn alert(reader: &mut Reader<'_>, place: &Place<'_>, rules: &HashMap<String, bool>) -> Option<AlertSettings> {
     let before = reader.problems.len();
     let table = place.table(KEYS, &mut reader.problems);
     table.require("on", &mut reader.problems);
@@ -69,22 +101,27 @@ pub(super) fn alert(reader: &mut Reader<'_>, place: &Place<'_>, rules: &HashSet<
     Some(settings)
 }
 
-/// Parses a trigger. A budget that it names must exist.
-fn trigger(text: &str, rules: &HashSet<String>) -> Result<AlertTrigger, ConfigError> {
+/// Parses a trigger. A limit that it names must exist, and be a budget. A pattern may match limits that are created later.
+fn trigger(text: &str, rules: &HashMap<String, bool>) -> Result<AlertTrigger, ConfigError> {
     let trigger: AlertTrigger = text.parse()?;
     let AlertTrigger::Limit(name) = &trigger else { return Ok(trigger) };
-    let is_known = match Glob::parse(name) {
-        Some(pattern) if name.contains('*') => rules.iter().any(|rule| pattern.matches(rule)),
-        _ => rules.contains(&**name),
-    };
-    if is_known {
-        return Ok(trigger);
+    if name.contains('*') {
+        return match Glob::parse(name) {
+            Some(_) => Ok(trigger),
+            None => Err(ConfigError::new(format!("invalid pattern {name:?}: it ends within an escape"))),
+        };
     }
-    // Sorted, so that the message is always the same.
-    let mut names: Vec<&str> = rules.iter().map(String::as_str).collect();
-    names.sort_unstable();
-    let hint = closest(name, names).map(|close| format!(": did you mean {close:?}?")).unwrap_or_default();
-    Err(ConfigError::new(format!("unknown limit rule {name:?}{hint}")))
+    match rules.get(&**name) {
+        Some(true) => Ok(trigger),
+        Some(false) => Err(ConfigError::new(format!("limit {name:?} is not a budget: only budgets have thresholds"))),
+        None => {
+            // Sorted, so that the message is always the same.
+            let mut names: Vec<&str> = rules.keys().map(String::as_str).collect();
+            names.sort_unstable();
+            let hint = closest(name, names).map(|close| format!(": did you mean {close:?}?")).unwrap_or_default();
+            Err(ConfigError::new(format!("unknown limit rule {name:?}{hint}")))
+        }
+    }
 }
 
 fn thresholds(reader: &mut Reader<'_>, table: &Table<'_>) -> Vec<f64> {

@@ -1,6 +1,6 @@
 //! The list `limits`.
 
-use std::{collections::HashSet, time::Duration};
+use std::{collections::HashMap, time::Duration};
 
 use http::StatusCode;
 
@@ -54,15 +54,17 @@ enum Kind {
     Rate,
 }
 
-/// Returns the names of all rules. A name that occurs twice is a problem.
-pub(super) fn names(rules: &[Place<'_>], reader: &mut Reader<'_>) -> HashSet<String> {
-    let mut names = HashSet::new();
+/// Returns the names of all rules, with `true` for those that may be budgets. A name that occurs twice is a problem.
+pub(super) fn names(rules: &[Place<'_>], reader: &mut Reader<'_>) -> HashMap<String, bool> {
+    let mut names = HashMap::new();
     for rule in rules {
         // A rule that is not a table is reported when it is read.
         let mut ignored = Problems::default();
-        let Some(place) = rule.any_table(&mut ignored).get("name") else { continue };
+        let table = rule.any_table(&mut ignored);
+        let Some(place) = table.get("name") else { continue };
         let Some(name) = place.text_if_any() else { continue };
-        if !names.insert(name.to_owned()) {
+        let is_rate = table.get("kind").is_some_and(|kind| kind.text_if_any() == Some("rate"));
+        if names.insert(name.to_owned(), !is_rate).is_some() {
             fail(reader, &place, "name", &ConfigError::new(format!("duplicate limit rule {name:?}")));
         }
     }

@@ -86,6 +86,7 @@ fn finding(rule: &AlertRule, hour: FullWindow, cost: u64, usual: f64, z: f64, to
         ),
         top,
         count: None,
+        amount: None,
     }
 }
 

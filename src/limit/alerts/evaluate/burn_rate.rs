@@ -10,6 +10,7 @@ use crate::{
             finding::{Finding, interval_start, signed_micros, timestamp},
             query_scope::QueryScope,
         },
+        policies::is_for_ever,
         rules::{Amount, LimitKind, LimitMode, LimitRule, LimitUnit, OnMissing},
         window::Window,
     },
@@ -53,6 +54,10 @@ async fn of_budget(
     watch: &Watch<'_>,
 ) -> Result<Vec<Finding>, AlertError> {
     let LimitKind::Budget { window, .. } = limit.kind() else { return Ok(Vec::new()) };
+    if is_for_ever(window) {
+        // No speed lasts exactly as long as a window without an end.
+        return Ok(Vec::new());
+    }
     let measures: &[Measure] = match limit.unit() {
         LimitUnit::Cost => &[Measure::Cost],
         LimitUnit::Tokens => &[Measure::TotalTokens],
@@ -147,6 +152,7 @@ fn finding(
         ),
         top: Vec::new(),
         count: None,
+        amount: None,
     }
 }
 

@@ -85,5 +85,6 @@ fn finding(rule: &AlertRule, tag: &str, window: FullWindow, of: &str, now: f64, 
         ),
         top: Vec::new(),
         count: None,
+        amount: None,
     }
 }

@@ -38,5 +38,6 @@ fn finding(rule: &AlertRule, drift: &LedgerDrift, watch: &Watch<'_>) -> Option<F
         ),
         top: Vec::new(),
         count: None,
+        amount: None,
     })
 }

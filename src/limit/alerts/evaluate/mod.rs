@@ -15,6 +15,6 @@ mod watch;
 
 pub(super) use self::{
     evaluate::evaluate,
-    thresholds::is_named,
+    thresholds::{is_named, stored_amounts},
     watch::{Found, Watch},
 };

@@ -43,5 +43,6 @@ fn finding(rule: &AlertRule, key: &str, sink: &SinkReport, watch: &Watch<'_>) ->
         ),
         top: Vec::new(),
         count: Some((state, dropped)),
+        amount: None,
     })
 }

@@ -62,5 +62,6 @@ fn finding(
         ),
         top: Vec::new(),
         count: None,
+        amount: None,
     })
 }

@@ -8,7 +8,7 @@ use crate::{
             finding::{Finding, interval_start, percent, signed_micros, timestamp},
         },
         limiter::LimitUsage,
-        rules::{LimitKind, LimitMode, LimitRule},
+        rules::{Amount, LimitKind, LimitMode, LimitRule},
         window::Window,
     },
     registry::Glob,
@@ -22,6 +22,25 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 pub(super) fn findings(rule: &AlertRule, name: &str, watch: &Watch<'_>) -> Vec<Finding> {
     let usages = watch.usages().filter(|(_, usage)| is_named(name, usage.rule.name()) && applies(rule, usage));
     usages.flat_map(|(time, usage)| reached(rule, usage, time)).collect()
+}
+
+/// Returns each amount of a limit from the store that a group has reached.
+pub(in crate::limit::alerts) fn stored_amounts(watch: &Watch<'_>) -> Vec<Finding> {
+    let amounts = watch.limiter.stored_alerts();
+    let usages = watch.usages().filter_map(|(time, usage)| Some((time, usage, amounts.get(usage.rule.name())?)));
+    usages.filter_map(|(time, usage, amount)| stored_amount(usage, amount, time)).collect()
+}
+
+#[allow(clippy::cast_precision_loss, reason = "thresholds are not exact beyond 52 bits")]
+fn stored_amount(usage: &LimitUsage, amount: &Amount, time: SystemTime) -> Option<Finding> {
+    // A reset adds what was used to the limit. The amount counts from there.
+    let credit = usage.limit.count().saturating_sub(usage.rule.amount_at(time).count());
+    let reached = amount.count().saturating_add(credit);
+    (usage.settled.count() >= reached).then(|| Finding {
+        headline: format!("budget {}: {amount} used", usage.rule.title()),
+        amount: Some(amount.count()),
+        ..finding(usage, reached as f64 / usage.limit.count().max(1) as f64, time)
+    })
 }
 
 /// Returns `true` if a name, or a pattern with `*`, selects a rule.
@@ -82,5 +101,6 @@ fn finding(usage: &LimitUsage, threshold: f64, time: SystemTime) -> Finding {
         ),
         top: Vec::new(),
         count: None,
+        amount: None,
     }
 }

@@ -69,6 +69,7 @@ fn finding(rule: &AlertRule, window: FullWindow, totals: &Totals, share: f64, to
         ),
         top,
         count: None,
+        amount: None,
     }
 }
 

@@ -1,4 +1,4 @@
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use jiff::tz::TimeZone;
 
@@ -12,14 +12,12 @@ use crate::{
             watch_state::WatchState,
         },
         limiter::{LimitUsage, Limiter},
+        policies::LATE,
         rules::{LimitKind, LimitMode},
     },
     registry::Registry,
     sink::Delivery,
 };
-
-/// How long the end of a window is still reported, for requests that were settled late, and for pauses of a process.
-const LATE: Duration = Duration::from_secs(60 * 60);
 
 /// What rules are evaluated on.
 pub(in crate::limit::alerts) struct Watch<'a> {
