@@ -575,6 +575,33 @@ async fn the_report_has_what_the_caller_may_see() {
 }
 
 #[tokio::test]
+async fn the_report_hides_limits_whose_conditions_exclude_the_caller() {
+    let rate = |name: &str| LimitRule::rate(name, Amount::requests(7), Duration::from_secs(60)).group_by("workspace");
+    let budget = |name: &str| LimitRule::budget(name, Amount::tokens(5_000), month()).group_by("workspace");
+    let rules = vec![
+        decided(rate("rate-of-globex").when("workspace", ["globex"])),
+        decided(rate("rate-except-acme").exclude("workspace", ["ac*"])),
+        decided(rate("rate-of-both").when("workspace", ["acme", "globex"])),
+        decided(budget("budget-of-globex").when("workspace", ["globex"])),
+        decided(budget("budget-of-all").when("workspace", ["*"])),
+    ];
+    let process = Process::new(&Analytics::new(MemoryStore::new()), rules);
+    // A group from before the condition was added.
+    process.fill("budget-of-globex", &[Some("acme")], "5 tokens").await;
+    process.fill("budget-of-all", &[Some("acme")], "5 tokens").await;
+    let own = get(&process.app, "/limits", &secret("acme-view")).await.ok();
+    let names = |list: &Value| -> Vec<String> {
+        list.as_array().unwrap().iter().map(|entry| entry["rule"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(
+        (names(&own["rates"]), names(&own["data"])),
+        (vec!["rate-of-both".into()], vec!["budget-of-all".into()])
+    );
+    let other = get(&process.app, "/limits", &secret("globex")).await.ok();
+    assert_eq!(names(&other["rates"]), ["rate-of-globex", "rate-except-acme", "rate-of-both"]);
+}
+
+#[tokio::test]
 async fn the_openapi_document_has_the_endpoints() {
     let process = Process::new(&Analytics::new(MemoryStore::new()), Vec::new());
     let document = get(&process.app, "/openapi.json", "").await.ok();
