@@ -464,6 +464,12 @@ async fn lists_have_pages_and_filters() {
 async fn virtual_keys_show_their_limits_and_are_marked_when_used_up() {
     for analytics in stores(&samples()) {
         let process = Process::new(&analytics, Vec::new());
+        let of_team = json!({
+            "type": "cost", "credit_limit": 1,
+            "conditions": [{ "key": "virtual_key", "value": "openai-acme" }, { "key": "metadata.team", "value": "x" }]
+        });
+        // Before the budget of all requests.
+        let team = process.create(USAGE, ADMIN, of_team).await;
         let id = process
             .create(
                 USAGE,
@@ -474,11 +480,6 @@ async fn virtual_keys_show_their_limits_and_are_marked_when_used_up() {
                 }),
             )
             .await;
-        let of_team = json!({
-            "type": "cost", "credit_limit": 1,
-            "conditions": [{ "key": "virtual_key", "value": "openai-acme" }, { "key": "metadata.team", "value": "x" }]
-        });
-        let team = process.create(USAGE, ADMIN, of_team).await;
         let rate = json!({
             "type": "requests", "unit": "rpm", "value": 5, "conditions": [{ "key": "virtual_key", "value": "openai-acme" }]
         });
@@ -493,8 +494,13 @@ async fn virtual_keys_show_their_limits_and_are_marked_when_used_up() {
         );
         assert_eq!(acme["rate_limits"][0]["unit"], "rpm");
         assert_eq!(acme["status"], "active");
-        let globex = of(&keys(&secret("globex")).await, "openai-globex");
+        let globex = of(&keys(ADMIN).await, "openai-globex");
         assert_eq!((&globex["usage_limits"]["policy_id"], &globex["rate_limits"]), (&json!(id), &json!([])));
+        // A tenant sees the limits that its report has: that of all tenants is not one of them.
+        let own = of(&keys(&secret("acme-admin")).await, "openai-acme");
+        assert_eq!((&own["usage_limits"], &own["rate_limits"]), (&Value::Null, &acme["rate_limits"]));
+        let globex = of(&keys(&secret("globex")).await, "openai-globex");
+        assert_eq!((&globex["usage_limits"], &globex["rate_limits"]), (&Value::Null, &json!([])));
 
         // A budget of a part of the requests does not stop the others.
         process.fill(&team, &[], "5 USD").await;

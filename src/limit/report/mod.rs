@@ -10,4 +10,6 @@ mod visibility;
 
 #[cfg(feature = "dashboard")]
 pub(crate) use self::limit_report::LimitReport;
-pub(crate) use self::{budget_entry::BudgetEntry, limit_source::LimitSource, rate_entry::RateEntry};
+pub(crate) use self::{
+    budget_entry::BudgetEntry, limit_source::LimitSource, rate_entry::RateEntry, visibility::sees_rule,
+};
