@@ -63,19 +63,25 @@ fn dashboard(analytics: Analytics, limiter: Option<Limiter>) -> Router {
 
 /// Returns requests that the rules rejected.
 fn rejected() -> Vec<Arc<Event>> {
-    let event = |rule: &str, team: &str| {
-        let event = Event::builder()
-            .time(SystemTime::now() - Duration::from_secs(5))
-            .method(http::Method::POST)
-            .path("/v1/chat/completions")
-            .workspace("acme")
-            .status(StatusCode::TOO_MANY_REQUESTS)
-            .outcome(Outcome::Rejected)
-            .limit_rule(rule)
-            .tags(Scope::Request, tags! { "team" => team });
-        Arc::new(event.build())
-    };
-    vec![event("team", "growth"), event("team", "growth"), event("team", "other"), event("speed", "growth")]
+    vec![
+        rejection("team", "growth"),
+        rejection("team", "growth"),
+        rejection("team", "other"),
+        rejection("speed", "growth"),
+    ]
+}
+
+fn rejection(rule: &str, team: &str) -> Arc<Event> {
+    let event = Event::builder()
+        .time(SystemTime::now() - Duration::from_secs(5))
+        .method(http::Method::POST)
+        .path("/v1/chat/completions")
+        .workspace("acme")
+        .status(StatusCode::TOO_MANY_REQUESTS)
+        .outcome(Outcome::Rejected)
+        .limit_rule(rule)
+        .tags(Scope::Request, tags! { "team" => team });
+    Arc::new(event.build())
 }
 
 /// Returns the cells of the rows of a table as texts.
@@ -159,6 +165,24 @@ async fn shows_what_each_group_has_used() {
         assert_eq!((list.status, list.html.matches("<time datetime").count()), (StatusCode::OK, 2), "{}", list.html);
         crawl(&app, "/tagging/budgets", ADMIN, 60).await;
     }
+}
+
+#[tokio::test]
+async fn rejections_that_an_answer_leaves_out_are_unknown() {
+    // An answer has up to 200 groups, those with the most requests first.
+    let mut events: Vec<_> = (0..201).map(|team| rejection("team", &format!("team {team}"))).collect();
+    events.push(rejection("team", "growth"));
+    events.push(rejection("team", "growth"));
+    let app = dashboard(api::memory(&events), Some(limiter().await));
+    let page = get(&app, "/tagging/budgets?rule=team", ADMIN).await;
+    let found: Vec<(String, String)> =
+        rows(&page, "budgets").into_iter().map(|row| (row[1].clone(), row[9].clone())).collect();
+    let expected = [
+        ("workspace globex, team secret-team", "–"),
+        ("workspace acme, team growth", "2"),
+        ("workspace acme, team not set", "–"),
+    ];
+    assert_eq!(found, expected.map(|(group, rejected)| (group.to_owned(), rejected.to_owned())));
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use std::{
 use jiff::Timestamp;
 
 use crate::{
-    analytics::{Answer, Filter, Grant, Measure, Query, TimeRange},
+    analytics::{Answer, Filter, Grant, Group, Measure, Query, TimeRange},
     event::Outcome,
     row::Field,
     time::micros_since_1970,
@@ -174,19 +174,24 @@ impl LimitReport {
                 continue;
             }
             for entry in self.budgets.iter_mut().filter(|entry| entry.usage.rule.name() == rule.name()) {
-                let of_group = || {
-                    let values = entry.usage.group.iter().map(|(_, value)| value);
-                    let group = answer.groups.iter().find(|group| group.values.iter().eq(values.clone()));
-                    group.map_or(0, |group| group.cell.totals.requests)
-                };
-                entry.rejected = Some(if is_grouped { of_group() } else { answer.total.totals.requests });
+                let values = || entry.usage.group.iter().map(|(_, value)| value);
+                let is_own = |group: &Group| group.values.iter().eq(values());
+                entry.rejected = if is_grouped { requests(answer, is_own) } else { Some(answer.total.totals.requests) };
             }
         }
         let Some(Some(answer)) = answers.next() else { return };
         for entry in &mut self.rates {
-            let is_own = |value: Option<&Option<String>>| value.and_then(Option::as_deref) == Some(entry.rule.name());
-            let group = answer.groups.iter().find(|group| is_own(group.values.first()));
-            entry.rejected = Some(group.map_or(0, |group| group.cell.totals.requests));
+            let name = entry.rule.name();
+            let is_own = |group: &Group| group.values.first().and_then(Option::as_deref) == Some(name);
+            entry.rejected = requests(answer, is_own);
         }
+    }
+}
+
+/// Returns the requests of a group. `None` if the group may be on another page of the answer.
+fn requests(answer: &Answer, is_group: impl Fn(&Group) -> bool) -> Option<u64> {
+    match answer.groups.iter().find(|group| is_group(group)) {
+        Some(group) => Some(group.cell.totals.requests),
+        None => answer.next.is_none().then_some(0),
     }
 }
