@@ -401,8 +401,12 @@ async fn a_reset_is_a_credit_that_stays() {
         let patch = json!({ "reset_usage_for_value": "growth", "credit_limit": 50 });
         put(&one.app, &format!("{USAGE}/{id}"), ADMIN, patch).await.ok();
         assert_eq!(one.limiter.usage().await.unwrap()[0].limit.to_string(), "157.25 USD");
+        // In another process, which has not read that credit yet.
+        put(&other.app, &format!("{USAGE}/{id}"), ADMIN, json!({ "reset_usage_for_value": "growth" })).await.ok();
+        assert_eq!(other.limiter.usage().await.unwrap()[0].limit.to_string(), "200 USD");
         let actions: Vec<String> = log(&analytics).await.into_iter().map(|(_, action, _)| action).collect();
-        assert_eq!(actions, ["create usage limit", "reset usage limit", "change usage limit", "reset usage limit"]);
+        let reset = "reset usage limit";
+        assert_eq!(actions, ["create usage limit", reset, "change usage limit", reset, reset]);
         let unknown = send(&one.app, Method::PUT, &format!("{entities}/x/reset"), ADMIN, None).await;
         assert_eq!(error(&unknown), (StatusCode::NOT_FOUND, "AB02".to_owned()));
     }
