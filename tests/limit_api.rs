@@ -585,6 +585,33 @@ async fn the_report_has_what_the_caller_may_see() {
 }
 
 #[tokio::test]
+async fn reports_say_that_a_limit_has_too_many_groups() {
+    let analytics = Analytics::new(MemoryStore::new());
+    let process = Process::new(&analytics, configured());
+    let group_by = json!([{ "key": "metadata.team" }]);
+    let full = json!({ "name": "Teams", "type": "requests", "credit_limit": 5, "group_by": group_by });
+    let id = process.create(USAGE, ADMIN, full).await;
+    let page = format!("{USAGE}/{id}/entities?page_size=1");
+    for number in 0..10_000 {
+        process.fill(&id, &[Some(&format!("t{number:05}"))], "1 request").await;
+    }
+    let all = get(&process.app, "/limits", ADMIN).await.ok();
+    assert_eq!((&all["total"], &all["truncated"]), (&json!(10_001), &json!([])));
+    let entities = get(&process.app, &page, ADMIN).await.ok();
+    assert_eq!((&entities["total"], &entities["is_truncated"]), (&json!(10_000), &json!(false)));
+
+    process.fill(&id, &[Some("u")], "1 request").await;
+    let all = get(&process.app, "/limits", ADMIN).await.ok();
+    assert_eq!((&all["total"], &all["truncated"]), (&json!(10_001), &json!([id])));
+    let entities = get(&process.app, &page, ADMIN).await.ok();
+    assert_eq!((&entities["total"], &entities["is_truncated"]), (&json!(10_000), &json!(true)));
+    let reset = put(&process.app, &format!("{USAGE}/{id}"), ADMIN, json!({ "reset_usage_for_value": "u" })).await;
+    assert!(message(&reset).contains("only the first 10,000 are searched"), "{}", reset.text);
+    // The limits that a tenant sees are complete.
+    assert_eq!(get(&process.app, "/limits", &secret("acme-view")).await.ok()["truncated"], json!([]));
+}
+
+#[tokio::test]
 async fn the_report_hides_limits_whose_conditions_exclude_the_caller() {
     let rate = |name: &str| LimitRule::rate(name, Amount::requests(7), Duration::from_secs(60)).group_by("workspace");
     let budget = |name: &str| LimitRule::budget(name, Amount::tokens(5_000), month()).group_by("workspace");

@@ -80,6 +80,7 @@ pub(super) async fn read(
     limiter.refresh_from(&api.analytics).await?;
     let found = groups(&limiter, &id, SystemTime::now()).await?;
     let usage: BTreeMap<String, UsageShape> = found
+        .list
         .iter()
         .take(MAX_USAGE)
         .map(|group| (value_key(&group.usage), UsageShape::new(group.current(), group.is_exhausted())))

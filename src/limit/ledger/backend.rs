@@ -46,8 +46,9 @@ pub(crate) trait Backend: Send + Sync + 'static {
     /// lease is never shortened.
     fn extend(&self, ids: Vec<Uuid>, lease: Duration) -> Reply<()>;
 
-    /// Returns the slots of the series whose text starts with `prefix`, from a slot on, ordered by series and slot.
-    fn scan(&self, prefix: &str, from_slot: i64, limit: usize) -> Reply<Vec<SlotUsage>>;
+    /// Returns the slots of the first series whose text starts with `prefix` and is greater than `after`, from a slot on, ordered
+    /// by series and slot. `limit` is the number of series that have such a slot. An empty `after` is the start.
+    fn scan(&self, prefix: &str, after: &str, from_slot: i64, limit: usize) -> Reply<Vec<SlotUsage>>;
 
     /// Returns what is settled in slots without the requests whose time is at or after `before`, which is rounded down to a
     /// whole second. `before` is at most one hour in the past.

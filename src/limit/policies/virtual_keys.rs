@@ -96,7 +96,7 @@ impl Limiter {
             if covered.is_empty() {
                 continue;
             }
-            for usage in self.usage_of(&set, compiled, now).await? {
+            for usage in self.usage_of(&set, compiled, now).await?.groups {
                 if usage.settled.count < usage.limit.count {
                     continue;
                 }

@@ -17,7 +17,7 @@ use super::{
     super::{
         ledger::LedgerError,
         limiter::{
-            LimitUsage, Limiter,
+            LimitUsage, Limiter, RuleUsage,
             rule_set::{CompiledRule, RuleSet},
         },
         rules::{Amount, LimitKind, LimitRule},
@@ -41,6 +41,8 @@ pub(crate) struct LimitReport {
     /// The groups of the page: those with the largest used share first.
     pub(crate) budgets: Vec<BudgetEntry>,
     pub(crate) rates: Vec<RateEntry>,
+    /// The titles of the rules with more groups than are read, by their names. Groups of them may be missing.
+    pub(crate) cut: Vec<(String, String)>,
     /// The rules that the caller sees, by their names, with their titles.
     pub(crate) rules: Vec<(String, String)>,
 }
@@ -58,13 +60,14 @@ impl Limiter {
         let configured = set.configured.iter().map(|compiled| (LimitSource::Config, Arc::clone(compiled)));
         let stored = set.stored.iter().map(|compiled| (LimitSource::Api, Arc::clone(compiled)));
         let all: Vec<(LimitSource, Arc<CompiledRule>)> = configured.chain(stored).collect();
-        let (mut budgets, mut rates, mut rules) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut budgets, mut rates, mut cut, mut rules) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for (source, compiled) in &all {
             let source = *source;
             if !sees_rule(grant, &compiled.rule) {
                 continue;
             }
-            rules.push((compiled.rule.name().to_owned(), compiled.rule.title().to_owned()));
+            let names = || (compiled.rule.name().to_owned(), compiled.rule.title().to_owned());
+            rules.push(names());
             if rule.is_some_and(|name| name != compiled.rule.name()) {
                 continue;
             }
@@ -72,7 +75,8 @@ impl Limiter {
                 rates.push(RateEntry { rule: Arc::clone(&compiled.rule), source, rejected: None });
                 continue;
             }
-            let mut usage = self.usage_of(&set, compiled, now).await?;
+            let RuleUsage { groups: mut usage, is_cut } = self.usage_of(&set, compiled, now).await?;
+            cut.extend(is_cut.then(names));
             usage.extend(unused(&set, compiled, &usage, now));
             let visible = usage.into_iter().filter(|usage| sees_group(grant, &usage.rule, &usage.group));
             budgets.extend(visible.map(|usage| BudgetEntry { usage, source, rejected: None }));
@@ -82,7 +86,7 @@ impl Limiter {
         });
         let total = budgets.len();
         let budgets = budgets.into_iter().skip(skip).take(size).collect();
-        Ok(LimitReport { now, total, budgets, rates, rules })
+        Ok(LimitReport { now, total, budgets, rates, cut, rules })
     }
 }
 

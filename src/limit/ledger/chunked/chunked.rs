@@ -236,9 +236,9 @@ impl Backend for Chunked {
         self.shared.ledger.extend(ids, lease)
     }
 
-    fn scan(&self, prefix: &str, from_slot: i64, limit: usize) -> Reply<Vec<SlotUsage>> {
+    fn scan(&self, prefix: &str, after: &str, from_slot: i64, limit: usize) -> Reply<Vec<SlotUsage>> {
         self.shared.send_back();
-        self.shared.ledger.scan(prefix, from_slot, limit)
+        self.shared.ledger.scan(prefix, after, from_slot, limit)
     }
 
     fn settled_before(&self, slots: Vec<(String, i64)>, before: i64) -> Reply<Vec<i64>> {

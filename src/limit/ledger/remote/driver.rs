@@ -68,10 +68,11 @@ pub(in super::super) trait Driver: Send + 'static {
 
     async fn work(&self, session: &mut Self::Session, work: &Work) -> Done;
 
+    /// `range` is the start of the series, and the series after which they begin.
     async fn scan(
         &self,
         session: &mut Self::Session,
-        prefix: &str,
+        range: (&str, &str),
         from_slot: i64,
         limit: usize,
     ) -> Result<Vec<SlotUsage>, Fault>;

@@ -151,9 +151,9 @@ impl Backend for RemoteLedger {
         self.send(|answer| Command::Extend(ids, signed(micros(lease)), answer))
     }
 
-    fn scan(&self, prefix: &str, from_slot: i64, limit: usize) -> Reply<Vec<SlotUsage>> {
-        let prefix = prefix.to_owned();
-        self.ask(|answer| Inquiry::Scan { prefix, from_slot, limit, answer })
+    fn scan(&self, prefix: &str, after: &str, from_slot: i64, limit: usize) -> Reply<Vec<SlotUsage>> {
+        let (prefix, after) = (prefix.to_owned(), after.to_owned());
+        self.ask(|answer| Inquiry::Scan { prefix, after, from_slot, limit, answer })
     }
 
     fn settled_before(&self, slots: Vec<(String, i64)>, before: i64) -> Reply<Vec<i64>> {
