@@ -39,7 +39,7 @@ async fn limiter() -> Limiter {
     let rules = [
         decided(team.group_by("workspace").group_by("metadata.team")),
         decided(shared),
-        decided(LimitRule::rate("speed", Amount::requests(60), Duration::from_secs(60))),
+        decided(LimitRule::rate("throttle", Amount::requests(60), Duration::from_secs(60))),
         decided(LimitRule::concurrency("running", 8).group_by("workspace")),
     ];
     let limiter = Limiter::builder().rules(rules).build().unwrap();
@@ -67,7 +67,7 @@ fn rejected() -> Vec<Arc<Event>> {
         rejection("team", "growth"),
         rejection("team", "growth"),
         rejection("team", "other"),
-        rejection("speed", "growth"),
+        rejection("throttle", "growth"),
     ]
 }
 
@@ -153,7 +153,7 @@ async fn shows_what_each_group_has_used() {
             ]
         );
         let rates = rows(&page, "rates");
-        assert_eq!(rates[0], ["speed", "60 requests per minute", "all requests", "1", "enforced", "config"]);
+        assert_eq!(rates[0], ["throttle", "60 requests per minute", "all requests", "1", "enforced", "config"]);
         assert_eq!(rates[1], ["running", "8 at the same time", "workspace", "0", "enforced", "config"]);
         assert!(!page.html.contains("Teams <b>") && !page.html.contains("style="), "{}", page.html);
 
@@ -193,7 +193,7 @@ async fn a_tenant_sees_its_own_groups_only() {
             let page = get(&app, path, &secret("acme-view")).await;
             assert_eq!(page.status, StatusCode::OK);
             assert!(page.html.contains("growth"), "{path}: {}", page.html);
-            for other in ["globex", "secret-team", "shared", "speed"] {
+            for other in ["globex", "secret-team", "shared", "throttle"] {
                 assert!(!page.html.contains(other), "{path} {other}: {}", page.html);
             }
         }

@@ -20,7 +20,7 @@ pub(super) struct LimitGroup {
     pub(super) usage: LimitUsage,
     /// The start of the slot that is charged.
     pub(super) slot: i64,
-    /// What resets have added to the limit in this slot, in the units of the ledger.
+    /// The amount that resets have added to the limit in this slot, in the units of the ledger.
     pub(super) credit: i64,
 }
 

@@ -141,7 +141,7 @@ struct Slot {
 /// A series with the slot and the amount that a request holds of it, or with `None` for a running request.
 type Part = (Arc<str>, Option<(i64, i64)>);
 
-/// What a request holds until it is settled, or its lease ends.
+/// The parts that a request holds until it is settled, or its lease ends.
 #[cfg_attr(test, derive(Clone))]
 struct Held {
     end: i64,

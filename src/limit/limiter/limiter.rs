@@ -42,7 +42,7 @@ pub(in crate::limit) struct Shared {
     pub(super) errors: ErrorStyle,
     pub(super) has_headers: bool,
     pub(super) clock: Arc<dyn Clock>,
-    /// What was read from the tables of a store.
+    /// The state that was read from the tables of a store.
     pub(in crate::limit) stored: StoredState,
 }
 
@@ -161,7 +161,7 @@ impl Limiter {
         Ok(usage)
     }
 
-    /// Returns what each rule has decided in this process.
+    /// Returns the decisions of each rule in this process.
     pub fn counts(&self) -> Vec<LimitCounts> {
         self.current().rules().map(|rule| rule.counters.read(rule.rule.name())).collect()
     }

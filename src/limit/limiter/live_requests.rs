@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::sync::lock;
 
-/// How long a request that ended is remembered if it is not settled, because its event was dropped.
+/// The time for which a request that ended is remembered if it is not settled, because its event was dropped.
 const FORGOTTEN: Duration = Duration::from_secs(15 * 60);
 
 /// The requests of this process that have reservations.
@@ -18,7 +18,7 @@ pub(super) struct LiveRequests {
 }
 
 struct Live {
-    /// What was taken of rates: the series, and the microseconds.
+    /// The parts of rates that were taken: the series, and the microseconds.
     rates: Vec<(String, i64)>,
     ended: Option<Instant>,
 }

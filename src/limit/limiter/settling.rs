@@ -27,9 +27,9 @@ use super::{
 
 /// The number of events that wait for the ledger while it is not available.
 const CAPACITY: usize = 100_000;
-/// How long an event waits for others.
+/// The time for which an event waits for others.
 const MAX_DELAY: Duration = Duration::from_millis(2);
-/// How long a settlement is retried. Ledgers remember it for an hour.
+/// The time for which a settlement is retried. Ledgers remember it for an hour.
 const RETRIED: Duration = Duration::from_secs(50 * 60);
 
 /// Settles what requests used, as a sink of their events.

@@ -30,7 +30,7 @@ use super::{
 /// The time for which rejections of rates are counted.
 const RATE_TIME: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// What a caller sees of the limits: a page of the groups of budgets, and the rates.
+/// The limits that a caller sees: a page of the groups of budgets, and the rates.
 ///
 /// It is read in two steps, because its user runs the [queries](Self::queries) for rejections.
 #[derive(Clone, Debug)]

@@ -1,4 +1,4 @@
-//! What a caller sees of limits: the same for the API, the dashboard, and agents.
+//! The report of limits for a caller: the same for the API, the dashboard, and agents.
 
 mod budget_entry;
 #[cfg(feature = "test-util")]

@@ -35,7 +35,7 @@ impl OwnedReservation {
     }
 }
 
-/// What is sent to the server at once. Settlements and extensions come before reservations, which need the room.
+/// The calls that are sent to the server at once. Settlements and extensions come before reservations, which need the room.
 #[derive(Clone, Debug, Default)]
 pub(in super::super) struct Work {
     pub(in super::super) settlements: Vec<Settlement>,

@@ -14,7 +14,7 @@ use super::{
     unanswered::Unanswered,
 };
 
-/// How often old entries are removed.
+/// The time between removals of old entries.
 const BETWEEN_PRUNING: Duration = Duration::from_secs(60);
 /// The largest number of parts that are removed at once.
 const MAX_PARTS: usize = 100;

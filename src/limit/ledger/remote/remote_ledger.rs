@@ -37,7 +37,7 @@ use super::{
 
 /// The number of calls that may wait.
 const QUEUE: usize = 8_192;
-/// How much longer calls may take that no request waits for.
+/// The factor by which calls that no request waits for may take longer.
 const PATIENCE_OF_INQUIRIES: u32 = 10;
 
 /// Counts on a server. Its client runs on a dedicated thread with its own runtime, so that it works on any runtime, and while
