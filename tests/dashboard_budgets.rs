@@ -39,7 +39,7 @@ async fn limiter() -> Limiter {
     let rules = [
         decided(team.group_by("workspace").group_by("metadata.team")),
         decided(shared),
-        decided(LimitRule::rate("speed", Amount::requests(60), Duration::from_secs(60))),
+        decided(LimitRule::rate("throttle", Amount::requests(60), Duration::from_secs(60))),
         decided(LimitRule::concurrency("running", 8).group_by("workspace")),
     ];
     let limiter = Limiter::builder().rules(rules).build().unwrap();
@@ -63,19 +63,25 @@ fn dashboard(analytics: Analytics, limiter: Option<Limiter>) -> Router {
 
 /// Returns requests that the rules rejected.
 fn rejected() -> Vec<Arc<Event>> {
-    let event = |rule: &str, team: &str| {
-        let event = Event::builder()
-            .time(SystemTime::now() - Duration::from_secs(5))
-            .method(http::Method::POST)
-            .path("/v1/chat/completions")
-            .workspace("acme")
-            .status(StatusCode::TOO_MANY_REQUESTS)
-            .outcome(Outcome::Rejected)
-            .limit_rule(rule)
-            .tags(Scope::Request, tags! { "team" => team });
-        Arc::new(event.build())
-    };
-    vec![event("team", "growth"), event("team", "growth"), event("team", "other"), event("speed", "growth")]
+    vec![
+        rejection("team", "growth"),
+        rejection("team", "growth"),
+        rejection("team", "other"),
+        rejection("throttle", "growth"),
+    ]
+}
+
+fn rejection(rule: &str, team: &str) -> Arc<Event> {
+    let event = Event::builder()
+        .time(SystemTime::now() - Duration::from_secs(5))
+        .method(http::Method::POST)
+        .path("/v1/chat/completions")
+        .workspace("acme")
+        .status(StatusCode::TOO_MANY_REQUESTS)
+        .outcome(Outcome::Rejected)
+        .limit_rule(rule)
+        .tags(Scope::Request, tags! { "team" => team });
+    Arc::new(event.build())
 }
 
 /// Returns the cells of the rows of a table as texts.
@@ -147,7 +153,7 @@ async fn shows_what_each_group_has_used() {
             ]
         );
         let rates = rows(&page, "rates");
-        assert_eq!(rates[0], ["speed", "60 requests per minute", "all requests", "1", "enforced", "config"]);
+        assert_eq!(rates[0], ["throttle", "60 requests per minute", "all requests", "1", "enforced", "config"]);
         assert_eq!(rates[1], ["running", "8 at the same time", "workspace", "0", "enforced", "config"]);
         assert!(!page.html.contains("Teams <b>") && !page.html.contains("style="), "{}", page.html);
 
@@ -162,6 +168,24 @@ async fn shows_what_each_group_has_used() {
 }
 
 #[tokio::test]
+async fn rejections_that_an_answer_leaves_out_are_unknown() {
+    // An answer has up to 200 groups, those with the most requests first.
+    let mut events: Vec<_> = (0..201).map(|team| rejection("team", &format!("team {team}"))).collect();
+    events.push(rejection("team", "growth"));
+    events.push(rejection("team", "growth"));
+    let app = dashboard(api::memory(&events), Some(limiter().await));
+    let page = get(&app, "/tagging/budgets?rule=team", ADMIN).await;
+    let found: Vec<(String, String)> =
+        rows(&page, "budgets").into_iter().map(|row| (row[1].clone(), row[9].clone())).collect();
+    let expected = [
+        ("workspace globex, team secret-team", "–"),
+        ("workspace acme, team growth", "2"),
+        ("workspace acme, team not set", "–"),
+    ];
+    assert_eq!(found, expected.map(|(group, rejected)| (group.to_owned(), rejected.to_owned())));
+}
+
+#[tokio::test]
 async fn a_tenant_sees_its_own_groups_only() {
     for analytics in api::stores(&rejected()) {
         let app = dashboard(analytics, Some(limiter().await));
@@ -169,7 +193,7 @@ async fn a_tenant_sees_its_own_groups_only() {
             let page = get(&app, path, &secret("acme-view")).await;
             assert_eq!(page.status, StatusCode::OK);
             assert!(page.html.contains("growth"), "{path}: {}", page.html);
-            for other in ["globex", "secret-team", "shared", "speed"] {
+            for other in ["globex", "secret-team", "shared", "throttle"] {
                 assert!(!page.html.contains(other), "{path} {other}: {}", page.html);
             }
         }

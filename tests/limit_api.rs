@@ -401,8 +401,12 @@ async fn a_reset_is_a_credit_that_stays() {
         let patch = json!({ "reset_usage_for_value": "growth", "credit_limit": 50 });
         put(&one.app, &format!("{USAGE}/{id}"), ADMIN, patch).await.ok();
         assert_eq!(one.limiter.usage().await.unwrap()[0].limit.to_string(), "157.25 USD");
+        // In another process, which has not read that credit yet.
+        put(&other.app, &format!("{USAGE}/{id}"), ADMIN, json!({ "reset_usage_for_value": "growth" })).await.ok();
+        assert_eq!(other.limiter.usage().await.unwrap()[0].limit.to_string(), "200 USD");
         let actions: Vec<String> = log(&analytics).await.into_iter().map(|(_, action, _)| action).collect();
-        assert_eq!(actions, ["create usage limit", "reset usage limit", "change usage limit", "reset usage limit"]);
+        let reset = "reset usage limit";
+        assert_eq!(actions, ["create usage limit", reset, "change usage limit", reset, reset]);
         let unknown = send(&one.app, Method::PUT, &format!("{entities}/x/reset"), ADMIN, None).await;
         assert_eq!(error(&unknown), (StatusCode::NOT_FOUND, "AB02".to_owned()));
     }
@@ -464,6 +468,12 @@ async fn lists_have_pages_and_filters() {
 async fn virtual_keys_show_their_limits_and_are_marked_when_used_up() {
     for analytics in stores(&samples()) {
         let process = Process::new(&analytics, Vec::new());
+        let of_team = json!({
+            "type": "cost", "credit_limit": 1,
+            "conditions": [{ "key": "virtual_key", "value": "openai-acme" }, { "key": "metadata.team", "value": "x" }]
+        });
+        // Before the budget of all requests.
+        let team = process.create(USAGE, ADMIN, of_team).await;
         let id = process
             .create(
                 USAGE,
@@ -474,11 +484,6 @@ async fn virtual_keys_show_their_limits_and_are_marked_when_used_up() {
                 }),
             )
             .await;
-        let of_team = json!({
-            "type": "cost", "credit_limit": 1,
-            "conditions": [{ "key": "virtual_key", "value": "openai-acme" }, { "key": "metadata.team", "value": "x" }]
-        });
-        let team = process.create(USAGE, ADMIN, of_team).await;
         let rate = json!({
             "type": "requests", "unit": "rpm", "value": 5, "conditions": [{ "key": "virtual_key", "value": "openai-acme" }]
         });
@@ -493,8 +498,13 @@ async fn virtual_keys_show_their_limits_and_are_marked_when_used_up() {
         );
         assert_eq!(acme["rate_limits"][0]["unit"], "rpm");
         assert_eq!(acme["status"], "active");
-        let globex = of(&keys(&secret("globex")).await, "openai-globex");
+        let globex = of(&keys(ADMIN).await, "openai-globex");
         assert_eq!((&globex["usage_limits"]["policy_id"], &globex["rate_limits"]), (&json!(id), &json!([])));
+        // A tenant sees the limits that its report has: that of all tenants is not one of them.
+        let own = of(&keys(&secret("acme-admin")).await, "openai-acme");
+        assert_eq!((&own["usage_limits"], &own["rate_limits"]), (&Value::Null, &acme["rate_limits"]));
+        let globex = of(&keys(&secret("globex")).await, "openai-globex");
+        assert_eq!((&globex["usage_limits"], &globex["rate_limits"]), (&Value::Null, &json!([])));
 
         // A budget of a part of the requests does not stop the others.
         process.fill(&team, &[], "5 USD").await;
@@ -572,6 +582,60 @@ async fn the_report_has_what_the_caller_may_see() {
         );
         assert_eq!(get(&process.app, "/limits", &secret("acme-logs")).await.status, StatusCode::FORBIDDEN);
     }
+}
+
+#[tokio::test]
+async fn reports_say_that_a_limit_has_too_many_groups() {
+    let analytics = Analytics::new(MemoryStore::new());
+    let process = Process::new(&analytics, configured());
+    let group_by = json!([{ "key": "metadata.team" }]);
+    let full = json!({ "name": "Teams", "type": "requests", "credit_limit": 5, "group_by": group_by });
+    let id = process.create(USAGE, ADMIN, full).await;
+    let page = format!("{USAGE}/{id}/entities?page_size=1");
+    for number in 0..10_000 {
+        process.fill(&id, &[Some(&format!("t{number:05}"))], "1 request").await;
+    }
+    let all = get(&process.app, "/limits", ADMIN).await.ok();
+    assert_eq!((&all["total"], &all["truncated"]), (&json!(10_001), &json!([])));
+    let entities = get(&process.app, &page, ADMIN).await.ok();
+    assert_eq!((&entities["total"], &entities["is_truncated"]), (&json!(10_000), &json!(false)));
+
+    process.fill(&id, &[Some("u")], "1 request").await;
+    let all = get(&process.app, "/limits", ADMIN).await.ok();
+    assert_eq!((&all["total"], &all["truncated"]), (&json!(10_001), &json!([id])));
+    let entities = get(&process.app, &page, ADMIN).await.ok();
+    assert_eq!((&entities["total"], &entities["is_truncated"]), (&json!(10_000), &json!(true)));
+    let reset = put(&process.app, &format!("{USAGE}/{id}"), ADMIN, json!({ "reset_usage_for_value": "u" })).await;
+    assert!(message(&reset).contains("only the first 10,000 are searched"), "{}", reset.text);
+    // The limits that a tenant sees are complete.
+    assert_eq!(get(&process.app, "/limits", &secret("acme-view")).await.ok()["truncated"], json!([]));
+}
+
+#[tokio::test]
+async fn the_report_hides_limits_whose_conditions_exclude_the_caller() {
+    let rate = |name: &str| LimitRule::rate(name, Amount::requests(7), Duration::from_secs(60)).group_by("workspace");
+    let budget = |name: &str| LimitRule::budget(name, Amount::tokens(5_000), month()).group_by("workspace");
+    let rules = vec![
+        decided(rate("rate-of-globex").when("workspace", ["globex"])),
+        decided(rate("rate-except-acme").exclude("workspace", ["ac*"])),
+        decided(rate("rate-of-both").when("workspace", ["acme", "globex"])),
+        decided(budget("budget-of-globex").when("workspace", ["globex"])),
+        decided(budget("budget-of-all").when("workspace", ["*"])),
+    ];
+    let process = Process::new(&Analytics::new(MemoryStore::new()), rules);
+    // A group from before the condition was added.
+    process.fill("budget-of-globex", &[Some("acme")], "5 tokens").await;
+    process.fill("budget-of-all", &[Some("acme")], "5 tokens").await;
+    let own = get(&process.app, "/limits", &secret("acme-view")).await.ok();
+    let names = |list: &Value| -> Vec<String> {
+        list.as_array().unwrap().iter().map(|entry| entry["rule"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(
+        (names(&own["rates"]), names(&own["data"])),
+        (vec!["rate-of-both".into()], vec!["budget-of-all".into()])
+    );
+    let other = get(&process.app, "/limits", &secret("globex")).await.ok();
+    assert_eq!(names(&other["rates"]), ["rate-of-globex", "rate-except-acme", "rate-of-both"]);
 }
 
 #[tokio::test]

@@ -138,7 +138,7 @@ pub(crate) async fn virtual_keys(
     let total = found.len() as u64;
     let page = paging.of(found);
     let mut limits = match &api.shared.key_limits {
-        Some(limits) => limits.limits(&page, own, now).await,
+        Some(limits) => limits.limits(&page, &caller.grant, now).await,
         None => Vec::new(),
     };
     limits.resize_with(page.len(), LimitsOfKey::default);

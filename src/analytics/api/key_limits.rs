@@ -3,17 +3,16 @@ use std::time::SystemTime;
 use futures_util::future::BoxFuture;
 use serde_json::Value;
 
-use crate::registry::VirtualKey;
+use crate::{analytics::Grant, registry::VirtualKey};
 
 /// The limits that apply to virtual keys. The module `limit` implements it.
 #[cfg_attr(not(feature = "limit"), allow(dead_code, reason = "implemented by the module limit"))]
 pub(crate) trait KeyLimits: Send + Sync + 'static {
-    /// Returns the limits of each key, in their order, as far as they concern a workspace. `None` is a caller who sees
-    /// everything.
+    /// Returns the limits of each key, in their order, as far as a grant covers them.
     fn limits<'a>(
         &'a self,
         keys: &'a [VirtualKey],
-        workspace: Option<&'a str>,
+        grant: &'a Grant,
         now: SystemTime,
     ) -> BoxFuture<'a, Vec<LimitsOfKey>>;
 }

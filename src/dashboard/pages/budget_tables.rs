@@ -83,6 +83,7 @@ pub(super) async fn tables(request: &PageRequest) -> Result<Option<BudgetTables>
         hidden: request.view.query_string().into_pairs(),
         csv: request.mount.link("budgets.csv", &own.text()),
         title: format!("{} groups of budgets", format::count(report.total as u64)),
+        cut: report.cut.iter().map(|(_, title)| title.clone()).collect(),
         budgets: report.budgets.iter().map(|entry| row(entry, &report, request)).collect(),
         pages,
         rates: rates(&report, request),

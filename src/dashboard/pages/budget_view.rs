@@ -13,6 +13,8 @@ pub(super) struct BudgetTables {
     pub(super) hidden: Vec<(String, String)>,
     pub(super) csv: String,
     pub(super) title: String,
+    /// The titles of the limits some of whose groups are missing, because there are too many.
+    pub(super) cut: Vec<String>,
     pub(super) budgets: Vec<BudgetRow>,
     pub(super) pages: Vec<(&'static str, String)>,
     pub(super) rates: Table,

@@ -12,7 +12,7 @@ use crate::{
 use super::{
     super::policies::{RateLimitForm, UsageLimitForm},
     done::Done,
-    entities::EntityShape,
+    entities::EntityList,
     limits::LimitsShape,
     parameters::{ENTITIES, RATE_LIMIT, RATE_LIMITS, USAGE_LIMIT, USAGE_LIMITS},
     rate_shape::RateLimitShape,
@@ -35,8 +35,7 @@ pub(super) fn endpoints(components: &mut Components) -> Vec<Endpoint> {
     let form = components.of::<UsageLimitForm>();
     let shape = components.of::<UsageLimitShape>();
     let list = components.add("UsageLimitList", envelope(shape.clone()));
-    let group = components.of::<EntityShape>();
-    let groups = components.add("EntityList", envelope(group));
+    let groups = components.of::<EntityList>();
     let patch: RefOr<Schema> = ObjectBuilder::new()
         .property(
             "reset_usage_for_value",

@@ -10,14 +10,14 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{
-    analytics::api::{ApiError, ApiState, Caller, List, NONE, Paging},
+    analytics::api::{ApiError, ApiState, Caller, NONE, Paging},
     registry::Permission,
 };
 
 use super::{
     super::{limiter::Limiter, policies::PolicyForm, rules::Amount},
     done::Done,
-    limit_group::{LimitGroup, groups},
+    limit_group::{LimitGroup, LimitGroups, groups},
     parameters::ENTITIES,
     policies,
     reset::reset,
@@ -32,9 +32,9 @@ pub(crate) struct EntityShape {
     id: String,
     /// The keys and values of the group, such as `metadata.team:growth-api_key:web`, or `default` without groups.
     value_key: String,
-    /// What is used since the start of the window, or since the last reset: US dollars, tokens, requests, or the quantity.
+    /// The usage since the start of the window, or since the last reset: US dollars, tokens, requests, or the quantity.
     current_usage: f64,
-    /// What running requests have reserved.
+    /// The amount that running requests have reserved.
     reserved: f64,
     /// `active` or `exhausted`.
     status: &'static str,
@@ -55,26 +55,39 @@ impl EntityShape {
     }
 }
 
+/// A page of the groups of a usage limit.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct EntityList {
+    /// Always `list`.
+    object: &'static str,
+    /// The number of groups on all pages.
+    total: u64,
+    data: Vec<EntityShape>,
+    /// `true` if the limit has more than 10,000 groups. Only the first 10,000 of them are on the pages.
+    is_truncated: bool,
+}
+
 /// Answers `GET /policies/usage-limits/{id}/entities`.
 pub(super) async fn list(
     State(api): State<ApiState>,
     Extension(limiter): Extension<Limiter>,
     caller: Caller,
     Path(id): Path<String>,
-) -> Result<Json<List<EntityShape>>, ApiError> {
+) -> Result<Json<EntityList>, ApiError> {
     let parameters = caller.require(Permission::Admin, ENTITIES)?;
     let paging = Paging::read(&parameters)?;
     let status = parameters.word("status", &["active", "exhausted"])?;
     policies::find(&api, &limiter, &caller, KIND, &id).await?;
     limiter.refresh_from(&api.analytics).await?;
-    let groups = groups(&limiter, &id, SystemTime::now()).await?;
+    let LimitGroups { list, is_cut } = groups(&limiter, &id, SystemTime::now()).await?;
     let is_found = |group: &LimitGroup| {
         parameters.get("search").is_none_or(|part| value_key(&group.usage).contains(part))
             && status.is_none_or(|status| (status == "exhausted") == group.is_exhausted())
     };
-    let found: Vec<LimitGroup> = groups.into_iter().filter(is_found).collect();
+    let found: Vec<LimitGroup> = list.into_iter().filter(is_found).collect();
     let total = found.len() as u64;
-    Ok(Json(List::new(total, paging.of(found).iter().map(EntityShape::new).collect())))
+    let data = paging.of(found).iter().map(EntityShape::new).collect();
+    Ok(Json(EntityList { object: "list", total, data, is_truncated: is_cut }))
 }
 
 /// Answers `PUT /policies/usage-limits/{id}/entities/{entity_id}/reset`.
@@ -89,8 +102,9 @@ pub(super) async fn reset_entity(
     policies::changeable(&listed)?;
     // The credits of other processes.
     limiter.refresh_from(&api.analytics).await?;
-    let mut groups = groups(&limiter, &id, SystemTime::now()).await?.into_iter();
-    let group = groups.find(|group| group.id() == entity_id).ok_or_else(|| ApiError::not_found("entity not found"))?;
-    reset(&api, &limiter, &caller, &listed, &group).await?;
+    let groups = groups(&limiter, &id, SystemTime::now()).await?;
+    let missing = || ApiError::not_found(format!("entity not found{}", groups.reach()));
+    let group = groups.list.iter().find(|group| group.id() == entity_id).ok_or_else(missing)?;
+    reset(&api, &limiter, &caller, &listed, group).await?;
     Ok(Json(Done {}))
 }

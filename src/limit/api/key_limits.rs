@@ -4,7 +4,10 @@ use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
 
 use crate::{
-    analytics::api::{KeyLimits, LimitsOfKey},
+    analytics::{
+        Grant,
+        api::{KeyLimits, LimitsOfKey},
+    },
     registry::VirtualKey,
     sync::lock,
 };
@@ -13,6 +16,7 @@ use super::{
     super::{
         limiter::Limiter,
         policies::{KeyBudgets, usage_type},
+        report::sees_rule,
         rules::{LimitKind, LimitMode, LimitRule},
         window::{CalendarUnit, Window},
     },
@@ -26,7 +30,7 @@ impl KeyLimits for LimitsOfKeys {
     fn limits<'a>(
         &'a self,
         keys: &'a [VirtualKey],
-        workspace: Option<&'a str>,
+        grant: &'a Grant,
         now: SystemTime,
     ) -> BoxFuture<'a, Vec<LimitsOfKey>> {
         Box::pin(async move {
@@ -35,15 +39,16 @@ impl KeyLimits for LimitsOfKeys {
                 tracing::warn!(target: "tower_tagging::limit", %error, "the ledger failed to report the use of virtual keys");
                 BTreeSet::new()
             });
-            let is_shown = |rule: &&LimitRule| {
-                rule.mode == LimitMode::Enforce && workspace.is_none_or(|slug| KeyBudgets(rule).may_concern(slug))
-            };
+            // The same limits as in the report.
+            let is_shown = |rule: &&LimitRule| rule.mode == LimitMode::Enforce && sees_rule(grant, rule);
             let rules: Vec<&LimitRule> = set.rules().map(|compiled| &*compiled.rule).filter(is_shown).collect();
             let of_key = |key: &VirtualKey| {
-                let own = || rules.iter().filter(|rule| KeyBudgets(rule).selects(key.slug()));
+                let selected = rules.iter().filter(|rule| KeyBudgets(rule).selects(key.slug()));
+                // A budget of a part of the requests is not that of the key.
+                let mut covering = rules.iter().filter(|rule| KeyBudgets(rule).covers(key));
                 LimitsOfKey {
-                    usage: own().find_map(|rule| self.usage(rule)),
-                    rates: own().filter_map(|rule| rate(rule)).collect(),
+                    usage: covering.find_map(|rule| self.usage(rule)),
+                    rates: selected.filter_map(|rule| rate(rule)).collect(),
                     is_exhausted: exhausted.contains(key.slug()),
                 }
             };

@@ -20,7 +20,7 @@ pub(super) struct LimitGroup {
     pub(super) usage: LimitUsage,
     /// The start of the slot that is charged.
     pub(super) slot: i64,
-    /// What resets have added to the limit in this slot, in the units of the ledger.
+    /// The amount that resets have added to the limit in this slot, in the units of the ledger.
     pub(super) credit: i64,
 }
 
@@ -51,15 +51,35 @@ impl From<LedgerError> for ApiError {
     }
 }
 
+/// The groups of a limit in its current window.
+#[derive(Debug, Default)]
+pub(super) struct LimitGroups {
+    pub(super) list: Vec<LimitGroup>,
+    /// `true` if the limit has more groups, which are not in the list.
+    pub(super) is_cut: bool,
+}
+
+impl LimitGroups {
+    /// Returns the end of the message that a group was not found.
+    pub(super) fn reach(&self) -> &'static str {
+        if self.is_cut {
+            " (the limit has more than 10,000 groups, and only the first 10,000 are searched)"
+        } else {
+            ""
+        }
+    }
+}
+
 /// Returns the groups of a limit in its current window.
-pub(super) async fn groups(limiter: &Limiter, rule: &str, now: SystemTime) -> Result<Vec<LimitGroup>, ApiError> {
+pub(super) async fn groups(limiter: &Limiter, rule: &str, now: SystemTime) -> Result<LimitGroups, ApiError> {
     let set = Arc::clone(&limiter.current());
-    let Some(compiled) = set.rules().find(|compiled| compiled.rule.name() == rule) else { return Ok(Vec::new()) };
-    let LimitKind::Budget { window, .. } = compiled.rule.kind() else { return Ok(Vec::new()) };
+    let none = LimitGroups::default();
+    let Some(compiled) = set.rules().find(|compiled| compiled.rule.name() == rule) else { return Ok(none) };
+    let LimitKind::Budget { window, .. } = compiled.rule.kind() else { return Ok(none) };
     let slot = window.period(i64::try_from(micros_since_1970(now)).unwrap_or(i64::MAX)).slot;
     let usage = limiter.usage_of(&set, compiled, now).await?;
     let group = |usage: LimitUsage| LimitGroup { credit: set.credit(&usage.series, slot), slot, usage };
-    Ok(usage.into_iter().map(group).collect())
+    Ok(LimitGroups { list: usage.groups.into_iter().map(group).collect(), is_cut: usage.is_cut })
 }
 
 /// Returns the group of a limit whose value key, or one of whose values, is a text.
@@ -68,11 +88,13 @@ pub(super) async fn find_value(limiter: &Limiter, rule: &str, text: &str) -> Res
         let mut values = group.usage.group.iter();
         value_key(&group.usage) == text || values.any(|(_, value)| value.as_deref() == Some(text))
     };
-    let mut found = groups(limiter, rule, SystemTime::now()).await?.into_iter().filter(is_meant);
+    let groups = groups(limiter, rule, SystemTime::now()).await?;
+    let reach = groups.reach();
+    let mut found = groups.list.into_iter().filter(is_meant);
     match (found.next(), found.next()) {
         (Some(group), None) => Ok(group),
         (None, _) => {
-            Err(ApiError::invalid(format!("reset_usage_for_value: nothing is used by {text:?} in this window")))
+            Err(ApiError::invalid(format!("reset_usage_for_value: nothing is used by {text:?} in this window{reach}")))
         }
         (Some(_), Some(_)) => Err(ApiError::invalid(format!(
             "reset_usage_for_value: expected the whole value key, because several groups have the value {text:?}"

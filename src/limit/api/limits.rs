@@ -28,9 +28,11 @@ pub(crate) struct LimitsShape {
     data: Vec<BudgetShape>,
     /// All rates. They are not paged.
     rates: Vec<RateShape>,
+    /// The names of limits with more than 10,000 groups. Only the first 10,000 groups of each are in the report.
+    truncated: Vec<String>,
 }
 
-/// What a group has used of a budget in its current window. Amounts are US dollars, tokens, requests, or the quantity.
+/// The usage of a budget by a group in its current window. Amounts are US dollars, tokens, requests, or the quantity.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct BudgetShape {
     /// The name of the limit.
@@ -52,13 +54,13 @@ pub(crate) struct BudgetShape {
     group: BTreeMap<String, Option<String>>,
     limit: f64,
     settled: f64,
-    /// What running requests have reserved.
+    /// The amount that running requests have reserved.
     reserved: f64,
     remaining: f64,
     /// The used share of the limit, from 0 to 100 and above.
     used_percent: f64,
-    /// The settled amount at the end of the window, if it goes on as it did. `null` if there is no such end, or the window has
-    /// only begun.
+    /// The settled amount at the end of the window, if usage continues at its current speed. `null` if there is no such end, or
+    /// the window has only begun.
     projection: Option<f64>,
     /// The requests that the limit rejected in the window. `null` if that is not known.
     rejected: Option<u64>,
@@ -106,6 +108,7 @@ pub(super) async fn limits(
         total: report.total as u64,
         data: report.budgets.iter().map(|entry| budget(entry, report.now)).collect(),
         rates: report.rates.iter().map(rate).collect(),
+        truncated: report.cut.into_iter().map(|(name, _)| name).collect(),
     }))
 }
 

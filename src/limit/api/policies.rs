@@ -1,4 +1,4 @@
-//! What usage limits and rate limits have in common: who may see and change them, and how they are stored.
+//! The common part of usage limits and rate limits: who may see and change them, and how they are stored.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ use super::super::{
     rules::{Condition, LimitRule},
 };
 
-/// How often a change is tried again after another caller changed the same limit.
+/// The number of attempts of a change, if other callers change the same limit.
 const ATTEMPTS: usize = 5;
 /// The members that a change must leave as they are.
 const FIXED: &[&str] = &["type", "group_by", "target", "workspace_id"];

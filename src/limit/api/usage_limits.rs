@@ -77,8 +77,10 @@ pub(super) async fn read(
     if parameters.word("include_usage", &["true", "false"])? != Some("true") {
         return Ok(Json(shape));
     }
+    limiter.refresh_from(&api.analytics).await?;
     let found = groups(&limiter, &id, SystemTime::now()).await?;
     let usage: BTreeMap<String, UsageShape> = found
+        .list
         .iter()
         .take(MAX_USAGE)
         .map(|group| (value_key(&group.usage), UsageShape::new(group.current(), group.is_exhausted())))
@@ -104,6 +106,8 @@ pub(super) async fn update(
         // Before anything is changed.
         let listed = policies::find(&api, &limiter, &caller, KIND, &id).await?;
         policies::changeable(&listed)?;
+        // The credits of other processes.
+        limiter.refresh_from(&api.analytics).await?;
         find_value(&limiter, &id, value).await?;
     }
     let listed = policies::update(&api, &limiter, &caller, (KIND, &id), &patch).await?;

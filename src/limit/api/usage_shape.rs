@@ -53,7 +53,7 @@ pub(crate) struct UsageLimitShape {
     value_key_usage_map: Option<BTreeMap<String, UsageShape>>,
 }
 
-/// What usage limits and rate limits have in common.
+/// The common members of usage limits and rate limits.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct CommonShape {
     workspace_id: Option<String>,

@@ -15,7 +15,7 @@ use crate::{
 
 use super::{
     super::{
-        ledger::backend::Backend,
+        ledger::{ScanPages, backend::Backend},
         limiter::Limiter,
         rules::{LimitKind, LimitMode},
         series,
@@ -123,10 +123,14 @@ async fn differences(
     sums: &mut RowSums,
     before: i64,
 ) -> Result<Vec<Difference>, LedgerCheckError> {
-    let scanned = backend.scan(&sums.compiled.prefix, sums.period.from, MAX_SUMS + 1).wait().await?;
-    if scanned.len() > MAX_SUMS {
-        sums.reason = Some(UncheckedReason::TooManyGroups);
-        return Ok(Vec::new());
+    let mut scanned = Vec::new();
+    let mut pages = ScanPages::new(backend, &sums.compiled.prefix, sums.period.from);
+    while let Some(page) = pages.next().await? {
+        scanned.extend(page);
+        if scanned.len() > MAX_SUMS {
+            sums.reason = Some(UncheckedReason::TooManyGroups);
+            return Ok(Vec::new());
+        }
     }
     let groups = sums.compiled.rule.group_by().len();
     // The rule may have had other groups before it was changed.

@@ -4,7 +4,7 @@ use uuid::Uuid;
 
 use super::{LedgerError, LedgerStatus};
 
-/// How long a settlement is remembered, in microseconds: the hour of the contract, and a margin for clocks that differ.
+/// The microseconds for which a settlement is remembered: the hour of the contract, and a margin for clocks that differ.
 pub(crate) const REMEMBERED: i64 = 65 * 60 * 1_000_000;
 
 /// A result that is there at once, or later.
@@ -46,8 +46,9 @@ pub(crate) trait Backend: Send + Sync + 'static {
     /// lease is never shortened.
     fn extend(&self, ids: Vec<Uuid>, lease: Duration) -> Reply<()>;
 
-    /// Returns the slots of the series whose text starts with `prefix`, from a slot on, ordered by series and slot.
-    fn scan(&self, prefix: &str, from_slot: i64, limit: usize) -> Reply<Vec<SlotUsage>>;
+    /// Returns the slots of the first series whose text starts with `prefix` and is greater than `after`, from a slot on, ordered
+    /// by series and slot. `limit` is the number of series that have such a slot. An empty `after` is the start.
+    fn scan(&self, prefix: &str, after: &str, from_slot: i64, limit: usize) -> Reply<Vec<SlotUsage>>;
 
     /// Returns what is settled in slots without the requests whose time is at or after `before`, which is rounded down to a
     /// whole second. `before` is at most one hour in the past.
@@ -60,7 +61,7 @@ pub(crate) trait Backend: Send + Sync + 'static {
     fn status(&self) -> LedgerStatus;
 }
 
-/// What a request needs.
+/// The needs of a request.
 #[derive(Debug)]
 pub(crate) struct Reservation<'a> {
     /// The id of the event.
@@ -124,7 +125,7 @@ pub(crate) struct CheckState {
     pub(crate) used: i64,
 }
 
-/// What a request used.
+/// The usage of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Settlement {
     /// The id of the event.
@@ -153,7 +154,7 @@ pub(crate) struct RateCorrection {
     pub(crate) micros: i64,
 }
 
-/// What is used of a slot.
+/// The usage of a slot.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct SlotUsage {
     pub(crate) series: String,

@@ -139,7 +139,7 @@ impl State {
         let (mut books, mut model) = (self.books.clone(), self.model.clone());
         model.expire();
         for (name, slot) in [("budget", BUDGET), ("watched", WATCHED)] {
-            let found = books.scan(&TEXT[slot], 0, 10, model.now);
+            let found = books.scan(&TEXT[slot], "", 0, model.now).0;
             let (settled, reserved) = found.first().map_or((0, 0), |slot| (slot.settled, slot.reserved));
             assert_eq!(settled, model.used(), "{name}: settled");
             assert_eq!(reserved, model.reserved(), "{name}: reserved");
@@ -147,7 +147,7 @@ impl State {
         assert_eq!(running(&mut books, model.now), i64::try_from(model.live.len()).unwrap());
         // After all leases have ended, nothing is held.
         let later = model.now + LEASE;
-        let after = books.scan(&TEXT[BUDGET], 0, 10, later);
+        let after = books.scan(&TEXT[BUDGET], "", 0, later).0;
         assert!(after.iter().all(|slot| slot.reserved == 0 && slot.settled == model.used()));
         assert_eq!(running(&mut books, later), 0);
     }

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeSet, HashMap, VecDeque},
+    ops::Bound,
     sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
@@ -21,10 +22,13 @@ use super::{
         Adjustment, Backend, Charge, Check, CheckKind, CheckState, REMEMBERED, Reply, Reservation, Reserved,
         Settlement, SlotUsage,
     },
+    scan_pages::{count_series, keep_series},
 };
 
 /// The number of series and slots after whose creation old ones are removed.
 const ENTRIES_BETWEEN_SWEEPS: usize = 1_024;
+/// The number of series that are read while the books are locked.
+const SERIES_AT_ONCE: usize = 100;
 
 /// Counts in memory.
 pub(crate) struct MemoryLedger {
@@ -65,9 +69,22 @@ impl Backend for MemoryLedger {
         Reply::Now(Ok(()))
     }
 
-    fn scan(&self, prefix: &str, from_slot: i64, limit: usize) -> Reply<Vec<SlotUsage>> {
+    fn scan(&self, prefix: &str, after: &str, from_slot: i64, limit: usize) -> Reply<Vec<SlotUsage>> {
         let now = self.now();
-        Reply::Now(Ok(lock(&self.books).scan(prefix, from_slot, limit, now)))
+        let (mut found, mut count) = (Vec::new(), 0);
+        let mut next: Option<Arc<str>> = None;
+        while count < limit {
+            // The lock is free between the parts, so that requests do not wait for all of them.
+            let (part, last) = lock(&self.books).scan(prefix, next.as_deref().unwrap_or(after), from_slot, now);
+            count += count_series(&part);
+            found.extend(part);
+            next = last;
+            if next.is_none() {
+                break;
+            }
+        }
+        keep_series(&mut found, limit);
+        Reply::Now(Ok(found))
     }
 
     fn settled_before(&self, slots: Vec<(String, i64)>, before: i64) -> Reply<Vec<i64>> {
@@ -93,6 +110,8 @@ impl Backend for MemoryLedger {
 #[cfg_attr(test, derive(Clone))]
 pub(crate) struct Books {
     series: HashMap<Arc<str>, Series>,
+    /// The keys of `series` in their order, for scans.
+    names: BTreeSet<Arc<str>>,
     /// The requests with live reservations.
     held: HashMap<Uuid, Held>,
     /// The ends of all leases.
@@ -126,7 +145,7 @@ struct Slot {
 /// A series with the slot and the amount that a request holds of it, or with `None` for a running request.
 type Part = (Arc<str>, Option<(i64, i64)>);
 
-/// What a request holds until it is settled, or its lease ends.
+/// The parts that a request holds until it is settled, or its lease ends.
 #[cfg_attr(test, derive(Clone))]
 struct Held {
     end: i64,
@@ -267,22 +286,30 @@ impl Books {
         }
     }
 
-    pub(super) fn scan(&mut self, prefix: &str, from_slot: i64, limit: usize, now: i64) -> Vec<SlotUsage> {
+    /// Reads up to 100 series after one. Returns their slots, and the last of the series if there may be more.
+    pub(super) fn scan(
+        &mut self,
+        prefix: &str,
+        after: &str,
+        from_slot: i64,
+        now: i64,
+    ) -> (Vec<SlotUsage>, Option<Arc<str>>) {
         self.expire(now);
-        let matching = self.series.values().filter(|series| series.name.starts_with(prefix));
-        let mut found: Vec<SlotUsage> = matching
-            .flat_map(|series| series.slots.iter().map(|slot| (&series.name, slot)))
-            .filter(|(_, slot)| slot.start >= from_slot)
-            .map(|(name, slot)| SlotUsage {
-                series: name.to_string(),
+        let start = if after < prefix { Bound::Included(prefix) } else { Bound::Excluded(after) };
+        let matching =
+            self.names.range::<str, _>((start, Bound::Unbounded)).take_while(|name| name.starts_with(prefix));
+        let names: Vec<&Arc<str>> = matching.take(SERIES_AT_ONCE).collect();
+        let slots = names.iter().filter_map(|name| self.series.get(*name)).flat_map(|series| {
+            let slots = series.slots.iter().filter(|slot| slot.start >= from_slot);
+            slots.map(|slot| SlotUsage {
+                series: series.name.to_string(),
                 slot: slot.start,
                 settled: slot.settled,
                 reserved: slot.reserved,
             })
-            .collect();
-        found.sort_by(|one, other| (&one.series, one.slot).cmp(&(&other.series, other.slot)));
-        found.truncate(limit);
-        found
+        });
+        let last = names.last().filter(|_| names.len() == SERIES_AT_ONCE).map(|name| Arc::clone(name));
+        (slots.collect(), last)
     }
 
     fn settled_before(&self, slots: &[(String, i64)], before: i64) -> Vec<i64> {
@@ -308,6 +335,7 @@ impl Books {
             self.created(now);
             let shared: Arc<str> = name.into();
             let series = Series { name: Arc::clone(&shared), slots: Vec::new(), live: 0, tat: 0 };
+            self.names.insert(Arc::clone(&shared));
             self.series.insert(shared, series);
         }
         // The entry exists. `entry` would need an owned name for every lookup.
@@ -342,9 +370,14 @@ impl Books {
     /// Removes slots and series that are not read any more.
     fn sweep(&mut self, now: i64) {
         self.new_entries = 0;
-        self.series.retain(|_, series| {
+        let Self { series, names, .. } = self;
+        series.retain(|name, series| {
             series.slots.retain(|slot| slot.keep_until > now || slot.reserved != 0);
-            !series.slots.is_empty() || series.live > 0 || series.tat > now
+            let is_read = !series.slots.is_empty() || series.live > 0 || series.tat > now;
+            if !is_read {
+                names.remove(name);
+            }
+            is_read
         });
     }
 }

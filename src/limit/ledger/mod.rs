@@ -18,13 +18,14 @@ mod postgres;
 mod redis;
 #[cfg(any(feature = "postgres", feature = "redis"))]
 mod remote;
+mod scan_pages;
 
-pub(crate) use self::memory::Books;
 #[cfg(feature = "postgres")]
 pub use self::postgres::PostgresLedger;
 #[cfg(feature = "redis")]
 pub use self::redis::RedisLedger;
 pub use self::{ledger::Ledger, ledger_error::LedgerError, ledger_status::LedgerStatus};
+pub(crate) use self::{memory::Books, scan_pages::ScanPages};
 
 #[cfg(test)]
 mod tests;

@@ -1,4 +1,4 @@
-//! What a request will probably use.
+//! The amount that a request will probably use.
 
 use std::{cell::OnceCell, collections::HashMap, sync::Mutex};
 
@@ -82,7 +82,7 @@ impl<'r> Expected<'r> {
     }
 }
 
-/// What earlier requests used, by rule and model.
+/// The amounts that earlier requests used, by rule and model.
 #[derive(Default)]
 pub(super) struct Estimates {
     used: Mutex<HashMap<String, DDSketch>>,

@@ -1,4 +1,4 @@
-/// What a rule has decided in this process.
+/// The decisions of a rule in this process.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LimitCounts {

@@ -4,7 +4,7 @@ use crate::store::Dimension;
 
 use super::super::rules::{Amount, LimitRule};
 
-/// What a group of requests has used of a budget in its current window.
+/// The usage of a budget by a group of requests in its current window.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct LimitUsage {

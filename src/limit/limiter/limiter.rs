@@ -11,19 +11,17 @@ use crate::{ConfigError, event::Clock, registry::ErrorStyle, sync::lock, time::m
 
 use super::{
     super::{
-        ledger::{Ledger, LedgerError},
+        ledger::{Ledger, LedgerError, ScanPages, backend::SlotUsage},
         rules::{Amount, LimitKind, LimitRule},
         series,
+        window::Period,
     },
-    LimitCounts, LimitUsage,
+    LimitCounts, LimitUsage, RuleUsage,
     estimates::Estimates,
     live_requests::LiveRequests,
     rule_set::{CompiledRule, RuleSet, compiled},
     stored_state::StoredState,
 };
-
-/// Maximum number of groups of a rule that [`Limiter::usage`] returns.
-const MAX_GROUPS: usize = 10_000;
 
 /// Rules, and the ledger that counts for them. Clones share both.
 #[derive(Clone)]
@@ -44,11 +42,14 @@ pub(in crate::limit) struct Shared {
     pub(super) errors: ErrorStyle,
     pub(super) has_headers: bool,
     pub(in crate::limit) clock: Arc<dyn Clock>,
-    /// What was read from the tables of a store.
+    /// The state that was read from the tables of a store.
     pub(in crate::limit) stored: StoredState,
 }
 
 impl Limiter {
+    /// The largest number of groups of a rule that are read.
+    pub(crate) const MAX_GROUPS: usize = 10_000;
+
     pub(super) fn of(shared: Shared) -> Self {
         Self { shared: Arc::new(shared) }
     }
@@ -102,8 +103,9 @@ impl Limiter {
         &self.shared.ledger
     }
 
-    /// Returns what all groups have used of each budget in its current window, in the order of the rules. At most 10,000 groups
-    /// per rule.
+    /// Returns what all groups have used of each budget in its current window, in the order of the rules.
+    ///
+    /// Returns the first 10,000 groups of each rule, in the order of their series. If a rule has more, a warning is logged.
     ///
     /// # Errors
     ///
@@ -121,49 +123,78 @@ impl Limiter {
         let set = Arc::clone(&self.current());
         let mut found = Vec::new();
         for rule in set.rules().filter(|rule| rule.rule.is_budget()) {
-            found.extend(self.usage_of(&set, rule, time).await?);
+            let usage = self.usage_of(&set, rule, time).await?;
+            if usage.is_cut {
+                tracing::warn!(
+                    target: "tower_tagging::limit",
+                    rule = rule.rule.name(),
+                    max = Self::MAX_GROUPS,
+                    "a budget has too many groups, reading only the first of them"
+                );
+            }
+            found.extend(usage.groups);
         }
         Ok(found)
     }
 
+    /// Returns the first groups of a budget, in the order of their series.
     pub(crate) async fn usage_of(
         &self,
         set: &RuleSet,
         compiled: &CompiledRule,
         time: SystemTime,
-    ) -> Result<Vec<LimitUsage>, LedgerError> {
-        let LimitKind::Budget { window, .. } = &compiled.rule.kind else { return Ok(Vec::new()) };
+    ) -> Result<RuleUsage, LedgerError> {
+        let LimitKind::Budget { window, .. } = &compiled.rule.kind else { return Ok(RuleUsage::default()) };
         let period = window.period(i64::try_from(micros_since_1970(time)).unwrap_or(i64::MAX));
-        let slots = self.shared.ledger.backend().scan(&compiled.prefix, period.from, MAX_GROUPS).wait().await?;
-        let mut found: Vec<LimitUsage> = Vec::new();
-        let unit = compiled.rule.unit();
-        for slot in slots.into_iter().filter(|slot| slot.slot <= period.slot) {
-            let Some(values) = series::group(&slot.series) else { continue };
-            if let Some(last) = found.last_mut().filter(|last| last.series == slot.series) {
-                last.settled.count = last.settled.count.saturating_add(slot.settled);
-                last.reserved.count = last.reserved.count.saturating_add(slot.reserved);
-                continue;
+        let mut pages = ScanPages::new(self.shared.ledger.backend(), &compiled.prefix, period.from);
+        let (mut usage, mut read) = (RuleUsage::default(), 0);
+        while let Some(page) = pages.next().await? {
+            for slots in page.chunk_by(|one, other| one.series == other.series) {
+                if read == Self::MAX_GROUPS {
+                    usage.is_cut = true;
+                    return Ok(usage);
+                }
+                read += 1;
+                usage.groups.extend(group(set, compiled, &period, slots, time));
             }
-            let mut limit = compiled.rule.amount_at(time);
-            limit.count = limit.count.saturating_add(set.credit(&slot.series, period.slot));
-            found.push(LimitUsage {
-                rule: Arc::clone(&compiled.rule),
-                group: compiled.rule.group_by.iter().cloned().zip(values).collect(),
-                series: slot.series,
-                from: at(period.from),
-                to: at(period.end),
-                limit,
-                settled: Amount::of_count(unit.clone(), slot.settled),
-                reserved: Amount::of_count(unit.clone(), slot.reserved),
-            });
         }
-        Ok(found)
+        Ok(usage)
     }
 
-    /// Returns what each rule has decided in this process.
+    /// Returns the decisions of each rule in this process.
     pub fn counts(&self) -> Vec<LimitCounts> {
         self.current().rules().map(|rule| rule.counters.read(rule.rule.name())).collect()
     }
+}
+
+/// Returns what a group has used, from the slots of its series. `None` if none of them counts at the time.
+fn group(
+    set: &RuleSet,
+    compiled: &CompiledRule,
+    period: &Period,
+    slots: &[SlotUsage],
+    time: SystemTime,
+) -> Option<LimitUsage> {
+    let mut counted = slots.iter().filter(|slot| slot.slot <= period.slot);
+    let first = counted.next()?;
+    let values = series::group(&first.series)?;
+    let sums = (first.settled, first.reserved);
+    let (settled, reserved) = counted.fold(sums, |(settled, reserved): (i64, i64), slot| {
+        (settled.saturating_add(slot.settled), reserved.saturating_add(slot.reserved))
+    });
+    let mut limit = compiled.rule.amount_at(time);
+    limit.count = limit.count.saturating_add(set.credit(&first.series, period.slot));
+    let unit = compiled.rule.unit();
+    Some(LimitUsage {
+        rule: Arc::clone(&compiled.rule),
+        group: compiled.rule.group_by.iter().cloned().zip(values).collect(),
+        series: first.series.clone(),
+        from: at(period.from),
+        to: at(period.end),
+        limit,
+        settled: Amount::of_count(unit.clone(), settled),
+        reserved: Amount::of_count(unit.clone(), reserved),
+    })
 }
 
 fn at(micros: i64) -> SystemTime {

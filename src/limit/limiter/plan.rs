@@ -1,4 +1,4 @@
-//! What a request needs from the ledger.
+//! The checks and reservations that a request needs from the ledger.
 
 use std::{cell::RefCell, sync::Arc};
 

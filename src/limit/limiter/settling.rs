@@ -35,7 +35,7 @@ const MAX_BATCH: usize = 64;
 const EXTENDED_TOGETHER: usize = 256;
 /// How long an event waits for others.
 const MAX_DELAY: Duration = Duration::from_millis(2);
-/// How long a settlement is retried. Ledgers remember it for an hour.
+/// The time for which a settlement is retried. Ledgers remember it for an hour.
 const RETRIED: Duration = Duration::from_secs(50 * 60);
 
 /// Settles what requests used, as a sink of their events.

@@ -7,7 +7,7 @@ use crate::store::records::RulesRevision;
 
 use super::super::rules::Amount;
 
-/// What a limiter knows about the tables of its store.
+/// The state of a limiter from the tables of its store.
 #[derive(Debug, Default)]
 pub(crate) struct StoredState {
     /// The revision that was read last. It is held while the rules are read, so that an older state never replaces a newer one.

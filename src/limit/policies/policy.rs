@@ -28,7 +28,7 @@ pub(crate) struct Policy {
     pub(crate) form: PolicyForm,
 }
 
-/// What a caller wrote.
+/// The body of a request that creates a limit.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum PolicyForm {
     Usage(UsageLimitForm),

@@ -35,7 +35,7 @@ pub(crate) enum Values {
     Many(Vec<String>),
 }
 
-/// What a condition excludes.
+/// The requests that a condition excludes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(untagged, expecting = "expected true, false, a text, or a list of texts")]
 pub(crate) enum Excludes {

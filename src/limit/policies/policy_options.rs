@@ -3,7 +3,7 @@ use utoipa::ToSchema;
 
 use super::super::rules::{LimitDecision, LimitMode, OnMissing};
 
-/// What happens to requests without a property.
+/// The handling of requests without a property.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum MissingOption {
@@ -13,7 +13,7 @@ pub(crate) enum MissingOption {
     Bucket,
 }
 
-/// What happens to requests that cannot be checked.
+/// The decision about requests that cannot be checked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum DecisionOption {

@@ -44,10 +44,10 @@ pub(crate) struct RateLimitForm {
     /// The workspace whose requests are limited. Those of all workspaces by default. Keys of a workspace limit only its requests.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) workspace_id: Option<String>,
-    /// What happens to requests without a property. The default is `skip`: they are not limited.
+    /// The handling of requests without a property. The default is `skip`: they are not limited.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) on_missing: Option<MissingOption>,
-    /// What happens while the ledger is not available. The default is `allow`.
+    /// The decision while the ledger is not available. The default is `allow`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) on_store_error: Option<DecisionOption>,
     /// The effect. The default is `enforce`.
@@ -58,7 +58,7 @@ pub(crate) struct RateLimitForm {
     pub(crate) rejection_status: Option<u16>,
 }
 
-/// What a rate limit counts.
+/// The unit that a rate limit counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum RateType {
@@ -77,7 +77,7 @@ pub(crate) enum RateUnit {
     Rpw,
 }
 
-/// What a rate limit is for.
+/// The kind of requests that a rate limit is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum RateTarget {

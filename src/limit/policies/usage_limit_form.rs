@@ -57,13 +57,13 @@ pub(crate) struct UsageLimitForm {
     /// The IANA time zone of `periodic_reset`. The default is UTC.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) zone: Option<String>,
-    /// What happens to requests without a property. The default is `skip`: they are not limited.
+    /// The handling of requests without a property. The default is `skip`: they are not limited.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) on_missing: Option<MissingOption>,
-    /// What happens to calls of models without a price. The default is `allow`.
+    /// The decision about calls of models without a price. The default is `allow`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) on_unpriced: Option<DecisionOption>,
-    /// What happens while the ledger is not available. The default is `allow`.
+    /// The decision while the ledger is not available. The default is `allow`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) on_store_error: Option<DecisionOption>,
     /// The effect. The default is `enforce`.
@@ -74,7 +74,7 @@ pub(crate) struct UsageLimitForm {
     pub(crate) rejection_status: Option<u16>,
 }
 
-/// What a usage limit counts.
+/// The unit that a usage limit counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum UsageType {

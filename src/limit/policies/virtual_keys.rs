@@ -51,14 +51,6 @@ impl KeyBudgets<'_> {
             && self.0.when.iter().all(holds)
             && self.0.exclude.iter().all(excludes_others)
     }
-
-    /// Returns `true` if a rule may apply to the requests of a workspace.
-    pub(crate) fn may_concern(self, workspace: &str) -> bool {
-        let field = Dimension::Field(Field::Workspace);
-        let is_workspace = |condition: &&Condition| condition.dimension == field;
-        self.0.when.iter().filter(is_workspace).all(|condition| condition.has(workspace))
-            && !self.0.exclude.iter().filter(is_workspace).any(|condition| condition.has(workspace))
-    }
 }
 
 impl Limiter {
@@ -104,7 +96,7 @@ impl Limiter {
             if covered.is_empty() {
                 continue;
             }
-            for usage in self.usage_of(&set, compiled, now).await? {
+            for usage in self.usage_of(&set, compiled, now).await?.groups {
                 if usage.settled.count < usage.limit.count {
                     continue;
                 }

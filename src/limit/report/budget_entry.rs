@@ -13,7 +13,7 @@ use super::{
 /// The part of a window that must have passed before its end is projected.
 const MIN_ELAPSED: f64 = 0.01;
 
-/// What a group has used of a budget in its current window.
+/// The usage of a budget by a group in its current window.
 #[derive(Clone, Debug)]
 pub(crate) struct BudgetEntry {
     pub(crate) usage: LimitUsage,
@@ -46,7 +46,7 @@ impl BudgetEntry {
         self.window().filter(|window| !is_for_ever(window)).map(|_| self.usage.to)
     }
 
-    /// Returns the settled amount at the end of the window, if it goes on as it did since the start.
+    /// Returns the settled amount at the end of the window, if usage continues at its current speed.
     ///
     /// `None` for windows that have only begun, that roll, or that never end.
     #[allow(clippy::cast_possible_truncation, reason = "casts from floating-point numbers saturate")]

@@ -7,7 +7,7 @@ use std::{
 use jiff::Timestamp;
 
 use crate::{
-    analytics::{Answer, Filter, Grant, Measure, Query, TimeRange},
+    analytics::{Answer, Filter, Grant, Group, Measure, Query, TimeRange},
     event::Outcome,
     row::Field,
     time::micros_since_1970,
@@ -17,7 +17,7 @@ use super::{
     super::{
         ledger::LedgerError,
         limiter::{
-            LimitUsage, Limiter,
+            LimitUsage, Limiter, RuleUsage,
             rule_set::{CompiledRule, RuleSet},
         },
         rules::{Amount, LimitKind, LimitRule},
@@ -30,7 +30,7 @@ use super::{
 /// The time for which rejections of rates are counted.
 const RATE_TIME: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// What a caller sees of the limits: a page of the groups of budgets, and the rates.
+/// The limits that a caller sees: a page of the groups of budgets, and the rates.
 ///
 /// It is read in two steps, because its user runs the [queries](Self::queries) for rejections.
 #[derive(Clone, Debug)]
@@ -41,6 +41,8 @@ pub(crate) struct LimitReport {
     /// The groups of the page: those with the largest used share first.
     pub(crate) budgets: Vec<BudgetEntry>,
     pub(crate) rates: Vec<RateEntry>,
+    /// The titles of the rules with more groups than are read, by their names. Groups of them may be missing.
+    pub(crate) cut: Vec<(String, String)>,
     /// The rules that the caller sees, by their names, with their titles.
     pub(crate) rules: Vec<(String, String)>,
 }
@@ -58,13 +60,14 @@ impl Limiter {
         let configured = set.configured.iter().map(|compiled| (LimitSource::Config, Arc::clone(compiled)));
         let stored = set.stored.iter().map(|compiled| (LimitSource::Api, Arc::clone(compiled)));
         let all: Vec<(LimitSource, Arc<CompiledRule>)> = configured.chain(stored).collect();
-        let (mut budgets, mut rates, mut rules) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut budgets, mut rates, mut cut, mut rules) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for (source, compiled) in &all {
             let source = *source;
             if !sees_rule(grant, &compiled.rule) {
                 continue;
             }
-            rules.push((compiled.rule.name().to_owned(), compiled.rule.title().to_owned()));
+            let names = || (compiled.rule.name().to_owned(), compiled.rule.title().to_owned());
+            rules.push(names());
             if rule.is_some_and(|name| name != compiled.rule.name()) {
                 continue;
             }
@@ -72,7 +75,8 @@ impl Limiter {
                 rates.push(RateEntry { rule: Arc::clone(&compiled.rule), source, rejected: None });
                 continue;
             }
-            let mut usage = self.usage_of(&set, compiled, now).await?;
+            let RuleUsage { groups: mut usage, is_cut } = self.usage_of(&set, compiled, now).await?;
+            cut.extend(is_cut.then(names));
             usage.extend(unused(&set, compiled, &usage, now));
             let visible = usage.into_iter().filter(|usage| sees_group(grant, &usage.rule, &usage.group));
             budgets.extend(visible.map(|usage| BudgetEntry { usage, source, rejected: None }));
@@ -82,7 +86,7 @@ impl Limiter {
         });
         let total = budgets.len();
         let budgets = budgets.into_iter().skip(skip).take(size).collect();
-        Ok(LimitReport { now, total, budgets, rates, rules })
+        Ok(LimitReport { now, total, budgets, rates, cut, rules })
     }
 }
 
@@ -174,19 +178,24 @@ impl LimitReport {
                 continue;
             }
             for entry in self.budgets.iter_mut().filter(|entry| entry.usage.rule.name() == rule.name()) {
-                let of_group = || {
-                    let values = entry.usage.group.iter().map(|(_, value)| value);
-                    let group = answer.groups.iter().find(|group| group.values.iter().eq(values.clone()));
-                    group.map_or(0, |group| group.cell.totals.requests)
-                };
-                entry.rejected = Some(if is_grouped { of_group() } else { answer.total.totals.requests });
+                let values = || entry.usage.group.iter().map(|(_, value)| value);
+                let is_own = |group: &Group| group.values.iter().eq(values());
+                entry.rejected = if is_grouped { requests(answer, is_own) } else { Some(answer.total.totals.requests) };
             }
         }
         let Some(Some(answer)) = answers.next() else { return };
         for entry in &mut self.rates {
-            let is_own = |value: Option<&Option<String>>| value.and_then(Option::as_deref) == Some(entry.rule.name());
-            let group = answer.groups.iter().find(|group| is_own(group.values.first()));
-            entry.rejected = Some(group.map_or(0, |group| group.cell.totals.requests));
+            let name = entry.rule.name();
+            let is_own = |group: &Group| group.values.first().and_then(Option::as_deref) == Some(name);
+            entry.rejected = requests(answer, is_own);
         }
+    }
+}
+
+/// Returns the requests of a group. `None` if the group may be on another page of the answer.
+fn requests(answer: &Answer, is_group: impl Fn(&Group) -> bool) -> Option<u64> {
+    match answer.groups.iter().find(|group| is_group(group)) {
+        Some(group) => Some(group.cell.totals.requests),
+        None => answer.next.is_none().then_some(0),
     }
 }

@@ -1,4 +1,4 @@
-//! What a caller sees of limits: the same for the API, the dashboard, and agents.
+//! The report of limits for a caller: the same for the API, the dashboard, and agents.
 
 mod budget_entry;
 #[cfg(feature = "test-util")]
@@ -10,4 +10,6 @@ mod visibility;
 
 #[cfg(feature = "dashboard")]
 pub(crate) use self::limit_report::LimitReport;
-pub(crate) use self::{budget_entry::BudgetEntry, limit_source::LimitSource, rate_entry::RateEntry};
+pub(crate) use self::{
+    budget_entry::BudgetEntry, limit_source::LimitSource, rate_entry::RateEntry, visibility::sees_rule,
+};

@@ -5,7 +5,7 @@ use crate::{
     row::Dimension,
 };
 
-use super::super::rules::LimitRule;
+use super::super::rules::{Condition, LimitRule};
 
 /// Returns `true` if all requests of a group are requests of the grant.
 ///
@@ -17,9 +17,11 @@ pub(crate) fn sees_group(grant: &Grant, rule: &LimitRule, group: &[(Dimension, O
     })
 }
 
-/// Returns `true` if a rule has groups all of whose requests are requests of the grant.
+/// Returns `true` if a rule may have groups all of whose requests are requests of the grant.
 pub(crate) fn sees_rule(grant: &Grant, rule: &LimitRule) -> bool {
-    sees(grant, rule, |dimension, _| rule.group_by.contains(dimension))
+    sees(grant, rule, |dimension, values| {
+        rule.group_by.contains(dimension) && values.iter().any(|value| allows(rule, dimension, value))
+    })
 }
 
 fn sees(grant: &Grant, rule: &LimitRule, is_grouped: impl Fn(&Dimension, &[String]) -> bool) -> bool {
@@ -35,4 +37,11 @@ fn is_condition(rule: &LimitRule, dimension: &Dimension, values: &[String]) -> b
     conditions.any(|condition| {
         condition.literals().is_some_and(|texts| !texts.is_empty() && texts.iter().all(|text| values.contains(text)))
     })
+}
+
+/// Returns `true` if the conditions of the rule on a dimension allow a value.
+fn allows(rule: &LimitRule, dimension: &Dimension, value: &str) -> bool {
+    let is_of = |condition: &&Condition| condition.dimension == *dimension;
+    rule.when.iter().filter(is_of).all(|condition| condition.has(value))
+        && !rule.exclude.iter().filter(is_of).any(|condition| condition.has(value))
 }

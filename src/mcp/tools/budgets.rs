@@ -30,7 +30,10 @@ const BUDGET: &[Member] = &[
     Member::number("reserved", "What running requests have reserved."),
     Member::number("remaining", "What is left."),
     Member::number("used_percent", "The used share of the limit, in percent."),
-    Member::number("projection", "What is settled at the end of the window, if it goes on as it did. null if unknown."),
+    Member::number(
+        "projection",
+        "What is settled at the end of the window, if usage continues at its current speed. null if unknown.",
+    ),
     Member::number("rejected", "The requests that the limit rejected in the window. null if unknown."),
 ];
 
@@ -86,6 +89,10 @@ pub(super) async fn budgets(call: &Call<'_>, arguments: Option<Map<String, Value
         ("rates".to_owned(), Value::Array(rates)),
     ]);
     let link = call.link();
-    let basis = AnswerBasis::of_list().with_notes(link.note());
+    let cut = body.get("truncated").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
+    let notes = cut.map(|rule| {
+        format!("The limit {rule} has more than 10,000 groups. Only the first 10,000 of them are in this report.")
+    });
+    let basis = AnswerBasis::of_list().with_notes(notes.chain(link.note()));
     Ok(ToolAnswer::new(text, data, &basis, link.plain("budgets")))
 }

@@ -15,7 +15,7 @@ use super::{
     loans::{Loans, Need},
 };
 
-/// How long a loan is taken from. Then the rest is returned.
+/// The time for which requests take from a loan. Then the rest is returned.
 pub(in super::super) const USABLE: Duration = Duration::from_secs(10);
 
 /// Takes budgets with a chunk from amounts that this process has borrowed from another ledger.
@@ -48,7 +48,7 @@ struct Request {
     lease: Duration,
     text: String,
     checks: Vec<Check>,
-    /// What is taken from loans.
+    /// The parts that are taken from loans.
     needs: Vec<Need>,
 }
 
@@ -236,9 +236,9 @@ impl Backend for Chunked {
         self.shared.ledger.extend(ids, lease)
     }
 
-    fn scan(&self, prefix: &str, from_slot: i64, limit: usize) -> Reply<Vec<SlotUsage>> {
+    fn scan(&self, prefix: &str, after: &str, from_slot: i64, limit: usize) -> Reply<Vec<SlotUsage>> {
         self.shared.send_back();
-        self.shared.ledger.scan(prefix, from_slot, limit)
+        self.shared.ledger.scan(prefix, after, from_slot, limit)
     }
 
     fn settled_before(&self, slots: Vec<(String, i64)>, before: i64) -> Reply<Vec<i64>> {

@@ -12,14 +12,14 @@ use super::super::backend::Settlement;
 /// A part of a budget: a series and a slot.
 pub(super) type Part = (String, i64);
 
-/// What a request takes from a part.
+/// The amount that a request takes from a part.
 #[derive(Clone, Debug)]
 pub(super) struct Need {
     pub(super) part: Part,
     pub(super) amount: i64,
 }
 
-/// What this process has borrowed, and which requests hold what of it.
+/// The amounts that this process has borrowed, and the requests that hold them.
 ///
 /// A loan is a reservation in the ledger. What requests used of it is not returned to it: their settlements count in the ledger
 /// on their own. So the ledger counts at least what was used, and a loan is released when no request holds a part of it and it

@@ -46,7 +46,7 @@ impl PostgresDriver {
             reserve: named("SELECT * FROM tagging_ledger_reserve_1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"),
             settle: named("SELECT tagging_ledger_settle_1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"),
             extend: named("SELECT tagging_ledger_extend_1($1, $2)"),
-            scan: named("SELECT * FROM tagging_ledger_scan_1($1, $2, $3)"),
+            scan: named("SELECT * FROM tagging_ledger_scan_1($1, $2, $3, $4)"),
             settled_before: named("SELECT tagging_ledger_settled_before_1($1, $2, $3)"),
             adjust: named("SELECT tagging_ledger_adjust_1($1, $2, $3, $4)"),
             prune: named("SELECT tagging_ledger_prune_1($1)"),
@@ -154,13 +154,13 @@ impl Driver for PostgresDriver {
     async fn scan(
         &self,
         session: &mut Session,
-        prefix: &str,
+        (prefix, after): (&str, &str),
         from_slot: i64,
         limit: usize,
     ) -> Result<Vec<SlotUsage>, Fault> {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let statement = session.prepared(&self.calls.scan).await.map_err(fault)?;
-        let rows = session.query(&statement, &[&prefix, &from_slot, &limit]).await.map_err(fault)?;
+        let rows = session.query(&statement, &[&prefix, &after, &from_slot, &limit]).await.map_err(fault)?;
         let usage = |row: Row| {
             Ok(SlotUsage {
                 series: value(&row, 0)?,

@@ -244,17 +244,23 @@ BEGIN
             keep_until = greatest(s.keep_until, excluded.keep_until);
 END $$;
 
--- Returns slots in the order of series and slot, from the series that starts with a text, to a text.
+-- Returns slots in the order of series and slot, of a number of series that start with a text and are greater than another one.
+-- The order by the start of a series is that of the index, which ends the search after that number.
 CREATE OR REPLACE FUNCTION tagging_ledger_scan_1(
-    _prefix text, _from_slot bigint, _limit bigint, OUT series text, OUT slot bigint, OUT settled bigint, OUT reserved bigint
+    _prefix text, _after text, _from_slot bigint, _limit bigint,
+    OUT series text, OUT slot bigint, OUT settled bigint, OUT reserved bigint
 ) RETURNS SETOF record LANGUAGE sql AS $$
-    WITH found AS (
-        SELECT s.key, s.series, t.slot, t.settled, t.reserved
-            FROM tagging_ledger_series AS s JOIN tagging_ledger_slots AS t USING (key)
-            WHERE left(s.series, 512) COLLATE "C" >= left(_prefix, 512)
+    WITH named AS MATERIALIZED (
+        SELECT s.key, s.series
+            FROM tagging_ledger_series AS s
+            WHERE left(s.series, 512) COLLATE "C" >= left(greatest(_prefix COLLATE "C", _after COLLATE "C"), 512)
                 AND left(s.series, 512) COLLATE "C" <= left(_prefix, 512) || repeat(U&'\+10FFFF', 8)
-                AND starts_with(s.series, _prefix) AND t.slot >= _from_slot
-            ORDER BY s.series COLLATE "C", t.slot LIMIT _limit
+                AND starts_with(s.series, _prefix) AND s.series COLLATE "C" > _after
+                AND EXISTS (SELECT FROM tagging_ledger_slots AS t WHERE t.key = s.key AND t.slot >= _from_slot)
+            ORDER BY left(s.series, 512) COLLATE "C", s.series COLLATE "C" LIMIT _limit
+    ), found AS (
+        SELECT n.key, n.series, t.slot, t.settled, t.reserved
+            FROM named AS n JOIN tagging_ledger_slots AS t USING (key) WHERE t.slot >= _from_slot
     ), clock AS MATERIALIZED (
         SELECT tagging_ledger_now_1() AS now
     )

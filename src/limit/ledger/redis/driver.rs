@@ -10,6 +10,7 @@ use super::{
         amounts::whole_second,
         backend::{Adjustment, CheckKind, CheckState, REMEMBERED, Reserved, Settlement, SlotUsage},
         remote::{Done, Driver, Fault, OwnedReservation, Work},
+        scan_pages::{count_series, keep_series},
     },
     scripts::Scripts,
 };
@@ -192,17 +193,18 @@ impl Driver for RedisDriver {
     async fn scan(
         &self,
         session: &mut MultiplexedConnection,
-        prefix: &str,
+        (prefix, after): (&str, &str),
         from_slot: i64,
         limit: usize,
     ) -> Result<Vec<SlotUsage>, Fault> {
-        let mut found = Vec::new();
-        let mut after = String::new();
-        while found.len() < limit {
+        let (mut found, mut count) = (Vec::new(), 0);
+        let mut after = after.to_owned();
+        while count < limit {
             let mut call = self.call(&self.scripts.scan);
             call.arg(prefix).arg(&after).arg(from_slot).arg(SERIES_AT_ONCE);
             let mut answer = self.run_one::<Vec<String>>(session, call).await?.into_iter();
             after = answer.next().unwrap_or_default();
+            let start = found.len();
             while let (Some(series), Some(slot), Some(settled), Some(reserved)) =
                 (answer.next(), answer.next(), answer.next(), answer.next())
             {
@@ -216,8 +218,9 @@ impl Driver for RedisDriver {
             if after.is_empty() {
                 break;
             }
+            count += count_series(&found[start..]);
         }
-        found.truncate(limit);
+        keep_series(&mut found, limit);
         Ok(found)
     }
 

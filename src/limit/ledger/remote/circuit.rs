@@ -5,7 +5,7 @@ use std::{
 
 use crate::{sync::lock, time::after};
 
-/// How long the circuit stays open after the first failure. Each failed probe doubles it.
+/// The time for which the circuit stays open after the first failure. Each failed probe doubles it.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
@@ -30,7 +30,7 @@ enum State {
     },
 }
 
-/// What may be done with a call.
+/// The decision about a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Permit {
     Pass,

@@ -35,7 +35,7 @@ impl OwnedReservation {
     }
 }
 
-/// What is sent to the server at once. Settlements and extensions come before reservations, which need the room.
+/// The calls that are sent to the server at once. Settlements and extensions come before reservations, which need the room.
 #[derive(Clone, Debug, Default)]
 pub(in super::super) struct Work {
     pub(in super::super) settlements: Vec<Settlement>,
@@ -68,10 +68,11 @@ pub(in super::super) trait Driver: Send + 'static {
 
     async fn work(&self, session: &mut Self::Session, work: &Work) -> Done;
 
+    /// `range` is the start of the series, and the series after which they begin.
     async fn scan(
         &self,
         session: &mut Self::Session,
-        prefix: &str,
+        range: (&str, &str),
         from_slot: i64,
         limit: usize,
     ) -> Result<Vec<SlotUsage>, Fault>;

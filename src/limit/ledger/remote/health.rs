@@ -2,7 +2,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
 use super::circuit::Circuit;
 
-/// What is known of the server.
+/// The health of the server, as far as calls show it.
 pub(super) struct Health {
     pub(super) circuit: Circuit,
     is_available: AtomicBool,

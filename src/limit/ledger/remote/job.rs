@@ -53,7 +53,7 @@ impl Job {
 
 /// A call that no request waits for.
 pub(super) enum Inquiry {
-    Scan { prefix: String, from_slot: i64, limit: usize, answer: Answer<Vec<SlotUsage>> },
+    Scan { prefix: String, after: String, from_slot: i64, limit: usize, answer: Answer<Vec<SlotUsage>> },
     SettledBefore { slots: Vec<(String, i64)>, before: i64, answer: Answer<Vec<i64>> },
     Adjust { changes: Vec<Adjustment>, answer: Answer<()> },
 }

@@ -14,7 +14,7 @@ use super::{
     unanswered::Unanswered,
 };
 
-/// How often old entries are removed.
+/// The time between removals of old entries.
 const BETWEEN_PRUNING: Duration = Duration::from_secs(60);
 /// The largest number of parts that are removed at once.
 const MAX_PARTS: usize = 100;
@@ -46,8 +46,8 @@ impl<D: Driver> Maintenance<D> {
     async fn serve(&self, inquiry: Inquiry) {
         let driver = &*self.driver;
         match inquiry {
-            Inquiry::Scan { prefix, from_slot, limit, answer } => {
-                let scan = async |open: &mut D::Session| driver.scan(open, &prefix, from_slot, limit).await;
+            Inquiry::Scan { prefix, after, from_slot, limit, answer } => {
+                let scan = async |open: &mut D::Session| driver.scan(open, (&prefix, &after), from_slot, limit).await;
                 self.reply(answer, self.attempt(scan).await);
             }
             Inquiry::SettledBefore { slots, before, answer } => {

@@ -37,7 +37,7 @@ use super::{
 
 /// The number of calls that may wait.
 const QUEUE: usize = 8_192;
-/// How much longer calls may take that no request waits for.
+/// The factor by which calls that no request waits for may take longer.
 const PATIENCE_OF_INQUIRIES: u32 = 10;
 
 /// Counts on a server. Its client runs on a dedicated thread with its own runtime, so that it works on any runtime, and while
@@ -151,9 +151,9 @@ impl Backend for RemoteLedger {
         self.send(|answer| Command::Extend(ids, signed(micros(lease)), answer))
     }
 
-    fn scan(&self, prefix: &str, from_slot: i64, limit: usize) -> Reply<Vec<SlotUsage>> {
-        let prefix = prefix.to_owned();
-        self.ask(|answer| Inquiry::Scan { prefix, from_slot, limit, answer })
+    fn scan(&self, prefix: &str, after: &str, from_slot: i64, limit: usize) -> Reply<Vec<SlotUsage>> {
+        let (prefix, after) = (prefix.to_owned(), after.to_owned());
+        self.ask(|answer| Inquiry::Scan { prefix, after, from_slot, limit, answer })
     }
 
     fn settled_before(&self, slots: Vec<(String, i64)>, before: i64) -> Reply<Vec<i64>> {

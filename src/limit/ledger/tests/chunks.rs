@@ -48,7 +48,7 @@ impl Shared {
 
     /// Returns what is settled and reserved.
     fn usage(&self) -> (i64, i64) {
-        let usage = wait(self.ledger.scan(SERIES, SLOT, 1)).unwrap();
+        let usage = wait(self.ledger.scan(SERIES, "", SLOT, 1)).unwrap();
         usage.first().map_or((0, 0), |slot| (slot.settled, slot.reserved))
     }
 }
@@ -67,8 +67,8 @@ impl Backend for Shared {
         self.ledger.extend(ids, lease)
     }
 
-    fn scan(&self, prefix: &str, from_slot: i64, limit: usize) -> Reply<Vec<SlotUsage>> {
-        self.ledger.scan(prefix, from_slot, limit)
+    fn scan(&self, prefix: &str, after: &str, from_slot: i64, limit: usize) -> Reply<Vec<SlotUsage>> {
+        self.ledger.scan(prefix, after, from_slot, limit)
     }
 
     fn settled_before(&self, slots: Vec<(String, i64)>, before: i64) -> Reply<Vec<i64>> {
@@ -161,7 +161,7 @@ fn returns_old_chunks_when_no_request_holds_a_part() {
     let request = id();
     // A loan that is old at once is not taken from.
     assert!(take(&process, request, &[chunked(1, 100, 10)]));
-    wait(process.scan("", 0, 1)).unwrap();
+    wait(process.scan("", "", 0, 1)).unwrap();
     assert_eq!(shared.usage(), (0, 1));
     settle(&process, request, 1);
     assert_eq!(shared.usage(), (1, 0));

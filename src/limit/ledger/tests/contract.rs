@@ -47,6 +47,8 @@ on_each_ledger! {
     corrects_rates
     a_correction_grants_nothing_before_now
     scans_in_order_by_prefix
+    scans_a_number_of_series_with_all_slots
+    scans_many_series
     leaves_out_late_requests
     adjusts_settled_amounts
     keeps_series_with_odd_values_apart
@@ -245,9 +247,47 @@ fn scans_in_order_by_prefix(ledger: &Subject) {
     assert_eq!(found("a"), expected(&["a", "a%_*?[x]\\", "aa", "a\u{e9}"]));
     assert_eq!(found("a%_*?["), expected(&["a%_*?[x]\\"]));
     assert_eq!(found("d"), []);
-    let limited = wait(ledger.backend().scan(&ledger.series("a"), 0, 3)).unwrap();
-    assert_eq!(limited.iter().map(|usage| usage.slot).collect::<Vec<_>>(), [20, 20, 20]);
-    assert_eq!(limited[2].series, ledger.series("aa"));
+}
+
+fn scans_a_number_of_series_with_all_slots(ledger: &Subject) {
+    let long = "\u{1f980}".repeat(600);
+    let names: Vec<String> = ["a", "a0", "a1", "a2", "b"].map(str::to_owned).into_iter().chain([long]).collect();
+    for name in &names {
+        ledger.settle(id(), &[(name, 20, 2), (name, -10, 1), (name, 30, 3)]);
+    }
+    ledger.settle(id(), &[("a00", -10, 7)]);
+    let scan = |prefix: &str, after: &str, limit| {
+        let after = if after.is_empty() { String::new() } else { ledger.series(after) };
+        let found = wait(ledger.backend().scan(&ledger.series(prefix), &after, 0, limit)).unwrap();
+        let short = |series: &str| series[ledger.name.len()..].to_owned();
+        found.iter().map(|usage| (short(&usage.series), usage.slot)).collect::<Vec<_>>()
+    };
+    let expected = |names: &[&str]| {
+        names.iter().flat_map(|name| [((*name).to_owned(), 20), ((*name).to_owned(), 30)]).collect::<Vec<_>>()
+    };
+    // The series without a slot of the time does not count.
+    assert_eq!(scan("a", "", 3), expected(&["a", "a0", "a1"]));
+    assert_eq!(scan("a", "a1", 3), expected(&["a2"]));
+    assert_eq!(scan("a", "a", 1), expected(&["a0"]));
+    assert_eq!(scan("a", "a0", 9), expected(&["a1", "a2"]));
+    assert_eq!(scan("a", "a2", 3), []);
+    assert_eq!(scan("a", "", 0), []);
+    // A page may begin between series, and after one that an index does not hold in full.
+    assert_eq!(scan("", "a15", 2), expected(&["a2", "b"]));
+    assert_eq!(scan("", "b", 2), expected(&[names[5].as_str()]));
+    assert_eq!(scan("", &names[5], 2), []);
+}
+
+fn scans_many_series(ledger: &Subject) {
+    let names: Vec<String> = (0..450).map(|number| format!("s{number:03}")).collect();
+    let charges: Vec<(&str, i64, i64)> = names.iter().map(|name| (name.as_str(), SLOT, 1)).collect();
+    ledger.settle(id(), &charges);
+    let scan = |limit| wait(ledger.backend().scan(&ledger.series("s"), "", 0, limit)).unwrap();
+    for (limit, count) in [(100, 100), (101, 101), (399, 399), (400, 400), (450, 450), (1_000, 450)] {
+        let found: Vec<String> = scan(limit).into_iter().map(|usage| usage.series).collect();
+        let expected: Vec<String> = names[..count].iter().map(|name| ledger.series(name)).collect();
+        assert_eq!(found, expected, "{limit}");
+    }
 }
 
 fn leaves_out_late_requests(ledger: &Subject) {

@@ -77,7 +77,7 @@ fn take_again(ledger: &Ledger, id: Uuid) {
 }
 
 fn reserved(ledger: &Ledger) -> i64 {
-    let usage = wait(ledger.backend().scan("[\"outage\"]", SLOT, 9)).unwrap();
+    let usage = wait(ledger.backend().scan("[\"outage\"]", "", SLOT, 9)).unwrap();
     usage[0].reserved
 }
 

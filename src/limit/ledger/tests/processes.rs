@@ -194,7 +194,7 @@ fn processes_pass_a_budget_exactly(url: &str) {
     let series = unique_series("spend");
     let processes: Vec<_> = (0..4).map(|_| Process::start(url, &series, "spend", 0)).collect();
     assert_eq!(processes.into_iter().map(Process::passed).sum::<i64>(), LIMIT);
-    let usage = wait(open(url, "", MINUTE).backend().scan(&series, 0, 9)).unwrap();
+    let usage = wait(open(url, "", MINUTE).backend().scan(&series, "", 0, 9)).unwrap();
     assert_eq!((usage[0].settled, usage[0].reserved), (LIMIT, 0));
 }
 
@@ -216,7 +216,7 @@ fn killed_processes_leave_nothing_behind(url: &str) {
     lines.extend(processes.into_iter().flat_map(Process::lines));
     thread::sleep(LEASE + Duration::from_millis(100));
     let ledger = open(url, "", MINUTE);
-    let usage = || wait(ledger.backend().scan(&series, 0, 9)).unwrap().remove(0);
+    let usage = || wait(ledger.backend().scan(&series, "", 0, 9)).unwrap().remove(0);
     assert_eq!(usage().reserved, 0, "reservations are left");
     let state = reserve(ledger.backend(), &series, id(), MINUTE, &[("", true, concurrency(1))], true).unwrap();
     assert_eq!(state.states[0].used, 0, "requests are left");
@@ -235,7 +235,7 @@ fn clocks_that_differ_overrun_nothing(url: &str) {
     let passed = processes.into_iter().map(Process::passed).sum::<i64>();
     let most = i64::try_from(start.elapsed().as_millis() / PACE.as_millis()).unwrap() + 2;
     assert!(0 < passed && passed <= most, "{passed} of {most}");
-    let usage = wait(open(url, "", MINUTE).backend().scan(&series, 0, 99)).unwrap();
+    let usage = wait(open(url, "", MINUTE).backend().scan(&series, "", 0, 99)).unwrap();
     assert!(usage.len() >= clocks.len(), "{usage:?}");
     assert!(usage.iter().all(|slot| slot.settled <= PER_WINDOW && slot.reserved == 0), "{usage:?}");
     assert!(usage.iter().any(|slot| slot.settled == PER_WINDOW), "{usage:?}");

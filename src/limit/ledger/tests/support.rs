@@ -117,7 +117,7 @@ impl Subject {
 
     /// Returns series, slot, settled, and reserved.
     pub(super) fn scan(&self, prefix: &str) -> Vec<(String, i64, i64, i64)> {
-        let found = wait(self.backend().scan(&self.series(prefix), i64::MIN, 1_000)).unwrap();
+        let found = wait(self.backend().scan(&self.series(prefix), "", i64::MIN, 1_000)).unwrap();
         let short =
             |usage: SlotUsage| (usage.series[self.name.len()..].to_owned(), usage.slot, usage.settled, usage.reserved);
         found.into_iter().map(short).collect()

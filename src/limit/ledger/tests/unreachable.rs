@@ -40,7 +40,7 @@ fn fails_while_the_server_does_not_exist() {
         assert!(!error.contains("secret") && !format!("{ledger:?}").contains("secret"), "{error}");
         let refused = take(&ledger).unwrap_err().to_string();
         assert!(refused.contains("the last call failed"), "{refused}");
-        assert!(wait(ledger.backend().scan("", 0, 1)).is_err());
+        assert!(wait(ledger.backend().scan("", "", 0, 1)).is_err());
         assert_eq!((ledger.status().errors, ledger.status().is_available), (3, false));
     }
 }
