@@ -46,12 +46,12 @@ BEGIN
     WITH gone AS (
         DELETE FROM tagging_ledger_holds WHERE key = ANY (_keys) AND ends <= _now RETURNING key, slot, amount
     ), sums AS (
-        SELECT key, slot, sum(amount)::bigint AS amount FROM gone GROUP BY key, slot
+        SELECT key, slot, sum(amount) AS amount FROM gone GROUP BY key, slot
     ), released AS (
-        UPDATE tagging_ledger_slots AS s SET reserved = s.reserved - sums.amount FROM sums
+        UPDATE tagging_ledger_slots AS s SET reserved = tagging_ledger_clamped_1(greatest(s.reserved - sums.amount, 0)) FROM sums
             WHERE s.key = sums.key AND s.slot = sums.slot
     )
-    UPDATE tagging_ledger_series AS s SET live = s.live - sums.amount FROM sums
+    UPDATE tagging_ledger_series AS s SET live = tagging_ledger_clamped_1(greatest(s.live - sums.amount, 0)) FROM sums
         WHERE s.key = sums.key AND sums.slot IS NULL;
 END $$;
 
@@ -117,7 +117,7 @@ BEGIN
                     INSERT INTO tagging_ledger_slots AS s (key, slot, keep_until, reserved)
                         VALUES (_keys[_at], _slots[_at], _keeps[_at], _amounts[_at])
                         ON CONFLICT (key, slot) DO UPDATE SET
-                            reserved = s.reserved + excluded.reserved,
+                            reserved = tagging_ledger_clamped_1(s.reserved::numeric + excluded.reserved),
                             keep_until = greatest(s.keep_until, excluded.keep_until);
                 WHEN 1 THEN
                     UPDATE tagging_ledger_series
@@ -193,12 +193,12 @@ BEGIN
     WITH gone AS (
         DELETE FROM tagging_ledger_holds WHERE id = ANY (_new_ids) AND key = ANY (_locked) RETURNING key, slot, amount
     ), sums AS (
-        SELECT key, slot, sum(amount)::bigint AS amount FROM gone GROUP BY key, slot
+        SELECT key, slot, sum(amount) AS amount FROM gone GROUP BY key, slot
     ), released AS (
-        UPDATE tagging_ledger_slots AS s SET reserved = s.reserved - sums.amount FROM sums
+        UPDATE tagging_ledger_slots AS s SET reserved = tagging_ledger_clamped_1(greatest(s.reserved - sums.amount, 0)) FROM sums
             WHERE s.key = sums.key AND s.slot = sums.slot
     )
-    UPDATE tagging_ledger_series AS s SET live = s.live - sums.amount FROM sums
+    UPDATE tagging_ledger_series AS s SET live = tagging_ledger_clamped_1(greatest(s.live - sums.amount, 0)) FROM sums
         WHERE s.key = sums.key AND sums.slot IS NULL;
     INSERT INTO tagging_ledger_slots AS s (key, slot, keep_until, settled)
         SELECT k, slot, max(keep), tagging_ledger_clamped_1(sum(amount))
@@ -258,11 +258,11 @@ CREATE OR REPLACE FUNCTION tagging_ledger_scan_1(
     ), clock AS MATERIALIZED (
         SELECT tagging_ledger_now_1() AS now
     )
-    SELECT f.series, f.slot, f.settled, f.reserved - coalesce((
+    SELECT f.series, f.slot, f.settled, tagging_ledger_clamped_1(greatest(f.reserved - coalesce((
             -- Leases that ended, and were not released yet.
-            SELECT sum(h.amount)::bigint FROM tagging_ledger_holds AS h
+            SELECT sum(h.amount) FROM tagging_ledger_holds AS h
                 WHERE h.key = f.key AND h.slot = f.slot AND h.ends <= (SELECT now FROM clock)
-        ), 0)
+        ), 0), 0))
         FROM found AS f ORDER BY f.series COLLATE "C", f.slot
 $$;
 

@@ -34,6 +34,7 @@ on_each_ledger! {
     takes_what_is_not_enforced_although_it_fails
     sums_the_slots_of_a_window
     is_exact_with_large_amounts
+    keeps_the_largest_sum_of_reservations
     admits_a_live_id_again_without_taking
     admits_a_settled_id_again_without_taking
     settles_an_id_once
@@ -114,6 +115,20 @@ fn is_exact_with_large_amounts(ledger: &Subject) {
     let slots = vec![(ledger.series("a"), 1), (ledger.series("a"), 2)];
     assert_eq!(wait(ledger.backend().settled_before(slots.clone(), now() + 1_000_000)).unwrap(), [large, large + 1]);
     assert_eq!(wait(ledger.backend().settled_before(slots, now() - 60_000_000)).unwrap(), [0, 0]);
+}
+
+fn keeps_the_largest_sum_of_reservations(ledger: &Subject) {
+    let (one, other) = (id(), id());
+    for id in [one, other] {
+        assert!(
+            ledger.reserve(id, MINUTE, &[("a", false, budget(i64::MAX - 5, 9)), ("b", true, budget(1, 9))]).is_admitted
+        );
+    }
+    assert_eq!(ledger.scan(""), [("a".to_owned(), SLOT, 0, i64::MAX), ("b".to_owned(), SLOT, 0, 2)]);
+    ledger.settle(one, &[]);
+    ledger.settle(other, &[]);
+    assert_eq!(ledger.scan(""), [("a".to_owned(), SLOT, 0, 0), ("b".to_owned(), SLOT, 0, 0)]);
+    assert_eq!(ledger.reserve(id(), MINUTE, &[("a", true, budget(9, 9))]), admitted(&[(true, 0)]));
 }
 
 fn admits_a_live_id_again_without_taking(ledger: &Subject) {
