@@ -31,8 +31,9 @@ impl<T> Reply<T> {
 pub(crate) trait Backend: Send + Sync + 'static {
     /// Takes what a request needs from every check, or nothing from any.
     ///
-    /// If an enforced check fails, nothing is taken. Checks that are not enforced are taken even if they fail. All checks see
-    /// the state before the reservation, also if they have the same series.
+    /// If an enforced check fails, nothing is taken. Budgets and concurrency that are not enforced are taken even if they fail.
+    /// A rate that is not enforced moves its `tat` only if it passes, so that its failures are those of an enforced one. All
+    /// checks see the state before the reservation, also if they have the same series.
     ///
     /// Repeating a reservation with an id that is live, or settled within the last hour, takes nothing and is admitted. This
     /// does not apply to reservations with rates alone, which are not remembered.

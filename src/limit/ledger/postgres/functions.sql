@@ -120,9 +120,11 @@ BEGIN
                             reserved = tagging_ledger_clamped_1(s.reserved::numeric + excluded.reserved),
                             keep_until = greatest(s.keep_until, excluded.keep_until);
                 WHEN 1 THEN
-                    UPDATE tagging_ledger_series
-                        SET tat = tagging_ledger_clamped_1(greatest(tat, _now)::numeric + _amounts[_at])
-                        WHERE key = _keys[_at];
+                    IF _passes[_at] THEN
+                        UPDATE tagging_ledger_series
+                            SET tat = tagging_ledger_clamped_1(greatest(tat, _now)::numeric + _amounts[_at])
+                            WHERE key = _keys[_at];
+                    END IF;
                 ELSE
                     UPDATE tagging_ledger_series SET live = live + 1 WHERE key = _keys[_at];
                 END CASE;

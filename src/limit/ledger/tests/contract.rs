@@ -32,6 +32,7 @@ on_each_ledger! {
     counts_settled_and_reserved_amounts
     takes_nothing_if_an_enforced_check_fails
     takes_what_is_not_enforced_although_it_fails
+    takes_of_a_rate_that_is_not_enforced_only_if_it_passes
     sums_the_slots_of_a_window
     is_exact_with_large_amounts
     keeps_the_largest_sum_of_reservations
@@ -84,6 +85,16 @@ fn takes_what_is_not_enforced_although_it_fails(ledger: &Subject) {
     assert_eq!(ledger.reserve(id(), MINUTE, &checks), admitted(&[(false, 0), (true, 0)]));
     assert_eq!(ledger.reserve(id(), MINUTE, &checks), admitted(&[(false, 3), (false, 1)]));
     assert_eq!(ledger.reserve(id(), MINUTE, &checks), admitted(&[(false, 6), (false, 2)]));
+}
+
+fn takes_of_a_rate_that_is_not_enforced_only_if_it_passes(ledger: &Subject) {
+    let check = [("r", false, rate(MINUTE, MINUTE))];
+    assert_eq!(ledger.reserve(id(), MINUTE, &check), admitted(&[(true, 0)]));
+    for wants_states in [true, false, true] {
+        let reserved = ledger.reserve_with(id(), MINUTE, &check, wants_states);
+        assert!(reserved.is_admitted && reserved.states.iter().all(|state| !state.passes));
+        assert!(reserved.states.iter().all(|state| state.used <= 60_000_000), "{reserved:?}");
+    }
 }
 
 fn sums_the_slots_of_a_window(ledger: &Subject) {
