@@ -34,11 +34,14 @@ struct Shared {
     ledger: Box<dyn Backend>,
     loans: Mutex<Loans>,
     usable: Duration,
+    /// How long a request waits for all calls of the ledger.
+    patience: Duration,
 }
 
 impl Chunked {
-    pub(in super::super) fn new(ledger: impl Backend, usable: Duration) -> Self {
-        Self { shared: Arc::new(Shared { ledger: Box::new(ledger), loans: Mutex::default(), usable }) }
+    pub(in super::super) fn new(ledger: impl Backend, usable: Duration, patience: Duration) -> Self {
+        let (ledger, loans) = (Box::new(ledger), Mutex::default());
+        Self { shared: Arc::new(Shared { ledger, loans, usable, patience }) }
     }
 }
 
@@ -50,6 +53,8 @@ struct Request {
     checks: Vec<Check>,
     /// What is taken from loans.
     needs: Vec<Need>,
+    /// When all calls of the ledger have to end.
+    deadline: Instant,
 }
 
 /// Which checks are reserved in the ledger.
@@ -60,7 +65,7 @@ enum Checks {
 }
 
 impl Request {
-    fn new(reservation: &Reservation<'_>) -> Self {
+    fn new(reservation: &Reservation<'_>, deadline: Instant) -> Self {
         let need = |check: &Check| match check.kind {
             CheckKind::Budget { slot, amount, chunk, .. } if chunk > 0 => {
                 Some(Need { part: (reservation.series(check).to_owned(), slot), amount })
@@ -73,6 +78,7 @@ impl Request {
             text: reservation.text.to_owned(),
             needs: reservation.checks.iter().filter_map(need).collect(),
             checks: reservation.checks.to_vec(),
+            deadline,
         }
     }
 
@@ -96,7 +102,8 @@ impl Shared {
         let is_wanted = |check: &&Check| checks == Checks::All || !has_chunk(check);
         let checks: Vec<Check> = request.checks.iter().filter(is_wanted).cloned().collect();
         let Request { id, lease, text, .. } = request;
-        self.ledger.reserve(&Reservation { id: *id, lease: *lease, text, checks: &checks, wants_states: false })
+        let reservation = Reservation { id: *id, lease: *lease, text, checks: &checks, wants_states: false };
+        self.ledger.reserve_until(&reservation, request.deadline)
     }
 
     /// Takes from loans. Borrows what is missing, at most once for each check.
@@ -129,7 +136,7 @@ impl Shared {
         let kind = CheckKind::Budget { from, slot, keep_until, amount, limit, chunk: 0 };
         let checks = [Check { series: check.series.clone(), is_enforced: true, rule: check.rule, kind }];
         let reservation = Reservation { id, lease, text: &request.text, checks: &checks, wants_states: false };
-        let reply = self.ledger.reserve(&reservation);
+        let reply = self.ledger.reserve_until(&reservation, request.deadline);
         let is_lent = reply.wait().await.is_ok_and(|reserved| reserved.is_admitted);
         if is_lent {
             lock(&self.loans).lend(id, need.part.clone(), amount, after(now, self.usable), after(now, lease));
@@ -208,7 +215,7 @@ impl Backend for Chunked {
             return self.shared.ledger.reserve(reservation);
         }
         self.shared.send_back();
-        let request = Request::new(reservation);
+        let request = Request::new(reservation, after(Instant::now(), self.shared.patience));
         {
             let mut loans = lock(&self.shared.loans);
             let Request { id, needs, lease, .. } = &request;

@@ -2,16 +2,16 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicUsize, Ordering::SeqCst},
     },
-    time::{Duration, SystemTime},
+    time::{Duration, Instant, SystemTime},
 };
 
 use proptest::prelude::*;
 use uuid::Uuid;
 
-use crate::event::ManualClock;
+use crate::{event::ManualClock, sync::lock};
 
 use super::{
     super::{
@@ -20,7 +20,7 @@ use super::{
         chunked::{Chunked, USABLE},
         memory::MemoryLedger,
     },
-    support::{MINUTE, SLOT, concurrency, forever, id, now, reserve, wait},
+    support::{MINUTE, SLOT, concurrency, forever, id, now, reserve, wait, window},
 };
 
 const SERIES: &str = "[\"chunks\"]";
@@ -30,16 +30,21 @@ const SERIES: &str = "[\"chunks\"]";
 struct Shared {
     ledger: Arc<MemoryLedger>,
     reservations: Arc<AtomicUsize>,
+    deadlines: Arc<Mutex<Vec<Instant>>>,
 }
 
 impl Shared {
     fn new() -> Self {
-        let clock = Arc::new(ManualClock::at(SystemTime::now()));
-        Self { ledger: Arc::new(MemoryLedger::new(clock)), reservations: Arc::default() }
+        Self::with_clock(ManualClock::at(SystemTime::now()))
+    }
+
+    fn with_clock(clock: ManualClock) -> Self {
+        let ledger = Arc::new(MemoryLedger::new(Arc::new(clock)));
+        Self { ledger, reservations: Arc::default(), deadlines: Arc::default() }
     }
 
     fn process(&self, usable: Duration) -> Chunked {
-        Chunked::new(self.clone(), usable)
+        Chunked::new(self.clone(), usable, MINUTE)
     }
 
     fn calls(&self) -> usize {
@@ -57,6 +62,11 @@ impl Backend for Shared {
     fn reserve(&self, reservation: &Reservation<'_>) -> Reply<Reserved> {
         self.reservations.fetch_add(1, SeqCst);
         self.ledger.reserve(reservation)
+    }
+
+    fn reserve_until(&self, reservation: &Reservation<'_>, deadline: Instant) -> Reply<Reserved> {
+        lock(&self.deadlines).push(deadline);
+        self.reserve(reservation)
     }
 
     fn settle(&self, settlements: Vec<Settlement>) -> Reply<()> {
@@ -155,6 +165,20 @@ fn combines_chunks_with_other_checks() {
 }
 
 #[test]
+fn all_calls_of_a_request_have_one_deadline() {
+    let shared = Shared::new();
+    let process = shared.process(USABLE);
+    let (start, other) = (Instant::now(), window(SLOT + 1, SLOT + 1, 1, 100));
+    let CheckKind::Budget { from, slot, keep_until, amount, limit, .. } = other else { unreachable!() };
+    let other = CheckKind::Budget { from, slot, keep_until, amount, limit, chunk: 10 };
+    // Two loans, the check without a chunk, which fails, and all checks.
+    assert!(!take(&process, id(), &[chunked(1, 100, 10), other, concurrency(0)]));
+    let deadlines = lock(&shared.deadlines);
+    assert!(deadlines.len() == 4 && deadlines.iter().all(|deadline| *deadline == deadlines[0]), "{deadlines:?}");
+    assert!(start + MINUTE <= deadlines[0] && deadlines[0] <= Instant::now() + MINUTE);
+}
+
+#[test]
 fn returns_old_chunks_when_no_request_holds_a_part() {
     let shared = Shared::new();
     let process = shared.process(Duration::ZERO);
@@ -170,7 +194,7 @@ fn returns_old_chunks_when_no_request_holds_a_part() {
 #[test]
 fn extends_the_loans_of_running_requests() {
     let clock = ManualClock::at(SystemTime::now());
-    let shared = Shared { ledger: Arc::new(MemoryLedger::new(Arc::new(clock.clone()))), reservations: Arc::default() };
+    let shared = Shared::with_clock(clock.clone());
     let process = shared.process(USABLE);
     let request = id();
     assert!(take(&process, request, &[chunked(1, 100, 10)]));
