@@ -1,18 +1,22 @@
 use std::{
     sync::{Arc, Mutex},
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use uuid::Uuid;
 
-use crate::{sync::lock, time::after};
+use crate::{
+    sync::lock,
+    time::{after, micros_since_1970},
+};
 
 use super::{
     super::{
         LedgerError, LedgerStatus,
+        amounts::signed,
         backend::{Adjustment, Backend, Check, CheckKind, Reply, Reservation, Reserved, Settlement, SlotUsage},
     },
-    loans::{Loans, Need},
+    loans::{Loans, Need, Release, Returned},
 };
 
 /// How long a loan is taken from. Then the rest is returned.
@@ -25,7 +29,8 @@ pub(in super::super) const USABLE: Duration = Duration::from_secs(10);
 /// processes is at most a chunk for each process, and for each part of a budget of which requests still run.
 ///
 /// If the ledger does not lend a chunk, because the budget is nearly exhausted, a request reserves what it needs itself. A
-/// loan that is old is returned with the next call. If there is none, it ends with its lease.
+/// loan that is old is returned with the next call, and so is one of which it is not known whether the ledger has it. If there
+/// is no call, it ends with its lease.
 pub(in super::super) struct Chunked {
     shared: Arc<Shared>,
 }
@@ -136,10 +141,21 @@ impl Shared {
         let kind = CheckKind::Budget { from, slot, keep_until, amount, limit, chunk: 0 };
         let checks = [Check { series: check.series.clone(), is_enforced: true, rule: check.rule, kind }];
         let reservation = Reservation { id, lease, text: &request.text, checks: &checks, wants_states: false };
-        let reply = self.ledger.reserve_until(&reservation, request.deadline);
-        let is_lent = reply.wait().await.is_ok_and(|reserved| reserved.is_admitted);
+        let ends = after(now, lease);
+        let is_lent = match self.ledger.reserve_until(&reservation, request.deadline) {
+            Reply::Now(reserved) => reserved,
+            Reply::Later(reply) => {
+                let mut unknown = Unknown { shared: self, loan: Some(Returned { id, ends }) };
+                let reserved = reply.await;
+                if reserved.is_ok() {
+                    unknown.loan = None;
+                }
+                reserved
+            }
+        };
+        let is_lent = is_lent.is_ok_and(|reserved| reserved.is_admitted);
         if is_lent {
-            lock(&self.loans).lend(id, need.part.clone(), amount, after(now, self.usable), after(now, lease));
+            lock(&self.loans).lend(id, need.part.clone(), amount, after(now, self.usable), ends);
         }
         is_lent
     }
@@ -167,17 +183,49 @@ impl Shared {
         self.reserve(request, Checks::All).wait().await
     }
 
-    /// Returns the loans that are not needed any more.
-    fn unused(&self) -> impl Iterator<Item = Settlement> + use<> {
-        let unused = lock(&self.loans).remove_unused(Instant::now());
-        unused.into_iter().map(|id| Settlement { id, time: 0, charges: Vec::new(), rates: Vec::new() })
-    }
-
     /// Sends back the loans that are not needed any more. Nobody waits for the answer: they end with their lease in any case.
     fn send_back(&self) {
-        let unused: Vec<Settlement> = self.unused().collect();
-        if !unused.is_empty() {
-            drop(self.ledger.settle(unused));
+        let unused = lock(&self.loans).remove_unused(Instant::now());
+        if unused.is_empty() {
+            return;
+        }
+        let reply = self.ledger.settle(settlements_of(&unused));
+        if matches!(reply, Reply::Now(Err(_))) {
+            lock(&self.loans).keep(unused, Instant::now());
+        }
+    }
+
+    /// Releases what requests held, now that the ledger has their settlements. If it has not, they are sent again, and hold what
+    /// they did until then.
+    fn settled(&self, releases: Vec<Release>, returned: Vec<Returned>, has_settled: bool) {
+        if !has_settled {
+            return lock(&self.loans).keep(returned, Instant::now());
+        }
+        {
+            let mut loans = lock(&self.loans);
+            releases.into_iter().for_each(|release| loans.release(release));
+        }
+        self.send_back();
+    }
+}
+
+/// Returns the settlements that release loans.
+fn settlements_of(loans: &[Returned]) -> Vec<Settlement> {
+    let time = signed(micros_since_1970(SystemTime::now()));
+    loans.iter().map(|loan| Settlement { id: loan.id, time, charges: Vec::new(), rates: Vec::new() }).collect()
+}
+
+/// Returns a loan if the request is dropped, or the answer of the ledger is unknown.
+struct Unknown<'s> {
+    shared: &'s Shared,
+    loan: Option<Returned>,
+}
+
+impl Drop for Unknown<'_> {
+    fn drop(&mut self) {
+        if let Some(loan) = self.loan {
+            lock(&self.shared.loans).return_unknown(loan);
+            self.shared.send_back();
         }
     }
 }
@@ -229,12 +277,30 @@ impl Backend for Chunked {
     }
 
     fn settle(&self, mut settlements: Vec<Settlement>) -> Reply<()> {
-        {
+        let (releases, returned) = {
             let mut loans = lock(&self.shared.loans);
-            settlements.iter().for_each(|settlement| loans.settle(settlement));
+            let releases: Vec<_> = settlements.iter().filter_map(|settlement| loans.release_of(settlement)).collect();
+            (releases, loans.remove_unused(Instant::now()))
+        };
+        settlements.extend(settlements_of(&returned));
+        let reply = self.shared.ledger.settle(settlements);
+        if releases.is_empty() && returned.is_empty() {
+            return reply;
         }
-        settlements.extend(self.shared.unused());
-        self.shared.ledger.settle(settlements)
+        match reply {
+            Reply::Now(result) => {
+                self.shared.settled(releases, returned, result.is_ok());
+                Reply::Now(result)
+            }
+            Reply::Later(reply) => {
+                let shared = Arc::clone(&self.shared);
+                Reply::Later(Box::pin(async move {
+                    let result = reply.await;
+                    shared.settled(releases, returned, result.is_ok());
+                    result
+                }))
+            }
+        }
     }
 
     fn extend(&self, mut ids: Vec<Uuid>, lease: Duration) -> Reply<()> {
