@@ -102,7 +102,21 @@ impl RedisDriver {
         Ok(results)
     }
 
+    /// Sends commands, and sends them again if another node of the cluster has the keys: this one has done nothing.
     async fn send(&self, session: &mut MultiplexedConnection, calls: &[Cmd]) -> Result<Vec<RedisResult<Value>>, Fault> {
+        let results = self.exchange(session, calls).await?;
+        if !results.iter().any(has_moved) {
+            return Ok(results);
+        }
+        *session = self.connect().await?;
+        self.exchange(session, calls).await
+    }
+
+    async fn exchange(
+        &self,
+        session: &mut MultiplexedConnection,
+        calls: &[Cmd],
+    ) -> Result<Vec<RedisResult<Value>>, Fault> {
         let mut pipeline = Pipeline::with_capacity(calls.len());
         for call in calls {
             pipeline.add_command(call.clone());
@@ -114,6 +128,21 @@ impl RedisDriver {
             self.follow(error);
         }
         Ok(results)
+    }
+
+    async fn connect(&self) -> Result<MultiplexedConnection, Fault> {
+        // Callers have their own limit.
+        let config = AsyncConnectionConfig::new().set_connection_timeout(None).set_response_timeout(None);
+        let moved = self.moved.borrow_mut().take();
+        if let Some(client) = moved
+            && let Ok(session) = client.get_multiplexed_async_connection_with_config(&config).await
+        {
+            // Stays, until connecting fails.
+            *self.moved.borrow_mut() = Some(client);
+            return Ok(session);
+        }
+        let opened = self.client.get_multiplexed_async_connection_with_config(&config).await;
+        opened.map_err(|error| Fault::Lost(error.into()))
     }
 
     /// Connects to another node of the cluster next time, if the keys are there.
@@ -148,18 +177,7 @@ impl Driver for RedisDriver {
     type Session = MultiplexedConnection;
 
     async fn open(&self, _: Duration) -> Result<MultiplexedConnection, Fault> {
-        // Callers have their own limit.
-        let config = AsyncConnectionConfig::new().set_connection_timeout(None).set_response_timeout(None);
-        let moved = self.moved.borrow_mut().take();
-        if let Some(client) = moved
-            && let Ok(session) = client.get_multiplexed_async_connection_with_config(&config).await
-        {
-            // Stays, until connecting fails.
-            *self.moved.borrow_mut() = Some(client);
-            return Ok(session);
-        }
-        let opened = self.client.get_multiplexed_async_connection_with_config(&config).await;
-        opened.map_err(|error| Fault::Lost(error.into()))
+        self.connect().await
     }
 
     /// A connection that was lost fails at once.
@@ -263,6 +281,10 @@ impl Driver for RedisDriver {
 
 fn lacks_script(result: &RedisResult<Value>) -> bool {
     result.as_ref().is_err_and(|error| error.kind() == ErrorKind::Server(ServerErrorKind::NoScript))
+}
+
+fn has_moved(result: &RedisResult<Value>) -> bool {
+    result.as_ref().is_err_and(|error| error.kind() == ErrorKind::Server(ServerErrorKind::Moved))
 }
 
 fn load(text: &str) -> Cmd {

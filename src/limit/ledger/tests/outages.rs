@@ -187,7 +187,10 @@ fn follows_the_node_of_a_cluster_that_has_the_keys() {
         thread::sleep(Duration::from_millis(20));
     }
     let ledger = open(&nodes[0].url, "", MINUTE);
-    take_again(&ledger, id());
+    assert!(take(&ledger, id()).unwrap().is_admitted);
     assert_eq!(reserved(&ledger), 1);
     assert!(take(&ledger, id()).unwrap().is_admitted);
+    // So does a call that no request waits for.
+    assert_eq!(reserved(&open(&nodes[0].url, "", MINUTE)), 2);
+    assert_eq!(ledger.status().errors, 0);
 }
