@@ -1,4 +1,9 @@
-use std::{error::Error, time::Duration};
+use std::{
+    cell::RefCell,
+    collections::HashMap,
+    error::Error,
+    time::{Duration, Instant},
+};
 
 use futures_util::future::join3;
 use tokio_postgres::{Row, error::SqlState, types::ToSql};
@@ -19,6 +24,9 @@ use super::{
     schema,
 };
 
+/// After this time, the server has given up a call in any case.
+const LONGEST_CALL: Duration = Duration::from_secs(600);
+
 type Parameters<'p> = &'p [&'p (dyn ToSql + Sync)];
 
 /// Calls the functions of the ledger in Postgres.
@@ -26,6 +34,10 @@ pub(super) struct PostgresDriver {
     server: Server,
     namespace: String,
     calls: Calls,
+    /// Names this process in locks.
+    process: i32,
+    /// The reservations that may still be executed, with the time when they were sent.
+    unfinished: RefCell<HashMap<Uuid, Instant>>,
 }
 
 /// The statements.
@@ -43,15 +55,17 @@ impl PostgresDriver {
     pub(super) fn new(server: Server, namespace: String) -> Self {
         let named = |sql: &str| schema::named(sql, &namespace);
         let calls = Calls {
-            reserve: named("SELECT * FROM tagging_ledger_reserve_1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"),
-            settle: named("SELECT tagging_ledger_settle_1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"),
+            reserve: named("SELECT * FROM tagging_ledger_reserve_1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)"),
+            settle: named("SELECT tagging_ledger_settle_1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"),
             extend: named("SELECT tagging_ledger_extend_1($1, $2)"),
             scan: named("SELECT * FROM tagging_ledger_scan_1($1, $2, $3)"),
             settled_before: named("SELECT tagging_ledger_settled_before_1($1, $2, $3)"),
             adjust: named("SELECT tagging_ledger_adjust_1($1, $2, $3, $4)"),
             prune: named("SELECT tagging_ledger_prune_1($1)"),
         };
-        Self { server, namespace, calls }
+        let [a, b, c, d, ..] = Uuid::new_v4().into_bytes();
+        let process = i32::from_ne_bytes([a, b, c, d]);
+        Self { server, namespace, calls, process, unfinished: RefCell::default() }
     }
 
     async fn reserve(&self, session: &Session, reservations: &[OwnedReservation]) -> Result<Vec<Reserved>, Fault> {
@@ -59,7 +73,8 @@ impl PostgresDriver {
             return Ok(Vec::new());
         }
         let columns = Reservations::new(reservations);
-        let parameters: [&(dyn ToSql + Sync); 11] = [
+        let parameters: [&(dyn ToSql + Sync); 12] = [
+            &self.process,
             &columns.ids,
             &columns.leases,
             &columns.owners,
@@ -72,7 +87,15 @@ impl PostgresDriver {
             &columns.amounts,
             &columns.limits,
         ];
-        let row = call(session, &self.calls.reserve, &parameters).await?;
+        self.unfinished.borrow_mut().extend(columns.ids.iter().map(|id| (*id, Instant::now())));
+        let row = call(session, &self.calls.reserve, &parameters).await;
+        if !matches!(row, Err(Fault::Lost(_))) {
+            let mut unfinished = self.unfinished.borrow_mut();
+            for id in &columns.ids {
+                unfinished.remove(id);
+            }
+        }
+        let row = row?;
         let admitted: Vec<bool> = value(&row, 0)?;
         let passes: Vec<bool> = value(&row, 1)?;
         let used: Vec<i64> = value(&row, 2)?;
@@ -90,7 +113,10 @@ impl PostgresDriver {
             return Ok(());
         }
         let columns = Settlements::new(settlements);
-        let parameters: [&(dyn ToSql + Sync); 10] = [
+        let is_unfinished = columns.ids.iter().any(|id| self.unfinished.borrow().contains_key(id));
+        let process = is_unfinished.then_some(self.process);
+        let parameters: [&(dyn ToSql + Sync); 11] = [
+            &process,
             &columns.ids,
             &columns.times,
             &columns.owners,
@@ -199,6 +225,7 @@ impl Driver for PostgresDriver {
     }
 
     async fn prune(&self, session: &mut Session) -> Result<bool, Fault> {
+        self.unfinished.borrow_mut().retain(|_, sent| sent.elapsed() < LONGEST_CALL);
         let row = call(session, &self.calls.prune, &[&REMEMBERED]).await?;
         value(&row, 0)
     }

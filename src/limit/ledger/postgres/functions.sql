@@ -3,6 +3,10 @@
 --
 -- Every function that changes something of a series first locks its row, in the order of keys. So there are no deadlocks, and
 -- what belongs to a locked series does not change.
+--
+-- A reservation also shares a lock with the other ones of its process. A settlement whose reservation may still be executed,
+-- because its request has gone, takes this lock alone: before it, the reservation is committed, or it sees the settlement. The
+-- first number of the lock, 0x74670302, is that of the ledger.
 
 CREATE OR REPLACE FUNCTION tagging_ledger_now_1() RETURNS bigint LANGUAGE sql VOLATILE AS $$
     SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint
@@ -59,9 +63,9 @@ END $$;
 -- the number of their request, from 1. Returns which requests are admitted, and the state of each check.
 --
 -- Kinds: 0 is a budget (`_froms`, `_slots`, `_keeps`, `_amounts`, `_limits`), 1 a rate (`_amounts` is the increment, `_limits`
--- the tolerance), and 2 a limit on concurrency (`_limits`).
+-- the tolerance), and 2 a limit on concurrency (`_limits`). `_process` names the process that calls.
 CREATE OR REPLACE FUNCTION tagging_ledger_reserve_1(
-    _ids uuid[], _leases bigint[],
+    _process integer, _ids uuid[], _leases bigint[],
     _owners integer[], _names text[], _enforced boolean[], _kinds smallint[],
     _froms bigint[], _slots bigint[], _keeps bigint[], _amounts bigint[], _limits bigint[],
     OUT _admitted boolean[], OUT _passes boolean[], OUT _used bigint[]
@@ -78,6 +82,7 @@ DECLARE
     _does_pass boolean;
 BEGIN
     SELECT array_agg(tagging_ledger_key_1(n) ORDER BY at) INTO _keys FROM unnest(_names) WITH ORDINALITY AS u(n, at);
+    PERFORM pg_advisory_xact_lock_shared(1952908034, _process);
     PERFORM tagging_ledger_lock_1(_keys, _names);
     _now := tagging_ledger_now_1();
     PERFORM tagging_ledger_expire_1(_keys, _now);
@@ -139,9 +144,10 @@ BEGIN
 END $$;
 
 -- Releases what requests hold, and adds what they used. The charges and the corrections of rates have the number of their
--- settlement, from 1. Settlements that are known are ignored.
+-- settlement, from 1. Settlements that are known are ignored. `_process` names the process that calls, if a reservation of one
+-- of the requests may still be executed, and is NULL otherwise.
 CREATE OR REPLACE FUNCTION tagging_ledger_settle_1(
-    _ids uuid[], _times bigint[],
+    _process integer, _ids uuid[], _times bigint[],
     _owners integer[], _names text[], _slots bigint[], _keeps bigint[], _amounts bigint[],
     _rate_owners integer[], _rate_names text[], _rate_micros bigint[]
 ) RETURNS void LANGUAGE plpgsql AS $$
@@ -154,6 +160,9 @@ DECLARE
     _locked bytea[];
     _locked_names text[];
 BEGIN
+    IF _process IS NOT NULL THEN
+        PERFORM pg_advisory_xact_lock(1952908034, _process);
+    END IF;
     SELECT coalesce(array_agg(tagging_ledger_key_1(n) ORDER BY at), '{}') INTO _keys
         FROM unnest(_names) WITH ORDINALITY AS u(n, at);
     SELECT coalesce(array_agg(tagging_ledger_key_1(n) ORDER BY at), '{}') INTO _rate_keys
