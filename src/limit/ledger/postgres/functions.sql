@@ -292,50 +292,90 @@ RETURNS bigint[] LANGUAGE sql AS $$
         LEFT JOIN late AS l ON l.key = a.key AND l.slot = a.slot
 $$;
 
--- Removes up to some thousand entries that are not read any more. Returns whether there may be more. Skips series that are in
--- use, so that no request waits.
-CREATE OR REPLACE FUNCTION tagging_ledger_prune_1(_remembered bigint) RETURNS boolean LANGUAGE plpgsql AS $$
+-- Each of the following functions removes a part of the rows of a table that are not read any more, in little time. They skip
+-- series that are in use, so that no request waits.
+
+-- Releases about `_max` holds whose lease has ended, the oldest first. Returns whether there may be more.
+CREATE OR REPLACE FUNCTION tagging_ledger_prune_holds_1(_max bigint) RETURNS boolean LANGUAGE plpgsql AS $$
 DECLARE
-    _max constant integer := 5000;
     _now bigint := tagging_ledger_now_1();
+    _found bigint;
+    _until bigint;
+    _due bytea[];
     _keys bytea[];
-    _removed bigint;
-    _most bigint := 0;
 BEGIN
+    SELECT count(*), max(ends), array_agg(DISTINCT key) INTO _found, _until, _due
+        FROM (SELECT key, ends FROM tagging_ledger_holds WHERE ends <= _now ORDER BY ends LIMIT _max) AS due;
     SELECT array_agg(key) INTO _keys FROM (
-        SELECT key FROM tagging_ledger_series
-            WHERE key IN (SELECT key FROM tagging_ledger_holds WHERE ends <= _now LIMIT _max) FOR UPDATE SKIP LOCKED
+        SELECT key FROM tagging_ledger_series WHERE key = ANY (_due) ORDER BY key FOR UPDATE SKIP LOCKED
     ) AS locked;
-    IF _keys IS NOT NULL THEN
-        PERFORM tagging_ledger_expire_1(_keys, _now);
+    IF _keys IS NULL THEN
+        RETURN false;
     END IF;
+    PERFORM tagging_ledger_expire_1(_keys, _until);
+    RETURN _found >= _max;
+END $$;
+
+-- Removes about `_max` slots, the oldest first. Returns whether there may be more.
+CREATE OR REPLACE FUNCTION tagging_ledger_prune_slots_1(_max bigint) RETURNS boolean LANGUAGE plpgsql AS $$
+DECLARE
+    _now bigint := tagging_ledger_now_1();
+    _found bigint;
+    _until bigint;
+    _due bytea[];
+    _keys bytea[];
+BEGIN
+    SELECT count(*), max(keep_until), array_agg(DISTINCT key) INTO _found, _until, _due FROM (
+        SELECT key, keep_until FROM tagging_ledger_slots
+            WHERE keep_until <= _now AND reserved = 0 ORDER BY keep_until LIMIT _max
+    ) AS due;
     SELECT array_agg(key) INTO _keys FROM (
-        SELECT key FROM tagging_ledger_series
-            WHERE key IN (SELECT key FROM tagging_ledger_slots WHERE keep_until <= _now AND reserved = 0 LIMIT _max)
-            FOR UPDATE SKIP LOCKED
+        SELECT key FROM tagging_ledger_series WHERE key = ANY (_due) ORDER BY key FOR UPDATE SKIP LOCKED
     ) AS locked;
-    DELETE FROM tagging_ledger_slots WHERE key = ANY (_keys) AND keep_until <= _now AND reserved = 0;
-    GET DIAGNOSTICS _removed = ROW_COUNT;
-    _most := greatest(_most, _removed);
+    IF _keys IS NULL THEN
+        RETURN false;
+    END IF;
+    DELETE FROM tagging_ledger_slots WHERE key = ANY (_keys) AND keep_until <= _until AND reserved = 0;
+    RETURN _found >= _max;
+END $$;
+
+-- Looks at `_max` series after a key, and removes those without anything. Returns the last key, or NULL at the end.
+CREATE OR REPLACE FUNCTION tagging_ledger_prune_series_1(_after bytea, _max bigint) RETURNS bytea LANGUAGE plpgsql AS $$
+DECLARE
+    _now bigint := tagging_ledger_now_1();
+    _step bytea[];
+    _keys bytea[];
+BEGIN
+    SELECT array_agg(key ORDER BY key) INTO _step FROM (
+        SELECT key FROM tagging_ledger_series WHERE key > _after ORDER BY key LIMIT _max
+    ) AS step;
     SELECT array_agg(key) INTO _keys FROM (
         SELECT key FROM tagging_ledger_series AS s
-            WHERE tat <= _now AND live = 0
+            WHERE key = ANY (_step) AND tat <= _now AND live = 0
                 AND NOT EXISTS (SELECT FROM tagging_ledger_slots AS t WHERE t.key = s.key)
                 AND NOT EXISTS (SELECT FROM tagging_ledger_holds AS h WHERE h.key = s.key)
-            LIMIT _max FOR UPDATE SKIP LOCKED
+            ORDER BY key FOR UPDATE SKIP LOCKED
     ) AS locked;
     -- The conditions are read again: they may have changed before the lock.
     DELETE FROM tagging_ledger_series AS s
         WHERE key = ANY (_keys) AND tat <= _now AND live = 0
             AND NOT EXISTS (SELECT FROM tagging_ledger_slots AS t WHERE t.key = s.key)
             AND NOT EXISTS (SELECT FROM tagging_ledger_holds AS h WHERE h.key = s.key);
-    GET DIAGNOSTICS _removed = ROW_COUNT;
-    _most := greatest(_most, _removed);
+    RETURN CASE WHEN cardinality(_step) >= _max THEN _step[cardinality(_step)] END;
+END $$;
+
+-- Forgets up to `_max` settlements. Returns whether there may be more.
+CREATE OR REPLACE FUNCTION tagging_ledger_prune_settled_1(_remembered bigint, _max bigint) RETURNS boolean
+LANGUAGE plpgsql AS $$
+DECLARE
+    _now bigint := tagging_ledger_now_1();
+    _removed bigint;
+BEGIN
     DELETE FROM tagging_ledger_settled WHERE id IN (
         SELECT id FROM tagging_ledger_settled
             WHERE requested_at <= _now - _remembered AND settled_at <= _now - _remembered
             ORDER BY requested_at LIMIT _max FOR UPDATE SKIP LOCKED
     );
     GET DIAGNOSTICS _removed = ROW_COUNT;
-    RETURN greatest(_most, _removed) >= _max;
+    RETURN _removed >= _max;
 END $$;
