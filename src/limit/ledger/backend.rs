@@ -7,7 +7,7 @@ use super::{LedgerError, LedgerStatus};
 /// The microseconds for which a settlement is remembered: the hour of the contract, and a margin for clocks that differ.
 pub(crate) const REMEMBERED: i64 = 65 * 60 * 1_000_000;
 
-/// A result that is there at once, or later.
+/// A result that is there at once, or later. After an error that is there at once, nothing was sent.
 pub(crate) enum Reply<T> {
     Now(Result<T, LedgerError>),
     Later(Pin<Box<dyn Future<Output = Result<T, LedgerError>> + Send>>),
@@ -31,12 +31,21 @@ impl<T> Reply<T> {
 pub(crate) trait Backend: Send + Sync + 'static {
     /// Takes what a request needs from every check, or nothing from any.
     ///
-    /// If an enforced check fails, nothing is taken. Checks that are not enforced are taken even if they fail. All checks see
-    /// the state before the reservation, also if they have the same series.
+    /// If an enforced check fails, nothing is taken. Budgets and concurrency that are not enforced are taken even if they fail.
+    /// A rate that is not enforced moves its `tat` only if it passes, so that its failures are those of an enforced one. All
+    /// checks see the state before the reservation, also if they have the same series.
     ///
     /// Repeating a reservation with an id that is live, or settled within the last hour, takes nothing and is admitted. This
     /// does not apply to reservations with rates alone, which are not remembered.
     fn reserve(&self, reservation: &Reservation<'_>) -> Reply<Reserved>;
+
+    /// Like [`reserve`](Self::reserve), for one of several calls that together have to end in time: it fails at the deadline.
+    /// Ledgers that never wait ignore it.
+    #[cfg(any(feature = "postgres", feature = "redis", test))]
+    fn reserve_until(&self, reservation: &Reservation<'_>, deadline: std::time::Instant) -> Reply<Reserved> {
+        let _ = deadline;
+        self.reserve(reservation)
+    }
 
     /// Releases the reservations of requests, and adds what they used. Repeating a settlement within an hour has no effect,
     /// also after the lease of its reservation has ended. Settlements without a reservation count as well.

@@ -87,10 +87,10 @@ impl Ledger {
     }
 
     #[cfg(any(feature = "postgres", feature = "redis"))]
-    pub(super) fn of(remote: impl Backend) -> Self {
+    pub(super) fn of(remote: impl Backend, patience: Duration) -> Self {
         use super::chunked::{Chunked, USABLE};
 
-        Self { backend: Arc::new(Chunked::new(remote, USABLE)) }
+        Self { backend: Arc::new(Chunked::new(remote, USABLE, patience)) }
     }
 
     /// Returns the state of the ledger.

@@ -1,18 +1,22 @@
 use std::{
     sync::{Arc, Mutex},
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use uuid::Uuid;
 
-use crate::{sync::lock, time::after};
+use crate::{
+    sync::lock,
+    time::{after, micros_since_1970},
+};
 
 use super::{
     super::{
         LedgerError, LedgerStatus,
+        amounts::signed,
         backend::{Adjustment, Backend, Check, CheckKind, Reply, Reservation, Reserved, Settlement, SlotUsage},
     },
-    loans::{Loans, Need},
+    loans::{Loans, Need, Release, Returned},
 };
 
 /// The time for which requests take from a loan. Then the rest is returned.
@@ -25,7 +29,8 @@ pub(in super::super) const USABLE: Duration = Duration::from_secs(10);
 /// processes is at most a chunk for each process, and for each part of a budget of which requests still run.
 ///
 /// If the ledger does not lend a chunk, because the budget is nearly exhausted, a request reserves what it needs itself. A
-/// loan that is old is returned with the next call. If there is none, it ends with its lease.
+/// loan that is old is returned with the next call, and so is one of which it is not known whether the ledger has it. If there
+/// is no call, it ends with its lease.
 pub(in super::super) struct Chunked {
     shared: Arc<Shared>,
 }
@@ -34,11 +39,14 @@ struct Shared {
     ledger: Box<dyn Backend>,
     loans: Mutex<Loans>,
     usable: Duration,
+    /// How long a request waits for all calls of the ledger.
+    patience: Duration,
 }
 
 impl Chunked {
-    pub(in super::super) fn new(ledger: impl Backend, usable: Duration) -> Self {
-        Self { shared: Arc::new(Shared { ledger: Box::new(ledger), loans: Mutex::default(), usable }) }
+    pub(in super::super) fn new(ledger: impl Backend, usable: Duration, patience: Duration) -> Self {
+        let (ledger, loans) = (Box::new(ledger), Mutex::default());
+        Self { shared: Arc::new(Shared { ledger, loans, usable, patience }) }
     }
 }
 
@@ -50,6 +58,8 @@ struct Request {
     checks: Vec<Check>,
     /// The parts that are taken from loans.
     needs: Vec<Need>,
+    /// When all calls of the ledger have to end.
+    deadline: Instant,
 }
 
 /// Which checks are reserved in the ledger.
@@ -60,7 +70,7 @@ enum Checks {
 }
 
 impl Request {
-    fn new(reservation: &Reservation<'_>) -> Self {
+    fn new(reservation: &Reservation<'_>, deadline: Instant) -> Self {
         let need = |check: &Check| match check.kind {
             CheckKind::Budget { slot, amount, chunk, .. } if chunk > 0 => {
                 Some(Need { part: (reservation.series(check).to_owned(), slot), amount })
@@ -73,6 +83,7 @@ impl Request {
             text: reservation.text.to_owned(),
             needs: reservation.checks.iter().filter_map(need).collect(),
             checks: reservation.checks.to_vec(),
+            deadline,
         }
     }
 
@@ -96,7 +107,8 @@ impl Shared {
         let is_wanted = |check: &&Check| checks == Checks::All || !has_chunk(check);
         let checks: Vec<Check> = request.checks.iter().filter(is_wanted).cloned().collect();
         let Request { id, lease, text, .. } = request;
-        self.ledger.reserve(&Reservation { id: *id, lease: *lease, text, checks: &checks, wants_states: false })
+        let reservation = Reservation { id: *id, lease: *lease, text, checks: &checks, wants_states: false };
+        self.ledger.reserve_until(&reservation, request.deadline)
     }
 
     /// Takes from loans. Borrows what is missing, at most once for each check.
@@ -129,10 +141,21 @@ impl Shared {
         let kind = CheckKind::Budget { from, slot, keep_until, amount, limit, chunk: 0 };
         let checks = [Check { series: check.series.clone(), is_enforced: true, rule: check.rule, kind }];
         let reservation = Reservation { id, lease, text: &request.text, checks: &checks, wants_states: false };
-        let reply = self.ledger.reserve(&reservation);
-        let is_lent = reply.wait().await.is_ok_and(|reserved| reserved.is_admitted);
+        let ends = after(now, lease);
+        let is_lent = match self.ledger.reserve_until(&reservation, request.deadline) {
+            Reply::Now(reserved) => reserved,
+            Reply::Later(reply) => {
+                let mut unknown = Unknown { shared: self, loan: Some(Returned { id, ends }) };
+                let reserved = reply.await;
+                if reserved.is_ok() {
+                    unknown.loan = None;
+                }
+                reserved
+            }
+        };
+        let is_lent = is_lent.is_ok_and(|reserved| reserved.is_admitted);
         if is_lent {
-            lock(&self.loans).lend(id, need.part.clone(), amount, after(now, self.usable), after(now, lease));
+            lock(&self.loans).lend(id, need.part.clone(), amount, after(now, self.usable), ends);
         }
         is_lent
     }
@@ -160,17 +183,49 @@ impl Shared {
         self.reserve(request, Checks::All).wait().await
     }
 
-    /// Returns the loans that are not needed any more.
-    fn unused(&self) -> impl Iterator<Item = Settlement> + use<> {
-        let unused = lock(&self.loans).remove_unused(Instant::now());
-        unused.into_iter().map(|id| Settlement { id, time: 0, charges: Vec::new(), rates: Vec::new() })
-    }
-
     /// Sends back the loans that are not needed any more. Nobody waits for the answer: they end with their lease in any case.
     fn send_back(&self) {
-        let unused: Vec<Settlement> = self.unused().collect();
-        if !unused.is_empty() {
-            drop(self.ledger.settle(unused));
+        let unused = lock(&self.loans).remove_unused(Instant::now());
+        if unused.is_empty() {
+            return;
+        }
+        let reply = self.ledger.settle(settlements_of(&unused));
+        if matches!(reply, Reply::Now(Err(_))) {
+            lock(&self.loans).keep(unused, Instant::now());
+        }
+    }
+
+    /// Releases what requests held, now that the ledger has their settlements. If it has not, they are sent again, and hold what
+    /// they did until then.
+    fn settled(&self, releases: Vec<Release>, returned: Vec<Returned>, has_settled: bool) {
+        if !has_settled {
+            return lock(&self.loans).keep(returned, Instant::now());
+        }
+        {
+            let mut loans = lock(&self.loans);
+            releases.into_iter().for_each(|release| loans.release(release));
+        }
+        self.send_back();
+    }
+}
+
+/// Returns the settlements that release loans.
+fn settlements_of(loans: &[Returned]) -> Vec<Settlement> {
+    let time = signed(micros_since_1970(SystemTime::now()));
+    loans.iter().map(|loan| Settlement { id: loan.id, time, charges: Vec::new(), rates: Vec::new() }).collect()
+}
+
+/// Returns a loan if the request is dropped, or the answer of the ledger is unknown.
+struct Unknown<'s> {
+    shared: &'s Shared,
+    loan: Option<Returned>,
+}
+
+impl Drop for Unknown<'_> {
+    fn drop(&mut self) {
+        if let Some(loan) = self.loan {
+            lock(&self.shared.loans).return_unknown(loan);
+            self.shared.send_back();
         }
     }
 }
@@ -208,7 +263,7 @@ impl Backend for Chunked {
             return self.shared.ledger.reserve(reservation);
         }
         self.shared.send_back();
-        let request = Request::new(reservation);
+        let request = Request::new(reservation, after(Instant::now(), self.shared.patience));
         {
             let mut loans = lock(&self.shared.loans);
             let Request { id, needs, lease, .. } = &request;
@@ -222,12 +277,30 @@ impl Backend for Chunked {
     }
 
     fn settle(&self, mut settlements: Vec<Settlement>) -> Reply<()> {
-        {
+        let (releases, returned) = {
             let mut loans = lock(&self.shared.loans);
-            settlements.iter().for_each(|settlement| loans.settle(settlement));
+            let releases: Vec<_> = settlements.iter().filter_map(|settlement| loans.release_of(settlement)).collect();
+            (releases, loans.remove_unused(Instant::now()))
+        };
+        settlements.extend(settlements_of(&returned));
+        let reply = self.shared.ledger.settle(settlements);
+        if releases.is_empty() && returned.is_empty() {
+            return reply;
         }
-        settlements.extend(self.shared.unused());
-        self.shared.ledger.settle(settlements)
+        match reply {
+            Reply::Now(result) => {
+                self.shared.settled(releases, returned, result.is_ok());
+                Reply::Now(result)
+            }
+            Reply::Later(reply) => {
+                let shared = Arc::clone(&self.shared);
+                Reply::Later(Box::pin(async move {
+                    let result = reply.await;
+                    shared.settled(releases, returned, result.is_ok());
+                    result
+                }))
+            }
+        }
     }
 
     fn extend(&self, mut ids: Vec<Uuid>, lease: Duration) -> Reply<()> {

@@ -1,4 +1,9 @@
-use std::{error::Error, time::Duration};
+use std::{
+    cell::RefCell,
+    collections::HashMap,
+    error::Error,
+    time::{Duration, Instant},
+};
 
 use futures_util::future::join3;
 use tokio_postgres::{Row, error::SqlState, types::ToSql};
@@ -19,6 +24,12 @@ use super::{
     schema,
 };
 
+/// After this time, the server has given up a call in any case.
+const LONGEST_CALL: Duration = Duration::from_secs(600);
+
+/// The number of rows that one call of pruning looks at.
+const PRUNED_AT_ONCE: i64 = 5_000;
+
 type Parameters<'p> = &'p [&'p (dyn ToSql + Sync)];
 
 /// Calls the functions of the ledger in Postgres.
@@ -26,6 +37,11 @@ pub(super) struct PostgresDriver {
     server: Server,
     namespace: String,
     calls: Calls,
+    /// Names this process in locks.
+    process: i32,
+    /// The reservations that may still be executed, with the time when they were sent.
+    unfinished: RefCell<HashMap<Uuid, Instant>>,
+    pruning: RefCell<Pruning>,
 }
 
 /// The statements.
@@ -36,22 +52,41 @@ struct Calls {
     scan: String,
     settled_before: String,
     adjust: String,
-    prune: String,
+    prune_holds: String,
+    prune_slots: String,
+    prune_series: String,
+    prune_settled: String,
+}
+
+/// What is pruned next.
+#[derive(Default)]
+enum Pruning {
+    #[default]
+    Holds,
+    Slots,
+    /// The series after a key.
+    Series(Vec<u8>),
+    Settled,
 }
 
 impl PostgresDriver {
     pub(super) fn new(server: Server, namespace: String) -> Self {
         let named = |sql: &str| schema::named(sql, &namespace);
         let calls = Calls {
-            reserve: named("SELECT * FROM tagging_ledger_reserve_1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"),
-            settle: named("SELECT tagging_ledger_settle_1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"),
+            reserve: named("SELECT * FROM tagging_ledger_reserve_1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)"),
+            settle: named("SELECT tagging_ledger_settle_1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"),
             extend: named("SELECT tagging_ledger_extend_1($1, $2)"),
             scan: named("SELECT * FROM tagging_ledger_scan_1($1, $2, $3, $4)"),
             settled_before: named("SELECT tagging_ledger_settled_before_1($1, $2, $3)"),
             adjust: named("SELECT tagging_ledger_adjust_1($1, $2, $3, $4)"),
-            prune: named("SELECT tagging_ledger_prune_1($1)"),
+            prune_holds: named("SELECT tagging_ledger_prune_holds_1($1)"),
+            prune_slots: named("SELECT tagging_ledger_prune_slots_1($1)"),
+            prune_series: named("SELECT tagging_ledger_prune_series_1($1, $2)"),
+            prune_settled: named("SELECT tagging_ledger_prune_settled_1($1, $2)"),
         };
-        Self { server, namespace, calls }
+        let [a, b, c, d, ..] = Uuid::new_v4().into_bytes();
+        let process = i32::from_ne_bytes([a, b, c, d]);
+        Self { server, namespace, calls, process, unfinished: RefCell::default(), pruning: RefCell::default() }
     }
 
     async fn reserve(&self, session: &Session, reservations: &[OwnedReservation]) -> Result<Vec<Reserved>, Fault> {
@@ -59,7 +94,8 @@ impl PostgresDriver {
             return Ok(Vec::new());
         }
         let columns = Reservations::new(reservations);
-        let parameters: [&(dyn ToSql + Sync); 11] = [
+        let parameters: [&(dyn ToSql + Sync); 12] = [
+            &self.process,
             &columns.ids,
             &columns.leases,
             &columns.owners,
@@ -72,7 +108,15 @@ impl PostgresDriver {
             &columns.amounts,
             &columns.limits,
         ];
-        let row = call(session, &self.calls.reserve, &parameters).await?;
+        self.unfinished.borrow_mut().extend(columns.ids.iter().map(|id| (*id, Instant::now())));
+        let row = call(session, &self.calls.reserve, &parameters).await;
+        if !matches!(row, Err(Fault::Lost(_))) {
+            let mut unfinished = self.unfinished.borrow_mut();
+            for id in &columns.ids {
+                unfinished.remove(id);
+            }
+        }
+        let row = row?;
         let admitted: Vec<bool> = value(&row, 0)?;
         let passes: Vec<bool> = value(&row, 1)?;
         let used: Vec<i64> = value(&row, 2)?;
@@ -90,7 +134,10 @@ impl PostgresDriver {
             return Ok(());
         }
         let columns = Settlements::new(settlements);
-        let parameters: [&(dyn ToSql + Sync); 10] = [
+        let is_unfinished = columns.ids.iter().any(|id| self.unfinished.borrow().contains_key(id));
+        let process = is_unfinished.then_some(self.process);
+        let parameters: [&(dyn ToSql + Sync); 11] = [
+            &process,
             &columns.ids,
             &columns.times,
             &columns.owners,
@@ -199,8 +246,38 @@ impl Driver for PostgresDriver {
     }
 
     async fn prune(&self, session: &mut Session) -> Result<bool, Fault> {
-        let row = call(session, &self.calls.prune, &[&REMEMBERED]).await?;
-        value(&row, 0)
+        self.unfinished.borrow_mut().retain(|_, sent| sent.elapsed() < LONGEST_CALL);
+        let (part, next) = match self.pruning.take() {
+            Pruning::Holds => (Pruning::Holds, Pruning::Slots),
+            Pruning::Slots => (Pruning::Slots, Pruning::Series(Vec::new())),
+            Pruning::Series(after) => (Pruning::Series(after), Pruning::Settled),
+            Pruning::Settled => (Pruning::Settled, Pruning::Holds),
+        };
+        // If this part fails, pruning goes on with the next one.
+        *self.pruning.borrow_mut() = next;
+        let (rest, is_last) = match part {
+            Pruning::Holds => {
+                let row = call(session, &self.calls.prune_holds, &[&PRUNED_AT_ONCE]).await?;
+                (value::<bool>(&row, 0)?.then_some(Pruning::Holds), false)
+            }
+            Pruning::Slots => {
+                let row = call(session, &self.calls.prune_slots, &[&PRUNED_AT_ONCE]).await?;
+                (value::<bool>(&row, 0)?.then_some(Pruning::Slots), false)
+            }
+            Pruning::Series(after) => {
+                let row = call(session, &self.calls.prune_series, &[&after, &PRUNED_AT_ONCE]).await?;
+                (value::<Option<Vec<u8>>>(&row, 0)?.map(Pruning::Series), false)
+            }
+            Pruning::Settled => {
+                let row = call(session, &self.calls.prune_settled, &[&REMEMBERED, &PRUNED_AT_ONCE]).await?;
+                (value::<bool>(&row, 0)?.then_some(Pruning::Settled), true)
+            }
+        };
+        let has_more = rest.is_some() || !is_last;
+        if let Some(rest) = rest {
+            *self.pruning.borrow_mut() = rest;
+        }
+        Ok(has_more)
     }
 }
 
@@ -234,5 +311,46 @@ fn describe(error: &tokio_postgres::Error) -> Box<dyn Error + Send + Sync> {
     match error.source() {
         Some(cause) => format!("{error}: {cause}").into(),
         None => error.to_string().into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio_postgres::NoTls;
+
+    use super::*;
+
+    #[tokio::test]
+    #[ignore = "needs Postgres, which tests/run.sh starts"]
+    async fn prunes_what_is_not_read_any_more() {
+        let namespace = format!("p{}", &Uuid::new_v4().simple().to_string()[..16]);
+        let url = std::env::var("DATABASE_URL").unwrap();
+        let driver = PostgresDriver::new(Server::new(url.parse().unwrap(), NoTls), namespace.clone());
+        let mut session = driver.open(Duration::from_secs(60)).await.unwrap();
+        let sql = "INSERT INTO tagging_ledger_series (key, series, live, tat) VALUES
+                ('a', 'empty', 0, 5), ('b', 'old', 1, 0), ('c', 'kept', 0, 0), ('d', 'paced', 0, 1::bigint << 60);
+            INSERT INTO tagging_ledger_series (key, series)
+                SELECT sha256(n::text::bytea), 'empty' FROM generate_series(1, 12000) AS n;
+            INSERT INTO tagging_ledger_slots (key, slot, keep_until, settled, reserved) VALUES
+                ('b', 1, 9, 7, 3), ('c', 1, 9, 7, 0), ('c', 2, 1::bigint << 60, 7, 4);
+            INSERT INTO tagging_ledger_holds (id, key, slot, amount, ends) VALUES
+                (gen_random_uuid(), 'b', 1, 3, 9), (gen_random_uuid(), 'b', NULL, 1, 9),
+                (gen_random_uuid(), 'c', 2, 4, 1::bigint << 60);
+            INSERT INTO tagging_ledger_settled SELECT gen_random_uuid(), t, r, '{}', '{}', '{}'
+                FROM (VALUES (9, 9), (1::bigint << 60, 9), (9, 1::bigint << 60)) AS u(t, r)";
+        session.batch_execute(&schema::named(sql, &namespace)).await.unwrap();
+        let mut calls = 1;
+        while driver.prune(&mut session).await.unwrap() {
+            calls += 1;
+        }
+        // The series take three calls.
+        assert_eq!(calls, 6);
+        let sql = "SELECT (SELECT string_agg(series, ' ' ORDER BY key) FROM tagging_ledger_series),
+            (SELECT string_agg(slot::text, ' ') FROM tagging_ledger_slots),
+            (SELECT string_agg(amount::text, ' ') FROM tagging_ledger_holds),
+            (SELECT count(*) FROM tagging_ledger_settled)";
+        let row = session.query_one(&schema::named(sql, &namespace), &[]).await.unwrap();
+        let left: [String; 3] = [0, 1, 2].map(|column| row.get(column));
+        assert_eq!((left, row.get::<_, i64>(3)), (["kept paced", "2", "4"].map(str::to_owned), 2));
     }
 }

@@ -3,6 +3,10 @@
 --
 -- Every function that changes something of a series first locks its row, in the order of keys. So there are no deadlocks, and
 -- what belongs to a locked series does not change.
+--
+-- A reservation also shares a lock with the other ones of its process. A settlement whose reservation may still be executed,
+-- because its request has gone, takes this lock alone: before it, the reservation is committed, or it sees the settlement. The
+-- first number of the lock, 0x74670302, is that of the ledger.
 
 CREATE OR REPLACE FUNCTION tagging_ledger_now_1() RETURNS bigint LANGUAGE sql VOLATILE AS $$
     SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint
@@ -46,12 +50,12 @@ BEGIN
     WITH gone AS (
         DELETE FROM tagging_ledger_holds WHERE key = ANY (_keys) AND ends <= _now RETURNING key, slot, amount
     ), sums AS (
-        SELECT key, slot, sum(amount)::bigint AS amount FROM gone GROUP BY key, slot
+        SELECT key, slot, sum(amount) AS amount FROM gone GROUP BY key, slot
     ), released AS (
-        UPDATE tagging_ledger_slots AS s SET reserved = s.reserved - sums.amount FROM sums
+        UPDATE tagging_ledger_slots AS s SET reserved = tagging_ledger_clamped_1(greatest(s.reserved - sums.amount, 0)) FROM sums
             WHERE s.key = sums.key AND s.slot = sums.slot
     )
-    UPDATE tagging_ledger_series AS s SET live = s.live - sums.amount FROM sums
+    UPDATE tagging_ledger_series AS s SET live = tagging_ledger_clamped_1(greatest(s.live - sums.amount, 0)) FROM sums
         WHERE s.key = sums.key AND sums.slot IS NULL;
 END $$;
 
@@ -59,9 +63,9 @@ END $$;
 -- the number of their request, from 1. Returns which requests are admitted, and the state of each check.
 --
 -- Kinds: 0 is a budget (`_froms`, `_slots`, `_keeps`, `_amounts`, `_limits`), 1 a rate (`_amounts` is the increment, `_limits`
--- the tolerance), and 2 a limit on concurrency (`_limits`).
+-- the tolerance), and 2 a limit on concurrency (`_limits`). `_process` names the process that calls.
 CREATE OR REPLACE FUNCTION tagging_ledger_reserve_1(
-    _ids uuid[], _leases bigint[],
+    _process integer, _ids uuid[], _leases bigint[],
     _owners integer[], _names text[], _enforced boolean[], _kinds smallint[],
     _froms bigint[], _slots bigint[], _keeps bigint[], _amounts bigint[], _limits bigint[],
     OUT _admitted boolean[], OUT _passes boolean[], OUT _used bigint[]
@@ -78,6 +82,7 @@ DECLARE
     _does_pass boolean;
 BEGIN
     SELECT array_agg(tagging_ledger_key_1(n) ORDER BY at) INTO _keys FROM unnest(_names) WITH ORDINALITY AS u(n, at);
+    PERFORM pg_advisory_xact_lock_shared(1952908034, _process);
     PERFORM tagging_ledger_lock_1(_keys, _names);
     _now := tagging_ledger_now_1();
     PERFORM tagging_ledger_expire_1(_keys, _now);
@@ -117,12 +122,14 @@ BEGIN
                     INSERT INTO tagging_ledger_slots AS s (key, slot, keep_until, reserved)
                         VALUES (_keys[_at], _slots[_at], _keeps[_at], _amounts[_at])
                         ON CONFLICT (key, slot) DO UPDATE SET
-                            reserved = s.reserved + excluded.reserved,
+                            reserved = tagging_ledger_clamped_1(s.reserved::numeric + excluded.reserved),
                             keep_until = greatest(s.keep_until, excluded.keep_until);
                 WHEN 1 THEN
-                    UPDATE tagging_ledger_series
-                        SET tat = tagging_ledger_clamped_1(greatest(tat, _now)::numeric + _amounts[_at])
-                        WHERE key = _keys[_at];
+                    IF _passes[_at] THEN
+                        UPDATE tagging_ledger_series
+                            SET tat = tagging_ledger_clamped_1(greatest(tat, _now)::numeric + _amounts[_at])
+                            WHERE key = _keys[_at];
+                    END IF;
                 ELSE
                     UPDATE tagging_ledger_series SET live = live + 1 WHERE key = _keys[_at];
                 END CASE;
@@ -137,9 +144,10 @@ BEGIN
 END $$;
 
 -- Releases what requests hold, and adds what they used. The charges and the corrections of rates have the number of their
--- settlement, from 1. Settlements that are known are ignored.
+-- settlement, from 1. Settlements that are known are ignored. `_process` names the process that calls, if a reservation of one
+-- of the requests may still be executed, and is NULL otherwise.
 CREATE OR REPLACE FUNCTION tagging_ledger_settle_1(
-    _ids uuid[], _times bigint[],
+    _process integer, _ids uuid[], _times bigint[],
     _owners integer[], _names text[], _slots bigint[], _keeps bigint[], _amounts bigint[],
     _rate_owners integer[], _rate_names text[], _rate_micros bigint[]
 ) RETURNS void LANGUAGE plpgsql AS $$
@@ -152,6 +160,9 @@ DECLARE
     _locked bytea[];
     _locked_names text[];
 BEGIN
+    IF _process IS NOT NULL THEN
+        PERFORM pg_advisory_xact_lock(1952908034, _process);
+    END IF;
     SELECT coalesce(array_agg(tagging_ledger_key_1(n) ORDER BY at), '{}') INTO _keys
         FROM unnest(_names) WITH ORDINALITY AS u(n, at);
     SELECT coalesce(array_agg(tagging_ledger_key_1(n) ORDER BY at), '{}') INTO _rate_keys
@@ -193,12 +204,12 @@ BEGIN
     WITH gone AS (
         DELETE FROM tagging_ledger_holds WHERE id = ANY (_new_ids) AND key = ANY (_locked) RETURNING key, slot, amount
     ), sums AS (
-        SELECT key, slot, sum(amount)::bigint AS amount FROM gone GROUP BY key, slot
+        SELECT key, slot, sum(amount) AS amount FROM gone GROUP BY key, slot
     ), released AS (
-        UPDATE tagging_ledger_slots AS s SET reserved = s.reserved - sums.amount FROM sums
+        UPDATE tagging_ledger_slots AS s SET reserved = tagging_ledger_clamped_1(greatest(s.reserved - sums.amount, 0)) FROM sums
             WHERE s.key = sums.key AND s.slot = sums.slot
     )
-    UPDATE tagging_ledger_series AS s SET live = s.live - sums.amount FROM sums
+    UPDATE tagging_ledger_series AS s SET live = tagging_ledger_clamped_1(greatest(s.live - sums.amount, 0)) FROM sums
         WHERE s.key = sums.key AND sums.slot IS NULL;
     INSERT INTO tagging_ledger_slots AS s (key, slot, keep_until, settled)
         SELECT k, slot, max(keep), tagging_ledger_clamped_1(sum(amount))
@@ -264,11 +275,11 @@ CREATE OR REPLACE FUNCTION tagging_ledger_scan_1(
     ), clock AS MATERIALIZED (
         SELECT tagging_ledger_now_1() AS now
     )
-    SELECT f.series, f.slot, f.settled, f.reserved - coalesce((
+    SELECT f.series, f.slot, f.settled, tagging_ledger_clamped_1(greatest(f.reserved - coalesce((
             -- Leases that ended, and were not released yet.
-            SELECT sum(h.amount)::bigint FROM tagging_ledger_holds AS h
+            SELECT sum(h.amount) FROM tagging_ledger_holds AS h
                 WHERE h.key = f.key AND h.slot = f.slot AND h.ends <= (SELECT now FROM clock)
-        ), 0)
+        ), 0), 0))
         FROM found AS f ORDER BY f.series COLLATE "C", f.slot
 $$;
 
@@ -287,50 +298,90 @@ RETURNS bigint[] LANGUAGE sql AS $$
         LEFT JOIN late AS l ON l.key = a.key AND l.slot = a.slot
 $$;
 
--- Removes up to some thousand entries that are not read any more. Returns whether there may be more. Skips series that are in
--- use, so that no request waits.
-CREATE OR REPLACE FUNCTION tagging_ledger_prune_1(_remembered bigint) RETURNS boolean LANGUAGE plpgsql AS $$
+-- Each of the following functions removes a part of the rows of a table that are not read any more, in little time. They skip
+-- series that are in use, so that no request waits.
+
+-- Releases about `_max` holds whose lease has ended, the oldest first. Returns whether there may be more.
+CREATE OR REPLACE FUNCTION tagging_ledger_prune_holds_1(_max bigint) RETURNS boolean LANGUAGE plpgsql AS $$
 DECLARE
-    _max constant integer := 5000;
     _now bigint := tagging_ledger_now_1();
+    _found bigint;
+    _until bigint;
+    _due bytea[];
     _keys bytea[];
-    _removed bigint;
-    _most bigint := 0;
 BEGIN
+    SELECT count(*), max(ends), array_agg(DISTINCT key) INTO _found, _until, _due
+        FROM (SELECT key, ends FROM tagging_ledger_holds WHERE ends <= _now ORDER BY ends LIMIT _max) AS due;
     SELECT array_agg(key) INTO _keys FROM (
-        SELECT key FROM tagging_ledger_series
-            WHERE key IN (SELECT key FROM tagging_ledger_holds WHERE ends <= _now LIMIT _max) FOR UPDATE SKIP LOCKED
+        SELECT key FROM tagging_ledger_series WHERE key = ANY (_due) ORDER BY key FOR UPDATE SKIP LOCKED
     ) AS locked;
-    IF _keys IS NOT NULL THEN
-        PERFORM tagging_ledger_expire_1(_keys, _now);
+    IF _keys IS NULL THEN
+        RETURN false;
     END IF;
+    PERFORM tagging_ledger_expire_1(_keys, _until);
+    RETURN _found >= _max;
+END $$;
+
+-- Removes about `_max` slots, the oldest first. Returns whether there may be more.
+CREATE OR REPLACE FUNCTION tagging_ledger_prune_slots_1(_max bigint) RETURNS boolean LANGUAGE plpgsql AS $$
+DECLARE
+    _now bigint := tagging_ledger_now_1();
+    _found bigint;
+    _until bigint;
+    _due bytea[];
+    _keys bytea[];
+BEGIN
+    SELECT count(*), max(keep_until), array_agg(DISTINCT key) INTO _found, _until, _due FROM (
+        SELECT key, keep_until FROM tagging_ledger_slots
+            WHERE keep_until <= _now AND reserved = 0 ORDER BY keep_until LIMIT _max
+    ) AS due;
     SELECT array_agg(key) INTO _keys FROM (
-        SELECT key FROM tagging_ledger_series
-            WHERE key IN (SELECT key FROM tagging_ledger_slots WHERE keep_until <= _now AND reserved = 0 LIMIT _max)
-            FOR UPDATE SKIP LOCKED
+        SELECT key FROM tagging_ledger_series WHERE key = ANY (_due) ORDER BY key FOR UPDATE SKIP LOCKED
     ) AS locked;
-    DELETE FROM tagging_ledger_slots WHERE key = ANY (_keys) AND keep_until <= _now AND reserved = 0;
-    GET DIAGNOSTICS _removed = ROW_COUNT;
-    _most := greatest(_most, _removed);
+    IF _keys IS NULL THEN
+        RETURN false;
+    END IF;
+    DELETE FROM tagging_ledger_slots WHERE key = ANY (_keys) AND keep_until <= _until AND reserved = 0;
+    RETURN _found >= _max;
+END $$;
+
+-- Looks at `_max` series after a key, and removes those without anything. Returns the last key, or NULL at the end.
+CREATE OR REPLACE FUNCTION tagging_ledger_prune_series_1(_after bytea, _max bigint) RETURNS bytea LANGUAGE plpgsql AS $$
+DECLARE
+    _now bigint := tagging_ledger_now_1();
+    _step bytea[];
+    _keys bytea[];
+BEGIN
+    SELECT array_agg(key ORDER BY key) INTO _step FROM (
+        SELECT key FROM tagging_ledger_series WHERE key > _after ORDER BY key LIMIT _max
+    ) AS step;
     SELECT array_agg(key) INTO _keys FROM (
         SELECT key FROM tagging_ledger_series AS s
-            WHERE tat <= _now AND live = 0
+            WHERE key = ANY (_step) AND tat <= _now AND live = 0
                 AND NOT EXISTS (SELECT FROM tagging_ledger_slots AS t WHERE t.key = s.key)
                 AND NOT EXISTS (SELECT FROM tagging_ledger_holds AS h WHERE h.key = s.key)
-            LIMIT _max FOR UPDATE SKIP LOCKED
+            ORDER BY key FOR UPDATE SKIP LOCKED
     ) AS locked;
     -- The conditions are read again: they may have changed before the lock.
     DELETE FROM tagging_ledger_series AS s
         WHERE key = ANY (_keys) AND tat <= _now AND live = 0
             AND NOT EXISTS (SELECT FROM tagging_ledger_slots AS t WHERE t.key = s.key)
             AND NOT EXISTS (SELECT FROM tagging_ledger_holds AS h WHERE h.key = s.key);
-    GET DIAGNOSTICS _removed = ROW_COUNT;
-    _most := greatest(_most, _removed);
+    RETURN CASE WHEN cardinality(_step) >= _max THEN _step[cardinality(_step)] END;
+END $$;
+
+-- Forgets up to `_max` settlements. Returns whether there may be more.
+CREATE OR REPLACE FUNCTION tagging_ledger_prune_settled_1(_remembered bigint, _max bigint) RETURNS boolean
+LANGUAGE plpgsql AS $$
+DECLARE
+    _now bigint := tagging_ledger_now_1();
+    _removed bigint;
+BEGIN
     DELETE FROM tagging_ledger_settled WHERE id IN (
         SELECT id FROM tagging_ledger_settled
             WHERE requested_at <= _now - _remembered AND settled_at <= _now - _remembered
             ORDER BY requested_at LIMIT _max FOR UPDATE SKIP LOCKED
     );
     GET DIAGNOSTICS _removed = ROW_COUNT;
-    RETURN greatest(_most, _removed) >= _max;
+    RETURN _removed >= _max;
 END $$;

@@ -128,7 +128,7 @@ impl PostgresLedger {
         let driver = PostgresDriver::new(self.server, self.namespace);
         let remote = RemoteLedger::start(driver, self.timeout);
         let remote = remote.map_err(|error| ConfigError::new(format!("cannot start the ledger: {error}")))?;
-        Ok(Ledger::of(remote))
+        Ok(Ledger::of(remote, self.timeout))
     }
 }
 

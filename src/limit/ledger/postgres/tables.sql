@@ -37,7 +37,8 @@ COMMENT ON COLUMN tagging_ledger_holds.id IS 'The id of the event';
 COMMENT ON COLUMN tagging_ledger_holds.slot IS 'The slot of a budget. NULL is a running request';
 COMMENT ON COLUMN tagging_ledger_holds.ends IS 'The end of the lease, in microseconds since 1970';
 CREATE INDEX tagging_ledger_holds_id ON tagging_ledger_holds (id);
-CREATE INDEX tagging_ledger_holds_ends ON tagging_ledger_holds (key, ends);
+CREATE INDEX tagging_ledger_holds_key ON tagging_ledger_holds (key, ends);
+CREATE INDEX tagging_ledger_holds_ends ON tagging_ledger_holds (ends);
 
 CREATE TABLE tagging_ledger_settled (
     id uuid PRIMARY KEY,

@@ -103,7 +103,21 @@ impl RedisDriver {
         Ok(results)
     }
 
+    /// Sends commands, and sends them again if another node of the cluster has the keys: this one has done nothing.
     async fn send(&self, session: &mut MultiplexedConnection, calls: &[Cmd]) -> Result<Vec<RedisResult<Value>>, Fault> {
+        let results = self.exchange(session, calls).await?;
+        if !results.iter().any(has_moved) {
+            return Ok(results);
+        }
+        *session = self.connect().await?;
+        self.exchange(session, calls).await
+    }
+
+    async fn exchange(
+        &self,
+        session: &mut MultiplexedConnection,
+        calls: &[Cmd],
+    ) -> Result<Vec<RedisResult<Value>>, Fault> {
         let mut pipeline = Pipeline::with_capacity(calls.len());
         for call in calls {
             pipeline.add_command(call.clone());
@@ -115,6 +129,21 @@ impl RedisDriver {
             self.follow(error);
         }
         Ok(results)
+    }
+
+    async fn connect(&self) -> Result<MultiplexedConnection, Fault> {
+        // Callers have their own limit.
+        let config = AsyncConnectionConfig::new().set_connection_timeout(None).set_response_timeout(None);
+        let moved = self.moved.borrow_mut().take();
+        if let Some(client) = moved
+            && let Ok(session) = client.get_multiplexed_async_connection_with_config(&config).await
+        {
+            // Stays, until connecting fails.
+            *self.moved.borrow_mut() = Some(client);
+            return Ok(session);
+        }
+        let opened = self.client.get_multiplexed_async_connection_with_config(&config).await;
+        opened.map_err(|error| Fault::Lost(error.into()))
     }
 
     /// Connects to another node of the cluster next time, if the keys are there.
@@ -149,18 +178,7 @@ impl Driver for RedisDriver {
     type Session = MultiplexedConnection;
 
     async fn open(&self, _: Duration) -> Result<MultiplexedConnection, Fault> {
-        // Callers have their own limit.
-        let config = AsyncConnectionConfig::new().set_connection_timeout(None).set_response_timeout(None);
-        let moved = self.moved.borrow_mut().take();
-        if let Some(client) = moved
-            && let Ok(session) = client.get_multiplexed_async_connection_with_config(&config).await
-        {
-            // Stays, until connecting fails.
-            *self.moved.borrow_mut() = Some(client);
-            return Ok(session);
-        }
-        let opened = self.client.get_multiplexed_async_connection_with_config(&config).await;
-        opened.map_err(|error| Fault::Lost(error.into()))
+        self.connect().await
     }
 
     /// A connection that was lost fails at once.
@@ -268,6 +286,10 @@ fn lacks_script(result: &RedisResult<Value>) -> bool {
     result.as_ref().is_err_and(|error| error.kind() == ErrorKind::Server(ServerErrorKind::NoScript))
 }
 
+fn has_moved(result: &RedisResult<Value>) -> bool {
+    result.as_ref().is_err_and(|error| error.kind() == ErrorKind::Server(ServerErrorKind::Moved))
+}
+
 fn load(text: &str) -> Cmd {
     let mut call = cmd("SCRIPT");
     call.arg("LOAD").arg(text);
@@ -297,18 +319,48 @@ fn number(text: &str) -> Result<i64, Fault> {
     text.parse().map_err(|error| Fault::Refused(format!("expected a number, found {text:?}: {error}").into()))
 }
 
-/// Classifies errors: those of a script concern what it was called with.
 fn decode<T: FromRedisValue>(result: RedisResult<Value>) -> Result<T, Fault> {
-    let value = result.map_err(|error| match error.kind() {
-        ErrorKind::Server(ServerErrorKind::ResponseError) => Fault::Refused(error.into()),
-        _ => Fault::Lost(error.into()),
-    })?;
+    let value = result.map_err(fault)?;
     T::from_redis_value(value).map_err(|error| Fault::Refused(error.into()))
+}
+
+/// Classifies errors: those of a script concern what it was called with, unless they repeat that the server takes no writes.
+fn fault(error: RedisError) -> Fault {
+    match error.kind() {
+        ErrorKind::Server(ServerErrorKind::ResponseError) if !error.detail().is_some_and(says_no_writes) => {
+            Fault::Refused(error.into())
+        }
+        _ => Fault::Lost(error.into()),
+    }
+}
+
+/// Before version 7, Redis puts the errors of commands into those of their scripts.
+fn says_no_writes(detail: &str) -> bool {
+    let mut words = detail.split(|letter: char| !letter.is_ascii_uppercase());
+    words.any(|word| matches!(word, "READONLY" | "OOM" | "MISCONF" | "NOREPLICAS"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_error_of_the_server_within_that_of_a_script_is_no_refusal() {
+        let is_lost = |text: &str| {
+            let error =
+                redis::parse_redis_value(format!("-{text}\r\n").as_bytes()).unwrap().extract_error().unwrap_err();
+            matches!(fault(error), Fault::Lost(_))
+        };
+        let script = "ERR Error running script (call to f_0a1b): @user_script:71: ";
+        for cause in
+            ["-READONLY You can't write against a read only replica.", "-OOM command not allowed", "-MISCONF Redis"]
+        {
+            assert!(is_lost(&format!("{script}@user_script: 71: {cause}")), "{cause}");
+        }
+        assert!(is_lost("READONLY You can't write against a read only replica.") && is_lost("NOREPLICAS Not enough"));
+        assert!(!is_lost(&format!("{script}ERR hash value is not an integer")));
+        assert!(!is_lost("ERR wrong number of arguments for 'hset' command"));
+    }
 
     #[test]
     fn joins_billions_and_the_rest() {

@@ -107,7 +107,7 @@ impl RedisLedger {
         }
         let remote = RemoteLedger::start(RedisDriver::new(self.client, &self.namespace), self.timeout);
         let remote = remote.map_err(|error| ConfigError::new(format!("cannot start the ledger: {error}")))?;
-        Ok(Ledger::of(remote))
+        Ok(Ledger::of(remote, self.timeout))
     }
 }
 

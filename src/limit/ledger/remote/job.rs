@@ -1,4 +1,4 @@
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 use uuid::Uuid;
@@ -13,6 +13,11 @@ use super::{
 
 /// Where the result of a call is expected. Works on any runtime.
 pub(super) type Answer<T> = oneshot::Sender<Result<T, LedgerError>>;
+
+/// Returns the time that a call needs to be worth sending.
+pub(super) fn least_time(patience: Duration) -> Duration {
+    patience / 10
+}
 
 /// A call that a request waits for.
 pub(super) struct Job {

@@ -61,10 +61,12 @@ impl<D: Driver> Maintenance<D> {
         }
     }
 
+    /// Removes parts for a time. The rest remains for the next time.
     async fn prune(&self) {
         let prune = async |open: &mut D::Session| {
+            let start = Instant::now();
             for _ in 0..MAX_PARTS {
-                if !self.driver.prune(open).await? {
+                if !self.driver.prune(open).await? || start.elapsed() >= self.patience / 2 {
                     break;
                 }
             }

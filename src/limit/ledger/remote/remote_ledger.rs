@@ -1,20 +1,22 @@
 use std::{
     future::Future,
     io,
+    pin::pin,
     rc::Rc,
     sync::Arc,
     thread,
     time::{Duration, Instant},
 };
 
-use futures_util::future::join3;
+use futures_util::future::{Either, join3, select};
 use tokio::{
-    runtime,
+    runtime::{self, Handle},
     sync::{
         Mutex,
         mpsc::{self, error::TrySendError},
         oneshot,
     },
+    time::timeout_at,
 };
 use uuid::Uuid;
 
@@ -29,7 +31,7 @@ use super::{
     circuit::Permit,
     driver::{Driver, OwnedReservation},
     health::Health,
-    job::{Answer, Command, Inquiry, Job},
+    job::{Answer, Command, Inquiry, Job, least_time},
     lane::Lane,
     maintenance::Maintenance,
     unanswered::Unanswered,
@@ -48,6 +50,8 @@ pub(in super::super) struct RemoteLedger {
     jobs: mpsc::Sender<Job>,
     inquiries: mpsc::Sender<Inquiry>,
     health: Arc<Health>,
+    /// The runtime of the thread.
+    runtime: Handle,
 }
 
 impl RemoteLedger {
@@ -58,7 +62,7 @@ impl RemoteLedger {
     /// Returns an error if the system starts no thread.
     pub(in super::super) fn start<D: Driver>(driver: D, patience: Duration) -> io::Result<Self> {
         let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-        let health = Arc::new(Health::new());
+        let (health, handle) = (Arc::new(Health::new()), runtime.handle().clone());
         let (jobs, waiting_jobs) = mpsc::channel(QUEUE);
         let (inquiries, waiting_inquiries) = mpsc::channel(QUEUE);
         let of_thread = Arc::clone(&health);
@@ -77,18 +81,27 @@ impl RemoteLedger {
             // While one lane waits for the server, the other one collects calls.
             runtime.block_on(async { join3(lane().run(), lane().run(), maintenance.run()).await });
         })?;
-        Ok(Self { kind: D::KIND, patience, jobs, inquiries, health })
+        Ok(Self { kind: D::KIND, patience, jobs, inquiries, health, runtime: handle })
     }
 
     fn send<T: Send + 'static>(&self, command: impl FnOnce(Answer<T>) -> Command) -> Reply<T> {
         let now = Instant::now();
+        self.send_until(now, after(now, self.patience), command)
+    }
+
+    fn send_until<T: Send + 'static>(
+        &self,
+        now: Instant,
+        deadline: Instant,
+        command: impl FnOnce(Answer<T>) -> Command,
+    ) -> Reply<T> {
         let permit = self.health.circuit.permit(now, self.patience);
         if permit == Permit::Refused {
             return self.refuse(Unanswered::CircuitOpen);
         }
         let (answer, result) = oneshot::channel();
         let is_probe = permit == Permit::Probe;
-        let job = Job { command: command(answer), deadline: after(now, self.patience), is_probe };
+        let job = Job { command: command(answer), deadline, is_probe };
         match self.jobs.try_send(job) {
             Ok(()) => self.later(result),
             Err(error) => {
@@ -110,6 +123,26 @@ impl RemoteLedger {
             Err(TrySendError::Full(_)) => self.refuse(Unanswered::QueueFull),
             Err(TrySendError::Closed(_)) => self.refuse(Unanswered::Ended),
         }
+    }
+
+    /// Fails at a deadline, also while the call still waits for other calls, which may have more time.
+    fn until<T: Send + 'static>(
+        &self,
+        deadline: Instant,
+        reply: impl Future<Output = Result<T, LedgerError>> + Send + 'static,
+    ) -> Reply<T> {
+        let (mut answer, result) = oneshot::channel();
+        let error = LedgerError::new(self.kind, Unanswered::TimedOut(self.patience));
+        // The runtime of the caller may have no timer.
+        self.runtime.spawn(async move {
+            let result = match select(pin!(timeout_at(deadline.into(), reply)), pin!(answer.closed())).await {
+                Either::Left((result, _)) => result.unwrap_or(Err(error)),
+                // The caller has gone.
+                Either::Right(_) => return,
+            };
+            drop(answer.send(result));
+        });
+        self.later(result)
     }
 
     fn refuse<T>(&self, cause: Unanswered) -> Reply<T> {
@@ -135,6 +168,22 @@ impl Backend for RemoteLedger {
         }
         let owned = OwnedReservation::new(reservation, signed(micros(reservation.lease)));
         self.send(|answer| Command::Reserve(owned, answer))
+    }
+
+    fn reserve_until(&self, reservation: &Reservation<'_>, deadline: Instant) -> Reply<Reserved> {
+        if reservation.checks.is_empty() {
+            return self.reserve(reservation);
+        }
+        let now = Instant::now();
+        if deadline < after(now, least_time(self.patience)) {
+            return self.refuse(Unanswered::TimedOut(self.patience));
+        }
+        let owned = OwnedReservation::new(reservation, signed(micros(reservation.lease)));
+        let deadline = deadline.min(after(now, self.patience));
+        match self.send_until(now, deadline, |answer| Command::Reserve(owned, answer)) {
+            Reply::Later(reply) => self.until(deadline, reply),
+            reply @ Reply::Now(_) => reply,
+        }
     }
 
     fn settle(&self, settlements: Vec<Settlement>) -> Reply<()> {

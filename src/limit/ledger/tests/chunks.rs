@@ -1,26 +1,28 @@
 //! Amounts that processes borrow at once.
 
 use std::{
+    future::pending,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicUsize, Ordering::SeqCst},
     },
-    time::{Duration, SystemTime},
+    time::{Duration, Instant, SystemTime},
 };
 
+use futures_util::FutureExt;
 use proptest::prelude::*;
 use uuid::Uuid;
 
-use crate::event::ManualClock;
+use crate::{event::ManualClock, sync::lock};
 
 use super::{
     super::{
-        LedgerStatus,
-        backend::{Adjustment, Backend, Charge, CheckKind, Reply, Reservation, Reserved, Settlement, SlotUsage},
+        LedgerError, LedgerStatus,
+        backend::{Adjustment, Backend, Charge, Check, CheckKind, Reply, Reservation, Reserved, Settlement, SlotUsage},
         chunked::{Chunked, USABLE},
         memory::MemoryLedger,
     },
-    support::{MINUTE, SLOT, concurrency, forever, id, now, reserve, wait},
+    support::{MINUTE, SLOT, concurrency, forever, id, now, reserve, wait, window},
 };
 
 const SERIES: &str = "[\"chunks\"]";
@@ -30,16 +32,41 @@ const SERIES: &str = "[\"chunks\"]";
 struct Shared {
     ledger: Arc<MemoryLedger>,
     reservations: Arc<AtomicUsize>,
+    deadlines: Arc<Mutex<Vec<Instant>>>,
+    fault: Arc<Mutex<Option<Fault>>>,
+}
+
+/// What happens to the answers of the ledger.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Fault {
+    /// Reservations are executed, and their answers are lost.
+    NoAnswer,
+    /// Reservations are executed, and their callers wait.
+    Waits,
+    /// Settlements fail.
+    Refuses,
+}
+
+fn error<T>() -> Result<T, LedgerError> {
+    Err(LedgerError::new("test", "no answer"))
 }
 
 impl Shared {
     fn new() -> Self {
-        let clock = Arc::new(ManualClock::at(SystemTime::now()));
-        Self { ledger: Arc::new(MemoryLedger::new(clock)), reservations: Arc::default() }
+        Self::with_clock(ManualClock::at(SystemTime::now()))
+    }
+
+    fn with_clock(clock: ManualClock) -> Self {
+        let ledger = Arc::new(MemoryLedger::new(Arc::new(clock)));
+        Self { ledger, reservations: Arc::default(), deadlines: Arc::default(), fault: Arc::default() }
+    }
+
+    fn fails(&self, fault: Option<Fault>) {
+        *lock(&self.fault) = fault;
     }
 
     fn process(&self, usable: Duration) -> Chunked {
-        Chunked::new(self.clone(), usable)
+        Chunked::new(self.clone(), usable, MINUTE)
     }
 
     fn calls(&self) -> usize {
@@ -56,10 +83,23 @@ impl Shared {
 impl Backend for Shared {
     fn reserve(&self, reservation: &Reservation<'_>) -> Reply<Reserved> {
         self.reservations.fetch_add(1, SeqCst);
-        self.ledger.reserve(reservation)
+        let reply = self.ledger.reserve(reservation);
+        match *lock(&self.fault) {
+            Some(Fault::NoAnswer) => Reply::Later(Box::pin(async { error() })),
+            Some(Fault::Waits) => Reply::Later(Box::pin(pending())),
+            _ => reply,
+        }
+    }
+
+    fn reserve_until(&self, reservation: &Reservation<'_>, deadline: Instant) -> Reply<Reserved> {
+        lock(&self.deadlines).push(deadline);
+        self.reserve(reservation)
     }
 
     fn settle(&self, settlements: Vec<Settlement>) -> Reply<()> {
+        if *lock(&self.fault) == Some(Fault::Refuses) {
+            return Reply::Later(Box::pin(async { error() }));
+        }
         self.ledger.settle(settlements)
     }
 
@@ -94,9 +134,13 @@ fn take(process: &Chunked, id: Uuid, kinds: &[CheckKind]) -> bool {
 }
 
 fn settle(process: &Chunked, id: Uuid, amount: i64) {
+    try_settle(process, id, amount).unwrap();
+}
+
+fn try_settle(process: &Chunked, id: Uuid, amount: i64) -> Result<(), LedgerError> {
     let charge = Charge { series: SERIES.to_owned(), slot: SLOT, keep_until: forever(), amount };
     let charges = if amount == 0 { Vec::new() } else { vec![charge] };
-    wait(process.settle(vec![Settlement { id, time: now(), charges, rates: Vec::new() }])).unwrap();
+    wait(process.settle(vec![Settlement { id, time: now(), charges, rates: Vec::new() }]))
 }
 
 #[test]
@@ -155,6 +199,20 @@ fn combines_chunks_with_other_checks() {
 }
 
 #[test]
+fn all_calls_of_a_request_have_one_deadline() {
+    let shared = Shared::new();
+    let process = shared.process(USABLE);
+    let (start, other) = (Instant::now(), window(SLOT + 1, SLOT + 1, 1, 100));
+    let CheckKind::Budget { from, slot, keep_until, amount, limit, .. } = other else { unreachable!() };
+    let other = CheckKind::Budget { from, slot, keep_until, amount, limit, chunk: 10 };
+    // Two loans, the check without a chunk, which fails, and all checks.
+    assert!(!take(&process, id(), &[chunked(1, 100, 10), other, concurrency(0)]));
+    let deadlines = lock(&shared.deadlines);
+    assert!(deadlines.len() == 4 && deadlines.iter().all(|deadline| *deadline == deadlines[0]), "{deadlines:?}");
+    assert!(start + MINUTE <= deadlines[0] && deadlines[0] <= Instant::now() + MINUTE);
+}
+
+#[test]
 fn returns_old_chunks_when_no_request_holds_a_part() {
     let shared = Shared::new();
     let process = shared.process(Duration::ZERO);
@@ -168,9 +226,50 @@ fn returns_old_chunks_when_no_request_holds_a_part() {
 }
 
 #[test]
+fn returns_a_chunk_whose_answer_is_lost() {
+    let shared = Shared::new();
+    let process = shared.process(USABLE);
+    shared.fails(Some(Fault::NoAnswer));
+    let checks = [("", true, chunked(1, 100, 10))];
+    assert!(reserve(&process, SERIES, id(), MINUTE, &checks, false).is_err());
+    // What the request took itself.
+    assert_eq!((shared.calls(), shared.usage()), (2, (0, 1)));
+}
+
+#[test]
+fn returns_a_chunk_if_the_request_is_dropped() {
+    let shared = Shared::new();
+    let process = shared.process(USABLE);
+    shared.fails(Some(Fault::Waits));
+    let checks = [Check { series: 0..SERIES.len(), is_enforced: true, rule: 0, kind: chunked(1, 100, 10) }];
+    let reservation = Reservation { id: id(), lease: MINUTE, text: SERIES, checks: &checks, wants_states: false };
+    assert!(process.reserve(&reservation).wait().now_or_never().is_none());
+    assert_eq!((shared.calls(), shared.usage()), (1, (0, 0)));
+    shared.fails(None);
+    assert!(take(&process, id(), &[chunked(1, 100, 10)]));
+    assert_eq!(shared.usage(), (0, 10));
+}
+
+#[test]
+fn holds_a_part_of_a_chunk_until_the_ledger_has_the_settlement() {
+    let shared = Shared::new();
+    let process = shared.process(USABLE);
+    let request = id();
+    assert!(take(&process, request, &[chunked(10, 100, 10)]));
+    shared.fails(Some(Fault::Refuses));
+    try_settle(&process, request, 4).unwrap_err();
+    assert!(take(&process, id(), &[chunked(6, 100, 6)]));
+    assert_eq!((shared.calls(), shared.usage()), (2, (0, 16)));
+    shared.fails(None);
+    settle(&process, request, 4);
+    // The first loan was replaced.
+    assert_eq!(shared.usage(), (4, 6));
+}
+
+#[test]
 fn extends_the_loans_of_running_requests() {
     let clock = ManualClock::at(SystemTime::now());
-    let shared = Shared { ledger: Arc::new(MemoryLedger::new(Arc::new(clock.clone()))), reservations: Arc::default() };
+    let shared = Shared::with_clock(clock.clone());
     let process = shared.process(USABLE);
     let request = id();
     assert!(take(&process, request, &[chunked(1, 100, 10)]));

@@ -32,8 +32,10 @@ on_each_ledger! {
     counts_settled_and_reserved_amounts
     takes_nothing_if_an_enforced_check_fails
     takes_what_is_not_enforced_although_it_fails
+    takes_of_a_rate_that_is_not_enforced_only_if_it_passes
     sums_the_slots_of_a_window
     is_exact_with_large_amounts
+    keeps_the_largest_sum_of_reservations
     admits_a_live_id_again_without_taking
     admits_a_settled_id_again_without_taking
     settles_an_id_once
@@ -87,6 +89,16 @@ fn takes_what_is_not_enforced_although_it_fails(ledger: &Subject) {
     assert_eq!(ledger.reserve(id(), MINUTE, &checks), admitted(&[(false, 6), (false, 2)]));
 }
 
+fn takes_of_a_rate_that_is_not_enforced_only_if_it_passes(ledger: &Subject) {
+    let check = [("r", false, rate(MINUTE, MINUTE))];
+    assert_eq!(ledger.reserve(id(), MINUTE, &check), admitted(&[(true, 0)]));
+    for wants_states in [true, false, true] {
+        let reserved = ledger.reserve_with(id(), MINUTE, &check, wants_states);
+        assert!(reserved.is_admitted && reserved.states.iter().all(|state| !state.passes));
+        assert!(reserved.states.iter().all(|state| state.used <= 60_000_000), "{reserved:?}");
+    }
+}
+
 fn sums_the_slots_of_a_window(ledger: &Subject) {
     for slot in [-5, 100, 200, 300] {
         ledger.settle(id(), &[("a", slot, slot.abs())]);
@@ -116,6 +128,20 @@ fn is_exact_with_large_amounts(ledger: &Subject) {
     let slots = vec![(ledger.series("a"), 1), (ledger.series("a"), 2)];
     assert_eq!(wait(ledger.backend().settled_before(slots.clone(), now() + 1_000_000)).unwrap(), [large, large + 1]);
     assert_eq!(wait(ledger.backend().settled_before(slots, now() - 60_000_000)).unwrap(), [0, 0]);
+}
+
+fn keeps_the_largest_sum_of_reservations(ledger: &Subject) {
+    let (one, other) = (id(), id());
+    for id in [one, other] {
+        assert!(
+            ledger.reserve(id, MINUTE, &[("a", false, budget(i64::MAX - 5, 9)), ("b", true, budget(1, 9))]).is_admitted
+        );
+    }
+    assert_eq!(ledger.scan(""), [("a".to_owned(), SLOT, 0, i64::MAX), ("b".to_owned(), SLOT, 0, 2)]);
+    ledger.settle(one, &[]);
+    ledger.settle(other, &[]);
+    assert_eq!(ledger.scan(""), [("a".to_owned(), SLOT, 0, 0), ("b".to_owned(), SLOT, 0, 0)]);
+    assert_eq!(ledger.reserve(id(), MINUTE, &[("a", true, budget(9, 9))]), admitted(&[(true, 0)]));
 }
 
 fn admits_a_live_id_again_without_taking(ledger: &Subject) {

@@ -14,8 +14,11 @@ use tokio_postgres::NoTls;
 use uuid::Uuid;
 
 use super::{
-    super::{Ledger, LedgerError, backend::Reserved},
-    support::{MINUTE, SLOT, budget, id, open, reserve, wait},
+    super::{
+        Ledger, LedgerError,
+        backend::{Check, Reservation, Reserved, Settlement},
+    },
+    support::{MINUTE, SLOT, budget, id, now, open, reserve, wait},
 };
 
 const TIMEOUT: Duration = Duration::from_millis(500);
@@ -127,16 +130,60 @@ fn survives_outages<P>(server: &Server, pause: impl Fn() -> P) {
 fn postgres_survives_outages() {
     let server = Server::start("tests/postgres.sh", "");
     survives_outages(&server, || {
-        // Holds a lock on all series.
+        Transaction::start(&server, "LOCK TABLE tagging_ledger_series IN ACCESS EXCLUSIVE MODE")
+    });
+}
+
+/// A transaction of Postgres, which holds its locks until it is dropped.
+struct Transaction {
+    client: tokio_postgres::Client,
+    runtime: runtime::Runtime,
+}
+
+impl Transaction {
+    fn start(server: &Server, sql: &str) -> Self {
         let runtime = runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let client = runtime.block_on(async {
             let (client, connection) = tokio_postgres::connect(&server.url, NoTls).await.unwrap();
             tokio::spawn(connection.map(drop));
-            client.batch_execute("BEGIN; LOCK TABLE tagging_ledger_series IN ACCESS EXCLUSIVE MODE").await.unwrap();
+            client.batch_execute(&format!("BEGIN; {sql}")).await.unwrap();
             client
         });
-        (client, runtime)
-    });
+        Self { client, runtime }
+    }
+
+    /// Waits until a number of other transactions wait for locks.
+    fn wait_for(&self, waiting: i64) {
+        let start = Instant::now();
+        let count = "SELECT count(DISTINCT pid) FROM pg_locks WHERE NOT granted";
+        let count = || self.runtime.block_on(self.client.query_one(count, &[])).unwrap().get::<_, i64>(0);
+        while count() != waiting {
+            assert!(start.elapsed() < MINUTE, "{waiting} transactions should wait");
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+#[test]
+#[ignore = "starts a Postgres server"]
+fn a_dropped_reservation_is_released_by_a_settlement_that_overtakes_it() {
+    let server = Server::start("tests/postgres.sh", "");
+    let ledger = open(&server.url, "", MINUTE);
+    let text = "[\"outage\"]";
+    assert!(reserve(ledger.backend(), text, id(), MINUTE, &[("", true, budget(1, 9))], false).unwrap().is_admitted);
+    let locked = Transaction::start(&server, "SELECT FROM tagging_ledger_series FOR UPDATE");
+    let request = id();
+    let checks = [Check { series: 0..text.len(), is_enforced: true, rule: 0, kind: budget(1, 9) }];
+    let reservation = Reservation { id: request, lease: MINUTE, text, checks: &checks, wants_states: false };
+    let reply = ledger.backend().reserve(&reservation);
+    locked.wait_for(1);
+    drop(reply);
+    let settlement = Settlement { id: request, time: now(), charges: Vec::new(), rates: Vec::new() };
+    let settled = ledger.backend().settle(vec![settlement]);
+    locked.wait_for(2);
+    drop(locked);
+    wait(settled).unwrap();
+    assert_eq!(reserved(&ledger), 1);
 }
 
 /// Lets a server go on.
@@ -187,7 +234,10 @@ fn follows_the_node_of_a_cluster_that_has_the_keys() {
         thread::sleep(Duration::from_millis(20));
     }
     let ledger = open(&nodes[0].url, "", MINUTE);
-    take_again(&ledger, id());
+    assert!(take(&ledger, id()).unwrap().is_admitted);
     assert_eq!(reserved(&ledger), 1);
     assert!(take(&ledger, id()).unwrap().is_admitted);
+    // So does a call that no request waits for.
+    assert_eq!(reserved(&open(&nodes[0].url, "", MINUTE)), 2);
+    assert_eq!(ledger.status().errors, 0);
 }

@@ -54,7 +54,7 @@ local function negated(amount)
     return '-' .. amount
 end
 
--- Adds to a field. The largest numbers of 64 bits are kept.
+-- Adds to a field. The largest numbers of 64 bits are kept. Returns the sum, rounded.
 local function add(key, field, amount)
     local sum = redis.pcall('HINCRBY', key, field, amount)
     if type(sum) == 'table' and sum.err then
@@ -63,7 +63,9 @@ local function add(key, field, amount)
         end
         local is_negative = string.sub(amount, 1, 1) == '-'
         redis.call('HSET', key, field, is_negative and '-9223372036854775808' or '9223372036854775807')
+        return is_negative and -9223372036854775808 or 9223372036854775807
     end
+    return sum
 end
 
 -- Lets a key live until a time, unless it lives longer. Returns the milliseconds that it has left.
@@ -110,12 +112,12 @@ local function open_slot(series, slot, keep_until)
     end
 end
 
--- Releases a reservation of a budget that was removed from `h`.
+-- Releases a reservation of a budget that was removed from `h`. A sum that could not hold all of them ends at 0.
 local function release(series, member)
     local slot, amount = string.match(member, '^[^:]*:[^:]*:(%-?%d+):(%-?%d+)$')
     local key = P .. 's:' .. series
-    if slot and redis.call('HEXISTS', key, 'r' .. slot) == 1 then
-        add(key, 'r' .. slot, negated(amount))
+    if slot and redis.call('HEXISTS', key, 'r' .. slot) == 1 and add(key, 'r' .. slot, negated(amount)) < 0 then
+        redis.call('HSET', key, 'r' .. slot, '0')
     end
 end
 

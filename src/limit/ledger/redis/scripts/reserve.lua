@@ -24,7 +24,7 @@ local function used(series, from, slot)
     return hi, lo
 end
 
-local is_admitted, answer = true, {0}
+local is_admitted, answer, passed = true, {0}, {}
 for at = 4, #ARGV, 8 do
     local series, kind, amount, limit = ARGV[at], ARGV[at + 2], ARGV[at + 6], ARGV[at + 7]
     local passes, hi, lo
@@ -43,6 +43,7 @@ for at = 4, #ARGV, 8 do
         passes = lo < tonumber(limit)
     end
     is_admitted = is_admitted and (passes or ARGV[at + 1] ~= '1')
+    passed[at] = passes
     answer[#answer + 1] = passes and 1 or 0
     answer[#answer + 1] = hi
     answer[#answer + 1] = lo
@@ -71,7 +72,9 @@ for at = 4, #ARGV, 8 do
         hold('h', series, id .. ':' .. at .. ':' .. slot .. ':' .. amount)
         keep_budget(series, keep_until, ends)
     elseif kind == '1' then
-        move(series, tonumber(ARGV[at + 6]))
+        if passed[at] then
+            move(series, tonumber(ARGV[at + 6]))
+        end
     else
         keep(hold('c', series, id .. ':' .. at), millis(ends))
     end
