@@ -261,7 +261,8 @@ impl Alerts {
 
     /// Delivers the alerts that are due at a time. [`run`](Self::run) calls it, and tests do.
     ///
-    /// Time passes during the deliveries by the [clock](super::AlertsBuilder::clock). After a minute, the rest is left to the next call.
+    /// Time passes during the deliveries by the [clock](super::AlertsBuilder::clock). After a minute, the rest is left to the
+    /// next call.
     ///
     /// # Errors
     ///
