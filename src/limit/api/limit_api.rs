@@ -36,7 +36,7 @@ impl Limiter {
     ///
     /// Limits that are created here are stored in the tables of the store, and take effect in this process at once. Call
     /// [`refresh_from`](Self::refresh_from) when the service starts, and then every few seconds. `GET /virtual-keys` shows the
-    /// limits of virtual keys.
+    /// limits of virtual keys that `GET /limits` shows to the same caller.
     ///
     /// Limits from code or configuration are listed with `"source": "config"`. Changes of them are errors with the status 409. A
     /// key of a workspace sees and changes only the limits of its workspace, and a limit that it creates is one of the workspace.

@@ -256,11 +256,11 @@ BEGIN
 END $$;
 
 -- Returns slots in the order of series and slot, of a number of series that start with a text and are greater than another one.
--- The order by the start of a series is that of the index, which ends the search after that number.
+-- The order by the start of a series is that of the index. Without a full sort, the search ends after that number.
 CREATE OR REPLACE FUNCTION tagging_ledger_scan_1(
     _prefix text, _after text, _from_slot bigint, _limit bigint,
     OUT series text, OUT slot bigint, OUT settled bigint, OUT reserved bigint
-) RETURNS SETOF record LANGUAGE sql AS $$
+) RETURNS SETOF record LANGUAGE sql SET enable_sort = off AS $$
     WITH named AS MATERIALIZED (
         SELECT s.key, s.series
             FROM tagging_ledger_series AS s

@@ -222,21 +222,22 @@ impl Driver for RedisDriver {
             call.arg(prefix).arg(&after).arg(from_slot).arg(SERIES_AT_ONCE);
             let mut answer = self.run_one::<Vec<String>>(session, call).await?.into_iter();
             after = answer.next().unwrap_or_default();
-            let start = found.len();
+            let mut part = Vec::new();
             while let (Some(series), Some(slot), Some(settled), Some(reserved)) =
                 (answer.next(), answer.next(), answer.next(), answer.next())
             {
-                found.push(SlotUsage {
+                part.push(SlotUsage {
                     series,
                     slot: number(&slot)?,
                     settled: number(&settled)?,
                     reserved: number(&reserved)?,
                 });
             }
+            count += count_series(&part);
+            found.extend(part);
             if after.is_empty() {
                 break;
             }
-            count += count_series(&found[start..]);
         }
         keep_series(&mut found, limit);
         Ok(found)
