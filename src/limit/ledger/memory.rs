@@ -158,12 +158,16 @@ impl Books {
         let is_known = self.held.contains_key(&reservation.id) || self.settled.contains_key(&reservation.id);
         let passes = |check: &Check| !check.is_enforced || self.state(reservation, check, now).passes;
         let is_admitted = is_known || reservation.checks.iter().all(passes);
-        let states = if is_admitted && !reservation.wants_states {
+        let all_enforced = reservation.checks.iter().all(|check| check.is_enforced);
+        let mut states = if is_admitted && !reservation.wants_states && all_enforced {
             Vec::new()
         } else {
             reservation.checks.iter().map(|check| self.state(reservation, check, now)).collect()
         };
         if is_known || !is_admitted {
+            if is_admitted && !reservation.wants_states {
+                states.clear();
+            }
             return Reserved { is_admitted, states };
         }
         let mut parts = Vec::with_capacity(reservation.checks.len());
@@ -178,6 +182,9 @@ impl Books {
             let end = now.saturating_add(signed(micros(reservation.lease)));
             self.ends.insert((end, reservation.id));
             self.held.insert(reservation.id, Held { end, parts });
+        }
+        if !reservation.wants_states {
+            states.clear();
         }
         Reserved { is_admitted: true, states }
     }
