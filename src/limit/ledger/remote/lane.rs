@@ -280,7 +280,7 @@ mod tests {
             Done { settled: Ok(()), extended: Ok(()), reserved: Ok(Vec::new()) }
         }
 
-        async fn scan(&self, (): &mut (), _: &str, _: i64, _: usize) -> Result<Vec<SlotUsage>, Fault> {
+        async fn scan(&self, (): &mut (), _: (&str, &str), _: i64, _: usize) -> Result<Vec<SlotUsage>, Fault> {
             Ok(Vec::new())
         }
 
