@@ -118,7 +118,6 @@ fn reads_every_key() {
         window = "1h"
         burst = "200000 tokens"
         estimate = "500 tokens"
-        cut_streams = 2.5
         on_store_error = "allow"
 
         [[limits]]
@@ -135,6 +134,7 @@ fn reads_every_key() {
         zone = "Europe/London"
         fiscal_start = "04-06"
         chunk = 0.25
+        cut_streams = 2.5
         on_unpriced = "deny"
         on_store_error = "deny"
 
