@@ -229,9 +229,12 @@ fn follows_the_node_of_a_cluster_that_has_the_keys() {
     let port = nodes[1].url.rsplit_once(':').unwrap().1.trim_end_matches("/0").to_owned();
     redis::cmd("CLUSTER").arg(&["MEET", "127.0.0.1", &port]).exec(&mut without).unwrap();
     let start = Instant::now();
-    while !redis::cmd("CLUSTER").arg("INFO").query::<String>(&mut without).unwrap().contains("cluster_state:ok") {
-        assert!(start.elapsed() < MINUTE);
-        thread::sleep(Duration::from_millis(20));
+    // Both nodes must know each other.
+    for node in [&mut without, &mut with] {
+        while !redis::cmd("CLUSTER").arg("INFO").query::<String>(node).unwrap().contains("cluster_state:ok") {
+            assert!(start.elapsed() < MINUTE);
+            thread::sleep(Duration::from_millis(20));
+        }
     }
     let ledger = open(&nodes[0].url, "", MINUTE);
     assert!(take(&ledger, id()).unwrap().is_admitted);
