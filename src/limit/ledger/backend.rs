@@ -10,6 +10,10 @@ pub(crate) const REMEMBERED: i64 = 65 * 60 * 1_000_000;
 /// A result that is there at once, or later. After an error that is there at once, nothing was sent.
 pub(crate) enum Reply<T> {
     Now(Result<T, LedgerError>),
+    #[cfg_attr(
+        not(any(feature = "postgres", feature = "redis")),
+        allow(dead_code, reason = "the memory ledger answers at once")
+    )]
     Later(Pin<Box<dyn Future<Output = Result<T, LedgerError>> + Send>>),
 }
 
@@ -105,6 +109,10 @@ pub(crate) struct Check {
 
 /// The kind of a limit, with its numbers.
 #[derive(Clone, Debug)]
+#[cfg_attr(
+    not(any(feature = "postgres", feature = "redis")),
+    allow(dead_code, reason = "the memory ledger lends no chunks")
+)]
 pub(crate) enum CheckKind {
     /// Passes if the settled and reserved amounts of the slots from `from` to `slot`, and `amount`, are at most `limit`.
     /// Reserves `amount` in `slot`. A process may borrow `chunk` at once; 0 is exact.

@@ -44,6 +44,7 @@ pub(crate) struct LimitReport {
     /// The titles of the rules with more groups than are read, by their names. Groups of them may be missing.
     pub(crate) cut: Vec<(String, String)>,
     /// The rules that the caller sees, by their names, with their titles.
+    #[cfg_attr(not(feature = "dashboard"), allow(dead_code, reason = "only the page lists all rules"))]
     pub(crate) rules: Vec<(String, String)>,
 }
 
