@@ -82,7 +82,7 @@
 //!
 //! If the ledger is not available, [`on_store_error`](LimitRuleBuilder::on_store_error) of each rule decides, and the case is
 //! counted. What requests use then is settled when the ledger is back, for up to 100,000 requests and 50 minutes; the
-//! [check](check) finds what is lost beyond that. No request waits longer than the timeout of the ledger.
+//! [`check`] finds what is lost beyond that. No request waits longer than the timeout of the ledger.
 //!
 //! # Answers
 //!

@@ -29,7 +29,7 @@ type HttpClient = Client<https::Connector<CheckedResolver>, Full<Bytes>>;
 /// address, unless private addresses are [allowed](super::WebhookTargetBuilder::allow_private_addresses). The address that is checked
 /// is the one that is connected to.
 ///
-/// See the [module](super#webhooks) for how a receiver verifies a request.
+/// See the [module](crate::limit::alerts#webhooks) for how a receiver verifies a request.
 ///
 /// ```
 /// use tower_tagging::limit::alerts::WebhookTarget;
