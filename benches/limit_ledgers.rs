@@ -54,8 +54,8 @@ fn main() {
     let is_smoke = env::args().any(|arg| arg == "--smoke");
     let (time, rounds) = if is_smoke { (Duration::from_millis(50), 1) } else { (Duration::from_secs(2), 3) };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-    let header: String = CLIENTS.iter().map(|clients| format!(" {clients} clients |")).collect();
-    println!("| server | calls per second |{header}\n|---|---|{}", "--:|".repeat(CLIENTS.len()));
+    let header = CLIENTS.map(|clients| format!("{clients} clients")).join(" | ");
+    println!("| server | calls per second | {header} |\n|---|---|{}", "--:|".repeat(CLIENTS.len()));
     let bench = Bench { runtime, time, rounds };
     bench.ledger("memory", "memory");
     match env::var("DATABASE_URL") {
@@ -82,15 +82,12 @@ struct Bench {
 
 impl Bench {
     fn row(&self, server: &str, name: &str, measure: impl Fn(usize) -> f64) {
-        let figures: String = CLIENTS
-            .iter()
-            .map(|clients| {
-                let mut rates: Vec<f64> = (0..self.rounds).map(|_| measure(*clients)).collect();
-                rates.sort_by(f64::total_cmp);
-                format!(" {:.0} |", rates[rates.len() / 2])
-            })
-            .collect();
-        println!("| {server} | {name} |{figures}");
+        let figures = CLIENTS.map(|clients| {
+            let mut rates: Vec<f64> = (0..self.rounds).map(|_| measure(clients)).collect();
+            rates.sort_by(f64::total_cmp);
+            format!("{:.0}", rates[rates.len() / 2])
+        });
+        println!("| {server} | {name} | {} |", figures.join(" | "));
     }
 
     fn ledger(&self, server: &str, url: &str) {
