@@ -22,6 +22,24 @@ pub(crate) fn micros_since_1970(time: SystemTime) -> u64 {
     time.duration_since(UNIX_EPOCH).map_or(0, micros).min(LAST_MICRO)
 }
 
+/// Returns microseconds since 1970 as a signed number, with which times are subtracted.
+#[cfg(feature = "limit")]
+pub(crate) fn signed_micros(time: SystemTime) -> i64 {
+    saturated(micros_since_1970(time))
+}
+
+/// Returns the time of microseconds since 1970. Earlier times become 1970.
+#[cfg(feature = "limit")]
+pub(crate) fn time_of_micros(micros: i64) -> SystemTime {
+    UNIX_EPOCH + Duration::from_micros(u64::try_from(micros).unwrap_or(0))
+}
+
+/// Returns a number as a signed one, at most the largest.
+#[cfg(feature = "limit")]
+pub(crate) fn saturated(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
 /// Adds a duration to an instant. Durations that are too long to represent count as one year.
 pub(crate) fn after(now: Instant, time: Duration) -> Instant {
     const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);

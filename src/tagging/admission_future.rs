@@ -44,7 +44,7 @@ pin_project! {
     where
         B: Body,
     {
-        Called { #[pin] inner: F, tags: Tags, extras: Option<Box<Extras>> },
+        Called { #[pin] inner: F, extras: Option<Box<Extras>> },
         // Boxed, because few requests need them.
         Reading { reading: Option<Box<(ReadAhead<S, B>, AdmissionLayer)>> },
         Waiting { waiting: Option<Box<Waiting<S, B>>> },
@@ -63,7 +63,7 @@ struct Waiting<S, B: Body> {
 /// What the gate adds to the response.
 pub(super) struct Extras {
     headers: HeaderMap,
-    meter: Option<Box<dyn ResponseMeter>>,
+    meter: Option<(Box<dyn ResponseMeter>, Tags)>,
 }
 
 impl<S, B> AdmissionFuture<S, B>
@@ -71,8 +71,8 @@ where
     S: Service<Request<ReplayBody<B>>>,
     B: Body,
 {
-    pub(super) fn called(inner: S::Future, tags: Tags, extras: Option<Box<Extras>>) -> Self {
-        Self { state: State::Called { inner, tags, extras } }
+    pub(super) fn called(inner: S::Future, extras: Option<Box<Extras>>) -> Self {
+        Self { state: State::Called { inner, extras } }
     }
 
     pub(super) fn reading(reading: ReadAhead<S, B>, layer: AdmissionLayer) -> Self {
@@ -102,8 +102,8 @@ where
             Passage::Admit { headers, notes, meter } => {
                 notes.into_iter().for_each(|note| tags.diagnose(note));
                 let has_extras = !headers.is_empty() || meter.is_some();
-                let extras = has_extras.then(|| Box::new(Extras { headers, meter }));
-                Self::called(service.call(request), tags, extras)
+                let extras = has_extras.then(|| Box::new(Extras { headers, meter: meter.map(|meter| (meter, tags)) }));
+                Self::called(service.call(request), extras)
             }
         }
     }
@@ -142,9 +142,9 @@ where
         let mut this = self.project();
         loop {
             let next = match this.state.as_mut().project() {
-                StateProj::Called { inner, tags, extras } => {
+                StateProj::Called { inner, extras } => {
                     let response = ready!(inner.poll(context))?;
-                    return Poll::Ready(Ok(extended(response, tags, extras.take())));
+                    return Poll::Ready(Ok(extended(response, extras.take())));
                 }
                 StateProj::Rejected { rejection } => {
                     // A future must not be polled again after it was ready.
@@ -182,9 +182,7 @@ where
     B: Body,
 {
     let Read { mut service, request, tags, body_bytes } = read;
-    let (head, body) = request.into_parts();
-    let reply = layer.enter(&head, &tags, body_bytes);
-    let request = Request::from_parts(head, body);
+    let (request, reply) = layer.enter(request, &tags, body_bytes);
     match reply {
         GateReply::Now(passage) => AdmissionFuture::passed(&mut service, request, tags, passage),
         GateReply::Later(reply) => AdmissionFuture::waiting(service, request, tags, reply),
@@ -192,23 +190,14 @@ where
 }
 
 /// Adds what the gate adds to a response.
-fn extended<B: Body>(
-    mut response: Response<B>,
-    tags: &Tags,
-    extras: Option<Box<Extras>>,
-) -> Response<AdmissionBody<B>> {
+fn extended<B: Body>(mut response: Response<B>, extras: Option<Box<Extras>>) -> Response<AdmissionBody<B>> {
     let Some(extras) = extras else { return response.map(AdmissionBody::of_service) };
     let Extras { headers, meter } = *extras;
-    let present = response.headers().clone();
-    let added = headers.iter().filter(|(name, _)| !present.contains_key(*name));
-    for (name, value) in added {
-        response.headers_mut().append(name.clone(), value.clone());
+    for (name, value) in &headers {
+        response.headers_mut().entry(name).or_insert_with(|| value.clone());
     }
     match meter.filter(|_| is_stream(&response)) {
-        Some(meter) => {
-            let tags = tags.clone();
-            response.map(|body| AdmissionBody::metered(body, meter, tags))
-        }
+        Some((meter, tags)) => response.map(|body| AdmissionBody::metered(body, meter, tags)),
         None => response.map(AdmissionBody::of_service),
     }
 }

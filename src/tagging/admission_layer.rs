@@ -1,6 +1,6 @@
 use std::{fmt, sync::Arc, time::SystemTime};
 
-use http::request::Parts;
+use http::{Request, request::Parts};
 
 #[cfg(feature = "limit")]
 use crate::sink::Sink;
@@ -16,6 +16,7 @@ use super::{
     admission::Admission,
     admission_decision::{Decision, decide},
     gate::Gate,
+    gate_needs::GateNeeds,
     gate_reply::GateReply,
     head_only_tagging_layer::HeadOnlyTaggingLayer,
     metadata_layer::MetadataLayer,
@@ -142,20 +143,33 @@ impl AdmissionLayer {
         decide(tags, caller, may_learn_user)
     }
 
-    /// Returns `true` if the gate needs fields of the body.
-    pub(super) fn reads_body(&self, head: &Parts, tags: &Tags) -> bool {
+    /// Returns what the gate needs of requests. `None` if all of them pass.
+    pub(super) fn gate_needs(&self) -> Option<GateNeeds> {
+        self.gate.as_ref()?.needs()
+    }
+
+    /// Returns `true` if the gate needs fields of the body of this request.
+    pub(super) fn reads_body(&self, needs: GateNeeds, head: &Parts, tags: &Tags) -> bool {
         let is_llm_call = || self.usage().is_some_and(|usage| usage.detect(head).is_some());
-        self.gate.as_ref().is_some_and(|gate| gate.reads_body(is_llm_call(), tags.may_learn_user()))
+        needs.user && tags.may_learn_user() || needs.call && is_llm_call()
     }
 
     /// Passes a request to the gate. The body has this length, if it is known.
-    pub(super) fn enter(&self, head: &Parts, tags: &Tags, body_bytes: Option<u64>) -> GateReply {
-        let Some(gate) = &self.gate else { return GateReply::Now(Passage::admit()) };
-        let endpoint = self.usage().and_then(|usage| usage.detect(head));
-        match tags.gated(endpoint.as_ref(), self.usage(), body_bytes) {
+    pub(super) fn enter<B>(
+        &self,
+        request: Request<B>,
+        tags: &Tags,
+        body_bytes: Option<u64>,
+    ) -> (Request<B>, GateReply) {
+        let gate = self.gate.as_ref().filter(|gate| gate.needs().is_some());
+        let Some(gate) = gate else { return (request, GateReply::Now(Passage::admit())) };
+        let (head, body) = request.into_parts();
+        let endpoint = self.usage().and_then(|usage| usage.detect(&head));
+        let reply = match tags.gated(endpoint.as_ref(), self.usage(), body_bytes) {
             Some(request) => gate.enter(request),
             None => GateReply::Now(Passage::admit()),
-        }
+        };
+        (Request::from_parts(head, body), reply)
     }
 
     fn usage(&self) -> Option<&UsageTap> {

@@ -76,16 +76,20 @@ where
                 AdmissionFuture::rejected(&tags, rejection)
             }
             Decision::ReadBody(caller) => self.read(head, body, tags, Some(caller)),
-            Decision::Call if self.layer.gate.is_none() => {
-                let body = ReplayBody::new(body, VecDeque::new(), false);
-                AdmissionFuture::called(self.inner.call(Request::from_parts(head, body)), tags, None)
-            }
-            Decision::Call if may_have_user && self.layer.reads_body(&head, &tags) => self.read(head, body, tags, None),
-            Decision::Call => {
-                let body_bytes = body.size_hint().exact().or_else(|| content_length(&head));
-                let body = ReplayBody::new(body, VecDeque::new(), false);
-                self.enter(Request::from_parts(head, body), tags, body_bytes)
-            }
+            Decision::Call => match self.layer.gate_needs() {
+                None => {
+                    let body = ReplayBody::new(body, VecDeque::new(), false);
+                    AdmissionFuture::called(self.inner.call(Request::from_parts(head, body)), None)
+                }
+                Some(needs) if may_have_user && self.layer.reads_body(needs, &head, &tags) => {
+                    self.read(head, body, tags, None)
+                }
+                Some(_) => {
+                    let body_bytes = body.size_hint().exact().or_else(|| content_length(&head));
+                    let body = ReplayBody::new(body, VecDeque::new(), false);
+                    self.enter(Request::from_parts(head, body), tags, body_bytes)
+                }
+            },
         }
     }
 }
@@ -118,9 +122,7 @@ impl<S: Clone> AdmissionService<S> {
         S: Service<Request<ReplayBody<B>>>,
         B: Body,
     {
-        let (head, body) = request.into_parts();
-        let reply = self.layer.enter(&head, &tags, body_bytes);
-        let request = Request::from_parts(head, body);
+        let (request, reply) = self.layer.enter(request, &tags, body_bytes);
         match reply {
             GateReply::Now(passage) => AdmissionFuture::passed(&mut self.inner, request, tags, passage),
             GateReply::Later(reply) => AdmissionFuture::waiting(self.take(), request, tags, reply),

@@ -1,6 +1,6 @@
 use crate::request::GatedRequest;
 
-use super::gate_reply::GateReply;
+use super::{gate_needs::GateNeeds, gate_reply::GateReply};
 
 /// Decides whether requests may proceed, once their tags are final: limits.
 ///
@@ -8,12 +8,9 @@ use super::gate_reply::GateReply;
 /// [`Caller`](super::Caller) and before the service. It is asked once per request that has an event. Requests that the layer
 /// [excludes](crate::EventLayer::exclude) have none, and pass.
 pub trait Gate: Send + Sync + 'static {
-    /// Returns `true` if the decision needs fields of the request body: the model, the maximum number of tokens, or, if
-    /// `may_learn_user` is `true`, the tag `_user`.
-    ///
-    /// Up to 256 KiB of the body are then read ahead, and the service receives them again. What comes later is treated as
-    /// missing. `is_llm_call` tells whether the head is that of an LLM call.
-    fn reads_body(&self, is_llm_call: bool, may_learn_user: bool) -> bool;
+    /// Returns the parts of the request body that the decision needs. `None` if every request passes at the moment; the gate is
+    /// then not asked.
+    fn needs(&self) -> Option<GateNeeds>;
 
     /// Decides about a request. It runs on the task that serves the request, so it must not block.
     fn enter(&self, request: GatedRequest) -> GateReply;

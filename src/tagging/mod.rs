@@ -121,6 +121,7 @@ mod error_text;
 mod event_layer;
 mod events;
 mod gate;
+mod gate_needs;
 mod gate_reply;
 mod grpc;
 mod guard;
@@ -160,10 +161,11 @@ pub use crate::request::{Caller, Candidate, GatedRequest, Identity, Rejection, S
 pub use self::{
     admission::Admission, admission_body::AdmissionBody, admission_future::AdmissionFuture,
     admission_layer::AdmissionLayer, admission_service::AdmissionService, event_layer::EventLayer, gate::Gate,
-    gate_reply::GateReply, head_only_tagging_layer::HeadOnlyTaggingLayer, metadata_layer::MetadataLayer,
-    metadata_layer_builder::MetadataLayerBuilder, passage::Passage, replay_body::ReplayBody, request_body::RequestBody,
-    request_body_layer::RequestBodyLayer, request_body_service::RequestBodyService, request_observer::RequestObserver,
-    request_scope::RequestScope, request_start::RequestStart, response_body::ResponseBody,
-    response_future::ResponseFuture, response_meter::ResponseMeter, tagging::Tagging, tagging_layer::TaggingLayer,
+    gate_needs::GateNeeds, gate_reply::GateReply, head_only_tagging_layer::HeadOnlyTaggingLayer,
+    metadata_layer::MetadataLayer, metadata_layer_builder::MetadataLayerBuilder, passage::Passage,
+    replay_body::ReplayBody, request_body::RequestBody, request_body_layer::RequestBodyLayer,
+    request_body_service::RequestBodyService, request_observer::RequestObserver, request_scope::RequestScope,
+    request_start::RequestStart, response_body::ResponseBody, response_future::ResponseFuture,
+    response_meter::ResponseMeter, tagging::Tagging, tagging_layer::TaggingLayer,
     tagging_layer_builder::TaggingLayerBuilder, work::Work, work_future::WorkFuture, work_guard::WorkGuard,
 };

@@ -3,7 +3,7 @@ use std::time::{Duration, SystemTime};
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
-use crate::{store::Dimension, time::micros_since_1970};
+use crate::{store::Dimension, time::signed_micros};
 
 use super::{
     alert::Alert,
@@ -106,11 +106,6 @@ impl Finding {
             group,
         }
     }
-}
-
-/// Returns microseconds since 1970.
-pub(super) fn signed_micros(time: SystemTime) -> i64 {
-    i64::try_from(micros_since_1970(time)).unwrap_or(i64::MAX)
 }
 
 /// Returns a time that was microseconds since 1970.

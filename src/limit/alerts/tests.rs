@@ -134,7 +134,7 @@ impl Service {
             id: Uuid::now_v7().to_string(),
             rule: rule.name().to_owned(),
             series,
-            slot: window.period(super::finding::signed_micros(time)).slot,
+            slot: window.period(crate::time::signed_micros(time)).slot,
             amount: used.parse::<Amount>().unwrap().count(),
             created_at: time,
             created_by: None,
@@ -157,7 +157,7 @@ impl Service {
         let mut series = series::prefix(rule);
         series::write_group(&mut series, [Some(team)].into_iter());
         let crate::limit::LimitKind::Budget { window, .. } = rule.kind() else { panic!("not a budget") };
-        let micros = super::finding::signed_micros(time);
+        let micros = crate::time::signed_micros(time);
         let period = window.period(micros);
         let amount = amount.parse::<Amount>().unwrap().count();
         let charge = Charge { series, slot: period.slot, keep_until: period.keep_until, amount };

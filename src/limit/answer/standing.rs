@@ -3,7 +3,7 @@ use std::{sync::Arc, time::SystemTime};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use sha2::{Digest, Sha256};
 
-use crate::time::micros_since_1970;
+use crate::time::signed_micros;
 
 use super::super::{
     gcra,
@@ -50,7 +50,7 @@ impl Standing {
         is_admitted: bool,
     ) -> Self {
         let end = match &rule.kind {
-            LimitKind::Budget { window, .. } => Some(window.period(signed(micros_since_1970(time))).end),
+            LimitKind::Budget { window, .. } => Some(window.period(signed_micros(time)).end),
             _ => None,
         };
         let partition = (!rule.group_by.is_empty()).then(|| {
@@ -78,7 +78,7 @@ impl Standing {
     /// The end of a window, if the rule is a budget: reserved amounts may become free before.
     pub(super) fn wait(&self, now: SystemTime) -> Option<i64> {
         match self.kind {
-            CheckKind::Budget { .. } => Some(self.end?.saturating_sub(signed(micros_since_1970(now))).max(0)),
+            CheckKind::Budget { .. } => Some(self.end?.saturating_sub(signed_micros(now)).max(0)),
             CheckKind::Rate { increment, tolerance } => Some(gcra::wait(self.state.used, increment, tolerance)),
             CheckKind::Concurrency { .. } => None,
         }
@@ -130,8 +130,4 @@ impl Standing {
             _ => None,
         }
     }
-}
-
-fn signed(micros: u64) -> i64 {
-    i64::try_from(micros).unwrap_or(i64::MAX)
 }

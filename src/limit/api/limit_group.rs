@@ -1,6 +1,6 @@
 use std::{sync::Arc, time::SystemTime};
 
-use crate::{analytics::api::ApiError, registry::SecretDigest, time::micros_since_1970};
+use crate::{analytics::api::ApiError, registry::SecretDigest, time::signed_micros};
 
 use super::{
     super::{
@@ -76,7 +76,7 @@ pub(super) async fn groups(limiter: &Limiter, rule: &str, now: SystemTime) -> Re
     let none = LimitGroups::default();
     let Some(compiled) = set.rules().find(|compiled| compiled.rule.name() == rule) else { return Ok(none) };
     let LimitKind::Budget { window, .. } = compiled.rule.kind() else { return Ok(none) };
-    let slot = window.period(i64::try_from(micros_since_1970(now)).unwrap_or(i64::MAX)).slot;
+    let slot = window.period(signed_micros(now)).slot;
     let usage = limiter.usage_of(&set, compiled, now).await?;
     let group = |usage: LimitUsage| LimitGroup { credit: set.credit(&usage.series, slot), slot, usage };
     Ok(LimitGroups { list: usage.groups.into_iter().map(group).collect(), is_cut: usage.is_cut })

@@ -1,12 +1,12 @@
-use std::{
-    collections::BTreeMap,
-    time::{Duration, SystemTime},
-};
+use std::{collections::BTreeMap, time::SystemTime};
 
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::{analytics::api::time_text, time::micros_since_1970};
+use crate::{
+    analytics::api::time_text,
+    time::{signed_micros, time_of_micros},
+};
 
 use super::{
     super::{
@@ -95,10 +95,9 @@ impl UsageLimitShape {
             LimitKind::Budget { amount, window } => (amount.as_f64(), Some(window)),
             _ => (0.0, None),
         };
-        let micros = i64::try_from(micros_since_1970(now)).unwrap_or(i64::MAX);
+        let micros = signed_micros(now);
         let period = window.filter(|window| !is_for_ever(window)).map(|window| window.period(micros));
-        let text =
-            |micros: i64| time_text(SystemTime::UNIX_EPOCH + Duration::from_micros(u64::try_from(micros).unwrap_or(0)));
+        let text = |micros: i64| time_text(time_of_micros(micros));
         Self {
             id: rule.name().to_owned(),
             object: "policy_usage_limits",

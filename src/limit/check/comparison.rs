@@ -1,16 +1,13 @@
 //! A single comparison of the ledger with the stored requests.
 
-use std::{
-    collections::BTreeSet,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::{collections::BTreeSet, time::SystemTime};
 
 use jiff::Timestamp;
 
 use crate::{
     analytics::{Analytics, Grant, Retention, RowPages, RowQuery, TimeRange},
     registry::Permission,
-    time::micros_since_1970,
+    time::{signed_micros, time_of_micros},
 };
 
 use super::{
@@ -95,7 +92,7 @@ async fn sums(
         RowPages::new(analytics, &query, &Grant::everything(), Permission::AnalyticsView).page_size(PAGE_ROWS);
     while let Some(rows) = pages.next().await? {
         for row in &rows {
-            let time = i64::try_from(micros_since_1970(row.requested_at)).unwrap_or(i64::MAX);
+            let time = signed_micros(row.requested_at);
             budgets.iter_mut().for_each(|sums| sums.add(row, time));
         }
     }
@@ -108,7 +105,7 @@ fn reason(sums: &RowSums, retention: Retention, rows_from: SystemTime) -> Option
     if let Some(kept) = retention.rows.filter(|kept| *kept < window) {
         return Some(UncheckedReason::Retention { kept, window });
     }
-    let start = UNIX_EPOCH + Duration::from_micros(u64::try_from(sums.period.from).unwrap_or(0));
+    let start = time_of_micros(sums.period.from);
     (rows_from > start).then_some(UncheckedReason::RowsDeleted { from: rows_from })
 }
 

@@ -7,7 +7,7 @@ use std::{
 use crate::{
     analytics::{Analytics, Retention},
     event::{Clock, SystemClock},
-    time::micros_since_1970,
+    time::{signed_micros, time_of_micros},
 };
 
 use super::{
@@ -124,7 +124,7 @@ impl LedgerChecker {
     fn times(&self, delay: Duration) -> (SystemTime, i64) {
         let now = self.clock.now();
         let before = now.checked_sub(delay).unwrap_or(UNIX_EPOCH);
-        let micros = i64::try_from(micros_since_1970(before)).unwrap_or(i64::MAX);
+        let micros = signed_micros(before);
         (now, micros - micros % 1_000_000)
     }
 
@@ -171,7 +171,7 @@ impl LedgerChecker {
 }
 
 fn result(at: SystemTime, before: i64, compared: &[Compared]) -> LedgerCheck {
-    LedgerCheck { at, covered_until: time(before), rules: compared.iter().map(checked).collect() }
+    LedgerCheck { at, covered_until: time_of_micros(before), rules: compared.iter().map(checked).collect() }
 }
 
 fn checked(Compared { sums, differences }: &Compared) -> CheckedRule {
@@ -180,7 +180,7 @@ fn checked(Compared { sums, differences }: &Compared) -> CheckedRule {
     let drift = |difference: &Difference| LedgerDrift {
         rule: Arc::clone(rule),
         group: rule.group_by().iter().cloned().zip(series::group(&difference.series).unwrap_or_default()).collect(),
-        from: time(difference.slot),
+        from: time_of_micros(difference.slot),
         ledger: amount(difference.ledger),
         rows: amount(difference.rows),
     };
@@ -189,10 +189,6 @@ fn checked(Compared { sums, differences }: &Compared) -> CheckedRule {
         status: sums.reason.clone().map_or(CheckStatus::Checked, CheckStatus::Unchecked),
         drift: differences.iter().map(drift).collect(),
     }
-}
-
-fn time(micros: i64) -> SystemTime {
-    UNIX_EPOCH + Duration::from_micros(u64::try_from(micros).unwrap_or(0))
 }
 
 impl fmt::Debug for LedgerChecker {

@@ -12,12 +12,12 @@ use uuid::Uuid;
 use crate::{
     event::Clock,
     sync::lock,
-    time::{micros, micros_since_1970},
+    time::{micros, saturated, signed_micros},
 };
 
 use super::{
     LedgerStatus,
-    amounts::{signed, whole_second},
+    amounts::whole_second,
     backend::{
         Adjustment, Backend, Charge, Check, CheckKind, CheckState, REMEMBERED, Reply, Reservation, Reserved,
         Settlement, SlotUsage,
@@ -40,13 +40,13 @@ pub(crate) struct MemoryLedger {
 
 impl MemoryLedger {
     pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
-        let start = (signed(micros_since_1970(clock.now())), clock.instant());
+        let start = (signed_micros(clock.now()), clock.instant());
         Self { clock, start, books: Mutex::default() }
     }
 
     fn now(&self) -> i64 {
         let (time, instant) = self.start;
-        time.saturating_add(signed(micros(self.clock.instant().saturating_duration_since(instant))))
+        time.saturating_add(saturated(micros(self.clock.instant().saturating_duration_since(instant))))
     }
 }
 
@@ -164,12 +164,17 @@ impl Books {
         } else {
             reservation.checks.iter().map(|check| self.state(reservation, check, now)).collect()
         };
-        if is_known || !is_admitted {
-            if is_admitted && !reservation.wants_states {
-                states.clear();
-            }
-            return Reserved { is_admitted, states };
+        if is_admitted && !is_known {
+            self.take_all(reservation, &states, now);
         }
+        if is_admitted && !reservation.wants_states {
+            states.clear();
+        }
+        Reserved { is_admitted, states }
+    }
+
+    /// Takes what a request needs. The states may be empty if every check passes.
+    fn take_all(&mut self, reservation: &Reservation<'_>, states: &[CheckState], now: i64) {
         let mut parts = Vec::with_capacity(reservation.checks.len());
         for (at, check) in reservation.checks.iter().enumerate() {
             // As if the rule were enforced, a request that does not pass takes nothing of a rate.
@@ -179,14 +184,10 @@ impl Books {
             }
         }
         if !parts.is_empty() {
-            let end = now.saturating_add(signed(micros(reservation.lease)));
+            let end = now.saturating_add(saturated(micros(reservation.lease)));
             self.ends.insert((end, reservation.id));
             self.held.insert(reservation.id, Held { end, parts });
         }
-        if !reservation.wants_states {
-            states.clear();
-        }
-        Reserved { is_admitted: true, states }
     }
 
     fn state(&self, reservation: &Reservation<'_>, check: &Check, now: i64) -> CheckState {
@@ -212,17 +213,19 @@ impl Books {
     fn take(&mut self, name: &str, check: &Check, now: i64, parts: &mut Vec<Part>) {
         match check.kind {
             CheckKind::Budget { slot, keep_until, amount, .. } => {
-                self.change(name, slot, keep_until, now, |at| at.reserved = at.reserved.saturating_add(amount));
-                parts.push((Arc::clone(&self.series(name, now).name), Some((slot, amount))));
+                let reserve = |at: &mut Slot| at.reserved = at.reserved.saturating_add(amount);
+                let name = self.change_slot(name, (slot, keep_until), now, reserve);
+                parts.push((name, Some((slot, amount))));
             }
             CheckKind::Rate { increment, .. } => {
-                let series = self.series(name, now);
-                series.tat = series.tat.max(now).saturating_add(increment);
+                self.change(name, now, |series| series.tat = series.tat.max(now).saturating_add(increment));
             }
             CheckKind::Concurrency { .. } => {
-                let series = self.series(name, now);
-                series.live += 1;
-                parts.push((Arc::clone(&series.name), None));
+                let name = self.change(name, now, |series| {
+                    series.live += 1;
+                    Arc::clone(&series.name)
+                });
+                parts.push((name, None));
             }
         }
     }
@@ -238,8 +241,7 @@ impl Books {
             self.add(series, *slot, *keep_until, *amount, now);
         }
         for rate in rates {
-            let series = self.series(&rate.series, now);
-            series.tat = series.tat.max(now).saturating_add(rate.micros);
+            self.change(&rate.series, now, |series| series.tat = series.tat.max(now).saturating_add(rate.micros));
         }
         self.settled.insert(id, (time, charges));
         self.order.push_back((now, id));
@@ -247,12 +249,12 @@ impl Books {
 
     /// Adds an amount to what is settled in a slot.
     pub(crate) fn add(&mut self, series: &str, slot: i64, keep_until: i64, amount: i64, now: i64) {
-        self.change(series, slot, keep_until, now, |at| at.settled = at.settled.saturating_add(amount));
+        self.change_slot(series, (slot, keep_until), now, |at| at.settled = at.settled.saturating_add(amount));
     }
 
     pub(super) fn extend(&mut self, ids: &[Uuid], lease: Duration, now: i64) {
         self.expire(now);
-        let end = now.saturating_add(signed(micros(lease)));
+        let end = now.saturating_add(saturated(micros(lease)));
         for id in ids {
             if let Some(held) = self.held.get_mut(id) {
                 self.ends.remove(&(held.end, *id));
@@ -337,33 +339,44 @@ impl Books {
             .collect()
     }
 
-    fn series(&mut self, name: &str, now: i64) -> &mut Series {
-        if !self.series.contains_key(name) {
-            self.created(now);
-            let shared: Arc<str> = name.into();
-            let series = Series { name: Arc::clone(&shared), slots: Vec::new(), live: 0, tat: 0 };
-            self.names.insert(Arc::clone(&shared));
-            self.series.insert(shared, series);
+    /// Changes a series, which is created if it does not exist.
+    fn change<T>(&mut self, name: &str, now: i64, change: impl FnOnce(&mut Series) -> T) -> T {
+        if let Some(series) = self.series.get_mut(name) {
+            return change(series);
         }
-        // The entry exists. `entry` would need an owned name for every lookup.
-        self.series.get_mut(name).unwrap_or_else(|| unreachable!("the series was inserted"))
+        self.created(now);
+        let name: Arc<str> = name.into();
+        let mut series = Series { name: Arc::clone(&name), slots: Vec::new(), live: 0, tat: 0 };
+        let result = change(&mut series);
+        self.names.insert(Arc::clone(&name));
+        self.series.insert(name, series);
+        result
     }
 
-    /// Changes a slot, which is created if it does not exist.
-    fn change(&mut self, name: &str, start: i64, keep_until: i64, now: i64, change: impl FnOnce(&mut Slot)) {
+    /// Changes a slot, which is created if it does not exist. Returns the shared name of the series.
+    fn change_slot(
+        &mut self,
+        name: &str,
+        (start, keep_until): (i64, i64),
+        now: i64,
+        change: impl FnOnce(&mut Slot),
+    ) -> Arc<str> {
         let is_new = |series: &Series| !series.slots.iter().any(|at| at.start == start);
-        if self.series.get(name).is_none_or(is_new) {
+        if self.series.get(name).is_some_and(is_new) {
             self.created(now);
         }
-        let series = self.series(name, now);
-        if let Some(slot) = series.slots.iter_mut().find(|at| at.start == start) {
-            slot.keep_until = slot.keep_until.max(keep_until);
-            return change(slot);
-        }
-        let mut slot = Slot { start, keep_until, ..Slot::default() };
-        change(&mut slot);
-        let at = series.slots.partition_point(|at| at.start < start);
-        series.slots.insert(at, slot);
+        self.change(name, now, |series| {
+            if let Some(slot) = series.slots.iter_mut().find(|at| at.start == start) {
+                slot.keep_until = slot.keep_until.max(keep_until);
+                change(slot);
+            } else {
+                let mut slot = Slot { start, keep_until, ..Slot::default() };
+                change(&mut slot);
+                let at = series.slots.partition_point(|at| at.start < start);
+                series.slots.insert(at, slot);
+            }
+            Arc::clone(&series.name)
+        })
     }
 
     /// Counts an entry that is about to be created, and removes old ones from time to time.

@@ -7,6 +7,7 @@ use sketches_ddsketch::{Config, DDSketch};
 use crate::{
     request::GatedRequest,
     sync::lock,
+    time::saturated,
     usage::{LlmCall, Usage},
 };
 
@@ -58,7 +59,7 @@ impl<'r> Expected<'r> {
     fn cost(&self) -> Result<Option<i64>, Unpriced> {
         *self.cost.get_or_init(|| {
             if let Some(tokens) = &self.tokens {
-                return self.request.price(tokens).map(|money| Some(signed(money.nano_usd()))).ok_or(Unpriced);
+                return self.request.price(tokens).map(|money| Some(saturated(money.nano_usd()))).ok_or(Unpriced);
             }
             let is_unpriced = self.request.is_llm_call() && self.request.price(&Usage::tokens(1, 1)).is_none();
             if is_unpriced { Err(Unpriced) } else { Ok(None) }
@@ -69,8 +70,10 @@ impl<'r> Expected<'r> {
     fn input(&self, unit: &LimitUnit) -> i64 {
         let Some(input) = self.input else { return 0 };
         match unit {
-            LimitUnit::Tokens => signed(input),
-            LimitUnit::Cost => self.request.price(&Usage::tokens(input, 0)).map_or(0, |money| signed(money.nano_usd())),
+            LimitUnit::Tokens => saturated(input),
+            LimitUnit::Cost => {
+                self.request.price(&Usage::tokens(input, 0)).map_or(0, |money| saturated(money.nano_usd()))
+            }
             LimitUnit::Requests | LimitUnit::Quantity(_) => 0,
         }
     }
@@ -78,7 +81,7 @@ impl<'r> Expected<'r> {
     fn tokens(&self) -> Option<i64> {
         let tokens = self.tokens.as_ref()?;
         let [input, output] = [tokens.input_tokens(), tokens.output_tokens()].map(Option::unwrap_or_default);
-        Some(signed(input.saturating_add(output)))
+        Some(saturated(input.saturating_add(output)))
     }
 }
 
@@ -170,8 +173,4 @@ fn pair(rule: &LimitRule, kind: Option<&str>) -> String {
         Some(model) => format!("{}:{name}:{model}", name.len()),
         None => format!("{}:{name}", name.len()),
     }
-}
-
-fn signed(count: u64) -> i64 {
-    i64::try_from(count).unwrap_or(i64::MAX)
 }

@@ -7,7 +7,7 @@ use http::HeaderMap;
 use crate::{
     metadata::{Diagnostic, DiagnosticCode},
     request::GatedRequest,
-    tagging::{Gate, GateReply, Passage, ResponseMeter},
+    tagging::{Gate, GateNeeds, GateReply, Passage, ResponseMeter},
 };
 
 use super::{
@@ -27,8 +27,8 @@ use super::{
 };
 
 impl Gate for Limiter {
-    fn reads_body(&self, is_llm_call: bool, may_learn_user: bool) -> bool {
-        self.current().reads_body(is_llm_call, may_learn_user)
+    fn needs(&self) -> Option<GateNeeds> {
+        self.current().needs
     }
 
     fn enter(&self, request: GatedRequest) -> GateReply {

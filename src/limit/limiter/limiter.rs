@@ -2,12 +2,18 @@ use std::{
     collections::HashMap,
     fmt,
     sync::{Arc, Mutex, OnceLock},
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime},
 };
 
 use arc_swap::ArcSwap;
 
-use crate::{ConfigError, event::Clock, registry::ErrorStyle, sync::lock, time::micros_since_1970};
+use crate::{
+    ConfigError,
+    event::Clock,
+    registry::ErrorStyle,
+    sync::lock,
+    time::{signed_micros, time_of_micros},
+};
 
 use super::{
     super::{
@@ -67,7 +73,7 @@ impl Limiter {
     pub fn replace_rules(&self, rules: Vec<LimitRule>) -> Result<(), ConfigError> {
         self.change(|set| {
             let configured = compiled(rules, set)?;
-            Ok(RuleSet { configured, stored: set.stored.clone(), credits: set.credits.clone() })
+            Ok(RuleSet::new(configured, set.stored.clone(), set.credits.clone()))
         })
     }
 
@@ -83,7 +89,7 @@ impl Limiter {
     ) -> Result<(), ConfigError> {
         self.change(|set| {
             let stored = compiled(rules, set)?;
-            Ok(RuleSet { configured: set.configured.clone(), stored, credits })
+            Ok(RuleSet::new(set.configured.clone(), stored, credits))
         })
     }
 
@@ -145,7 +151,7 @@ impl Limiter {
         time: SystemTime,
     ) -> Result<RuleUsage, LedgerError> {
         let LimitKind::Budget { window, .. } = &compiled.rule.kind else { return Ok(RuleUsage::default()) };
-        let period = window.period(i64::try_from(micros_since_1970(time)).unwrap_or(i64::MAX));
+        let period = window.period(signed_micros(time));
         let mut pages = ScanPages::new(self.shared.ledger.backend(), &compiled.prefix, period.from);
         let (mut usage, mut read) = (RuleUsage::default(), 0);
         while let Some(page) = pages.next().await? {
@@ -189,16 +195,12 @@ fn group(
         rule: Arc::clone(&compiled.rule),
         group: compiled.rule.group_by.iter().cloned().zip(values).collect(),
         series: first.series.clone(),
-        from: at(period.from),
-        to: at(period.end),
+        from: time_of_micros(period.from),
+        to: time_of_micros(period.end),
         limit,
         settled: Amount::of_count(unit.clone(), settled),
         reserved: Amount::of_count(unit.clone(), reserved),
     })
-}
-
-fn at(micros: i64) -> SystemTime {
-    UNIX_EPOCH + Duration::from_micros(u64::try_from(micros).unwrap_or(0))
 }
 
 impl fmt::Debug for Limiter {

@@ -1,4 +1,5 @@
 use std::{
+    collections::HashMap,
     fmt,
     sync::{Arc, Mutex, OnceLock},
     time::Duration,
@@ -98,7 +99,7 @@ impl LimiterBuilder {
     ///
     /// Returns an error if two rules have the same name.
     pub fn build(self) -> Result<Limiter, ConfigError> {
-        let rules = RuleSet { configured: compiled(self.rules, &RuleSet::default())?, ..RuleSet::default() };
+        let rules = RuleSet::new(compiled(self.rules, &RuleSet::default())?, Vec::new(), HashMap::new());
         Ok(Limiter::of(Shared {
             rules: ArcSwap::from_pointee(rules),
             changing: Mutex::new(()),

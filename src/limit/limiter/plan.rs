@@ -5,7 +5,7 @@ use std::{cell::RefCell, sync::Arc};
 use crate::{
     metadata::{Diagnostic, DiagnosticCode},
     request::GatedRequest,
-    time::micros_since_1970,
+    time::signed_micros,
 };
 
 use super::{
@@ -102,7 +102,7 @@ impl Plan {
         let series = start..self.text.len();
         let kind = match &rule.kind {
             LimitKind::Budget { .. } => {
-                let Some(period) = compiled.period(signed(micros_since_1970(request.time()))) else { return };
+                let Some(period) = compiled.period(signed_micros(request.time())) else { return };
                 let credit = set.credit(self.text.get(series.clone()).unwrap_or_default(), period.slot);
                 let limit = rule.amount_at(request.time()).count.saturating_add(credit);
                 // An exhausted budget also rejects requests that are expected to use nothing.
@@ -141,8 +141,4 @@ impl Drop for Plan {
             TEXT.set(text);
         }
     }
-}
-
-fn signed(micros: u64) -> i64 {
-    i64::try_from(micros).unwrap_or(i64::MAX)
 }

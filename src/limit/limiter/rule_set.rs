@@ -1,6 +1,6 @@
 use std::{collections::HashMap, sync::Arc};
 
-use crate::ConfigError;
+use crate::{ConfigError, tagging::GateNeeds};
 
 use super::{
     super::{
@@ -20,6 +20,13 @@ pub(crate) struct RuleSet {
     pub(crate) stored: Vec<Arc<CompiledRule>>,
     /// Amounts that are added to the limit of a series in a slot, in the units of the ledger.
     pub(crate) credits: HashMap<(String, i64), i64>,
+    /// The parts of request bodies that rules depend on. `None` if no rule has an effect.
+    pub(crate) needs: Option<GateNeeds>,
+}
+
+/// Returns the parts of request bodies that a rule depends on.
+fn needs(rule: &LimitRule) -> GateNeeds {
+    GateNeeds { call: rule.is_estimated() || rule.depends_on_model(), user: rule.depends_on_user() }
 }
 
 /// A rule with what is derived from it.
@@ -48,12 +55,19 @@ impl RuleSet {
         self.configured.iter().chain(&self.stored)
     }
 
-    /// Returns `true` if a rule depends on fields of the request body.
-    pub(crate) fn reads_body(&self, is_llm_call: bool, may_learn_user: bool) -> bool {
-        let mut rules = self.rules().map(|rule| &*rule.rule).filter(|rule| rule.mode != LimitMode::Off);
-        rules.any(|rule| {
-            is_llm_call && (rule.is_estimated() || rule.depends_on_model()) || may_learn_user && rule.depends_on_user()
-        })
+    /// Creates a set.
+    pub(crate) fn new(
+        configured: Vec<Arc<CompiledRule>>,
+        stored: Vec<Arc<CompiledRule>>,
+        credits: HashMap<(String, i64), i64>,
+    ) -> Self {
+        let rules = configured.iter().chain(&stored).map(|rule| &*rule.rule);
+        let needs = rules.filter(|rule| rule.mode != LimitMode::Off).map(needs).reduce(|mut all, of_rule| {
+            all.call |= of_rule.call;
+            all.user |= of_rule.user;
+            all
+        });
+        Self { configured, stored, credits, needs }
     }
 
     /// Returns the credit of a series in a slot.

@@ -12,7 +12,7 @@ use tokio::runtime::{self, Runtime};
 use crate::{
     event::Event,
     sink::{BatchWriter, Delivery, Queued, RetryPolicy, Sink, WriteError},
-    time::micros_since_1970,
+    time::signed_micros,
 };
 
 use super::{
@@ -57,7 +57,7 @@ impl LimitSink {
 impl Sink for LimitSink {
     fn emit(&self, event: Arc<Event>) {
         self.limiter.shared.live.end(event.id());
-        let is_counted = || event.rejection().is_none() && self.limiter.current().rules().next().is_some();
+        let is_counted = || event.rejection().is_none() && self.limiter.current().needs.is_some();
         // A flood of rejected requests does not fill the queue.
         if self.limiter.shared.live.contains(event.id()) || is_counted() {
             self.queued.emit(event);
@@ -104,7 +104,7 @@ fn new_runtime() -> io::Result<Runtime> {
 impl Limiter {
     /// Returns what a request used. `None` if it used nothing, and has no reservation.
     fn settlement(&self, event: &Event) -> Option<Settlement> {
-        let time = signed(micros_since_1970(event.time()));
+        let time = signed_micros(event.time());
         let taken = self.shared.live.rates(event.id());
         let (mut charges, mut rates) = (Vec::new(), Vec::new());
         for compiled in self.current().rules() {
@@ -191,8 +191,4 @@ fn correction(rule: &LimitRule, series: &str, taken: i64, used: Option<i64>) -> 
     let LimitKind::Rate { amount, per, .. } = &rule.kind else { return None };
     let micros = gcra::increment(used?, amount.count, *per).saturating_sub(taken);
     (micros != 0).then(|| RateCorrection { series: series.to_owned(), micros })
-}
-
-fn signed(micros: u64) -> i64 {
-    i64::try_from(micros).unwrap_or(i64::MAX)
 }

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use crate::{
     analytics::{QueryError, TimeRange},
     row::EventRow,
-    time::micros_since_1970,
+    time::signed_micros,
     usage::{CostStatus, Money},
 };
 
@@ -105,7 +105,7 @@ impl Simulation {
         let cost = row.total_cost_nanos.unwrap_or(0);
         self.requests += 1;
         self.cost = self.cost.saturating_add(cost);
-        let now = i64::try_from(micros_since_1970(row.requested_at)).unwrap_or(i64::MAX);
+        let now = signed_micros(row.requested_at);
         let plan = self.plan(row, now, cost);
         let (is_rejected, failing) =
             if plan.is_refused { (true, plan.refusing) } else { self.reserve(&plan, row, now) };

@@ -5,7 +5,7 @@ use std::{
 
 use uuid::Uuid;
 
-use crate::time::micros_since_1970;
+use crate::time::signed_micros;
 
 use super::super::{
     ledger::{
@@ -35,7 +35,7 @@ impl Limiter {
         let LimitKind::Budget { window, .. } = compiled.rule.kind() else { return Ok(()) };
         let mut text = compiled.prefix.clone();
         series::write_group(&mut text, group.iter().copied());
-        let time = i64::try_from(micros_since_1970(SystemTime::now())).unwrap_or(i64::MAX);
+        let time = signed_micros(SystemTime::now());
         let period = window.period(time);
         let (slot, keep_until) = (period.slot, period.keep_until);
         let backend = self.ledger().backend();

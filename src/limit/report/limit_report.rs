@@ -10,7 +10,7 @@ use crate::{
     analytics::{Answer, Filter, Grant, Group, Measure, Query, TimeRange},
     event::Outcome,
     row::Field,
-    time::micros_since_1970,
+    time::{signed_micros, time_of_micros},
 };
 
 use super::{
@@ -97,13 +97,13 @@ fn unused(set: &RuleSet, compiled: &CompiledRule, usage: &[LimitUsage], now: Sys
     if !compiled.rule.group_by.is_empty() || !usage.is_empty() {
         return None;
     }
-    let period = window.period(i64::try_from(micros_since_1970(now)).unwrap_or(i64::MAX));
+    let period = window.period(signed_micros(now));
     let mut series = compiled.prefix.clone();
     series::write_group(&mut series, std::iter::empty::<Option<&str>>());
     let mut limit = compiled.rule.amount_at(now);
     limit.count = limit.count.saturating_add(set.credit(&series, period.slot));
     let zero = Amount::of_count(compiled.rule.unit().clone(), 0);
-    let at = |micros: i64| SystemTime::UNIX_EPOCH + Duration::from_micros(u64::try_from(micros).unwrap_or(0));
+    let at = |micros: i64| time_of_micros(micros);
     Some(LimitUsage {
         rule: Arc::clone(&compiled.rule),
         group: Vec::new(),

@@ -1,6 +1,6 @@
 use std::{fmt, str::FromStr};
 
-use crate::{ConfigError, usage::Money};
+use crate::{ConfigError, time::saturated, usage::Money};
 
 use super::limit_unit::LimitUnit;
 
@@ -69,10 +69,6 @@ impl Amount {
             LimitUnit::Tokens | LimitUnit::Requests => self.count as f64,
         }
     }
-}
-
-fn saturated(count: u64) -> i64 {
-    i64::try_from(count).unwrap_or(i64::MAX)
 }
 
 /// Returns the millionths of a quantity.

@@ -3,6 +3,7 @@
 use crate::{
     event::Event,
     row::EventRow,
+    time::saturated,
     usage::{LlmCall, Usage},
 };
 
@@ -67,16 +68,12 @@ impl LimitRule {
         match self.unit() {
             _ if matches!(self.kind, LimitKind::Concurrency { .. }) => Some(0),
             LimitUnit::Requests => Some(1),
-            LimitUnit::Cost if request.has_call() => request.cost_nanos().map(signed),
-            LimitUnit::Tokens if request.has_call() => request.tokens().map(signed),
+            LimitUnit::Cost if request.has_call() => request.cost_nanos().map(saturated),
+            LimitUnit::Tokens if request.has_call() => request.tokens().map(saturated),
             LimitUnit::Cost | LimitUnit::Tokens => Some(0),
             LimitUnit::Quantity(name) => Some(request.quantity(name).map_or(0, millionths)),
         }
     }
-}
-
-fn signed(count: u64) -> i64 {
-    i64::try_from(count).unwrap_or(i64::MAX)
 }
 
 /// A request that ended: an event or a row. Both have the same values.

@@ -7,7 +7,7 @@ use crate::{
             alert_error::AlertError,
             alert_kind::AlertKind,
             alert_rule::AlertRule,
-            finding::{Finding, interval_start, signed_micros, timestamp},
+            finding::{Finding, interval_start, timestamp},
             query_scope::QueryScope,
         },
         policies::is_for_ever,
@@ -15,6 +15,7 @@ use crate::{
         window::Window,
     },
     store::{Field, Totals},
+    time::signed_micros,
 };
 
 use super::{Found, Watch};

@@ -1,8 +1,11 @@
-use crate::limit::alerts::{
-    alert_kind::AlertKind,
-    alert_rule::AlertRule,
-    finding::{Finding, interval_start, signed_micros, timestamp},
-    ledger_drift::LedgerDrift,
+use crate::{
+    limit::alerts::{
+        alert_kind::AlertKind,
+        alert_rule::AlertRule,
+        finding::{Finding, interval_start, timestamp},
+        ledger_drift::LedgerDrift,
+    },
+    time::signed_micros,
 };
 
 use super::{Watch, thresholds::applies_to};

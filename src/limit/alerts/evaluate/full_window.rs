@@ -2,7 +2,8 @@ use std::time::{Duration, SystemTime};
 
 use crate::{
     analytics::{QueryError, TimeRange},
-    limit::alerts::finding::{interval_start, signed_micros, timestamp},
+    limit::alerts::finding::{interval_start, timestamp},
+    time::signed_micros,
 };
 
 /// How long events may take to be stored after the end of their hour.

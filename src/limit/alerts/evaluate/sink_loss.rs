@@ -2,9 +2,10 @@ use crate::{
     limit::alerts::{
         alert_kind::AlertKind,
         alert_rule::AlertRule,
-        finding::{Finding, interval_start, signed_micros},
+        finding::{Finding, interval_start},
     },
     sink::SinkReport,
+    time::signed_micros,
 };
 
 use super::Watch;

@@ -3,9 +3,10 @@ use crate::{
         alert_condition::matches,
         alert_kind::AlertKind,
         alert_rule::AlertRule,
-        finding::{Finding, interval_start, signed_micros, timestamp},
+        finding::{Finding, interval_start, timestamp},
     },
     registry::KeyCounters,
+    time::signed_micros,
 };
 
 use super::Watch;

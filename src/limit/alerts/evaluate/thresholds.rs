@@ -5,13 +5,14 @@ use crate::{
         alerts::{
             alert_kind::AlertKind,
             alert_rule::AlertRule,
-            finding::{Finding, interval_start, percent, signed_micros, timestamp},
+            finding::{Finding, interval_start, percent, timestamp},
         },
         limiter::LimitUsage,
         rules::{Amount, LimitKind, LimitMode, LimitRule},
         window::Window,
     },
     registry::Glob,
+    time::signed_micros,
 };
 
 use super::Watch;

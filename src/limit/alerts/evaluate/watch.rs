@@ -5,18 +5,14 @@ use jiff::tz::TimeZone;
 use crate::{
     analytics::Analytics,
     limit::{
-        alerts::{
-            alert_error::AlertError,
-            finding::{Finding, signed_micros},
-            ledger_drift::LedgerDrift,
-            watch_state::WatchState,
-        },
+        alerts::{alert_error::AlertError, finding::Finding, ledger_drift::LedgerDrift, watch_state::WatchState},
         limiter::{LimitUsage, Limiter},
         policies::LATE,
         rules::{LimitKind, LimitMode},
     },
     registry::Registry,
     sink::Delivery,
+    time::signed_micros,
 };
 
 /// What rules are evaluated on.

@@ -7,13 +7,12 @@ use uuid::Uuid;
 
 use crate::{
     sync::lock,
-    time::{after, micros_since_1970},
+    time::{after, signed_micros},
 };
 
 use super::{
     super::{
         LedgerError, LedgerStatus,
-        amounts::signed,
         backend::{Adjustment, Backend, Check, CheckKind, Reply, Reservation, Reserved, Settlement, SlotUsage},
     },
     loans::{Loans, Need, Release, Returned},
@@ -211,7 +210,7 @@ impl Shared {
 
 /// Returns the settlements that release loans.
 fn settlements_of(loans: &[Returned]) -> Vec<Settlement> {
-    let time = signed(micros_since_1970(SystemTime::now()));
+    let time = signed_micros(SystemTime::now());
     loans.iter().map(|loan| Settlement { id: loan.id, time, charges: Vec::new(), rates: Vec::new() }).collect()
 }
 

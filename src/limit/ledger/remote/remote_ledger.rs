@@ -20,12 +20,11 @@ use tokio::{
 };
 use uuid::Uuid;
 
-use crate::time::{after, micros};
+use crate::time::{after, micros, saturated};
 
 use super::{
     super::{
         LedgerError, LedgerStatus,
-        amounts::signed,
         backend::{Adjustment, Backend, Reply, Reservation, Reserved, Settlement, SlotUsage},
     },
     circuit::Permit,
@@ -166,7 +165,7 @@ impl Backend for RemoteLedger {
         if reservation.checks.is_empty() {
             return Reply::Now(Ok(Reserved { is_admitted: true, states: Vec::new() }));
         }
-        let owned = OwnedReservation::new(reservation, signed(micros(reservation.lease)));
+        let owned = OwnedReservation::new(reservation, saturated(micros(reservation.lease)));
         self.send(|answer| Command::Reserve(owned, answer))
     }
 
@@ -178,7 +177,7 @@ impl Backend for RemoteLedger {
         if deadline < after(now, least_time(self.patience)) {
             return self.refuse(Unanswered::TimedOut(self.patience));
         }
-        let owned = OwnedReservation::new(reservation, signed(micros(reservation.lease)));
+        let owned = OwnedReservation::new(reservation, saturated(micros(reservation.lease)));
         let deadline = deadline.min(after(now, self.patience));
         match self.send_until(now, deadline, |answer| Command::Reserve(owned, answer)) {
             Reply::Later(reply) => self.until(deadline, reply),
@@ -197,7 +196,7 @@ impl Backend for RemoteLedger {
         if ids.is_empty() {
             return Reply::Now(Ok(()));
         }
-        self.send(|answer| Command::Extend(ids, signed(micros(lease)), answer))
+        self.send(|answer| Command::Extend(ids, saturated(micros(lease)), answer))
     }
 
     fn scan(&self, prefix: &str, after: &str, from_slot: i64, limit: usize) -> Reply<Vec<SlotUsage>> {

@@ -10,12 +10,11 @@ use uuid::Uuid;
 
 use crate::{
     event::ManualClock,
-    time::{micros, micros_since_1970},
+    time::{micros, saturated, signed_micros},
 };
 
 use super::super::{
     Ledger, PostgresLedger, RedisLedger,
-    amounts::signed,
     backend::{
         Backend, Charge, Check, CheckKind, CheckState, RateCorrection, Reply, Reservation, Reserved, Settlement,
         SlotUsage,
@@ -160,12 +159,12 @@ pub(super) fn id() -> Uuid {
 }
 
 pub(super) fn now() -> i64 {
-    signed(micros_since_1970(SystemTime::now()))
+    signed_micros(SystemTime::now())
 }
 
 /// A time after the test.
 pub(super) fn forever() -> i64 {
-    now() + signed(micros(Duration::from_secs(3 * 24 * 60 * 60)))
+    now() + saturated(micros(Duration::from_secs(3 * 24 * 60 * 60)))
 }
 
 /// A budget with the window of one slot.
@@ -178,7 +177,7 @@ pub(super) fn window(from: i64, slot: i64, amount: i64, limit: i64) -> CheckKind
 }
 
 pub(super) fn rate(increment: Duration, tolerance: Duration) -> CheckKind {
-    CheckKind::Rate { increment: signed(micros(increment)), tolerance: signed(micros(tolerance)) }
+    CheckKind::Rate { increment: saturated(micros(increment)), tolerance: saturated(micros(tolerance)) }
 }
 
 pub(super) fn concurrency(limit: i64) -> CheckKind {
