@@ -135,6 +135,7 @@ fn reads_every_key() {
         fiscal_start = "04-06"
         chunk = 0.25
         cut_streams = 2.5
+        charge_unknown = true
         on_unpriced = "deny"
         on_store_error = "deny"
 
@@ -251,6 +252,7 @@ fn problems_of_other_keys_have_their_place() {
         ("concurrent = 5", "8:14: concurrent: expected a rate"),
         ("status = 200", "8:10: status: expected a status from 400 to 499, found 200"),
         ("status = 70000", "8:10: status: expected a status from 400 to 499"),
+        ("charge_unknown = 1", "8:18: expected true or false, found an integer"),
         ("cut_streams = 0.5", "8:15: cut_streams: expected a factor"),
         ("cut_streams = \"2\"", "8:15: expected a number, found a string"),
         ("mode = \"on\"", "8:8: expected \"off\", \"shadow\", or \"enforce\""),

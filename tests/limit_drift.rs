@@ -63,7 +63,8 @@ async fn report(tags: Tags) -> &'static str {
 
 fn rules() -> Vec<LimitRule> {
     let month = || Window::month("Europe/Berlin").unwrap();
-    let cost = LimitRule::budget("cost", "80 USD".parse().unwrap(), month()).group_by("metadata.team");
+    let cost =
+        LimitRule::budget("cost", "80 USD".parse().unwrap(), month()).group_by("metadata.team").charge_unknown(true);
     let tokens =
         LimitRule::budget("tokens", Amount::tokens(40_000_000), Window::week("UTC").unwrap()).group_by("model");
     let tokens = tokens.on_missing(OnMissing::Bucket);

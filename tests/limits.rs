@@ -627,6 +627,77 @@ async fn counts_calls_whose_usage_is_not_known() {
     assert_eq!(limited.limiter.counts()[0].unknown, 1);
 }
 
+/// Responds as the field `user` asks: without usage, with a part of it, with an error, or with an endless stream.
+async fn unreliable(body: Bytes) -> Response {
+    let request: Value = serde_json::from_slice(&body).unwrap();
+    let frame = |data: Value| Ok::<_, std::io::Error>(format!("data: {data}\n\n"));
+    let stream = |parts: Vec<_>| {
+        let body = Body::from_stream(futures_util::stream::iter(parts).chain(futures_util::stream::pending()));
+        ([(header::CONTENT_TYPE, "text/event-stream")], body).into_response()
+    };
+    let delta = json!({"choices": [{"delta": {"content": "Hello"}}]});
+    match request["user"].as_str().unwrap() {
+        "silent" => ([(header::CONTENT_TYPE, "application/json")], "{\"object\":\"chat.completion\"}").into_response(),
+        "garbled" => ([(header::CONTENT_TYPE, "application/json")], "{\"object\":").into_response(),
+        "refused" => (StatusCode::BAD_REQUEST, "{\"error\":{\"message\":\"no\"}}").into_response(),
+        "down" => (StatusCode::BAD_GATEWAY, "no route").into_response(),
+        "left" => stream(vec![frame(delta)]),
+        "much" => stream((0..1_000).map(|_| frame(delta.clone())).collect()),
+        "never" => std::future::pending().await,
+        _ => chat(body).await,
+    }
+}
+
+#[tokio::test]
+async fn charges_what_a_call_reserved_if_its_usage_remains_unknown() {
+    let tokens = || {
+        let rule = LimitRule::budget("tokens", Amount::tokens(100_000), Window::day("UTC").unwrap());
+        rule.on_store_error(LimitDecision::Deny).cut_streams(1.0)
+    };
+    let rules = [cost("money", "1 USD").charge_unknown(true), tokens().charge_unknown(true)];
+    // An answer, the status of the usage, and whether the reservation counts.
+    let cases = [
+        ("silent", true),
+        ("garbled", true),
+        ("left", true),
+        ("much", true),
+        ("never", true),
+        ("refused", false),
+        ("down", false),
+        ("served", false),
+    ];
+    for (user, is_charged) in cases {
+        let limited =
+            Limited::with(rules.clone(), Router::new().route(CHAT, post(unreliable)), None, ErrorStyle::Problem);
+        let body = json!({"model": "gpt-4o", "max_tokens": 20, "user": user, "stream": true}).to_string();
+        // 0.0000025 USD per input token, and 0.00001 USD per output token.
+        let input = i64::try_from(body.len().div_ceil(4)).unwrap();
+        let reserved = [(vec![], input * 2_500 + 200_000, 0), (vec![], input + 20, 0)];
+        let request = Request::post(CHAT).header(header::CONTENT_TYPE, "application/json").body(Body::from(body));
+        let call = limited.app.clone().oneshot(request.unwrap());
+        match user {
+            "never" => assert!(tokio::time::timeout(Duration::from_millis(20), call).await.is_err()),
+            "left" => {
+                let mut body = call.await.unwrap().into_body().into_data_stream();
+                assert!(body.next().await.is_some());
+            }
+            _ => _ = call.await.unwrap().into_body().collect().await,
+        }
+        limited.settle().await;
+        let event = &limited.recorder.events()[0];
+        let notes: Vec<_> = event.diagnostics().iter().filter(|note| note.code_str() == "limit_reserved").collect();
+        assert_eq!(notes.len(), if is_charged { 2 } else { 0 }, "{user}: {event:?}");
+        let used = limited.used().await;
+        match (user, is_charged) {
+            (_, true) => assert_eq!(used, reserved, "{user}"),
+            ("served", _) => assert_eq!(used, [(vec![], CALL, 0), (vec![], 1_100, 0)], "{user}"),
+            _ => assert_eq!(used, [(vec![], 0, 0), (vec![], 0, 0)], "{user}"),
+        }
+        // The cost itself stays unknown.
+        assert_eq!(event.llm().unwrap().cost().is_some(), user == "served", "{user}");
+    }
+}
+
 #[tokio::test]
 async fn answers_as_portkey_does() {
     let rules = [requests("budget", 1).when("route", ["/plain"]), per_minute("rate", 1).when("route", ["/report"])];
@@ -737,6 +808,7 @@ fn rules_need_decisions_and_fitting_amounts() {
     assert!(problems(cost.clone().burst("1 USD".parse().unwrap())).contains("burst"));
     assert!(problems(cost.clone().status(StatusCode::OK)).contains("status"));
     assert!(problems(cost.clone().cut_streams(0.5)).contains("cut_streams"));
+    assert!(problems(requests("calls", 1).charge_unknown(true)).contains("charge_unknown"));
     assert!(problems(cost.clone().when("model", Vec::<String>::new())).contains("at least one pattern"));
     assert!(problems(requests("", 1)).contains("name"));
     assert!(problems(requests("none", 0)).contains("more than zero"));

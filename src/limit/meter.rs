@@ -34,7 +34,7 @@ impl StreamMeter {
         reason = "an estimate needs no more precision, and casts from floating-point numbers saturate"
     )]
     pub(super) fn new(rule: &LimitRule, reserved: i64, request: &GatedRequest) -> Option<Self> {
-        // The least amount that is reserved is no estimate.
+        // One unit is the minimum that is reserved, and says nothing about the request.
         let factor = rule.cut_streams.filter(|_| reserved > 1)?;
         let limit = reserved as f64 * factor;
         let per_token = match rule.unit() {

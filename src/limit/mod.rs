@@ -68,8 +68,9 @@
 //! too late for the decision, but count under their values.
 //!
 //! What is unknown counts as zero: the cost of a model without a price, and the usage of a stream that the client leaves before
-//! the provider reports it. [`LimitCounts`] counts such requests. A client that leaves before the decision counts as a request,
-//! too.
+//! the provider reports it. [`LimitCounts`] counts such requests. Callers who leave their streams early could spend without
+//! end, so [`charge_unknown`](LimitRuleBuilder::charge_unknown) counts what their calls reserved. A client that leaves before
+//! the decision counts as a request, too.
 //!
 //! The use of a budget is what is settled and what is reserved. Parallel requests cannot exceed it together, except by the error
 //! of their estimates. Budgets of requests are exact. Nothing is ever reset: the start of the window is part of the name of what

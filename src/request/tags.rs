@@ -238,6 +238,11 @@ impl Tags {
         self.change(|request| request.unsettled.tags.note(diagnostic));
     }
 
+    /// Adds diagnostics to the event if it is an LLM call whose usage and cost remain unknown.
+    pub(crate) fn diagnose_without_usage(&self, notes: Vec<Diagnostic<'static>>) {
+        self.change(|request| request.unsettled.notes_without_usage.extend(notes));
+    }
+
     /// Marks the request as rejected, for a layer that answers instead of the service.
     ///
     /// The outcome of the event becomes [`Rejected`](crate::event::Outcome::Rejected), and its

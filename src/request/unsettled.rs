@@ -2,7 +2,8 @@ use std::sync::Arc;
 
 use crate::{
     body::RequestFields,
-    event::{Facts, Settle, Settled},
+    event::{Facts, Outcome, Settle, Settled},
+    metadata::Diagnostic,
     usage::{LlmCall, ObservedCall, Recorded, RequestFacts, UsageTap, settle_recorded},
 };
 
@@ -15,6 +16,8 @@ use super::live_tags::{FinalTags, LiveTags, MergedTags};
 #[derive(Default)]
 pub(crate) struct Unsettled {
     pub(crate) tags: LiveTags,
+    /// The diagnostics of a call whose usage and cost remain unknown.
+    pub(crate) notes_without_usage: Vec<Diagnostic<'static>>,
     /// The fields of the request body.
     pub(crate) fields: RequestFields,
     /// The provider that serves the call, if an admission chose one.
@@ -66,6 +69,9 @@ impl Settle for Unsettled {
         self.tags.report(&tags, llm.as_ref().and_then(LlmCall::cost));
         tags.diagnostics.extend(llm.iter_mut().flat_map(LlmCall::take_diagnostics));
         tags.diagnostics.extend(self.recorded.diagnostic());
+        if llm.as_ref().is_some_and(LlmCall::lacks_usage) && may_have_used(facts) {
+            tags.diagnostics.append(&mut self.notes_without_usage);
+        }
         let FinalTags { tags: MergedTags { metadata, sources, .. }, diagnostics, .. } = tags;
         Settled { metadata, sources, diagnostics, llm: llm.map(Box::new) }
     }
@@ -83,7 +89,16 @@ impl Settle for Unsettled {
             self.spare_call = Some(call);
         }
         self.provider = None;
+        self.notes_without_usage.clear();
         self.recorded = Recorded::default();
         self.fields = RequestFields::default();
+    }
+}
+
+/// Returns `true` if a provider may have served the call: it answered, or the client left before.
+fn may_have_used(facts: &Facts) -> bool {
+    match facts.status {
+        Some(status) => !status.is_client_error() && !status.is_server_error(),
+        None => facts.outcome == Outcome::Cancelled,
     }
 }

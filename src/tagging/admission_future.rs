@@ -99,8 +99,11 @@ where
                 }
                 Self::rejected(&tags, rejection)
             }
-            Passage::Admit { headers, notes, meter } => {
+            Passage::Admit { headers, notes, notes_without_usage, meter } => {
                 notes.into_iter().for_each(|note| tags.diagnose(note));
+                if !notes_without_usage.is_empty() {
+                    tags.diagnose_without_usage(notes_without_usage);
+                }
                 let has_extras = !headers.is_empty() || meter.is_some();
                 let extras = has_extras.then(|| Box::new(Extras { headers, meter: meter.map(|meter| (meter, tags)) }));
                 Self::called(service.call(request), extras)

@@ -15,6 +15,9 @@ pub enum Passage {
         headers: HeaderMap,
         /// Diagnostics that are added to the event.
         notes: Vec<Diagnostic<'static>>,
+        /// Diagnostics that are added to the event if it is an LLM call whose usage and cost remain unknown, unless the provider
+        /// refused it.
+        notes_without_usage: Vec<Diagnostic<'static>>,
         /// Follows the response, and may cut it off.
         meter: Option<Box<dyn ResponseMeter>>,
     },
@@ -25,7 +28,7 @@ pub enum Passage {
 impl Passage {
     /// Lets the request pass.
     pub fn admit() -> Self {
-        Self::Admit { headers: HeaderMap::new(), notes: Vec::new(), meter: None }
+        Self::Admit { headers: HeaderMap::new(), notes: Vec::new(), notes_without_usage: Vec::new(), meter: None }
     }
 }
 

@@ -233,6 +233,12 @@ impl LlmCall {
         self.usage_status
     }
 
+    /// Returns `true` if the usage is missing or incomplete, and its cost is not known otherwise.
+    pub(crate) fn lacks_usage(&self) -> bool {
+        !matches!(self.usage_status, UsageStatus::Reported | UsageStatus::Recorded)
+            && self.cost_status != CostStatus::Priced
+    }
+
     /// Returns the known usage.
     pub fn usage(&self) -> Option<&Usage> {
         self.usage.as_ref()

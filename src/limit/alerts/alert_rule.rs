@@ -4,7 +4,7 @@ use super::{
     alert_condition::AlertCondition, alert_target::AlertTarget, alert_trigger::AlertTrigger, query_scope::QueryScope,
 };
 
-/// What to watch, and whom to alert.
+/// A condition to watch, and the targets to alert.
 ///
 /// ```
 /// use tower_tagging::limit::alerts::{AlertRule, AlertTrigger, TracingTarget};

@@ -2,7 +2,7 @@ use std::{error::Error, future::Future, pin::Pin};
 
 use super::{alert::Alert, delivery_attempt::DeliveryAttempt};
 
-/// The result of a delivery, which is there later. The error says what failed, without secrets.
+/// The future of a delivery. Its error describes the failure, without secrets.
 pub type DeliveryFuture<'a> = Pin<Box<dyn Future<Output = Result<(), Box<dyn Error + Send + Sync>>> + Send + 'a>>;
 
 /// A receiver of alerts.

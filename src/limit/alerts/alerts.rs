@@ -61,7 +61,7 @@ struct Shared {
     drifts: Mutex<Vec<LedgerDrift>>,
 }
 
-/// What does not change.
+/// The parts that do not change.
 pub(super) struct Settings {
     pub(super) analytics: Analytics,
     pub(super) limiter: Limiter,

@@ -43,9 +43,9 @@
 //! | `sink_loss` | a sink of one process dropped this many events that were not reported yet | a number (1) | sink and cooldown (1 hour) |
 //! | `drift` | a group of a budget has a ledger that differs from the stored requests by this many nano-dollars, tokens, or requests | a number (1) | group and cooldown (1 hour) |
 //!
-//! - Thresholds are evaluated for the first 10,000 groups of a budget. Reserved amounts do not count. If several thresholds are reached at once, each of them is an alert. Raising a
-//!   limit does not repeat an alert. A window that has ended is evaluated for one more hour, for requests that are settled late.
-//!   Thresholds of rolling windows are reported once per day in UTC.
+//! - Thresholds are evaluated for the first 10,000 groups of a budget. Reserved amounts do not count. If several thresholds are
+//!   reached at once, each of them is an alert. Raising a limit does not repeat an alert. A window that has ended is evaluated
+//!   for one more hour, for requests that are settled late. Thresholds of rolling windows are reported once per day in UTC.
 //! - Limits that were created through the API may have an amount at which they raise an alert, `alert_threshold`. It needs no rule.
 //!   It is reported once per group and window to the [targets of all rules](AlertsBuilder::target), or logged if there are none.
 //!   Usage from before a reset does not count. A rule on `limit:*`, or on `limit:ID*` with the id of a limit, adds thresholds
@@ -74,8 +74,9 @@
 //! # Delivery
 //!
 //! Alerts are kept in the store of the analytics. Each alert is there once, whatever the number of processes and restarts, because
-//! its [id](Alert::id) is derived from what it is about. Each process claims the alerts that are due, and delivers them. A delivery that fails is repeated after a growing delay, for at least three days. If a process ends during a delivery,
-//! another one delivers the alert after a minute. So each target receives each alert at least once, always with the same id.
+//! its [id](Alert::id) is derived from what it is about. Each process claims the alerts that are due, and delivers them. A
+//! delivery that fails is repeated after a growing delay, for at least three days. If a process ends during a delivery, another
+//! one delivers the alert after a minute. So each target receives each alert at least once, always with the same id.
 //!
 //! Values of tags are hashed, unless [`allow_tag_values`](AlertRuleBuilder::allow_tag_values) is set. Equal values have equal
 //! hashes. With [`hash_key`](AlertsBuilder::hash_key), they cannot be guessed.

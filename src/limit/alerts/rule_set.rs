@@ -17,7 +17,7 @@ pub(super) struct AlertRuleSet {
     pub(super) targets: BTreeMap<String, Arc<dyn AlertTarget>>,
 }
 
-/// What the host has provided.
+/// The parts that the host has provided.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Provided {
     pub(super) registry: bool,

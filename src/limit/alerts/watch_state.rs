@@ -8,7 +8,7 @@ use crate::sync::lock;
 /// Maximum number of alerts that are remembered as raised. They are only remembered to save writes.
 const MAX_KNOWN: usize = 100_000;
 
-/// What a process remembers between evaluations. None of it is needed for alerts to be raised once.
+/// The memory of a process between evaluations. Alerts are raised once without it.
 #[derive(Debug, Default)]
 pub(super) struct WatchState(Mutex<Memory>);
 

@@ -45,7 +45,7 @@ impl Answer {
         let (mut policies, mut limits) = (String::new(), String::new());
         for standing in &self.standings {
             let Some(quota) = standing.quota(self.now) else { continue };
-            // A rate may also limit concurrency, which is a policy of its own.
+            // Concurrency that a rate limits as well has its own policy.
             let suffix = if quota.unit.is_some() && !standing.is_concurrency_rule() { " concurrent" } else { "" };
             let Some(name) = structured(&format!("{}{suffix}", standing.rule.name())) else { continue };
             write_policy(&mut policies, &name, &quota, standing.partition());

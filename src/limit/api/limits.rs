@@ -59,8 +59,8 @@ pub(crate) struct BudgetShape {
     remaining: f64,
     /// The used share of the limit, from 0 to 100 and above.
     used_percent: f64,
-    /// The settled amount at the end of the window, if usage continues at its current speed. `null` if there is no such end, or
-    /// the window has only begun.
+    /// The settled amount at the end of the window, if usage continues at its current speed. `null` for rolling windows, and
+    /// for a window that has only begun.
     projection: Option<f64>,
     /// The requests that the limit rejected in the window. `null` if that is not known.
     rejected: Option<u64>,

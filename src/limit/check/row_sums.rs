@@ -1,4 +1,4 @@
-//! What the stored requests of a budget's window add up to.
+//! The sums of the stored requests of a budget's window.
 
 use std::{collections::BTreeMap, sync::Arc};
 

@@ -16,7 +16,7 @@ const LEASE: i64 = 20;
 const TICK: i64 = 15;
 const LIMIT: i64 = 10;
 const RUNNING: i64 = 2;
-/// What each request reserves and uses: as much, less, and more than the reservation.
+/// The amounts that each request reserves and uses: as much, less, and more than the reservation.
 const REQUESTS: [(i64, i64); 3] = [(6, 6), (4, 1), (5, 9)];
 /// The series of the budget, of the running requests, and of a budget that is only watched.
 const TEXT: &str = "budgetrunningwatched";

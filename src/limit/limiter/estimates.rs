@@ -147,7 +147,7 @@ impl Estimates {
     }
 }
 
-/// What requests have in common that probably use the same: the model of a call. `None` is not a call.
+/// The kind of a request: the model of a call, or `None` for other requests. Requests of one kind probably use the same.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Kind(Option<String>);
 

@@ -18,7 +18,7 @@ use super::{
             backend::{CheckKind, CheckState, Reply, Reservation, Reserved},
         },
         meter::StreamMeter,
-        rules::{LimitDecision, LimitMode},
+        rules::{LimitDecision, LimitMode, reserved_note},
     },
     Limiter,
     estimates::Kind,
@@ -40,7 +40,12 @@ impl Gate for Limiter {
         if plan.checks.is_empty() {
             let mut plan = plan;
             let notes = std::mem::take(&mut plan.notes);
-            return GateReply::Now(Passage::Admit { headers: HeaderMap::new(), notes, meter: None });
+            return GateReply::Now(Passage::Admit {
+                headers: HeaderMap::new(),
+                notes,
+                notes_without_usage: Vec::new(),
+                meter: None,
+            });
         }
         self.extend_leases();
         let reply = self.shared.ledger.backend().reserve(&Reservation {
@@ -107,7 +112,7 @@ impl Attempt {
             shared.live.begin(self.request.id(), Kind::new(&self.request), rates);
         }
         let headers = if shared.has_headers { self.standings(states, true).headers() } else { HeaderMap::new() };
-        Passage::Admit { headers, notes, meter: self.meter() }
+        Passage::Admit { headers, notes, notes_without_usage: self.reserved_notes(), meter: self.meter() }
     }
 
     /// Answers a request that exceeds a limit.
@@ -136,7 +141,7 @@ impl Attempt {
             return Passage::Reject(Box::new(rejection));
         }
         notes.push(Diagnostic::new(DiagnosticCode::Custom("limit_unchecked")));
-        Passage::Admit { headers: HeaderMap::new(), notes, meter: None }
+        Passage::Admit { headers: HeaderMap::new(), notes, notes_without_usage: self.reserved_notes(), meter: None }
     }
 
     /// Returns what the request takes of rates whose cost is estimated. Checks that do not pass take nothing.
@@ -149,6 +154,16 @@ impl Attempt {
             (passes && is_estimated).then(|| (series.to_owned(), increment))
         });
         taken.collect()
+    }
+
+    /// Returns the diagnostics for the case that the usage of the request remains unknown.
+    fn reserved_notes(&self) -> Vec<Diagnostic<'static>> {
+        let notes = self.plan.checks.iter().filter_map(|check| {
+            let rule = &self.rule(check.rule)?.rule;
+            let CheckKind::Budget { amount, .. } = check.kind else { return None };
+            rule.charge_unknown.then(|| reserved_note(rule, amount))
+        });
+        notes.collect()
     }
 
     /// Returns the rules that were checked, each once.

@@ -21,7 +21,7 @@ pub(super) struct LiveRequests {
 
 struct Live {
     kind: Kind,
-    /// What was taken of rates: the series, and the microseconds.
+    /// The parts of rates that were taken: the series, and the microseconds.
     rates: Vec<(String, i64)>,
     ended: Option<Instant>,
 }

@@ -62,7 +62,7 @@ struct Rehearsed {
     groups: Tally,
 }
 
-/// What a request needs, and what it uses if it passes.
+/// The amounts that a request needs to pass, and uses if it passes.
 #[derive(Default)]
 struct Plan {
     text: String,

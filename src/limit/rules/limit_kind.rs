@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use super::{super::window::Window, amount::Amount};
 
-/// What a rule limits.
+/// The quantity that a rule limits, and over which time.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum LimitKind {

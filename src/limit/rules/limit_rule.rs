@@ -27,6 +27,8 @@ pub struct LimitRule {
     pub(crate) concurrent: Option<u32>,
     /// The factor of the reservation after which a stream is cut.
     pub(crate) cut_streams: Option<f64>,
+    /// A call with unknown usage counts what it reserved.
+    pub(crate) charge_unknown: bool,
     /// The amount that a process borrows from a remote ledger at once. 0 is exact.
     pub(crate) chunk: i64,
 }

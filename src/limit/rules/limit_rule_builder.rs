@@ -46,6 +46,7 @@ pub struct LimitRuleBuilder {
     raises: Vec<Raise>,
     concurrent: Option<u32>,
     cut_streams: Option<f64>,
+    charge_unknown: bool,
     chunk: Option<Amount>,
     problems: ConfigProblems,
 }
@@ -86,6 +87,7 @@ impl LimitRuleBuilder {
             raises: Vec::new(),
             concurrent: None,
             cut_streams: None,
+            charge_unknown: false,
             chunk: None,
             problems: ConfigProblems::default(),
         }
@@ -188,6 +190,17 @@ impl LimitRuleBuilder {
         self
     }
 
+    /// Counts what a call reserved if its usage and cost remain unknown. Off by default: the unknown counts as zero.
+    ///
+    /// Providers report the usage of a stream at its end, so a client that leaves earlier, or a stream that was
+    /// [cut](Self::cut_streams), would otherwise cost nothing. The reserved amount is on the event as the diagnostic
+    /// `limit_reserved`, with the name of the rule and the amount in the units of the ledger. The cost of the event stays unknown.
+    /// A call that the provider refused with a status of 400 or higher counts as zero.
+    pub fn charge_unknown(mut self, is_charged: bool) -> Self {
+        self.charge_unknown = is_charged;
+        self
+    }
+
     /// Lets each process borrow this amount from a remote ledger at once, for high rates.
     ///
     /// Requests then take from the borrowed chunk without a round trip. The overshoot is at most the number of processes times
@@ -221,6 +234,7 @@ impl LimitRuleBuilder {
             raises: self.raises,
             concurrent: self.concurrent,
             cut_streams: self.cut_streams,
+            charge_unknown: self.charge_unknown,
             chunk: self.chunk.map_or(0, |amount| amount.count),
         })
     }
@@ -322,10 +336,13 @@ impl LimitRuleBuilder {
         if !self.status.is_client_error() {
             self.problem(format!("status: expected a status from 400 to 499, found {}", self.status.as_u16()));
         }
-        let is_cuttable =
+        let is_of_calls =
             matches!(self.kind, LimitKind::Budget { .. }) && matches!(unit, LimitUnit::Cost | LimitUnit::Tokens);
-        if self.cut_streams.is_some() && !is_cuttable {
+        if self.cut_streams.is_some() && !is_of_calls {
             self.problem("cut_streams: expected a budget of cost or tokens");
+        }
+        if self.charge_unknown && !is_of_calls {
+            self.problem("charge_unknown: expected a budget of cost or tokens");
         }
         if self.cut_streams.is_some_and(|factor| !factor.is_finite() || factor < 1.0) {
             self.problem("cut_streams: expected a factor of at least 1");

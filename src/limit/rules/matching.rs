@@ -2,6 +2,7 @@
 
 use crate::{
     event::Event,
+    metadata::{Diagnostic, DiagnosticCode},
     row::EventRow,
     time::saturated,
     usage::{LlmCall, Usage},
@@ -60,7 +61,8 @@ impl LimitRule {
 
     /// Returns what a request that ended used, in the units of the ledger.
     ///
-    /// Rejected requests used nothing. `None` if it is unknown: an LLM call without a cost, or without usage.
+    /// Rejected requests used nothing. A call without complete usage used at least what it reserved, if its event says so.
+    /// `None` if it is unknown: an LLM call without a cost, or without usage.
     pub(crate) fn used(&self, request: &impl Finished) -> Option<i64> {
         if request.is_rejected() {
             return Some(0);
@@ -68,8 +70,12 @@ impl LimitRule {
         match self.unit() {
             _ if matches!(self.kind, LimitKind::Concurrency { .. }) => Some(0),
             LimitUnit::Requests => Some(1),
-            LimitUnit::Cost if request.has_call() => request.cost_nanos().map(saturated),
-            LimitUnit::Tokens if request.has_call() => request.tokens().map(saturated),
+            LimitUnit::Cost if request.has_call() => {
+                request.cost_nanos().map(saturated).max(request.reserved(self.name()))
+            }
+            LimitUnit::Tokens if request.has_call() => {
+                request.tokens().map(saturated).max(request.reserved(self.name()))
+            }
             LimitUnit::Cost | LimitUnit::Tokens => Some(0),
             LimitUnit::Quantity(name) => Some(request.quantity(name).map_or(0, millionths)),
         }
@@ -90,6 +96,18 @@ pub(crate) trait Finished: Subject {
     fn tokens(&self) -> Option<u64>;
 
     fn quantity(&self, name: &str) -> Option<f64>;
+
+    /// Returns the amount that a call without complete usage reserved, by the [`reserved_note`] of a rule.
+    fn reserved(&self, rule: &str) -> Option<i64>;
+}
+
+/// The code of the diagnostic with the amount that a call without complete usage reserved.
+const RESERVED: &str = "limit_reserved";
+
+/// Returns the diagnostic of a call without complete usage: the amount that it reserved, in the units of the ledger.
+pub(crate) fn reserved_note(rule: &LimitRule, amount: i64) -> Diagnostic<'static> {
+    let note = Diagnostic::new(DiagnosticCode::Custom(RESERVED));
+    note.with_key(rule.name().to_owned()).with_detail(amount.to_string())
 }
 
 /// Adds up the numbers of input and output tokens, as far as they are known.
@@ -124,6 +142,11 @@ impl Finished for Event {
         let same = self.llm()?.quantities().iter().filter(|quantity| quantity.name() == name);
         same.map(crate::usage::Quantity::amount).reduce(std::ops::Add::add)
     }
+
+    fn reserved(&self, rule: &str) -> Option<i64> {
+        let mut notes = self.diagnostics().iter().filter(|note| note.code_str() == RESERVED);
+        notes.find(|note| note.key() == Some(rule))?.detail()?.parse().ok()
+    }
 }
 
 impl Finished for EventRow {
@@ -145,5 +168,10 @@ impl Finished for EventRow {
 
     fn quantity(&self, name: &str) -> Option<f64> {
         self.quantities.get(name).copied()
+    }
+
+    fn reserved(&self, rule: &str) -> Option<i64> {
+        let mut notes = self.diagnostics.as_array()?.iter().filter(|note| note["code"] == RESERVED);
+        notes.find(|note| note["key"] == rule)?["detail"].as_str()?.parse().ok()
     }
 }

@@ -12,7 +12,7 @@ mod matching;
 mod on_missing;
 mod raise;
 
-pub(crate) use self::matching::{Finished, Match};
+pub(crate) use self::matching::{Finished, Match, reserved_note};
 pub use self::{
     amount::Amount, condition::Condition, limit_decision::LimitDecision, limit_kind::LimitKind, limit_mode::LimitMode,
     limit_rule::LimitRule, limit_rule_builder::LimitRuleBuilder, limit_unit::LimitUnit, on_missing::OnMissing,

@@ -1,4 +1,4 @@
-/// What happens to a request without a property that the rule groups by, or has a condition on.
+/// The treatment of a request without a property that the rule groups by, or has a condition on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OnMissing {

@@ -70,6 +70,7 @@ use super::{
 /// | `on_store_error` | `allow` or `deny`. Required |
 /// | `on_unpriced` | `allow` or `deny`. Required for limits on cost |
 /// | `cut_streams` | the factor of the reservation after which a stream is cut |
+/// | `charge_unknown` | `true` if a call with unknown usage counts what it reserved |
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct LimitSettings {

@@ -20,6 +20,7 @@ use super::{
 const KEYS: &[&str] = &[
     "amount",
     "burst",
+    "charge_unknown",
     "chunk",
     "concurrent",
     "cut_streams",
@@ -211,6 +212,9 @@ fn common(
     }
     if let Some(factor) = table.get("cut_streams").and_then(|place| place.number(&mut reader.problems)) {
         builder = builder.cut_streams(factor);
+    }
+    if let Some(is_charged) = table.get("charge_unknown").and_then(|place| place.boolean(&mut reader.problems)) {
+        builder = builder.charge_unknown(is_charged);
     }
     raises(reader, table, builder)
 }

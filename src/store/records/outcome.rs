@@ -32,7 +32,7 @@ pub(crate) enum LimitRuleSaved {
 
 /// A value that differs after each change of the limits, and after each new credit.
 ///
-/// It is derived from what is stored, so that there is no second write that could fail or come too early.
+/// It is derived from what is stored, and not written separately, because a second write could fail or come too early.
 #[cfg(feature = "limit")]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct RulesRevision(pub(crate) [u64; 3]);

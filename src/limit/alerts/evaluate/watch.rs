@@ -15,7 +15,7 @@ use crate::{
     time::signed_micros,
 };
 
-/// What rules are evaluated on.
+/// The data that rules are evaluated on.
 pub(in crate::limit::alerts) struct Watch<'a> {
     pub(in crate::limit::alerts) time: SystemTime,
     pub(in crate::limit::alerts) analytics: &'a Analytics,
@@ -29,7 +29,7 @@ pub(in crate::limit::alerts) struct Watch<'a> {
     pub(in crate::limit::alerts) usage: Vec<(SystemTime, Vec<LimitUsage>)>,
 }
 
-/// What a rule found.
+/// The findings of a rule.
 #[derive(Default)]
 pub(in crate::limit::alerts) struct Found {
     pub(in crate::limit::alerts) findings: Vec<Finding>,

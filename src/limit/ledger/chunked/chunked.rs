@@ -182,7 +182,7 @@ impl Shared {
         self.reserve(request, Checks::All).wait().await
     }
 
-    /// Sends back the loans that are not needed any more. Nobody waits for the answer: they end with their lease in any case.
+    /// Sends back the loans that are not needed any more. The answer does not matter: loans also end with their lease.
     fn send_back(&self) {
         let unused = lock(&self.loans).remove_unused(Instant::now());
         if unused.is_empty() {

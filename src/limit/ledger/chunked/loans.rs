@@ -73,7 +73,7 @@ pub(super) struct Returned {
     pub(super) ends: Instant,
 }
 
-/// What is released once the ledger has a settlement.
+/// The reservations that are released once the ledger has a settlement.
 #[derive(Debug)]
 pub(super) struct Release {
     id: Uuid,

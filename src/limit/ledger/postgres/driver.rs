@@ -58,7 +58,7 @@ struct Calls {
     prune_settled: String,
 }
 
-/// What is pruned next.
+/// The table that is pruned next.
 #[derive(Default)]
 enum Pruning {
     #[default]

@@ -168,7 +168,7 @@ impl<D: Driver> Lane<D> {
     }
 }
 
-/// A call that was sent. It has an answer in any case, although its caller may be told before that there was none in time.
+/// A call that was sent. It always gets an answer, even if its caller has stopped waiting.
 struct Sent {
     /// `None` after its deadline.
     job: Option<Job>,

@@ -36,7 +36,7 @@ struct Shared {
     fault: Arc<Mutex<Option<Fault>>>,
 }
 
-/// What happens to the answers of the ledger.
+/// How the ledger answers.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Fault {
     /// Reservations are executed, and their answers are lost.

@@ -38,7 +38,7 @@ const PER_WINDOW: i64 = 20;
 /// The pace of processes whose clocks differ.
 const PACE: Duration = Duration::from_millis(50);
 
-/// What a process does.
+/// The work of a process.
 #[derive(Clone)]
 struct Caller {
     ledger: Arc<Ledger>,
