@@ -22,7 +22,7 @@
 /// 1. In `MemoryOlder`, every event in memory arrived before every event in the backlog.
 /// 2. In `MemoryNewer`, every event in memory arrived after every event in the backlog. Memory is never delivered
 ///    directly, only appended to the backlog (*spilled*).
-/// 3. One thread at a time spills, oldest event first, so events keep their order on the way.
+/// 3. One thread at a time spills, takes a batch, or changes the order, under one lock. So events keep their order on the way.
 ///
 /// Order yields to safety. An event that the backlog refuses stays in memory, and when the backlog cannot be read,
 /// memory is delivered first.

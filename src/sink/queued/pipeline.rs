@@ -110,10 +110,13 @@ impl Pipeline {
             if !self.queue.wait_for_batch(|| self.health.set_oldest(None), repair) {
                 return None;
             }
-            if let Some(spill) = &self.spill {
-                spill.prepare_batch();
+            match &self.spill {
+                Some(spill) => {
+                    spill.prepare_batch();
+                    spill.take(buffer);
+                }
+                None => self.queue.take(buffer),
             }
-            self.queue.take(buffer);
             batch.extend(buffer.drain(..).map(|entry| entry.event));
             let source = if batch.is_empty() { Source::Backlog } else { Source::Memory };
             if source == Source::Backlog && !self.read_backlog(batch) {

@@ -1,4 +1,5 @@
 use std::{
+    collections::VecDeque,
     sync::{Arc, Mutex},
     thread,
 };
@@ -9,7 +10,7 @@ use crate::{
     sync::lock,
 };
 
-use super::{backlog::Backlog, order::Order, queue::Queue};
+use super::{backlog::Backlog, memory::Entry, order::Order, queue::Queue};
 
 /// The most events that are spilled at once. A request that finds memory full spills as many to make room.
 const SPILLED_AT_ONCE: usize = 32;
@@ -18,7 +19,7 @@ const SPILLED_AT_ONCE: usize = 32;
 pub(super) struct Spill {
     queue: Arc<Queue>,
     backlog: Arc<dyn Backlog>,
-    /// Held while events are spilled, so that they keep their order.
+    /// Held while events move to the backlog, or the order changes, so that events keep their order.
     spilling: Mutex<()>,
 }
 
@@ -34,8 +35,31 @@ impl Spill {
     /// Accepts an event into memory or the backlog.
     pub(super) fn push(&self, event: Arc<Event>) -> Result<(), DropReason> {
         let order = self.queue.accept().ok_or(DropReason::Closed)?;
-        let is_backlog_next = self.backlog.takes_all() || (order == Order::MemoryOlder && self.backlog.waiting() > 0);
-        if is_backlog_next { self.push_to_backlog(event) } else { self.push_to_memory(event, order) }
+        if self.backlog.takes_all() {
+            return self.push_to_backlog(event);
+        }
+        let event = match self.hold(event, order) {
+            Ok(()) => return Ok(()),
+            Err(event) => event,
+        };
+        let _spilling = lock(&self.spilling);
+        // The order may have changed meanwhile.
+        let order = self.queue.order();
+        if order == Order::MemoryNewer {
+            // The oldest events in memory go first.
+            self.spill_locked(SPILLED_AT_ONCE);
+        }
+        match (self.hold(event, order), order) {
+            (Ok(()), _) => Ok(()),
+            (Err(event), Order::MemoryNewer) => self.append_at_last(&event),
+            (Err(event), Order::MemoryOlder) => self.push_to_backlog(event),
+        }
+    }
+
+    /// Adds an event to memory. Returns it if there is no room, or if newer events are already waiting in the backlog.
+    fn hold(&self, event: Arc<Event>, order: Order) -> Result<(), Arc<Event>> {
+        let is_overtaken = order == Order::MemoryOlder && self.backlog.waiting() > 0;
+        if is_overtaken { Err(event) } else { self.queue.hold(event) }
     }
 
     /// Appends an event to the backlog, or keeps it in memory if the backlog refuses it.
@@ -47,20 +71,6 @@ impl Spill {
         }
         EventPool::give_back(event);
         Ok(())
-    }
-
-    /// Adds an event to memory, or appends it to the backlog if memory is full.
-    fn push_to_memory(&self, event: Arc<Event>, order: Order) -> Result<(), DropReason> {
-        let Err(mut event) = self.queue.hold(event) else { return Ok(()) };
-        if order == Order::MemoryNewer {
-            // The oldest events in memory go first.
-            self.spill_some(SPILLED_AT_ONCE);
-            event = match self.queue.hold(event) {
-                Ok(()) => return Ok(()),
-                Err(event) => event,
-            };
-        }
-        self.append_at_last(&event)
     }
 
     /// Appends an event for which memory has no room.
@@ -87,10 +97,36 @@ impl Spill {
         self.keep_memory_free();
     }
 
+    /// Spills events that were taken from memory, and then memory, which becomes the newer place. Returns the number of these
+    /// events that the backlog took.
+    ///
+    /// Takes none if newer events are waiting in the backlog, unless the events `may_be_late`.
+    pub(super) fn spill_batch(&self, events: &[Arc<Event>], may_be_late: bool) -> Option<usize> {
+        let spilling = lock(&self.spilling);
+        if !may_be_late && self.backlog.waiting() > 0 {
+            return None;
+        }
+        let spilled = events.iter().take_while(|event| self.spill(event)).count();
+        if spilled == events.len() {
+            self.queue.set_order(Order::MemoryNewer);
+            drop(spilling);
+            self.spill_present();
+        }
+        Some(spilled)
+    }
+
     /// Makes memory the newer place, and spills it as far as there is room.
     pub(super) fn spill_memory(&self) {
+        let spilling = lock(&self.spilling);
         self.queue.set_order(Order::MemoryNewer);
+        drop(spilling);
         self.spill_present();
+    }
+
+    /// Moves a batch of the oldest events into an empty buffer, unless those in the backlog are older.
+    pub(super) fn take(&self, buffer: &mut VecDeque<Entry>) {
+        let _spilling = lock(&self.spilling);
+        self.queue.take(buffer);
     }
 
     /// Spills what has arrived in memory, if memory is the newer place, or only holds events that the backlog refused.
@@ -120,6 +156,10 @@ impl Spill {
     /// Spills up to `max` events. Returns `false` if there are no more, or no room for them.
     fn spill_some(&self, max: usize) -> bool {
         let _spilling = lock(&self.spilling);
+        self.spill_locked(max)
+    }
+
+    fn spill_locked(&self, max: usize) -> bool {
         for _ in 0..max {
             // An event that the backlog refuses would lose its place.
             if self.backlog.is_full() || !self.backlog.is_writable() {
@@ -201,6 +241,31 @@ mod tests {
         let order = [backlog.paths(), memory(&spill)].concat();
         assert_eq!(order, ["0", "1", "2", "3", "4", "5"]);
         assert_eq!(spill.queue.order(), Order::MemoryNewer);
+    }
+
+    #[test]
+    fn events_that_arrive_while_a_batch_is_spilled_do_not_overtake_it() {
+        for _ in 0..50 {
+            let backlog = TestBacklog::new(1_000);
+            let spill = spill(40, &backlog);
+            let mut events = events(200).into_iter();
+            for event in events.by_ref().take(40) {
+                spill.push(event).unwrap();
+            }
+            // Half of memory is in a batch that cannot be written.
+            let batch: Vec<_> = (0..20).filter_map(|_| spill.queue.pop()).collect();
+            std::thread::scope(|scope| {
+                scope.spawn(|| {
+                    while backlog.waiting() == 0 {
+                        std::thread::yield_now();
+                    }
+                    events.for_each(|event| spill.push(event).unwrap());
+                });
+                assert_eq!(spill.spill_batch(&batch, false), Some(batch.len()));
+            });
+            let order = [backlog.paths(), memory(&spill)].concat();
+            assert_eq!(order, (0..200).map(|number| number.to_string()).collect::<Vec<_>>());
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 use std::{
     collections::VecDeque,
     sync::{Arc, Mutex},
+    thread,
 };
 
 use crate::{
@@ -49,6 +50,9 @@ impl Backlog for TestBacklog {
             return Err(DropReason::SpoolFailed);
         }
         events.push_back(Arc::new(event.clone()));
+        drop(events);
+        // Others may append now, unless something keeps them from doing so.
+        thread::yield_now();
         Ok(())
     }
 

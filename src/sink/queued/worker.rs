@@ -120,16 +120,18 @@ impl<'a> Batch<'a> {
         self.refused.is_some_and(|recoveries| recoveries != spill.backlog().recoveries())
     }
 
-    /// Spills the events from an index on, and all of memory after them.
-    fn spill_rest(&mut self, start: usize, spill: &Spill) -> Next {
+    /// Spills the events from an index on, and all of memory after them, unless they would come after newer ones and must not
+    /// be late.
+    fn spill_rest(&mut self, start: usize, spill: &Spill, may_be_late: bool) -> Next {
         let rest = self.get(start..self.events.len());
-        let spilled = rest.iter().take_while(|event| spill.spill(event)).count();
-        if spilled == rest.len() {
-            spill.spill_memory();
-            return Next::Spill(self.events.len());
+        match spill.spill_batch(rest, may_be_late) {
+            Some(spilled) if spilled == rest.len() => Next::Spill(self.events.len()),
+            Some(spilled) => {
+                self.refused = Some(spill.backlog().recoveries());
+                Next::Retry(start + spilled)
+            }
+            None => Next::Retry(start),
         }
-        self.refused = Some(spill.backlog().recoveries());
-        Next::Retry(start + spilled)
     }
 }
 
@@ -370,7 +372,10 @@ impl<W: BatchWriter> Worker<'_, W> {
         match (self.usable_spill(batch), batch.source) {
             (Some(_), Source::Backlog) if is_closed => Next::Spill(start),
             // If newer events are waiting in the backlog, these stay in memory and go first.
-            (Some(spill), Source::Memory) if is_closed || self.may_spill(spill) => batch.spill_rest(start, spill),
+            (Some(spill), Source::Memory) if is_closed || self.may_spill(spill) => {
+                // If every event belongs into the backlog, its safety comes before the order.
+                batch.spill_rest(start, spill, is_closed || spill.backlog().takes_all())
+            }
             (None, _) if self.is_out_of_time(batch) => Next::Drop(start),
             _ => Next::Retry(start),
         }
@@ -378,7 +383,6 @@ impl<W: BatchWriter> Worker<'_, W> {
 
     /// Returns `true` if the destination is unavailable, and the backlog has no events that would be overtaken.
     fn may_spill(&self, spill: &Spill) -> bool {
-        // If every event belongs into the backlog, its safety comes before the order.
         self.circuit.is_open() && (spill.backlog().waiting() == 0 || spill.backlog().takes_all())
     }
 

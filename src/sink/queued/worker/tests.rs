@@ -93,7 +93,7 @@ fn retries_the_events_that_the_backlog_refuses() {
     let pipeline = pipeline(Some(Arc::<TestBacklog>::clone(&backlog)));
     let events = events(5);
     let mut batch = Batch::new(&events, Source::Memory);
-    let next = batch.spill_rest(1, pipeline.spill().unwrap());
+    let next = batch.spill_rest(1, pipeline.spill().unwrap(), false);
     assert!(matches!(next, Next::Retry(3)) && batch.refused.is_some());
     assert_eq!(backlog.paths(), ["1", "2"]);
 }
