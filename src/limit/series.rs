@@ -36,6 +36,10 @@ pub(crate) fn write_group<T: AsRef<str>>(text: &mut String, values: impl Iterato
 fn write_value(text: &mut String, value: Option<&str>) {
     let Some(value) = value else { return text.push_str("null") };
     text.push('"');
+    if !value.bytes().any(|byte| matches!(byte, b'"' | b'\\' | ..b' ')) {
+        text.push_str(value);
+        return text.push('"');
+    }
     for letter in value.chars() {
         match letter {
             '"' | '\\' => text.extend(['\\', letter]),

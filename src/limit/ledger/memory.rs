@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeSet, HashMap, VecDeque},
+    mem,
     ops::Bound,
     sync::{Arc, Mutex},
     time::{Duration, Instant},
@@ -94,8 +95,9 @@ impl Backend for MemoryLedger {
     fn adjust(&self, changes: Vec<Adjustment>) -> Reply<()> {
         let now = self.now();
         let mut books = lock(&self.books);
+        books.tidy(now);
         for Adjustment { series, slot, keep_until, delta } in changes {
-            books.add(&series, slot, keep_until, delta, now);
+            books.add(&series, slot, keep_until, delta);
         }
         Reply::Now(Ok(()))
     }
@@ -109,9 +111,13 @@ impl Backend for MemoryLedger {
 #[derive(Default)]
 #[cfg_attr(test, derive(Clone))]
 pub(crate) struct Books {
-    series: HashMap<Arc<str>, Series>,
-    /// The keys of `series` in their order, for scans.
+    series: Vec<Series>,
+    /// The places of series by their names.
+    places: HashMap<Arc<str>, usize>,
+    /// The names of series in their order, for scans.
     names: BTreeSet<Arc<str>>,
+    /// The places of the series that a request needs. Kept for its memory.
+    needed: Vec<Option<usize>>,
     /// The requests with live reservations.
     held: HashMap<Uuid, Held>,
     /// The ends of all leases.
@@ -154,33 +160,42 @@ struct Held {
 
 impl Books {
     pub(crate) fn reserve(&mut self, reservation: &Reservation<'_>, now: i64) -> Reserved {
-        self.expire(now);
+        self.tidy(now);
         let is_known = self.held.contains_key(&reservation.id) || self.settled.contains_key(&reservation.id);
-        let passes = |check: &Check| !check.is_enforced || self.state(reservation, check, now).passes;
-        let is_admitted = is_known || reservation.checks.iter().all(passes);
+        // Each series is looked up once.
+        let mut needed = mem::take(&mut self.needed);
+        needed.extend(reservation.checks.iter().map(|check| self.places.get(reservation.series(check)).copied()));
+        let checks = || reservation.checks.iter().zip(&needed);
+        let mut passes = checks().map(|(check, place)| !check.is_enforced || self.state(*place, check, now).passes);
+        let is_admitted = is_known || passes.all(|passes| passes);
         let all_enforced = reservation.checks.iter().all(|check| check.is_enforced);
         let mut states = if is_admitted && !reservation.wants_states && all_enforced {
             Vec::new()
         } else {
-            reservation.checks.iter().map(|check| self.state(reservation, check, now)).collect()
+            checks().map(|(check, place)| self.state(*place, check, now)).collect()
         };
         if is_admitted && !is_known {
-            self.take_all(reservation, &states, now);
+            self.take_all(reservation, &needed, &states, now);
         }
         if is_admitted && !reservation.wants_states {
             states.clear();
         }
+        needed.clear();
+        self.needed = needed;
         Reserved { is_admitted, states }
     }
 
     /// Takes what a request needs. The states may be empty if every check passes.
-    fn take_all(&mut self, reservation: &Reservation<'_>, states: &[CheckState], now: i64) {
-        let mut parts = Vec::with_capacity(reservation.checks.len());
-        for (at, check) in reservation.checks.iter().enumerate() {
+    fn take_all(&mut self, reservation: &Reservation<'_>, needed: &[Option<usize>], states: &[CheckState], now: i64) {
+        let is_held = |check: &&Check| !matches!(check.kind, CheckKind::Rate { .. });
+        let mut parts = Vec::with_capacity(reservation.checks.iter().filter(is_held).count());
+        for (at, (check, place)) in reservation.checks.iter().zip(needed).enumerate() {
             // As if the rule were enforced, a request that does not pass takes nothing of a rate.
             let is_rejected = states.get(at).is_some_and(|state| !state.passes);
             if !(is_rejected && matches!(check.kind, CheckKind::Rate { .. })) {
-                self.take(reservation.series(check), check, now, &mut parts);
+                // Checks with the same series find it under its name once the first one has created it.
+                let place = place.unwrap_or_else(|| self.place(reservation.series(check)));
+                self.take(place, check, now, &mut parts);
             }
         }
         if !parts.is_empty() {
@@ -190,8 +205,8 @@ impl Books {
         }
     }
 
-    fn state(&self, reservation: &Reservation<'_>, check: &Check, now: i64) -> CheckState {
-        let series = self.series.get(reservation.series(check));
+    fn state(&self, place: Option<usize>, check: &Check, now: i64) -> CheckState {
+        let series = place.and_then(|place| self.series.get(place));
         match check.kind {
             CheckKind::Budget { from, slot, amount, limit, .. } => {
                 let slots = series.map_or(&[][..], |series| &series.slots).iter();
@@ -210,50 +225,49 @@ impl Books {
         }
     }
 
-    fn take(&mut self, name: &str, check: &Check, now: i64, parts: &mut Vec<Part>) {
+    fn take(&mut self, place: usize, check: &Check, now: i64, parts: &mut Vec<Part>) {
         match check.kind {
             CheckKind::Budget { slot, keep_until, amount, .. } => {
                 let reserve = |at: &mut Slot| at.reserved = at.reserved.saturating_add(amount);
-                let name = self.change_slot(name, (slot, keep_until), now, reserve);
-                parts.push((name, Some((slot, amount))));
+                self.change_slot(place, (slot, keep_until), reserve);
+                parts.extend(self.series.get(place).map(|series| (Arc::clone(&series.name), Some((slot, amount)))));
             }
-            CheckKind::Rate { increment, .. } => {
-                self.change(name, now, |series| series.tat = series.tat.max(now).saturating_add(increment));
-            }
+            CheckKind::Rate { increment, .. } => self.change_tat(place, increment, now),
             CheckKind::Concurrency { .. } => {
-                let name = self.change(name, now, |series| {
+                if let Some(series) = self.series.get_mut(place) {
                     series.live += 1;
-                    Arc::clone(&series.name)
-                });
-                parts.push((name, None));
+                    parts.push((Arc::clone(&series.name), None));
+                }
             }
         }
     }
 
     pub(super) fn settle(&mut self, settlement: Settlement, now: i64) {
-        self.expire(now);
+        self.tidy(now);
         let Settlement { id, time, charges, rates } = settlement;
         if self.settled.contains_key(&id) {
             return;
         }
         self.release(id);
         for Charge { series, slot, keep_until, amount } in &charges {
-            self.add(series, *slot, *keep_until, *amount, now);
+            self.add(series, *slot, *keep_until, *amount);
         }
         for rate in rates {
-            self.change(&rate.series, now, |series| series.tat = series.tat.max(now).saturating_add(rate.micros));
+            let place = self.place(&rate.series);
+            self.change_tat(place, rate.micros, now);
         }
         self.settled.insert(id, (time, charges));
         self.order.push_back((now, id));
     }
 
     /// Adds an amount to what is settled in a slot.
-    pub(crate) fn add(&mut self, series: &str, slot: i64, keep_until: i64, amount: i64, now: i64) {
-        self.change_slot(series, (slot, keep_until), now, |at| at.settled = at.settled.saturating_add(amount));
+    pub(crate) fn add(&mut self, series: &str, slot: i64, keep_until: i64, amount: i64) {
+        let place = self.place(series);
+        self.change_slot(place, (slot, keep_until), |at| at.settled = at.settled.saturating_add(amount));
     }
 
     pub(super) fn extend(&mut self, ids: &[Uuid], lease: Duration, now: i64) {
-        self.expire(now);
+        self.tidy(now);
         let end = now.saturating_add(saturated(micros(lease)));
         for id in ids {
             if let Some(held) = self.held.get_mut(id) {
@@ -264,8 +278,11 @@ impl Books {
         }
     }
 
-    /// Releases what expired leases hold, and forgets old settlements.
-    fn expire(&mut self, now: i64) {
+    /// Releases what expired leases hold, forgets old settlements, and from time to time removes old slots and series.
+    fn tidy(&mut self, now: i64) {
+        if self.new_entries >= ENTRIES_BETWEEN_SWEEPS.max(self.series.len()) {
+            self.sweep(now);
+        }
         while let Some((end, id)) = self.ends.first().copied()
             && end <= now
         {
@@ -283,7 +300,7 @@ impl Books {
         let Some(held) = self.held.remove(&id) else { return };
         self.ends.remove(&(held.end, id));
         for (name, part) in held.parts {
-            let Some(series) = self.series.get_mut(&name) else { continue };
+            let Some(series) = self.named_mut(&name) else { continue };
             match part {
                 None => series.live -= 1,
                 Some((slot, amount)) => {
@@ -303,12 +320,12 @@ impl Books {
         from_slot: i64,
         now: i64,
     ) -> (Vec<SlotUsage>, Option<Arc<str>>) {
-        self.expire(now);
+        self.tidy(now);
         let start = if after < prefix { Bound::Included(prefix) } else { Bound::Excluded(after) };
         let matching =
             self.names.range::<str, _>((start, Bound::Unbounded)).take_while(|name| name.starts_with(prefix));
         let names: Vec<&Arc<str>> = matching.take(SERIES_AT_ONCE).collect();
-        let slots = names.iter().filter_map(|name| self.series.get(*name)).flat_map(|series| {
+        let slots = names.iter().filter_map(|name| self.named(name)).flat_map(|series| {
             let slots = series.slots.iter().filter(|slot| slot.start >= from_slot);
             slots.map(|slot| SlotUsage {
                 series: series.name.to_string(),
@@ -330,8 +347,7 @@ impl Books {
             let sum = late.entry((&charge.series, charge.slot)).or_default();
             *sum = sum.saturating_add(charge.amount);
         }
-        let total =
-            |name: &str, start: i64| Some(self.series.get(name)?.slots.iter().find(|at| at.start == start)?.settled);
+        let total = |name: &str, start: i64| Some(self.named(name)?.slots.iter().find(|at| at.start == start)?.settled);
         let late = |name: &str, start: i64| late.get(&(name, start)).copied().unwrap_or(0);
         slots
             .iter()
@@ -339,65 +355,64 @@ impl Books {
             .collect()
     }
 
-    /// Changes a series, which is created if it does not exist.
-    fn change<T>(&mut self, name: &str, now: i64, change: impl FnOnce(&mut Series) -> T) -> T {
-        if let Some(series) = self.series.get_mut(name) {
-            return change(series);
-        }
-        self.created(now);
-        let name: Arc<str> = name.into();
-        let mut series = Series { name: Arc::clone(&name), slots: Vec::new(), live: 0, tat: 0 };
-        let result = change(&mut series);
-        self.names.insert(Arc::clone(&name));
-        self.series.insert(name, series);
-        result
+    fn named(&self, name: &str) -> Option<&Series> {
+        self.series.get(*self.places.get(name)?)
     }
 
-    /// Changes a slot, which is created if it does not exist. Returns the shared name of the series.
-    fn change_slot(
-        &mut self,
-        name: &str,
-        (start, keep_until): (i64, i64),
-        now: i64,
-        change: impl FnOnce(&mut Slot),
-    ) -> Arc<str> {
-        let is_new = |series: &Series| !series.slots.iter().any(|at| at.start == start);
-        if self.series.get(name).is_some_and(is_new) {
-            self.created(now);
-        }
-        self.change(name, now, |series| {
-            if let Some(slot) = series.slots.iter_mut().find(|at| at.start == start) {
-                slot.keep_until = slot.keep_until.max(keep_until);
-                change(slot);
-            } else {
-                let mut slot = Slot { start, keep_until, ..Slot::default() };
-                change(&mut slot);
-                let at = series.slots.partition_point(|at| at.start < start);
-                series.slots.insert(at, slot);
-            }
-            Arc::clone(&series.name)
-        })
+    fn named_mut(&mut self, name: &str) -> Option<&mut Series> {
+        self.series.get_mut(*self.places.get(name)?)
     }
 
-    /// Counts an entry that is about to be created, and removes old ones from time to time.
-    fn created(&mut self, now: i64) {
+    /// Returns the place of a series, which is created if it does not exist.
+    fn place(&mut self, name: &str) -> usize {
+        if let Some(place) = self.places.get(name) {
+            return *place;
+        }
+        let (name, place): (Arc<str>, usize) = (name.into(), self.series.len());
         self.new_entries += 1;
-        if self.new_entries >= ENTRIES_BETWEEN_SWEEPS.max(self.series.len()) {
-            self.sweep(now);
+        self.names.insert(Arc::clone(&name));
+        self.places.insert(Arc::clone(&name), place);
+        self.series.push(Series { name, slots: Vec::new(), live: 0, tat: 0 });
+        place
+    }
+
+    fn change_tat(&mut self, place: usize, micros: i64, now: i64) {
+        if let Some(series) = self.series.get_mut(place) {
+            series.tat = series.tat.max(now).saturating_add(micros);
         }
     }
 
-    /// Removes slots and series that are not read any more.
+    /// Changes a slot, which is created if it does not exist.
+    fn change_slot(&mut self, place: usize, (start, keep_until): (i64, i64), change: impl FnOnce(&mut Slot)) {
+        let Some(series) = self.series.get_mut(place) else { return };
+        if let Some(slot) = series.slots.iter_mut().find(|at| at.start == start) {
+            slot.keep_until = slot.keep_until.max(keep_until);
+            return change(slot);
+        }
+        self.new_entries += 1;
+        let mut slot = Slot { start, keep_until, ..Slot::default() };
+        change(&mut slot);
+        let at = series.slots.partition_point(|at| at.start < start);
+        series.slots.insert(at, slot);
+    }
+
+    /// Removes slots and series that are not read any more. The places of the others change.
     fn sweep(&mut self, now: i64) {
-        self.new_entries = 0;
-        let Self { series, names, .. } = self;
-        series.retain(|name, series| {
+        let Self { series, names, places, new_entries, .. } = self;
+        *new_entries = 0;
+        series.retain_mut(|series| {
             series.slots.retain(|slot| slot.keep_until > now || slot.reserved != 0);
             let is_read = !series.slots.is_empty() || series.live > 0 || series.tat > now;
             if !is_read {
-                names.remove(name);
+                names.remove(&series.name);
+                places.remove(&series.name);
             }
             is_read
         });
+        for (place, series) in series.iter().enumerate() {
+            if let Some(known) = places.get_mut(&series.name) {
+                *known = place;
+            }
+        }
     }
 }

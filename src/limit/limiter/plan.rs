@@ -20,12 +20,12 @@ use super::{
 };
 
 thread_local! {
-    /// The text of an earlier plan, whose memory is used again.
-    static TEXT: RefCell<String> = const { RefCell::new(String::new()) };
+    /// The text and the checks of an earlier plan, whose memory is used again.
+    static SPARE: RefCell<(String, Vec<Check>)> = const { RefCell::new((String::new(), Vec::new())) };
 }
 
-/// Maximum capacity of a text that is kept, in bytes.
-const MAX_KEPT: usize = 16 * 1024;
+/// Maximum capacity of a text that is kept, in bytes, and of checks.
+const MAX_KEPT: (usize, usize) = (16 * 1024, 256);
 
 /// The checks of the rules that apply to a request.
 pub(super) struct Plan {
@@ -53,10 +53,9 @@ impl Plan {
         request: &GatedRequest,
         estimates: &Estimates,
     ) -> Result<Self, (Arc<CompiledRule>, Refused)> {
-        let mut text = TEXT.take();
-        text.clear();
+        let (text, checks) = SPARE.take();
         let expected = Expected::new(request);
-        let mut plan = Self { text, checks: Vec::new(), notes: Vec::new(), wants_states: false };
+        let mut plan = Self { text, checks, notes: Vec::new(), wants_states: false };
         for (at, compiled) in set.rules().enumerate() {
             let rule = &*compiled.rule;
             let is_enforced = rule.mode == LimitMode::Enforce;
@@ -136,9 +135,12 @@ pub(super) fn shadow_note(rule: &LimitRule) -> Diagnostic<'static> {
 
 impl Drop for Plan {
     fn drop(&mut self) {
-        let text = std::mem::take(&mut self.text);
-        if text.capacity() <= MAX_KEPT {
-            TEXT.set(text);
+        let (mut text, mut checks) = (std::mem::take(&mut self.text), std::mem::take(&mut self.checks));
+        if text.capacity() <= MAX_KEPT.0 && checks.capacity() <= MAX_KEPT.1 {
+            text.clear();
+            checks.clear();
+            // A thread that ends has none.
+            let _ = SPARE.try_with(|spare| spare.replace((text, checks)));
         }
     }
 }

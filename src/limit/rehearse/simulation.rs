@@ -161,7 +161,7 @@ impl Simulation {
             return (true, failing);
         }
         for (series, slot, keep_until, amount) in &plan.charges {
-            self.books.add(plan.text.get(series.clone()).unwrap_or_default(), *slot, *keep_until, *amount, now);
+            self.books.add(plan.text.get(series.clone()).unwrap_or_default(), *slot, *keep_until, *amount);
         }
         let is_concurrency = |check: &&Check| matches!(check.kind, CheckKind::Concurrency { .. });
         let mut running: Vec<Check> = plan.checks.iter().filter(is_concurrency).cloned().collect();
