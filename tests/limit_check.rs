@@ -16,7 +16,7 @@ use tower_tagging::{
         check::{CheckStatus, LedgerChecker, UncheckedReason},
         rehearse::rehearse,
     },
-    sink::{Delivery, Sink},
+    sink::{BatchWriter, Delivery, Sink, WriteError},
     store::{MemoryStore, SqliteStore},
     usage::{ExtraCost, Money, UsageTap},
 };
@@ -303,6 +303,65 @@ async fn a_ledger_in_memory_is_restored_after_a_restart() {
     assert_eq!(restarted.chat("gpt-4o", "growth").await, StatusCode::OK);
     clock.advance(10 * MINUTE);
     assert!(restarted.checker().check().await.unwrap().is_exact());
+}
+
+#[tokio::test]
+async fn windows_longer_than_the_kept_rows_are_restored_as_far_as_there_are_rows() {
+    let (service, store) = memory(&clock());
+    service.mixed_calls().await;
+    let before = settled(&service.limiter, service.clock_now()).await;
+    let restarted = Service::new(Analytics::new(store.clone()), store.sink(), &service.clock);
+    let checker = restarted.checker().retention(Retention::forever().rows(7 * 24 * 60 * MINUTE));
+    let check = checker.restore().await.unwrap();
+    let restored = settled(&restarted.limiter, restarted.clock_now()).await;
+    let sum = |all: &[(String, String, i64)]| all.iter().map(|(_, _, count)| *count).sum::<i64>();
+    assert!(sum(&before) > 0);
+    assert_eq!(sum(&restored), sum(&before));
+    assert!(matches!(check.rules[0].status, CheckStatus::Unchecked(_)), "{check:?}");
+    // Incomplete rows never lower what was counted.
+    store.delete_before(service.clock_now() + MINUTE);
+    restarted.checker().restore().await.unwrap();
+    assert_eq!(settled(&restarted.limiter, restarted.clock_now()).await, restored);
+}
+
+#[tokio::test]
+async fn requests_whose_events_wait_are_not_compared() {
+    let down = tower_tagging::sink::Queued::builder("store", Down).build();
+    let service = Service::new(Analytics::new(MemoryStore::new()), down.clone(), &clock());
+    let call = service.app.clone().oneshot(request(Request::get("/report"), "search").body(Body::empty()).unwrap());
+    call.await.unwrap().into_body().collect().await.unwrap();
+    service.clock.advance(10 * MINUTE);
+    while settled(&service.limiter, service.clock_now()).await.iter().all(|(_, _, count)| *count == 0) {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    // The event waits until the first attempt to write it.
+    while service.delivery.report().sinks.iter().all(|sink| sink.oldest_age.is_none()) {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    // Without the delivery, the waiting event looks like a difference.
+    assert!(service.checker().check().await.unwrap().drifts().count() > 0);
+    // The event is of the virtual time, and so it has been waiting for weeks.
+    let check = service.checker().delivery(service.delivery.clone()).check().await.unwrap();
+    assert_eq!(check.drifts().count(), 0);
+    assert!(
+        check
+            .rules
+            .iter()
+            .all(|rule| { matches!(rule.status, CheckStatus::Unchecked(UncheckedReason::Undelivered { .. })) })
+    );
+    let before = settled(&service.limiter, service.clock_now()).await;
+    service.checker().delivery(service.delivery.clone()).rebuild().await.unwrap();
+    assert_eq!(settled(&service.limiter, service.clock_now()).await, before);
+    down.delivery().shutdown_blocking(Duration::ZERO);
+}
+
+/// A store that is never available.
+struct Down;
+
+impl BatchWriter for Down {
+    fn write(&mut self, _: &[std::sync::Arc<tower_tagging::Event>]) -> Result<(), WriteError> {
+        Err(WriteError::retryable("down"))
+    }
 }
 
 #[tokio::test]

@@ -391,7 +391,8 @@ async fn limits_requests_that_run_at_the_same_time() {
         })
         .collect();
     tokio::task::yield_now().await;
-    assert_eq!(limited.get("/plain", "{}").await.status, 429);
+    let rejected = limited.get("/plain", "{}").await;
+    assert_eq!((rejected.status, rejected.header("retry-after")), (429, Some("1")));
     gate.notify_one();
     gate.notify_one();
     for request in running {
@@ -696,6 +697,37 @@ async fn charges_what_a_call_reserved_if_its_usage_remains_unknown() {
         // The cost itself stays unknown.
         assert_eq!(event.llm().unwrap().cost().is_some(), user == "served", "{user}");
     }
+}
+
+#[tokio::test]
+async fn reservations_of_unknown_calls_do_not_raise_estimates() {
+    let rule = cost("money", "5 USD").charge_unknown(true);
+    let limited = Limited::with([rule], Router::new().route(CHAT, post(unreliable)), None, ErrorStyle::Problem);
+    let silent = json!({"model": "gpt-4o", "max_tokens": 5_000, "user": "silent"});
+    for _ in 0..10 {
+        limited.chat("{}", silent.clone()).await;
+    }
+    let charged = limited.used().await[0].1;
+    assert!(charged > 10 * 50_000_000, "{charged}");
+    // The estimate of a call without a maximum is still the default, one cent.
+    let body = json!({"model": "gpt-4o", "user": "left"}).to_string();
+    let request = Request::post(CHAT).header(header::CONTENT_TYPE, "application/json").body(Body::from(body));
+    let response = limited.app.clone().oneshot(request.unwrap()).await.unwrap();
+    assert_eq!(limited.used().await, [(vec![], charged, 10_000_000)]);
+    drop(response);
+}
+
+#[tokio::test]
+async fn groups_from_before_a_change_of_the_rule_do_not_count() {
+    let limited = Limited::new([requests("calls", 5)]);
+    limited.statuses("/plain", r#"{"team":"red"}"#, 3).await;
+    let replace = |rule: LimitRuleBuilder| limited.limiter.replace_rules(vec![rule.build().unwrap()]).unwrap();
+    replace(requests("calls", 2).group_by("metadata.team"));
+    assert_eq!(limited.used().await, []);
+    assert_eq!(limited.statuses("/plain", r#"{"team":"red"}"#, 3).await, [200, 200, 429]);
+    assert_eq!(limited.used().await, [(vec![Some("red".to_owned())], 2, 0)]);
+    replace(requests("calls", 5));
+    assert_eq!(limited.used().await, [(vec![], 3, 0)]);
 }
 
 #[tokio::test]

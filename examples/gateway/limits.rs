@@ -16,7 +16,7 @@ use tower_tagging::{
     limit::{
         LimitRule, LimitSettings, Limiter,
         alerts::{AlertRule, AlertSettings, Alerts},
-        check::LedgerChecker,
+        check::{CheckStatus, LedgerChecker},
     },
     registry::Registry,
     sink::Delivery,
@@ -24,6 +24,8 @@ use tower_tagging::{
 
 /// The interval at which the file and the limits of the API are looked at.
 const FOLLOW_INTERVAL: Duration = Duration::from_secs(1);
+/// The time that a start waits until events of earlier processes are in the store.
+const RECOVERY: Duration = Duration::from_secs(10);
 /// The interval at which the ledger is compared with the stored requests.
 const CHECK_INTERVAL: Duration = Duration::from_secs(60 * 60);
 
@@ -114,14 +116,13 @@ impl Limits {
             if let Err(error) = limiter.refresh_from(analytics).await {
                 eprintln!("gateway: STORE: {error}");
             }
-            if limiter.ledger().status().kind == "memory"
-                && let Err(error) = checker(&limiter, analytics, settings).restore().await
-            {
-                eprintln!("gateway: STORE: the counts of limits start at zero: {error}");
+            if is_in_memory(&limiter) {
+                restore(&checker(&limiter, analytics, settings, &delivery), &delivery).await;
             }
         } else if !alerts.is_empty() {
             return Err("CONFIG: alerts need a STORE".to_owned());
         }
+        let events = delivery.clone();
         let alerts = match &store {
             Some((analytics, settings)) => {
                 let mut builder = Alerts::builder(analytics.clone(), limiter.clone()).rules(alerts).delivery(delivery);
@@ -135,7 +136,7 @@ impl Limits {
             }
             None => None,
         };
-        Ok(Running { limiter, hangup, file, rules, alerts, store, registry }.run())
+        Ok(Running { limiter, hangup, file, rules, alerts, store, registry, delivery: events }.run())
     }
 }
 
@@ -148,6 +149,7 @@ struct Running {
     alerts: Option<Alerts>,
     store: Option<(Analytics, AnalyticsSettings)>,
     registry: Option<Registry>,
+    delivery: Delivery,
 }
 
 impl Running {
@@ -156,8 +158,7 @@ impl Running {
         if let Some(alerts) = &self.alerts {
             tokio::spawn(alerts.run());
         }
-        if let Some((analytics, settings)) = &self.store {
-            let checker = checker(&self.limiter, analytics, settings);
+        if let Some(checker) = self.checker() {
             tokio::spawn(check(checker, self.alerts.clone()));
         }
         let mut in_force = self.file.as_deref().map(read);
@@ -170,13 +171,31 @@ impl Running {
             // A text counts once it was seen twice, because it may be in the middle of being written.
             if is_hangup || (text != in_force && text == seen) {
                 match self.reload(&file, is_hangup) {
-                    Ok(()) => eprintln!("gateway: CONFIG: the limits and alerts were loaded again"),
+                    Ok(()) => {
+                        eprintln!("gateway: CONFIG: the limits and alerts were loaded again");
+                        self.count_new_limits();
+                    }
                     Err(error) => eprintln!("gateway: CONFIG: {error}; the previous limits stay in force"),
                 }
                 in_force.clone_from(&text);
             }
             seen = text;
         }
+    }
+
+    fn checker(&self) -> Option<LedgerChecker> {
+        let (analytics, settings) = self.store.as_ref()?;
+        Some(checker(&self.limiter, analytics, settings, &self.delivery))
+    }
+
+    /// Counts the earlier requests of the windows of new limits. Of several gateways, only one could do this.
+    fn count_new_limits(&self) {
+        let Some(checker) = self.checker().filter(|_| is_in_memory(&self.limiter)) else { return };
+        tokio::spawn(async move {
+            if let Err(error) = checker.rebuild().await {
+                eprintln!("gateway: STORE: new limits start at zero: {error}");
+            }
+        });
     }
 
     /// Reads the limits of the API, and marks the virtual keys that are used up.
@@ -222,8 +241,39 @@ fn alert_rules(settings: &LimitSettings) -> Result<Vec<AlertRule>, tower_tagging
     settings.alerts.iter().map(AlertSettings::to_rule).collect()
 }
 
-fn checker(limiter: &Limiter, analytics: &Analytics, settings: &AnalyticsSettings) -> LedgerChecker {
-    LedgerChecker::new(limiter.clone(), analytics.clone()).retention(settings.retention)
+fn is_in_memory(limiter: &Limiter) -> bool {
+    limiter.ledger().status().kind == "memory"
+}
+
+fn checker(
+    limiter: &Limiter,
+    analytics: &Analytics,
+    settings: &AnalyticsSettings,
+    delivery: &Delivery,
+) -> LedgerChecker {
+    LedgerChecker::new(limiter.clone(), analytics.clone()).retention(settings.retention).delivery(delivery.clone())
+}
+
+/// Counts in memory what the stored requests have used.
+async fn restore(checker: &LedgerChecker, delivery: &Delivery) {
+    let are_stored = async {
+        while delivery.report().sinks.iter().any(|sink| sink.in_flight() > 0) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    if tokio::time::timeout(RECOVERY, are_stored).await.is_err() {
+        eprintln!("gateway: STORE: limits do not count the events of an earlier process that were not stored yet");
+    }
+    match checker.restore().await {
+        Ok(check) => {
+            for rule in check.rules {
+                if let CheckStatus::Unchecked(reason) = rule.status {
+                    eprintln!("gateway: the limit {} counts at least what is stored: {reason}", rule.rule);
+                }
+            }
+        }
+        Err(error) => eprintln!("gateway: STORE: the counts of limits start at zero: {error}"),
+    }
 }
 
 /// Compares the ledger with the stored requests every hour.

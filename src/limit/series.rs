@@ -2,7 +2,12 @@
 
 use std::fmt::Write;
 
+use crate::row::Dimension;
+
 use super::rules::{LimitKind, LimitRule};
+
+/// The number of values before those of the group: the name of the rule, the unit, and the window.
+const HEAD: usize = 3;
 
 /// The text of the series of a rule without the group: `["team-monthly","USD","month Europe/Berlin",`.
 ///
@@ -52,8 +57,11 @@ fn write_value(text: &mut String, value: Option<&str>) {
     text.push('"');
 }
 
-/// Returns the values of the group of a series. `None` if the text is not a series.
-pub(crate) fn group(series: &str) -> Option<Vec<Option<String>>> {
+/// Returns the group of a series of a rule: the properties with their values.
+///
+/// `None` if the text is not a series, or has another number of values. That is left from a time when the rule had other groups.
+pub(crate) fn group(rule: &LimitRule, series: &str) -> Option<Vec<(Dimension, Option<String>)>> {
     let parts: Vec<Option<String>> = serde_json::from_str(series).ok()?;
-    (parts.len() >= 3).then(|| parts.into_iter().skip(3).collect())
+    let values = parts.into_iter().skip(HEAD);
+    (values.len() == rule.group_by.len()).then(|| rule.group_by.iter().cloned().zip(values).collect())
 }

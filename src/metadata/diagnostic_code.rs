@@ -112,6 +112,14 @@ codes! {
     InvalidTraceparent = "invalid_traceparent",
     /// A `tracestate` that violates W3C Trace Context was dropped.
     InvalidTracestate = "invalid_tracestate",
+    /// A limit in shadow mode would have rejected the request. The key is the name of its rule.
+    LimitShadow = "limit_shadow",
+    /// The ledger of limits was not available, and the request passed unchecked.
+    LimitUnchecked = "limit_unchecked",
+    /// The usage of an LLM call is unknown, and a limit counts what the call reserved.
+    ///
+    /// The key is the name of the rule. The detail is the amount, in the units of the ledger.
+    LimitReserved = "limit_reserved",
     /// The provider reported token counts that do not add up. The detail names them.
     ///
     /// The event has the counts as they were reported. For pricing, every part is limited to its total.

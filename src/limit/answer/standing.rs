@@ -84,12 +84,13 @@ impl Standing {
         }
     }
 
-    /// Returns the seconds that a client should wait. Those of a budget never exceed its window.
+    /// Returns the seconds that a client should wait: those of a budget never exceed its window, and one for concurrency,
+    /// because nobody knows when a request ends.
     pub(super) fn retry_after(&self, now: SystemTime) -> Option<u64> {
-        let micros = self.wait(now)?;
         let seconds = match self.kind {
-            CheckKind::Budget { .. } => micros / 1_000_000,
-            _ => micros.saturating_add(999_999) / 1_000_000,
+            CheckKind::Budget { .. } => self.wait(now)? / 1_000_000,
+            CheckKind::Rate { .. } => self.wait(now)?.saturating_add(999_999) / 1_000_000,
+            CheckKind::Concurrency { .. } => 1,
         };
         u64::try_from(seconds).ok()
     }

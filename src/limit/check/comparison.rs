@@ -12,7 +12,10 @@ use crate::{
 
 use super::{
     super::{
-        ledger::{ScanPages, backend::Backend},
+        ledger::{
+            ScanPages,
+            backend::{Backend, SlotUsage},
+        },
         limiter::Limiter,
         rules::{LimitKind, LimitMode},
         series,
@@ -42,21 +45,34 @@ pub(super) struct Compared {
     pub(super) differences: Vec<Difference>,
 }
 
-/// Compares all budgets up to a time in microseconds since 1970, which is a whole second.
+/// The budgets that are compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Coverage {
+    /// Those whose rows are complete.
+    Complete,
+    /// All, but those whose rows are not complete only where the rows have more than the ledger.
+    AtLeast,
+}
+
+/// Compares budgets up to a time in microseconds since 1970, which is a whole second.
 pub(super) async fn compare(
     limiter: &Limiter,
     analytics: &Analytics,
     retention: Retention,
     before: i64,
+    coverage: Coverage,
 ) -> Result<Vec<Compared>, LedgerCheckError> {
-    let budgets = sums(limiter, analytics, retention, before).await?;
+    let budgets = sums(limiter, analytics, retention, before, coverage).await?;
     let mut compared = Vec::new();
     for mut sums in budgets {
-        let differences = match &sums.reason {
-            Some(_) => Vec::new(),
-            None => differences(limiter.ledger().backend(), &mut sums, before).await?,
-        };
-        compared.push(Compared { sums, differences });
+        let mut found = Vec::new();
+        if sums.is_read {
+            found = differences(limiter.ledger().backend(), &mut sums, before).await?;
+        }
+        if sums.reason.is_some() {
+            found.retain(|difference| difference.rows > difference.ledger);
+        }
+        compared.push(Compared { sums, differences: found });
     }
     Ok(compared)
 }
@@ -67,6 +83,7 @@ async fn sums(
     analytics: &Analytics,
     retention: Retention,
     before: i64,
+    coverage: Coverage,
 ) -> Result<Vec<RowSums>, LedgerCheckError> {
     let rows_from = analytics.rows_from().await?;
     let set = limiter.current().rules().cloned().collect::<Vec<_>>();
@@ -83,8 +100,9 @@ async fn sums(
         .collect();
     for sums in &mut budgets {
         sums.reason = reason(sums, retention, rows_from);
+        sums.is_read = sums.reason.is_none() || coverage == Coverage::AtLeast;
     }
-    let from = budgets.iter().filter(|sums| sums.reason.is_none()).map(|sums| sums.period.from).min();
+    let from = budgets.iter().filter(|sums| sums.is_read).map(|sums| sums.from).min();
     let range = from.filter(|from| *from < before).and_then(|from| range(from, before));
     let Some(range) = range else { return Ok(budgets) };
     let query = RowQuery::new(range);
@@ -105,7 +123,7 @@ fn reason(sums: &RowSums, retention: Retention, rows_from: SystemTime) -> Option
     if let Some(kept) = retention.rows.filter(|kept| *kept < window) {
         return Some(UncheckedReason::Retention { kept, window });
     }
-    let start = time_of_micros(sums.period.from);
+    let start = time_of_micros(sums.from);
     (rows_from > start).then_some(UncheckedReason::RowsDeleted { from: rows_from })
 }
 
@@ -125,14 +143,13 @@ async fn differences(
     while let Some(page) = pages.next().await? {
         scanned.extend(page);
         if scanned.len() > MAX_SUMS {
-            sums.reason = Some(UncheckedReason::TooManyGroups);
+            sums.give_up();
             return Ok(Vec::new());
         }
     }
-    let groups = sums.compiled.rule.group_by().len();
-    // The rule may have had other groups before it was changed.
-    let has_groups = |text: &str| series::group(text).is_some_and(|values| values.len() == groups);
-    let in_ledger = scanned.into_iter().filter(|slot| slot.slot <= sums.period.slot && has_groups(&slot.series));
+    let rule = &sums.compiled.rule;
+    let is_counted = |slot: &SlotUsage| slot.slot <= sums.period.slot && series::group(rule, &slot.series).is_some();
+    let in_ledger = scanned.into_iter().filter(is_counted);
     let mut keys: BTreeSet<(String, i64)> = in_ledger.map(|slot| (slot.series, slot.slot)).collect();
     keys.extend(sums.sums.keys().cloned());
     let keys: Vec<(String, i64)> = keys.into_iter().collect();

@@ -7,16 +7,24 @@ use std::{
 use crate::{
     analytics::{Analytics, Retention},
     event::{Clock, SystemClock},
+    sink::Delivery,
     time::{signed_micros, time_of_micros},
 };
 
 use super::{
-    super::{alerts::LedgerDrift, ledger::backend::Adjustment, limiter::Limiter, rules::Amount, series},
+    super::{
+        alerts::LedgerDrift,
+        ledger::backend::Adjustment,
+        limiter::Limiter,
+        rules::{Amount, LimitMode},
+        series,
+    },
     check_status::CheckStatus,
     checked_rule::CheckedRule,
-    comparison::{Compared, Difference, compare},
+    comparison::{Compared, Coverage, Difference, compare},
     ledger_check::LedgerCheck,
     ledger_check_error::LedgerCheckError,
+    unchecked_reason::UncheckedReason,
 };
 
 /// The default time after which the event of a request is expected in the store.
@@ -37,6 +45,7 @@ pub struct LedgerChecker {
     retention: Retention,
     delay: Duration,
     pause: Duration,
+    delivery: Option<Delivery>,
     clock: Arc<dyn Clock>,
 }
 
@@ -49,6 +58,7 @@ impl LedgerChecker {
             retention: Retention::forever(),
             delay: DELAY,
             pause: PAUSE,
+            delivery: None,
             clock: Arc::new(SystemClock),
         }
     }
@@ -72,6 +82,14 @@ impl LedgerChecker {
         self
     }
 
+    /// Sets the delivery of the events, such as [`LimitLayer::delivery`](crate::limit::LimitLayer::delivery). While events of this
+    /// process wait for longer than the [`delay`](Self::delay), such as during an outage of the store, only the requests before
+    /// them are compared.
+    pub fn delivery(mut self, delivery: Delivery) -> Self {
+        self.delivery = Some(delivery);
+        self
+    }
+
     /// Sets the clock. The default is the clock of the system.
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Arc::new(clock);
@@ -84,7 +102,11 @@ impl LedgerChecker {
     ///
     /// Returns an error if the ledger or the store is not available.
     pub async fn check(&self) -> Result<LedgerCheck, LedgerCheckError> {
-        let (at, before) = self.times(self.delay);
+        let delay = match self.delay_of_events() {
+            Ok(delay) => delay,
+            Err(unchecked) => return Ok(unchecked),
+        };
+        let (at, before) = self.times(delay);
         Ok(result(at, before, &self.compare(before, self.pause).await?))
     }
 
@@ -97,16 +119,21 @@ impl LedgerChecker {
     ///
     /// Returns an error if the ledger or the store is not available. A part of the corrections may then have been made.
     pub async fn rebuild(&self) -> Result<LedgerCheck, LedgerCheckError> {
-        let (at, before) = self.times(self.delay);
+        let delay = match self.delay_of_events() {
+            Ok(delay) => delay,
+            Err(unchecked) => return Ok(unchecked),
+        };
+        let (at, before) = self.times(delay);
         let compared = self.compare(before, self.pause).await?;
         self.adjust(&compared).await?;
         Ok(result(at, before, &compared))
     }
 
     /// Sets the ledger to the requests that are stored so far, such as a ledger in memory after a start. Call it before
-    /// requests are served.
+    /// requests are served, and after events that wait in a spool have been delivered.
     ///
-    /// This differs from [`rebuild`](Self::rebuild) in that it covers requests up to now.
+    /// This differs from [`rebuild`](Self::rebuild) in two ways. It covers requests up to now. And a rule whose rows are not
+    /// complete gets at least what the rows have; its status is still [`Unchecked`](CheckStatus::Unchecked).
     ///
     /// # Errors
     ///
@@ -115,9 +142,24 @@ impl LedgerChecker {
         // The current second is included.
         let (at, before) = self.times(Duration::ZERO);
         let before = before.saturating_add(1_000_000);
-        let compared = self.compare(before, Duration::ZERO).await?;
+        let compared = compare(&self.limiter, &self.analytics, self.retention, before, Coverage::AtLeast).await?;
         self.adjust(&compared).await?;
         Ok(result(at, before, &compared))
+    }
+
+    /// Returns the time after which events are in the store. If events wait for too long, returns that nothing is checked.
+    fn delay_of_events(&self) -> Result<Duration, LedgerCheck> {
+        let report = self.delivery.as_ref().map(Delivery::report);
+        let ages = report.iter().flat_map(|report| &report.sinks).filter_map(|sink| sink.oldest_age);
+        let age = ages.max().unwrap_or_default();
+        if age <= MAX_DELAY {
+            return Ok(self.delay.max(age));
+        }
+        let (at, before) = self.times(age);
+        let rules = self.limiter.rules().into_iter().filter(|rule| rule.is_budget() && rule.mode() != LimitMode::Off);
+        let status = CheckStatus::Unchecked(UncheckedReason::Undelivered { age });
+        let rules = rules.map(|rule| CheckedRule { rule, status: status.clone(), drift: Vec::new() }).collect();
+        Err(LedgerCheck { at, covered_until: time_of_micros(before), rules })
     }
 
     /// Returns the current time, and the whole second up to which requests are covered, in microseconds since 1970.
@@ -131,12 +173,13 @@ impl LedgerChecker {
     /// Compares, and keeps the differences that are the same after a pause. An event that was on its way is in neither or both
     /// the second time.
     async fn compare(&self, before: i64, pause: Duration) -> Result<Vec<Compared>, LedgerCheckError> {
-        let first = compare(&self.limiter, &self.analytics, self.retention, before).await?;
+        let compare = || compare(&self.limiter, &self.analytics, self.retention, before, Coverage::Complete);
+        let first = compare().await?;
         if pause.is_zero() || first.iter().all(|compared| compared.differences.is_empty()) {
             return Ok(first);
         }
         tokio::time::sleep(pause).await;
-        let mut second = compare(&self.limiter, &self.analytics, self.retention, before).await?;
+        let mut second = compare().await?;
         for compared in &mut second {
             let before = first.iter().find(|other| other.sums.compiled.prefix == compared.sums.compiled.prefix);
             let is_same = |one: &Difference, other: &Difference| {
@@ -179,7 +222,7 @@ fn checked(Compared { sums, differences }: &Compared) -> CheckedRule {
     let amount = |count: i64| Amount::of_count(rule.unit().clone(), count);
     let drift = |difference: &Difference| LedgerDrift {
         rule: Arc::clone(rule),
-        group: rule.group_by().iter().cloned().zip(series::group(&difference.series).unwrap_or_default()).collect(),
+        group: series::group(rule, &difference.series).unwrap_or_default(),
         from: time_of_micros(difference.slot),
         ledger: amount(difference.ledger),
         rows: amount(difference.rows),

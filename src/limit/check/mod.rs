@@ -25,12 +25,14 @@
 //!
 //! # Coverage
 //!
-//! - A check covers requests that started at least some minutes ago, so that their events have been delivered. A difference is
-//!   reported only if it is still the same after a pause.
+//! - A check covers requests that started at least some minutes ago, so that their events have been delivered, or before the
+//!   oldest event that waits in the [delivery](LedgerChecker::delivery). A difference is reported only if it is still the same
+//!   after a pause.
 //! - A rule is [unchecked](CheckStatus::Unchecked) if the store does not keep rows for as long as its window.
 //! - A check covers the current window. For a rolling window, it covers each of its slots.
-//! - After the conditions or groups of a rule change, the ledger still has what was counted before. The difference is reported
-//!   until the ledger is [rebuilt](LedgerChecker::rebuild) or the window ends.
+//! - A rule that was created through the API counts from its creation.
+//! - After the conditions or groups of a rule change, or a rule is added to the configuration, the ledger still has what was
+//!   counted before. The difference is reported until the ledger is [rebuilt](LedgerChecker::rebuild) or the window ends.
 //!
 //! # Limits
 //!

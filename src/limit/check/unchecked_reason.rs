@@ -19,6 +19,11 @@ pub enum UncheckedReason {
         /// The time from which the store has all rows.
         from: SystemTime,
     },
+    /// Events wait for longer than the ledger remembers settlements.
+    Undelivered {
+        /// The age of the oldest event that was not delivered.
+        age: Duration,
+    },
     /// The rule has more groups in its window than a check compares.
     TooManyGroups,
 }
@@ -32,6 +37,7 @@ impl fmt::Display for UncheckedReason {
             Self::RowsDeleted { from } => {
                 write!(f, "rows before {} were deleted", humantime::format_rfc3339_seconds(*from))
             }
+            Self::Undelivered { age } => write!(f, "events have been waiting for delivery for {}", shown(*age)),
             Self::TooManyGroups => f.write_str("the window has too many groups"),
         }
     }

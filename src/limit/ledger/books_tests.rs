@@ -214,3 +214,27 @@ fn settled_requests_are_not_counted_again_after_their_lease() {
         state.check();
     }
 }
+
+#[test]
+fn forgets_series_that_are_not_read_any_more() {
+    let mut books = Books::default();
+    let lease = Duration::from_secs(1);
+    let rate = CheckKind::Rate { increment: 5, tolerance: 10 };
+    let budget = CheckKind::Budget { from: SLOT, slot: SLOT, keep_until: KEEP, amount: 1, limit: 2, chunk: 0 };
+    for number in 0..50_000_u32 {
+        // Every hundredth series is a budget, which is kept. The rates have recovered by the next request.
+        let (text, now) = (format!("series-{number}"), i64::from(number) * 10);
+        let kind = if number.is_multiple_of(100) { &budget } else { &rate };
+        let checks = [Check { series: 0..text.len(), is_enforced: true, rule: 0, kind: kind.clone() }];
+        let id = Uuid::from_u128(number.into());
+        let reservation = Reservation { id, lease, text: &text, checks: &checks, wants_states: false };
+        assert!(books.reserve(&reservation, now).is_admitted);
+    }
+    assert!(books.len() < 20_000, "{} series", books.len());
+    // The places of the others have changed, and still lead to them.
+    for number in (0..50_000).step_by(100) {
+        let found = books.scan(&format!("series-{number}"), "", 0, 500_000).0;
+        let reserved = found.iter().filter(|usage| usage.series == format!("series-{number}"));
+        assert_eq!(reserved.map(|usage| usage.reserved).collect::<Vec<_>>(), [1]);
+    }
+}

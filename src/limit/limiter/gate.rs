@@ -15,13 +15,14 @@ use super::{
         answer::{self, Answer, Standing},
         ledger::{
             LedgerError,
-            backend::{CheckKind, CheckState, Reply, Reservation, Reserved},
+            backend::{Check, CheckKind, CheckState, Reply, Reservation, Reserved},
         },
         meter::StreamMeter,
         rules::{LimitDecision, LimitMode, reserved_note},
     },
     Limiter,
     estimates::Kind,
+    live_requests::TakenRates,
     plan::{Plan, Refused, shadow_note},
     rule_set::{CompiledRule, RuleSet},
 };
@@ -57,11 +58,11 @@ impl Gate for Limiter {
         });
         let attempt = Attempt { limiter: self.clone(), set, plan, request };
         match reply {
-            Reply::Now(result) => GateReply::Now(attempt.finish(result)),
+            Reply::Now(result) => GateReply::Now(attempt.finish(result, false)),
             Reply::Later(reply) => {
                 // If the client disconnects now, the reservation is released with the event.
-                self.shared.live.begin(attempt.request.id(), Kind::new(&attempt.request), attempt.rates(&[]));
-                GateReply::Later(Box::pin(async move { attempt.finish(reply.await) }))
+                attempt.begin(TakenRates { is_uncertain: true, ..attempt.rates(&[]) });
+                GateReply::Later(Box::pin(async move { attempt.finish(reply.await, true) }))
             }
         }
     }
@@ -87,12 +88,18 @@ struct Attempt {
 }
 
 impl Attempt {
-    fn finish(self, result: Result<Reserved, LedgerError>) -> Passage {
+    /// Follows the answer of the ledger. `was_sent` is `false` if an error was there before anything was sent.
+    fn finish(self, result: Result<Reserved, LedgerError>, was_sent: bool) -> Passage {
         match result {
             Ok(reserved) if reserved.is_admitted => self.admit(&reserved.states),
             Ok(reserved) => self.reject(&reserved.states),
-            Err(_) => self.without_ledger(),
+            Err(_) => self.without_ledger(was_sent),
         }
+    }
+
+    /// Remembers the request until it is settled.
+    fn begin(&self, rates: TakenRates) {
+        self.limiter.shared.live.begin(self.request.id(), Kind::new(&self.request), rates);
     }
 
     fn admit(mut self, states: &[CheckState]) -> Passage {
@@ -108,8 +115,9 @@ impl Attempt {
         }
         let rates = self.rates(states);
         // A request that only takes from rates of requests holds nothing, and has nothing to settle.
-        if !rates.is_empty() || self.plan.checks.iter().any(|check| !matches!(check.kind, CheckKind::Rate { .. })) {
-            shared.live.begin(self.request.id(), Kind::new(&self.request), rates);
+        let holds = |check: &Check| !matches!(check.kind, CheckKind::Rate { .. });
+        if !rates.series.is_empty() || self.plan.checks.iter().any(holds) {
+            self.begin(rates);
         }
         let headers = if shared.has_headers { self.standings(states, true).headers() } else { HeaderMap::new() };
         Passage::Admit { headers, notes, notes_without_usage: self.reserved_notes(), meter: self.meter() }
@@ -126,8 +134,13 @@ impl Attempt {
     }
 
     /// Decides without the ledger. It may have made the reservation, so that the request stays live until it is settled.
-    fn without_ledger(mut self) -> Passage {
-        self.limiter.shared.live.begin(self.request.id(), Kind::new(&self.request), self.rates(&[]));
+    fn without_ledger(mut self, was_sent: bool) -> Passage {
+        let mut rates = self.rates(&[]);
+        rates.is_uncertain = was_sent;
+        if !was_sent {
+            rates.series.iter_mut().for_each(|(_, taken)| *taken = 0);
+        }
+        self.begin(rates);
         let mut notes = std::mem::take(&mut self.plan.notes);
         let mut refusal = None;
         for rule in self.rules() {
@@ -140,12 +153,12 @@ impl Attempt {
         if let Some(rejection) = refusal {
             return Passage::Reject(Box::new(rejection));
         }
-        notes.push(Diagnostic::new(DiagnosticCode::Custom("limit_unchecked")));
+        notes.push(Diagnostic::new(DiagnosticCode::LimitUnchecked));
         Passage::Admit { headers: HeaderMap::new(), notes, notes_without_usage: self.reserved_notes(), meter: None }
     }
 
     /// Returns what the request takes of rates whose cost is estimated. Checks that do not pass take nothing.
-    fn rates(&self, states: &[CheckState]) -> Vec<(String, i64)> {
+    fn rates(&self, states: &[CheckState]) -> TakenRates {
         let taken = self.plan.checks.iter().enumerate().filter_map(|(at, check)| {
             let CheckKind::Rate { increment, .. } = check.kind else { return None };
             let passes = states.get(at).is_none_or(|state| state.passes);
@@ -153,7 +166,7 @@ impl Attempt {
             let series = self.plan.text.get(check.series.clone()).unwrap_or_default();
             (passes && is_estimated).then(|| (series.to_owned(), increment))
         });
-        taken.collect()
+        TakenRates { series: taken.collect(), is_uncertain: false }
     }
 
     /// Returns the diagnostics for the case that the usage of the request remains unknown.

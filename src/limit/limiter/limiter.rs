@@ -183,7 +183,7 @@ fn group(
 ) -> Option<LimitUsage> {
     let mut counted = slots.iter().filter(|slot| slot.slot <= period.slot);
     let first = counted.next()?;
-    let values = series::group(&first.series)?;
+    let group = series::group(&compiled.rule, &first.series)?;
     let sums = (first.settled, first.reserved);
     let (settled, reserved) = counted.fold(sums, |(settled, reserved): (i64, i64), slot| {
         (settled.saturating_add(slot.settled), reserved.saturating_add(slot.reserved))
@@ -193,7 +193,7 @@ fn group(
     let unit = compiled.rule.unit();
     Some(LimitUsage {
         rule: Arc::clone(&compiled.rule),
-        group: compiled.rule.group_by.iter().cloned().zip(values).collect(),
+        group,
         series: first.series.clone(),
         from: time_of_micros(period.from),
         to: time_of_micros(period.end),

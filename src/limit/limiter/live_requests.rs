@@ -19,15 +19,23 @@ pub(super) struct LiveRequests {
     requests: Mutex<HashMap<Uuid, Live>>,
 }
 
+/// The parts of rates that a request took.
+#[derive(Clone, Debug, Default)]
+pub(super) struct TakenRates {
+    /// The series, and the microseconds.
+    pub(super) series: Vec<(String, i64)>,
+    /// The ledger has not answered, and may have taken nothing.
+    pub(super) is_uncertain: bool,
+}
+
 struct Live {
     kind: Kind,
-    /// The parts of rates that were taken: the series, and the microseconds.
-    rates: Vec<(String, i64)>,
+    rates: TakenRates,
     ended: Option<Instant>,
 }
 
 impl LiveRequests {
-    pub(super) fn begin(&self, id: Uuid, kind: Kind, rates: Vec<(String, i64)>) {
+    pub(super) fn begin(&self, id: Uuid, kind: Kind, rates: TakenRates) {
         lock(&self.requests).insert(id, Live { kind, rates, ended: None });
     }
 
@@ -48,7 +56,7 @@ impl LiveRequests {
     }
 
     /// Returns what a request took of rates. It stays, because a settlement may be repeated.
-    pub(super) fn rates(&self, id: Uuid) -> Vec<(String, i64)> {
+    pub(super) fn rates(&self, id: Uuid) -> TakenRates {
         lock(&self.requests).get(&id).map(|live| live.rates.clone()).unwrap_or_default()
     }
 

@@ -130,7 +130,7 @@ impl Plan {
 
 /// Returns the diagnostic of a request that a rule in shadow mode would have rejected.
 pub(super) fn shadow_note(rule: &LimitRule) -> Diagnostic<'static> {
-    Diagnostic::new(DiagnosticCode::Custom("limit_shadow")).with_key(rule.name().to_owned())
+    Diagnostic::new(DiagnosticCode::LimitShadow).with_key(rule.name().to_owned())
 }
 
 impl Drop for Plan {

@@ -33,8 +33,9 @@ const MAX_BYTES: u64 = 512 * 1024 * 1024;
 const MAX_BATCH: usize = 64;
 /// The number of leases that are extended together.
 const EXTENDED_TOGETHER: usize = 256;
-/// How long an event waits for others.
-const MAX_DELAY: Duration = Duration::from_millis(2);
+/// How long an event waits for others: not at all, because a client may wait for its concurrency. What arrives during a call to
+/// the ledger is settled together.
+const MAX_DELAY: Duration = Duration::ZERO;
 /// The time for which a settlement is retried. Ledgers remember it for an hour.
 const RETRIED: Duration = Duration::from_secs(50 * 60);
 
@@ -106,6 +107,8 @@ impl Limiter {
     fn settlement(&self, event: &Event) -> Option<Settlement> {
         let time = signed_micros(event.time());
         let taken = self.shared.live.rates(event.id());
+        // What the ledger may not have taken is not given back.
+        let is_known = |rate: &RateCorrection| rate.micros > 0 || !taken.is_uncertain;
         let (mut charges, mut rates) = (Vec::new(), Vec::new());
         for compiled in self.current().rules() {
             let rule = &*compiled.rule;
@@ -127,8 +130,10 @@ impl Limiter {
                     charges.push(Charge { series: series(), slot: period.slot, keep_until: period.keep_until, amount });
                 }
                 LimitKind::Rate { .. } if rule.is_estimated() => {
-                    let own = taken.iter().filter(|(series, _)| series.starts_with(&compiled.prefix));
-                    rates.extend(own.filter_map(|(series, increment)| correction(rule, series, *increment, used)));
+                    let own = taken.series.iter().filter(|(series, _)| series.starts_with(&compiled.prefix));
+                    rates.extend(
+                        own.filter_map(|(series, micros)| correction(rule, series, *micros, used)).filter(is_known),
+                    );
                 }
                 _ => {}
             }
@@ -146,6 +151,8 @@ impl Limiter {
             if rule.is_estimated()
                 && event.rejection().is_none()
                 && rule.matches(event) == Match::Yes
+                // A reservation is no experience.
+                && event.reserved(rule.name()).is_none()
                 && let Some(used) = rule.used(event)
             {
                 self.shared.estimates.learn(rule, &kind, used);
@@ -191,4 +198,40 @@ fn correction(rule: &LimitRule, series: &str, taken: i64, used: Option<i64>) -> 
     let LimitKind::Rate { amount, per, .. } = &rule.kind else { return None };
     let micros = gcra::increment(used?, amount.count, *per).saturating_sub(taken);
     (micros != 0).then(|| RateCorrection { series: series.to_owned(), micros })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, UNIX_EPOCH};
+
+    use uuid::Uuid;
+
+    use crate::event::Event;
+
+    use super::super::{
+        super::rules::{Amount, LimitDecision, LimitRule},
+        Limiter,
+        estimates::Kind,
+        live_requests::TakenRates,
+    };
+
+    /// Returns the correction of a request that used nothing, and took this of a rate.
+    fn correction(taken: i64, is_uncertain: bool) -> Option<i64> {
+        let rate = LimitRule::rate("rows", Amount::quantity("rows", 10.0), Duration::from_secs(60));
+        let rate = rate.on_store_error(LimitDecision::Allow).build().unwrap();
+        let limiter = Limiter::builder().rule(rate).build().unwrap();
+        let series = format!("{}]", limiter.current().configured[0].prefix);
+        let event = Event::builder().id(Uuid::now_v7()).time(UNIX_EPOCH).build();
+        let rates = TakenRates { series: vec![(series, taken)], is_uncertain };
+        limiter.shared.live.begin(event.id(), Kind::default(), rates);
+        let settlement = limiter.settlement(&event).unwrap();
+        settlement.rates.first().map(|rate| rate.micros)
+    }
+
+    #[test]
+    fn gives_back_only_what_was_taken_for_certain() {
+        assert_eq!(correction(30_000_000, false), Some(-30_000_000));
+        assert_eq!(correction(30_000_000, true), None);
+        assert_eq!(correction(0, false), None);
+    }
 }

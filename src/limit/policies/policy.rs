@@ -5,7 +5,7 @@ use crate::{
     ConfigError,
     row::Field,
     store::LimitRuleRecord,
-    time::{micros_since_1970, whole_micros},
+    time::{micros_since_1970, time_of_micros, whole_micros},
 };
 
 use super::{
@@ -172,7 +172,7 @@ impl PolicyForm {
         for group in self.group_by() {
             rule = rule.group_by(&dimension(&group.key)?.to_string());
         }
-        rule.build()
+        Ok(LimitRule { created_at: Some(time_of_micros(created_at.as_microsecond())), ..rule.build()? })
     }
 
     fn check_texts(&self) -> Result<(), ConfigError> {

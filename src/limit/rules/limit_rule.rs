@@ -23,6 +23,8 @@ pub struct LimitRule {
     pub(crate) status: StatusCode,
     pub(crate) estimate: Option<Amount>,
     pub(crate) raises: Vec<Raise>,
+    /// The time from which requests count, if the rule was created through the API.
+    pub(crate) created_at: Option<SystemTime>,
     /// The number of requests that may run at the same time, in addition to a rate.
     pub(crate) concurrent: Option<u32>,
     /// The factor of the reservation after which a stream is cut.

@@ -232,6 +232,7 @@ impl LimitRuleBuilder {
             status: self.status,
             estimate: self.estimate,
             raises: self.raises,
+            created_at: None,
             concurrent: self.concurrent,
             cut_streams: self.cut_streams,
             charge_unknown: self.charge_unknown,

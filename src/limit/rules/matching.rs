@@ -101,12 +101,9 @@ pub(crate) trait Finished: Subject {
     fn reserved(&self, rule: &str) -> Option<i64>;
 }
 
-/// The code of the diagnostic with the amount that a call without complete usage reserved.
-const RESERVED: &str = "limit_reserved";
-
 /// Returns the diagnostic of a call without complete usage: the amount that it reserved, in the units of the ledger.
 pub(crate) fn reserved_note(rule: &LimitRule, amount: i64) -> Diagnostic<'static> {
-    let note = Diagnostic::new(DiagnosticCode::Custom(RESERVED));
+    let note = Diagnostic::new(DiagnosticCode::LimitReserved);
     note.with_key(rule.name().to_owned()).with_detail(amount.to_string())
 }
 
@@ -144,7 +141,7 @@ impl Finished for Event {
     }
 
     fn reserved(&self, rule: &str) -> Option<i64> {
-        let mut notes = self.diagnostics().iter().filter(|note| note.code_str() == RESERVED);
+        let mut notes = self.diagnostics().iter().filter(|note| note.code() == DiagnosticCode::LimitReserved);
         notes.find(|note| note.key() == Some(rule))?.detail()?.parse().ok()
     }
 }
@@ -171,7 +168,8 @@ impl Finished for EventRow {
     }
 
     fn reserved(&self, rule: &str) -> Option<i64> {
-        let mut notes = self.diagnostics.as_array()?.iter().filter(|note| note["code"] == RESERVED);
+        let mut notes =
+            self.diagnostics.as_array()?.iter().filter(|note| note["code"] == DiagnosticCode::LimitReserved.as_str());
         notes.find(|note| note["key"] == rule)?["detail"].as_str()?.parse().ok()
     }
 }

@@ -26,7 +26,7 @@ use super::{
 /// - Every key expires, except the list of series, `{NAMESPACE}:1:index`, from which a task removes old ones. A request that
 ///   was settled takes about 150 bytes for an hour.
 /// - Set `maxmemory-policy` to `noeviction`: a server that evicts keys loses counts. Without persistence, a restart of the
-///   server loses all counts, until the ledger is compared with a store.
+///   server loses all counts; `LedgerChecker::rebuild` restores those of budgets from a store.
 /// - The user of the connection needs the commands `EVALSHA`, `SCRIPT LOAD`, and those of keys, strings, hashes, lists, and
 ///   sorted sets.
 ///
