@@ -36,19 +36,24 @@ server() {
     echo "$found"
 }
 
-# Below the ports of outgoing connections, and low enough for the bus of a cluster, 10,000 above.
+# Below the ports of outgoing connections, as is the bus of a cluster, 10,000 above.
 free_port() {
     python3 - <<'PYTHON'
 import random, socket
-while True:
-    port = random.randrange(15000, 30000)
+
+def is_free(port):
     with socket.socket() as server:
         try:
             server.bind(("127.0.0.1", port))
         except OSError:
-            continue
-    print(port)
-    break
+            return False
+    return True
+
+while True:
+    port = random.randrange(15000, 22000)
+    if is_free(port) and is_free(port + 10000):
+        print(port)
+        break
 PYTHON
 }
 
@@ -76,7 +81,7 @@ start() {
     "$program" --bind 127.0.0.1 --port "$port" --dir "$FOLDER" --appendonly yes --save '' --daemonize yes \
         --pidfile "$FOLDER/pid" --logfile "$FOLDER/server.log" --maxmemory-policy noeviction ${VALKEY_OPTIONS:-} >&2 ||
         fail "the server does not start, see $FOLDER/server.log"
-    for _ in $(seq 100); do
+    for _ in $(seq 300); do
         if answers "$port" 2>/dev/null; then
             url
             return

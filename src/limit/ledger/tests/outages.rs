@@ -49,7 +49,7 @@ impl Server {
             .arg(&self.folder)
             .current_dir(env!("CARGO_MANIFEST_DIR"))
             .env("VALKEY_OPTIONS", self.options)
-            .stderr(Stdio::null())
+            .stderr(Stdio::inherit())
             .output()
             .unwrap();
         assert!(output.status.success(), "{} {action}", self.script);
