@@ -352,7 +352,7 @@ async fn requests_whose_events_wait_are_not_compared() {
     let before = settled(&service.limiter, service.clock_now()).await;
     service.checker().delivery(service.delivery.clone()).rebuild().await.unwrap();
     assert_eq!(settled(&service.limiter, service.clock_now()).await, before);
-    down.delivery().shutdown_blocking(Duration::ZERO);
+    assert!(!down.delivery().shutdown_blocking(Duration::ZERO).is_complete());
 }
 
 /// A store that is never available.
