@@ -306,6 +306,26 @@ async fn a_ledger_in_memory_is_restored_after_a_restart() {
 }
 
 #[tokio::test]
+async fn a_rebuild_shortly_after_a_restore_changes_nothing() {
+    let (service, store) = memory(&clock());
+    service.mixed_calls().await;
+    // The last requests are younger than the delay of a check.
+    service.chat("gpt-4o", "growth").await;
+    let before = settled(&service.limiter, service.clock_now()).await;
+    let restarted = Service::new(Analytics::new(store.clone()), store.sink(), &service.clock);
+    let checker = restarted.checker();
+    checker.restore().await.unwrap();
+    let restored = settled(&restarted.limiter, restarted.clock_now()).await;
+    let sum = |all: &[(String, String, i64)]| all.iter().map(|(_, _, count)| *count).sum::<i64>();
+    assert_eq!(sum(&restored), sum(&before));
+    for _ in 0..3 {
+        assert!(checker.clone().rebuild().await.unwrap().is_exact());
+        assert_eq!(settled(&restarted.limiter, restarted.clock_now()).await, restored);
+        service.clock.advance(MINUTE);
+    }
+}
+
+#[tokio::test]
 async fn windows_longer_than_the_kept_rows_are_restored_as_far_as_there_are_rows() {
     let (service, store) = memory(&clock());
     service.mixed_calls().await;

@@ -844,8 +844,23 @@ fn rules_need_decisions_and_fitting_amounts() {
     assert!(problems(cost.clone().when("model", Vec::<String>::new())).contains("at least one pattern"));
     assert!(problems(requests("", 1)).contains("name"));
     assert!(problems(requests("none", 0)).contains("more than zero"));
-    for text in ["5", "USD", "-1 USD", "1.5 tokens", "x requests", "5  ", "1e30 rows", "NaN rows", "0.0000000001 USD"] {
+    for text in [
+        "5",
+        "USD",
+        "-1 USD",
+        "1.5 tokens",
+        "x requests",
+        "5  ",
+        "1e30 rows",
+        "NaN rows",
+        "5 \"x\"",
+        "0.0000000001 USD",
+    ] {
         assert!(text.parse::<Amount>().is_err(), "{text}");
+    }
+    for (text, meant) in [("5 requsts", "requests"), ("5 Tokens", "tokens"), ("1 EUR", "USD"), ("1 usd", "USD")] {
+        let message = text.parse::<Amount>().unwrap_err().to_string();
+        assert!(message.ends_with(&format!("did you mean {meant:?}?")), "{message}");
     }
     for text in ["500 USD", "0.01 USD", "1000000 tokens", "1000 requests", "2.5 rows"] {
         assert_eq!(text.parse::<Amount>().unwrap().to_string(), text);

@@ -111,18 +111,22 @@ impl Limits {
     pub(crate) async fn start(self, around: Surroundings) -> Result<impl Future<Output = ()> + Send + use<>, String> {
         let Self { limiter, hangup, file, rules, alerts } = self;
         let Surroundings { store, registry, delivery } = around;
+        let mut checker = None;
         if let Some((analytics, settings)) = &store {
             // First the limits of the API, whose counts are restored as well.
             if let Err(error) = limiter.refresh_from(analytics).await {
                 eprintln!("gateway: STORE: {error}");
             }
+            let events = delivery.clone();
+            let new = LedgerChecker::new(limiter.clone(), analytics.clone());
+            let new = new.retention(settings.retention).delivery(events.clone());
             if is_in_memory(&limiter) {
-                restore(&checker(&limiter, analytics, settings, &delivery), &delivery).await;
+                restore(&new, &events).await;
             }
+            checker = Some(new);
         } else if !alerts.is_empty() {
             return Err("CONFIG: alerts need a STORE".to_owned());
         }
-        let events = delivery.clone();
         let alerts = match &store {
             Some((analytics, settings)) => {
                 let mut builder = Alerts::builder(analytics.clone(), limiter.clone()).rules(alerts).delivery(delivery);
@@ -136,7 +140,7 @@ impl Limits {
             }
             None => None,
         };
-        Ok(Running { limiter, hangup, file, rules, alerts, store, registry, delivery: events }.run())
+        Ok(Running { limiter, hangup, file, rules, alerts, store, registry, checker }.run())
     }
 }
 
@@ -149,7 +153,7 @@ struct Running {
     alerts: Option<Alerts>,
     store: Option<(Analytics, AnalyticsSettings)>,
     registry: Option<Registry>,
-    delivery: Delivery,
+    checker: Option<LedgerChecker>,
 }
 
 impl Running {
@@ -158,8 +162,8 @@ impl Running {
         if let Some(alerts) = &self.alerts {
             tokio::spawn(alerts.run());
         }
-        if let Some(checker) = self.checker() {
-            tokio::spawn(check(checker, self.alerts.clone()));
+        if let Some(checker) = &self.checker {
+            tokio::spawn(check(checker.clone(), self.alerts.clone()));
         }
         let mut in_force = self.file.as_deref().map(read);
         let mut seen = None;
@@ -183,14 +187,9 @@ impl Running {
         }
     }
 
-    fn checker(&self) -> Option<LedgerChecker> {
-        let (analytics, settings) = self.store.as_ref()?;
-        Some(checker(&self.limiter, analytics, settings, &self.delivery))
-    }
-
     /// Counts the earlier requests of the windows of new limits. Of several gateways, only one could do this.
     fn count_new_limits(&self) {
-        let Some(checker) = self.checker().filter(|_| is_in_memory(&self.limiter)) else { return };
+        let Some(checker) = self.checker.clone().filter(|_| is_in_memory(&self.limiter)) else { return };
         tokio::spawn(async move {
             if let Err(error) = checker.rebuild().await {
                 eprintln!("gateway: STORE: new limits start at zero: {error}");
@@ -243,15 +242,6 @@ fn alert_rules(settings: &LimitSettings) -> Result<Vec<AlertRule>, tower_tagging
 
 fn is_in_memory(limiter: &Limiter) -> bool {
     limiter.ledger().status().kind == "memory"
-}
-
-fn checker(
-    limiter: &Limiter,
-    analytics: &Analytics,
-    settings: &AnalyticsSettings,
-    delivery: &Delivery,
-) -> LedgerChecker {
-    LedgerChecker::new(limiter.clone(), analytics.clone()).retention(settings.retention).delivery(delivery.clone())
 }
 
 /// Counts in memory what the stored requests have used.

@@ -8,6 +8,7 @@ use crate::time::signed_micros;
 use super::super::{
     gcra,
     ledger::backend::{Check, CheckKind, CheckState},
+    policies::is_for_ever,
     rules::{LimitKind, LimitMode, LimitRule, LimitUnit},
 };
 
@@ -21,7 +22,7 @@ pub(in crate::limit) struct Standing {
     pub(super) at: usize,
     kind: CheckKind,
     state: CheckState,
-    /// The end of the window of a budget, in microseconds since 1970.
+    /// The end of the window of a budget, in microseconds since 1970. `None` if it never ends.
     end: Option<i64>,
     /// A hash of the group. `None` without groups.
     partition: Option<String>,
@@ -50,7 +51,7 @@ impl Standing {
         is_admitted: bool,
     ) -> Self {
         let end = match &rule.kind {
-            LimitKind::Budget { window, .. } => Some(window.period(signed_micros(time)).end),
+            LimitKind::Budget { window, .. } if !is_for_ever(window) => Some(window.period(signed_micros(time)).end),
             _ => None,
         };
         let partition = (!rule.group_by.is_empty()).then(|| {

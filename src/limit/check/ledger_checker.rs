@@ -1,6 +1,9 @@
 use std::{
     fmt,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering::Relaxed},
+    },
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -36,7 +39,7 @@ const PAUSE: Duration = Duration::from_secs(10);
 /// The number of corrections that are sent to the ledger at a time.
 const CORRECTIONS: usize = 500;
 
-/// Compares the ledger of a limiter with stored requests. See the [module](super).
+/// Compares the ledger of a limiter with stored requests. See the [module](super). Clones know what one of them has restored.
 #[derive(Clone)]
 #[must_use = "a checker does nothing until a method is called"]
 pub struct LedgerChecker {
@@ -46,6 +49,8 @@ pub struct LedgerChecker {
     delay: Duration,
     pause: Duration,
     delivery: Option<Delivery>,
+    /// The time before which the ledger was restored, in microseconds since 1970. What it has of then is not known in parts.
+    restored: Arc<AtomicI64>,
     clock: Arc<dyn Clock>,
 }
 
@@ -59,6 +64,7 @@ impl LedgerChecker {
             delay: DELAY,
             pause: PAUSE,
             delivery: None,
+            restored: Arc::default(),
             clock: Arc::new(SystemClock),
         }
     }
@@ -142,6 +148,7 @@ impl LedgerChecker {
         // The current second is included.
         let (at, before) = self.times(Duration::ZERO);
         let before = before.saturating_add(1_000_000);
+        self.restored.fetch_max(before, Relaxed);
         let compared = compare(&self.limiter, &self.analytics, self.retention, before, Coverage::AtLeast).await?;
         self.adjust(&compared).await?;
         Ok(result(at, before, &compared))
@@ -167,7 +174,7 @@ impl LedgerChecker {
         let now = self.clock.now();
         let before = now.checked_sub(delay).unwrap_or(UNIX_EPOCH);
         let micros = signed_micros(before);
-        (now, micros - micros % 1_000_000)
+        (now, (micros - micros % 1_000_000).max(self.restored.load(Relaxed)))
     }
 
     /// Compares, and keeps the differences that are the same after a pause. An event that was on its way is in neither or both

@@ -18,6 +18,8 @@ const BYTES_PER_TOKEN: u64 = 4;
 /// The amounts that are reserved if nothing better is known: one cent, or a thousand tokens.
 const DEFAULT_COST: i64 = 10_000_000;
 const DEFAULT_TOKENS: i64 = 1_000;
+/// The part of a limit that these amounts are at most. Otherwise, a small limit would let few calls pass, and never learn.
+const DEFAULT_PART: i64 = 10;
 /// The number of requests after which their 95th percentile is used.
 const ENOUGH: usize = 5;
 /// Maximum number of pairs of a rule and a model whose use is remembered.
@@ -127,7 +129,10 @@ impl Estimates {
         let percentile = known.and_then(|sketch| sketch.quantile(PERCENTILE).ok().flatten());
         match percentile {
             Some(amount) => amount.ceil() as i64,
-            None => rule.estimate.as_ref().map_or(default, |amount| amount.count),
+            None => rule.estimate.as_ref().map_or_else(
+                || default.min(rule.amount_at(request.time()).count / DEFAULT_PART),
+                |amount| amount.count,
+            ),
         }
     }
 

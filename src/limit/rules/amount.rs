@@ -1,6 +1,6 @@
 use std::{fmt, str::FromStr};
 
-use crate::{ConfigError, time::saturated, usage::Money};
+use crate::{ConfigError, registry::closest, time::saturated, usage::Money};
 
 use super::limit_unit::LimitUnit;
 
@@ -77,6 +77,15 @@ pub(crate) fn millionths(amount: f64) -> i64 {
     ((amount * MILLIONTHS).round() as i64).max(0)
 }
 
+/// Returns the unit that the name of a quantity probably means, because it is misspelled, or another currency.
+fn meant(name: &str) -> Option<&'static str> {
+    let is_currency = name.len() == 3 && name.bytes().all(|byte| byte.is_ascii_uppercase());
+    if is_currency || name.eq_ignore_ascii_case("usd") {
+        return Some("USD");
+    }
+    closest(&name.to_lowercase(), ["tokens", "requests"])
+}
+
 impl FromStr for Amount {
     type Err = ConfigError;
 
@@ -84,7 +93,8 @@ impl FromStr for Amount {
     ///
     /// # Errors
     ///
-    /// Returns an error if the number is missing, negative, or too large, or if it has decimals that the unit does not have.
+    /// Returns an error if the number is missing, negative, or too large, or if it has decimals that the unit does not have. So
+    /// does a unit that is probably misspelled, such as `requsts`, or another currency.
     fn from_str(text: &str) -> Result<Self, ConfigError> {
         let invalid = || {
             ConfigError::new(format!(
@@ -99,6 +109,13 @@ impl FromStr for Amount {
         let amount = match LimitUnit::from_name(unit) {
             LimitUnit::Cost => Self::cost(number.parse().map_err(|_| invalid())?),
             LimitUnit::Quantity(name) => {
+                if let Some(meant) = meant(&name) {
+                    return Err(ConfigError::new(format!("unknown unit {unit:?}: did you mean {meant:?}?")));
+                }
+                let is_name = |letter: char| letter.is_alphanumeric() || matches!(letter, '_' | '-' | '.');
+                if !name.chars().all(is_name) {
+                    return Err(invalid());
+                }
                 let amount: f64 = number.parse().map_err(|_| invalid())?;
                 if !amount.is_finite() || amount < 0.0 {
                     return Err(invalid());

@@ -17,6 +17,9 @@ use super::{
 /// Maximum length of a name, in characters.
 const MAX_NAME_CHARS: usize = 128;
 
+/// The problem of a rule that does not say what happens while the ledger is not available.
+pub(crate) const NO_DECISION: &str = "on_store_error: expected a decision, allow or deny: there is no default";
+
 /// Maximum time of a rate.
 const MAX_RATE: Duration = Duration::from_secs(31 * 24 * 60 * 60);
 
@@ -154,7 +157,8 @@ impl LimitRuleBuilder {
         self
     }
 
-    /// Sets the amount that a call reserves if no better estimate is available. The default is 0.01 USD or 1,000 tokens.
+    /// Sets the amount that a call reserves if no better estimate is available. The default is 0.01 USD or 1,000 tokens, and at
+    /// most a tenth of the limit.
     pub fn estimate(mut self, amount: Amount) -> Self {
         self.estimate = Some(amount);
         self
@@ -287,7 +291,7 @@ impl LimitRuleBuilder {
             self.problem(format!("invalid name {:?}: control characters are not allowed", self.name));
         }
         if self.on_store_error.is_none() {
-            self.problem("on_store_error: expected a decision, allow or deny: there is no default");
+            self.problem(NO_DECISION);
         }
         let unit = self.unit();
         if unit == LimitUnit::Cost && self.on_unpriced.is_none() {

@@ -12,9 +12,12 @@ mod matching;
 mod on_missing;
 mod raise;
 
-pub(crate) use self::matching::{Finished, Match, reserved_note};
 pub use self::{
     amount::Amount, condition::Condition, limit_decision::LimitDecision, limit_kind::LimitKind, limit_mode::LimitMode,
     limit_rule::LimitRule, limit_rule_builder::LimitRuleBuilder, limit_unit::LimitUnit, on_missing::OnMissing,
     raise::Raise,
+};
+pub(crate) use self::{
+    limit_rule_builder::NO_DECISION,
+    matching::{Finished, Match, reserved_note},
 };

@@ -11,7 +11,7 @@ use crate::{
 
 use super::{
     super::{
-        rules::{Amount, LimitDecision, LimitMode, LimitRule, LimitRuleBuilder, LimitUnit, OnMissing},
+        rules::{Amount, LimitDecision, LimitMode, LimitRule, LimitRuleBuilder, LimitUnit, NO_DECISION, OnMissing},
         window::Window,
     },
     values::{amount, conditions, duration, fail, parsed},
@@ -89,6 +89,10 @@ pub(super) fn rule(reader: &mut Reader<'_>, place: &Place<'_>) -> Option<LimitRu
     let builder = builder.map_or_else(|| LimitRule::concurrency("", 1), |(builder, _)| builder);
     let builder = common(reader, &table, builder, unit.as_ref());
     if !is_complete || name.is_none() {
+        // The other problems of the builder depend on what is missing.
+        if table.get("on_store_error").is_none() {
+            place.fail(&mut reader.problems, NO_DECISION);
+        }
         return None;
     }
     let result = builder.build();
