@@ -235,8 +235,7 @@ impl LlmCall {
 
     /// Returns `true` if the usage is missing or incomplete, and its cost is not known otherwise.
     pub(crate) fn lacks_usage(&self) -> bool {
-        !matches!(self.usage_status, UsageStatus::Reported | UsageStatus::Recorded)
-            && self.cost_status != CostStatus::Priced
+        self.cost_status != CostStatus::Priced && !self.usage_status.is_complete()
     }
 
     /// Returns the known usage.

@@ -21,6 +21,11 @@ impl UsageStatus {
     /// All statuses.
     pub const ALL: &'static [Self] = &[Self::Reported, Self::Partial, Self::Absent, Self::Unparsed, Self::Recorded];
 
+    /// Returns `true` if nothing is missing.
+    pub(crate) const fn is_complete(self) -> bool {
+        matches!(self, Self::Reported | Self::Recorded)
+    }
+
     /// Returns the status of the sum of two usages.
     ///
     /// It is `Partial` if the counts of one are missing or incomplete.
