@@ -917,7 +917,7 @@ fn reports_every_problem_of_the_configuration_file() {
         let errors = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(2), "{errors}");
         let places: Vec<_> = errors.lines().map(|line| line.split(": ").nth(1).unwrap().to_owned()).collect();
-        let expected = ["2:1", "3:23", "9:10", "12:16"].map(|place| format!("{path}:{place}"));
+        let expected = ["2:1", "3:23", "5:1", "9:10", "12:16"].map(|place| format!("{path}:{place}"));
         assert_eq!(places, expected, "{errors}");
         assert!(errors.contains("did you mean \"workspace\"?"), "{errors}");
     }
