@@ -62,15 +62,12 @@ fn normalized(path: &str) -> Cow<'_, str> {
         decoded.push_str(before);
         let byte = after.get(..2).and_then(|digits| u8::from_str_radix(digits, 16).ok());
         let unreserved = byte.map(char::from).filter(|byte| byte.is_ascii_alphanumeric() || "-._~".contains(*byte));
-        rest = match unreserved {
-            Some(letter) => {
-                decoded.push(letter);
-                after.get(2..).unwrap_or_default()
-            }
-            None => {
-                decoded.push('%');
-                after
-            }
+        rest = if let Some(letter) = unreserved {
+            decoded.push(letter);
+            after.get(2..).unwrap_or_default()
+        } else {
+            decoded.push('%');
+            after
         };
     }
     decoded.push_str(rest);
