@@ -137,7 +137,7 @@ fn row(entry: &BudgetEntry, report: &LimitReport, request: &PageRequest) -> Budg
         projection: projection.map_or_else(|| format::UNKNOWN.to_owned(), |projection| amount(&projection)),
         rejected: entry.rejected.map_or_else(|| format::UNKNOWN.to_owned(), format::count),
         rejected_href: request.mount.link("requests", &of_group(&by_rule).query_string().text()),
-        end: entry.end().map_or_else(|| "never".to_owned(), |end| format::time(end, &request.view.zone)),
+        end: entry.end().map_or_else(|| entry.window_text(), |end| format::time(end, &request.view.zone)),
         mode,
         mode_badge,
         source: entry.source.as_str(),

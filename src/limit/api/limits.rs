@@ -48,7 +48,7 @@ pub(crate) struct BudgetShape {
     /// The window as text.
     window: String,
     from: String,
-    /// `null` if the window never ends.
+    /// `null` if the window rolls, or never ends.
     to: Option<String>,
     /// The values of the group. `null` is a missing value.
     group: BTreeMap<String, Option<String>>,

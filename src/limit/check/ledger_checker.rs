@@ -49,7 +49,8 @@ pub struct LedgerChecker {
     delay: Duration,
     pause: Duration,
     delivery: Option<Delivery>,
-    /// The time before which the ledger was restored, in microseconds since 1970. What it has of then is not known in parts.
+    /// The time up to which the ledger was restored, in microseconds since 1970. The ledger has only the sum of these requests,
+    /// so a check never ends earlier.
     restored: Arc<AtomicI64>,
     clock: Arc<dyn Clock>,
 }

@@ -88,7 +88,7 @@ struct Attempt {
 }
 
 impl Attempt {
-    /// Follows the answer of the ledger. `was_sent` is `false` if an error was there before anything was sent.
+    /// Decides by the answer of the ledger. `was_sent` is `false` if the ledger failed before anything was sent.
     fn finish(self, result: Result<Reserved, LedgerError>, was_sent: bool) -> Passage {
         match result {
             Ok(reserved) if reserved.is_admitted => self.admit(&reserved.states),

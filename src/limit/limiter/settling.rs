@@ -151,7 +151,7 @@ impl Limiter {
             if rule.is_estimated()
                 && event.rejection().is_none()
                 && rule.matches(event) == Match::Yes
-                // A reservation is no experience.
+                // Otherwise, estimates would follow reservations, and not usage.
                 && event.reserved(rule.name()).is_none()
                 && let Some(used) = rule.used(event)
             {

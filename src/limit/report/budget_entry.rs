@@ -41,9 +41,13 @@ impl BudgetEntry {
         if limit > 0.0 { self.used().as_f64() / limit } else { 1.0 }
     }
 
-    /// Returns the end of the window. `None` if it never ends.
+    /// Returns the end of the window. `None` if it rolls, or never ends.
     pub(crate) fn end(&self) -> Option<SystemTime> {
-        self.window().filter(|window| !is_for_ever(window)).map(|_| self.usage.to)
+        self.window().filter(|window| Self::has_end(window)).map(|_| self.usage.to)
+    }
+
+    fn has_end(window: &Window) -> bool {
+        !matches!(window, Window::Rolling(_)) && !is_for_ever(window)
     }
 
     /// Returns the settled amount at the end of the window, if usage continues at its current speed.
@@ -52,7 +56,7 @@ impl BudgetEntry {
     #[allow(clippy::cast_possible_truncation, reason = "casts from floating-point numbers saturate")]
     #[allow(clippy::cast_precision_loss, reason = "a projection is approximate")]
     pub(crate) fn projection(&self, now: SystemTime) -> Option<Amount> {
-        self.window().filter(|window| !matches!(window, Window::Rolling(_)) && !is_for_ever(window))?;
+        self.window().filter(|window| Self::has_end(window))?;
         let length = self.usage.to.duration_since(self.usage.from).ok()?.as_secs_f64();
         let elapsed = now.duration_since(self.usage.from).ok()?.as_secs_f64();
         let part = (elapsed / length).min(1.0);

@@ -23,7 +23,7 @@ const BUDGET: &[Member] = &[
     Member::text("type", "cost (in US dollars), tokens, requests, or the name of a quantity."),
     Member::text("window", "The window, such as month UTC."),
     Member::text("from", "The start of the window."),
-    Member::text("to", "The end of the window. null if it never ends."),
+    Member::text("to", "The end of the window. null if it rolls, or never ends."),
     Member::any("group", "An object with the values of the group. Empty if the limit has no groups."),
     Member::number("limit", "The limit, with raises and credits."),
     Member::number("settled", "What requests have used."),
