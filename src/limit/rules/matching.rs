@@ -61,8 +61,8 @@ impl LimitRule {
 
     /// Returns what a request that ended used, in the units of the ledger.
     ///
-    /// Rejected requests used nothing. A call without complete usage used at least what it reserved, if its event says so.
-    /// `None` if it is unknown: an LLM call without a cost, or without usage.
+    /// Rejected requests used nothing. A call without complete usage counts at least what it reserved, if its event has a
+    /// [`reserved_note`] of the rule. `None` if the amount is unknown: an LLM call without a cost, or without usage.
     pub(crate) fn used(&self, request: &impl Finished) -> Option<i64> {
         if request.is_rejected() {
             return Some(0);
@@ -97,7 +97,7 @@ pub(crate) trait Finished: Subject {
 
     fn quantity(&self, name: &str) -> Option<f64>;
 
-    /// Returns the amount that a call without complete usage reserved, by the [`reserved_note`] of a rule.
+    /// Returns the amount that a call without complete usage reserved, from the [`reserved_note`] of a rule.
     fn reserved(&self, rule: &str) -> Option<i64>;
 }
 
