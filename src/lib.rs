@@ -135,6 +135,7 @@
     not(feature = "dashboard"),
     doc = "[`dashboard`]: https://docs.rs/tower-tagging/latest/tower_tagging/dashboard/"
 )]
+#![cfg_attr(not(feature = "limit"), doc = "[`limit`]: https://docs.rs/tower-tagging/latest/tower_tagging/limit/")]
 #![cfg_attr(not(feature = "mcp"), doc = "[`mcp`]: https://docs.rs/tower-tagging/latest/tower_tagging/mcp/")]
 #![cfg_attr(not(feature = "otel"), doc = "[`otel`]: https://docs.rs/tower-tagging/latest/tower_tagging/otel/")]
 #![cfg_attr(
