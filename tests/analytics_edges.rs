@@ -11,8 +11,8 @@ use common::TempFolder;
 use tower_tagging::{
     Event, Metadata,
     analytics::{
-        Analytics, Bucket, Dimension, Field, Filter, Grant, Measure, Order, Query, QueryError, Retention, RowQuery,
-        TimeRange,
+        Amount, Analytics, Bucket, Dimension, Field, Filter, Grant, Measure, Order, Query, QueryError, Retention,
+        RowQuery, TimeRange,
         focus::{FocusError, FocusExport},
         jiff::Timestamp,
         reconcile::our_lines,
@@ -484,5 +484,27 @@ async fn refused_calls_are_not_unpriced() {
         let (rows, grant) = (RowQuery::new(whole()), Grant::everything());
         let manifest = FocusExport::new("Acme").write(&analytics, &rows, &grant, std::io::sink()).await.unwrap();
         assert_eq!(manifest.unpriced_requests, 3);
+    }
+}
+
+/// Of requests that cost 3, 1, and 0 with a team, and 4 without or with an empty one, half of the cost has a team.
+#[tokio::test]
+async fn coverage_is_the_share_of_the_cost_that_carries_a_tag() {
+    let (_folder, store) = open("coverage");
+    let mut writer = store.writer();
+    let events = [
+        event(START, &[("team", "growth")], 3_000, "a"),
+        event(START, &[("team", "ads")], 1_000, "a"),
+        event(START, &[("team", "ads")], 0, "a"),
+        event(START, &[("team", "")], 1_500, "a"),
+        event(START, &[("other", "x")], 2_500, "a"),
+    ];
+    writer.write(&events).unwrap();
+    let analytics = Analytics::new(store);
+    for (key, of_requests, of_cost) in [("team", 60.0, 50.0), ("other", 20.0, 31.25), ("nobody", 0.0, 0.0)] {
+        let query = Query::new(whole()).measure(Measure::Coverage(key.to_owned()));
+        let query = query.measure(Measure::CostCoverage(key.to_owned()));
+        let answer = analytics.run(&query, &Grant::everything()).await.unwrap();
+        assert_eq!(answer.total.values, [of_requests, of_cost].map(|share| Some(Amount::Percent(share))), "{key}");
     }
 }

@@ -909,7 +909,8 @@ fn reports_every_problem_of_the_configuration_file() {
     let folder = TempFolder::new("gateway-problems");
     let path = folder.file("gateway.toml");
     let text = "[api_keys.web]\nworkspce = \"acme\"\nsecrets = [{ sha256 = \"abc\" }]\n\n[[limits]]\nname = \"x\"\nkind = \"budget\"\n\
-         amount = \"5 USD\"\nwindow = \"fortnight\"\n\n[access]\nunknown_keys = \"deny\"\n";
+         amount = \"5 USD\"\nwindow = \"fortnight\"\n\n[access]\nunknown_keys = \"deny\"\n\n\
+         [analytics]\nzone = \"Mars\"\nretention = { rows = \"long\" }\n";
     std::fs::write(&path, text).unwrap();
     let path = path.to_str().unwrap();
     for env in [&[("CONFIG", path)][..], &[("CONFIG", path), ("CONFIG_CHECK", "1")]] {
@@ -917,7 +918,7 @@ fn reports_every_problem_of_the_configuration_file() {
         let errors = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(2), "{errors}");
         let places: Vec<_> = errors.lines().map(|line| line.split(": ").nth(1).unwrap().to_owned()).collect();
-        let expected = ["2:1", "3:23", "5:1", "9:10", "12:16"].map(|place| format!("{path}:{place}"));
+        let expected = ["2:1", "3:23", "5:1", "9:10", "12:16", "15:8", "16:22"].map(|place| format!("{path}:{place}"));
         assert_eq!(places, expected, "{errors}");
         assert!(errors.contains("did you mean \"workspace\"?"), "{errors}");
     }
@@ -977,6 +978,10 @@ fn errors_about_the_configuration_never_quote_a_key() {
         ("toml", format!("[[limits]]\nkind = \"rate\"\namount = \"1 {secret}\"\nwindow = \"{secret}\"")),
         ("toml", format!("[[alerts]]\non = \"{secret}\"\nwebhook = \"{secret}\"\nsecret_env = \"{secret}\"")),
         ("toml", format!("[[alerts]]\non = \"limit:{secret}\"\nshape = \"{secret}\"")),
+        ("toml", format!("[analytics]\nretention = {{ rows = \"{secret}\" }}\nzone = \"{secret}\"")),
+        ("toml", format!("[analytics]\nactive_keys = \"{secret}\"\npairs = [[\"{secret}\", \"model\"]]")),
+        ("toml", format!("[login.tags]\n\"{secret}\" = {{ key = \"a\", scope = \"workspace\" }}")),
+        ("toml", format!("[names.aliases]\na = \"{secret}\"\n\"{secret}\" = \"b\"")),
         ("toml", format!("[ledger]\nurl = \"{secret}\"\nnamespace = \"{secret} \"")),
     ] {
         let path = folder.file(&format!("gateway.{name}"));
@@ -1087,6 +1092,80 @@ async fn loads_a_changed_configuration_file() {
     let (output, events) = gateway.stop();
     assert_eq!((&events[0]["metadata"]["team"], &events[1]["metadata"]["team"]), (&json!("one"), &json!("one")));
     assert!(String::from_utf8(output.stderr).unwrap().contains("CONFIG: "));
+}
+
+/// A file whose other sections are broken is not loaded at all, whichever section is the broken one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn loads_a_changed_file_as_a_whole_or_not_at_all() {
+    let folder = TempFolder::new("gateway-whole-file");
+    let path = folder.file("gateway.json");
+    let write = |team: &str, calls: &str, errors: &str, rest: Value| {
+        let mut config = json!({
+            "access": {"errors": errors},
+            "api_keys": {"web": api_key("gw-1", json!({"metadata": {"team": team}}))},
+            "limits": [{"name": "calls", "kind": "budget", "amount": calls, "window": "year", "on_store_error": "deny"}],
+        });
+        config.as_object_mut().unwrap().extend(rest.as_object().unwrap().clone());
+        std::fs::write(&path, config.to_string()).unwrap();
+    };
+    write("one", "4 requests", "problem", json!({}));
+    let gateway = Gateway::start("whole-file", &[("CONFIG", path.to_str().unwrap())]);
+    let send = async || gateway.send(chat(&[("authorization", "gw-1")])).await.status().as_u16();
+    let reload = async || {
+        signal(gateway.child.as_ref().unwrap(), "-HUP");
+        // Both parts look at the file within a second.
+        tokio::time::sleep(Duration::from_secs(2)).await;
+    };
+    assert_eq!(send().await, 200);
+    // The registry is broken, and then the limits, and then the analytics.
+    write("two", "100 requests", "portkey", json!({"access": {"errors": "none"}}));
+    reload().await;
+    assert_eq!(send().await, 200);
+    write("two", "many", "portkey", json!({}));
+    reload().await;
+    assert_eq!(send().await, 200);
+    write("two", "100 requests", "portkey", json!({"analytics": {"zone": "Mars"}}));
+    reload().await;
+    assert_eq!([send().await, send().await], [200, 429]);
+    // The whole file is valid: the limit is lower, the tag is new, and rejections have another form.
+    write("two", "3 requests", "portkey", json!({}));
+    reload().await;
+    assert_eq!(send().await, 412);
+    let (output, events) = gateway.stop();
+    let teams: Vec<_> = events.iter().map(|event| event["metadata"]["team"].as_str().unwrap()).collect();
+    assert_eq!(teams, ["one", "one", "one", "one", "one", "two"]);
+    let errors = String::from_utf8(output.stderr).unwrap();
+    for part in ["expected \"problem\" or \"portkey\"", "many", "Mars"] {
+        assert!(errors.contains(part), "{part}: {errors}");
+    }
+}
+
+/// Sections that change tags, in a file whose extension is written in capitals.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn screens_and_renames_tags_as_configured() {
+    let folder = TempFolder::new("gateway-tag-rules");
+    let path = folder.file("gateway.JSON");
+    let config = json!({
+        "names": {"aliases": {"user_id": "_user"}, "style": "snake"},
+        "screening": {"emails": "mask", "tags": {"nickname": "hash"}, "hash_key_env": "TEST_HASH_KEY"},
+        "workspaces": {"acme": {"limits": {"value_chars": 8}}},
+        "api_keys": {"web": api_key("gw-1", json!({"workspace": "acme"}))},
+        "analytics": {"active_keys": ["_user"]},
+    });
+    std::fs::write(&path, config.to_string()).unwrap();
+    let key = "0123456789abcdef0123456789abcdef";
+    let gateway = Gateway::start("tag-rules", &[("CONFIG", path.to_str().unwrap()), ("TEST_HASH_KEY", key)]);
+    let json = r#"{"user_id":"ada","Feature-Name":"checkout-page","note":"a@b.example","nickname":"Countess"}"#;
+    let headers = [("authorization", "gw-1"), ("x-portkey-metadata", json)];
+    assert_eq!(gateway.send(chat(&headers)).await.status(), 200);
+    let (_, events) = gateway.stop();
+    let tags = &events[0]["metadata"];
+    assert_eq!(
+        (&tags["_user"], &tags["feature_name"], &tags["note"]),
+        (&json!("ada"), &json!("checkout"), &json!("[email]"))
+    );
+    assert!(tags["nickname"].as_str().unwrap().starts_with("hash:"), "{tags}");
+    assert!(!events[0].to_string().contains("Countess") && !events[0].to_string().contains("b.example"));
 }
 
 /// Every request whose client received the whole response is stored exactly once.

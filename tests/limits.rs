@@ -726,6 +726,9 @@ async fn groups_from_before_a_change_of_the_rule_do_not_count() {
     assert_eq!(limited.used().await, []);
     assert_eq!(limited.statuses("/plain", r#"{"team":"red"}"#, 3).await, [200, 200, 429]);
     assert_eq!(limited.used().await, [(vec![Some("red".to_owned())], 2, 0)]);
+    // The name of a team and that of a user can be the same text.
+    replace(requests("calls", 2).group_by("metadata._user"));
+    assert_eq!(limited.statuses("/plain", r#"{"_user":"red"}"#, 3).await, [200, 200, 429]);
     replace(requests("calls", 5));
     assert_eq!(limited.used().await, [(vec![], 3, 0)]);
 }

@@ -1,8 +1,20 @@
-//! Limits on the cost of the rules of the registry: ordinary tags do not allocate.
+//! Limits on the cost of the rules of the registry: ordinary tags do not allocate, and unknown keys take no memory.
 
+mod common;
+#[path = "registry/governed.rs"]
+#[allow(dead_code, reason = "each test uses its part")]
+mod governed;
+
+use axum::{Router, routing::post};
+use common::memory;
+use governed::{Governed, handler, key};
 use tower_tagging::{
-    Metadata,
-    registry::{Claims, Contract, ContractMode, KeyStyle, Names, Otherwise, Screening, ScreeningAction, ScreeningKind},
+    Metadata, TagSources, TaggingLayer,
+    registry::{
+        ApiKey, Claims, Contract, ContractMode, KeyCounters, KeyStyle, Names, Otherwise, Registry, RegistryLayer,
+        Screening, ScreeningAction, ScreeningKind, UnknownKeys,
+    },
+    sink,
 };
 
 /// The tags of an ordinary request.
@@ -84,4 +96,41 @@ fn contracts_of_ordinary_tags_do_not_allocate() {
     let contract = Contract::new(ContractMode::Reject, &schema).unwrap();
     let metadata: Metadata = TAGS.into_iter().collect();
     assert_eq!(allocations(|| assert!(contract.violations(&metadata).is_empty())), 0);
+}
+
+/// What a registry remembers does not depend on the keys that clients invent.
+#[tokio::test]
+async fn unknown_keys_leave_nothing_behind() {
+    const REQUESTS: usize = 10_000;
+    for unknown_keys in [UnknownKeys::Anonymous, UnknownKeys::Reject] {
+        let registry = Registry::builder().unknown_keys(unknown_keys).api_key(key("web")).build().unwrap();
+        let tagging = TaggingLayer::builder().sources(TagSources::portkey()).sink(sink::from_fn(|_| {}));
+        let layer = RegistryLayer::new(registry.clone(), tagging.build().unwrap());
+        let app = Router::new().route("/", post(handler)).layer(layer);
+        let governed = Governed { recorder: common::Recorder::new(), registry, app };
+        let run = async |from: usize, to: usize| {
+            for number in from..to {
+                let unknown = ApiKey::generate("gw").unwrap();
+                let (user, slug) = (format!(r#"{{"_user":"u{number}"}}"#), format!("slug-{number}"));
+                let headers = [
+                    ("authorization", unknown.expose()),
+                    ("x-portkey-metadata", user.as_str()),
+                    ("x-portkey-virtual-key", slug.as_str()),
+                ];
+                governed.send(&headers, "").await;
+            }
+        };
+        // Buffers that are kept for the next request are filled first.
+        run(0, 200).await;
+        let before = memory();
+        run(200, REQUESTS).await;
+        let grown = memory().saturating_sub(before);
+        // A hundred bytes per key would be a megabyte.
+        assert!(grown < 1_000_000, "{grown} bytes more after {REQUESTS} unknown keys");
+        let report = governed.registry.report();
+        let counted = |counters: KeyCounters| (counters.requests, counters.rejected);
+        let rejected = if unknown_keys == UnknownKeys::Reject { REQUESTS as u64 } else { 0 };
+        assert_eq!(counted(report.anonymous), (REQUESTS as u64, rejected));
+        assert_eq!((report.keys.len(), report.workspaces.len()), (1, 0));
+    }
 }

@@ -130,6 +130,20 @@ url = "memory"
     )
 }
 
+/// The file that documents the format has the sections of all modules.
+#[test]
+fn reads_the_documented_file() {
+    let text = include_str!("limit/gateway.example.toml");
+    let found: Vec<String> = problems(text);
+    let missing = |problem: &String| problem.contains("environment variable") || problem.contains("cannot read");
+    assert!(found.iter().all(missing), "{found:#?}");
+    let analytics = tower_tagging::analytics::AnalyticsSettings::from_toml(text).unwrap();
+    assert_eq!(
+        (analytics.active_keys.map(|keys| keys.len()), analytics.zone.as_deref()),
+        (Some(5), Some("Europe/Berlin"))
+    );
+}
+
 #[test]
 fn reads_every_section() {
     let folder = Folder::new("complete");
@@ -157,7 +171,7 @@ fn reads_every_section() {
     assert!(principal.may_use(openai));
     assert_eq!(openai.secret().map(Credential::expose), Some("sk-provider-1"));
 
-    registry.strip_credentials(&mut head.headers);
+    registry.strip_credentials(&mut head);
     assert!(!head.headers.contains_key("authorization") && head.headers.contains_key("x-tenant-id"));
     for shown in [format!("{registry:?}"), format!("{principal:?}"), format!("{openai:?}")] {
         for secret in ["sk-gateway-1", "sk-provider-1", "hash-key", &digest("sk-gateway-1")] {

@@ -73,6 +73,52 @@ async fn wait_until(what: &str, condition: impl Fn() -> bool) {
     }
 }
 
+/// A time that no text can express must not mean that a key never expires.
+#[tokio::test]
+#[ignore = "needs Postgres: run by tests/run.sh"]
+async fn infinite_times_and_times_of_other_eras_are_times() {
+    let (database, tables) = Database::migrated("infinite").await;
+    let row = |name: &str, secret: &str, key: &str| {
+        format!(
+            "INSERT INTO tagging_api_keys (name, secret_sha256, secret_expires_at, expires_at)
+             VALUES ('{name}', sha256('{name}'), {secret}, {key})"
+        )
+    };
+    let cases = [
+        ("secret ended", "'-infinity'", "NULL", PrincipalStatus::Expired),
+        ("key ended", "NULL", "'-infinity'", PrincipalStatus::Expired),
+        ("long ago", "NULL", "'0100-01-01 BC'", PrincipalStatus::Expired),
+        ("before 1970", "'1969-12-31'", "NULL", PrincipalStatus::Expired),
+        ("never", "'infinity'", "'infinity'", PrincipalStatus::Known),
+        ("far", "NULL", "'12027-01-01'", PrincipalStatus::Known),
+        ("last", "'9999-12-31 23:59:59.999999Z'", "NULL", PrincipalStatus::Known),
+    ];
+    for (name, secret, key, _) in cases {
+        database.run(&row(name, secret, key)).await;
+    }
+    let registry = tables.connect().await.unwrap();
+    for (name, _, _, expected) in cases {
+        assert_eq!(registry.principal(&parts(name)).status(), expected, "{name}");
+    }
+}
+
+/// The table refuses digests that are not SHA-256.
+#[tokio::test]
+#[ignore = "needs Postgres: run by tests/run.sh"]
+async fn digests_of_another_length_are_refused() {
+    let (database, _) = Database::migrated("digests").await;
+    for digest in ["'\\x'", "'\\x00'", "sha224('k')", "sha512('k')"] {
+        for columns in [
+            "name, secret_sha256) VALUES ('k', DIGEST",
+            "name, secret_sha256, second_sha256) VALUES ('k', sha256('k'), DIGEST",
+        ] {
+            let sql = format!("INSERT INTO tagging_api_keys ({})", columns.replace("DIGEST", digest));
+            let error = database.client.batch_execute(&sql).await.unwrap_err();
+            assert_eq!(error.code(), Some(&tokio_postgres::error::SqlState::CHECK_VIOLATION), "{sql}");
+        }
+    }
+}
+
 const HOUR: Duration = Duration::from_secs(3600);
 
 #[tokio::test]

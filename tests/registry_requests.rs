@@ -2,118 +2,45 @@
 //! headers, and virtual keys.
 
 mod common;
+#[path = "registry/coverage.rs"]
+mod coverage;
+#[path = "registry/cut_tags.rs"]
+mod cut_tags;
+#[path = "registry/governed.rs"]
+mod governed;
+#[path = "registry/key_headers.rs"]
+mod key_headers;
+#[path = "registry/load.rs"]
+mod load;
+#[path = "registry/nested_layers.rs"]
+mod nested_layers;
+#[path = "registry/order.rs"]
+mod order;
+#[path = "registry/secrets.rs"]
+mod secrets;
+#[path = "registry/spoofing.rs"]
+mod spoofing;
 
-use std::{
-    sync::Arc,
-    time::{Duration, UNIX_EPOCH},
-};
+use std::time::{Duration, UNIX_EPOCH};
 
-use axum::{Extension, Router, body::Body, routing::post};
+use axum::{Router, body::Body, routing::post};
 use common::Recorder;
-use http::{HeaderName, HeaderValue, Request, StatusCode};
-use http_body_util::BodyExt;
+use governed::{
+    Answer, Governed, JSON, WEB, governed, governed_with, handler, key, metadata, request, requires, schema,
+};
+use http::StatusCode;
 use serde_json::{Value, json};
-use tower::ServiceExt;
 use tower_tagging::{
-    Event, Metadata, MetadataLayer, Scope, TagSources, TaggingLayer, Tags,
+    MetadataLayer, Scope, TagSources, TaggingLayer, Tags,
     event::{ManualClock, Outcome},
     metadata::{DiagnosticCode, Limits},
     registry::{
         Claims, Contract, ContractMode, Credential, ErrorStyle, JwtAlgorithm, JwtVerifier, KeySecret, LoginClaims,
-        Names, Otherwise, PeerIdentity, Permission, Principal, RegisteredKey, Registry, RegistryBuilder, RegistryLayer,
-        Screening, ScreeningAction, ScreeningKind, SecretDigest, SpiffeTags, TagMapping, UnknownKeys, VirtualKey,
-        VirtualKeyStatus, Workspace,
+        Names, Otherwise, PeerIdentity, Permission, RegisteredKey, Registry, RegistryLayer, Screening, ScreeningAction,
+        ScreeningKind, SecretDigest, SpiffeTags, TagMapping, UnknownKeys, VirtualKey, VirtualKeyStatus, Workspace,
     },
     tags,
 };
-
-struct Governed {
-    recorder: Recorder,
-    registry: Registry,
-    app: Router,
-}
-
-/// The answer to a request.
-struct Answer {
-    status: StatusCode,
-    headers: http::HeaderMap,
-    body: String,
-}
-
-impl Answer {
-    fn json(&self) -> Value {
-        serde_json::from_str(&self.body).unwrap()
-    }
-}
-
-async fn handler(tags: Tags, principal: Option<Extension<Principal>>, request: axum::extract::Request) -> String {
-    // As handlers do that read the body.
-    let key = request.extensions().get::<VirtualKey>().map(|key| key.slug().to_owned());
-    request.into_body().collect().await.unwrap();
-    let name = principal.and_then(|Extension(principal)| principal.api_key().map(str::to_owned));
-    format!("{}|{}|{}", name.unwrap_or_default(), key.unwrap_or_default(), tags.get("_user").unwrap_or_default())
-}
-
-fn governed(builder: RegistryBuilder) -> Governed {
-    governed_with(builder, TagSources::all())
-}
-
-fn governed_with(builder: RegistryBuilder, sources: TagSources) -> Governed {
-    let (recorder, registry) = (Recorder::new(), builder.build().unwrap());
-    let tagging = TaggingLayer::builder().sources(sources).sink(recorder.clone()).build().unwrap();
-    let app = Router::new().route("/", post(handler)).layer(RegistryLayer::new(registry.clone(), tagging));
-    Governed { recorder, registry, app }
-}
-
-impl Governed {
-    async fn send_request(&self, request: Request<Body>) -> Answer {
-        let response = self.app.clone().oneshot(request).await.unwrap();
-        let (head, body) = response.into_parts();
-        let body = body.collect().await.unwrap().to_bytes();
-        Answer { status: head.status, headers: head.headers, body: String::from_utf8(body.into()).unwrap() }
-    }
-
-    async fn send(&self, headers: &[(&str, &str)], body: &str) -> Answer {
-        self.send_request(request(headers, body)).await
-    }
-
-    /// Sends a request and returns its event.
-    async fn event(&self, headers: &[(&str, &str)]) -> Arc<Event> {
-        self.send(headers, "").await;
-        self.recorder.take().pop().unwrap()
-    }
-}
-
-fn request(headers: &[(&str, &str)], body: &str) -> Request<Body> {
-    let mut request = Request::post("/").body(Body::from(body.to_owned())).unwrap();
-    for (name, value) in headers {
-        let name = HeaderName::from_bytes(name.as_bytes()).unwrap();
-        request.headers_mut().append(name, HeaderValue::from_bytes(value.as_bytes()).unwrap());
-    }
-    request
-}
-
-fn key(name: &str) -> RegisteredKey {
-    RegisteredKey::new(name).secret(SecretDigest::of(format!("sk-{name}")))
-}
-
-const WEB: (&str, &str) = ("authorization", "Bearer sk-web");
-const JSON: (&str, &str) = ("content-type", "application/json");
-
-fn metadata(json: &'static str) -> (&'static str, &'static str) {
-    ("x-portkey-metadata", json)
-}
-
-fn schema(mode: ContractMode, schema: &Value) -> Contract {
-    Contract::new(mode, schema).unwrap()
-}
-
-fn requires(mode: ContractMode, keys: &[&str]) -> Contract {
-    let properties: serde_json::Map<_, _> =
-        keys.iter().map(|key| ((*key).to_owned(), json!({"type": "string"}))).collect();
-    let all = json!({"type": "object", "additionalProperties": true, "required": keys, "properties": properties});
-    schema(mode, &all)
-}
 
 #[tokio::test]
 async fn a_known_key_identifies_the_caller() {
@@ -137,10 +64,12 @@ async fn refuses_keys_that_have_ended_and_unknown_keys_if_configured() {
     let day = Duration::from_secs(86_400);
     let builder = || {
         Registry::builder()
-            .api_key(key("web").expires_at(UNIX_EPOCH + 10 * day))
-            .api_key(key("off").disabled(true))
+            .workspace(Workspace::new("acme"))
+            .api_key(key("web").workspace("acme").expires_at(UNIX_EPOCH + 10 * day))
+            .api_key(key("off").workspace("acme").disabled(true))
             .api_key(
                 RegisteredKey::new("rotated")
+                    .workspace("acme")
                     .secret(KeySecret::new(SecretDigest::of("sk-old")).expires_at(UNIX_EPOCH + 5 * day))
                     .secret(SecretDigest::of("sk-new")),
             )
@@ -174,6 +103,13 @@ async fn refuses_keys_that_have_ended_and_unknown_keys_if_configured() {
                 assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{presented:?} on day {day_of}");
                 assert_eq!(answer.headers["www-authenticate"], "Bearer");
                 assert_eq!((event.outcome(), event.rejection()), (Outcome::Rejected, Some(reason)));
+                let name = match presented {
+                    Some("sk-web") => Some("web"),
+                    Some("sk-off") => Some("off"),
+                    Some("sk-old") => Some("rotated"),
+                    _ => None,
+                };
+                assert_eq!((event.api_key(), event.workspace()), (name, name.map(|_| "acme")));
             }
         }
     }
@@ -523,9 +459,9 @@ async fn the_claims_of_a_signed_token_become_trusted_tags() {
             Err(reason) => assert_eq!((answer.status.as_u16(), event.rejection()), (401, Some(reason))),
         }
         assert!(!answer.body.contains("eyJ") && !serde_json::to_string(&*event).unwrap().contains("eyJ"));
-        let mut forwarded = request(&headers, "").into_parts().0.headers;
+        let mut forwarded = request(&headers, "").into_parts().0;
         governed.registry.strip_credentials(&mut forwarded);
-        assert_eq!(forwarded.contains_key("authorization"), issuer == "another");
+        assert_eq!(forwarded.headers.contains_key("authorization"), issuer == "another");
     }
 }
 
@@ -639,131 +575,4 @@ async fn refused_keys_do_not_count_for_coverage() {
     governed.send(&[WEB, metadata(r#"{"_user":"ada"}"#)], "").await;
     governed.recorder.take();
     assert_eq!(governed.registry.coverage()[0].share_of_requests(), Some(1.0));
-}
-
-/// Every way in which a client or handler may try to set a trusted tag.
-#[tokio::test]
-async fn no_client_value_gets_under_a_trusted_tag() {
-    const EVIL: &str = "evil";
-    // The trusted tag of each scope.
-    let trusted =
-        [(Scope::Workspace, "tenant", "acme"), (Scope::ApiKey, "team", "growth"), (Scope::Forced, "owner", "ada")];
-    let of = |wanted: Scope| {
-        let tag = |(scope, key, value): &(Scope, &str, &str)| (*scope == wanted).then(|| tags! { key => value });
-        trusted.iter().find_map(tag).unwrap()
-    };
-    let variants = |key: &str| -> Vec<String> {
-        let title: String = key[..1].to_uppercase() + &key[1..];
-        vec![
-            key.to_owned(),
-            title,
-            key.to_uppercase(),
-            // Cyrillic, Greek, and fullwidth letters, invisible characters, and white space.
-            key.replace('e', "е").replace('o', "ο"),
-            key.replace('t', "ｔ").replace('o', "ｏ"),
-            format!("{}\u{200b}{}", &key[..1], &key[1..]),
-            format!("{key}\u{feff}"),
-            format!(" {key} "),
-            format!("{}\u{1}{}", &key[..2], &key[2..]),
-        ]
-    };
-    for precedence in [tower_tagging::metadata::Precedence::Strict, tower_tagging::metadata::Precedence::Legacy] {
-        let (recorder, registry) = (Recorder::new(), {
-            let acme = Workspace::new("acme").metadata(of(Scope::Workspace));
-            let web = key("web").workspace("acme").metadata(of(Scope::ApiKey)).forced(of(Scope::Forced));
-            Registry::builder().workspace(acme).api_key(web).build().unwrap()
-        });
-        let sources =
-            TagSources::all().allow_list("x-allowed-tenant=tenant, x-allowed-team=team, x-allowed-owner=owner");
-        let sources = sources.key_case(tower_tagging::sources::KeyCase::Title).prefix("x-tag-");
-        let metadata = MetadataLayer::builder().sources(sources).precedence(precedence);
-        let tagging = TaggingLayer::builder().metadata(metadata).sink(recorder.clone()).build().unwrap();
-        let late = async |tags: Tags, request: axum::extract::Request| {
-            if let Some(key) = request.headers().get("x-late-key") {
-                let key = String::from_utf8(key.as_bytes().to_vec()).unwrap();
-                tags.insert(&key, EVIL);
-                tags.extend([(&key, EVIL)]);
-                tags.extend_scope(Scope::Request, Metadata::from([(key.as_str(), EVIL)]));
-            }
-        };
-        let app = Router::new().route("/", post(late)).layer(RegistryLayer::new(registry.clone(), tagging));
-        let governed = Governed { recorder, registry, app };
-        let mut shadowed = 0;
-        for (scope, key, value) in trusted {
-            for variant in variants(key) {
-                let is_exact = variant.replace('\u{1}', "") == key;
-                let (json, baggage) = (json!({&variant: EVIL}).to_string(), format!("{variant}={EVIL}"));
-                let mut attempts =
-                    vec![("x-portkey-metadata", json), ("baggage", baggage), ("x-late-key", variant.clone())];
-                let (prefixed, allowed) = (format!("x-tag-{key}"), format!("x-allowed-{key}"));
-                if variant.is_ascii() && !variant.contains([' ', '\u{1}']) {
-                    attempts.push((&prefixed, EVIL.to_owned()));
-                    attempts.push((&allowed, EVIL.to_owned()));
-                }
-                for (header, text) in attempts {
-                    if header != "x-portkey-metadata" && text.contains('\u{1}') {
-                        continue;
-                    }
-                    let event = governed.event(&[WEB, (header, &text)]).await;
-                    let tags = event.metadata();
-                    // By definition, clients override keys and workspaces in the legacy precedence.
-                    let may_override =
-                        precedence == tower_tagging::metadata::Precedence::Legacy && scope != Scope::Forced;
-                    if may_override && tags.get(key) == Some(EVIL) && event.source(key).is_some_and(|s| !s.is_trusted())
-                    {
-                        assert!(is_exact || header == allowed || variant.trim() == key, "{header}: {text}");
-                        continue;
-                    }
-                    let context =
-                        format!("{precedence:?} {scope} {variant:?} by {header}: {tags:?} {:?}", event.diagnostics());
-                    assert_eq!(tags.get(key), Some(value), "{context}");
-                    assert!(tags.iter().all(|(_, value)| value != EVIL), "{context}");
-                    assert!(
-                        event.diagnostics().iter().any(|note| note.code() == DiagnosticCode::Shadowed),
-                        "{context}"
-                    );
-                    shadowed += 1;
-                    assert_eq!(governed.registry.report().keys["web"].shadowed, shadowed, "{context}");
-                    assert_eq!(governed.registry.report().workspaces["acme"].shadowed, shadowed);
-                }
-            }
-        }
-        assert!(shadowed > 50, "{shadowed} attempts");
-    }
-}
-
-#[tokio::test]
-async fn secrets_appear_nowhere() {
-    let (api_key, credential) = ("sk-very-secret-key", "sk-very-secret-credential");
-    let vault = VirtualKey::new("vault")
-        .provider("openai")
-        .base_url("https://llm.example")
-        .credential(Credential::new(credential))
-        .workspaces(["acme"]);
-    let registry = Registry::builder()
-        .workspace(Workspace::new("acme"))
-        .api_key(RegisteredKey::new("web").workspace("acme").secret(SecretDigest::of(api_key)))
-        .virtual_key(vault);
-    let governed = governed(registry);
-    let bearer = format!("Bearer {api_key}");
-    let mut output: Vec<String> = Vec::new();
-    for headers in [
-        vec![("authorization", bearer.as_str()), ("x-portkey-virtual-key", "vault")],
-        vec![("authorization", bearer.as_str()), ("x-portkey-virtual-key", "nowhere")],
-        vec![("x-portkey-api-key", api_key)],
-    ] {
-        let request = request(&headers, "");
-        let principal = governed.registry.principal(&request.into_parts().0);
-        let answer = governed.send(&headers, "").await;
-        output.push(format!("{principal:?} {} {:?}", answer.body, answer.headers));
-    }
-    for event in governed.recorder.take() {
-        output.push(serde_json::to_string(&*event).unwrap());
-        output.push(format!("{event:?}"));
-    }
-    let registry = &governed.registry;
-    output.push(format!("{registry:?} {:?} {:?}", registry.report(), registry.status()));
-    let output = output.concat();
-    assert!(!output.contains("very-secret"), "{output}");
-    assert!(output.contains("web") && output.contains("vault"));
 }

@@ -294,6 +294,12 @@ fn long_texts_take_linear_work() {
         "-----BEGIN ",
         "(1)",
         "is ",
+        // These are recognized, so that there are as many replacements.
+        "a@b.com ",
+        "sk-proj-abcdefghij0123456789ABCDEFGHIJ ",
+        "DE89370400440532013000 ",
+        "4242424242424242 ",
+        "+49 170 1234567; ",
     ] {
         // Two hundred times the usual length. Quadratic work would take minutes.
         let text = pattern.repeat(200_000 / pattern.len());

@@ -199,30 +199,34 @@ fn registry(path: &str) -> Result<Registry, String> {
     check_config(path)?;
     let invalid = |error: &dyn fmt::Display| format!("CONFIG: {error}");
     let registry = Registry::from_file(path).map_err(|error| invalid(&error))?;
+    // A file is loaded again as a whole, or not at all.
+    registry.also_check(|path| {
+        LimitSettings::from_file(path)?;
+        AnalyticsSettings::from_file(path).map(drop)
+    });
     registry.watch(WATCH_INTERVAL).map_err(|error| invalid(&error))?;
     Ok(registry)
 }
 
 /// Reads the section `[analytics]` of the configuration file.
 fn analytics_settings(path: &str) -> Result<AnalyticsSettings, String> {
-    let text = fs::read_to_string(path).map_err(|error| format!("CONFIG: cannot read the file: {error}"))?;
-    let is_json = Path::new(path).extension().is_some_and(|extension| extension == "json");
-    let settings = if is_json { AnalyticsSettings::from_json(&text) } else { AnalyticsSettings::from_toml(&text) };
-    settings.map_err(|error| format!("CONFIG: {error}"))
+    AnalyticsSettings::from_file(path).map_err(|error| format!("CONFIG: {error}"))
 }
 
 /// Checks the configuration file. The error has one line per problem, with line and column.
-fn check_config(path: &str) -> Result<(), String> {
+pub(crate) fn check_config(path: impl AsRef<Path>) -> Result<(), String> {
+    let path = path.as_ref();
     // The error does not quote the path, because the variable may contain a key by mistake.
     fs::metadata(path).map_err(|error| format!("CONFIG: cannot read the file: {error}"))?;
     let invalid = |error: &dyn fmt::Display| format!("CONFIG: {error}");
     let mut problems = Registry::check_file(path).map_err(|error| invalid(&error))?;
     problems.extend(LimitSettings::check_file(path).map_err(|error| invalid(&error))?);
-    // Both report errors of the syntax.
+    problems.extend(AnalyticsSettings::check_file(path).map_err(|error| invalid(&error))?);
+    // All of them report errors of the syntax.
     problems.sort();
     problems.dedup();
     if problems.is_empty() {
-        return analytics_settings(path).map(drop);
+        return Ok(());
     }
     Err(problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
 }

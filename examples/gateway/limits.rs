@@ -22,6 +22,8 @@ use tower_tagging::{
     sink::Delivery,
 };
 
+use crate::config::check_config;
+
 /// The interval at which the file and the limits of the API are looked at.
 const FOLLOW_INTERVAL: Duration = Duration::from_secs(1);
 /// The time that a start waits until events of earlier processes are in the store.
@@ -204,15 +206,18 @@ impl Running {
         {
             eprintln!("gateway: STORE: {error}");
         }
-        if let Some(registry) = &self.registry
-            && let Err(error) = self.limiter.mark_virtual_keys(registry).await
-        {
+        let Some(registry) = &self.registry else { return };
+        self.limiter.set_errors(registry.error_style());
+        if let Err(error) = self.limiter.mark_virtual_keys(registry).await {
             eprintln!("gateway: {error}");
         }
     }
 
     /// Loads the file again. A file that is cut off loses all limits, which only a hangup confirms.
+    ///
+    /// The file is loaded as a whole, or not at all, so that other sections must be valid, too.
     fn reload(&mut self, file: &Path, is_confirmed: bool) -> Result<(), String> {
+        check_config(file)?;
         let settings = LimitSettings::from_file(file).map_err(|error| error.to_string())?;
         if settings.rules.is_empty() && !self.rules.is_empty() && !is_confirmed {
             return Err("the file has no limits: send SIGHUP if they were removed on purpose".to_owned());

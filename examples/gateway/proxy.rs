@@ -10,7 +10,7 @@ use axum::{
     middleware::{Next, from_fn_with_state},
     response::{IntoResponse, Response},
 };
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header, uri::PathAndQuery};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header, request::Parts, uri::PathAndQuery};
 use http_body_util::BodyExt;
 use hyper::{
     body::Bytes,
@@ -39,12 +39,12 @@ pub(crate) struct Credentials {
 }
 
 impl Credentials {
-    fn strip(&self, headers: &mut HeaderMap) {
+    fn strip(&self, head: &mut Parts) {
         if let Some(registry) = &self.registry {
-            registry.strip_credentials(headers);
+            registry.strip_credentials(head);
         }
         if let Some(key) = &self.admin_key {
-            key.strip(headers);
+            key.strip(&mut head.headers);
         }
     }
 }
@@ -125,10 +125,10 @@ async fn forward_under(upstream: &Upstream, base: &Uri, key: Option<&VirtualKey>
     }
     let client_side = head.extensions.remove::<OnUpgrade>().filter(|_| is_websocket_handshake(&head.headers));
     head.version = http::Version::HTTP_11;
-    head.extensions.clear();
     let accepts_trailers = accepts_trailers(&head.headers);
     remove_hop_by_hop(&mut head.headers);
-    upstream.credentials.strip(&mut head.headers);
+    upstream.credentials.strip(&mut head);
+    head.extensions.clear();
     if let Some(key) = key {
         key.authorize(&mut head.headers);
     }

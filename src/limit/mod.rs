@@ -55,9 +55,10 @@
 //!
 //! 1. **Before the service**, after the tags are merged, the request *reserves* what it may use. For a call with a declared
 //!    maximum of output tokens, that is a quarter of the bytes of its body as input tokens, and that maximum, by the prices of
-//!    the layer's `UsageTap`. Otherwise, it is the 95th percentile of what earlier requests of the rule and model used, once there
-//!    were five, or the [estimate](LimitRuleBuilder::estimate) of the rule, which is 0.01 USD or 1,000 tokens by default. Up to 256 KiB of the body are read ahead, if a rule
-//!    needs its fields. What comes later is treated as missing: use [`OnMissing::Deny`] if a model must not escape a rule.
+//!    the layer's `UsageTap`. Otherwise, it is the 95th percentile of what earlier requests of the rule and model used, once
+//!    there were five, or the [estimate](LimitRuleBuilder::estimate) of the rule, which is 0.01 USD or 1,000 tokens by default.
+//!    Up to 256 KiB of the body are read ahead, if a rule needs its fields. What comes later is treated as missing: use
+//!    [`OnMissing::Deny`] if a model must not escape a rule.
 //! 2. **While the request runs**, its reservation counts. It has a [lease](LimiterBuilder::lease), which the process extends. If
 //!    the process is killed, the reservation ends with the lease.
 //! 3. **At the end**, the rules are applied to the *event*: its tags, its cost, its usage. What it used is added to the window in
@@ -68,13 +69,15 @@
 //! too late for the decision, but count under their values.
 //!
 //! What is unknown counts as zero: the cost of a model without a price, and the usage of a stream that the client leaves before
-//! the provider reports it, or that does not report it, as those of OpenAI without `stream_options.include_usage`. [`LimitCounts`] counts such requests. Callers who leave their streams early could spend without
-//! end, so [`charge_unknown`](LimitRuleBuilder::charge_unknown) counts what their calls reserved. A client that leaves before
-//! the decision counts as a request, too.
+//! the provider reports it, or that does not report it, as those of OpenAI without `stream_options.include_usage`.
+//! [`LimitCounts`] counts such requests. Callers who leave their streams early could spend without end, so
+//! [`charge_unknown`](LimitRuleBuilder::charge_unknown) counts what their calls reserved. A client that leaves before the
+//! decision counts as a request, too.
 //!
 //! The use of a budget is what is settled and what is reserved. Parallel requests cannot exceed it together, except by the error
 //! of their estimates. Budgets of requests are exact. Nothing is ever reset: the start of the window is part of the name of what
-//! is counted, so the next window starts at zero, and earlier ones stay.
+//! is counted, so the next window starts at zero, and earlier ones stay. So are the names of the rule and of its group, the unit,
+//! and the window: a rule that changes one of them starts at zero. With another amount or other conditions, it goes on.
 //!
 //! # Ledgers
 //!

@@ -87,7 +87,15 @@ impl<'a> Diagnostic<'a> {
 
     /// Converts into a diagnostic whose texts a filter has screened.
     pub(crate) fn screened_by(self, screen: impl Fn(&str) -> String) -> Diagnostic<'static> {
-        let screened = |text: Cow<'_, str>| limited(Cow::Owned(screen(&text)));
+        // Control characters would hide what is screened.
+        let screened = |text: Cow<'_, str>| {
+            let screened = if text.contains(char::is_control) {
+                screen(&text.replace(char::is_control, ""))
+            } else {
+                screen(&text)
+            };
+            limited(Cow::Owned(screened))
+        };
         Diagnostic { code: self.code, key: self.key.map(&screened), detail: self.detail.map(screened) }
     }
 

@@ -90,3 +90,6 @@ pub use self::{
     scope::Scope, scopes::Scopes, tag_filter::TagFilter,
 };
 pub(crate) use self::{diagnostics::Diagnostics, tag_writer::TagWriter};
+
+/// The key of the tag that names the user of a request, as in Portkey's metadata.
+pub(crate) const USER_KEY: &str = "_user";

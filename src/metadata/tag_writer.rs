@@ -6,6 +6,7 @@ use super::{
     diagnostic::Diagnostic,
     diagnostic_code::DiagnosticCode,
     diagnostics::Diagnostics,
+    filtered_tag::FilteredTag,
     limits::Limits,
     metadata::Metadata,
     overflow::Overflow,
@@ -22,6 +23,8 @@ pub(crate) struct TagWriter<'a> {
     /// The filter of the caller, and the scope of the tags.
     filter: Option<(&'a dyn TagFilter, Scope)>,
     rejection: Option<Diagnostic<'static>>,
+    /// The tags that were set under another name, with that name.
+    aliased: Vec<(String, String)>,
 }
 
 /// The treatment of an existing tag with the same key.
@@ -42,7 +45,7 @@ struct Part {
 
 impl<'a> TagWriter<'a> {
     pub(crate) fn new(metadata: &'a mut Metadata, limits: &'a Limits, diagnostics: &'a mut Diagnostics) -> Self {
-        Self { tags: metadata.open(), limits, diagnostics, filter: None, rejection: None }
+        Self { tags: metadata.open(), limits, diagnostics, filter: None, rejection: None, aliased: Vec::new() }
     }
 
     /// Applies the filter of a caller to tags of this scope.
@@ -74,18 +77,72 @@ impl<'a> TagWriter<'a> {
         let name = self.without_control(key, key);
         let text = self.without_control(&name, value);
         let Some((filter, scope)) = self.filter else { return };
-        let tag = filter.filter(scope, &name, &text);
-        for (at, note) in tag.notes.into_iter().enumerate() {
+        let mut tag = filter.filter(scope, &name, &text);
+        self.take_notes(&mut tag);
+        if tag.is_dropped {
+            return;
+        }
+        // Nor by a part that is cut off afterwards.
+        let (cut_key, cut_value) =
+            (self.cut(&tag.key, self.limits.key_chars), self.cut(&tag.value, self.limits.value_chars));
+        if (cut_key.len(), cut_value.len()) != (tag.key.len(), tag.value.len()) {
+            let mut again = filter.filter(scope, cut_key, cut_value);
+            if again.is_dropped {
+                return self.take_notes(&mut again);
+            }
+            if again.key != cut_key {
+                tag.key = Cow::Owned(again.key.into_owned());
+            }
+        }
+        let existing = if existing == Existing::Replace { self.treatment(key, &tag) } else { existing };
+        self.put_filtered(&tag.key, &tag.value, existing);
+    }
+
+    /// Returns the treatment of an existing tag by one that would replace it.
+    ///
+    /// The key's own name is stronger than other names, and of those the first one. A repeated name replaces its own value.
+    fn treatment(&mut self, name: &str, tag: &FilteredTag<'_>) -> Existing {
+        if !tag.is_alias && self.aliased.is_empty() {
+            return Existing::Replace;
+        }
+        let kept = self.tags.find(&tag.key).ok().and_then(|at| self.tags.value_at(at));
+        let by = self.aliased.iter().find(|(key, _)| *key == *tag.key).map(|(_, by)| by.clone());
+        if !tag.is_alias {
+            if by.is_some()
+                && let Some(kept) = kept.filter(|kept| !kept.is_empty() && *kept != tag.value)
+            {
+                let note = Diagnostic::new(DiagnosticCode::Conflict).with_key(&*tag.key).with_detail(kept).into_owned();
+                self.note(note);
+            }
+            self.aliased.retain(|(key, _)| *key != *tag.key);
+            return Existing::Replace;
+        }
+        match (kept, by) {
+            (None | Some(""), _) => {
+                self.aliased.push((tag.key.to_string(), name.to_owned()));
+                Existing::Replace
+            }
+            (Some(_), Some(by)) if by == name => Existing::Replace,
+            // No value is not another value.
+            _ if tag.value.is_empty() => Existing::Keep,
+            _ => Existing::KeepAndCompare,
+        }
+    }
+
+    /// Records the notes of a filter.
+    fn take_notes(&mut self, tag: &mut FilteredTag<'_>) {
+        for (at, note) in std::mem::take(&mut tag.notes).into_iter().enumerate() {
             if tag.is_rejected && at == 0 {
                 self.reject(note);
             } else {
                 self.note(note);
             }
         }
-        if !tag.is_dropped {
-            let keeps = tag.is_alias && existing == Existing::Replace;
-            self.put_filtered(&tag.key, &tag.value, if keeps { Existing::Keep } else { existing });
-        }
+    }
+
+    /// Returns the part of a text that is within a limit, if longer texts are truncated.
+    fn cut<'t>(&self, text: &'t str, max_chars: usize) -> &'t str {
+        if self.limits.overflow == Overflow::Truncate { truncated(text, max_chars) } else { text }
     }
 
     fn put_filtered(&mut self, key: &str, value: &str, existing: Existing) {

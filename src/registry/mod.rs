@@ -171,8 +171,8 @@
 //! # Rollout
 //!
 //! Start with the mode `report`. Violations are diagnostics on the event, such as `contract_missing`, and
-//! `Registry::coverage` has the share of requests and of cost that carries each tag. A key that is one letter away from one of
-//! a contract is the diagnostic `possible_typo`. [`guide::use_cases`](crate::guide::use_cases#governance) has the query for stored
+//! `Registry::coverage` has the share of requests and of cost that carries each tag. Tags that a handler sets come too late for
+//! a contract, so they do not count. A key that is one letter away from one of a contract is the diagnostic `possible_typo`. [`guide::use_cases`](crate::guide::use_cases#governance) has the query for stored
 //! events.
 //!
 //! # Limits
@@ -247,14 +247,13 @@ pub use self::{
     virtual_keys::{Credential, VirtualKey, VirtualKeyStatus},
 };
 #[cfg(feature = "limit")]
+pub(crate) use self::{claims::Glob, closest::closest, config::Table, virtual_keys::SecretSource};
+#[cfg(feature = "analytics")]
 pub(crate) use self::{
-    claims::Glob,
-    closest::closest,
-    config::{Place, Reader, Table, read_sections},
+    config::{Place, Reader, read_sections},
     problem::Problems,
     quote::without_secrets,
     source::read_file,
-    virtual_keys::SecretSource,
 };
 #[cfg(feature = "schema")]
 pub use self::{

@@ -14,9 +14,21 @@ pub(crate) struct Problem {
     /// The place in the text, in bytes. Without it, the path leads to the place.
     pub(crate) span: Option<Range<usize>>,
     pub(crate) message: String,
+    /// The problem cannot follow from a value that could not be read.
+    pub(crate) is_certain: bool,
 }
 
 impl Problem {
+    /// Creates a problem at a part of the text.
+    pub(crate) fn at(path: Vec<String>, span: Range<usize>, message: impl Into<String>) -> Self {
+        Self { path, span: Some(span), message: message.into(), is_certain: true }
+    }
+
+    fn new(path: &[&str], message: impl Into<String>) -> Self {
+        let path = path.iter().map(|name| (*name).to_owned()).collect();
+        Self { path, span: None, message: message.into(), is_certain: false }
+    }
+
     /// Returns the path as text: `api_keys.web.workspace`.
     pub(crate) fn path_text(&self) -> String {
         let mut text = String::new();
@@ -40,8 +52,12 @@ pub(crate) struct Problems(Vec<Problem>);
 impl Problems {
     /// Adds a problem at a path.
     pub(crate) fn add(&mut self, path: &[&str], message: impl Into<String>) {
-        let path = path.iter().map(|name| (*name).to_owned()).collect();
-        self.0.push(Problem { path, span: None, message: message.into() });
+        self.push(Problem::new(path, message));
+    }
+
+    /// Adds a problem that cannot follow from a value that could not be read.
+    pub(crate) fn add_certain(&mut self, path: &[&str], message: impl Into<String>) {
+        self.push(Problem { is_certain: true, ..Problem::new(path, message) });
     }
 
     pub(crate) fn push(&mut self, problem: Problem) {

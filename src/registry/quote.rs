@@ -14,7 +14,6 @@ pub(crate) fn quoted(name: &str) -> String {
 }
 
 /// Returns a message in which quoted parts that may be secrets are not shown.
-#[cfg(any(feature = "limit", feature = "schema"))]
 pub(crate) fn without_secrets(message: &str) -> String {
     let parts = message.split('"').enumerate();
     // Every second part is between quotes. A JSON Pointer consists of names.

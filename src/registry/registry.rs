@@ -7,7 +7,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use http::{HeaderMap, request::Parts};
+use http::{HeaderMap, header::Entry, request::Parts};
 
 use crate::ConfigError;
 
@@ -27,7 +27,7 @@ use super::{
     registry_report::RegistryReport,
     registry_status::RegistryStatus,
     shared::Shared,
-    snapshot::Snapshot,
+    snapshot::{KeyHeader, Snapshot},
     source::{Source, load_file, read_file},
     virtual_keys::VirtualKeyStatus,
     watcher,
@@ -130,13 +130,33 @@ impl Registry {
     }
 
     /// Removes every value that is a known key, or a token of an issuer of the registry, from the headers for credentials,
-    /// before a proxy forwards a request.
+    /// before a proxy forwards a request. Keys are known if they are now, or were when the caller was identified: the
+    /// extensions of the request must still have its [`Principal`].
     ///
     /// Headers for credentials are the headers in which keys are looked for, and those whose name contains `auth`, `key`,
     /// `token`, `secret`, `credential`, or `password`. Keys that have expired or are disabled are known, too. All other
     /// values stay as they were received.
-    pub fn strip_credentials(&self, headers: &mut HeaderMap) {
-        self.shared.current().strip_keys(headers);
+    pub fn strip_credentials(&self, head: &mut Parts) {
+        if let Some(principal) = head.extensions.get::<Principal>() {
+            principal.snapshot().strip_keys(&mut head.headers);
+        }
+        self.shared.current().strip_keys(&mut head.headers);
+    }
+
+    /// Marks the values of headers for keys as sensitive, so that they do not become tags, and are not written to logs.
+    pub(crate) fn mark_key_headers(&self, headers: &mut HeaderMap) {
+        for KeyHeader { name, .. } in &self.shared.current().access.key_headers {
+            if headers.contains_key(name)
+                && let Entry::Occupied(mut values) = headers.entry(name)
+            {
+                values.iter_mut().for_each(|value| value.set_sensitive(true));
+            }
+        }
+    }
+
+    /// Returns `true` if a text is a known key, also if it has expired or is disabled.
+    pub fn knows_key(&self, key: &str) -> bool {
+        self.shared.current().secrets.find(key).is_some()
     }
 
     /// Returns the form of answers to refused requests, for other layers that refuse requests.
@@ -175,6 +195,12 @@ impl Registry {
     /// Returns an error if the registry is not from a file, or if the thread cannot be started.
     pub fn watch(&self, interval: Duration) -> Result<(), ConfigError> {
         watcher::watch(&self.shared, interval)
+    }
+
+    /// Adds a condition that the file must meet before it is loaded again, such as the validity of the sections that the
+    /// registry does not read. If it fails, the previous state stays in force, as if the registry's own sections were broken.
+    pub fn also_check(&self, check: impl Fn(&Path) -> Result<(), ConfigError> + Send + 'static) {
+        self.shared.add_check(check);
     }
 
     /// Returns the source, and how current the state is.

@@ -2,6 +2,8 @@
 
 use std::{
     any::Any,
+    fmt,
+    path::Path,
     sync::{Arc, Mutex},
     time::{Duration, SystemTime},
 };
@@ -22,6 +24,17 @@ pub(crate) struct Shared {
     history: Mutex<History>,
     /// Background work ends when these are dropped.
     guards: Mutex<Vec<Box<dyn Any + Send>>>,
+    /// What else a file must meet before it is loaded again.
+    checks: Mutex<Vec<FileCheck>>,
+}
+
+/// A condition that a file must meet.
+struct FileCheck(Box<dyn Fn(&Path) -> Result<(), ConfigError> + Send>);
+
+impl fmt::Debug for FileCheck {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FileCheck").finish_non_exhaustive()
+    }
 }
 
 #[derive(Debug)]
@@ -45,6 +58,7 @@ impl Shared {
             updating: Mutex::default(),
             history: Mutex::new(history),
             guards: Mutex::default(),
+            checks: Mutex::default(),
         })
     }
 
@@ -95,6 +109,16 @@ impl Shared {
                 "the registry is not reloaded, its previous state stays in force"
             );
         }
+    }
+
+    /// Adds a condition that a file must meet before it is loaded again.
+    pub(crate) fn add_check(&self, check: impl Fn(&Path) -> Result<(), ConfigError> + Send + 'static) {
+        lock(&self.checks).push(FileCheck(Box::new(check)));
+    }
+
+    /// Returns the first reason not to load a file again.
+    pub(crate) fn check_file(&self, path: &Path) -> Result<(), ConfigError> {
+        lock(&self.checks).iter().try_for_each(|FileCheck(check)| check(path))
     }
 
     /// Keeps a value until the last handle is dropped.

@@ -21,7 +21,10 @@ use super::{
 /// Loads the file again.
 pub(crate) fn reload(shared: &Shared) -> Result<(), ConfigError> {
     match &shared.source {
-        Source::File(path) => shared.update(|previous| load_file(path, Some(previous))),
+        Source::File(path) => shared.update(|previous| {
+            let snapshot = load_file(path, Some(previous))?;
+            shared.check_file(path).map(|()| snapshot)
+        }),
         #[cfg(feature = "postgres")]
         Source::Database { changed, .. } => {
             changed.notify_one();
@@ -66,7 +69,10 @@ fn look(shared: &Shared, changed: &mut Option<String>) {
         Ok(text) if shared.current().files.has_changed(&text) => {
             if changed.as_ref() == Some(&text) {
                 // The error is in the status.
-                let _ = shared.update(|previous| load_complete(path, &text, previous));
+                let _ = shared.update(|previous| {
+                    let snapshot = load_complete(path, &text, previous)?;
+                    shared.check_file(path).map(|()| snapshot)
+                });
             }
             *changed = Some(text);
         }

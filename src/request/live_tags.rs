@@ -9,12 +9,18 @@ use http::HeaderMap;
 use crate::{
     metadata::{
         Diagnostic, DiagnosticCode, Diagnostics, Limits, Metadata, Precedence, Scope, Scopes, TagFilter, TagWriter,
+        USER_KEY,
     },
     sources::Captured,
     usage::Money,
 };
 
-use super::{caller::Caller, settled_tags::SettledTags, tag_rules::TagRules};
+use super::{
+    caller::Caller,
+    settled_tags::SettledTags,
+    tag_rules::TagRules,
+    trusted_filter::{filter_trusted, filter_trusted_scopes},
+};
 
 /// The tags of a request that has not ended: captured headers, the scopes that are read from them, and their merge.
 ///
@@ -45,6 +51,8 @@ pub(crate) struct LiveTags {
     is_reported: bool,
     /// The reason to reject the request because of the field `user` of its body.
     user_rejection: Option<Diagnostic<'static>>,
+    /// The field `user` of the body was found.
+    has_body_user: bool,
     /// The field `user` of the body comes too late.
     ignores_body_user: bool,
 }
@@ -65,9 +73,6 @@ pub(crate) struct FinalTags {
     pub(crate) diagnostics: Vec<Diagnostic<'static>>,
     shadowed: usize,
 }
-
-/// The tag that the field `user` of a request body fills.
-const USER: &str = "_user";
 
 /// Captured headers above this size, in bytes, are read immediately, so that they do not wait for a sink; larger buffers are
 /// not recycled.
@@ -150,7 +155,8 @@ impl LiveTags {
         if self.has_begun && !self.is_read {
             // Those of a resolver or an outer layer are about this request, so they are stronger.
             if let Some(trusted) = &self.trusted {
-                scopes.add_all(&filtered(trusted, filter_of(self.caller.as_ref())));
+                let trusted = filter_trusted_scopes(trusted, filter_of(self.caller.as_ref()));
+                scopes.add_all(&trusted);
             }
             self.trusted = Some(scopes);
             return self.read();
@@ -184,13 +190,13 @@ impl LiveTags {
 
     /// Returns `true` if the field `user` of the request body would set the effective tag `_user`.
     pub(crate) fn may_learn_user(&mut self) -> bool {
-        if !self.reads_body_user() {
+        if !self.reads_body_user() || self.ignores_body_user || self.has_body_user {
             return false;
         }
         let precedence = self.rules().map_or_else(Precedence::default, TagRules::precedence);
         let merged = self.merged();
-        let Some(at) = merged.metadata.iter().position(|(key, _)| key == USER) else { return true };
-        let is_blank = merged.metadata.get(USER).is_none_or(str::is_empty);
+        let Some(at) = merged.metadata.iter().position(|(key, _)| key == USER_KEY) else { return true };
+        let is_blank = merged.metadata.get(USER_KEY).is_none_or(str::is_empty);
         match merged.sources.get(at) {
             Some(Scope::Request | Scope::Handler) => is_blank,
             // Whether the client's value would be stronger.
@@ -240,13 +246,13 @@ impl LiveTags {
         self.write(Scope::Handler, tags);
     }
 
-    /// Sets `_user` from the request body, unless the client or the service has set it to a non-empty value.
+    /// Sets `_user` from the request body, once, unless the client or the service has set it to a non-empty value.
     pub(crate) fn fill_user(&mut self, user: Option<&str>, note: Option<DiagnosticCode>) {
-        if self.ignores_body_user {
+        if self.ignores_body_user || mem::replace(&mut self.has_body_user, true) {
             return;
         }
         self.change();
-        let is_blank = |scope| self.scopes.get(scope).get(USER).is_none_or(str::is_empty);
+        let is_blank = |scope| self.scopes.get(scope).get(USER_KEY).is_none_or(str::is_empty);
         if !is_blank(Scope::Request) || !is_blank(Scope::Handler) {
             return;
         }
@@ -257,7 +263,7 @@ impl LiveTags {
             writer.note(Diagnostic::new(code).with_key("user"));
         }
         if let Some(user) = user {
-            writer.set(USER, user);
+            writer.set(USER_KEY, user);
         }
         self.user_rejection = writer.into_rejection();
     }
@@ -368,7 +374,8 @@ impl LiveTags {
         if let Some(caller) = &self.caller
             && !mem::replace(&mut self.is_reported, true)
         {
-            let tags = SettledTags { metadata: &tags.tags.metadata, shadowed: tags.shadowed, cost };
+            let MergedTags { metadata, sources, .. } = &tags.tags;
+            let tags = SettledTags { metadata, sources, shadowed: tags.shadowed, cost };
             // Neither the event nor its sink depends on the rules of the caller.
             _ = catch_unwind(AssertUnwindSafe(|| caller.settled(&tags)));
         }
@@ -446,19 +453,6 @@ impl FinalTags {
     pub(crate) fn metadata(&self) -> &Metadata {
         &self.tags.metadata
     }
-}
-
-/// Returns trusted tags that code set for this request, as the caller's filter rewrites them.
-fn filtered(scopes: &Scopes, filter: Option<&dyn TagFilter>) -> Scopes {
-    let Some(filter) = filter else { return scopes.clone() };
-    Scope::ALL.iter().fold(Scopes::new(), |filtered, scope| {
-        filtered.with(*scope, filter_trusted(*scope, scopes.get(*scope), filter))
-    })
-}
-
-fn filter_trusted(scope: Scope, tags: &Metadata, filter: &dyn TagFilter) -> Metadata {
-    let kept = tags.iter().map(|(key, value)| filter.filter(scope, key, value)).filter(|tag| !tag.is_dropped);
-    kept.map(|tag| (tag.key, tag.value)).collect()
 }
 
 fn filter_of(caller: Option<&Arc<dyn Caller>>) -> Option<&dyn TagFilter> {

@@ -22,6 +22,7 @@ mod settled_tags;
 mod step;
 mod tag_rules;
 mod tags;
+mod trusted_filter;
 mod unsettled;
 mod verdict;
 mod with_tags;

@@ -10,6 +10,8 @@ use crate::{
     sources::{Captured, TagSources},
 };
 
+use super::trusted_filter::filter_trusted_scopes;
+
 /// The rules by which the tags of a request are read, limited, and merged. A clone shares its counter.
 #[derive(Clone, Debug)]
 pub(crate) struct TagRules {
@@ -90,7 +92,7 @@ impl TagRules {
         let mut tags = tags.filtered_by(filter, Scope::Request);
         sources.read(captured, &mut tags);
         let rejection = tags.into_rejection();
-        scopes.add_all(&self.shared.scopes);
+        scopes.add_all(&filter_trusted_scopes(&self.shared.scopes, filter));
         for scope in Scope::ALL {
             if let Some(metadata) = trusted.map(|trusted| trusted.get(*scope)).filter(|metadata| !metadata.is_empty()) {
                 limits.add_within(scopes, *scope, metadata.clone(), diagnostics);

@@ -64,7 +64,7 @@ where
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let (mut head, body) = request.into_parts();
         let tags = head.extensions.get_or_insert_with(Tags::new).clone();
-        let body = RequestBody::observed(&head, body);
+        let body = RequestBody::read(&head, body);
         let may_have_user = body.is_reading() && !body.is_end_stream();
         // A server cannot use the connection again before the whole body was received.
         let must_close = head.version < Version::HTTP_2 && !body.is_end_stream();

@@ -27,18 +27,22 @@ pin_project! {
 struct BodyObserver {
     tags: Option<Tags>,
     reader: Option<RequestFieldReader>,
+    /// No outer layer observes the body, so that this one counts its bytes and records its errors.
+    is_outermost: bool,
 }
 
 impl BodyObserver {
-    /// Creates the observer of a body, unless an outer layer observes it.
-    fn new(head: &Parts) -> Self {
-        let Some(tags) = head.extensions.get::<Tags>().filter(|tags| tags.claim_request_body()) else {
+    /// Creates the observer of a body. If an outer layer observes it, this one at most reads its fields again.
+    fn new(head: &Parts, reads_again: bool) -> Self {
+        let Some(tags) = head.extensions.get::<Tags>() else { return Self::default() };
+        let is_outermost = tags.claim_request_body();
+        if !is_outermost && !reads_again {
             return Self::default();
-        };
+        }
         let reads_user = tags.reads_body_user();
         let reads = reads_user || cfg!(feature = "llm");
         let reader = reads.then(|| RequestFieldReader::for_headers(&head.headers, reads_user)).flatten();
-        Self { tags: Some(tags.clone()), reader }
+        Self { tags: Some(tags.clone()), reader, is_outermost }
     }
 
     /// Observes the next frame, or the error that ends the body.
@@ -47,12 +51,15 @@ impl BodyObserver {
         match frame {
             Ok(frame) => {
                 if let Some(data) = frame.data_ref() {
-                    tags.count_request_body(data.remaining() as u64);
+                    if self.is_outermost {
+                        tags.count_request_body(data.remaining() as u64);
+                    }
                     self.read(data);
                 }
             }
             // The handler may answer normally although the client disconnected.
-            Err(error) => tags.fill_error(error_text("request body", error)),
+            Err(error) if self.is_outermost => tags.fill_error(error_text("request body", error)),
+            Err(_) => {}
         }
     }
 
@@ -75,7 +82,12 @@ impl BodyObserver {
 impl<B> RequestBody<B> {
     /// Creates the observed body of a request.
     pub(super) fn observed(head: &Parts, inner: B) -> Self {
-        Self { inner, observer: BodyObserver::new(head) }
+        Self { inner, observer: BodyObserver::new(head, false) }
+    }
+
+    /// Creates the observed body of a request that waits for its fields, also if an outer layer observes it.
+    pub(super) fn read(head: &Parts, inner: B) -> Self {
+        Self { inner, observer: BodyObserver::new(head, true) }
     }
 
     /// Returns `true` while fields of the body are still read.

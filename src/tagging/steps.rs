@@ -179,6 +179,9 @@ impl<'a> Starting<'a> {
             }
             _ => layer.trusted(head, inherited),
         };
+        if let Some(admission) = &steps.admission {
+            admission.mark_credentials(&mut head.headers);
+        }
         self.rejection = handle
             .change(|request| request.begin_tags(&layer.rules, head, trusted, steps.admission.is_some()))
             .flatten()

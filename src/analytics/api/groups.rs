@@ -4,20 +4,14 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     analytics::{Answer, Basis, Filter, Group, Order, Query},
+    metadata::USER_KEY,
     registry::Permission,
     row::{Dimension, Field},
 };
 
 use super::{
-    api_error::ApiError,
-    group_columns::Column,
-    list::List,
-    paging::Paging,
-    parameter::GROUPS,
-    selection::{USER_KEY, tag},
-    state::ApiState,
-    view::View,
-    with_basis::WithBasis,
+    api_error::ApiError, group_columns::Column, list::List, paging::Paging, parameter::GROUPS, selection::tag,
+    state::ApiState, view::View, with_basis::WithBasis,
 };
 
 type Groups = Result<WithBasis<List<Map<String, Value>>>, ApiError>;

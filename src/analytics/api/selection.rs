@@ -15,9 +15,6 @@ use super::{
 /// The largest size of the key of a tag, in bytes, as in stores.
 const MAX_KEY_BYTES: usize = 1_024;
 
-/// The tag that names the user of a request.
-pub(crate) const USER_KEY: &str = "_user";
-
 /// The states of a response cache in Portkey's API.
 const CACHE_STATES: &[&str] = &["hit", "semantic hit", "miss", "refreshed", "disabled"];
 

@@ -306,9 +306,10 @@ fn extra_index(sums: &Sums) -> ExtraIndex {
             let single = parts.iter().map(|(part, totals)| (Some(*part), vec![totals]));
             for (part, totals) in whole.chain(single) {
                 let values = index.entry((at, part, group.to_vec())).or_default();
-                match value {
-                    Some(_) => values.distinct += 1,
-                    None => totals.into_iter().for_each(|totals| values.unset.add(totals)),
+                values.distinct += u64::from(value.is_some());
+                // An empty value is as good as none.
+                if value.as_deref().is_none_or(str::is_empty) {
+                    totals.into_iter().for_each(|totals| values.unset.add(totals));
                 }
             }
         }

@@ -125,7 +125,7 @@ pub(crate) fn value(measure: &Measure, totals: &Totals, feedback: &FeedbackTotal
 pub(crate) struct ExtraValues {
     /// The number of different values.
     pub(crate) distinct: u64,
-    /// The sums of the requests without a value.
+    /// The sums of the requests without a value, or with an empty one.
     pub(crate) unset: Totals,
 }
 

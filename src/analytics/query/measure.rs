@@ -15,9 +15,9 @@ macro_rules! measures {
             $($(#[doc = $doc])+ $variant,)+
             /// The number of different values of a dimension. Requests without a value do not count.
             Distinct(Dimension),
-            /// The share of requests that have a tag.
+            /// The share of requests that have a value for a tag that is not empty.
             Coverage(String),
-            /// The share of the known cost that requests with a tag caused.
+            /// The share of the known cost that such requests caused.
             CostCoverage(String),
         }
 

@@ -18,7 +18,6 @@ use super::{
         },
         limiter::Limiter,
         rules::{LimitKind, LimitMode},
-        series,
     },
     ledger_check_error::LedgerCheckError,
     row_sums::{MAX_SUMS, RowSums},
@@ -147,8 +146,7 @@ async fn differences(
             return Ok(Vec::new());
         }
     }
-    let rule = &sums.compiled.rule;
-    let is_counted = |slot: &SlotUsage| slot.slot <= sums.period.slot && series::group(rule, &slot.series).is_some();
+    let is_counted = |slot: &SlotUsage| slot.slot <= sums.period.slot && sums.compiled.group(&slot.series).is_some();
     let in_ledger = scanned.into_iter().filter(is_counted);
     let mut keys: BTreeSet<(String, i64)> = in_ledger.map(|slot| (slot.series, slot.slot)).collect();
     keys.extend(sums.sums.keys().cloned());

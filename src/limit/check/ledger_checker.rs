@@ -20,7 +20,6 @@ use super::{
         ledger::backend::Adjustment,
         limiter::Limiter,
         rules::{Amount, LimitMode},
-        series,
     },
     check_status::CheckStatus,
     checked_rule::CheckedRule,
@@ -230,7 +229,7 @@ fn checked(Compared { sums, differences }: &Compared) -> CheckedRule {
     let amount = |count: i64| Amount::of_count(rule.unit().clone(), count);
     let drift = |difference: &Difference| LedgerDrift {
         rule: Arc::clone(rule),
-        group: series::group(rule, &difference.series).unwrap_or_default(),
+        group: sums.compiled.group(&difference.series).unwrap_or_default(),
         from: time_of_micros(difference.slot),
         ledger: amount(difference.ledger),
         rows: amount(difference.rows),

@@ -71,7 +71,7 @@ impl Gate for Limiter {
 impl Limiter {
     fn refuse(&self, rule: &CompiledRule, refused: Refused) -> Passage {
         rule.counters.rejected.add();
-        let style = self.shared.errors;
+        let style = self.errors();
         Passage::Reject(Box::new(match refused {
             Refused::Missing => answer::missing(&rule.rule, style),
             Refused::Unpriced => answer::unpriced(&rule.rule, style),
@@ -130,7 +130,7 @@ impl Attempt {
         for rule in standing.violated().filter_map(|at| self.rule(at)) {
             rule.counters.rejected.add();
         }
-        Passage::Reject(Box::new(standing.rejection(self.limiter.shared.errors)))
+        Passage::Reject(Box::new(standing.rejection(self.limiter.errors())))
     }
 
     /// Decides without the ledger. It may have made the reservation, so that the request stays live until it is settled.
@@ -147,7 +147,7 @@ impl Attempt {
             rule.counters.store_errors.add();
             let is_denied = rule.rule.on_store_error == LimitDecision::Deny;
             if is_denied && rule.rule.mode == LimitMode::Enforce {
-                refusal.get_or_insert_with(|| answer::unavailable(&rule.rule, self.limiter.shared.errors));
+                refusal.get_or_insert_with(|| answer::unavailable(&rule.rule, self.limiter.errors()));
             }
         }
         if let Some(rejection) = refusal {

@@ -19,7 +19,6 @@ use super::{
     super::{
         ledger::{Ledger, LedgerError, ScanPages, backend::SlotUsage},
         rules::{Amount, LimitKind, LimitRule},
-        series,
         window::Period,
     },
     LimitCounts, LimitUsage, RuleUsage,
@@ -45,7 +44,8 @@ pub(in crate::limit) struct Shared {
     /// Set once a thread extends leases.
     pub(super) extending: OnceLock<()>,
     pub(super) lease: Duration,
-    pub(super) errors: ErrorStyle,
+    /// The form of rejections.
+    pub(super) errors: Mutex<ErrorStyle>,
     pub(super) has_headers: bool,
     pub(in crate::limit) clock: Arc<dyn Clock>,
     /// The state that was read from the tables of a store.
@@ -102,6 +102,15 @@ impl Limiter {
 
     pub(crate) fn current(&self) -> arc_swap::Guard<Arc<RuleSet>> {
         self.shared.rules.load()
+    }
+
+    /// Changes the form of rejections.
+    pub fn set_errors(&self, style: ErrorStyle) {
+        *lock(&self.shared.errors) = style;
+    }
+
+    pub(super) fn errors(&self) -> ErrorStyle {
+        *lock(&self.shared.errors)
     }
 
     /// Returns the ledger.
@@ -183,7 +192,7 @@ fn group(
 ) -> Option<LimitUsage> {
     let mut counted = slots.iter().filter(|slot| slot.slot <= period.slot);
     let first = counted.next()?;
-    let group = series::group(&compiled.rule, &first.series)?;
+    let group = compiled.group(&first.series)?;
     let sums = (first.settled, first.reserved);
     let (settled, reserved) = counted.fold(sums, |(settled, reserved): (i64, i64), slot| {
         (settled.saturating_add(slot.settled), reserved.saturating_add(slot.reserved))

@@ -108,7 +108,7 @@ impl LimiterBuilder {
             live: LiveRequests::default(),
             extending: OnceLock::new(),
             lease: self.lease.unwrap_or(LEASE),
-            errors: self.errors,
+            errors: Mutex::new(self.errors),
             has_headers: self.has_headers,
             clock: self.clock.unwrap_or_else(|| Arc::new(SystemClock)),
             stored: StoredState::default(),

@@ -1,6 +1,6 @@
 use std::{collections::HashMap, sync::Arc};
 
-use crate::{ConfigError, tagging::GateNeeds};
+use crate::{ConfigError, row::Dimension, tagging::GateNeeds};
 
 use super::{
     super::{
@@ -46,6 +46,11 @@ impl CompiledRule {
             LimitKind::Budget { window, .. } => Some(self.periods.period(window, time)),
             LimitKind::Rate { .. } | LimitKind::Concurrency { .. } => None,
         }
+    }
+
+    /// Returns the properties and values of a series. `None` if it is not one of this rule, but left from an older one.
+    pub(crate) fn group(&self, series: &str) -> Option<Vec<(Dimension, Option<String>)>> {
+        series::group(&self.rule, &self.prefix, series)
     }
 }
 

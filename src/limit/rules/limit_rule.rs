@@ -2,7 +2,10 @@ use std::{fmt, sync::Arc, time::SystemTime};
 
 use http::StatusCode;
 
-use crate::row::{Dimension, Field};
+use crate::{
+    metadata::USER_KEY,
+    row::{Dimension, Field},
+};
 
 use super::{Amount, Condition, LimitDecision, LimitKind, LimitMode, LimitUnit, OnMissing, Raise};
 
@@ -95,7 +98,7 @@ impl LimitRule {
 
     /// Returns `true` if the rule depends on the tag `_user`, which the body of a request may set.
     pub(crate) fn depends_on_user(&self) -> bool {
-        self.dimensions().any(|dimension| matches!(dimension, Dimension::Tag(key) if key == "_user"))
+        self.dimensions().any(|dimension| matches!(dimension, Dimension::Tag(key) if key == USER_KEY))
     }
 
     /// Returns the properties that conditions and groups use.

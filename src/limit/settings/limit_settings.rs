@@ -2,7 +2,6 @@ use std::path::{Path, PathBuf};
 
 use crate::{
     ConfigError,
-    config_error::ConfigProblems,
     registry::{ConfigFormat, ConfigProblem, Reader, Table, read_file, read_sections},
 };
 
@@ -89,7 +88,7 @@ impl LimitSettings {
     ///
     /// Returns every problem of the sections, with line and column.
     pub fn from_toml(text: &str) -> Result<Self, ConfigError> {
-        read(text, ConfigFormat::Toml, None).map_err(|problems| error_of(&problems))
+        read(text, ConfigFormat::Toml, None).map_err(|problems| ConfigProblem::error_of(&problems))
     }
 
     /// Reads the sections from the text of a JSON file.
@@ -98,7 +97,7 @@ impl LimitSettings {
     ///
     /// Returns every problem of the sections, with line and column.
     pub fn from_json(text: &str) -> Result<Self, ConfigError> {
-        read(text, ConfigFormat::Json, None).map_err(|problems| error_of(&problems))
+        read(text, ConfigFormat::Json, None).map_err(|problems| ConfigProblem::error_of(&problems))
     }
 
     /// Reads the sections of a file: JSON if its extension is `json`, and TOML otherwise. Relative paths start at its folder.
@@ -109,7 +108,7 @@ impl LimitSettings {
     pub fn from_file(path: impl Into<PathBuf>) -> Result<Self, ConfigError> {
         let path = path.into();
         let text = read_file(&path)?;
-        read(&text, ConfigFormat::of(&path), Some(&path)).map_err(|problems| error_of(&problems))
+        read(&text, ConfigFormat::of(&path), Some(&path)).map_err(|problems| ConfigProblem::error_of(&problems))
     }
 
     /// Returns every problem of the sections, in the order of the text.
@@ -147,10 +146,4 @@ fn settings(reader: &mut Reader<'_>, root: &Table<'_>) -> LimitSettings {
     let alerts = read_alerts::alerts(reader, &items, &names);
     let ledger = root.get("ledger").map(|place| read_ledger::ledger(reader, &place)).unwrap_or_default();
     LimitSettings { rules, alerts, ledger }
-}
-
-fn error_of(problems: &[ConfigProblem]) -> ConfigError {
-    let mut error = ConfigProblems::default();
-    problems.iter().for_each(|problem| error.push(ConfigError::new(problem.to_string())));
-    error.into_result().err().unwrap_or_else(|| ConfigError::new("invalid configuration"))
 }

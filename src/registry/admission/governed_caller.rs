@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::{
     Metadata,
-    metadata::{Diagnostic, DiagnosticCode, FilteredTag, Scope, TagFilter},
+    metadata::{Diagnostic, DiagnosticCode, FilteredTag, Scope, TagFilter, USER_KEY},
     tagging::{Caller, Candidate, Rejection, SettledTags, Verdict},
 };
 
@@ -120,7 +120,7 @@ impl GovernedCaller {
     /// Returns `true` if a rule depends on the tag `_user`.
     fn depends_on_user(&self) -> bool {
         #[cfg(feature = "schema")]
-        if self.principal.contracts().iter().any(|contract| contract.keys().any(|key| key == "_user")) {
+        if self.principal.contracts().iter().any(|contract| contract.keys().any(|key| key == USER_KEY)) {
             return true;
         }
         // Whether the claims allow the value is known only once the value is.
@@ -167,11 +167,14 @@ impl TagFilter for GovernedCaller {
         if scope == Scope::Request {
             tag.key = self.principal.snapshot().names.apply(key);
             tag.is_alias = tag.key != key;
+            if !self.applies_claims(&mut tag) {
+                return tag;
+            }
             if value.is_empty() && self.principal.fallback_if_empty().contains_key(&tag.key) {
                 tag.is_dropped = true;
                 return tag;
             }
-            if !self.leaves_reserved(&mut tag) || !self.applies_claims(&mut tag) {
+            if !self.leaves_reserved(&mut tag) {
                 return tag;
             }
             self.hint_at_typo(&mut tag);
@@ -216,7 +219,7 @@ impl Caller for GovernedCaller {
         // The coverage of requests that are refused for their keys would hide that of real callers.
         #[cfg(feature = "schema")]
         if !self.is_refused {
-            self.principal.count_coverage(tags.metadata, tags.cost);
+            self.principal.count_coverage(tags);
         }
     }
 }

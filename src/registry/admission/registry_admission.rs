@@ -70,6 +70,10 @@ impl Admission for Registry {
         identity
     }
 
+    fn mark_credentials(&self, headers: &mut HeaderMap) {
+        self.mark_key_headers(headers);
+    }
+
     fn screen_path<'t>(&self, path: &'t str) -> Option<Cow<'t, str>> {
         Some(self.screened(path))
     }

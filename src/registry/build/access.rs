@@ -11,11 +11,12 @@ use super::super::{
 
 /// Checks the headers that identify callers.
 pub(super) fn check(access: Access, problems: &mut Problems) -> CheckedAccess {
+    let key_headers = check_key_headers(&access.key_headers, problems);
     CheckedAccess {
         unknown_keys: access.unknown_keys,
         errors: access.errors,
-        key_headers: check_key_headers(&access.key_headers, problems),
-        trusted_headers: check_trusted_headers(access.trusted_headers, problems),
+        trusted_headers: check_trusted_headers(access.trusted_headers, &key_headers, problems),
+        key_headers,
     }
 }
 
@@ -35,7 +36,11 @@ fn check_key_headers(names: &[String], problems: &mut Problems) -> Vec<KeyHeader
     headers
 }
 
-fn check_trusted_headers(headers: Vec<TrustedHeader>, problems: &mut Problems) -> Vec<CheckedHeader> {
+fn check_trusted_headers(
+    headers: Vec<TrustedHeader>,
+    key_headers: &[KeyHeader],
+    problems: &mut Problems,
+) -> Vec<CheckedHeader> {
     let mut checked: Vec<CheckedHeader> = Vec::new();
     for TrustedHeader { header, key, scope } in headers {
         let path = ["access", "trusted_headers", &header];
@@ -45,7 +50,10 @@ fn check_trusted_headers(headers: Vec<TrustedHeader>, problems: &mut Problems) -
                 continue;
             }
             // Secrets are not tags.
-            Ok(name) if TagSources::new().allow_list(name.as_str()).check().is_err() => {
+            Ok(name)
+                if key_headers.iter().any(|header| header.name == name)
+                    || TagSources::new().allow_list(name.as_str()).check().is_err() =>
+            {
                 let message = format!("the header {} is for credentials, which cannot be tags", quoted(&header));
                 problems.add(&path, message);
                 continue;

@@ -1,22 +1,16 @@
-#[cfg(feature = "schema")]
 use std::collections::BTreeSet;
 
+#[cfg(feature = "schema")]
+use super::super::coverage::Coverage;
 #[cfg(feature = "schema")]
 use super::policy;
 #[cfg(feature = "jwt")]
 use super::tokens;
-#[cfg(feature = "schema")]
 use super::{
     super::{
-        coverage::Coverage,
-        names::Names,
-        quote::quoted,
-        snapshot::{CallerRules, KeyEntry},
+        claims::Claims, names::Names, problem::Problems, quote::quoted, registry_builder::RegistryBuilder,
+        snapshot::Snapshot,
     },
-    workspaces::CheckedWorkspace,
-};
-use super::{
-    super::{problem::Problems, registry_builder::RegistryBuilder, snapshot::Snapshot},
     access, api_keys, rules, virtual_keys, workspaces,
 };
 
@@ -41,19 +35,27 @@ pub(crate) fn build(
     if let Some(previous) = previous {
         screening.continue_counts(&previous.screening);
     }
-    // Contracts are checked on what requests will carry.
+    // Contracts are checked on what requests will carry. Only requests are counted.
+    let uncounted = screening.with_own_counts();
     for workspace in &mut builder.workspaces {
-        screening.screen_metadata(&mut workspace.metadata);
+        uncounted.screen_metadata(&mut workspace.metadata);
     }
     for key in &mut builder.api_keys {
-        screening.screen_metadata(&mut key.metadata);
-        screening.screen_metadata(&mut key.forced);
+        uncounted.screen_metadata(&mut key.metadata);
+        uncounted.screen_metadata(&mut key.forced);
     }
     let workspaces = workspaces::check(builder.workspaces, &anonymous, previous, problems);
     let keys = api_keys::check(builder.api_keys, &anonymous, &workspaces, previous, problems);
     let virtual_keys = virtual_keys::check(builder.virtual_keys, &workspaces, previous, problems);
+    let claims = keys.entries.iter().filter_map(|key| key.claims.as_ref()).flat_map(Claims::literal_keys);
+    check_keys("a claim", claims, &names, problems);
     #[cfg(feature = "schema")]
-    check_keys(&anonymous, &workspaces, &keys.entries, &names, problems);
+    {
+        let rules = keys.entries.iter().map(|key| &key.rules);
+        let rules = rules.chain(workspaces.iter().map(|workspace| &workspace.rules)).chain([&anonymous]);
+        let contracts = rules.flat_map(|rules| &*rules.contracts).flat_map(|contract| contract.keys());
+        check_keys("a contract", contracts, &names, problems);
+    }
     #[cfg(feature = "schema")]
     let coverage = {
         let of_keys = keys.entries.iter().flat_map(|key| &*key.rules.contracts);
@@ -81,24 +83,13 @@ pub(crate) fn build(
     }
 }
 
-/// Reports the keys of contracts that no tag can have, because names store them under another key.
-#[cfg(feature = "schema")]
-fn check_keys(
-    anonymous: &CallerRules,
-    workspaces: &[CheckedWorkspace],
-    keys: &[KeyEntry],
-    names: &Names,
-    problems: &mut Problems,
-) {
-    let rules = keys.iter().map(|key| &key.rules).chain(workspaces.iter().map(|workspace| &workspace.rules));
-    let contracts = rules.chain([anonymous]).flat_map(|rules| &*rules.contracts);
-    let keys: BTreeSet<&str> = contracts.flat_map(|contract| contract.keys()).collect();
-    for key in keys {
+/// Reports the keys of rules that no tag of a client can have, because names store them under another key.
+fn check_keys<'k, K: IntoIterator<Item = &'k str>>(rule: &str, keys: K, names: &Names, problems: &mut Problems) {
+    for key in keys.into_iter().collect::<BTreeSet<_>>() {
         let stored = names.apply(key);
         if stored != key {
             let (key, stored) = (quoted(key), quoted(&stored));
-            problems
-                .add(&["names"], format!("a contract has the key {key}, which is stored as {stored}: use that key"));
+            problems.add(&["names"], format!("{rule} has the key {key}, which is stored as {stored}: use that key"));
         }
     }
 }

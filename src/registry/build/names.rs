@@ -9,14 +9,14 @@ pub(super) fn check<T>(section: &str, items: &[T], name_of: impl Fn(&T) -> &str,
     for item in items {
         let name = name_of(item);
         if last == Some(name) {
-            problems.add(&[section, name], format!("{} is defined twice", quoted(name)));
+            problems.add_certain(&[section, name], format!("{} is defined twice", quoted(name)));
         }
         last = Some(name);
         if name.trim().is_empty() || name.chars().any(char::is_control) {
-            problems.add(&[section, name], "expected a name of visible characters");
+            problems.add_certain(&[section, name], "expected a name of visible characters");
         } else if is_like_key(name) {
             let message = "the name looks like a key: expected a name that events may show";
-            problems.add(&[section, name], message);
+            problems.add_certain(&[section, name], message);
         }
     }
 }

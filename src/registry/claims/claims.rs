@@ -64,6 +64,11 @@ impl Claims {
                 .any(|(keys, values)| keys.matches(key) && values.as_ref().is_none_or(|glob| glob.matches(value)))
     }
 
+    /// Returns the keys without wildcards.
+    pub(crate) fn literal_keys(&self) -> impl Iterator<Item = &str> {
+        self.exact.keys().map(String::as_str)
+    }
+
     /// Returns the treatment of other tags.
     pub fn otherwise(&self) -> Otherwise {
         self.otherwise

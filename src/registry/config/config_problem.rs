@@ -1,5 +1,7 @@
 use std::fmt;
 
+use crate::{ConfigError, config_error::ConfigProblems};
+
 /// A problem of a configuration file.
 ///
 /// Its text has the form that editors and terminals recognize: `gateway.toml:12:5: unknown key "workspce": did you mean
@@ -19,6 +21,15 @@ pub struct ConfigProblem {
     pub path: String,
     /// The problem.
     pub message: String,
+}
+
+impl ConfigProblem {
+    /// Returns an error that lists problems.
+    pub(crate) fn error_of(problems: &[Self]) -> ConfigError {
+        let mut error = ConfigProblems::default();
+        problems.iter().for_each(|problem| error.push(ConfigError::new(problem.to_string())));
+        error.into_result().err().unwrap_or_else(|| ConfigError::new("invalid configuration"))
+    }
 }
 
 impl fmt::Display for ConfigProblem {

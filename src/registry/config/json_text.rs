@@ -42,7 +42,7 @@ struct Parser<'t> {
 
 impl<'t> Parser<'t> {
     fn fail(&mut self, span: Range<usize>, message: String) {
-        self.problems.push(Problem { path: Vec::new(), span: Some(span), message });
+        self.problems.push(Problem::at(Vec::new(), span, message));
     }
 
     /// Returns the place of a part of the text.

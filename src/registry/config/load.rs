@@ -1,10 +1,10 @@
 use std::{collections::HashSet, path::Path};
 
-use crate::{ConfigError, config_error::ConfigProblems};
+use crate::ConfigError;
 
 #[cfg(feature = "jwt")]
 use super::super::jwt_definition::JwtDefinition;
-#[cfg(feature = "limit")]
+#[cfg(feature = "analytics")]
 use super::place::Table;
 use super::{
     super::{
@@ -32,11 +32,7 @@ pub(crate) fn load(
     file: Option<&Path>,
     previous: Option<&Snapshot>,
 ) -> Result<Snapshot, ConfigError> {
-    read(text, format, file, previous).map_err(|problems| {
-        let mut error = ConfigProblems::default();
-        problems.iter().for_each(|problem| error.push(ConfigError::new(problem.to_string())));
-        error.into_result().err().unwrap_or_else(|| ConfigError::new("invalid configuration"))
-    })
+    read(text, format, file, previous).map_err(|problems| ConfigProblem::error_of(&problems))
 }
 
 /// Returns every problem of a configuration.
@@ -68,7 +64,7 @@ pub(crate) fn load_callers(
 /// Reads sections that belong to another module. Unknown sections are left to the registry.
 ///
 /// Returns every problem of the sections and of the syntax, in the order of the text.
-#[cfg(feature = "limit")]
+#[cfg(feature = "analytics")]
 pub(crate) fn read_sections<T>(
     text: &str,
     format: ConfigFormat,
@@ -157,7 +153,7 @@ fn add_causes(unread: &mut Vec<Problem>, found: Vec<Problem>) {
         (0..=problem.path.len()).filter_map(|end| Some(problem.path.get(..end)?.to_vec())).collect::<Vec<_>>()
     };
     let explained: HashSet<Vec<String>> = unread.iter().flat_map(parts).collect();
-    unread.extend(found.into_iter().filter(|problem| !explained.contains(&problem.path)));
+    unread.extend(found.into_iter().filter(|problem| problem.is_certain || !explained.contains(&problem.path)));
 }
 
 /// Returns the place of a problem in bytes.

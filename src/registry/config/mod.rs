@@ -18,10 +18,8 @@ mod toml_text;
 #[cfg(feature = "postgres")]
 pub(crate) use self::load::load_callers;
 pub(crate) use self::load::{check, load};
-pub use self::{config_format::ConfigFormat, config_problem::ConfigProblem};
 #[cfg(feature = "limit")]
-pub(crate) use self::{
-    load::read_sections,
-    place::{Place, Table},
-    reader::Reader,
-};
+pub(crate) use self::place::Table;
+pub use self::{config_format::ConfigFormat, config_problem::ConfigProblem};
+#[cfg(feature = "analytics")]
+pub(crate) use self::{load::read_sections, place::Place, reader::Reader};

@@ -8,7 +8,7 @@ use super::{
     super::{
         closest::closest,
         problem::{Problem, Problems},
-        quote::{may_be_secret, quoted},
+        quote::{may_be_secret, quoted, without_secrets},
     },
     node::{Entry, Node, Value, find},
     timestamp,
@@ -53,15 +53,15 @@ impl<'a> Place<'a> {
     }
 
     pub(crate) fn fail(&self, problems: &mut Problems, message: impl Into<String>) {
-        problems.push(Problem { path: self.path(), span: Some(self.span.clone()), message: message.into() });
+        problems.push(Problem::at(self.path(), self.span.clone(), message));
     }
 
-    /// Adds the problems of an error, without the value if it looks like a secret.
+    /// Adds the problems of an error, without the value and quoted names if they look like secrets.
     pub(crate) fn fail_with(&self, problems: &mut Problems, error: &ConfigError) {
         let secret = self.text_if_any().map(str::trim).filter(|text| may_be_secret(text));
         for (_, message) in error.problems() {
             let message = secret.map_or_else(|| message.to_owned(), |secret| message.replace(secret, "…"));
-            self.fail(problems, message);
+            self.fail(problems, without_secrets(&message));
         }
     }
 

@@ -13,10 +13,9 @@ use super::{
 /// Parses TOML, and returns all errors of its syntax.
 pub(super) fn parse(text: &str) -> (Node<'_>, Vec<Problem>) {
     let (table, errors) = DeTable::parse_recoverable(text);
-    let problems = errors.into_iter().map(|error| Problem {
-        path: Vec::new(),
-        span: Some(error.span().unwrap_or_default()),
-        message: format!("invalid TOML: {}", error.message()),
+    let problems = errors.into_iter().map(|error| {
+        let message = format!("invalid TOML: {}", error.message());
+        Problem::at(Vec::new(), error.span().unwrap_or_default(), message)
     });
     let span = table.span();
     (Node { span, value: from_table(table.into_inner()) }, problems.collect())

@@ -6,7 +6,7 @@ use std::{
     },
 };
 
-use crate::{metadata::Metadata, usage::Money};
+use crate::usage::Money;
 
 use super::tag_coverage::TagCoverage;
 
@@ -60,7 +60,7 @@ impl Coverage {
 
 impl KeyCoverage {
     /// Counts a request to which a contract with the tag applies.
-    pub(crate) fn count(&self, key: &str, metadata: &Metadata, cost: Option<Money>) {
+    pub(crate) fn count(&self, has_tag: bool, cost: Option<Money>) {
         let cost = cost.map_or(0, Money::nano_usd);
         let add = |count: &AtomicU64, number: u64| {
             // Never wraps to a small number.
@@ -68,7 +68,7 @@ impl KeyCoverage {
         };
         self.requests.fetch_add(1, Ordering::Relaxed);
         add(&self.cost, cost);
-        if metadata.get(key).is_some_and(|value| !value.is_empty()) {
+        if has_tag {
             self.requests_with_tag.fetch_add(1, Ordering::Relaxed);
             add(&self.cost_with_tag, cost);
         }
@@ -78,16 +78,16 @@ impl KeyCoverage {
 #[cfg(test)]
 mod tests {
     use super::Coverage;
-    use crate::{tags, usage::Money};
+    use crate::usage::Money;
 
     #[test]
     fn counts_requests_and_costs_and_survives_a_change() {
         let coverage = Coverage::new(["team", "_user"], None);
         let cost = Some(Money::from_nano_usd(3));
         let user = coverage.get("_user").unwrap();
-        user.count("_user", &tags! { "_user" => "ada" }, cost);
-        user.count("_user", &tags! { "_user" => "" }, cost);
-        user.count("_user", &tags! {}, None);
+        user.count(true, cost);
+        user.count(false, cost);
+        user.count(false, None);
         let coverage = Coverage::new(["_user", "env"], Some(&coverage));
         let report = coverage.report();
         assert_eq!(report.iter().map(|tag| tag.key.as_str()).collect::<Vec<_>>(), ["_user", "env"]);

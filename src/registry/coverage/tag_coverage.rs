@@ -17,7 +17,8 @@ pub struct TagCoverage {
     pub key: String,
     /// The number of requests.
     pub requests: u64,
-    /// The number of requests whose effective metadata has a value for the tag that is not empty.
+    /// The number of requests that have a value for the tag that is not empty when contracts are checked. A tag that a handler
+    /// sets comes too late, and does not count.
     pub requests_with_tag: u64,
     /// The known cost of the requests.
     pub cost: Money,

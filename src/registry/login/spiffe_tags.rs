@@ -81,8 +81,16 @@ impl SpiffeTags {
 
     /// Returns the keys of the tags.
     pub fn keys(&self) -> impl Iterator<Item = &str> {
-        let of_segments = self.segments.iter().map(|(_, target)| target);
-        self.whole.iter().chain(of_segments).map(|target| &*target.key)
+        self.targets().map(|target| &*target.key)
+    }
+
+    /// Returns the keys of the tags that override those of a client.
+    pub(crate) fn overriding_keys(&self) -> impl Iterator<Item = &str> {
+        self.targets().filter(|target| target.overrides_client()).map(|target| &*target.key)
+    }
+
+    fn targets(&self) -> impl Iterator<Item = &TagTarget> {
+        self.whole.iter().chain(self.segments.iter().map(|(_, target)| target))
     }
 
     /// Adds the tags of a peer. Returns `false` if its identity is not a SPIFFE id of the trust domain.

@@ -106,6 +106,11 @@ impl TagMapping {
         self.rules.iter().map(|rule| &*rule.target.key)
     }
 
+    /// Returns the keys of the tags that override those of a client.
+    pub(crate) fn overriding_keys(&self) -> impl Iterator<Item = &str> {
+        self.rules.iter().filter(|rule| rule.target.overrides_client()).map(|rule| &*rule.target.key)
+    }
+
     /// Returns the headers that choose elements of list claims.
     pub fn headers(&self) -> impl Iterator<Item = &HeaderName> {
         self.rules.iter().filter_map(|rule| rule.choice.as_ref())

@@ -29,6 +29,11 @@ impl TagTarget {
         Ok(Self { key: key.into(), scope })
     }
 
+    /// Returns `true` if the tag is stronger than that of a client. A default is not.
+    pub(super) fn overrides_client(&self) -> bool {
+        self.scope != Scope::Fallback
+    }
+
     pub(super) fn set(&self, value: &str, scopes: &mut Scopes) {
         scopes.get_mut(self.scope).insert(&self.key, value);
     }

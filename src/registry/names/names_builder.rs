@@ -1,6 +1,9 @@
 use std::collections::HashMap;
 
-use crate::config_error::{ConfigError, ConfigProblems};
+use crate::{
+    config_error::{ConfigError, ConfigProblems},
+    metadata::USER_KEY,
+};
 
 use super::{key_style::KeyStyle, names::Names};
 
@@ -36,13 +39,16 @@ impl NamesBuilder {
     ///
     /// # Errors
     ///
-    /// Returns an error that lists every alias that is empty, has an empty key, has two keys, or whose key is itself an
-    /// alias.
+    /// Returns an error that lists every alias that is empty, is `_user`, has an empty key, has two keys, or whose key is itself
+    /// an alias.
     pub fn build(self) -> Result<Names, ConfigError> {
         let mut problems = ConfigProblems::default();
         let mut aliases: HashMap<String, String> = HashMap::with_capacity(self.aliases.len());
         for (alias, key) in &self.aliases {
-            if alias.is_empty() {
+            if alias == USER_KEY {
+                let problem = format!("invalid alias \"{alias}\": it is the key of users, and keeps its name");
+                problems.push(ConfigError::new(problem));
+            } else if alias.is_empty() {
                 problems.push(ConfigError::new(format!("invalid alias for \"{key}\": expected a name, found none")));
             } else if key.is_empty() {
                 problems.push(ConfigError::new(format!("invalid alias \"{alias}\": expected a key, found none")));
@@ -80,7 +86,8 @@ mod tests {
             .alias("d", "f")
             .alias("g", "h")
             .alias("h", "g")
-            .alias("i", "d");
+            .alias("i", "d")
+            .alias("_user", "user");
         let error = builder.build().unwrap_err();
         let problems: Vec<_> = error.problems().map(|(_, problem)| problem.to_owned()).collect();
         assert_eq!(
@@ -89,6 +96,7 @@ mod tests {
                 "invalid alias for \"a\": expected a name, found none",
                 "invalid alias \"b\": expected a key, found none",
                 "alias \"d\" has two keys, \"e\" and \"f\": expected one",
+                "invalid alias \"_user\": it is the key of users, and keeps its name",
                 "alias \"c\" stands for itself: remove it",
                 "alias \"g\" stands for \"h\", which is an alias for \"g\": use the last key",
                 "alias \"h\" stands for \"g\", which is an alias for \"h\": use the last key",

@@ -77,13 +77,19 @@ async fn append(session: &Session, select: &str, json: &mut String) -> Result<()
     Ok(())
 }
 
-/// Replaces `TIME(column)` by an expression for a time of RFC 3339.
+/// Replaces `TIME(column)` by an expression for a time of RFC 3339. `-infinity` becomes the start of 1970, and
+/// `infinity` no time.
 fn with_times(select: &str) -> String {
     let mut parts = select.split("TIME(");
     let mut text = parts.next().unwrap_or_default().to_owned();
     for part in parts {
         let (column, rest) = part.split_once(')').unwrap_or((part, ""));
-        let _ = write!(text, "to_char({column} AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'){rest}");
+        // Times of other eras have other texts: a time that cannot be written must not mean that a key never expires.
+        let _ = write!(
+            text,
+            "CASE WHEN {column} < '10000-01-01Z' THEN to_char(greatest({column}, '1970-01-01Z') AT TIME ZONE 'UTC', \
+             'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"') END{rest}"
+        );
     }
     text
 }

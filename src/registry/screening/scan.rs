@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use super::{
     bytes::is_uuid, cards, emails, entropy, found::Found, ibans, phones, replaced::overlaps_replaced,
     screening_kind::ScreeningKind, secrets,
@@ -13,20 +15,22 @@ const MIN_WORD: usize = 20;
 ///
 /// Does not allocate if nothing is recognized.
 pub(super) fn scan(text: &str, is_on: impl Fn(ScreeningKind) -> bool) -> Vec<Found> {
-    let mut all: Vec<Found> = Vec::new();
+    // By their ends. They do not overlap, so a new one can only overlap the first that ends after its start.
+    let mut all: BTreeMap<usize, Found> = BTreeMap::new();
     // A UUID is the most common id, and its groups of digits would take longer.
     if text.len() < MIN_LENGTH || is_uuid(text.as_bytes()) {
-        return all;
+        return Vec::new();
     }
     let content = Content::of(text);
     // Short lowercase words, such as `production`, are the next most common values.
     if content.digits == 0 && text.len() < MIN_WORD && !content.has(AT | COLON | CAPITAL | SPACE) {
-        return all;
+        return Vec::new();
     }
     let mut push = |found: Found| {
-        let is_free = !all.iter().any(|other| other.overlaps(found.start, found.end));
+        let next = all.range(found.start + 1..).next();
+        let is_free = next.is_none_or(|(_, other)| !other.overlaps(found.start, found.end));
         if is_free && found.start < found.end && !overlaps_replaced(text, found.start, found.end) {
-            all.push(found);
+            all.insert(found.end, found);
         }
     };
     if is_on(ScreeningKind::Secrets) {
@@ -47,8 +51,7 @@ pub(super) fn scan(text: &str, is_on: impl Fn(ScreeningKind) -> bool) -> Vec<Fou
     if is_on(ScreeningKind::HighEntropy) && content.digits > 0 && content.has(LETTER) {
         entropy::find(text, &mut push);
     }
-    all.sort_unstable_by_key(|found| found.start);
-    all
+    all.into_values().collect()
 }
 
 const LETTER: u8 = 1;

@@ -111,6 +111,18 @@ impl Screening {
         }
     }
 
+    /// Returns a copy that does not share its counts.
+    pub(crate) fn with_own_counts(&self) -> Self {
+        let Some(rules) = &self.rules else { return Self::default() };
+        let tags = rules.tags.iter().map(|(key, rule)| (key.clone(), TagRule::new(rule.action)));
+        Self::new(Rules {
+            actions: rules.actions,
+            tags: tags.collect(),
+            hash: rules.hash.clone(),
+            counts: Default::default(),
+        })
+    }
+
     /// Returns the number of values that the rule of each tag was applied to, sorted by key.
     pub fn tag_counts(&self) -> Vec<(String, u64)> {
         let tags = self.rules.iter().flat_map(|rules| &rules.tags);

@@ -1,12 +1,12 @@
 use crate::{
     analytics::{Bucket, Cell, Filter, Measure},
+    metadata::USER_KEY,
     row::Dimension,
 };
 
 use super::{
     super::{
         api_error::ApiError,
-        selection::USER_KEY,
         view::{View, count, points},
         with_basis::WithBasis,
     },

@@ -41,22 +41,35 @@ BEGIN
     END IF;
 END $$;
 
--- Releases the holds of locked series whose lease has ended.
-CREATE OR REPLACE FUNCTION tagging_ledger_expire_1(_keys bytea[], _now bigint) RETURNS void LANGUAGE plpgsql AS $$
+-- Takes the amounts of deleted holds of locked series off what is reserved. Holds of requests that run have no slot.
+CREATE OR REPLACE FUNCTION tagging_ledger_release_1(_keys bytea[], _slots bigint[], _amounts bigint[]) RETURNS void
+LANGUAGE plpgsql AS $$
 BEGIN
-    IF NOT EXISTS (SELECT FROM tagging_ledger_holds WHERE key = ANY (_keys) AND ends <= _now) THEN
-        RETURN;
-    END IF;
-    WITH gone AS (
-        DELETE FROM tagging_ledger_holds WHERE key = ANY (_keys) AND ends <= _now RETURNING key, slot, amount
-    ), sums AS (
-        SELECT key, slot, sum(amount) AS amount FROM gone GROUP BY key, slot
+    WITH sums AS (
+        SELECT key, slot, sum(amount) AS amount FROM unnest(_keys, _slots, _amounts) AS u(key, slot, amount) GROUP BY key, slot
     ), released AS (
         UPDATE tagging_ledger_slots AS s SET reserved = tagging_ledger_clamped_1(greatest(s.reserved - sums.amount, 0)) FROM sums
             WHERE s.key = sums.key AND s.slot = sums.slot
     )
     UPDATE tagging_ledger_series AS s SET live = tagging_ledger_clamped_1(greatest(s.live - sums.amount, 0)) FROM sums
         WHERE s.key = sums.key AND sums.slot IS NULL;
+END $$;
+
+-- Releases the holds of locked series whose lease has ended.
+CREATE OR REPLACE FUNCTION tagging_ledger_expire_1(_keys bytea[], _now bigint) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    _held bytea[];
+    _slots bigint[];
+    _amounts bigint[];
+BEGIN
+    IF NOT EXISTS (SELECT FROM tagging_ledger_holds WHERE key = ANY (_keys) AND ends <= _now) THEN
+        RETURN;
+    END IF;
+    WITH gone AS (
+        DELETE FROM tagging_ledger_holds WHERE key = ANY (_keys) AND ends <= _now RETURNING key, slot, amount
+    )
+    SELECT array_agg(key), array_agg(slot), array_agg(amount) INTO _held, _slots, _amounts FROM gone;
+    PERFORM tagging_ledger_release_1(_held, _slots, _amounts);
 END $$;
 
 -- Takes what each of several requests needs, one after the other. The checks of a request follow each other, and `_owners` has
@@ -159,6 +172,9 @@ DECLARE
     _rate_keys bytea[];
     _locked bytea[];
     _locked_names text[];
+    _held bytea[];
+    _held_slots bigint[];
+    _held_amounts bigint[];
 BEGIN
     IF _process IS NOT NULL THEN
         PERFORM pg_advisory_xact_lock(1952908034, _process);
@@ -203,14 +219,9 @@ BEGIN
     _now := tagging_ledger_now_1();
     WITH gone AS (
         DELETE FROM tagging_ledger_holds WHERE id = ANY (_new_ids) AND key = ANY (_locked) RETURNING key, slot, amount
-    ), sums AS (
-        SELECT key, slot, sum(amount) AS amount FROM gone GROUP BY key, slot
-    ), released AS (
-        UPDATE tagging_ledger_slots AS s SET reserved = tagging_ledger_clamped_1(greatest(s.reserved - sums.amount, 0)) FROM sums
-            WHERE s.key = sums.key AND s.slot = sums.slot
     )
-    UPDATE tagging_ledger_series AS s SET live = tagging_ledger_clamped_1(greatest(s.live - sums.amount, 0)) FROM sums
-        WHERE s.key = sums.key AND sums.slot IS NULL;
+    SELECT array_agg(key), array_agg(slot), array_agg(amount) INTO _held, _held_slots, _held_amounts FROM gone;
+    PERFORM tagging_ledger_release_1(_held, _held_slots, _held_amounts);
     INSERT INTO tagging_ledger_slots AS s (key, slot, keep_until, settled)
         SELECT k, slot, max(keep), tagging_ledger_clamped_1(sum(amount))
             FROM unnest(_owners, _keys, _slots, _keeps, _amounts) AS u(o, k, slot, keep, amount)
