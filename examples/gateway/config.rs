@@ -11,7 +11,7 @@
 //! | `DEMO_HISTORY` | `off` starts the demo without synthetic requests | `on` |
 //! | `SPOOL` | folder that keeps events until they are stored, so that even `kill -9` loses none | no spool |
 //! | `METADATA_KEY_CASE` | case of keys from prefixed headers: `lower` (`user-id`) or `title` (`User-Id`) | `lower` |
-//! | `CONFIG` | path of a TOML or JSON file with API keys, workspaces, contracts, virtual keys, limits, alerts, and the settings of analytics, such as `gateway.toml` next to this file. All but the sections `[analytics]` and `[ledger]` is reloaded when it changes, and on SIGHUP | callers are not identified |
+//! | `CONFIG` | path of a TOML or JSON file with API keys, workspaces, contracts, virtual keys, limits, alerts, and the settings of analytics, such as `gateway.toml` next to this file. All but the sections `[analytics]` and `[ledger]` is reloaded when it changes, and on SIGHUP, unless any section has a problem | callers are not identified |
 //! | `CONFIG_CHECK` | `1` checks the file of `CONFIG`, prints every problem, and exits: with status 2 if there is one | – |
 //! | `HEADERS_TO_METADATA` | comma-separated headers that become tags, such as `x-user-id, x-tenant=tenant` | none |
 //! | `METADATA_PREFIXES` | comma-separated prefixes of headers that become tags | `x-majordomo-` |

@@ -78,9 +78,10 @@ codes! {
     ///
     /// The detail is the client's value, or else the handler's. There is one note per key.
     Shadowed = "shadowed",
-    /// A header on the allow-list was ignored, because the JSON header sets the tag to another value.
+    /// A value was ignored, because a stronger source or name of the same client sets the tag to another one: the JSON header
+    /// is stronger than a header on the allow-list, and a key's own name than its aliases.
     ///
-    /// The detail is the value of the header.
+    /// The detail is the ignored value.
     Conflict = "conflict",
     /// The API key of the caller may not set this tag. It was dropped, or the request rejected.
     ClaimDenied = "claim_denied",

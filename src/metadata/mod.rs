@@ -83,13 +83,11 @@ mod scopes;
 mod tag_filter;
 mod tag_table;
 mod tag_writer;
+mod user_key;
 
 pub use self::{
     diagnostic::Diagnostic, diagnostic_code::DiagnosticCode, filtered_tag::FilteredTag, iter::Iter, limits::Limits,
     metadata::Metadata, overflow::Overflow, parse_precedence_error::ParsePrecedenceError, precedence::Precedence,
     scope::Scope, scopes::Scopes, tag_filter::TagFilter,
 };
-pub(crate) use self::{diagnostics::Diagnostics, tag_writer::TagWriter};
-
-/// The key of the tag that names the user of a request, as in Portkey's metadata.
-pub(crate) const USER_KEY: &str = "_user";
+pub(crate) use self::{diagnostics::Diagnostics, tag_writer::TagWriter, user_key::USER_KEY};

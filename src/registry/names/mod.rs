@@ -21,6 +21,9 @@
 //! An alias for the key exactly as sent is used first. Otherwise, the [style](KeyStyle) is applied, and then an alias for
 //! the result. The key of an alias is stored as it is configured.
 //!
+//! If a client sends a tag under several names, the key's own name wins, and then the first alias with a value. Another value is
+//! the diagnostic [`conflict`](crate::metadata::DiagnosticCode::Conflict).
+//!
 //! # Limits
 //!
 //! Keys that stay as they are do not allocate. Typos are found within one edit, and only for keys of at least four
