@@ -28,8 +28,10 @@ pub(crate) struct Shared {
     checks: Mutex<Vec<FileCheck>>,
 }
 
+type Check = dyn Fn(&Path) -> Result<(), ConfigError> + Send;
+
 /// A condition that a file must meet.
-struct FileCheck(Box<dyn Fn(&Path) -> Result<(), ConfigError> + Send>);
+struct FileCheck(Box<Check>);
 
 impl fmt::Debug for FileCheck {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

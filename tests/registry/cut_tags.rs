@@ -4,7 +4,7 @@ use http::StatusCode;
 use serde_json::json;
 use tower_tagging::{
     Scope, TaggingLayer,
-    metadata::{DiagnosticCode, Limits},
+    metadata::{Diagnostic, DiagnosticCode, Limits},
     registry::{
         Claims, Names, Otherwise, Registry, RegistryLayer, Screening, ScreeningAction, ScreeningKind, Workspace,
     },
@@ -61,7 +61,7 @@ async fn a_value_is_screened_before_it_is_cut_off() {
     let event = governed.event(&[WEB, metadata(r#"{"note":"to ada@example.com and others"}"#)]).await;
     assert_eq!(event.metadata(), &tags! { "note" => "to [email] a" });
     assert_eq!(governed.registry.report().screened["emails"], 1);
-    let codes: Vec<_> = event.diagnostics().iter().map(|note| note.code()).collect();
+    let codes: Vec<_> = event.diagnostics().iter().map(Diagnostic::code).collect();
     assert_eq!(codes, [DiagnosticCode::Screened, DiagnosticCode::ValueTruncated]);
 }
 

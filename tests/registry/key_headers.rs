@@ -47,7 +47,7 @@ fn keys_that_identified_the_caller_are_removed_after_a_reload() {
     let kept = ("x-provider-key".parse().unwrap(), "sk-provider".parse().unwrap());
     head.headers.extend(HeaderMap::from_iter([kept]));
     registry.strip_credentials(&mut head);
-    let left: Vec<_> = head.headers.keys().map(|name| name.as_str()).collect();
+    let left: Vec<_> = head.headers.keys().map(http::HeaderName::as_str).collect();
     assert_eq!(left, ["x-provider-key"]);
     assert!(registry.knows_key("sk-other") && !registry.knows_key("sk-web"));
 }

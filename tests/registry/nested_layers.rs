@@ -3,7 +3,7 @@
 use axum::{Router, routing::post};
 use tower_tagging::{
     TagSources, TaggingLayer,
-    metadata::DiagnosticCode,
+    metadata::{Diagnostic, DiagnosticCode},
     registry::{Claims, ContractMode, Otherwise, Registry, RegistryBuilder, RegistryLayer},
 };
 
@@ -46,7 +46,7 @@ async fn a_claim_on_the_user_of_the_body_is_denied_once() {
         let answer = governed.send(&[WEB, JSON], r#"{"user":"ada"}"#).await;
         let event = governed.recorder.single();
         assert_eq!((answer.status.as_u16(), event.metadata().get("_user")), (status, None));
-        let codes: Vec<_> = event.diagnostics().iter().map(|note| note.code()).collect();
+        let codes: Vec<_> = event.diagnostics().iter().map(Diagnostic::code).collect();
         assert_eq!(codes, [DiagnosticCode::ClaimDenied]);
         assert_eq!(governed.registry.report().keys["web"].denied_claims, 1);
     }
