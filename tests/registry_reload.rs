@@ -191,6 +191,34 @@ fn requests_during_reloads_see_one_state() {
     assert_eq!((version(&registry), registry.status().reloads), ("199".to_owned(), 199));
 }
 
+/// Other modules read other sections of the file, and may refuse it.
+#[test]
+fn a_file_that_another_module_refuses_is_not_loaded() {
+    let folder = Folder::new("checks");
+    let path = folder.write("gateway.toml", &config("0"));
+    let registry = Registry::from_file(&path).unwrap();
+    registry.also_check(|path| {
+        let text = fs::read_to_string(path).unwrap();
+        assert!(!text.contains("panic"));
+        if text.contains("fortnight") { Err("limits: no fortnights") } else { Ok(()) }
+    });
+    for (comment, reason) in [("# fortnight", "no fortnights"), ("# panic", "panicked")] {
+        folder.write("gateway.toml", &format!("{}{comment}\n", config("1")));
+        let error = registry.reload().unwrap_err().to_string();
+        assert!(error.contains(reason), "{error}");
+        assert!(registry.status().last_error.unwrap().contains(reason));
+        assert_eq!((version(&registry), registry.status().reloads), ("0".to_owned(), 0));
+    }
+    registry.watch(Duration::from_millis(5)).unwrap();
+    folder.write("gateway.toml", &format!("{}# fortnight\n", config("2")));
+    wait_until("the error is reported", || {
+        registry.status().last_error.is_some_and(|error| error.contains("fortnights"))
+    });
+    folder.write("gateway.toml", &config("3"));
+    wait_until("the file is loaded", || version(&registry) == "3");
+    assert_eq!((registry.status().reloads, registry.status().last_error), (1, None));
+}
+
 #[test]
 fn code_replaces_the_state_and_cannot_be_watched() {
     let key = |name: &str| RegisteredKey::new(name).workspace("acme").secret(SecretDigest::of("k1"));

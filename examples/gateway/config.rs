@@ -199,11 +199,8 @@ fn registry(path: &str) -> Result<Registry, String> {
     check_config(path)?;
     let invalid = |error: &dyn fmt::Display| format!("CONFIG: {error}");
     let registry = Registry::from_file(path).map_err(|error| invalid(&error))?;
-    // A file is loaded again as a whole, or not at all.
-    registry.also_check(|path| {
-        LimitSettings::from_file(path)?;
-        AnalyticsSettings::from_file(path).map(drop)
-    });
+    // A file with a problem in any section is not loaded.
+    registry.also_check(check_config);
     registry.watch(WATCH_INTERVAL).map_err(|error| invalid(&error))?;
     Ok(registry)
 }

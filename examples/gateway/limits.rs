@@ -169,6 +169,7 @@ impl Running {
         }
         let mut in_force = self.file.as_deref().map(read);
         let mut seen = None;
+        let mut reported = None;
         loop {
             self.follow().await;
             let is_hangup = tokio::time::timeout(FOLLOW_INTERVAL, self.hangup.notified()).await.is_ok();
@@ -180,10 +181,17 @@ impl Running {
                     Ok(()) => {
                         eprintln!("gateway: CONFIG: the limits and alerts were loaded again");
                         self.count_new_limits();
+                        in_force.clone_from(&text);
+                        reported = None;
                     }
-                    Err(error) => eprintln!("gateway: CONFIG: {error}; the previous limits stay in force"),
+                    // A file that could not be loaded is tried again, because a file that it refers to may exist by now.
+                    Err(error) => {
+                        if is_hangup || reported.as_ref() != Some(&error) {
+                            eprintln!("gateway: CONFIG: {error}; the previous limits stay in force");
+                        }
+                        reported = Some(error);
+                    }
                 }
-                in_force.clone_from(&text);
             }
             seen = text;
         }
@@ -215,7 +223,7 @@ impl Running {
 
     /// Loads the file again. A file that is cut off loses all limits, which only a hangup confirms.
     ///
-    /// The file is loaded as a whole, or not at all, so that other sections must be valid, too.
+    /// A file with a problem in any section is not loaded.
     fn reload(&mut self, file: &Path, is_confirmed: bool) -> Result<(), String> {
         check_config(file)?;
         let settings = LimitSettings::from_file(file).map_err(|error| error.to_string())?;

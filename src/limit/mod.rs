@@ -76,8 +76,9 @@
 //!
 //! The use of a budget is what is settled and what is reserved. Parallel requests cannot exceed it together, except by the error
 //! of their estimates. Budgets of requests are exact. Nothing is ever reset: the start of the window is part of the name of what
-//! is counted, so the next window starts at zero, and earlier ones stay. So are the names of the rule and of its group, the unit,
-//! and the window: a rule that changes one of them starts at zero. With another amount or other conditions, it goes on.
+//! is counted, so the next window starts at zero, and earlier ones stay. The name of the rule, the unit, the window, and the
+//! properties of the group are parts of that name, too: a rule that changes one of them starts at zero. A rule with another amount
+//! or other conditions keeps its count.
 //!
 //! # Ledgers
 //!

@@ -63,7 +63,7 @@ fn write_value(text: &mut String, value: Option<&str>) {
 
 /// Returns the group of a series of a rule with its [`prefix`]: the properties with their values.
 ///
-/// `None` if the text is not a series of this rule. It can be left from a time when the rule had another group or window.
+/// `None` if the text is not a series of this rule.
 pub(crate) fn group(rule: &LimitRule, prefix: &str, series: &str) -> Option<Vec<(Dimension, Option<String>)>> {
     let values = series.strip_prefix(prefix)?;
     let values = match values.strip_prefix(',') {

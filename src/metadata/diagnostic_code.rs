@@ -78,8 +78,8 @@ codes! {
     ///
     /// The detail is the client's value, or else the handler's. There is one note per key.
     Shadowed = "shadowed",
-    /// A value was ignored, because a stronger source or name of the same client sets the tag to another one: the JSON header
-    /// is stronger than a header on the allow-list, and a key's own name than its aliases.
+    /// A value was ignored, because the client sets the tag to another one elsewhere: the JSON header is stronger than a header on
+    /// the allow-list, and the own name of a key is stronger than its aliases.
     ///
     /// The detail is the ignored value.
     Conflict = "conflict",

@@ -11,9 +11,15 @@ pub trait TagFilter: fmt::Debug + Send + Sync {
     /// Filters one tag.
     ///
     /// The scope is [`Scope::Request`] for tags of a client, and [`Scope::Handler`] for those of the service. Tags of trusted
-    /// scopes that a resolver, an outer layer, or [`Tags::extend_scope`](crate::Tags::extend_scope) sets pass the filter as
-    /// well.
+    /// scopes that a layer, a resolver, or [`Tags::extend_scope`](crate::Tags::extend_scope) sets pass the filter as well.
     fn filter<'t>(&self, scope: Scope, key: &'t str, value: &'t str) -> FilteredTag<'t>;
+
+    /// Decides again about a tag that [limits](super::Limits) cut off: with what is left of the key that
+    /// [`filter`](Self::filter) returned, and of the value that it was called with. Only the decision whether the tag is dropped
+    /// counts.
+    fn filter_cut<'t>(&self, scope: Scope, key: &'t str, value: &'t str) -> FilteredTag<'t> {
+        self.filter(scope, key, value)
+    }
 
     /// Rewrites another text of the event that may contain data of the client.
     ///

@@ -1,4 +1,4 @@
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::HashMap};
 
 use crate::text::truncated;
 
@@ -24,7 +24,7 @@ pub(crate) struct TagWriter<'a> {
     filter: Option<(&'a dyn TagFilter, Scope)>,
     rejection: Option<Diagnostic<'static>>,
     /// The tags that were set under another name, with that name.
-    aliased: Vec<(String, String)>,
+    aliased: HashMap<String, String>,
 }
 
 /// The treatment of an existing tag with the same key.
@@ -45,7 +45,7 @@ struct Part {
 
 impl<'a> TagWriter<'a> {
     pub(crate) fn new(metadata: &'a mut Metadata, limits: &'a Limits, diagnostics: &'a mut Diagnostics) -> Self {
-        Self { tags: metadata.open(), limits, diagnostics, filter: None, rejection: None, aliased: Vec::new() }
+        Self { tags: metadata.open(), limits, diagnostics, filter: None, rejection: None, aliased: HashMap::new() }
     }
 
     /// Applies the filter of a caller to tags of this scope.
@@ -78,55 +78,53 @@ impl<'a> TagWriter<'a> {
         let text = self.without_control(&name, value);
         let Some((filter, scope)) = self.filter else { return };
         let mut tag = filter.filter(scope, &name, &text);
+        // Nor by a part that is cut off afterwards.
+        let (key_left, text_left) =
+            (self.cut(&tag.key, self.limits.key_chars), self.cut(&text, self.limits.value_chars));
+        if !tag.is_dropped && (key_left.len() < tag.key.len() || text_left.len() < text.len()) {
+            let mut left = filter.filter_cut(scope, key_left, text_left);
+            if left.is_dropped {
+                return self.take_notes(&mut left);
+            }
+        }
         self.take_notes(&mut tag);
         if tag.is_dropped {
             return;
         }
-        // Nor by a part that is cut off afterwards.
-        let (cut_key, cut_value) =
-            (self.cut(&tag.key, self.limits.key_chars), self.cut(&tag.value, self.limits.value_chars));
-        if (cut_key.len(), cut_value.len()) != (tag.key.len(), tag.value.len()) {
-            let mut again = filter.filter(scope, cut_key, cut_value);
-            if again.is_dropped {
-                return self.take_notes(&mut again);
-            }
-            if again.key != cut_key {
-                tag.key = Cow::Owned(again.key.into_owned());
-            }
-        }
-        let existing = if existing == Existing::Replace { self.treatment(key, &tag) } else { existing };
+        let existing = if existing == Existing::Replace { self.treatment(&name, &tag) } else { existing };
         self.put_filtered(&tag.key, &tag.value, existing);
+        if tag.is_alias && existing == Existing::Replace && self.tags.find(&tag.key).is_ok() {
+            self.aliased.insert(tag.key.into_owned(), name.into_owned());
+        }
     }
 
     /// Returns the treatment of an existing tag by one that would replace it.
     ///
-    /// The key's own name is stronger than other names, and of those the first one. A repeated name replaces its own value.
+    /// A value is stronger than none, then the key's own name than others, and of those the first one. A repeated name replaces
+    /// its own value.
     fn treatment(&mut self, name: &str, tag: &FilteredTag<'_>) -> Existing {
         if !tag.is_alias && self.aliased.is_empty() {
             return Existing::Replace;
         }
-        let kept = self.tags.find(&tag.key).ok().and_then(|at| self.tags.value_at(at));
-        let by = self.aliased.iter().find(|(key, _)| *key == *tag.key).map(|(_, by)| by.clone());
-        if !tag.is_alias {
-            if by.is_some()
-                && let Some(kept) = kept.filter(|kept| !kept.is_empty() && *kept != tag.value)
-            {
-                let note = Diagnostic::new(DiagnosticCode::Conflict).with_key(&*tag.key).with_detail(kept).into_owned();
-                self.note(note);
-            }
-            self.aliased.retain(|(key, _)| *key != *tag.key);
+        let kept = self.tags.find(&tag.key).ok().and_then(|at| self.tags.value_at(at)).filter(|kept| !kept.is_empty());
+        let Some(kept) = kept else { return Existing::Replace };
+        let by = self.aliased.get(&*tag.key);
+        if by.is_some_and(|by| by == name) || (by.is_none() && !tag.is_alias) {
             return Existing::Replace;
         }
-        match (kept, by) {
-            (None | Some(""), _) => {
-                self.aliased.push((tag.key.to_string(), name.to_owned()));
-                Existing::Replace
-            }
-            (Some(_), Some(by)) if by == name => Existing::Replace,
-            // No value is not another value.
-            _ if tag.value.is_empty() => Existing::Keep,
-            _ => Existing::KeepAndCompare,
+        if tag.value.is_empty() {
+            return Existing::Keep;
         }
+        if tag.is_alias {
+            return Existing::KeepAndCompare;
+        }
+        // The own name replaces the value of another one.
+        if kept != self.cut(&tag.value, self.limits.value_chars) {
+            let note = Diagnostic::new(DiagnosticCode::Conflict).with_key(&*tag.key).with_detail(kept).into_owned();
+            self.note(note);
+        }
+        self.aliased.remove(&*tag.key);
+        Existing::Replace
     }
 
     /// Records the notes of a filter.
@@ -159,7 +157,9 @@ impl<'a> TagWriter<'a> {
         if let Ok(at) = place
             && existing != Existing::Replace
         {
-            if existing == Existing::KeepAndCompare && self.tags.value_at(at).is_some_and(|kept| kept != value) {
+            if existing == Existing::KeepAndCompare
+                && self.tags.value_at(at).is_some_and(|kept| kept != self.cut(value, self.limits.value_chars))
+            {
                 self.note(Diagnostic::new(DiagnosticCode::Conflict).with_key(key).with_detail(value));
             }
         } else if is_printable {

@@ -9,12 +9,12 @@ use std::{
 
 use http::{HeaderName, request::Parts};
 
+#[cfg(feature = "schema")]
+use crate::usage::Money;
 use crate::{
     Metadata,
     metadata::{Limits, Scopes},
 };
-#[cfg(feature = "schema")]
-use crate::{metadata::Scope, tagging::SettledTags};
 
 #[cfg(feature = "schema")]
 use super::contract::Contract;
@@ -177,13 +177,13 @@ impl Principal {
 
     /// Counts the coverage of the tags that the contracts of the caller name.
     #[cfg(feature = "schema")]
-    pub(crate) fn count_coverage(&self, tags: &SettledTags<'_>) {
+    pub(crate) fn count_coverage(&self, metadata: &Metadata, cost: Option<Money>) {
         let mut counted = Vec::new();
         for key in self.contracts().iter().flat_map(|contract| contract.keys()) {
             if !counted.contains(&key)
                 && let Some(counts) = self.snapshot.coverage.get(key)
             {
-                counts.count(is_covered(tags, key), tags.cost);
+                counts.count(metadata.get(key).is_some_and(|value| !value.is_empty()), cost);
                 counted.push(key);
             }
         }
@@ -235,11 +235,4 @@ impl fmt::Debug for Principal {
             .field("permissions", &self.permissions())
             .finish_non_exhaustive()
     }
-}
-
-/// Returns `true` if a request had a value for a tag when its contract was checked, before the handler.
-#[cfg(feature = "schema")]
-fn is_covered(tags: &SettledTags<'_>, key: &str) -> bool {
-    let found = tags.metadata.iter().zip(tags.sources).find(|((name, _), _)| *name == key);
-    found.is_some_and(|((_, value), scope)| !value.is_empty() && *scope != Scope::Handler)
 }

@@ -8,18 +8,56 @@ const MAX_CHARS: usize = 64;
 /// A run of letters and digits of this length is not a word.
 const MAX_WORD: usize = 24;
 
+/// What stands in place of a name that may be a secret.
+const HIDDEN: &str = "(name not shown)";
+
 /// Returns a name in quotes, or `(name not shown)` if it may be a secret that is in the wrong place.
 pub(crate) fn quoted(name: &str) -> String {
-    if may_be_secret(name) { "(name not shown)".to_owned() } else { format!("{name:?}") }
+    if may_be_secret(name) { HIDDEN.to_owned() } else { format!("{name:?}") }
 }
 
 /// Returns a message in which quoted parts that may be secrets are not shown.
 pub(crate) fn without_secrets(message: &str) -> String {
-    let parts = message.split('"').enumerate();
-    // Every second part is between quotes. A JSON Pointer consists of names.
-    let is_secret = |part: &str| part.split('/').any(may_be_secret);
-    let shown = parts.map(|(at, part)| if at % 2 == 1 && is_secret(part) { "(name not shown)" } else { part });
-    shown.collect::<Vec<_>>().join("\"")
+    let mut shown = String::with_capacity(message.len());
+    let mut rest = message;
+    while let Some((before, quoted)) = rest.split_once('"') {
+        push_words(before, &mut shown);
+        let end = end_of_quote(quoted);
+        let (part, after) = quoted.split_at_checked(end).unwrap_or((quoted, ""));
+        // A JSON Pointer consists of names.
+        let is_secret = part.split('/').any(may_be_secret);
+        shown.extend(["\"", if is_secret { HIDDEN } else { part }]);
+        rest = match after.strip_prefix('"') {
+            Some(after) => {
+                shown.push('"');
+                after
+            }
+            None => after,
+        };
+    }
+    push_words(rest, &mut shown);
+    shown
+}
+
+/// Returns the position of the quote that ends a part. A quote after a backslash belongs to the part.
+fn end_of_quote(text: &str) -> usize {
+    let mut is_escaped = false;
+    let end = text.bytes().position(|byte| {
+        let is_end = byte == b'"' && !is_escaped;
+        is_escaped = byte == b'\\' && !is_escaped;
+        is_end
+    });
+    end.unwrap_or(text.len())
+}
+
+/// Appends words that are not quoted. A text with a quote of its own may end among them.
+fn push_words(text: &str, shown: &mut String) {
+    for (at, word) in text.split(' ').enumerate() {
+        if at > 0 {
+            shown.push(' ');
+        }
+        shown.push_str(if may_be_secret(word) { HIDDEN } else { word });
+    }
 }
 
 /// Returns `true` for a text that starts like a key, or has the form of one.
@@ -36,7 +74,26 @@ pub(crate) fn may_be_secret(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::quoted;
+    use super::{quoted, without_secrets};
+
+    #[test]
+    fn hides_secrets_wherever_they_are_in_a_message() {
+        let secret = "sk-live-0123456789abcdef";
+        for message in [
+            format!("invalid age {secret:?}: expected one"),
+            format!("invalid age {:?}: expected one", format!("\"{secret}")),
+            format!("invalid age {:?}: expected one", format!("{secret}\"\\")),
+            format!("invalid age {:?}: expected one", format!("a \"b\" {secret} \"c\"")),
+            format!("invalid age \"\"{secret}\": expected one"),
+            format!("invalid age \"{secret}"),
+            format!("the claim \"/a/{secret}\" is twice"),
+            secret.to_owned(),
+        ] {
+            assert!(!without_secrets(&message).contains("0123456789"), "{message}");
+        }
+        let plain = r#"unknown key "workspce": did you mean "workspace"? (at /a/b, "a \" b")"#;
+        assert_eq!(without_secrets(plain), plain);
+    }
 
     #[test]
     fn shows_names_but_not_secrets() {

@@ -137,10 +137,12 @@ impl Registry {
     /// `token`, `secret`, `credential`, or `password`. Keys that have expired or are disabled are known, too. All other
     /// values stay as they were received.
     pub fn strip_credentials(&self, head: &mut Parts) {
-        if let Some(principal) = head.extensions.get::<Principal>() {
-            principal.snapshot().strip_keys(&mut head.headers);
+        let current = self.shared.current();
+        let identified_by = head.extensions.get::<Principal>().map(Principal::snapshot);
+        if let Some(snapshot) = identified_by.filter(|snapshot| !std::ptr::eq(*snapshot, &*current)) {
+            snapshot.strip_keys(&mut head.headers);
         }
-        self.shared.current().strip_keys(&mut head.headers);
+        current.strip_keys(&mut head.headers);
     }
 
     /// Marks the values of headers for keys as sensitive, so that they do not become tags, and are not written to logs.
@@ -170,8 +172,8 @@ impl Registry {
     ///
     /// # Errors
     ///
-    /// Returns every problem of the file. The previous state then stays in force. A registry from code returns an error:
-    /// use [`replace`](Self::replace).
+    /// Returns every problem of the file, or the error of a [check](Self::also_check). The previous state then stays in force. A
+    /// registry from code returns an error: use [`replace`](Self::replace).
     pub fn reload(&self) -> Result<(), ConfigError> {
         watcher::reload(&self.shared)
     }
@@ -198,9 +200,10 @@ impl Registry {
     }
 
     /// Adds a condition that the file must meet before it is loaded again, such as the validity of the sections that the
-    /// registry does not read. If it fails, the previous state stays in force, as if the registry's own sections were broken.
-    pub fn also_check(&self, check: impl Fn(&Path) -> Result<(), ConfigError> + Send + 'static) {
-        self.shared.add_check(check);
+    /// registry does not read. If it fails or panics, the previous state stays in force, as if the registry's own sections were
+    /// broken. The check must not hold a handle of this registry, which would never be dropped.
+    pub fn also_check<E: fmt::Display>(&self, check: impl Fn(&Path) -> Result<(), E> + Send + Sync + 'static) {
+        self.shared.add_check(move |path| check(path).map_err(|error| ConfigError::new(error.to_string())));
     }
 
     /// Returns the source, and how current the state is.

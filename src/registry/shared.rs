@@ -3,6 +3,7 @@
 use std::{
     any::Any,
     fmt,
+    panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
     sync::{Arc, Mutex},
     time::{Duration, SystemTime},
@@ -28,10 +29,11 @@ pub(crate) struct Shared {
     checks: Mutex<Vec<FileCheck>>,
 }
 
-type Check = dyn Fn(&Path) -> Result<(), ConfigError> + Send;
+type Check = dyn Fn(&Path) -> Result<(), ConfigError> + Send + Sync;
 
 /// A condition that a file must meet.
-struct FileCheck(Box<Check>);
+#[derive(Clone)]
+struct FileCheck(Arc<Check>);
 
 impl fmt::Debug for FileCheck {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -114,13 +116,21 @@ impl Shared {
     }
 
     /// Adds a condition that a file must meet before it is loaded again.
-    pub(crate) fn add_check(&self, check: impl Fn(&Path) -> Result<(), ConfigError> + Send + 'static) {
-        lock(&self.checks).push(FileCheck(Box::new(check)));
+    pub(crate) fn add_check(&self, check: impl Fn(&Path) -> Result<(), ConfigError> + Send + Sync + 'static) {
+        lock(&self.checks).push(FileCheck(Arc::new(check)));
     }
 
-    /// Returns the first reason not to load a file again.
+    /// Returns the first reason not to load a file again, which then is in the status.
     pub(crate) fn check_file(&self, path: &Path) -> Result<(), ConfigError> {
-        lock(&self.checks).iter().try_for_each(|FileCheck(check)| check(path))
+        // User code runs without a lock.
+        let checks = lock(&self.checks).clone();
+        let panicked = |_| Err(ConfigError::new("the check of the file panicked"));
+        let run = |check: &FileCheck| catch_unwind(AssertUnwindSafe(|| (check.0)(path))).unwrap_or_else(panicked);
+        let result = checks.iter().try_for_each(run);
+        if let Err(error) = &result {
+            self.fail(&error.to_string());
+        }
+        result
     }
 
     /// Keeps a value until the last handle is dropped.

@@ -21,10 +21,10 @@ use super::{
 /// Loads the file again.
 pub(crate) fn reload(shared: &Shared) -> Result<(), ConfigError> {
     match &shared.source {
-        Source::File(path) => shared.update(|previous| {
-            let snapshot = load_file(path, Some(previous))?;
-            shared.check_file(path).map(|()| snapshot)
-        }),
+        Source::File(path) => {
+            shared.check_file(path)?;
+            shared.update(|previous| load_file(path, Some(previous)))
+        }
         #[cfg(feature = "postgres")]
         Source::Database { changed, .. } => {
             changed.notify_one();
@@ -67,12 +67,9 @@ fn look(shared: &Shared, changed: &mut Option<String>) {
     match read_file(path) {
         Err(error) => shared.fail(&error.to_string()),
         Ok(text) if shared.current().files.has_changed(&text) => {
-            if changed.as_ref() == Some(&text) {
-                // The error is in the status.
-                let _ = shared.update(|previous| {
-                    let snapshot = load_complete(path, &text, previous)?;
-                    shared.check_file(path).map(|()| snapshot)
-                });
+            // Errors are in the status.
+            if changed.as_ref() == Some(&text) && shared.check_file(path).is_ok() {
+                let _ = shared.update(|previous| load_complete(path, &text, previous));
             }
             *changed = Some(text);
         }

@@ -163,6 +163,12 @@ impl LiveTags {
         }
         // Tags that were read too early pass the filter now.
         self.change();
+        if let Some(filter) = filter_of(self.caller.as_ref()) {
+            for scope in Scope::ALL.iter().filter(|scope| scope.is_trusted()) {
+                let tags = self.scopes.get_mut(*scope);
+                *tags = filter_trusted(*scope, tags, filter);
+            }
+        }
         let rejection = [Scope::Request, Scope::Handler].map(|scope| {
             let read = mem::take(self.scopes.get_mut(scope));
             self.write(scope, read.iter())
@@ -374,8 +380,7 @@ impl LiveTags {
         if let Some(caller) = &self.caller
             && !mem::replace(&mut self.is_reported, true)
         {
-            let MergedTags { metadata, sources, .. } = &tags.tags;
-            let tags = SettledTags { metadata, sources, shadowed: tags.shadowed, cost };
+            let tags = SettledTags { metadata: &tags.tags.metadata, shadowed: tags.shadowed, cost };
             // Neither the event nor its sink depends on the rules of the caller.
             _ = catch_unwind(AssertUnwindSafe(|| caller.settled(&tags)));
         }

@@ -1,7 +1,4 @@
-use crate::{
-    metadata::{Metadata, Scope},
-    usage::Money,
-};
+use crate::{metadata::Metadata, usage::Money};
 
 /// The final tags of a request.
 #[derive(Clone, Copy, Debug)]
@@ -9,8 +6,6 @@ use crate::{
 pub struct SettledTags<'a> {
     /// The effective metadata.
     pub metadata: &'a Metadata,
-    /// The scope that set each tag, in the order of `metadata`.
-    pub sources: &'a [Scope],
     /// The number of tags of the client or handler that trusted tags override.
     pub shadowed: usize,
     /// The cost of the request. `None` if it has none, if it is unknown, or if the event was dropped unread.

@@ -2,8 +2,9 @@
 
 use axum::{Router, routing::post};
 use tower_tagging::{
-    TagSources, TaggingLayer, Tags,
+    Scope, TagSources, TaggingLayer, Tags,
     registry::{ContractMode, Registry, RegistryLayer},
+    tags,
     usage::{ExtraCost, Money},
 };
 
@@ -57,4 +58,25 @@ async fn coverage_is_what_contracts_see() {
     );
     governed.event(&[metadata(r#"{"feature":"chat"}"#)]).await;
     assert_eq!(governed.registry.coverage()[0].share_of_requests(), Some(1.0));
+}
+
+/// A handler that changes or removes a tag of the client changes nothing about what the contract saw.
+#[tokio::test]
+async fn coverage_does_not_depend_on_the_handler() {
+    let registry = Registry::builder().contract(requires(ContractMode::Reject, &["feature"])).build().unwrap();
+    let recorder = Recorder::new();
+    let tagging = TaggingLayer::builder().sources(TagSources::portkey()).sink(recorder.clone()).build().unwrap();
+    let late = async |tags: Tags| match &*tags.get("feature").unwrap() {
+        "overwritten" => tags.insert("feature", "chat"),
+        "removed" => drop(tags.remove("feature")),
+        _ => tags.extend_scope(Scope::Workspace, tags! { "feature" => "forced" }),
+    };
+    let app = Router::new().route("/", post(late)).layer(RegistryLayer::new(registry.clone(), tagging));
+    let governed = Governed { recorder, registry, app };
+    for json in [r#"{"feature":"overwritten"}"#, r#"{"feature":"removed"}"#, r#"{"feature":"extended"}"#] {
+        assert_eq!(governed.send(&[metadata(json)], "").await.status.as_u16(), 200);
+    }
+    governed.send(&[], "").await;
+    governed.recorder.take();
+    assert_eq!(governed.registry.coverage()[0].share_of_requests(), Some(0.75));
 }

@@ -6,7 +6,8 @@ use tower_tagging::{
     Scope, TaggingLayer,
     metadata::{Diagnostic, DiagnosticCode, Limits},
     registry::{
-        Claims, Names, Otherwise, Registry, RegistryLayer, Screening, ScreeningAction, ScreeningKind, Workspace,
+        Claims, KeyStyle, Names, Otherwise, Registry, RegistryLayer, Screening, ScreeningAction, ScreeningKind,
+        Workspace,
     },
     tags,
 };
@@ -49,6 +50,32 @@ async fn a_value_that_is_cut_off_passes_the_claims_again() {
     assert_eq!(event.diagnostics()[0].code(), DiagnosticCode::ClaimDenied);
     let event = governed.event(&[WEB, metadata(r#"{"environment":"web-test"}"#)]).await;
     assert_eq!(event.metadata(), &tags! { "environment" => "web-test" });
+}
+
+/// Only the claims are asked again: the key was renamed and the value screened before.
+#[tokio::test]
+async fn a_value_that_is_cut_off_changes_neither_key_nor_screening() {
+    let names = Names::builder().style(KeyStyle::Lower).alias("user-id", "UserId").build().unwrap();
+    let screening = Screening::builder().kind(ScreeningKind::Emails, ScreeningAction::Mask).build().unwrap();
+    let claims = Claims::new(["UserId=*", "note=a@example.com*"], Otherwise::Reject).unwrap();
+    let builder = Registry::builder().names(names).screening(screening).api_key(key("web").claims(claims));
+    let governed = governed(builder);
+    let json = json!({"USER-ID": "x".repeat(200), "note": format!("a@example.com {}", "y".repeat(200))}).to_string();
+    let answer = governed.send(&[WEB, ("x-portkey-metadata", &json)], "").await;
+    let event = governed.recorder.single();
+    assert_eq!(answer.status, StatusCode::OK);
+    let note = format!("[email] {}", "y".repeat(120));
+    assert_eq!(event.metadata(), &tags! { "UserId" => "x".repeat(128), "note" => &note });
+    assert_eq!(governed.registry.report().screened["emails"], 1);
+}
+
+/// A header with as many names as fit must not take quadratic work.
+#[tokio::test]
+async fn many_renamed_keys_take_linear_work() {
+    let governed = governed(Registry::builder().names(Names::builder().style(KeyStyle::Snake).build().unwrap()));
+    let members: Vec<String> = (0..40_000).map(|number| format!("\"aB{number}\":1")).collect();
+    let event = governed.event(&[("x-portkey-metadata", &format!("{{{}}}", members.join(",")))]).await;
+    assert!(event.metadata().len() > 1_000);
 }
 
 /// Screening sees the whole value, and what it wrote is not screened again.
@@ -97,6 +124,19 @@ async fn tags_of_every_request_are_screened() {
     let governed = Governed { recorder, registry, app };
     let event = governed.event(&[]).await;
     assert_eq!(event.metadata(), &tags! { "contact" => "[email]", "owner" => "[email]" });
+
+    // Also if another layer has set them, and read the tags, before the caller is known.
+    let (recorder, registry) = (Recorder::new(), governed.registry);
+    let outer = TaggingLayer::builder().scope(Scope::Workspace, tags! { "contact" => "it@example.com" });
+    let outer = outer.sink(recorder.clone()).build().unwrap();
+    let inner = TaggingLayer::builder().scope(Scope::Forced, tags! { "owner" => "owner@example.com" }).build().unwrap();
+    let app = axum::Router::new()
+        .route("/", axum::routing::post(handler))
+        .layer(RegistryLayer::new(registry.clone(), inner))
+        .layer(outer);
+    let governed = Governed { recorder, registry, app };
+    let event = governed.event(&[]).await;
+    assert_eq!(event.metadata(), &tags! { "contact" => "[email]", "owner" => "[email]" });
 }
 
 /// The key's own name is the strongest, then the first other name. What differs is visible, in either order.
@@ -113,6 +153,9 @@ async fn several_names_of_a_key_lose_no_value_silently() {
         (r#"{"_user":"ada","userId":"eve"}"#, "ada", Some("eve")),
         (r#"{"userId":"eve","_user":"ada"}"#, "ada", Some("eve")),
         (r#"{"userId":"ada","_user":"ada"}"#, "ada", None),
+        (r#"{"user_id":"","userId":"ada","user_id":"eve"}"#, "ada", Some("eve")),
+        (r#"{"_user":"","userId":"ada"}"#, "ada", None),
+        (r#"{"userId":"ada","_user":""}"#, "ada", None),
         // Of one name, the last value counts.
         (r#"{"user_id":"eve","user_id":"ada"}"#, "ada", None),
         (r#"{"_user":"eve","_user":"ada"}"#, "ada", None),

@@ -17,7 +17,7 @@ macro_rules! measures {
             Distinct(Dimension),
             /// The share of requests that have a value for a tag that is not empty.
             Coverage(String),
-            /// The share of the known cost that such requests caused.
+            /// The share of the known cost that is of requests with a value for a tag that is not empty.
             CostCoverage(String),
         }
 

@@ -48,7 +48,7 @@ impl CompiledRule {
         }
     }
 
-    /// Returns the properties and values of a series. `None` if it is not one of this rule, but left from an older one.
+    /// Returns the properties and values of a series. `None` if it is not one of this rule.
     pub(crate) fn group(&self, series: &str) -> Option<Vec<(Dimension, Option<String>)>> {
         series::group(&self.rule, &self.prefix, series)
     }

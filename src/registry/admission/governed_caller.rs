@@ -1,6 +1,6 @@
 use std::borrow::Cow;
 #[cfg(feature = "schema")]
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::OnceLock};
 
 use crate::{
     Metadata,
@@ -29,11 +29,20 @@ pub(crate) struct GovernedCaller {
     /// The request is refused, whatever its tags are.
     #[cfg_attr(not(feature = "schema"), allow(dead_code, reason = "only coverage depends on it"))]
     is_refused: bool,
+    /// The tags that the contracts were checked on, which is before those of the handler.
+    #[cfg(feature = "schema")]
+    checked: OnceLock<Metadata>,
 }
 
 impl GovernedCaller {
     pub(crate) fn new(principal: Principal, sources: TrustedSources, is_refused: bool) -> Self {
-        Self { principal, sources, is_refused }
+        Self {
+            principal,
+            sources,
+            is_refused,
+            #[cfg(feature = "schema")]
+            checked: OnceLock::new(),
+        }
     }
 
     fn answer(&self, refusal: &Refusal) -> Rejection {
@@ -129,6 +138,10 @@ impl GovernedCaller {
 
     #[cfg(feature = "schema")]
     fn check_contracts(&self, candidate: &Candidate<'_>) -> Verdict {
+        if self.principal.contracts().is_empty() {
+            return Verdict::Admit;
+        }
+        let _ = self.checked.set(candidate.metadata.clone());
         // By mode, so that the violations of a rejection are complete.
         let (mut reported, mut rejected) = (Vec::new(), Vec::new());
         for contract in self.principal.contracts() {
@@ -187,6 +200,14 @@ impl TagFilter for GovernedCaller {
         tag
     }
 
+    fn filter_cut<'t>(&self, scope: Scope, key: &'t str, value: &'t str) -> FilteredTag<'t> {
+        let mut tag = FilteredTag::new(key, value);
+        if scope == Scope::Request && self.applies_claims(&mut tag) {
+            self.leaves_reserved(&mut tag);
+        }
+        tag
+    }
+
     fn screen<'t>(&self, text: &'t str) -> Cow<'t, str> {
         self.principal.snapshot().screening.screen(text)
     }
@@ -219,7 +240,7 @@ impl Caller for GovernedCaller {
         // The coverage of requests that are refused for their keys would hide that of real callers.
         #[cfg(feature = "schema")]
         if !self.is_refused {
-            self.principal.count_coverage(tags);
+            self.principal.count_coverage(self.checked.get().unwrap_or(tags.metadata), tags.cost);
         }
     }
 }

@@ -15,6 +15,9 @@ use super::super::registry::Registry;
 /// [`Principal`](crate::registry::Principal) in the request extensions, and gateways the
 /// [`VirtualKey`](crate::registry::VirtualKey) that the request named.
 ///
+/// Headers for keys do not become tags of this layer. A layer around it reads headers before: its
+/// [`TagSources`](crate::TagSources) must not name those.
+///
 /// ```
 /// use axum::{Router, routing::get};
 /// use tower_tagging::{TagSources, TaggingLayer, registry::{Registry, RegistryLayer}};

@@ -87,7 +87,8 @@ pub(crate) fn build(
 fn check_keys<'k, K: IntoIterator<Item = &'k str>>(rule: &str, keys: K, names: &Names, problems: &mut Problems) {
     for key in keys.into_iter().collect::<BTreeSet<_>>() {
         let stored = names.apply(key);
-        if stored != key {
+        // The key of an alias is stored as it is.
+        if stored != key && !names.aliases().any(|(_, target)| target == key) {
             let (key, stored) = (quoted(key), quoted(&stored));
             problems.add(&["names"], format!("{rule} has the key {key}, which is stored as {stored}: use that key"));
         }

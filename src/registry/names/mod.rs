@@ -21,8 +21,9 @@
 //! An alias for the key exactly as sent is used first. Otherwise, the [style](KeyStyle) is applied, and then an alias for
 //! the result. The key of an alias is stored as it is configured.
 //!
-//! If a client sends a tag under several names, the key's own name wins, and then the first alias with a value. Another value is
-//! the diagnostic [`conflict`](crate::metadata::DiagnosticCode::Conflict).
+//! If a JSON header has a tag under several names, a value wins over none, then the key's own name over aliases, and then the
+//! first alias. Another value is the diagnostic [`conflict`](crate::metadata::DiagnosticCode::Conflict). In other sources, the
+//! first name wins.
 //!
 //! # Limits
 //!
