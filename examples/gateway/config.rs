@@ -200,7 +200,7 @@ fn registry(path: &str) -> Result<Registry, String> {
     let invalid = |error: &dyn fmt::Display| format!("CONFIG: {error}");
     let registry = Registry::from_file(path).map_err(|error| invalid(&error))?;
     // A file with a problem in any section is not loaded.
-    registry.also_check(check_config);
+    registry.also_check(|path| check_config(path));
     registry.watch(WATCH_INTERVAL).map_err(|error| invalid(&error))?;
     Ok(registry)
 }
