@@ -139,7 +139,7 @@ impl Registry {
     pub fn strip_credentials(&self, head: &mut Parts) {
         let current = self.shared.current();
         let identified_by = head.extensions.get::<Principal>().map(Principal::snapshot);
-        if let Some(snapshot) = identified_by.filter(|snapshot| !std::ptr::eq(*snapshot, &*current)) {
+        if let Some(snapshot) = identified_by.filter(|snapshot| !std::ptr::eq(*snapshot, current.as_ref())) {
             snapshot.strip_keys(&mut head.headers);
         }
         current.strip_keys(&mut head.headers);

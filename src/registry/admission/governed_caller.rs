@@ -4,9 +4,12 @@ use std::{collections::BTreeMap, sync::OnceLock};
 
 use crate::{
     Metadata,
-    metadata::{Diagnostic, DiagnosticCode, FilteredTag, Scope, TagFilter, USER_KEY},
+    metadata::{Diagnostic, DiagnosticCode, FilteredTag, Scope, TagFilter},
     tagging::{Caller, Candidate, Rejection, SettledTags, Verdict},
 };
+
+#[cfg(feature = "schema")]
+use crate::metadata::USER_KEY;
 
 #[cfg(feature = "schema")]
 use super::{
