@@ -1094,6 +1094,52 @@ async fn loads_a_changed_configuration_file() {
     assert!(String::from_utf8(output.stderr).unwrap().contains("CONFIG: "));
 }
 
+/// A provider repeats the credential in its error. It has no form by which it could be recognized.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_credential_that_the_provider_repeats_is_not_on_the_event() {
+    const SECRET: &str = "our own words";
+    let folder = TempFolder::new("gateway-repeated-credential");
+    let path = folder.file("gateway.json");
+    let error = json!({"error": {"message": format!("Incorrect API key provided: {SECRET}."), "type": "invalid"}});
+    let response = json!({"status": 401, "headers": [["content-type", "application/json"]], "body": error.to_string()});
+    let (openai, _received) = upstream(response).await;
+    let config = json!({
+        "workspaces": {"acme": {}},
+        "api_keys": {"web": api_key("gw-1", json!({"workspace": "acme"}))},
+        "virtual_keys": {"openai": {"provider": "openai", "base_url": openai, "secret_env": "TEST_PROVIDER_KEY",
+            "workspaces": ["acme"]}},
+    });
+    std::fs::write(&path, config.to_string()).unwrap();
+    let env = [("CONFIG", path.to_str().unwrap()), ("TEST_PROVIDER_KEY", SECRET)];
+    let gateway = Gateway::start("repeated-credential", &env);
+    let headers = [("authorization", "gw-1"), ("x-portkey-virtual-key", "openai")];
+    assert_eq!(gateway.send(chat(&headers)).await.status(), 401);
+    let (output, events) = gateway.stop();
+    assert!(events[0]["llm"]["error"].as_str().unwrap().contains("[secret]"), "{}", events[0]);
+    assert!(!format!("{}{output:?}", events[0]).contains(SECRET));
+}
+
+/// Reading a pipe never ends, and a device never ends, too.
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_configuration_that_becomes_a_pipe_or_device_stops_nothing() {
+    let folder = TempFolder::new("gateway-pipe");
+    let path = folder.file("gateway.toml");
+    std::fs::write(&path, "[access]\n").unwrap();
+    let gateway = Gateway::start("pipe", &[("CONFIG", path.to_str().unwrap())]);
+    assert_eq!(gateway.send(chat(&[])).await.status(), 200);
+    std::fs::remove_file(&path).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+    tokio::time::sleep(Duration::from_millis(2_500)).await;
+    assert_eq!(gateway.send(chat(&[])).await.status(), 200);
+    std::fs::remove_file(&path).unwrap();
+    std::os::unix::fs::symlink("/dev/zero", &path).unwrap();
+    tokio::time::sleep(Duration::from_millis(2_500)).await;
+    assert_eq!(gateway.send(chat(&[])).await.status(), 200);
+    let (output, _) = gateway.stop();
+    assert!(output.status.success(), "{output:?}");
+}
+
 /// A file whose other sections are broken is not loaded at all, whichever section is the broken one.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn loads_a_changed_file_as_a_whole_or_not_at_all() {

@@ -4,6 +4,8 @@ use std::{fs, path::PathBuf, time::Duration};
 
 use http::Request;
 use tower_tagging::{
+    analytics::AnalyticsSettings,
+    limit::LimitSettings,
     metadata::Scope,
     registry::{
         ConfigFormat, Credential, Permission, PrincipalStatus, RegisteredKey, Registry, SecretDigest, VirtualKey,
@@ -130,6 +132,61 @@ url = "memory"
     )
 }
 
+/// Names fold keys of clients. A rule with another name for the key would protect nothing.
+#[test]
+fn rules_must_name_keys_as_they_are_stored() {
+    let names = "[names]\nstyle = \"snake\"\naliases = { user_id = \"_user\", uid = \"UserKey\" }\n";
+    for (text, key) in [
+        ("[workspaces.acme]\nmetadata = { cost-center = \"1\" }", "cost-center"),
+        ("[api_keys.web]\nsecrets = [{ sha256 = \"DIGEST\" }]\nmetadata = { tenantId = \"1\" }", "tenantId"),
+        ("[api_keys.web]\nsecrets = [{ sha256 = \"DIGEST\" }]\nforced = { user_id = \"1\" }", "user_id"),
+        ("[api_keys.web]\nsecrets = [{ sha256 = \"DIGEST\" }]\nclaims = { allow = [\"tenantId=*\"] }", "tenantId"),
+        ("[access.trusted_headers]\nx-t = { key = \"tenantId\", scope = \"workspace\" }", "tenantId"),
+        ("[login]\ntags = { \"/org\" = { key = \"orgId\", scope = \"workspace\" } }", "orgId"),
+        ("[spiffe]\ntrust_domain = \"a.b\"\nsegments = { sa = { key = \"saName\", scope = \"forced\" } }", "saName"),
+        ("[screening]\ntags = { cardNo = \"mask\" }", "cardNo"),
+        (
+            "[contract]\nschema = { type = \"object\", additionalProperties = true, properties = { tenantId = { type = \"string\" } } }",
+            "tenantId",
+        ),
+    ] {
+        let text = text.replace("DIGEST", &digest("k"));
+        let found = problems(&format!("{names}{text}"));
+        let is_found = |problem: &String| problem.contains(&format!("{key:?}")) && problem.contains("is stored as");
+        assert!(found.len() == 1 && is_found(&found[0]), "{text}: {found:?}");
+        // Without names, there is no problem. The key of an alias is stored as it is.
+        assert_eq!(problems(&text), [""; 0], "{text}");
+        assert_eq!(problems(&format!("{names}{}", text.replace(key, "UserKey"))), [""; 0], "{text}");
+    }
+    let rule = "[[limits]]\nname = \"a\"\nkind = \"budget\"\namount = \"1 requests\"\nwindow = \"day\"\non_store_error = \"deny\"\n";
+    for rest in [
+        "group_by = [\"metadata.userId\"]",
+        "when = { \"metadata.userId\" = [\"x\"] }",
+        "exclude = { \"metadata.userId\" = [\"x\"] }",
+    ] {
+        let check = |names: &str, rest: &str| LimitSettings::check(&format!("{names}{rule}{rest}"), ConfigFormat::Toml);
+        let found = check(names, rest);
+        assert!(found.len() == 1 && found[0].message.contains("\"userId\" are stored as \"_user\""), "{found:?}");
+        assert!(check("", rest).is_empty() && check(names, &rest.replace("userId", "_user")).is_empty());
+    }
+    for rest in ["active_keys = [\"userId\"]", "pairs = [[\"metadata.userId\", \"model\"]]"] {
+        let error = AnalyticsSettings::from_toml(&format!("{names}[analytics]\n{rest}")).unwrap_err().to_string();
+        assert!(error.contains("\"userId\" are stored as \"_user\""), "{error}");
+    }
+}
+
+/// Their values are shown, or describe the message.
+#[test]
+fn headers_with_another_meaning_cannot_hold_keys() {
+    for name in ["x-portkey-trace-id", "X-Portkey-Metadata", "x-majordomo-user", "traceparent", "baggage", "host"] {
+        let found = problems(&format!("[access]\nkey_headers = [\"{name}\"]"));
+        assert!(found.len() == 1 && found[0].contains("has another meaning"), "{found:?}");
+    }
+    let keys =
+        "key_headers = [\"x-portkey-api-key\", \"x-majordomo-key\", \"authorization\", \"x-api-key\", \"x-own\"]";
+    assert_eq!(problems(&format!("[access]\n{keys}")), [""; 0]);
+}
+
 /// The file that documents the format has the sections of all modules.
 #[test]
 fn reads_the_documented_file() {
@@ -137,7 +194,7 @@ fn reads_the_documented_file() {
     let found: Vec<String> = problems(text);
     let missing = |problem: &String| problem.contains("environment variable") || problem.contains("cannot read");
     assert!(found.iter().all(missing), "{found:#?}");
-    let analytics = tower_tagging::analytics::AnalyticsSettings::from_toml(text).unwrap();
+    let analytics = AnalyticsSettings::from_toml(text).unwrap();
     assert_eq!(
         (analytics.active_keys.map(|keys| keys.len()), analytics.zone.as_deref()),
         (Some(5), Some("Europe/Berlin"))

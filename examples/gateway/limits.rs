@@ -225,7 +225,7 @@ impl Running {
     ///
     /// A file with a problem in any section is not loaded.
     fn reload(&mut self, file: &Path, is_confirmed: bool) -> Result<(), String> {
-        check_config(file)?;
+        check_config(file).map_err(|error| error.trim_start_matches("CONFIG: ").to_owned())?;
         let settings = LimitSettings::from_file(file).map_err(|error| error.to_string())?;
         if settings.rules.is_empty() && !self.rules.is_empty() && !is_confirmed {
             return Err("the file has no limits: send SIGHUP if they were removed on purpose".to_owned());
@@ -244,9 +244,9 @@ impl Running {
     }
 }
 
-/// Returns the text of the configuration file, to notice changes.
+/// Returns the text of the configuration file, to notice changes. Reading a pipe or a device may never end.
 fn read(file: &Path) -> Option<String> {
-    fs::read_to_string(file).ok()
+    fs::metadata(file).ok()?.is_file().then(|| fs::read_to_string(file).ok())?
 }
 
 fn alert_rules(settings: &LimitSettings) -> Result<Vec<AlertRule>, tower_tagging::ConfigError> {

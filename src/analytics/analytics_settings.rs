@@ -98,7 +98,7 @@ fn section(reader: &mut Reader<'_>, place: &Place<'_>) -> AnalyticsSettings {
     let pairs = pairs.as_ref().map(|pairs| pairs.list(&mut reader.problems)).unwrap_or_default();
     let zone = table.get("zone");
     AnalyticsSettings {
-        active_keys: table.get("active_keys").map(|keys| reader.texts(Some(keys))),
+        active_keys: table.get("active_keys").map(|place| keys(reader, &place)),
         pairs: pairs.iter().filter_map(|pair| dimensions(reader, pair)).collect(),
         retention: table.get("retention").map(|place| retention(reader, &place)).unwrap_or_default(),
         zone: zone.and_then(|place| {
@@ -111,10 +111,21 @@ fn section(reader: &mut Reader<'_>, place: &Place<'_>) -> AnalyticsSettings {
     }
 }
 
+fn keys(reader: &mut Reader<'_>, place: &Place<'_>) -> Vec<String> {
+    let mut keys = Vec::new();
+    for item in place.list(&mut reader.problems) {
+        let Some(key) = item.text(&mut reader.problems) else { continue };
+        reader.check_key(&item, key);
+        keys.push(key.to_owned());
+    }
+    keys
+}
+
 /// Reads `["metadata.tenant_id", "model"]`.
 fn dimensions(reader: &mut Reader<'_>, pair: &Place<'_>) -> Option<(Dimension, Dimension)> {
     let mut dimension = |place: &Place<'_>| {
         let name = place.text(&mut reader.problems)?;
+        reader.check_property(place, name);
         let found = Dimension::from_name(name);
         if found.is_none() {
             let problem = format!("unknown dimension {name:?}: expected a field, such as model, or metadata.KEY");

@@ -24,8 +24,8 @@ pub(crate) fn without_secrets(message: &str) -> String {
         push_words(before, &mut shown);
         let end = end_of_quote(quoted);
         let (part, after) = quoted.split_at_checked(end).unwrap_or((quoted, ""));
-        // A JSON Pointer consists of names.
-        let is_secret = part.split('/').any(may_be_secret);
+        // A JSON Pointer consists of names, and a text may have quotes and words.
+        let is_secret = part.split(['/', ' ', '"', '\\']).any(may_be_secret);
         shown.extend(["\"", if is_secret { HIDDEN } else { part }]);
         rest = match after.strip_prefix('"') {
             Some(after) => {
@@ -56,7 +56,8 @@ fn push_words(text: &str, shown: &mut String) {
         if at > 0 {
             shown.push(' ');
         }
-        shown.push_str(if may_be_secret(word) { HIDDEN } else { word });
+        let is_secret = word.split(['"', '\\']).any(may_be_secret);
+        shown.push_str(if is_secret { HIDDEN } else { word });
     }
 }
 

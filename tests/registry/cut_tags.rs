@@ -110,6 +110,24 @@ async fn control_characters_hide_nothing_from_screening() {
     }
 }
 
+/// A key style changes the form by which a secret is recognized.
+#[tokio::test]
+async fn a_secret_as_a_key_is_screened_before_it_is_renamed() {
+    let screening = Screening::builder().kind(ScreeningKind::Secrets, ScreeningAction::Mask).build().unwrap();
+    let names = Names::builder().style(KeyStyle::Snake).build().unwrap();
+    let claims = Claims::new(["team"], Otherwise::Reject).unwrap();
+    let builder = Registry::builder().screening(screening).names(names).api_key(key("web").claims(claims));
+    let governed = governed(builder);
+    let secret = "sk-proj-Zq3vN8xK2mT5wR7yB1cD4fG6hJ9kL0pQ3sV8uX2aE5iO7nM1";
+    let json = json!({secret: "x"}).to_string();
+    for headers in [vec![("x-portkey-metadata", json.as_str())], vec![WEB, ("x-portkey-metadata", &json)]] {
+        let answer = governed.send(&headers, "").await;
+        let event = governed.recorder.take().pop().unwrap();
+        let text = format!("{} {}", answer.body, serde_json::to_string(&*event).unwrap()).to_lowercase();
+        assert!(text.contains("[secret]") && !text.contains("zq3v") && !text.contains("zq3_v"), "{text}");
+    }
+}
+
 #[tokio::test]
 async fn tags_of_every_request_are_screened() {
     let screening = Screening::builder().kind(ScreeningKind::Emails, ScreeningAction::Mask).build().unwrap();

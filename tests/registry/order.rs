@@ -171,6 +171,17 @@ async fn a_tag_that_is_too_long_is_answered_in_the_configured_style() {
     }
 }
 
+/// The field `user` of the body is a tag like any other.
+#[tokio::test]
+async fn a_user_of_the_body_that_is_too_long_is_rejected_like_that_of_a_header() {
+    let tight = Workspace::new("tight").limits(Limits::default().value_chars(3).overflow(Overflow::Reject));
+    let governed = governed(Registry::builder().workspace(tight).api_key(key("web").workspace("tight")));
+    for (body, status) in [(r#"{"user":"lovelace"}"#, 400), (r#"{"user":"ada"}"#, 200)] {
+        assert_eq!(governed.send(&[WEB, JSON], body).await.status.as_u16(), status, "{body}");
+    }
+    assert_eq!(governed.recorder.take()[0].rejection(), Some("value_too_long"));
+}
+
 /// The answer names each key, whether it is missing or wrong, and no value.
 #[tokio::test]
 async fn answers_name_every_missing_and_wrong_key() {

@@ -227,6 +227,7 @@ fn group_by(reader: &mut Reader<'_>, table: &Table<'_>, mut builder: LimitRuleBu
     let Some(place) = table.get("group_by") else { return builder };
     for item in place.list(&mut reader.problems) {
         let Some(property) = item.text(&mut reader.problems) else { continue };
+        reader.check_property(&item, property);
         let rule = LimitRule::concurrency("group_by", 1).on_store_error(LimitDecision::Deny);
         match rule.group_by(property).build() {
             Ok(_) => builder = builder.group_by(property),

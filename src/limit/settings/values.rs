@@ -62,6 +62,7 @@ pub(super) fn conditions(reader: &mut Reader<'_>, table: &Table<'_>, key: &str) 
     let mut found = Vec::new();
     for condition in place.any_table(&mut reader.problems).iter() {
         let before = reader.problems.len();
+        reader.check_property(&condition, condition.name());
         let patterns = reader.texts(Some(condition.clone()));
         if reader.problems.len() > before {
             continue;

@@ -17,7 +17,13 @@ use super::{
     refusal::BrokenRule,
 };
 use super::{
-    super::{claims::Otherwise, names::look_alikes, principal::Principal, screening::ScreeningKind},
+    super::{
+        claims::Otherwise,
+        names::look_alikes,
+        principal::Principal,
+        screening::ScreeningKind,
+        virtual_keys::{Credential, VirtualKey},
+    },
     answers::answer,
     refusal::Refusal,
     trusted_sources::TrustedSources,
@@ -32,17 +38,25 @@ pub(crate) struct GovernedCaller {
     /// The request is refused, whatever its tags are.
     #[cfg_attr(not(feature = "schema"), allow(dead_code, reason = "only coverage depends on it"))]
     is_refused: bool,
+    /// The virtual key with which the service calls a provider.
+    virtual_key: Option<VirtualKey>,
     /// The tags that the contracts were checked on, which is before those of the handler.
     #[cfg(feature = "schema")]
     checked: OnceLock<Metadata>,
 }
 
 impl GovernedCaller {
-    pub(crate) fn new(principal: Principal, sources: TrustedSources, is_refused: bool) -> Self {
+    pub(crate) fn new(
+        principal: Principal,
+        sources: TrustedSources,
+        is_refused: bool,
+        virtual_key: Option<VirtualKey>,
+    ) -> Self {
         Self {
             principal,
             sources,
             is_refused,
+            virtual_key,
             #[cfg(feature = "schema")]
             checked: OnceLock::new(),
         }
@@ -135,7 +149,10 @@ impl GovernedCaller {
         if self.principal.contracts().iter().any(|contract| contract.keys().any(|key| key == USER_KEY)) {
             return true;
         }
-        // Whether the claims allow the value is known only once the value is.
+        // Whether limits and claims allow the value is known only once the value is.
+        if self.principal.limits().is_some_and(|limits| limits.rejects()) {
+            return true;
+        }
         self.principal.claims().is_some_and(|claims| claims.otherwise() == Otherwise::Reject)
     }
 
@@ -183,6 +200,12 @@ impl TagFilter for GovernedCaller {
         if scope == Scope::Request {
             tag.key = self.principal.snapshot().names.apply(key);
             tag.is_alias = tag.key != key;
+            // A secret with another style would not be recognized.
+            if tag.is_alias
+                && let Cow::Owned(screened) = self.principal.snapshot().screening.screen(key)
+            {
+                (tag.key, tag.is_alias) = (Cow::Owned(screened), false);
+            }
             if !self.applies_claims(&mut tag) {
                 return tag;
             }
@@ -212,7 +235,15 @@ impl TagFilter for GovernedCaller {
     }
 
     fn screen<'t>(&self, text: &'t str) -> Cow<'t, str> {
-        self.principal.snapshot().screening.screen(text)
+        let screening = &self.principal.snapshot().screening;
+        // Providers repeat the credential in errors. It has any form.
+        match self.virtual_key.as_ref().and_then(VirtualKey::secret).map(Credential::expose) {
+            Some(secret) if !secret.is_empty() && text.contains(secret) => {
+                let replaced = text.replace(secret, "[secret]");
+                Cow::Owned(screening.screen(&replaced).into_owned())
+            }
+            _ => screening.screen(text),
+        }
     }
 
     fn look_alikes(&self, tags: &Metadata, is_trusted: &dyn Fn(usize) -> bool) -> Vec<usize> {

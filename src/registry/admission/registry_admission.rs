@@ -45,14 +45,15 @@ impl Admission for Registry {
         identity.notes = trusted.notes;
         let has_token = trusted.sources.has_token || trusted.refusal.is_some();
         let mut refusal = refusal(&principal, has_token).or(trusted.refusal);
+        let mut used = None;
         if refusal.is_none() {
             match virtual_key(&principal, &head.headers, now) {
                 Ok(None) => {}
                 Ok(Some(key)) => {
                     identity.virtual_key = Some(key.slug().into());
                     identity.provider = Some(key.provider_name().into());
-                    let key = key.clone();
-                    head.extensions.insert(key);
+                    used = Some(key.clone());
+                    head.extensions.insert(key.clone());
                 }
                 Err(error) => refusal = Some(error),
             }
@@ -65,7 +66,7 @@ impl Admission for Registry {
             principal.count_rejected();
             identity = identity.rejected(answer(&refusal, principal.snapshot().access.errors));
         }
-        identity.caller = Some(Arc::new(GovernedCaller::new(principal.clone(), trusted.sources, is_refused)));
+        identity.caller = Some(Arc::new(GovernedCaller::new(principal.clone(), trusted.sources, is_refused, used)));
         head.extensions.insert(principal);
         identity
     }

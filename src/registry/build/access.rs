@@ -29,11 +29,23 @@ fn check_key_headers(names: &[String], problems: &mut Problems) -> Vec<KeyHeader
             Ok(name) if headers.iter().any(|header| header.name == name) => {
                 problems.add(&path, format!("{} is listed twice", quoted(text)));
             }
+            Ok(name) if has_another_meaning(name.as_str()) => {
+                problems.add(&path, format!("{} has another meaning, and would show keys", quoted(text)));
+            }
             Ok(name) => headers.push(KeyHeader::new(name)),
             Err(_) => problems.add(&path, format!("invalid header name {}", quoted(text))),
         }
     }
     headers
+}
+
+/// Returns `true` for headers that are read as tags or trace ids, or that describe the message.
+fn has_another_meaning(name: &str) -> bool {
+    let is_of_gateway = ["x-portkey-", "x-majordomo-"].iter().any(|prefix| name.starts_with(prefix));
+    let is_for_keys = ["x-portkey-api-key", "x-majordomo-key"].contains(&name);
+    (is_of_gateway && !is_for_keys)
+        || ["baggage", "content-length", "content-type", "host", "traceparent", "tracestate", "transfer-encoding"]
+            .contains(&name)
 }
 
 fn check_trusted_headers(

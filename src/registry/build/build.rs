@@ -8,8 +8,8 @@ use super::policy;
 use super::tokens;
 use super::{
     super::{
-        claims::Claims, names::Names, problem::Problems, quote::quoted, registry_builder::RegistryBuilder,
-        snapshot::Snapshot,
+        claims::Claims, login::SpiffeTags, names::Names, problem::Problems, quote::quoted,
+        registry_builder::RegistryBuilder, snapshot::Snapshot,
     },
     access, api_keys, rules, virtual_keys, workspaces,
 };
@@ -17,21 +17,17 @@ use super::{
 /// Validates a definition. Counters and the states of virtual keys continue those of the previous snapshot.
 ///
 /// The snapshot must not be used if there are problems.
-pub(crate) fn build(
-    #[cfg_attr(not(feature = "schema"), allow(unused_mut, reason = "a policy changes it"))]
-    mut builder: RegistryBuilder,
-    previous: Option<&Snapshot>,
-    problems: &mut Problems,
-) -> Snapshot {
+pub(crate) fn build(mut builder: RegistryBuilder, previous: Option<&Snapshot>, problems: &mut Problems) -> Snapshot {
     let counters = previous.map(|previous| previous.anonymous.counters.clone());
     #[cfg_attr(not(feature = "schema"), allow(unused_mut, reason = "contracts are added to it"))]
     let mut anonymous = rules::empty(counters.unwrap_or_default());
     #[cfg(feature = "schema")]
     {
         policy::apply(&mut builder, &mut anonymous, problems);
-        rules::add_contract(&mut anonymous, builder.contract);
+        rules::add_contract(&mut anonymous, builder.contract.take());
     }
-    let (names, screening) = (builder.names.unwrap_or_default(), builder.screening.unwrap_or_default());
+    let names = builder.names.take().unwrap_or_default();
+    let screening = builder.screening.take().unwrap_or_default();
     if let Some(previous) = previous {
         screening.continue_counts(&previous.screening);
     }
@@ -44,6 +40,8 @@ pub(crate) fn build(
         uncounted.screen_metadata(&mut key.metadata);
         uncounted.screen_metadata(&mut key.forced);
     }
+    check_keys("a trusted tag", trusted_keys(&builder), &names, problems);
+    check_keys("the screening of tags", screening.tag_keys(), &names, problems);
     let workspaces = workspaces::check(builder.workspaces, &anonymous, previous, problems);
     let keys = api_keys::check(builder.api_keys, &anonymous, &workspaces, previous, problems);
     let virtual_keys = virtual_keys::check(builder.virtual_keys, &workspaces, previous, problems);
@@ -63,6 +61,10 @@ pub(crate) fn build(
         let contracts = anonymous.contracts.iter().chain(of_workspaces).chain(of_keys);
         Coverage::new(contracts.flat_map(|contract| contract.keys()), previous.map(|previous| &previous.coverage))
     };
+    #[cfg(feature = "jwt")]
+    let tokens = tokens::check(builder.jwt, previous, problems);
+    #[cfg(feature = "jwt")]
+    check_keys("a token", tokens.iter().flat_map(|tokens| tokens.verifier.tags().keys()), &names, problems);
     Snapshot {
         #[cfg(feature = "schema")]
         coverage,
@@ -77,18 +79,26 @@ pub(crate) fn build(
         login: builder.login,
         spiffe: builder.spiffe,
         #[cfg(feature = "jwt")]
-        tokens: tokens::check(builder.jwt, previous, problems),
+        tokens,
         ignored_sections: builder.ignored_sections,
         files: builder.files,
     }
 }
 
+/// Returns the keys of the tags that the operator sets.
+fn trusted_keys(builder: &RegistryBuilder) -> impl Iterator<Item = &str> {
+    let of_workspaces = builder.workspaces.iter().map(|workspace| &workspace.metadata);
+    let of_keys = builder.api_keys.iter().flat_map(|key| [&key.metadata, &key.forced]);
+    let of_headers = builder.access.trusted_headers.iter().map(|header| &*header.key);
+    let of_callers = of_workspaces.chain(of_keys).flat_map(|tags| tags.iter().map(|(key, _)| key));
+    let of_peers = builder.spiffe.iter().flat_map(SpiffeTags::keys);
+    of_callers.chain(of_headers).chain(builder.login.keys()).chain(of_peers)
+}
+
 /// Reports the keys of rules that no tag of a client can have, because names store them under another key.
 fn check_keys<'k, K: IntoIterator<Item = &'k str>>(rule: &str, keys: K, names: &Names, problems: &mut Problems) {
     for key in keys.into_iter().collect::<BTreeSet<_>>() {
-        let stored = names.apply(key);
-        // The key of an alias is stored as it is.
-        if stored != key && !names.aliases().any(|(_, target)| target == key) {
+        if let Some(stored) = names.stored_elsewhere(key) {
             let (key, stored) = (quoted(key), quoted(&stored));
             problems.add(&["names"], format!("{rule} has the key {key}, which is stored as {stored}: use that key"));
         }

@@ -48,7 +48,7 @@ pub(crate) fn load_callers(
     previous: Option<&Snapshot>,
 ) -> Result<Snapshot, ConfigError> {
     let (root, syntax) = json_text::parse(json, &Lines::new(json));
-    let mut reader = Reader { problems: Problems::default(), folder: None, files: Vec::new() };
+    let mut reader = Reader::new(None);
     syntax.into_iter().for_each(|problem| reader.problems.push(problem));
     let place = Place::root(&root);
     let table = place.table(CALLERS, &mut reader.problems);
@@ -73,9 +73,12 @@ pub(crate) fn read_sections<T>(
 ) -> Result<T, Vec<ConfigProblem>> {
     let lines = Lines::new(text);
     let (root, syntax) = parse(text, format, &lines);
-    let mut reader = Reader { problems: Problems::default(), folder: file.and_then(Path::parent), files: Vec::new() };
+    let mut reader = Reader::new(file.and_then(Path::parent));
     let place = Place::root(&root);
     let table = place.any_table(&mut reader.problems);
+    // Their problems are those of the registry.
+    let names = table.get("names").and_then(|place| Reader::new(None).names(&place));
+    reader.names = names.unwrap_or_default();
     let sections = read(&mut reader, &table);
     let mut problems = reader.problems.into_vec();
     add_syntax(&mut problems, syntax, &root, &lines);
@@ -105,7 +108,7 @@ fn read(
 ) -> Result<Snapshot, Vec<ConfigProblem>> {
     let lines = Lines::new(text);
     let (root, syntax) = parse(text, format, &lines);
-    let mut reader = Reader { problems: Problems::default(), folder: file.and_then(Path::parent), files: Vec::new() };
+    let mut reader = Reader::new(file.and_then(Path::parent));
     let mut definition = reader.definition(&root);
     let mut problems = reader.problems.into_vec();
     let snapshot = if syntax.is_empty() {

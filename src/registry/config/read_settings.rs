@@ -93,7 +93,7 @@ impl Reader<'_> {
         }
     }
 
-    fn names(&mut self, place: &Place<'_>) -> Option<Names> {
+    pub(super) fn names(&mut self, place: &Place<'_>) -> Option<Names> {
         let table = place.table(&["aliases", "style"], &mut self.problems);
         let style = table.get("style").and_then(|place| place.choice(STYLES, &mut self.problems));
         let mut builder = Names::builder().style(style.unwrap_or_default());

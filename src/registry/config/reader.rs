@@ -7,13 +7,15 @@ use crate::{
     metadata::{Limits, Overflow},
 };
 
+#[cfg(feature = "analytics")]
+use super::super::quote::quoted;
 #[cfg(feature = "schema")]
 use super::super::{
     contract::{Contract, ContractMode},
     quote::without_secrets,
 };
 use super::{
-    super::{login::TagMapping, problem::Problems},
+    super::{login::TagMapping, names::Names, problem::Problems},
     place::Place,
 };
 
@@ -23,6 +25,8 @@ pub(crate) struct Reader<'f> {
     /// The folder at which relative paths start.
     pub(super) folder: Option<&'f Path>,
     pub(super) files: Vec<PathBuf>,
+    /// The names of tags, for the rules of other modules.
+    pub(super) names: Names,
 }
 
 const SCOPES: &[(&str, Scope)] = &[
@@ -39,7 +43,30 @@ const OVERFLOWS: &[(&str, Overflow)] =
 const MODES: &[(&str, ContractMode)] =
     &[("off", ContractMode::Off), ("report", ContractMode::Report), ("reject", ContractMode::Reject)];
 
+impl<'f> Reader<'f> {
+    pub(super) fn new(folder: Option<&'f Path>) -> Self {
+        Self { problems: Problems::default(), folder, files: Vec::new(), names: Names::default() }
+    }
+}
+
 impl Reader<'_> {
+    /// Reports a key of a tag that no tag of a client can have, because names store it under another key.
+    #[cfg(feature = "analytics")]
+    pub(crate) fn check_key(&mut self, place: &Place<'_>, key: &str) {
+        if let Some(stored) = self.names.stored_elsewhere(key) {
+            let message = format!("tags with the key {} are stored as {}: use that key", quoted(key), quoted(&stored));
+            place.fail(&mut self.problems, message);
+        }
+    }
+
+    /// Reports a property `metadata.KEY` whose key names store under another key.
+    #[cfg(feature = "analytics")]
+    pub(crate) fn check_property(&mut self, place: &Place<'_>, property: &str) {
+        if let Some(key) = property.strip_prefix("metadata.") {
+            self.check_key(place, key);
+        }
+    }
+
     pub(crate) fn owned_text(&mut self, place: Option<Place<'_>>) -> Option<String> {
         place?.text(&mut self.problems).map(str::to_owned)
     }

@@ -79,7 +79,9 @@ fn prototype(key: &str) -> String {
     let folded: String = key.nfkc().flat_map(char::to_uppercase).flat_map(char::to_lowercase).nfkc().collect();
     // The prototype of a lowercase letter may be an uppercase one.
     let prototype: String = skeleton(&folded).flat_map(char::to_lowercase).collect();
-    let visible: String = skeleton(&prototype).filter(|letter| !letter.is_control()).collect();
+    // Controls of annotations are not among the characters that the skeleton ignores.
+    let is_visible = |letter: &char| !letter.is_control() && !matches!(letter, '\u{fff9}'..='\u{fffb}');
+    let visible: String = skeleton(&prototype).filter(is_visible).collect();
     visible.trim().to_owned()
 }
 
@@ -102,6 +104,7 @@ mod tests {
             ("Tenant_ID", "tenant_id"),
             (" tenant_id", "tenant_id"),
             ("tenant_id\t", "tenant_id"),
+            ("tenant\u{fff9}_id", "tenant_id"),
             // Cyrillic.
             ("t\u{435}nant_id", "tenant_id"),
             ("te\u{430}m", "team"),

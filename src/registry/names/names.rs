@@ -26,6 +26,15 @@ impl Names {
         }
     }
 
+    /// Returns the key under which tags with a key of a rule are stored, if it is another one: the rule would match no tag of a
+    /// client.
+    pub(crate) fn stored_elsewhere<'k>(&self, key: &'k str) -> Option<Cow<'k, str>> {
+        let stored = self.apply(key);
+        // The key of an alias is stored as it is.
+        let is_reachable = stored == key || self.aliases.values().any(|target| target == key);
+        (!is_reachable).then_some(stored)
+    }
+
     /// Returns the aliases and their keys, in no particular order.
     pub fn aliases(&self) -> impl Iterator<Item = (&str, &str)> {
         self.aliases.iter().map(|(alias, key)| (alias.as_str(), key.as_str()))

@@ -111,6 +111,11 @@ impl Screening {
         }
     }
 
+    /// Returns the keys of the tags that have their own rules.
+    pub(crate) fn tag_keys(&self) -> impl Iterator<Item = &str> {
+        self.rules.iter().flat_map(|rules| rules.tags.keys()).map(String::as_str)
+    }
+
     /// Returns a copy that does not share its counts.
     pub(crate) fn with_own_counts(&self) -> Self {
         let Some(rules) = &self.rules else { return Self::default() };
