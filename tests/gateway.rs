@@ -1097,7 +1097,7 @@ async fn loads_a_changed_configuration_file() {
 /// A provider repeats the credential in its error. It has no form by which it could be recognized.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_credential_that_the_provider_repeats_is_not_on_the_event() {
-    const SECRET: &str = "our own words";
+    const SECRET: &str = "our-own-words";
     let folder = TempFolder::new("gateway-repeated-credential");
     let path = folder.file("gateway.json");
     let error = json!({"error": {"message": format!("Incorrect API key provided: {SECRET}."), "type": "invalid"}});
@@ -1129,7 +1129,7 @@ async fn a_configuration_that_becomes_a_pipe_or_device_stops_nothing() {
     let gateway = Gateway::start("pipe", &[("CONFIG", path.to_str().unwrap())]);
     assert_eq!(gateway.send(chat(&[])).await.status(), 200);
     std::fs::remove_file(&path).unwrap();
-    assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+    assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
     tokio::time::sleep(Duration::from_millis(2_500)).await;
     assert_eq!(gateway.send(chat(&[])).await.status(), 200);
     std::fs::remove_file(&path).unwrap();
