@@ -85,10 +85,10 @@ async fn infinite_times_and_times_of_other_eras_are_times() {
         )
     };
     let cases = [
-        ("secret ended", "'-infinity'", "NULL", PrincipalStatus::Expired),
-        ("key ended", "NULL", "'-infinity'", PrincipalStatus::Expired),
-        ("long ago", "NULL", "'0100-01-01 BC'", PrincipalStatus::Expired),
-        ("before 1970", "'1969-12-31'", "NULL", PrincipalStatus::Expired),
+        ("secret-ended", "'-infinity'", "NULL", PrincipalStatus::Expired),
+        ("key-ended", "NULL", "'-infinity'", PrincipalStatus::Expired),
+        ("long-ago", "NULL", "'0100-01-01 BC'", PrincipalStatus::Expired),
+        ("before-1970", "'1969-12-31'", "NULL", PrincipalStatus::Expired),
         ("never", "'infinity'", "'infinity'", PrincipalStatus::Known),
         ("far", "NULL", "'12027-01-01'", PrincipalStatus::Known),
         ("last", "'9999-12-31 23:59:59.999999Z'", "NULL", PrincipalStatus::Known),
