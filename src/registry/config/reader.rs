@@ -7,15 +7,15 @@ use crate::{
     metadata::{Limits, Overflow},
 };
 
-#[cfg(feature = "analytics")]
-use super::super::quote::quoted;
 #[cfg(feature = "schema")]
 use super::super::{
     contract::{Contract, ContractMode},
     quote::without_secrets,
 };
+#[cfg(feature = "analytics")]
+use super::super::{names::Names, quote::quoted};
 use super::{
-    super::{login::TagMapping, names::Names, problem::Problems},
+    super::{login::TagMapping, problem::Problems},
     place::Place,
 };
 
@@ -26,6 +26,7 @@ pub(crate) struct Reader<'f> {
     pub(super) folder: Option<&'f Path>,
     pub(super) files: Vec<PathBuf>,
     /// The names of tags, for the rules of other modules.
+    #[cfg(feature = "analytics")]
     pub(super) names: Names,
 }
 
@@ -45,7 +46,13 @@ const MODES: &[(&str, ContractMode)] =
 
 impl<'f> Reader<'f> {
     pub(super) fn new(folder: Option<&'f Path>) -> Self {
-        Self { problems: Problems::default(), folder, files: Vec::new(), names: Names::default() }
+        Self {
+            problems: Problems::default(),
+            folder,
+            files: Vec::new(),
+            #[cfg(feature = "analytics")]
+            names: Names::default(),
+        }
     }
 }
 
