@@ -172,8 +172,8 @@
 //!
 //! Start with the mode `report`. Violations are diagnostics on the event, such as `contract_missing`, and
 //! `Registry::coverage` has the share of requests and of cost that carries each tag. Tags that a handler sets come too late for
-//! a contract, so they do not count. A key that is one letter away from one of a contract is the diagnostic `possible_typo`. [`guide::use_cases`](crate::guide::use_cases#governance) has the query for stored
-//! events.
+//! a contract, so they do not count. A key that is one letter away from one of a contract is the diagnostic `possible_typo`.
+//! [`guide::use_cases`](crate::guide::use_cases#governance) has the query for stored events.
 //!
 //! # Limits
 //!

@@ -110,7 +110,8 @@ impl RegistryBuilder {
     /// Sets the headers in which keys are looked for, in this order.
     ///
     /// The default is `x-portkey-api-key`, `x-majordomo-key`, `authorization`, `x-api-key`, `api-key`, and
-    /// `x-goog-api-key`. A value may start with a scheme such as `Bearer`.
+    /// `x-goog-api-key`. A value may start with a scheme such as `Bearer`. No value of these headers becomes a tag. A header that
+    /// has another meaning, such as `traceparent`, is an error of [`build`](Self::build).
     pub fn key_headers<T: Into<String>>(mut self, names: impl IntoIterator<Item = T>) -> Self {
         self.access.key_headers = names.into_iter().map(Into::into).collect();
         self

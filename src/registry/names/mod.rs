@@ -25,6 +25,9 @@
 //! first alias. Another value is the diagnostic [`conflict`](crate::metadata::DiagnosticCode::Conflict). In other sources, the
 //! first name wins.
 //!
+//! Rules name keys as they are stored. A trusted tag, claim, contract, screening rule, limit, or active key with a key that is
+//! stored under another one would protect nothing, so it is a problem of the configuration.
+//!
 //! # Limits
 //!
 //! Keys that stay as they are do not allocate. Typos are found within one edit, and only for keys of at least four
