@@ -50,7 +50,7 @@ fn end_of_quote(text: &str) -> usize {
     end.unwrap_or(text.len())
 }
 
-/// Appends words that are not quoted. A text with a quote of its own may end among them.
+/// Appends words that are not quoted. A quoted text that contains a quote may end among them.
 fn push_words(text: &str, shown: &mut String) {
     for (at, word) in text.split(' ').enumerate() {
         if at > 0 {
