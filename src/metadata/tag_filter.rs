@@ -15,8 +15,8 @@ pub trait TagFilter: fmt::Debug + Send + Sync {
     fn filter<'t>(&self, scope: Scope, key: &'t str, value: &'t str) -> FilteredTag<'t>;
 
     /// Decides again about a tag that [limits](super::Limits) cut off: with what is left of the key that
-    /// [`filter`](Self::filter) returned, and of the value that it was called with. Only the decision whether the tag is dropped
-    /// counts.
+    /// [`filter`](Self::filter) returned, and of the value that it was called with. Only whether the tag is dropped
+    /// matters.
     fn filter_cut<'t>(&self, scope: Scope, key: &'t str, value: &'t str) -> FilteredTag<'t> {
         self.filter(scope, key, value)
     }

@@ -23,7 +23,7 @@ pub(crate) struct TagWriter<'a> {
     /// The filter of the caller, and the scope of the tags.
     filter: Option<(&'a dyn TagFilter, Scope)>,
     rejection: Option<Diagnostic<'static>>,
-    /// The tags that were set under another name, with that name.
+    /// The keys that were set by an alias, each with its alias.
     aliased: HashMap<String, String>,
 }
 
@@ -100,8 +100,8 @@ impl<'a> TagWriter<'a> {
 
     /// Returns the treatment of an existing tag by one that would replace it.
     ///
-    /// A value is stronger than none, then the key's own name than others, and of those the first one. A repeated name replaces
-    /// its own value.
+    /// A tag with a value beats an empty one. Otherwise, the key's own name beats its aliases, and the first alias beats later
+    /// ones. A repeated name replaces its earlier value.
     fn treatment(&mut self, name: &str, tag: &FilteredTag<'_>) -> Existing {
         if !tag.is_alias && self.aliased.is_empty() {
             return Existing::Replace;
@@ -118,7 +118,7 @@ impl<'a> TagWriter<'a> {
         if tag.is_alias {
             return Existing::KeepAndCompare;
         }
-        // The own name replaces the value of another one.
+        // The key's own name replaces the value of an alias.
         if kept != self.cut(&tag.value, self.limits.value_chars) {
             let note = Diagnostic::new(DiagnosticCode::Conflict).with_key(&*tag.key).with_detail(kept).into_owned();
             self.note(note);

@@ -236,7 +236,7 @@ impl TagFilter for GovernedCaller {
 
     fn screen<'t>(&self, text: &'t str) -> Cow<'t, str> {
         let screening = &self.principal.snapshot().screening;
-        // Providers repeat the credential in errors. It has any form.
+        // Providers may repeat the credential in errors. It can have any form.
         match self.virtual_key.as_ref().and_then(VirtualKey::secret).map(Credential::expose) {
             Some(secret) if !secret.is_empty() && text.contains(secret) => {
                 let replaced = text.replace(secret, "[secret]");

@@ -15,8 +15,8 @@ use super::super::registry::Registry;
 /// [`Principal`](crate::registry::Principal) in the request extensions, and gateways the
 /// [`VirtualKey`](crate::registry::VirtualKey) that the request named.
 ///
-/// Headers for keys do not become tags of this layer. A layer around it reads headers before: its
-/// [`TagSources`](crate::TagSources) must not name those.
+/// Headers for keys do not become tags of this layer. A layer around it reads the headers earlier, so its
+/// [`TagSources`](crate::TagSources) must not name them.
 ///
 /// ```
 /// use axum::{Router, routing::get};

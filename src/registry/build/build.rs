@@ -31,7 +31,7 @@ pub(crate) fn build(mut builder: RegistryBuilder, previous: Option<&Snapshot>, p
     if let Some(previous) = previous {
         screening.continue_counts(&previous.screening);
     }
-    // Contracts are checked on what requests will carry. Only requests are counted.
+    // Contracts are checked on what requests will carry. Screening counts requests only.
     let uncounted = screening.with_own_counts();
     for workspace in &mut builder.workspaces {
         uncounted.screen_metadata(&mut workspace.metadata);

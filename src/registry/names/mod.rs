@@ -21,8 +21,8 @@
 //! An alias for the key exactly as sent is used first. Otherwise, the [style](KeyStyle) is applied, and then an alias for
 //! the result. The key of an alias is stored as it is configured.
 //!
-//! If a JSON header has a tag under several names, a value wins over none, then the key's own name over aliases, and then the
-//! first alias. Another value is the diagnostic [`conflict`](crate::metadata::DiagnosticCode::Conflict). In other sources, the
+//! If a JSON header has a tag under several names, a name with a value beats one without. Otherwise, the key's own name beats its
+//! aliases, and the first alias beats later ones. A different value that loses is the diagnostic [`conflict`](crate::metadata::DiagnosticCode::Conflict). In other sources, the
 //! first name wins.
 //!
 //! Rules name keys as they are stored. A trusted tag, claim, contract, screening rule, limit, or active key with a key that is
