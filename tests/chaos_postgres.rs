@@ -1,10 +1,10 @@
-//! Writes 200,000 events to a Postgres server that is stopped, killed, and disconnected under load. `tests/run.sh`
-//! starts the server.
+//! Writes 200,000 events to a Postgres server that is stopped, killed, and disconnected under load.
 
 mod common;
 
 use std::{
     convert::Infallible,
+    path::{Path, PathBuf},
     process::Command,
     sync::{
         Arc,
@@ -31,19 +31,31 @@ use tower_tagging::{
 
 const EVENTS: usize = 200_000;
 
-fn variable(name: &str) -> String {
-    std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set: run tests/run.sh"))
+/// A server of its own, which this test stops and kills.
+struct Server(PathBuf);
+
+impl Server {
+    /// Returns the server and its URL.
+    fn start() -> (Arc<Self>, String) {
+        let folder = std::env::temp_dir().join(format!("tower-tagging-chaos-{}", std::process::id()));
+        let server = Arc::new(Self(folder));
+        let url = server.control("start");
+        (server, url)
+    }
+
+    /// Returns what the script prints: `start` prints the URL.
+    fn control(&self, action: &str) -> String {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/postgres.sh");
+        let output = Command::new("bash").arg(script).arg(action).arg(&self.0).output().unwrap();
+        assert!(output.status.success(), "tests/postgres.sh {action}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    }
 }
 
-fn server(action: &str) {
-    let status = Command::new("bash")
-        .args(["tests/postgres.sh", action, &variable("POSTGRES_FOLDER")])
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .stdout(std::process::Stdio::null())
-        .stderr(std::process::Stdio::null())
-        .status()
-        .unwrap();
-    assert!(status.success(), "tests/postgres.sh {action}");
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.control("remove");
+    }
 }
 
 async fn client(url: &str) -> Client {
@@ -109,9 +121,9 @@ fn emit(layer: &EventLayer, numbers: std::ops::Range<usize>, emitted: &AtomicUsi
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs Postgres, which tests/run.sh starts"]
+#[ignore = "starts a Postgres server"]
 async fn every_event_is_stored_once() {
-    let admin_url = variable("DATABASE_URL");
+    let (server, admin_url) = Server::start();
     let name = format!("chaos_{}", std::process::id());
     client(&admin_url).await.batch_execute(&format!("CREATE DATABASE {name}")).await.unwrap();
     let (base, _) = admin_url.rsplit_once('/').unwrap();
@@ -144,18 +156,22 @@ async fn every_event_is_stored_once() {
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1 AND pid <> pg_backend_pid()";
         client(&admin_url).await.execute(query, &[&name]).await.unwrap();
     };
+    let control = async |action: &'static str| {
+        let server = Arc::clone(&server);
+        tokio::task::spawn_blocking(move || server.control(action)).await.unwrap();
+    };
     for part in 1..=9 {
         reach(part).await;
         match part {
             2 | 8 => {
-                tokio::task::spawn_blocking(|| server("kill")).await.unwrap();
+                control("kill").await;
                 tokio::time::sleep(Duration::from_millis(1500)).await;
-                tokio::task::spawn_blocking(|| server("start")).await.unwrap();
+                control("start").await;
             }
             5 => {
-                tokio::task::spawn_blocking(|| server("stop")).await.unwrap();
+                control("stop").await;
                 tokio::time::sleep(Duration::from_millis(1500)).await;
-                tokio::task::spawn_blocking(|| server("start")).await.unwrap();
+                control("start").await;
             }
             _ => disconnect().await,
         }
@@ -175,7 +191,7 @@ async fn every_event_is_stored_once() {
     drop((layer, sink, delivery));
     tokio::time::sleep(Duration::from_secs(5)).await;
     let sink = start_sink();
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + Duration::from_secs(180);
     while sink.delivery().report().sinks[0].in_flight() > 0 && Instant::now() < deadline {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }

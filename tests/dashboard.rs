@@ -52,7 +52,7 @@ fn dollars(nanos: f64) -> String {
 #[tokio::test]
 async fn every_link_leads_to_a_page() {
     for app in apps() {
-        let mut found = crawl(&app, &format!("/tagging?{DAYS}"), ADMIN, 400).await;
+        let mut found = crawl(&app, &format!("/tagging?{DAYS}"), ADMIN, 150).await;
         let list = get(&app, &format!("/tagging/requests?{DAYS}"), ADMIN).await;
         let request = list.attributes("href").into_iter().find(|link| link.starts_with("requests/")).unwrap();
         found.extend(crawl(&app, &format!("/tagging/{request}"), ADMIN, 60).await);
@@ -86,7 +86,7 @@ async fn every_link_leads_to_a_page() {
 #[tokio::test]
 async fn pages_follow_their_policy() {
     let app = dashboard(api::memory(&api::samples()));
-    let found = crawl(&app, &format!("/tagging?{DAYS}"), ADMIN, 300).await;
+    let found = crawl(&app, &format!("/tagging?{DAYS}"), ADMIN, 150).await;
     for (path, page) in found {
         let policy = page.headers["content-security-policy"].to_str().unwrap();
         assert!(policy.starts_with("default-src 'none'; style-src 'self'; script-src 'self';"), "{policy}");
@@ -180,7 +180,7 @@ async fn pages_have_the_same_sums_as_the_api() {
 async fn a_tenant_sees_only_itself() {
     for app in apps() {
         for (key, other) in [("acme", "globex"), ("globex", "acme")] {
-            let found = crawl(&app, &format!("/tagging?{DAYS}"), &secret(key), 500).await;
+            let found = crawl(&app, &format!("/tagging?{DAYS}"), &secret(key), 150).await;
             for (path, page) in &found {
                 assert!(!page.html.to_lowercase().contains(other), "{path}: {}", page.html);
             }
@@ -308,8 +308,8 @@ async fn hostile_values_are_text() {
         .collect();
     for analytics in api::stores(&events) {
         let app = dashboard(analytics);
-        let mut found = crawl(&app, &format!("/tagging?{DAYS}"), ADMIN, 400).await;
-        found.extend(crawl(&app, &format!("/tagging/requests?{DAYS}"), ADMIN, 200).await);
+        let mut found = crawl(&app, &format!("/tagging?{DAYS}"), ADMIN, 150).await;
+        found.extend(crawl(&app, &format!("/tagging/requests?{DAYS}"), ADMIN, 100).await);
         for (path, page) in &found {
             if path.contains("/assets/") {
                 continue;

@@ -1,6 +1,8 @@
 //! The real OpenAI and Portkey SDKs call the gateway example with API keys of the registry.
 
 mod common;
+#[path = "common/program.rs"]
+mod program;
 
 use std::{
     io::{BufRead, BufReader},
@@ -61,21 +63,9 @@ struct Gateway {
 
 impl Gateway {
     fn start() -> Self {
-        let build = Command::new(env!("CARGO"))
-            .args(["build", "--example", "gateway", "--features", "full", "--message-format", "json"])
-            .current_dir(env!("CARGO_MANIFEST_DIR"))
-            .stderr(Stdio::inherit())
-            .output()
-            .unwrap();
-        assert!(build.status.success(), "the gateway example does not compile");
-        let messages = String::from_utf8(build.stdout).unwrap();
-        let built = messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        let program =
-            built.filter_map(|message| message["executable"].as_str().map(str::to_owned)).next_back().unwrap();
-
         let folder = TempFolder::new("gateway-sdks");
         std::fs::write(folder.file("gateway.toml"), config()).unwrap();
-        let mut child = Command::new(program)
+        let mut child = Command::new(program::example("gateway"))
             .env_remove("UPSTREAM")
             .env_remove("HEADERS_TO_METADATA")
             .env_remove("METADATA_PRECEDENCE")

@@ -2,6 +2,8 @@
 
 #[path = "common/api.rs"]
 mod api;
+#[path = "common/program.rs"]
+mod program;
 
 use std::{
     env,
@@ -18,19 +20,7 @@ use tower_tagging::{sink::BatchWriter, store::SqliteStore};
 use api::{FROM, TO, samples};
 
 /// The program, built once for all tests.
-static PROGRAM: LazyLock<PathBuf> = LazyLock::new(|| {
-    let build = Command::new(env!("CARGO"))
-        .args(["build", "--example", "mcp_stdio", "--features", "full", "--message-format", "json"])
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .stderr(Stdio::inherit())
-        .output()
-        .unwrap();
-    assert!(build.status.success(), "the example mcp_stdio does not compile");
-    let messages = String::from_utf8(build.stdout).unwrap();
-    let built = messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let path = built.filter_map(|message| message["executable"].as_str().map(PathBuf::from)).next_back();
-    path.expect("cargo reports the program")
-});
+static PROGRAM: LazyLock<PathBuf> = LazyLock::new(|| program::example("mcp_stdio"));
 
 fn command() -> Command {
     let mut command = Command::new(&*PROGRAM);

@@ -46,7 +46,7 @@ start() {
 listen_addresses = '127.0.0.1'
 port = $(cat "$FOLDER/port")
 unix_socket_directories = '$FOLDER'
-max_connections = 60
+max_connections = 200
 shared_buffers = 256MB
 max_wal_size = 2GB
 CONF

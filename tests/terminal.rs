@@ -4,6 +4,8 @@ mod common;
 #[path = "../examples/tagging/format.rs"]
 #[allow(dead_code, unreachable_pub, reason = "the program uses the other functions")]
 mod format;
+#[path = "common/program.rs"]
+mod program;
 
 use std::{
     io::{self, BufRead, BufReader, Read, Write},
@@ -34,19 +36,7 @@ const TO: &str = "2026-06-08";
 const START: u64 = 1_780_272_000;
 
 /// The program, built once for all tests.
-static PROGRAM: LazyLock<PathBuf> = LazyLock::new(|| {
-    let build = Command::new(env!("CARGO"))
-        .args(["build", "--example", "tagging", "--features", "full", "--message-format", "json"])
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .stderr(Stdio::inherit())
-        .output()
-        .unwrap();
-    assert!(build.status.success(), "the example tagging does not compile");
-    let messages = String::from_utf8(build.stdout).unwrap();
-    let built = messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let path = built.filter_map(|message| message["executable"].as_str().map(PathBuf::from)).next_back();
-    path.expect("cargo reports the program")
-});
+static PROGRAM: LazyLock<PathBuf> = LazyLock::new(|| program::example("tagging"));
 
 fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(&*PROGRAM);

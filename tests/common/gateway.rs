@@ -2,6 +2,9 @@
 
 #![allow(dead_code, reason = "each test uses its part")]
 
+#[path = "program.rs"]
+mod program;
+
 use std::{
     io::Read,
     net::SocketAddr,
@@ -20,19 +23,7 @@ use tokio::net::TcpStream;
 use crate::common::{TempFolder, assert_schema};
 
 /// The program, built once for all tests.
-static PROGRAM: LazyLock<PathBuf> = LazyLock::new(|| {
-    let build = Command::new(env!("CARGO"))
-        .args(["build", "--example", "gateway", "--features", "full", "--message-format", "json"])
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .stderr(Stdio::inherit())
-        .output()
-        .unwrap();
-    assert!(build.status.success(), "the gateway example does not compile");
-    let messages = String::from_utf8(build.stdout).unwrap();
-    let built = messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let path = built.filter_map(|message| message["executable"].as_str().map(PathBuf::from)).next_back();
-    path.expect("cargo reports the program")
-});
+static PROGRAM: LazyLock<PathBuf> = LazyLock::new(|| program::example("gateway"));
 
 /// A running gateway that writes its events to a file.
 pub(crate) struct Gateway {

@@ -243,19 +243,20 @@ mod tests {
     }
 
     #[test]
-    #[ignore = "takes minutes"]
+    #[ignore = "takes a minute"]
     fn exports_a_million_rows_in_constant_memory() {
-        for (format, compression, first, last) in [
-            (ExportFormat::Jsonl, Compression::None, 20_000, 1_000_000),
-            (ExportFormat::Csv, Compression::Gzip, 20_000, 200_000),
+        let narrow = export(ExportFormat::Jsonl, Compression::None).columns(["id"]);
+        for (export, first, last) in [
+            (narrow, 20_000, 1_000_000),
+            (export(ExportFormat::Jsonl, Compression::None), 2_000, 60_000),
+            (export(ExportFormat::Csv, Compression::Gzip), 2_000, 40_000),
             // A row group has 100,000 rows.
             #[cfg(feature = "parquet")]
-            (ExportFormat::Parquet, Compression::None, 120_000, 320_000),
+            (export(ExportFormat::Parquet, Compression::None).columns(["id"]), 120_000, 320_000),
         ] {
-            let export = export(format, compression);
             let (small, large) = (peak(&export, first), peak(&export, last));
-            assert!(large < small + small / 10, "{format}: {small} and {large} bytes");
-            assert!(large < 64 * 1024 * 1024, "{format}: {large} bytes");
+            assert!(large < small + small / 10, "{export:?}: {small} and {large} bytes");
+            assert!(large < 64 * 1024 * 1024, "{export:?}: {large} bytes");
         }
     }
 

@@ -34,8 +34,9 @@ enum Outermost {
     ServerTraceLayer,
 }
 
-#[tokio::main]
-async fn main() {
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a collector, whose program ROTEL_AGENT names"]
+async fn one_trace_in_any_order_of_layers() {
     let collector = Collector::start().await;
     let exporter = opentelemetry_otlp::SpanExporter::builder().with_tonic().with_endpoint(&collector.grpc);
     let provider = SdkTracerProvider::builder()
@@ -102,5 +103,5 @@ async fn run(outermost: Outermost, collector: &Collector, provider: &SdkTracerPr
 
 /// The clients of the exporter have spans, too.
 fn only_of_the_app() -> tracing_subscriber::filter::FilterFn {
-    tracing_subscriber::filter::filter_fn(|metadata| metadata.target().starts_with("tower_tagging_app"))
+    tracing_subscriber::filter::filter_fn(|metadata| metadata.target().starts_with("one_trace"))
 }
