@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
 # Runs all tests: unit tests, integration tests, doctests, apps, stores, a collector, an OpenID provider, SDKs, a browser,
 # clients for agents, validators, examples, and benchmarks. Requires Rust and installs other missing dependencies.
+#
+#   tests/run.sh [COMMAND]...    runs a command, too, while tests run
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export CARGO_TERM_COLOR=never
@@ -165,6 +167,11 @@ cargo test -q --locked --manifest-path tests/apps/Cargo.toml --workspace -- --in
 step "short runs of the benchmarks"
 # Not optimized, so that the crates that the tests compiled are used.
 cargo bench -q --profile dev --manifest-path benches/Cargo.toml -- --smoke || fail "a benchmark failed"
+
+if [ $# -gt 0 ]; then
+    step "$*"
+    "$@" || fail "$* failed"
+fi
 
 step "waiting for tests"
 wait "$TESTS" || fail "tests failed: see above"
