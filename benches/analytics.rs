@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! bash tests/postgres.sh start /tmp/bench        # prints a URL
-//! ANALYTICS_EVENTS=10000000 DATABASE_URL=… cargo bench --manifest-path benches/Cargo.toml --bench analytics
+//! ANALYTICS_EVENTS=10000000 DATABASE_URL=… cargo bench -p tower-tagging-benches --bench analytics
 //! ```
 //!
 //! The events are of 90 days, with five active keys: `_user` (50,000 skewed values), `tenant_id` (2,000), `feature` (200),

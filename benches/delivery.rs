@@ -1,7 +1,7 @@
 //! Measures what an outage of the destination costs:
 //!
 //! ```text
-//! cargo bench --manifest-path benches/Cargo.toml --bench delivery
+//! cargo bench -p tower-tagging-benches --bench delivery
 //! ```
 //!
 //! - the latency of requests through a real hyper server and client, in turn without a store, with a store, and with an

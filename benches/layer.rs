@@ -1,7 +1,7 @@
 //! Measures what a layer adds to a request, for this crate and its peers, in one run:
 //!
 //! ```text
-//! cargo bench --manifest-path benches/Cargo.toml --bench layer
+//! cargo bench -p tower-tagging-benches --bench layer
 //! ```
 //!
 //! - Each row runs in its own processes, because subscribers and providers are global to a process. The rows take turns

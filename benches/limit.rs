@@ -1,7 +1,7 @@
 //! Measures how long limits take in memory, next to `governor` and `tower_governor` in the same run:
 //!
 //! ```text
-//! cargo bench --manifest-path benches/Cargo.toml --bench limit
+//! cargo bench -p tower-tagging-benches --bench limit
 //! ```
 //!
 //! A check takes from 1 or 10 rules, which group by a tag with 1,000 values. `governor` has one limiter per rule, whose key is

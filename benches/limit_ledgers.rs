@@ -3,7 +3,7 @@
 //! ```text
 //! bash tests/postgres.sh start /tmp/bench/postgres        # prints a URL
 //! bash tests/valkey.sh start /tmp/bench/valkey            # prints a URL
-//! DATABASE_URL=… REDIS_URL=… cargo bench --manifest-path benches/Cargo.toml --bench limit_ledgers
+//! DATABASE_URL=… REDIS_URL=… cargo bench -p tower-tagging-benches --bench limit_ledgers
 //! ```
 //!
 //! Each client waits for its answer before the next call. For `SELECT 1` and `PING`, each client has its own connection. All

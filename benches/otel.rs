@@ -2,7 +2,7 @@
 //! OpenTelemetry:
 //!
 //! ```text
-//! cargo bench --manifest-path benches/Cargo.toml --bench otel
+//! cargo bench -p tower-tagging-benches --bench otel
 //! ```
 //!
 //! - Each row runs in its own processes, with the same kind of span exporter and metric reader, which discard

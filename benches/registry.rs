@@ -1,7 +1,7 @@
 //! Measures how long a registry takes to load many keys, and to look one up:
 //!
 //! ```text
-//! cargo bench --manifest-path benches/Cargo.toml --bench registry
+//! cargo bench -p tower-tagging-benches --bench registry
 //! ```
 //!
 //! Each key has a workspace, one secret, and two tags, and belongs to one of 1,000 workspaces. The table shows the fastest of

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! bash tests/postgres.sh start /tmp/bench        # prints a URL
-//! DATABASE_URL=… cargo bench --manifest-path benches/Cargo.toml --bench stores
+//! DATABASE_URL=… cargo bench -p tower-tagging-benches --bench stores
 //! ```
 //!
 //! The events come from requests with five tags and an LLM call. They are created and priced beforehand (see the bench

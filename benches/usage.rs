@@ -1,7 +1,7 @@
 //! Measures the cost of reading LLM usage:
 //!
 //! ```text
-//! cargo bench --manifest-path benches/Cargo.toml --bench usage
+//! cargo bench -p tower-tagging-benches --bench usage
 //! ```
 //!
 //! - a chunk without usage, with and without the tap

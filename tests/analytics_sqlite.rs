@@ -19,7 +19,7 @@ fn open(name: &str) -> (TempFolder, SqliteStore) {
 /// `ANALYTICS_SEEDS` sets the number of random runs.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn answers_as_the_memory_store_does() {
-    let seeds = std::env::var("ANALYTICS_SEEDS").ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(4);
+    let seeds = std::env::var("ANALYTICS_SEEDS").ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(3);
     for seed in 0..seeds {
         let (_folder, store) = open(&format!("seed-{seed}"));
         let writers = store.clone();

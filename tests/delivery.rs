@@ -735,7 +735,7 @@ fn every_event_has_one_fate_in_memory() {
     let report = chaos(|builder| builder.capacity(EVERYTHING).max_bytes(u64::MAX));
     assert_eq!(report.dropped_for(DropReason::QueueFull), 0);
     assert_eq!(report.dropped_for(DropReason::Rejected), 50, "{report}");
-    let report = chaos(|builder| builder.capacity(1000).on_queue_full(|_| {}));
+    let report = chaos(|builder| builder.capacity(20).on_queue_full(|_| {}));
     assert!(report.dropped_for(DropReason::QueueFull) > 0, "{report}");
 }
 

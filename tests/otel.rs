@@ -703,22 +703,22 @@ fn bounds_label_values_and_their_memory() {
             }
         }
     };
-    emit(0..100_000);
+    emit(0..50_000);
     let before = resident_kib();
-    emit(100_000..1_000_000);
+    emit(50_000..300_000);
     let report = layer.delivery().shutdown_blocking(Duration::from_secs(60));
     assert!(report.is_complete(), "{report}");
-    assert!(resident_kib().saturating_sub(before) < 32 * 1024, "{} KiB more", resident_kib().saturating_sub(before));
+    assert!(resident_kib().saturating_sub(before) < 16 * 1024, "{} KiB more", resident_kib().saturating_sub(before));
     provider.force_flush().unwrap();
     let metrics = exporter.get_finished_metrics().unwrap();
     let text = format!("{metrics:?}");
-    let users = (0..1_000_000).step_by(1000).filter(|number| text.contains(&format!("\"{number}\""))).count();
+    let users = (0..300_000).step_by(300).filter(|number| text.contains(&format!("\"{number}\""))).count();
     assert!(users <= 50, "{users} of a thousand users have their own series");
     assert!(text.contains("__other__"));
     let metrics: Vec<_> =
         metrics.iter().flat_map(ResourceMetrics::scope_metrics).flat_map(ScopeMetrics::metrics).collect();
     let overflow = metrics.iter().rfind(|metric| metric.name() == "tower_tagging.label.overflows").unwrap();
-    assert!(format!("{:?}", overflow.data()).contains("999950"), "{overflow:?}");
+    assert!(format!("{:?}", overflow.data()).contains("299950"), "{overflow:?}");
 }
 
 /// Returns the resident memory, in KiB.

@@ -10,7 +10,6 @@ export CARGO_TERM_COLOR=never
 export CARGO_INCREMENTAL=0
 # Tests need no backtraces.
 export CARGO_PROFILE_DEV_DEBUG=false
-# Lets the packages with apps, benchmarks, and feature tests reuse the crates that are compiled for the main package.
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target}
 
 step() { printf '\n== %s (after %d s)\n' "$*" "$SECONDS"; }
@@ -71,16 +70,20 @@ mkdir -p "$CARGO_TARGET_DIR"
 install >"$CARGO_TARGET_DIR/install.log" 2>&1 &
 INSTALL=$!
 
-step "compiling tests and examples with all features"
-cargo test --no-run || fail "tests or examples do not compile"
-# The names and paths of test programs.
-PROGRAMS=$(cargo test --no-run --message-format=json 2>/dev/null | python3 -c '
-import json, sys
+step "compiling tests and examples of all packages with all features"
+# A build of all packages at once compiles each crate once. The commands below name the same packages for this reason.
+ALL="--workspace --all-features"
+cargo test --locked $ALL --no-run || fail "tests or examples do not compile"
+# The title, the package's folder, and the path of each test program.
+PROGRAMS=$(cargo test --locked $ALL --no-run --message-format=json 2>/dev/null | python3 -c '
+import json, os, sys
 for line in sys.stdin:
     message = json.loads(line)
     if message.get("executable") and message["profile"]["test"]:
-        print(message["target"]["name"], message["executable"])')
-program() { awk -v name="$1" '$1 == name { print $2 }' <<<"$PROGRAMS"; }
+        folder = os.path.relpath(os.path.dirname(message["manifest_path"]))
+        title = message["target"]["name"]
+        print(title if folder == "." else f"{folder}:{title}", folder, message["executable"])')
+program() { awk -v title="$1" '$1 == title { print $3 }' <<<"$PROGRAMS"; }
 
 wait "$INSTALL" || { cat "$CARGO_TARGET_DIR/install.log" >&2; fail "cannot install what the tests need"; }
 
@@ -130,9 +133,9 @@ list_jobs() {
     job "agents' clients and the conformance suite of MCP" "'$CARGO_TARGET_DIR/mcp/venv/bin/python' -W ignore tests/mcp_clients.py '$EXAMPLES/gateway' '$EXAMPLES/mcp_stdio' '$CARGO_TARGET_DIR/mcp'"
     job "usage and prices compared with the Python package genai-prices" "'$CARGO_TARGET_DIR/oracle/venv/bin/python' tests/oracle.py '$ORACLE_CASES' 12000 '$PRICES' && '$(program oracle)' --include-ignored"
     # Every test program, with the tests that need servers.
-    local name path
-    while read -r name path; do
-        [ "$name" = oracle ] || job "$name" "'$path' --include-ignored"
+    local name folder path
+    while read -r name folder path; do
+        [ "$name" = oracle ] || job "$name" "cd '$folder' && '$path' --include-ignored"
     done <<<"$PROGRAMS"
     for name in axum_router governed hyper_server unit_test custom_sink budget fair_use usage_report durable_spool outbound queue \
         postgres_store otel_collector otel_tracing; do
@@ -146,27 +149,20 @@ python3 tests/jobs.py 3 1500 <"$CARGO_TARGET_DIR/jobs" &
 TESTS=$!
 
 step "doctests"
-cargo test -q --doc || fail "doctests failed"
-
-# Halves of the features that do not need each other. `.ci/run` compiles each feature alone.
-step "tests with no feature, and with parts of the features"
-for features in "" \
-    "axum channel jwt llm otel otlp postgres propagate registry reqwest schema spool sqlite test-util zstd" \
-    "analytics dashboard limit mcp parquet redis"; do
-    cargo test -q --manifest-path tests/features/Cargo.toml --features "$features" ||
-        fail "tests failed with the features \"$features\""
-done
-
-step "apps with the dependencies that the docs list, and published programs"
-for app in async-openai hyper-tls reqwest tonic; do
-    cargo check -q --locked --manifest-path tests/apps/Cargo.toml --lib -p "tower-tagging-app-$app" ||
-        fail "the app $app does not compile as documented"
-done
-cargo test -q --locked --manifest-path tests/apps/Cargo.toml --workspace -- --include-ignored || fail "tests of apps failed"
+cargo test -q --locked $ALL --doc || fail "doctests failed"
 
 step "short runs of the benchmarks"
 # Not optimized, so that the crates that the tests compiled are used.
-cargo bench -q --profile dev --manifest-path benches/Cargo.toml -- --smoke || fail "a benchmark failed"
+cargo bench -q --locked $ALL --profile dev --bench '*' -- --smoke || fail "a benchmark failed"
+
+# `.ci/lint` compiles each other feature alone.
+step "tests without features"
+cargo test -q --locked -p tower-tagging-feature-tests || fail "tests without features failed"
+
+step "apps with the dependencies that the docs list"
+for app in async-openai hyper-tls reqwest tonic; do
+    cargo check -q --locked --lib -p "tower-tagging-app-$app" || fail "the app $app does not compile as documented"
+done
 
 if [ $# -gt 0 ]; then
     step "$*"
