@@ -26,7 +26,15 @@
 //!   "type": "http", "url": "https://llm.example.com/tagging/mcp", "headers": {"x-portkey-api-key": "…"}}}}
 //! ```
 //!
-//! The example `mcp_stdio` serves the same tools over standard input and output: of an SQLite file, or of any API of this shape.
+//! The example `mcp_stdio` serves the same tools over standard input and output: of an SQLite file, which it only reads, or of
+//! any API of this shape:
+//!
+//! ```json
+//! {"mcpServers": {
+//!   "llm-cost-file": {"command": "target/debug/examples/mcp_stdio", "args": ["events.db"]},
+//!   "llm-cost-api": {"command": "target/debug/examples/mcp_stdio",
+//!     "env": {"PORTKEY_BASE_URL": "https://api.portkey.ai/v1", "PORTKEY_API_KEY": "…"}}}}
+//! ```
 //!
 //! # Tools
 //!
