@@ -110,7 +110,9 @@ fn of_api(base: &str) -> Result<McpOverApi, BoxError> {
         key.set_sensitive(true);
         key
     });
-    let connector = HttpsConnectorBuilder::new().with_webpki_roots().https_or_http().enable_http1().build();
+    let connector =
+        HttpsConnectorBuilder::new().with_provider_and_webpki_roots(rustls::crypto::ring::default_provider())?;
+    let connector = connector.https_or_http().enable_http1().build();
     let client: Client<_, Body> = Client::builder(TokioExecutor::new()).build(connector);
     let api = service_fn(move |mut request: Request<Body>| {
         let (client, key) = (client.clone(), key.clone());

@@ -196,6 +196,17 @@ async fn an_empty_organization_key_gives_no_access() {
     assert!(!shown.contains(ADMIN) && shown.contains("has_admin_key: true"), "{shown}");
 }
 
+/// After a reload, the organization's key can be the key of a workspace.
+#[tokio::test]
+async fn an_organization_key_that_is_an_api_key_has_only_the_rights_of_that() {
+    for analytics in stores(&samples()) {
+        let access = RegistryAccess::new(api::registry()).admin_key(secret("acme"));
+        let app = http_api::router(analytics, access);
+        let graph = get(&app, &ranged("/analytics/graphs/requests", ""), &secret("acme")).await.ok();
+        assert_eq!(graph["summary"]["total"], 10);
+    }
+}
+
 #[tokio::test]
 async fn a_workspace_key_sees_only_its_workspace() {
     let events = samples();

@@ -96,7 +96,7 @@ fn run(config: Config) -> io::Result<()> {
     let delivery = layer.as_ref().map_or_else(Delivery::none, LimitLayer::delivery);
     let key = admin.as_ref().map(|admin| admin.key.clone());
     let credentials = proxy::Credentials { registry: registry.clone(), admin_key: key.clone() };
-    let app = proxy::router(config.upstream.clone(), credentials, demo::router());
+    let app = proxy::router(config.upstream.clone(), credentials, demo::router()).map_err(io::Error::other)?;
     let has_tagging = layer.is_some();
     let app = match layer {
         Some(layer) => app.layer(layer),

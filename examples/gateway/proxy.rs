@@ -58,21 +58,27 @@ struct Upstream {
 
 /// Creates a router that forwards each request: to the provider of its virtual key, or else to `base`. Without a base,
 /// `demo` answers requests without a virtual key.
-pub(crate) fn router(base: Option<Uri>, credentials: Credentials, demo: Router) -> Router {
+///
+/// # Errors
+///
+/// Returns an error if the TLS provider does not support the default versions.
+pub(crate) fn router(base: Option<Uri>, credentials: Credentials, demo: Router) -> Result<Router, rustls::Error> {
     let mut tcp = HttpConnector::new();
     tcp.set_nodelay(true);
     tcp.enforce_http(false);
     tcp.set_connect_timeout(Some(CONNECT_TIMEOUT));
-    let connector = HttpsConnectorBuilder::new().with_webpki_roots().https_or_http().enable_http1().wrap_connector(tcp);
+    let connector =
+        HttpsConnectorBuilder::new().with_provider_and_webpki_roots(rustls::crypto::ring::default_provider())?;
+    let connector = connector.https_or_http().enable_http1().wrap_connector(tcp);
     let client = Client::builder(TokioExecutor::new()).pool_timer(TokioTimer::new()).build(connector);
     let has_base = base.is_some();
     // Axum clones the state several times per request.
     let upstream = Arc::new(Upstream { base, client, credentials });
-    if has_base {
+    Ok(if has_base {
         Router::new().fallback(forward).with_state(upstream)
     } else {
         demo.layer(from_fn_with_state(upstream, forward_or_answer))
-    }
+    })
 }
 
 async fn forward(State(upstream): State<Arc<Upstream>>, request: Request) -> Response {

@@ -47,7 +47,8 @@ impl RegistryAccess {
 
     /// Sets a key that may see and do everything. Only its SHA-256 is kept.
     ///
-    /// Use at least 128 random bits. An empty key is ignored.
+    /// Use at least 128 random bits. An empty key is ignored. A key that the registry knows as well, such as after a reload, has
+    /// only its rights in the registry.
     #[must_use]
     pub fn admin_key(mut self, secret: impl AsRef<[u8]>) -> Self {
         self.admin = Some(secret).filter(|secret| !secret.as_ref().is_empty()).map(SecretDigest::of);
@@ -60,7 +61,8 @@ impl RegistryAccess {
     /// a tenant into access to everything.
     fn is_admin(&self, headers: &HeaderMap) -> bool {
         let Some(admin) = &self.admin else { return false };
-        let is_equal = |key: &[u8]| SecretDigest::of(key) == *admin;
+        let is_known = |key: &[u8]| str::from_utf8(key).is_ok_and(|key| self.registry.knows_key(key));
+        let is_equal = |key: &[u8]| SecretDigest::of(key) == *admin && !is_known(key);
         let mut keys = headers.get_all(API_KEY).iter().map(|value| value.as_bytes().trim_ascii()).peekable();
         if keys.peek().is_some() {
             return keys.all(is_equal);
