@@ -190,8 +190,9 @@ impl DeliverySource for Pipeline {
         }
         let mut report = self.counts().report(&self.name);
         report.spool = backlog.map(Backlog::report).unwrap_or_default();
-        report.oldest_age = self.health.oldest_age();
-        report.health = self.health.get(is_closed);
+        let has_events = report.in_flight() > 0;
+        report.oldest_age = self.health.oldest_age(has_events);
+        report.health = self.health.get(is_closed, has_events);
         report.last_error = self.health.last_error();
         match backlog.and_then(Backlog::problem) {
             Some(Problem::NotWritable(text)) => {

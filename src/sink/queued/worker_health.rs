@@ -64,19 +64,20 @@ impl WorkerHealth {
         lock(&self.last_error).clone()
     }
 
-    pub(super) fn oldest_age(&self) -> Option<Duration> {
+    /// Returns the age of the oldest event, which the worker updates after it has counted events as delivered.
+    pub(super) fn oldest_age(&self, has_events: bool) -> Option<Duration> {
         let oldest = self.oldest.load(SeqCst);
         let age = Duration::from_micros(micros_since_1970(SystemTime::now()).saturating_sub(oldest));
-        (oldest > 0).then_some(age)
+        (has_events && oldest > 0).then_some(age)
     }
 
-    pub(super) fn get(&self, is_closed: bool) -> SinkHealth {
+    pub(super) fn get(&self, is_closed: bool, has_events: bool) -> SinkHealth {
         let busy_since = self.busy_since.load(SeqCst);
         if is_closed {
             SinkHealth::Stopped
         } else if busy_since > 0 && self.now().saturating_sub(busy_since) > millis(self.stalled_after) {
             SinkHealth::Stalled
-        } else if self.is_unavailable.load(SeqCst) && self.oldest.load(SeqCst) > 0 {
+        } else if self.is_unavailable.load(SeqCst) && has_events && self.oldest.load(SeqCst) > 0 {
             // With nothing to write, the destination may be back without the worker noticing.
             SinkHealth::Unavailable
         } else {
