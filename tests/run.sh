@@ -5,7 +5,7 @@
 #   tests/run.sh [COMMAND]...    runs a command, too, while tests run
 set -euo pipefail
 cd "$(dirname "$0")/.."
-export CARGO_TERM_COLOR=never
+export CARGO_TERM_COLOR=never RUST_BACKTRACE=0
 # Builds start from scratch, so incremental data would only take up space.
 export CARGO_INCREMENTAL=0
 # Tests need no backtraces.
