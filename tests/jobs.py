@@ -14,6 +14,22 @@ import subprocess
 import sys
 import time
 
+running = set()
+
+
+def kill(process):
+    """Kills a command and the processes that it started."""
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+
+
+def end(*_):
+    for process in list(running):
+        kill(process)
+    os._exit(1)
+
 
 def run(job, seconds):
     title, command = job
@@ -27,18 +43,21 @@ def run(job, seconds):
         errors="replace",
         start_new_session=True,
     )
+    running.add(process)
     try:
         output, _ = process.communicate(timeout=seconds)
         code = process.returncode
     except subprocess.TimeoutExpired:
-        # The command's own processes are stopped, too.
-        os.killpg(process.pid, signal.SIGKILL)
+        kill(process)
         output, _ = process.communicate()
         code = f"no end within {seconds} s"
+    running.discard(process)
     return title, time.monotonic() - start, code, output
 
 
 def main():
+    signal.signal(signal.SIGTERM, end)
+    signal.signal(signal.SIGINT, end)
     workers, seconds = int(sys.argv[1]), int(sys.argv[2])
     jobs = [line.rstrip("\n").split("\t", 1) for line in sys.stdin if line.strip()]
     failed = []

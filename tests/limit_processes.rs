@@ -4,21 +4,27 @@
 //! The processes are this program, started again with the test `child`.
 
 use std::{
-    convert::Infallible,
     env,
     io::{BufRead, BufReader, Write},
     process::{Child, Command, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     thread::JoinHandle,
     time::{Duration, Instant},
 };
 
-use http::{Request, Response, StatusCode};
-use tower::{Layer, ServiceExt, service_fn};
+use axum::{Router, body::Body, routing::get};
+use http::{Request, StatusCode};
+use http_body_util::BodyExt;
+use tower::ServiceExt;
 use tower_tagging::{
     TaggingLayer,
     limit::{Amount, Ledger, LimitDecision, LimitLayer, LimitRule, Limiter, Window},
     sink::{self, Delivery},
 };
+use uuid::Uuid;
 
 const PROCESSES: usize = 4;
 const LIMIT: u64 = 1_000;
@@ -29,7 +35,7 @@ const PAUSE: Duration = Duration::from_millis(20);
 const AT_A_TIME: usize = 16;
 /// How many requests all of them may have at a time, including those that have ended but are not settled yet.
 const CONCURRENT: u32 = 400;
-/// How long those of them run that are not killed.
+/// How long the others run that share the limits with them.
 const RUN: Duration = Duration::from_secs(3);
 const TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -41,14 +47,14 @@ struct Service {
 }
 
 impl Service {
-    fn new(url: &str, name: &str, limit: u64) -> Self {
+    fn new(url: &str, name: &str, limit: u64, lease: Duration) -> Self {
         let budget = LimitRule::budget(name, Amount::requests(limit), Window::month("UTC").unwrap());
         let concurrent = LimitRule::concurrency(format!("{name} at a time"), CONCURRENT);
         let limiter = Limiter::builder()
             .rule(budget.on_store_error(LimitDecision::Deny).build().unwrap())
             .rule(concurrent.on_store_error(LimitDecision::Deny).build().unwrap())
             .ledger(Ledger::from_url(url, TIMEOUT).unwrap())
-            .lease(LEASE)
+            .lease(lease)
             .build()
             .unwrap();
         let layer =
@@ -59,13 +65,13 @@ impl Service {
 
     /// Sends requests one after the other, while `goes_on` for the status of the last one. Returns how many passed.
     async fn send(&self, pause: Duration, goes_on: impl Fn(StatusCode) -> bool) -> u64 {
-        let service = self.layer.layer(service_fn(move |_: Request<String>| async move {
-            tokio::time::sleep(pause).await;
-            Ok::<_, Infallible>(Response::new(String::new()))
-        }));
+        let handler = get(move || tokio::time::sleep(pause));
+        let app = Router::new().route("/", handler).layer(self.layer.clone());
         let mut passed = 0;
         loop {
-            let status = service.clone().oneshot(Request::new(String::new())).await.unwrap().status();
+            let response = app.clone().oneshot(Request::get("/").body(Body::empty()).unwrap()).await.unwrap();
+            let status = response.status();
+            response.into_body().collect().await.unwrap();
             passed += u64::from(status == StatusCode::OK);
             if !goes_on(status) {
                 return passed;
@@ -81,10 +87,10 @@ impl Service {
         })
     }
 
-    /// Returns whether as many requests can run as the limit allows.
+    /// Returns `true` if as many requests can run at a time as the limit allows.
     async fn is_free(&'static self) -> bool {
         let requests: Vec<_> =
-            (0..CONCURRENT).map(|_| tokio::spawn(self.send(Duration::from_secs(1), |_| false))).collect();
+            (0..CONCURRENT).map(|_| tokio::spawn(self.send(Duration::from_secs(5), |_| false))).collect();
         let mut passed = 0;
         for request in requests {
             passed += request.await.unwrap();
@@ -108,9 +114,12 @@ fn child() {
     let Ok(work) = env::var("LIMIT_CHILD") else { return };
     let (url, name) = (env::var("LIMIT_URL").unwrap(), env::var("LIMIT_NAME").unwrap());
     runtime().block_on(async {
-        let is_spending = work == "spend";
-        let service: &'static Service =
-            Box::leak(Box::new(Service::new(&url, &name, if is_spending { LIMIT } else { 1_000_000 })));
+        let (is_spending, is_endless) = (work == "spend", work == "endless");
+        let service: &'static Service = Box::leak(Box::new(if is_spending {
+            Service::new(&url, &name, LIMIT, TIMEOUT)
+        } else {
+            Service::new(&url, &name, 1_000_000, LEASE)
+        }));
         let (tasks, pause) = if is_spending { (64, Duration::ZERO) } else { (AT_A_TIME, PAUSE) };
         let start = Instant::now();
         let tasks: Vec<_> = (0..tasks)
@@ -121,7 +130,7 @@ fn child() {
                     }
                     assert_eq!(status, StatusCode::OK);
                     say("done");
-                    start.elapsed() < RUN
+                    is_endless || start.elapsed() < RUN
                 }))
             })
             .collect();
@@ -136,10 +145,12 @@ fn child() {
     });
 }
 
-/// A process, and the lines that it writes for its parent.
+/// A process, and what it writes for its parent.
 struct Process {
     child: Child,
-    lines: JoinHandle<Vec<String>>,
+    /// How many requests have ended. The total of a process that spends a budget is what its reader returns.
+    done: Arc<AtomicUsize>,
+    total: JoinHandle<Option<usize>>,
 }
 
 impl Process {
@@ -151,18 +162,28 @@ impl Process {
             .spawn()
             .unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let lines = lines.filter_map(|line| line.ok()?.strip_prefix('@').map(str::to_owned));
-        Self { child, lines: std::thread::spawn(move || lines.collect()) }
+        let done = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&done);
+        let total = std::thread::spawn(move || {
+            let mut total = None;
+            for line in lines.map_while(Result::ok) {
+                match line.strip_prefix('@') {
+                    Some("done") => _ = count.fetch_add(1, Ordering::SeqCst),
+                    Some(line) => total = line.strip_prefix("passed ").map(|total| total.parse().unwrap()),
+                    None => {}
+                }
+            }
+            total
+        });
+        Self { child, done, total }
     }
 
-    /// Returns how many requests passed, also if the process was killed.
+    /// Returns how many requests passed, as far as a killed process has reported them.
     fn passed(mut self, is_killed: bool) -> i64 {
         let status = self.child.wait().unwrap();
         assert_eq!(status.success(), !is_killed, "{status}");
-        let lines = self.lines.join().unwrap();
-        let total = lines.iter().find_map(|line| line.strip_prefix("passed "));
-        let done = || i64::try_from(lines.iter().filter(|line| *line == "done").count()).unwrap();
-        total.map_or_else(done, |total| total.parse().unwrap())
+        let total = self.total.join().unwrap();
+        i64::try_from(total.unwrap_or_else(|| self.done.load(Ordering::SeqCst))).unwrap()
     }
 }
 
@@ -171,7 +192,7 @@ fn server(variable: &str) -> String {
 }
 
 fn unique(name: &str) -> String {
-    format!("{name} {}", std::process::id())
+    format!("{name} {}", Uuid::new_v4())
 }
 
 fn processes_pass_exactly_the_budget(url: &str) {
@@ -180,7 +201,7 @@ fn processes_pass_exactly_the_budget(url: &str) {
     let passed: i64 = processes.into_iter().map(|process| process.passed(false)).sum();
     assert_eq!(passed, i64::try_from(LIMIT).unwrap());
     runtime().block_on(async {
-        let service = Service::new(url, &name, LIMIT);
+        let service = Service::new(url, &name, LIMIT, TIMEOUT);
         assert_eq!(service.used().await, (passed, 0));
         assert_eq!(service.send(Duration::ZERO, |_| false).await, 0);
     });
@@ -188,14 +209,15 @@ fn processes_pass_exactly_the_budget(url: &str) {
 
 fn killed_processes_leave_nothing_reserved(url: &str) {
     let name = unique("killed");
-    let mut processes: Vec<_> = (0..PROCESSES).map(|_| Process::start("run", url, &name)).collect();
     let killed = PROCESSES / 2;
+    let work = |at: usize| if at < killed { "endless" } else { "run" };
+    let mut processes: Vec<_> = (0..PROCESSES).map(|at| Process::start(work(at), url, &name)).collect();
     runtime().block_on(async {
-        let service: &'static Service = Box::leak(Box::new(Service::new(url, &name, 1_000_000)));
+        let service: &'static Service = Box::leak(Box::new(Service::new(url, &name, 1_000_000, LEASE)));
         // In the middle of the requests of all processes.
         let start = Instant::now();
-        while service.used().await.0 < 200 {
-            assert!(start.elapsed() < TIMEOUT, "{:?}", service.used().await);
+        while processes.iter().any(|process| process.done.load(Ordering::SeqCst) < 2 * AT_A_TIME) {
+            assert!(start.elapsed() < TIMEOUT, "a process does not pass requests");
             tokio::time::sleep(PAUSE).await;
         }
         for process in &mut processes[..killed] {
@@ -215,6 +237,7 @@ fn killed_processes_leave_nothing_reserved(url: &str) {
         assert!((certain..=possible).contains(&settled), "{settled} settled, {passed:?} passed");
         while !service.is_free().await {
             assert!(start.elapsed() < TIMEOUT, "killed requests still run");
+            tokio::time::sleep(LEASE).await;
         }
     });
 }

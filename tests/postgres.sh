@@ -26,6 +26,23 @@ as_user() {
     fi
 }
 
+# Below the ports of outgoing connections, which could take it while the server is stopped.
+free_port() {
+    python3 - <<'PYTHON'
+import random, socket
+
+while True:
+    port = random.randrange(22000, 32000)
+    with socket.socket() as server:
+        try:
+            server.bind(("127.0.0.1", port))
+        except OSError:
+            continue
+    print(port)
+    break
+PYTHON
+}
+
 pg_ctl() { (cd / && as_user "$(binaries)/pg_ctl" -D "$FOLDER/data" "$@" >&2); }
 
 start() {
@@ -41,7 +58,7 @@ start() {
         (cd / && as_user "$(binaries)/initdb" -D "$FOLDER/data" -U postgres -A trust -E UTF8 --locale=C) \
             >"$FOLDER/initdb.log" 2>&1 ||
             fail "initdb failed, see $FOLDER/initdb.log"
-        python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])' >"$FOLDER/port"
+        free_port >"$FOLDER/port"
         cat >>"$FOLDER/data/postgresql.conf" <<CONF
 listen_addresses = '127.0.0.1'
 port = $(cat "$FOLDER/port")

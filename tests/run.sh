@@ -2,7 +2,7 @@
 # Runs all tests: unit tests, integration tests, doctests, apps, stores, a collector, an OpenID provider, SDKs, a browser,
 # clients for agents, validators, examples, and benchmarks. Requires Rust and installs other missing dependencies.
 #
-#   tests/run.sh [COMMAND]...    runs a command, too, while tests run
+#   tests/run.sh [COMMAND [ARGUMENT]...]    also runs a command while tests run
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export CARGO_TERM_COLOR=never RUST_BACKTRACE=0
@@ -10,7 +10,8 @@ export CARGO_TERM_COLOR=never RUST_BACKTRACE=0
 export CARGO_INCREMENTAL=0
 # Tests need no backtraces.
 export CARGO_PROFILE_DEV_DEBUG=false
-export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target}
+CARGO_TARGET_DIR=$(realpath -m "${CARGO_TARGET_DIR:-target}")
+export CARGO_TARGET_DIR
 
 step() { printf '\n== %s (after %d s)\n' "$*" "$SECONDS"; }
 fail() { printf 'tests/run.sh: %s\n' "$*" >&2; exit 1; }
@@ -66,6 +67,26 @@ install() {
     from_pypi oracle genai_prices genai-prices==0.1.4
 }
 
+# Tests create their files and servers below it. The user of Postgres can reach its own.
+TMPDIR=$(mktemp -d /tmp/tower-tagging.XXXXXX)
+export TMPDIR
+chmod 755 "$TMPDIR"
+INSTALL= TESTS=
+stop() {
+    [ -z "$TESTS" ] || { kill "$TESTS" && wait "$TESTS"; } 2>/dev/null || true
+    [ -z "$INSTALL" ] || { pkill -P "$INSTALL"; kill "$INSTALL"; } 2>/dev/null || true
+    local file
+    # Those of tests that were killed, too.
+    for file in "$TMPDIR"/*/data/postmaster.pid; do
+        [ ! -f "$file" ] || bash tests/postgres.sh remove "${file%/data/*}" || true
+    done
+    for file in "$TMPDIR"/*/pid; do
+        [ ! -f "$file" ] || bash tests/valkey.sh remove "${file%/pid}" || true
+    done
+    rm -rf "$TMPDIR"
+}
+trap stop EXIT
+
 mkdir -p "$CARGO_TARGET_DIR"
 install >"$CARGO_TARGET_DIR/install.log" 2>&1 &
 INSTALL=$!
@@ -86,23 +107,11 @@ for line in sys.stdin:
 program() { awk -v title="$1" '$1 == title { print $3 }' <<<"$PROGRAMS"; }
 
 wait "$INSTALL" || { cat "$CARGO_TARGET_DIR/install.log" >&2; fail "cannot install what the tests need"; }
-
-POSTGRES=$(mktemp -d /tmp/tower-tagging-postgres.XXXXXX)
-# The tests of outages stop and kill this one.
-export POSTGRES_FOLDER=$POSTGRES/outages
-VALKEY=$(mktemp -d /tmp/tower-tagging-valkey.XXXXXX)
-TESTS=
-stop() {
-    [ -z "$TESTS" ] || kill "$TESTS" 2>/dev/null || true
-    bash tests/valkey.sh remove "$VALKEY"
-    [ ! -d "$POSTGRES_FOLDER" ] || bash tests/postgres.sh remove "$POSTGRES_FOLDER"
-    bash tests/postgres.sh remove "$POSTGRES"
-}
-trap stop EXIT
+INSTALL=
 
 step "starting servers"
-DATABASE_URL=$(bash tests/postgres.sh start "$POSTGRES") || fail "cannot start a Postgres server"
-REDIS_URL=$(bash tests/valkey.sh start "$VALKEY") || fail "cannot start a Valkey server"
+DATABASE_URL=$(bash tests/postgres.sh start "$TMPDIR/postgres") || fail "cannot start a Postgres server"
+REDIS_URL=$(bash tests/valkey.sh start "$TMPDIR/valkey") || fail "cannot start a Valkey server"
 # Tests of the analytics API, the dashboard, and the tools for agents run on each store, and on Postgres if they have this URL.
 export DATABASE_URL REDIS_URL API_DATABASE_URL=$DATABASE_URL
 export ROTEL_AGENT=$CARGO_TARGET_DIR/collector/agent
@@ -126,7 +135,7 @@ print(pathlib.Path(crate["manifest_path"]).parent / "data/prices.json")')
 # Programs that are already built. Without this, tests build them, and wait for the other builds.
 export EXAMPLES=$CARGO_TARGET_DIR/debug/examples
 
-# Programs that run at the same time, the longest first: TITLE<tab>COMMAND.
+# What runs at the same time: TITLE<tab>COMMAND. The first three take longest.
 list_jobs() {
     job() { printf '%s\t%s\n' "$1" "$2"; }
     job "the dashboard in a browser" "node tests/dashboard_browser.mjs '$EXAMPLES/gateway' '$CARGO_TARGET_DIR/browser' '$CARGO_TARGET_DIR/screenshots'"
@@ -160,7 +169,7 @@ step "tests without features"
 cargo test -q --locked -p tower-tagging-feature-tests || fail "tests without features failed"
 
 step "apps with the dependencies that the docs list"
-# Each pair has hardly any dependency in common, so neither hides what the other one lacks.
+# In pairs, because each combination of features is compiled again. An app may use a feature that only the other one enables.
 for apps in "async-openai hyper-tls" "reqwest tonic"; do
     cargo check -q --locked --lib -p "tower-tagging-app-${apps% *}" -p "tower-tagging-app-${apps#* }" ||
         fail "one of the apps $apps does not compile as documented"

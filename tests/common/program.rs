@@ -8,7 +8,7 @@ use std::{
 
 use serde_json::Value;
 
-/// Returns the path of the program of an example, and builds it unless `EXAMPLES` is a folder that has it.
+/// Returns the path of the program of an example. Builds it, unless `EXAMPLES` is set to the folder of programs that are built.
 ///
 /// Cargo describes the package of the test in variables. They are removed, because a build script that reads them, such
 /// as that of `ring`, would run again, and every crate that depends on it would be compiled again, here and in the next build.
