@@ -1,4 +1,4 @@
-//! The part of the crate that does not need a feature. These tests also run with each single feature.
+//! The part of the crate that does not need a feature. These tests also pass with any features.
 
 use std::{
     io::{self, Write},
