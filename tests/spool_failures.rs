@@ -258,7 +258,9 @@ fn a_directory_that_was_removed_is_created_again_with_the_events_of_the_open_fil
             let end = sink.delivery().shutdown_blocking(Duration::from_secs(20));
             assert_eq!((end.sinks[0].dropped(), end.sinks[0].spool.waiting), (0, 20), "{name}: {end}");
             drop((sink, layer));
-            let (found, next) = delivered_by_the_next_process(&path);
+            let (mut found, next) = delivered_by_the_next_process(&path);
+            // Events that arrive during the repair can overtake those that are written again.
+            found.sort();
             assert_eq!(found, paths(20..40), "{name}: {next}");
             assert_eq!(next.spool.damaged, 0, "{name}: {next}");
         }
@@ -287,7 +289,7 @@ fn events_in_complete_files_are_lost_with_their_directory_and_counted() {
     assert_eq!(report.delivered + report.dropped_for(DropReason::SpoolFailed), 510, "{report}");
     let written = destination.written();
     assert_eq!(written.len() as u64, report.delivered);
-    assert!(written.ends_with(&paths(500..510)));
+    assert!(paths(500..510).iter().all(|path| written.contains(path)), "{report}");
 }
 
 #[test]
