@@ -85,8 +85,8 @@
 //! A directory that was removed or renamed is created again, and a warning is logged. The delivery thread copies the
 //! undelivered events of the file that is written to. Until it has done so, requests keep their events in memory. If memory is
 //! full, a request copies them itself, so that no event is dropped. Events that arrive meanwhile can be delivered before them.
-//! Undelivered events in older files are lost. They are dropped as `SpoolFailed` when they are due. If another process has used the new directory meanwhile, it must deliver its events before this one
-//! can use the directory.
+//! Undelivered events in older files are lost. They are dropped as `SpoolFailed` when they are due. If another process has
+//! used the new directory meanwhile, it must deliver its events before this one can use the directory.
 //!
 //! # Limits
 //!
