@@ -5,7 +5,7 @@
 
 use std::{
     env,
-    io::{BufRead, BufReader, Write},
+    io::{BufRead, BufReader},
     process::{Child, Command, Stdio},
     sync::{
         Arc,
@@ -99,9 +99,9 @@ impl Service {
     }
 }
 
-/// Writes a line for the parent, which the harness does not capture.
+/// Writes a line for the parent. The child runs with `--nocapture`.
 fn say(line: &str) {
-    writeln!(std::io::stdout(), "\n@{line}").unwrap();
+    println!("\n@{line}");
 }
 
 fn runtime() -> tokio::runtime::Runtime {
